@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# cpu or gpu: faiss-gpu where a GPU answers, faiss-cpu otherwise.
+FLAVOUR ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+PROTOS := $(wildcard protos/spr/v1/*.proto protos/spr/internal/v1/*.proto)
+BUF := npx --yes @bufbuild/buf@1.75.0
+
+.PHONY: help install protos demo serve test check bench clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed-$(FLAVOUR)  ## Make .venv with everything; FLAVOUR=cpu|gpu overrides the choice.
+
+# torch first and pinned, so that nothing else pulls another build of it.
+$(VENV)/.installed-$(FLAVOUR): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(FLAVOUR),dev]'
+	@touch $@
+
+protos: install  ## Generate the Python code of the protos anew.
+	$(BIN)/python protos/generate.py protos
+
+demo: install  ## Video files to ranked moments and an evaluation table, in build/demo.
+	$(BIN)/python deploy/demo.py
+
+serve: demo  ## Serve the demo's collection until Ctrl-C.
+	$(BIN)/spr serve build/demo/topology.toml
+
+test: install  ## Run the tests.
+	$(BIN)/python -m pytest
+
+check: install  ## Lint, types, import rules, wire contract.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python protos/generate.py --image build/protos.binpb
+	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
+	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google
+
+bench: install  ## Time every stage.
+	$(BIN)/spr bench
+
+clean:  ## Remove what was built; .venv stays.
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,8 @@
+"""`spr corpus`."""
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Make and convert video worlds and annotations."""

@@ -1,0 +1,1 @@
+"""The coordinator: encode, retrieve, propose, rank. Never imports torch or faiss."""

@@ -1,0 +1,87 @@
+"""Errors that know their gRPC status.
+
+    SprError
+     ├── InvalidInput         INVALID_ARGUMENT     what the caller sent cannot be used
+     ├── NotFound             NOT_FOUND            a named thing does not exist
+     ├── Mismatch             FAILED_PRECONDITION  models, generations or checksums disagree
+     ├── Overloaded           RESOURCE_EXHAUSTED   try again after `retry_after` seconds
+     ├── Unavailable          UNAVAILABLE          try again after `retry_after` seconds
+     └── DeadlineExceeded     DEADLINE_EXCEEDED
+
+One interceptor (engine.serving) turns them into google.rpc.Status; the command line prints the message
+and exits with `exit_code`. A message is one sentence that names the thing, the value and the remedy.
+"""
+
+import grpc
+
+
+class SprError(Exception):
+    """Anything this project refuses to do, with a reason a program can read."""
+
+    status = grpc.StatusCode.INTERNAL
+    exit_code = 1
+
+    def __init__(self, message: str, reason: str = "INTERNAL", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class InvalidInput(SprError):
+    """What the caller sent cannot be used."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    exit_code = 2
+
+    def __init__(self, message: str, reason: str = "BAD_PARAMETER") -> None:
+        super().__init__(message, reason)
+
+
+class NotFound(SprError):
+    """A named thing does not exist."""
+
+    status = grpc.StatusCode.NOT_FOUND
+    exit_code = 2
+
+    def __init__(self, message: str, reason: str = "NOT_FOUND") -> None:
+        super().__init__(message, reason)
+
+
+class Mismatch(SprError):
+    """Models, generations or checksums disagree."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    exit_code = 3
+
+    def __init__(self, message: str, reason: str = "MODEL_MISMATCH") -> None:
+        super().__init__(message, reason)
+
+
+class Overloaded(SprError):
+    """A bounded queue is full."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    exit_code = 4
+
+    def __init__(self, message: str, reason: str = "QUEUE_FULL", retry_after: float = 0.5) -> None:
+        super().__init__(message, reason, retry_after)
+
+
+class Unavailable(SprError):
+    """A process that is needed does not answer."""
+
+    status = grpc.StatusCode.UNAVAILABLE
+    exit_code = 4
+
+    def __init__(self, message: str, reason: str = "UNAVAILABLE", retry_after: float = 1.0) -> None:
+        super().__init__(message, reason, retry_after)
+
+
+class DeadlineExceeded(SprError):
+    """The caller's time is over."""
+
+    status = grpc.StatusCode.DEADLINE_EXCEEDED
+    exit_code = 4
+
+    def __init__(self, message: str, reason: str = "DEADLINE_EXCEEDED") -> None:
+        super().__init__(message, reason)

@@ -1,0 +1,1 @@
+"""Generated wire types; `make protos` makes them anew."""

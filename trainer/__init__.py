@@ -1,0 +1,1 @@
+"""Everything offline: rendered worlds, ingest, training, builds, evaluation."""

@@ -1,0 +1,1 @@
+"""Worker processes and the data they share: the index shard, the ranker, the feature store."""

@@ -1,0 +1,1 @@
+"""The index worker: one shard of a generation behind FAISS."""

@@ -1,0 +1,1 @@
+"""The ranker worker: model definitions, featurisation, query encoding and ranking on torch."""

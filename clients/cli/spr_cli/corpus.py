@@ -1,8 +1,12 @@
-"""`spr corpus`."""
+"""`spr corpus`: make and convert video worlds and annotations."""
 
 import click
 
+from spr_cli.lazy import lazy_group
 
-@click.group()
+COMMANDS = {"render": ("spr_cli.corpus_render", "Render a world of real MP4 files with annotations.")}
+
+
+@click.group(cls=lazy_group(COMMANDS))
 def command() -> None:
     """Make and convert video worlds and annotations."""

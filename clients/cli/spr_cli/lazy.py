@@ -1,0 +1,32 @@
+"""A click group that imports a command only when it runs, so that `--help` is instant."""
+
+import importlib
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Commands named with their one-line help; each is `command` in the module beside its name."""
+
+    modules: dict[str, tuple[str, str]]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order they were given."""
+        return list(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return its `command`."""
+        if cmd_name not in self.modules:
+            return None
+        command: click.Command = importlib.import_module(self.modules[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.modules.items()])
+
+
+def lazy_group(modules: dict[str, tuple[str, str]]) -> type[LazyGroup]:
+    """Return a group class for `{command: (module, one-line help)}`."""
+    return type("Commands", (LazyGroup,), {"modules": modules})

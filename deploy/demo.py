@@ -1,0 +1,158 @@
+"""The demo: video files in, ranked moments and an evaluation table out, by the same commands a user types.
+
+    python deploy/demo.py [--out build/demo] [--videos 120] [--seed 7]
+
+Each step is one `spr` command, printed before it runs. A step whose command line is unchanged and that has
+finished before is kept, so a second run only serves and searches.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+SPR = [sys.executable, "-m", "spr_cli.main"]
+SENTENCES = (
+    "a big red ball bounces",
+    "a blue square moves to the left",
+    "something green spins",
+    "two shapes meet",
+    "a yellow triangle grows",
+)
+
+
+def main() -> None:
+    """Run every step, then serve, evaluate and search."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/demo"))
+    parser.add_argument("--videos", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    began = time.monotonic()
+    for name, command in steps(options.out, options.videos, options.seed):
+        run_once(options.out, name, command)
+    with serving(options.out) as address:
+        evaluate = ["eval", "--address", address, "--truth", f"{options.out}/collection/annotations/test.json"]
+        outputs = ["--out", f"{options.out}/report.json", "--plot", f"{options.out}/report.png"]
+        run_once(options.out, "eval", [*evaluate, *outputs], key=evaluated(options.out))
+        for sentence in SENTENCES:
+            run(["search", sentence, "--address", address, "--top", "5"])
+    print_report(options.out)
+    print(f"\nDone in {time.monotonic() - began:.0f} s. `make serve` serves this collection; then try")
+    print('  .venv/bin/spr search "something red moves"')
+
+
+def steps(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
+    """Return the commands from nothing to a built generation, by step name."""
+    world, collection = f"{out}/world", f"{out}/collection"
+    test = f"{collection}/annotations/corpus_test.json"
+    return [
+        ("render", ["corpus", "render", world, "--videos", str(videos), "--seed", str(seed)]),
+        ("encoder", ["train", "encoder", world, "--out", f"{out}/encoder", "--force"]),
+        ("ingest", ["ingest", f"{world}/videos", "--collection", collection, "--encoder", f"{out}/encoder"]),
+        ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
+        ("projector", ["train", "projector", collection, "--config", "demo"]),
+        ("ranker", ["train", "ranker", collection, "--config", "demo"]),
+        ("build", ["build", collection, "--shards", "2", "--index", "flat", "--videos", test]),
+    ]
+
+
+def run_once(out: Path, name: str, command: list[str], key: str = "") -> None:
+    """Run a step unless it has already finished with this very command line and key."""
+    stamp = out / "steps" / name
+    wanted = hashlib.sha256(json.dumps([command, key, inputs(out, name)]).encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        print(f"kept    {name}: {show(command)}", flush=True)
+        return
+    began = time.monotonic()
+    run(command)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(hashlib.sha256(json.dumps([command, key, inputs(out, name)]).encode()).hexdigest())
+    print(f"        {name} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def inputs(out: Path, name: str) -> str:
+    """Return a name for what came before a step: the stamp of the step in front of it."""
+    order = ["render", "encoder", "ingest", "annotate", "projector", "ranker", "build", "eval"]
+    before = out / "steps" / order[order.index(name) - 1]
+    return before.read_text() if name != "render" and before.is_file() else ""
+
+
+def evaluated(out: Path) -> str:
+    """Return the generation that an evaluation speaks for."""
+    return (out / "collection" / "CURRENT").read_text().strip()
+
+
+def run(command: list[str]) -> None:
+    """Print and run one `spr` command; stop the demo with its exit code when it fails."""
+    print(f"\n$ {show(command)}", flush=True)
+    code = subprocess.run([*SPR, *command], check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def show(command: list[str]) -> str:
+    """Return the command line as a user types it."""
+    return shlex.join(["spr", *command])
+
+
+@contextlib.contextmanager
+def serving(out: Path) -> Iterator[str]:
+    """Start coordinator, two index workers and a ranker worker; yield the coordinator's address."""
+    topology = out / "topology.toml"
+    topology.write_text(TOPOLOGY, encoding="utf-8")
+    print(f"\n$ {show(['serve', str(topology)])} &", flush=True)
+    log = (out / "serve.log").open("w", encoding="utf-8")
+    command = [*SPR, "serve", str(topology), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            sys.exit(f"spr serve did not start; its log is {log.name}")
+        yield json.loads(line)["address"]
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        log.close()
+
+
+def print_report(out: Path) -> None:
+    """Say in one line a figure what refinement brought."""
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    print()
+    for key in ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7"):
+        coarse, refined, chance = (report[stage][key] for stage in ("coarse", "refined", "chance"))
+        gain = f"{refined / coarse - 1:+.0%}" if coarse else "n/a"
+        print(f"{key}: chance {chance:.3f}, coarse {coarse:.3f}, refined {refined:.3f} ({gain})")
+    print(f"Report: {out}/report.json, {out}/report.png")
+
+
+TOPOLOGY = """\
+# The demo's processes on one machine. Paths are relative to this file.
+collection = "collection"
+
+[coordinator]
+listen = "127.0.0.1:7400"
+admin = "127.0.0.1:7401"
+
+[[index]]
+shard = 0
+listen = "127.0.0.1:7410"
+
+[[index]]
+shard = 1
+listen = "127.0.0.1:7411"
+
+[[ranker]]
+listen = "127.0.0.1:7420"
+"""
+
+if __name__ == "__main__":
+    main()

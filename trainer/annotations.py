@@ -1,0 +1,226 @@
+"""Judged queries on disk: the TVR-Ranking format (arXiv 2407.06597).
+
+A JSON list, one object a query: `{query_id, query, relevant_moment: [{pair_id, video_name, timestamp: [start, end],
+duration, caption, similarity, relevance?}]}`. Training files carry no `relevance`: their moments are pseudo positives,
+chosen by caption similarity. A moment is relevant iff its relevance is above zero. A query may carry an extra `slice`,
+the kind of question it asks. Times are seconds.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import InvalidInput, NotFound
+from engine.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedMoment:
+    """One moment beside a query: span and video duration in seconds, similarity -1..1, relevance 0..4 or unjudged."""
+
+    pair_id: int
+    video: str
+    start: float
+    end: float
+    duration: float
+    caption: str
+    similarity: float
+    relevance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuery:
+    """A sentence and its moments; `slice` names the kind of question, where the file says so."""
+
+    query_id: int
+    query: str
+    moments: tuple[JudgedMoment, ...]
+    slice: str | None = None
+
+
+class SegmentSample(NamedTuple):
+    """A segment that overlaps a query's moments: score 0..1, relevance of the best moment it touches or None."""
+
+    video: str
+    segment: int
+    score: float
+    relevance: float | None
+
+
+def load_queries(path: Path) -> list[JudgedQuery]:
+    """Read an annotation file.
+
+    Raises NotFound for a missing file and InvalidInput, naming the place, for anything that is not the format.
+    """
+    queries = [_query(entry, f"{path}: entry {row}") for row, entry in enumerate(_parsed(path, list))]
+    seen: set[int] = set()
+    for query in queries:
+        if query.query_id in seen:
+            raise InvalidInput(
+                f"{path}: query_id {query.query_id} appears twice; give every query its own id."
+            )
+        seen.add(query.query_id)
+    return queries
+
+
+def save_queries(path: Path, queries: Iterable[JudgedQuery]) -> None:
+    """Write an annotation file atomically; unjudged moments get no `relevance`."""
+    write_json(path, [_query_entry(query) for query in queries])
+
+
+def load_corpus(path: Path) -> dict[str, float]:
+    """Read `{video: duration in seconds}`.
+
+    Raises NotFound for a missing file and InvalidInput for a duration that is not a positive number.
+    """
+    corpus = _parsed(path, dict)
+    for video, duration in corpus.items():
+        if not _is_number(duration) or duration <= 0:
+            raise InvalidInput(
+                f"{path}: duration of {video!r} is {duration!r}; write a positive number of seconds."
+            )
+    return {video: float(duration) for video, duration in corpus.items()}
+
+
+def save_corpus(path: Path, durations: dict[str, float]) -> None:
+    """Write `{video: duration in seconds}` atomically."""
+    write_json(path, durations)
+
+
+def segment_samples(queries: Sequence[JudgedQuery], segment_length: float) -> list[list[SegmentSample]]:
+    """Return, per query, the segments its moments touch, sorted by video and segment.
+
+    Segment i of a video covers `[i * segment_length, (i + 1) * segment_length)` seconds. Its score is the moment's
+    similarity times the covered share of the segment, its relevance the moment's; the largest where moments meet.
+    Segments whose score is not positive are left out.
+    """
+    return [_segments_of(query.moments, segment_length) for query in queries]
+
+
+def _segments_of(moments: Iterable[JudgedMoment], length: float) -> list[SegmentSample]:
+    best: dict[tuple[str, int], SegmentSample] = {}
+    for moment in moments:
+        for index in range(int(moment.start // length), math.ceil(moment.end / length)):
+            covered = min(moment.end, (index + 1) * length) - max(moment.start, index * length)
+            score = moment.similarity * covered / length
+            if score <= 0:
+                continue
+            key = (moment.video, index)
+            known = best.get(key)
+            relevance = _larger(known.relevance if known else None, moment.relevance)
+            best[key] = SegmentSample(*key, max(score, known.score if known else 0.0), relevance)
+    return [best[key] for key in sorted(best)]
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
+
+
+def _parsed(path: Path, kind: type) -> Any:
+    try:
+        value = read_json(path)
+    except FileNotFoundError as error:
+        raise NotFound(f"{path} does not exist; name an annotation file.") from error
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not JSON: {error}.") from error
+    if not isinstance(value, kind):
+        shape = "a list of queries" if kind is list else "an object of video: duration"
+        raise InvalidInput(f"{path} holds {type(value).__name__} at the top; it must be {shape}.")
+    return value
+
+
+def _query(entry: Any, where: str) -> JudgedQuery:
+    if not isinstance(entry, dict) or not isinstance(entry.get("relevant_moment"), list):
+        raise InvalidInput(
+            f"{where} has no list 'relevant_moment'; group the moments of one query under it (the nested form)."
+        )
+    query_id, text, kind = (
+        _integer(entry, "query_id", where),
+        _text(entry, "query", where),
+        entry.get("slice"),
+    )
+    if kind is not None and not isinstance(kind, str):
+        raise InvalidInput(f"{where}: 'slice' is {kind!r}; write a word or leave it out.")
+    named = f"{where} (query_id {query_id})"
+    moments = (_moment(value, f"{named}, moment {row}") for row, value in enumerate(entry["relevant_moment"]))
+    return JudgedQuery(query_id, text, tuple(moments), kind)
+
+
+def _moment(value: Any, where: str) -> JudgedMoment:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{where} is {type(value).__name__}; write an object.")
+    start, end = _timestamp(value, where)
+    relevance = _number(value, "relevance", where) if value.get("relevance") is not None else None
+    if relevance is not None and not 0 <= relevance <= 4:
+        raise InvalidInput(f"{where}: relevance is {relevance}; grades go from 0 to 4.")
+    return JudgedMoment(
+        pair_id=_integer(value, "pair_id", where),
+        video=_text(value, "video_name", where),
+        start=start,
+        end=end,
+        duration=_number(value, "duration", where),
+        caption=_text(value, "caption", where),
+        similarity=_number(value, "similarity", where),
+        relevance=relevance,
+    )
+
+
+def _timestamp(value: dict[str, Any], where: str) -> tuple[float, float]:
+    span = value.get("timestamp")
+    if not isinstance(span, list) or len(span) != 2 or not all(map(_is_number, span)):
+        raise InvalidInput(f"{where}: timestamp is {span!r}; write [start, end] in seconds.")
+    start, end = float(span[0]), float(span[1])
+    if not 0 <= start < end:
+        raise InvalidInput(f"{where}: timestamp {span!r} is empty or negative; write 0 <= start < end.")
+    return start, end
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(entry: dict[str, Any], key: str, where: str) -> float:
+    value = entry.get(key)
+    if not _is_number(value):
+        raise InvalidInput(f"{where}: {key!r} is {value!r}; write a finite number.")
+    return float(entry[key])
+
+
+def _integer(entry: dict[str, Any], key: str, where: str) -> int:
+    value = entry.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidInput(f"{where}: {key!r} is {value!r}; write an integer.")
+    return value
+
+
+def _text(entry: dict[str, Any], key: str, where: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInput(f"{where}: {key!r} is {value!r}; write a text that is not empty.")
+    return value
+
+
+def _query_entry(query: JudgedQuery) -> dict[str, Any]:
+    entry: dict[str, Any] = {"query_id": query.query_id, "query": query.query}
+    if query.slice is not None:
+        entry["slice"] = query.slice
+    entry["relevant_moment"] = [_moment_entry(moment) for moment in query.moments]
+    return entry
+
+
+def _moment_entry(moment: JudgedMoment) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "pair_id": moment.pair_id,
+        "video_name": moment.video,
+        "timestamp": [moment.start, moment.end],
+        "duration": moment.duration,
+        "caption": moment.caption,
+        "similarity": moment.similarity,
+    }
+    if moment.relevance is not None:
+        entry["relevance"] = moment.relevance
+    return entry

@@ -1,0 +1,70 @@
+"""Where an encoder's files are, and the name they give it."""
+
+from pathlib import Path
+
+from engine import files
+from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+
+MODEL_TYPES = ("clip", "siglip")
+# What a model directory is made of; weights are safetensors only, never pickle.
+_WEIGHTS = "model*.safetensors"
+_TEXT_FILES = ("*.json", "*.txt", "*.model")
+_REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
+
+
+def resolve(name_or_dir: str) -> Path:
+    """Return the directory of a local model, or of the hub's model after fetching what is missing."""
+    folder = Path(name_or_dir).expanduser()
+    if folder.is_dir():
+        return folder
+    looks_local = name_or_dir.startswith(("/", ".", "~")) or name_or_dir.count("/") > 1
+    if looks_local or folder.exists() or not name_or_dir:
+        raise NotFound(f"{name_or_dir!r} is not a directory: {_REMEDY}.", "NO_SUCH_MODEL")
+    return _fetch(name_or_dir)
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Return the 16 hex digits over config, weights, tokenizer and image processor of a model directory."""
+    parts: list[bytes] = []
+    for path in _model_files(folder):
+        parts += [path.name.encode(), files.sha256(path).encode()]
+    return files.fingerprint(*parts)
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return sorted(path for pattern in (*_TEXT_FILES, _WEIGHTS) for path in folder.glob(pattern))
+
+
+def _fetch(name: str) -> Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    try:
+        patterns = [*_TEXT_FILES, _WEIGHTS]
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise NotFound(
+            f"{name!r} is neither a directory nor a model on the hub: {_REMEDY}.", "NO_SUCH_MODEL"
+        ) from error
+    except (OSError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as error:
+        raise Unavailable(
+            f"Model {name!r} is not in the local cache and the Hugging Face hub cannot be reached: "
+            "connect once to fetch it, or give a local directory.",
+            "HUB_UNREACHABLE",
+        ) from error
+
+
+def model_type(folder: Path) -> str:
+    """Return "clip" or "siglip" for a directory that holds a whole model; refuse any other."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise NotFound(f"{folder} has no config.json: {_REMEDY}.", "NO_SUCH_MODEL")
+    try:
+        kind = str(files.read_json(config).get("model_type"))
+    except (ValueError, AttributeError) as error:
+        raise Mismatch(f"{config} is not a model's configuration in JSON: {_REMEDY}.") from error
+    if kind not in MODEL_TYPES:
+        raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are {' or '.join(MODEL_TYPES)}.")
+    if not any(folder.glob(_WEIGHTS)):
+        raise NotFound(f"{folder} has no {_WEIGHTS} file: save the model's weights as safetensors.")
+    return kind

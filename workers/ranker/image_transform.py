@@ -1,0 +1,92 @@
+"""Frames to a vision tower's input: the resize, crop and normalisation of an image processor, in batches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+# PIL's numbers of the resampling filters that torch has too.
+_FILTERS = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
+
+
+@dataclass(frozen=True)
+class ImageTransform:
+    """What an image processor does to a picture; sizes are (height, width) in pixels.
+
+    Exactly one of `shortest_edge` (keep the aspect ratio) and `size` is set when pictures are resized.
+    """
+
+    shortest_edge: int | None
+    size: tuple[int, int] | None
+    crop: tuple[int, int] | None
+    resample: int
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_processor(cls, processor: Any) -> "ImageTransform":
+        """Read the attributes of a CLIP or SigLIP image processor."""
+        size = _mapping(processor.size) if processor.do_resize else {}
+        crop = _mapping(processor.crop_size) if processor.do_center_crop else {}
+        normalise = bool(processor.do_normalize)
+        return cls(
+            shortest_edge=size.get("shortest_edge"),
+            size=(size["height"], size["width"]) if "height" in size else None,
+            crop=(crop["height"], crop["width"]) if "height" in crop else None,
+            resample=int(processor.resample),
+            scale=float(processor.rescale_factor) if processor.do_rescale else 1.0,
+            mean=tuple(processor.image_mean) if normalise else (0.0, 0.0, 0.0),
+            std=tuple(processor.image_std) if normalise else (1.0, 1.0, 1.0),
+        )
+
+    def __call__(self, frames: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """Turn frames (n, h, w, 3) into pixel values (n, 3, height, width) on `device`."""
+        # NHWC bytes seen as NCHW are torch's channels-last layout, whose byte resize is vectorised and
+        # rounds between its two passes as PIL does.
+        pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
+        pixels = self._crop(self._resize(pixels.to(device)))
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        # (x * scale - mean) / std as one multiplication and one addition
+        normalised = pixels.float().mul_(self.scale / std).sub_(mean / std)
+        return normalised.to(dtype).contiguous()
+
+    def _resize(self, pixels: torch.Tensor) -> torch.Tensor:
+        target = self._target(int(pixels.shape[2]), int(pixels.shape[3]))
+        if target is None or target == tuple(pixels.shape[2:]):
+            return pixels
+        mode = _FILTERS.get(self.resample, "bicubic")
+        antialias = mode != "nearest-exact"
+        if pixels.device.type == "cpu":
+            return F.interpolate(pixels, target, mode=mode, antialias=antialias)
+        # The GPU kernels resize floats only.
+        resized = F.interpolate(pixels.float(), target, mode=mode, antialias=antialias)
+        return resized.round_().clamp_(0, 255)
+
+    def _target(self, height: int, width: int) -> tuple[int, int] | None:
+        if self.shortest_edge is None:
+            return self.size
+        edge, short, long = self.shortest_edge, min(height, width), max(height, width)
+        other = int(edge * long / short)
+        return (other, edge) if width <= height else (edge, other)
+
+    def _crop(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self.crop is None:
+            return pixels
+        missing = [max(0, want - have) for want, have in zip(self.crop, pixels.shape[2:], strict=True)]
+        if any(missing):
+            before = [(m + 1) // 2 for m in missing]
+            pad = (before[1], missing[1] - before[1], before[0], missing[0] - before[0])
+            pixels = F.pad(pixels, pad)
+        top, left = ((have - want) // 2 for want, have in zip(self.crop, pixels.shape[2:], strict=True))
+        return pixels[:, :, top : top + self.crop[0], left : left + self.crop[1]]
+
+
+def _mapping(size: Any) -> dict[str, int]:
+    """Return a processor's size, whatever its class, as the keys that are set."""
+    items = size if isinstance(size, Mapping) else vars(size)
+    return {key: int(value) for key, value in items.items() if value is not None}

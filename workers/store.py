@@ -1,0 +1,249 @@
+"""The feature store: rows of vectors by video, safe against a kill at any moment.
+
+    store.json       what is in it: dtype, streams (dim, step), meta
+    <stream>.bin     rows, little-endian, one after another
+    journal.jsonl    one line a video, written after its rows are on disk
+
+Append-only. The journal is the truth: the last line of an id wins, rows no line names do not exist. A kill
+leaves at most rows without a line, or a line without its end; the next writer cuts both off. Readers map
+the rows, take no lock, and see the videos that were complete when they opened (or last called `refresh`).
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Mismatch, NotFound
+from workers.store_format import (
+    DTYPES,
+    Stream,
+    VideoRecord,
+    check_header,
+    lock,
+    parse,
+    read_header,
+    write_at,
+    write_header,
+)
+
+__all__ = ["FeatureStore", "Stream", "VideoRecord"]
+
+
+class FeatureStore:
+    """Vectors of many videos in a few memory-mapped files. One writer at a time, any number of readers."""
+
+    def __init__(self, path: Path, mode: Literal["r", "a"]) -> None:
+        """Use `open`, `create` or `ensure`."""
+        self.path = path
+        self.streams, self.dtype, self.meta = read_header(path)
+        self._records: dict[str, VideoRecord] = {}
+        self._ends = dict.fromkeys(self.streams, 0)
+        self._maps: dict[str, NDArray[Any]] = {}
+        self._read_to = 0
+        self._journal = lock(path) if mode == "a" else None
+        try:
+            self.refresh()
+            self._bins = self._recover() if self._journal else {}
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def open(path: str | Path, mode: Literal["r", "a"] = "r") -> "FeatureStore":
+        """Open a store for reading, or as its only writer.
+
+        Raises NotFound where there is none, Mismatch where files are damaged, Unavailable for a 2nd writer.
+        """
+        return FeatureStore(Path(path), mode)
+
+    @staticmethod
+    def create(
+        path: str | Path,
+        streams: Mapping[str, Stream],
+        dtype: str = "float16",
+        meta: Mapping[str, Any] | None = None,
+    ) -> "FeatureStore":
+        """Make an empty store and open it for appending; InvalidInput where one exists already."""
+        path = Path(path)
+        check_header(path, streams, dtype)
+        path.mkdir(parents=True, exist_ok=True)
+        with lock(path):
+            if (path / "store.json").exists():
+                raise InvalidInput(
+                    f"there is already a feature store in {path}; open it, or choose another path"
+                )
+            write_header(path, streams, dtype, meta or {})
+        return FeatureStore(path, "a")
+
+    @staticmethod
+    def ensure(
+        path: str | Path,
+        streams: Mapping[str, Stream],
+        dtype: str = "float16",
+        meta: Mapping[str, Any] | None = None,
+    ) -> "FeatureStore":
+        """Open for appending, made first where absent; Mismatch where streams or dtype differ."""
+        path = Path(path)
+        if not (path / "store.json").exists():
+            return FeatureStore.create(path, streams, dtype, meta)
+        store = FeatureStore.open(path, "a")
+        if store.streams != dict(streams) or store.dtype != DTYPES.get(dtype):
+            store.close()
+            raise Mismatch(
+                f"the feature store in {path} holds {store.streams} as {store.dtype.name}, "
+                f"not {dict(streams)} as {dtype}; use the settings it was made with, or another collection"
+            )
+        return store
+
+    def refresh(self) -> None:
+        """Take in the videos completed since the last look.
+
+        Raises Mismatch where a whole line does not parse or a .bin file is shorter than the journal says.
+        """
+        with (self.path / "journal.jsonl").open("rb") as journal:
+            journal.seek(self._read_to)
+            new = journal.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        lines = whole.splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            try:
+                record = parse(line, self.streams)
+            except (ValueError, KeyError, TypeError) as error:
+                # Blocks reach a disk in any order: the very last line may be torn and yet end well.
+                if number == len(lines) - 1 and len(whole) == len(new):
+                    break
+                raise Mismatch(
+                    f"{self.path / 'journal.jsonl'} is damaged at byte {self._read_to} ({error}); "
+                    f"restore it from a copy, or remove {self.path} and ingest again"
+                ) from error
+            self._records[record.id] = record
+            self._read_to += len(line)
+            for name, (first, rows) in record.streams.items():
+                self._ends[name] = max(self._ends[name], first + rows)
+        self._check_sizes()
+
+    def ids(self) -> list[str]:
+        """Return the ids of all videos in Python's string order."""
+        return sorted(self._records)
+
+    def __contains__(self, video_id: object) -> bool:
+        return video_id in self._records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def record(self, video_id: str) -> VideoRecord:
+        """Return what is known of a video; NotFound for an unknown id."""
+        try:
+            return self._records[video_id]
+        except KeyError:
+            raise NotFound(
+                f"video {video_id!r} is not in the feature store {self.path}; ingest it first"
+            ) from None
+
+    def rows(self, video_id: str, stream: str) -> NDArray[Any]:
+        """Return a video's rows of a stream: (n, dim), read-only, mapped from the file."""
+        if stream not in self.streams:
+            raise NotFound(
+                f"the feature store {self.path} has no stream {stream!r}, only {sorted(self.streams)}"
+            )
+        first, rows = self.record(video_id).streams[stream]
+        return self._mapped(stream)[first : first + rows]
+
+    def append(
+        self,
+        video_id: str,
+        arrays: Mapping[str, NDArray[Any]],
+        uri: str = "",
+        sha256: str = "",
+        duration: float = 0.0,
+        info: Mapping[str, Any] | None = None,
+    ) -> VideoRecord:
+        """Add a video, or replace it; on return it survives a kill and a power cut.
+
+        arrays: stream -> (n, dim) real numbers, cast to the store's dtype; a stream left out has 0 rows.
+        Raises InvalidInput for a wrong shape or name or a value that is not finite in the store's dtype.
+        """
+        if self._journal is None:
+            raise InvalidInput(
+                f"the feature store {self.path} is open for reading; open it with mode 'a' to append"
+            )
+        cast = {name: self._cast(video_id, name, arrays) for name in {**self.streams, **arrays}}
+        spans = {name: (self._ends[name], len(rows)) for name, rows in cast.items()}
+        record = VideoRecord(video_id, uri, sha256, float(duration), spans, dict(info or {}))
+        line = (json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        for name, rows in cast.items():
+            if len(rows):
+                write_at(self._bins[name], self._ends[name] * rows.itemsize * rows.shape[1], rows.tobytes())
+        write_at(self._journal, self._read_to, line)
+        self._read_to += len(line)
+        self._ends = {name: first + rows for name, (first, rows) in spans.items()}
+        self._records[video_id] = record
+        return record
+
+    def close(self) -> None:
+        """Give up the writer's lock; arrays already handed out stay valid."""
+        for handle in [*getattr(self, "_bins", {}).values(), self._journal]:
+            if handle is not None:
+                handle.close()
+        self._journal = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _recover(self) -> dict[str, BinaryIO]:
+        """Cut off what a killed writer left behind; return the .bin files open for writing."""
+        os.truncate(self.path / "journal.jsonl", self._read_to)
+        for name, stream in self.streams.items():
+            os.truncate(self.path / f"{name}.bin", self._ends[name] * stream.dim * self.dtype.itemsize)
+        return {name: (self.path / f"{name}.bin").open("r+b", buffering=0) for name in self.streams}
+
+    def _check_sizes(self) -> None:
+        for name, stream in self.streams.items():
+            path = self.path / f"{name}.bin"
+            needed = self._ends[name] * stream.dim * self.dtype.itemsize
+            found = path.stat().st_size if path.exists() else 0
+            if found < needed:
+                raise Mismatch(
+                    f"{path} has {found} bytes but the journal names {needed}; "
+                    f"restore it from a copy, or remove {self.path} and ingest again"
+                )
+
+    def _mapped(self, stream: str) -> NDArray[Any]:
+        rows, dim = self._ends[stream], self.streams[stream].dim
+        if rows == 0:
+            return np.empty((0, dim), self.dtype)
+        if stream not in self._maps or len(self._maps[stream]) < rows:
+            path = self.path / f"{stream}.bin"
+            self._maps[stream] = np.asarray(np.memmap(path, self.dtype, "r", shape=(rows, dim)))
+        return self._maps[stream]
+
+    def _cast(self, video_id: str, name: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        stream = self.streams.get(name)
+        if stream is None:
+            raise InvalidInput(
+                f"video {video_id!r}: the store has no stream {name!r}, only {sorted(self.streams)}"
+            )
+        rows = np.asarray(arrays.get(name, np.empty((0, stream.dim))))
+        if rows.ndim != 2 or rows.shape[1] != stream.dim:
+            raise InvalidInput(f"video {video_id!r}: {name} must be (n, {stream.dim}), got {rows.shape}")
+        with np.errstate(over="ignore"):
+            cast = np.ascontiguousarray(rows, self.dtype)
+        if not np.isfinite(cast).all():
+            raise InvalidInput(
+                f"video {video_id!r}: {name} has values that {self.dtype.name} cannot hold (NaN or "
+                "too large); check the encoder, or use a float32 store"
+            )
+        return cast

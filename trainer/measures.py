@@ -3,11 +3,11 @@
     NDCG(10, 0.5)                  prints "NDCG@10,IoU>=0.5" and is the key of every table and report
     evaluate(run, truths)          {"NDCG@10,IoU>=0.3": 0.41, ...}: the mean over the judged queries
 
-A prediction earns the relevance of the unused true moment of its video that it overlaps most, if their IoU reaches
-the threshold; a true moment is earned once. Two protocols exist and their figures do not compare:
+A prediction earns the relevance of the unused true moment of its video that it overlaps most, if their IoU
+reaches the threshold; a true moment is earned once. Two protocols exist and their figures do not compare:
 
-    SPR           IoU >= threshold, moments of relevance 0 left out     (arXiv 2501.05072)
-    TVR_RANKING   IoU >  threshold, moments of relevance 0 stay and can absorb a prediction     (arXiv 2407.06597)
+    SPR           IoU >= threshold, moments of relevance 0 left out (arXiv 2501.05072)
+    TVR_RANKING   IoU >  threshold, moments of relevance 0 stay and can absorb a prediction (arXiv 2407.06597)
 
 A judged query without predictions counts as zero. `absent="skip"` leaves it out of the mean, as the published
 figures do.
@@ -99,7 +99,7 @@ class Truth:
         grades = [moment.relevance for moment in query.moments]
         if None in grades:
             raise InvalidInput(
-                f"Query {query.query_id} has moments without relevance; measure on a judged file (val or test)."
+                f"Query {query.query_id} has moments without relevance; measure on a judged file."
             )
         spans = np.array([(moment.start, moment.end) for moment in query.moments], np.float64)
         videos = np.array([moment.video for moment in query.moments], str)
@@ -128,13 +128,14 @@ def ious(predicted: Doubles, true: Doubles) -> Doubles:
     shared = np.maximum(0.0, ends - starts)
     lengths, true_lengths = predicted[:, 1] - predicted[:, 0], true[:, 1] - true[:, 0]
     union = lengths[:, None] + true_lengths[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    overlap: Doubles = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return overlap
 
 
 def gains(
     ranking: Ranking, truth: Truth, thresholds: Sequence[float], protocol: Protocol = SPR
 ) -> tuple[Doubles, Doubles]:
-    """Return what every prediction earns at every threshold, (n, t), and all grades that count, best first (g,)."""
+    """Return what every prediction earns at every threshold (n, t), and the grades that count (g,)."""
     order = np.argsort(-truth.relevances, kind="stable")
     if not protocol.keeps_irrelevant:
         order = order[truth.relevances[order] > 0]
@@ -147,7 +148,7 @@ def gains(
     overlap[ranking.videos[:, None] != truth.videos[order][None, :]] = -1.0
     used = np.zeros((len(limits), len(grades)), bool)
     column = np.arange(len(limits))
-    # A row below every threshold earns nothing and uses nothing; only the others depend on what was used before.
+    # A row below every threshold earns nothing and uses nothing; only the others need their turn.
     for row in np.flatnonzero(_reached(overlap.max(axis=1), limits.min(), protocol)):
         free = np.where(used, -1.0, overlap[row])
         best = free.argmax(axis=1)
@@ -190,8 +191,8 @@ def per_query(
 ) -> dict[int, Doubles]:
     """Return the measures of every query that counts, by query id.
 
-    Queries without a relevant moment are left out by SPR and zero in TVR_RANKING; queries missing from the run are
-    zero, or left out with absent="skip".
+    Queries without a relevant moment are left out by SPR and zero in TVR_RANKING; queries missing from the
+    run are zero, or left out with absent="skip".
     """
     empty = Ranking.of([], [])
     counted = {
@@ -212,27 +213,27 @@ def evaluate(
     protocol: Protocol = SPR,
     absent: Absent = "zero",
 ) -> dict[str, float]:
-    """Return the mean of every measure over the queries that count, by its printed name; 0 where none counts."""
+    """Return the mean of every measure over the queries that count, by its name; 0 where none counts."""
     rows = list(per_query(run, truth, measures, protocol, absent).values())
     means = np.mean(rows, axis=0) if rows else np.zeros(len(measures))
     return {str(measure): float(mean) for measure, mean in zip(measures, means, strict=True)}
 
 
 def video_recall(ranking: Ranking, truth: Truth, k: int | None = None) -> float:
-    """Return the share of the relevant videos found among the videos of the first k predictions (None: of all)."""
+    """Return the share of the relevant videos found among the first k predictions (None: all of them)."""
     wanted = truth.relevant_videos
     return float(np.isin(wanted, ranking.videos[:k]).mean()) if len(wanted) else 0.0
 
 
 def relative_video_recall(ranking: Ranking, truth: Truth, k: int) -> float:
-    """Return the relevant videos among the first k predictions' over the most that k predictions could hold."""
+    """Return the relevant videos among the first k predictions, over the most that k could hold."""
     wanted = truth.relevant_videos
     return float(np.isin(wanted, ranking.videos[:k]).sum() / min(k, len(wanted))) if len(wanted) else 0.0
 
 
 def segment_recall(retrieved: Sequence[tuple[Any, int]], relevant: Set[tuple[Any, int]], k: int) -> float:
     """Return the share of the relevant segments, as (video, segment), among the first k retrieved."""
-    return len(relevant.intersection(retrieved[:k])) / len(relevant) if relevant else 0.0
+    return len(relevant & set(retrieved[:k])) / len(relevant) if relevant else 0.0
 
 
 def weighted_segment_recall(

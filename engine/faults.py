@@ -1,0 +1,84 @@
+"""Errors on the wire: SprError -> google.rpc.Status, and a worker's status -> SprError."""
+
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from engine.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    Mismatch,
+    NotFound,
+    Overloaded,
+    SprError,
+    Unavailable,
+)
+
+DOMAIN = "spr.v1"
+
+_KINDS: dict[grpc.StatusCode, type[SprError]] = {
+    kind.status: kind
+    for kind in (InvalidInput, NotFound, Mismatch, Overloaded, Unavailable, DeadlineExceeded)
+}
+
+
+def status_of(error: BaseException, request_id: str = "") -> status_pb2.Status:
+    """Return what a caller is told: an SprError's own words, of anything else only that it happened."""
+    if not isinstance(error, SprError):
+        error = SprError(f"internal error; the server's log has it under request id {request_id}")
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    if request_id:
+        info.metadata["request_id"] = request_id
+    details: list[Message] = [info]
+    if isinstance(error, InvalidInput):
+        violation = error_details_pb2.BadRequest.FieldViolation(description=str(error), reason=error.reason)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if error.retry_after is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(error.retry_after * 1e9))
+        details.append(retry)
+    return status_pb2.Status(
+        code=error.status.value[0], message=str(error), details=[_any(d) for d in details]
+    )
+
+
+def grpc_status(error: BaseException, request_id: str = "") -> grpc.Status:
+    """Return `status_of` in the form that `abort_with_status` takes."""
+    return rpc_status.to_status(status_of(error, request_id))
+
+
+def error_of(call: Any, who: str) -> SprError:
+    """Return the SprError that the failed call `call` to `who` stands for, its reason kept."""
+    code = call.code()
+    kind = _KINDS.get(code, Unavailable)
+    reason = reason_of(call) or code.name
+    if code is grpc.StatusCode.CANCELLED:
+        reason = "UNAVAILABLE"
+    return kind(f"{who}: {call.details() or code.name}", reason)
+
+
+def reason_of(call: Any) -> str:
+    """Return the ErrorInfo reason that a failed call carries, empty if none."""
+    for key, value in call.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            return _reason(status_pb2.Status.FromString(value))
+    return ""
+
+
+def _reason(status: status_pb2.Status) -> str:
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Is(info.DESCRIPTOR):
+            detail.Unpack(info)
+            return str(info.reason)
+    return ""
+
+
+def _any(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

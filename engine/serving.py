@@ -1,0 +1,176 @@
+"""Servers of all three kinds of processes: errors, health, reflection, logs, graceful stop.
+
+A worker's __main__ is
+
+    sys.exit(serving.main("index", serve))
+
+where `serve(topology, worker)` loads what it needs and ends in `serve_sync(...)`. The process prints one line
+of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"} once it serves, or
+{"ready": false, "role": "index", "error": "why", "exit_code": 3} if it cannot.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from engine import config, logs
+from engine.errors import SprError, Unavailable
+from engine.interceptors import AioInterceptor, Gate, SyncInterceptor
+
+GRACE = 5.0
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+# Without so_reuseport = 0 two processes could share a port and each get a part of the calls.
+SERVER_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+CHANNEL_OPTIONS = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+
+def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequence[str] | None = None) -> int:
+    """Read the command line, run `serve` with the topology and this worker's part, return the exit code.
+
+    role: "coordinator", "index" or "ranker".
+    """
+    options = _options(role, argv)
+    if options.lifeline:
+        stop_with_stdin()
+    try:
+        topology = config.read(options.config)
+        logs.configure(topology.log_level)
+        serve(topology, _part(topology, role, options.name, options.listen))
+    except SprError as error:
+        announce(ready=False, role=role, error=str(error), exit_code=error.exit_code)
+        print(f"spr: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def serve_sync(
+    add_services: Callable[[grpc.Server], Sequence[str]],
+    address: str,
+    *,
+    role: str,
+    max_in_flight: int,
+    ready: Mapping[str, Any] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
+
+    add_services registers the servicers and returns their full names. At most `max_in_flight` calls run at
+    once, more are refused with QUEUE_FULL. `ready` adds fields to the line on stdout.
+    """
+    # More threads than calls may run: a refusal and a health check must not wait for a slow call.
+    pool = ThreadPoolExecutor(max_in_flight + 4, thread_name_prefix="rpc")
+    server = grpc.server(pool, interceptors=[SyncInterceptor(Gate(max_in_flight))], options=SERVER_OPTIONS)
+    names = list(add_services(server))
+    probes = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    bound = bind(server, address)
+    for name in names:
+        probes.set(name, SERVING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    server.start()
+    announce(ready=True, role=role, address=bound, **(ready or {}))
+    stop.wait()
+    probes.enter_graceful_shutdown()
+    server.stop(GRACE).wait()
+    pool.shutdown(wait=False)
+
+
+def aio_server(max_in_flight: int) -> grpc.aio.Server:
+    """Return a grpc.aio server with our interceptor and options."""
+    return grpc.aio.server(interceptors=[AioInterceptor(Gate(max_in_flight))], options=SERVER_OPTIONS)
+
+
+def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
+    """Add health and reflection to a grpc.aio server; the caller sets the health of `names`."""
+    probes = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    return probes
+
+
+async def serve_aio(servers: Sequence[grpc.aio.Server], on_started: Callable[[], Awaitable[None]]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight and return."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for server in servers:
+        await server.start()
+    await on_started()
+    await stop.wait()
+    await asyncio.gather(*(server.stop(GRACE) for server in servers))
+
+
+def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
+    """Listen at HOST:PORT, port 0 for a free one; return the address. Unavailable if it is taken."""
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError:
+        raise Unavailable(
+            f"cannot listen on {address}; is another process there? Stop it, or change the port",
+            "ADDRESS_IN_USE",
+        ) from None
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def announce(**fields: Any) -> None:
+    """Print one line of JSON for whoever started this process."""
+    print(json.dumps(fields), flush=True)
+
+
+def stop_with_stdin() -> None:
+    """Stop this process when its stdin closes, that is, when the process that holds the other end is gone."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def _options(role: str, argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=f"Run one {role} process of a topology.")
+    parser.add_argument("--config", type=Path, required=True, help="topology file")
+    parser.add_argument("--name", help="which one, e.g. shard-00000")
+    parser.add_argument("--listen", help="which one, by its address; or another address for it")
+    parser.add_argument("--lifeline", action="store_true", help="stop when stdin closes")
+    return parser.parse_args(argv)
+
+
+def _part(topology: config.Topology, role: str, name: str | None, listen: str | None) -> Any:
+    if role == "index":
+        return config.select(topology.index, name, listen)
+    if role == "ranker":
+        return config.select(topology.ranker, name, listen)
+    return config.select([topology.coordinator], name, listen)

@@ -1,0 +1,77 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from engine import config
+from engine.errors import InvalidInput
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "topology.example.toml"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "topology.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+MINIMAL = """
+collection = "c"
+[[index]]
+shard = 0
+listen = "127.0.0.1:1"
+[[ranker]]
+listen = "0.0.0.0:2"
+"""
+
+
+def test_the_example_states_the_defaults() -> None:
+    topology = config.read(EXAMPLE)
+    assert topology.coordinator == config.CoordinatorConfig()
+    assert topology.index[0] == config.IndexConfig(shard=0, listen="127.0.0.1:7410")
+    assert topology.ranker[0] == config.RankerConfig(listen="127.0.0.1:7420", name="ranker-0")
+    assert topology.collection == EXAMPLE.parent / "collection"
+    assert [worker.name for worker in topology.index] == ["shard-00000", "shard-00001"]
+
+
+def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
+    assert config.read(write(tmp_path, MINIMAL)).ranker[0].target == "localhost:2"
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("", "names no collection"),
+        ("collection = ", "is not TOML"),
+        ('collection = "c"', "has no [[index]]"),
+        (MINIMAL.replace("[[ranker]]\n", "[ranker]\n"), "[[ranker]] with two brackets"),
+        (MINIMAL.replace("shard = 0", ""), "[[index]] 0 needs shard"),
+        (MINIMAL.replace("shard = 0", 'shard = "0"'), "must be of type int"),
+        (MINIMAL.replace("shard = 0", "shard = -1"), "must not be negative"),
+        (MINIMAL.replace("shard = 0", "shard = 0\nthread = 2"), "does not know 'thread'"),
+        (MINIMAL.replace("0.0.0.0:2", "127.0.0.1:1"), "to two processes"),
+        (MINIMAL.replace("0.0.0.0:2", "2"), "write HOST:PORT"),
+        ('log_level = "loud"' + MINIMAL, "not debug, info"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_reason(tmp_path: Path, broken: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        config.read(write(tmp_path, broken))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"absent.toml does not exist"):
+        config.read(tmp_path / "absent.toml")
+
+
+def test_select_names_one_worker() -> None:
+    first = config.IndexConfig(shard=0, listen="h:1")
+    replica = config.IndexConfig(shard=0, listen="h:2")
+    other = config.IndexConfig(shard=1, listen="h:3")
+    parts = [first, replica, other]
+    assert config.select(parts, "shard-00001", None) is other
+    assert config.select(parts, None, "h:2") is replica
+    assert config.select(parts, "shard-00001", "h:9").listen == "h:9"
+    for name, listen in [("shard-00000", None), (None, "h:9"), ("shard-00007", None)]:
+        with pytest.raises(InvalidInput, match="shard-00000 at h:1"):
+            config.select(parts, name, listen)

@@ -1,9 +1,9 @@
 """Judged queries on disk: the TVR-Ranking format (arXiv 2407.06597).
 
-A JSON list, one object a query: `{query_id, query, relevant_moment: [{pair_id, video_name, timestamp: [start, end],
-duration, caption, similarity, relevance?}]}`. Training files carry no `relevance`: their moments are pseudo positives,
-chosen by caption similarity. A moment is relevant iff its relevance is above zero. A query may carry an extra `slice`,
-the kind of question it asks. Times are seconds.
+A JSON list, one object a query: `{query_id, query, relevant_moment: [{pair_id, video_name, timestamp: [start,
+end], duration, caption, similarity, relevance?}]}`. Training files carry no `relevance`: their moments are
+pseudo positives, chosen by caption similarity. A moment is relevant iff its relevance is above zero. A query may
+carry an extra `slice`, the kind of question it asks. Times are seconds.
 """
 
 import math
@@ -18,7 +18,7 @@ from engine.files import read_json, write_json
 
 @dataclass(frozen=True, slots=True)
 class JudgedMoment:
-    """One moment beside a query: span and video duration in seconds, similarity -1..1, relevance 0..4 or unjudged."""
+    """One moment beside a query: times in seconds, similarity -1..1, relevance 0..4 or None, unjudged."""
 
     pair_id: int
     video: str
@@ -41,7 +41,7 @@ class JudgedQuery:
 
 
 class SegmentSample(NamedTuple):
-    """A segment that overlaps a query's moments: score 0..1, relevance of the best moment it touches or None."""
+    """A segment that meets a query's moments: score 0..1, relevance of the best moment it meets or None."""
 
     video: str
     segment: int
@@ -52,7 +52,7 @@ class SegmentSample(NamedTuple):
 def load_queries(path: Path) -> list[JudgedQuery]:
     """Read an annotation file.
 
-    Raises NotFound for a missing file and InvalidInput, naming the place, for anything that is not the format.
+    Raises NotFound for a missing file and InvalidInput, naming the place, for what is not the format.
     """
     queries = [_query(entry, f"{path}: entry {row}") for row, entry in enumerate(_parsed(path, list))]
     seen: set[int] = set()
@@ -92,8 +92,9 @@ def save_corpus(path: Path, durations: dict[str, float]) -> None:
 def segment_samples(queries: Sequence[JudgedQuery], segment_length: float) -> list[list[SegmentSample]]:
     """Return, per query, the segments its moments touch, sorted by video and segment.
 
-    Segment i of a video covers `[i * segment_length, (i + 1) * segment_length)` seconds. Its score is the moment's
-    similarity times the covered share of the segment, its relevance the moment's; the largest where moments meet.
+    Segment i of a video covers `[i * segment_length, (i + 1) * segment_length)` seconds. Its score is the
+    moment's similarity times the covered share of the segment, its relevance the moment's; the largest where
+    several moments meet it.
     Segments whose score is not positive are left out.
     """
     return [_segments_of(query.moments, segment_length) for query in queries]
@@ -136,7 +137,7 @@ def _parsed(path: Path, kind: type) -> Any:
 def _query(entry: Any, where: str) -> JudgedQuery:
     if not isinstance(entry, dict) or not isinstance(entry.get("relevant_moment"), list):
         raise InvalidInput(
-            f"{where} has no list 'relevant_moment'; group the moments of one query under it (the nested form)."
+            f"{where} has no list 'relevant_moment'; group a query's moments under it (the nested form)."
         )
     query_id, text, kind = (
         _integer(entry, "query_id", where),

@@ -85,7 +85,7 @@ class Encoder:
         return device
 
     def text(self, texts: Sequence[str], batch_size: int = 64) -> TextFeatures:
-        """Encode texts, cutting off what exceeds the tower's positions. Raises InvalidInput on an empty one."""
+        """Encode texts, cut to the tower's positions. Raises InvalidInput on an empty one."""
         for position, text in enumerate(texts):
             if not text.strip():
                 raise InvalidInput(

@@ -46,14 +46,18 @@ class ImageTransform:
 
     def __call__(self, frames: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         """Turn frames (n, h, w, 3) into pixel values (n, 3, height, width) on `device`."""
-        # NHWC bytes seen as NCHW are torch's channels-last layout, whose byte resize is vectorised and
-        # rounds between its two passes as PIL does.
-        pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
-        pixels = self._crop(self._resize(pixels.to(device)))
+        pixels = self.resized(frames, device)
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.mean, self.std))
         # (x * scale - mean) / std as one multiplication and one addition
         normalised = pixels.float().mul_(self.scale / std).sub_(mean / std)
         return normalised.to(dtype).contiguous()
+
+    def resized(self, frames: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+        """Turn frames (n, h, w, 3) into resized and cropped ones (n, 3, height, width), values 0-255."""
+        # NHWC bytes seen as NCHW are torch's channels-last layout, whose byte resize is vectorised and
+        # rounds between its two passes as PIL does.
+        pixels = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
+        return self._crop(self._resize(pixels.to(device)))
 
     def _resize(self, pixels: torch.Tensor) -> torch.Tensor:
         target = self._target(int(pixels.shape[2]), int(pixels.shape[3]))

@@ -1,0 +1,56 @@
+"""What blind guessing reaches: random spans of the corpus, as long as true moments are.
+
+The guesser knows the videos, their durations and how long moments usually are, but reads no query and sees no
+frame. Whatever an engine scores above it comes from looking.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from trainer.annotations import JudgedQuery
+from trainer.measures import NDCG, NDCGS, SPR, Protocol, Ranking, Truth, evaluate
+
+REPEATS = 5
+
+
+def corpus_of(queries: Sequence[JudgedQuery]) -> dict[str, float]:
+    """Return `{video: seconds}` of the videos that the judged moments name."""
+    return {moment.video: moment.duration for query in queries for moment in query.moments}
+
+
+def random_run(
+    query_ids: Sequence[int], corpus: Mapping[str, float], lengths: Sequence[float], depth: int, seed: int
+) -> dict[int, Ranking]:
+    """Return `depth` random spans a query: video by its share of the seconds, length drawn from `lengths`."""
+    random = np.random.default_rng(seed)
+    names = np.array(sorted(corpus), str)
+    durations = np.array([corpus[name] for name in names], np.float64)
+    shares = durations / durations.sum()
+    run = {}
+    for query_id in query_ids:
+        videos = random.choice(len(names), size=depth, p=shares)
+        spans = np.minimum(random.choice(np.asarray(lengths, np.float64), size=depth), durations[videos])
+        starts = random.uniform(0.0, 1.0, depth) * (durations[videos] - spans)
+        run[query_id] = Ranking(names[videos], np.stack([starts, starts + spans], axis=1))
+    return run
+
+
+def chance(
+    queries: Sequence[JudgedQuery],
+    truth: Mapping[int, Truth],
+    corpus: Mapping[str, float],
+    measures: Sequence[NDCG] = NDCGS,
+    protocol: Protocol = SPR,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Return the measures of blind guessing, the mean of a few seeded runs; zeros without true moments."""
+    lengths = [moment.end - moment.start for query in queries for moment in query.moments if moment.relevance]
+    if not lengths or not corpus:
+        return {str(measure): 0.0 for measure in measures}
+    depth = max(measure.k for measure in measures)
+    runs = [
+        evaluate(random_run(list(truth), corpus, lengths, depth, seed + repeat), truth, measures, protocol)
+        for repeat in range(REPEATS)
+    ]
+    return {str(measure): float(np.mean([run[str(measure)] for run in runs])) for measure in measures}

@@ -1,0 +1,39 @@
+"""A report as a chart: one panel an IoU, one group of bars a depth, one bar a stage."""
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.files import replacing
+from trainer.evaluation.report import Report
+from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL
+from trainer.measures import NDCG, NDCGS
+
+COLOURS = {"chance": "#b0b0b0", RETRIEVAL: "#8fb8de", COARSE: "#4c78a8", REFINED: "#e4572e"}
+
+
+def plot(report: Report, path: Path) -> None:
+    """Write a report's NDCG figures as PNG, atomically."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    stages = [stage for stage in COLOURS if str(NDCGS[0]) in report.get(stage, {})]
+    depths, thresholds = sorted({m.k for m in NDCGS}), sorted({m.iou for m in NDCGS})
+    figure, panels = pyplot.subplots(1, len(thresholds), figsize=(11, 3.6), sharey=True, layout="constrained")
+    width = 0.8 / len(stages)
+    for panel, threshold in zip(panels, thresholds, strict=True):
+        for column, stage in enumerate(stages):
+            heights = [report[stage][str(NDCG(depth, threshold))] for depth in depths]
+            places = np.arange(len(depths)) + (column - (len(stages) - 1) / 2) * width
+            bars = panel.bar(places, heights, width * 0.92, color=COLOURS[stage], label=stage)
+            panel.bar_label(bars, fmt="%.2f", fontsize=6.5, padding=1)
+        panel.set_title(f"IoU ≥ {threshold:g}", fontsize=10)
+        panel.set_xticks(range(len(depths)), [f"NDCG@{depth}" for depth in depths])
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel(f"NDCG, mean of {report['answerable']} queries")
+    panels[-1].legend(frameon=False, fontsize=8)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=130)
+    pyplot.close(figure)

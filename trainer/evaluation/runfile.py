@@ -1,0 +1,102 @@
+"""Answers on disk.
+
+    {"stages": {"coarse": {"<query id>": [{"video_name", "timestamp": [start, end], "score"}, ...], ...},
+                "refined": {...}}}
+
+Lists are best first. The published form, one stage without scores, is read as stage "coarse":
+
+    {"<query id>": [{"timestamp": [start, end], "video_name", "moment_rank"}, ...]}
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import InvalidInput, NotFound
+from engine.files import read_json, write_json
+from trainer.measures import Ranking
+
+RETRIEVAL = "retrieval"
+COARSE = "coarse"
+REFINED = "refined"
+STAGES = (RETRIEVAL, COARSE, REFINED)
+
+
+class Predicted(NamedTuple):
+    """One answered moment: seconds from the first frame; higher scores are better, or None where unknown."""
+
+    video: str
+    start: float
+    end: float
+    score: float | None = None
+
+
+Answers = Mapping[int, Sequence[Predicted]]
+Run = Mapping[str, Answers]
+
+
+def rankings(answers: Answers) -> dict[int, Ranking]:
+    """Return every query's answer as columns."""
+    return {
+        query_id: Ranking.of([row.video for row in rows], [(row.start, row.end) for row in rows])
+        for query_id, rows in answers.items()
+    }
+
+
+def save_run(path: Path, run: Run) -> None:
+    """Write a run file, atomically."""
+    stages = {
+        stage: {str(query_id): [_entry(row) for row in rows] for query_id, rows in answers.items()}
+        for stage, answers in run.items()
+    }
+    write_json(path, {"stages": stages})
+
+
+def load_run(path: Path) -> dict[str, dict[int, list[Predicted]]]:
+    """Read a run file in either form.
+
+    Raises NotFound for a missing file and InvalidInput, naming the place, for anything else that is no run.
+    """
+    try:
+        value = read_json(path)
+    except FileNotFoundError as error:
+        raise NotFound(f"{path} does not exist; name a run file.") from error
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{path} holds {type(value).__name__} at the top; a run file is an object.")
+    stages = value["stages"] if isinstance(value.get("stages"), dict) else {COARSE: value}
+    unknown = sorted(set(stages) - set(STAGES))
+    if unknown:
+        raise InvalidInput(f"{path}: stage {unknown[0]!r} is unknown; the stages are {', '.join(STAGES)}.")
+    return {stage: _answers(answers, f"{path}: {stage}") for stage, answers in stages.items()}
+
+
+def _answers(value: Any, where: str) -> dict[int, list[Predicted]]:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{where} is {type(value).__name__}; write an object of query id: moments.")
+    answers = {}
+    for query_id, rows in value.items():
+        if not query_id.lstrip("-").isdigit() or not isinstance(rows, list):
+            raise InvalidInput(f"{where}: {query_id!r} is not an integer query id with a list of moments.")
+        if rows and all(isinstance(row, dict) and "moment_rank" in row for row in rows):
+            rows = sorted(rows, key=lambda row: row["moment_rank"])
+        answers[int(query_id)] = [_predicted(row, f"{where}: query {query_id}") for row in rows]
+    return answers
+
+
+def _predicted(row: Any, where: str) -> Predicted:
+    try:
+        start, end = row["timestamp"]
+        score = row.get("score")
+        return Predicted(
+            str(row["video_name"]), float(start), float(end), None if score is None else float(score)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{where}: {row!r} is no moment ({error!r}); write video_name and timestamp [start, end]."
+        ) from error
+
+
+def _entry(row: Predicted) -> dict[str, Any]:
+    return {"video_name": row.video, "timestamp": [row.start, row.end], "score": row.score}

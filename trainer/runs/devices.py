@@ -1,0 +1,74 @@
+"""Device, mixed precision and seeds of a training."""
+
+import contextlib
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.errors import InvalidInput
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the named device, or CUDA where there is one; InvalidInput when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InvalidInput(f"Device {name!r} is unknown; use auto, cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput(f"Device {name!r} is not available here; use auto or cpu.")
+    return device
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch, and make cuDNN deterministic."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+class Amp:
+    """Mixed precision on CUDA, plain float32 elsewhere, behind one pair of calls.
+
+    Compute the forward pass inside `autocast()` and the loss in float32 outside it; `step` does the rest.
+    """
+
+    def __init__(self, device: torch.device, enabled: bool = True) -> None:
+        self.device = device
+        self.enabled = enabled and device.type == "cuda"
+        self.scaler = torch.amp.GradScaler(device.type) if self.enabled else None
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context of a forward pass."""
+        return torch.autocast(self.device.type) if self.enabled else contextlib.nullcontext()
+
+    def step(
+        self,
+        loss: torch.Tensor,
+        optimizer: torch.optim.Optimizer,
+        parameters: Iterable[torch.nn.Parameter],
+        max_norm: float | None = None,
+    ) -> float:
+        """Zero gradients, go backward, clip to `max_norm` and step; return the norm before clipping.
+
+        Under mixed precision a step with an infinite gradient is skipped by the scaler, as it should be.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        limit = float("inf") if max_norm is None else max_norm
+        if self.scaler is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = torch.nn.utils.clip_grad_norm_(list(parameters), limit)
+            optimizer.step()
+            return float(norm)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(list(parameters), limit)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return float(norm)

@@ -1,0 +1,60 @@
+"""Progress with rate and time left, on stderr: a live bar in a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Counts `done` of `total`; `note` is a few words such as "loss 1.23".
+
+    with Progress("projector", total=1000, done=200) as progress:
+        progress.update(201, "loss 1.23")
+    """
+
+    def __init__(self, label: str, total: int, done: int = 0, unit: str = "steps") -> None:
+        self.label, self.total, self.first, self.unit = label, total, done, unit
+        self.began = self.spoken = time.monotonic()
+        self.bar = self._bar() if sys.stderr.isatty() else None
+        self.task = self.bar.add_task(label, total=total, completed=done, note="") if self.bar else None
+
+    def __enter__(self) -> Self:
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Say that `done` of the total are done."""
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, completed=done, note=f"{self._rate(done):.1f} {self.unit}/s  {note}")
+        elif time.monotonic() - self.spoken >= SECONDS_BETWEEN_LINES or done == self.total:
+            self.spoken = time.monotonic()
+            print(self.line(done, note), file=sys.stderr, flush=True)
+
+    def line(self, done: int, note: str = "") -> str:
+        """Return the line for a log: done, total, rate, time left."""
+        rate = self._rate(done)
+        left = f"{(self.total - done) / rate:.0f} s left" if rate else "time left unknown"
+        return f"{self.label}: {done}/{self.total} {self.unit}, {rate:.1f}/s, {left}  {note}".rstrip()
+
+    def _rate(self, done: int) -> float:
+        """Return units a second since this process began (not since the run did)."""
+        return (done - self.first) / max(time.monotonic() - self.began, 1e-9)
+
+    def _bar(self) -> Bar:
+        """Return the live bar."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        return Bar(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))

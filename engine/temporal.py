@@ -1,0 +1,37 @@
+"""The maths of time: overlap of spans, and of what overlaps only the best kept.
+
+A span is `[start, end)` in seconds; a row of an (n, 2) float64 array.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.types import Doubles, Ordinals
+
+
+def iou(spans: Doubles, others: Doubles) -> Doubles:
+    """Return the temporal IoU of every pair. Shape: (n, 2), (m, 2) -> (n, m), in 0..1; empty spans have 0."""
+    start = np.maximum(spans[:, None, 0], others[None, :, 0])
+    end = np.minimum(spans[:, None, 1], others[None, :, 1])
+    shared = np.maximum(end - start, 0.0)
+    lengths = np.maximum(spans[:, 1] - spans[:, 0], 0.0)
+    other_lengths = np.maximum(others[:, 1] - others[:, 0], 0.0)
+    union = lengths[:, None] + other_lengths[None, :] - shared
+    ratio: Doubles = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratio
+
+
+def suppress(videos: Ordinals, spans: Doubles, limit: float) -> NDArray[np.intp]:
+    """Return the rows to keep, best first: none overlaps a kept better one of its video by IoU > `limit`.
+
+    Shape: videos (n,), spans (n, 2), both best first.
+    """
+    alive = np.ones(len(videos), dtype=bool)
+    by_video = np.argsort(videos, kind="stable")
+    groups = np.split(by_video, np.flatnonzero(np.diff(videos[by_video])) + 1)
+    for rows in groups:
+        for i, row in enumerate(rows):
+            if alive[row]:
+                rest = rows[i + 1 :]
+                alive[rest[iou(spans[row : row + 1], spans[rest])[0] > limit]] = False
+    return np.flatnonzero(alive)

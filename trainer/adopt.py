@@ -24,11 +24,8 @@ def adopt_annotations(source: Path, collection: Path) -> dict[str, tuple[int, in
         queries = load_queries(source / f"{split}.json")
         corpus = load_corpus(source / f"corpus_{split}.json")
         judged = {moment.video for query in queries for moment in query.moments}
-        _require(
-            judged <= corpus.keys(), source / f"{split}.json", judged - corpus.keys(), "that corpus lacks"
-        )
-        missing = corpus.keys() - known
-        _require(not missing, source / f"corpus_{split}.json", missing, "without features; ingest them first")
+        _refuse(source / f"{split}.json", judged - corpus.keys(), f"that corpus_{split}.json lacks")
+        _refuse(source / f"corpus_{split}.json", corpus.keys() - known, "without features; ingest them first")
         loaded[split] = (queries, corpus)
     target = collection / "annotations"
     for split, (queries, corpus) in loaded.items():

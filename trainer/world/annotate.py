@@ -1,0 +1,152 @@
+"""Captions and judged queries of a planned world, in the files that training and evaluation read."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.files import replacing
+from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.world import language
+from trainer.world.judge import Judge, grades, similarities
+from trainer.world.plan import SPLITS, Event, Thing, VideoPlan
+from trainer.world.questions import SLICES, Question, question
+
+# Queries a video of the split, by training's appetite and evaluation's patience.
+QUERIES_PER_VIDEO = {"train": 9, "val": 6, "test": 4}
+# A training query names so many pseudo positives; a judged one, beside all relevant moments, so many zeros.
+PSEUDO_POSITIVES = 40
+LISTED_ZEROS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An event in its video, with its caption, what one frame shows, and what is said, as reported."""
+
+    video: VideoPlan
+    event: Event
+    caption: str
+    still: str
+    spoken: str | None
+
+
+# A moment with its pair_id, the same in every file of a world.
+Placed = tuple[int, Moment]
+
+
+def annotate(plans: Sequence[VideoPlan], seed: int, folder: Path) -> dict[str, int]:
+    """Write captions.jsonl and annotations/ under `folder`; return the number of queries by split."""
+    moments = [moment for plan in plans for moment in _moments(plan)]
+    _write_lines(folder / "captions.jsonl", map(_caption_line, moments))
+    counts = {}
+    for place, split in enumerate(SPLITS):
+        videos = [plan for plan in plans if plan.split == split]
+        inside = [(pair, moment) for pair, moment in enumerate(moments) if moment.video.split == split]
+        queries = _queries(inside, QUERIES_PER_VIDEO[split] * len(videos), split, [seed, 2**33, place])
+        save_corpus(
+            folder / f"annotations/corpus_{split}.json", {plan.name: plan.duration for plan in videos}
+        )
+        save_queries(folder / f"annotations/{split}.json", queries)
+        counts[split] = len(queries)
+    return counts
+
+
+def _moments(plan: VideoPlan) -> list[Moment]:
+    rng = np.random.default_rng([plan.seed, plan.index, 2])
+    return [
+        Moment(
+            plan, event, language.caption(event, rng), language.still(event, rng), language.spoken(event, rng)
+        )
+        for event in plan.events
+    ]
+
+
+def _queries(inside: list[Placed], count: int, split: str, entropy: list[int]) -> list[JudgedQuery]:
+    """Ask about random events of the split, each sentence once, and judge each against all its events."""
+    rng = np.random.default_rng(entropy)
+    judge = Judge([moment.event for _, moment in inside])
+    asked: dict[str, Question] = {}
+    # A tiny world runs out of different sentences: it gets fewer queries.
+    for _ in range(20 * count if inside else 0):
+        if len(asked) == count:
+            break
+        kind = str(rng.choice(list(SLICES), p=list(SLICES.values())))
+        asking = question(inside[int(rng.integers(len(inside)))][1].event, kind, rng)
+        if asking:
+            asked.setdefault(asking.text, asking)
+    first = SPLITS.index(split) * 1_000_000
+    choose = _pseudo_positives if split == "train" else _judged
+    return [
+        JudgedQuery(first + row, asking.text, choose(asking, judge, inside, rng), asking.slice)
+        for row, asking in enumerate(asked.values())
+    ]
+
+
+def _pseudo_positives(
+    asking: Question, judge: Judge, inside: list[Placed], rng: np.random.Generator
+) -> tuple[JudgedMoment, ...]:
+    """Choose the moments with the most similar captions, unjudged."""
+    similar = similarities(judge.shares(asking.ask), rng)
+    best = np.argsort(-similar, kind="stable")[:PSEUDO_POSITIVES]
+    return tuple(_judged_moment(inside[row], float(similar[row]), None) for row in best if similar[row] > 0)
+
+
+def _judged(
+    asking: Question, judge: Judge, inside: list[Placed], rng: np.random.Generator
+) -> tuple[JudgedMoment, ...]:
+    """List all relevant moments of the split, best first, then the most similar of the others."""
+    shares = judge.shares(asking.ask)
+    similar, grade = similarities(shares, rng), grades(shares)
+    order = np.lexsort((-similar, -grade))
+    kept = order[: int((grade > 0).sum()) + LISTED_ZEROS]
+    return tuple(_judged_moment(inside[row], float(similar[row]), float(grade[row])) for row in kept)
+
+
+def _judged_moment(placed: Placed, similarity: float, relevance: float | None) -> JudgedMoment:
+    pair, moment = placed
+    event, video = moment.event, moment.video
+    caption = f"{moment.caption}, {moment.spoken}" if moment.spoken else moment.caption
+    return JudgedMoment(
+        pair, video.name, event.start, event.end, video.duration, caption, similarity, relevance
+    )
+
+
+def _caption_line(moment: Moment) -> dict[str, Any]:
+    event = moment.event
+    line = {
+        "video": moment.video.name,
+        "split": moment.video.split,
+        "start": event.start,
+        "end": event.end,
+        "caption": moment.caption,
+        "still": moment.still,
+        "attributes": _attributes(event),
+    }
+    if event.speech:
+        line |= {"subtitle": event.speech.text, "spoken": moment.spoken}
+    return line
+
+
+def _attributes(event: Event) -> dict[str, Any]:
+    deed = event.deed
+    attributes = _look(deed.thing) | {"motion": deed.motion, "background": event.background}
+    if deed.times:
+        attributes["times"] = deed.times
+    if deed.other:
+        attributes["other"] = _look(deed.other)
+    if event.speech:
+        attributes["facts"] = dict(event.speech.facts)
+    return attributes
+
+
+def _look(thing: Thing) -> dict[str, Any]:
+    return {"shape": thing.shape, "colour": thing.colour, "size": thing.size, "number": thing.number}
+
+
+def _write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,98 @@
+"""Render a whole world into a directory: videos in parallel, then captions and judged queries."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput
+from engine.files import read_json, write_json
+from trainer.world.annotate import annotate
+from trainer.world.film import film
+from trainer.world.plan import FPS, SIZE, SPLITS, VideoPlan, plan_video
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One video is done: its name, its frames, and whether it had to be rendered."""
+
+    video: str
+    frames: int
+    rendered: bool
+
+
+def build_world(
+    out: Path,
+    videos: int,
+    seed: int,
+    workers: int = 0,
+    progress: Callable[[Finished, int], None] | None = None,
+) -> dict[str, Any]:
+    """Render `videos` videos of the world `seed` under `out` and return what world.json says of it.
+
+    Finished videos of the same world are kept. workers: processes, 0 for one a CPU; the bytes do not depend
+    on it. progress: told of each finished video and of the frames of the whole world. Raises InvalidInput if
+    `out` holds another world.
+    """
+    _check(out, videos, seed)
+    plans = [plan_video(seed, index) for index in range(videos)]
+    total = sum(plan.frames for plan in plans)
+    (out / "videos").mkdir(parents=True, exist_ok=True)
+    for finished in _filmed(plans, out / "videos", workers or len(os.sched_getaffinity(0))):
+        if progress:
+            progress(finished, total)
+    queries = annotate(plans, seed, out)
+    world = _world(plans, seed, queries)
+    write_json(out / "world.json", world)
+    return world
+
+
+def _check(out: Path, videos: int, seed: int) -> None:
+    """Refuse to mix worlds: whoever ingests a directory takes every video in it."""
+    path = out / "world.json"
+    if path.exists():
+        known = read_json(path)
+        if known.get("seed") != seed or known.get("videos", 0) > videos:
+            raise InvalidInput(
+                f"{out} holds a world of seed {known.get('seed')} and {known.get('videos')} videos; "
+                f"ask for that seed and at least as many videos, or name another directory."
+            )
+
+
+def _filmed(plans: list[VideoPlan], folder: Path, workers: int) -> Iterator[Finished]:
+    if workers == 1:
+        yield from (_film(plan, folder) for plan in plans)
+        return
+    # Spawned, never forked. The longest first, so that no process is left alone with it at the end.
+    order = sorted(plans, key=lambda plan: -plan.frames)
+    with ProcessPoolExecutor(min(workers, len(plans)), multiprocessing.get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(_film, plan, folder) for plan in order]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _film(plan: VideoPlan, folder: Path) -> Finished:
+    return Finished(plan.name, plan.frames, film(plan, folder))
+
+
+def _world(plans: list[VideoPlan], seed: int, queries: dict[str, int]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "seed": seed,
+        "videos": len(plans),
+        "seconds": sum(plan.duration for plan in plans),
+        "events": sum(len(plan.events) for plan in plans),
+        "subtitled": sum(plan.subtitled for plan in plans),
+        "frame_size": [SIZE, SIZE],
+        "fps": FPS,
+        "queries": queries,
+        "splits": {split: [plan.name for plan in plans if plan.split == split] for split in SPLITS},
+    }

@@ -1,0 +1,61 @@
+"""Write a plan as an MP4 file and, where something is said, an SRT file beside it."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pysubs2
+
+from engine.files import replacing
+from trainer.world.draw import Painter
+from trainer.world.plan import FPS, SIZE, VideoPlan
+
+# One thread and no rate control feedback: the same bytes on every run.
+_X264 = {"preset": "veryfast", "crf": "21", "g": str(FPS * 8), "threads": "1"}
+
+
+def film(plan: VideoPlan, folder: Path) -> bool:
+    """Write `folder/<name>.mp4` and `.srt`, each whole or not at all; False if this plan's are there."""
+    video, lines = folder / f"{plan.name}.mp4", folder / f"{plan.name}.srt"
+    if _plan_of(video) == plan.fingerprint() and lines.exists() == plan.subtitled:
+        return False
+    if plan.subtitled:
+        with replacing(lines) as partial:
+            partial.write_text(subtitles(plan), encoding="utf-8")
+    else:
+        lines.unlink(missing_ok=True)
+    with replacing(video) as partial:
+        _encode(plan, partial)
+    return True
+
+
+def subtitles(plan: VideoPlan) -> str:
+    """Return the spoken lines as SubRip text."""
+    script = pysubs2.SSAFile()
+    for line in plan.lines:
+        script.append(pysubs2.SSAEvent(round(line.start * 1000), round(line.end * 1000), line.text))
+    return str(script.to_string("srt"))
+
+
+def _plan_of(video: Path) -> str | None:
+    """Return the fingerprint of the plan a file was rendered from, None where it cannot be read."""
+    try:
+        with av.open(str(video), metadata_errors="ignore") as container:
+            return container.metadata.get("comment")
+    except (OSError, av.FFmpegError):
+        return None
+
+
+def _encode(plan: VideoPlan, path: Path) -> None:
+    painter = Painter(plan)
+    options = {"fflags": "+bitexact"}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        container.metadata["comment"] = plan.fingerprint()
+        stream = container.add_stream("libx264", rate=FPS, options=_X264)
+        stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for index in range(plan.frames):
+            frame = av.VideoFrame.from_ndarray(painter.frame(index, index / FPS), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())

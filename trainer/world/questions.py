@@ -1,0 +1,95 @@
+"""Questions about an event: what is asked, and the sentence that asks it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trainer.world import vocabulary as words
+from trainer.world.judge import Ask
+from trainer.world.language import Generator, noun, pick, spoken, thing_noun, verb_phrase
+from trainer.world.plan import Event
+
+# How often each kind of question is asked.
+SLICES = {"precise": 0.4, "imprecise": 0.2, "temporal": 0.2, "subtitle": 0.2}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A sentence, what it asks for, and its kind."""
+
+    text: str
+    ask: Ask
+    slice: str
+
+
+def question(event: Event, kind: str, rng: Generator) -> Question | None:
+    """Ask for an event by a kind of SLICES; None where the event has nothing of the kind."""
+    return _KINDS[kind](event, rng)
+
+
+def _precise(event: Event, rng: Generator) -> Question:
+    """Ask for all that matters, and perhaps a detail."""
+    deed, thing = event.deed, event.deed.thing
+    size = thing.size if thing.size != "medium" and rng.random() < 0.5 else None
+    times = deed.times if rng.random() < 0.6 else 0
+    background = event.background if rng.random() < 0.15 else None
+    other = (thing_noun(deed.other, rng, size=False),) if deed.other else ()
+    verb = pick(words.MOTIONS[deed.motion], rng)
+    subject = noun(rng, thing.number, size, thing.colour, thing.shape)
+    text = f"{subject} {verb_phrase(verb, thing.number, rng, times, *other)}"
+    if background:
+        text += f" {pick(words.BACKGROUND_WORDS[background], rng)}"
+    motions = frozenset({deed.motion})
+    ask = Ask(thing.shape, thing.colour, size, thing.number, motions, times, deed.other, background)
+    return Question(text, ask, "precise")
+
+
+def _imprecise(event: Event, rng: Generator) -> Question:
+    """Ask for one attribute with a vague verb, or for a single attribute."""
+    thing, dice = event.deed.thing, rng.random()
+    if dice < 0.25:
+        motion = event.deed.motion
+        rest = ("something",) if event.deed.other else ()
+        text = f"something {verb_phrase(pick(words.MOTIONS[motion], rng), 1, rng, 0, *rest)}"
+        return Question(text, Ask(motions=frozenset({motion})), "imprecise")
+    if dice < 0.4:
+        return Question(noun(rng, colour=thing.colour), Ask(colour=thing.colour), "imprecise")
+    if dice < 0.5:
+        text = noun(rng, thing.number, colour=thing.colour)
+        return Question(text, Ask(colour=thing.colour, number=thing.number), "imprecise")
+    coloured = rng.random() < 0.6
+    colour, shape = (thing.colour, None) if coloured else (None, thing.shape)
+    verb, motions = pick(tuple(v for v in words.VAGUE_VERBS if event.deed.motion in v[1]), rng)
+    text = f"{noun(rng, colour=colour, shape=shape)} {verb_phrase(verb, 1, rng)}"
+    return Question(text, Ask(shape=shape, colour=colour, motions=motions), "imprecise")
+
+
+def _temporal(event: Event, rng: Generator) -> Question | None:
+    """Ask for a motion whose twin looks the same in one frame, and give little else to go by."""
+    deed, dice = event.deed, rng.random()
+    if deed.motion not in words.DIRECTED_MOTIONS:
+        return None
+    shape = deed.thing.shape if dice < 0.7 else None
+    colour = deed.thing.colour if dice > 0.4 else None
+    rest = ("something",) if deed.other else ()
+    action = verb_phrase(pick(words.MOTIONS[deed.motion], rng), 1, rng, 0, *rest)
+    text = f"{noun(rng, shape=shape, colour=colour)} {action}"
+    return Question(text, Ask(shape=shape, colour=colour, motions=frozenset({deed.motion})), "temporal")
+
+
+def _subtitle(event: Event, rng: Generator) -> Question | None:
+    """Ask for what is said, and perhaps what is to be seen meanwhile."""
+    if event.speech is None:
+        return None
+    text = spoken(event, rng) or ""
+    colour = event.deed.thing.colour if rng.random() < 0.4 else None
+    if colour:
+        text += f" while {noun(rng, colour=colour)} is {pick(('seen', 'shown', 'there'), rng)}"
+    return Question(text, Ask(colour=colour, facts=event.speech.facts), "subtitle")
+
+
+_KINDS: dict[str, Callable[[Event, Generator], Question | None]] = {
+    "precise": _precise,
+    "imprecise": _imprecise,
+    "temporal": _temporal,
+    "subtitle": _subtitle,
+}

@@ -1,0 +1,48 @@
+"""What a caller is told: moments, and what part of the corpus they speak for."""
+
+import enum
+from dataclasses import dataclass
+
+from engine.types import Moments, Proposals
+
+
+class Degraded(enum.Enum):
+    """Why an answer is less than the whole corpus, fully ranked."""
+
+    SHARD_TIMEOUT = "a shard was late"
+    SHARD_UNAVAILABLE = "a shard did not answer"
+    RANKER_SKIPPED = "the ranker did not answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The part of the corpus an answer speaks for, counted in shards and in videos.
+
+    degraded: reasons, each once, in the order of `Degraded`. unreachable: names of the lost shards.
+    """
+
+    shards_total: int
+    shards_answered: int
+    videos_total: int
+    videos_searched: int
+    degraded: tuple[Degraded, ...] = ()
+    unreachable: tuple[str, ...] = ()
+
+    @property
+    def ratio(self) -> float:
+        """Searched videos / videos, 1 for an empty corpus."""
+        return self.videos_searched / self.videos_total if self.videos_total else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole ranked list of one query. timings: (stage, seconds) in the order they ran.
+
+    ranker_model: which ranker spoke; empty when nothing was refined.
+    """
+
+    moments: Moments
+    proposals: Proposals
+    coverage: Coverage
+    timings: tuple[tuple[str, float], ...]
+    ranker_model: str = ""

@@ -1,0 +1,153 @@
+"""Messages <-> values: the small pieces, and the answers of the workers.
+
+Columns are little-endian bytes of a fixed type. Everything that comes in is checked here, once.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from google.protobuf.duration_pb2 import Duration
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Mismatch
+from engine.types import Doubles, EncodedQuery, Floats, Hits
+from spr.internal.v1 import encoder_service_pb2, index_shard_service_pb2
+from spr.v1 import types_pb2
+
+_DTYPES: dict[int, np.dtype[np.floating]] = {
+    types_pb2.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+    types_pb2.DATA_TYPE_FLOAT16: np.dtype("<f2"),
+}
+
+
+def duration_to_pb(seconds: float) -> Duration:
+    """Return seconds as a Duration, to the nanosecond."""
+    whole, nanos = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
+    return Duration(seconds=whole, nanos=nanos)
+
+
+def duration_from_pb(duration: Duration) -> float:
+    """Return a Duration as seconds."""
+    return float(duration.seconds + duration.nanos / 1e9)
+
+
+def span_to_pb(span: Doubles) -> types_pb2.TimeSpan:
+    """Return a span (2,) in seconds as a TimeSpan."""
+    start, end = map(float, span)
+    return types_pb2.TimeSpan(start_offset=duration_to_pb(start), end_offset=duration_to_pb(end))
+
+
+def tensor_to_pb(array: NDArray[np.floating]) -> types_pb2.Tensor:
+    """Return an array as a Tensor, float16 as such and everything else as float32."""
+    kind = types_pb2.DATA_TYPE_FLOAT16 if array.dtype == np.float16 else types_pb2.DATA_TYPE_FLOAT32
+    return types_pb2.Tensor(dtype=kind, shape=array.shape, data=array.astype(_DTYPES[kind]).tobytes())
+
+
+def tensor_from_pb(tensor: types_pb2.Tensor, shape: Sequence[int | None], name: str) -> Floats:
+    """Return a Tensor as float32; InvalidInput unless its bytes, and `shape` (None: any), agree.
+
+    name: what the caller calls it, for the message.
+    """
+    dtype = _DTYPES.get(tensor.dtype)
+    if dtype is None:
+        raise InvalidInput(f"{name} has data type {tensor.dtype}; send FLOAT32 or FLOAT16")
+    sizes = tuple(tensor.shape)
+    if math.prod(sizes) * dtype.itemsize != len(tensor.data):
+        raise InvalidInput(
+            f"{name} has {len(tensor.data)} bytes; its shape {list(sizes)} of {dtype.name} needs "
+            f"{math.prod(sizes) * dtype.itemsize}",
+            "TENSOR_SIZE_MISMATCH",
+        )
+    fits = len(sizes) == len(shape) and all(w in (None, s) for s, w in zip(sizes, shape, strict=True))
+    if not fits:
+        wanted = ["any" if size is None else size for size in shape]
+        raise InvalidInput(f"{name} has shape {list(sizes)}; it must be {wanted}", "TENSOR_SIZE_MISMATCH")
+    array = np.frombuffer(tensor.data, dtype).reshape(sizes).astype(np.float32)
+    if not np.isfinite(array).all():
+        raise InvalidInput(f"{name} holds a value that is not finite")
+    return array
+
+
+def ints_from_bytes(data: bytes, name: str) -> NDArray[np.int32]:
+    """Return a column of int32."""
+    return _column(data, np.dtype("<i4"), name).astype(np.int32)
+
+
+def floats_from_bytes(data: bytes, name: str) -> NDArray[np.float32]:
+    """Return a column of float32."""
+    return _column(data, np.dtype("<f4"), name).astype(np.float32)
+
+
+def doubles_from_bytes(data: bytes, name: str) -> NDArray[np.float64]:
+    """Return a column of float64."""
+    return _column(data, np.dtype("<f8"), name).astype(np.float64)
+
+
+def ints_to_bytes(column: NDArray[np.integer]) -> bytes:
+    """Return a column as int32 bytes."""
+    return column.astype("<i4").tobytes()
+
+
+def floats_to_bytes(column: NDArray[np.floating]) -> bytes:
+    """Return a column as float32 bytes."""
+    return column.astype("<f4").tobytes()
+
+
+def doubles_to_bytes(column: NDArray[np.floating]) -> bytes:
+    """Return a column, or rows of pairs, as float64 bytes."""
+    return column.astype("<f8").tobytes()
+
+
+def hits_to_pb(parts: Sequence[Hits]) -> index_shard_service_pb2.SearchSegmentsResponse:
+    """Return the hits of several queries as columns; the caller adds the rest of the response."""
+    return index_shard_service_pb2.SearchSegmentsResponse(
+        counts=[len(part) for part in parts],
+        video_ordinals=b"".join(ints_to_bytes(part.videos) for part in parts),
+        segment_offsets=b"".join(ints_to_bytes(part.segments) for part in parts),
+        scores=b"".join(floats_to_bytes(part.scores) for part in parts),
+    )
+
+
+def hits_from_pb(response: index_shard_service_pb2.SearchSegmentsResponse, videos: int) -> list[Hits]:
+    """Return the hits of each query; Mismatch unless the columns agree and name one of `videos` ordinals."""
+    ordinals = ints_from_bytes(response.video_ordinals, "video_ordinals")
+    segments = ints_from_bytes(response.segment_offsets, "segment_offsets")
+    scores = floats_from_bytes(response.scores, "scores")
+    rows = sum(response.counts)
+    if not rows == len(ordinals) == len(segments) == len(scores):
+        raise Mismatch(f"hits of {len(ordinals)} videos, {len(segments)} segments, {len(scores)} scores")
+    if rows and not (0 <= ordinals.min() and ordinals.max() < videos and segments.min() >= 0):
+        raise Mismatch(f"hits name videos beyond the {videos} of the catalogue", "GENERATION_MISMATCH")
+    if not np.isfinite(scores).all():
+        raise Mismatch("hits have scores that are not finite; build the generation again")
+    bounds = np.cumsum([0, *response.counts])
+    return [Hits(ordinals[a:b], segments[a:b], scores[a:b]) for a, b in itertools.pairwise(bounds)]
+
+
+def encoded_to_pb(query: EncodedQuery) -> encoder_service_pb2.EncodeResponse:
+    """Return an encoded query as a response."""
+    return encoder_service_pb2.EncodeResponse(
+        embedding=types_pb2.Embedding(tensor=tensor_to_pb(query.embedding), model_id=query.model_id),
+        token_states=tensor_to_pb(query.token_states),
+        text_embedding=tensor_to_pb(query.text_embedding),
+    )
+
+
+def encoded_from_pb(response: encoder_service_pb2.EncodeResponse, dim: int) -> EncodedQuery:
+    """Return the encoder's answer, whose embedding has `dim` values."""
+    return EncodedQuery(
+        embedding=tensor_from_pb(response.embedding.tensor, [dim], "embedding"),
+        token_states=tensor_from_pb(response.token_states, [None, None], "token_states"),
+        text_embedding=tensor_from_pb(response.text_embedding, [None], "text_embedding"),
+        model_id=response.embedding.model_id,
+    )
+
+
+def _column(data: bytes, dtype: np.dtype[np.generic], name: str) -> NDArray[np.generic]:
+    if len(data) % dtype.itemsize:
+        raise InvalidInput(
+            f"{name} has {len(data)} bytes, no multiple of {dtype.itemsize}", "TENSOR_SIZE_MISMATCH"
+        )
+    return np.frombuffer(data, dtype)

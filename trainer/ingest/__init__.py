@@ -1,0 +1,1 @@
+"""Video files to features: decode, sample, encode, store."""

@@ -1,0 +1,26 @@
+"""Why a file could not be ingested."""
+
+from typing import Literal
+
+from engine.errors import InvalidInput
+
+Kind = Literal[
+    "empty",
+    "unreadable",
+    "not-a-video",
+    "audio-only",
+    "unsupported-codec",
+    "corrupt",
+    "truncated",
+    "changed",
+    "id-clash",
+    "unusable-features",
+]
+
+
+class BadVideo(InvalidInput):
+    """One file cannot be ingested; the others can. `kind` is for programs, the message for people."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message, kind.upper().replace("-", "_"))
+        self.kind = kind

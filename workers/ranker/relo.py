@@ -1,0 +1,177 @@
+"""ReLo, the model that re-reads a proposal in its context (ReLoCLNet, used by arXiv 2501.05072).
+
+A query becomes two vectors, one for the picture and one for the subtitles. A window of clips is encoded per
+stream, the streams look at each other, and two more encoders give mid and final features. The query meets
+them only in dot products: a relevance in [-1, 1], and a start and an end logit for every clip.
+
+Deviation from the published code, unless `padding = "published"`: what lies behind a window's last clip is
+zero before the start/end convolution, and keys there are hidden from the other stream. So logits do not
+depend on how far a window was padded; in the published code those of its last two clips do.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.errors import InvalidInput
+from workers.ranker.layers import Attention, Encoder, Positions, Projection
+from workers.ranker.windows import WindowConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ReloConfig:
+    """Sizes of the model; the defaults are those of the published run.
+
+    head_init: "published" leaves the start/end filters random, "edge" makes them edge detectors of r.
+    window: how the windows it reads are cut.
+    """
+
+    visual_dim: int = 1024
+    subtitle_dim: int = 768
+    query_dim: int = 768
+    hidden: int = 768
+    heads: int = 8
+    kernel: int = 5
+    input_dropout: float = 0.1
+    dropout: float = 0.1
+    head_init: Literal["published", "edge"] = "published"
+    window: WindowConfig = field(default_factory=WindowConfig)
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads:
+            raise InvalidInput(f"hidden is {self.hidden}; make it a multiple of heads, {self.heads}")
+        if self.kernel % 2 == 0:
+            raise InvalidInput(f"kernel is {self.kernel}; make it odd, so that a filter has a middle")
+
+
+class Query(NamedTuple):
+    """An encoded sentence: what to look for in the picture and in the subtitles, (n, h) each."""
+
+    video: Tensor
+    subtitle: Tensor
+
+
+class Context(NamedTuple):
+    """Encoded windows: mid and final features (n, length, h) and mask (n, length), 1 = valid."""
+
+    video_mid: Tensor
+    subtitle_mid: Tensor
+    video: Tensor
+    subtitle: Tensor
+    mask: Tensor
+
+
+class Relo(nn.Module):
+    """Query, video and subtitle branches, relevance and start/end heads."""
+
+    def __init__(self, config: ReloConfig) -> None:
+        super().__init__()
+        self.config = config
+        h, heads, drop = config.hidden, config.heads, config.dropout
+        self.query_pos_embed = Positions(config.window.max_tokens, h, drop)
+        self.ctx_pos_embed = Positions(config.window.max_clips, h, drop)
+        self.query_input_proj = Projection(config.query_dim, h, config.input_dropout)
+        self.query_encoder = Encoder(h, heads, drop)
+        self.query_encoder1 = Encoder(h, heads, drop)
+        self.video_input_proj = Projection(config.visual_dim, h, config.input_dropout)
+        self.video_encoder1 = Encoder(h, heads, drop)
+        self.video_encoder2 = Encoder(h, heads, drop)
+        self.video_encoder3 = Encoder(h, heads, drop)
+        self.video_cross_att = Attention(h, heads, drop)
+        self.video_cross_layernorm = nn.LayerNorm(h)
+        self.video_query_linear = nn.Linear(h, h)
+        self.sub_input_proj = Projection(config.subtitle_dim, h, config.input_dropout)
+        self.sub_encoder1 = Encoder(h, heads, drop)
+        self.sub_encoder2 = Encoder(h, heads, drop)
+        self.sub_encoder3 = Encoder(h, heads, drop)
+        self.sub_cross_att = Attention(h, heads, drop)
+        self.sub_cross_layernorm = nn.LayerNorm(h)
+        self.sub_query_linear = nn.Linear(h, h)
+        self.modular_vector_mapping = nn.Linear(h, 2, bias=False)
+        self.merged_st_predictor = nn.Conv1d(1, 1, config.kernel, padding="same", bias=False)
+        self.merged_ed_predictor = nn.Conv1d(1, 1, config.kernel, padding="same", bias=False)
+        self.apply(_initialise)
+        if config.head_init == "edge":
+            self._detect_edges()
+
+    def encode_query(self, tokens: Tensor, mask: Tensor) -> Query:
+        """Encode sentences: tokens (n, t, dim), mask (n, t) 1 = valid, t <= max_tokens."""
+        words = self.query_pos_embed(self.query_input_proj(tokens))
+        words = self.query_encoder1(self.query_encoder(words, mask), mask)
+        attention = self.modular_vector_mapping(words).masked_fill(mask[..., None] == 0, -1e4).softmax(1)
+        pooled = attention.transpose(1, 2) @ words
+        return Query(pooled[:, 0], pooled[:, 1])
+
+    def encode_context(self, video: Tensor, subtitle: Tensor, mask: Tensor) -> Context:
+        """Encode windows: video (n, l, visual_dim), subtitle (n, l, subtitle_dim), mask (n, l).
+
+        l <= max_clips; 1 in the mask = a clip that is there.
+        """
+        seen = mask[:, None, None]
+        if self.config.window.padding == "published":
+            # Rows behind the end look at every key, and the convolution reads them.
+            seen = seen * mask[:, None, :, None]
+        v = self.video_encoder1(self.ctx_pos_embed(self.video_input_proj(video)), mask)
+        s = self.sub_encoder1(self.ctx_pos_embed(self.sub_input_proj(subtitle)), mask)
+        crossed_v = self.video_cross_layernorm(self.video_cross_att(v, s, seen) + v)
+        crossed_s = self.sub_cross_layernorm(self.sub_cross_att(s, v, seen) + s)
+        video_mid = self.video_encoder2(crossed_v, mask)
+        sub_mid = self.sub_encoder2(crossed_s, mask)
+        final = self.video_encoder3(video_mid, mask), self.sub_encoder3(sub_mid, mask)
+        return Context(video_mid, sub_mid, *final, mask)
+
+    def relevance(self, query: Query, context: Context) -> Tensor:
+        """Return how well every query fits every window's best clips: (queries, windows) in [-1, 1]."""
+        video = _best(_unit(query.video), _unit(context.video), context.mask, floor=-1.0)
+        return (video + _best(_unit(query.subtitle), _unit(context.subtitle), context.mask, floor=-1.0)) / 2
+
+    def boundaries(self, query: Query, context: Context) -> tuple[Tensor, Tensor]:
+        """Return start and end logits (windows, l); query i goes with window i, one query with all of them.
+
+        Clips that are not there get the smallest number.
+        """
+        picture = _meet(self.video_query_linear(query.video), context.video)
+        words = _meet(self.sub_query_linear(query.subtitle), context.subtitle)
+        similarity = (picture + words) / 2
+        if self.config.window.padding == "tight":
+            similarity = similarity * context.mask
+        heads = (self.merged_st_predictor, self.merged_ed_predictor)
+        absent = context.mask == 0
+        start, end = (
+            head(similarity[:, None])[:, 0].masked_fill(absent, torch.finfo(similarity.dtype).min)
+            for head in heads
+        )
+        return start, end
+
+    @torch.no_grad()
+    def _detect_edges(self) -> None:
+        # Start: little before, much from here on. End (inclusive): the mirror image.
+        before = self.config.kernel // 2
+        after = self.config.kernel - before
+        edge = torch.tensor([-1.0 / max(before, 1)] * before + [1.0 / after] * after)
+        self.merged_st_predictor.weight.copy_(edge.expand_as(self.merged_st_predictor.weight))
+        self.merged_ed_predictor.weight.copy_(edge.flip(0).expand_as(self.merged_ed_predictor.weight))
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x, dim=-1)
+
+
+def _best(queries: Tensor, features: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """Return the largest dot product over valid clips: (q, h), (n, l, h) -> (q, n); `floor` without any."""
+    similarity = torch.einsum("qh,nlh->qnl", queries, features)
+    return similarity.masked_fill(mask[None] == 0, floor).amax(-1)
+
+
+def _meet(queries: Tensor, features: Tensor) -> Tensor:
+    return (features @ queries[..., None])[..., 0]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,41 @@
+"""The one generation that a coordinator serves: its manifest and its catalogue, read once at start."""
+
+from dataclasses import dataclass
+
+from engine import manifest as manifests
+from engine.catalogue import CATALOGUE, Catalogue
+from engine.config import Topology
+from engine.errors import InvalidInput
+from engine.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection at one generation."""
+
+    manifest: Manifest
+    catalogue: Catalogue
+
+    @property
+    def name(self) -> str:
+        """The collection's name in the API."""
+        return self.manifest.collection
+
+
+def open_collection(topology: Topology) -> Collection:
+    """Read the generation that a topology names, and check that a worker is named for each of its shards."""
+    directory = manifests.generation_dir(topology.collection, topology.generation)
+    manifest = manifests.read(directory)
+    manifests.verify(directory, manifest, [CATALOGUE])
+    built = {shard.name for shard in manifest.shards}
+    named = {worker.name for worker in topology.index}
+    if built != named:
+        raise InvalidInput(
+            f"generation {manifest.id} has {_list(built)}, {topology.path} names {_list(named)}; "
+            "write one [[index]] or more for each shard of the generation"
+        )
+    return Collection(manifest, Catalogue.open(directory))
+
+
+def _list(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "no shards"

@@ -1,0 +1,46 @@
+"""Pages of ranked lists: page 2 costs nothing and cannot shift, because the list is kept."""
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from engine.errors import InvalidInput
+
+Kept = TypeVar("Kept")
+
+
+class PageStore(Generic[Kept]):
+    """Ranked lists by token: at most `size`, the least recently used goes first, none older than `ttl` s."""
+
+    def __init__(self, size: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size = size
+        self._ttl = ttl
+        self._clock = clock
+        self._kept: OrderedDict[str, tuple[float, Kept]] = OrderedDict()
+
+    def keep(self, value: Kept) -> str:
+        """Keep a list and return the name to ask for it."""
+        name = secrets.token_urlsafe(12)
+        self._kept[name] = (self._clock() + self._ttl, value)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return name
+
+    def token(self, name: str, offset: int) -> str:
+        """Return the page token of the list from row `offset` on."""
+        return f"{name}.{offset}"
+
+    def find(self, token: str) -> tuple[str, Kept, int]:
+        """Return a token's list: its name, itself and the offset; InvalidInput if it is gone."""
+        name, _, offset = token.rpartition(".")
+        expires, value = self._kept.get(name, (0.0, None))
+        if value is None or not offset.isdecimal() or self._clock() > expires:
+            self._kept.pop(name, None)
+            raise InvalidInput(
+                "the page token is unknown or has expired; search again from the first page",
+                "PAGE_TOKEN_INVALID",
+            )
+        self._kept.move_to_end(name)
+        return name, value, int(offset)

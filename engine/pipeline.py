@@ -1,0 +1,99 @@
+"""A search, read aloud: encode, retrieve, propose, rank."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import numpy as np
+
+from engine import ranking, temporal
+from engine.answers import Answer, Coverage, Degraded
+from engine.collection import Collection
+from engine.deadline import Deadline
+from engine.proposals import propose
+from engine.queries import Query
+from engine.ranking import Rankers
+from engine.retrieval import Retriever
+from engine.types import EncodedQuery, Moments
+
+
+class Pipeline:
+    """Answers queries over one generation."""
+
+    def __init__(self, collection: Collection, retriever: Retriever, rankers: Rankers) -> None:
+        self.collection = collection
+        self._retriever = retriever
+        self._rankers = rankers
+
+    async def search(self, query: Query, deadline: Deadline) -> Answer:
+        """Return the best answer there is before the deadline."""
+        return [answer async for answer in self.answers(query, deadline)][-1]
+
+    async def answers(self, query: Query, deadline: Deadline) -> AsyncIterator[Answer]:
+        """Yield the coarse answer and then, unless the query asks for none, the refined one."""
+        options, watch = query.options, _Stopwatch()
+        encoded = await self._encode(query, deadline)
+        watch.lap("encode")
+        retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline)
+        watch.lap("retrieve", retrieved.timings)
+        manifest, durations = self.collection.manifest, self.collection.catalogue.durations
+        proposals = propose(retrieved.hits, durations, manifest.segment_length, options.rule)
+        watch.lap("propose")
+        moments = _distinct(ranking.coarse(proposals), options.nms_iou)
+        coarse = Answer(moments, proposals, retrieved.coverage, watch.laps())
+        yield coarse
+        if not options.rerank or query.embedding is not None:
+            return
+        if not len(proposals):
+            yield coarse
+            return
+        chosen = ranking.take(proposals, options.proposal_top_k)
+        judged = await self._rankers.judge(encoded, chosen, deadline)
+        watch.lap("rank")
+        if judged is None:
+            yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
+            return
+        moments = _distinct(ranking.ordered(proposals, judged), options.nms_iou)
+        yield Answer(moments, proposals, retrieved.coverage, watch.laps(), judged.ranker_model)
+
+    async def close(self) -> None:
+        """Close the channels to the workers."""
+        await self._retriever.close()
+        await self._rankers.close()
+
+    async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
+        if query.embedding is None:
+            return await self._rankers.encode(query.text, deadline)
+        # A vector has no words for the ranker to read.
+        model = self.collection.manifest.embedding_model
+        return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
+
+
+class _Stopwatch:
+    """The stages of one search and the seconds each took."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._laps: list[tuple[str, float]] = []
+
+    def lap(self, stage: str, parts: tuple[tuple[str, float], ...] = ()) -> None:
+        now = time.perf_counter()
+        self._laps += [(stage, now - self._last), *parts]
+        self._last = now
+
+    def laps(self) -> tuple[tuple[str, float], ...]:
+        return tuple(self._laps)
+
+
+def _distinct(moments: Moments, limit: float | None) -> Moments:
+    """Drop moments that overlap a better one of their video by IoU > limit; keep all when None."""
+    if limit is None:
+        return moments
+    m, keep = moments, temporal.suppress(moments.videos, moments.spans, limit)
+    return Moments(
+        m.videos[keep], m.spans[keep], m.scores[keep], m.relevances[keep], m.proposals[keep], m.refined[keep]
+    )
+
+
+def _unranked(coverage: Coverage) -> Coverage:
+    return replace(coverage, degraded=(*coverage.degraded, Degraded.RANKER_SKIPPED))

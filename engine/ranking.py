@@ -1,0 +1,152 @@
+"""The ranker workers as the coordinator sees them: encode a sentence, rank proposals, order moments."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import faults, logs, wire
+from engine.collection import Collection
+from engine.config import CoordinatorConfig, RankerConfig
+from engine.deadline import Deadline
+from engine.errors import DeadlineExceeded, Mismatch, SprError, Unavailable
+from engine.replicas import Replicas
+from engine.types import Doubles, EncodedQuery, Floats, Moments, Proposals
+from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
+from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
+from spr.internal.v1.ranker_service_pb2 import RankRequest, RankResponse
+from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
+
+if TYPE_CHECKING:
+    from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceAsyncStub
+    from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceAsyncStub
+
+_log = logging.getLogger("spr.ranking")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The ranker's answer, one row a proposal, in the proposals' order. Columns as in `Moments`."""
+
+    ranker_model: str
+    spans: Doubles
+    scores: Doubles
+    relevances: Floats
+    refined: NDArray[np.bool_]
+
+
+class Rankers:
+    """The ranker workers, any of which may encode or rank."""
+
+    def __init__(
+        self, collection: Collection, workers: Sequence[RankerConfig], config: CoordinatorConfig
+    ) -> None:
+        self._manifest = collection.manifest
+        self._config = config
+        targets = [worker.target for worker in workers]
+        self.encoders = Replicas("encoder", targets, EncoderServiceStub)
+        self.rankers = Replicas("ranker", targets, RankerServiceStub)
+
+    async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
+        """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time."""
+        model = self._manifest.embedding_model
+        request = EncodeRequest(request_id=logs.request_id.get(), embedding_model=model, text=text)
+
+        async def attempt(stub: "EncoderServiceAsyncStub") -> EncodeResponse:
+            return await stub.Encode(request, timeout=deadline.left())
+
+        try:
+            response = await self.encoders.call(attempt, self._config.hedge_after)
+        except grpc.aio.AioRpcError as failure:
+            error = faults.error_of(failure, "encoder")
+            if isinstance(error, Unavailable | DeadlineExceeded):
+                message = f"no encoder answers ({error}); look at `spr admin status`"
+                raise Unavailable(message, "NO_ENCODER") from None
+            raise error from None
+        encoded = wire.encoded_from_pb(response, self._manifest.dim)
+        if encoded.model_id != model:
+            raise Mismatch(f"the encoder is {encoded.model_id}, the generation needs {model}")
+        return encoded
+
+    async def judge(self, query: EncodedQuery, proposals: Proposals, deadline: Deadline) -> Judged | None:
+        """Return the ranker's answer for all proposals, None when none answers in time."""
+        request = RankRequest(
+            request_id=logs.request_id.get(),
+            generation=self._manifest.id,
+            token_states=wire.tensor_to_pb(query.token_states),
+            text_embedding=wire.tensor_to_pb(query.text_embedding),
+            video_ordinals=wire.ints_to_bytes(proposals.videos),
+            spans=wire.doubles_to_bytes(proposals.spans),
+            scores=wire.floats_to_bytes(proposals.scores),
+        )
+
+        async def attempt(stub: "RankerServiceAsyncStub") -> RankResponse:
+            return await stub.Rank(request, timeout=deadline.left())
+
+        try:
+            # Ranking is the costly stage: a second worker is asked only when half of the time is gone.
+            response = await self.rankers.call(attempt, deadline.left() / 2)
+            return _judged(response, proposals)
+        except (grpc.aio.AioRpcError, SprError) as failure:
+            error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
+            _log.warning("not refined: %s", error, extra={"reason": error.reason})
+            return None
+
+    async def close(self) -> None:
+        """Close the channels."""
+        await self.encoders.close()
+        await self.rankers.close()
+
+
+def coarse(proposals: Proposals) -> Moments:
+    """Return the proposals as they are, in their order, as unrefined moments."""
+    n = len(proposals)
+    return Moments(
+        videos=proposals.videos,
+        spans=proposals.spans,
+        scores=proposals.scores.astype(np.float64),
+        relevances=np.zeros(n, np.float32),
+        proposals=np.arange(n, dtype=np.int32),
+        refined=np.zeros(n, dtype=bool),
+    )
+
+
+def ordered(proposals: Proposals, judged: Judged) -> Moments:
+    """Return the moments, best first: what was judged by the ranker's score, then the rest in coarse order.
+
+    The judged proposals are the first rows. A row that was judged but not refined keeps its own span and the
+    ranker's score. Equal scores stay in coarse order.
+    """
+    moments = coarse(proposals)
+    n = len(judged.scores)
+    order = np.concatenate([np.argsort(-judged.scores, kind="stable"), np.arange(n, len(proposals))])
+    return Moments(
+        videos=moments.videos[order],
+        spans=np.concatenate([judged.spans, moments.spans[n:]])[order],
+        scores=np.concatenate([judged.scores, moments.scores[n:]])[order],
+        relevances=np.concatenate([judged.relevances, moments.relevances[n:]])[order],
+        proposals=moments.proposals[order],
+        refined=np.concatenate([judged.refined, moments.refined[n:]])[order],
+    )
+
+
+def take(proposals: Proposals, n: int | None) -> Proposals:
+    """Return the first `n` proposals; all when None."""
+    p = proposals
+    return Proposals(p.videos[:n], p.spans[:n], p.ranks[:n], p.scores[:n])
+
+
+def _judged(response: RankResponse, proposals: Proposals) -> Judged:
+    spans = wire.doubles_from_bytes(response.spans, "spans")
+    scores = wire.doubles_from_bytes(response.scores, "scores")
+    relevances = wire.floats_from_bytes(response.relevances, "relevances")
+    refined = np.frombuffer(response.refined, np.uint8).astype(bool)
+    if not len(proposals) == len(spans) / 2 == len(scores) == len(relevances) == len(refined):
+        raise Mismatch(f"the ranker answered {len(scores)} of {len(proposals)} proposals")
+    if not (np.isfinite(spans).all() and np.isfinite(scores).all()):
+        raise Mismatch("the ranker answered a span or score that is not finite")
+    return Judged(response.ranker_model, spans.reshape(-1, 2), scores, relevances, refined)

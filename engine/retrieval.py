@@ -1,0 +1,151 @@
+"""Retrieve: a query to all shards at once, their hits merged, and what a silent shard means said aloud."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from engine import faults, logs, merge, wire
+from engine.answers import Coverage, Degraded
+from engine.collection import Collection
+from engine.config import CoordinatorConfig, IndexConfig
+from engine.deadline import Deadline
+from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
+from engine.queries import SearchOptions
+from engine.replicas import Replicas
+from engine.types import Floats, Hits
+from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
+from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
+from spr.v1.types_pb2 import Embedding
+
+if TYPE_CHECKING:
+    from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceAsyncStub
+
+_log = logging.getLogger("spr.retrieval")
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The best hits over all shards that answered, and what they cover. timings: (shard, seconds)."""
+
+    hits: Hits
+    coverage: Coverage
+    timings: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardAnswer:
+    """What one shard found, or why it is lost."""
+
+    shard: str
+    seconds: float
+    hits: Hits | None = None
+    videos: int = 0
+    lost: Degraded | None = None
+
+
+class Retriever:
+    """The shards of one generation."""
+
+    def __init__(
+        self, collection: Collection, workers: Sequence[IndexConfig], config: CoordinatorConfig
+    ) -> None:
+        self._collection = collection
+        self._config = config
+        self.shards = [
+            Replicas(shard.name, [w.target for w in workers if w.name == shard.name], IndexShardServiceStub)
+            for shard in collection.manifest.shards
+        ]
+
+    async def retrieve(self, embedding: Floats, options: SearchOptions, deadline: Deadline) -> Retrieved:
+        """Return the best segments for a query vector (dim,).
+
+        A shard that is late or dead is lost and counted; Unavailable when all are, or when less of the
+        corpus was searched than `min_coverage` asks for.
+        """
+        # Half of what is left, so that the ranker can still work when a shard uses up its time.
+        timeout = min(self._config.shard_timeout, deadline.left() / 2)
+        request = SearchSegmentsRequest(
+            request_id=logs.request_id.get(),
+            generation=self._collection.manifest.id,
+            queries=Embedding(
+                tensor=wire.tensor_to_pb(embedding[None]), model_id=self._collection.manifest.embedding_model
+            ),
+            top_k=options.segment_top_k,
+            nprobe=options.nprobe,
+        )
+        answers = await asyncio.gather(*(self._ask(shard, request, timeout) for shard in self.shards))
+        coverage = self._coverage(answers)
+        _check_coverage(coverage, options.min_coverage)
+        hits = merge.top_k([answer.hits for answer in answers if answer.hits], options.segment_top_k)
+        return Retrieved(hits, coverage, tuple((answer.shard, answer.seconds) for answer in answers))
+
+    async def close(self) -> None:
+        """Close the channels."""
+        await asyncio.gather(*(shard.close() for shard in self.shards))
+
+    async def _ask(
+        self, shard: "Replicas[IndexShardServiceAsyncStub]", request: SearchSegmentsRequest, timeout: float
+    ) -> ShardAnswer:
+        began = time.perf_counter()
+        ends = began + timeout
+
+        async def attempt(stub: "IndexShardServiceAsyncStub") -> SearchSegmentsResponse:
+            return await stub.SearchSegments(request, timeout=max(0.0, ends - time.perf_counter()))
+
+        try:
+            response = await shard.call(attempt, self._config.hedge_after)
+            hits = self._hits(response)
+        except (grpc.aio.AioRpcError, Mismatch) as failure:
+            seconds = time.perf_counter() - began
+            return ShardAnswer(shard.name, seconds, lost=_lost(failure, shard.name))
+        return ShardAnswer(shard.name, time.perf_counter() - began, hits, response.videos_searched)
+
+    def _hits(self, response: SearchSegmentsResponse) -> Hits:
+        if response.generation != self._collection.manifest.id:
+            raise Mismatch(f"answered from generation {response.generation!r}", "GENERATION_MISMATCH")
+        parts = wire.hits_from_pb(response, len(self._collection.catalogue))
+        if len(parts) != 1:
+            raise Mismatch(f"answered {len(parts)} queries instead of one")
+        return parts[0]
+
+    def _coverage(self, answers: Sequence[ShardAnswer]) -> Coverage:
+        reasons = {answer.lost for answer in answers}
+        return Coverage(
+            shards_total=len(answers),
+            shards_answered=sum(answer.lost is None for answer in answers),
+            videos_total=self._collection.manifest.videos,
+            videos_searched=sum(answer.videos for answer in answers),
+            degraded=tuple(reason for reason in Degraded if reason in reasons),
+            unreachable=tuple(answer.shard for answer in answers if answer.lost),
+        )
+
+
+def _lost(failure: grpc.aio.AioRpcError | Mismatch, shard: str) -> Degraded:
+    """Return what a shard's failure means for the answer; raise it when the query itself is at fault.
+
+    A malformed query fails alike on every shard: the caller must hear of it. Everything else loses one shard.
+    """
+    error: SprError = failure if isinstance(failure, Mismatch) else faults.error_of(failure, shard)
+    if isinstance(error, InvalidInput):
+        raise error from None
+    _log.warning("lost %s: %s", shard, error, extra={"reason": error.reason})
+    late = error.status is grpc.StatusCode.DEADLINE_EXCEEDED
+    return Degraded.SHARD_TIMEOUT if late else Degraded.SHARD_UNAVAILABLE
+
+
+def _check_coverage(coverage: Coverage, least: float) -> None:
+    if not coverage.shards_answered:
+        lost = ", ".join(coverage.unreachable)
+        raise Unavailable(f"no shard answered ({lost}); look at `spr admin status`", "NO_SHARDS")
+    if coverage.ratio < least:
+        raise Unavailable(
+            f"only {coverage.ratio:.1%} of the videos were searched, {least:.1%} were asked for; "
+            f"lost: {', '.join(coverage.unreachable)}",
+            "COVERAGE_TOO_LOW",
+        )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.errors import InvalidInput
+from engine.temporal import iou
 from trainer.annotations import JudgedQuery
 
 Doubles = NDArray[np.float64]
@@ -121,17 +122,6 @@ def truths(queries: Iterable[JudgedQuery]) -> dict[int, Truth]:
     return {query.query_id: Truth.of(query) for query in queries}
 
 
-def ious(predicted: Doubles, true: Doubles) -> Doubles:
-    """Return the temporal IoU (n, m) of spans (n, 2) and (m, 2); empty and inverted spans overlap nothing."""
-    starts = np.maximum(predicted[:, None, 0], true[None, :, 0])
-    ends = np.minimum(predicted[:, None, 1], true[None, :, 1])
-    shared = np.maximum(0.0, ends - starts)
-    lengths, true_lengths = predicted[:, 1] - predicted[:, 0], true[:, 1] - true[:, 0]
-    union = lengths[:, None] + true_lengths[None, :] - shared
-    overlap: Doubles = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return overlap
-
-
 def gains(
     ranking: Ranking, truth: Truth, thresholds: Sequence[float], protocol: Protocol = SPR
 ) -> tuple[Doubles, Doubles]:
@@ -144,7 +134,7 @@ def gains(
     earned = np.zeros((len(ranking), len(limits)))
     if not len(ranking) or not len(grades):
         return earned, grades
-    overlap = ious(ranking.spans, truth.spans[order])
+    overlap = iou(ranking.spans, truth.spans[order])
     overlap[ranking.videos[:, None] != truth.videos[order][None, :]] = -1.0
     used = np.zeros((len(limits), len(grades)), bool)
     column = np.arange(len(limits))

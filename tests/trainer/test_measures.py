@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import temporal
 from engine.errors import InvalidInput
 from trainer import measures
 from trainer.annotations import JudgedMoment, JudgedQuery
@@ -31,7 +32,7 @@ TRUTH = {row: truth(moments) for row, moments in enumerate(GOLDEN["gt"].values()
 ROWS = {row: name for row, name in enumerate(GOLDEN["gt"])}
 
 
-def iou(one: Any, other: Any) -> float:
+def readable_iou(one: Any, other: Any) -> float:
     shared = max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
     union = (one[1] - one[0]) + (other[1] - other[0]) - shared
     return shared / union if union > 0 else 0.0
@@ -45,7 +46,9 @@ def readable_ndcg(run: Ranking, judged: Truth, measure: NDCG, protocol: Protocol
     ideal = sum((2 ** row[2] - 1) / math.log2(i + 2) for i, row in enumerate(true[: measure.k]))
     earned, used = 0.0, set[int]()
     for rank, (video, span) in enumerate(zip(run.videos[: measure.k], run.spans, strict=False)):
-        found = [(iou(span, t[1]), -i) for i, t in enumerate(true) if i not in used and t[0] == video]
+        found = [
+            (readable_iou(span, t[1]), -i) for i, t in enumerate(true) if i not in used and t[0] == video
+        ]
         best, index = max(found, default=(-1.0, 0))
         if best > measure.iou or (best == measure.iou and not protocol.strict):
             used.add(-index)
@@ -89,7 +92,7 @@ def test_absent_queries_count_as_zero() -> None:
 
 @pytest.mark.parametrize("case", GOLDEN["iou"])
 def test_iou(case: dict[str, Any]) -> None:
-    assert measures.ious(np.array([case["pred"]], float), np.array([case["gt"]], float))[0, 0] == case["iou"]
+    assert temporal.iou(np.array([case["pred"]], float), np.array([case["gt"]], float))[0, 0] == case["iou"]
 
 
 @pytest.mark.parametrize("case", GOLDEN["dcg"])

@@ -1,0 +1,129 @@
+"""A tiny random CLIP and a tiny collection with one generation, for tests of the ranker worker."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import manifest
+from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
+from trainer.encoder.tokenizer import train_tokenizer
+from workers.ranker import projector, relo_ranker
+from workers.ranker.checkpoint import save_model
+from workers.ranker.context import DIRECTORY, FRAMES, SUBTITLES, write_context
+from workers.ranker.encoder import Encoder
+from workers.ranker.projector import Projector, ProjectorConfig
+from workers.ranker.relo import Relo, ReloConfig
+from workers.ranker.relo_ranker import RankerConfig
+from workers.ranker.windows import WindowConfig
+from workers.store import FeatureStore, Stream
+
+WIDTH = 32
+TEXTS = ["a red ball bounces", "a blue square moves to the left", "something spins"]
+VIDEOS = {"a": 40, "b": 25, "c": 3}
+
+
+def tiny_clip(folder: Path, seed: int = 0) -> Path:
+    """Save a random CLIP of 16 pixels and two layers as a Hugging Face directory."""
+    from transformers.models.clip.configuration_clip import CLIPConfig
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    from transformers.models.clip.modeling_clip import CLIPModel
+
+    torch.manual_seed(seed)
+    tokenizer = train_tokenizer(TEXTS, 600, 24)
+    sizes: dict[str, Any] = {
+        "hidden_size": WIDTH,
+        "intermediate_size": 2 * WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    text = {
+        **sizes,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 24,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    vision = {**sizes, "image_size": 16, "patch_size": 8}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=WIDTH))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    size = {"height": 16, "width": 16}
+    CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size=size).save_pretrained(folder)
+    return folder
+
+
+def tiny_generation(collection: Path, *, trained: bool, fingerprint: str = "") -> Path:
+    """Build a generation of VIDEOS, with a random projector and ranker if `trained`; return its directory.
+
+    fingerprint: what the manifest says the encoder's is, in place of the truth.
+    """
+    encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
+    generation = collection / "generations" / "g1"
+    write_context(generation / DIRECTORY, _features(collection, encoder), sorted(VIDEOS))
+    made = {"projector": _projector(collection), "ranker": _ranker(collection)} if trained else {}
+    files = [f"{DIRECTORY}/{path.name}" for path in (generation / DIRECTORY).iterdir()]
+    name = fingerprint or encoder.fingerprint
+    projected = made["projector"].fingerprint if trained else None
+    about = Manifest(
+        id="g1",
+        created="2025-01-01T00:00:00Z",
+        collection="default",
+        encoder=EncoderEntry("models/encoder/tiny", name),
+        projector=made.get("projector"),
+        ranker=made.get("ranker"),
+        embedding_model=manifest.embedding_model(name, projected),
+        dim=WIDTH,
+        segment_length=4.0,
+        factory="Flat",
+        quantizer_sha256="",
+        videos=len(VIDEOS),
+        segments=18,
+        shards=(ShardEntry("shard-00000", len(VIDEOS), 18),),
+        streams={stream: StreamEntry(WIDTH, 1.0, "float16") for stream in (FRAMES, SUBTITLES)},
+        files=manifest.describe_files(generation, files),
+    )
+    manifest.write(generation, about)
+    manifest.activate(collection, "g1")
+    return generation
+
+
+def _features(collection: Path, encoder: Encoder) -> FeatureStore:
+    """Noise in which video "a" shows TEXTS[0] from second 12 to 20."""
+    random = np.random.default_rng(0)
+    shown = encoder.text([TEXTS[0]]).pooled[0]
+    streams = {FRAMES: Stream(WIDTH, 1.0), SUBTITLES: Stream(WIDTH, 1.0)}
+    folder = collection / "features" / encoder.fingerprint
+    with FeatureStore.create(folder, streams, "float16") as store:
+        for video, seconds in VIDEOS.items():
+            frames = 0.3 * random.normal(size=(seconds, WIDTH)) * np.linalg.norm(shown) / np.sqrt(WIDTH)
+            if video == "a":
+                frames[12:20] += shown
+            arrays = {FRAMES: frames, SUBTITLES: np.zeros((seconds, WIDTH))}
+            store.append(video, arrays, duration=float(seconds))
+    return FeatureStore.open(folder)
+
+
+def _projector(collection: Path) -> ModelEntry:
+    torch.manual_seed(1)
+    config = ProjectorConfig(dim=WIDTH, type="meanP", heads=2, layers=1)
+    folder = collection / "models" / "projector" / "p"
+    name = save_model(folder, projector.KIND, config, Projector(config).state_dict())
+    return ModelEntry("models/projector/p", name)
+
+
+def _ranker(collection: Path) -> ModelEntry:
+    torch.manual_seed(2)
+    model = ReloConfig(
+        visual_dim=WIDTH,
+        subtitle_dim=WIDTH,
+        query_dim=WIDTH,
+        hidden=16,
+        heads=2,
+        window=WindowConfig(clip_length=1.0),
+    )
+    folder = collection / "models" / "ranker" / "r"
+    name = save_model(folder, relo_ranker.KIND, RankerConfig(model=model), Relo(model).state_dict())
+    return ModelEntry("models/ranker/r", name)

@@ -1,0 +1,57 @@
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from engine.errors import DeadlineExceeded
+from workers.ranker.batching import Batcher
+
+
+def test_waiting_calls_are_computed_together() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    batches: list[list[int]] = []
+
+    def double(items: Sequence[int]) -> list[int]:
+        started.set()
+        assert go_on.wait(10)
+        batches.append(list(items))
+        return [2 * item for item in items]
+
+    batcher = Batcher(double, max_batch=3, max_delay=0.0)
+    answers: dict[int, int] = {}
+    threads = [threading.Thread(target=lambda i=i: answers.update({i: batcher(i)})) for i in range(8)]
+    threads[0].start()
+    assert started.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while batcher.waiting < 7:
+        threading.Event().wait(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == {i: 2 * i for i in range(8)}
+    assert [len(batch) for batch in batches] == [1, 3, 3, 1]
+
+
+def test_every_caller_of_a_failed_batch_learns_why() -> None:
+    def fail(items: Sequence[int]) -> list[int]:
+        raise ValueError(f"cannot compute {list(items)}")
+
+    batcher = Batcher(fail, max_batch=4, max_delay=0.0)
+    for item in (1, 2):
+        with pytest.raises(ValueError, match="cannot compute"):
+            batcher(item)
+
+
+def test_a_call_does_not_outlive_its_deadline() -> None:
+    go_on = threading.Event()
+
+    def slow(items: Sequence[int]) -> list[int]:
+        assert go_on.wait(10)
+        return list(items)
+
+    batcher = Batcher(slow, max_batch=1, max_delay=0.0)
+    with pytest.raises(DeadlineExceeded):
+        batcher(1, timeout=0.01)
+    go_on.set()
+    assert batcher(2, timeout=10) == 2

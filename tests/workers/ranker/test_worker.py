@@ -1,0 +1,214 @@
+"""A real ranker worker process, spoken to over gRPC."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from engine import faults, wire
+from engine.errors import Mismatch
+from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
+from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
+from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
+from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_generation
+from workers.ranker.models import Models
+
+TOPOLOGY = """
+collection = "collection"
+[[index]]
+shard = 0
+listen = "127.0.0.1:0"
+[[ranker]]
+listen = "127.0.0.1:0"
+threads = 1
+device = "cpu"
+"""
+
+
+def start(folder: Path) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
+    (folder / "topology.toml").write_text(TOPOLOGY)
+    command = [sys.executable, "-m", "workers.ranker", "--config", str(folder / "topology.toml")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    log = (folder / "log.jsonl").open("w")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+    log.close()
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+def stop(process: "subprocess.Popen[str]") -> int:
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=20)
+    assert process.stdout is not None
+    process.stdout.close()
+    return code
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["zero-shot", "trained"])
+def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("worker")
+    generation = tiny_generation(folder / "collection", trained=request.param)
+    process, ready = start(folder)
+    assert ready["ready"], ready
+    with grpc.insecure_channel(ready["address"]) as channel:
+        yield channel, Models.open(generation, "cpu"), request.param
+    assert stop(process) == 0
+
+
+def encode(channel: grpc.Channel, text: str, **fields: str) -> encoder_service_pb2.EncodeResponse:
+    request = encoder_service_pb2.EncodeRequest(text=text, **fields)
+    return EncoderServiceStub(channel).Encode(request, timeout=20)
+
+
+def rank_request(channel: grpc.Channel, **fields: Any) -> ranker_service_pb2.RankRequest:
+    encoded = encode(channel, TEXTS[0])
+    values: dict[str, Any] = {
+        "generation": "g1",
+        "token_states": encoded.token_states,
+        "text_embedding": encoded.text_embedding,
+        "video_ordinals": wire.ints_to_bytes(np.array([0, 1, 2])),
+        "spans": wire.doubles_to_bytes(np.array([[8.0, 16.0], [4.0, 8.0], [0.0, 3.0]])),
+        "scores": wire.floats_to_bytes(np.array([0.5, 0.4, 0.3])),
+    }
+    return ranker_service_pb2.RankRequest(**{**values, **fields})
+
+
+def test_encode_gives_what_the_models_give(worker: Any) -> None:
+    channel, models, _ = worker
+    served = wire.encoded_from_pb(encode(channel, TEXTS[1]), WIDTH)
+    (expected,) = models.encode([TEXTS[1]])
+    np.testing.assert_allclose(served.embedding, expected.embedding, atol=1e-5)
+    np.testing.assert_allclose(served.token_states, expected.token_states, atol=1e-5)
+    np.testing.assert_allclose(served.text_embedding, expected.text_embedding, atol=1e-5)
+    assert np.linalg.norm(served.embedding) == pytest.approx(1.0, abs=1e-5)
+    assert served.model_id == models.manifest.embedding_model
+
+
+def test_concurrent_texts_are_not_mixed_up(worker: Any) -> None:
+    channel, models, _ = worker
+    texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda text: wire.encoded_from_pb(encode(channel, text), WIDTH), texts))
+    for answer, expected in zip(answers, models.encode(texts), strict=True):
+        np.testing.assert_allclose(answer.embedding, expected.embedding, atol=1e-4)
+
+
+def test_rank_refines_every_proposal_inside_its_video(worker: Any) -> None:
+    channel, models, trained = worker
+    answer = RankerServiceStub(channel).Rank(rank_request(channel), timeout=20)
+    spans = wire.doubles_from_bytes(answer.spans, "spans").reshape(-1, 2)
+    scores = wire.doubles_from_bytes(answer.scores, "scores")
+    assert len(spans) == len(scores) == len(answer.relevances) // 4 == len(answer.refined) == 3
+    assert (spans[:, 0] >= 0).all()
+    assert (spans[:, 1] > spans[:, 0]).all()
+    assert (spans[:, 1] <= list(VIDEOS.values())).all()
+    assert answer.ranker_model == models.ranker.name
+    if trained:
+        assert answer.ranker_model.startswith("relo@")
+    else:
+        assert answer.ranker_model == "similarity-curve"
+        np.testing.assert_allclose(spans[0], [12.0, 20.0])
+        assert scores.argmax() == 0
+
+
+def test_info_names_the_models(worker: Any) -> None:
+    channel, models, _ = worker
+    info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=20)
+    assert (info.generation, info.device, info.videos) == ("g1", "cpu", 3)
+    assert info.embedding_model == models.manifest.embedding_model
+    assert info.ranker_model == models.ranker.name
+    assert info.bytes_resident > 1 << 20
+
+
+@pytest.mark.parametrize("service", ["spr.internal.v1.EncoderService", "spr.internal.v1.RankerService"])
+def test_health(worker: Any, service: str) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(worker[0])
+    answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=20)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "reason"),
+    [
+        ({"text": "  "}, grpc.StatusCode.INVALID_ARGUMENT, "QUERY_EMPTY"),
+        ({"text": "x" * 1001}, grpc.StatusCode.INVALID_ARGUMENT, "QUERY_TOO_LARGE"),
+        (
+            {"text": "a ball", "embedding_model": "other"},
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "MODEL_MISMATCH",
+        ),
+    ],
+)
+def test_texts_that_are_refused(
+    worker: Any, fields: dict[str, str], code: grpc.StatusCode, reason: str
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        encode(worker[0], **fields)
+    assert (caught.value.code(), faults.reason_of(caught.value)) == (code, reason)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"generation": "g0"}, "GENERATION_MISMATCH"),
+        ({"scores": wire.floats_to_bytes(np.zeros(2))}, "TENSOR_SIZE_MISMATCH"),
+        ({"spans": b"12345"}, "TENSOR_SIZE_MISMATCH"),
+        ({"video_ordinals": wire.ints_to_bytes(np.array([0, 1, 3]))}, "BAD_PARAMETER"),
+        ({"video_ordinals": wire.ints_to_bytes(np.array([0, -1, 2]))}, "BAD_PARAMETER"),
+        ({"spans": wire.doubles_to_bytes(np.array([[8.0, 8.0], [4.0, 8.0], [0.0, 3.0]]))}, "BAD_PARAMETER"),
+        ({"spans": wire.doubles_to_bytes(np.array([[8.0, np.nan], [4, 8], [0, 3]]))}, "BAD_PARAMETER"),
+        ({"text_embedding": wire.tensor_to_pb(np.zeros(3, np.float32))}, "TENSOR_SIZE_MISMATCH"),
+        ({"token_states": wire.tensor_to_pb(np.zeros((2, 3), np.float32))}, "TENSOR_SIZE_MISMATCH"),
+        ({"token_states": wire.tensor_to_pb(np.zeros((0, WIDTH), np.float32))}, "TENSOR_SIZE_MISMATCH"),
+    ],
+)
+def test_proposals_that_are_refused(worker: Any, fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        RankerServiceStub(worker[0]).Rank(rank_request(worker[0], **fields), timeout=20)
+    assert faults.reason_of(caught.value) == reason
+
+
+def test_no_proposals_are_no_moments(worker: Any) -> None:
+    request = rank_request(worker[0], video_ordinals=b"", spans=b"", scores=b"")
+    assert RankerServiceStub(worker[0]).Rank(request, timeout=20).spans == b""
+
+
+def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
+    tiny_generation(tmp_path / "collection", trained=False, fingerprint="0123456789abcdef")
+    process, said = start(tmp_path)
+    assert process.wait(timeout=60) == Mismatch.exit_code
+    assert process.stdout is not None
+    process.stdout.close()
+    assert not said["ready"]
+    assert "encoder has fingerprint" in said["error"]
+    assert "was built with 0123456789abcdef" in said["error"]
+
+
+def test_changed_features_are_refused(tmp_path: Path) -> None:
+    generation = tiny_generation(tmp_path / "collection", trained=False)
+    path = generation / "context" / "frames.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Mismatch, match=r"frames\.npy has SHA-256"):
+        Models.open(generation, "cpu")
+
+
+def test_a_changed_ranker_is_refused(tmp_path: Path) -> None:
+    collection = tmp_path / "collection"
+    generation = tiny_generation(collection, trained=True)
+    about = json.loads((generation / "manifest.json").read_text())
+    about["ranker"]["fingerprint"] = "f" * 16
+    (generation / "manifest.json").write_text(json.dumps(about))
+    with pytest.raises(Mismatch, match="ranker has fingerprint"):
+        Models.open(generation, "cpu")

@@ -1,0 +1,70 @@
+"""Concurrent calls computed together: one thread gathers them, computes, and hands every caller its own."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from engine.errors import DeadlineExceeded
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Batcher(Generic[In, Out]):
+    """Calls `compute` with up to `max_batch` items that arrive within `max_delay` seconds of the first.
+
+    compute: items -> one result an item, in order; what it raises, every caller of the batch gets.
+    """
+
+    def __init__(
+        self, compute: Callable[[Sequence[In]], Sequence[Out]], max_batch: int, max_delay: float
+    ) -> None:
+        self._compute = compute
+        self._max_batch = max(1, max_batch)
+        self._max_delay = max_delay
+        self._waiting: queue.SimpleQueue[tuple[In, Future[Out]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="batcher", daemon=True).start()
+
+    def __call__(self, item: In, timeout: float | None = None) -> Out:
+        """Return the result for `item`; DeadlineExceeded when it takes longer than `timeout` seconds."""
+        future: Future[Out] = Future()
+        self._waiting.put((item, future))
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            future.cancel()
+            raise DeadlineExceeded("the deadline passed while the call waited for its batch") from None
+
+    @property
+    def waiting(self) -> int:
+        """Calls that are not yet part of a batch."""
+        return self._waiting.qsize()
+
+    def _run(self) -> None:
+        while True:
+            batch = [
+                (item, future) for item, future in self._gather() if future.set_running_or_notify_cancel()
+            ]
+            if not batch:
+                continue
+            try:
+                results = self._compute([item for item, _ in batch])
+                for (_, future), result in zip(batch, results, strict=True):
+                    future.set_result(result)
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+
+    def _gather(self) -> list[tuple[In, Future[Out]]]:
+        batch = [self._waiting.get()]
+        closes = time.monotonic() + self._max_delay
+        while len(batch) < self._max_batch:
+            try:
+                batch.append(self._waiting.get(timeout=max(0.0, closes - time.monotonic())))
+            except queue.Empty:
+                break
+        return batch

@@ -2,8 +2,8 @@
 
 A JSON list, one object a query: `{query_id, query, relevant_moment: [{pair_id, video_name, timestamp: [start,
 end], duration, caption, similarity, relevance?}]}`. Training files carry no `relevance`: their moments are
-pseudo positives, chosen by caption similarity. A moment is relevant iff its relevance is above zero. A query may
-carry an extra `slice`, the kind of question it asks. Times are seconds.
+pseudo positives, chosen by caption similarity. A moment is relevant iff its relevance is above zero. A query
+may carry an extra `slice`, the kind of question it asks. Times are seconds.
 """
 
 import math

@@ -1,6 +1,7 @@
 """Captions and judged queries of a planned world, in the files that training and evaluation read."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from trainer.world import language
 from trainer.world.judge import Judge, grades, similarities
 from trainer.world.plan import SPLITS, Event, Thing, VideoPlan
 from trainer.world.questions import SLICES, Question, question
+from trainer.world.stage import poses
 
 # Queries a video of the split, by training's appetite and evaluation's patience.
 QUERIES_PER_VIDEO = {"train": 9, "val": 6, "test": 4}
@@ -69,20 +71,28 @@ def _queries(inside: list[Placed], count: int, split: str, entropy: list[int]) -
     rng = np.random.default_rng(entropy)
     judge = Judge([moment.event for _, moment in inside])
     asked: dict[str, Question] = {}
+    kind = _kind(rng)
     # A tiny world runs out of different sentences: it gets fewer queries.
-    for _ in range(20 * count if inside else 0):
+    for _ in range(40 * count if inside else 0):
         if len(asked) == count:
             break
-        kind = str(rng.choice(list(SLICES), p=list(SLICES.values())))
         asking = question(inside[int(rng.integers(len(inside)))][1].event, kind, rng)
-        if asking:
-            asked.setdefault(asking.text, asking)
+        if asking and asking.text not in asked:
+            asked[asking.text] = asking
+            kind = _kind(rng)
+        elif rng.random() < 0.05:
+            # Perhaps no event here has anything of the kind.
+            kind = _kind(rng)
     first = SPLITS.index(split) * 1_000_000
     choose = _pseudo_positives if split == "train" else _judged
     return [
         JudgedQuery(first + row, asking.text, choose(asking, judge, inside, rng), asking.slice)
         for row, asking in enumerate(asked.values())
     ]
+
+
+def _kind(rng: np.random.Generator) -> str:
+    return str(rng.choice(list(SLICES), p=list(SLICES.values())))
 
 
 def _pseudo_positives(
@@ -124,6 +134,7 @@ def _caption_line(moment: Moment) -> dict[str, Any]:
         "caption": moment.caption,
         "still": moment.still,
         "attributes": _attributes(event),
+        "track": _track(event),
     }
     if event.speech:
         line |= {"subtitle": event.speech.text, "spoken": moment.spoken}
@@ -140,6 +151,17 @@ def _attributes(event: Event) -> dict[str, Any]:
     if event.speech:
         attributes["facts"] = dict(event.speech.facts)
     return attributes
+
+
+def _track(event: Event) -> list[list[float]]:
+    """Return [second, x, y, height] of the thing, the middle of several, at whole seconds while it is seen."""
+    track = []
+    for second in range(math.ceil(event.start), math.ceil(event.end)):
+        shown = [pose for pose in poses(event, second) if pose.colour == event.deed.thing.colour]
+        if shown:
+            x, y = np.mean([(pose.x, pose.y) for pose in shown], axis=0)
+            track.append([second, round(float(x), 3), round(float(y), 3), round(shown[0].height, 3)])
+    return track
 
 
 def _look(thing: Thing) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from engine.errors import InvalidInput
 from engine.files import read_json, write_json
 from trainer.world.annotate import annotate
 from trainer.world.film import film
-from trainer.world.plan import FPS, SIZE, SPLITS, VideoPlan, plan_video
+from trainer.world.plan import FPS, SIZE, SPLITS, VideoPlan
+from trainer.world.planner import plan_video
 
 FORMAT = 1
 
@@ -39,10 +40,9 @@ def build_world(
     on it. progress: told of each finished video and of the frames of the whole world. Raises InvalidInput if
     `out` holds another world.
     """
-    _check(out, videos, seed)
     plans = [plan_video(seed, index) for index in range(videos)]
     total = sum(plan.frames for plan in plans)
-    (out / "videos").mkdir(parents=True, exist_ok=True)
+    _prepare(out, plans, seed)
     for finished in _filmed(plans, out / "videos", workers or len(os.sched_getaffinity(0))):
         if progress:
             progress(finished, total)
@@ -52,16 +52,19 @@ def build_world(
     return world
 
 
-def _check(out: Path, videos: int, seed: int) -> None:
-    """Refuse to mix worlds: whoever ingests a directory takes every video in it."""
-    path = out / "world.json"
-    if path.exists():
-        known = read_json(path)
-        if known.get("seed") != seed or known.get("videos", 0) > videos:
-            raise InvalidInput(
-                f"{out} holds a world of seed {known.get('seed')} and {known.get('videos')} videos; "
-                f"ask for that seed and at least as many videos, or name another directory."
-            )
+def _prepare(out: Path, plans: list[VideoPlan], seed: int) -> None:
+    """Make the directory; refuse to mix worlds, as whoever ingests a directory takes every video in it."""
+    folder = out / "videos"
+    folder.mkdir(parents=True, exist_ok=True)
+    known = read_json(out / "world.json").get("seed") if (out / "world.json").exists() else seed
+    strange = {path.stem for path in folder.glob("*.mp4")} - {plan.name for plan in plans}
+    if known != seed or strange:
+        raise InvalidInput(
+            f"{out} holds {len(strange)} videos more than asked for and a world of seed {known}, not {seed}; "
+            "ask for that world or a larger one of its seed, or name another directory."
+        )
+    for left_over in folder.glob(".*.partial"):
+        left_over.unlink()
 
 
 def _filmed(plans: list[VideoPlan], folder: Path, workers: int) -> Iterator[Finished]:

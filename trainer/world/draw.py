@@ -61,7 +61,7 @@ def _noise(plan: VideoPlan) -> NDArray[np.float32]:
 
 def _draw_distractor(brush: ImageDraw.ImageDraw, thing: Distractor, elapsed: float) -> None:
     x, y = (thing.x + thing.dx * elapsed) % 1.0, (thing.y + thing.dy * elapsed) % 1.0
-    _draw(brush, Pose(thing.shape, "", x, y, thing.height), (thing.grey,) * 3)
+    _draw(brush, Pose(thing.shape, "", x, y, thing.height), thing.colour)
 
 
 def _draw(brush: ImageDraw.ImageDraw, pose: Pose, fill: Colour) -> None:
@@ -108,7 +108,7 @@ _OUTLINES: dict[str, list[tuple[float, float]]] = {
 def _canvas(background: str, number: int) -> Image.Image:
     """Paint a background of two dull tones; `number` chooses tones, direction and grain."""
     rng = np.random.default_rng(number)
-    level = rng.uniform(50, 150)
+    level = rng.uniform(45, 130)
     first = level + rng.uniform(-22, 22, 3)
     second = first + rng.choice([-1, 1]) * rng.uniform(25, 45) + rng.uniform(-10, 10, 3)
     share = np.clip(_PATTERNS[background](rng), 0.0, 1.0)[:, :, None]

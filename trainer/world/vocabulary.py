@@ -179,7 +179,7 @@ SPEECHES: tuple[Speech, ...] = (
     (
         ("place", "mood"),
         ("it feels {mood} here in the {place}", "everybody is {mood} at the {place}"),
-        ("a {mood} feeling in the {place} is mentioned", "someone calls the {place} {mood}"),
+        ("someone calls the {place} {mood}", "we hear that the {place} feels {mood}"),
     ),
 )
 FACTS: dict[str, tuple[str, ...]] = {"person": PERSONS, "place": PLACES, "mood": MOODS, "topic": TOPICS}

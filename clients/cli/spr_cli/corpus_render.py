@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--videos", default=120, show_default=True, type=click.IntRange(min=3), help="How many videos.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Which world.")
-@click.option(
-    "--workers", default=0, type=click.IntRange(min=0), help="Processes; 0, the default: one a CPU."
-)
+@click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes; 0: one a CPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(out: Path, videos: int, seed: int, workers: int, as_json: bool) -> None:
     """Render a world into OUT: videos with subtitles, captions, judged queries for train, val and test.
 
-    The same seed gives the same bytes, whatever --workers. A run that was stopped goes on where it was; finished
-    videos are kept.
+    The same seed gives the same bytes, whatever --workers. A run that was stopped goes on where it was:
+    finished videos are kept.
 
     \b
     spr corpus render build/world --videos 20 --seed 7
@@ -41,11 +39,10 @@ def command(out: Path, videos: int, seed: int, workers: int, as_json: bool) -> N
         rendered = {"rendered": progress.rendered, "render_seconds": round(progress.elapsed, 3)}
         click.echo(json.dumps({"world": str(out), **world, **rendered}))
         return
-    splits = ", ".join(f"{len(world['splits'][name])} {name}" for name in world["splits"])
-    queries = ", ".join(f"{count} {name}" for name, count in world["queries"].items())
-    click.echo(
-        f"{out}: {videos} videos ({splits}), {world['seconds'] / 60:.0f} minutes, {world['events']} events"
-    )
+    splits = ", ".join(f"{len(names)} {split}" for split, names in world["splits"].items())
+    queries = ", ".join(f"{count} {split}" for split, count in world["queries"].items())
+    minutes, events = world["seconds"] / 60, world["events"]
+    click.echo(f"{out}: {videos} videos ({splits}), {minutes:.0f} minutes, {events} events")
     click.echo(f"queries: {queries}; {progress.rendered} videos rendered in {progress.elapsed:.1f} s")
 
 

@@ -9,10 +9,9 @@ leaves at most rows without a line, or a line without its end; the next writer c
 the rows, take no lock, and see the videos that were complete when they opened (or last called `refresh`).
 """
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
@@ -26,6 +25,8 @@ from workers.store_format import (
     Stream,
     VideoRecord,
     check_header,
+    check_sizes,
+    journal_line,
     lock,
     parse,
     read_header,
@@ -89,7 +90,10 @@ class FeatureStore:
         dtype: str = "float16",
         meta: Mapping[str, Any] | None = None,
     ) -> "FeatureStore":
-        """Open for appending, made first where absent; Mismatch where streams or dtype differ."""
+        """Open for appending, made first where absent, and note `meta` if given.
+
+        Raises Mismatch where streams or dtype differ.
+        """
         path = Path(path)
         if not (path / "store.json").exists():
             return FeatureStore.create(path, streams, dtype, meta)
@@ -100,6 +104,9 @@ class FeatureStore:
                 f"the feature store in {path} holds {store.streams} as {store.dtype.name}, "
                 f"not {dict(streams)} as {dtype}; use the settings it was made with, or another collection"
             )
+        if meta is not None and store.meta != dict(meta):
+            write_header(path, streams, dtype, meta)
+            store.meta = dict(meta)
         return store
 
     def refresh(self) -> None:
@@ -127,7 +134,7 @@ class FeatureStore:
             self._read_to += len(line)
             for name, (first, rows) in record.streams.items():
                 self._ends[name] = max(self._ends[name], first + rows)
-        self._check_sizes()
+        check_sizes(self.path, self.streams, self.dtype, self._ends)
 
     def ids(self) -> list[str]:
         """Return the ids of all videos in Python's string order."""
@@ -171,21 +178,22 @@ class FeatureStore:
         arrays: stream -> (n, dim) real numbers, cast to the store's dtype; a stream left out has 0 rows.
         Raises InvalidInput for a wrong shape or name or a value that is not finite in the store's dtype.
         """
-        if self._journal is None:
-            raise InvalidInput(
-                f"the feature store {self.path} is open for reading; open it with mode 'a' to append"
-            )
+        journal = self._writable()
         cast = {name: self._cast(video_id, name, arrays) for name in {**self.streams, **arrays}}
         spans = {name: (self._ends[name], len(rows)) for name, rows in cast.items()}
         record = VideoRecord(video_id, uri, sha256, float(duration), spans, dict(info or {}))
-        line = (json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        line = journal_line(record)
         for name, rows in cast.items():
             if len(rows):
                 write_at(self._bins[name], self._ends[name] * rows.itemsize * rows.shape[1], rows.tobytes())
-        write_at(self._journal, self._read_to, line)
-        self._read_to += len(line)
+        self._log(journal, record, line)
         self._ends = {name: first + rows for name, (first, rows) in spans.items()}
-        self._records[video_id] = record
+        return record
+
+    def revise(self, video_id: str, *, uri: str, info: Mapping[str, Any]) -> VideoRecord:
+        """Change what is noted of a video and keep its rows."""
+        record = replace(self.record(video_id), uri=uri, info=dict(info))
+        self._log(self._writable(), record, journal_line(record))
         return record
 
     def close(self) -> None:
@@ -210,16 +218,17 @@ class FeatureStore:
             os.truncate(self.path / f"{name}.bin", self._ends[name] * stream.dim * self.dtype.itemsize)
         return {name: (self.path / f"{name}.bin").open("r+b", buffering=0) for name in self.streams}
 
-    def _check_sizes(self) -> None:
-        for name, stream in self.streams.items():
-            path = self.path / f"{name}.bin"
-            needed = self._ends[name] * stream.dim * self.dtype.itemsize
-            found = path.stat().st_size if path.exists() else 0
-            if found < needed:
-                raise Mismatch(
-                    f"{path} has {found} bytes but the journal names {needed}; "
-                    f"restore it from a copy, or remove {self.path} and ingest again"
-                )
+    def _writable(self) -> BinaryIO:
+        if self._journal is None:
+            raise InvalidInput(
+                f"the feature store {self.path} is not open for appending; open it with mode 'a'"
+            )
+        return self._journal
+
+    def _log(self, journal: BinaryIO, record: VideoRecord, line: bytes) -> None:
+        write_at(journal, self._read_to, line)
+        self._read_to += len(line)
+        self._records[record.id] = record
 
     def _mapped(self, stream: str) -> NDArray[Any]:
         rows, dim = self._ends[stream], self.streams[stream].dim

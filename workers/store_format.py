@@ -76,6 +76,26 @@ def parse(line: bytes, streams: Mapping[str, Stream]) -> VideoRecord:
     return VideoRecord(entry["id"], entry["uri"], entry["sha256"], entry["duration"], spans, entry["info"])
 
 
+def journal_line(record: VideoRecord) -> bytes:
+    """Return what `parse` reads; ValueError where `info` or the duration is no JSON."""
+    return (json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def check_sizes(
+    path: Path, streams: Mapping[str, Stream], dtype: np.dtype[Any], ends: Mapping[str, int]
+) -> None:
+    """Raise Mismatch where a .bin file has fewer rows than the journal names."""
+    for name, stream in streams.items():
+        file = path / f"{name}.bin"
+        needed = ends[name] * stream.dim * dtype.itemsize
+        found = file.stat().st_size if file.exists() else 0
+        if found < needed:
+            raise Mismatch(
+                f"{file} has {found} bytes but the journal names {needed}; "
+                f"restore it from a copy, or remove {path} and ingest again"
+            )
+
+
 def read_header(path: Path) -> tuple[dict[str, Stream], np.dtype[Any], dict[str, Any]]:
     """Return streams, dtype and meta; NotFound without a store.json, Mismatch for one that cannot be used."""
     try:

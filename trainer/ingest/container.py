@@ -27,7 +27,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
     Raises BadVideo.
     """
-    _check_file(path)
+    check_file(path)
     try:
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
@@ -37,7 +37,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Return the stream a player shows: the first default one, cover art aside. Raises BadVideo where there is none."""
+    """Return the stream a player shows: the first default one but no cover art. Raises BadVideo."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not moving:
         audio = bool(container.streams.audio)
@@ -128,7 +128,8 @@ class Extent:
         return max(self._ends.values(), default=Fraction(0)) - (self._zero or Fraction(0))
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise BadVideo unless this is a regular file with bytes in it that may be read."""
     try:
         status = path.stat()
     except OSError as error:

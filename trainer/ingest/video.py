@@ -32,6 +32,7 @@ class Sample:
 
     image: (h, w, 3) uint8 RGB, upright, square pixels. row, rows: first grid row and how many in a run.
     pts: the file's own timestamp in ticks, None where it has none. time: seconds from the first frame.
+    share: how much of the file is read, 0 to 1, as far as its header tells.
     """
 
     image: NDArray[np.uint8]
@@ -39,6 +40,7 @@ class Sample:
     rows: int
     pts: int | None
     time: float
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class VideoSampler:
     ) -> None:
         """edge: limit of a frame's short side in pixels. threads: of the decoder, 0 = one a core."""
         self.path = path
-        self.expected: float | None = None
+        self._expected: float | None = None
         self.report: VideoReport | None = None
         self._fps = fps
         self._edge = edge
@@ -91,7 +93,7 @@ class VideoSampler:
             stream.thread_type = "AUTO"
             self._aspect = stream.sample_aspect_ratio or Fraction(1)
             extent = Extent(container, stream)
-            self.expected = extent.promised
+            self._expected = extent.promised
             rate = stream.average_rate or stream.guessed_rate
             clock = Clock(stream.time_base or Fraction(1, 1000), 1 / (rate or self._fps))
             yield from self._pick(container, stream, extent, clock)
@@ -119,7 +121,8 @@ class VideoSampler:
             )
         if rows:
             frame, time = held
-            yield Sample(upright(frame, self._edge, self._aspect), row, rows, frame.pts, time)
+            share = min(1.0, time / self._expected) if self._expected else 0.0
+            yield Sample(upright(frame, self._edge, self._aspect), row, rows, frame.pts, time, share)
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""

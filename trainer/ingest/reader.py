@@ -1,0 +1,202 @@
+"""Read one file after another in background threads: a bounded queue of frames and of how each file ended."""
+
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput
+from engine.files import sha256
+from trainer.ingest.container import check_file
+from trainer.ingest.errors import BadVideo
+from trainer.ingest.subtitles import Cue, read_sidecar
+from trainer.ingest.video import Sample, VideoReport, VideoSampler
+from workers.store import VideoRecord
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A file to read. known: what the collection holds of it, if anything."""
+
+    id: str
+    path: Path
+    sidecar: Path | None
+    known: VideoRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The bytes that features come from. info: how to tell, without reading, that a file is the same."""
+
+    sha256: str
+    sidecar_sha256: str
+    info: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """All samples of a job have been sent."""
+
+    source: Source
+    report: VideoReport
+    cues: Sequence[Cue]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The job's bytes are those the collection holds."""
+
+    source: Source
+
+
+# What a reader says of a job: samples, then one of the others.
+Word = Sample | Read | Unchanged | BadVideo
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """fps: grid points a second. edge: limit of a frame's short side. threads: of each decoder."""
+
+    fps: Fraction
+    edge: int
+    keep_truncated: bool = False
+    threads: int = 0
+
+
+@dataclass
+class Readers:
+    """`count` threads that read `jobs` in order. Use as a context manager; iterate for (job, word)."""
+
+    jobs: Sequence[Job]
+    options: ReadOptions
+    count: int = 1
+    depth: int = 128
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._queue: queue.Queue[tuple[Job, Word] | None] = queue.Queue(self.depth)
+        self._todo = iter(self.jobs)
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.count)]
+
+    def __enter__(self) -> "Readers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def __iter__(self) -> Iterator[tuple[Job, Word] | None]:
+        """Yield words as they come, and None whenever the readers are behind."""
+        running = len(self._threads)
+        while running:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                yield None
+                item = self._queue.get()
+            if item is None:
+                running -= 1
+            else:
+                yield item
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            with self._lock:
+                job = next(self._todo, None)
+            if job is None:
+                break
+            for word in words(job, self.options):
+                if not self._put((job, word)):
+                    return
+        self._put(None)
+
+    def _put(self, item: tuple[Job, Word] | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def words(job: Job, options: ReadOptions) -> Iterator[Word]:
+    """Yield the samples of a file and then how it ended; what is wrong with the file is a BadVideo."""
+    try:
+        yield from _read(job, options)
+    except BadVideo as error:
+        yield error
+    except Exception as error:  # whatever damaged bytes make a decoder raise, the other files go on
+        yield BadVideo("corrupt", f"it cannot be decoded ({type(error).__name__}: {error})")
+
+
+def stamp(path: Path) -> dict[str, int]:
+    """Return size and time of change: while they stay, the bytes are taken to be the same. Raises OSError."""
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def source_info(job: Job) -> dict[str, Any]:
+    """Return what tells a job's files without reading them; BadVideo for a file that is not there."""
+    try:
+        info: dict[str, Any] = {**stamp(job.path), "sidecar": None}
+        if job.sidecar is not None:
+            info["sidecar"] = {
+                "name": os.fsencode(job.sidecar.name).decode(errors="replace"),
+                **stamp(job.sidecar),
+            }
+    except OSError as error:
+        raise BadVideo("unreadable", f"it cannot be read: {error.strerror}") from error
+    return info
+
+
+def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
+    check_file(job.path)
+    sampler = VideoSampler(
+        job.path, options.fps, options.edge, keep_truncated=options.keep_truncated, threads=options.threads
+    )
+    source = _source(job)
+    if job.known is not None and _same(job.known, source):
+        yield Unchanged(source)
+        return
+    yield from sampler
+    report = sampler.report
+    assert report is not None
+    if source_info(job) != source.info:
+        raise BadVideo(
+            "changed", "it was changed while it was read; run the command again when it is complete"
+        )
+    cues, warnings = _cues(job, report)
+    if report.truncated:
+        warnings = (*warnings, report.truncated)
+    if report.damaged:
+        warnings = (*warnings, f"{report.damaged} of its packets do not decode")
+    yield Read(source, report, cues, warnings)
+
+
+def _source(job: Job) -> Source:
+    info = source_info(job)
+    return Source(sha256(job.path), sha256(job.sidecar) if job.sidecar else "", info)
+
+
+def _same(known: VideoRecord, source: Source) -> bool:
+    return known.sha256 == source.sha256 and known.info.get("sidecar_sha256", "") == source.sidecar_sha256
+
+
+def _cues(job: Job, report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
+    """Return the sidecar's cues, else the embedded ones; a sidecar that cannot be read is a warning."""
+    if job.sidecar is None:
+        return report.cues, ()
+    try:
+        return [cue.shifted(-report.lead) for cue in read_sidecar(job.sidecar)], ()
+    except (InvalidInput, OSError) as error:
+        return report.cues, (str(error),)

@@ -1,0 +1,291 @@
+"""The feature store survives a kill at every byte, one writer at a time, readers while it grows."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from workers.store import FeatureStore, Stream
+
+STREAMS = {"frames": Stream(3, 1.0), "subtitles": Stream(2, 0.5)}
+
+
+def rows(seed: int, frames: int = 4, subtitles: int = 2) -> dict[str, NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    return {
+        "frames": rng.random((frames, 3), np.float32),
+        "subtitles": rng.random((subtitles, 2), np.float32),
+    }
+
+
+def check(store: FeatureStore, expected: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
+    assert store.ids() == sorted(expected)
+    for video, arrays in expected.items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(store.rows(video, name), array.astype(store.dtype))
+
+
+def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
+    with FeatureStore.create(tmp_path / "s", STREAMS, "float32", {"encoder": "tiny"}) as store:
+        record = store.append("b/ü", rows(1), uri="file:///b", sha256="ab", duration=3.5, info={"k": [1]})
+        store.append("a", rows(2))
+        check(store, {"b/ü": rows(1), "a": rows(2)})
+    reader = FeatureStore.open(tmp_path / "s")
+    check(reader, {"b/ü": rows(1), "a": rows(2)})
+    assert reader.record("b/ü") == record
+    assert (record.uri, record.sha256, record.duration, record.info) == ("file:///b", "ab", 3.5, {"k": [1]})
+    assert (reader.streams, reader.dtype.name, reader.meta) == (STREAMS, "float32", {"encoder": "tiny"})
+    assert "a" in reader
+    assert "c" not in reader
+    assert len(reader) == 2
+
+
+def test_rows_are_read_only_views_of_the_file(tmp_path: Path) -> None:
+    with FeatureStore.create(tmp_path / "s", STREAMS) as store:
+        store.append("a", rows(1))
+        view = store.rows("a", "frames")
+    assert view.dtype == np.float16
+    with pytest.raises(ValueError, match="read-only"):
+        view[0] = 0
+    np.testing.assert_array_equal(view, rows(1)["frames"].astype(np.float16))
+
+
+def test_streams_may_be_empty_or_left_out(tmp_path: Path) -> None:
+    with FeatureStore.create(tmp_path / "s", STREAMS) as store:
+        store.append("none", {})
+        store.append("some", {"frames": rows(1)["frames"]})
+        assert store.rows("none", "frames").shape == (0, 3)
+        assert store.rows("some", "subtitles").shape == (0, 2)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.integers(0, 3), st.booleans()), max_size=12
+    )
+)
+def test_any_order_of_appends_replacements_and_reopenings(
+    tmp_path: Path, steps: list[tuple[str, int, int, bool]]
+) -> None:
+    path = tmp_path / "s"
+    shutil.rmtree(path, ignore_errors=True)
+    expected: dict[str, dict[str, NDArray[np.float32]]] = {}
+    store = FeatureStore.create(path, STREAMS)
+    for seed, (video, frames, subtitles, reopen) in enumerate(steps):
+        expected[video] = rows(seed, frames, subtitles)
+        store.append(video, expected[video], duration=seed)
+        if reopen:
+            store.close()
+            store = FeatureStore.open(path, "a")
+        check(store, expected)
+    store.close()
+    check(FeatureStore.open(path), expected)
+
+
+def test_a_kill_at_every_byte_loses_only_the_unfinished_video(tmp_path: Path) -> None:
+    """Every prefix of the writes of one append: .bin files first, one after another, then the journal."""
+    path = tmp_path / "s"
+    with FeatureStore.create(path, STREAMS, "float32") as store:
+        store.append("a", rows(1))
+        store.append("b", rows(2))
+        before = {
+            file: (path / file).stat().st_size for file in ("frames.bin", "subtitles.bin", "journal.jsonl")
+        }
+        store.append("b", rows(3, 5, 3))
+    after = {file: (path / file).stat().st_size for file in before}
+    lengths = dict(before)
+    for file in before:
+        for length in range(before[file], after[file] + 1):
+            lengths[file] = length
+            whole = lengths == after
+            survived = {"a": rows(1), "b": rows(3, 5, 3) if whole else rows(2)}
+            killed = tmp_path / "killed"
+            shutil.copytree(path, killed)
+            for name, size in lengths.items():
+                os.truncate(killed / name, size)
+            check(FeatureStore.open(killed), survived)
+            with FeatureStore.open(killed, "a") as store:
+                check(store, survived)
+                store.append("c", rows(4))
+                check(store, {**survived, "c": rows(4)})
+            check(FeatureStore.open(killed), {**survived, "c": rows(4)})
+            shutil.rmtree(killed)
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\0\0\0\0", b"\0\0\0\n", b'{"id": "b"', b'{"id": "b"}\n', b"[]\n", b"\xff\xfe\n"]
+)
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, tail: bytes) -> None:
+    with FeatureStore.create(tmp_path / "s", STREAMS) as store:
+        store.append("a", rows(1))
+    with (tmp_path / "s" / "journal.jsonl").open("ab") as journal:
+        journal.write(tail)
+    check(FeatureStore.open(tmp_path / "s"), {"a": rows(1)})
+    with FeatureStore.open(tmp_path / "s", "a") as store:
+        store.append("b", rows(2))
+    check(FeatureStore.open(tmp_path / "s"), {"a": rows(1), "b": rows(2)})
+
+
+def test_damage_that_no_kill_leaves_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with FeatureStore.create(path, STREAMS) as store:
+        store.append("a", rows(1))
+        store.append("b", rows(2))
+    journal = (path / "journal.jsonl").read_bytes()
+    (path / "journal.jsonl").write_bytes(b"x" + journal)
+    with pytest.raises(Mismatch, match=r"journal\.jsonl is damaged at byte 0 .* ingest again"):
+        FeatureStore.open(path)
+    (path / "journal.jsonl").write_bytes(journal)
+    os.truncate(path / "frames.bin", 5)
+    with pytest.raises(Mismatch, match=r"frames\.bin has 5 bytes but the journal names 48"):
+        FeatureStore.open(path, "a")
+
+
+def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with FeatureStore.create(path, STREAMS) as store:
+        store.append("a", rows(1))
+        code = f"from workers.store import FeatureStore; FeatureStore.open({str(path)!r}, 'a')"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "another process is writing the feature store" in other.stderr
+        with pytest.raises(Unavailable, match="wait for it to end"):
+            FeatureStore.open(path, "a")
+        check(FeatureStore.open(path), {"a": rows(1)})
+    FeatureStore.open(path, "a").close()
+
+
+def test_a_reader_sees_what_was_whole_and_more_after_refresh(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with FeatureStore.create(path, STREAMS) as store:
+        reader = FeatureStore.open(path)
+        check(reader, {})
+        store.append("a", rows(1))
+        check(reader, {})
+        reader.refresh()
+        check(reader, {"a": rows(1)})
+        view = reader.rows("a", "frames")
+        for seed in range(50):
+            store.append(f"v{seed}", rows(seed, 200))
+            store.append("a", rows(100 + seed))
+        np.testing.assert_array_equal(view, rows(1)["frames"].astype(np.float16))
+        reader.refresh()
+        check(reader, {**{f"v{seed}": rows(seed, 200) for seed in range(50)}, "a": rows(149)})
+
+
+def test_a_reader_beside_a_writing_process(tmp_path: Path) -> None:
+    """Every video that a reader sees while another process appends is whole."""
+    path = tmp_path / "s"
+    FeatureStore.create(path, {"frames": Stream(8, 1.0)}).close()
+    code = f"""
+import numpy as np
+from workers.store import FeatureStore
+with FeatureStore.open({str(path)!r}, "a") as store:
+    for n in range(60):
+        store.append(f"{{n:03d}}", {{"frames": np.full((n + 1, 8), n)}})
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as writer:
+        seen = 0
+        reader = FeatureStore.open(path)
+        while writer.poll() is None or seen < 60:
+            reader.refresh()
+            assert len(reader) >= seen
+            seen = len(reader)
+            for video in reader.ids():
+                frames = reader.rows(video, "frames")
+                assert frames.shape == (int(video) + 1, 8)
+                assert (frames == int(video)).all()
+            assert writer.returncode in (None, 0)
+
+
+def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:
+    """A full disk, made by a limit on file size in another process."""
+    path = tmp_path / "s"
+    with FeatureStore.create(path, STREAMS, "float32") as store:
+        store.append("a", rows(1))
+    code = f"""
+import resource, signal
+import numpy as np
+from workers.store import FeatureStore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+with FeatureStore.open({str(path)!r}, "a") as store:
+    try:
+        store.append("big", {{"frames": np.ones((1000, 3))}})
+    except OSError:
+        store.append("b", {{"frames": np.ones((2, 3))}})
+        print(store.ids())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['a', 'b']"
+    check(FeatureStore.open(path), {"a": rows(1), "b": {"frames": np.ones((2, 3))}})
+
+
+def test_revise_keeps_the_rows(tmp_path: Path) -> None:
+    with FeatureStore.create(tmp_path / "s", STREAMS) as store:
+        store.append("a", rows(1), uri="file:///old", sha256="ab", info={"n": 1})
+        store.revise("a", uri="file:///new", info={"n": 2})
+    reader = FeatureStore.open(tmp_path / "s")
+    check(reader, {"a": rows(1)})
+    record = reader.record("a")
+    assert (record.uri, record.sha256, record.info) == ("file:///new", "ab", {"n": 2})
+
+
+def test_ensure_makes_opens_and_refuses(tmp_path: Path) -> None:
+    FeatureStore.ensure(tmp_path / "s", STREAMS, "float16", {"source": "here"}).close()
+    with FeatureStore.ensure(tmp_path / "s", STREAMS, "float16", {"source": "there"}) as store:
+        assert store.meta == {"source": "there"}
+    assert FeatureStore.open(tmp_path / "s").meta == {"source": "there"}
+    with pytest.raises(Mismatch, match="use the settings it was made with"):
+        FeatureStore.ensure(tmp_path / "s", {"frames": Stream(3, 0.5)})
+    FeatureStore.open(tmp_path / "s", "a").close()
+    with pytest.raises(InvalidInput, match="already a feature store"):
+        FeatureStore.create(tmp_path / "s", STREAMS)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"frames": np.zeros((2, 4))}, r"frames must be \(n, 3\), got \(2, 4\)"),
+        ({"frames": np.zeros(3)}, r"got \(3,\)"),
+        ({"faces": np.zeros((2, 3))}, "no stream 'faces'"),
+        ({"frames": np.full((2, 3), np.nan)}, "float16 cannot hold"),
+        ({"frames": np.full((2, 3), 1e6)}, "float32 store"),
+    ],
+)
+def test_unusable_rows_are_refused(tmp_path: Path, arrays: dict[str, NDArray[Any]], message: str) -> None:
+    with FeatureStore.create(tmp_path / "s", STREAMS) as store:
+        with pytest.raises(InvalidInput, match=message):
+            store.append("a", arrays)
+        assert store.ids() == []
+
+
+def test_unusable_stores_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no feature store"):
+        FeatureStore.open(tmp_path)
+    with pytest.raises(InvalidInput, match="float16 or float32, not 'int8'"):
+        FeatureStore.create(tmp_path / "s", STREAMS, "int8")
+    with pytest.raises(InvalidInput, match="cannot be stored"):
+        FeatureStore.create(tmp_path / "s", {"../x": Stream(3, 1.0)})
+    FeatureStore.create(tmp_path / "s", STREAMS).close()
+    store = FeatureStore.open(tmp_path / "s")
+    with pytest.raises(NotFound, match="'x' is not in the feature store"):
+        store.rows("x", "frames")
+    with pytest.raises(NotFound, match="no stream 'faces'"):
+        store.rows("x", "faces")
+    with pytest.raises(InvalidInput, match="mode 'a'"):
+        store.append("x", {})
+    header = json.loads((tmp_path / "s" / "store.json").read_text())
+    (tmp_path / "s" / "store.json").write_text(json.dumps({**header, "format": 2}))
+    with pytest.raises(Mismatch, match="format 2, this program reads 1"):
+        FeatureStore.open(tmp_path / "s")

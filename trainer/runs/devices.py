@@ -8,20 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.errors import InvalidInput
+from workers.ranker.encoder import pick_device
 
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the named device, or CUDA where there is one; InvalidInput when it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InvalidInput(f"Device {name!r} is unknown; use auto, cpu or cuda.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidInput(f"Device {name!r} is not available here; use auto or cpu.")
-    return device
+__all__ = ["Amp", "pick_device", "seed_everything"]
 
 
 def seed_everything(seed: int) -> None:
@@ -54,7 +43,7 @@ class Amp:
         optimizer: torch.optim.Optimizer,
         parameters: Iterable[torch.nn.Parameter],
         max_norm: float | None = None,
-    ) -> float:
+    ) -> torch.Tensor:
         """Zero gradients, go backward, clip to `max_norm` and step; return the norm before clipping.
 
         Under mixed precision a step with an infinite gradient is skipped by the scaler, as it should be.
@@ -65,10 +54,10 @@ class Amp:
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(list(parameters), limit)
             optimizer.step()
-            return float(norm)
+            return norm
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(list(parameters), limit)
         self.scaler.step(optimizer)
         self.scaler.update()
-        return float(norm)
+        return norm

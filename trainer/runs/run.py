@@ -27,6 +27,7 @@ from trainer.runs.state import Training, read_facts, read_state, write_state
 
 STATE_FILE = "state.safetensors"
 PLOT_FILE = "plot.png"
+LOCK_FILE = "lock"
 
 
 class Stopped(SprError):
@@ -163,10 +164,11 @@ class TrainingRun:
         return self.directory / PLOT_FILE
 
     def discard_states(self) -> None:
-        """Remove what only a resume needs, once the training is finished."""
+        """Remove what only a resume needs, once the training is finished and closed."""
         self.best = None
         self._drop_other_bests()
-        (self.directory / STATE_FILE).unlink(missing_ok=True)
+        for name in (STATE_FILE, LOCK_FILE):
+            (self.directory / name).unlink(missing_ok=True)
 
     def _best_path(self, step: int) -> Path:
         return self.directory / f"best-{step:08d}.safetensors"
@@ -180,7 +182,7 @@ class TrainingRun:
 
 def _locked(directory: Path) -> Any:
     """Return the directory's lock, held until closed; Unavailable when another process trains there."""
-    file = (directory / "lock").open("w")
+    file = (directory / LOCK_FILE).open("w")
     with contextlib.ExitStack() as stack:
         stack.callback(file.close)
         try:

@@ -1,0 +1,179 @@
+"""The projectors: published outputs, a plain numpy oracle, segments' featurisation, zero-shot."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput
+from workers.ranker.checkpoint import save_model
+from workers.ranker.projector import (
+    KIND,
+    MeanPool,
+    Projector,
+    ProjectorConfig,
+    load_projector,
+    segment_inputs,
+)
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "projector"
+SMALL = {
+    "seqTransf": ProjectorConfig(8, "seqTransf", layers=2, heads=2, positions=5, segment_length=3),
+    "seqLSTM": ProjectorConfig(8, "seqLSTM", positions=5, segment_length=3),
+    "meanP": ProjectorConfig(8, "meanP", positions=5, segment_length=3),
+}
+
+
+def test_published_outputs() -> None:
+    """Recorded from the published model (d = 768, 6 layers) with weights made by rule from names."""
+    golden = np.load(GOLDEN / "seqtransf_768.npz")
+    with torch.device("meta"):
+        projector = Projector(ProjectorConfig())
+    state = {
+        name: torch.from_numpy(by_rule(name, tuple(value.shape)))
+        for name, value in projector.state_dict().items()
+    }
+    assert (len(state), sum(value.numel() for value in state.values())) == (78, 43_732_993)
+    projector.load_state_dict(state, assign=True)
+    with torch.no_grad():
+        queries = projector.queries(torch.from_numpy(golden["in_text"]))
+        segments = projector.segments(torch.from_numpy(golden["in_visual"]))
+        logits = projector.logits(queries, segments)
+    close(queries, golden["out_query"])
+    close(segments, golden["out_segment"])
+    close(logits, golden["out_logits"])
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_segments_equal_the_formulas(kind: str) -> None:
+    config = SMALL[kind]
+    projector = small(config)
+    frames = torch.randn(4, 3, 8)
+    weights = {name: value.double().numpy() for name, value in projector.state_dict().items()}
+    x = frames.double().numpy()
+    read = transformer(x, weights) if kind == "seqTransf" else lstm(x, weights) if kind == "seqLSTM" else x
+    unit = read / np.linalg.norm(read, axis=-1, keepdims=True)
+    expected = unit.mean(1) @ weights["temp_proj.weight"].T + weights["temp_proj.bias"]
+    with torch.no_grad():
+        close(projector.segments(frames), expected)
+
+
+@pytest.mark.parametrize(("kind", "tensors", "values"), [("meanP", 5, 1_181_185), ("seqLSTM", 10, 5_930_497)])
+def test_published_parameters_of_variants(kind: Any, tensors: int, values: int) -> None:
+    with torch.device("meta"):
+        state = Projector(ProjectorConfig(type=kind)).state_dict()
+    assert (len(state), sum(value.numel() for value in state.values())) == (tensors, values)
+
+
+def test_projections_can_be_left_out() -> None:
+    config = ProjectorConfig(8, "meanP", positions=5, query_proj=False, temp_proj=False)
+    projector = Projector(config)
+    frames, texts = torch.randn(2, 4, 8), torch.randn(3, 8)
+    assert torch.equal(projector.segments(frames), MeanPool().segments(frames))
+    assert torch.equal(projector.queries(texts), MeanPool().queries(texts))
+    assert list(projector.state_dict()) == ["pt_clip_logit_scale"]
+
+
+def test_mean_pool_is_the_mean_of_unit_frames() -> None:
+    frames = torch.tensor([[[3.0, 0.0], [0.0, 2.0]]])
+    close(MeanPool(2).segments(frames), np.array([[0.5, 0.5]]))
+
+
+def test_last_segment_repeats_the_last_row() -> None:
+    frames = np.arange(10.0).reshape(5, 2)
+    expected = frames[[[0, 1, 2], [3, 4, 4]]]
+    assert np.array_equal(segment_inputs(frames, 3), expected)
+    assert np.array_equal(segment_inputs(torch.from_numpy(frames), 3).numpy(), expected)
+    assert segment_inputs(frames[:0], 3).shape == (0, 3, 2)
+    assert np.array_equal(segment_inputs(frames[:1], 4), frames[[[0, 0, 0, 0]]])
+
+
+def test_round_trip_on_disk(tmp_path: Path) -> None:
+    projector = small(SMALL["seqTransf"])
+    save_model(tmp_path, KIND, projector.config, projector.state_dict())
+    loaded = load_projector(tmp_path)
+    frames = torch.randn(2, 3, 8)
+    with torch.no_grad():
+        assert torch.equal(loaded.segments(frames), projector.eval().segments(frames))
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    save_model(tmp_path, KIND, SMALL["meanP"], projector.state_dict())
+    with pytest.raises(InvalidInput, match="do not fit its config"):
+        load_projector(tmp_path)
+
+
+def test_impossible_shapes_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="cannot have 3 heads"):
+        ProjectorConfig(8, heads=3)
+    with pytest.raises(InvalidInput, match="do not fit 2 positions"):
+        ProjectorConfig(8, heads=2, positions=2)
+
+
+def small(config: ProjectorConfig) -> Projector:
+    torch.manual_seed(3)
+    projector = Projector(config)
+    with torch.no_grad():
+        for parameter in projector.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return projector
+
+
+def by_rule(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if name == "pt_clip_logit_scale":
+        return np.array(np.log(100), np.float32)
+    drawn = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
+    if len(shape) == 1 and ".ln_" in name and name.endswith("weight"):
+        return np.asarray(1 + 0.1 * drawn, np.float32)
+    return np.asarray(drawn * (0.05 if len(shape) == 1 else 0.03), np.float32)
+
+
+def transformer(x: NDArray[Any], w: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    h = x + w["frame_position_embeddings.weight"][: x.shape[1]]
+    for layer in range(2):
+        p = {
+            name.split(f"resblocks.{layer}.")[1]: value
+            for name, value in w.items()
+            if f"resblocks.{layer}." in name
+        }
+        y = norm(h, p["ln_1.weight"], p["ln_1.bias"])
+        q, k, v = np.split(y @ p["attn.in_proj_weight"].T + p["attn.in_proj_bias"], 3, axis=-1)
+        heads = []
+        for part in np.split(np.arange(8), 2):
+            logits = q[..., part] @ k[..., part].transpose(0, 2, 1) / 2.0
+            attention = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+            heads.append(attention @ v[..., part])
+        h = h + np.concatenate(heads, -1) @ p["attn.out_proj.weight"].T + p["attn.out_proj.bias"]
+        z = norm(h, p["ln_2.weight"], p["ln_2.bias"]) @ p["mlp.c_fc.weight"].T + p["mlp.c_fc.bias"]
+        h = h + (z / (1 + np.exp(-1.702 * z))) @ p["mlp.c_proj.weight"].T + p["mlp.c_proj.bias"]
+    return np.asarray(h + x)
+
+
+def lstm(x: NDArray[Any], w: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    h = c = np.zeros((len(x), 8))
+    states = []
+    for frame in x.transpose(1, 0, 2):
+        gates = frame @ w["seq_lstm.weight_ih_l0"].T + w["seq_lstm.bias_ih_l0"]
+        gates = gates + h @ w["seq_lstm.weight_hh_l0"].T + w["seq_lstm.bias_hh_l0"]
+        i, f, g, o = np.split(gates, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.asarray(np.stack(states, 1) + x)
+
+
+def sigmoid(z: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(1 / (1 + np.exp(-z)))
+
+
+def norm(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[Any]:
+    deviation = np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    return np.asarray((x - x.mean(-1, keepdims=True)) / deviation * weight + bias)
+
+
+def close(found: torch.Tensor, expected: NDArray[Any]) -> None:
+    np.testing.assert_allclose(
+        found.detach().numpy(), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+    )

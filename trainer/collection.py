@@ -1,0 +1,64 @@
+"""Where a collection keeps what training reads and makes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import InvalidInput, NotFound
+from engine.files import replacing
+from workers.store import FeatureStore
+
+FRAMES = "frames"
+
+
+def features_directory(collection: Path, encoder: str | None = None) -> Path:
+    """Return `features/<fingerprint>` of the named encoder, or of the only one.
+
+    encoder: a fingerprint or its beginning. NotFound or InvalidInput say what there is.
+    """
+    made = sorted(path.parent.name for path in (collection / "features").glob("*/store.json"))
+    if not made:
+        raise NotFound(
+            f"{collection} holds no features; make some with: spr ingest VIDEOS --collection {collection}"
+        )
+    matching = [name for name in made if name.startswith(encoder or "")]
+    if not matching:
+        raise NotFound(f"{collection} has no features of encoder {encoder}; there are {', '.join(made)}.")
+    if len(matching) > 1:
+        raise InvalidInput(
+            f"{collection} has features of several encoders; add --encoder {' or '.join(matching)}."
+        )
+    return collection / "features" / matching[0]
+
+
+def encoder_source(store: FeatureStore) -> str:
+    """Return the name or directory of the encoder that made a feature store."""
+    source = store.meta.get("source") or store.meta.get("encoder")
+    if not source:
+        raise InvalidInput(f"{store.path} does not say which encoder made it; ingest again.")
+    return str(source)
+
+
+def annotation_file(collection: Path, name: str) -> Path:
+    """Return `annotations/<name>.json`; NotFound with the command that makes it."""
+    path = collection / "annotations" / f"{name}.json"
+    if not path.is_file():
+        raise NotFound(
+            f"{path} is missing; bring annotations in with: spr corpus annotate DIR --collection {collection}"
+        )
+    return path
+
+
+def known_videos(store: FeatureStore, videos: Sequence[str]) -> list[str]:
+    """Return those of `videos` whose features are there, each once, sorted."""
+    return sorted({video for video in videos if video in store})
+
+
+def models_directory(collection: Path, kind: str) -> Path:
+    """Return `models/<kind>`, where models of a kind and their CURRENT live."""
+    return collection / "models" / kind
+
+
+def make_current(collection: Path, kind: str, fingerprint: str) -> None:
+    """Make a trained model the one that the next build takes."""
+    with replacing(models_directory(collection, kind) / "CURRENT") as partial:
+        partial.write_text(fingerprint + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Training of the dual projectors (stage 1)."""

@@ -1,0 +1,39 @@
+"""Where a projector's training starts."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from workers.ranker.projector import Projector
+
+
+def initialise(projector: Projector, how: Literal["published", "identity"]) -> None:
+    """Leave the parameters as PyTorch made them ("published"), or make the projector equal mean pooling.
+
+    "identity" makes both projections the identity and silences what every residual branch adds: training
+    starts at zero-shot quality, and little data need not teach the encoder's space anew.
+    """
+    if how == "published":
+        return
+    with torch.no_grad():
+        for projection in (projector.qfeat_proj, projector.temp_proj):
+            if isinstance(projection, nn.Linear):
+                nn.init.eye_(projection.weight)
+                nn.init.zeros_(projection.bias)
+        if projector.config.type == "seqTransf":
+            _silence(projector.frame_position_embeddings.weight)
+            for block in projector.seq_transf.resblocks:
+                for branch in (block.get_submodule("attn.out_proj"), block.get_submodule("mlp.c_proj")):
+                    _silence(*branch.parameters())
+        if projector.config.type == "seqLSTM":
+            # A cell whose candidate (the third of four gates) is zero stays zero.
+            width = projector.config.dim
+            for parameter in projector.seq_lstm.parameters():
+                _silence(parameter[2 * width : 3 * width])
+
+
+def _silence(*parameters: torch.Tensor) -> None:
+    """Set parameters to zero."""
+    for parameter in parameters:
+        parameter.zero_()

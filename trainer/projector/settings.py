@@ -1,0 +1,77 @@
+"""What decides a projector's training; the defaults are the published values (arXiv 2501.05072)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.errors import InvalidInput
+from workers.ranker.projector import ProjectorConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectorSettings:
+    """The [projector] table of a training config.
+
+    The model: heads = 0 means dim / 64; init "published" is PyTorch's, "identity" starts as mean pooling.
+    The data: a query's `top_k` most similar moments, their segments with a score of at least `threshold`.
+    The training: `steps` = 0 means `epochs` over all pairs; the temperature learns at `scale_lr` of `lr`;
+    `warmup` is a share of all steps. Every `eval_every` steps recall is taken at each of `recall_at`, and the
+    model with the best `select` is kept.
+    """
+
+    type: Literal["seqTransf", "seqLSTM", "meanP"] = "seqTransf"
+    layers: int = 6
+    heads: int = 0
+    positions: int = 32
+    query_proj: bool = True
+    temp_proj: bool = True
+    segment_length: int = 4
+    init: Literal["published", "identity"] = "published"
+    logit_scale: float = 4.605170185988092
+    top_k: int = 40
+    threshold: float = 0.3
+    loss: Literal["milnce", "weighted-milnce", "milce", "infonce"] = "milnce"
+    epochs: int = 30
+    steps: int = 0
+    batch: int = 256
+    lr: float = 5e-4
+    scale_lr: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 1e-3
+    clip: float = 5.0
+    warmup: float = 0.05
+    eval_every: int = 1000
+    recall_at: tuple[int, ...] = (100, 500, 1000)
+    select: str = "weighted-recall@100"
+    log_every: int = 10
+    save_every: int = 200
+    amp: bool = True
+    seed: int = 2024
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "top_k", "eval_every", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"projector.{name} = {getattr(self, name)} must be at least 1.")
+        if self.steps < 1 and self.epochs < 1:
+            raise InvalidInput("projector.epochs and projector.steps are both 0; give one of them.")
+        names = [
+            f"{kind}@{k}" for kind in ("recall", "weighted-recall", "video-recall") for k in self.recall_at
+        ]
+        if self.select not in names:
+            raise InvalidInput(
+                f"projector.select = {self.select!r} is not measured; use one of {', '.join(names)}."
+            )
+
+    def model(self, dim: int) -> ProjectorConfig:
+        """Return the shape of the projector for features of width `dim`."""
+        return ProjectorConfig(
+            dim=dim,
+            type=self.type,
+            layers=self.layers,
+            heads=self.heads or max(1, dim // 64),
+            positions=self.positions,
+            query_proj=self.query_proj,
+            temp_proj=self.temp_proj,
+            segment_length=self.segment_length,
+        )

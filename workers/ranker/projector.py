@@ -1,0 +1,188 @@
+"""Stage 1: two small projectors on frozen features, one for queries and one for segments of video.
+
+After the published model (arXiv 2501.05072); parameters carry its names, so that the state of a published
+checkpoint loads as it is. `MeanPool` is the same two methods without any parameter, for zero-shot search.
+This module holds the one featurisation of segments, for training, build and serving.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from engine.errors import InvalidInput
+from workers.ranker.checkpoint import load_config, load_state
+
+KIND = "projector"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectorConfig:
+    """A projector's shape; the defaults are the published one's.
+
+    dim: width of the encoder's features. type: what reads a segment's frames before the mean: a transformer,
+    an LSTM, or nothing. positions: rows of the position table. segment_length: frames (seconds) a segment.
+    """
+
+    dim: int = 768
+    type: Literal["seqTransf", "seqLSTM", "meanP"] = "seqTransf"
+    layers: int = 6
+    heads: int = 12
+    positions: int = 32
+    query_proj: bool = True
+    temp_proj: bool = True
+    segment_length: int = 4
+
+    def __post_init__(self) -> None:
+        if self.type == "seqTransf" and (self.heads < 1 or self.dim % self.heads):
+            raise InvalidInput(
+                f"A projector of dim {self.dim} cannot have {self.heads} heads; use a divisor of it."
+            )
+        if not 1 <= self.segment_length <= self.positions:
+            raise InvalidInput(
+                f"Segments of {self.segment_length} frames do not fit {self.positions} positions; raise it."
+            )
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block in CLIP's style."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(dim, heads, batch_first=True)
+        self.ln_1 = nn.LayerNorm(dim)
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(dim, 4 * dim), "c_proj": nn.Linear(4 * dim, dim)})
+        self.ln_2 = nn.LayerNorm(dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, frames, dim) -> (n, frames, dim)."""
+        y = self.ln_1(x)
+        x = x + self.attn(y, y, y, need_weights=False)[0]
+        hidden = self.mlp["c_fc"](self.ln_2(x))
+        mapped: torch.Tensor = self.mlp["c_proj"](hidden * torch.sigmoid(1.702 * hidden))
+        return x + mapped
+
+
+class Transformer(nn.Module):
+    """A stack of blocks."""
+
+    def __init__(self, dim: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(Block(dim, heads) for _ in range(layers))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, frames, dim) -> (n, frames, dim)."""
+        for block in self.resblocks:
+            x = block(x)
+        return x
+
+
+class Projector(nn.Module):
+    """The dual projectors. `pt_clip_logit_scale` is the logarithm of the factor on cosines in the loss."""
+
+    def __init__(self, config: ProjectorConfig, logit_scale: float = math.log(100)) -> None:
+        super().__init__()
+        self.config = config
+        self.pt_clip_logit_scale = nn.Parameter(torch.tensor(logit_scale))
+        if config.type != "meanP":
+            # The published LSTM variant owns a position table too, though nothing reads it.
+            self.frame_position_embeddings = nn.Embedding(config.positions, config.dim)
+        if config.type == "seqTransf":
+            self.seq_transf = Transformer(config.dim, config.layers, config.heads)
+        if config.type == "seqLSTM":
+            self.seq_lstm = nn.LSTM(config.dim, config.dim, batch_first=True)
+        self.qfeat_proj = nn.Linear(config.dim, config.dim) if config.query_proj else nn.Identity()
+        self.temp_proj = nn.Linear(config.dim, config.dim) if config.temp_proj else nn.Identity()
+
+    @property
+    def segment_length(self) -> int:
+        """Frames a segment."""
+        return self.config.segment_length
+
+    def queries(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Project pooled text features (n, dim) -> (n, dim), un-normalised."""
+        projected: torch.Tensor = self.qfeat_proj(pooled)
+        return projected
+
+    def segments(self, frames: torch.Tensor) -> torch.Tensor:
+        """Project segments (n, frames, dim), as of `segment_inputs`, -> (n, dim), un-normalised."""
+        projected: torch.Tensor = self.temp_proj(mean_of_unit_frames(self._in_time(frames)))
+        return projected
+
+    def _in_time(self, frames: torch.Tensor) -> torch.Tensor:
+        """Let the frames of a segment see each other."""
+        if self.config.type == "seqTransf":
+            read: torch.Tensor = self.seq_transf(
+                frames + self.frame_position_embeddings.weight[: frames.shape[1]]
+            )
+            return read + frames
+        if self.config.type == "seqLSTM":
+            states: torch.Tensor = self.seq_lstm(frames)[0]
+            return states + frames
+        return frames
+
+    def logits(self, queries: torch.Tensor, segments: torch.Tensor) -> torch.Tensor:
+        """Return (n queries, n segments) scaled cosines of projected vectors."""
+        cosines = F.normalize(queries, dim=-1) @ F.normalize(segments, dim=-1).T
+        return self.pt_clip_logit_scale.exp() * cosines
+
+
+class MeanPool(nn.Module):
+    """The projector of zero-shot search: the text as it is, and the mean of unit frames."""
+
+    def __init__(self, segment_length: int = 4) -> None:
+        super().__init__()
+        self.segment_length = segment_length
+
+    def queries(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Return pooled text features (n, dim) as they are."""
+        return pooled
+
+    def segments(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return (n, dim): the mean of each segment's L2-normalised frames (n, frames, dim)."""
+        return mean_of_unit_frames(frames)
+
+
+def mean_of_unit_frames(frames: torch.Tensor) -> torch.Tensor:
+    """(n, frames, dim) -> (n, dim): the mean of L2-normalised frames."""
+    return F.normalize(frames, dim=-1).mean(dim=1)
+
+
+def segment_rows(frames: int, segment_length: int) -> NDArray[np.int64]:
+    """Return (ceil(frames / segment_length), segment_length) frame numbers; past the end the last repeats.
+
+    >>> segment_rows(5, 3).tolist()
+    [[0, 1, 2], [3, 4, 4]]
+    """
+    count = -(-frames // segment_length)
+    return np.minimum(np.arange(count * segment_length), frames - 1).reshape(count, segment_length)
+
+
+@overload
+def segment_inputs(frames: torch.Tensor, segment_length: int) -> torch.Tensor: ...
+@overload
+def segment_inputs(frames: NDArray[np.floating], segment_length: int) -> NDArray[np.floating]: ...
+def segment_inputs(
+    frames: torch.Tensor | NDArray[np.floating], segment_length: int
+) -> torch.Tensor | NDArray[np.floating]:
+    """Cut a video's frame features (n, dim) into (segments, segment_length, dim), repeating the last row."""
+    rows = segment_rows(len(frames), segment_length)
+    if isinstance(frames, torch.Tensor):
+        return frames[torch.from_numpy(rows).to(frames.device)]
+    return frames[rows]
+
+
+def load_projector(directory: Path, device: str | torch.device = "cpu") -> Projector:
+    """Load a trained projector, ready to project; NotFound, InvalidInput or Mismatch name what is wrong."""
+    projector = Projector(load_config(directory, KIND, ProjectorConfig))
+    try:
+        projector.load_state_dict(load_state(directory))
+    except RuntimeError as error:
+        raise InvalidInput(f"{directory}: its tensors do not fit its config ({error}).") from error
+    return projector.to(device).eval().requires_grad_(False)

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         announce(ready=False, role=role, error=str(error), exit_code=error.exit_code)
         print(f"spr: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -119,16 +121,12 @@ def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.Heal
     return probes
 
 
-async def serve_aio(servers: Sequence[grpc.aio.Server], on_started: Callable[[], Awaitable[None]]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight and return."""
+def stop_event() -> asyncio.Event:
+    """Return an event of the running loop that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    for server in servers:
-        await server.start()
-    await on_started()
-    await stop.wait()
-    await asyncio.gather(*(server.stop(GRACE) for server in servers))
+    return stop
 
 
 def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:

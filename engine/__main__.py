@@ -1,0 +1,30 @@
+"""The coordinator process: `python -m engine --config topology.toml`."""
+
+import asyncio
+import dataclasses
+import sys
+
+from engine import serving
+from engine.collection import open_collection
+from engine.config import CoordinatorConfig, Topology
+from engine.coordinator import Coordinator
+
+
+def serve(topology: Topology, config: CoordinatorConfig) -> None:
+    """Serve the topology's collection until told to stop."""
+    asyncio.run(_serve(dataclasses.replace(topology, coordinator=config)))
+
+
+async def _serve(topology: Topology) -> None:
+    coordinator = Coordinator(topology, open_collection(topology))
+    stop = serving.stop_event()
+    await coordinator.start()
+    serving.announce(
+        ready=True, role="coordinator", address=coordinator.address, admin=coordinator.admin_address
+    )
+    await stop.wait()
+    await coordinator.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(serving.main("coordinator", serve))

@@ -1,0 +1,65 @@
+"""The coordinator: the public service, the operator's service, and the monitor behind their health."""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc.aio
+from grpc_health.v1 import health
+
+from engine import serving
+from engine.admin import AdminServicer
+from engine.collection import Collection
+from engine.config import Topology
+from engine.monitor import Monitor
+from engine.pipeline import Pipeline
+from engine.ranking import Rankers
+from engine.retrieval import Retriever
+from engine.servicer import SearchServicer, Statistics
+from spr.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
+from spr.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
+
+SEARCH, ADMIN = "spr.v1.SearchService", "spr.v1.AdminService"
+
+
+class Coordinator:
+    """One coordinator in the running event loop. `address` and `admin_address` are set once bound."""
+
+    def __init__(self, topology: Topology, collection: Collection) -> None:
+        config = topology.coordinator
+        retriever = Retriever(collection, topology.index, config)
+        rankers = Rankers(collection, topology.ranker, config)
+        self._pipeline = Pipeline(collection, retriever, rankers)
+        self._monitor, statistics = Monitor(collection, retriever, rankers), Statistics()
+        self._public, self._admin = serving.aio_server(config.max_in_flight), serving.aio_server(8)
+        add_SearchServiceServicer_to_server(SearchServicer(self._pipeline, config, statistics), self._public)
+        add_AdminServiceServicer_to_server(AdminServicer(collection, self._monitor, statistics), self._admin)
+        self._probes = serving.add_probes(self._public, [SEARCH])
+        self._admin_probes = serving.add_probes(self._admin, [ADMIN])
+        self.address = serving.bind(self._public, config.listen)
+        self.admin_address = serving.bind(self._admin, config.admin)
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to serve, and to watch the workers. Healthy once a shard and a ranker answer."""
+        await self._tell(False)
+        await self._admin_probes.set(ADMIN, serving.SERVING)
+        for server in self._servers():
+            await server.start()
+        self._watching = asyncio.create_task(self._monitor.run(self._tell))
+
+    async def stop(self, grace: float = serving.GRACE) -> None:
+        """Finish what is in flight, at most `grace` seconds, and close everything."""
+        await self._probes.enter_graceful_shutdown()
+        await asyncio.gather(*(server.stop(grace) for server in self._servers()))
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._pipeline.close()
+
+    def _servers(self) -> Sequence[grpc.aio.Server]:
+        return self._public, self._admin
+
+    async def _tell(self, healthy: bool) -> None:
+        state = serving.SERVING if healthy else serving.NOT_SERVING
+        for name in (health.OVERALL_HEALTH, SEARCH):
+            await self._probes.set(name, state)

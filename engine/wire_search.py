@@ -1,0 +1,155 @@
+"""The public messages of a search <-> queries and answers."""
+
+import math
+from typing import TypeVar
+
+import numpy as np
+
+from engine import wire
+from engine.answers import Answer, Coverage, Degraded
+from engine.collection import Collection
+from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.proposals import ProposalRule
+from engine.queries import DEFAULT_SEGMENTS, LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
+from engine.types import Floats
+from spr.v1 import search_service_pb2 as search_pb
+from spr.v1 import types_pb2
+
+DEFAULT_PAGE = 10
+LARGEST_PAGE = 100
+
+_DEGRADED = {
+    Degraded.SHARD_TIMEOUT: types_pb2.DEGRADED_REASON_SHARD_TIMEOUT,
+    Degraded.SHARD_UNAVAILABLE: types_pb2.DEGRADED_REASON_SHARD_UNAVAILABLE,
+    Degraded.RANKER_SKIPPED: types_pb2.DEGRADED_REASON_RANKER_SKIPPED,
+}
+Number = TypeVar("Number", int, float)
+
+
+def query_from_pb(request: search_pb.SearchRequest, collection: Collection) -> Query:
+    """Return what a request asks of `collection`; InvalidInput, NotFound or Mismatch says what is wrong."""
+    check_collection(request.collection, collection)
+    options = _options_from_pb(request.params)
+    if request.WhichOneof("query") == "embedding":
+        return Query(embedding=_embedding_from_pb(request.embedding, collection), options=options)
+    text = request.text.strip()
+    if not text:
+        raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY")
+    if len(text) > LONGEST_TEXT:
+        raise InvalidInput(f"the text has {len(text)} characters; at most {LONGEST_TEXT} are read")
+    return Query(text=text, options=options)
+
+
+def check_collection(name: str, collection: Collection) -> None:
+    """Refuse (NotFound) a collection that is not the one that is served; empty means that one."""
+    if name not in ("", collection.name):
+        message = f"collection {name!r} is not served here; this is {collection.name!r}"
+        raise NotFound(message, "COLLECTION_NOT_FOUND")
+
+
+def page_size_from_pb(page_size: int) -> int:
+    """Return the moments of a page: 10 by default, at most 100."""
+    if page_size < 0:
+        raise InvalidInput(f"page_size is {page_size}; it must not be negative")
+    return min(page_size or DEFAULT_PAGE, LARGEST_PAGE)
+
+
+def answer_to_pb(
+    answer: Answer, collection: Collection, first: int, size: int, request_id: str
+) -> search_pb.SearchResponse:
+    """Return the rows first..first + size of an answer as a page; the caller adds the next page's token."""
+    last = min(first + size, len(answer.moments))
+    return search_pb.SearchResponse(
+        moments=[_moment_to_pb(answer, collection, row) for row in range(first, last)],
+        request_id=request_id,
+        coverage=_coverage_to_pb(answer.coverage),
+        versions=search_pb.ServingVersions(
+            collection=collection.name,
+            generation=collection.manifest.id,
+            embedding_model=collection.manifest.embedding_model,
+            ranker_model=answer.ranker_model,
+        ),
+        timings=[
+            search_pb.StageTiming(stage=stage, elapsed=wire.duration_to_pb(seconds))
+            for stage, seconds in answer.timings
+        ],
+        total_moments=len(answer.moments),
+    )
+
+
+def _moment_to_pb(answer: Answer, collection: Collection, row: int) -> types_pb2.Moment:
+    moments, proposals, catalogue = answer.moments, answer.proposals, collection.catalogue
+    video, proposal = int(moments.videos[row]), int(moments.proposals[row])
+    return types_pb2.Moment(
+        video_id=catalogue.ids[video],
+        span=wire.span_to_pb(moments.spans[row]),
+        rank=row + 1,
+        score=float(moments.scores[row]),
+        uri=catalogue.uris[video],
+        provenance=types_pb2.MomentProvenance(
+            proposal_span=wire.span_to_pb(proposals.spans[proposal]),
+            proposal_rank=proposal + 1,
+            best_segment_rank=int(proposals.ranks[proposal]),
+            refined=bool(moments.refined[row]),
+            relevance=float(moments.relevances[row]) if moments.refined[row] else 0.0,
+        ),
+    )
+
+
+def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:
+    return types_pb2.Coverage(
+        shards_total=coverage.shards_total,
+        shards_answered=coverage.shards_answered,
+        videos_total=coverage.videos_total,
+        videos_searched=coverage.videos_searched,
+        ratio=coverage.ratio,
+        degraded=[_DEGRADED[reason] for reason in coverage.degraded],
+        unreachable=coverage.unreachable,
+    )
+
+
+def _options_from_pb(params: search_pb.SearchParams) -> SearchOptions:
+    """Read the parameters that are set; those that are absent keep their defaults."""
+
+    def given(name: str, default: Number, low: Number, high: Number) -> Number:
+        is_set = params.HasField(name)  # type: ignore[arg-type]
+        return _within(name, getattr(params, name), low, high) if is_set else default
+
+    segments = given("segment_top_k", DEFAULT_SEGMENTS, 1, MOST_SEGMENTS)
+    return SearchOptions(
+        segment_top_k=segments,
+        proposal_top_k=given("proposal_top_k", 0, 1, 2**32) or None,
+        nprobe=given("nprobe", 0, 1, 2**31) or None,
+        rerank=params.rerank if params.HasField("rerank") else True,
+        nms_iou=_within("nms_iou", params.nms_iou, 0.0, 1.0) if params.HasField("nms_iou") else None,
+        min_coverage=given("min_coverage", 0.0, 0.0, 1.0),
+        rule=_rule_from_pb(params.proposal_rule),
+    )
+
+
+def _within(name: str, value: Number, low: Number, high: Number) -> Number:
+    # Written so that NaN fails.
+    if not low <= value <= high:
+        raise InvalidInput(f"{name} is {value:g}; it must lie in {low:g}..{high:g}")
+    return value
+
+
+def _rule_from_pb(rule: search_pb.ProposalRule) -> ProposalRule:
+    kind = rule.WhichOneof("rule")
+    if kind == "constant_gap":
+        return ProposalRule("constant", rule.constant_gap)
+    if kind == "adaptive_gap":
+        return ProposalRule("adaptive", rule.adaptive_gap)
+    return ProposalRule()
+
+
+def _embedding_from_pb(embedding: types_pb2.Embedding, collection: Collection) -> Floats:
+    """Return the vector at unit length; Mismatch unless the generation's model made it."""
+    vector = wire.tensor_from_pb(embedding.tensor, [collection.manifest.dim], "embedding")
+    model = collection.manifest.embedding_model
+    if embedding.model_id != model:
+        raise Mismatch(f"the embedding is by {embedding.model_id!r}; this generation needs one by {model!r}")
+    length = math.sqrt(float(np.dot(vector.astype(np.float64), vector.astype(np.float64))))
+    if length == 0:
+        raise InvalidInput("the embedding is zero; it points nowhere")
+    return (vector / length).astype(np.float32)

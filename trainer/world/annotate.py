@@ -12,10 +12,10 @@ import numpy as np
 from engine.files import replacing
 from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
 from trainer.world import language
-from trainer.world.judge import Judge, grades, similarities
+from trainer.world.judge import Ask, Judge, grades, similarities
 from trainer.world.plan import SPLITS, Event, Thing, VideoPlan
 from trainer.world.questions import SLICES, Question, question
-from trainer.world.stage import poses
+from trainer.world.stage import seen
 
 # Queries a video of the split, by training's appetite and evaluation's patience.
 QUERIES_PER_VIDEO = {"train": 9, "val": 6, "test": 4}
@@ -67,48 +67,51 @@ def _moments(plan: VideoPlan) -> list[Moment]:
 
 
 def _queries(inside: list[Placed], count: int, split: str, entropy: list[int]) -> list[JudgedQuery]:
-    """Ask about random events of the split, each sentence once, and judge each against all its events."""
     rng = np.random.default_rng(entropy)
     judge = Judge([moment.event for _, moment in inside])
+    first = SPLITS.index(split) * 1_000_000
+    choose = pseudo_positives if split == "train" else judged
+    return [
+        JudgedQuery(first + row, asking.text, choose(asking.ask, judge, inside, rng), asking.slice)
+        for row, asking in enumerate(ask_questions([moment.event for _, moment in inside], count, rng))
+    ]
+
+
+def ask_questions(events: Sequence[Event], count: int, rng: np.random.Generator) -> list[Question]:
+    """Ask about random events, each sentence once; a tiny world runs out of them: fewer than `count`."""
     asked: dict[str, Question] = {}
     kind = _kind(rng)
-    # A tiny world runs out of different sentences: it gets fewer queries.
-    for _ in range(40 * count if inside else 0):
+    for _ in range(40 * count if events else 0):
         if len(asked) == count:
             break
-        asking = question(inside[int(rng.integers(len(inside)))][1].event, kind, rng)
+        asking = question(events[int(rng.integers(len(events)))], kind, rng)
         if asking and asking.text not in asked:
             asked[asking.text] = asking
             kind = _kind(rng)
         elif rng.random() < 0.05:
             # Perhaps no event here has anything of the kind.
             kind = _kind(rng)
-    first = SPLITS.index(split) * 1_000_000
-    choose = _pseudo_positives if split == "train" else _judged
-    return [
-        JudgedQuery(first + row, asking.text, choose(asking, judge, inside, rng), asking.slice)
-        for row, asking in enumerate(asked.values())
-    ]
+    return list(asked.values())
 
 
 def _kind(rng: np.random.Generator) -> str:
     return str(rng.choice(list(SLICES), p=list(SLICES.values())))
 
 
-def _pseudo_positives(
-    asking: Question, judge: Judge, inside: list[Placed], rng: np.random.Generator
+def pseudo_positives(
+    ask: Ask, judge: Judge, inside: list[Placed], rng: np.random.Generator
 ) -> tuple[JudgedMoment, ...]:
     """Choose the moments with the most similar captions, unjudged."""
-    similar = similarities(judge.shares(asking.ask), rng)
+    similar = similarities(judge.shares(ask), rng)
     best = np.argsort(-similar, kind="stable")[:PSEUDO_POSITIVES]
     return tuple(_judged_moment(inside[row], float(similar[row]), None) for row in best if similar[row] > 0)
 
 
-def _judged(
-    asking: Question, judge: Judge, inside: list[Placed], rng: np.random.Generator
+def judged(
+    ask: Ask, judge: Judge, inside: list[Placed], rng: np.random.Generator
 ) -> tuple[JudgedMoment, ...]:
     """List all relevant moments of the split, best first, then the most similar of the others."""
-    shares = judge.shares(asking.ask)
+    shares = judge.shares(ask)
     similar, grade = similarities(shares, rng), grades(shares)
     order = np.lexsort((-similar, -grade))
     kept = order[: int((grade > 0).sum()) + LISTED_ZEROS]
@@ -154,13 +157,13 @@ def _attributes(event: Event) -> dict[str, Any]:
 
 
 def _track(event: Event) -> list[list[float]]:
-    """Return [second, x, y, height] of the thing, the middle of several, at whole seconds while it is seen."""
+    """Return [second, x, y, height] of the thing, the middle of several, at seconds when it is seen."""
     track = []
     for second in range(math.ceil(event.start), math.ceil(event.end)):
-        shown = [pose for pose in poses(event, second) if pose.colour == event.deed.thing.colour]
-        if shown:
-            x, y = np.mean([(pose.x, pose.y) for pose in shown], axis=0)
-            track.append([second, round(float(x), 3), round(float(y), 3), round(shown[0].height, 3)])
+        things = seen(event, second)
+        if things:
+            x, y = np.mean([(pose.x, pose.y) for pose in things], axis=0)
+            track.append([second, round(float(x), 3), round(float(y), 3), round(things[0].height, 3)])
     return track
 
 

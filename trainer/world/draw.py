@@ -109,7 +109,7 @@ def _canvas(background: str, number: int) -> Image.Image:
     """Paint a background of two dull tones; `number` chooses tones, direction and grain."""
     rng = np.random.default_rng(number)
     level = rng.uniform(45, 130)
-    first = level + rng.uniform(-22, 22, 3)
+    first = level * rng.uniform(0.82, 1.18, 3)
     second = first + rng.choice([-1, 1]) * rng.uniform(25, 45) + rng.uniform(-10, 10, 3)
     share = np.clip(_PATTERNS[background](rng), 0.0, 1.0)[:, :, None]
     return Image.fromarray(np.clip(first + (second - first) * share, 0, 255).astype(np.uint8))

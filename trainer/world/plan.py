@@ -8,7 +8,7 @@ from engine.files import fingerprint
 from trainer.world.vocabulary import Colour
 
 # Raised whenever the same plan would look or sound different: finished videos are then rendered again.
-RENDERER = 1
+RENDERER = 2
 SIZE = 128
 FPS = 8
 # Out of ten videos in a row: about 60/10/30, and the first three already cover every split.

@@ -51,11 +51,11 @@ def _imprecise(event: Event, rng: Generator) -> Question:
         rest = ("something",) if event.deed.other else ()
         text = f"something {verb_phrase(pick(words.MOTIONS[motion], rng), 1, rng, 0, *rest)}"
         return Question(text, Ask(motions=frozenset({motion})), "imprecise")
-    if dice < 0.4:
-        return Question(noun(rng, colour=thing.colour), Ask(colour=thing.colour), "imprecise")
     if dice < 0.5:
+        # "Something red" does not ask for one thing; "two red things" asks for two.
+        number = thing.number if thing.number > 1 else None
         text = noun(rng, thing.number, colour=thing.colour)
-        return Question(text, Ask(colour=thing.colour, number=thing.number), "imprecise")
+        return Question(text, Ask(colour=thing.colour, number=number), "imprecise")
     coloured = rng.random() < 0.6
     colour, shape = (thing.colour, None) if coloured else (None, thing.shape)
     verb, motions = pick(tuple(v for v in words.VAGUE_VERBS if event.deed.motion in v[1]), rng)

@@ -36,12 +36,27 @@ def poses(event: Event, time: float) -> list[Pose]:
     ]
 
 
+def seen(event: Event, time: float) -> list[Pose]:
+    """Return the poses of the doer alone: none where it is not to be seen, as when it blinks or hides."""
+    shown = poses(event, time)
+    return [
+        pose
+        for pose in shown
+        if pose.colour == event.deed.thing.colour and (pose is shown[-1] or not _covers(shown[-1], pose))
+    ]
+
+
+def _covers(front: Pose, back: Pose) -> bool:
+    room = (front.height - back.height) / 2
+    return abs(front.x - back.x) <= room and abs(front.y - back.y) <= room
+
+
 Path = tuple[float, float, float, float]
 
 
 def _formation(thing: Thing, motion: str) -> list[tuple[float, float]]:
     """Return the offsets of several things, side by side across their way."""
-    gap = SIZES[thing.size] * (1.3 if motion in ("grow", "shrink") else 1.15)
+    gap = SIZES[thing.size] * 1.12
     offsets = [(k - (thing.number - 1) / 2) * gap for k in range(thing.number)]
     return [(0.0, offset) if motion in ("left", "right") else (offset, 0.0) for offset in offsets]
 
@@ -94,8 +109,8 @@ def _circle(event: Event, progress: float, elapsed: float) -> Path:
 
 
 def _grow(event: Event, progress: float, elapsed: float) -> Path:
-    largest = 1.6 if event.deed.thing.number == 1 else 1.2
-    return (*_inside(event), _between(0.5, largest, progress), 0.0)
+    smallest, largest = (0.5, 1.6) if event.deed.thing.number == 1 else (0.4, 1.08)
+    return (*_inside(event), _between(smallest, largest, progress), 0.0)
 
 
 def _shrink(event: Event, progress: float, elapsed: float) -> Path:

@@ -1,0 +1,100 @@
+"""Real files: the same bytes whoever renders them, resumable, readable, as annotated."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import av
+import pysubs2
+import pytest
+from click.testing import CliRunner
+
+from engine.errors import InvalidInput
+from spr_cli.main import cli
+from trainer.annotations import load_corpus
+from trainer.world.build import Finished, build_world
+from trainer.world.plan import FPS, SIZE, SPLITS
+from trainer.world.planner import plan_video
+
+# A seed of short videos.
+VIDEOS, SEED = 4, 16
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("world") / "deep"
+    build_world(out, VIDEOS, SEED, workers=1)
+    return out
+
+
+def test_workers_do_not_change_a_byte(world: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    arguments = ["corpus", "render", str(tmp_path), "--videos", str(VIDEOS), "--seed", str(SEED)]
+    result = runner.invoke(cli, [*arguments, "--workers", "2", "--json"])
+    assert result.exit_code == 0, result.output
+    assert hashes(tmp_path) == hashes(world)
+    told = json.loads(result.stdout)
+    assert told["rendered"] == told["videos"] == VIDEOS
+    assert {split: len(told["splits"][split]) for split in SPLITS} == {"train": 2, "val": 1, "test": 1}
+
+
+def test_files_are_as_annotated(world: Path) -> None:
+    durations: dict[str, float] = {}
+    for split in SPLITS:
+        durations |= load_corpus(world / f"annotations/corpus_{split}.json")
+    assert len(durations) == VIDEOS
+    for name, duration in durations.items():
+        with av.open(str(world / f"videos/{name}.mp4")) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.name == "h264"
+            assert (stream.width, stream.height) == (SIZE, SIZE)
+            assert container.duration == pytest.approx(duration * 1e6, abs=1000)
+            times = [frame.time for frame in container.decode(stream)]
+        assert times == pytest.approx([k / FPS for k in range(round(duration * FPS))])
+
+
+def test_subtitles_are_the_spoken_lines(world: Path) -> None:
+    plans = [plan_video(SEED, index) for index in range(VIDEOS)]
+    assert {plan.subtitled for plan in plans} == {True, False}
+    for plan in plans:
+        path = world / f"videos/{plan.name}.srt"
+        assert path.exists() == plan.subtitled
+        if plan.subtitled:
+            read = [(line.start, line.end, line.text) for line in pysubs2.load(str(path))]
+            assert read == [(round(1000 * s.start), round(1000 * s.end), s.text) for s in plan.lines]
+            assert read[-1][1] <= 1000 * plan.duration
+
+
+def test_finished_videos_are_kept_and_harmed_ones_are_made_again(world: Path) -> None:
+    before = hashes(world)
+    victims = [world / "videos/video_00001.mp4", world / "videos/video_00002.mp4"]
+    victims[0].write_bytes(victims[0].read_bytes()[:5000])
+    victims[1].unlink()
+    left_over = world / "videos/.video_00001.mp4.1.partial"
+    left_over.write_bytes(b"killed")
+    done: list[Finished] = []
+    build_world(world, VIDEOS, SEED, workers=1, progress=lambda finished, total: done.append(finished))
+    assert {finished.video for finished in done if finished.rendered} == {path.stem for path in victims}
+    assert hashes(world) == before
+
+
+def test_worlds_do_not_mix(world: Path) -> None:
+    with pytest.raises(InvalidInput, match=f"a world of seed {SEED}, not 12"):
+        build_world(world, VIDEOS, 12, workers=1)
+    with pytest.raises(InvalidInput, match="1 videos more than asked for"):
+        build_world(world, VIDEOS - 1, SEED, workers=1)
+
+
+def test_a_larger_world_keeps_the_smaller_ones_videos(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    for path in (world / "videos").iterdir():
+        os.link(path, tmp_path / "videos" / path.name)
+    done: list[Finished] = []
+    build_world(tmp_path, VIDEOS + 1, SEED, workers=1, progress=lambda finished, total: done.append(finished))
+    assert [finished.rendered for finished in done] == [False] * VIDEOS + [True]

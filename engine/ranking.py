@@ -13,7 +13,7 @@ from engine import faults, logs, wire
 from engine.collection import Collection
 from engine.config import CoordinatorConfig, RankerConfig
 from engine.deadline import Deadline
-from engine.errors import DeadlineExceeded, Mismatch, SprError, Unavailable
+from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable
 from engine.replicas import Replicas
 from engine.types import Doubles, EncodedQuery, Floats, Moments, Proposals
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
@@ -67,7 +67,10 @@ class Rankers:
                 message = f"no encoder answers ({error}); look at `spr admin status`"
                 raise Unavailable(message, "NO_ENCODER") from None
             raise error from None
-        encoded = wire.encoded_from_pb(response, self._manifest.dim)
+        try:
+            encoded = wire.encoded_from_pb(response, self._manifest.dim)
+        except InvalidInput as error:
+            raise Mismatch(f"the encoder answered what cannot be used: {error}") from None
         if encoded.model_id != model:
             raise Mismatch(f"the encoder is {encoded.model_id}, the generation needs {model}")
         return encoded

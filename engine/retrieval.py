@@ -109,7 +109,10 @@ class Retriever:
     def _hits(self, response: SearchSegmentsResponse) -> Hits:
         if response.generation != self._collection.manifest.id:
             raise Mismatch(f"answered from generation {response.generation!r}", "GENERATION_MISMATCH")
-        parts = wire.hits_from_pb(response, len(self._collection.catalogue))
+        try:
+            parts = wire.hits_from_pb(response, len(self._collection.catalogue))
+        except InvalidInput as error:
+            raise Mismatch(f"answered what cannot be read: {error}") from None
         if len(parts) != 1:
             raise Mismatch(f"answered {len(parts)} queries instead of one")
         return parts[0]

@@ -18,7 +18,12 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("files", nargs=-1, type=FILE)
 @click.option("--address", help="Ask the service at HOST:PORT every query of --truth.")
-@click.option("--truth", type=FILE, help="Judged queries (val.json, test.json) for --address.")
+@click.option(
+    "--collection",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Ask the active generation of a collection, in this process, without a service.",
+)
+@click.option("--truth", type=FILE, help="Judged queries (val.json, test.json) to ask.")
 @click.option(
     "--corpus", type=FILE, help="Videos and seconds, for the chance level.  [default: beside the truth]"
 )
@@ -48,6 +53,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def command(
     files: tuple[Path, ...],
     address: str | None,
+    collection: Path | None,
     truth: Path | None,
     corpus: Path | None,
     out: Path | None,
@@ -64,14 +70,16 @@ def command(
 ) -> None:
     """Measure how good the answers are, against judged queries.
 
-    With --address every query is asked of a running service; otherwise FILES are a run file and the truth.
-    Coarse proposals and refined moments are measured side by side, beside what blind guessing reaches. A
-    query without an answer counts as zero.
+    With --address every query is asked of a running service; with --collection, of its active generation in
+    this process, by exact search; otherwise FILES are a run file and the truth. Coarse proposals and refined
+    moments are measured side by side, beside what blind guessing reaches. A query without an answer counts
+    as zero.
 
     Exit code: 0 when every query was answered, 1 when some failed (they are in the report).
 
     \b
     spr eval --address localhost:7400 --truth c/annotations/test.json --out report.json --plot report.png
+    spr eval --collection c --truth c/annotations/test.json
     spr eval run.json c/annotations/test.json --json
     spr eval test_coarse_proposals.json test.json --protocol tvr-ranking
     """
@@ -81,13 +89,18 @@ def command(
     from trainer.evaluation.runfile import load_run, save_run
     from trainer.measures import PROTOCOLS
 
-    run_file, truth = _sources(files, address, truth)
+    run_file, truth = _sources(files, address, collection, truth)
     queries = load_queries(truth)[:limit]
     corpus = corpus or truth.with_name(f"corpus_{truth.name}")
     asked: Collected | None = None
-    if run_file is None:
-        asked = _ask(str(address), queries, in_flight, timeout)
-    run = asked.run if asked else load_run(run_file or truth)
+    facts: dict[str, Any] = {}
+    if address:
+        asked = _ask(address, queries, in_flight, timeout)
+        run, facts = asked.run, asked.facts()
+    elif collection:
+        run, facts = _search(collection, queries)
+    else:
+        run = load_run(run_file)
     value = report(
         run,
         queries,
@@ -97,8 +110,7 @@ def command(
         absent=absent,
         seed=seed,
     )
-    if asked:
-        value |= asked.facts()
+    value |= facts
     if run_out:
         save_run(run_out, run)
     if out:
@@ -114,13 +126,17 @@ def command(
         sys.exit(1)
 
 
-def _sources(files: tuple[Path, ...], address: str | None, truth: Path | None) -> tuple[Path | None, Path]:
-    """Return (run file or None, truth)."""
-    if address and truth and not files:
-        return None, truth
-    if not address and not truth and len(files) == 2:
+def _sources(
+    files: tuple[Path, ...], address: str | None, collection: Path | None, truth: Path | None
+) -> tuple[Path, Path]:
+    """Return (run file, truth); where queries are asked, the first is not used."""
+    if bool(address) != bool(collection) and truth and not files:
+        return truth, truth
+    if not address and not collection and not truth and len(files) == 2:
         return files[0], files[1]
-    raise click.UsageError("Give --address HOST:PORT and --truth FILE, or two files: RUN.json TRUTH.json.")
+    raise click.UsageError(
+        "Give --address HOST:PORT or --collection DIR with --truth FILE, or two files: RUN.json TRUTH.json."
+    )
 
 
 def _ask(address: str, queries: Any, in_flight: int, timeout: float) -> "Collected":
@@ -129,6 +145,18 @@ def _ask(address: str, queries: Any, in_flight: int, timeout: float) -> "Collect
 
     with Progress("eval", total=len(queries), unit="queries") as progress:
         return collect(address, queries, in_flight=in_flight, timeout=timeout, on_done=progress.update)
+
+
+def _search(collection: Path, queries: Any) -> tuple[Any, dict[str, Any]]:
+    from trainer.evaluation.offline import Offline, search_offline
+    from trainer.runs.progress import Progress
+
+    generation = Offline.open(collection)
+    with Progress("eval", total=len(queries), unit="queries") as progress:
+        run = search_offline(generation, queries, progress.update)
+    about = generation.models.manifest
+    versions = {"generation": about.id, "embedding_model": about.embedding_model}
+    return run, {"versions": versions | {"ranker_model": generation.models.ranker.name}}
 
 
 def _show(value: dict[str, Any], as_json: bool) -> None:

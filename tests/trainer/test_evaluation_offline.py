@@ -1,0 +1,52 @@
+"""A generation searched in this process, exhaustively."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from engine.catalogue import Catalogue
+from spr_cli.eval import command
+from tests.workers.ranker.factories import TEXTS, VIDEOS, tiny_generation
+from trainer.annotations import JudgedMoment, JudgedQuery, save_queries
+from trainer.evaluation.offline import Offline
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("offline") / "collection"
+    generation = tiny_generation(folder, trained=False)
+    seconds = np.array([VIDEOS[video] for video in sorted(VIDEOS)], np.float64)
+    segments = np.ceil(seconds / 4).astype(np.int32)
+    zeros = np.zeros(len(seconds), np.int32)
+    Catalogue(sorted(VIDEOS), [""] * len(seconds), seconds, segments, zeros).write(generation)
+    return folder
+
+
+def test_every_stage_answers(collection: Path) -> None:
+    generation = Offline.open(collection, device="cpu")
+    assert len(generation.vectors) == 10 + 7 + 1
+    np.testing.assert_allclose(np.linalg.norm(generation.vectors, axis=1), 1.0, rtol=1e-5)
+    answer = generation.answer(TEXTS[0], depth=3)
+    assert {(row.video, row.start) for row in answer["retrieval"][:2]} == {("a", 12.0), ("a", 16.0)}
+    assert answer["coarse"][0][:3] == ("a", 12.0, 20.0)
+    assert answer["refined"][0][:3] == ("a", 12.0, 20.0)
+    scores = [row.score for row in answer["retrieval"] if row.score is not None]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_command_measures_a_collection(collection: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "test.json"
+    moment = JudgedMoment(1, "a", 12.0, 20.0, 40.0, TEXTS[0], 1.0, 4.0)
+    save_queries(truth, [JudgedQuery(1, TEXTS[0], (moment,))])
+    result = CliRunner().invoke(command, ["--collection", str(collection), "--truth", str(truth), "--json"])
+    assert result.exit_code == 0, result.output
+    value = json.loads(result.stdout)
+    assert value["coarse"].keys() == value["refined"].keys()
+    assert value["retrieval"]["SegmentRecall"] == 1.0
+    # Each retrieved segment is half of the moment.
+    assert value["retrieval"]["NDCG@10,IoU>=0.5"] == 1.0
+    assert value["retrieval"]["NDCG@10,IoU>=0.7"] == 0.0
+    assert value["versions"]["ranker_model"] == "similarity-curve"

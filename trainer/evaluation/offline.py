@@ -1,0 +1,106 @@
+"""Answers of a generation without a service: the same models and rules in this process, over an exact search.
+
+What a service with a flat index answers, to the last digit or two, without its processes; and the segments
+themselves, which a service does not show. All segment vectors are held in memory.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from engine import manifest, merge, ranking
+from engine.catalogue import Catalogue
+from engine.proposals import ProposalRule, propose
+from engine.queries import DEFAULT_SEGMENTS
+from engine.types import Doubles, Floats, Hits, Ordinals
+from trainer.annotations import JudgedQuery
+from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
+from workers.ranker.context import FRAMES
+from workers.ranker.models import Models
+from workers.ranker.projector import segment_inputs
+
+BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """One generation, searched exhaustively. vectors: (n, dim) unit rows of segments (videos, segments)."""
+
+    models: Models
+    catalogue: Catalogue
+    vectors: Floats
+    videos: Ordinals
+    segments: Ordinals
+
+    @staticmethod
+    def open(collection: Path, generation: str = "", device: str = "auto") -> "Offline":
+        """Load a generation's models, embed its segments; NotFound or Mismatch say what is wrong."""
+        directory = manifest.generation_dir(collection, generation)
+        models, catalogue = Models.open(directory, device), Catalogue.open(directory)
+        parts = list(_vectors(models, len(catalogue)))
+        counts = [len(part) for part in parts]
+        return Offline(
+            models=models,
+            catalogue=catalogue,
+            vectors=np.concatenate(parts) if parts else np.zeros((0, models.manifest.dim), np.float32),
+            videos=np.repeat(np.arange(len(parts), dtype=np.int32), counts),
+            segments=np.concatenate([np.arange(count, dtype=np.int32) for count in [*counts, 0]]),
+        )
+
+    def answer(
+        self, text: str, depth: int = DEFAULT_SEGMENTS, rule: ProposalRule | None = None
+    ) -> dict[str, list[Predicted]]:
+        """Return one sentence's answer, stage by stage, best first."""
+        (query,) = self.models.encode([text])
+        scores = self.vectors @ query.embedding
+        length = self.models.manifest.segment_length
+        hits = merge.top_k([Hits(self.videos, self.segments, scores)], depth)
+        proposals = propose(hits, self.catalogue.durations, length, rule)
+        columns = self.models.rank(
+            query.token_states, query.text_embedding, proposals.videos, proposals.spans, proposals.scores
+        )
+        name = self.models.ranker.name
+        judged = ranking.Judged(name, columns.spans, columns.scores, columns.relevances, columns.refined)
+        moments = ranking.ordered(proposals, judged)
+        return {
+            RETRIEVAL: self._predicted(hits.videos, self._spans(hits, length), hits.scores),
+            COARSE: self._predicted(proposals.videos, proposals.spans, proposals.scores),
+            REFINED: self._predicted(moments.videos, moments.spans, moments.scores),
+        }
+
+    def _spans(self, hits: Hits, length: float) -> Doubles:
+        starts = hits.segments * length
+        return np.stack([starts, np.minimum(starts + length, self.catalogue.durations[hits.videos])], axis=1)
+
+    def _predicted(self, videos: Ordinals, spans: Doubles, scores: Floats | Doubles) -> list[Predicted]:
+        rows = zip(videos.tolist(), spans.tolist(), scores.tolist(), strict=True)
+        return [Predicted(self.catalogue.ids[v], start, end, score) for v, (start, end), score in rows]
+
+
+def search_offline(
+    generation: Offline, queries: Sequence[JudgedQuery], on_done: Callable[[int], None] | None = None
+) -> dict[str, dict[int, list[Predicted]]]:
+    """Return the answers to all queries as a run with all three stages; on_done gets the number finished."""
+    run: dict[str, dict[int, list[Predicted]]] = {RETRIEVAL: {}, COARSE: {}, REFINED: {}}
+    for done, query in enumerate(queries, start=1):
+        for stage, rows in generation.answer(query.query).items():
+            run[stage][query.query_id] = rows
+        if on_done:
+            on_done(done)
+    return run
+
+
+def _vectors(models: Models, videos: int) -> Iterator[Floats]:
+    """Yield every video's segment vectors (n, dim), of unit length, in ordinal order."""
+    length = models.projector.segment_length
+    for video in range(videos):
+        frames = np.asarray(models.contexts.video(video, FRAMES), np.float32)
+        inputs = torch.from_numpy(segment_inputs(frames, length))
+        with torch.inference_mode():
+            parts = [models.projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]
+            vectors: Floats = F.normalize(torch.cat(parts), dim=-1).cpu().numpy()
+        yield vectors

@@ -10,50 +10,85 @@ LONGEST_PAUSE = Fraction(24 * 3600)
 
 
 class Clock:
-    """Turns the raw timestamps of one stream, in decoding order, into seconds since its first frame."""
+    """Turns the raw timestamps of one stream, in the decoder's order, into seconds since its first frame."""
 
     def __init__(self, time_base: Fraction, interval: Fraction) -> None:
         """time_base: seconds a tick. interval: seconds a frame lasts when nothing else tells."""
         self._time_base = time_base
-        self._interval = interval
-        self._origin: Fraction | None = None
-        self._last: Fraction | None = None
         self._length = interval
+        self._time: Fraction | None = None
+        self._pts = _Counter()
+        self._dts = _Counter()
+        self.first = Fraction(0)
 
     @property
     def end(self) -> Fraction:
         """Where the last frame ends; 0 before the first."""
-        return Fraction(0) if self._last is None else self._last + self._length
+        return Fraction(0) if self._time is None else self._time + self._length
 
-    def place(self, pts: int | None, duration: int | None) -> Fraction | None:
+    def place(self, pts: int | None, dts: int | None, duration: int | None) -> Fraction | None:
         """Return when a frame is shown; None for one that is out of order and must be passed over.
 
-        pts, duration: in ticks, None or 0 where the file does not say. A frame without a timestamp follows
-        the one before; so does one whose timestamp jumps back by a second or ahead by a day.
+        All in ticks, None or 0 where the file does not say. A frame without a timestamp follows the one
+        before; so does one whose timestamp jumps back by a second or ahead by a day. Some containers (AVI)
+        know no presentation times and what is made up for them runs back and forth: there `dts` counts.
         """
-        raw = None if pts is None else pts * self._time_base
-        time = self._follow(raw)
+        by_pts, by_dts = self._pts.add(pts, self._time_base), self._dts.add(dts, self._time_base)
+        if self._time is None:
+            self.first = (self._dts if pts is None else self._pts).last or Fraction(0)
+        use_dts = by_pts is None or (self._pts.faulty and not self._dts.faulty)
+        time = self._follow(by_dts if use_dts else by_pts)
         if time is None:
             return None
         if duration and duration > 0:
             self._length = duration * self._time_base
-        elif self._last is not None:
-            self._length = time - self._last
-        self._last = time
+        elif self._time is not None:
+            self._length = time - self._time
+        self._time = time
         return time
 
-    def _follow(self, raw: Fraction | None) -> Fraction | None:
-        if raw is None:
+    def _follow(self, time: Fraction | None) -> Fraction | None:
+        if time is None or self._time is None:
             return self.end
-        if self._origin is not None:
-            time = raw - self._origin
-            assert self._last is not None
-            if self._last < time <= self._last + LONGEST_PAUSE:
-                return time
-            if self._last - OUT_OF_ORDER < time <= self._last:
-                return None
-        self._origin = raw - self.end
+        if self._time < time <= self._time + LONGEST_PAUSE:
+            return time
+        if self._time - OUT_OF_ORDER < time <= self._time:
+            return None
+        self._pts.restart(self.end)
+        self._dts.restart(self.end)
         return self.end
+
+
+class _Counter:
+    """One of a stream's two kinds of timestamps, in seconds since its own first."""
+
+    def __init__(self) -> None:
+        self.last: Fraction | None = None
+        self._origin = Fraction(0)
+        self._seen = self._back = 0
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a tenth of the stamps and more ran back, as those of a sound file never do."""
+        return self._back * 10 >= max(self._seen, 1)
+
+    def add(self, ticks: int | None, time_base: Fraction) -> Fraction | None:
+        """Take the next stamp."""
+        if ticks is None:
+            return None
+        raw = ticks * time_base
+        if self.last is None:
+            self._origin = raw
+        elif self.last - OUT_OF_ORDER < raw <= self.last:
+            self._back += 1
+        self._seen += 1
+        self.last = raw
+        return raw - self._origin
+
+    def restart(self, now: Fraction) -> None:
+        """Let the last stamp mean `now`."""
+        if self.last is not None:
+            self._origin = self.last - now
 
 
 class Grid:

@@ -63,15 +63,17 @@ class Extent:
         """Read the header's promises; `watched` then sees what comes."""
         self.last_damaged = False
         self._video = stream.index
-        self._base = stream.time_base or MICROSECONDS
         self._zero = None if container.start_time is None else container.start_time * MICROSECONDS
         self._own = bool(stream.duration)
         self._starts: dict[int, Fraction] = {}
         self._ends: dict[int, Fraction] = {}
         self._broken: str | None = None
-        ticks = stream.duration * self._base if stream.duration else None
+        ticks = stream.duration * (stream.time_base or MICROSECONDS) if stream.duration else None
         whole = container.duration * MICROSECONDS if container.duration else None
         self._promised = ticks or whole
+        # Matroska's duration counts from time 0 whatever the first timestamp, the others' from that.
+        matroska = "matroska" in container.format.name
+        self._base_of_duration = Fraction(0) if matroska or self._zero is None else self._zero
 
     @property
     def promised(self) -> float | None:
@@ -87,13 +89,9 @@ class Extent:
         except (av.error.FFmpegError, OSError) as error:
             self._broken = _words(error)
 
-    def first(self) -> Fraction:
-        """Return the presentation time of the first video packet, on the container's clock."""
-        return self._starts.get(self._video, self._zero or Fraction(0))
-
-    def lead(self) -> Fraction:
-        """Return seconds from where a player starts the file's clock to the first frame."""
-        return Fraction(0) if self._zero is None else max(Fraction(0), self.first() - self._zero)
+    def lead(self, first: Fraction) -> Fraction:
+        """Return seconds from where a player starts the file's clock to the first frame's timestamp."""
+        return Fraction(0) if self._zero is None else max(Fraction(0), first - self._zero)
 
     def missing(self) -> str | None:
         """Say what the end lacks, None for a whole file.
@@ -124,8 +122,8 @@ class Extent:
     def _reached(self) -> Fraction:
         """Return how far the packets go: of the video where the header speaks of it, else of any stream."""
         if self._own:
-            return self._ends.get(self._video, self.first()) - self.first()
-        return max(self._ends.values(), default=Fraction(0)) - (self._zero or Fraction(0))
+            return self._ends.get(self._video, Fraction(0)) - self._starts.get(self._video, Fraction(0))
+        return max(self._ends.values(), default=Fraction(0)) - self._base_of_duration
 
 
 def check_file(path: Path) -> None:

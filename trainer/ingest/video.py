@@ -105,7 +105,7 @@ class VideoSampler:
         grid = Grid(self._fps)
         held: tuple[VideoFrame, float] | None = None
         for frame in self._decode(container, stream, extent):
-            time = clock.place(frame.dts if frame.pts is None else frame.pts, frame.duration)
+            time = clock.place(frame.pts, frame.dts, frame.duration)
             if time is None:
                 continue
             if held is not None:
@@ -156,7 +156,6 @@ class VideoSampler:
             )
         if self._damaged * 2 > self._packets:
             raise BadVideo("corrupt", f"{self._damaged} of its {self._packets} video packets do not decode")
-        lead, shift = extent.lead(), extent.first()
         self.report = VideoReport(
             duration=float(clock.end),
             rows=max(1, ceil(clock.end * self._fps)),
@@ -164,8 +163,8 @@ class VideoSampler:
             codec=stream.codec_context.name,
             width=stream.width,
             height=stream.height,
-            lead=float(lead),
-            cues=tuple(cue.shifted(-float(shift)) for cue in self._cues),
+            lead=float(extent.lead(clock.first)),
+            cues=tuple(cue.shifted(-float(clock.first)) for cue in self._cues),
             damaged=self._damaged,
             truncated=truncated,
         )

@@ -13,7 +13,7 @@ from engine.errors import Mismatch
 from engine.manifest import Manifest
 from engine.types import Doubles, EncodedQuery, Floats, Ordinals
 from workers.ranker import checkpoint
-from workers.ranker.context import DIRECTORY, ContextStore
+from workers.ranker.context import DIRECTORY, FRAMES, SUBTITLES, ContextStore
 from workers.ranker.decode import RankedColumns
 from workers.ranker.encoder import Encoder, pick_device
 from workers.ranker.projector import MeanPool, Projector, load_projector
@@ -39,7 +39,7 @@ class Models:
         manifest.verify(generation, about, about.files_of(DIRECTORY))
         where = pick_device(device)
         encoder = _open_encoder(generation, about, str(where))
-        return Models(
+        models = Models(
             encoder=encoder,
             projector=_open_projector(generation, about, encoder, where),
             ranker=_open_ranker(generation, about, where),
@@ -47,6 +47,8 @@ class Models:
             manifest=about,
             device=where,
         )
+        _fit(models, generation)
+        return models
 
     def encode(self, texts: Sequence[str]) -> list[EncodedQuery]:
         """Return every text as the index and the ranker need it."""
@@ -101,6 +103,27 @@ def _open_ranker(generation: Path, about: Manifest, device: torch.device) -> Rel
     ranker = ReloRanker.open(manifest.model_path(generation, about.ranker), device)
     _agree("ranker", ranker.name.removeprefix("relo@"), about.ranker.fingerprint, generation)
     return ranker
+
+
+def _fit(models: Models, generation: Path) -> None:
+    """Refuse features that are not as wide as the models that read them."""
+    frames, subtitles = (models.contexts.streams[name].dim for name in (FRAMES, SUBTITLES))
+    found = {"frame features": frames}
+    wanted = {"frame features": models.encoder.dim}
+    if isinstance(models.ranker, ReloRanker):
+        config = models.ranker.model.config
+        found |= {"subtitle features": subtitles, "token states": models.encoder.token_width}
+        wanted = {
+            "frame features": config.visual_dim,
+            "subtitle features": config.subtitle_dim,
+            "token states": config.query_dim,
+        }
+    for name, width in wanted.items():
+        if found[name] != width:
+            raise Mismatch(
+                f"The {name} of generation {generation.name} are {found[name]} wide, {models.ranker.name} reads "
+                f"{width}; train a ranker on this collection, or build without one."
+            )
 
 
 def _agree(what: str, found: str, wanted: str, generation: Path) -> None:

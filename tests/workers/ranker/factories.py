@@ -55,15 +55,20 @@ def tiny_clip(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def tiny_generation(collection: Path, *, trained: bool, fingerprint: str = "") -> Path:
+def tiny_generation(
+    collection: Path, *, trained: bool, fingerprint: str = "", ranker_width: int = WIDTH
+) -> Path:
     """Build a generation of VIDEOS, with a random projector and ranker if `trained`; return its directory.
 
-    fingerprint: what the manifest says the encoder's is, in place of the truth.
+    fingerprint: what the manifest says the encoder's is, in place of the truth. ranker_width: of the frame
+    features that the ranker reads.
     """
     encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
     generation = collection / "generations" / "g1"
     write_context(generation / DIRECTORY, _features(collection, encoder), sorted(VIDEOS))
-    made = {"projector": _projector(collection), "ranker": _ranker(collection)} if trained else {}
+    made = (
+        {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width)} if trained else {}
+    )
     files = [f"{DIRECTORY}/{path.name}" for path in (generation / DIRECTORY).iterdir()]
     name = fingerprint or encoder.fingerprint
     projected = made["projector"].fingerprint if trained else None
@@ -114,10 +119,10 @@ def _projector(collection: Path) -> ModelEntry:
     return ModelEntry("models/projector/p", name)
 
 
-def _ranker(collection: Path) -> ModelEntry:
+def _ranker(collection: Path, visual_dim: int) -> ModelEntry:
     torch.manual_seed(2)
     model = ReloConfig(
-        visual_dim=WIDTH,
+        visual_dim=visual_dim,
         subtitle_dim=WIDTH,
         query_dim=WIDTH,
         hidden=16,

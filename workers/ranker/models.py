@@ -121,8 +121,8 @@ def _fit(models: Models, generation: Path) -> None:
     for name, width in wanted.items():
         if found[name] != width:
             raise Mismatch(
-                f"The {name} of generation {generation.name} are {found[name]} wide, {models.ranker.name} reads "
-                f"{width}; train a ranker on this collection, or build without one."
+                f"The {name} of generation {generation.name} are {found[name]} wide, {models.ranker.name} "
+                f"reads {width}; train a ranker on this collection, or build without one."
             )
 
 

@@ -1,0 +1,96 @@
+"""Train a FAISS index once; every shard of a generation starts from a copy of it."""
+
+import hashlib
+import re
+from typing import Any
+
+import faiss
+import numpy as np
+
+from engine.errors import InvalidInput
+from engine.types import Floats
+from workers.index.factory import Recipe
+
+VERSION: str = faiss.__version__
+
+# Candidates a wanted hit that a "...,Refine(...)" index scores anew with its finer codes.
+REFINE_FACTOR = 10
+
+
+class Template:
+    """A trained, empty index. Only shards made from the same one have scores that compare."""
+
+    def __init__(self, index: Any) -> None:
+        # Kept as bytes: they have a checksum, and every kind of index can be read, not all can be cloned.
+        self._bytes = faiss.serialize_index(index)
+
+    @property
+    def sha256(self) -> str:
+        """Name the trained quantizer by its bytes."""
+        return hashlib.sha256(self._bytes.tobytes()).hexdigest()
+
+    def copy(self) -> Any:
+        """Return an empty FAISS index, trained alike."""
+        return faiss.deserialize_index(self._bytes)
+
+
+def train(recipe: Recipe, dim: int, sample: Floats) -> Template:
+    """Make an index of width `dim` and train it on unit vectors `sample` (n, dim).
+
+    Raises InvalidInput, with the counts and a way out, for a factory that cannot be used.
+    """
+    index = _make(recipe, dim)
+    _configure(index, recipe)
+    try:
+        if not index.is_trained:
+            index.train(np.ascontiguousarray(sample, np.float32))
+    except RuntimeError as error:
+        message = f"index {recipe.label!r} cannot be trained on {len(sample)} segments ({reason(error)}): "
+        raise InvalidInput(message + "ingest more videos, use fewer lists, or --index flat.") from None
+    return Template(index)
+
+
+def inverted_lists(index: Any) -> Any:
+    """Return the inverted-list index inside `index`, or None."""
+    ivf = faiss.try_extract_index_ivf(index)
+    return None if ivf is None else faiss.downcast_index(ivf)
+
+
+def reason(error: Exception) -> str:
+    """Return what an error of FAISS says, without its place in C++."""
+    last = str(error).strip().splitlines()[-1]
+    return re.sub(r"^(Error in .*\.cpp:\d+: )?(Error: '.*' failed: )?", "", last)
+
+
+def _make(recipe: Recipe, dim: int) -> Any:
+    try:
+        index = faiss.index_factory(
+            dim, recipe.factory, faiss.METRIC_L2 if recipe.l2 else faiss.METRIC_INNER_PRODUCT
+        )
+    except RuntimeError as error:
+        message = f"FAISS makes no index {recipe.label!r} of dimension {dim} ({reason(error)}): "
+        raise InvalidInput(message + "use flat, ivfflat, ivfpq or another factory string.") from None
+    if isinstance(index, faiss.IndexIDMap) or index.metric_type not in (
+        faiss.METRIC_INNER_PRODUCT,
+        faiss.METRIC_L2,
+    ):
+        message = f"index {recipe.label!r} keeps ids or a metric of its own: "
+        raise InvalidInput(message + "leave IDMap away, or use flat, ivfflat or ivfpq.")
+    return index
+
+
+def _configure(index: Any, recipe: Recipe) -> None:
+    """Set what a factory string cannot say."""
+    ivf = inverted_lists(index)
+    if ivf is not None:
+        ivf.nprobe = max(1, recipe.nprobe)
+    if isinstance(index, faiss.IndexRefine):
+        index.k_factor = REFINE_FACTOR
+    for part in (index, ivf):
+        if hasattr(part, "do_polysemous_training"):
+            # Half a minute of annealing for a filter that no search here uses.
+            part.do_polysemous_training = False
+    for part in (ivf, getattr(ivf, "pq", None), getattr(index, "pq", None)):
+        if part is not None:
+            # The recipe has judged the sample already; FAISS would warn on stderr.
+            part.cp.min_points_per_centroid = 1

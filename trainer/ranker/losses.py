@@ -23,8 +23,9 @@ from workers.ranker.relo import Context, Query, Relo
 class LossConfig:
     """Weights and settings; the defaults are those of the published run.
 
-    hard_pool: from epoch hard_from_epoch on, negatives are drawn from so many hardest ones (a pool not smaller
-    than the batch changes nothing). by_similarity: multiply a sample's losses by its pseudo label's similarity.
+    hard_pool: from epoch hard_from_epoch on, negatives are drawn from so many hardest ones (a pool not
+    smaller than the batch changes nothing). by_similarity: multiply a sample's losses by its pseudo label's
+    similarity.
     """
 
     boundary: float = 0.02

@@ -1,0 +1,171 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from engine.proposals import ProposalRule
+from engine.types import Proposals
+from trainer.annotations import JudgedMoment, JudgedQuery
+from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
+from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
+from trainer.ranker.settings import RankerSettings
+from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
+from workers.ranker.projector import MeanPool
+from workers.ranker.windows import WindowConfig
+
+WINDOW = WindowConfig(clip_length=1.0, context=4.0)
+SETTINGS = RankerSettings(context=4.0, depth=6, batch=4)
+
+
+def contexts(lengths: list[int]) -> ContextStore:
+    rng = np.random.default_rng(0)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    streams = {
+        name: ContextStream(rng.normal(size=(sum(lengths), 8)).astype(np.float32), offsets, 1.0)
+        for name in (FRAMES, SUBTITLES)
+    }
+    return ContextStore(streams, np.array(lengths, float))
+
+
+def moment(video: str, start: float, end: float, caption: str, similarity: float = 0.9) -> JudgedMoment:
+    return JudgedMoment(0, video, start, end, 60.0, caption, similarity)
+
+
+QUERIES = [
+    JudgedQuery(1, "one", (moment("a", 2, 9, "x"), moment("b", 20, 31.5, "y"), moment("c", 0, 4, "z", 0.1))),
+    JudgedQuery(2, "two", (moment("b", 40, 44, "x"), moment("gone", 1, 2, "x"), moment("a", 30, 37, "w"))),
+    JudgedQuery(3, "three", (moment("a", 57, 59, "v"),)),
+]
+ORDINALS = {"a": 0, "b": 1, "c": 2}
+
+
+def test_pairs_keep_what_can_be_trained() -> None:
+    pairs = pairs_of(QUERIES, ORDINALS, min_similarity=0.5)
+    assert pairs.query.tolist() == [0, 0, 1, 1, 2]
+    assert pairs.video.tolist() == [0, 1, 1, 0, 0]
+    assert pairs.moments[1].tolist() == [20.0, 31.5]
+    # Query "one" accepts caption x, which is also that of query "two"'s first moment.
+    np.testing.assert_array_equal(
+        pairs.positives(np.arange(4)),
+        [[1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 1, 1], [1, 0, 1, 1]],
+    )
+    # The features of video a end before the moment of query "three" begins.
+    assert trainable(pairs, contexts([50, 60, 5]), 4.0, WINDOW).tolist() == [True, True, True, True, False]
+
+
+def test_positives_are_those_of_the_plain_loop() -> None:
+    rng = np.random.default_rng(1)
+    captions = [f"c{n}" for n in range(6)]
+    queries = [
+        JudgedQuery(row, str(row), tuple(moment("a", 0, 4, c) for c in rng.choice(captions, 2)))
+        for row in range(8)
+    ]
+    pairs = pairs_of(queries, ORDINALS, -1.0)
+    names = [one.caption for query in queries for one in query.moments]
+    rows = rng.permutation(len(pairs))[:9]
+    found = pairs.positives(rows)
+    for a, b in itertools.product(range(9), repeat=2):
+        accepted = {one.caption for one in queries[pairs.query[rows[a]]].moments}
+        assert found[a, b] == (names[rows[b]] in accepted)
+
+
+def test_seen_moments_overlap_the_widened_proposal() -> None:
+    proposals = Proposals(
+        np.array([0, 0, 1], np.int32),
+        np.array([[8.0, 12], [40, 44], [8, 12]]),
+        np.arange(3, dtype=np.int32),
+        np.zeros(3, np.float32),
+    )
+    moments = np.array([[14.0, 20], [16, 20], [0, 60]])
+    videos = np.array([0, 0, 1], np.int32)
+    shown = seen_moments(proposals, videos, moments, context=4.0, min_cover=0.0)
+    assert shown.tolist() == [[True, False, False], [False, False, False], [False, False, True]]
+    assert not seen_moments(proposals, videos, moments, 4.0, min_cover=0.5).any()
+
+
+def test_made_proposals_hold_their_moment() -> None:
+    rng = np.random.default_rng(0)
+    starts = rng.uniform(0, 50, 200)
+    moments = np.stack([starts, np.minimum(starts + rng.uniform(0.5, 9, 200), 55.5)], axis=1)
+    spans = around(moments, np.full(200, 55.5), 4.0, rng)
+    assert (spans[:, 0] <= moments[:, 0]).all()
+    assert (spans[:, 1] >= moments[:, 1]).all()
+    assert (spans[:, 0] % 4 == 0).all()
+    inside = spans[:, 1] < 55.5
+    assert (spans[inside, 1] % 4 == 0).all()
+    assert set((np.floor(moments[:, 0] / 4) - spans[:, 0] / 4)[moments[:, 0] >= 4].tolist()) == {0.0, 1.0}
+
+
+def test_mined_spans_are_drawn_evenly_from_the_own() -> None:
+    mined = Mined(np.array([0, 2, 2, 3]), np.array([[0.0, 4], [8, 12], [16, 20]]))
+    rng = np.random.default_rng(0)
+    pairs = np.tile([0, 1, 2], 200)
+    spans, there = mined.draw(pairs, rng)
+    assert there.tolist() == [True, False, True] * 200
+    assert set(map(tuple, spans[::3].tolist())) == {(0.0, 4.0), (8.0, 12.0)}
+    assert 60 < (spans[::3, 0] == 0).sum() < 140
+    assert (spans[2::3] == [16, 20]).all()
+    empty = Mined(np.zeros(4, np.int64), np.zeros((0, 2)))
+    assert not empty.draw(pairs, rng)[1].any()
+
+
+@pytest.mark.parametrize("depth", [3, 40])
+def test_retrieval_proposes_the_nearest_segments(depth: int) -> None:
+    store = contexts([20, 9, 30])
+    retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
+    assert retrieval.videos.tolist() == [0] * 5 + [1] * 3 + [2] * 8
+    query = retrieval.vectors[9:10] * 3
+    proposals = next(iter(retrieval.proposals(query, depth, ProposalRule())))
+    assert (proposals.videos[0], proposals.ranks[0]) == (2, 0)
+    assert proposals.spans[0, 0] <= 4.0 < proposals.spans[0, 1]
+    assert proposals.scores[0] == pytest.approx(1.0, abs=1e-6)
+    covered = np.ceil((proposals.spans[:, 1] - proposals.spans[:, 0]) / 4).sum()
+    assert covered == min(depth, 16)
+
+
+def data(by_similarity: bool = False) -> TrainingData:
+    store = contexts([50, 60, 5])
+    every = pairs_of(QUERIES, ORDINALS, 0.5)
+    pairs = every.take(trainable(every, store, 4.0, WINDOW))
+    retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
+    queries = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    mined = mine(pairs, queries, retrieval, store, WINDOW, SETTINGS)
+    tokens = [np.ones((n, 5), np.float32) for n in (2, 3, 40)]
+    return TrainingData(store, pairs, mined, tokens, WINDOW, 4.0, by_similarity)
+
+
+def test_batches_are_functions_of_their_seed_and_always_show_the_moment() -> None:
+    made = data()
+    rows = np.array([3, 0, 1, 2, 0])
+    device = torch.device("cpu")
+    for step in range(40):
+        batch, again = (made.batch(rows, (7, step), device) for _ in range(2))
+        for one, other in (
+            (batch.video, again.video),
+            (batch.tokens, again.tokens),
+            *zip(batch.targets, again.targets, strict=True),
+        ):
+            assert torch.equal(one, other)
+        lengths = batch.mask.sum(1).long()
+        first, last = batch.targets.clips.T
+        assert (first >= 0).all()
+        assert (first <= last).all()
+        assert (last < lengths).all()
+        assert torch.equal(batch.targets.foreground.sum(1).long(), last - first + 1)
+        assert batch.targets.positives.diagonal().all()
+        assert batch.token_mask.sum(1).tolist() == [3, 2, 2, 3, 2]
+    assert torch.equal(batch.targets.weights, torch.ones(5))
+    weighted = data(by_similarity=True).batch(rows, (7, 0), device)
+    torch.testing.assert_close(weighted.targets.weights, torch.full((5,), 0.9))
+
+
+def test_mined_proposals_come_from_the_own_video_and_show_the_moment() -> None:
+    made = data()
+    counts = np.diff(made.mined.offsets)
+    assert counts.any()
+    owners = np.repeat(np.arange(len(counts)), counts)
+    durations = made.contexts.durations[made.pairs.video[owners]]
+    moments = made.pairs.moments[owners]
+    assert (made.mined.spans[:, 0] - 4 < moments[:, 1]).all()
+    assert (np.minimum(made.mined.spans[:, 1] + 4, durations) > moments[:, 0]).all()

@@ -1,0 +1,186 @@
+"""Training a ranker end to end on a collection without pixels."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from engine.errors import InvalidInput, Mismatch, NotFound
+from spr_cli.train_ranker import command
+from tests.trainer.ranker.world import DIM, ENCODER, make_collection
+from trainer.ranker.losses import LossConfig
+from trainer.ranker.prepare import open_projector, prepare
+from trainer.ranker.settings import RankerSettings
+from trainer.ranker.training import train_ranker
+from trainer.runs.log import read_metrics
+from trainer.settings import SHIPPED, load_settings
+from workers.ranker.checkpoint import read_card, save_model
+from workers.ranker.context import ContextStore
+from workers.ranker.decode import DecodeConfig
+from workers.ranker.projector import MeanPool, Projector, ProjectorConfig
+from workers.ranker.relo_ranker import ReloRanker
+from workers.store import FeatureStore
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = RankerSettings(
+    hidden=16,
+    heads=2,
+    head_init="edge",
+    dropout=0.0,
+    input_dropout=0.0,
+    context=4.0,
+    depth=20,
+    min_similarity=0.9,
+    loss=LossConfig(boundary=0.1, hard_from_epoch=2),
+    decode=DecodeConfig(max_span=20),
+    optimizer="adamw",
+    steps=40,
+    batch=16,
+    lr=3e-3,
+    warmup=0.05,
+    eval_every=20,
+    log_every=1,
+    save_every=10,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_collection(tmp_path_factory.mktemp("world") / "collection", train=14, val=5)
+
+
+@pytest.fixture
+def collection(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "collection")
+
+
+def start(collection: Path) -> "subprocess.Popen[bytes]":
+    """Train in a process of its own."""
+    tables = {"ranker": asdict(SETTINGS)}
+    for name in ("loss", "decode"):
+        tables[f"ranker.{name}"] = tables["ranker"].pop(name)
+    lines: list[str] = []
+    for table, values in tables.items():
+        lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+    config = collection.parent / "config.toml"
+    config.write_text("\n".join(lines))
+    arguments = ["train", "ranker", str(collection), "--config", str(config), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "spr_cli.main", *arguments, "--projector", "none"], cwd=ROOT, env=environment
+    )
+
+
+def test_refined_clearly_beats_coarse(collection: Path) -> None:
+    report = train_ranker(collection, replace(SETTINGS, steps=150, fit_score=True), device="cpu")
+    for measure, least in (("NDCG@10,IoU>=0.7", 1.25), ("NDCG@10,IoU>=0.5", 1.05)):
+        assert report.refined[measure] > least * report.coarse[measure], measure
+    rows = read_metrics(report.directory / "train" / "metrics.jsonl")
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert len(losses) == 150
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_what_a_training_leaves(collection: Path) -> None:
+    settings = replace(SETTINGS, steps=4, eval_every=2)
+    report = train_ranker(collection, settings, device="cpu")
+    models = collection / "models" / "ranker"
+    assert (models / "CURRENT").read_text() == report.fingerprint + "\n"
+    assert sorted(path.name for path in models.iterdir()) == sorted(["CURRENT", report.fingerprint])
+    left = sorted(path.name for path in (report.directory / "train").iterdir())
+    assert left == ["metrics.jsonl", "plot.png", "tensorboard"]
+    card = read_card(report.directory)
+    assert (card.kind, card.encoder, card.facts["settings"]["projector"]) == ("ranker", ENCODER, "")
+    ranker = ReloRanker.open(report.directory)
+    assert ranker.model.config.window.clip_length == 1.0
+    store = FeatureStore.open(collection / "features" / ENCODER)
+    columns = ranker.rank(
+        np.ones((2, 16), np.float32),
+        ContextStore.from_feature_store(store, store.ids()),
+        np.zeros(2, np.int32),
+        np.array([[0.0, 8.0], [8.0, 16.0]]),
+        np.zeros(2, np.float32),
+    )
+    assert len(columns) == 2
+    assert train_ranker(collection, settings, device="cpu").fingerprint == report.fingerprint
+
+
+def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
+    collection: Path, made: Path, tmp_path: Path
+) -> None:
+    unbroken = shutil.copytree(made, tmp_path / "unbroken")
+    unfinished = collection / "models" / "ranker" / "unfinished"
+    process = start(collection)
+    end = time.monotonic() + 90
+    while not (unfinished / "state.safetensors").exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait(timeout=30) == -signal.SIGKILL
+    assert not (collection / "models" / "ranker" / "CURRENT").exists()
+
+    with pytest.raises(Mismatch, match="has steps = 40, this one 41"):
+        train_ranker(collection, replace(SETTINGS, steps=41), projector="none", resume=True, device="cpu")
+    reports = [
+        train_ranker(collection, SETTINGS, projector="none", resume=True, device="cpu"),
+        train_ranker(unbroken, SETTINGS, projector="none", device="cpu"),
+    ]
+    files = [report.directory / "model.safetensors" for report in reports]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    records = [read_metrics(file.parent / "train" / "metrics.jsonl") for file in files]
+    timeless = [[{**row, "time": 0} for row in rows] for rows in records]
+    assert timeless[0] == timeless[1]
+
+
+def test_command_line(collection: Path) -> None:
+    changes = ["hidden=8", "heads=2", "steps=2", "eval_every=2", "batch=8", "loss.margin=0.2"]
+    options = [option for change in changes for option in ("--set", change)]
+    result = CliRunner().invoke(
+        command, [str(collection), *options, "--seed", "9", "--device", "cpu", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    settings = read_card(Path(report["directory"])).facts["settings"]
+    assert (report["encoder"], settings["seed"], settings["loss"]["margin"]) == (ENCODER, 9, 0.2)
+
+
+@pytest.mark.parametrize("name", ["demo", "tvr-ranking-large"])
+def test_shipped_configs_load(name: str) -> None:
+    assert (SHIPPED / f"{name}.toml").is_file()
+    settings = load_settings(RankerSettings, "ranker", name)
+    if name == "tvr-ranking-large":
+        assert settings == RankerSettings(padding="published")
+
+
+def test_the_projector_must_fit_the_encoder(collection: Path) -> None:
+    assert isinstance(open_projector(collection, None, ENCODER), MeanPool)
+    assert isinstance(open_projector(collection, "none", ENCODER), MeanPool)
+    with pytest.raises(NotFound):
+        open_projector(collection, "0000", ENCODER)
+    config = ProjectorConfig(dim=DIM, type="meanP")
+    directory = collection / "models" / "projector" / "abcd"
+    save_model(directory, "projector", config, Projector(config).state_dict(), encoder="another")
+    with pytest.raises(Mismatch, match="made for encoder another"):
+        open_projector(collection, "abcd", ENCODER)
+    save_model(directory, "projector", config, Projector(config).state_dict(), encoder=ENCODER)
+    assert isinstance(open_projector(collection, "abcd", ENCODER), Projector)
+
+
+def test_settings_that_cannot_train_are_refused(collection: Path) -> None:
+    for wrong in ({"batch": 1}, {"steps": 0, "epochs": 0}, {"warmup": 0.0}, {"proposals": "some"}):
+        with pytest.raises(InvalidInput):
+            replace(SETTINGS, **wrong)
+    with pytest.raises(InvalidInput, match="lower min_similarity"):
+        prepare(collection, replace(SETTINGS, min_similarity=2.0), None, None, torch.device("cpu"))

@@ -1,0 +1,171 @@
+"""Training pairs and validation queries as columns; a batch is a function of the step alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.proposals import ProposalRule
+from engine.types import Doubles, Floats, Ordinals
+from trainer.annotations import JudgedQuery
+from trainer.ranker.labels import ClipLabels, clip_labels, foreground
+from trainer.ranker.losses import Targets
+from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
+from trainer.ranker.settings import RankerSettings
+from workers.ranker.context import ContextStore
+from workers.ranker.windows import WindowConfig, Windows, cut, gather, token_batch
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """(query, pseudo-positive moment) pairs as columns, and which captions each query accepts.
+
+    query: (n,) query row. video: (n,) ordinal. moments: (n, 2) seconds. caption: (n,) number of its text.
+    similarity: (n,). accepted: sorted int64 keys query * captions + caption.
+    """
+
+    query: Integers
+    video: Ordinals
+    moments: Doubles
+    caption: Integers
+    similarity: Floats
+    accepted: Integers
+    captions: int
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def positives(self, rows: Integers) -> NDArray[np.bool_]:
+        """Return (n, n): whether the query of row a accepts the caption of row b; the diagonal is true."""
+        keys = self.query[rows][:, None] * self.captions + self.caption[rows][None, :]
+        found = np.minimum(np.searchsorted(self.accepted, keys), len(self.accepted) - 1)
+        return np.asarray((self.accepted[found] == keys) | np.eye(len(rows), dtype=bool))
+
+    def take(self, rows: NDArray[np.bool_]) -> "Pairs":
+        """Return some of the pairs; what queries accept stays."""
+        return replace(
+            self,
+            query=self.query[rows],
+            video=self.video[rows],
+            moments=self.moments[rows],
+            caption=self.caption[rows],
+            similarity=self.similarity[rows],
+        )
+
+
+def pairs_of(queries: Sequence[JudgedQuery], ordinals: dict[str, int], min_similarity: float) -> Pairs:
+    """Return the pairs of a split whose video has an ordinal and whose similarity is at least the given."""
+    captions: dict[str, int] = {}
+    rows: list[tuple[int, int, float, float, int, float]] = []
+    for row, judged in enumerate(queries):
+        for moment in judged.moments:
+            if moment.video in ordinals and moment.similarity >= min_similarity:
+                number = captions.setdefault(moment.caption, len(captions))
+                place = ordinals[moment.video]
+                rows.append((row, place, moment.start, moment.end, number, moment.similarity))
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    query, caption = table[:, 0].astype(np.int64), table[:, 4].astype(np.int64)
+    accepted = np.unique(query * len(captions) + caption)
+    video, similarity = table[:, 1].astype(np.int32), table[:, 5].astype(np.float32)
+    return Pairs(query, video, table[:, 2:4].copy(), caption, similarity, accepted, len(captions))
+
+
+def mine(
+    pairs: Pairs,
+    queries: torch.Tensor,
+    retrieval: Retrieval,
+    contexts: ContextStore,
+    window: WindowConfig,
+    settings: RankerSettings,
+) -> Mined:
+    """Retrieve proposals of projected queries (n, dim); keep, for each pair, those that show its moment."""
+    rule = ProposalRule.parse(settings.proposals)
+    order = np.argsort(pairs.query, kind="stable")
+    bounds = np.searchsorted(pairs.query[order], np.arange(len(queries) + 1))
+    spans: list[Doubles] = [np.zeros((0, 2))] * len(pairs)
+    for row, proposals in enumerate(retrieval.proposals(queries, settings.depth, rule)):
+        own = order[bounds[row] : bounds[row + 1]]
+        moments, videos = pairs.moments[own], pairs.video[own]
+        shown = seen_moments(proposals, videos, moments, settings.context, settings.min_cover)
+        for pair, columns in zip(own, shown, strict=True):
+            spans[pair] = proposals.spans[columns]
+    owners = np.repeat(np.arange(len(pairs)), [len(part) for part in spans])
+    table = np.concatenate([*spans, np.zeros((0, 2))])
+    usable = label(owners, table, pairs, contexts, window)[1].valid
+    counts = np.bincount(owners[usable], minlength=len(pairs))
+    return Mined(np.concatenate([[0], np.cumsum(counts)]), table[usable])
+
+
+def trainable(pairs: Pairs, contexts: ContextStore, length: float, window: WindowConfig) -> NDArray[np.bool_]:
+    """Return which pairs have at least one feature row of their moment: (n,)."""
+    durations = contexts.durations[pairs.video]
+    spans = around(pairs.moments, durations, length, np.random.default_rng(0))
+    return label(np.arange(len(pairs)), spans, pairs, contexts, window)[1].valid
+
+
+def label(
+    rows: Integers, spans: Doubles, pairs: Pairs, contexts: ContextStore, window: WindowConfig
+) -> tuple[Windows, ClipLabels]:
+    """Return the windows of spans (n, 2) and where in them the moments of the pairs `rows` (n,) lie."""
+    windows = cut(pairs.video[rows], spans, contexts, window)
+    return windows, clip_labels(windows, pairs.moments[rows], window.clip_length)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's input: tokens (n, t, dim) and mask; video, subtitles (n, l, dim) and mask; what to find."""
+
+    tokens: torch.Tensor
+    token_mask: torch.Tensor
+    video: torch.Tensor
+    subtitles: torch.Tensor
+    mask: torch.Tensor
+    targets: Targets
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """All that batches are made of. tokens: one (t, dim) array a query."""
+
+    contexts: ContextStore
+    pairs: Pairs
+    mined: Mined
+    tokens: Sequence[Floats]
+    window: WindowConfig
+    segment_length: float
+    by_similarity: bool
+
+    def batch(self, rows: Integers, seed: Sequence[int], device: torch.device) -> Batch:
+        """Return the batch of pairs `rows`; the same seed draws the same proposals."""
+        pairs, rng = self.pairs, np.random.default_rng(list(seed))
+        mined, there = self.mined.draw(rows, rng)
+        durations = self.contexts.durations[pairs.video[rows]]
+        made = around(pairs.moments[rows], durations, self.segment_length, rng)
+        spans = np.where(there[:, None], mined, made)
+        windows, labels = label(rows, spans, pairs, self.contexts, self.window)
+        clips = gather(windows, self.contexts, self.window)
+        tokens, token_mask = token_batch([self.tokens[query] for query in pairs.query[rows]], self.window)
+        weights = pairs.similarity[rows] if self.by_similarity else np.ones(len(rows), np.float32)
+
+        def tensor(array: NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(array).to(device)
+
+        targets = Targets(
+            clips=tensor(np.stack([labels.first, labels.last], axis=1)),
+            foreground=tensor(foreground(labels, clips.mask.shape[1])),
+            positives=tensor(pairs.positives(rows)),
+            weights=tensor(weights),
+        )
+        return Batch(
+            tensor(tokens),
+            tensor(token_mask),
+            tensor(clips.video),
+            tensor(clips.subtitles),
+            tensor(clips.mask),
+            targets,
+        )

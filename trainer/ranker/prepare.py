@@ -1,0 +1,201 @@
+"""From a collection on disk to what a ranker's training reads."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.proposals import ProposalRule
+from trainer.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection import (
+    annotation_file,
+    encoder_source,
+    features_directory,
+    known_videos,
+    models_directory,
+)
+from trainer.measures import Truth
+from trainer.queries import QueryFeatures, encode_queries
+from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
+from trainer.ranker.mining import Retrieval
+from trainer.ranker.settings import RankerSettings
+from trainer.ranker.validation import Validation
+from workers.ranker.checkpoint import read_card
+from workers.ranker.context import FRAMES, SUBTITLES, ContextStore
+from workers.ranker.projector import KIND as PROJECTOR
+from workers.ranker.projector import MeanPool, Projector, load_projector
+from workers.ranker.relo import ReloConfig
+from workers.store import FeatureStore
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A training's data. dropped: pairs without a clip of their moment. mined: share of pairs with proposals.
+
+    digest: names annotations, features and retrieval, so that a resumed run can tell them from others.
+    """
+
+    encoder: str
+    projector: str
+    model: ReloConfig
+    train: TrainingData
+    validation: Validation
+    dropped: int
+    mined: float
+    digest: str
+
+
+def prepare(
+    collection: Path,
+    settings: RankerSettings,
+    projector: str | None,
+    encoder: str | None,
+    device: torch.device,
+) -> Prepared:
+    """Read features and annotations, encode queries, retrieve; one-sentence errors name what is missing.
+
+    projector: a fingerprint, "none" for mean pooling, or None for the current one.
+    """
+    store = FeatureStore.open(features_directory(collection, encoder))
+    fingerprint = str(store.meta.get("fingerprint", store.path.name))
+    queries = {name: load_queries(annotation_file(collection, name)) for name in ("train", "val")}
+    texts = [query.query for name in queries for query in queries[name]]
+    features = encode_queries(collection, fingerprint, encoder_source(store), texts, str(device))
+    stage1 = open_projector(collection, projector, fingerprint)
+    model = _model(store, features.tokens(texts[0]).shape[1], settings)
+    train, dropped = _training(store, queries["train"], features, stage1, model, settings, device)
+    corpus = load_corpus(annotation_file(collection, "corpus_val"))
+    validation = _validation(store, queries["val"], corpus, features, stage1, settings, device)
+    name = "" if isinstance(stage1, MeanPool) else read_card(_directory(collection, projector)).fingerprint
+    files = [annotation_file(collection, file) for file in ("train", "val", "corpus_val")]
+    return Prepared(
+        encoder=fingerprint,
+        projector=name,
+        model=model,
+        train=train,
+        validation=validation,
+        dropped=dropped,
+        mined=float((np.diff(train.mined.offsets) > 0).mean()),
+        digest=_digest(files, train, name),
+    )
+
+
+def open_projector(collection: Path, choice: str | None, encoder: str) -> Projector | MeanPool:
+    """Return the chosen projector, made for `encoder`: a fingerprint, "none", or None for the current one."""
+    if choice == "none":
+        return MeanPool()
+    directory = _directory(collection, choice)
+    if choice is None and not directory.is_dir():
+        return MeanPool()
+    card = read_card(directory)
+    if card.encoder != encoder:
+        raise Mismatch(
+            f"{directory} is made for encoder {card.encoder}, the features come from {encoder}; "
+            "train a projector on them, or give --projector none."
+        )
+    return load_projector(directory)
+
+
+def _directory(collection: Path, choice: str | None) -> Path:
+    current = models_directory(collection, PROJECTOR) / "CURRENT"
+    name = choice or (current.read_text(encoding="utf-8").strip() if current.is_file() else "CURRENT")
+    return models_directory(collection, PROJECTOR) / name
+
+
+def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:
+    missing = {FRAMES, SUBTITLES} - store.streams.keys()
+    if missing:
+        raise InvalidInput(f"{store.path} has no stream {missing.pop()!r}, which the ranker reads.")
+    frames, subtitles = store.streams[FRAMES], store.streams[SUBTITLES]
+    return settings.model(frames.dim, subtitles.dim, width, frames.step)
+
+
+def _training(
+    store: FeatureStore,
+    queries: Sequence[JudgedQuery],
+    features: QueryFeatures,
+    stage1: Projector | MeanPool,
+    model: ReloConfig,
+    settings: RankerSettings,
+    device: torch.device,
+) -> tuple[TrainingData, int]:
+    nearest = [_nearest(query, settings.top_k) for query in queries]
+    contexts, ordinals = _contexts(store, (m.video for query in nearest for m in query.moments), "train")
+    retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+    every = pairs_of(nearest, ordinals, settings.min_similarity)
+    pairs = every.take(trainable(every, contexts, retrieval.length, model.window))
+    if len(pairs) < settings.batch:
+        raise InvalidInput(
+            f"Only {len(pairs)} training pairs have a similarity of {settings.min_similarity} or more, "
+            f"fewer than a batch of {settings.batch}; lower min_similarity or batch."
+        )
+    projected = _projected(stage1, features, queries, device)
+    mined = mine(pairs, projected, retrieval, contexts, model.window, settings)
+    tokens = [features.tokens(query.query) for query in queries]
+    return TrainingData(
+        contexts, pairs, mined, tokens, model.window, retrieval.length, settings.loss.by_similarity
+    ), len(every) - len(pairs)
+
+
+def _validation(
+    store: FeatureStore,
+    queries: Sequence[JudgedQuery],
+    corpus: Iterable[str],
+    features: QueryFeatures,
+    stage1: Projector | MeanPool,
+    settings: RankerSettings,
+    device: torch.device,
+) -> Validation:
+    contexts, ordinals = _contexts(store, corpus, "val")
+    retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+    projected = _projected(stage1, features, queries, device)
+    rule = ProposalRule.parse(settings.proposals)
+    truths = {}
+    for row, query in enumerate(queries):
+        truth = Truth.of(query)
+        # A video without features keeps counting: it is simply never found.
+        numbers = np.array([ordinals.get(video, -1) for video in truth.videos], np.int64)
+        truths[row] = replace(truth, videos=numbers)
+    return Validation(
+        contexts=contexts,
+        tokens=[features.tokens(query.query) for query in queries],
+        proposals=list(retrieval.proposals(projected, settings.depth, rule)),
+        truths=truths,
+    )
+
+
+def _nearest(query: JudgedQuery, top_k: int) -> JudgedQuery:
+    best = sorted(query.moments, key=lambda moment: -moment.similarity)[:top_k]
+    return replace(query, moments=tuple(best))
+
+
+def _contexts(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[ContextStore, dict[str, int]]:
+    known = known_videos(store, list(videos))
+    if not known:
+        raise NotFound(f"None of the {split} videos has features in {store.path}; ingest them.")
+    return ContextStore.from_feature_store(store, known), {video: row for row, video in enumerate(known)}
+
+
+@torch.inference_mode()
+def _projected(
+    stage1: Projector | MeanPool,
+    features: QueryFeatures,
+    queries: Sequence[JudgedQuery],
+    device: torch.device,
+) -> torch.Tensor:
+    pooled = features.pooled([query.query for query in queries])
+    return stage1.queries(torch.from_numpy(pooled).to(device))
+
+
+def _digest(files: Sequence[Path], train: TrainingData, projector: str) -> str:
+    digest = hashlib.sha256(projector.encode())
+    for path in files:
+        digest.update(path.read_bytes())
+    digest.update(train.mined.spans.tobytes())
+    for stream in train.contexts.streams.values():
+        digest.update(stream.offsets.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""What decides a ranker's training; the defaults are the published values (arXiv 2501.05072)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.errors import InvalidInput
+from engine.proposals import ProposalRule
+from trainer.measures import NDCG
+from trainer.ranker.losses import LossConfig
+from workers.ranker.decode import DecodeConfig
+from workers.ranker.relo import ReloConfig
+from workers.ranker.windows import WindowConfig
+
+SELECT = tuple(NDCG(k, 0.7) for k in (10, 20, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class RankerSettings:
+    """The [ranker] table of a training config.
+
+    The model: sizes come from the features; padding and head_init as in ReloConfig.
+    The data: a query's `top_k` most similar moments with at least `min_similarity`; windows with `context`
+    seconds on both sides; proposals from the `depth` best segments by `proposals`. Of a mined proposal's
+    moment, the share `min_cover` must lie in its window.
+    The training: `steps` = 0 means `epochs` over all pairs; `warmup` is a share of all steps. Every
+    `eval_every` steps val is ranked, and the model with the largest sum of NDCG@{10,20,40} at IoU>=0.7 kept.
+    fit_score: choose probability_weight and coarse_weight on val when the training is done.
+    """
+
+    hidden: int = 768
+    heads: int = 8
+    kernel: int = 5
+    input_dropout: float = 0.1
+    dropout: float = 0.1
+    padding: Literal["tight", "published"] = "tight"
+    head_init: Literal["published", "edge"] = "published"
+    context: float = 8.0
+    max_clips: int = 128
+    max_tokens: int = 30
+    normalize_video: bool = True
+    normalize_subtitles: bool = True
+    top_k: int = 40
+    min_similarity: float = -1.0
+    depth: int = 200
+    proposals: str = "adjacent"
+    min_cover: float = 0.0
+    loss: LossConfig = field(default_factory=LossConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    fit_score: bool = False
+    optimizer: Literal["bertadam", "adamw"] = "bertadam"
+    epochs: int = 50
+    steps: int = 0
+    batch: int = 8
+    lr: float = 1e-4
+    weight_decay: float = 0.01
+    clip: float = 5.0
+    warmup: float = 0.01
+    eval_every: int = 2500
+    log_every: int = 10
+    save_every: int = 500
+    amp: bool = True
+    seed: int = 2024
+
+    def __post_init__(self) -> None:
+        for name in ("top_k", "depth", "eval_every", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"ranker.{name} = {getattr(self, name)} must be at least 1.")
+        if self.batch < 2:
+            raise InvalidInput(f"ranker.batch = {self.batch} leaves no negatives; use at least 2.")
+        if self.steps < 1 and self.epochs < 1:
+            raise InvalidInput("ranker.epochs and ranker.steps are both 0; give one of them.")
+        if not 0 < self.warmup < 1:
+            raise InvalidInput(f"ranker.warmup = {self.warmup} is no share; use a number between 0 and 1.")
+        ProposalRule.parse(self.proposals)
+
+    def model(self, visual: int, subtitles: int, query: int, clip_length: float) -> ReloConfig:
+        """Return the model for features of these widths, a row every `clip_length` seconds."""
+        window = WindowConfig(
+            clip_length=clip_length,
+            context=self.context,
+            max_clips=self.max_clips,
+            max_tokens=self.max_tokens,
+            normalize_video=self.normalize_video,
+            normalize_subtitles=self.normalize_subtitles,
+            padding=self.padding,
+        )
+        return ReloConfig(
+            visual_dim=visual,
+            subtitle_dim=subtitles,
+            query_dim=query,
+            hidden=self.hidden,
+            heads=self.heads,
+            kernel=self.kernel,
+            input_dropout=self.input_dropout,
+            dropout=self.dropout,
+            head_init=self.head_init,
+            window=window,
+        )

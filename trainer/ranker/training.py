@@ -1,0 +1,191 @@
+"""Train a collection's ReLo ranker: mined windows, published losses, NDCG on val, the best model kept."""
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from trainer.collection import make_current, models_directory
+from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
+from trainer.ranker.data import Batch
+from trainer.ranker.losses import relo_losses
+from trainer.ranker.prepare import Prepared, prepare
+from trainer.ranker.settings import RankerSettings
+from trainer.ranker.validation import selection
+from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
+from workers.ranker.checkpoint import model_fingerprint, save_model
+from workers.ranker.decode import DecodeConfig
+from workers.ranker.relo import Relo
+from workers.ranker.relo_ranker import KIND, RankerConfig
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a training made. coarse, refined: val measures before and after the ranker; score: its weights."""
+
+    directory: Path
+    fingerprint: str
+    encoder: str
+    projector: str
+    step: int
+    coarse: Metrics
+    refined: Metrics
+    score: dict[str, float]
+    pairs: int
+    dropped: int
+    mined: float
+    seconds: float
+
+
+def train_ranker(
+    collection: Path,
+    settings: RankerSettings,
+    *,
+    projector: str | None = None,
+    encoder: str | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    wandb: bool = False,
+) -> Report:
+    """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
+
+    projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
+    """
+    began = time.monotonic()
+    where = pick_device(device)
+    data = prepare(collection, settings, projector, encoder, where)
+    seed_everything(settings.seed)
+    model = Relo(data.model).to(where)
+    with TrainingRun(
+        models_directory(collection, KIND) / "unfinished",
+        {**asdict(settings), "encoder": data.encoder, "projector": data.projector, "data": data.digest},
+        resume=resume,
+        save_every=settings.save_every,
+        panels=[
+            Panel("loss", ("loss", "boundary", "frame", "video", "context", "query")),
+            Panel("val NDCG@10", tuple(f"NDCG@10,IoU>={iou}" for iou in (0.3, 0.5, 0.7))),
+        ],
+        wandb="spr-ranker" if wandb else None,
+    ) as run:
+        fit(model, data, settings, run, where)
+        run.plot()
+    decode, coarse, refined = conclude(model, data, settings, run, where)
+    directory = _keep(collection, model, RankerConfig(data.model, decode), data, run, coarse, refined)
+    return Report(
+        directory=directory,
+        fingerprint=directory.name,
+        encoder=data.encoder,
+        projector=data.projector,
+        step=run.best[0] if run.best else 0,
+        coarse=coarse,
+        refined=refined,
+        score={
+            "relevance_weight": decode.relevance_weight,
+            "probability_weight": decode.probability_weight,
+            "coarse_weight": decode.coarse_weight,
+        },
+        pairs=len(data.train.pairs),
+        dropped=data.dropped,
+        mined=data.mined,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def fit(
+    model: Relo, data: Prepared, settings: RankerSettings, run: TrainingRun, device: torch.device
+) -> None:
+    """Run the steps that are left, evaluating every `eval_every` and after the last."""
+    # The published loader drops an epoch's last partial batch: too few negatives.
+    per_epoch = len(data.train.pairs) // settings.batch
+    steps = settings.steps or settings.epochs * per_epoch
+    amp = Amp(device, settings.amp)
+    optimizer = make_optimizer(model, settings)
+    factor = published_schedule(steps, settings.warmup)
+    training = Training(model, optimizer, {"scaler": amp.scaler})
+    run.restore(training)
+    with Progress("ranker", steps, run.step) as progress:
+        for step in range(run.step, steps):
+            epoch, position = divmod(step, per_epoch)
+            rows = batch_rows(position, per_epoch * settings.batch, settings.batch, settings.seed + epoch)
+            batch = data.train.batch(rows, (settings.seed, step), device)
+            model.train()
+            losses = batch_losses(model, batch, settings, epoch >= settings.loss.hard_from_epoch, amp)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.lr * factor(step)
+            norm = amp.step(losses["loss"], optimizer, model.parameters(), settings.clip)
+            done = step + 1
+            if done % settings.log_every == 0 or done == steps:
+                values = {name: loss.item() for name, loss in losses.items()}
+                run.log(done, {**values, "grad-norm": float(norm), "lr": settings.lr * factor(step)})
+            if done % settings.eval_every == 0 or done == steps:
+                _evaluate_and_offer(done, model, data, settings, run, device)
+            run.after_step(done, training)
+            progress.update(done, f"best {run.best[1]:.3f}" if run.best else "")
+    run.save(steps, training)
+
+
+def make_optimizer(model: Relo, settings: RankerSettings) -> torch.optim.Optimizer:
+    """Return the optimiser of the settings over the two published groups."""
+    groups = decay_groups(model, settings.weight_decay)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.lr)
+    return BertAdam(groups, lr=settings.lr)
+
+
+def batch_losses(
+    model: Relo, batch: Batch, settings: RankerSettings, hard: bool, amp: Amp
+) -> dict[str, torch.Tensor]:
+    """Return the losses of a batch; the encoders in mixed precision, the losses in float32."""
+    with amp.autocast():
+        query = model.encode_query(batch.tokens, batch.token_mask)
+        context = model.encode_context(batch.video, batch.subtitles, batch.mask)
+    return relo_losses(model, query, context, batch.targets, settings.loss, hard)
+
+
+def _evaluate_and_offer(
+    done: int,
+    model: Relo,
+    data: Prepared,
+    settings: RankerSettings,
+    run: TrainingRun,
+    device: torch.device,
+) -> None:
+    """Measure, record, and keep the model if it is the best so far."""
+    judged = data.validation.judge(model, settings.decode, device)
+    metrics = data.validation.measure(judged, settings.decode)
+    run.log(done, metrics)
+    run.offer(done, selection(metrics), model.state_dict())
+
+
+def conclude(
+    model: Relo, data: Prepared, settings: RankerSettings, run: TrainingRun, device: torch.device
+) -> tuple[DecodeConfig, Metrics, Metrics]:
+    """Put the best parameters into `model`; return score weights and val measures before and after it."""
+    model.load_state_dict(run.best_state())
+    judged = data.validation.judge(model, settings.decode, device)
+    decode = data.validation.fitted(judged, settings.decode) if settings.fit_score else settings.decode
+    return decode, data.validation.coarse(), data.validation.measure(judged, decode)
+
+
+def _keep(
+    collection: Path,
+    model: Relo,
+    config: RankerConfig,
+    data: Prepared,
+    run: TrainingRun,
+    coarse: Metrics,
+    refined: Metrics,
+) -> Path:
+    """Write the model under its fingerprint, move the run's record beside it, and make it current."""
+    fingerprint = model_fingerprint(KIND, asdict(config), data.encoder, model.state_dict())
+    directory = models_directory(collection, KIND) / fingerprint
+    facts = {"settings": run.settings, "best": run.best, "coarse": coarse, "refined": refined}
+    save_model(directory, KIND, config, model.state_dict(), encoder=data.encoder, facts=facts)
+    run.discard_states()
+    shutil.move(run.directory, directory / "train")
+    make_current(collection, KIND, fingerprint)
+    return directory

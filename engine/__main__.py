@@ -16,11 +16,18 @@ def serve(topology: Topology, config: CoordinatorConfig) -> None:
 
 
 async def _serve(topology: Topology) -> None:
-    coordinator = Coordinator(topology, open_collection(topology))
+    collection = open_collection(topology)
+    coordinator = Coordinator(topology, collection, lambda healthy: serving.announce(healthy=healthy))
     stop = serving.stop_event()
     await coordinator.start()
     serving.announce(
-        ready=True, role="coordinator", address=coordinator.address, admin=coordinator.admin_address
+        ready=True,
+        role="coordinator",
+        address=coordinator.address,
+        admin=coordinator.admin_address,
+        collection=collection.name,
+        generation=collection.manifest.id,
+        videos=collection.manifest.videos,
     )
     await stop.wait()
     await coordinator.stop()

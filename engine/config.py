@@ -15,6 +15,7 @@ listen = "127.0.0.1:7420"
 """
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,6 +156,16 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
     )
     _check(topology)
     return topology
+
+
+def for_collection(collection: Path, shards: int, port: int) -> str:
+    """Return the text of a topology for one machine: the coordinator at `port`, all others above it."""
+    lines = [f"collection = {json.dumps(str(collection.resolve()))}", "[coordinator]"]
+    lines += [f'listen = "127.0.0.1:{port}"', f'admin = "127.0.0.1:{port + 1}"']
+    for shard in range(shards):
+        lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port + 10 + shard}"']
+    lines += ["[[ranker]]", f'listen = "127.0.0.1:{port + 2}"']
+    return "\n".join(lines) + "\n"
 
 
 def select(parts: Sequence[Part], name: str | None, listen: str | None) -> Part:

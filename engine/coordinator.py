@@ -1,7 +1,7 @@
 """The coordinator: the public service, the operator's service, and the monitor behind their health."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import grpc.aio
 from grpc_health.v1 import health
@@ -22,9 +22,15 @@ SEARCH, ADMIN = "spr.v1.SearchService", "spr.v1.AdminService"
 
 
 class Coordinator:
-    """One coordinator in the running event loop. `address` and `admin_address` are set once bound."""
+    """One coordinator in the running event loop, listening at `address` and `admin_address`.
 
-    def __init__(self, topology: Topology, collection: Collection) -> None:
+    on_health is told whenever searches begin or cease to be answerable.
+    """
+
+    def __init__(
+        self, topology: Topology, collection: Collection, on_health: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self._on_health = on_health
         config = topology.coordinator
         retriever = Retriever(collection, topology.index, config)
         rankers = Rankers(collection, topology.ranker, config)
@@ -45,7 +51,7 @@ class Coordinator:
         await self._admin_probes.set(ADMIN, serving.SERVING)
         for server in self._servers():
             await server.start()
-        self._watching = asyncio.create_task(self._monitor.run(self._tell))
+        self._watching = asyncio.create_task(self._monitor.run(self._changed))
 
     async def stop(self, grace: float = serving.GRACE) -> None:
         """Finish what is in flight, at most `grace` seconds, and close everything."""
@@ -58,6 +64,10 @@ class Coordinator:
 
     def _servers(self) -> Sequence[grpc.aio.Server]:
         return self._public, self._admin
+
+    async def _changed(self, healthy: bool) -> None:
+        await self._tell(healthy)
+        self._on_health(healthy)
 
     async def _tell(self, healthy: bool) -> None:
         state = serving.SERVING if healthy else serving.NOT_SERVING

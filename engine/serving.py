@@ -6,7 +6,8 @@ A worker's __main__ is
 
 where `serve(topology, worker)` loads what it needs and ends in `serve_sync(...)`. The process prints one line
 of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"} once it serves, or
-{"ready": false, "role": "index", "error": "why", "exit_code": 3} if it cannot.
+{"ready": false, "role": "index", "error": "why", "exit_code": 3} if it cannot. The coordinator adds a line
+{"healthy": true} whenever searches begin to be answerable, and {"healthy": false} when they cease.
 """
 
 import argparse
@@ -64,10 +65,11 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     try:
         topology = config.read(options.config)
         logs.configure(topology.log_level)
-        serve(topology, _part(topology, role, options.name, options.listen))
+        serve(topology, select_part(topology, role, options.name, options.listen))
     except SprError as error:
         announce(ready=False, role=role, error=str(error), exit_code=error.exit_code)
-        print(f"spr: {error}", file=sys.stderr)
+        if not options.lifeline:
+            print(f"spr: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -166,7 +168,8 @@ def _options(role: str, argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _part(topology: config.Topology, role: str, name: str | None, listen: str | None) -> Any:
+def select_part(topology: config.Topology, role: str, name: str | None, listen: str | None) -> Any:
+    """Return the part of a topology that a role, a name and an address name; InvalidInput if not one."""
     if role == "index":
         return config.select(topology.index, name, listen)
     if role == "ranker":

@@ -1,0 +1,162 @@
+"""`spr serve`: run the processes of a topology."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from engine.supervisor import Status
+
+
+class _ServeGroup(click.Group):
+    """A group whose commands may be left out: what is no command is a topology for `all`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert `all` in front of a topology or an option of it."""
+        if args and args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["all", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ServeGroup)
+def command() -> None:
+    """Run the coordinator and its workers.
+
+    \b
+    spr serve topology.toml                    everything on this machine, until Ctrl-C
+    spr serve --collection videos              the same without a file: one process a shard
+    spr serve index --config topology.toml --name shard-00000
+                                               one process, in the foreground
+    """
+
+
+@command.command("all")
+@click.argument("topology", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--collection",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Serve the current generation of this collection, without a topology file.",
+)
+@click.option("--port", default=7400, show_default=True, help="With --collection: the coordinator's port.")
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the ready line to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, nothing else.")
+def serve_all(
+    topology: Path | None, collection: Path | None, port: int, ready_file: Path | None, as_json: bool
+) -> None:
+    """Start every process of a topology, restart what dies, stop all on Ctrl-C.
+
+    \b
+    spr serve topology.toml
+    spr serve --collection videos --port 7500
+    """
+    from engine import config, logs
+    from engine.supervisor import Supervisor, programs
+
+    if (topology is None) == (collection is None):
+        raise click.UsageError("name a topology file, or a collection with --collection")
+    with _topology_file(topology, collection, port) as path:
+        served = config.read(path)
+        logs.configure(served.log_level)
+        progress = _Progress(sys.stderr.isatty())
+
+        def ready(line: dict[str, Any]) -> None:
+            progress.end()
+            if ready_file is not None:
+                from engine.files import write_json
+
+                write_json(ready_file, line)
+            click.echo(json.dumps(line) if as_json else _greeting(line))
+            sys.stdout.flush()
+
+        Supervisor(programs(served), ready, progress.show).run()
+
+
+def _single(role: str, summary: str) -> click.Command:
+    """Return the command that becomes one process of a topology."""
+
+    @click.command(role, help=summary, short_help=summary)
+    @click.option("--config", "path", required=True, type=click.Path(exists=True, path_type=Path))
+    @click.option("--name", help="Which one, e.g. shard-00000.")
+    @click.option("--listen", help="Which one, by its address; or another address for it.")
+    def single(path: Path, name: str | None, listen: str | None) -> None:
+        import os
+
+        from engine import config, serving, supervisor
+
+        topology = config.read(path)
+        part = serving.select_part(topology, role, name, listen)
+        program = supervisor.program(topology, role, part, lifeline=False)
+        # Replaced, not started: the process that runs is the server itself, alone with its libraries.
+        os.execve(sys.executable, list(program.command), {**os.environ, **program.environment})
+
+    return single
+
+
+command.add_command(_single("coordinator", "Run the coordinator alone."))
+command.add_command(_single("index", "Run one index worker: a replica of one shard."))
+command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
+
+
+@contextmanager
+def _topology_file(topology: Path | None, collection: Path | None, port: int) -> Iterator[Path]:
+    """Yield the topology's file; a temporary one for a collection's current generation."""
+    import tempfile
+
+    from engine import config, manifest
+
+    if topology is not None or collection is None:
+        assert topology is not None
+        yield topology
+        return
+    shards = manifest.read(manifest.generation_dir(collection)).shards
+    with tempfile.TemporaryDirectory(prefix="spr-") as folder:
+        path = Path(folder) / "topology.toml"
+        path.write_text(config.for_collection(collection, len(shards), port), encoding="utf-8")
+        yield path
+
+
+class _Progress:
+    """What is up so far: one changing line on a terminal, a line for each process otherwise."""
+
+    def __init__(self, terminal: bool) -> None:
+        self._terminal = terminal
+        self._shown: set[str] = set()
+
+    def show(self, status: "Status") -> None:
+        """Tell of a change."""
+        up = [name for name, state in status.states.items() if state == "ready"]
+        head = f"{len(up)}/{len(status.states)} processes ready, {status.seconds:.1f} s"
+        if self._terminal:
+            waiting = [name for name, state in status.states.items() if state != "ready"]
+            tail = f"; waiting for {_some(waiting)}" if waiting else "; waiting for the first health report"
+            click.echo(f"\r\033[K{head}{tail}", nl=False, err=True)
+        else:
+            for name in up:
+                if name not in self._shown:
+                    click.echo(f"{name} is ready ({head})", err=True)
+            self._shown.update(up)
+
+    def end(self) -> None:
+        """Leave the changing line."""
+        if self._terminal:
+            click.echo("\r\033[K", nl=False, err=True)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _greeting(line: dict[str, Any]) -> str:
+    address = line["address"]
+    port = "" if address == "127.0.0.1:7400" else f" --address {address}"
+    return (
+        f"Collection {line['collection']!r}, generation {line['generation']}, {line['videos']} videos.\n"
+        f'  searches at {address}:  spr search{port} "a red ball bounces"\n'
+        f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
+        "Ctrl-C stops everything."
+    )

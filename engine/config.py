@@ -55,6 +55,7 @@ class IndexConfig:
     """One index worker: a replica of one shard.
 
     address: where others reach it, if not at `listen`. threads: OpenMP threads of one search.
+    device: "auto", "cpu" or "gpu".
     max_in_flight: searches at once; more are refused with QUEUE_FULL.
     """
 
@@ -62,6 +63,7 @@ class IndexConfig:
     listen: str
     address: str = ""
     threads: int = 1
+    device: str = "auto"
     max_in_flight: int = 8
 
     @property

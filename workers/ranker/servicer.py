@@ -15,8 +15,8 @@ from spr.internal.v1 import (
     ranker_service_pb2,
     ranker_service_pb2_grpc,
 )
-from workers.ranker.resident import resident_bytes
 from workers.ranker.scorer import Scorer
+from workers.resident import resident_bytes
 
 
 class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):

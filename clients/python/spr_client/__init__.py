@@ -1,1 +1,39 @@
-"""The Python client of SPR."""
+"""The Python client of SPR: a sentence in, ranked moments of videos out.
+
+from spr_client import Client
+
+with Client("localhost:7400") as client:
+for moment in client.search("a red ball bounces").moments:
+print(moment.rank, moment, moment.score)
+"""
+
+from spr_client.aio import AsyncClient
+from spr_client.client import Client
+from spr_client.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    Mismatch,
+    NotFound,
+    Overloaded,
+    SearchError,
+    Unavailable,
+)
+from spr_client.types import Coverage, Embedding, Moment, Options, SearchResult, clock
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Coverage",
+    "DeadlineExceeded",
+    "Embedding",
+    "InvalidInput",
+    "Mismatch",
+    "Moment",
+    "NotFound",
+    "Options",
+    "Overloaded",
+    "SearchError",
+    "SearchResult",
+    "Unavailable",
+    "clock",
+]

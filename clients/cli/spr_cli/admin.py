@@ -1,0 +1,80 @@
+"""`spr admin`: look into a running service."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from spr.v1.admin_service_pb2 import GetStatusResponse
+
+
+@click.group()
+def command() -> None:
+    """Look into a running service.
+
+    \b
+    spr admin status
+    spr admin status --address 127.0.0.1:7401 --json
+    """
+
+
+@command.command()
+@click.option("--address", default="127.0.0.1:7401", show_default=True, help="The coordinator's admin port.")
+@click.option("--timeout", default=5.0, show_default=True, help="Seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(address: str, timeout: float, as_json: bool) -> None:
+    """Show the served collection, every worker's state, and what was answered.
+
+    The exit code is 0 when every worker serves, 1 when one does not, 4 when the coordinator is away.
+
+    \b
+    spr admin status
+    """
+    import grpc
+    from google.protobuf.json_format import MessageToDict
+
+    from spr.v1.admin_service_pb2 import GetStatusRequest
+    from spr.v1.admin_service_pb2_grpc import AdminServiceStub
+
+    try:
+        with grpc.insecure_channel(address) as channel:
+            response = AdminServiceStub(channel).GetStatus(GetStatusRequest(), timeout=timeout)
+    except grpc.RpcError as error:
+        failed: Any = error
+        click.echo(f"spr: no coordinator answers at {address}: {failed.details()}", err=True)
+        sys.exit(4)
+    if as_json:
+        fields = MessageToDict(
+            response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        click.echo(json.dumps(fields))
+    else:
+        _print(response)
+    if any(worker.state != worker.STATE_SERVING for worker in response.workers):
+        sys.exit(1)
+
+
+def _print(response: "GetStatusResponse") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    served = response.collection
+    click.echo(
+        f"collection {served.name!r}, generation {served.generation}: {served.videos} videos, "
+        f"{served.segments} segments in {served.shard_count} shards ({served.index_factory})"
+    )
+    click.echo(f"encoder {served.embedding_model}, ranker {served.ranker_model or 'unknown'}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("worker", "target", "state", "videos", "segments", "memory", ""):
+        table.add_column(name, justify="right" if name in ("videos", "segments", "memory") else "left")
+    for worker in response.workers:
+        state = worker.State.Name(worker.state).removeprefix("STATE_").replace("_", " ").lower()
+        numbers = (str(worker.videos), str(worker.segments), f"{worker.bytes_resident / 2**20:.0f} MB")
+        table.add_row(worker.name, worker.target, state, *numbers, worker.last_error)
+    Console(highlight=False, soft_wrap=True).print(table)
+    click.echo(
+        f"up {response.uptime.seconds} s: {response.searches_answered} searches answered "
+        f"({response.searches_degraded} degraded), {response.searches_failed} failed"
+    )

@@ -1,0 +1,125 @@
+"""The asynchronous client: the same methods on grpc.aio."""
+
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import grpc
+import grpc.aio
+
+from spr.v1 import search_service_pb2
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
+from spr_client import errors, translate
+from spr_client.channels import ADDRESS, OPTIONS
+from spr_client.types import Embedding, Options, SearchResult
+
+if TYPE_CHECKING:
+    from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
+
+
+class AsyncClient:
+    """Asks one SPR service for moments. As `Client`, for one event loop.
+
+    async with AsyncClient("localhost:7400") as client:
+        result = await client.search("a red ball bounces")
+    """
+
+    def __init__(
+        self, address: str = ADDRESS, *, channel: grpc.aio.Channel | None = None, collection: str = ""
+    ) -> None:
+        self._address = address
+        self._borrowed = channel
+        self._own: grpc.aio.Channel | None = None
+        self._collection = collection
+
+    async def search(
+        self,
+        query: str | Embedding,
+        *,
+        page_size: int = 10,
+        page_token: str = "",
+        timeout: float | None = 10.0,
+        request_id: str = "",
+        options: Options = Options(),  # noqa: B008
+    ) -> SearchResult:
+        """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
+        request = translate.request_to_pb(query, options, page_size, page_token, request_id, self._collection)
+        try:
+            return translate.result_from_pb(await self._stub().Search(request, timeout=timeout))
+        except grpc.RpcError as error:
+            raise errors.from_call(error) from None
+
+    async def pages(
+        self,
+        query: str | Embedding,
+        *,
+        page_size: int = 100,
+        timeout: float | None = 10.0,
+        options: Options = Options(),  # noqa: B008
+    ) -> AsyncIterator[SearchResult]:
+        """Yield page after page of one ranked list, which does not shift meanwhile. timeout is per page."""
+        page = await self.search(query, page_size=page_size, timeout=timeout, options=options)
+        yield page
+        while page.next_page:
+            page = await self.search("", page_size=page_size, page_token=page.next_page, timeout=timeout)
+            yield page
+
+    async def search_batch(
+        self,
+        queries: Sequence[str | Embedding],
+        *,
+        page_size: int = 10,
+        timeout: float | None = 60.0,
+        options: Options = Options(),  # noqa: B008
+    ) -> list[SearchResult | errors.SearchError]:
+        """Return an answer or an error for each of up to 64 queries, in order. The timeout is for all."""
+        requests = [
+            translate.request_to_pb(query, options, page_size, collection=self._collection)
+            for query in queries
+        ]
+        try:
+            request = search_service_pb2.BatchSearchRequest(requests=requests)
+            response = await self._stub().BatchSearch(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise errors.from_call(error) from None
+        return [translate.entry_from_pb(entry) for entry in response.entries]
+
+    async def search_progressive(
+        self,
+        query: str | Embedding,
+        *,
+        page_size: int = 10,
+        timeout: float | None = 10.0,
+        request_id: str = "",
+        options: Options = Options(),  # noqa: B008
+    ) -> AsyncIterator[SearchResult]:
+        """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
+        request = translate.request_to_pb(query, options, page_size, "", request_id, self._collection)
+        try:
+            async for message in self._stub().ProgressiveSearch(request, timeout=timeout):
+                yield translate.progress_from_pb(message)
+        except grpc.RpcError as error:
+            raise errors.from_call(error) from None
+
+    async def close(self) -> None:
+        """Close the channel, if it is the client's own."""
+        if self._own is not None:
+            await self._own.close()
+            self._own = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _stub(self) -> "SearchServiceAsyncStub":
+        channel = self._borrowed or self._own
+        if channel is None:
+            channel = self._own = grpc.aio.insecure_channel(self._address, OPTIONS)
+        return SearchServiceStub(channel)

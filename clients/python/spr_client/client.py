@@ -1,0 +1,135 @@
+"""The synchronous client."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from spr.v1 import search_service_pb2
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
+from spr_client import errors, translate
+from spr_client.channels import ADDRESS, OPTIONS
+from spr_client.types import Embedding, Options, SearchResult
+
+
+class Client:
+    """Asks one SPR service for moments.
+
+    Client(address) opens its own channel when first used, and closes it; Client(channel=...) borrows one.
+    Safe to use from several threads. After a fork, make a new one.
+
+        with Client("localhost:7400") as client:
+            for moment in client.search("a red ball bounces").moments:
+                print(moment)
+
+    Every method raises spr_client.SearchError or one of its kinds. timeout is in seconds; the server stops
+    by itself after its own limit.
+    """
+
+    def __init__(
+        self, address: str = ADDRESS, *, channel: grpc.Channel | None = None, collection: str = ""
+    ) -> None:
+        self._address = address
+        self._borrowed = channel
+        self._own: grpc.Channel | None = None
+        self._opening = threading.Lock()
+        self._collection = collection
+
+    def search(
+        self,
+        query: str | Embedding,
+        *,
+        page_size: int = 10,
+        page_token: str = "",
+        timeout: float | None = 10.0,
+        request_id: str = "",
+        options: Options = Options(),  # noqa: B008
+    ) -> SearchResult:
+        """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
+        request = translate.request_to_pb(query, options, page_size, page_token, request_id, self._collection)
+        with _failures():
+            return translate.result_from_pb(self._stub().Search(request, timeout=timeout))
+
+    def pages(
+        self,
+        query: str | Embedding,
+        *,
+        page_size: int = 100,
+        timeout: float | None = 10.0,
+        options: Options = Options(),  # noqa: B008
+    ) -> Iterator[SearchResult]:
+        """Yield page after page of one ranked list, which does not shift meanwhile. timeout is per page."""
+        page = self.search(query, page_size=page_size, timeout=timeout, options=options)
+        yield page
+        while page.next_page:
+            page = self.search("", page_size=page_size, page_token=page.next_page, timeout=timeout)
+            yield page
+
+    def search_batch(
+        self,
+        queries: Sequence[str | Embedding],
+        *,
+        page_size: int = 10,
+        timeout: float | None = 60.0,
+        options: Options = Options(),  # noqa: B008
+    ) -> list[SearchResult | errors.SearchError]:
+        """Return an answer or an error for each of up to 64 queries, in order. The timeout is for all."""
+        requests = [
+            translate.request_to_pb(query, options, page_size, collection=self._collection)
+            for query in queries
+        ]
+        with _failures():
+            request = search_service_pb2.BatchSearchRequest(requests=requests)
+            response = self._stub().BatchSearch(request, timeout=timeout)
+        return [translate.entry_from_pb(entry) for entry in response.entries]
+
+    def search_progressive(
+        self,
+        query: str | Embedding,
+        *,
+        page_size: int = 10,
+        timeout: float | None = 10.0,
+        request_id: str = "",
+        options: Options = Options(),  # noqa: B008
+    ) -> Iterator[SearchResult]:
+        """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
+        request = translate.request_to_pb(query, options, page_size, "", request_id, self._collection)
+        with _failures():
+            for message in self._stub().ProgressiveSearch(request, timeout=timeout):
+                yield translate.progress_from_pb(message)
+
+    def close(self) -> None:
+        """Close the channel, if it is the client's own."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _stub(self) -> SearchServiceStub:
+        if self._borrowed is not None:
+            return SearchServiceStub(self._borrowed)
+        with self._opening:
+            if self._own is None:
+                self._own = grpc.insecure_channel(self._address, OPTIONS)
+            return SearchServiceStub(self._own)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise errors.from_call(error) from None

@@ -1,0 +1,88 @@
+"""What can go wrong, rebuilt from the server's status and its ErrorInfo reason.
+
+SearchError
+├── InvalidInput        what was sent cannot be used
+├── NotFound            no such collection
+├── Mismatch            the embedding's model is not the one that is served
+├── Overloaded          try again after `retry_after` seconds
+├── Unavailable         nobody answers; try again after `retry_after` seconds
+└── DeadlineExceeded    the timeout passed
+"""
+
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+
+class SearchError(Exception):
+    """A search that failed.
+
+    reason: one word for programs, such as QUERY_EMPTY, NO_SHARDS, QUEUE_FULL. request_id: what the server's
+    log calls it. retry_after: seconds, None when trying again does not help.
+    """
+
+    def __init__(
+        self, message: str, reason: str = "", request_id: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class InvalidInput(SearchError):
+    """What was sent cannot be used."""
+
+
+class NotFound(SearchError):
+    """A named thing does not exist."""
+
+
+class Mismatch(SearchError):
+    """Models or generations disagree."""
+
+
+class Overloaded(SearchError):
+    """The server has enough to do."""
+
+
+class Unavailable(SearchError):
+    """A process that is needed does not answer."""
+
+
+class DeadlineExceeded(SearchError):
+    """The timeout passed."""
+
+
+_KINDS = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: Mismatch,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+}
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_call(error: Any) -> SearchError:
+    """Return the SearchError for a failed call (grpc.RpcError)."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            return from_status(status_pb2.Status.FromString(value))
+    return _KINDS.get(error.code(), SearchError)(error.details() or error.code().name, error.code().name)
+
+
+def from_status(status: status_pb2.Status) -> SearchError:
+    """Return the SearchError for a google.rpc.Status, as in an entry of a batch."""
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    retry_after = None
+    for detail in status.details:
+        if detail.Is(info.DESCRIPTOR):
+            detail.Unpack(info)
+        elif detail.Is(retry.DESCRIPTOR):
+            detail.Unpack(retry)
+            retry_after = retry.retry_delay.ToMilliseconds() / 1000
+    kind = _KINDS.get(_CODES.get(status.code, grpc.StatusCode.UNKNOWN), SearchError)
+    return kind(status.message, info.reason, info.metadata.get("request_id", ""), retry_after)

@@ -1,0 +1,111 @@
+"""Answers as plain values. Times are seconds from the video's first frame; spans are half-open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One hit: `[start, end)` seconds of a video.
+
+    rank: from 1, over all pages. score: higher is better, within one result and among moments that are alike
+    refined or not. proposal_start, proposal_end: the coarse moment it was refined from; the same as the span
+    where `refined` is False. relevance: the ranker's, 0 where not refined. uri: where the source file was.
+    """
+
+    video: str
+    start: float
+    end: float
+    rank: int
+    score: float
+    refined: bool
+    relevance: float
+    proposal_start: float
+    proposal_end: float
+    proposal_rank: int
+    uri: str = ""
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        return f"{self.video} {clock(self.start)}-{clock(self.end)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What part of the corpus an answer speaks for.
+
+    ratio: 0..1 of the videos. degraded: "SHARD_TIMEOUT", "SHARD_UNAVAILABLE", "RANKER_SKIPPED".
+    unreachable: names of the shards that did not answer.
+    """
+
+    shards_total: int
+    shards_answered: int
+    videos_total: int
+    videos_searched: int
+    ratio: float
+    degraded: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """One page of an answer.
+
+    total: moments over all pages. next_page: pass it as `page_token`; empty on the last page.
+    ranker: which ranker spoke ("relo@...", "similarity-curve"), empty when nothing was refined.
+    timings: seconds by stage. refined: True for the final list, False for the coarse one.
+    """
+
+    moments: tuple[Moment, ...]
+    total: int
+    next_page: str
+    request_id: str
+    coverage: Coverage
+    collection: str
+    generation: str
+    embedding_model: str
+    ranker: str
+    timings: Mapping[str, float]
+    refined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A query vector in the index's space, and the fingerprint of the model that made it."""
+
+    vector: tuple[float, ...]
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to answer; None leaves the choice to the server.
+
+    segment_top_k: segments fetched before merging. proposal_top_k: proposals the ranker sees. nprobe: IVF
+    lists probed. rerank: False for the coarse list. nms_iou: drop moments that overlap a better one by more.
+    min_coverage: fail below this share of the videos. constant_gap, adaptive_gap: bridge gaps between
+    retrieved segments, by number or by share; at most one of the two.
+    """
+
+    segment_top_k: int | None = None
+    proposal_top_k: int | None = None
+    nprobe: int | None = None
+    rerank: bool | None = None
+    nms_iou: float | None = None
+    min_coverage: float | None = None
+    constant_gap: int | None = None
+    adaptive_gap: float | None = None
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as m:ss.t, or h:mm:ss.t from an hour on; the tenth is left out when it is 0."""
+    tenths = round(seconds * 10)
+    whole, tenth = divmod(tenths, 10)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{text}.{tenth}" if tenth else text

@@ -81,7 +81,7 @@ def test_both_stages_come_from_one_search(address: str) -> None:
 def test_a_failed_query_is_noted_and_the_rest_go_on(address: str) -> None:
     collected = collect(address, QUERIES)
     assert list(collected.answers) == [1]
-    assert collected.failures == {2: "search: this query is refused"}
+    assert collected.failures == {2: "this query is refused"}
 
 
 def test_where_every_query_fails_there_is_nothing_to_report(address: str) -> None:
@@ -105,7 +105,7 @@ def test_the_command_measures_a_service_and_its_run_file(address: str, tmp_path:
     assert "query 2 failed and counts as zero" in result.stderr
     assert "NDCG@40,IoU>=0.7" in result.stdout
     report = json.loads(out.read_text())
-    assert report["failed"] == {"2": "search: this query is refused"}
+    assert report["failed"] == {"2": "this query is refused"}
     assert 0 < report["coarse"]["NDCG@10,IoU>=0.3"] < 0.5
     assert report["refined"]["NDCG@40,IoU>=0.7"] == 0
     assert (tmp_path / "report.png").is_file()

@@ -5,7 +5,7 @@ rank, so the coarse list is the refined one, sorted back.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +13,13 @@ from typing import Any
 import grpc
 import numpy as np
 
-from engine import faults, wire
-from engine.errors import SprError, Unavailable
-from spr.v1 import search_service_pb2, search_service_pb2_grpc, types_pb2
+from engine.errors import Unavailable
+from spr_client import Client, SearchError
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, Predicted
 
 PAGE = 100
 CONNECT_TIMEOUT = 10.0
-VERSIONS = ("generation", "embedding_model", "ranker_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +82,12 @@ def collect(
     answers: dict[int, Asked] = {}
     failures: dict[int, str] = {}
     with _channel(address) as channel, ThreadPoolExecutor(in_flight) as pool:
-        stub = search_service_pb2_grpc.SearchServiceStub(channel)
-        waiting = {pool.submit(ask, stub, query.query, timeout): query.query_id for query in queries}
+        client = Client(channel=channel)
+        waiting = {pool.submit(ask, client, query.query, timeout): query.query_id for query in queries}
         for done, future in enumerate(as_completed(waiting), start=1):
             try:
                 answers[waiting[future]] = future.result()
-            except SprError as error:
+            except SearchError as error:
                 failures[waiting[future]] = str(error)
             if on_done:
                 on_done(done)
@@ -98,42 +96,24 @@ def collect(
     return Collected(answers, dict(sorted(failures.items())), time.monotonic() - began)
 
 
-def ask(stub: search_service_pb2_grpc.SearchServiceStub, text: str, timeout: float) -> Asked:
-    """Return the whole answer to one sentence, all pages."""
+def ask(client: Client, text: str, timeout: float) -> Asked:
+    """Return the whole answer to one sentence, all pages; `timeout` seconds are for the first of them."""
     began = time.monotonic()
-    pages = list(_pages(stub, text, began + timeout))
+    pages = list(client.pages(text, page_size=PAGE, timeout=timeout))
     moments = [moment for page in pages for moment in page.moments]
-    by_proposal = sorted(moments, key=lambda moment: moment.provenance.proposal_rank)
-    versions = pages[0].versions
+    by_proposal = sorted(moments, key=lambda moment: moment.proposal_rank)
+    first = pages[0]
     return Asked(
-        coarse=[_predicted(moment, moment.provenance.proposal_span, None) for moment in by_proposal],
-        refined=[_predicted(moment, moment.span, moment.score) for moment in moments],
-        degraded=bool(pages[0].coverage.degraded),
+        coarse=[Predicted(m.video, m.proposal_start, m.proposal_end) for m in by_proposal],
+        refined=[Predicted(m.video, m.start, m.end, m.score) for m in moments],
+        degraded=bool(first.coverage.degraded),
         versions={
-            name: getattr(versions, name) for name in ("generation", "embedding_model", "ranker_model")
+            "generation": first.generation,
+            "embedding_model": first.embedding_model,
+            "ranker_model": first.ranker,
         },
         seconds=time.monotonic() - began,
     )
-
-
-def _pages(
-    stub: search_service_pb2_grpc.SearchServiceStub, text: str, deadline: float
-) -> Iterator[search_service_pb2.SearchResponse]:
-    request = search_service_pb2.SearchRequest(text=text, page_size=PAGE)
-    while True:
-        try:
-            page = stub.Search(request, timeout=max(0.0, deadline - time.monotonic()))
-        except grpc.RpcError as error:
-            raise faults.error_of(error, "search") from error
-        yield page
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-
-
-def _predicted(moment: types_pb2.Moment, span: types_pb2.TimeSpan, score: float | None) -> Predicted:
-    start, end = wire.duration_from_pb(span.start_offset), wire.duration_from_pb(span.end_offset)
-    return Predicted(moment.video_id, start, end, score)
 
 
 def _channel(address: str) -> grpc.Channel:

@@ -5,7 +5,7 @@ every proposal, over its window of seconds:
 
     curve       cosine of sentence and frame, and of sentence and subtitle where somebody speaks, in standard
                 deviations over all windows of the query, the larger of the two; smoothed
-    level       halfway between the window's background (its lower quartile) and the proposal's peak
+    level       halfway between the window's background (its lowest tenth) and the proposal's peak
     span        the seconds whose curve lies above the level by the largest sum, overlapping the proposal
     score       mean of the curve inside the span + the coarse score in standard deviations
 
@@ -40,7 +40,7 @@ class CurveConfig:
 
     context: float = 8.0
     level: float = 0.5
-    background: float = 0.25
+    background: float = 0.1
     subtitle_weight: float = 0.5
     coarse_weight: float = 1.0
 

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from trainer.ingest.errors import BadVideo
+from trainer.ingest.errors import BadVideo, Kind
 
 MICROSECONDS = Fraction(1, 1_000_000)
 
@@ -40,12 +40,11 @@ def video_stream(container: InputContainer) -> VideoStream:
     """Return the stream a player shows: the first default one but no cover art. Raises BadVideo."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not moving:
-        audio = bool(container.streams.audio)
-        kinds = sorted({stream.type for stream in container.streams})
-        raise BadVideo(
-            "audio-only" if audio else "not-a-video",
-            f"it has no video stream, only {', '.join(kinds) or 'nothing'}",
-        )
+        if not len(container.streams):
+            raise BadVideo("corrupt", "none of its streams is whole: cut off or damaged")
+        kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+        kind: Kind = "audio-only" if container.streams.audio else "not-a-video"
+        raise BadVideo(kind, f"it has no video stream, only {kinds}")
     stream = next((s for s in moving if s.disposition & Disposition.default), moving[0])
     if getattr(stream, "codec_context", None) is None:
         raise BadVideo("unsupported-codec", "FFmpeg has no decoder for its video codec; convert it to H.264")
@@ -59,21 +58,21 @@ def video_stream(container: InputContainer) -> VideoStream:
 class Extent:
     """How much of a file there is against how much its header promises."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, path: Path) -> None:
         """Read the header's promises; `watched` then sees what comes."""
-        self.last_damaged = False
+        self._last_partial = False
+        self._ends_well = container.format.name != "gif" or _gif_ends(path)
         self._video = stream.index
         self._zero = None if container.start_time is None else container.start_time * MICROSECONDS
-        self._own = bool(stream.duration)
         self._starts: dict[int, Fraction] = {}
         self._ends: dict[int, Fraction] = {}
         self._broken: str | None = None
-        ticks = stream.duration * (stream.time_base or MICROSECONDS) if stream.duration else None
-        whole = container.duration * MICROSECONDS if container.duration else None
-        self._promised = ticks or whole
-        # Matroska's duration counts from time 0 whatever the first timestamp, the others' from that.
+        # Matroska tells one duration for all streams, counted from time 0 whatever the first timestamp.
         matroska = "matroska" in container.format.name
-        self._base_of_duration = Fraction(0) if matroska or self._zero is None else self._zero
+        self._base = Fraction(0) if matroska or self._zero is None else self._zero
+        self._own = bool(stream.duration) and not matroska
+        own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
+        self._promised = own if self._own else (container.duration or 0) * MICROSECONDS
 
     @property
     def promised(self) -> float | None:
@@ -103,14 +102,14 @@ class Extent:
         reached = self._reached()
         if self._promised and reached < self._promised * 98 / 100 - Fraction(1, 2):
             return f"it is cut off: {float(reached):.1f} s of {float(self._promised):.1f} s are there"
-        if self.last_damaged:
+        if self._last_partial or not self._ends_well:
             return f"it is cut off in the last picture, after {float(reached):.1f} s"
         return None
 
     def _note(self, packet: Packet[Stream]) -> None:
         index = packet.stream.index
         if index == self._video and packet.size:
-            self.last_damaged = packet.is_corrupt
+            self._last_partial = packet.is_corrupt
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is None or packet.time_base is None or packet.is_discard:
             return
@@ -123,7 +122,7 @@ class Extent:
         """Return how far the packets go: of the video where the header speaks of it, else of any stream."""
         if self._own:
             return self._ends.get(self._video, Fraction(0)) - self._starts.get(self._video, Fraction(0))
-        return max(self._ends.values(), default=Fraction(0)) - self._base_of_duration
+        return max(self._ends.values(), default=Fraction(0)) - self._base
 
 
 def check_file(path: Path) -> None:
@@ -141,17 +140,24 @@ def check_file(path: Path) -> None:
 
 
 def _refusal(path: Path, error: Exception) -> BadVideo:
-    if isinstance(error, OSError) and not isinstance(error, av.error.InvalidDataError):
-        return BadVideo("unreadable", f"it cannot be read: {error.strerror or error}")
-    with path.open("rb") as file:
-        head = file.read(12)
+    """Say why FFmpeg did not open a file that can be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as unreadable:
+        return BadVideo("unreadable", f"it cannot be read: {unreadable.strerror}")
     if head[4:8] == b"ftyp":
-        return BadVideo(
-            "truncated", "it has no index (moov): cut off, or its recording never ended; repair it"
-        )
+        return BadVideo("truncated", "it has no index (moov): cut off, or never completed; repair it")
     if head[:4] in (b"\x1aE\xdf\xa3", b"RIFF", b"GIF8"):
-        return BadVideo("corrupt", f"its header is damaged ({_words(error)})")
+        return BadVideo("corrupt", f"its header is cut off or damaged ({_words(error)})")
     return BadVideo("not-a-video", f"FFmpeg knows no format like it ({_words(error)})")
+
+
+def _gif_ends(path: Path) -> bool:
+    """Whether a GIF has its trailer; FFmpeg takes one without it for whole."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 512))
+        return file.read().rstrip(b"\0\r\n").endswith(b";")
 
 
 def _words(error: Exception) -> str:

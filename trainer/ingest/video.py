@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import av
 import av.error
@@ -92,7 +92,7 @@ class VideoSampler:
             stream.codec_context.thread_count = self._threads
             stream.thread_type = "AUTO"
             self._aspect = stream.sample_aspect_ratio or Fraction(1)
-            extent = Extent(container, stream)
+            extent = Extent(container, stream, self.path)
             self._expected = extent.promised
             rate = stream.average_rate or stream.guessed_rate
             clock = Clock(stream.time_base or Fraction(1, 1000), 1 / (rate or self._fps))
@@ -127,10 +127,9 @@ class VideoSampler:
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
         track = pick_text_track(container)
-        audio = list(container.streams.audio)
-        wanted: list[Any] = [stream, *([track] if track else []), *audio]
-        for packet in extent.watched(container.demux(wanted)):
-            if packet.stream.type == "subtitle":
+        # All streams, for the longest of them tells whether the file is whole.
+        for packet in extent.watched(container.demux()):
+            if track is not None and packet.stream.index == track.index:
                 self._cues.extend(embedded_cues(packet))
             if packet.stream.index != stream.index:
                 continue
@@ -139,21 +138,19 @@ class VideoSampler:
                 frames = stream.decode(packet)
             except av.error.FFmpegError:
                 self._damaged += 1
-                extent.last_damaged = True
                 continue
             self._frames += len(frames)
             yield from frames
 
     def _finish(self, container: InputContainer, stream: VideoStream, extent: Extent, clock: Clock) -> None:
-        if not self._frames:
-            raise BadVideo(
-                "corrupt", f"none of its {self._packets} video packets decodes as {stream.codec_context.name}"
-            )
         truncated = extent.missing()
-        if truncated and not self._keep_truncated:
+        if truncated and not (self._keep_truncated and self._frames):
             raise BadVideo(
                 "truncated", f"{truncated}; fetch it again, or pass --keep-truncated to use what is there"
             )
+        if not self._frames:
+            codec = stream.codec_context.name
+            raise BadVideo("corrupt", f"none of its {self._packets} video packets decodes as {codec}")
         if self._damaged * 2 > self._packets:
             raise BadVideo("corrupt", f"{self._damaged} of its {self._packets} video packets do not decode")
         self.report = VideoReport(

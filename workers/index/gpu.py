@@ -49,6 +49,11 @@ def available() -> bool:
     return hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
 
 
+def clusterer(dim: int) -> Any:
+    """Return an empty index on all GPUs for k-means to search in, None without a GPU."""
+    return faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(dim)) if available() else None
+
+
 def copy(index: Any, device: str) -> GpuCopy | None:
     """Return a tested copy of `index` on the GPU, or None to stay on the CPU.
 

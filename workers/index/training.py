@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.errors import InvalidInput
 from engine.types import Floats
+from workers.index import gpu
 from workers.index.factory import Recipe
 
 VERSION: str = faiss.__version__
@@ -34,19 +35,26 @@ class Template:
         return faiss.deserialize_index(self._bytes)
 
 
-def train(recipe: Recipe, dim: int, sample: Floats) -> Template:
+def train(recipe: Recipe, dim: int, sample: Floats, device: str = "cpu") -> Template:
     """Make an index of width `dim` and train it on unit vectors `sample` (n, dim).
 
+    device: with "auto", a GPU finds the centroids of inverted lists where FAISS sees one.
     Raises InvalidInput, with the counts and a way out, for a factory that cannot be used.
     """
     index = _make(recipe, dim)
     _configure(index, recipe)
+    ivf = inverted_lists(index)
+    clusterer = gpu.clusterer(dim) if ivf is not None and device != "cpu" else None
     try:
+        if clusterer is not None:
+            ivf.clustering_index = clusterer
         if not index.is_trained:
             index.train(np.ascontiguousarray(sample, np.float32))
     except RuntimeError as error:
         message = f"index {recipe.label!r} cannot be trained on {len(sample)} segments ({reason(error)}): "
         raise InvalidInput(message + "ingest more videos, use fewer lists, or --index flat.") from None
+    if clusterer is not None:
+        ivf.clustering_index = None
     return Template(index)
 
 

@@ -1,0 +1,101 @@
+"""`spr build`: a generation from features and models."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--shards", default=1, show_default=True, help="Parts to cut the videos into; one worker each.")
+@click.option(
+    "--index", default="flat", show_default=True, help="flat, flatl2, ivfflat, ivfpq or a FAISS factory."
+)
+@click.option(
+    "--videos",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A corpus file {video: duration}; all videos without it.",
+)
+@click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
+@click.option("--projector", help="A directory, a fingerprint, or none. [default: the current one]")
+@click.option("--ranker", help="A directory, a fingerprint, or none. [default: the current one]")
+@click.option(
+    "--nprobe", type=click.IntRange(1), help="Lists that a search visits, unless it says otherwise."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--keep", type=click.IntRange(1), help="Remove all but the newest N generations.")
+@click.option("--no-activate", is_flag=True, help="Leave the served generation as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def command(
+    collection: Path,
+    shards: int,
+    index: str,
+    videos: Path | None,
+    encoder: str | None,
+    projector: str | None,
+    ranker: str | None,
+    nprobe: int | None,
+    device: str,
+    keep: int | None,
+    no_activate: bool,
+    as_json: bool,
+) -> None:
+    """Build an index generation of COLLECTION and make it the one that is served.
+
+    The generation holds everything that serving needs but the models. Its id comes from its content: built
+    twice, it is found and not made again. A build that fails or is killed leaves the served generation alone.
+
+    \b
+    spr build c
+    spr build c --shards 4 --index ivfflat
+    spr build c --index "IVF256,SQfp16" --videos c/annotations/corpus_test.json --projector none --ranker none
+    """
+    import contextlib
+    import json
+    from dataclasses import asdict
+
+    from trainer.build import BuildConfig, BuildReport, build
+    from trainer.runs.progress import Progress
+
+    config = BuildConfig(
+        collection=collection,
+        shards=shards,
+        index=index,
+        videos=videos,
+        encoder=encoder,
+        projector=projector,
+        ranker=ranker,
+        nprobe=nprobe,
+        device=device,
+        activate=not no_activate,
+        keep=keep,
+    )
+    bars: dict[str, Progress] = {}
+    with contextlib.ExitStack() as stack:
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                stack.close()
+                bars[stage] = stack.enter_context(
+                    Progress(stage, total, unit="segments" if total > 1 else "steps")
+                )
+            bars[stage].update(done)
+
+        report: BuildReport = build(config, progress)
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+        return
+    for note in report.notes:
+        click.echo(f"note: {note}", err=True)
+    if report.missing:
+        click.echo(f"note: {report.missing} videos of {videos} have no features and are left out", err=True)
+    click.echo(report.directory)
+    made = "reused" if report.reused else f"built in {report.seconds:.1f} s"
+    size = f"{report.videos} videos, {report.segments} segments in {report.shards} shards of {report.factory}"
+    click.echo(f"{made}: {size}; embedding {report.embedding_model}, ranker {report.ranker}")
+    if report.recall is not None:
+        click.echo(f"recall@10 of the index against brute force: {report.recall:.3f}")
+    for removed in report.removed:
+        click.echo(f"removed generation {removed}")
+    if not report.active:
+        click.echo("not activated: the served generation is the one before")

@@ -1,0 +1,240 @@
+"""Build a generation: segment vectors, shards, catalogue and the ranker's features, whole or not at all.
+
+torch (by `trainer.build_plan`) is loaded before FAISS, and nothing forks: their two OpenMP runtimes in one
+process bear no other order.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import manifest
+from engine.catalogue import CATALOGUE, Catalogue
+from engine.config import shard_name
+from engine.errors import Mismatch
+from engine.files import sync
+from engine.manifest import Manifest, ShardEntry, StreamEntry
+from engine.types import Floats, Ordinals
+from trainer.build_plan import BuildConfig, Plan, make_plan
+from trainer.segments import embed
+from trainer.staging import is_whole, only_builder, prune, staged
+from workers.index.shard import IndexShard
+from workers.index.training import Template, train
+from workers.ranker.context import DIRECTORY, write_context
+
+__all__ = ["BuildConfig", "BuildReport", "build"]
+
+Progress = Callable[[str, int, int], None]
+
+_VECTORS = "vectors.f32"
+_BLOCK = 16_384
+_PROBES = 32
+_DEPTH = 10
+_EXACT = ("Flat", "flatl2")
+# Below it an index is not coarse but broken; some kinds have been, without a word.
+_LOWEST_RECALL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build made. recall: of the 10 nearest segments of some segments, how many the index found.
+
+    missing: videos of the corpus file without features. bytes: of all files. seconds: the build took.
+    """
+
+    id: str
+    directory: str
+    reused: bool
+    active: bool
+    videos: int
+    missing: int
+    segments: int
+    shards: int
+    factory: str
+    embedding_model: str
+    ranker: str
+    dim: int
+    recall: float | None
+    bytes: int
+    removed: list[str]
+    notes: list[str]
+    seconds: float
+
+
+def build(config: BuildConfig, progress: Progress | None = None) -> BuildReport:
+    """Build what `config` says, or find it built, and make it current.
+
+    progress: called with (stage, done, total). A failed or killed build leaves everything as it was.
+    """
+    began = time.monotonic()
+    plan = make_plan(config)
+    recall = None
+    with only_builder(config.collection) as generations:
+        reused = is_whole(generations / plan.id)
+        if not reused:
+            with staged(generations, plan.id) as building:
+                recall = _fill(building, plan, progress or (lambda *_: None))
+        if config.activate:
+            manifest.activate(config.collection, plan.id)
+        removed = prune(config.collection, config.keep) if config.keep else []
+    return _report(config, plan, generations / plan.id, reused, recall, removed, time.monotonic() - began)
+
+
+def _fill(building: Path, plan: Plan, progress: Progress) -> float:
+    """Write everything of a generation into `building`; return the index's recall on its own vectors."""
+    vectors = _embed(building / _VECTORS, plan, progress)
+    device = {"cuda": "auto"}.get(plan.device.type, "cpu")
+    template = train(plan.recipe, plan.dim, _sample(vectors, plan.recipe.sample, progress), device)
+    shards = _write_shards(building, plan, vectors, template, progress)
+    recall = _check(building, plan, vectors)
+    del vectors
+    (building / _VECTORS).unlink()
+    progress("context", 0, 1)
+    write_context(building / DIRECTORY, plan.store, plan.ids)
+    progress("context", 1, 1)
+    _catalogue(plan).write(building)
+    sync(building / CATALOGUE)
+    _write_manifest(building, plan, shards, template.sha256)
+    return recall
+
+
+def _embed(path: Path, plan: Plan, progress: Progress) -> Floats:
+    """Write all segment vectors to a file and map it: (segments, dim)."""
+    vectors = np.memmap(path, np.float32, "w+", shape=(plan.segments, plan.dim))
+    done = 0
+    for block in embed(plan.store, plan.ids, plan.projector, plan.device):
+        vectors[done : done + len(block)] = block
+        done += len(block)
+        progress("embed", done, plan.segments)
+    return vectors
+
+
+def _sample(vectors: Floats, size: int, progress: Progress) -> Floats:
+    """Return `size` of the vectors to train on, the same ones every time."""
+    progress("train", 0, 1)
+    rows = np.sort(np.random.default_rng(0).choice(len(vectors), size, replace=False))
+    return np.asarray(vectors[rows])
+
+
+def _write_shards(
+    building: Path, plan: Plan, vectors: Floats, template: Template, progress: Progress
+) -> list[ShardEntry]:
+    videos = np.repeat(np.arange(len(plan.ids), dtype=np.int32), plan.counts)
+    segments = np.arange(plan.segments, dtype=np.int32) - np.repeat(_starts(plan), plan.counts)
+    entries, done = [], 0
+    progress("train", 1, 1)
+    for number in range(int(plan.shards.max()) + 1):
+        rows = np.flatnonzero(plan.shards[videos] == number)
+        shard = IndexShard.build(template, _blocks(vectors, rows), videos[rows], segments[rows])
+        shard.save(building / shard_name(number))
+        count = int((plan.shards == number).sum())
+        entries.append(ShardEntry(shard_name(number), count, len(rows)))
+        done += len(rows)
+        progress("index", done, plan.segments)
+    return entries
+
+
+def _blocks(vectors: Floats, rows: NDArray[np.int64]) -> Iterator[Floats]:
+    for start in range(0, len(rows), _BLOCK):
+        yield np.asarray(vectors[rows[start : start + _BLOCK]])
+
+
+def _starts(plan: Plan) -> Ordinals:
+    """Return (n,) the first row of each video among all vectors."""
+    return np.asarray(np.cumsum(plan.counts) - plan.counts, np.int32)
+
+
+def _check(building: Path, plan: Plan, vectors: Floats) -> float:
+    """Search the written shards for some of their own vectors; return the recall, Mismatch if it is none."""
+    probes = np.unique(np.linspace(0, plan.segments - 1, _PROBES).astype(np.int64))
+    queries = np.asarray(vectors[probes])
+    depth = min(_DEPTH, plan.segments)
+    exact = np.concatenate(
+        [vectors[start : start + _BLOCK] @ queries.T for start in range(0, plan.segments, _BLOCK)]
+    )
+    shards = [
+        IndexShard.open(building / shard_name(number), "cpu") for number in range(int(plan.shards.max()) + 1)
+    ]
+    answers = [shard.search(queries, depth) for shard in shards]
+    found = 0
+    for query in range(len(queries)):
+        hits = [answer[query] for answer in answers]
+        rows = np.concatenate([_starts(plan)[part.videos] + part.segments for part in hits])
+        best = rows[np.argsort(-np.concatenate([part.scores for part in hits]), kind="stable")[:depth]]
+        worst = np.partition(exact[:, query], -depth)[-depth]
+        found += int((exact[best, query] >= worst - 1e-4).sum())
+    recall = found / (depth * len(queries))
+    if recall < (0.999 if plan.recipe.label in _EXACT else _LOWEST_RECALL):
+        message = f"index {plan.recipe.label!r} finds {recall:.0%} of the nearest segments: "
+        raise Mismatch(message + "use another --index.", reason="INDEX_UNFIT")
+    return recall
+
+
+def _catalogue(plan: Plan) -> Catalogue:
+    records = [plan.store.record(video) for video in plan.ids]
+    return Catalogue(
+        ids=plan.ids,
+        uris=[record.uri for record in records],
+        durations=np.array([record.duration for record in records], np.float64),
+        segments=plan.counts,
+        shards=plan.shards,
+    )
+
+
+def _write_manifest(building: Path, plan: Plan, shards: list[ShardEntry], quantizer: str) -> None:
+    files = [str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()]
+    dtype = plan.store.dtype.name
+    about = Manifest(
+        id=plan.id,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        collection=plan.name,
+        encoder=plan.encoder,
+        projector=plan.projector_entry,
+        ranker=plan.ranker_entry,
+        embedding_model=plan.embedding_model,
+        dim=plan.dim,
+        segment_length=plan.segment_length,
+        factory=plan.recipe.label,
+        quantizer_sha256=quantizer,
+        videos=len(plan.ids),
+        segments=plan.segments,
+        shards=tuple(shards),
+        streams={name: StreamEntry(s.dim, s.step, dtype) for name, s in plan.store.streams.items()},
+        files=manifest.describe_files(building, files),
+    )
+    manifest.write(building, about)
+
+
+def _report(
+    config: BuildConfig,
+    plan: Plan,
+    directory: Path,
+    reused: bool,
+    recall: float | None,
+    removed: list[str],
+    seconds: float,
+) -> BuildReport:
+    about = manifest.read(directory)
+    return BuildReport(
+        id=plan.id,
+        directory=str(directory),
+        reused=reused,
+        active=config.activate,
+        videos=about.videos,
+        missing=plan.missing,
+        segments=about.segments,
+        shards=len(about.shards),
+        factory=about.factory,
+        embedding_model=about.embedding_model,
+        ranker=f"relo@{about.ranker.fingerprint}" if about.ranker else "similarity-curve",
+        dim=about.dim,
+        recall=recall,
+        bytes=sum(entry.bytes for entry in about.files.values()),
+        removed=removed,
+        notes=plan.notes,
+        seconds=round(seconds, 3),
+    )

@@ -1,0 +1,73 @@
+"""Segment vectors of a feature store, and which shard each video goes to."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from engine.errors import Mismatch
+from engine.types import Floats, Ordinals
+from trainer.collection import FRAMES
+from workers.ranker.projector import MeanPool, Projector, segment_inputs
+from workers.store import FeatureStore
+
+BATCH = 1024
+
+
+def segment_counts(store: FeatureStore, ids: Sequence[str], segment_length: int) -> Ordinals:
+    """Return (n,) how many segments of `segment_length` frames each video has; the last may be short."""
+    frames = [store.record(video).streams[FRAMES][1] for video in ids]
+    return np.array([-(-count // segment_length) for count in frames], np.int32)
+
+
+def deal(counts: Ordinals, shards: int) -> Ordinals:
+    """Return (n,) the shard of each video: in their order, each to the shard with the fewest segments.
+
+    >>> deal(np.array([5, 1, 1, 4], np.int32), 2).tolist()
+    [0, 1, 1, 1]
+    """
+    loads = np.zeros(shards, np.int64)
+    dealt = np.zeros(len(counts), np.int32)
+    for video, count in enumerate(counts):
+        dealt[video] = shard = int(loads.argmin())
+        loads[shard] += count
+    return dealt
+
+
+def embed(
+    store: FeatureStore, ids: Sequence[str], projector: Projector | MeanPool, device: torch.device
+) -> Iterator[Floats]:
+    """Yield the unit vectors (m, dim) float32 of all segments, in (video, segment) order.
+
+    Raises Mismatch, with the video's name, for a vector that is not finite.
+    """
+    for names, inputs in _batches(store, ids, projector.segment_length):
+        with torch.inference_mode():
+            projected = projector.segments(inputs.to(device)).float().cpu().numpy()
+        if not np.isfinite(projected).all():
+            message = f"a segment of {names[0]}...{names[-1]} has a vector that is not finite: "
+            raise Mismatch(message + "train the projector again, or build with --projector none.")
+        lengths = np.linalg.norm(projected, axis=1, keepdims=True)
+        yield np.asarray(projected / np.maximum(lengths, 1e-12), np.float32)
+
+
+def _batches(
+    store: FeatureStore, ids: Sequence[str], segment_length: int
+) -> Iterator[tuple[list[str], torch.Tensor]]:
+    """Yield (videos, inputs (m, segment_length, dim)) of about BATCH segments, long videos in parts."""
+    names: list[str] = []
+    parts: list[torch.Tensor] = []
+    waiting = 0
+    for video in ids:
+        frames = store.rows(video, FRAMES)
+        for start in range(0, len(frames), BATCH * segment_length):
+            part = frames[start : start + BATCH * segment_length].astype(np.float32)
+            inputs = torch.from_numpy(segment_inputs(part, segment_length))
+            names.append(video)
+            parts.append(inputs)
+            waiting += len(inputs)
+            if waiting >= BATCH:
+                yield names, torch.cat(parts)
+                names, parts, waiting = [], [], 0
+    if parts:
+        yield names, torch.cat(parts)

@@ -1,8 +1,12 @@
-"""A coordinator over oracle workers, in this process and its own event loop."""
+"""A coordinator over oracle workers: in this process and its own event loop, or as a process of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -50,3 +54,35 @@ def refused(
         ask(cluster, question)
     error: Any = failure.value
     return error.code().name, reason_of(error), error.details()
+
+
+def write_topology(cluster: Cluster, path: Path, **coordinator: Any) -> Path:
+    """Write the cluster's topology as a file; free ports for the coordinator."""
+    lines = [f"collection = {json.dumps(str(cluster.topology.collection))}", "[coordinator]"]
+    settings = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", **coordinator}
+    lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    for index in cluster.topology.index:
+        lines += ["[[index]]", f"shard = {index.shard}", f'listen = "{index.listen}"']
+    for ranker in cluster.topology.ranker:
+        lines += ["[[ranker]]", f'listen = "{ranker.listen}"']
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def process(cluster: Cluster, folder: Path, **settings: Any) -> Iterator[dict[str, Any]]:
+    """Run the coordinator as a process until searches can be answered; yield its ready line."""
+    topology = write_topology(cluster, folder / "topology.toml", **settings)
+    command = [sys.executable, "-m", "engine", "--config", str(topology), "--lifeline"]
+    with (folder / "coordinator.jsonl").open("w") as log:
+        running = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    with running:
+        assert running.stdout is not None
+        ready = json.loads(running.stdout.readline())
+        assert ready["ready"], ready
+        assert json.loads(running.stdout.readline()) == {"healthy": True}
+        yield ready
+        running.terminate()
+        assert running.wait(timeout=20) == 0

@@ -1,0 +1,91 @@
+"""`spr search` and `spr admin` against a coordinator process over brute-force workers."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from spr_cli import admin, search, serve
+from tests.engine.oracle import RANKER, cluster
+from tests.engine.running import process
+from tests.engine.test_search import TEXT
+
+Service = tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    with cluster(folder) as workers:
+        workers.kill(workers.topology.index[1].target)
+        with process(workers, folder) as ready:
+            yield ready["address"], ready["admin"]
+
+
+def ask(service: Service, *options: str) -> Result:
+    return CliRunner().invoke(search.command, [TEXT, "--address", service[0], *options])
+
+
+def test_a_search_is_a_table_and_says_what_is_missing(service: Service) -> None:
+    result = ask(service, "--top", "3", "--timings")
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 0
+    assert lines[0].split() == ["rank", "video", "start", "end", "score"]
+    assert re.fullmatch(
+        r" *1 +video-\d+ +\d+:\d\d(\.\d)? +\d+:\d\d(\.\d)? +-?\d\.\d{3} +refined", lines[1].rstrip()
+    )
+    assert f"ranked by {RANKER}, 6 of 12 videos searched" in lines[4]
+    assert lines[5] == "degraded: SHARD_UNAVAILABLE (shard-00001)"
+    assert re.match(r"encode \d+\.\d ms, retrieve ", lines[6])
+
+
+def test_json_is_one_object(service: Service) -> None:
+    answer = json.loads(ask(service, "--json", "--top", "2", "--no-rerank").stdout)
+    assert [moment["rank"] for moment in answer["moments"]] == [1, 2]
+    assert answer["coverage"]["unreachable"] == ["shard-00001"]
+    assert answer["refined"] is False
+
+
+def test_progressive_prints_both_lists(service: Service) -> None:
+    first, second = map(json.loads, ask(service, "--progressive", "--json").stdout.splitlines())
+    assert (first["refined"], second["refined"]) == (False, True)
+
+
+def test_a_refused_search_has_its_own_exit_code(service: Service) -> None:
+    result = ask(service, "--min-coverage", "0.9")
+    assert result.exit_code == 4
+    assert "only 50.0% of the videos" in result.stderr
+    result = ask(service, "--collection", "other", "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["reason"] == "COLLECTION_NOT_FOUND"
+
+
+def test_an_absent_service_is_said_with_the_remedy() -> None:
+    result = CliRunner().invoke(search.command, [TEXT, "--address", "127.0.0.1:1"])
+    assert result.exit_code == 4
+    assert "Start one with `spr serve" in result.stderr
+
+
+def test_status_shows_every_worker(service: Service) -> None:
+    result = CliRunner().invoke(admin.command, ["status", "--address", service[1]])
+    assert result.exit_code == 1
+    rows = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
+    assert "serving" in rows["shard-00000"]
+    assert "unreachable" in rows["shard-00001"]
+    assert "serving" in rows["ranker-0"]
+    answer = json.loads(
+        CliRunner().invoke(admin.command, ["status", "--json", "--address", service[1]]).stdout
+    )
+    assert answer["collection"]["generation"] == "g1"
+    assert [worker["state"] for worker in answer["workers"]] == [
+        "STATE_SERVING", "STATE_UNREACHABLE", "STATE_SERVING",
+    ]  # fmt: skip
+
+
+def test_serve_takes_a_topology_or_a_collection_but_not_none(tmp_path: Path) -> None:
+    result = CliRunner().invoke(serve.command, ["--json"])
+    assert result.exit_code == 2
+    assert "name a topology file, or a collection" in result.stderr

@@ -7,6 +7,7 @@ process bear no other order.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def build(config: BuildConfig, progress: Progress | None = None) -> BuildReport:
                 recall = _fill(building, plan, progress or (lambda *_: None))
         if config.activate:
             manifest.activate(config.collection, plan.id)
-        removed = prune(config.collection, config.keep) if config.keep else []
+        removed = prune(config.collection, config.keep, plan.id) if config.keep else []
     return _report(config, plan, generations / plan.id, reused, recall, removed, time.monotonic() - began)
 
 
@@ -190,7 +191,7 @@ def _write_manifest(building: Path, plan: Plan, shards: list[ShardEntry], quanti
     dtype = plan.store.dtype.name
     about = Manifest(
         id=plan.id,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         collection=plan.name,
         encoder=plan.encoder,
         projector=plan.projector_entry,

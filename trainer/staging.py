@@ -59,20 +59,24 @@ def is_whole(generation: Path) -> bool:
     return True
 
 
-def prune(collection: Path, keep: int) -> list[str]:
-    """Remove all but the `keep` newest generations, never the current one; return the removed ids."""
+def prune(collection: Path, keep: int, built: str) -> list[str]:
+    """Remove all but the `keep` newest generations; return the removed ids.
+
+    The current one and `built` count as newest and are never removed.
+    """
     generations = collection / manifest.GENERATIONS
-    current = ""
+    spared = {built}
     with contextlib.suppress(SprError):
-        current = manifest.current(collection).name
+        spared.add(manifest.current(collection).name)
     made = {}
     for path in generations.iterdir():
         if not path.name.startswith(".") and (path / manifest.MANIFEST).is_file():
             made[path.name] = manifest.read(path).created
-    newest = sorted(made, key=lambda name: (name == current, made[name]), reverse=True)
-    for name in newest[keep:]:
+    newest = sorted(made, key=lambda name: (name in spared, made[name]), reverse=True)
+    removed = [name for name in newest[keep:] if name not in spared]
+    for name in removed:
         remove(generations / name)
-    return sorted(newest[keep:])
+    return sorted(removed)
 
 
 def remove(generation: Path) -> None:

@@ -58,7 +58,7 @@ def ingest(
         named, clashes = name_videos(found[: options.limit or None], known)
         for file, clash in clashes:
             summary.fail(file.path, clash)
-        summary.gone = _gone(known, paths, {file.path.as_uri() for file in named.values()})
+        summary.gone = _gone({video: uri for video, uri in known.items() if video not in named}, paths)
         sidecars = Sidecars()
         jobs = [
             Job(video, file.path, sidecars.of(file.path), store.record(video) if video in store else None)
@@ -222,13 +222,12 @@ def _info(read: Read) -> dict[str, Any]:
     }
 
 
-def _gone(known: dict[str, str], paths: Sequence[Path], seen: set[str]) -> list[str]:
-    """Return ids of videos of the directories given whose files are no longer there."""
+def _gone(known: dict[str, str], paths: Sequence[Path]) -> list[str]:
+    """Return which of the known videos (id -> uri) lay in the directories given and are no longer there."""
     roots = [Path(os.path.abspath(path)) for path in paths if path.is_dir()]
     gone = []
     for video, uri in sorted(known.items()):
         path = local_path(uri)
-        below = path is not None and any(path.is_relative_to(root) for root in roots)
-        if path is not None and below and uri not in seen and not path.exists():
+        if path is not None and any(path.is_relative_to(root) for root in roots) and not path.exists():
             gone.append(video)
     return gone

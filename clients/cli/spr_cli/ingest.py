@@ -9,13 +9,26 @@ from pathlib import Path
 import click
 
 
+def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{text!r} is no number; write 1, 0.5 or 1/3") from None
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--collection", required=True, type=click.Path(path_type=Path, file_okay=False), help="Directory to fill."
 )
 @click.option("--encoder", required=True, help="CLIP or SigLIP: a directory or a hub name.")
-@click.option("--fps", default="1", show_default=True, help="Frames a second, such as 1, 0.5 or 1/3.")
+@click.option(
+    "--fps",
+    default="1",
+    show_default=True,
+    callback=_fraction,
+    help="Frames a second: 1, 0.5, 1/3 ...",
+)
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1), help="Frames at once.")
 @click.option(
     "--dtype",
@@ -40,7 +53,7 @@ def command(
     paths: tuple[Path, ...],
     collection: Path,
     encoder: str,
-    fps: str,
+    fps: Fraction,
     batch_size: int,
     dtype: str,
     device: str,
@@ -67,10 +80,9 @@ def command(
     from trainer.runs.progress import Progress
     from workers.ranker.encoder import Encoder
 
-    rate = _fraction(fps)
     loaded = Encoder.load(encoder, device, precision)
     edge = loaded.transform.shortest_edge or max(loaded.transform.size or (loaded.image_size,))
-    options = IngestOptions(rate, edge, batch_size, dtype, keep_truncated, limit, readers)
+    options = IngestOptions(fps, edge, batch_size, dtype, keep_truncated, limit, readers)
     with contextlib.ExitStack() as stack:
         bars: list[Progress] = []
 
@@ -85,10 +97,3 @@ def command(
     if as_json:
         click.echo(json.dumps(summary.as_json(), ensure_ascii=False))
     sys.exit(1 if summary.failed else 0)
-
-
-def _fraction(text: str) -> Fraction:
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise click.BadParameter(f"{text!r} is no number; write 1, 0.5 or 1/3", param_hint="--fps") from None

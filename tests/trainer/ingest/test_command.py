@@ -1,0 +1,91 @@
+"""`spr ingest` with a real CLIP: a process killed in the middle, resumed, and its exit codes."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from spr_cli.ingest import command
+from tests.trainer.ingest.factories import regular, write_video
+from tests.workers.ranker.factories import tiny_clip
+from workers.store import FeatureStore
+
+VIDEOS = 40
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    tiny_clip(root / "encoder")
+    first = write_video(root / "videos" / "v00.mp4", regular(20, 10), size=(160, 120))
+    for index in range(1, VIDEOS):
+        (root / "videos" / f"v{index:02d}.mp4").write_bytes(first.read_bytes())
+    (root / "videos" / "v01.srt").write_text("1\n00:00:02,000 --> 00:00:04,000\na red ball\n")
+    return root
+
+
+def arguments(world: Path, collection: Path, *more: str) -> list[str]:
+    return ["--collection", str(collection), "--encoder", str(world / "encoder"), *more]
+
+
+def spr_ingest(world: Path, collection: Path, *more: str) -> Result:
+    return CliRunner().invoke(command, arguments(world, collection, *more))
+
+
+def journal_lines(collection: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in collection.glob("features/*/journal.jsonl"))
+
+
+def kill_after_two_videos(world: Path, collection: Path) -> None:
+    spr = [sys.executable, "-m", "spr_cli.main", "ingest", str(world / "videos"), "--batch-size", "4"]
+    victim = subprocess.Popen([*spr, *arguments(world, collection)], stderr=subprocess.PIPE)
+    tick = threading.Event()
+    while journal_lines(collection) < 2:
+        assert victim.poll() is None
+        tick.wait(0.001)
+    victim.kill()
+    victim.communicate()
+
+
+def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_path: Path) -> None:
+    videos = str(world / "videos")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    summary = json.loads(spr_ingest(world, whole, videos, "--json").stdout)
+    assert (summary["ingested"], summary["skipped"], summary["failed"]) == (VIDEOS, 0, [])
+    assert summary["frames"] == VIDEOS * 20
+
+    kill_after_two_videos(world, broken)
+    (folder,) = broken.glob("features/*")
+    survivors = len(FeatureStore.open(folder))
+    assert 2 <= survivors < VIDEOS
+    summary = json.loads(spr_ingest(world, broken, videos, "--json").stdout)
+    assert (summary["ingested"], summary["skipped"]) == (VIDEOS - survivors, survivors)
+
+    expected, resumed = FeatureStore.open(whole / "features" / folder.name), FeatureStore.open(folder)
+    assert resumed.ids() == expected.ids()
+    for video in resumed.ids():
+        assert resumed.record(video).info == expected.record(video).info
+        for stream in ("frames", "subtitles"):
+            ours, theirs = resumed.rows(video, stream), expected.rows(video, stream)
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
+    row_bytes = resumed.streams["frames"].dim * resumed.dtype.itemsize
+    assert (folder / "frames.bin").stat().st_size == VIDEOS * 20 * row_bytes
+    assert resumed.rows("v01", "subtitles").any(axis=1).tolist() == [2 <= k < 4 for k in range(20)]
+
+
+def test_exit_codes_and_messages(world: Path, tmp_path: Path) -> None:
+    good, bad = str(world / "videos" / "v00.mp4"), tmp_path / "bad.mp4"
+    bad.touch()
+    assert spr_ingest(world, tmp_path / "c", good).exit_code == 0
+    done = spr_ingest(world, tmp_path / "c", good, str(bad))
+    assert done.exit_code == 1
+    assert f"failed   {bad}: it is empty (0 bytes)" in done.stdout
+    assert "0 ingested, 1 unchanged, 1 failed" in done.stdout
+    wrong = spr_ingest(world, tmp_path / "c", good, "--fps", "many")
+    assert wrong.exit_code == 2
+    assert "'many' is no number" in wrong.stderr

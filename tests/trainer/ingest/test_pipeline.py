@@ -1,0 +1,250 @@
+"""Ingest end to end with a transparent encoder: what is stored, skipped, ingested anew, and refused."""
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from tests.trainer.ingest.factories import grey, regular, write_sound, write_video
+from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.summary import Summary
+from workers.store import FeatureStore
+
+OPTIONS = IngestOptions(edge=32, batch_size=8)
+
+
+@dataclass(frozen=True)
+class Texts:
+    pooled: NDArray[np.float32]
+
+
+class Levels:
+    """Frames to their mean colour and size, sentences to their length: rows that tell their origin."""
+
+    name = "levels"
+    fingerprint = "0123456789abcdef"
+    dim = 5
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batches.append(len(frames))
+        sizes = np.tile(frames.shape[1:3], (len(frames), 1))
+        return np.concatenate([frames.mean((1, 2)), sizes], axis=1).astype(np.float32)
+
+    def text(self, texts: Sequence[str]) -> Texts:
+        return Texts(np.array([[len(text)] * 5 for text in texts], np.float32))
+
+
+class Broken(Levels):
+    def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.full((len(frames), 5), 1e9, np.float32)
+
+
+def run(root: Path, *paths: Path, encoder: Levels | None = None, options: IngestOptions = OPTIONS) -> Summary:
+    chosen = encoder or Levels()
+    return ingest(paths or (root / "videos",), root / "c", chosen, options, lambda *_: None)
+
+
+def store(root: Path) -> FeatureStore:
+    return FeatureStore.open(root / "c" / "features" / Levels.fingerprint)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    write_video(folder / "long.mp4", regular(7.5, 10))
+    write_video(folder / "short.mkv", regular(1, 10), size=(48, 64))
+    write_video(folder / "sub" / "lapse.mp4", [0, 3000, 4000])
+    (folder / "long.srt").write_text("1\n00:00:02,000 --> 00:00:03,500\nhello\n")
+    return folder
+
+
+def test_rows_are_the_frames_shown_and_the_sentences_said(tmp_path: Path, videos: Path) -> None:
+    summary = run(tmp_path)
+    assert (summary.ingested, summary.skipped, summary.failed) == (3, 0, [])
+    features = store(tmp_path)
+    assert features.ids() == ["lapse", "long", "short"]
+    frames = features.rows("long", "frames")
+    np.testing.assert_allclose(frames[:, 0], [grey(10 * k) for k in range(8)], atol=4)
+    np.testing.assert_array_equal(frames[:, 3:], [[32, 42]] * 8)
+    np.testing.assert_array_equal(features.rows("long", "subtitles")[:, 0], [0, 0, 5, 5, 0, 0, 0, 0])
+    np.testing.assert_allclose(
+        features.rows("lapse", "frames")[:, 0], [*[grey(0)] * 3, grey(1), grey(2)], atol=4
+    )
+    assert features.rows("short", "frames")[:, 3:].tolist() == [[42, 32]]
+    assert not features.rows("short", "subtitles").any()
+    record = features.record("long")
+    assert record.uri == (videos / "long.mp4").as_uri()
+    assert record.sha256 == hashlib.sha256((videos / "long.mp4").read_bytes()).hexdigest()
+    assert record.duration == pytest.approx(7.5)
+    assert record.info["sidecar"]["name"] == "long.srt"
+    assert (features.streams["frames"].step, features.dtype.name) == (1.0, "float16")
+    assert json.loads((tmp_path / "c" / "collection.json").read_text()) == {"name": "default", "format": 1}
+
+
+def test_batches_span_videos_of_one_size(tmp_path: Path, videos: Path) -> None:
+    encoder = Levels()
+    for index in range(6):
+        shutil.copy(videos / "long.mp4", videos / f"copy{index}.mp4")
+    run(tmp_path, encoder=encoder)
+    assert max(encoder.batches) == OPTIONS.batch_size
+    assert sum(encoder.batches) == 7 * 8 + 1 + 3
+
+
+@pytest.mark.parametrize(
+    "options", [replace(OPTIONS, batch_size=1), replace(OPTIONS, readers=3, batch_size=100)]
+)
+def test_batches_and_readers_do_not_change_the_rows(
+    tmp_path: Path, videos: Path, options: IngestOptions
+) -> None:
+    run(tmp_path)
+    expected = store(tmp_path)
+    run(tmp_path / "other", videos, options=options)
+    other = store(tmp_path / "other")
+    assert other.ids() == expected.ids()
+    for video in other.ids():
+        for stream in other.streams:
+            np.testing.assert_array_equal(other.rows(video, stream), expected.rows(video, stream))
+
+
+def test_unchanged_files_are_skipped_without_reading_them(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    journal = tmp_path / "c" / "features" / Levels.fingerprint / "journal.jsonl"
+    before = journal.read_bytes()
+    encoder = Levels()
+    summary = run(tmp_path, encoder=encoder)
+    assert (summary.ingested, summary.skipped, encoder.batches) == (0, 3, [])
+    assert journal.read_bytes() == before
+
+
+def test_a_touched_or_moved_file_is_skipped_by_its_content(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    os.utime(videos / "long.mp4", (1, 1))
+    (videos / "short.mkv").rename(videos / "sub" / "short.mkv")
+    encoder = Levels()
+    summary = run(tmp_path, encoder=encoder)
+    assert (summary.ingested, summary.skipped, summary.gone, encoder.batches) == (0, 3, [], [])
+    features = store(tmp_path)
+    assert features.record("short").uri == (videos / "sub" / "short.mkv").as_uri()
+    assert features.record("long").info["mtime_ns"] == 1_000_000_000
+
+
+def test_changed_content_and_changed_subtitles_are_ingested_anew(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    write_video(videos / "short.mkv", regular(3, 10))
+    (videos / "long.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nchanged\n")
+    summary = run(tmp_path)
+    assert (summary.ingested, summary.skipped) == (2, 1)
+    features = store(tmp_path)
+    assert len(features.rows("short", "frames")) == 3
+    assert features.rows("long", "subtitles")[:, 0].tolist() == [7, 0, 0, 0, 0, 0, 0, 0]
+    (videos / "long.srt").unlink()
+    assert run(tmp_path).ingested == 1
+    assert not store(tmp_path).rows("long", "subtitles").any()
+
+
+def test_broken_files_never_stop_the_rest(tmp_path: Path, videos: Path) -> None:
+    (videos / "empty.mp4").touch()
+    (videos / "aaa.mp4").write_bytes(b"not a video at all" * 10)
+    write_sound(videos / "mmm.mp4")
+    os.mkfifo(videos / "pipe.mkv")
+    cut = write_video(videos / "zzz.mkv", regular(6, 10))
+    os.truncate(cut, cut.stat().st_size // 2)
+    (videos / "short.srt").write_text("no times")
+    (videos / "short.webm").touch()
+    summary = run(tmp_path)
+    assert summary.ingested == 3
+    assert {Path(failure.path).name: failure.kind for failure in summary.failed} == {
+        "aaa.mp4": "not-a-video",
+        "empty.mp4": "empty",
+        "mmm.mp4": "audio-only",
+        "pipe.mkv": "unreadable",
+        "short.webm": "id-clash",
+        "zzz.mkv": "truncated",
+    }
+    (warning,) = summary.warnings
+    assert Path(warning["path"]).name == "short.mkv"
+    assert "repair or remove it" in warning["warning"]
+    kept = run(tmp_path, options=replace(OPTIONS, keep_truncated=True))
+    assert (kept.ingested, kept.skipped, len(kept.failed)) == (1, 3, 5)
+    assert "cut off" in kept.warnings[0]["warning"]
+    assert json.loads(json.dumps(kept.as_json()))["ingested"] == 1
+
+
+def test_a_file_that_stops_being_a_video_keeps_its_old_features(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    (videos / "short.mkv").write_bytes(b"")
+    summary = run(tmp_path)
+    assert [failure.kind for failure in summary.failed] == ["empty"]
+    assert "short" in store(tmp_path)
+
+
+def test_files_that_are_gone_are_mentioned_and_kept(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    (videos / "short.mkv").unlink()
+    summary = run(tmp_path)
+    assert (summary.gone, summary.failed) == (["short"], [])
+    assert "short" in store(tmp_path)
+    assert "1 video" in " ".join(summary.lines())
+
+
+def test_limit_takes_the_first_files(tmp_path: Path, videos: Path) -> None:
+    assert run(tmp_path, options=replace(OPTIONS, limit=2)).ingested == 2
+
+
+def test_another_rate_is_stored_as_such_and_never_mixed(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path, videos / "long.mp4", options=replace(OPTIONS, fps=Fraction(2)))
+    assert len(store(tmp_path).rows("long", "frames")) == 15
+    assert store(tmp_path).streams["frames"].step == 0.5
+    with pytest.raises(Mismatch, match="use the settings it was made with"):
+        run(tmp_path)
+    with pytest.raises(InvalidInput, match="not between 0 and 60"):
+        run(tmp_path, options=replace(OPTIONS, fps=Fraction(0)))
+
+
+def test_features_that_cannot_be_stored_fail_their_file(tmp_path: Path, videos: Path) -> None:
+    summary = run(tmp_path, encoder=Broken())
+    assert [failure.kind for failure in summary.failed] == ["unusable-features"] * 3
+    assert "float32 store" in summary.failed[0].reason
+
+
+def test_nothing_to_ingest_and_two_at_once_are_refused(tmp_path: Path, videos: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(NotFound, match="there is no video in"):
+        run(tmp_path, tmp_path / "none")
+    run(tmp_path)
+    with FeatureStore.open(tmp_path / "c" / "features" / Levels.fingerprint, "a"):
+        with pytest.raises(Unavailable, match="another process is writing"):
+            run(tmp_path)
+
+
+def test_an_error_of_the_encoder_ends_the_readers(tmp_path: Path, videos: Path) -> None:
+    class Failing(Levels):
+        def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+            raise RuntimeError("out of memory")
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(tmp_path, encoder=Failing())
+    assert threading.active_count() == before
+    assert run(tmp_path).ingested == 3
+
+
+def test_progress_ends_at_the_total(tmp_path: Path, videos: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    ingest([videos], tmp_path / "c", Levels(), OPTIONS, lambda done, total, _: calls.append((done, total)))
+    total = sum((videos / name).stat().st_size for name in ("long.mp4", "short.mkv", "sub/lapse.mp4"))
+    assert calls[-1] == (total, total)
+    assert all(done <= total for done, _ in calls)

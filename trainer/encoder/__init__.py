@@ -1,0 +1,1 @@
+"""Training of a small CLIP on a rendered world."""

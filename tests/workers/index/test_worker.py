@@ -1,0 +1,265 @@
+"""A real index worker process, spoken to over gRPC."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from engine import faults, manifest, wire
+from engine.types import Hits
+from spr.internal.v1 import index_shard_service_pb2 as pb
+from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
+from spr.v1 import types_pb2
+from tests.trainer.built import DIM, FRAMES, collection, mean_pooled
+from tests.workers.index.factories import merged, pairs, unit
+from trainer.build import BuildConfig, build
+from workers.index.shard import IndexShard
+
+TOPOLOGY = """
+collection = "collection"
+[[index]]
+shard = 0
+listen = "127.0.0.1:0"
+device = "cpu"
+[[index]]
+shard = 1
+listen = "127.0.0.1:0"
+device = "cpu"
+[[index]]
+shard = 7
+listen = "127.0.0.1:0"
+[[ranker]]
+listen = "127.0.0.1:0"
+"""
+
+
+def start(folder: Path, name: str) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
+    (folder / "topology.toml").write_text(TOPOLOGY)
+    command = [
+        sys.executable,
+        "-m",
+        "workers.index",
+        "--config",
+        str(folder / "topology.toml"),
+        "--name",
+        name,
+    ]
+    log = (folder / f"{name}.jsonl").open("w")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ})
+    log.close()
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+def stop(process: "subprocess.Popen[str]") -> int:
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=20)
+    assert process.stdout is not None
+    process.stdout.close()
+    return code
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("index")
+    build(BuildConfig(collection=collection(folder / "collection"), shards=2, index="IVF8,Flat", nprobe=8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workers(folder: Path) -> Iterator[list[grpc.Channel]]:
+    started = [start(folder, f"shard-0000{number}") for number in range(2)]
+    channels = [grpc.insecure_channel(ready["address"]) for _, ready in started]
+    yield channels
+    for channel in channels:
+        channel.close()
+    assert [stop(process) for process, _ in started] == [0, 0]
+
+
+def request(folder: Path, queries: np.ndarray, top_k: int = 5, **changes: Any) -> pb.SearchSegmentsRequest:
+    about = manifest.read(manifest.current(folder / "collection"))
+    embedding = types_pb2.Embedding(
+        tensor=wire.tensor_to_pb(queries), model_id=changes.pop("model_id", about.embedding_model)
+    )
+    fields = {"generation": about.id, "queries": embedding, "top_k": top_k, **changes}
+    return pb.SearchSegmentsRequest(**fields)
+
+
+def ask(channel: grpc.Channel, message: pb.SearchSegmentsRequest) -> list[Hits]:
+    response = IndexShardServiceStub(channel).SearchSegments(message, timeout=20)
+    return wire.hits_from_pb(response, len(FRAMES))
+
+
+def refusal(channel: grpc.Channel, message: pb.SearchSegmentsRequest, timeout: float = 20) -> tuple[str, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        IndexShardServiceStub(channel).SearchSegments(message, timeout=timeout)
+    error: Any = caught.value
+    return error.code().name, faults.reason_of(error)
+
+
+def test_both_shards_together_equal_brute_force(folder: Path, workers: list[grpc.Channel]) -> None:
+    vectors = mean_pooled(folder / "collection")
+    matrix, names = np.stack(list(vectors.values())), list(vectors)
+    queries = matrix[::9]
+    parts = [ask(channel, request(folder, queries, 10)) for channel in workers]
+    for query, hits in zip(queries, (merged(two, 10) for two in zip(*parts, strict=True)), strict=True):
+        best = np.sort(matrix @ query)[::-1][:10]
+        np.testing.assert_allclose(hits.scores, best, atol=1e-5)
+        assert pairs(hits)[0] == names[int((matrix @ query).argmax())]
+
+
+def test_the_answer_says_what_was_searched(folder: Path, workers: list[grpc.Channel]) -> None:
+    about = manifest.read(manifest.current(folder / "collection"))
+    message = request(folder, unit(np.ones((1, DIM), np.float32)))
+    responses = [IndexShardServiceStub(channel).SearchSegments(message, timeout=20) for channel in workers]
+    assert {response.generation for response in responses} == {about.id}
+    assert sum(response.videos_searched for response in responses) == about.videos
+    assert all(wire.duration_from_pb(response.search_time) > 0 for response in responses)
+
+
+def test_few_lists_give_a_short_answer_without_made_up_hits(
+    folder: Path, workers: list[grpc.Channel]
+) -> None:
+    message = request(folder, unit(np.ones((2, DIM), np.float32)), 500, nprobe=1)
+    whole = request(folder, unit(np.ones((2, DIM), np.float32)), 500)
+    about = manifest.read(manifest.current(folder / "collection"))
+    for channel, shard in zip(workers, about.shards, strict=True):
+        for few, everything in zip(ask(channel, message), ask(channel, whole), strict=True):
+            assert len(set(pairs(few))) == len(few) < len(everything) == shard.segments
+
+
+def test_half_precision_queries_are_taken(folder: Path, workers: list[grpc.Channel]) -> None:
+    query = next(iter(mean_pooled(folder / "collection").values()))[None]
+    full, half = (ask(workers[0], request(folder, q))[0] for q in (query, query.astype(np.float16)))
+    np.testing.assert_allclose(full.scores, half.scores, atol=2e-3)
+
+
+ONE = np.ones((1, DIM), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("queries", "changes", "refused"),
+    [
+        (ONE, {"generation": "0" * 16}, ("FAILED_PRECONDITION", "GENERATION_MISMATCH")),
+        (ONE, {"generation": ""}, ("FAILED_PRECONDITION", "GENERATION_MISMATCH")),
+        (ONE, {"model_id": "other/mean-pool"}, ("FAILED_PRECONDITION", "MODEL_MISMATCH")),
+        (ONE, {"model_id": ""}, ("FAILED_PRECONDITION", "MODEL_MISMATCH")),
+        (np.ones((1, DIM + 1), np.float32), {}, ("INVALID_ARGUMENT", "TENSOR_SIZE_MISMATCH")),
+        (np.ones(DIM, np.float32), {}, ("INVALID_ARGUMENT", "TENSOR_SIZE_MISMATCH")),
+        (ONE * np.inf, {}, ("INVALID_ARGUMENT", "BAD_PARAMETER")),
+        (ONE, {"top_k": 0}, ("INVALID_ARGUMENT", "BAD_PARAMETER")),
+        (ONE, {"nprobe": 0}, ("INVALID_ARGUMENT", "BAD_PARAMETER")),
+        (ONE[:0], {}, ("INVALID_ARGUMENT", "BAD_PARAMETER")),
+        (np.ones((64, DIM), np.float32), {"top_k": 2000}, ("INVALID_ARGUMENT", "BAD_PARAMETER")),
+    ],
+)
+def test_wrong_questions_are_refused_with_a_reason(
+    folder: Path,
+    workers: list[grpc.Channel],
+    queries: np.ndarray,
+    changes: dict[str, Any],
+    refused: tuple[str, str],
+) -> None:
+    assert refusal(workers[0], request(folder, queries, **{"top_k": 5, **changes})) == refused
+
+
+def test_a_tensor_shorter_than_its_shape_is_refused(folder: Path, workers: list[grpc.Channel]) -> None:
+    message = request(folder, ONE)
+    message.queries.tensor.data = message.queries.tensor.data[:-1]
+    assert refusal(workers[0], message) == ("INVALID_ARGUMENT", "TENSOR_SIZE_MISMATCH")
+
+
+def test_concurrent_searches_are_not_mixed_up(folder: Path, workers: list[grpc.Channel]) -> None:
+    queries = np.stack(list(mean_pooled(folder / "collection").values()))[:40]
+    alone = [ask(workers[0], request(folder, query[None]))[0] for query in queries]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda query: ask(workers[0], request(folder, query[None]))[0], queries))
+    assert [pairs(hits) for hits in together] == [pairs(hits) for hits in alone]
+
+
+def test_info_says_what_the_worker_holds(folder: Path, workers: list[grpc.Channel]) -> None:
+    generation = manifest.current(folder / "collection")
+    about = manifest.read(generation)
+    for number, channel in enumerate(workers):
+        info = IndexShardServiceStub(channel).GetShardInfo(pb.GetShardInfoRequest(), timeout=20)
+        entry = about.shards[number]
+        assert (info.shard, info.videos, info.segments) == (entry.name, entry.videos, entry.segments)
+        assert (info.generation, info.embedding_model) == (about.id, about.embedding_model)
+        assert (info.index_factory, info.device) == ("IVF8,Flat", "cpu")
+        assert info.quantizer_sha256 == about.quantizer_sha256
+        assert info.faiss_version
+        assert info.bytes_resident > 1 << 20
+
+
+def test_the_worker_is_healthy_and_has_no_torch(folder: Path, workers: list[grpc.Channel]) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(workers[0])
+    question = health_pb2.HealthCheckRequest(service="spr.internal.v1.IndexShardService")
+    assert stub.Check(question, timeout=20).status == health_pb2.HealthCheckResponse.SERVING
+    script = "import sys, workers.index.servicer, workers.index.__main__; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "segment_videos.npy", "segment_offsets.npy"])
+def test_a_corrupted_file_is_refused_by_name(folder: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(folder / "collection", tmp_path / "collection")
+    path = manifest.current(tmp_path / "collection") / "shard-00000" / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    process, said = start(tmp_path, "shard-00000")
+    assert process.wait(timeout=20) == 3
+    assert process.stdout is not None
+    process.stdout.close()
+    assert said["ready"] is False
+    assert f"shard-00000/{name}" in said["error"]
+    assert "spr build" in said["error"]
+
+
+def test_the_damage_of_another_shard_does_no_harm(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "collection", tmp_path / "collection")
+    (manifest.current(tmp_path / "collection") / "shard-00000" / "index.faiss").unlink()
+    process, said = start(tmp_path, "shard-00001")
+    assert said["ready"] is True
+    assert stop(process) == 0
+
+
+def test_a_shard_the_generation_has_not_is_refused(folder: Path) -> None:
+    process, said = start(folder, "shard-00007")
+    assert process.wait(timeout=20) == 2
+    assert process.stdout is not None
+    process.stdout.close()
+    assert "only shard-00000, shard-00001" in said["error"]
+
+
+def test_a_manifest_of_another_width_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "collection", tmp_path / "collection")
+    generation = manifest.current(tmp_path / "collection")
+    about = json.loads((generation / "manifest.json").read_text())
+    (generation / "manifest.json").write_text(json.dumps({**about, "dim": 99}))
+    process, said = start(tmp_path, "shard-00000")
+    assert process.wait(timeout=20) == 3
+    assert process.stdout is not None
+    process.stdout.close()
+    assert "of width 16, the manifest says" in said["error"]
+
+
+def test_a_worker_searches_what_the_shard_does(folder: Path, workers: list[grpc.Channel]) -> None:
+    queries = unit(np.random.default_rng(3).standard_normal((5, DIM)).astype(np.float32))
+    shard = IndexShard.open(manifest.current(folder / "collection") / "shard-00001")
+    for expected, found in zip(
+        shard.search(queries, 7), ask(workers[1], request(folder, queries, 7)), strict=True
+    ):
+        assert pairs(expected) == pairs(found)
+        np.testing.assert_array_equal(expected.scores, found.scores)

@@ -43,7 +43,7 @@ class ContextStream:
 class ContextStore:
     """Read-only features of videos 0..n-1.
 
-    streams: by name; both of FRAMES and SUBTITLES. durations: (n,) float64 seconds.
+    streams: by name; FRAMES always. durations: (n,) float64 seconds.
     """
 
     streams: Mapping[str, ContextStream]

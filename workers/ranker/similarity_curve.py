@@ -100,7 +100,7 @@ def curves(
     query = query / max(float(np.linalg.norm(query)), 1e-12)
     frames, seen = _cosines(query, contexts, FRAMES, windows)
     curve = standardised(frames, seen)
-    if contexts.streams[SUBTITLES].dim == len(query):
+    if SUBTITLES in contexts.streams and contexts.streams[SUBTITLES].dim == len(query):
         subtitles, spoken = _cosines(query, contexts, SUBTITLES, windows)
         lift = config.subtitle_weight * standardised(subtitles, spoken)
         curve = np.where(spoken, np.maximum(curve, lift), curve)

@@ -25,6 +25,7 @@ class WindowConfig:
     clip_length: seconds a feature row stands for. context: seconds added on both sides of a proposal.
     max_clips: longer windows are pooled to so many. max_tokens: longer sentences are cut. padding: "tight"
     pads to the batch's longest, "published" to max_clips and with all that follows from it (see relo.py).
+    video_stream, subtitle_stream: which features are read, both a row every clip_length seconds.
     """
 
     clip_length: float = 1.5
@@ -34,6 +35,8 @@ class WindowConfig:
     normalize_video: bool = True
     normalize_subtitles: bool = True
     padding: Literal["tight", "published"] = "tight"
+    video_stream: str = FRAMES
+    subtitle_stream: str = SUBTITLES
 
     def __post_init__(self) -> None:
         if not (self.clip_length > 0 and self.context >= 0 and self.max_clips > 0 and self.max_tokens > 0):
@@ -78,13 +81,19 @@ class Clips:
 
 def cut(videos: Ordinals, spans: Doubles, contexts: ContextStore, config: WindowConfig) -> Windows:
     """Lay a window around every span (n, 2); a video without features gets a window of length 0."""
-    step = contexts.step(FRAMES)
-    if not np.isclose(step, config.clip_length):
-        raise Mismatch(
-            f"features come every {step} s and the ranker was trained for {config.clip_length} s; "
-            "train a ranker on this collection, or ingest it as the ranker's was"
-        )
-    offsets = contexts.offsets(FRAMES)
+    for stream in (config.video_stream, config.subtitle_stream):
+        if stream not in contexts.streams:
+            raise Mismatch(
+                f"the ranker reads {stream!r} and the features are {', '.join(sorted(contexts.streams))}; "
+                "train a ranker on this collection"
+            )
+        step = contexts.step(stream)
+        if not np.isclose(step, config.clip_length):
+            raise Mismatch(
+                f"{stream} come every {step} s and the ranker was trained for {config.clip_length} s; "
+                "train a ranker on this collection, or ingest it as the ranker's was"
+            )
+    offsets = contexts.offsets(config.video_stream)
     return arrange(videos, spans, contexts.durations[videos], offsets[videos + 1] - offsets[videos], config)
 
 
@@ -107,8 +116,9 @@ def gather(windows: Windows, contexts: ContextStore, config: WindowConfig) -> Cl
     """Read the features of windows, padded to the longest of them (or to max_clips, as published)."""
     longest = int(windows.lengths.max(initial=1))
     width = config.max_clips if config.padding == "published" else max(longest, 1)
-    video = _read(windows, contexts.streams[FRAMES], width, config, config.normalize_video)
-    subtitles = _read(windows, contexts.streams[SUBTITLES], width, config, config.normalize_subtitles)
+    video = _read(windows, contexts.streams[config.video_stream], width, config, config.normalize_video)
+    spoken = contexts.streams[config.subtitle_stream]
+    subtitles = _read(windows, spoken, width, config, config.normalize_subtitles)
     mask = (np.arange(width) < windows.lengths[:, None]).astype(np.float32)
     return Clips(video, subtitles, mask)
 
@@ -152,7 +162,7 @@ def _read(
     windows: Windows, stream: ContextStream, width: int, config: WindowConfig, normalize: bool
 ) -> Floats:
     starts = stream.offsets[windows.videos] + windows.first
-    # A stream may be shorter than the frames, never longer: what it lacks is zero.
+    # A stream may be shorter than the video's: what it lacks is zero.
     there = np.minimum(stream.offsets[windows.videos + 1] - starts, windows.last - windows.first)
     places = np.arange(width)
     valid = places < np.minimum(there, config.max_clips)[:, None]

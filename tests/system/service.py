@@ -1,0 +1,102 @@
+"""`spr serve` as a user runs it: real processes on free ports."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.system.world import SPR
+
+Found = TypeVar("Found")
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def until(look: Callable[[], Found | None], seconds: float = 40.0) -> Found:
+    """Return what `look` finds, looking again until it finds something."""
+    ends = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def write_topology(path: Path, collection: Path, shards: int = 2, **coordinator: Any) -> Path:
+    front, admin, ranker, *index = free_ports(3 + shards)
+    lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"', "[coordinator]"]
+    settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
+    lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    for shard, port in enumerate(index):
+        lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port}"']
+    lines += ["[[ranker]]", f'listen = "127.0.0.1:{ranker}"', "threads = 1", 'device = "cpu"']
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@dataclass
+class Service:
+    """A running `spr serve`. log: its stderr and that of all its processes."""
+
+    process: "subprocess.Popen[str]"
+    ready: dict[str, Any]
+    log: Path
+
+    @property
+    def address(self) -> str:
+        return str(self.ready["address"])
+
+    def pid(self, name: str) -> int:
+        """Return the process that `name` began as, e.g. `shard-00000`."""
+        pids: dict[str, int] = self.ready["pids"]
+        return next(pid for label, pid in pids.items() if label.startswith(name))
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=40)
+
+
+def launch(log: Path, *arguments: str) -> "subprocess.Popen[str]":
+    with log.open("w") as file:
+        command = [*SPR, "serve", *arguments]
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+
+@contextlib.contextmanager
+def running(log: Path, *arguments: str) -> Iterator[Service]:
+    process = launch(log, *arguments, "--json")
+    with process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, log.read_text()
+        service = Service(process, json.loads(line), log)
+        try:
+            yield service
+        finally:
+            if process.poll() is None:
+                service.stop()

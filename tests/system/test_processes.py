@@ -1,0 +1,65 @@
+"""How processes start, fail to start, and end."""
+
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from engine import manifest
+from spr_cli import search
+from tests.system.service import alive, free_ports, launch, running, until, write_topology
+from tests.system.world import SPR
+from tests.workers.ranker.factories import TEXTS
+
+
+def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
+    collection: Path, tmp_path: Path
+) -> None:
+    port = str(free_ports(1)[0])
+    ready_file = tmp_path / "ready.json"
+    options = ("--collection", str(collection), "--port", port, "--ready-file", str(ready_file))
+    with running(tmp_path / "log", *options) as service:
+        assert json.loads(ready_file.read_text()) == service.ready
+        assert service.address == f"127.0.0.1:{port}"
+        assert service.ready["generation"] == manifest.current(collection).name
+        found = CliRunner().invoke(search.command, [TEXTS[0], "--address", service.address, "--top", "1"])
+        assert "video-0" in found.stdout
+        service.process.kill()
+        service.process.wait(timeout=20)
+        until(lambda: not any(alive(pid) for pid in service.ready["pids"].values()))
+
+
+def test_a_damaged_shard_stops_the_start_with_its_sentence(collection: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(collection, tmp_path / "collection")
+    index = manifest.current(copy) / "shard-00001" / "index.faiss"
+    index.write_bytes(index.read_bytes()[:-1] + b"x")
+    topology = write_topology(tmp_path / "topology.toml", copy)
+    with launch(tmp_path / "log", str(topology), "--json") as process:
+        assert process.wait(timeout=60) == 3
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+    said = (tmp_path / "log").read_text().splitlines()[-1]
+    assert said.startswith("spr: shard-00001@127.0.0.1:")
+    assert "index.faiss has SHA-256" in said
+
+
+def test_one_worker_runs_in_the_foreground(collection: Path, tmp_path: Path) -> None:
+    topology = write_topology(tmp_path / "topology.toml", collection)
+    options = ("index", "--config", str(topology), "--name", "shard-00001", "--listen", "127.0.0.1:0")
+    with launch(tmp_path / "log", *options) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert (ready["ready"], ready["role"], ready["shard"]) == (True, "index", "shard-00001")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_worker_that_the_topology_does_not_name_is_refused(collection: Path, tmp_path: Path) -> None:
+    topology = write_topology(tmp_path / "topology.toml", collection)
+    command = [*SPR, "serve", "index", "--config", str(topology), "--name", "shard-00009"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "does not name one worker; there are: shard-00000 at" in done.stderr

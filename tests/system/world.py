@@ -1,0 +1,79 @@
+"""A tiny collection of real features, built by the command, and the whole search over it in one process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from engine import manifest, merge
+from engine.proposals import propose
+from engine.ranking import Judged, coarse, ordered
+from engine.types import Floats, Hits, Moments
+from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
+from workers.ranker.encoder import Encoder
+from workers.ranker.models import Models
+from workers.ranker.projector import segment_inputs
+from workers.store import FeatureStore, Stream
+
+SPR = [sys.executable, "-m", "spr_cli.main"]
+
+
+def collection(path: Path, shards: int = 2) -> Path:
+    """Build a generation of nine videos; each sentence of TEXTS is shown once, for 8 s."""
+    source = tiny_clip(path / "models" / "encoder" / "tiny")
+    encoder = Encoder.load(str(source), "cpu")
+    shown = encoder.text(TEXTS).pooled
+    random = np.random.default_rng(3)
+    streams = {"frames": Stream(WIDTH, 1.0), "subtitles": Stream(WIDTH, 1.0)}
+    meta = {"encoder": "tiny", "source": str(source), "fingerprint": encoder.fingerprint}
+    folder = path / "features" / encoder.fingerprint
+    with FeatureStore.create(folder, streams, "float16", meta) as store:
+        for video in range(9):
+            seconds = int(random.integers(20, 60))
+            frames = 0.5 * random.normal(size=(seconds, WIDTH)) * np.linalg.norm(shown[0]) / np.sqrt(WIDTH)
+            if video % 3 == 0:
+                start = int(random.integers(0, seconds - 8))
+                frames[start : start + 8] += shown[video // 3]
+            arrays = {"frames": frames, "subtitles": np.zeros((seconds, WIDTH))}
+            store.append(f"video-{video}", arrays, uri=f"file:///{video}.mp4", duration=seconds - 0.5)
+    (path / "collection.json").write_text(json.dumps({"name": "tiny", "format": 1}))
+    command = [*SPR, "build", str(path), "--shards", str(shards), "--device", "cpu", "--json"]
+    subprocess.run(command, check=True, timeout=120, stdout=subprocess.PIPE)
+    return path
+
+
+class Oracle:
+    """The same search in one process: every segment compared, no index, no server."""
+
+    def __init__(self, path: Path) -> None:
+        self.generation = manifest.current(path)
+        self.models = Models.open(self.generation, "cpu")
+        store = FeatureStore.open(path / "features" / self.models.encoder.fingerprint)
+        self.ids = sorted(store.ids())
+        self.durations = np.array([store.record(video).duration for video in self.ids])
+        self.segments = [self._segments(np.asarray(store.rows(v, "frames"), np.float32)) for v in self.ids]
+
+    def search(self, text: str, top_k: int = 200, refine: bool = True) -> Moments:
+        (query,) = self.models.encode([text])
+        parts = [
+            Hits(
+                np.full(len(rows), video, np.int32),
+                np.arange(len(rows), dtype=np.int32),
+                (rows @ query.embedding).astype(np.float32),
+            )
+            for video, rows in enumerate(self.segments)
+        ]
+        proposals = propose(merge.top_k(parts, top_k), self.durations, 4.0)
+        if not refine:
+            return coarse(proposals)
+        columns = (proposals.videos, proposals.spans, proposals.scores)
+        ranked = self.models.rank(query.token_states, query.text_embedding, *columns)
+        return ordered(proposals, Judged("", ranked.spans, ranked.scores, ranked.relevances, ranked.refined))
+
+    @staticmethod
+    def _segments(frames: Floats) -> Floats:
+        unit = frames / np.linalg.norm(frames, axis=1, keepdims=True)
+        means = segment_inputs(unit, 4).mean(axis=1)
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)

@@ -14,7 +14,7 @@ import grpc
 import numpy as np
 
 from engine.errors import Unavailable
-from spr_client import Client, SearchError
+from spr_client import Client, Options, SearchError
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, Predicted
 
@@ -69,12 +69,14 @@ def collect(
     address: str,
     queries: Sequence[JudgedQuery],
     *,
+    segment_top_k: int | None = None,
     in_flight: int = 4,
     timeout: float = 30.0,
     on_done: Callable[[int], None] | None = None,
 ) -> Collected:
     """Ask the service at HOST:PORT every query, a few at once; a query may take `timeout` seconds.
 
+    segment_top_k: segments retrieved a query, None for the server's default.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
     Unavailable where nothing listens, or where every query failed.
     """
@@ -83,7 +85,9 @@ def collect(
     failures: dict[int, str] = {}
     with _channel(address) as channel, ThreadPoolExecutor(in_flight) as pool:
         client = Client(channel=channel)
-        waiting = {pool.submit(ask, client, query.query, timeout): query.query_id for query in queries}
+        waiting = {
+            pool.submit(ask, client, query.query, timeout, segment_top_k): query.query_id for query in queries
+        }
         for done, future in enumerate(as_completed(waiting), start=1):
             try:
                 answers[waiting[future]] = future.result()
@@ -96,10 +100,11 @@ def collect(
     return Collected(answers, dict(sorted(failures.items())), time.monotonic() - began)
 
 
-def ask(client: Client, text: str, timeout: float) -> Asked:
+def ask(client: Client, text: str, timeout: float, segment_top_k: int | None = None) -> Asked:
     """Return the whole answer to one sentence, all pages; `timeout` seconds are for the first of them."""
     began = time.monotonic()
-    pages = list(client.pages(text, page_size=PAGE, timeout=timeout))
+    options = Options(segment_top_k=segment_top_k)
+    pages = list(client.pages(text, page_size=PAGE, timeout=timeout, options=options))
     moments = [moment for page in pages for moment in page.moments]
     by_proposal = sorted(moments, key=lambda moment: moment.proposal_rank)
     first = pages[0]

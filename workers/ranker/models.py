@@ -85,13 +85,19 @@ def _open_encoder(generation: Path, about: Manifest, device: str) -> Encoder:
 def _open_projector(
     generation: Path, about: Manifest, encoder: Encoder, device: torch.device
 ) -> Projector | MeanPool:
-    projector: Projector | MeanPool = MeanPool()
+    frames_a_segment = round(about.segment_length / about.streams[FRAMES].step)
+    projector: Projector | MeanPool = MeanPool(frames_a_segment)
     found = ""
     if about.projector is not None:
         directory = manifest.model_path(generation, about.projector)
         projector = load_projector(directory, device)
         found = checkpoint.read_card(directory).fingerprint
         _agree("projector", found, about.projector.fingerprint, generation)
+    if projector.segment_length != frames_a_segment:
+        raise Mismatch(
+            f"The projector reads {projector.segment_length} frames a segment, generation {generation.name} "
+            f"has {frames_a_segment}; run `spr build` again."
+        )
     made = manifest.embedding_model(encoder.fingerprint, found)
     _agree("embedding model", made, about.embedding_model, generation)
     return projector

@@ -45,7 +45,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="What queries without an answer count as; skip is the published mean.",
 )
-@click.option("--segment-length", default=4.0, show_default=True, help="Seconds a segment.")
+@click.option("--segment-top-k", type=click.IntRange(1), help="Segments retrieved a query.  [default: 200]")
+@click.option("--segment-length", type=float, help="Seconds.  [default: the collection's, else 4]")
 @click.option("--in-flight", default=4, show_default=True, type=click.IntRange(1), help="Queries at once.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds a query may take.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N queries.")
@@ -62,7 +63,8 @@ def command(
     as_json: bool,
     protocol: str,
     absent: Any,
-    segment_length: float,
+    segment_top_k: int | None,
+    segment_length: float | None,
     in_flight: int,
     timeout: float,
     limit: int | None,
@@ -95,17 +97,17 @@ def command(
     asked: Collected | None = None
     facts: dict[str, Any] = {}
     if address:
-        asked = _ask(address, queries, in_flight, timeout)
+        asked = _ask(address, queries, segment_top_k, in_flight, timeout)
         run, facts = asked.run, asked.facts()
     elif collection:
-        run, facts = _search(collection, queries)
+        run, facts = _search(collection, queries, segment_top_k)
     else:
         run = load_run(run_file)
     value = report(
         run,
         queries,
         corpus=load_corpus(corpus) if corpus.is_file() else None,
-        segment_length=segment_length,
+        segment_length=segment_length or facts.get("segment_length", 4.0),
         protocol=PROTOCOLS[protocol],
         absent=absent,
         seed=seed,
@@ -139,24 +141,34 @@ def _sources(
     )
 
 
-def _ask(address: str, queries: Any, in_flight: int, timeout: float) -> "Collected":
+def _ask(
+    address: str, queries: Any, segment_top_k: int | None, in_flight: int, timeout: float
+) -> "Collected":
     from trainer.evaluation.service import collect
     from trainer.runs.progress import Progress
 
     with Progress("eval", total=len(queries), unit="queries") as progress:
-        return collect(address, queries, in_flight=in_flight, timeout=timeout, on_done=progress.update)
+        return collect(
+            address,
+            queries,
+            segment_top_k=segment_top_k,
+            in_flight=in_flight,
+            timeout=timeout,
+            on_done=progress.update,
+        )
 
 
-def _search(collection: Path, queries: Any) -> tuple[Any, dict[str, Any]]:
+def _search(collection: Path, queries: Any, segment_top_k: int | None) -> tuple[Any, dict[str, Any]]:
     from trainer.evaluation.offline import Offline, search_offline
     from trainer.runs.progress import Progress
 
     generation = Offline.open(collection)
     with Progress("eval", total=len(queries), unit="queries") as progress:
-        run = search_offline(generation, queries, progress.update)
+        run = search_offline(generation, queries, segment_top_k, progress.update)
     about = generation.models.manifest
     versions = {"generation": about.id, "embedding_model": about.embedding_model}
-    return run, {"versions": versions | {"ranker_model": generation.models.ranker.name}}
+    versions |= {"ranker_model": generation.models.ranker.name}
+    return run, {"versions": versions, "segment_length": about.segment_length}
 
 
 def _show(value: dict[str, Any], as_json: bool) -> None:
@@ -202,8 +214,9 @@ def _slices(slices: dict[str, Any]) -> "Table":
 
     stages = [stage for stage in ("coarse", "refined") if stage in next(iter(slices.values()))]
     names = ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7")
-    table = Table(title="By kind of query")
-    for heading in ("slice", "queries", *(f"{stage} {name}" for name in names for stage in stages)):
+    table = Table(title="NDCG@10 by kind of query and IoU")
+    columns = [f"{stage} {name.partition('>=')[2]}" for name in names for stage in stages]
+    for heading in ("slice", "queries", *columns):
         table.add_column(heading, justify="left" if heading == "slice" else "right")
     for kind, part in slices.items():
         cells = [_number(part[stage][name]) for name in names for stage in stages]

@@ -78,13 +78,7 @@ class Service:
 def launch(log: Path, *arguments: str) -> "subprocess.Popen[str]":
     with log.open("w") as file:
         command = [*SPR, "serve", *arguments]
-        return subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
 
 
 @contextlib.contextmanager

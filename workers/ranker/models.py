@@ -13,9 +13,10 @@ from engine.errors import Mismatch
 from engine.manifest import Manifest
 from engine.types import Doubles, EncodedQuery, Floats, Ordinals
 from workers.ranker import checkpoint
-from workers.ranker.context import DIRECTORY, FRAMES, SUBTITLES, ContextStore
+from workers.ranker.context import DIRECTORY, FRAMES, ContextStore
 from workers.ranker.decode import RankedColumns
 from workers.ranker.encoder import Encoder, pick_device
+from workers.ranker.known_queries import KnownQueries, is_known_queries
 from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo_ranker import ReloRanker
 from workers.ranker.similarity_curve import SimilarityCurve
@@ -25,7 +26,7 @@ from workers.ranker.similarity_curve import SimilarityCurve
 class Models:
     """Encoder, projector, ranker and features of one generation, checked against its manifest."""
 
-    encoder: Encoder
+    encoder: Encoder | KnownQueries
     projector: Projector | MeanPool
     ranker: ReloRanker | SimilarityCurve
     contexts: ContextStore
@@ -49,6 +50,11 @@ class Models:
         )
         _fit(models, generation)
         return models
+
+    @property
+    def example(self) -> str:
+        """A sentence that the encoder takes."""
+        return self.encoder.example if isinstance(self.encoder, KnownQueries) else "a first sentence"
 
     def encode(self, texts: Sequence[str]) -> list[EncodedQuery]:
         """Return every text as the index and the ranker need it."""
@@ -75,15 +81,19 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count or os.cpu_count() or 1)
 
 
-def _open_encoder(generation: Path, about: Manifest, device: str) -> Encoder:
+def _open_encoder(generation: Path, about: Manifest, device: str) -> Encoder | KnownQueries:
     local = manifest.model_path(generation, about.encoder)
-    encoder = Encoder.load(str(local) if local.is_dir() else about.encoder.source, device)
+    encoder: Encoder | KnownQueries
+    if is_known_queries(local):
+        encoder = KnownQueries(local)
+    else:
+        encoder = Encoder.load(str(local) if local.is_dir() else about.encoder.source, device)
     _agree("encoder", encoder.fingerprint, about.encoder.fingerprint, generation)
     return encoder
 
 
 def _open_projector(
-    generation: Path, about: Manifest, encoder: Encoder, device: torch.device
+    generation: Path, about: Manifest, encoder: Encoder | KnownQueries, device: torch.device
 ) -> Projector | MeanPool:
     frames_a_segment = round(about.segment_length / about.streams[FRAMES].step)
     projector: Projector | MeanPool = MeanPool(frames_a_segment)
@@ -112,23 +122,24 @@ def _open_ranker(generation: Path, about: Manifest, device: torch.device) -> Rel
 
 
 def _fit(models: Models, generation: Path) -> None:
-    """Refuse features that are not as wide as the models that read them."""
-    frames, subtitles = (models.contexts.streams[name].dim for name in (FRAMES, SUBTITLES))
-    found = {"frame features": frames}
-    wanted = {"frame features": models.encoder.dim}
+    """Refuse features that the ranker lacks, or that are not as wide as it reads them."""
+    wanted = {FRAMES: models.encoder.dim}
     if isinstance(models.ranker, ReloRanker):
         config = models.ranker.model.config
-        found |= {"subtitle features": subtitles, "token states": models.encoder.token_width}
-        wanted = {
-            "frame features": config.visual_dim,
-            "subtitle features": config.subtitle_dim,
-            "token states": config.query_dim,
-        }
-    for name, width in wanted.items():
-        if found[name] != width:
+        window = config.window
+        wanted = {window.video_stream: config.visual_dim, window.subtitle_stream: config.subtitle_dim}
+        if models.encoder.token_width != config.query_dim:
             raise Mismatch(
-                f"The {name} of generation {generation.name} are {found[name]} wide, {models.ranker.name} "
-                f"reads {width}; train a ranker on this collection, or build without one."
+                f"The encoder's token states are {models.encoder.token_width} wide, {models.ranker.name} reads "
+                f"{config.query_dim}; train a ranker on this collection, or build without one."
+            )
+    for name, width in wanted.items():
+        stream = models.contexts.streams.get(name)
+        if stream is None or stream.dim != width:
+            found = "absent" if stream is None else f"{stream.dim} wide"
+            raise Mismatch(
+                f"The {name} of generation {generation.name} are {found}, {models.ranker.name} reads {width}; "
+                "train a ranker on this collection, or build without one."
             )
 
 

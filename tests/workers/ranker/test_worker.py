@@ -216,5 +216,5 @@ def test_a_changed_ranker_is_refused(tmp_path: Path) -> None:
 
 def test_a_ranker_for_other_features_is_refused(tmp_path: Path) -> None:
     generation = tiny_generation(tmp_path / "collection", trained=True, ranker_width=WIDTH + 1)
-    with pytest.raises(Mismatch, match="frame features of generation g1 are 32 wide"):
+    with pytest.raises(Mismatch, match="frames of generation g1 are 32 wide"):
         Models.open(generation, "cpu")

@@ -130,16 +130,16 @@ def _fit(models: Models, generation: Path) -> None:
         wanted = {window.video_stream: config.visual_dim, window.subtitle_stream: config.subtitle_dim}
         if models.encoder.token_width != config.query_dim:
             raise Mismatch(
-                f"The encoder's token states are {models.encoder.token_width} wide, {models.ranker.name} reads "
-                f"{config.query_dim}; train a ranker on this collection, or build without one."
+                f"The encoder's token states are {models.encoder.token_width} wide, {models.ranker.name} "
+                f"reads {config.query_dim}; train a ranker on this collection, or build without one."
             )
     for name, width in wanted.items():
         stream = models.contexts.streams.get(name)
         if stream is None or stream.dim != width:
             found = "absent" if stream is None else f"{stream.dim} wide"
             raise Mismatch(
-                f"The {name} of generation {generation.name} are {found}, {models.ranker.name} reads {width}; "
-                "train a ranker on this collection, or build without one."
+                f"The {name} of generation {generation.name} are {found}, {models.ranker.name} reads "
+                f"{width}; train a ranker on this collection, or build without one."
             )
 
 

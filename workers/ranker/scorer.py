@@ -64,7 +64,7 @@ class Scorer:
 
     def warm_up(self) -> None:
         """Run every model once, so that the first caller does not wait for what happens only once."""
-        query = self._encode_batch(["a first sentence"])[0]
+        query = self._encode_batch([self.models.example])[0]
         videos = np.arange(min(8, len(self.models.contexts)), dtype=np.int32)
         durations = self.models.contexts.durations[videos]
         spans = np.stack([np.zeros_like(durations), np.minimum(durations, 8.0)], axis=1)

@@ -191,7 +191,8 @@ def _check_ranker(collection: Path, entry: ModelEntry | None, store: FeatureStor
     if entry is None:
         return
     config = ReloRanker.open(collection / entry.path, "cpu").model.config
-    wanted = {FRAMES: config.visual_dim, "subtitles": config.subtitle_dim}
+    window = config.window
+    wanted = {window.video_stream: config.visual_dim, window.subtitle_stream: config.subtitle_dim}
     found = {name: stream.dim for name, stream in store.streams.items() if name in wanted}
     if found != wanted:
         message = f"ranker {entry.fingerprint} reads streams of widths {wanted}, the features have {found}: "

@@ -1,9 +1,5 @@
-"""Features of annotated query texts, each text encoded once: COLLECTION/queries/<encoder fingerprint>/.
+"""Features of annotated query texts, each text encoded once: COLLECTION/queries/<encoder fingerprint>/."""
 
-A feature store keyed by the text's hash, with streams "pooled" (one row) and "tokens" (one row a token).
-"""
-
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +10,11 @@ from numpy.typing import NDArray
 from engine.errors import Mismatch
 from trainer.runs.progress import Progress
 from workers.ranker.encoder import Encoder
+from workers.ranker.known_queries import POOLED, TOKENS, KnownQueries, is_known_queries, text_key
 from workers.store import FeatureStore, Stream
 
-POOLED, TOKENS = "pooled", "tokens"
+__all__ = ["POOLED", "TOKENS", "QueryFeatures", "encode_queries", "text_key"]
+
 TEXTS_AT_ONCE = 256
 
 
@@ -36,21 +34,19 @@ class QueryFeatures:
         return np.asarray(self._store.rows(text_key(text), TOKENS), np.float32)
 
 
-def text_key(text: str) -> str:
-    """Return a text's id in the store."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def encode_queries(
     collection: Path, fingerprint: str, source: str, texts: Sequence[str], device: str = "auto"
 ) -> QueryFeatures:
     """Return features of `texts`, encoding those that the collection does not hold yet.
 
     source: name or directory of the encoder whose fingerprint this is; Mismatch when it has become another.
+    Features that were imported have none, and NotFound names the text that did not come with them.
     """
     path = collection / "queries" / fingerprint
     missing = _missing(path, texts)
     if missing:
+        if is_known_queries(collection / source):
+            KnownQueries(collection / source).text(missing)
         encoder = Encoder.load(source, device)
         if encoder.fingerprint != fingerprint:
             raise Mismatch(

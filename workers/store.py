@@ -10,7 +10,7 @@ the rows, take no lock, and see the videos that were complete when they opened (
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput, Mismatch, NotFound
 from workers.store_format import (
     DTYPES,
+    NewVideo,
     Stream,
     VideoRecord,
     check_header,
@@ -34,7 +35,7 @@ from workers.store_format import (
     write_header,
 )
 
-__all__ = ["FeatureStore", "Stream", "VideoRecord"]
+__all__ = ["FeatureStore", "NewVideo", "Stream", "VideoRecord"]
 
 
 class FeatureStore:
@@ -178,22 +179,38 @@ class FeatureStore:
         arrays: stream -> (n, dim) real numbers, cast to the store's dtype; a stream left out has 0 rows.
         Raises InvalidInput for a wrong shape or name or a value that is not finite in the store's dtype.
         """
+        self.extend([NewVideo(video_id, arrays, uri, sha256, duration, info or {})])
+        return self._records[video_id]
+
+    def extend(self, videos: Sequence[NewVideo]) -> None:
+        """Add or replace videos as `append` does, with one wait for the disk for all of them.
+
+        After a kill some of them may be there, each whole.
+        """
         journal = self._writable()
-        cast = {name: self._cast(video_id, name, arrays) for name in {**self.streams, **arrays}}
-        spans = {name: (self._ends[name], len(rows)) for name, rows in cast.items()}
-        record = VideoRecord(video_id, uri, sha256, float(duration), spans, dict(info or {}))
-        line = journal_line(record)
-        for name, rows in cast.items():
-            if len(rows):
-                write_at(self._bins[name], self._ends[name] * rows.itemsize * rows.shape[1], rows.tobytes())
-        self._log(journal, record, line)
-        self._ends = {name: first + rows for name, (first, rows) in spans.items()}
-        return record
+        ends, records, parts = dict(self._ends), [], {name: list[bytes]() for name in self.streams}
+        for new in videos:
+            spans = {}
+            for name in {**self.streams, **new.arrays}:
+                rows = self._cast(new.id, name, new.arrays)
+                spans[name] = (ends[name], len(rows))
+                ends[name] += len(rows)
+                parts[name].append(rows.tobytes())
+            records.append(
+                VideoRecord(new.id, new.uri, new.sha256, float(new.duration), spans, dict(new.info))
+            )
+        lines = b"".join(journal_line(record) for record in records)
+        for name, part in parts.items():
+            if ends[name] > self._ends[name]:
+                width = self.dtype.itemsize * self.streams[name].dim
+                write_at(self._bins[name], self._ends[name] * width, b"".join(part))
+        self._log(journal, records, lines)
+        self._ends = ends
 
     def revise(self, video_id: str, *, uri: str, info: Mapping[str, Any]) -> VideoRecord:
         """Change what is noted of a video and keep its rows."""
         record = replace(self.record(video_id), uri=uri, info=dict(info))
-        self._log(self._writable(), record, journal_line(record))
+        self._log(self._writable(), [record], journal_line(record))
         return record
 
     def close(self) -> None:
@@ -225,10 +242,10 @@ class FeatureStore:
             )
         return self._journal
 
-    def _log(self, journal: BinaryIO, record: VideoRecord, line: bytes) -> None:
-        write_at(journal, self._read_to, line)
-        self._read_to += len(line)
-        self._records[record.id] = record
+    def _log(self, journal: BinaryIO, records: Sequence[VideoRecord], lines: bytes) -> None:
+        write_at(journal, self._read_to, lines)
+        self._read_to += len(lines)
+        self._records.update((record.id, record) for record in records)
 
     def _mapped(self, stream: str) -> NDArray[Any]:
         rows, dim = self._ends[stream], self.streams[stream].dim

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
@@ -40,6 +41,18 @@ class VideoRecord:
     duration: float
     streams: dict[str, tuple[int, int]]
     info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewVideo:
+    """A video to append: arrays of its streams (n, dim), and what VideoRecord says of the rest."""
+
+    id: str
+    arrays: Mapping[str, NDArray[Any]]
+    uri: str = ""
+    sha256: str = ""
+    duration: float = 0.0
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_at(file: BinaryIO, offset: int, data: bytes) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
-from workers.store import FeatureStore, Stream
+from workers.store import FeatureStore, NewVideo, Stream
 
 STREAMS = {"frames": Stream(3, 1.0), "subtitles": Stream(2, 0.5)}
 
@@ -289,3 +289,23 @@ def test_unusable_stores_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s" / "store.json").write_text(json.dumps({**header, "format": 2}))
     with pytest.raises(Mismatch, match="format 2, this program reads 1"):
         FeatureStore.open(tmp_path / "s")
+
+
+def test_a_group_is_what_its_videos_one_by_one_are(tmp_path: Path) -> None:
+    group = [
+        NewVideo("a", rows(1), "u", "s", 3.0, {"n": 1}),
+        NewVideo("b", {"frames": rows(2)["frames"]}),
+        NewVideo("a", rows(3)),
+    ]
+    with (
+        FeatureStore.create(tmp_path / "one", STREAMS) as one,
+        FeatureStore.create(tmp_path / "g", STREAMS) as g,
+    ):
+        for video in group:
+            one.append(video.id, video.arrays, video.uri, video.sha256, video.duration, video.info)
+        g.extend(group[:2])
+        g.extend(group[2:])
+        with pytest.raises(InvalidInput):
+            g.extend([NewVideo("c", rows(1)), NewVideo("d", {"frames": np.zeros((2, 9))})])
+    for name in ("journal.jsonl", "frames.bin", "subtitles.bin"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "g" / name).read_bytes()

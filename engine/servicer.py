@@ -80,18 +80,26 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         context: Context,
     ) -> AsyncIterator[Progress]:
         """Answer one query twice: the coarse list first, then the refined one."""
+        try:
+            async for progress in self._progress(request, self._deadline(context)):
+                yield progress
+        except Exception:
+            self._statistics.failed += 1
+            raise
+
+    async def _progress(self, request: Request, deadline: Deadline) -> AsyncIterator[Progress]:
         size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:
             raise InvalidInput("page_token is not for ProgressiveSearch; ask Search for further pages")
         query = wire_search.query_from_pb(request, self._pipeline.collection)
-        stage, answer = Progress.STAGE_COARSE, None
-        wanted = query.options.rerank and query.embedding is None
-        async for answer in self._pipeline.answers(query, self._deadline(context)):
-            last = stage == Progress.STAGE_REFINED or not wanted
+        refines = query.options.rerank and query.embedding is None
+        stage = Progress.STAGE_COARSE
+        async for answer in self._pipeline.answers(query, deadline):
+            last = stage == Progress.STAGE_REFINED or not refines
+            if last:
+                self._finish(answer)
             yield Progress(stage=stage, response=self._page(answer, size, keep=last))
             stage = Progress.STAGE_REFINED
-        if answer is not None:
-            self._finish(answer)
 
     async def _entry(self, request: Request, deadline: Deadline) -> BatchEntry:
         try:

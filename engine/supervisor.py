@@ -26,7 +26,7 @@ _log = logging.getLogger("spr.supervisor")
 MODULES = {"coordinator": "engine", "index": "workers.index", "ranker": "workers.ranker"}
 FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0  # seconds before a restart; doubles each time
 STEADY = 60.0  # seconds after which a process counts as well again
-PATIENCE = 8.0  # seconds to stop before a process is killed; longer than engine.serving.GRACE
+PATIENCE = 15.0  # seconds to stop before a process is killed; longer than engine.serving.GRACE
 
 Event = tuple[Literal["line", "exit", "stop"], "Child | None", Any]
 

@@ -24,7 +24,7 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def until(look: Callable[[], Found | None], seconds: float = 40.0) -> Found:
+def until(look: Callable[[], Found | None], seconds: float = 100.0) -> Found:
     """Return what `look` finds, looking again until it finds something."""
     ends = time.monotonic() + seconds
     while not (found := look()):

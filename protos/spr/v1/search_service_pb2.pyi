@@ -44,8 +44,9 @@ class SearchRequest(_message.Message):
     page_size: _builtins.int
     """Default 10, at most 100 (larger is coerced)."""
     page_token: _builtins.str
-    """From SearchResponse.next_page_token. Pages of one answer never shift; a
-    token lives for at least a minute.
+    """From SearchResponse.next_page_token; of the rest only page_size is read
+    then. Pages of one answer never shift. A token lives for minutes, less when
+    the server is very busy; then it is INVALID_ARGUMENT / PAGE_TOKEN_INVALID.
     """
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:

@@ -160,7 +160,10 @@ class Moment(_message.Message):
     rank: _builtins.int
     """1-based, dense within one result list."""
     score: _builtins.float
-    """Higher is better; comparable only inside one response."""
+    """Higher is better, inside one response. What the ranker judged has the
+    ranker's score and comes first; the rest follows with the score of its best
+    segment. The two kinds of score do not compare; the rank always does.
+    """
     uri: _builtins.str
     """Where the source file was when it was ingested."""
     @_builtins.property

@@ -37,7 +37,7 @@ _PROBES = 32
 _DEPTH = 10
 _EXACT = ("Flat", "flatl2")
 # Below it an index is not coarse but broken; some kinds have been, without a word.
-_LOWEST_RECALL = 0.1
+_LOWEST_RECALL = 0.02
 
 
 @dataclass(frozen=True, slots=True)

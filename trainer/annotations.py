@@ -4,6 +4,8 @@ A JSON list, one object a query: `{query_id, query, relevant_moment: [{pair_id, 
 end], duration, caption, similarity, relevance?}]}`. Training files carry no `relevance`: their moments are
 pseudo positives, chosen by caption similarity. A moment is relevant iff its relevance is above zero. A query
 may carry an extra `slice`, the kind of question it asks. Times are seconds.
+
+The flat form, one object a moment with `query_id` and `query` beside its fields, is read too.
 """
 
 import math
@@ -54,7 +56,8 @@ def load_queries(path: Path) -> list[JudgedQuery]:
 
     Raises NotFound for a missing file and InvalidInput, naming the place, for what is not the format.
     """
-    queries = [_query(entry, f"{path}: entry {row}") for row, entry in enumerate(_parsed(path, list))]
+    entries = _nested(_parsed(path, list))
+    queries = [_query(entry, f"{path}: entry {row}") for row, entry in enumerate(entries)]
     seen: set[int] = set()
     for query in queries:
         if query.query_id in seen:
@@ -119,6 +122,18 @@ def _larger(one: float | None, other: float | None) -> float | None:
     if one is None or other is None:
         return other if one is None else one
     return max(one, other)
+
+
+def _nested(entries: list[Any]) -> list[Any]:
+    """Return flat entries grouped by query, in order of first appearance; nested ones as they are."""
+    flat = [entry for entry in entries if isinstance(entry, dict) and "pair_id" in entry]
+    if not flat or len(flat) != len(entries):
+        return entries
+    grouped: dict[Any, dict[str, Any]] = {}
+    for entry in flat:
+        head = {key: entry.get(key) for key in ("query_id", "query")}
+        grouped.setdefault(repr(head), {**head, "relevant_moment": []})["relevant_moment"].append(entry)
+    return list(grouped.values())
 
 
 def _parsed(path: Path, kind: type) -> Any:

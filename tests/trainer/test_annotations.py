@@ -77,7 +77,8 @@ def test_a_bad_moment_is_named(tmp_path: Path, change: dict[str, Any], expected:
     ("value", "expected"),
     [
         ({}, "holds dict at the top"),
-        ([{"query_id": 1, "query": "x", **MOMENT}], "nested form"),
+        ([{"query_id": 1, "query": "x"}], "nested form"),
+        ([{"query_id": 1, "query": q, **MOMENT} for q in "xy"], "query_id 1 appears twice"),
         ([{**ENTRY, "query_id": True}], "'query_id' is True"),
         ([ENTRY, ENTRY], "query_id 3 appears twice"),
         ([{**ENTRY, "relevant_moment": [3]}], "moment 0 is int"),
@@ -87,6 +88,22 @@ def test_a_bad_moment_is_named(tmp_path: Path, change: dict[str, Any], expected:
 def test_a_bad_file_is_refused(tmp_path: Path, value: Any, expected: str) -> None:
     with pytest.raises(InvalidInput, match=expected):
         load_queries(written(tmp_path, value))
+
+
+def test_the_flat_form_is_the_nested_one(tmp_path: Path) -> None:
+    other = {**MOMENT, "pair_id": 8, "relevance": 2.5}
+    flat = [
+        {"query_id": 3, "query": "q", **MOMENT},
+        {"query_id": 4, "query": "r", **MOMENT},
+        {"query_id": 3, "query": "q", **other},
+    ]
+    nested = [
+        {"query_id": 3, "query": "q", "relevant_moment": [MOMENT, other]},
+        {"query_id": 4, "query": "r", "relevant_moment": [MOMENT]},
+    ]
+    read = load_queries(written(tmp_path, flat))
+    assert read == load_queries(written(tmp_path, nested))
+    assert read[0].moments[1].relevance == 2.5
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class CoordinatorConfig:
     shard_timeout: the longest one shard may take before its part is given up.
     hedge_after: wait before a second replica is asked as well; 0 never asks twice.
     max_in_flight: searches at once; more are refused with QUEUE_FULL.
+    segment_top_k: segments fetched for a search that does not say how many.
     page_lists, page_ttl: ranked lists kept for further pages, and for how long.
     """
 
@@ -45,6 +46,7 @@ class CoordinatorConfig:
     reserve: float = 0.05
     shard_timeout: float = 3.0
     hedge_after: float = 0.25
+    segment_top_k: int = 200
     page_lists: int = 1000
     page_ttl: float = 300.0
     name: str = "coordinator"

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from engine.proposals import ProposalRule
 from engine.types import Floats
 
-DEFAULT_SEGMENTS = 200
 MOST_SEGMENTS = 2000
 LONGEST_TEXT = 1000
 
@@ -17,7 +16,7 @@ class SearchOptions:
     proposal_top_k None: all. nprobe None: the index's own. nms_iou None: keep overlapping moments.
     """
 
-    segment_top_k: int = DEFAULT_SEGMENTS
+    segment_top_k: int = 200
     proposal_top_k: int | None = None
     nprobe: int | None = None
     rerank: bool = True

@@ -137,7 +137,7 @@ def _lost(failure: grpc.aio.AioRpcError | Mismatch, shard: str) -> Degraded:
     error: SprError = failure if isinstance(failure, Mismatch) else faults.error_of(failure, shard)
     if isinstance(error, InvalidInput):
         raise error from None
-    _log.warning("lost %s: %s", shard, error, extra={"reason": error.reason})
+    _log.warning("shard lost: %s", error, extra={"shard": shard, "reason": error.reason})
     late = error.status is grpc.StatusCode.DEADLINE_EXCEEDED
     return Degraded.SHARD_TIMEOUT if late else Degraded.SHARD_UNAVAILABLE
 

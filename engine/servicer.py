@@ -15,6 +15,7 @@ from engine.deadline import Deadline
 from engine.errors import InvalidInput
 from engine.pages import PageStore
 from engine.pipeline import Pipeline
+from engine.queries import Query
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc
 
@@ -91,7 +92,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:
             raise InvalidInput("page_token is not for ProgressiveSearch; ask Search for further pages")
-        query = wire_search.query_from_pb(request, self._pipeline.collection)
+        query = self._query(request)
         refines = query.options.rerank and query.embedding is None
         stage = Progress.STAGE_COARSE
         async for answer in self._pipeline.answers(query, deadline):
@@ -114,7 +115,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             size = wire_search.page_size_from_pb(request.page_size)
             if request.page_token:
                 return self._next_page(request, size)
-            query = wire_search.query_from_pb(request, self._pipeline.collection)
+            query = self._query(request)
             answer = await self._pipeline.search(query, deadline)
         except Exception:
             self._statistics.failed += 1
@@ -151,6 +152,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             "degraded": [reason.name for reason in coverage.degraded],
         }
         _log.info("answered", extra=fields)
+
+    def _query(self, request: Request) -> Query:
+        return wire_search.query_from_pb(request, self._pipeline.collection, self._config.segment_top_k)
 
     def _deadline(self, context: Context) -> Deadline:
         config = self._config

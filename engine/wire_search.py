@@ -10,7 +10,7 @@ from engine.answers import Answer, Coverage, Degraded
 from engine.collection import Collection
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.proposals import ProposalRule
-from engine.queries import DEFAULT_SEGMENTS, LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
+from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
 from engine.types import Floats
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
@@ -26,10 +26,13 @@ _DEGRADED = {
 Number = TypeVar("Number", int, float)
 
 
-def query_from_pb(request: search_pb.SearchRequest, collection: Collection) -> Query:
-    """Return what a request asks of `collection`; InvalidInput, NotFound or Mismatch says what is wrong."""
+def query_from_pb(request: search_pb.SearchRequest, collection: Collection, segments: int = 200) -> Query:
+    """Return what a request asks of `collection`; InvalidInput, NotFound or Mismatch says what is wrong.
+
+    segments: how many to fetch for a request that does not say.
+    """
     check_collection(request.collection, collection)
-    options = _options_from_pb(request.params)
+    options = _options_from_pb(request.params, segments)
     if request.WhichOneof("query") == "embedding":
         return Query(embedding=_embedding_from_pb(request.embedding, collection), options=options)
     text = request.text.strip()
@@ -108,16 +111,15 @@ def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:
     )
 
 
-def _options_from_pb(params: search_pb.SearchParams) -> SearchOptions:
+def _options_from_pb(params: search_pb.SearchParams, segments: int) -> SearchOptions:
     """Read the parameters that are set; those that are absent keep their defaults."""
 
     def given(name: str, default: Number, low: Number, high: Number) -> Number:
         is_set = params.HasField(name)  # type: ignore[arg-type]
         return _within(name, getattr(params, name), low, high) if is_set else default
 
-    segments = given("segment_top_k", DEFAULT_SEGMENTS, 1, MOST_SEGMENTS)
     return SearchOptions(
-        segment_top_k=segments,
+        segment_top_k=given("segment_top_k", segments, 1, MOST_SEGMENTS),
         proposal_top_k=given("proposal_top_k", 0, 1, 2**32) or None,
         nprobe=given("nprobe", 0, 1, 2**31) or None,
         rerank=params.rerank if params.HasField("rerank") else True,

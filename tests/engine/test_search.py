@@ -116,6 +116,12 @@ def test_the_rule_joins_proposals(tmp_path: Path) -> None:
     assert len(response.moments) == len({m.video_id for m in response.moments})
 
 
+def test_the_server_chooses_how_much_to_fetch_when_the_caller_does_not(tmp_path: Path) -> None:
+    with cluster(tmp_path, segment_top_k=5) as workers:
+        response = ask(workers, lambda stub: stub.Search(request(page_size=100)))
+    assert rounded(rows(response)) == rounded(by_hand(workers.corpus, TEXT, 5))
+
+
 def test_a_vector_is_answered_unrefined(tmp_path: Path) -> None:
     embedding = types_pb2.Embedding(tensor=wire.tensor_to_pb(3 * sentence(TEXT)), model_id=MODEL)
     asked = pb.SearchRequest(embedding=embedding, page_size=100)

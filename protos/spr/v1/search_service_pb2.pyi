@@ -91,7 +91,9 @@ class SearchParams(_message.Message):
     MIN_COVERAGE_FIELD_NUMBER: _builtins.int
     PROPOSAL_RULE_FIELD_NUMBER: _builtins.int
     segment_top_k: _builtins.int
-    """Segments fetched over all shards before merging. Default 200, at most 2000."""
+    """Segments fetched over all shards before merging. Default: the server's
+    setting, 200 if it has none; at most 2000.
+    """
     proposal_top_k: _builtins.int
     """Proposals sent to the ranker, best first. Default: all of them."""
     nprobe: _builtins.int

@@ -1,0 +1,77 @@
+"""Given segment annotations: (query, segment) pairs with scores, in the published `seg_anno` form.
+
+A collection keeps them in annotations/seg_anno, under their published names, and training takes their scores
+in place of those that follow from the moments.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput
+from engine.files import read_json
+from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
+
+KEPT = Path("annotations/seg_anno")
+
+
+def segment_file(split: str, top_k: int, length: float) -> str:
+    """Return the published name of a split's file; top_k: moments a training query."""
+    head = f"train_top{top_k:02d}" if split == "train" else split
+    return f"{head}_seg_{length:g}s.json"
+
+
+def load_segments(path: Path) -> dict[int, list[SegmentSample]]:
+    """Return the segments of every query by its id; InvalidInput names what is not the format."""
+    try:
+        return {
+            int(entry["query_id"]): [_sample(segment) for segment in entry["relevant_segment"]]
+            for entry in read_json(path)
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{path} is no segment annotation ({error!r}); it is a list of query_id and relevant_segment."
+        ) from error
+
+
+def _sample(entry: Mapping[str, Any]) -> SegmentSample:
+    relevance = entry.get("relevance")
+    grade = None if relevance is None else float(relevance)
+    return SegmentSample(str(entry["video_name"]), int(entry["segment_idx"]), float(entry["score"]), grade)
+
+
+def samples_of(
+    collection: Path, split: str, queries: Sequence[JudgedQuery], top_k: int, length: float
+) -> list[list[SegmentSample]]:
+    """Return the segments of a split's queries: the given ones if kept, else those that follow."""
+    path = collection / KEPT / segment_file(split, top_k, length)
+    if not path.is_file():
+        return segment_samples(queries, length)
+    given = load_segments(path)
+    return [sorted(given.get(query.query_id, []), key=lambda sample: sample[:2]) for query in queries]
+
+
+def segment_entries(
+    queries: Sequence[JudgedQuery], length: float, durations: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Return the published form of the segments that follow from the moments, one entry a query."""
+    return [
+        {
+            "query_id": query.query_id,
+            "query": query.query,
+            "relevant_segment": [_entry(sample, durations) for sample in samples],
+        }
+        for query, samples in zip(queries, segment_samples(queries, length), strict=True)
+    ]
+
+
+def _entry(sample: SegmentSample, durations: Mapping[str, float]) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "video_name": sample.video,
+        "segment_idx": sample.segment,
+        "duration": durations.get(sample.video, 0.0),
+        "score": sample.score,
+    }
+    if sample.relevance is not None:
+        entry["relevance"] = sample.relevance
+    return entry

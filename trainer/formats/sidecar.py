@@ -1,0 +1,80 @@
+"""What an export keeps beside the published layout, so that its import is the collection it came from."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput
+from engine.files import read_json, replacing, write_json
+from trainer.formats.layout import STREAMS, Layout
+from workers.store import Stream, VideoRecord
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """The feature store behind a layout's files.
+
+    encoder: its fingerprint, "" where unknown. name: the encoder's. source: where it was loaded from.
+    dtype: of the store. streams: of the store. files: which stream each file of features holds.
+    """
+
+    encoder: str
+    name: str
+    source: str
+    dtype: str
+    streams: Mapping[str, Stream]
+    files: Mapping[str, str]
+
+
+def read_sidecar(layout: Layout) -> Sidecar | None:
+    """Return what an export wrote, or None beside data from elsewhere."""
+    path = layout.path("sidecar")
+    if not path.is_file():
+        return None
+    try:
+        value = read_json(path)
+        if value.pop("format") != FORMAT:
+            raise ValueError("another format")
+        streams = {name: Stream(**stream) for name, stream in value.pop("streams").items()}
+        return Sidecar(streams=streams, **value)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{path} is not what this version exports ({error}); export again, or remove it."
+        ) from error
+
+
+def write_sidecar(layout: Layout, sidecar: Sidecar) -> None:
+    """Write spr.json."""
+    write_json(layout.path("sidecar"), {"format": FORMAT, **asdict(sidecar)})
+
+
+def published(layout: Layout, widths: Mapping[str, int]) -> Sidecar:
+    """Return the sidecar of data that has none. widths: of the files of features that are there."""
+    steps = {"clip": 1.0, "segment_features": float(layout.length)}
+    files = {file: stream for file, stream in STREAMS.items() if file in widths}
+    streams = {
+        stream: Stream(widths[file], steps.get(file, float(layout.step))) for file, stream in files.items()
+    }
+    return Sidecar("", layout.arch, "", "float32", streams, files)
+
+
+def save_records(path: Path, records: Iterable[VideoRecord]) -> None:
+    """Write one line a video: all that a store knows of it but where its rows lie."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for record in records:
+            entry = asdict(record)
+            entry["streams"] = {name: rows for name, (_, rows) in record.streams.items()}
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def load_records(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what `save_records` wrote, by video; nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8") as file:
+        entries = [json.loads(line) for line in file]
+    return {entry["id"]: entry for entry in entries}

@@ -14,6 +14,7 @@ COMMANDS = {
     "eval": ("spr_cli.eval", "Measure how good the answers are."),
     "serve": ("spr_cli.serve", "Run the coordinator and its workers."),
     "search": ("spr_cli.search", "Ask a running service for moments."),
+    "bench": ("spr_cli.bench", "Time the stages of a search on this machine."),
     "admin": ("spr_cli.admin", "Look into a running service."),
 }
 

@@ -48,7 +48,13 @@ def samples_of(
     if not path.is_file():
         return segment_samples(queries, length)
     given = load_segments(path)
-    return [sorted(given.get(query.query_id, []), key=lambda sample: sample[:2]) for query in queries]
+    return [_once(given.get(query.query_id, [])) for query in queries]
+
+
+def _once(samples: Sequence[SegmentSample]) -> list[SegmentSample]:
+    """Return the samples by video and segment; of one given twice the last, as the published loader does."""
+    by_place = {sample[:2]: sample for sample in samples}
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def segment_entries(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, NotFound
-from trainer.annotations import JudgedQuery, segment_samples
+from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
 from trainer.collection import FRAMES
 from trainer.projector.recall import Truth
 from workers.ranker.projector import segment_rows
@@ -98,12 +98,19 @@ def nearest_moments(queries: Sequence[JudgedQuery], top_k: int) -> list[JudgedQu
 def pairs_of(
     queries: Sequence[JudgedQuery], segments: Segments, segment_length: int, threshold: float = 0.0
 ) -> Pairs:
-    """Return the pairs of a split with a score of at least `threshold`.
+    """Return the pairs that follow from a split's moments, with a score of at least `threshold`."""
+    return pairs_from(segment_samples(queries, segment_length), segments, threshold)
 
-    Moments of videos without features, and segments past a video's last frame, are left out.
+
+def pairs_from(
+    queries: Sequence[Sequence[SegmentSample]], segments: Segments, threshold: float = 0.0
+) -> Pairs:
+    """Return the pairs of the segments of every query, with a score of at least `threshold`.
+
+    Videos without features, and segments past a video's last frame, are left out.
     """
     columns: list[tuple[int, int, float, float]] = []
-    for row, samples in enumerate(segment_samples(queries, segment_length)):
+    for row, samples in enumerate(queries):
         for video, index, score, relevance in samples:
             first, count = segments.first.get(video, (0, 0))
             if index < count and score >= threshold:

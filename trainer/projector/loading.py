@@ -11,7 +11,8 @@ import torch
 from engine.errors import InvalidInput, NotFound
 from trainer.annotations import load_corpus, load_queries
 from trainer.collection import annotation_file, encoder_source, features_directory, known_videos
-from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_of, truth_of
+from trainer.formats.segments import samples_of
+from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_from, truth_of
 from trainer.projector.recall import Truth
 from trainer.projector.settings import ProjectorSettings
 from trainer.queries import encode_queries
@@ -45,10 +46,12 @@ def load_data(collection: Path, settings: ProjectorSettings, encoder: str | None
         store, [moment.video for query in train_judged for moment in query.moments], length, "train"
     )
     val = _segments(store, list(load_corpus(files["corpus_val"])), length, "val")
-    pairs = pairs_of(train_judged, train, length, settings.threshold)
+    positives = samples_of(collection, "train", train_judged, settings.top_k, length)
+    pairs = pairs_from(positives, train, settings.threshold)
     if not len(pairs):
         raise InvalidInput(f"No training pair has a score of {settings.threshold} or more; lower threshold.")
-    truth = truth_of(pairs_of(queries["val"], val, length), val, len(queries["val"]))
+    judged = samples_of(collection, "val", queries["val"], settings.top_k, length)
+    truth = truth_of(pairs_from(judged, val), val, len(queries["val"]))
     features = encode_queries(
         collection,
         fingerprint,

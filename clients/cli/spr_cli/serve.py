@@ -79,7 +79,10 @@ def serve_all(
 def _single(role: str, summary: str) -> click.Command:
     """Return the command that becomes one process of a topology."""
 
-    @click.command(role, help=summary, short_help=summary)
+    name = "" if role == "coordinator" else f" --name {'shard-00000' if role == 'index' else 'ranker-0'}"
+    example = f"\b\nspr serve {role} --config topology.toml{name}"
+
+    @click.command(role, help=f"{summary}\n\n{example}", short_help=summary)
     @click.option("--config", "path", required=True, type=click.Path(exists=True, path_type=Path))
     @click.option("--name", help="Which one, e.g. shard-00000.")
     @click.option("--listen", help="Which one, by its address; or another address for it.")

@@ -42,9 +42,10 @@ def video_stream(container: InputContainer) -> VideoStream:
     if not moving:
         if not len(container.streams):
             raise BadVideo("corrupt", "none of its streams is whole: cut off or damaged")
-        kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+        kinds = ", ".join(sorted({stream.type for stream in container.streams if stream.type != "video"}))
+        cover = " and cover art" if container.streams.video else ""
         kind: Kind = "audio-only" if container.streams.audio else "not-a-video"
-        raise BadVideo(kind, f"it has no video stream, only {kinds}")
+        raise BadVideo(kind, f"it has no video stream, only {kinds}{cover}")
     stream = next((s for s in moving if s.disposition & Disposition.default), moving[0])
     if getattr(stream, "codec_context", None) is None:
         raise BadVideo("unsupported-codec", "FFmpeg has no decoder for its video codec; convert it to H.264")

@@ -9,6 +9,7 @@ import av
 import av.error
 import numpy as np
 import pytest
+from av.stream import Disposition
 from av.subtitles.subtitle import SubtitleSet
 from numpy.typing import NDArray
 
@@ -85,10 +86,18 @@ def write_audio(container: Any, stream: Any, seconds: float) -> None:
     container.mux(stream.encode(None))
 
 
-def write_sound(path: Path, seconds: float = 1.0) -> Path:
-    """Write a file with audio alone."""
-    with av.open(path, "w") as container:
-        write_audio(container, container.add_stream(_audio_codec(path), rate=48000), seconds)
+def write_sound(path: Path, seconds: float = 1.0, *, cover: bool = False) -> Path:
+    """Write a file with audio alone, or with a picture of its cover."""
+    with av.open(path, "w", format="mp4") as container:
+        sound = container.add_stream(_audio_codec(path), rate=48000)
+        if cover:
+            picture: Any = container.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
+            picture.disposition = Disposition.attached_pic
+            frame = av.VideoFrame.from_ndarray(_picture(0, (64, 48), None), format="rgb24")
+            frame.pts = 0
+            container.mux([*picture.encode(frame), *picture.encode(None)])
+        write_audio(container, sound, seconds)
     return path
 
 

@@ -15,14 +15,14 @@ from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
 from workers.store import FeatureStore
 
-VIDEOS = 40
+VIDEOS = 24
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
     tiny_clip(root / "encoder")
-    first = write_video(root / "videos" / "v00.mp4", regular(20, 10), size=(160, 120))
+    first = write_video(root / "videos" / "v00.mp4", regular(10, 10), size=(160, 120))
     for index in range(1, VIDEOS):
         (root / "videos" / f"v{index:02d}.mp4").write_bytes(first.read_bytes())
     (root / "videos" / "v01.srt").write_text("1\n00:00:02,000 --> 00:00:04,000\na red ball\n")
@@ -57,7 +57,7 @@ def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_pa
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     summary = json.loads(spr_ingest(world, whole, videos, "--json").stdout)
     assert (summary["ingested"], summary["skipped"], summary["failed"]) == (VIDEOS, 0, [])
-    assert summary["frames"] == VIDEOS * 20
+    assert summary["frames"] == VIDEOS * 10
 
     kill_after_two_videos(world, broken)
     (folder,) = broken.glob("features/*")
@@ -74,8 +74,8 @@ def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_pa
             ours, theirs = resumed.rows(video, stream), expected.rows(video, stream)
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
     row_bytes = resumed.streams["frames"].dim * resumed.dtype.itemsize
-    assert (folder / "frames.bin").stat().st_size == VIDEOS * 20 * row_bytes
-    assert resumed.rows("v01", "subtitles").any(axis=1).tolist() == [2 <= k < 4 for k in range(20)]
+    assert (folder / "frames.bin").stat().st_size == VIDEOS * 10 * row_bytes
+    assert resumed.rows("v01", "subtitles").any(axis=1).tolist() == [2 <= k < 4 for k in range(10)]
 
 
 def test_exit_codes_and_messages(world: Path, tmp_path: Path) -> None:

@@ -133,8 +133,8 @@ def test_frames_are_small_square_pixelled_and_never_enlarged(tmp_path: Path) -> 
 
 
 def test_cover_art_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(BadVideo, match="no video stream, only audio") as refused:
-        sample(write_sound(tmp_path / "a.m4a"))
+    with pytest.raises(BadVideo, match="no video stream, only audio and cover art") as refused:
+        sample(write_sound(tmp_path / "a.m4a", cover=True))
     assert refused.value.kind == "audio-only"
 
 

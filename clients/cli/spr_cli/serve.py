@@ -78,7 +78,6 @@ def serve_all(
 
 def _single(role: str, summary: str) -> click.Command:
     """Return the command that becomes one process of a topology."""
-
     name = "" if role == "coordinator" else f" --name {'shard-00000' if role == 'index' else 'ranker-0'}"
     example = f"\b\nspr serve {role} --config topology.toml{name}"
 

@@ -54,7 +54,7 @@ class Encoder:
         where = pick_device(device)
         kind = _pick_dtype(dtype, where)
         folder = resolve(name_or_dir)
-        with _quietly():
+        with quietly():
             model, tokenizer, processor = _load_parts(folder, model_type(folder))
         model = model.to(device=where, dtype=kind).eval().requires_grad_(False)
         transform = ImageTransform.from_processor(processor)
@@ -182,8 +182,8 @@ def _pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep transformers' progress bars and notices off stderr while it loads."""
+def quietly() -> Iterator[None]:
+    """Keep transformers' progress bars and notices off stderr while it loads or saves."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,0 +1,87 @@
+"""What a rendered world says of its videos: events with captions, attributes and spoken sentences."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput, NotFound
+
+# Attributes that a single frame cannot show.
+_UNSEEN = ("motion", "times", "facts")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: `[start, end)` seconds of a video, what is said of it and what it is.
+
+    `still` says only what one frame shows (the caption where there is no such text); `subtitle` is a sentence
+    spoken meanwhile and `spoken` one that asks for it. `attributes` are flat: {"other.colour": "red"}.
+    """
+
+    video: str
+    split: str
+    start: float
+    end: float
+    caption: str
+    still: str
+    attributes: Mapping[str, str]
+    subtitle: str | None = None
+    spoken: str | None = None
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """What one frame shows."""
+        return {key: value for key, value in self.attributes.items() if key.split(".")[0] not in _UNSEEN}
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is said."""
+        return {key: value for key, value in self.attributes.items() if key.startswith("facts.")}
+
+
+def load_events(world: Path) -> list[Event]:
+    """Read WORLD/captions.jsonl. Raises NotFound where there is no world, InvalidInput for a bad line."""
+    path = world / "captions.jsonl"
+    if not path.is_file():
+        raise NotFound(f"{path} is missing: render a world with `spr corpus render {world}`.")
+    events = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            events.append(_event(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(f"{path}:{number} is not a caption ({error!r}); render again.") from error
+    return events
+
+
+def _event(entry: Mapping[str, Any]) -> Event:
+    start, end = float(entry["start"]), float(entry["end"])
+    if not 0 <= start < end:
+        raise ValueError(f"[{start}, {end})")
+    return Event(
+        video=entry["video"],
+        split=entry["split"],
+        start=start,
+        end=end,
+        caption=entry["caption"],
+        still=entry.get("still") or entry["caption"],
+        attributes=flat(entry.get("attributes", {})),
+        subtitle=entry.get("subtitle"),
+        spoken=entry.get("spoken"),
+    )
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return a tree of attributes as one level of strings.
+
+    >>> flat({"colour": "red", "other": {"number": 2}})
+    {'colour': 'red', 'other.number': '2'}
+    """
+    leaves: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = str(value)
+    return leaves

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from tests.parity.rule import state_by_rule
 from workers.ranker.relo import Relo, ReloConfig
 from workers.ranker.windows import WindowConfig
 
@@ -29,8 +29,5 @@ def relo(padding: Any = "published") -> Relo:
     model = Relo(
         ReloConfig(visual_dim=20, subtitle_dim=24, query_dim=24, hidden=32, heads=4, window=window)
     ).eval()
-    stored = arrays("reloclnet_small")
-    model.load_state_dict(
-        {name[3:]: torch.from_numpy(a) for name, a in stored.items() if name.startswith("sd/")}
-    )
+    model.load_state_dict(state_by_rule(model, 0.2))
     return model

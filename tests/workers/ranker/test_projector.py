@@ -1,6 +1,5 @@
 """The projectors: published outputs, a plain numpy oracle, segments' featurisation, zero-shot."""
 
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
+from tests.parity.rule import state_by_rule
 from workers.ranker.checkpoint import save_model
 from workers.ranker.projector import (
     KIND,
@@ -33,10 +33,7 @@ def test_published_outputs() -> None:
     golden = np.load(GOLDEN / "seqtransf_768.npz")
     with torch.device("meta"):
         projector = Projector(ProjectorConfig())
-    state = {
-        name: torch.from_numpy(by_rule(name, tuple(value.shape)))
-        for name, value in projector.state_dict().items()
-    }
+    state = state_by_rule(projector, 0.03)
     assert (len(state), sum(value.numel() for value in state.values())) == (78, 43_732_993)
     projector.load_state_dict(state, assign=True)
     with torch.no_grad():
@@ -119,15 +116,6 @@ def small(config: ProjectorConfig) -> Projector:
         for parameter in projector.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return projector
-
-
-def by_rule(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if name == "pt_clip_logit_scale":
-        return np.array(np.log(100), np.float32)
-    drawn = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    if len(shape) == 1 and ".ln_" in name and name.endswith("weight"):
-        return np.asarray(1 + 0.1 * drawn, np.float32)
-    return np.asarray(drawn * (0.05 if len(shape) == 1 else 0.03), np.float32)
 
 
 def transformer(x: NDArray[Any], w: dict[str, NDArray[Any]]) -> NDArray[Any]:

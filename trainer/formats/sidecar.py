@@ -78,3 +78,9 @@ def load_records(path: Path) -> dict[str, dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         entries = [json.loads(line) for line in file]
     return {entry["id"]: entry for entry in entries}
+
+
+def clip_step(root: Path) -> float:
+    """Return the seconds a row of a data set's clip features: what an export says, else the published 1.5."""
+    sidecar = read_sidecar(Layout(root))
+    return sidecar.streams[sidecar.files["video"]].step if sidecar else 1.5

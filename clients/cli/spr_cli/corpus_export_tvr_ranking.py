@@ -1,0 +1,68 @@
+"""`spr corpus export-tvr-ranking`: a collection in the published layout."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--arch", default="", help="Name of the feature files.  [default: as imported, or by width]")
+@click.option("--top-k", default=40, show_default=True, help="In the names of training files.")
+@click.option("--context", default=8, show_default=True, help="Seconds around the training samples.")
+@click.option(
+    "--projector", help="Fingerprint of the projector for segment features, or none; the current one."
+)
+@click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
+@click.option(
+    "--proposals/--no-proposals", default=True, help="Retrieve coarse predictions and training samples."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def command(
+    collection: Path,
+    out: Path,
+    arch: str,
+    top_k: int,
+    context: int,
+    projector: str | None,
+    encoder: str | None,
+    proposals: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Write COLLECTION into OUT as the published SPR code reads it, with everything that its training needs.
+
+    spr.json and spr_videos.jsonl beside it hold what the layout has no place for; with them an import gives
+    the same collection again.
+
+    \b
+    Examples:
+      spr corpus export-tvr-ranking c out
+      spr corpus export-tvr-ranking c out --projector none --no-proposals
+    """
+    import json
+    from dataclasses import asdict
+
+    from trainer.formats.tvr_export import export_tvr_ranking
+
+    report = export_tvr_ranking(
+        collection,
+        out,
+        arch=arch,
+        top_k=top_k,
+        context=context,
+        projector=projector,
+        encoder=encoder,
+        proposals=proposals,
+        device=device,
+    )
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+        return
+    counts = ", ".join(f"{count} {split}" for split, count in report.queries.items())
+    click.echo(f"{report.directory}: {report.videos} videos, {report.segments} segments ({report.projector})")
+    click.echo(f"queries: {counts}")
+    for note in report.notes:
+        click.echo(f"note: {note}")

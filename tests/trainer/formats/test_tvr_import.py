@@ -1,0 +1,180 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from engine.errors import InvalidInput, Mismatch, NotFound
+from spr_cli.corpus_import_tvr_ranking import command
+from tests.trainer.formats import tvr
+from trainer.annotations import load_corpus, load_queries
+from trainer.collection import features_directory
+from trainer.formats.layout import Layout
+from trainer.formats.tvr_import import import_tvr_ranking
+from trainer.queries import QueryFeatures
+from workers.store import FeatureStore
+
+
+def test_everything_arrives_as_stored(tmp_path: Path) -> None:
+    data = tvr.write_layout(tmp_path / "data", optional=True)
+    report = import_tvr_ranking(Layout(data), tmp_path / "c")
+    assert (report.videos, report.new_videos, report.texts) == (6, 6, 12)
+    assert report.queries == {"train": 6, "val": 3, "test": 3}
+    store = FeatureStore.open(features_directory(tmp_path / "c"))
+    assert store.dtype == np.float32
+    assert {name: (stream.dim, stream.step) for name, stream in store.streams.items()} == {
+        "frames": (16, 1.0),
+        "i3d": (20, 1.5),
+        "subtitles-bert": (24, 1.5),
+        "segments": (16, 4.0),
+    }
+    for file, stream in (("clip", "frames"), ("video", "i3d"), ("subtitles", "subtitles-bert")):
+        arrays = tvr.read_h5(data / tvr.LAYOUT[file])
+        for video in tvr.VIDEOS:
+            np.testing.assert_array_equal(store.rows(video, stream), arrays[video])
+    assert store.record("zoo").duration == 26.9
+    assert store.ids() == sorted(tvr.VIDEOS)
+    pooled, tokens = (tvr.read_h5(data / tvr.LAYOUT[file]) for file in ("queries", "tokens"))
+    features = QueryFeatures(tmp_path / "c" / "queries" / report.encoder)
+    np.testing.assert_array_equal(features.pooled(["sentence 7"])[0], pooled["7"])
+    np.testing.assert_array_equal(features.tokens("sentence 7"), tokens["7"])
+    assert report.notes == [
+        "tvr_i3d_rgb600_avg_cl-1.5.h5: 1 videos that nothing names were left out",
+        "CLIP-ViT-L-14.hdf5: 2 queries that nothing names were left out",
+        "query_bert.h5: 2 queries that nothing names were left out",
+    ]
+
+
+def test_flat_and_nested_annotations_arrive(tmp_path: Path) -> None:
+    data = tvr.write_layout(tmp_path / "data")
+    import_tvr_ranking(Layout(data), tmp_path / "c")
+    annotations = tmp_path / "c" / "annotations"
+    for split, name in (("train", "train_top40"), ("val", "val"), ("test", "test")):
+        given = load_queries(data / tvr.LAYOUT["annotations"] / f"{name}.json")
+        assert load_queries(annotations / f"{split}.json") == given
+        assert load_corpus(annotations / f"corpus_{split}.json") == tvr.VIDEOS
+    assert {m.relevance for q in load_queries(annotations / "val.json") for m in q.moments} == {4, 2.5, 0, 1}
+
+
+def test_an_import_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    data, c = tvr.write_layout(tmp_path / "data"), tmp_path / "c"
+    first = import_tvr_ranking(Layout(data), c)
+    journal = features_directory(c) / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:2]) + lines[2][:10])
+    again = import_tvr_ranking(Layout(data), c)
+    assert (first.new_videos, again.new_videos, again.encoder) == (6, 4, first.encoder)
+    assert journal.read_bytes() == b"".join(lines)
+    assert import_tvr_ranking(Layout(data), c).new_videos == 0
+
+
+CLIP, VIDEO, SUBTITLES = (tvr.LAYOUT[name] for name in ("clip", "video", "subtitles"))
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "array", "expected"),
+    [
+        (CLIP, "zoo", None, r"hdf5: 1 videos missing: zoo"),
+        (
+            CLIP,
+            "zoo",
+            np.ones((29, 16)),
+            r"1 videos with rows unlike .* every 1 s: zoo \(29 rows for 26\.9 s\)",
+        ),
+        (VIDEO, "zoo", np.ones((20, 20)), r"every 1\.5 s: zoo \(20 rows"),
+        (SUBTITLES, "zoo", None, r"w_sub_query_max_cl-1\.5\.h5: 1 videos missing: zoo"),
+        (CLIP, "zoo", np.ones((27, 15)), r"widths \[15, 16\]"),
+        (tvr.LAYOUT["queries"], "7", None, r"1 queries missing: 7"),
+        (tvr.LAYOUT["tokens"], "7", np.ones(24), r"1 with another number of axes than 2, such as '7'"),
+    ],
+)
+def test_features_that_differ_are_named(
+    tmp_path: Path, file: str, name: str, array: Any, expected: str
+) -> None:
+    data = tvr.write_layout(tmp_path / "data")
+    tvr.change(data / file, name, array)
+    with pytest.raises((Mismatch, InvalidInput), match=expected):
+        import_tvr_ranking(Layout(data), tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "change", "expected"),
+    [
+        ("segments", "vidlen_seg_4s.json", {"zoo": 8}, r"segments of 4 s: zoo \(8 for 28 frames\)"),
+        ("segments", "vidlen_seg_4s.json", {"yak": 8}, r"1 videos that are not in the corpus: yak"),
+        (
+            "annotations",
+            "video_corpus_sorted.json",
+            {"a": 5, "b": 5, "c": 5, "d": 5},
+            r"4 videos missing: a, b, c,",
+        ),
+        ("coarse", "val_coarse_proposals.json", {"99": []}, "1 queries val lacks: 99"),
+    ],
+)
+def test_lists_that_differ_are_named(
+    tmp_path: Path, folder: str, file: str, change: dict[str, Any], expected: str
+) -> None:
+    data = tvr.write_layout(tmp_path / "data", optional=True)
+    path = data / tvr.LAYOUT[folder] / file
+    tvr.dump(path, {**json.loads(path.read_text()), **change})
+    with pytest.raises(Mismatch, match=expected):
+        import_tvr_ranking(Layout(data), tmp_path / "c")
+
+
+def test_segment_files_that_differ_are_named(tmp_path: Path) -> None:
+    data = tvr.write_layout(tmp_path / "data", optional=True)
+    path = data / tvr.LAYOUT["segments"] / "val_seg_4s.json"
+    entries = json.loads(path.read_text())
+    entries[0]["relevant_segment"][0]["segment_idx"] = 7
+    tvr.dump(path, entries)
+    with pytest.raises(Mismatch, match=r"1 segments that no video has: zoo_7"):
+        import_tvr_ranking(Layout(data), tmp_path / "c")
+    entries[0]["relevant_segment"][0].pop("segment_idx")
+    tvr.dump(path, entries)
+    with pytest.raises(InvalidInput, match="no segment annotation"):
+        import_tvr_ranking(Layout(data), tmp_path / "c")
+    (data / tvr.LAYOUT["segment_features"] / "zoo.npy").unlink()
+    with pytest.raises(Mismatch, match="seg_feats: 1 videos of the corpus missing: zoo"):
+        import_tvr_ranking(Layout(data), tmp_path / "c")
+
+
+def test_two_ids_of_one_sentence_share_its_features(tmp_path: Path) -> None:
+    data = tvr.write_layout(tmp_path / "data")
+    path = data / tvr.LAYOUT["annotations"] / "test.json"
+    entries = json.loads(path.read_text())
+    entries[1]["query"] = entries[0]["query"]
+    tvr.dump(path, entries)
+    with pytest.raises(Mismatch, match="queries 9 and 10 are both 'sentence 9'"):
+        import_tvr_ranking(Layout(data), tmp_path / "c")
+    pooled = tvr.read_h5(data / tvr.LAYOUT["queries"])
+    tvr.change(data / tvr.LAYOUT["queries"], "10", pooled["9"] * 1.00001)
+    assert import_tvr_ranking(Layout(data), tmp_path / "c").texts == 11
+
+
+def test_the_command(tmp_path: Path) -> None:
+    data, c = tvr.write_layout(tmp_path / "data", optional=True), tmp_path / "c"
+    moved = tmp_path / "i3d.h5"
+    (data / tvr.LAYOUT["video"]).rename(moved)
+    arguments = [str(data), "--collection", str(c), "--file", f"video={moved}"]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    assert "6 videos (6 new) with frames (16 wide), i3d (20 wide)" in result.stdout
+    assert (
+        "kept as given: train_top40_seg_4s.json, val_seg_4s.json, val_coarse_proposals.json" in result.stdout
+    )
+    result = CliRunner().invoke(command, [*arguments, "--json"])
+    assert json.loads(result.stdout)["new_videos"] == 0
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    data = tvr.write_layout(tmp_path / "data")
+    with pytest.raises(NotFound, match=r"none\.h5 does not exist; name the file of 'video'"):
+        import_tvr_ranking(Layout(data, overrides={"video": tmp_path / "none.h5"}), tmp_path / "c")
+    with pytest.raises(InvalidInput, match="no file 'vide' in the layout"):
+        Layout(data, overrides={"vide": data})
+    (data / tvr.LAYOUT["tokens"]).unlink()
+    with pytest.raises(NotFound, match="--file tokens=PATH"):
+        import_tvr_ranking(Layout(data), tmp_path / "c")

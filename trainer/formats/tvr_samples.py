@@ -1,0 +1,97 @@
+"""What the published stage 3 starts from: coarse predictions, and proposals for its training moments.
+
+How the published files were made is not published. Here both are what the collection's own retrieval gives:
+
+    coarse predictions    the proposals of every query, best first
+    positives             of a training moment: proposals of its video that overlap it when `context` seconds
+                          are added on both sides
+    negatives             the best proposals of a query that are a positive of none of its moments
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.proposals import ProposalRule
+from engine.types import Proposals
+from trainer.annotations import JudgedQuery
+from trainer.queries import QueryFeatures
+from trainer.ranker.mining import Retrieval, seen_moments
+from trainer.segments import embed, segment_counts
+from workers.ranker.projector import MeanPool, Projector
+from workers.store import FeatureStore
+
+NEGATIVES = 20
+DEPTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A corpus to search: names of the videos by ordinal, and their segments."""
+
+    videos: list[str]
+    retrieval: Retrieval
+
+    @staticmethod
+    def of(
+        store: FeatureStore,
+        videos: Sequence[str],
+        durations: dict[str, float],
+        projector: Projector | MeanPool,
+        device: torch.device,
+    ) -> "Searched":
+        """Embed the segments of `videos`, which all have frames."""
+        names = sorted(videos)
+        counts = segment_counts(store, names, projector.segment_length)
+        vectors = [torch.from_numpy(part).to(device) for part in embed(store, names, projector, device)]
+        retrieval = Retrieval(
+            vectors=torch.cat(vectors),
+            videos=np.repeat(np.arange(len(names), dtype=np.int32), counts),
+            numbers=np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
+            durations=np.array([durations[name] for name in names], np.float64),
+            length=float(projector.segment_length),
+        )
+        return Searched(names, retrieval)
+
+    def proposals(
+        self,
+        queries: Sequence[JudgedQuery],
+        features: QueryFeatures,
+        projector: Projector | MeanPool,
+        device: torch.device,
+    ) -> Iterator[tuple[JudgedQuery, Proposals]]:
+        """Yield the coarse proposals of every query."""
+        pooled = torch.from_numpy(features.pooled([query.query for query in queries])).to(device)
+        with torch.inference_mode():
+            projected = projector.queries(pooled)
+        yield from zip(queries, self.retrieval.proposals(projected, DEPTH, ProposalRule()), strict=True)
+
+    def entries(self, proposals: Proposals) -> list[dict[str, Any]]:
+        """Return proposals in the published form."""
+        rows = zip(proposals.videos, proposals.spans.tolist(), proposals.ranks.tolist(), strict=True)
+        return [
+            {"timestamp": span, "video_name": self.videos[video], "moment_rank": rank}
+            for video, span, rank in rows
+        ]
+
+    def samples(
+        self, query: JudgedQuery, proposals: Proposals, context: float
+    ) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+        """Return (positives by pair id, negatives) of one training query."""
+        ordinals = {name: ordinal for ordinal, name in enumerate(self.videos)}
+        moments = [moment for moment in query.moments if moment.video in ordinals]
+        videos = np.array([ordinals[moment.video] for moment in moments], np.int32)
+        spans = np.array([(moment.start, moment.end) for moment in moments], np.float64).reshape(-1, 2)
+        shown = seen_moments(proposals, videos, spans, context, 0.0)
+        entries = [
+            {key: entry[key] for key in ("video_name", "timestamp")} for entry in self.entries(proposals)
+        ]
+        positives = {
+            str(moment.pair_id): [entries[column] for column in np.flatnonzero(row)]
+            for moment, row in zip(moments, shown, strict=True)
+            if row.any()
+        }
+        return positives, [entries[column] for column in np.flatnonzero(~shown.any(axis=0))[:NEGATIVES]]

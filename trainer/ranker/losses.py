@@ -4,13 +4,14 @@
           + frame * JSD on mid features                 clips of the moment against the window's other clips
           + video * contrastive on mid features         the own window against the batch's
           + context * hinge on S + query * hinge on S   the own pair above a drawn negative of its row, column
+          + hard_negative * hinge on S                  the own pair above a retrieved proposal that is wrong
 
 Everything is computed with logsumexp forms in float32. A row without any negative costs nothing.
 """
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,16 +19,29 @@ from torch import Tensor
 
 from workers.ranker.relo import Context, Query, Relo
 
+Encoded = TypeVar("Encoded", Query, Context)
+Variant = Literal[
+    "reloclnet",
+    "reloclnet_rvmr",
+    "reloclnet_hard_neg",
+    "reloclnet_rvmr_hard_neg",
+    "reloclnet_rvmr_weighted",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
     """Weights and settings; the defaults are those of the published run.
 
+    variant: the published name of the training. "rvmr": a query wants every window whose caption it accepts;
+    else its own alone. "hard_neg": a retrieved proposal that shows none of the query's moments is one more
+    negative, its hinge weighs `hard_negative`. "weighted": a sample's losses are multiplied by its pseudo
+    label's similarity. All five train the same parameters.
     hard_pool: from epoch hard_from_epoch on, negatives are drawn from so many hardest ones (a pool not
-    smaller than the batch changes nothing). by_similarity: multiply a sample's losses by its pseudo label's
-    similarity.
+    smaller than the batch changes nothing).
     """
 
+    variant: Variant = "reloclnet_rvmr"
     boundary: float = 0.02
     frame: float = 0.03
     video: float = 0.03
@@ -36,7 +50,22 @@ class LossConfig:
     margin: float = 0.1
     hard_from_epoch: int = 10
     hard_pool: int = 20
-    by_similarity: bool = False
+    hard_negative: float = 0.5
+
+    @property
+    def several_positives(self) -> bool:
+        """Whether a query may want several windows of a batch."""
+        return "rvmr" in self.variant
+
+    @property
+    def hard_negatives(self) -> bool:
+        """Whether every sample comes with a retrieved proposal that is wrong."""
+        return "hard_neg" in self.variant
+
+    @property
+    def by_similarity(self) -> bool:
+        """Whether samples weigh by their pseudo label's similarity."""
+        return "weighted" in self.variant
 
 
 class Targets(NamedTuple):
@@ -53,25 +82,42 @@ class Targets(NamedTuple):
 
 
 def relo_losses(
-    model: Relo, query: Query, context: Context, targets: Targets, config: LossConfig, hard: bool
+    model: Relo,
+    query: Query,
+    context: Context,
+    targets: Targets,
+    config: LossConfig,
+    hard: bool,
+    wrong: Context | None = None,
 ) -> dict[str, Tensor]:
-    """Return the weighted losses by name and their sum, "loss"; hard: draw negatives from the hardest."""
+    """Return the weighted losses by name and their sum, "loss"; hard: draw negatives from the hardest.
+
+    wrong: for the variants with hard negatives, one encoded window (n of them) that query i does not want;
+    a window without clips counts as none.
+    """
     starts, ends = model.boundaries(query, context)
     scores = model.relevance(query, context).float()
-    query, context = Query(*(x.float() for x in query)), Context(*(x.float() for x in context))
+    query, context = _floats(query), _floats(context)
     pool = config.hard_pool if hard else None
+    positives, several = targets.positives, config.several_positives
+    if not several:
+        positives = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    frame = frame_loss(query.video, context.video_mid, context.mask, targets.foreground)
+    frame = frame + frame_loss(query.subtitle, context.subtitle_mid, context.mask, targets.foreground)
+    extra = None if wrong is None else _similarity_by_pair(query, _floats(wrong))
+    # The published losses with one positive a query count the own pair in its column again.
+    contrast = contrastive_loss(batch_similarity(query, context), positives, extra, own_twice=not several)
     rows = {
         "boundary": config.boundary * boundary_loss(starts.float(), ends.float(), targets.clips),
-        "frame": config.frame
-        * (
-            frame_loss(query.video, context.video_mid, context.mask, targets.foreground)
-            + frame_loss(query.subtitle, context.subtitle_mid, context.mask, targets.foreground)
-        )
-        / 2,
-        "video": config.video * contrastive_loss(batch_similarity(query, context), targets.positives),
-        "context": config.context * hinge_loss(scores, targets.positives, config.margin, pool),
-        "query": config.query * hinge_loss(scores.T, targets.positives.T, config.margin, pool),
+        "frame": config.frame * frame / 2,
+        "video": config.video * contrast,
+        "context": config.context * hinge_loss(scores, positives, config.margin, pool),
+        "query": config.query * hinge_loss(scores.T, positives.T, config.margin, pool),
     }
+    if wrong is not None:
+        worse = model.relevance(query, _floats(wrong)).diagonal()
+        excess = F.relu(config.margin + worse - scores.diagonal())
+        rows["hard-negative"] = config.hard_negative * excess * (wrong.mask.sum(1) > 0)
     losses = {name: (values * targets.weights).mean() for name, values in rows.items()}
     return {**losses, "loss": torch.stack(list(losses.values())).sum()}
 
@@ -104,15 +150,19 @@ def batch_similarity(query: Query, context: Context) -> Tensor:
     return (sides[0] + sides[1]) / 2
 
 
-def contrastive_loss(similarity: Tensor, positives: Tensor) -> Tensor:
+def contrastive_loss(
+    similarity: Tensor, positives: Tensor, extra: Tensor | None = None, own_twice: bool = False
+) -> Tensor:
     """Return each own pair against the negatives of its row and of its column, (n,).
 
-    Other positives than the own pair count neither way.
+    extra: (n,) similarity to one more negative. own_twice: count the own pair in the column too. Other
+    positives than the own pair count neither way.
     """
     own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
     row = similarity.masked_fill(positives & ~own, -math.inf)
-    column = similarity.T.masked_fill(positives.T | own, -math.inf)
-    return torch.cat([row, column], dim=1).logsumexp(1) - similarity.diagonal()
+    column = similarity.T.masked_fill(positives.T & ~own if own_twice else positives.T | own, -math.inf)
+    parts = [row, column] if extra is None else [row, column, extra[:, None]]
+    return torch.cat(parts, dim=1).logsumexp(1) - similarity.diagonal()
 
 
 def hinge_loss(scores: Tensor, positives: Tensor, margin: float, pool: int | None = None) -> Tensor:
@@ -126,6 +176,16 @@ def hinge_loss(scores: Tensor, positives: Tensor, margin: float, pool: int | Non
     draw = (torch.rand(len(scores), device=scores.device) * reach).long().clamp(max=scores.shape[1] - 1)
     negative = scores.gather(1, ranked.gather(1, draw[:, None]))[:, 0]
     return F.relu(margin + negative - scores.diagonal()) * (available > 0)
+
+
+def _floats(columns: Encoded) -> Encoded:
+    return type(columns)(*(column.float() for column in columns))
+
+
+def _similarity_by_pair(query: Query, windows: Context) -> Tensor:
+    """Return the largest dot product of query i with window i's mid features, (n,); -inf without clips."""
+    similarity = batch_similarity(query, windows).diagonal()
+    return similarity.masked_fill(windows.mask.sum(1) == 0, -math.inf)
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:

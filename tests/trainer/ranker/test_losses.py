@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from tests.workers.ranker import golden
 from trainer.ranker.losses import (
     LossConfig,
     Targets,
+    Variant,
     boundary_loss,
     contrastive_loss,
     frame_loss,
@@ -17,34 +20,37 @@ GOLDEN = golden.values("reloclnet_small_config")["losses"]
 NAMES = {"boundary": "st_ed", "frame": "fcl", "video": "vcl", "context": "neg_ctx", "query": "neg_q"}
 
 
-def published_losses(by_similarity: bool) -> tuple[dict[str, torch.Tensor], torch.nn.Module]:
+def published_losses(variant: Variant) -> tuple[dict[str, torch.Tensor], torch.nn.Module]:
     stored = {name: torch.from_numpy(array) for name, array in golden.arrays("reloclnet_small").items()}
-    model = golden.relo()
+    model, config = golden.relo(), LossConfig(variant, hard_pool=1)
     query = model.encode_query(stored["in/query_feat"], stored["in/query_mask"])
     context = model.encode_context(stored["in/video_feat"], stored["in/sub_feat"], stored["in/video_mask"])
+    wrong = None
+    if config.hard_negatives:
+        columns = (stored[f"in/hard_neg_{name}"] for name in ("video_feat", "sub_feat", "video_mask"))
+        wrong = model.encode_context(*columns)
     n = len(stored["in/simi"])
     targets = Targets(
         stored["in/st_ed_indices"],
         stored["in/match_labels"].float(),
         stored["in/query_context_pos_mask"] > 0,
-        stored["in/simi"] if by_similarity else torch.ones(n),
+        stored["in/simi"] if config.by_similarity else torch.ones(n),
     )
-    config = LossConfig(hard_pool=1)
-    return relo_losses(model, query, context, targets, config, hard=True), model
+    return relo_losses(model, query, context, targets, config, hard=True, wrong=wrong), model
 
 
-@pytest.mark.parametrize(
-    ("variant", "by_similarity"), [("reloclnet_rvmr", False), ("reloclnet_rvmr_weighted", True)]
-)
-def test_losses_are_the_published_ones(variant: str, by_similarity: bool) -> None:
-    found, _ = published_losses(by_similarity)
-    for name, published in NAMES.items():
-        assert float(found[name].detach()) == pytest.approx(GOLDEN[variant][f"loss_{published}"], rel=1e-5)
-    assert float(found["loss"].detach()) == pytest.approx(GOLDEN[variant]["loss_overall"], rel=1e-5)
+@pytest.mark.parametrize("variant", get_args(Variant))
+def test_losses_of_all_variants_are_the_published_ones(variant: Variant) -> None:
+    found, _ = published_losses(variant)
+    wanted = {name: GOLDEN[variant][f"loss_{published}"] for name, published in NAMES.items()}
+    wanted["loss"] = GOLDEN[variant]["loss_overall"]
+    if "hard_neg" in variant:
+        wanted["hard-negative"] = GOLDEN[variant]["loss_hard_neg_ctx"]
+    assert {name: float(value.detach()) for name, value in found.items()} == pytest.approx(wanted, rel=1e-5)
 
 
 def test_gradients_are_the_published_ones() -> None:
-    found, model = published_losses(by_similarity=False)
+    found, model = published_losses("reloclnet_rvmr")
     found["loss"].backward()  # type: ignore[no-untyped-call]
     stored = golden.arrays("reloclnet_small")
     for name, parameter in model.named_parameters():
@@ -57,8 +63,16 @@ def test_gradients_are_the_published_ones() -> None:
 
 def test_contrastive_and_frame_losses_are_the_published_ones() -> None:
     stored = {name: torch.from_numpy(array) for name, array in golden.arrays("losses").items()}
-    rows = contrastive_loss(stored["in/x"], stored["in/pos_mask"] > 0)
+    pairs, positives, extra = stored["in/x"], stored["in/pos_mask"] > 0, stored["in/hard_neg"]
+    rows = contrastive_loss(pairs, positives)
     torch.testing.assert_close(rows, stored["out/milnce_rvmr_per_row"], rtol=1e-5, atol=1e-6)
+    own = torch.eye(len(pairs), dtype=torch.bool)
+    for name, found in {
+        "milnce": contrastive_loss(pairs, own, own_twice=True),
+        "milnce_hard_neg": contrastive_loss(pairs, own, extra, own_twice=True),
+        "milnce_rvmr_hard_neg2": contrastive_loss(pairs, positives, extra),
+    }.items():
+        torch.testing.assert_close(found.mean(), stored[f"out/{name}"], rtol=1e-5, atol=1e-6)
     frames = frame_loss(
         stored["in/jsd_query"], stored["in/jsd_video"], stored["in/jsd_mask"], stored["in/jsd_labels"].float()
     )
@@ -73,6 +87,24 @@ def test_a_batch_without_negatives_costs_nothing_and_raises_nothing() -> None:
     loss.sum().backward()  # type: ignore[no-untyped-call]
     assert scores.grad is not None
     assert torch.isfinite(scores.grad).all()
+
+
+def test_a_hard_negative_without_clips_is_none() -> None:
+    torch.manual_seed(0)
+    model = golden.relo()
+    query = model.encode_query(torch.randn(3, 4, 24), torch.ones(3, 4))
+    context = model.encode_context(torch.randn(3, 5, 20), torch.randn(3, 5, 24), torch.ones(3, 5))
+    wrong = model.encode_context(torch.randn(3, 5, 20), torch.randn(3, 5, 24), torch.zeros(3, 5))
+    clips, own = torch.zeros(3, 2, dtype=torch.int64), torch.eye(3, dtype=torch.bool)
+    targets = Targets(clips, torch.ones(3, 5), own, torch.ones(3))
+    with_none = relo_losses(
+        model, query, context, targets, LossConfig("reloclnet_rvmr_hard_neg", hard_pool=1), True, wrong
+    )
+    without = relo_losses(model, query, context, targets, LossConfig(hard_pool=1), True)
+    assert not with_none.pop("hard-negative")
+    torch.testing.assert_close(with_none, without)
+    with_none["loss"].backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
 @pytest.mark.parametrize("pool", [None, 1, 2, 50])

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from engine import manifest, merge, ranking
 from engine.catalogue import Catalogue
 from engine.proposals import ProposalRule, propose
-from engine.queries import DEFAULT_SEGMENTS
+from engine.queries import SearchOptions
 from engine.types import Doubles, Floats, Hits, Ordinals
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
@@ -24,6 +24,7 @@ from workers.ranker.models import Models
 from workers.ranker.projector import segment_inputs
 
 BATCH = 4096
+DEFAULT_SEGMENTS = SearchOptions().segment_top_k
 
 
 @dataclass(frozen=True, slots=True)

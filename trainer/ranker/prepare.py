@@ -25,7 +25,7 @@ from trainer.ranker.mining import Retrieval
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import Validation
 from workers.ranker.checkpoint import read_card
-from workers.ranker.context import FRAMES, SUBTITLES, ContextStore
+from workers.ranker.context import ContextStore
 from workers.ranker.projector import KIND as PROJECTOR
 from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo import ReloConfig
@@ -107,11 +107,15 @@ def _directory(collection: Path, choice: str | None) -> Path:
 
 
 def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:
-    missing = {FRAMES, SUBTITLES} - store.streams.keys()
-    if missing:
-        raise InvalidInput(f"{store.path} has no stream {missing.pop()!r}, which the ranker reads.")
-    frames, subtitles = store.streams[FRAMES], store.streams[SUBTITLES]
-    return settings.model(frames.dim, subtitles.dim, width, frames.step)
+    names = (settings.video_stream, settings.subtitle_stream)
+    for name in names:
+        if name not in store.streams:
+            raise InvalidInput(
+                f"{store.path} has no stream {name!r} but {', '.join(sorted(store.streams))}; "
+                "choose with --set video_stream=NAME and --set subtitle_stream=NAME."
+            )
+    video, subtitles = (store.streams[name] for name in names)
+    return settings.model(video.dim, subtitles.dim, width, video.step)
 
 
 def _training(

@@ -7,6 +7,7 @@ from engine.errors import InvalidInput
 from engine.proposals import ProposalRule
 from trainer.measures import NDCG
 from trainer.ranker.losses import LossConfig
+from workers.ranker.context import FRAMES, SUBTITLES
 from workers.ranker.decode import DecodeConfig
 from workers.ranker.relo import ReloConfig
 from workers.ranker.windows import WindowConfig
@@ -18,6 +19,7 @@ SELECT = tuple(NDCG(k, 0.7) for k in (10, 20, 40))
 class RankerSettings:
     """The [ranker] table of a training config.
 
+    The features: `video_stream` and `subtitle_stream` name them; a row of both is a clip.
     The model: sizes come from the features; padding and head_init as in ReloConfig.
     The data: a query's `top_k` most similar moments with at least `min_similarity`; windows with `context`
     seconds on both sides; proposals from the `depth` best segments by `proposals`. Of a mined proposal's
@@ -37,6 +39,8 @@ class RankerSettings:
     context: float = 8.0
     max_clips: int = 128
     max_tokens: int = 30
+    video_stream: str = FRAMES
+    subtitle_stream: str = SUBTITLES
     normalize_video: bool = True
     normalize_subtitles: bool = True
     top_k: int = 40
@@ -83,6 +87,8 @@ class RankerSettings:
             normalize_video=self.normalize_video,
             normalize_subtitles=self.normalize_subtitles,
             padding=self.padding,
+            video_stream=self.video_stream,
+            subtitle_stream=self.subtitle_stream,
         )
         return ReloConfig(
             visual_dim=visual,

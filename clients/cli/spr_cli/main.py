@@ -1,5 +1,6 @@
 """The `spr` command: a table of contents."""
 
+import os
 import sys
 
 import click
@@ -37,6 +38,9 @@ def main() -> None:
     """Run the command line; an SprError is one sentence on stderr and its exit code."""
     from engine.errors import SprError
 
+    # OpenMP threads that spin while they wait cost a busy machine far more than waking them costs a free one.
+    # It is read when torch loads, which is in a command.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli(prog_name="spr")
     except SprError as error:

@@ -35,6 +35,7 @@ from trainer.measures import (
     video_recall,
     weighted_segment_recall,
 )
+from trainer.moment_measures import moment_figures
 
 Report = dict[str, Any]
 EMPTY = Ranking.of([], [])
@@ -100,7 +101,7 @@ def _figures(
             for query_id in _counted(run, truth, absent)
         ]
         figures[f"VideoRecall@{k}"] = _mean(recalls)
-    return figures
+    return figures | moment_figures(run, truth, absent)
 
 
 def _retrieval(

@@ -6,6 +6,8 @@
 Lists are best first. The published form, one stage without scores, is read as stage "coarse":
 
     {"<query id>": [{"timestamp": [start, end], "video_name", "moment_rank"}, ...]}
+
+A .jsonl file holds predictions of the QVHighlights family (trainer/formats/moments.py), read as "refined".
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, write_json
+from trainer.formats.moments import load_predictions
 from trainer.measures import Ranking
 
 RETRIEVAL = "retrieval"
@@ -53,10 +56,15 @@ def save_run(path: Path, run: Run) -> None:
 
 
 def load_run(path: Path) -> dict[str, dict[int, list[Predicted]]]:
-    """Read a run file in either form.
+    """Read a run file in any form.
 
     Raises NotFound for a missing file and InvalidInput, naming the place, for anything else that is no run.
     """
+    if path.suffix == ".jsonl":
+        predictions = load_predictions(path)
+        return {
+            REFINED: {query_id: [Predicted(*row) for row in rows] for query_id, rows in predictions.items()}
+        }
     try:
         value = read_json(path)
     except FileNotFoundError as error:

@@ -84,6 +84,7 @@ def command(
     spr eval --collection c --truth c/annotations/test.json
     spr eval run.json c/annotations/test.json --json
     spr eval test_coarse_proposals.json test.json --protocol tvr-ranking
+    spr eval moment_detr_predictions.jsonl c/annotations/val.json
     """
     from engine.files import write_json
     from trainer.annotations import load_corpus, load_queries
@@ -199,7 +200,7 @@ def _table(value: dict[str, Any]) -> "Table":
     table.add_column("measure")
     for stage in (*stages, "refined vs coarse")[: len(stages) + ("change" in value)]:
         table.add_column(stage, justify="right")
-    names = [name for name in value[stages[-1]] if name.startswith(("NDCG", "VideoRecall"))]
+    names = [name for name in value[stages[-1]] if name.startswith(("NDCG", "VideoRecall", "R@1", "mAP"))]
     for name in names:
         cells = [_number(value[stage].get(name)) for stage in stages]
         change = value.get("change", {}).get(name)

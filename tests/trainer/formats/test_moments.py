@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from engine.errors import InvalidInput, NotFound
+from spr_cli.corpus_import_moments import command
+from spr_cli.eval import command as evaluate
+from trainer.annotations import load_corpus, load_queries
+from trainer.evaluation.runfile import load_run
+from trainer.formats.moments import import_moments, load_moments, load_predictions
+from workers.store import FeatureStore, Stream
+
+ROW = {
+    "qid": 2579,
+    "query": "A girl and her mother cooked.",
+    "duration": 150,
+    "vid": "NUsG9BgSes0_210.0_360.0",
+    "relevant_clip_ids": [41, 42, 43, 44, 60],
+    "saliency_scores": [[4, 1, 1], [4, 1, 1], [4, 2, 1], [4, 3, 2], [0, 0, 1]],
+    "relevant_windows": [[82, 90], [120, 122], [30, 40]],
+}
+
+
+def written(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_relevance_is_the_mean_saliency_of_a_windows_clips(tmp_path: Path) -> None:
+    found = load_moments(written(tmp_path / "val.jsonl", [ROW]))
+    (query,) = found.queries
+    assert (query.query_id, query.query) == (2579, ROW["query"])
+    # 41..44 lie in the first window: 2, 2, 7/3, 3. Clip 60 has 1/3, raised to 1; none lies in the third.
+    assert [moment.relevance for moment in query.moments] == pytest.approx(
+        [(2 + 2 + 7 / 3 + 3) / 4, 1.0, 4.0]
+    )
+    assert [(moment.start, moment.end) for moment in query.moments] == [(82, 90), (120, 122), (30, 40)]
+    assert found.durations == {ROW["vid"]: 150.0}
+
+
+def test_other_members_of_the_family(tmp_path: Path) -> None:
+    bare = {key: ROW[key] for key in ("query", "duration", "vid", "relevant_windows")}
+    rows = [
+        {**bare, "qid": 1},
+        {**bare, "qid": 2, "saliency_scores": [3.0] * 50},
+        {**bare, "qid": "3", "relevant_windows": [[5, 5], [6, 9]]},
+        {key: bare[key] for key in ("query", "duration", "vid")} | {"qid": 4},
+    ]
+    found = load_moments(written(tmp_path / "a.jsonl", rows), grade=2.0)
+    grades = [[moment.relevance for moment in query.moments] for query in found.queries]
+    assert grades == [[2, 2, 2], [3, 2, 3], [2], []]
+    assert found.empty == 1
+    train = load_moments(written(tmp_path / "a.jsonl", rows), judged=False)
+    assert {moment.relevance for query in train.queries for moment in query.moments} == {None}
+
+
+def test_videos_need_features_where_there_are_some(tmp_path: Path) -> None:
+    path = written(tmp_path / "val.jsonl", [ROW])
+    import_moments(path, tmp_path / "empty", "val")
+    assert load_corpus(tmp_path / "empty/annotations/corpus_val.json") == {ROW["vid"]: 150.0}
+    with FeatureStore.create(tmp_path / "c/features/f", {"frames": Stream(2, 1.0)}) as store:
+        with pytest.raises(InvalidInput, match=r"1 videos without features .* such as NUsG9BgSes0"):
+            import_moments(path, tmp_path / "c", "val")
+        store.append(str(ROW["vid"]), {"frames": np.zeros((150, 2))}, duration=150.0)
+    import_moments(path, tmp_path / "c", "test")
+    assert len(load_queries(tmp_path / "c/annotations/test.json")[0].moments) == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([ROW, ROW], "line 2: qid 2579 appears twice"),
+        ([{**ROW, "qid": "x"}], "line 1 is no query"),
+        ([{"qid": 1}], "KeyError"),
+        ([{**ROW, "relevant_clip_ids": [1]}], "no query"),
+        ([ROW, {**ROW, "qid": 2, "duration": 149}], "lasts 149 s here and 150 s above"),
+        ([3], "line 1 is int"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, rows: list[Any], expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
+        load_moments(written(tmp_path / "a.jsonl", rows))
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        load_moments(tmp_path / "none.jsonl")
+    (tmp_path / "a.jsonl").write_text('{"qid": 1\n')
+    with pytest.raises(InvalidInput, match="line 1 is not JSON"):
+        load_predictions(tmp_path / "a.jsonl")
+    with pytest.raises(InvalidInput, match="no prediction"):
+        load_predictions(
+            written(tmp_path / "b.jsonl", [{"qid": 1, "vid": "v", "pred_relevant_windows": [[1]]}])
+        )
+
+
+def test_predictions_are_measured_by_the_ordinary_command(tmp_path: Path) -> None:
+    other = {**ROW, "qid": 7, "relevant_windows": [[10, 20]], "saliency_scores": None}
+    path = written(tmp_path / "highlight_val.jsonl", [ROW, other])
+    result = CliRunner().invoke(command, [str(path), "--collection", str(tmp_path / "c")])
+    assert result.exit_code == 0, result.output
+    assert "val: 2 queries, 4 moments, 1 videos" in result.stdout
+    windows = {2579: [[30, 40, 0.2], [82, 88, 0.9]], 7: [[10, 16, 0.5], [10, 20, 0.4]]}
+    rows = [
+        {
+            "qid": qid,
+            "query": "",
+            "vid": ROW["vid"],
+            "pred_relevant_windows": spans,
+            "pred_saliency_scores": [],
+        }
+        for qid, spans in windows.items()
+    ]
+    predictions = written(tmp_path / "predictions.jsonl", rows)
+    assert [row.score for row in load_run(predictions)["refined"][2579]] == [0.9, 0.2]
+    result = CliRunner().invoke(
+        evaluate, [str(predictions), str(tmp_path / "c/annotations/val.json"), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)["refined"]
+    assert (figures["R@1,IoU>=0.5"], figures["R@1,IoU>=0.7"]) == (1.0, 0.5)
+    # Query 2579: both hits among 3 moments; query 7: rank 1 up to 0.6, rank 2 above.
+    assert figures["mAP,IoU>=0.5"] == pytest.approx((2 / 3 + 1) / 2)
+    assert figures["mAP,IoU>=0.75"] == pytest.approx(((1 + 1) / 3 + 0.5) / 2)
+    assert figures["mAP,IoU>=0.5:0.05:0.95"] > 0.4
+    assert "NDCG@10,IoU>=0.7" in figures
+    table = CliRunner().invoke(evaluate, [str(predictions), str(tmp_path / "c/annotations/val.json")])
+    assert "mAP,IoU>=0.75" in table.stdout

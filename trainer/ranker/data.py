@@ -88,7 +88,8 @@ def mine(
     order = np.argsort(pairs.query, kind="stable")
     bounds = np.searchsorted(pairs.query[order], np.arange(len(queries) + 1))
     spans: list[Doubles] = [np.zeros((0, 2))] * len(pairs)
-    for row, proposals in enumerate(retrieval.proposals(queries, settings.depth, rule)):
+    depth = retrieval.depth(settings.depth, settings.depth_share)
+    for row, proposals in enumerate(retrieval.proposals(queries, depth, rule)):
         own = order[bounds[row] : bounds[row + 1]]
         moments, videos = pairs.moments[own], pairs.video[own]
         shown = seen_moments(proposals, videos, moments, settings.context, settings.min_cover)

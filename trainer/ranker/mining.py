@@ -51,6 +51,13 @@ class Retrieval:
         columns = np.concatenate(videos), np.concatenate(numbers)
         return Retrieval(torch.cat(vectors), *columns, contexts.durations, projector.segment_length * step)
 
+    def depth(self, most: int, share: float) -> int:
+        """Return how many segments to retrieve: `most`, but no more than a share of all, and at least one.
+
+        In a small split the best 200 segments are nearly all of them, and neighbours join to whole videos.
+        """
+        return max(1, min(most, int(share * len(self.vectors))))
+
     @torch.inference_mode()
     def proposals(self, queries: torch.Tensor, depth: int, rule: ProposalRule) -> Iterator[Proposals]:
         """Yield the proposals of every projected query (n, dim), from its `depth` best segments."""

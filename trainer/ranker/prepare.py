@@ -158,6 +158,7 @@ def _validation(
     retrieval = Retrieval.embed(contexts, stage1.to(device), device)
     projected = _projected(stage1, features, queries, device)
     rule = ProposalRule.parse(settings.proposals)
+    depth = retrieval.depth(settings.depth, settings.depth_share)
     truths = {}
     for row, query in enumerate(queries):
         truth = Truth.of(query)
@@ -167,7 +168,7 @@ def _validation(
     return Validation(
         contexts=contexts,
         tokens=[features.tokens(query.query) for query in queries],
-        proposals=list(retrieval.proposals(projected, settings.depth, rule)),
+        proposals=list(retrieval.proposals(projected, depth, rule)),
         truths=truths,
     )
 

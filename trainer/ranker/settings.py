@@ -22,8 +22,8 @@ class RankerSettings:
     The features: `video_stream` and `subtitle_stream` name them; a row of both is a clip.
     The model: sizes come from the features; padding and head_init as in ReloConfig.
     The data: a query's `top_k` most similar moments with at least `min_similarity`; windows with `context`
-    seconds on both sides; proposals from the `depth` best segments by `proposals`. Of a mined proposal's
-    moment, the share `min_cover` must lie in its window.
+    seconds on both sides; proposals from the `depth` best segments, at most `depth_share` of a split's, by
+    the rule `proposals`. Of a mined proposal's moment, the share `min_cover` must lie in its window.
     The training: `steps` = 0 means `epochs` over all pairs; `warmup` is a share of all steps. Every
     `eval_every` steps val is ranked, and the model with the largest sum of NDCG@{10,20,40} at IoU>=0.7 kept.
     fit_score: choose probability_weight and coarse_weight on val when the training is done.
@@ -46,6 +46,7 @@ class RankerSettings:
     top_k: int = 40
     min_similarity: float = -1.0
     depth: int = 200
+    depth_share: float = 1.0
     proposals: str = "adjacent"
     min_cover: float = 0.0
     loss: LossConfig = field(default_factory=LossConfig)

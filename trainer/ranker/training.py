@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from trainer.collection import make_current, models_directory
 from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
@@ -17,9 +18,11 @@ from trainer.ranker.validation import selection
 from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
 from workers.ranker.checkpoint import model_fingerprint, save_model
 from workers.ranker.decode import DecodeConfig
-from workers.ranker.relo import Relo
+from workers.ranker.relo import Context, Relo
 from workers.ranker.relo_ranker import KIND, RankerConfig
 
+# A batch's windows are encoded in so many groups of similar length.
+LENGTH_GROUPS = 3
 Metrics = dict[str, float]
 
 
@@ -142,8 +145,30 @@ def batch_losses(
     """Return the losses of a batch; the encoders in mixed precision, the losses in float32."""
     with amp.autocast():
         query = model.encode_query(batch.tokens, batch.token_mask)
-        context = model.encode_context(batch.video, batch.subtitles, batch.mask)
+        context = encode_by_length(model, batch, LENGTH_GROUPS if settings.padding == "tight" else 1)
     return relo_losses(model, query, context, batch.targets, settings.loss, hard)
+
+
+def encode_by_length(model: Relo, batch: Batch, groups: int) -> Context:
+    """Encode a batch's windows in groups of similar length: one long window must not pad all others.
+
+    The result is that of one group, up to rounding.
+    """
+    if groups == 1:
+        return model.encode_context(batch.video, batch.subtitles, batch.mask)
+    width = batch.mask.shape[1]
+    lengths = batch.mask.sum(1).long()
+    order = lengths.argsort(stable=True)
+    parts = []
+    for rows in order.tensor_split(groups):
+        longest = int(lengths[rows].max()) if len(rows) else 0
+        if longest:
+            own = (batch.video[rows, :longest], batch.subtitles[rows, :longest], batch.mask[rows, :longest])
+            encoded = model.encode_context(*own)
+            features = [F.pad(x, (0, 0, 0, width - longest)) for x in encoded[:-1]]
+            parts.append([*features, batch.mask[rows]])
+    back = order.argsort()
+    return Context(*(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
 
 
 def _evaluate_and_offer(

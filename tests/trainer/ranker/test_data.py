@@ -124,6 +124,12 @@ def test_retrieval_proposes_the_nearest_segments(depth: int) -> None:
     assert covered == min(depth, 16)
 
 
+def test_small_splits_are_not_retrieved_whole() -> None:
+    retrieval = Retrieval.embed(contexts([20, 9, 30]), MeanPool(), torch.device("cpu"))
+    assert [retrieval.depth(200, 1.0), retrieval.depth(200, 0.3), retrieval.depth(3, 0.3)] == [16, 4, 3]
+    assert retrieval.depth(200, 0.01) == 1
+
+
 def data(by_similarity: bool = False) -> TrainingData:
     store = contexts([50, 60, 5])
     every = pairs_of(QUERIES, ORDINALS, 0.5)

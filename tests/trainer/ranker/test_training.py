@@ -21,13 +21,14 @@ from tests.trainer.ranker.world import DIM, ENCODER, make_collection
 from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import open_projector, prepare
 from trainer.ranker.settings import RankerSettings
-from trainer.ranker.training import train_ranker
+from trainer.ranker.training import encode_by_length, train_ranker
 from trainer.runs.log import read_metrics
 from trainer.settings import SHIPPED, load_settings
 from workers.ranker.checkpoint import read_card, save_model
 from workers.ranker.context import ContextStore
 from workers.ranker.decode import DecodeConfig
 from workers.ranker.projector import MeanPool, Projector, ProjectorConfig
+from workers.ranker.relo import Relo
 from workers.ranker.relo_ranker import ReloRanker
 from workers.store import FeatureStore
 
@@ -83,12 +84,12 @@ def start(collection: Path) -> "subprocess.Popen[bytes]":
 
 
 def test_refined_clearly_beats_coarse(collection: Path) -> None:
-    report = train_ranker(collection, replace(SETTINGS, steps=150, fit_score=True), device="cpu")
+    report = train_ranker(collection, replace(SETTINGS, steps=100, fit_score=True), device="cpu")
     for measure, least in (("NDCG@10,IoU>=0.7", 1.25), ("NDCG@10,IoU>=0.5", 1.05)):
         assert report.refined[measure] > least * report.coarse[measure], measure
     rows = read_metrics(report.directory / "train" / "metrics.jsonl")
     losses = [row["loss"] for row in rows if "loss" in row]
-    assert len(losses) == 150
+    assert len(losses) == 100
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
 
@@ -161,8 +162,9 @@ def test_shipped_configs_load(name: str) -> None:
     assert (SHIPPED / f"{name}.toml").is_file()
     settings = load_settings(RankerSettings, "ranker", name)
     if name == "tvr-ranking-large":
-        streams = {"video_stream": "i3d", "subtitle_stream": "subtitles-bert"}
-        assert settings == RankerSettings(padding="published", **streams)
+        assert settings == RankerSettings(
+            padding="published", video_stream="i3d", subtitle_stream="subtitles-bert"
+        )
 
 
 def test_the_projector_must_fit_the_encoder(collection: Path) -> None:
@@ -185,3 +187,17 @@ def test_settings_that_cannot_train_are_refused(collection: Path) -> None:
             replace(SETTINGS, **wrong)
     with pytest.raises(InvalidInput, match="lower min_similarity"):
         prepare(collection, replace(SETTINGS, min_similarity=2.0), None, None, torch.device("cpu"))
+
+
+def test_encoding_by_length_changes_nothing(collection: Path) -> None:
+    data = prepare(collection, SETTINGS, "none", None, torch.device("cpu"))
+    torch.manual_seed(0)
+    model = Relo(data.model).eval()
+    batch = data.train.batch(np.arange(20), (1, 2), torch.device("cpu"))
+    one = encode_by_length(model, batch, 1)
+    for groups in (3, 30):
+        parts = encode_by_length(model, batch, groups)
+        assert torch.equal(parts.mask, one.mask)
+        for found, wanted in zip(parts[:-1], one[:-1], strict=True):
+            valid = one.mask[..., None]
+            torch.testing.assert_close(found * valid, wanted * valid, rtol=1e-5, atol=1e-5)

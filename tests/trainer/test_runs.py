@@ -22,7 +22,7 @@ from tests.trainer.train_tiny import main as train_tiny
 from trainer.runs import Progress, Training, TrainingRun, batch_rows, pick_device
 from trainer.runs.log import read_metrics
 
-STEPS = 600
+STEPS = 300
 ROOT = Path(__file__).parents[2]
 
 

@@ -76,6 +76,7 @@ def train_ranker(
     ) as run:
         fit(model, data, settings, run, where)
         run.plot()
+    step = run.best[0] if run.best else 0
     decode, coarse, refined = conclude(model, data, settings, run, where)
     directory = _keep(collection, model, RankerConfig(data.model, decode), data, run, coarse, refined)
     return Report(
@@ -83,7 +84,7 @@ def train_ranker(
         fingerprint=directory.name,
         encoder=data.encoder,
         projector=data.projector,
-        step=run.best[0] if run.best else 0,
+        step=step,
         coarse=coarse,
         refined=refined,
         score={

@@ -11,6 +11,7 @@ COMMANDS = {
     "corpus": ("spr_cli.corpus", "Make and convert video worlds and annotations."),
     "ingest": ("spr_cli.ingest", "Turn video files into features."),
     "train": ("spr_cli.train", "Train the encoder, the projector and the ranker."),
+    "import-checkpoint": ("spr_cli.import_checkpoint", "Turn a published checkpoint into a model."),
     "build": ("spr_cli.build", "Build an index generation from features and models."),
     "eval": ("spr_cli.eval", "Measure how good the answers are."),
     "serve": ("spr_cli.serve", "Run the coordinator and its workers."),

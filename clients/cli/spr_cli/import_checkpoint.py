@@ -1,0 +1,79 @@
+"""`spr import-checkpoint`: a published checkpoint as a model of ours."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Directory to write.")
+@click.option(
+    "--collection",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Collection to keep it in, as the model that the next build takes.",
+)
+@click.option("--kind", type=click.Choice(["projector", "ranker"]), help="Refuse a file of the other kind.")
+@click.option("--encoder", help="Fingerprint of the encoder whose features it reads.")
+@click.option("--heads", type=click.IntRange(1), help="Attention heads, where the file does not say.")
+@click.option("--segment-length", default=4, show_default=True, help="Frames a segment, for a projector.")
+@click.option("--clip-length", default=1.5, show_default=True, help="Seconds a clip, for a ranker.")
+@click.option("--context", default=8.0, show_default=True, help="Seconds around a proposal, for a ranker.")
+@click.option(
+    "--padding",
+    type=click.Choice(["published", "tight"]),
+    default="published",
+    show_default=True,
+    help="Pad a ranker's windows to a fixed length as it was trained, or only as far as needed.",
+)
+@click.option("--video-stream", default="i3d", show_default=True, help="What a ranker sees.")
+@click.option("--subtitle-stream", default="subtitles-bert", show_default=True, help="What a ranker hears.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def command(
+    file: Path,
+    out: Path | None,
+    collection: Path | None,
+    kind: str | None,
+    encoder: str | None,
+    as_json: bool,
+    **choices: object,
+) -> None:
+    """Turn FILE, a stage-1 ckpt.bin or a stage-3 best_model.pt, into config.json and model.safetensors.
+
+    The file is read as data: nothing in it is run, and of its contents only tensors and plain values are
+    taken. Its kind and its sizes come from the names and shapes of its tensors.
+
+    \b
+    Examples:
+      spr import-checkpoint ckpt.bin --collection c
+      spr import-checkpoint best_model.pt --collection c --padding tight
+      spr import-checkpoint best_model.pt --out models/relo --heads 8
+    """
+    import json
+    from dataclasses import asdict
+
+    from trainer.formats.checkpoints import Choices, read_checkpoint
+    from trainer.formats.keeping import keep, keep_in_collection
+    from workers.ranker.checkpoint import read_card
+
+    if (out is None) == (collection is None):
+        raise click.UsageError("Give either --out DIR or --collection COLLECTION.")
+    checkpoint = read_checkpoint(file, Choices(**choices), kind)  # type: ignore[arg-type]
+    if collection is not None:
+        directory = keep_in_collection(checkpoint, collection, encoder)
+    else:
+        directory = Path(str(out))
+        keep(checkpoint, directory, encoder or "")
+    card = read_card(directory)
+    values = sum(tensor.numel() for tensor in checkpoint.state.values())
+    if as_json:
+        made = {
+            **asdict(card),
+            "directory": str(directory),
+            "tensors": len(checkpoint.state),
+            "values": values,
+        }
+        click.echo(json.dumps(made))
+        return
+    click.echo(f"{directory}")
+    click.echo(f"{card.kind} {card.fingerprint}: {len(checkpoint.state)} tensors, {values:,} values")

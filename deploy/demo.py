@@ -38,7 +38,8 @@ def main() -> None:
     for name, command in steps(options.out, options.videos, options.seed):
         run_once(options.out, name, command)
     with serving(options.out) as address:
-        evaluate = ["eval", "--address", address, "--truth", f"{options.out}/collection/annotations/test.json"]
+        truth = f"{options.out}/collection/annotations/test.json"
+        evaluate = ["eval", "--address", address, "--truth", truth]
         outputs = ["--out", f"{options.out}/report.json", "--plot", f"{options.out}/report.png"]
         run_once(options.out, "eval", [*evaluate, *outputs], key=evaluated(options.out))
         for sentence in SENTENCES:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from engine.errors import InvalidInput, NotFound
 from trainer.annotations import load_corpus, load_queries, save_corpus, save_queries
+from trainer.formats.segments import forget_given
 from workers.store import FeatureStore
 
 SPLITS = ("train", "val", "test")
@@ -29,6 +30,7 @@ def adopt_annotations(source: Path, collection: Path) -> dict[str, tuple[int, in
         loaded[split] = (queries, corpus)
     target = collection / "annotations"
     for split, (queries, corpus) in loaded.items():
+        forget_given(collection, split)
         save_corpus(target / f"corpus_{split}.json", corpus)
         save_queries(target / f"{split}.json", queries)
     return {

@@ -19,6 +19,7 @@ import numpy as np
 
 from engine.errors import InvalidInput, NotFound
 from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.formats.segments import forget_given
 from workers.store import FeatureStore
 
 BEST, LOWEST = 4.0, 1.0
@@ -90,6 +91,7 @@ def import_moments(
             f"{path} names {len(strangers)} videos without features in {collection}, such as "
             f"{', '.join(strangers[:3])}; ingest them first."
         )
+    forget_given(collection, split)
     save_corpus(collection / "annotations" / f"corpus_{split}.json", found.durations)
     save_queries(collection / "annotations" / f"{split}.json", found.queries)
     return found

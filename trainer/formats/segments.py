@@ -1,7 +1,8 @@
 """Given segment annotations: (query, segment) pairs with scores, in the published `seg_anno` form.
 
 A collection keeps them in annotations/seg_anno, under their published names, and training takes their scores
-in place of those that follow from the moments.
+in place of those that follow from the moments. Proposals that came with them are in annotations/coarse_pred.
+Both belong to the judged queries they came with, and go when others come.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,20 @@ from engine.files import read_json
 from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
 
 KEPT = Path("annotations/seg_anno")
+KEPT_RUNS = Path("annotations/coarse_pred")
 
 
 def segment_file(split: str, top_k: int, length: float) -> str:
     """Return the published name of a split's file; top_k: moments a training query."""
     head = f"train_top{top_k:02d}" if split == "train" else split
     return f"{head}_seg_{length:g}s.json"
+
+
+def forget_given(collection: Path, split: str) -> None:
+    """Remove what was kept beside a split's queries, before other queries take their place."""
+    for folder in (KEPT, KEPT_RUNS):
+        for path in (collection / folder).glob(f"{split}_*.json"):
+            path.unlink()
 
 
 def load_segments(path: Path) -> dict[int, list[SegmentSample]]:

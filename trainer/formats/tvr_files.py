@@ -16,9 +16,8 @@ from trainer.annotations import JudgedQuery, save_corpus, save_queries
 from trainer.collection import FRAMES
 from trainer.formats.arrays import MASK, put, writing
 from trainer.formats.layout import SEGMENTS, Layout
-from trainer.formats.segments import KEPT, segment_entries, segment_file
+from trainer.formats.segments import KEPT, KEPT_RUNS, segment_entries, segment_file
 from trainer.formats.sidecar import Sidecar, save_records, write_sidecar
-from trainer.formats.tvr_import import KEPT_RUNS
 from trainer.formats.tvr_samples import Searched
 from trainer.queries import QueryFeatures
 from trainer.runs.progress import Progress

@@ -16,7 +16,7 @@ from trainer.annotations import load_corpus, save_corpus, save_queries
 from trainer.formats.appending import append_all
 from trainer.formats.arrays import Arrays
 from trainer.formats.layout import Layout
-from trainer.formats.segments import KEPT, segment_file
+from trainer.formats.segments import KEPT, KEPT_RUNS, forget_given, segment_file
 from trainer.formats.sidecar import Sidecar, load_records, published, read_sidecar
 from trainer.formats.verify import Verified, verify
 from trainer.runs.progress import Progress
@@ -24,7 +24,6 @@ from workers.ranker.encoder import Encoder
 from workers.ranker.known_queries import POOLED, TOKENS, text_key
 from workers.store import FeatureStore, NewVideo, Stream
 
-KEPT_RUNS = Path("annotations/coarse_pred")
 # Two ids may share a sentence, and batches round differently; beyond this the features are of other texts.
 SAME = 1e-3
 
@@ -63,6 +62,8 @@ def import_tvr_ranking(
     features = collection / "features" / name
     with FeatureStore.ensure(features, sidecar.streams, sidecar.dtype, meta) as store:
         new = _import_features(layout, store, found, sidecar)
+    for split in found.queries:
+        forget_given(collection, split)
     kept = _keep_files(layout, collection)
     for split, queries in found.queries.items():
         own = layout.path(f"corpus_{split}")

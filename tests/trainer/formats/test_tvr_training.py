@@ -1,12 +1,14 @@
 """Published data is trained on, built and evaluated by the ordinary commands."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InvalidInput, Mismatch
 from tests.trainer.formats import tvr
+from trainer.adopt import adopt_annotations
 from trainer.annotations import load_queries, segment_samples
 from trainer.build import BuildConfig, build
 from trainer.evaluation.offline import Offline, search_offline
@@ -80,3 +82,14 @@ def test_given_segment_scores_are_those_trained_on(tmp_path: Path) -> None:
     entries[0]["relevant_segment"].append({**entries[0]["relevant_segment"][0], "score": 0.5})
     path.write_text(json.dumps(entries))
     assert samples_of(tmp_path / "c", "train", queries, 40, 4)[0] == [("zoo", 1, 0.5, None)]
+
+
+def test_given_files_go_with_the_queries_they_came_with(tmp_path: Path) -> None:
+    data, annotations = tvr.write_layout(tmp_path / "data", optional=True), tmp_path / "c/annotations"
+    import_tvr_ranking(Layout(data), tmp_path / "c")
+    assert (annotations / "coarse_pred/train_top40_pos_neg_samples_context_8.json").is_file()
+    shutil.rmtree(data / tvr.LAYOUT["coarse"])
+    import_tvr_ranking(Layout(data), tmp_path / "c")
+    assert not list((annotations / "coarse_pred").iterdir())
+    adopt_annotations(annotations, tmp_path / "c")
+    assert not list((annotations / "seg_anno").iterdir())

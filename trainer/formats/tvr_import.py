@@ -26,6 +26,7 @@ from workers.store import FeatureStore, NewVideo, Stream
 
 # Two ids may share a sentence, and batches round differently; beyond this the features are of other texts.
 SAME = 1e-3
+NOT_ITS_TOKENS = "whose token states the imported ones are not: build with --ranker none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,14 @@ def import_tvr_ranking(
     found = verify(layout, tolerance)
     sidecar = read_sidecar(layout) or published(layout, found.widths)
     name = _fingerprint(layout, sidecar, found, encoder, device)
+    if encoder and not sidecar.encoder:
+        found.notes.append(f"sentences are encoded by {encoder}, {NOT_ITS_TOKENS}")
     about = collection / "collection.json"
     if not about.exists():
         write_json(about, {"name": "default", "format": 1})
     texts = _import_queries(layout, collection / "queries" / name, found, sidecar, name)
-    meta = {"encoder": sidecar.name, "source": encoder or f"queries/{name}", "fingerprint": name}
+    source = str(Path(encoder).resolve()) if encoder and Path(encoder).is_dir() else encoder
+    meta = {"encoder": sidecar.name, "source": source or f"queries/{name}", "fingerprint": name}
     features = collection / "features" / name
     with FeatureStore.ensure(features, sidecar.streams, sidecar.dtype, meta) as store:
         new = _import_features(layout, store, found, sidecar)

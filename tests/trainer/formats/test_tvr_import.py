@@ -9,11 +9,14 @@ from click.testing import CliRunner
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.corpus_import_tvr_ranking import command
 from tests.trainer.formats import tvr
+from tests.workers.ranker.factories import tiny_clip
 from trainer.annotations import load_corpus, load_queries
 from trainer.collection import features_directory
 from trainer.formats.layout import Layout
+from trainer.formats.tvr_export import export_tvr_ranking
 from trainer.formats.tvr_import import import_tvr_ranking
 from trainer.queries import QueryFeatures
+from workers.ranker.encoder import Encoder
 from workers.store import FeatureStore
 
 
@@ -178,3 +181,16 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (data / tvr.LAYOUT["tokens"]).unlink()
     with pytest.raises(NotFound, match="--file tokens=PATH"):
         import_tvr_ranking(Layout(data), tmp_path / "c")
+
+
+def test_a_named_encoder_takes_any_sentence(tmp_path: Path) -> None:
+    data, clip = tvr.write_layout(tmp_path / "data"), str(tiny_clip(tmp_path / "clip"))
+    report = import_tvr_ranking(Layout(data), tmp_path / "c", encoder=clip, device="cpu")
+    store = FeatureStore.open(features_directory(tmp_path / "c"))
+    assert store.meta["source"] == clip
+    assert report.encoder == Encoder.load(clip, "cpu").fingerprint
+    assert "build with --ranker none" in report.notes[-1]
+    export_tvr_ranking(tmp_path / "c", tmp_path / "out", device="cpu", proposals=False)
+    another = str(tiny_clip(tmp_path / "another", seed=1))
+    with pytest.raises(Mismatch, match="were made by encoder"):
+        import_tvr_ranking(Layout(tmp_path / "out"), tmp_path / "d", encoder=another, device="cpu")

@@ -142,8 +142,6 @@ collection = "collection"
 [coordinator]
 listen = "127.0.0.1:7400"
 admin = "127.0.0.1:7401"
-# The test split has some 700 segments: the usual 200 would join whole videos into one proposal.
-segment_top_k = 40
 
 [[index]]
 shard = 0

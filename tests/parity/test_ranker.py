@@ -19,7 +19,7 @@ from trainer.measures import NDCG, SPR, Ranking, Truth, evaluate
 from trainer.ranker.labels import clip_labels
 from trainer.ranker.mining import around
 from workers.ranker.context import FRAMES, SUBTITLES
-from workers.ranker.relo import Query, Relo, ReloConfig
+from workers.ranker.relo import Relo, ReloConfig
 from workers.ranker.relo_ranker import ReloRanker
 from workers.ranker.windows import WindowConfig, arrange, cut
 
@@ -164,7 +164,7 @@ def test_the_published_size(recorded: Path) -> None:
         context = model.encode_context(
             inputs["in/video_feat"], inputs["in/sub_feat"], inputs["in/video_mask"]
         )
-        starts, ends = model.boundaries(Query(*query), context)
+        starts, ends = model.boundaries(query, context)
         relevance = model.relevance(query, context)
     valid = stored["in/video_mask"] > 0
     close(relevance, stored["out/q2c"])

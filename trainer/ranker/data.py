@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from trainer.ranker.losses import Targets
 from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
 from trainer.ranker.settings import RankerSettings
 from workers.ranker.context import ContextStore
-from workers.ranker.windows import WindowConfig, Windows, cut, gather, token_batch
+from workers.ranker.windows import Clips, WindowConfig, Windows, cut, gather, token_batch
 
 Integers = NDArray[np.int64]
 
@@ -82,24 +82,27 @@ def mine(
     contexts: ContextStore,
     window: WindowConfig,
     settings: RankerSettings,
-) -> Mined:
-    """Retrieve proposals of projected queries (n, dim); keep, for each pair, those that show its moment."""
+) -> tuple[Mined, Mined]:
+    """Retrieve proposals of projected queries (n, dim).
+
+    Return, by pair, those that show its moment, and, by query, those that show none of its pairs' moments.
+    """
     rule = ProposalRule.parse(settings.proposals)
     order = np.argsort(pairs.query, kind="stable")
     bounds = np.searchsorted(pairs.query[order], np.arange(len(queries) + 1))
-    spans: list[Doubles] = [np.zeros((0, 2))] * len(pairs)
+    right: list[tuple[Ordinals, Doubles]] = [(np.zeros(0, np.int32), np.zeros((0, 2)))] * len(pairs)
+    wrong = []
     depth = retrieval.depth(settings.depth, settings.depth_share)
     for row, proposals in enumerate(retrieval.proposals(queries, depth, rule)):
         own = order[bounds[row] : bounds[row + 1]]
         moments, videos = pairs.moments[own], pairs.video[own]
         shown = seen_moments(proposals, videos, moments, settings.context, settings.min_cover)
         for pair, columns in zip(own, shown, strict=True):
-            spans[pair] = proposals.spans[columns]
-    owners = np.repeat(np.arange(len(pairs)), [len(part) for part in spans])
-    table = np.concatenate([*spans, np.zeros((0, 2))])
-    usable = label(owners, table, pairs, contexts, window)[1].valid
-    counts = np.bincount(owners[usable], minlength=len(pairs))
-    return Mined(np.concatenate([[0], np.cumsum(counts)]), table[usable])
+            right[pair] = proposals.videos[columns], proposals.spans[columns]
+        seen = seen_moments(proposals, videos, moments, settings.context, 0.0).any(0)
+        wrong.append((proposals.videos[~seen], proposals.spans[~seen]))
+    mined = Mined.of(right)
+    return mined.take(label(mined.owners, mined.spans, pairs, contexts, window)[1].valid), Mined.of(wrong)
 
 
 def trainable(pairs: Pairs, contexts: ContextStore, length: float, window: WindowConfig) -> NDArray[np.bool_]:
@@ -117,25 +120,40 @@ def label(
     return windows, clip_labels(windows, pairs.moments[rows], window.clip_length)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One step's input: tokens (n, t, dim) and mask; video, subtitles (n, l, dim) and mask; what to find."""
+class WindowTensors(NamedTuple):
+    """What the model reads of windows: video, subtitles (n, l, dim) and mask (n, l) of 1 = valid."""
 
-    tokens: torch.Tensor
-    token_mask: torch.Tensor
     video: torch.Tensor
     subtitles: torch.Tensor
     mask: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's input: tokens (n, t, dim) and mask, the pairs' windows and what to find in them.
+
+    wrong: with hard negatives, a window for each query that it does not want; masked out where there is none.
+    """
+
+    tokens: torch.Tensor
+    token_mask: torch.Tensor
+    windows: WindowTensors
     targets: Targets
+    wrong: WindowTensors | None
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """All that batches are made of. tokens: one (t, dim) array a query."""
+    """All that batches are made of.
+
+    mined: proposals by pair. wrong: by query, for hard negatives; None without them. tokens: one (t, dim)
+    array a query.
+    """
 
     contexts: ContextStore
     pairs: Pairs
     mined: Mined
+    wrong: Mined | None
     tokens: Sequence[Floats]
     window: WindowConfig
     segment_length: float
@@ -144,7 +162,7 @@ class TrainingData:
     def batch(self, rows: Integers, seed: Sequence[int], device: torch.device) -> Batch:
         """Return the batch of pairs `rows`; the same seed draws the same proposals."""
         pairs, rng = self.pairs, np.random.default_rng(list(seed))
-        mined, there = self.mined.draw(rows, rng)
+        _, mined, there = self.mined.draw(rows, rng)
         durations = self.contexts.durations[pairs.video[rows]]
         made = around(pairs.moments[rows], durations, self.segment_length, rng)
         spans = np.where(there[:, None], mined, made)
@@ -152,21 +170,33 @@ class TrainingData:
         clips = gather(windows, self.contexts, self.window)
         tokens, token_mask = token_batch([self.tokens[query] for query in pairs.query[rows]], self.window)
         weights = pairs.similarity[rows] if self.by_similarity else np.ones(len(rows), np.float32)
-
-        def tensor(array: NDArray[Any]) -> torch.Tensor:
-            return torch.from_numpy(array).to(device)
-
         targets = Targets(
-            clips=tensor(np.stack([labels.first, labels.last], axis=1)),
-            foreground=tensor(foreground(labels, clips.mask.shape[1])),
-            positives=tensor(pairs.positives(rows)),
-            weights=tensor(weights),
+            clips=_tensor(np.stack([labels.first, labels.last], axis=1), device),
+            foreground=_tensor(foreground(labels, clips.mask.shape[1]), device),
+            positives=_tensor(pairs.positives(rows), device),
+            weights=_tensor(weights, device),
         )
         return Batch(
-            tensor(tokens),
-            tensor(token_mask),
-            tensor(clips.video),
-            tensor(clips.subtitles),
-            tensor(clips.mask),
-            targets,
+            tokens=_tensor(tokens, device),
+            token_mask=_tensor(token_mask, device),
+            windows=_window_tensors(clips, device),
+            targets=targets,
+            wrong=self._wrong(pairs.query[rows], rng, device),
         )
+
+    def _wrong(
+        self, queries: Integers, rng: np.random.Generator, device: torch.device
+    ) -> WindowTensors | None:
+        if self.wrong is None:
+            return None
+        videos, spans, there = self.wrong.draw(queries, rng)
+        clips = gather(cut(videos, spans, self.contexts, self.window), self.contexts, self.window)
+        return _window_tensors(replace(clips, mask=clips.mask * there[:, None].astype(np.float32)), device)
+
+
+def _window_tensors(clips: Clips, device: torch.device) -> WindowTensors:
+    return WindowTensors(*(_tensor(column, device) for column in (clips.video, clips.subtitles, clips.mask)))
+
+
+def _tensor(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(array).to(device)

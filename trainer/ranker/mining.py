@@ -4,7 +4,7 @@ Training windows must look like those of serving, so their proposals come from t
 rule; a proposal trains the moment of its video that its window sees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,18 +70,43 @@ class Retrieval:
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """Proposals by training pair: pair i may use spans[offsets[i]:offsets[i + 1]], seconds, or has none."""
+    """Proposals by owner, a training pair or a query: owner i may use rows offsets[i]:offsets[i + 1].
+
+    videos: (m,) ordinals. spans: (m, 2) seconds.
+    """
 
     offsets: NDArray[np.int64]
+    videos: Ordinals
     spans: Doubles
 
-    def draw(self, pairs: NDArray[np.int64], rng: np.random.Generator) -> tuple[Doubles, NDArray[np.bool_]]:
-        """Return a random span of each pair (n, 2), and where there was one (n,)."""
-        counts = self.offsets[pairs + 1] - self.offsets[pairs]
-        chosen = self.offsets[pairs] + (rng.random(len(pairs)) * counts).astype(np.int64)
+    @staticmethod
+    def of(parts: Sequence[tuple[Ordinals, Doubles]]) -> "Mined":
+        """Return the proposals of owners 0, 1, ..."""
+        counts = np.array([len(spans) for _, spans in parts], np.int64)
+        videos = [np.zeros(0, np.int32), *(videos for videos, _ in parts)]
+        spans = [np.zeros((0, 2)), *(spans for _, spans in parts)]
+        return Mined(np.concatenate([[0], np.cumsum(counts)]), np.concatenate(videos), np.concatenate(spans))
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """The owner of every row, (m,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def take(self, rows: NDArray[np.bool_]) -> "Mined":
+        """Return some of the rows, with the same owners."""
+        counts = np.bincount(self.owners[rows], minlength=len(self.offsets) - 1)
+        return Mined(np.concatenate([[0], np.cumsum(counts)]), self.videos[rows], self.spans[rows])
+
+    def draw(
+        self, owners: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Ordinals, Doubles, NDArray[np.bool_]]:
+        """Return a random proposal of each owner: videos (n,), spans (n, 2), and where there was one (n,)."""
+        counts = self.offsets[owners + 1] - self.offsets[owners]
+        chosen = self.offsets[owners] + (rng.random(len(owners)) * counts).astype(np.int64)
         if not len(self.spans):
-            return np.zeros((len(pairs), 2)), counts > 0
-        return self.spans[np.minimum(chosen, len(self.spans) - 1)], counts > 0
+            return np.zeros(len(owners), np.int32), np.zeros((len(owners), 2)), counts > 0
+        chosen = np.minimum(chosen, len(self.spans) - 1)
+        return self.videos[chosen], self.spans[chosen], counts > 0
 
 
 def seen_moments(

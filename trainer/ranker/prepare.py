@@ -138,11 +138,19 @@ def _training(
             f"fewer than a batch of {settings.batch}; lower min_similarity or batch."
         )
     projected = _projected(stage1, features, queries, device)
-    mined = mine(pairs, projected, retrieval, contexts, model.window, settings)
+    mined, wrong = mine(pairs, projected, retrieval, contexts, model.window, settings)
     tokens = [features.tokens(query.query) for query in queries]
-    return TrainingData(
-        contexts, pairs, mined, tokens, model.window, retrieval.length, settings.loss.by_similarity
-    ), len(every) - len(pairs)
+    made = TrainingData(
+        contexts=contexts,
+        pairs=pairs,
+        mined=mined,
+        wrong=wrong if settings.loss.hard_negatives else None,
+        tokens=tokens,
+        window=model.window,
+        segment_length=retrieval.length,
+        by_similarity=settings.loss.by_similarity,
+    )
+    return made, len(every) - len(pairs)
 
 
 def _validation(

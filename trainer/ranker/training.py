@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from trainer.collection import make_current, models_directory
 from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
-from trainer.ranker.data import Batch
+from trainer.ranker.data import Batch, WindowTensors
 from trainer.ranker.losses import relo_losses
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
@@ -146,28 +146,28 @@ def batch_losses(
     """Return the losses of a batch; the encoders in mixed precision, the losses in float32."""
     with amp.autocast():
         query = model.encode_query(batch.tokens, batch.token_mask)
-        context = encode_by_length(model, batch, LENGTH_GROUPS if settings.padding == "tight" else 1)
-    return relo_losses(model, query, context, batch.targets, settings.loss, hard)
+        groups = LENGTH_GROUPS if settings.padding == "tight" else 1
+        context = encode_by_length(model, batch.windows, groups)
+        wrong = encode_by_length(model, batch.wrong, groups) if batch.wrong else None
+    return relo_losses(model, query, context, batch.targets, settings.loss, hard, wrong)
 
 
-def encode_by_length(model: Relo, batch: Batch, groups: int) -> Context:
-    """Encode a batch's windows in groups of similar length: one long window must not pad all others.
+def encode_by_length(model: Relo, windows: WindowTensors, groups: int) -> Context:
+    """Encode windows in groups of similar length: one long window must not pad all others.
 
     The result is that of one group, up to rounding.
     """
     if groups == 1:
-        return model.encode_context(batch.video, batch.subtitles, batch.mask)
-    width = batch.mask.shape[1]
-    lengths = batch.mask.sum(1).long()
+        return model.encode_context(*windows)
+    lengths = windows.mask.sum(1).long()
     order = lengths.argsort(stable=True)
     parts = []
-    for rows in order.tensor_split(groups):
-        longest = int(lengths[rows].max()) if len(rows) else 0
-        if longest:
-            own = (batch.video[rows, :longest], batch.subtitles[rows, :longest], batch.mask[rows, :longest])
-            encoded = model.encode_context(*own)
-            features = [F.pad(x, (0, 0, 0, width - longest)) for x in encoded[:-1]]
-            parts.append([*features, batch.mask[rows]])
+    for rows in order.tensor_split(min(groups, len(order))):
+        longest = max(1, int(lengths[rows].max()))
+        encoded = model.encode_context(*(column[rows, :longest] for column in windows))
+        missing = windows.mask.shape[1] - longest
+        features = [F.pad(x, (0, 0, 0, missing)) for x in encoded[:-1]]
+        parts.append([*features, windows.mask[rows]])
     back = order.argsort()
     return Context(*(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
 

@@ -98,16 +98,21 @@ def test_made_proposals_hold_their_moment() -> None:
 
 
 def test_mined_spans_are_drawn_evenly_from_the_own() -> None:
-    mined = Mined(np.array([0, 2, 2, 3]), np.array([[0.0, 4], [8, 12], [16, 20]]))
+    mined = Mined(
+        np.array([0, 2, 2, 3]), np.array([5, 6, 7], np.int32), np.array([[0.0, 4], [8, 12], [16, 20]])
+    )
     rng = np.random.default_rng(0)
     pairs = np.tile([0, 1, 2], 200)
-    spans, there = mined.draw(pairs, rng)
+    videos, spans, there = mined.draw(pairs, rng)
+    assert ((videos == 5) == (spans[:, 0] == 0)).all()
     assert there.tolist() == [True, False, True] * 200
     assert set(map(tuple, spans[::3].tolist())) == {(0.0, 4.0), (8.0, 12.0)}
     assert 60 < (spans[::3, 0] == 0).sum() < 140
     assert (spans[2::3] == [16, 20]).all()
-    empty = Mined(np.zeros(4, np.int64), np.zeros((0, 2)))
-    assert not empty.draw(pairs, rng)[1].any()
+    empty = Mined.of([(np.zeros(0, np.int32), np.zeros((0, 2)))] * 3)
+    assert not empty.draw(pairs, rng)[2].any()
+    assert mined.owners.tolist() == [0, 0, 2]
+    assert mined.take(np.array([False, True, True])).offsets.tolist() == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("depth", [3, 40])
@@ -136,9 +141,9 @@ def data(by_similarity: bool = False) -> TrainingData:
     pairs = every.take(trainable(every, store, 4.0, WINDOW))
     retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
     queries = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
-    mined = mine(pairs, queries, retrieval, store, WINDOW, SETTINGS)
+    mined, wrong = mine(pairs, queries, retrieval, store, WINDOW, SETTINGS)
     tokens = [np.ones((n, 5), np.float32) for n in (2, 3, 40)]
-    return TrainingData(store, pairs, mined, tokens, WINDOW, 4.0, by_similarity)
+    return TrainingData(store, pairs, mined, wrong, tokens, WINDOW, 4.0, by_similarity)
 
 
 def test_batches_are_functions_of_their_seed_and_always_show_the_moment() -> None:
@@ -148,12 +153,12 @@ def test_batches_are_functions_of_their_seed_and_always_show_the_moment() -> Non
     for step in range(40):
         batch, again = (made.batch(rows, (7, step), device) for _ in range(2))
         for one, other in (
-            (batch.video, again.video),
+            (batch.windows.video, again.windows.video),
             (batch.tokens, again.tokens),
             *zip(batch.targets, again.targets, strict=True),
         ):
             assert torch.equal(one, other)
-        lengths = batch.mask.sum(1).long()
+        lengths = batch.windows.mask.sum(1).long()
         first, last = batch.targets.clips.T
         assert (first >= 0).all()
         assert (first <= last).all()
@@ -164,6 +169,20 @@ def test_batches_are_functions_of_their_seed_and_always_show_the_moment() -> Non
     assert torch.equal(batch.targets.weights, torch.ones(5))
     weighted = data(by_similarity=True).batch(rows, (7, 0), device)
     torch.testing.assert_close(weighted.targets.weights, torch.full((5,), 0.9))
+
+
+def test_wrong_proposals_show_none_of_the_querys_moments() -> None:
+    made = data()
+    assert made.wrong is not None
+    owners, videos, spans = made.wrong.owners, made.wrong.videos, made.wrong.spans
+    assert len(owners) > 0
+    for query, video, span in zip(owners, videos, spans, strict=True):
+        own = (made.pairs.query == query) & (made.pairs.video == video)
+        for begin, end in made.pairs.moments[own]:
+            assert span[1] + 4 <= begin or end <= span[0] - 4
+    batch = made.batch(np.array([0, 2]), (1, 1), torch.device("cpu"))
+    assert batch.wrong is not None
+    assert len(batch.wrong.mask) == 2
 
 
 def test_mined_proposals_come_from_the_own_video_and_show_the_moment() -> None:

@@ -93,6 +93,13 @@ def test_refined_clearly_beats_coarse(collection: Path) -> None:
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
 
+def test_retrieved_negatives_are_trained_on(collection: Path) -> None:
+    loss = replace(SETTINGS.loss, variant="reloclnet_rvmr_hard_neg")
+    report = train_ranker(collection, replace(SETTINGS, steps=6, eval_every=6, loss=loss), device="cpu")
+    rows = read_metrics(report.directory / "train" / "metrics.jsonl")
+    assert all(row["hard-negative"] > 0 for row in rows if "loss" in row)
+
+
 def test_what_a_training_leaves(collection: Path) -> None:
     settings = replace(SETTINGS, steps=4, eval_every=2)
     report = train_ranker(collection, settings, device="cpu")
@@ -195,9 +202,9 @@ def test_encoding_by_length_changes_nothing(collection: Path) -> None:
     torch.manual_seed(0)
     model = Relo(data.model).eval()
     batch = data.train.batch(np.arange(20), (1, 2), torch.device("cpu"))
-    one = encode_by_length(model, batch, 1)
+    one = encode_by_length(model, batch.windows, 1)
     for groups in (3, 30):
-        parts = encode_by_length(model, batch, groups)
+        parts = encode_by_length(model, batch.windows, groups)
         assert torch.equal(parts.mask, one.mask)
         for found, wanted in zip(parts[:-1], one[:-1], strict=True):
             valid = one.mask[..., None]

@@ -7,7 +7,12 @@ import click
 
 @click.command()
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--config", default="demo", show_default=True, help="demo, tvr-ranking-large, or a TOML file.")
+@click.option(
+    "--config",
+    default="demo",
+    show_default=True,
+    help="demo, tvr-ranking-base, tvr-ranking-large, or a TOML file.",
+)
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped, if there is one.")

@@ -7,7 +7,12 @@ import click
 
 @click.command()
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--config", default="demo", show_default=True, help="demo, tvr-ranking-large, or a TOML file.")
+@click.option(
+    "--config",
+    default="demo",
+    show_default=True,
+    help="demo, tvr-ranking-base, tvr-ranking-large, or a TOML file.",
+)
 @click.option("--projector", help="Fingerprint of the projector that proposes, or none; the current one.")
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")

@@ -151,7 +151,11 @@ def test_published_groups_and_schedule() -> None:
 def test_shipped_configs() -> None:
     published = load_settings(ProjectorSettings, "projector", "tvr-ranking-large")
     assert replace(published, heads=0, amp=True, save_every=200) == ProjectorSettings()
-    assert {path.stem for path in SHIPPED.glob("*.toml")} == {"demo", "tvr-ranking-large"}
+    base = load_settings(ProjectorSettings, "projector", "tvr-ranking-base")
+    assert replace(base, heads=published.heads) == published
+    assert base.model(512) == ProjectorConfig(dim=512, heads=8)
+    shipped = {"demo", "tvr-ranking-base", "tvr-ranking-large"}
+    assert {path.stem for path in SHIPPED.glob("*.toml")} == shipped
     assert load_settings(ProjectorSettings, "projector", "demo").init == "identity"
 
 
@@ -193,7 +197,8 @@ def test_unusable_settings_are_named(collection: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is not key=value"):
         load_settings(ProjectorSettings, "projector", "demo", ["lr"])
     with pytest.raises(
-        NotFound, match="no config 'mega'; name a TOML file or one of demo, tvr-ranking-large"
+        NotFound,
+        match="no config 'mega'; name a TOML file or one of demo, tvr-ranking-base, tvr-ranking-large",
     ):
         load_settings(ProjectorSettings, "projector", "mega")
 

@@ -165,14 +165,15 @@ def test_command_line(collection: Path) -> None:
     assert (report["encoder"], settings["seed"], settings["loss"]["margin"]) == (ENCODER, 9, 0.2)
 
 
-@pytest.mark.parametrize("name", ["demo", "tvr-ranking-large"])
+@pytest.mark.parametrize("name", ["demo", "tvr-ranking-base", "tvr-ranking-large"])
 def test_shipped_configs_load(name: str) -> None:
     assert (SHIPPED / f"{name}.toml").is_file()
     settings = load_settings(RankerSettings, "ranker", name)
-    if name == "tvr-ranking-large":
-        assert settings == RankerSettings(
-            padding="published", video_stream="i3d", subtitle_stream="subtitles-bert"
+    if name != "demo":
+        assert replace(settings, hidden=768) == RankerSettings(
+            padding="published", video_stream="i3d", subtitle_stream="subtitles-bert", amp=False
         )
+        assert settings.hidden == {"tvr-ranking-base": 384, "tvr-ranking-large": 768}[name]
 
 
 def test_the_projector_must_fit_the_encoder(collection: Path) -> None:

@@ -15,8 +15,6 @@ from trainer.encoder.events import Event
 from workers.ranker.image_transform import ImageTransform
 
 _CPU = torch.device("cpu")
-
-
 # Frames this long before and after an event show the same place without what happens in it.
 _ASIDE = 0.3
 # Levels 0-255 by which a pixel must differ from both to be part of what happens: above noise and compression.
@@ -25,7 +23,7 @@ _DIFFERENT = 30
 
 @dataclass(frozen=True)
 class Frames:
-    """n frames: pixels (n, 3, side, side) uint8 and the event (n,) each is of; -1 just before or after one.
+    """n frames: pixels (n, 3, side, side) uint8 and the event (n,) each is of; -1 - event beside it.
 
     masks (n, side, side) bool: where a frame differs from those before and after its event, and so, without
     anyone having drawn it, what the event is about.
@@ -36,8 +34,12 @@ class Frames:
     events: NDArray[np.int64]
 
     def of(self, event: int) -> NDArray[np.int64]:
-        """Return the rows of one event, or with -1 of none."""
+        """Return the rows of one event, in order of time within its video."""
         return np.flatnonzero(self.events == event)
+
+    def beside(self, event: int) -> NDArray[np.int64]:
+        """Return the rows of the frames just before and just after one event."""
+        return np.flatnonzero(self.events == -1 - event)
 
 
 def sample_frames(
@@ -95,7 +97,8 @@ class _Job:
         ]
         empty = torch.zeros(len(beside), *pixels.shape[2:], dtype=torch.bool)
         owners = np.repeat(self.mine, self.inside.shape[1])
-        return Frames(pixels, torch.cat([*masks, empty]), np.append(owners, np.full(len(beside), -1)))
+        neighbours = np.repeat([-1 - row for row in self.mine], self.beside.shape[1])
+        return Frames(pixels, torch.cat([*masks, empty]), np.append(owners, neighbours))
 
 
 def changes(frames: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:

@@ -26,6 +26,8 @@ class EncoderSettings:
     val_frames_per_event: int = 8
     # Worlds beyond this many training events are sampled by video, so that decoding stays short.
     most_events: int = 1500
+    # Share of the frames whose subject is put in front of another event's place.
+    moved: float = 0.8
     lr: float = 1e-3
     muon_lr: float = 0.02
     weight_decay: float = 0.05

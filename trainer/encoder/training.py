@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from engine.files import write_json
 from trainer.annotations import JudgedQuery, load_queries
-from trainer.encoder.augment import augment
 from trainer.encoder.evaluation import evaluate
 from trainer.encoder.events import Event, load_events
 from trainer.encoder.frames import Frames, sample_frames
@@ -21,6 +20,7 @@ from trainer.encoder.model import build_model, image_processor, normalise, warm_
 from trainer.encoder.objective import AttributeHeads, Patches, Thumbnail, contrast
 from trainer.encoder.optimiser import Optimiser
 from trainer.encoder.output import new_directory
+from trainer.encoder.sampling import FrameSampler
 from trainer.encoder.settings import EncoderSettings
 from trainer.encoder.speech import Speech, speech_pairs
 from trainer.encoder.texts import Texts, visual_texts
@@ -147,11 +147,9 @@ class Trainer:
     ) -> None:
         device = pick_device(settings.device)
         self._device, self._settings, self._transform = device, settings, transform
-        self._frames, self._texts, self._speech = frames, texts, speech
-        self._rows = [frames.of(event) for event in range(len(events))]
-        self._gaps = frames.of(-1)
+        self._count, self._texts, self._speech = len(events), texts, speech
+        self._sampler = FrameSampler(frames, events, settings.augmentation, settings.moved, settings.seed)
         self._rng = np.random.default_rng([settings.seed, 5])
-        self._noise = torch.Generator().manual_seed(settings.seed)
         self._seen = AttributeHeads(settings.shape.dim, [event.seen for event in events])
         self._told = AttributeHeads(settings.shape.dim, [_told(event) for event in events])
         self._seen_labels = self._seen.labels([event.seen for event in events]).to(device)
@@ -175,9 +173,11 @@ class Trainer:
     def step(self, step: int) -> float:
         """Learn from one batch; return its loss."""
         settings = self._settings
-        count = min(settings.batch, len(self._rows))
-        events = self._rng.choice(len(self._rows), count, replace=False)
-        inputs, masks = self._inputs(events, step / settings.steps)
+        count = min(settings.batch, self._count)
+        events = self._rng.choice(self._count, count, replace=False)
+        pixels, masks = self._sampler.draw(events, settings.backgrounds, step / settings.steps)
+        inputs = normalise(pixels.to(self._device), self._transform)
+        masks = masks.to(self._device)
         rows = self._texts.draw(events, self._rng)
         seen = self._model.get_image_features(pixel_values=inputs, output_hidden_states=True)
         shown = seen.pooler_output
@@ -194,15 +194,6 @@ class Trainer:
         loss.backward()
         self._optimiser.step(step)
         return float(loss.detach())
-
-    def _inputs(self, events: Rows, done: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return one frame of each event, then frames between events, varied and normalised, with masks."""
-        rows = [int(self._rng.choice(self._rows[event])) for event in events]
-        if len(self._gaps):
-            rows += self._rng.choice(self._gaps, self._settings.backgrounds).tolist()
-        pixels, masks = (part[rows].to(self._device) for part in (self._frames.pixels, self._frames.masks))
-        pixels, masks = augment(pixels, masks, done, self._settings.augmentation, self._noise)
-        return normalise(pixels, self._transform), masks
 
     def _located(self, states: torch.Tensor, masks: torch.Tensor, events: Rows) -> torch.Tensor:
         chosen = torch.from_numpy(events)

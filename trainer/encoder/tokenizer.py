@@ -23,14 +23,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_tokens: int) -> A
         vocab_size=vocab_size,
         min_frequency=2,
         show_progress=False,
-        special_tokens=[START, END],
+        # As special tokens the endings get their ids before training, in order; left to the trainer they come
+        # in the order of a hash, and with them ties between merges: each training would differ.
+        special_tokens=[START, END, *(byte + "</w>" for byte in alphabet)],
         initial_alphabet=alphabet,
         end_of_word_suffix="</w>",
     )
     raw.train_from_iterator(texts, trainer)
-    vocab = raw.get_vocab()
-    for byte in alphabet:
-        vocab.setdefault(byte + "</w>", len(vocab))
+    vocab = dict(sorted(raw.get_vocab().items(), key=lambda entry: entry[1]))
     merges = [tuple(pair) for pair in _merges(raw)]
     tokenizer = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=max_tokens)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(

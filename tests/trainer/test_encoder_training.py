@@ -152,7 +152,7 @@ def test_a_failed_training_leaves_nothing(world: Path, tmp_path: Path) -> None:
 
 def test_the_command_prints_figures_and_json(world: Path, tmp_path: Path) -> None:
     shown = CliRunner().invoke(
-        command, [str(world), "--out", str(tmp_path / "e"), "--minutes", "0.001", "--device", "cpu", "--json"]
+        command, [str(world), "--out", str(tmp_path / "e"), "--minutes", "0.004", "--device", "cpu", "--json"]
     )
     assert shown.exit_code == 0, shown.output
     assert json.loads(shown.stdout)["steps"] == 1

@@ -6,7 +6,7 @@ from trainer.encoder.augment import Augmentation
 from trainer.encoder.model import ModelShape
 
 # Steps that two idle cores of a common CPU take in a minute, decoding and evaluation included.
-STEPS_PER_MINUTE = 400
+STEPS_PER_MINUTE = 240
 
 
 @dataclass(frozen=True)

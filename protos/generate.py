@@ -5,6 +5,7 @@
 """
 
 import sys
+import sysconfig
 from pathlib import Path
 
 import google.rpc.status_pb2
@@ -24,8 +25,11 @@ def _protoc(*outputs: str) -> None:
 
 def generate(out: Path) -> None:
     """Write *_pb2.py, *_pb2_grpc.py and their stubs of all protos under `out`."""
+    # By their place: the environment's scripts need not be on PATH.
+    scripts = Path(sysconfig.get_path("scripts"))
+    plugins = [f"--plugin={scripts / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
     stubs = [f"--mypy_out=quiet:{out}", f"--mypy_grpc_out=quiet:{out}"]
-    _protoc(f"--python_out={out}", f"--grpc_python_out={out}", *stubs)
+    _protoc(*plugins, f"--python_out={out}", f"--grpc_python_out={out}", *stubs)
 
 
 def image(file: Path) -> None:

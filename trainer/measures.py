@@ -13,6 +13,7 @@ A judged query without predictions counts as zero. `absent="skip"` leaves it out
 figures do.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -130,22 +131,36 @@ def gains(
     if not protocol.keeps_irrelevant:
         order = order[truth.relevances[order] > 0]
     grades = truth.relevances[order]
-    limits = np.asarray(thresholds, np.float64)
-    earned = np.zeros((len(ranking), len(limits)))
+    earned = np.zeros((len(ranking), len(thresholds)))
     if not len(ranking) or not len(grades):
         return earned, grades
     overlap = iou(ranking.spans, truth.spans[order])
-    overlap[ranking.videos[:, None] != truth.videos[order][None, :]] = -1.0
-    used = np.zeros((len(limits), len(grades)), bool)
-    column = np.arange(len(limits))
-    # A row below every threshold earns nothing and uses nothing; only the others need their turn.
-    for row in np.flatnonzero(_reached(overlap.max(axis=1), limits.min(), protocol)):
-        free = np.where(used, -1.0, overlap[row])
-        best = free.argmax(axis=1)
-        hit = _reached(free[column, best], limits, protocol)
-        earned[row, hit] = grades[best[hit]]
-        used[column[hit], best[hit]] = True
+    overlap[ranking.videos[:, None] != truth.videos[order]] = -1.0
+    rows, moments = np.nonzero(_reached(overlap, min(thresholds), protocol))
+    shares = overlap[rows, moments]
+    turn = np.lexsort((moments, -shares, rows))
+    rows, moments, shares = rows[turn], moments[turn], shares[turn]
+    for column, limit in enumerate(thresholds):
+        there = _reached(shares, limit, protocol)
+        takers, taken = _pairs(rows[there].tolist(), moments[there].tolist())
+        earned[takers, column] = grades[taken]
     return earned, grades
+
+
+def _pairs(rows: list[int], moments: list[int]) -> tuple[list[int], list[int]]:
+    """Give every row, in order, its first moment that no earlier row was given; return both sides.
+
+    What a row may take depends on what those before it took, so this is a loop; few pairs overlap enough.
+    """
+    takers: list[int] = []
+    taken: dict[int, None] = {}
+    last = -1
+    for row, moment in zip(rows, moments, strict=True):
+        if row != last and moment not in taken:
+            taken[moment] = None
+            takers.append(row)
+            last = row
+    return takers, list(taken)
 
 
 def _reached(overlap: Doubles, limit: Any, protocol: Protocol) -> NDArray[np.bool_]:
@@ -154,8 +169,13 @@ def _reached(overlap: Doubles, limit: Any, protocol: Protocol) -> NDArray[np.boo
 
 def dcg(grades: Doubles) -> Doubles:
     """Return the discounted cumulative gain of the first axis: (n,) -> (), (n, t) -> (t,)."""
-    discounts = 1.0 / np.log2(np.arange(2, len(grades) + 2))
-    return np.asarray(discounts @ (np.exp2(grades) - 1.0))
+    return np.asarray(_discounts(len(grades)) @ (np.exp2(grades) - 1.0))
+
+
+@functools.lru_cache(maxsize=256)
+def _discounts(depth: int) -> Doubles:
+    discounts: Doubles = 1.0 / np.log2(np.arange(2, depth + 2))
+    return discounts
 
 
 def ndcg(
@@ -167,7 +187,7 @@ def ndcg(
     short = Ranking(ranking.videos[:deepest], ranking.spans[:deepest])
     earned, grades = gains(short, truth, thresholds, protocol)
     columns = {threshold: column for column, threshold in enumerate(thresholds)}
-    gained = {k: dcg(earned[:k]) for k in {measure.k for measure in measures}}
+    gained = {k: dcg(earned[:k]).tolist() for k in {measure.k for measure in measures}}
     ideal = {k: float(dcg(grades[:k])) for k in gained}
     return np.array([gained[m.k][columns[m.iou]] / ideal[m.k] if ideal[m.k] else 0.0 for m in measures])
 

@@ -148,7 +148,7 @@ def test_segment_recall_counts_each_segment_once() -> None:
     assert measures.segment_recall(retrieved, set(), 2) == 0.0
 
 
-def test_a_query_takes_about_a_millisecond() -> None:
+def test_a_query_takes_a_tenth_of_a_millisecond() -> None:
     random = np.random.default_rng(0)
     starts = random.uniform(0, 60, 150)
     run = Ranking.of([f"v{i}" for i in random.integers(0, 3, 150)], np.stack([starts, starts + 12], axis=1))
@@ -161,5 +161,5 @@ def test_a_query_takes_about_a_millisecond() -> None:
         began = time.perf_counter()
         measures.ndcg(run, judged)
         laps.append(time.perf_counter() - began)
-    # Ten times the usual, so that a busy machine does not fail it; the published loop takes 4 ms.
-    assert min(laps) < 0.01
+    # Twenty times the usual, so that a busy machine does not fail it; the published loop takes 4 ms.
+    assert min(laps) < 0.002

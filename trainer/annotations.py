@@ -3,7 +3,8 @@
 A JSON list, one object a query: `{query_id, query, relevant_moment: [{pair_id, video_name, timestamp: [start,
 end], duration, caption, similarity, relevance?}]}`. Training files carry no `relevance`: their moments are
 pseudo positives, chosen by caption similarity. A moment is relevant iff its relevance is above zero. A query
-may carry an extra `slice`, the kind of question it asks. Times are seconds.
+may carry an extra `slice`: the kind of question it asks, or a list of it and the other slices it belongs to.
+A judged query without moments has no answer. Times are seconds.
 
 The flat form, one object a moment with `query_id` and `query` beside its fields, is read too.
 """
@@ -34,12 +35,26 @@ class JudgedMoment:
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """A sentence and its moments; `slice` names the kind of question, where the file says so."""
+    """A sentence and its moments; `slice` names the kind of question, where the file says so.
+
+    also: other slices that results are told by, such as "long-video". `slices` are all of them.
+    """
 
     query_id: int
     query: str
     moments: tuple[JudgedMoment, ...]
     slice: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Every slice that the query belongs to, its kind first."""
+        return (self.slice, *self.also) if self.slice is not None else ()
+
+    @property
+    def asks_speech(self) -> bool:
+        """Whether what is said answers the query, rather than what is to be seen."""
+        return self.slice is not None and self.slice.startswith("subtitle")
 
 
 class SegmentSample(NamedTuple):
@@ -154,16 +169,19 @@ def _query(entry: Any, where: str) -> JudgedQuery:
         raise InvalidInput(
             f"{where} has no list 'relevant_moment'; group a query's moments under it (the nested form)."
         )
-    query_id, text, kind = (
-        _integer(entry, "query_id", where),
-        _text(entry, "query", where),
-        entry.get("slice"),
-    )
-    if kind is not None and not isinstance(kind, str):
-        raise InvalidInput(f"{where}: 'slice' is {kind!r}; write a word or leave it out.")
+    query_id, text = _integer(entry, "query_id", where), _text(entry, "query", where)
+    kind, *also = _slices(entry.get("slice"), where)
     named = f"{where} (query_id {query_id})"
     moments = (_moment(value, f"{named}, moment {row}") for row, value in enumerate(entry["relevant_moment"]))
-    return JudgedQuery(query_id, text, tuple(moments), kind)
+    return JudgedQuery(query_id, text, tuple(moments), kind, tuple(also))
+
+
+def _slices(value: Any, where: str) -> list[Any]:
+    """Return the slices of a query, [None] where it has none."""
+    names = value if isinstance(value, list) and value else [value]
+    if names != [None] and not all(isinstance(name, str) and name for name in names):
+        raise InvalidInput(f"{where}: 'slice' is {value!r}; write a word, a list of words, or leave it out.")
+    return names
 
 
 def _moment(value: Any, where: str) -> JudgedMoment:
@@ -223,7 +241,7 @@ def _text(entry: dict[str, Any], key: str, where: str) -> str:
 def _query_entry(query: JudgedQuery) -> dict[str, Any]:
     entry: dict[str, Any] = {"query_id": query.query_id, "query": query.query}
     if query.slice is not None:
-        entry["slice"] = query.slice
+        entry["slice"] = [query.slice, *query.also] if query.also else query.slice
     entry["relevant_moment"] = [_moment_entry(moment) for moment in query.moments]
     return entry
 

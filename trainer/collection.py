@@ -8,6 +8,8 @@ from engine.files import replacing
 from workers.store import FeatureStore
 
 FRAMES = "frames"
+# Annotations that only an evaluation may open.
+TEST_FILES = ("test", "corpus_test")
 
 
 def features_directory(collection: Path, encoder: str | None = None) -> Path:
@@ -39,7 +41,12 @@ def encoder_source(store: FeatureStore) -> str:
 
 
 def annotation_file(collection: Path, name: str) -> Path:
-    """Return `annotations/<name>.json`; NotFound with the command that makes it."""
+    """Return `annotations/<name>.json` for training and fitting; NotFound with the command that makes it.
+
+    InvalidInput for the test split's files: what is chosen by them says nothing about other queries.
+    """
+    if name in TEST_FILES:
+        raise InvalidInput(f"Training asked for {name}.json; val decides, test is for the last report only.")
     path = collection / "annotations" / f"{name}.json"
     if not path.is_file():
         raise NotFound(

@@ -41,7 +41,7 @@ def speech_pairs(events: Sequence[Event], queries: Sequence[JudgedQuery], tokeni
     for query in queries:
         best = max(query.moments, key=lambda moment: moment.similarity, default=None)
         told = place.get((best.video, round(best.start, 3))) if best else None
-        if query.slice == "subtitle" and told and told.subtitle:
+        if query.asks_speech and told and told.subtitle:
             pairs.append((query.query, told))
     if len(pairs) < 2:
         return None

@@ -1,6 +1,7 @@
 """Messages <-> values: the small pieces, and the answers of the workers.
 
-Columns are little-endian bytes of a fixed type. Everything that comes in is checked here, once.
+Columns are little-endian bytes of a fixed type. Everything that comes in is checked here, once. What is read
+is a view of the message's own bytes, and so cannot be written to, wherever this machine has their byte order.
 """
 
 import itertools
@@ -42,7 +43,7 @@ def span_to_pb(span: Doubles) -> types_pb2.TimeSpan:
 def tensor_to_pb(array: NDArray[np.floating]) -> types_pb2.Tensor:
     """Return an array as a Tensor, float16 as such and everything else as float32."""
     kind = types_pb2.DATA_TYPE_FLOAT16 if array.dtype == np.float16 else types_pb2.DATA_TYPE_FLOAT32
-    return types_pb2.Tensor(dtype=kind, shape=array.shape, data=array.astype(_DTYPES[kind]).tobytes())
+    return types_pb2.Tensor(dtype=kind, shape=array.shape, data=_bytes(array, _DTYPES[kind]))
 
 
 def tensor_from_pb(tensor: types_pb2.Tensor, shape: Sequence[int | None], name: str) -> Floats:
@@ -64,7 +65,7 @@ def tensor_from_pb(tensor: types_pb2.Tensor, shape: Sequence[int | None], name: 
     if not fits:
         wanted = ["any" if size is None else size for size in shape]
         raise InvalidInput(f"{name} has shape {list(sizes)}; it must be {wanted}", "TENSOR_SIZE_MISMATCH")
-    array = np.frombuffer(tensor.data, dtype).reshape(sizes).astype(np.float32)
+    array = np.frombuffer(tensor.data, dtype).reshape(sizes).astype(np.float32, copy=False)
     if not np.isfinite(array).all():
         raise InvalidInput(f"{name} holds a value that is not finite")
     return array
@@ -72,32 +73,32 @@ def tensor_from_pb(tensor: types_pb2.Tensor, shape: Sequence[int | None], name: 
 
 def ints_from_bytes(data: bytes, name: str) -> NDArray[np.int32]:
     """Return a column of int32."""
-    return _column(data, np.dtype("<i4"), name).astype(np.int32)
+    return _column(data, np.dtype("<i4"), name).astype(np.int32, copy=False)
 
 
 def floats_from_bytes(data: bytes, name: str) -> NDArray[np.float32]:
     """Return a column of float32."""
-    return _column(data, np.dtype("<f4"), name).astype(np.float32)
+    return _column(data, np.dtype("<f4"), name).astype(np.float32, copy=False)
 
 
 def doubles_from_bytes(data: bytes, name: str) -> NDArray[np.float64]:
     """Return a column of float64."""
-    return _column(data, np.dtype("<f8"), name).astype(np.float64)
+    return _column(data, np.dtype("<f8"), name).astype(np.float64, copy=False)
 
 
 def ints_to_bytes(column: NDArray[np.integer]) -> bytes:
     """Return a column as int32 bytes."""
-    return column.astype("<i4").tobytes()
+    return _bytes(column, np.dtype("<i4"))
 
 
 def floats_to_bytes(column: NDArray[np.floating]) -> bytes:
     """Return a column as float32 bytes."""
-    return column.astype("<f4").tobytes()
+    return _bytes(column, np.dtype("<f4"))
 
 
 def doubles_to_bytes(column: NDArray[np.floating]) -> bytes:
     """Return a column, or rows of pairs, as float64 bytes."""
-    return column.astype("<f8").tobytes()
+    return _bytes(column, np.dtype("<f8"))
 
 
 def hits_to_pb(parts: Sequence[Hits]) -> index_shard_service_pb2.SearchSegmentsResponse:
@@ -143,6 +144,11 @@ def encoded_from_pb(response: encoder_service_pb2.EncodeResponse, dim: int) -> E
         text_embedding=tensor_from_pb(response.text_embedding, [None], "text_embedding"),
         model_id=response.embedding.model_id,
     )
+
+
+def _bytes(array: NDArray[np.generic], dtype: np.dtype[np.generic]) -> bytes:
+    # One copy: a message owns its bytes.
+    return array.astype(dtype, copy=False).tobytes()
 
 
 def _column(data: bytes, dtype: np.dtype[np.generic], name: str) -> NDArray[np.generic]:

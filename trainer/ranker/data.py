@@ -25,11 +25,12 @@ Integers = NDArray[np.int64]
 class Pairs:
     """(query, pseudo-positive moment) pairs as columns, and which captions each query accepts.
 
-    query: (n,) query row. video: (n,) ordinal. moments: (n, 2) seconds. caption: (n,) number of its text.
-    similarity: (n,). accepted: sorted int64 keys query * captions + caption.
+    query: (n,) query row. pair: (n,) the moment's pair_id. video: (n,) ordinal. moments: (n, 2) seconds.
+    caption: (n,) number of its text. similarity: (n,). accepted: sorted keys query * captions + caption.
     """
 
     query: Integers
+    pair: Integers
     video: Ordinals
     moments: Doubles
     caption: Integers
@@ -51,6 +52,7 @@ class Pairs:
         return replace(
             self,
             query=self.query[rows],
+            pair=self.pair[rows],
             video=self.video[rows],
             moments=self.moments[rows],
             caption=self.caption[rows],
@@ -61,18 +63,19 @@ class Pairs:
 def pairs_of(queries: Sequence[JudgedQuery], ordinals: dict[str, int], min_similarity: float) -> Pairs:
     """Return the pairs of a split whose video has an ordinal and whose similarity is at least the given."""
     captions: dict[str, int] = {}
-    rows: list[tuple[int, int, float, float, int, float]] = []
+    rows: list[tuple[int, int, float, float, int, float, int]] = []
     for row, judged in enumerate(queries):
         for moment in judged.moments:
             if moment.video in ordinals and moment.similarity >= min_similarity:
                 number = captions.setdefault(moment.caption, len(captions))
                 place = ordinals[moment.video]
-                rows.append((row, place, moment.start, moment.end, number, moment.similarity))
-    table = np.array(rows, np.float64).reshape(-1, 6)
-    query, caption = table[:, 0].astype(np.int64), table[:, 4].astype(np.int64)
+                span = moment.start, moment.end
+                rows.append((row, place, *span, number, moment.similarity, moment.pair_id))
+    table = np.array(rows, np.float64).reshape(-1, 7)
+    query, caption, pair = (table[:, column].astype(np.int64) for column in (0, 4, 6))
     accepted = np.unique(query * len(captions) + caption)
     video, similarity = table[:, 1].astype(np.int32), table[:, 5].astype(np.float32)
-    return Pairs(query, video, table[:, 2:4].copy(), caption, similarity, accepted, len(captions))
+    return Pairs(query, pair, video, table[:, 2:4].copy(), caption, similarity, accepted, len(captions))
 
 
 def mine(

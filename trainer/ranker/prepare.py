@@ -18,14 +18,16 @@ from trainer.collection import (
     known_videos,
     models_directory,
 )
+from trainer.formats.samples import Samples, kept_samples, load_samples
 from trainer.measures import Truth
 from trainer.queries import QueryFeatures, encode_queries
 from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
+from trainer.ranker.given import given
 from trainer.ranker.mining import Retrieval
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import Validation
 from workers.ranker.checkpoint import read_card
-from workers.ranker.context import ContextStore
+from workers.ranker.context import FRAMES, ContextStore
 from workers.ranker.projector import KIND as PROJECTOR
 from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo import ReloConfig
@@ -67,7 +69,10 @@ def prepare(
     features = encode_queries(collection, fingerprint, encoder_source(store), texts, str(device))
     stage1 = open_projector(collection, projector, fingerprint)
     model = _model(store, features.tokens(texts[0]).shape[1], settings)
-    train, dropped = _training(store, queries["train"], features, stage1, model, settings, device)
+    samples = None
+    if settings.samples == "kept":
+        samples = load_samples(kept_samples(collection, settings.top_k, settings.context))
+    train, dropped = _training(store, queries["train"], samples, features, stage1, model, settings, device)
     corpus = load_corpus(annotation_file(collection, "corpus_val"))
     validation = _validation(store, queries["val"], corpus, features, stage1, settings, device)
     name = "" if isinstance(stage1, MeanPool) else read_card(_directory(collection, projector)).fingerprint
@@ -121,6 +126,7 @@ def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloCon
 def _training(
     store: FeatureStore,
     queries: Sequence[JudgedQuery],
+    samples: Samples | None,
     features: QueryFeatures,
     stage1: Projector | MeanPool,
     model: ReloConfig,
@@ -128,17 +134,24 @@ def _training(
     device: torch.device,
 ) -> tuple[TrainingData, int]:
     nearest = [_nearest(query, settings.top_k) for query in queries]
-    contexts, ordinals = _contexts(store, (m.video for query in nearest for m in query.moments), "train")
-    retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+    videos = {moment.video for query in nearest for moment in query.moments}
+    if samples and settings.loss.hard_negatives:
+        videos |= samples.videos
+    contexts, ordinals = _contexts(store, videos, "train")
+    length = stage1.segment_length * contexts.step(FRAMES)
     every = pairs_of(nearest, ordinals, settings.min_similarity)
-    pairs = every.take(trainable(every, contexts, retrieval.length, model.window))
+    pairs = every.take(trainable(every, contexts, length, model.window))
     if len(pairs) < settings.batch:
         raise InvalidInput(
             f"Only {len(pairs)} training pairs have a similarity of {settings.min_similarity} or more, "
             f"fewer than a batch of {settings.batch}; lower min_similarity or batch."
         )
-    projected = _projected(stage1, features, queries, device)
-    mined, wrong = mine(pairs, projected, retrieval, contexts, model.window, settings)
+    if samples:
+        mined, wrong = given(samples, pairs, queries, ordinals, contexts, model.window)
+    else:
+        retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+        projected = _projected(stage1, features, queries, device)
+        mined, wrong = mine(pairs, projected, retrieval, contexts, model.window, settings)
     tokens = [features.tokens(query.query) for query in queries]
     made = TrainingData(
         contexts=contexts,
@@ -147,7 +160,7 @@ def _training(
         wrong=wrong if settings.loss.hard_negatives else None,
         tokens=tokens,
         window=model.window,
-        segment_length=retrieval.length,
+        segment_length=length,
         by_similarity=settings.loss.by_similarity,
     )
     return made, len(every) - len(pairs)

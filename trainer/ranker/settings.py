@@ -24,6 +24,7 @@ class RankerSettings:
     The data: a query's `top_k` most similar moments with at least `min_similarity`; windows with `context`
     seconds on both sides; proposals from the `depth` best segments, at most `depth_share` of a split's, by
     the rule `proposals`. Of a mined proposal's moment, the share `min_cover` must lie in its window.
+    samples: train on what retrieval finds, or on the samples that an imported data set brought.
     The training: `steps` = 0 means `epochs` over all pairs; `warmup` is a share of all steps. Every
     `eval_every` steps val is ranked, and the model with the largest sum of NDCG@{10,20,40} at IoU>=0.7 kept.
     fit_score: choose probability_weight and coarse_weight on val when the training is done.
@@ -48,6 +49,7 @@ class RankerSettings:
     depth: int = 200
     depth_share: float = 1.0
     proposals: str = "adjacent"
+    samples: Literal["mined", "kept"] = "mined"
     min_cover: float = 0.0
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)

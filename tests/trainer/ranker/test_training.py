@@ -171,7 +171,11 @@ def test_shipped_configs_load(name: str) -> None:
     settings = load_settings(RankerSettings, "ranker", name)
     if name != "demo":
         assert replace(settings, hidden=768) == RankerSettings(
-            padding="published", video_stream="i3d", subtitle_stream="subtitles-bert", amp=False
+            padding="published",
+            video_stream="i3d",
+            subtitle_stream="subtitles-bert",
+            samples="kept",
+            amp=False,
         )
         assert settings.hidden == {"tvr-ranking-base": 384, "tvr-ranking-large": 768}[name]
 

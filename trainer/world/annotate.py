@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ import numpy as np
 from engine.files import replacing
 from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
 from trainer.world import language
+from trainer.world.absent import absent
 from trainer.world.judge import Ask, Judge, grades, similarities
 from trainer.world.plan import SPLITS, Event, Thing, VideoPlan
-from trainer.world.questions import SLICES, Question, question
+from trainer.world.profile import PLAIN, Profile
+from trainer.world.questions import Question, question
+from trainer.world.slices import NO_ANSWER, belongs, unanswerable
 from trainer.world.stage import seen
 
 # Queries a video of the split, by training's appetite and evaluation's patience.
@@ -39,21 +42,25 @@ class Moment:
 Placed = tuple[int, Moment]
 
 
-def annotate(plans: Sequence[VideoPlan], seed: int, folder: Path) -> dict[str, int]:
-    """Write captions.jsonl and annotations/ under `folder`; return the number of queries by split."""
+def annotate(
+    plans: Sequence[VideoPlan], seed: int, folder: Path, profile: Profile = PLAIN
+) -> dict[str, list[JudgedQuery]]:
+    """Write captions.jsonl and annotations/ under `folder`; return the queries by split."""
     moments = [moment for plan in plans for moment in _moments(plan)]
     _write_lines(folder / "captions.jsonl", map(_caption_line, moments))
-    counts = {}
+    made = {}
     for place, split in enumerate(SPLITS):
         videos = [plan for plan in plans if plan.split == split]
         inside = [(pair, moment) for pair, moment in enumerate(moments) if moment.video.split == split]
-        queries = _queries(inside, QUERIES_PER_VIDEO[split] * len(videos), split, [seed, 2**33, place])
+        count = QUERIES_PER_VIDEO[split] * len(videos)
+        queries = _queries(inside, count, split, [seed, 2**33, place], profile)
+        queries += _without_answer(inside, count, split, [seed, 2**33 + 1, place], profile)
         save_corpus(
             folder / f"annotations/corpus_{split}.json", {plan.name: plan.duration for plan in videos}
         )
         save_queries(folder / f"annotations/{split}.json", queries)
-        counts[split] = len(queries)
-    return counts
+        made[split] = queries
+    return made
 
 
 def _moments(plan: VideoPlan) -> list[Moment]:
@@ -66,36 +73,68 @@ def _moments(plan: VideoPlan) -> list[Moment]:
     ]
 
 
-def _queries(inside: list[Placed], count: int, split: str, entropy: list[int]) -> list[JudgedQuery]:
+def _queries(
+    inside: list[Placed], count: int, split: str, entropy: list[int], profile: Profile
+) -> list[JudgedQuery]:
     rng = np.random.default_rng(entropy)
-    judge = Judge([moment.event for _, moment in inside])
-    first = SPLITS.index(split) * 1_000_000
+    events = [moment.event for _, moment in inside]
+    judge, videos = Judge(events), [moment.video for _, moment in inside]
     choose = pseudo_positives if split == "train" else judged
+    queries = []
+    for row, asking in enumerate(ask_questions(events, count, rng, profile.kinds)):
+        also = belongs(asking, judge.shares(asking.ask), videos) if profile is not PLAIN else ()
+        moments = choose(asking.ask, judge, inside, rng)
+        queries.append(JudgedQuery(_first_id(split) + row, asking.text, moments, asking.slice, also))
+    return queries
+
+
+def _without_answer(
+    inside: list[Placed], count: int, split: str, entropy: list[int], profile: Profile
+) -> list[JudgedQuery]:
+    """Ask for what does not happen in the split: queries without moments. None in train."""
+    if not profile.no_answer or split == "train":
+        return []
+    asked = unanswerable(
+        [moment.event for _, moment in inside],
+        round(profile.no_answer * count),
+        absent(profile, inside[0][1].video.seed if inside else 0, split),
+        profile.kinds,
+        np.random.default_rng(entropy),
+    )
     return [
-        JudgedQuery(first + row, asking.text, choose(asking.ask, judge, inside, rng), asking.slice)
-        for row, asking in enumerate(ask_questions([moment.event for _, moment in inside], count, rng))
+        JudgedQuery(_first_id(split) + 500_000 + row, asking.text, (), NO_ANSWER)
+        for row, asking in enumerate(asked)
     ]
 
 
-def ask_questions(events: Sequence[Event], count: int, rng: np.random.Generator) -> list[Question]:
-    """Ask about random events, each sentence once; a tiny world runs out of them: fewer than `count`."""
+def _first_id(split: str) -> int:
+    return SPLITS.index(split) * 1_000_000
+
+
+def ask_questions(
+    events: Sequence[Event], count: int, rng: np.random.Generator, kinds: Mapping[str, float] = PLAIN.kinds
+) -> list[Question]:
+    """Ask about random events, each sentence once; a tiny world runs out of them: fewer than `count`.
+
+    kinds: the share of every kind of question.
+    """
     asked: dict[str, Question] = {}
-    kind = _kind(rng)
+    kind = _kind(rng, kinds)
     for _ in range(40 * count if events else 0):
         if len(asked) == count:
             break
         asking = question(events[int(rng.integers(len(events)))], kind, rng)
         if asking and asking.text not in asked:
             asked[asking.text] = asking
-            kind = _kind(rng)
+            kind = _kind(rng, kinds)
         elif rng.random() < 0.05:
             # Perhaps no event here has anything of the kind.
-            kind = _kind(rng)
+            kind = _kind(rng, kinds)
     return list(asked.values())
 
 
-def _kind(rng: np.random.Generator) -> str:
-    return str(rng.choice(list(SLICES), p=list(SLICES.values())))
+def _kind(rng: np.random.Generator, kinds: Mapping[str, float]) -> str:
+    return str(rng.choice(list(kinds), p=list(kinds.values())))
 
 
 def pseudo_positives(

@@ -1,5 +1,6 @@
 """Render a whole world into a directory: videos in parallel, then captions and judged queries."""
 
+import collections
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ from typing import Any
 
 from engine.errors import InvalidInput
 from engine.files import read_json, write_json
+from trainer.annotations import JudgedQuery
 from trainer.world.annotate import annotate
 from trainer.world.film import film
 from trainer.world.plan import FPS, SIZE, SPLITS, VideoPlan
 from trainer.world.planner import plan_video
+from trainer.world.profile import PLAIN, Profile
 
 FORMAT = 1
 
@@ -33,30 +36,39 @@ def build_world(
     seed: int,
     workers: int = 0,
     progress: Callable[[Finished, int], None] | None = None,
+    profile: Profile = PLAIN,
 ) -> dict[str, Any]:
     """Render `videos` videos of the world `seed` under `out` and return what world.json says of it.
 
-    Finished videos of the same world are kept. workers: processes, 0 for one a CPU; the bytes do not depend
-    on it. progress: told of each finished video and of the frames of the whole world. Raises InvalidInput if
-    `out` holds another world.
+    profile: what is filmed and asked. Finished videos of the same world are kept. workers: processes, 0 for
+    one a CPU; the bytes do not depend on it. progress: told of each finished video and of the frames of the
+    whole world. Raises InvalidInput if `out` holds another world.
     """
-    plans = [plan_video(seed, index) for index in range(videos)]
+    plans = [plan_video(seed, index, profile) for index in range(videos)]
     total = sum(plan.frames for plan in plans)
-    _prepare(out, plans, seed)
+    _prepare(out, plans, seed, profile)
     for finished in _filmed(plans, out / "videos", workers or len(os.sched_getaffinity(0))):
         if progress:
             progress(finished, total)
-    queries = annotate(plans, seed, out)
+    queries = annotate(plans, seed, out, profile)
     world = _world(plans, seed, queries)
+    if profile is not PLAIN:
+        world |= _composition(plans, queries, profile)
     write_json(out / "world.json", world)
     return world
 
 
-def _prepare(out: Path, plans: list[VideoPlan], seed: int) -> None:
+def _prepare(out: Path, plans: list[VideoPlan], seed: int, profile: Profile) -> None:
     """Make the directory; refuse to mix worlds, as whoever ingests a directory takes every video in it."""
     folder = out / "videos"
     folder.mkdir(parents=True, exist_ok=True)
-    known = read_json(out / "world.json").get("seed") if (out / "world.json").exists() else seed
+    before = read_json(out / "world.json") if (out / "world.json").exists() else {}
+    known = before.get("seed", seed)
+    made = before.get("profile", PLAIN.name) if before else profile.name
+    if made != profile.name:
+        raise InvalidInput(
+            f"{out} holds a world of profile {made}, not {profile.name}; name another directory."
+        )
     strange = {path.stem for path in folder.glob("*.mp4")} - {plan.name for plan in plans}
     if known != seed or strange:
         raise InvalidInput(
@@ -86,7 +98,19 @@ def _film(plan: VideoPlan, folder: Path) -> Finished:
     return Finished(plan.name, plan.frames, film(plan, folder))
 
 
-def _world(plans: list[VideoPlan], seed: int, queries: dict[str, int]) -> dict[str, Any]:
+def _composition(
+    plans: list[VideoPlan], queries: dict[str, list[JudgedQuery]], profile: Profile
+) -> dict[str, Any]:
+    """Return how much of what there is, by split."""
+    slices = {
+        split: dict(sorted(collections.Counter(name for query in made for name in query.slices).items()))
+        for split, made in queries.items()
+    }
+    long = {split: [plan.name for plan in plans if plan.long and plan.split == split] for split in SPLITS}
+    return {"profile": profile.name, "slices": slices, "long_videos": long}
+
+
+def _world(plans: list[VideoPlan], seed: int, queries: dict[str, list[JudgedQuery]]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "seed": seed,
@@ -96,6 +120,6 @@ def _world(plans: list[VideoPlan], seed: int, queries: dict[str, int]) -> dict[s
         "subtitled": sum(plan.subtitled for plan in plans),
         "frame_size": [SIZE, SIZE],
         "fps": FPS,
-        "queries": queries,
+        "queries": {split: len(made) for split, made in queries.items()},
         "splits": {split: [plan.name for plan in plans if plan.split == split] for split in SPLITS},
     }

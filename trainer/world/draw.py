@@ -13,6 +13,7 @@ from trainer.world.stage import Pose, poses
 from trainer.world.vocabulary import COLOURS, Colour
 
 Pixels = NDArray[np.uint8]
+Drawn = tuple[Pose, Colour]
 # Drawn twice as large and halved: smooth edges for little time.
 _DRAWN = 2 * SIZE
 _FADE = 0.4
@@ -27,23 +28,31 @@ class Painter:
         self._plan = plan
         self._noise = _noise(plan) if plan.noise else None
         self._canvas = functools.lru_cache(maxsize=2)(_canvas)
+        self._drawn: tuple[Scene, list[Drawn], Pixels] | None = None
 
     def frame(self, index: int, time: float) -> Pixels:
         """Return the picture at `time` seconds, (SIZE, SIZE, 3) uint8; `index` only varies the noise."""
         scene = next(scene for scene in self._plan.scenes if scene.start <= time < scene.end)
-        image = self._canvas(scene.background, scene.number).copy()
-        brush = ImageDraw.Draw(image)
-        for distractor in scene.distractors:
-            _draw_distractor(brush, distractor, time - scene.start)
-        for event in self._plan.events:
-            for pose in poses(event, time):
-                _draw(brush, pose, COLOURS[pose.colour])
-        pixels = np.asarray(image.reduce(2))
+        pixels = self._pixels(scene, time)
         light = _light(self._plan, scene, time)
         if self._noise is None and light == 1.0:
             return pixels
         grain = self._noise[index % _NOISES] if self._noise is not None else 0
         return np.clip(pixels * np.float32(light) + grain, 0, 255).astype(np.uint8)
+
+    def _pixels(self, scene: Scene, time: float) -> Pixels:
+        """Return the scene at full light without noise; the last one again while nothing in it has moved."""
+        shown = [_placed(distractor, time - scene.start) for distractor in scene.distractors]
+        shown += [(pose, COLOURS[pose.colour]) for event in self._plan.events for pose in poses(event, time)]
+        if self._drawn is not None and self._drawn[0] is scene and self._drawn[1] == shown:
+            return self._drawn[2]
+        image = self._canvas(scene.background, scene.number).copy()
+        brush = ImageDraw.Draw(image)
+        for pose, fill in shown:
+            _draw(brush, pose, fill)
+        pixels = np.asarray(image.reduce(2))
+        self._drawn = scene, shown, pixels
+        return pixels
 
 
 def _light(plan: VideoPlan, scene: Scene, time: float) -> float:
@@ -59,9 +68,9 @@ def _noise(plan: VideoPlan) -> NDArray[np.float32]:
     return rng.integers(-plan.noise, plan.noise + 1, (_NOISES, SIZE, SIZE, 1)).astype(np.float32)
 
 
-def _draw_distractor(brush: ImageDraw.ImageDraw, thing: Distractor, elapsed: float) -> None:
+def _placed(thing: Distractor, elapsed: float) -> Drawn:
     x, y = (thing.x + thing.dx * elapsed) % 1.0, (thing.y + thing.dy * elapsed) % 1.0
-    _draw(brush, Pose(thing.shape, "", x, y, thing.height), thing.colour)
+    return Pose(thing.shape, "", x, y, thing.height), thing.colour
 
 
 def _draw(brush: ImageDraw.ImageDraw, pose: Pose, fill: Colour) -> None:

@@ -51,11 +51,11 @@ def _encode(plan: VideoPlan, path: Path) -> None:
     options = {"fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         container.metadata["comment"] = plan.fingerprint()
-        stream = container.add_stream("libx264", rate=FPS, options=_X264)
+        stream = container.add_stream("libx264", rate=plan.fps, options=_X264)
         stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuv420p"
         stream.codec_context.thread_count = 1
         for index in range(plan.frames):
-            frame = av.VideoFrame.from_ndarray(painter.frame(index, index / FPS), format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, FPS)
+            frame = av.VideoFrame.from_ndarray(painter.frame(index, index / plan.fps), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, plan.fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

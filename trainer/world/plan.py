@@ -13,6 +13,8 @@ SIZE = 128
 FPS = 8
 # Out of ten videos in a row: about 60/10/30, and the first three already cover every split.
 SPLIT_PATTERN = ("train", "test", "val", "train", "test", "train", "train", "test", "train", "train")
+# A video this long is one that the slice "long-video" speaks of. Seconds.
+LONG = 1800.0
 SPLITS = ("train", "val", "test")
 
 
@@ -96,7 +98,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class VideoPlan:
-    """One video: frames at FPS; scenes, events, spoken lines in order of time; noise amplitude 0..255."""
+    """One video: frames at `fps`; scenes, events, spoken lines in order of time; noise amplitude 0..255."""
 
     name: str
     split: str
@@ -108,13 +110,21 @@ class VideoPlan:
     scenes: tuple[Scene, ...]
     events: tuple[Event, ...]
     lines: tuple[Speech, ...]
+    fps: int = FPS
 
     @property
     def duration(self) -> float:
         """Seconds."""
-        return self.frames / FPS
+        return self.frames / self.fps
+
+    @property
+    def long(self) -> bool:
+        """Whether the video is about an hour long."""
+        return self.duration >= LONG
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with anything in the plan, and with the renderer."""
-        plan = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return fingerprint(plan.encode(), f"{RENDERER} {SIZE} {FPS}".encode())
+        fields = dataclasses.asdict(self)
+        fps = fields.pop("fps")
+        plan = json.dumps(fields, sort_keys=True)
+        return fingerprint(plan.encode(), f"{RENDERER} {SIZE} {fps}".encode())

@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 
 from trainer.world import vocabulary as words
+from trainer.world.absent import NOTHING, Absent, absent
+from trainer.world.lookalike import look_alike
 from trainer.world.plan import (
     FPS,
     SPLIT_PATTERN,
@@ -17,19 +19,26 @@ from trainer.world.plan import (
     Thing,
     VideoPlan,
 )
+from trainer.world.profile import LONG_CYCLE, LONG_PLACES, PLAIN, Profile
 
 # Deeds that all videos of a world share.
 _CAST = 24
+# Hour-long videos: few frames and few events, so that they cost little; seconds of pause between two.
+_LONG_FPS = 2
+_LONG_PAUSE = 60.0
 
 
-def plan_video(seed: int, index: int) -> VideoPlan:
+def plan_video(seed: int, index: int, profile: Profile = PLAIN) -> VideoPlan:
     """Decide everything that happens in video `index` of the world `seed`."""
     rng = np.random.default_rng([seed, index, 0])
-    length = float(min(30 + 25 * rng.lognormal(0.0, 0.9), 600.0))
-    frames = round(length * FPS)
-    spans = _spans(frames / FPS, rng)
-    scenes = _scenes(spans, frames / FPS, rng)
-    deeds = _deeds(len(spans), seed, rng)
+    split = SPLIT_PATTERN[index % len(SPLIT_PATTERN)]
+    without = absent(profile, seed, split)
+    long = profile.long_videos and index % LONG_CYCLE in LONG_PLACES
+    fps = _LONG_FPS if long else FPS
+    frames = round(_length(long, rng) * fps)
+    spans = _spans(frames / fps, rng, _LONG_PAUSE if long else 4.0)
+    scenes = _scenes(spans, frames / fps, rng, still=long)
+    deeds = _deeds(len(spans), seed, rng, profile.look_alike, without)
     subtitled = bool(rng.random() < 0.5)
     events = tuple(
         Event(
@@ -38,26 +47,31 @@ def plan_video(seed: int, index: int) -> VideoPlan:
             deed,
             _staging(deed, rng),
             _background(scenes, start),
-            _speech(start, end, subtitled, rng),
+            _speech(start, end, subtitled, rng, without),
         )
         for (start, end), deed in zip(spans, deeds, strict=True)
     )
     return VideoPlan(
         name=f"video_{index:05d}",
-        split=SPLIT_PATTERN[index % len(SPLIT_PATTERN)],
+        split=split,
         seed=seed,
         index=index,
         frames=frames,
-        noise=int(rng.choice([0, 0, 2, 4, 6])),
+        noise=0 if long else int(rng.choice([0, 0, 2, 4, 6])),
         subtitled=subtitled,
         scenes=scenes,
         events=events,
-        lines=_lines(events, frames / FPS, rng) if subtitled else (),
+        lines=_lines(events, frames / fps, rng) if subtitled else (),
+        fps=fps,
     )
 
 
-def _spans(duration: float, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """Place events of 3-25 s with gaps of 1.5 s and more between them, at least one a video."""
+def _length(long: bool, rng: np.random.Generator) -> float:
+    return float(rng.uniform(3000.0, 4200.0) if long else min(30 + 25 * rng.lognormal(0.0, 0.9), 600.0))
+
+
+def _spans(duration: float, rng: np.random.Generator, pause: float) -> list[tuple[float, float]]:
+    """Place events of 3-25 s with gaps of 1.5 s and about `pause` more between them, at least one a video."""
     spans: list[tuple[float, float]] = []
     time = 1.0 + rng.exponential(3.0)
     while True:
@@ -65,11 +79,13 @@ def _spans(duration: float, rng: np.random.Generator) -> list[tuple[float, float
         if time + length > duration - 0.5:
             break
         spans.append((round(time, 3), round(time + length, 3)))
-        time += length + 1.5 + rng.exponential(4.0)
+        time += length + 1.5 + rng.exponential(pause)
     return spans or [(round(0.1 * duration + rng.random(), 3), round(0.6 * duration, 3))]
 
 
-def _scenes(spans: list[tuple[float, float]], duration: float, rng: np.random.Generator) -> tuple[Scene, ...]:
+def _scenes(
+    spans: list[tuple[float, float]], duration: float, rng: np.random.Generator, still: bool
+) -> tuple[Scene, ...]:
     """Cut in the middle of some gaps, so that a deed never changes its background."""
     middles = [(before[1] + after[0]) / 2 for before, after in itertools.pairwise(spans)]
     cuts = [0.0, *(round(middle, 3) for middle in middles if rng.random() < 0.6), duration]
@@ -77,13 +93,13 @@ def _scenes(spans: list[tuple[float, float]], duration: float, rng: np.random.Ge
     for start, end in itertools.pairwise(cuts):
         background, number = str(rng.choice(words.BACKGROUNDS)), int(rng.integers(2**31))
         fade = bool(rng.random() < 0.35)
-        scenes.append(Scene(start, end, background, number, fade, _distractors(rng)))
+        scenes.append(Scene(start, end, background, number, fade, _distractors(rng, still)))
     return tuple(scenes)
 
 
-def _distractors(rng: np.random.Generator) -> tuple[Distractor, ...]:
+def _distractors(rng: np.random.Generator, still: bool) -> tuple[Distractor, ...]:
     def drift() -> float:
-        return float(rng.normal(0, 0.04)) if rng.random() < 0.5 else 0.0
+        return float(rng.normal(0, 0.04)) if not still and rng.random() < 0.5 else 0.0
 
     return tuple(
         Distractor(
@@ -110,19 +126,28 @@ def _background(scenes: tuple[Scene, ...], time: float) -> str:
     return next(scene.background for scene in scenes if scene.start <= time < scene.end)
 
 
-def _deeds(count: int, seed: int, rng: np.random.Generator) -> list[Deed]:
-    """Choose new deeds, some of this video again, some of the cast that all videos of a world share."""
+def _deeds(
+    count: int, seed: int, rng: np.random.Generator, alike: float, without: Absent = NOTHING
+) -> list[Deed]:
+    """Choose new deeds, some of this video again, some of the cast that all videos of a world share.
+
+    alike: share of deeds that are one of this video with one thing changed.
+    """
     cast_rng = np.random.default_rng([seed, 2**32])
     cast = [_deed(cast_rng) for _ in range(_CAST)]
     deeds: list[Deed] = []
-    for _ in range(count):
+    while len(deeds) < count:
         dice = rng.random()
         if dice < 0.15 and deeds:
-            deeds.append(deeds[rng.integers(len(deeds))])
+            deed = deeds[rng.integers(len(deeds))]
         elif dice < 0.35:
-            deeds.append(cast[rng.integers(_CAST)])
+            deed = cast[rng.integers(_CAST)]
+        elif dice < 0.35 + alike and deeds:
+            deed = look_alike(deeds[rng.integers(len(deeds))], rng)
         else:
-            deeds.append(_deed(rng))
+            deed = _deed(rng)
+        if without.allows(deed):
+            deeds.append(deed)
     return deeds
 
 
@@ -157,13 +182,21 @@ def _staging(deed: Deed, rng: np.random.Generator) -> Staging:
     )
 
 
-def _speech(start: float, end: float, subtitled: bool, rng: np.random.Generator) -> Speech | None:
+def _speech(
+    start: float, end: float, subtitled: bool, rng: np.random.Generator, without: Absent
+) -> Speech | None:
     if not subtitled or rng.random() < 0.15:
         return None
     kinds, lines, _ = words.SPEECHES[rng.integers(len(words.SPEECHES))]
-    facts = {kind: str(rng.choice(words.FACTS[kind])) for kind in kinds}
+    facts = _facts(kinds, rng)
+    while not without.allows_facts(facts):
+        facts = _facts(kinds, rng)
     text = str(rng.choice(lines)).format(**facts)
     return _line(text, start + 0.15 * (end - start) * float(rng.random()), end, tuple(facts.items()))
+
+
+def _facts(kinds: tuple[str, ...], rng: np.random.Generator) -> dict[str, str]:
+    return {kind: str(rng.choice(words.FACTS[kind])) for kind in kinds}
 
 
 def _line(text: str, start: float, latest: float, facts: tuple[tuple[str, str], ...] = ()) -> Speech:

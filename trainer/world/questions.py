@@ -1,15 +1,12 @@
 """Questions about an event: what is asked, and the sentence that asks it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainer.world import vocabulary as words
 from trainer.world.judge import Ask
 from trainer.world.language import Generator, noun, pick, spoken, thing_noun, verb_phrase
 from trainer.world.plan import Event
-
-# How often each kind of question is asked.
-SLICES = {"precise": 0.4, "imprecise": 0.2, "temporal": 0.2, "subtitle": 0.2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +19,7 @@ class Question:
 
 
 def question(event: Event, kind: str, rng: Generator) -> Question | None:
-    """Ask for an event by a kind of SLICES; None where the event has nothing of the kind."""
+    """Ask for an event by a kind that a profile names; None where the event has nothing of the kind."""
     return _KINDS[kind](event, rng)
 
 
@@ -76,15 +73,35 @@ def _temporal(event: Event, rng: Generator) -> Question | None:
     return Question(text, Ask(shape=shape, colour=colour, motions=frozenset({deed.motion})), "temporal")
 
 
-def _subtitle(event: Event, rng: Generator) -> Question | None:
+def _glimpse(event: Event, rng: Generator) -> Question:
+    """Ask as vaguely as `_imprecise`, or for a look without saying what it does: "a purple star"."""
+    if rng.random() < 0.75:
+        return _imprecise(event, rng)
+    thing = event.deed.thing
+    text = noun(rng, 1, colour=thing.colour, shape=thing.shape)
+    return Question(text, Ask(shape=thing.shape, colour=thing.colour), "imprecise")
+
+
+def _subtitle(event: Event, rng: Generator, seen: float = 0.4) -> Question | None:
     """Ask for what is said, and perhaps what is to be seen meanwhile."""
     if event.speech is None:
         return None
     text = spoken(event, rng) or ""
-    colour = event.deed.thing.colour if rng.random() < 0.4 else None
+    colour = event.deed.thing.colour if rng.random() < seen else None
     if colour:
         text += f" while {noun(rng, colour=colour)} is {pick(('seen', 'shown', 'there'), rng)}"
     return Question(text, Ask(colour=colour, facts=event.speech.facts), "subtitle")
+
+
+def _temporal_only(event: Event, rng: Generator) -> Question | None:
+    asking = _temporal(event, rng)
+    return replace(asking, slice="temporal-only") if asking else None
+
+
+def _subtitle_only(event: Event, rng: Generator) -> Question | None:
+    """Ask for what is said alone: the picture helps nobody."""
+    asking = _subtitle(event, rng, seen=0.0)
+    return replace(asking, slice="subtitle-only") if asking else None
 
 
 _KINDS: dict[str, Callable[[Event, Generator], Question | None]] = {
@@ -92,4 +109,7 @@ _KINDS: dict[str, Callable[[Event, Generator], Question | None]] = {
     "imprecise": _imprecise,
     "temporal": _temporal,
     "subtitle": _subtitle,
+    "glimpse": _glimpse,
+    "temporal-only": _temporal_only,
+    "subtitle-only": _subtitle_only,
 }

@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--videos", default=120, show_default=True, type=click.IntRange(min=3), help="How many videos.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Which world.")
+@click.option(
+    "--profile",
+    default="plain",
+    show_default=True,
+    type=click.Choice(["plain", "hard"]),
+    help="hard: look-alikes, hour-long videos, questions without an answer.",
+)
 @click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes; 0: one a CPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(out: Path, videos: int, seed: int, workers: int, as_json: bool) -> None:
+def command(out: Path, videos: int, seed: int, profile: str, workers: int, as_json: bool) -> None:
     """Render a world into OUT: videos with subtitles, captions, judged queries for train, val and test.
 
     The same seed gives the same bytes, whatever --workers. A run that was stopped goes on where it was:
@@ -27,14 +34,16 @@ def command(out: Path, videos: int, seed: int, workers: int, as_json: bool) -> N
 
     \b
     spr corpus render build/world --videos 20 --seed 7
+    spr corpus render build/hard --videos 600 --seed 7 --profile hard
     spr ingest build/world/videos --collection build/c
     """
     import json
 
     from trainer.world.build import build_world
+    from trainer.world.profile import profile_of
 
     with _Progress() as progress:
-        world = build_world(out, videos, seed, workers, progress.advance)
+        world = build_world(out, videos, seed, workers, progress.advance, profile_of(profile))
     if as_json:
         rendered = {"rendered": progress.rendered, "render_seconds": round(progress.elapsed, 3)}
         click.echo(json.dumps({"world": str(out), **world, **rendered}))
@@ -43,6 +52,8 @@ def command(out: Path, videos: int, seed: int, workers: int, as_json: bool) -> N
     queries = ", ".join(f"{count} {split}" for split, count in world["queries"].items())
     minutes, events = world["seconds"] / 60, world["events"]
     click.echo(f"{out}: {videos} videos ({splits}), {minutes:.0f} minutes, {events} events")
+    for split, slices in world.get("slices", {}).items():
+        click.echo(f"{split}: " + ", ".join(f"{count} {name}" for name, count in slices.items()))
     click.echo(f"queries: {queries}; {progress.rendered} videos rendered in {progress.elapsed:.1f} s")
 
 

@@ -13,7 +13,7 @@ from trainer.world.annotate import LISTED_ZEROS, PSEUDO_POSITIVES, annotate, ask
 from trainer.world.judge import Judge, grades
 from trainer.world.plan import SPLITS, VideoPlan
 from trainer.world.planner import plan_video
-from trainer.world.questions import SLICES
+from trainer.world.profile import PLAIN
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_there_are_enough_queries_of_each_kind(queries: dict[str, list[JudgedQue
     assert len(queries["test"]) >= 120
     for split in SPLITS:
         kinds = collections.Counter(query.slice for query in queries[split])
-        assert set(kinds) == set(SLICES)
+        assert set(kinds) == set(PLAIN.kinds)
         assert min(kinds.values()) > 0.08 * len(queries[split])
         assert len({query.query for query in queries[split]}) == len(queries[split])
 
@@ -132,4 +132,4 @@ def test_precise_queries_have_few_answers(
 
 def test_a_tiny_world_has_judged_queries_too(tmp_path: Path) -> None:
     counts = annotate([plan_video(0, index) for index in range(3)], 0, tmp_path)
-    assert min(counts.values()) >= 3
+    assert min(map(len, counts.values())) >= 3

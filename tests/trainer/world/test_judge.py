@@ -8,7 +8,8 @@ import pytest
 from trainer.world.judge import WEIGHTS, Ask, Judge, grades, similarities
 from trainer.world.plan import Deed, Event, Speech, Staging, Thing
 from trainer.world.planner import plan_video
-from trainer.world.questions import SLICES, question
+from trainer.world.profile import HARD, PLAIN
+from trainer.world.questions import question
 from trainer.world.vocabulary import MUTUAL_MOTIONS, SIZES
 
 STAGING = Staging(0.5, 0.5, 0.0, 0.5, 1)
@@ -124,7 +125,7 @@ def test_columns_agree_with_the_slow_judge_and_every_question_has_its_answer() -
     events = [event for index in range(60) for event in plan_video(5, index).events]
     judge, rng = Judge(events), np.random.default_rng(1)
     for row, event in enumerate(events):
-        for kind in SLICES:
+        for kind in {**PLAIN.kinds, **HARD.kinds}:
             asking = question(event, kind, rng)
             if asking is None:
                 continue

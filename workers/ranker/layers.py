@@ -89,3 +89,35 @@ class Encoder(nn.Module):
         """Encode (n, length, h) under mask (n, length), 1 = valid."""
         encoded: Tensor = self.output(self.self(features, features, mask[:, None, None]), features)
         return encoded
+
+
+class Convolution(nn.Module):
+    """A residual temporal convolution: LN(x + dropout(GELU(conv(x)))), nothing seen behind the ends."""
+
+    def __init__(self, hidden: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(hidden, hidden, kernel, padding="same")
+        self.LayerNorm = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Encode (n, length, h) under mask (n, length), 1 = valid."""
+        seen = (features * mask[..., None]).transpose(1, 2)
+        mixed = F.gelu(self.conv(seen)).transpose(1, 2)
+        out: Tensor = self.LayerNorm(features + self.dropout(mixed))
+        return out
+
+
+class Mix(nn.Module):
+    """What one stream takes over from the other, clip by clip: LN(x + dropout(linear(y)))."""
+
+    def __init__(self, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+        self.LayerNorm = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor, other: Tensor) -> Tensor:
+        """Return (n, length, h)."""
+        out: Tensor = self.LayerNorm(features + self.dropout(self.dense(other)))
+        return out

@@ -40,7 +40,7 @@ TOKEN_COUNT = 12
 
 @dataclass(frozen=True)
 class Space:
-    """What vectors are drawn from. mean, gap: (dim,). pool: (POOL, dim) noise of the space, half its variance.
+    """What vectors are drawn from. mean, gap: (dim,). pool: (POOL, dim) noise, each half of the variance.
 
     Sums of two of the pool are as good as new noise, at a tenth of the time: there are 10^8 of them.
     """

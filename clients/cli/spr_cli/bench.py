@@ -1,49 +1,98 @@
-"""`spr bench`: what each stage costs on this machine."""
+"""`spr bench`: what each stage costs on this machine, beside the published way and the floor."""
+
+from pathlib import Path
+from typing import Any
 
 import click
 
 
 @click.command()
-@click.option("--vectors", type=click.IntRange(min=10_000), default=100_000, show_default=True)
-@click.option("--dim", type=click.IntRange(min=32), default=512, show_default=True)
+@click.argument("stages", nargs=-1, metavar="[STAGE]...")
+@click.option("--quick", is_flag=True, help="Under two minutes: fewer runs, no published way that takes minutes.")
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of stages that use many.")
 @click.option(
-    "--index",
-    "indexes",
-    multiple=True,
-    default=("SQfp16", "ivfflat"),
-    show_default=True,
-    help="An index to compare with flat; may be repeated.",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write bench.json, performance.md and the plots here.",
 )
-@click.option("--runs", type=click.IntRange(min=5), default=30, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/bench"),
+    show_default=True,
+    help="Where the corpus and the models are kept; 8 GB.",
+)
+@click.option("--sizes", type=click.Choice(["full", "quick", "tiny"]), hidden=True)
+@click.option(
+    "--report",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Measure nothing: write the page and the plots of this bench.json into --out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def command(vectors: int, dim: int, indexes: tuple[str, ...], runs: int, seed: int, as_json: bool) -> None:
-    """Time retrieval and proposals on made-up vectors, beside the floor of one pass over memory.
+def command(
+    stages: tuple[str, ...],
+    quick: bool,
+    threads: int,
+    out: Path | None,
+    cache: Path,
+    sizes: str | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Time stages of a search on a corpus of the published shape, all of them when no STAGE is named.
 
-    Medians of single queries on one thread, in one run: compare the ratios, not runs on different days.
+    Stages: floor, proposals, ndcg, index, rank, contexts, encode, ingest, search, load, scale.
 
     \b
-    spr bench
-    spr bench --vectors 383828 --dim 768 --index ivfpq --json
+    spr bench                          everything, under 20 minutes on two cores
+    spr bench --quick                  under 2 minutes
+    spr bench index rank --json
+    spr bench --out docs/performance   everything, and the page with its plots
     """
     import json
-    import os
-    from dataclasses import asdict
 
-    # Before FAISS is loaded: it reads the number of threads once.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    from trainer.bench import bench
+    from trainer.bench import results, run
+    from trainer.bench.registry import check
+    from trainer.bench.sizes import named
 
-    rows = bench(vectors, dim, indexes, runs, seed)
+    wanted = check(stages)
+    if report is not None:
+        found = results.read(report)
+    else:
+        found = run.run(wanted, named(sizes or ("quick" if quick else "full")), cache, threads, _tell)
+    if out is not None:
+        run.save(found, out)
     if as_json:
-        click.echo(json.dumps({"vectors": vectors, "dim": dim, "stages": [asdict(row) for row in rows]}))
-        return
+        click.echo(json.dumps(found))
+    else:
+        _print(found)
+    if any(not stage["rows"] for stage in found["stages"].values()):
+        raise click.exceptions.Exit(1)
+
+
+def _tell(stage: str, seconds: float) -> None:
+    click.echo(f"{stage}: {seconds:.0f} s" if seconds else f"{stage} ...", err=True)
+
+
+def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stage", "ms a query", "recall@200", "built in s", title=f"{vectors} x {dim}, one thread")
-    for row in rows:
-        recall = "" if row.recall is None else f"{row.recall:.3f}"
-        build = "" if row.build is None else f"{row.build:.1f}"
-        table.add_row(row.stage, f"{row.milliseconds:.3f}", recall, build)
-    Console().print(table)
+    from trainer.bench.page import summary
+    from trainer.bench.targets import TARGETS, number
+
+    console = Console()
+    for stage, found in report["stages"].items():
+        table = Table("", "way", "figure", "besides", title=f"{stage}, {found['threads']} threads")
+        for row in found["rows"]:
+            besides = ", ".join(
+                f"{name} {number(value) if isinstance(value, float | int) else value}"
+                for name, value in row["more"].items()
+            )
+            table.add_row(row["label"], row["way"], f"{number(row['value'])} {row['unit']}", besides)
+        console.print(table, *(f"  {note}" for note in found["notes"]), sep="\n")
+    table = Table("what", "reach", "measured", "met", title="Targets")
+    for target in TARGETS:
+        if any(goal.stage in report["stages"] for goal in target.goals):
+            table.add_row(target.what, *summary(report, target))
+    console.print(table)

@@ -7,7 +7,7 @@ FLAVOUR ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PROTOS := $(wildcard protos/spr/v1/*.proto protos/spr/internal/v1/*.proto)
 BUF := npx --yes @bufbuild/buf@1.75.0
 
-.PHONY: help install protos demo serve test check bench clean
+.PHONY: help install protos demo serve test nightly check bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ serve: demo  ## Serve the demo's collection until Ctrl-C.
 
 test: install  ## Run the tests.
 	$(BIN)/python -m pytest
+
+nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
+	$(BIN)/python -m pytest -m nightly -s tests/nightly
 
 check: install  ## Lint, types, import rules, wire contract.
 	$(BIN)/ruff check .

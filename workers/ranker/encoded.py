@@ -1,0 +1,209 @@
+"""Contexts that were encoded when the generation was built: one vector a clip and stream, memory-mapped.
+
+    encoded/encoded.json             format, fingerprint of the ranker, hidden, dtype, step, clips, videos
+    encoded/offsets.npy              int64 (videos + 1,): video v owns rows [offsets[v], offsets[v + 1])
+    encoded/<modality>.npy           (clips, hidden) unit vectors, float16 or int8; video and subtitle
+    encoded/<modality>.norms.npy     float16 (clips,): lengths of the vectors before they were made unit
+    encoded/<modality>.scales.npy    float16 (clips,), int8 only: a unit vector is its row times its scale
+
+Only final features are kept. A ranker serves from the contexts that itself encoded and from no others.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.files import read_json, sync, write_json
+from engine.types import Floats
+
+DIRECTORY = "encoded"
+FORMAT = 1
+VIDEO, SUBTITLE = "video", "subtitle"
+MODALITIES = (VIDEO, SUBTITLE)
+ContextType = Literal["float16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedStream:
+    """One modality: unit (clips, h) float16 or int8; factors turn its dot products into cosines and r.
+
+    norms: (clips,) float16. scales: (clips,) float16, None for float16 rows, which need none.
+    """
+
+    unit: NDArray[Any]
+    norms: NDArray[np.float16]
+    scales: NDArray[np.float16] | None
+
+    def units(self, rows: NDArray[np.int64] | slice) -> Floats:
+        """Return unit vectors (n, h) float32 of some rows."""
+        found: Floats = self.unit[rows].astype(np.float32)
+        return found if self.scales is None else found * self.scales[rows].astype(np.float32)[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedStore:
+    """Read-only contexts of videos 0..n-1. offsets: (n + 1,) int64. step: seconds a clip.
+
+    ranker: the fingerprint of the model that encoded them.
+    """
+
+    ranker: str
+    hidden: int
+    dtype: ContextType
+    step: float
+    offsets: NDArray[np.int64]
+    streams: Mapping[str, EncodedStream]
+
+    @staticmethod
+    def there(generation: Path) -> bool:
+        """Tell whether a generation has stored contexts."""
+        return (generation / DIRECTORY / "encoded.json").is_file()
+
+    @staticmethod
+    def open(generation: Path) -> "EncodedStore":
+        """Map a generation's stored contexts; NotFound without them, Mismatch when they are not whole."""
+        directory = generation / DIRECTORY
+        if not EncodedStore.there(generation):
+            raise NotFound(
+                f"{directory} holds no stored contexts; run `spr build` with --contexts float16 or int8"
+            )
+        about = read_json(directory / "encoded.json")
+        if about.get("format") != FORMAT or about.get("dtype") not in ("float16", "int8"):
+            found = f"format {about.get('format')}, dtype {about.get('dtype')}"
+            raise Mismatch(
+                f"{directory} has {found}, this version reads format {FORMAT}; run `spr build` again"
+            )
+        offsets = np.load(directory / "offsets.npy")
+        streams = {name: _open_stream(directory, name, about, int(offsets[-1])) for name in MODALITIES}
+        return EncodedStore(
+            about["ranker"], about["hidden"], about["dtype"], float(about["step"]), offsets, streams
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def clips(self) -> NDArray[np.int64]:
+        """How many clips every video has, (videos,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all vectors, norms and scales."""
+        return sum(array.nbytes for array in self.arrays())
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Everything that ranking reads."""
+        parts = [(stream.unit, stream.norms, stream.scales) for stream in self.streams.values()]
+        return [array for part in parts for array in part if array is not None]
+
+
+def _open_stream(directory: Path, name: str, about: dict[str, Any], clips: int) -> EncodedStream:
+    unit = np.load(directory / f"{name}.npy", mmap_mode="r")
+    norms = np.load(directory / f"{name}.norms.npy", mmap_mode="r")
+    scales = None
+    if about["dtype"] == "int8":
+        scales = np.load(directory / f"{name}.scales.npy", mmap_mode="r")
+    whole = unit.shape == (clips, about["hidden"]) and norms.shape == (clips,)
+    if not whole or unit.dtype != about["dtype"] or (scales is not None and scales.shape != (clips,)):
+        raise Mismatch(f"{directory / name}.npy does not fit encoded.json; run `spr build` again")
+    return EncodedStream(unit, norms, scales)
+
+
+def write_encoded(
+    directory: Path,
+    hidden: int,
+    step: float,
+    dtype: ContextType,
+    videos: Iterable[tuple[Floats, Floats]],
+    fingerprint: str,
+) -> None:
+    """Write contexts into `directory`, a generation's `encoded`; nothing here is atomic, all is synced.
+
+    videos: in ordinal order, video (n, hidden) and subtitle (n, hidden), as the ranker's encoder gives them.
+    fingerprint: the ranker's. InvalidInput when a vector is not of this width, or not finite in float16.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    counts: list[int] = []
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(_Writer(directory / name, hidden, dtype)) for name in MODALITIES]
+        for arrays in videos:
+            sizes = {array.shape for array in arrays}
+            if len(sizes) != 1 or arrays[0].ndim != 2 or arrays[0].shape[1] != hidden:
+                message = (
+                    f"contexts of video {len(counts)} have shapes {sorted(sizes)}, not (n, {hidden}) twice"
+                )
+                raise InvalidInput(f"{message}; encode them with the ranker that is to read them")
+            for writer, array in zip(writers, arrays, strict=True):
+                writer.append(array)
+            counts.append(len(arrays[0]))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    np.save(directory / "offsets.npy", offsets)
+    sync(directory / "offsets.npy")
+    about = {"format": FORMAT, "ranker": fingerprint, "hidden": hidden, "dtype": dtype, "step": step}
+    about |= {"modalities": list(MODALITIES), "clips": int(offsets[-1]), "videos": len(counts)}
+    write_json(directory / "encoded.json", about)
+
+
+class _Writer:
+    """Appends one modality's vectors, and its norms and scales when it is closed."""
+
+    def __init__(self, path: Path, hidden: int, dtype: ContextType) -> None:
+        self._path, self._hidden, self._dtype = path, hidden, np.dtype(dtype)
+        self._file: BinaryIO = path.with_name(f"{path.name}.npy").open("wb")
+        self._norms: list[NDArray[np.float16]] = []
+        self._scales: list[NDArray[np.float16]] = []
+        self._header(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file:
+            if error is None:
+                self._file.seek(0)
+                self._header(sum(len(part) for part in self._norms))
+        if error is not None:
+            return
+        sync(self._path.with_name(f"{self._path.name}.npy"))
+        extras = {"norms": self._norms} | ({"scales": self._scales} if self._dtype == np.int8 else {})
+        for name, parts in extras.items():
+            path = self._path.with_name(f"{self._path.name}.{name}.npy")
+            np.save(path, np.concatenate([np.zeros(0, np.float16), *parts]))
+            sync(path)
+
+    def append(self, vectors: Floats) -> None:
+        """Write (n, hidden) vectors as unit vectors and norms."""
+        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float32))
+        with np.errstate(over="ignore"):
+            norms = lengths.astype(np.float16)
+        if not np.isfinite(norms).all():
+            raise InvalidInput("a context is not finite, or longer than float16 holds; use --contexts none")
+        unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
+        if self._dtype == np.int8:
+            scales = (np.abs(unit).max(1, initial=0.0) / 127).astype(np.float16)
+            self._scales.append(scales)
+            whole = np.rint(unit / np.maximum(scales.astype(np.float32), 1e-8)[:, None])
+            unit = np.clip(whole, -127, 127)
+        self._file.write(np.ascontiguousarray(unit, self._dtype).tobytes())
+        self._norms.append(norms)
+
+    def _header(self, rows: int) -> None:
+        # Version 1.0 headers are padded to 64 bytes with room for a longer shape: rewriting keeps the size.
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+                "fortran_order": False,
+                "shape": (rows, self._hidden),
+            },
+        )

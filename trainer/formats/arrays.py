@@ -17,7 +17,10 @@ MASK = "-mask"
 
 
 class Arrays:
-    """The arrays of one file. shapes: of every array by name; `<name>-mask` beside a name is not one."""
+    """The arrays of one file. shapes: of every array by name.
+
+    `<name>-mask` beside a name is not one of them; masks: the shapes of those by name.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -27,8 +30,10 @@ class Arrays:
             raise InvalidInput(f"{path} is no HDF5 file ({error}); fetch it again.") from error
         shapes = {name: getattr(value, "shape", None) for name, value in self._file.items()}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.masks: dict[str, tuple[int, ...] | None] = {}
         for name, shape in shapes.items():
             if name.endswith(MASK) and name.removesuffix(MASK) in shapes:
+                self.masks[name.removesuffix(MASK)] = shape
                 continue
             if shape is None:
                 raise InvalidInput(f"{path}: {name!r} is a group; arrays must lie at the top of the file.")

@@ -1,6 +1,19 @@
-"""Whether the files of a layout speak of the same videos and queries; the first names of what differs."""
+"""Whether the files of a layout speak of the same videos and queries; the first names of what differs.
 
+Files that say whose their values are, by video or by query, are compared by name: none may be missing, none
+too many. Where a place means something the values at the places are compared:
+
+    place in                means                           must be
+    sorted video names      the number of a video           the same names in corpus, vidlen and seg_feats
+    rows of CLIP features   seconds                         as many as the duration says, give or take one
+    rows of clips           seconds / 1.5                   the same, and alike in video, subtitles and masks
+    rows of seg_feats       the number of a segment         as many as vidlen and the frames say
+    coarse predictions      the rank (verify_given)         in the order of their ranks, from 0
+"""
+
+import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import Mismatch
-from engine.files import read_json
+from engine.errors import InvalidInput, Mismatch
 from trainer.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.formats.arrays import Arrays
 from trainer.formats.layout import SPLITS, Layout
-from trainer.formats.segments import load_segments
+from trainer.formats.sidecar import load_records
+from trainer.formats.verify_given import check_given, refuse
 
-SHOWN = 3
 FEATURES = ("clip", "video", "subtitles")
 
 
@@ -35,11 +47,11 @@ def verify(layout: Layout, tolerance: int = 1) -> Verified:
     tolerance: how many rows a video's features may have more or fewer than its duration says.
     """
     durations = load_corpus(layout.need("corpus"))
+    _check_once(layout.path("corpus"))
     queries = {split: load_queries(layout.path(split)) for split in SPLITS if layout.has(split)}
     if not queries:
         layout.need("val")
     notes: list[str] = []
-    frames: dict[str, int] = {}
     widths: dict[str, int] = {}
     clips: dict[str, dict[str, int]] = {}
     layout.need("clip")
@@ -55,10 +67,16 @@ def verify(layout: Layout, tolerance: int = 1) -> Verified:
     if "video" in clips and "subtitles" in clips:
         pairs = {video: (clips["video"][video], clips["subtitles"][video]) for video in durations}
         apart = [video for video, (one, other) in pairs.items() if abs(one - other) > tolerance]
-        _refuse(layout.path("subtitles"), apart, f"videos with clips unlike {layout.path('video').name}")
+        refuse(layout.path("subtitles"), apart, f"videos with clips unlike {layout.path('video').name}")
+    if "subtitles" in clips:
+        _check_masks(layout, clips["subtitles"])
     _check_segments(layout, frames, widths)
-    _check_queries(layout, queries, durations, notes)
-    _check_kept(layout, queries, frames)
+    _check_queries(layout, queries, durations, widths, notes)
+    check_given(layout, queries, frames)
+    if layout.has("videos"):
+        _same_names(layout.path("videos"), load_records(layout.path("videos")), durations)
+    if list(durations) != sorted(durations):
+        notes.append(f"{layout.path('corpus').name} is not sorted; a video's number is its place when sorted")
     return Verified(durations, queries, widths, notes)
 
 
@@ -83,7 +101,18 @@ def _check_counts(
         for video, duration in durations.items()
         if counts[video] < 1 or abs(counts[video] - math.ceil(duration / step)) > tolerance
     ]
-    _refuse(layout.path(file), odd, f"videos with rows unlike their duration, one every {step:g} s")
+    refuse(layout.path(file), odd, f"videos with rows unlike their duration, one every {step:g} s")
+
+
+def _check_masks(layout: Layout, counts: Mapping[str, int]) -> None:
+    """Refuse masks that are not of their video's rows; that is all they are looked at for."""
+    with Arrays(layout.path("subtitles")) as arrays:
+        odd = [
+            f"{video} ({shape} for {counts[video]} rows)"
+            for video, shape in arrays.masks.items()
+            if video in counts and shape != (counts[video],)
+        ]
+    refuse(layout.path("subtitles"), odd, "videos with a mask of another length")
 
 
 def _check_segments(layout: Layout, frames: Mapping[str, int], widths: dict[str, int]) -> None:
@@ -91,14 +120,14 @@ def _check_segments(layout: Layout, frames: Mapping[str, int], widths: dict[str,
     expected = {video: -(-count // layout.length) for video, count in frames.items()}
     if layout.has("counts"):
         path = layout.path("counts")
-        counts = read_json(path)
+        counts = _check_once(path)
         _same_names(path, counts, expected)
         odd = [
             f"{video} ({counts[video]} for {frames[video]} frames)"
             for video in expected
             if counts[video] != expected[video]
         ]
-        _refuse(path, odd, f"videos with another number of segments of {layout.length} s")
+        refuse(path, odd, f"videos with another number of segments of {layout.length} s")
     if layout.has("segment_features"):
         path = layout.path("segment_features")
         found = {file.stem: file for file in path.glob("*.npy")}
@@ -109,61 +138,52 @@ def _check_segments(layout: Layout, frames: Mapping[str, int], widths: dict[str,
             for video, shape in shapes.items()
             if len(shape) != 2 or shape[0] != expected[video]
         ]
-        _refuse(path, odd, "videos with another number of segments")
+        refuse(path, odd, "videos with another number of segments")
         widths["segment_features"] = next(iter(shapes.values()))[1]
 
 
 def _check_queries(
-    layout: Layout, queries: Mapping[str, list[JudgedQuery]], durations: Mapping[str, float], notes: list[str]
+    layout: Layout,
+    queries: Mapping[str, list[JudgedQuery]],
+    durations: Mapping[str, float],
+    widths: Mapping[str, int],
+    notes: list[str],
 ) -> None:
     check_same_text(queries)
     ids = {str(query.query_id) for rows in queries.values() for query in rows}
     for file, axes in (("queries", 1), ("tokens", 2)):
         with Arrays(layout.need(file)) as arrays:
             _cover(arrays, ids, "queries", notes)
-            arrays.width(axes, ids)
+            width = arrays.width(axes, ids)
+        if file == "queries" and width != widths["clip"]:
+            raise Mismatch(
+                f"{layout.path(file)} has vectors of {width} numbers and {layout.path('clip')} of "
+                f"{widths['clip']}; both must be of one encoder."
+            )
     for split, rows in queries.items():
         strangers = {moment.video for query in rows for moment in query.moments} - durations.keys()
-        _refuse(layout.path(split), strangers, f"videos that {layout.path('corpus').name} lacks")
+        refuse(layout.path(split), strangers, f"videos that {layout.path('corpus').name} lacks")
 
 
-def _check_kept(layout: Layout, queries: Mapping[str, list[JudgedQuery]], frames: Mapping[str, int]) -> None:
-    """Compare what is only kept: segment annotations, coarse predictions, training samples."""
-    ids = {split: {query.query_id for query in rows} for split, rows in queries.items()}
-    for split in queries:
-        path = layout.path(f"segments_{split}")
-        if layout.has(f"segments_{split}"):
-            given = load_segments(path)
-            _refuse(path, map(str, given.keys() - ids[split]), f"queries that {split} lacks")
-            places = {(sample.video, sample.segment) for rows in given.values() for sample in rows}
-            outside = [
-                f"{video}_{number}"
-                for video, number in places
-                if not 0 <= number * layout.length < frames.get(video, 0)
-            ]
-            _refuse(path, outside, "segments that no video has")
-    for file, split in (("coarse_val", "val"), ("coarse_test", "test"), ("samples", "train")):
-        if layout.has(file) and split in queries:
-            value = read_json(layout.path(file))
-            answers: Any = value["pos"] if file == "samples" else value
-            _refuse(layout.path(file), answers.keys() - set(map(str, ids[split])), f"queries {split} lacks")
+def _check_once(path: Path) -> Any:
+    """Return an object of a JSON file; Mismatch for a name that is in it twice."""
+    pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        raise InvalidInput(f"{path} is no object of videos; write {{video: number}}.")
+    refuse(
+        path, [name for name, count in Counter(name for name, _ in pairs).items() if count > 1], "names twice"
+    )
+    return dict(pairs)
 
 
 def _cover(arrays: Arrays, names: Collection[str], what: str, notes: list[str]) -> None:
     """Refuse arrays that lack a name; note those that have more."""
-    _refuse(arrays.path, set(names) - arrays.shapes.keys(), f"{what} missing")
+    refuse(arrays.path, set(names) - arrays.shapes.keys(), f"{what} missing")
     more = arrays.shapes.keys() - set(names)
     if more:
         notes.append(f"{arrays.path.name}: {len(more)} {what} that nothing names were left out")
 
 
 def _same_names(path: Path, found: Collection[str], expected: Collection[str]) -> None:
-    _refuse(path, set(expected) - set(found), "videos of the corpus missing")
-    _refuse(path, set(found) - set(expected), "videos that are not in the corpus")
-
-
-def _refuse(path: Path, names: Iterable[str], what: str) -> None:
-    ordered = sorted(names)
-    if ordered:
-        more = ", ..." if len(ordered) > SHOWN else ""
-        raise Mismatch(f"{path}: {len(ordered)} {what}: {', '.join(ordered[:SHOWN])}{more}")
+    refuse(path, set(expected) - set(found), "videos of the corpus missing")
+    refuse(path, set(found) - set(expected), "videos that are not in the corpus")

@@ -149,6 +149,7 @@ def test_samples_that_are_not_there_are_named(collection: Path) -> None:
 def test_published_files_are_read(tmp_path: Path) -> None:
     data = tvr.write_layout(tmp_path / "data", optional=True)
     samples = load_samples(data / tvr.LAYOUT["coarse"] / KEPT.name)
-    assert samples.positives[3] == {0: [("zoo", 0.0, 8.0)]}
+    moment = load_queries(data / tvr.LAYOUT["annotations"] / "train_top40.json")[3].moments[0]
+    assert samples.positives[3] == {0: [(moment.video, 0.0, 8.0)]}
     assert samples.negatives[3] == [("zoo", 0.0, 8.0)]
-    assert samples.videos == {"zoo"}
+    assert {"zoo", moment.video} <= samples.videos <= tvr.VIDEOS.keys()

@@ -49,8 +49,10 @@ def write_layout(root: Path, *, optional: bool = False, seed: int = 0) -> Path:
     h5(root / LAYOUT["subtitles"], {**spoken, **masks})
     dump(root / LAYOUT["annotations"] / "video_corpus_sorted.json", VIDEOS)
     splits = {"train_top40": (0, 6), "val": (6, 3), "test": (9, 3)}
+    train: list[dict[str, Any]] = []
     for name, (first, count) in splits.items():
         entries = [query(rng, first + row, judged=name != "train_top40") for row in range(count)]
+        train = train or entries
         flat = [
             {"query_id": entry["query_id"], "query": entry["query"], **moment}
             for entry in entries
@@ -61,11 +63,13 @@ def write_layout(root: Path, *, optional: bool = False, seed: int = 0) -> Path:
     h5(root / LAYOUT["queries"], {name: rows(rng, 1, FRAMES)[0] for name in ids})
     h5(root / LAYOUT["tokens"], {name: rows(rng, int(rng.integers(3, 40)), SPOKEN) for name in ids})
     if optional:
-        write_optional(root, rng, {name: len(array) for name, array in frames.items()})
+        write_optional(root, rng, {name: len(array) for name, array in frames.items()}, train)
     return root
 
 
-def write_optional(root: Path, rng: np.random.Generator, frames: dict[str, int]) -> None:
+def write_optional(
+    root: Path, rng: np.random.Generator, frames: dict[str, int], train: list[dict[str, Any]]
+) -> None:
     counts = {name: -(-count // 4) for name, count in frames.items()}
     dump(root / LAYOUT["segments"] / "vidlen_seg_4s.json", counts)
     (root / LAYOUT["segment_features"]).mkdir(parents=True)
@@ -82,8 +86,9 @@ def write_optional(root: Path, rng: np.random.Generator, frames: dict[str, int])
     proposal = {"timestamp": [0, 8], "video_name": "zoo"}
     coarse = {str(number): [{**proposal, "moment_rank": 0}] for number in range(6, 9)}
     dump(root / LAYOUT["coarse"] / "val_coarse_proposals.json", coarse)
+    first = {entry["query_id"]: entry["relevant_moment"][0]["video_name"] for entry in train}
     samples = {
-        "pos": {str(n): {"0": [proposal]} for n in range(6)},
+        "pos": {str(n): {"0": [{**proposal, "video_name": first[n]}]} for n in range(6)},
         "neg": {str(n): [proposal] for n in range(6)},
     }
     dump(root / LAYOUT["coarse"] / "train_top40_pos_neg_samples_context_8.json", samples)

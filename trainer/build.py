@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from engine import manifest
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import shard_name
-from engine.errors import Mismatch
 from engine.files import sync
-from engine.manifest import Manifest, ShardEntry, StreamEntry
+from engine.manifest import Manifest, SearchEntry, ShardEntry, StreamEntry
 from engine.types import Floats, Ordinals
+from trainer.build_check import check
 from trainer.build_plan import BuildConfig, Plan, make_plan
 from trainer.segments import embed
 from trainer.staging import is_whole, only_builder, prune, staged
@@ -33,16 +33,11 @@ Progress = Callable[[str, int, int], None]
 
 _VECTORS = "vectors.f32"
 _BLOCK = 16_384
-_PROBES = 32
-_DEPTH = 10
-_EXACT = ("Flat", "flatl2")
-# Below it an index is not coarse but broken; some kinds have been, without a word.
-_LOWEST_RECALL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build made. recall: of the 10 nearest segments of some segments, how many the index found.
+    """What a build made. search: what the index was measured to find, None in generations of before.
 
     missing: videos of the corpus file without features. bytes: of all files. seconds: the build took.
     """
@@ -59,7 +54,7 @@ class BuildReport:
     embedding_model: str
     ranker: str
     dim: int
-    recall: float | None
+    search: SearchEntry | None
     bytes: int
     removed: list[str]
     notes: list[str]
@@ -73,25 +68,26 @@ def build(config: BuildConfig, progress: Progress | None = None) -> BuildReport:
     """
     began = time.monotonic()
     plan = make_plan(config)
-    recall = None
     with only_builder(config.collection) as generations:
         reused = is_whole(generations / plan.id)
         if not reused:
             with staged(generations, plan.id) as building:
-                recall = _fill(building, plan, progress or (lambda *_: None))
+                _fill(building, config.collection, plan, progress or (lambda *_: None))
         if config.activate:
             manifest.activate(config.collection, plan.id)
         removed = prune(config.collection, config.keep, plan.id) if config.keep else []
-    return _report(config, plan, generations / plan.id, reused, recall, removed, time.monotonic() - began)
+    return _report(config, plan, generations / plan.id, reused, removed, time.monotonic() - began)
 
 
-def _fill(building: Path, plan: Plan, progress: Progress) -> float:
-    """Write everything of a generation into `building`; return the index's recall on its own vectors."""
+def _fill(building: Path, collection: Path, plan: Plan, progress: Progress) -> None:
+    """Write everything of a generation into `building`."""
     vectors = _embed(building / _VECTORS, plan, progress)
     device = {"cuda": "auto"}.get(plan.device.type, "cpu")
     template = train(plan.recipe, plan.dim, _sample(vectors, plan.recipe.sample, progress), device)
     shards = _write_shards(building, plan, vectors, template, progress)
-    recall = _check(building, plan, vectors)
+    progress("check", 0, 1)
+    search = check(building, collection, plan, vectors)
+    progress("check", 1, 1)
     del vectors
     (building / _VECTORS).unlink()
     progress("context", 0, 1)
@@ -99,8 +95,7 @@ def _fill(building: Path, plan: Plan, progress: Progress) -> float:
     progress("context", 1, 1)
     _catalogue(plan).write(building)
     sync(building / CATALOGUE)
-    _write_manifest(building, plan, shards, template.sha256)
-    return recall
+    _write_manifest(building, plan, shards, template.sha256, search)
 
 
 def _embed(path: Path, plan: Plan, progress: Progress) -> Floats:
@@ -149,32 +144,6 @@ def _starts(plan: Plan) -> Ordinals:
     return np.asarray(np.cumsum(plan.counts) - plan.counts, np.int32)
 
 
-def _check(building: Path, plan: Plan, vectors: Floats) -> float:
-    """Search the written shards for some of their own vectors; return the recall, Mismatch if it is none."""
-    probes = np.unique(np.linspace(0, plan.segments - 1, _PROBES).astype(np.int64))
-    queries = np.asarray(vectors[probes])
-    depth = min(_DEPTH, plan.segments)
-    exact = np.concatenate(
-        [vectors[start : start + _BLOCK] @ queries.T for start in range(0, plan.segments, _BLOCK)]
-    )
-    shards = [
-        IndexShard.open(building / shard_name(number), "cpu") for number in range(int(plan.shards.max()) + 1)
-    ]
-    answers = [shard.search(queries, depth) for shard in shards]
-    found = 0
-    for query in range(len(queries)):
-        hits = [answer[query] for answer in answers]
-        rows = np.concatenate([_starts(plan)[part.videos] + part.segments for part in hits])
-        best = rows[np.argsort(-np.concatenate([part.scores for part in hits]), kind="stable")[:depth]]
-        worst = np.partition(exact[:, query], -depth)[-depth]
-        found += int((exact[best, query] >= worst - 1e-4).sum())
-    recall = found / (depth * len(queries))
-    if recall < (0.999 if plan.recipe.label in _EXACT else _LOWEST_RECALL):
-        message = f"index {plan.recipe.label!r} finds {recall:.0%} of the nearest segments: "
-        raise Mismatch(message + "use another --index.", reason="INDEX_UNFIT")
-    return recall
-
-
 def _catalogue(plan: Plan) -> Catalogue:
     records = [plan.store.record(video) for video in plan.ids]
     return Catalogue(
@@ -186,7 +155,9 @@ def _catalogue(plan: Plan) -> Catalogue:
     )
 
 
-def _write_manifest(building: Path, plan: Plan, shards: list[ShardEntry], quantizer: str) -> None:
+def _write_manifest(
+    building: Path, plan: Plan, shards: list[ShardEntry], quantizer: str, search: SearchEntry
+) -> None:
     files = [str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()]
     dtype = plan.store.dtype.name
     about = Manifest(
@@ -206,6 +177,7 @@ def _write_manifest(building: Path, plan: Plan, shards: list[ShardEntry], quanti
         shards=tuple(shards),
         streams={name: StreamEntry(s.dim, s.step, dtype) for name, s in plan.store.streams.items()},
         files=manifest.describe_files(building, files),
+        search=search,
     )
     manifest.write(building, about)
 
@@ -215,7 +187,6 @@ def _report(
     plan: Plan,
     directory: Path,
     reused: bool,
-    recall: float | None,
     removed: list[str],
     seconds: float,
 ) -> BuildReport:
@@ -233,7 +204,7 @@ def _report(
         embedding_model=about.embedding_model,
         ranker=f"relo@{about.ranker.fingerprint}" if about.ranker else "similarity-curve",
         dim=about.dim,
-        recall=recall,
+        search=about.search,
         bytes=sum(entry.bytes for entry in about.files.values()),
         removed=removed,
         notes=plan.notes,

@@ -25,7 +25,7 @@ from workers.ranker.relo_ranker import ReloRanker
 from workers.store import FeatureStore
 
 # Part of every id: raise it when the same input would make other files.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +33,19 @@ class BuildConfig:
     """What to build. videos: a corpus file {video: duration}, all videos if None.
 
     projector, ranker: a directory, a fingerprint, "none", or None for the collection's current one.
-    keep: generations to leave, all if None. nprobe: lists a search visits by default.
+    keep: generations to leave, all if None. nprobe: lists a search visits at least, by default. recall: share
+    of the 200 nearest segments that the index must find, None for what its type asks.
     """
 
     collection: Path
     shards: int = 1
-    index: str = "flat"
+    index: str = "auto"
     videos: Path | None = None
     encoder: str | None = None
     projector: str | None = None
     ranker: str | None = None
     nprobe: int | None = None
+    recall: float | None = None
     device: str = "auto"
     activate: bool = True
     keep: int | None = None
@@ -103,11 +105,9 @@ def make_plan(config: BuildConfig) -> Plan:
     projector = _load_projector(collection, projector_entry, store, device)
     _check_ranker(collection, ranker_entry, store)
     counts = segment_counts(store, ids, projector.segment_length)
-    made = recipe(config.index, store.streams[FRAMES].dim, int(counts.sum()))
-    if config.nprobe:
-        made = dataclasses.replace(made, nprobe=min(config.nprobe, max(1, made.partitions)))
     if not 1 <= config.shards <= len(ids):
         raise InvalidInput(f"--shards {config.shards} is not between 1 and the number of videos, {len(ids)}.")
+    made = _recipe(config, store.streams[FRAMES].dim, int(counts.sum()))
     about = collection / "collection.json"
     plan = Plan(
         id="",
@@ -126,6 +126,18 @@ def make_plan(config: BuildConfig) -> Plan:
         notes=notes,
     )
     return dataclasses.replace(plan, id=_identify(plan))
+
+
+def _recipe(config: BuildConfig, dim: int, segments: int) -> Recipe:
+    """Return the index to build, with what the command line says of it."""
+    made = recipe(config.index, dim, segments, config.shards)
+    if config.nprobe:
+        made = dataclasses.replace(made, nprobe=min(config.nprobe, max(1, made.partitions)))
+    if config.recall is not None:
+        if not 0 <= config.recall <= 1:
+            raise InvalidInput(f"--recall {config.recall} is not between 0 and 1.")
+        made = dataclasses.replace(made, recall=config.recall)
+    return made
 
 
 def _videos(store: FeatureStore, corpus: Path | None) -> tuple[list[str], int]:

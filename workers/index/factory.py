@@ -1,19 +1,22 @@
 """Which FAISS index an `--index` means, and how much training it wants.
 
-flat       exact inner product                      (the default; nothing to train)
+auto       what suits the size of a shard           (the default; see `_auto`)
+fast       the lowest latency that finds most       IVF<lists>,RaBitQfs,Refine(SQfp16)
+flat       exact inner product                      nothing to train
 flatl2     exact L2, the same order on unit vectors
 ivfflat    inverted lists over exact vectors        IVF<partitions>,Flat
 ivfpq      inverted lists over 16-byte codes        IVF<partitions>,PQ16x8
 FACTORY    any string of faiss.index_factory, such as "IVF256,SQfp16" or "RaBitQfs,Refine(SQfp16)"
 """
 
+import dataclasses
 import math
 import re
 from dataclasses import dataclass
 
 from engine.errors import InvalidInput
 
-NAMES = ("flat", "flatl2", "ivfflat", "ivfpq")
+NAMES = ("auto", "fast", "flat", "flatl2", "ivfflat", "ivfpq")
 PQ_BYTES = 16
 PQ_CENTROIDS = 256
 # FAISS warns below 39 training vectors a list: centroids of fewer follow the noise.
@@ -21,13 +24,27 @@ VECTORS_PER_LIST = 39
 SAMPLE_PER_LIST = 64
 SAMPLE_AT_LEAST = 65_536
 
+# One bit a dimension finds candidates, half-precision originals score them: FAISS's names for it.
+CODES = "RaBitQfs,Refine(SQfp16)"
+# Reading this many numbers takes as long as going through codes: 13,000 segments of 768, 39,000 of 256.
+FLAT_VALUES = 10_000_000
+# Codes of so many segments a shard take three times as long to go through as those of a few 100,000.
+CODES_SEGMENTS = 2_000_000
+# Lists of codes are trained quickly: few vectors a list, few rounds, from well-spread first centroids.
+QUICK_SAMPLE_PER_LIST = 32
+QUICK_ROUNDS = 5
+# The share of the nearest segments that a build asks for, where it is not told.
+AUTO_RECALL = 0.99
+FAST_RECALL = 0.95
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """An index to build. label: how the manifest names it. factory, l2: for faiss.index_factory.
 
     partitions: inverted lists, 0 without. nprobe: lists a search visits by default. sample: how many vectors
-    to train on.
+    to train on. rounds: of k-means, from spread centroids; 0 for FAISS's own way. recall: asked of the built
+    index, 0 for nothing. factor: candidates a hit that are scored anew at first, where there are originals.
     """
 
     label: str
@@ -36,13 +53,21 @@ class Recipe:
     partitions: int
     nprobe: int
     sample: int
+    rounds: int = 0
+    recall: float = 0.0
+    factor: int = 10
 
 
-def recipe(index: str, dim: int, vectors: int) -> Recipe:
-    """Return what to build for `vectors` segments of width `dim`; InvalidInput for what cannot be."""
+def recipe(index: str, dim: int, vectors: int, shards: int = 1) -> Recipe:
+    """Return what to build for `vectors` segments of width `dim` in all, dealt to `shards`.
+
+    Raises InvalidInput for what cannot be.
+    """
     kind = index.strip()
     if not kind or vectors < 1:
         raise InvalidInput("an index needs a type and at least one segment; ingest videos first.")
+    if kind in ("auto", "fast"):
+        return _fast(vectors) if kind == "fast" else _auto(dim, vectors, -(-vectors // shards))
     if kind in ("flat", "flatl2"):
         return Recipe("Flat" if kind == "flat" else "flatl2", "Flat", kind == "flatl2", 0, 0, 0)
     if kind == "ivfpq":
@@ -55,6 +80,33 @@ def recipe(index: str, dim: int, vectors: int) -> Recipe:
         raise InvalidInput(message + "use fewer lists, or --index flat.")
     wanted = max(SAMPLE_PER_LIST * partitions, SAMPLE_AT_LEAST)
     return Recipe(factory, factory, False, partitions, default_nprobe(partitions), min(vectors, wanted))
+
+
+def _auto(dim: int, vectors: int, largest: int) -> Recipe:
+    """Return the recipe for shards of `largest` segments: exact while as fast, then codes, then lists."""
+    if largest * dim <= FLAT_VALUES:
+        return recipe("flat", dim, vectors)
+    if largest > CODES_SEGMENTS:
+        return dataclasses.replace(_fast(vectors), recall=AUTO_RECALL, factor=10)
+    return Recipe(CODES, CODES, False, 0, 0, min(vectors, SAMPLE_AT_LEAST), recall=AUTO_RECALL)
+
+
+def _fast(vectors: int) -> Recipe:
+    partitions = quick_partitions(vectors)
+    factory = f"IVF{partitions},{CODES}"
+    sample = min(vectors, max(QUICK_SAMPLE_PER_LIST * partitions, SAMPLE_AT_LEAST))
+    nprobe = default_nprobe(partitions)
+    return Recipe(factory, factory, False, partitions, nprobe, sample, QUICK_ROUNDS, FAST_RECALL, factor=4)
+
+
+def quick_partitions(vectors: int) -> int:
+    """Return 2^ceil(log2(2 sqrt(n))), a quarter of the published number, capped to 39 vectors a list.
+
+    >>> quick_partitions(383_828), quick_partitions(3_200_000), quick_partitions(1_000)
+    (2048, 4096, 25)
+    """
+    quarter: int = 2 ** math.ceil(math.log2(2 * math.sqrt(vectors)))
+    return max(1, min(quarter, vectors // VECTORS_PER_LIST))
 
 
 def default_partitions(vectors: int) -> int:

@@ -11,6 +11,7 @@ from engine import wire
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.manifest import Manifest, ShardEntry
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
+from workers.index.files import ORIGINALS, prefetch
 from workers.index.shard import IndexShard
 from workers.index.training import VERSION
 from workers.resident import resident_bytes
@@ -29,7 +30,7 @@ class OpenShard:
 
 
 def open_shard(generation: Path, name: str, device: str = "auto") -> OpenShard:
-    """Open the shard `name` ("shard-00000") of a generation, its files verified.
+    """Open the shard `name` ("shard-00000") of a generation, its files verified; of originals only the size.
 
     Raises NotFound for a shard the generation has not, Mismatch with the file or the number that differs.
     """
@@ -38,12 +39,14 @@ def open_shard(generation: Path, name: str, device: str = "auto") -> OpenShard:
     if entry is None:
         names = ", ".join(shard.name for shard in manifest.shards)
         raise NotFound(f"generation {manifest.id} has no {name}, only {names}.", reason="SHARD_NOT_FOUND")
-    manifests.verify(generation, manifest, manifest.files_of(name))
+    manifests.verify(generation, manifest, manifest.files_of(name), unread=[f"{name}/{ORIGINALS}"])
     index = IndexShard.open(generation / name, device)
     if (index.dim, len(index)) != (manifest.dim, entry.segments):
         message = f"{generation / name} holds {len(index)} vectors of width {index.dim}, the manifest says "
         message += f"{entry.segments} of {manifest.dim}: build the generation again."
         raise Mismatch(message, reason="GENERATION_CORRUPT")
+    if index.device == "cpu":
+        prefetch(generation / name)
     return OpenShard(manifest, entry, index)
 
 

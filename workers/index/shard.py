@@ -1,6 +1,8 @@
 """One shard of segment vectors on FAISS.
 
-    shard-00000/index.faiss             vectors, row i = segment i of the shard
+    shard-00000/index.faiss             vectors or codes, row i = segment i of the shard
+    shard-00000/originals.faiss         vectors that score the codes' candidates anew: mapped, where codes are
+    shard-00000/search.json             how hard a search tries by default
     shard-00000/segment_videos.npy      int32 (n,) catalogue ordinal of each row's video
     shard-00000/segment_offsets.npy     int32 (n,) segment number inside its video
 
@@ -20,10 +22,14 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import sync
 from engine.types import Floats, Hits, Ordinals
-from workers.index import gpu
-from workers.index.training import Template, inverted_lists, reason
+from workers.index import files, gpu
+from workers.index.effort import Effort
+from workers.index.files import INDEX, ORIGINALS, SEARCH
+from workers.index.parameters import inverted_lists, search_parameters
+from workers.index.training import Template, reason
 
-INDEX = "index.faiss"
+__all__ = ["INDEX", "OFFSETS", "ORIGINALS", "SEARCH", "VERSION", "VIDEOS", "IndexShard"]
+
 VIDEOS = "segment_videos.npy"
 OFFSETS = "segment_offsets.npy"
 VERSION: str = faiss.__version__
@@ -37,7 +43,14 @@ _MAX_TIED = 16_384
 class IndexShard:
     """Segment vectors of whole videos, searchable from many threads at once."""
 
-    def __init__(self, index: Any, videos: Ordinals, segments: Ordinals, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        index: Any,
+        videos: Ordinals,
+        segments: Ordinals,
+        device: str = "cpu",
+        effort: Effort | None = None,
+    ) -> None:
         """Use `build` or `open`."""
         if not index.ntotal == len(videos) == len(segments):
             message = (
@@ -46,6 +59,7 @@ class IndexShard:
             raise Mismatch(message + "build the generation again.", reason="GENERATION_CORRUPT")
         self.videos = videos
         self.segments = segments
+        self.effort = effort or files.own_effort(index)
         self._index = index
         self._gpu = gpu.copy(index, device)
 
@@ -82,41 +96,45 @@ class IndexShard:
         return int(ivf.nlist) if ivf is not None else 0
 
     def save(self, directory: Path) -> None:
-        """Write the shard's three files, synced; the caller renames the generation into place."""
+        """Write the shard's files, synced; the caller renames the generation into place."""
         directory.mkdir(parents=True, exist_ok=True)
-        faiss.write_index(self._index, str(directory / INDEX))
-        np.save(directory / VIDEOS, self.videos)
-        np.save(directory / OFFSETS, self.segments)
-        for name in (INDEX, VIDEOS, OFFSETS):
+        files.write(self._index, self.effort, directory)
+        for name, table in ((VIDEOS, self.videos), (OFFSETS, self.segments)):
+            np.save(directory / name, table)
             sync(directory / name)
 
     @classmethod
     def open(cls, directory: Path, device: str = "auto") -> "IndexShard":
-        """Map a shard into memory. device: "auto", "cpu" or "gpu".
+        """Map a shard into memory; of originals nothing is read. device: "auto", "cpu" or "gpu".
 
-        Raises NotFound where a file is missing, Mismatch where one is damaged.
+        Raises NotFound for a missing file, Mismatch for a damaged one, Unavailable for too little memory.
         """
         try:
             videos = np.load(directory / VIDEOS, mmap_mode="r")
             segments = np.load(directory / OFFSETS, mmap_mode="r")
-            index = _read(directory / INDEX)
         except FileNotFoundError as error:
             raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
-        except (ValueError, RuntimeError) as error:
+        except ValueError as error:
             message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
             raise Mismatch(message, reason="GENERATION_CORRUPT") from None
-        return cls(index, videos, segments, device)
+        index, effort = files.read(directory)
+        return cls(index, videos, segments, device, effort)
 
-    def search(self, queries: Floats, k: int, nprobe: int | None = None) -> list[Hits]:
+    def search(
+        self, queries: Floats, k: int, nprobe: int | None = None, factor: int | None = None
+    ) -> list[Hits]:
         """Return the best `k` segments of each query, ties in (video, segment) order.
 
-        queries: (nq, dim) unit vectors. nprobe: lists to visit, the built default if None. A query gets fewer
-        than `k` hits where there are fewer, never a made-up one. Raises InvalidInput for a wrong argument.
+        queries: (nq, dim) unit vectors. nprobe: lists to visit. factor: candidates a hit to score anew. Both
+        are as the shard was built if None, and mean nothing to an index without lists or originals. A query
+        gets fewer than `k` hits where there are fewer, never a made-up one. Raises InvalidInput for a wrong
+        argument.
         """
         self._check(queries, k, nprobe)
+        effort = Effort(factor or self.effort.factor, nprobe or self.effort.nprobe)
         step = max(1, _BELOW_BLAS // self.dim)
         blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
-        return [hits for block in blocks for hits in self._search(_contiguous(block), k, nprobe)]
+        return [hits for block in blocks for hits in self._search(_contiguous(block), k, effort)]
 
     def _check(self, queries: Floats, k: int, nprobe: int | None) -> None:
         if queries.ndim != 2 or queries.shape[1] != self.dim:
@@ -127,28 +145,31 @@ class IndexShard:
         if k < 1 or (nprobe is not None and nprobe < 1):
             raise InvalidInput(f"top_k is {k} and nprobe {nprobe}; both must be at least 1.")
 
-    def _search(self, queries: Floats, k: int, nprobe: int | None) -> list[Hits]:
+    def _search(self, queries: Floats, k: int, effort: Effort) -> list[Hits]:
         # One more than asked: if it scores like the k-th, the cut may run through a group of equals.
         fetch = min(k + 1, len(self))
-        scores, rows = self._nearest(queries, fetch, nprobe)
+        candidates = min(fetch * max(1, effort.factor), len(self))
+        scores, rows = self._nearest(queries, fetch, candidates, effort.nprobe)
         hits = [self._hits(s, r, k) for s, r in zip(scores, rows, strict=True)]
         tied = np.flatnonzero(_cut_is_tied(scores, rows, k))
         while len(tied) and fetch < min(len(self), k + _MAX_TIED):
             fetch = min(4 * fetch, len(self), k + _MAX_TIED)
-            scores, rows = self._nearest(queries[tied], fetch, nprobe)
+            scores, rows = self._nearest(queries[tied], fetch, max(fetch, candidates), effort.nprobe)
             for query, s, r in zip(tied, scores, rows, strict=True):
                 hits[query] = self._hits(s, r, k)
             tied = tied[_cut_is_tied(scores, rows, k)]
         return hits
 
-    def _nearest(self, queries: Floats, k: int, nprobe: int | None) -> tuple[Floats, NDArray[np.int64]]:
+    def _nearest(
+        self, queries: Floats, k: int, candidates: int, nprobe: int
+    ) -> tuple[Floats, NDArray[np.int64]]:
         """Return inner products and rows, (nq, k) each; row -1 where FAISS found fewer."""
         if k == 0:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-        parameters = _parameters(self._index, nprobe)
         if self._gpu and self._gpu.takes(k, nprobe):
-            distances, rows = self._gpu.search(queries, k, parameters)
+            distances, rows = self._gpu.search(queries, k, nprobe)
         else:
+            parameters = search_parameters(self._index, nprobe, candidates / k)
             distances, rows = self._index.search(queries, k, params=parameters)
         if self._index.metric_type == faiss.METRIC_L2:
             # |q - x|^2 = |q|^2 + 1 - 2 q.x of unit vectors x.
@@ -173,28 +194,3 @@ def _cut_is_tied(scores: Floats, rows: NDArray[np.int64], k: int) -> NDArray[np.
     if scores.shape[1] <= k:
         return np.zeros(len(scores), np.bool_)
     return np.asarray((rows[:, -1] >= 0) & (scores[:, k - 1] == scores[:, -1]))
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(2, "missing", str(path))
-    try:
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError:
-        # Not every kind of index can be mapped.
-        return faiss.read_index(str(path))
-
-
-def _parameters(index: Any, nprobe: int | None) -> Any:
-    """Return search parameters that set nprobe wherever the inverted lists are nested; None for none."""
-    ivf = inverted_lists(index)
-    if nprobe is None or ivf is None:
-        return None
-    index = faiss.downcast_index(index)
-    kinds: Any = faiss  # the stubs know the parameters without their fields
-    if isinstance(index, faiss.IndexPreTransform):
-        return kinds.SearchParametersPreTransform(index_params=_parameters(index.index, nprobe))
-    if isinstance(index, faiss.IndexRefine):
-        inner = _parameters(index.base_index, nprobe)
-        return kinds.IndexRefineSearchParameters(base_index_params=inner, k_factor=index.k_factor)
-    return kinds.SearchParametersIVF(nprobe=min(nprobe, int(ivf.nlist)))

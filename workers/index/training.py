@@ -11,11 +11,9 @@ from engine.errors import InvalidInput
 from engine.types import Floats
 from workers.index import gpu
 from workers.index.factory import Recipe
+from workers.index.parameters import inverted_lists
 
 VERSION: str = faiss.__version__
-
-# Candidates a wanted hit that a "...,Refine(...)" index scores anew with its finer codes.
-REFINE_FACTOR = 10
 
 
 class Template:
@@ -58,12 +56,6 @@ def train(recipe: Recipe, dim: int, sample: Floats, device: str = "cpu") -> Temp
     return Template(index)
 
 
-def inverted_lists(index: Any) -> Any:
-    """Return the inverted-list index inside `index`, or None."""
-    ivf = faiss.try_extract_index_ivf(index)
-    return None if ivf is None else faiss.downcast_index(ivf)
-
-
 def reason(error: Exception) -> str:
     """Return what an error of FAISS says, without its place in C++."""
     last = str(error).strip().splitlines()[-1]
@@ -92,8 +84,12 @@ def _configure(index: Any, recipe: Recipe) -> None:
     ivf = inverted_lists(index)
     if ivf is not None:
         ivf.nprobe = max(1, recipe.nprobe)
+        if recipe.rounds:
+            # Random first centroids leave some clusters without a list near them: queries miss them whole.
+            ivf.cp.init_method = faiss.ClusteringInitMethod_AFK_MC2
+            ivf.cp.niter = recipe.rounds
     if isinstance(index, faiss.IndexRefine):
-        index.k_factor = REFINE_FACTOR
+        index.k_factor = recipe.factor
     for part in (index, ivf):
         if hasattr(part, "do_polysemous_training"):
             # Half a minute of annealing for a filter that no search here uses.

@@ -9,7 +9,10 @@ import click
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--shards", default=1, show_default=True, help="Parts to cut the videos into; one worker each.")
 @click.option(
-    "--index", default="flat", show_default=True, help="flat, flatl2, ivfflat, ivfpq or a FAISS factory."
+    "--index",
+    default="auto",
+    show_default=True,
+    help="auto, fast, flat, flatl2, ivfflat, ivfpq or a FAISS factory.",
 )
 @click.option(
     "--videos",
@@ -19,6 +22,11 @@ import click
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
 @click.option("--projector", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option("--ranker", help="A directory, a fingerprint, or none. [default: the current one]")
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1),
+    help="Share of the 200 nearest segments to be found. [default: 0.99 for auto, 0.95 for fast]",
+)
 @click.option(
     "--nprobe", type=click.IntRange(1), help="Lists that a search visits, unless it says otherwise."
 )
@@ -34,6 +42,7 @@ def command(
     encoder: str | None,
     projector: str | None,
     ranker: str | None,
+    recall: float | None,
     nprobe: int | None,
     device: str,
     keep: int | None,
@@ -47,7 +56,8 @@ def command(
 
     \b
     spr build c
-    spr build c --shards 4 --index ivfflat
+    spr build c --shards 4 --recall 0.995
+    spr build c --index fast
     spr build c --index "IVF256,SQfp16" --videos c/annotations/corpus_test.json --projector none --ranker none
     """
     import contextlib
@@ -66,6 +76,7 @@ def command(
         projector=projector,
         ranker=ranker,
         nprobe=nprobe,
+        recall=recall,
         device=device,
         activate=not no_activate,
         keep=keep,
@@ -93,8 +104,13 @@ def command(
     made = "reused" if report.reused else f"built in {report.seconds:.1f} s"
     size = f"{report.videos} videos, {report.segments} segments in {report.shards} shards of {report.factory}"
     click.echo(f"{made}: {size}; embedding {report.embedding_model}, ranker {report.ranker}")
-    if report.recall is not None:
-        click.echo(f"recall@10 of the index against brute force: {report.recall:.3f}")
+    if report.search is not None:
+        asked = f"{report.search.queries} queries ({report.search.real} of the collection's)"
+        click.echo(
+            f"finds {report.search.recall:.2%} of the {report.search.depth} nearest segments of {asked}, "
+            f"{report.search.milliseconds:.2f} ms a query and thread; factor {report.search.factor}, "
+            f"nprobe {report.search.nprobe}"
+        )
     for removed in report.removed:
         click.echo(f"removed generation {removed}")
     if not report.active:

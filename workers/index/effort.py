@@ -1,0 +1,35 @@
+"""How hard a search tries, and the least of it that finds enough."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """factor: candidates a hit that are scored anew by their originals. nprobe: inverted lists to visit.
+
+    Either is 0 where the index has no such thing.
+    """
+
+    factor: int = 0
+    nprobe: int = 0
+
+    def more(self, most: "Effort") -> list["Effort"]:
+        """Return the next efforts: one number doubled, up to `most`; none at the end."""
+        wider = dataclasses.replace(self, nprobe=min(2 * self.nprobe, most.nprobe))
+        deeper = dataclasses.replace(self, factor=min(2 * self.factor, most.factor))
+        return [effort for effort in (wider, deeper) if effort != self]
+
+
+def least(
+    measure: Callable[[Effort], float], start: Effort, most: Effort, asked: float
+) -> tuple[Effort, float]:
+    """Raise `start`, always by what finds more, until `measure` gives the recall `asked` or nothing is left.
+
+    Returns the effort and its recall, which is below `asked` only where nothing more can be raised.
+    """
+    effort, recall = start, measure(start)
+    while recall < asked and (choices := effort.more(most)):
+        effort, recall = max(((choice, measure(choice)) for choice in choices), key=lambda pair: pair[1])
+    return effort, recall

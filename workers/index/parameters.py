@@ -1,0 +1,29 @@
+"""Reach what is nested in a FAISS index."""
+
+from typing import Any
+
+import faiss
+
+
+def inverted_lists(index: Any) -> Any:
+    """Return the inverted-list index inside `index`, or None."""
+    ivf = faiss.try_extract_index_ivf(index)
+    return None if ivf is None else faiss.downcast_index(ivf)
+
+
+def search_parameters(index: Any, nprobe: int, factor: float = 1.0) -> Any:
+    """Return what sets nprobe (0: as the index says) and the candidates a hit, wherever they are nested.
+
+    None for an index that has neither.
+    """
+    ivf = inverted_lists(index)
+    index = faiss.downcast_index(index)
+    kinds: Any = faiss  # the stubs know the parameters without their fields
+    if isinstance(index, faiss.IndexRefine):
+        inner = search_parameters(index.base_index, nprobe)
+        return kinds.IndexRefineSearchParameters(base_index_params=inner, k_factor=factor)
+    if ivf is None:
+        return None
+    if isinstance(index, faiss.IndexPreTransform):
+        return kinds.SearchParametersPreTransform(index_params=search_parameters(index.index, nprobe, factor))
+    return kinds.SearchParametersIVF(nprobe=min(nprobe or int(ivf.nprobe), int(ivf.nlist)))

@@ -14,8 +14,10 @@ Out = TypeVar("Out")
 
 
 class Batcher(Generic[In, Out]):
-    """Calls `compute` with up to `max_batch` items that arrive within `max_delay` seconds of the first.
+    """Calls `compute` with up to `max_batch` items that wait at the same time.
 
+    An item that finds nobody else waiting is computed at once. Where several wait, up to `max_delay` seconds
+    are spent on more of them: then callers come faster than they are served, and a fuller batch helps all.
     compute: items -> one result an item, in order; what it raises, every caller of the batch gets.
     """
 
@@ -30,13 +32,18 @@ class Batcher(Generic[In, Out]):
 
     def __call__(self, item: In, timeout: float | None = None) -> Out:
         """Return the result for `item`; DeadlineExceeded when it takes longer than `timeout` seconds."""
-        future: Future[Out] = Future()
-        self._waiting.put((item, future))
+        future = self.submit(item)
         try:
             return future.result(timeout)
         except TimeoutError:
             future.cancel()
             raise DeadlineExceeded("the deadline passed while the call waited for its batch") from None
+
+    def submit(self, item: In) -> "Future[Out]":
+        """Queue `item` and return its result to come; cancel it if nobody wants it any more."""
+        future: Future[Out] = Future()
+        self._waiting.put((item, future))
+        return future
 
     @property
     def waiting(self) -> int:
@@ -61,6 +68,8 @@ class Batcher(Generic[In, Out]):
 
     def _gather(self) -> list[tuple[In, Future[Out]]]:
         batch = [self._waiting.get()]
+        if self._waiting.empty():
+            return batch
         closes = time.monotonic() + self._max_delay
         while len(batch) < self._max_batch:
             try:

@@ -1,49 +1,44 @@
-"""What stands between concurrent calls and the models: batches, turns, a memory of texts, deadlines."""
+"""What stands between concurrent calls and the models: turns and deadlines; texts have texts.py."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 
-from engine.errors import DeadlineExceeded, InvalidInput
-from engine.queries import LONGEST_TEXT
+from engine.errors import DeadlineExceeded
 from engine.types import Doubles, EncodedQuery, Floats, Ordinals
-from workers.ranker.batching import Batcher
 from workers.ranker.decode import RankedColumns
+from workers.ranker.known_queries import KnownQueries
 from workers.ranker.models import Models
-
-CACHED_TEXTS = 256
-LONGEST_WAIT = 600.0
+from workers.ranker.texts import TYPICAL, Texts, bounded
 
 
 class Scorer:
     """Models behind a queue: concurrent texts are encoded together, queries are ranked one by one."""
 
-    def __init__(self, models: Models, *, max_batch: int = 16, max_delay: float = 0.002) -> None:
+    def __init__(
+        self,
+        models: Models,
+        *,
+        max_batch: int = 16,
+        max_delay: float = 0.002,
+        cached: int = 1024,
+        cached_bytes: int = 64 << 20,
+    ) -> None:
+        """See `Texts` for max_batch, max_delay, cached and cached_bytes."""
         self.models = models
         self._computing = threading.Lock()
-        self._encode = Batcher(self._encode_batch, max_batch, max_delay)
-        self._known: OrderedDict[str, EncodedQuery] = OrderedDict()
-        self._looking = threading.Lock()
+        self._texts = Texts(
+            self._encode_batch,
+            max_batch=max_batch,
+            max_delay=max_delay,
+            cached=cached,
+            cached_bytes=cached_bytes,
+        )
 
     def encode(self, text: str, timeout: float | None = None) -> EncodedQuery:
-        """Return a text's vectors, computed or remembered; InvalidInput for one that is empty or too long."""
-        if not text.strip():
-            raise InvalidInput("The query is empty; write at least one word.", reason="QUERY_EMPTY")
-        if len(text) > LONGEST_TEXT:
-            message = f"The query has {len(text)} characters; write at most {LONGEST_TEXT}."
-            raise InvalidInput(message, reason="QUERY_TOO_LARGE")
-        with self._looking:
-            if text in self._known:
-                self._known.move_to_end(text)
-                return self._known[text]
-        encoded = self._encode(text, bounded(timeout))
-        with self._looking:
-            self._known[text] = encoded
-            while len(self._known) > CACHED_TEXTS:
-                self._known.popitem(last=False)
-        return encoded
+        """Return a text's vectors, computed or remembered; see `Texts.encode`."""
+        return self._texts.encode(text, timeout)
 
     def rank(
         self,
@@ -64,6 +59,9 @@ class Scorer:
 
     def warm_up(self) -> None:
         """Run every model once, so that the first caller does not wait for what happens only once."""
+        known = isinstance(self.models.encoder, KnownQueries)
+        for text in () if known else TYPICAL:
+            self._encode_batch([text])
         query = self._encode_batch([self.models.example])[0]
         videos = np.arange(min(8, len(self.models.contexts)), dtype=np.int32)
         durations = self.models.contexts.durations[videos]
@@ -73,8 +71,3 @@ class Scorer:
     def _encode_batch(self, texts: Sequence[str]) -> list[EncodedQuery]:
         with self._computing:
             return self.models.encode(texts)
-
-
-def bounded(timeout: float | None) -> float:
-    """Return seconds to wait; without a deadline gRPC says centuries, which no lock takes."""
-    return LONGEST_WAIT if timeout is None else min(max(0.0, timeout), LONGEST_WAIT)

@@ -1,0 +1,152 @@
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from engine.errors import DeadlineExceeded, InvalidInput
+from engine.queries import LONGEST_TEXT
+from engine.types import EncodedQuery
+from workers.ranker.texts import Memory, Texts, bounded
+
+
+def vectors(text: str) -> EncodedQuery:
+    row = np.full(4, len(text), np.float32)
+    return EncodedQuery(row, np.ones((2, 4), np.float32), row, "model")
+
+
+class Tower:
+    """Encodes when it is let; remembers the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.began, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+
+    def __call__(self, texts: Sequence[str]) -> list[EncodedQuery]:
+        self.batches.append(list(texts))
+        self.began.set()
+        assert self.go_on.wait(10)
+        if "bad" in texts:
+            raise ValueError("bad text")
+        return [vectors(text) for text in texts]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(10_000):
+        if condition():
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError("it never happened")
+
+
+def waiting_for(texts: Texts, text: str) -> int:
+    flight = texts._flights.get(text)
+    return flight.waiting if flight else 0
+
+
+def test_a_text_is_computed_once_and_remembered() -> None:
+    tower = Tower()
+    texts = Texts(tower)
+    first = texts.encode("a ball")
+    assert texts.encode("a ball") is first
+    assert tower.batches == [["a ball"]]
+
+
+def test_callers_of_the_same_text_share_one_computation() -> None:
+    tower = Tower()
+    tower.go_on.clear()
+    texts = Texts(tower)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(texts.encode, "a ball") for _ in range(8)]
+        until(lambda: waiting_for(texts, "a ball") == 8)
+        tower.go_on.set()
+        found = {id(answer.result(10)) for answer in answers}
+    assert len(found) == 1
+    assert tower.batches == [["a ball"]]
+
+
+def test_different_texts_that_wait_are_computed_together() -> None:
+    tower = Tower()
+    tower.go_on.clear()
+    texts = Texts(tower, max_delay=0.0)
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(texts.encode, "first")
+        assert tower.began.wait(10)
+        others = [pool.submit(texts.encode, f"text {number}") for number in range(5)]
+        until(lambda: texts._batcher.waiting == 5)
+        tower.go_on.set()
+        assert first.result(10).embedding[0] == 5
+        assert [other.result(10).embedding[0] for other in others] == [6] * 5
+    assert tower.batches[0] == ["first"]
+    assert sorted(tower.batches[1]) == [f"text {number}" for number in range(5)]
+
+
+def test_a_failure_reaches_its_callers_and_is_not_remembered() -> None:
+    tower = Tower()
+    texts = Texts(tower)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="bad text"):
+            texts.encode("bad")
+    assert tower.batches == [["bad"], ["bad"]]
+    assert texts.encode("good").embedding[0] == 4
+
+
+def test_an_impatient_caller_does_not_take_the_answer_from_a_patient_one() -> None:
+    tower = Tower()
+    tower.go_on.clear()
+    texts = Texts(tower)
+    with ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(texts.encode, "a ball")
+        assert tower.began.wait(10)
+        with pytest.raises(DeadlineExceeded):
+            texts.encode("a ball", timeout=0.01)
+        tower.go_on.set()
+        assert patient.result(10).embedding[0] == 6
+
+
+def test_what_nobody_waits_for_is_not_computed() -> None:
+    tower = Tower()
+    tower.go_on.clear()
+    texts = Texts(tower)
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(texts.encode, "busy")
+        assert tower.began.wait(10)
+        with pytest.raises(DeadlineExceeded):
+            texts.encode("given up", timeout=0.01)
+        tower.go_on.set()
+        busy.result(10)
+    texts.encode("last")
+    assert tower.batches == [["busy"], ["last"]]
+    assert texts.encode("given up").embedding[0] == 8
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * (LONGEST_TEXT + 1)])
+def test_empty_and_endless_texts_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        Texts(Tower()).encode(text)
+
+
+def test_the_memory_is_bounded_in_texts_and_in_bytes() -> None:
+    size = 64  # two rows of four float32 and as much of token states
+    memory = Memory(3, 10 * size)
+    for name in "abcd":
+        memory.put(name, vectors(name))
+        memory.get("a")
+    assert [memory.get(name) is not None for name in "abcd"] == [True, False, True, True]
+    assert memory.bytes == 3 * size
+    memory.put("a", vectors("a"))
+    assert (len(memory), memory.bytes) == (3, 3 * size)
+    small = Memory(100, 2 * size)
+    for name in "abcd":
+        small.put(name, vectors(name))
+    assert (len(small), small.bytes) == (2, 2 * size)
+    none = Memory(0, 0)
+    none.put("a", vectors("a"))
+    assert (len(none), none.bytes) == (0, 0)
+
+
+def test_no_deadline_is_a_wait_that_locks_take() -> None:
+    assert bounded(None) == bounded(1e12) == 600.0
+    assert bounded(-1.0) == 0.0

@@ -2,7 +2,7 @@
 
     annotations    {qid, query, vid, duration, relevant_windows: [[start, end], ...],
                     relevant_clip_ids: [...], saliency_scores: [[4, 3, 2], ...]}
-    predictions    {qid, vid, pred_relevant_windows: [[start, end, score], ...]}
+    predictions    {qid, vid, pred_relevant_windows: [[start, end, score], ...]}; the score may be missing
 
 Every relevant window becomes a judged moment of similarity 1. Its relevance is the mean saliency (0..4) of
 all annotators over the clips whose middle lies in it, at least 1, since the window is relevant; where no
@@ -97,25 +97,46 @@ def import_moments(
     return found
 
 
-def load_predictions(path: Path) -> dict[int, list[tuple[str, float, float, float]]]:
-    """Return (video, start, end, score) of every query, best score first; equal ones as in the file."""
-    answers: dict[int, list[tuple[str, float, float, float]]] = {}
+Window = tuple[str, float, float, float | None]
+
+
+def load_predictions(path: Path) -> dict[int, list[Window]]:
+    """Return (video, start, end, score or None) of every query, best first.
+
+    Windows with scores are sorted by them, equal ones as in the file, whatever order they came in: a score
+    says more of what a model meant than a place. Windows without scores stay in their order.
+    """
+    answers: dict[int, list[Window]] = {}
     for where, row in _rows(path):
         try:
-            video = str(row["vid"])
-            windows = [(video, *_window(window)) for window in row["pred_relevant_windows"]]
-            answers[int(row["qid"])] = sorted(windows, key=lambda window: -window[3])
-        except (IndexError, KeyError, TypeError, ValueError) as error:
+            query_id, video = int(row["qid"]), str(row["vid"])
+            windows = [_window(video, values) for values in row["pred_relevant_windows"]]
+        except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(
                 f"{where} is no prediction ({error!r}); it has qid, vid, pred_relevant_windows [[start, end, "
                 "score], ...]."
             ) from error
+        if query_id in answers:
+            raise InvalidInput(f"{where}: qid {query_id} appears twice; predict every query once.")
+        answers[query_id] = _best_first(windows, where)
     return answers
 
 
-def _window(values: Any) -> tuple[float, float, float]:
-    start, end, score = values
-    return float(start), float(end), float(score)
+def _window(video: str, values: Any) -> Window:
+    start, end, *score = map(float, values)
+    if len(score) > 1 or not np.isfinite([start, end, *score]).all():
+        raise ValueError(f"a window of {values!r}")
+    return video, start, end, score[0] if score else None
+
+
+def _best_first(windows: list[Window], where: str) -> list[Window]:
+    scores = [score for _, _, _, score in windows if score is not None]
+    if not scores:
+        return windows
+    if len(scores) < len(windows):
+        raise InvalidInput(f"{where}: {len(windows) - len(scores)} of {len(windows)} windows have no score.")
+    order = np.argsort(-np.array(scores), kind="stable")
+    return [windows[row] for row in order]
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -132,7 +132,8 @@ def test_samples_that_are_not_those_of_the_queries_are_refused(collection: Path)
     (collection / KEPT).write_text(json.dumps(wrong))
     with pytest.raises(Mismatch, match=f"pair {moment.pair_id} that are not of its video"):
         prepared(collection)
-    for broken in ({"pos": {}}, {"pos": {"a": {}}, "neg": {}}, {"pos": [], "neg": {}}):
+    shapes: list[dict[str, Any]] = [{"pos": {}}, {"pos": {"a": {}}, "neg": {}}, {"pos": [], "neg": {}}]
+    for broken in shapes:
         (collection / KEPT).write_text(json.dumps(broken))
         with pytest.raises(InvalidInput, match="holds no training samples"):
             prepared(collection)

@@ -86,9 +86,9 @@ def write_optional(
     proposal = {"timestamp": [0, 8], "video_name": "zoo"}
     coarse = {str(number): [{**proposal, "moment_rank": 0}] for number in range(6, 9)}
     dump(root / LAYOUT["coarse"] / "val_coarse_proposals.json", coarse)
-    first = {entry["query_id"]: entry["relevant_moment"][0]["video_name"] for entry in train}
+    shown = {entry["query_id"]: entry["relevant_moment"][0]["video_name"] for entry in train}
     samples = {
-        "pos": {str(n): {"0": [{**proposal, "video_name": first[n]}]} for n in range(6)},
+        "pos": {str(n): {"0": [{**proposal, "video_name": shown[n]}]} for n in range(6)},
         "neg": {str(n): [proposal] for n in range(6)},
     }
     dump(root / LAYOUT["coarse"] / "train_top40_pos_neg_samples_context_8.json", samples)

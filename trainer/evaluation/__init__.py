@@ -2,7 +2,13 @@
 
 runfile     answers on disk, stage by stage
 service     answers of a running service
+offline     answers of a generation in this process
+scores      every figure of every query, as an array
+resample    bootstrap intervals and paired tests
+ceiling     what perfect ranking would make of the proposals
+calibration whether a confidence means what it says
 report      answers + truth -> figures
+compare     two runs on the same truth -> difference, interval, p
 chance      what blind guessing reaches
-plot        the figures as a chart
+plot        the figures as charts
 """

@@ -1,6 +1,7 @@
-"""A report as a chart: one panel an IoU, one group of bars a depth, one bar a stage."""
+"""A report as charts: a panel an IoU, a group of bars a depth, a bar a stage; and a reliability diagram."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,31 @@ def plot(report: Report, path: Path) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(f"NDCG, mean of {report['answerable']} queries")
     panels[-1].legend(frameon=False, fontsize=8)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=130)
+    pyplot.close(figure)
+
+
+def plot_reliability(figures: dict[str, Any], path: Path) -> None:
+    """Write the reliability diagram of a stage's `confidence` figures as PNG, atomically."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    bins = figures["bins"]
+    figure, panel = pyplot.subplots(figsize=(4.6, 4.4), layout="constrained")
+    panel.plot([0, 1], [0, 1], color=COLOURS["chance"], linewidth=1, label="as it says")
+    sizes = 20 + 180 * np.asarray(bins["counts"]) / max(bins["counts"])
+    panel.plot(bins["confidence"], bins["right"], color=COLOURS[REFINED], linewidth=1)
+    panel.scatter(bins["confidence"], bins["right"], sizes, color=COLOURS[REFINED], alpha=0.7)
+    panel.set_xlabel(f"confidence, mean of {len(bins['counts'])} bins of equal mass")
+    panel.set_ylabel("share of moments that are right")
+    panel.set_title(f"ECE {figures['ECE']:.3f}, {figures['moments']} moments", fontsize=10)
+    panel.set_xlim(0, 1)
+    panel.set_ylim(0, 1)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, fontsize=8, loc="upper left")
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=130)
     pyplot.close(figure)

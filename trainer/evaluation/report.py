@@ -1,44 +1,51 @@
 """Answers + truth -> the report.
 
-    {"queries": 200, "answerable": 197, "protocol": "spr",
+    {"queries": 200, "answerable": 180, "unanswerable": 20, "protocol": "spr",
      "retrieval": {"VideoRecall": .., "SegmentRecall": .., "WeightedSegmentRecall": ..},
      "coarse":    {"NDCG@10,IoU>=0.3": .., ..., "VideoRecall@10": ..},
      "refined":   {...}, "change": {"NDCG@10,IoU>=0.3": 0.31, ...}, "chance": {...},
-     "slices":    {"imprecise": {"queries": 60, "coarse": {...}, "refined": {...}}, ...}}
+     "ceiling":   {"NDCG@10,IoU>=0.3": .., ...}, "share": {...},
+     "intervals": {"refined": {"NDCG@10,IoU>=0.3": [0.35, 0.41], ...}, "coarse": {...}, "ceiling": {...}},
+     "slices":    {"imprecise": {"queries": 60, "answerable": 60, "coarse": {...}, "refined": {...},
+                                 "ceiling": {...}, "share": {...}, "intervals": {...}}, ...},
+     "confidence": {"refined": {"ECE": .., "Brier": .., "no-answer": {"AUROC": ..}, ...}}}
 
 `retrieval` speaks of the segments that an index returned. A run that carries them (stage "retrieval", one
 moment a segment) gets NDCG for them too. Otherwise they are read off the coarse proposals, which are runs of
 retrieved segments: exact for the default rule, an upper bound for rules that bridge gaps.
+
+`ceiling` is what a perfect ranker would make of the coarse proposals, `share` how much of it the refined
+moments reach. `intervals` are 95 % bootstrap intervals over queries. `confidence` is there for stages whose
+moments carry one.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from engine.errors import InvalidInput
 from trainer.annotations import JudgedQuery, segment_samples
+from trainer.evaluation.calibration import confidence_figures
+from trainer.evaluation.ceiling import ceiling
 from trainer.evaluation.chance import chance, corpus_of
-from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Answers, Predicted, Run, rankings
+from trainer.evaluation.resample import SAMPLES
+from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted, Run, rankings
+from trainer.evaluation.scores import Scores, ndcg_scores, scores_of
 from trainer.measures import (
-    NDCGS,
     SPR,
     Absent,
     Protocol,
     Ranking,
     Truth,
-    evaluate,
-    relative_video_recall,
     segment_recall,
     truths,
     video_recall,
     weighted_segment_recall,
 )
-from trainer.moment_measures import moment_figures
 
 Report = dict[str, Any]
 EMPTY = Ranking.of([], [])
+CEILING = "ceiling"
 
 
 def report(
@@ -50,33 +57,57 @@ def report(
     protocol: Protocol = SPR,
     absent: Absent = "zero",
     seed: int = 0,
+    reach: float | None = None,
+    samples: int = SAMPLES,
 ) -> Report:
     """Return every figure of a run as one JSON object; keys of measures are their printed names.
 
-    corpus: `{video: seconds}` for the chance level, default the videos that the truth names.
-    Raises InvalidInput for a run that answers none of the judged queries.
+    corpus: `{video: seconds}` for the chance level, default the videos that the truth names. reach: seconds
+    around a proposal that a ranker sees, for the ceiling; None for any moment that a proposal overlaps.
+    samples: of the bootstrap. Raises InvalidInput for a run that answers none of the judged queries.
     """
     truth = truths(queries)
     if not any(query_id in truth for answers in run.values() for query_id in answers):
         raise InvalidInput("The run answers none of the judged queries; give it the truth of the same split.")
-    stages = _stages(run, truth, protocol, absent)
-    samples = dict(zip(truth, segment_samples(queries, segment_length), strict=True))
-    relevant = {
-        query_id: {(row.video, row.segment): row.score for row in rows if row.relevance}
-        for query_id, rows in samples.items()
-    }
+    columns = {stage: rankings(answers) for stage, answers in run.items()}
+    scores = {stage: scores_of(answers, truth, protocol, absent) for stage, answers in columns.items()}
+    if COARSE in columns:
+        best = ceiling(columns[COARSE], truth, reach=reach, protocol=protocol, absent=absent)
+        scores[CEILING] = ndcg_scores(best, truth)
+    whole = _part(scores, truth, seed, samples)
+    retrieval = _retrieval(run, queries, truth, segment_length, absent)
     value: Report = {
-        "queries": len(queries),
-        "answerable": sum(judged.answerable for judged in truth.values()),
         "protocol": protocol.name,
         "absent": absent,
-        **stages,
-        RETRIEVAL: {**stages.get(RETRIEVAL, {}), **_retrieval(run, truth, relevant, segment_length, absent)},
+        **whole,
+        RETRIEVAL: {**whole.get(RETRIEVAL, {}), **retrieval},
         "chance": chance(queries, truth, corpus or corpus_of(queries), protocol=protocol, seed=seed),
-        "slices": _slices(run, queries, truth, protocol, absent),
+        "slices": _slices(scores, queries, truth, seed, samples),
+    }
+    confidence = {stage: confidence_figures(answers, truth) for stage, answers in run.items()}
+    if any(confidence.values()):
+        value["confidence"] = {stage: figures for stage, figures in confidence.items() if figures}
+    return value
+
+
+def _part(
+    scores: Mapping[str, Scores], truth: Mapping[int, Truth], seed: int, samples: int
+) -> dict[str, Any]:
+    """Return the figures of some judged queries, stage by stage, with their intervals."""
+    answerable = sum(judged.answerable for judged in truth.values())
+    stages = {stage: part.means() for stage, part in scores.items()}
+    value: dict[str, Any] = {
+        "queries": len(truth),
+        "answerable": answerable,
+        "unanswerable": len(truth) - answerable,
+        **stages,
+        "intervals": {stage: part.intervals(seed, samples) for stage, part in scores.items()},
     }
     if COARSE in stages and REFINED in stages:
         value["change"] = change(stages[COARSE], stages[REFINED])
+        value["share"] = {
+            name: stages[REFINED][name] / best if best else None for name, best in stages[CEILING].items()
+        }
     return value
 
 
@@ -85,43 +116,29 @@ def change(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str,
     return {key: after[key] / before[key] - 1.0 if before[key] else None for key in before if key in after}
 
 
-def _stages(
-    run: Run, truth: Mapping[int, Truth], protocol: Protocol, absent: Absent
-) -> dict[str, dict[str, float]]:
-    return {stage: _figures(rankings(answers), truth, protocol, absent) for stage, answers in run.items()}
-
-
-def _figures(
-    run: Mapping[int, Ranking], truth: Mapping[int, Truth], protocol: Protocol, absent: Absent
-) -> dict[str, float]:
-    figures = evaluate(run, truth, NDCGS, protocol, absent)
-    for k in sorted({measure.k for measure in NDCGS}):
-        recalls = [
-            relative_video_recall(run.get(query_id, EMPTY), truth[query_id], k)
-            for query_id in _counted(run, truth, absent)
-        ]
-        figures[f"VideoRecall@{k}"] = _mean(recalls)
-    return figures | moment_figures(run, truth, absent)
-
-
 def _retrieval(
     run: Run,
+    queries: Sequence[JudgedQuery],
     truth: Mapping[int, Truth],
-    relevant: Mapping[int, Mapping[tuple[str, int], float]],
     segment_length: float,
     absent: Absent,
 ) -> dict[str, float]:
+    samples = zip(truth, segment_samples(queries, segment_length), strict=True)
+    relevant = {
+        query_id: {(row.video, row.segment): row.score for row in rows if row.relevance}
+        for query_id, rows in samples
+    }
     source = run.get(RETRIEVAL) or run.get(COARSE) or {}
-    segments = {query_id: segments_of(rows, segment_length) for query_id, rows in source.items()}
     columns = rankings(source)
-    counted = _counted(columns, truth, absent)
     recalls: dict[str, list[float]] = {"VideoRecall": [], "SegmentRecall": [], "WeightedSegmentRecall": []}
-    for query_id in counted:
-        found, wanted = segments.get(query_id, []), relevant[query_id]
-        recalls["VideoRecall"].append(video_recall(columns.get(query_id, EMPTY), truth[query_id]))
+    for query_id, judged in truth.items():
+        if not judged.answerable or (absent == "skip" and query_id not in source):
+            continue
+        found, wanted = segments_of(source.get(query_id, ()), segment_length), relevant[query_id]
+        recalls["VideoRecall"].append(video_recall(columns.get(query_id, EMPTY), judged))
         recalls["SegmentRecall"].append(segment_recall(found, wanted.keys(), len(found)))
         recalls["WeightedSegmentRecall"].append(weighted_segment_recall(found, wanted, len(found)))
-    return {name: _mean(values) for name, values in recalls.items()}
+    return {name: sum(values) / len(values) if values else 0.0 for name, values in recalls.items()}
 
 
 def segments_of(rows: Iterable[Predicted], segment_length: float) -> list[tuple[str, int]]:
@@ -136,30 +153,19 @@ def segments_of(rows: Iterable[Predicted], segment_length: float) -> list[tuple[
 
 
 def _slices(
-    run: Run, queries: Sequence[JudgedQuery], truth: Mapping[int, Truth], protocol: Protocol, absent: Absent
+    scores: Mapping[str, Scores],
+    queries: Sequence[JudgedQuery],
+    truth: Mapping[int, Truth],
+    seed: int,
+    samples: int,
 ) -> dict[str, Any]:
-    names = sorted({query.slice for query in queries if query.slice is not None})
     slices = {}
-    for name in names:
-        part = {query.query_id: truth[query.query_id] for query in queries if query.slice == name}
-        stages = _stages(
-            {stage: _only(answers, part) for stage, answers in run.items()}, part, protocol, absent
-        )
-        slices[name] = {"queries": len(part), **stages}
+    for name in slice_names(queries):
+        part = {query.query_id: truth[query.query_id] for query in queries if name in query.slices}
+        slices[name] = _part({stage: one.of(part) for stage, one in scores.items()}, part, seed, samples)
     return slices
 
 
-def _only(answers: Answers, part: Mapping[int, Truth]) -> Answers:
-    return {query_id: rows for query_id, rows in answers.items() if query_id in part}
-
-
-def _counted(run: Mapping[int, Ranking], truth: Mapping[int, Truth], absent: Absent) -> list[int]:
-    return [
-        query_id
-        for query_id, judged in truth.items()
-        if judged.answerable and (absent == "zero" or query_id in run)
-    ]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else 0.0
+def slice_names(queries: Iterable[JudgedQuery]) -> list[str]:
+    """Return every slice that the queries name, sorted."""
+    return sorted({name for query in queries for name in query.slices})

@@ -1,9 +1,12 @@
 """Answers on disk.
 
     {"stages": {"coarse": {"<query id>": [{"video_name", "timestamp": [start, end], "score"}, ...], ...},
-                "refined": {...}}}
+                "refined": {...}},
+     "about": {"truth": {"file", "sha256"}, "segment_length", "versions", ...}}
 
-Lists are best first. The published form, one stage without scores, is read as stage "coarse":
+Lists are best first. A moment may carry a `confidence`, the probability 0..1 that it is right. `about` says
+what the run answers and who answered; it may be missing. The published form, one stage without scores, is
+read as stage "coarse":
 
     {"<query id>": [{"timestamp": [start, end], "video_name", "moment_rank"}, ...]}
 
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import InvalidInput, NotFound
-from engine.files import read_json, write_json
+from engine.files import read_json, sha256, write_json
 from trainer.formats.moments import load_predictions
 from trainer.measures import Ranking
 
@@ -26,12 +29,16 @@ STAGES = (RETRIEVAL, COARSE, REFINED)
 
 
 class Predicted(NamedTuple):
-    """One answered moment: seconds from the first frame; higher scores are better, or None where unknown."""
+    """One answered moment: seconds from the first frame; higher scores are better, or None where unknown.
+
+    confidence: the probability 0..1 that the moment is right, None where nobody says.
+    """
 
     video: str
     start: float
     end: float
     score: float | None = None
+    confidence: float | None = None
 
 
 Answers = Mapping[int, Sequence[Predicted]]
@@ -46,13 +53,36 @@ def rankings(answers: Answers) -> dict[int, Ranking]:
     }
 
 
-def save_run(path: Path, run: Run) -> None:
-    """Write a run file, atomically."""
+def save_run(path: Path, run: Run, about: Mapping[str, Any] | None = None) -> None:
+    """Write a run file, atomically; `about`: what else there is to say of it."""
     stages = {
         stage: {str(query_id): [_entry(row) for row in rows] for query_id, rows in answers.items()}
         for stage, answers in run.items()
     }
-    write_json(path, {"stages": stages})
+    write_json(path, {"stages": stages} | ({"about": dict(about)} if about else {}))
+
+
+def load_about(path: Path) -> dict[str, Any]:
+    """Return what a run file says of itself, {} where it says nothing; errors as `load_run`."""
+    value = _parsed(path) if path.suffix != ".jsonl" else {}
+    about = value.get("about", {})
+    return about if isinstance(about, dict) else {}
+
+
+def truth_card(path: Path) -> dict[str, str]:
+    """Return how a run file names the truth it answers."""
+    return {"file": str(path), "sha256": sha256(path)}
+
+
+def truth_of(path: Path) -> Path:
+    """Return the truth that a run file names; InvalidInput where it names none that is there unchanged."""
+    card = load_about(path).get("truth")
+    if not isinstance(card, dict) or "file" not in card:
+        raise InvalidInput(f"{path} does not say which queries it answers; name the truth as well.")
+    truth = Path(str(card["file"]))
+    if not truth.is_file() or sha256(truth) != card.get("sha256"):
+        raise InvalidInput(f"{path} answers {truth}, which is gone or has changed; name the truth as well.")
+    return truth
 
 
 def load_run(path: Path) -> dict[str, dict[int, list[Predicted]]]:
@@ -65,6 +95,15 @@ def load_run(path: Path) -> dict[str, dict[int, list[Predicted]]]:
         return {
             REFINED: {query_id: [Predicted(*row) for row in rows] for query_id, rows in predictions.items()}
         }
+    value = _parsed(path)
+    stages = value["stages"] if isinstance(value.get("stages"), dict) else {COARSE: value}
+    unknown = sorted(set(stages) - set(STAGES))
+    if unknown:
+        raise InvalidInput(f"{path}: stage {unknown[0]!r} is unknown; the stages are {', '.join(STAGES)}.")
+    return {stage: _answers(answers, f"{path}: {stage}") for stage, answers in stages.items()}
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
         value = read_json(path)
     except FileNotFoundError as error:
@@ -73,11 +112,7 @@ def load_run(path: Path) -> dict[str, dict[int, list[Predicted]]]:
         raise InvalidInput(f"{path} is not JSON: {error}.") from error
     if not isinstance(value, dict):
         raise InvalidInput(f"{path} holds {type(value).__name__} at the top; a run file is an object.")
-    stages = value["stages"] if isinstance(value.get("stages"), dict) else {COARSE: value}
-    unknown = sorted(set(stages) - set(STAGES))
-    if unknown:
-        raise InvalidInput(f"{path}: stage {unknown[0]!r} is unknown; the stages are {', '.join(STAGES)}.")
-    return {stage: _answers(answers, f"{path}: {stage}") for stage, answers in stages.items()}
+    return value
 
 
 def _answers(value: Any, where: str) -> dict[int, list[Predicted]]:
@@ -96,15 +131,18 @@ def _answers(value: Any, where: str) -> dict[int, list[Predicted]]:
 def _predicted(row: Any, where: str) -> Predicted:
     try:
         start, end = row["timestamp"]
-        score = row.get("score")
-        return Predicted(
-            str(row["video_name"]), float(start), float(end), None if score is None else float(score)
-        )
+        score, confidence = (_optional(row.get(name)) for name in ("score", "confidence"))
+        return Predicted(str(row["video_name"]), float(start), float(end), score, confidence)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(
             f"{where}: {row!r} is no moment ({error!r}); write video_name and timestamp [start, end]."
         ) from error
 
 
+def _optional(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
 def _entry(row: Predicted) -> dict[str, Any]:
-    return {"video_name": row.video, "timestamp": [row.start, row.end], "score": row.score}
+    entry: dict[str, Any] = {"video_name": row.video, "timestamp": [row.start, row.end], "score": row.score}
+    return entry if row.confidence is None else entry | {"confidence": row.confidence}

@@ -1,7 +1,8 @@
 """Answers of a running service: every judged query is asked once.
 
 One search tells both stages: each refined moment names the coarse proposal it came from and that proposal's
-rank, so the coarse list is the refined one, sorted back.
+rank, so the coarse list is the refined one, sorted back. A proposal whose moments were all left out, as near
+duplicates, is not seen: measure ceilings on a collection.
 """
 
 import time
@@ -106,10 +107,10 @@ def ask(client: Client, text: str, timeout: float, segment_top_k: int | None = N
     options = Options(segment_top_k=segment_top_k)
     pages = list(client.pages(text, page_size=PAGE, timeout=timeout, options=options))
     moments = [moment for page in pages for moment in page.moments]
-    by_proposal = sorted(moments, key=lambda moment: moment.proposal_rank)
+    by_proposal = {moment.proposal_rank: moment for moment in moments}
     first = pages[0]
     return Asked(
-        coarse=[Predicted(m.video, m.proposal_start, m.proposal_end) for m in by_proposal],
+        coarse=[Predicted(m.video, m.proposal_start, m.proposal_end) for _, m in sorted(by_proposal.items())],
         refined=[Predicted(m.video, m.start, m.end, m.score) for m in moments],
         degraded=bool(first.coverage.degraded),
         versions={

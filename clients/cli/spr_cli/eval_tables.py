@@ -1,0 +1,115 @@
+"""Reports and comparisons as tables."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+FIRST = ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7")
+_STAGES = ("chance", "retrieval", "coarse", "refined")
+_MEASURES = ("NDCG", "VideoRecall", "R@1", "mAP")
+
+
+def show(value: dict[str, Any]) -> None:
+    """Print a report."""
+    console = Console()
+    console.print(_stages(value))
+    figures = "  ".join(
+        f"{name} {figure:.3f}" for name, figure in value["retrieval"].items() if "@" not in name
+    )
+    console.print(f"retrieval: {figures}", highlight=False)
+    console.print(_certainty(value))
+    if value["slices"]:
+        console.print(_slices(value["slices"]))
+    for stage, part in value.get("confidence", {}).items():
+        area = part["no-answer"]["AUROC"]
+        told = "" if area is None else f", answers told from none with AUROC {area:.3f}"
+        words = f"ECE {part['ECE']:.3f}, Brier {part['Brier']:.3f} of {part['moments']} moments{told}"
+        console.print(f"confidence of {stage}: {words}", highlight=False)
+
+
+def show_comparison(value: dict[str, Any], names: tuple[str, str]) -> None:
+    """Print what `compare` returns."""
+    console = Console()
+    table = Table(title=f"{value['stage']}: A {names[0]}, B {names[1]}; {value['answerable']} queries")
+    for heading in ("measure", "A", "B", "B - A", "95 %", "p"):
+        table.add_column(heading, justify="left" if heading == "measure" else "right")
+    for name, row in value["measures"].items():
+        table.add_row(name, *_compared(row))
+    console.print(table)
+    if value["slices"]:
+        console.print(_compared_slices(value["slices"]))
+
+
+def _compared(row: dict[str, Any]) -> Iterable[str]:
+    low, high = row["interval"]
+    ends = f"{low:+.3f} .. {high:+.3f}"
+    return _number(row["a"]), _number(row["b"]), f"{row['difference']:+.3f}", ends, f"{row['p']:.4f}"
+
+
+def _compared_slices(slices: dict[str, Any]) -> Table:
+    table = Table(title=f"{FIRST[0]} by slice")
+    for heading in ("slice", "queries", "A", "B", "B - A", "95 %", "p"):
+        table.add_column(heading, justify="left" if heading == "slice" else "right")
+    for name, part in slices.items():
+        cells = _compared(part["measures"][FIRST[0]]) if part["measures"] else [""] * 5
+        table.add_row(name, str(part["queries"]), *cells)
+    return table
+
+
+def _stages(value: dict[str, Any]) -> Table:
+    stages = [stage for stage in _STAGES if any(name.startswith("NDCG") for name in value.get(stage, {}))]
+    table = Table(title=_title(value))
+    table.add_column("measure")
+    for stage in (*stages, "refined vs coarse")[: len(stages) + ("change" in value)]:
+        table.add_column(stage, justify="right")
+    for name in (name for name in value[stages[-1]] if name.startswith(_MEASURES)):
+        cells = [_number(value[stage].get(name)) for stage in stages]
+        change = [_percent(value["change"].get(name), "+")] if "change" in value else []
+        table.add_row(name, *cells, *change)
+    return table
+
+
+def _certainty(value: dict[str, Any]) -> Table:
+    """Show the last stage with its intervals, and beside it what its proposals allow."""
+    stage = next(stage for stage in ("refined", "coarse", "retrieval") if stage in value["intervals"])
+    ceiling = value.get("ceiling", {})
+    table = Table(title="95 % intervals over queries, and the ceiling of the proposals")
+    headings = ["measure", stage, "95 %", *(["ceiling", "of ceiling"] if ceiling else [])]
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "measure" else "right")
+    for name, (low, high) in value["intervals"][stage].items():
+        figure = value[stage][name]
+        cells = [name, _number(figure), f"{low:.3f} .. {high:.3f}"]
+        best = ceiling.get(name)
+        table.add_row(
+            *cells, *([_number(best), _percent(figure / best if best else None)] if ceiling else [])
+        )
+    return table
+
+
+def _title(value: dict[str, Any]) -> str:
+    return f"{value['answerable']} of {value['queries']} queries have an answer"
+
+
+def _slices(slices: dict[str, Any]) -> Table:
+    parts = list(slices.values())
+    stages = [stage for stage in ("coarse", "refined", "ceiling") if stage in parts[0]]
+    headings = [(name, stage) for name in FIRST for stage in stages]
+    table = Table(title="NDCG@10 by slice and IoU")
+    columns = [f"{stage} {name.partition('>=')[2]}" for name, stage in headings]
+    for heading in ("slice", "queries", *columns):
+        table.add_column(heading, justify="left" if heading == "slice" else "right")
+    for kind, part in slices.items():
+        cells = [_number(part[stage][name]) if part["answerable"] else "" for name, stage in headings]
+        table.add_row(kind, str(part["queries"]), *cells)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.1%}"

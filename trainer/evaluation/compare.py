@@ -1,0 +1,101 @@
+"""Two runs side by side on the same truth: by how much one is better, and whether that may be chance.
+
+{"stage": "refined", "queries": 720, "answerable": 600, "samples": 2000,
+ "measures": {"NDCG@10,IoU>=0.5": {"a": .., "b": .., "difference": .., "interval": [.., ..], "p": ..}, ...},
+ "slices": {"imprecise": {"queries": 150, "answerable": 150, "measures": {...}}, ...}}
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from engine.errors import InvalidInput
+from trainer.annotations import JudgedQuery
+from trainer.evaluation.report import slice_names
+from trainer.evaluation.resample import SAMPLES, paired
+from trainer.evaluation.runfile import REFINED, Run, rankings
+from trainer.evaluation.scores import Scores, scores_of
+from trainer.measures import SPR, Protocol, truths
+
+# Query ids named where two runs differ.
+_SHOWN = 5
+
+
+def compare(
+    a: Run,
+    b: Run,
+    queries: Sequence[JudgedQuery],
+    *,
+    stage: str = REFINED,
+    protocol: Protocol = SPR,
+    seed: int = 0,
+    samples: int = SAMPLES,
+    names: tuple[str, str] = ("A", "B"),
+) -> dict[str, Any]:
+    """Return how much better b is than a over the queries that both answer, measure by measure.
+
+    interval: 95 % bootstrap of the difference over queries; p: sign-flip permutation test, two-sided.
+    names: what the runs are called in errors. Raises InvalidInput where a run lacks the stage, and where the
+    two answer different queries or queries that are not judged, naming them.
+    """
+    asked = _same_queries(a, b, stage, names)
+    judged = [query for query in queries if query.query_id in asked]
+    strangers = asked - {query.query_id for query in judged}
+    if strangers:
+        raise InvalidInput(
+            f"{' and '.join(names)} answer {_named(strangers)}, which the truth does not judge."
+        )
+    truth = truths(judged)
+    one, other = (scores_of(rankings(run[stage]), truth, protocol) for run in (a, b))
+    slices = {}
+    for name in slice_names(judged):
+        part = {query.query_id for query in judged if name in query.slices}
+        answerable = sum(truth[query_id].answerable for query_id in part)
+        measures = _measures(one.of(part), other.of(part), seed, samples) if answerable else {}
+        slices[name] = {"queries": len(part), "answerable": answerable, "measures": measures}
+    return {
+        "stage": stage,
+        "protocol": protocol.name,
+        "queries": len(judged),
+        "answerable": sum(query.answerable for query in truth.values()),
+        "samples": samples,
+        "measures": _measures(one, other, seed, samples),
+        "slices": slices,
+    }
+
+
+def _same_queries(a: Run, b: Run, stage: str, names: tuple[str, str]) -> set[int]:
+    for run, name in zip((a, b), names, strict=True):
+        if stage not in run:
+            raise InvalidInput(
+                f"{name} has no stage {stage!r} but {', '.join(run)}; choose one of both runs."
+            )
+    one, other = set(a[stage]), set(b[stage])
+    if one != other:
+        only = [
+            f"only {name} answers {_named(ids)}"
+            for name, ids in zip(names, (one - other, other - one), strict=True)
+            if ids
+        ]
+        raise InvalidInput(f"The runs answer different queries: {'; '.join(only)}. Ask both the same ones.")
+    return one
+
+
+def _named(ids: Collection[int]) -> str:
+    shown = ", ".join(map(str, sorted(ids)[:_SHOWN]))
+    more = ", ..." if len(ids) > _SHOWN else ""
+    return f"{len(ids)} queries ({shown}{more})"
+
+
+def _measures(one: Scores, other: Scores, seed: int, samples: int) -> dict[str, Any]:
+    tested = paired(one.values, other.values, seed, samples)
+    means = one.means(), other.means()
+    return {
+        name: {
+            "a": means[0][name],
+            "b": means[1][name],
+            "difference": float(tested.mean[column]),
+            "interval": [float(tested.low[column]), float(tested.high[column])],
+            "p": float(tested.p[column]),
+        }
+        for column, name in enumerate(one.names)
+    }

@@ -17,8 +17,8 @@ class Clock:
         self._time_base = time_base
         self._length = interval
         self._time: Fraction | None = None
-        self._pts = _Counter()
-        self._dts = _Counter()
+        self._pts = _Counter(time_base)
+        self._dts = _Counter(time_base)
         self.first = Fraction(0)
 
     @property
@@ -33,11 +33,13 @@ class Clock:
         before; so does one whose timestamp jumps back by a second or ahead by a day. Some containers (AVI)
         know no presentation times and what is made up for them runs back and forth: there `dts` counts.
         """
-        by_pts, by_dts = self._pts.add(pts, self._time_base), self._dts.add(dts, self._time_base)
+        self._pts.add(pts)
+        self._dts.add(dts)
         if self._time is None:
-            self.first = (self._dts if pts is None else self._pts).last or Fraction(0)
-        use_dts = by_pts is None or (self._pts.faulty and not self._dts.faulty)
-        time = self._follow(by_dts if use_dts else by_pts)
+            self.first = (self._dts if pts is None else self._pts).raw
+        use_dts = pts is None or (self._pts.faulty and not self._dts.faulty)
+        counter, stamp = (self._dts, dts) if use_dts else (self._pts, pts)
+        time = self._follow(None if stamp is None else counter.time)
         if time is None:
             return None
         if duration and duration > 0:
@@ -60,10 +62,12 @@ class Clock:
 
 
 class _Counter:
-    """One of a stream's two kinds of timestamps, in seconds since its own first."""
+    """One of a stream's two kinds of timestamps. Called for every frame: counts in ticks, which are cheap."""
 
-    def __init__(self) -> None:
-        self.last: Fraction | None = None
+    def __init__(self, time_base: Fraction) -> None:
+        self._time_base = time_base
+        self._late = OUT_OF_ORDER / time_base
+        self._last: int | None = None
         self._origin = Fraction(0)
         self._seen = self._back = 0
 
@@ -72,23 +76,31 @@ class _Counter:
         """Whether a tenth of the stamps and more ran back, as those of a sound file never do."""
         return self._back * 10 >= max(self._seen, 1)
 
-    def add(self, ticks: int | None, time_base: Fraction) -> Fraction | None:
-        """Take the next stamp."""
+    @property
+    def raw(self) -> Fraction:
+        """The last stamp in seconds; 0 before the first."""
+        return (self._last or 0) * self._time_base
+
+    @property
+    def time(self) -> Fraction:
+        """The last stamp in seconds since the first."""
+        return self.raw - self._origin
+
+    def add(self, ticks: int | None) -> None:
+        """Take the next stamp, if there is one."""
         if ticks is None:
-            return None
-        raw = ticks * time_base
-        if self.last is None:
-            self._origin = raw
-        elif self.last - OUT_OF_ORDER < raw <= self.last:
+            return
+        if self._last is None:
+            self._origin = ticks * self._time_base
+        elif ticks <= self._last and self._last - ticks < self._late:
             self._back += 1
         self._seen += 1
-        self.last = raw
-        return raw - self._origin
+        self._last = ticks
 
     def restart(self, now: Fraction) -> None:
         """Let the last stamp mean `now`."""
-        if self.last is not None:
-            self._origin = self.last - now
+        if self._last is not None:
+            self._origin = self.raw - now
 
 
 class Grid:

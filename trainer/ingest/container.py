@@ -65,8 +65,10 @@ class Extent:
         self._ends_well = container.format.name != "gif" or _gif_ends(path)
         self._video = stream.index
         self._zero = None if container.start_time is None else container.start_time * MICROSECONDS
-        self._starts: dict[int, Fraction] = {}
-        self._ends: dict[int, Fraction] = {}
+        # By stream, in ticks of the stream: every packet of a file passes here.
+        self._ticks: dict[int, Fraction] = {}
+        self._starts: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
         self._broken: str | None = None
         # Matroska tells one duration for all streams, counted from time 0 whatever the first timestamp.
         matroska = "matroska" in container.format.name
@@ -112,18 +114,23 @@ class Extent:
         if index == self._video and packet.size:
             self._last_partial = packet.is_corrupt
         stamp = packet.dts if packet.pts is None else packet.pts
-        if stamp is None or packet.time_base is None or packet.is_discard:
+        if stamp is None or packet.is_discard:
             return
-        start = stamp * packet.time_base
-        end = start + (packet.duration or 0) * packet.time_base
-        self._starts[index] = min(start, self._starts.get(index, start))
-        self._ends[index] = max(end, self._ends.get(index, end))
+        if index not in self._ticks:
+            if packet.time_base is None:
+                return
+            self._ticks[index] = packet.time_base
+            self._starts[index], self._ends[index] = stamp, stamp
+        self._starts[index] = min(stamp, self._starts[index])
+        self._ends[index] = max(stamp + (packet.duration or 0), self._ends[index])
 
     def _reached(self) -> Fraction:
         """Return how far the packets go: of the video where the header speaks of it, else of any stream."""
         if self._own:
-            return self._ends.get(self._video, Fraction(0)) - self._starts.get(self._video, Fraction(0))
-        return max(self._ends.values(), default=Fraction(0)) - self._base
+            length = self._ends.get(self._video, 0) - self._starts.get(self._video, 0)
+            return length * self._ticks.get(self._video, Fraction(0))
+        ends = [end * self._ticks[index] for index, end in self._ends.items()]
+        return max(ends, default=Fraction(0)) - self._base
 
 
 def check_file(path: Path) -> None:

@@ -23,4 +23,8 @@ class BadVideo(InvalidInput):
 
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message, kind.upper().replace("-", "_"))
-        self.kind = kind
+        self.kind: Kind = kind
+
+    def __reduce__(self) -> tuple[type["BadVideo"], tuple[Kind, str]]:
+        """Travel between processes whole."""
+        return BadVideo, (self.kind, str(self))

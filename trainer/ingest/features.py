@@ -1,15 +1,18 @@
-"""Samples to feature rows, in batches that may span several videos."""
+"""Samples to feature rows, in batches, while the next ones are decoded."""
 
+from collections import deque
 from collections.abc import Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from fractions import Fraction
-from itertools import groupby
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.ingest.subtitles import Cue, subtitle_rows
 from trainer.ingest.video import Sample
+
+Rows = NDArray[np.float32]
 
 
 class TextRows(Protocol):
@@ -42,53 +45,82 @@ class FrameEncoder(Protocol):
         """Encode sentences."""
 
 
-class FrameBatcher:
-    """Collects samples of any number of videos and encodes them together, frames of one size at a time."""
+class Encoding:
+    """Samples in, rows out, in background threads: a batch is encoded as soon as it is full.
 
-    def __init__(self, encoder: FrameEncoder, batch_size: int) -> None:
+    A batch holds samples of one video, always the same ones: its rows are the same bytes whatever else is
+    ingested with it and however many threads there are.
+    """
+
+    def __init__(self, encoder: FrameEncoder, batch_size: int, fps: Fraction, threads: int = 1) -> None:
         self._encoder = encoder
         self._batch_size = batch_size
-        self._waiting: list[tuple[Hashable, Sample]] = []
-        self._rows: dict[Hashable, list[NDArray[np.float32]]] = {}
+        self._fps = fps
+        self._pool = ThreadPoolExecutor(threads, "encode")
+        # One batch at work in each thread and one that waits for it.
+        self._room = 2 * threads
+        self._running: deque[Future[Rows]] = deque()
+        self._waiting: dict[Hashable, list[Sample]] = {}
+        self._frames: dict[Hashable, list[Future[Rows]]] = {}
+        self._subtitles: dict[Hashable, Future[Rows]] = {}
 
-    @property
-    def full(self) -> bool:
-        """Whether a batch is complete."""
-        return len(self._waiting) >= self._batch_size
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
     def add(self, video: Hashable, sample: Sample) -> None:
-        """Take a sample; those of one video come in order."""
-        self._waiting.append((video, sample))
+        """Take a sample; those of one video come in order. Waits while too much is under way."""
+        waiting = self._waiting.setdefault(video, [])
+        waiting.append(sample)
+        if len(waiting) == self._batch_size:
+            self._submit(video)
 
-    def flush(self) -> None:
-        """Encode all that waits."""
-        for _, group in groupby(sorted(self._waiting, key=_shape), key=_shape):
-            pairs = list(group)
-            for start in range(0, len(pairs), self._batch_size):
-                self._encode(pairs[start : start + self._batch_size])
-        self._waiting.clear()
+    def end(self, video: Hashable, cues: Sequence[Cue], rows: int) -> None:
+        """Take note that a video has no more samples, and what is said in it."""
+        self._submit(video)
+        self._subtitles[video] = self._pool.submit(encode_cues, self._encoder, cues, rows, self._fps)
 
-    def take(self, video: Hashable) -> NDArray[np.float32]:
-        """Return and forget a video's rows so far, (n, dim); a frame shown at several grid points repeats."""
-        return np.concatenate([np.zeros((0, self._encoder.dim), np.float32), *self._rows.pop(video, [])])
+    def done(self, video: Hashable) -> bool:
+        """Whether `take` would not wait."""
+        return all(future.done() for future in [*self._frames[video], self._subtitles[video]])
+
+    def take(self, video: Hashable) -> tuple[Rows, Rows]:
+        """Return and forget the frames' and subtitles' rows of a video that ended, each (n, dim).
+
+        A frame shown at several grid points repeats. Raises what the encoder raised.
+        """
+        frames = [future.result() for future in self._frames.pop(video)]
+        return np.concatenate(frames), self._subtitles.pop(video).result()
 
     def drop(self, video: Hashable) -> None:
         """Forget a video."""
-        self._waiting = [pair for pair in self._waiting if pair[0] != video]
-        self._rows.pop(video, None)
+        self._waiting.pop(video, None)
+        for future in self._frames.pop(video, []):
+            future.cancel()
 
-    def _encode(self, pairs: Sequence[tuple[Hashable, Sample]]) -> None:
-        vectors = self._encoder.images(np.stack([sample.image for _, sample in pairs]))
-        for (video, sample), vector in zip(pairs, vectors, strict=True):
-            self._rows.setdefault(video, []).append(np.tile(vector, (sample.rows, 1)))
+    def _submit(self, video: Hashable) -> None:
+        while len(self._running) >= self._room:
+            wait([self._running.popleft()])
+        future = self._pool.submit(encode_samples, self._encoder, self._waiting.pop(video, []))
+        self._running.append(future)
+        self._frames.setdefault(video, []).append(future)
 
 
-def encode_cues(encoder: FrameEncoder, cues: Sequence[Cue], rows: int, fps: Fraction) -> NDArray[np.float32]:
+def encode_samples(encoder: FrameEncoder, samples: Sequence[Sample]) -> Rows:
+    """Return the rows (n, dim) that samples fill, in order; frames of one size are encoded together."""
+    order: dict[tuple[int, ...], list[int]] = {}
+    for index, sample in enumerate(samples):
+        order.setdefault(sample.image.shape, []).append(index)
+    vectors = np.zeros((len(samples), encoder.dim), np.float32)
+    for indices in order.values():
+        vectors[indices] = encoder.images(np.stack([samples[index].image for index in indices]))
+    return np.repeat(vectors, [sample.rows for sample in samples], axis=0)
+
+
+def encode_cues(encoder: FrameEncoder, cues: Sequence[Cue], rows: int, fps: Fraction) -> Rows:
     """Return the subtitle rows (rows, dim) of a video; each different sentence is encoded once."""
     texts = sorted({cue.text for cue in cues})
     vectors = dict(zip(texts, encoder.text(texts).pooled, strict=True)) if texts else {}
     return subtitle_rows(cues, vectors, rows, fps, encoder.dim)
-
-
-def _shape(pair: tuple[Hashable, Sample]) -> tuple[int, ...]:
-    return pair[1].image.shape

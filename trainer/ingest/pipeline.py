@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,9 +12,10 @@ from typing import Any
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json, write_json
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.features import FrameBatcher, FrameEncoder, encode_cues
+from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.naming import local_path, name_videos
-from trainer.ingest.reader import Job, Read, Readers, ReadOptions, Source, Unchanged, source_info
+from trainer.ingest.reader import Job, Read, ReadOptions, Source, Unchanged, source_info
+from trainer.ingest.readers import Readers
 from trainer.ingest.scan import Sidecars, find
 from trainer.ingest.summary import Summary
 from trainer.ingest.video import Sample, cores
@@ -24,7 +26,9 @@ from workers.store import FeatureStore, Stream
 class IngestOptions:
     """fps: rows a second. edge: pixels of a frame's short side. dtype: of the store. limit: files, 0 = all.
 
-    readers: files decoded at a time, 0 = one per two cores, at most 8.
+    readers: files decoded at a time, 0 = one a core, at most 16. encoders: batches encoded at a time.
+    apart: decode in processes of their own; None = where there is enough to decode. None of the three
+    changes a row.
     """
 
     fps: Fraction = Fraction(1)
@@ -34,7 +38,12 @@ class IngestOptions:
     keep_truncated: bool = False
     limit: int = 0
     readers: int = 0
+    encoders: int = 1
+    apart: bool | None = None
 
+
+# Bytes of video that take a thread about as long as it takes processes to start.
+FEW_BYTES = 8_000_000
 
 # Called now and then: bytes done, bytes in all, words about it.
 Progress = Callable[[int, int, str], None]
@@ -65,6 +74,7 @@ def ingest(
             for video, file in named.items()
         ]
         Ingest(store, encoder, options, summary, progress).run(jobs)
+    summary.sort()
     return summary
 
 
@@ -85,7 +95,7 @@ def open_features(collection: Path, encoder: FrameEncoder, options: IngestOption
 
 
 class Ingest:
-    """One run over a list of jobs. Reads in background threads, encodes and writes in the caller's."""
+    """One run over a list of jobs. Reads and encodes in the background, writes in the caller's thread."""
 
     def __init__(
         self,
@@ -97,8 +107,8 @@ class Ingest:
     ) -> None:
         self._store, self._encoder, self._options = store, encoder, options
         self._summary, self._progress = summary, progress
-        self._batcher = FrameBatcher(encoder, options.batch_size)
-        self._ended: list[tuple[Job, Read]] = []
+        self._encoding = Encoding(encoder, options.batch_size, options.fps, options.encoders)
+        self._ended: deque[tuple[Job, Read]] = deque()
         self._began = time.monotonic()
         self._seconds = 0.0
         self._sizes: dict[str, int] = {}
@@ -108,21 +118,23 @@ class Ingest:
     def run(self, jobs: Sequence[Job]) -> None:
         """Read, encode and store what is new; fill in the summary."""
         todo = [job for job in jobs if self._needed(job)]
-        count = self._options.readers or max(1, min(8, cores() // 2))
-        reading = ReadOptions(
-            self._options.fps, self._options.edge, self._options.keep_truncated, max(1, cores() // count)
-        )
-        with Readers(todo, reading, count, depth=2 * self._options.batch_size) as readers:
+        with self._readers(todo) as readers, self._encoding:
             for item in readers:
-                if item is None:
-                    self._write_ended()
-                    continue
-                self._take(*item)
-                if self._batcher.full:
-                    self._write_ended()
-            self._write_ended()
+                if item is not None:
+                    self._take(*item)
+                while self._ended and self._encoding.done(self._ended[0][0]):
+                    self._write_first()
+            while self._ended:
+                self._write_first()
         self._summary.elapsed = round(time.monotonic() - self._began, 3)
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
+
+    def _readers(self, todo: Sequence[Job]) -> Readers:
+        options = self._options
+        count = max(1, min(options.readers or min(16, cores()), len(todo)))
+        reading = ReadOptions(options.fps, options.edge, options.keep_truncated, max(1, cores() // count))
+        apart = self._bytes > FEW_BYTES if options.apart is None else options.apart
+        return Readers(todo, reading, count, 2 * options.batch_size, apart)
 
     def _needed(self, job: Job) -> bool:
         """Whether a file must be read: it is new, or its size, time, place or subtitle file changed."""
@@ -141,41 +153,37 @@ class Ingest:
 
     def _take(self, job: Job, word: Sample | Read | Unchanged | BadVideo) -> None:
         if isinstance(word, Sample):
-            self._batcher.add(job, word)
+            self._encoding.add(job, word)
             self._partial[job.id] = word.share * self._sizes[job.id]
             self._seconds += word.rows / float(self._options.fps)
         elif isinstance(word, Read):
+            self._encoding.end(job, word.cues, word.report.rows)
             self._ended.append((job, word))
         else:
-            self._batcher.drop(job)
+            self._encoding.drop(job)
             if isinstance(word, BadVideo):
                 self._summary.fail(job.path, word)
             else:
                 self._keep(job, word.source)
             self._done(job)
 
-    def _write_ended(self) -> None:
-        """Encode what waits, if a video needs it or a batch is full, and store the videos that ended."""
-        if self._ended or self._batcher.full:
-            self._batcher.flush()
-            self._tell()
-        for job, read in self._ended:
-            try:
-                self._write(job, read)
-            except InvalidInput as error:
-                self._summary.fail(job.path, BadVideo("unusable-features", str(error)))
-            except OSError as error:
-                raise Unavailable(
-                    f"{self._store.path} cannot be written ({error.strerror}); make room and run the same "
-                    "command again, it goes on where it stopped"
-                ) from error
-            self._done(job)
-        self._ended.clear()
+    def _write_first(self) -> None:
+        """Store the video that ended first, when its rows are there."""
+        job, read = self._ended.popleft()
+        try:
+            self._write(job, read)
+        except InvalidInput as error:
+            self._summary.fail(job.path, BadVideo("unusable-features", str(error)))
+        except OSError as error:
+            raise Unavailable(
+                f"{self._store.path} cannot be written ({error.strerror}); make room and run the same "
+                "command again, it goes on where it stopped"
+            ) from error
+        self._done(job)
 
     def _write(self, job: Job, read: Read) -> None:
         report = read.report
-        frames = self._batcher.take(job)
-        subtitles = encode_cues(self._encoder, read.cues, report.rows, self._options.fps)
+        frames, subtitles = self._encoding.take(job)
         self._store.append(
             job.id,
             {"frames": frames, "subtitles": subtitles},
@@ -186,6 +194,7 @@ class Ingest:
         )
         self._summary.ingested += 1
         self._summary.frames += len(frames)
+        self._summary.decoded_frames += report.frames
         self._summary.seconds_of_video += report.duration
         for warning in read.warnings:
             self._summary.warn(job.path, warning)

@@ -1,10 +1,8 @@
-"""Read one file after another in background threads: a bounded queue of frames and of how each file ended."""
+"""Read one file: its samples, and then how it ended."""
 
 import os
-import queue
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -66,67 +64,6 @@ class ReadOptions:
     edge: int
     keep_truncated: bool = False
     threads: int = 0
-
-
-@dataclass
-class Readers:
-    """`count` threads that read `jobs` in order. Use as a context manager; iterate for (job, word)."""
-
-    jobs: Sequence[Job]
-    options: ReadOptions
-    count: int = 1
-    depth: int = 128
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self._queue: queue.Queue[tuple[Job, Word] | None] = queue.Queue(self.depth)
-        self._todo = iter(self.jobs)
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.count)]
-
-    def __enter__(self) -> "Readers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def __iter__(self) -> Iterator[tuple[Job, Word] | None]:
-        """Yield words as they come, and None whenever the readers are behind."""
-        running = len(self._threads)
-        while running:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                yield None
-                item = self._queue.get()
-            if item is None:
-                running -= 1
-            else:
-                yield item
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            with self._lock:
-                job = next(self._todo, None)
-            if job is None:
-                break
-            for word in words(job, self.options):
-                if not self._put((job, word)):
-                    return
-        self._put(None)
-
-    def _put(self, item: tuple[Job, Word] | None) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
 
 
 def words(job: Job, options: ReadOptions) -> Iterator[Word]:

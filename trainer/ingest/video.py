@@ -13,6 +13,7 @@ import av.error
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -79,6 +80,7 @@ class VideoSampler:
         self._keep_truncated = keep_truncated
         self._threads = threads
         self._aspect = Fraction(1)
+        self._scaler = VideoReformatter()
         self._damaged = self._packets = self._frames = 0
         self._cues: list[Cue] = []
 
@@ -122,7 +124,8 @@ class VideoSampler:
         if rows:
             frame, time = held
             share = min(1.0, time / self._expected) if self._expected else 0.0
-            yield Sample(upright(frame, self._edge, self._aspect), row, rows, frame.pts, time, share)
+            image = upright(frame, self._edge, self._aspect, self._scaler)
+            yield Sample(image, row, rows, frame.pts, time, share)
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
@@ -167,17 +170,25 @@ class VideoSampler:
         )
 
 
-def upright(frame: VideoFrame, edge: int, pixel_aspect: Fraction = Fraction(1)) -> NDArray[np.uint8]:
+def upright(
+    frame: VideoFrame,
+    edge: int,
+    pixel_aspect: Fraction = Fraction(1),
+    scaler: VideoReformatter | None = None,
+) -> NDArray[np.uint8]:
     """Return the picture as a player shows it: (h, w, 3) uint8 RGB, short side at most `edge`.
 
-    pixel_aspect: width of a pixel over its height. Smaller pictures are not enlarged.
+    pixel_aspect: width of a pixel over its height. Smaller pictures are not enlarged. scaler: to be used for
+    all frames of a video, for making one takes many times longer than scaling a small picture.
     """
+    scaler = scaler or VideoReformatter()
     width, height = max(1, round(frame.width * pixel_aspect)), frame.height
     short = min(width, height)
     if short > edge:
         # Rounded down as image processors round, so that they find nothing left to resize.
         width, height = width * edge // short, height * edge // short
-    rgb = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC")
+    # By itself it starts a thread a core: those cores decode.
+    rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1)
     image = np.asarray(rgb.to_ndarray(), np.uint8)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return image if matrix is None else orient(image, np.frombuffer(bytes(cast(bytes, matrix)), np.int32))

@@ -45,7 +45,7 @@ def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> 
     type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
     help="Of the encoder; auto is float16 on CUDA.",
 )
-@click.option("--readers", default=0, type=click.IntRange(0), help="Files at a time; 0: half the cores.")
+@click.option("--readers", default=0, type=click.IntRange(0), help="Files at a time; 0: one a core.")
 @click.option("--keep-truncated", is_flag=True, help="Use what is there of files that were cut off.")
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
@@ -77,13 +77,15 @@ def command(
     spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
     """
     from trainer.ingest.pipeline import IngestOptions, ingest
+    from trainer.ingest.tuning import encoding_threads
     from trainer.runs.progress import Progress
     from workers.ranker.encoder import Encoder
 
     loaded = Encoder.load(encoder, device, precision)
     edge = loaded.transform.shortest_edge or max(loaded.transform.size or (loaded.image_size,))
-    options = IngestOptions(fps, edge, batch_size, dtype, keep_truncated, limit, readers)
     with contextlib.ExitStack() as stack:
+        encoders = stack.enter_context(encoding_threads(loaded.device))
+        options = IngestOptions(fps, edge, batch_size, dtype, keep_truncated, limit, readers, encoders)
         bars: list[Progress] = []
 
         def progress(done: int, total: int, words: str) -> None:

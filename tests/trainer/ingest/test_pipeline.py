@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,10 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from tests.trainer.ingest.factories import grey, regular, write_sound, write_video
+from trainer.ingest.features import encode_samples
 from trainer.ingest.pipeline import IngestOptions, ingest
 from trainer.ingest.summary import Summary
+from trainer.ingest.video import Sample
 from workers.store import FeatureStore
 
 OPTIONS = IngestOptions(edge=32, batch_size=8)
@@ -94,29 +95,60 @@ def test_rows_are_the_frames_shown_and_the_sentences_said(tmp_path: Path, videos
     assert json.loads((tmp_path / "c" / "collection.json").read_text()) == {"name": "default", "format": 1}
 
 
-def test_batches_span_videos_of_one_size(tmp_path: Path, videos: Path) -> None:
+def test_a_batch_holds_one_video_alone(tmp_path: Path, videos: Path) -> None:
     encoder = Levels()
-    for index in range(6):
-        shutil.copy(videos / "long.mp4", videos / f"copy{index}.mp4")
+    for index in range(3):
+        write_video(videos / f"more{index}.mp4", regular(11, 10))
     run(tmp_path, encoder=encoder)
-    assert max(encoder.batches) == OPTIONS.batch_size
-    assert sum(encoder.batches) == 7 * 8 + 1 + 3
+    assert sorted(encoder.batches) == [1, 3, 3, 3, 3, 8, 8, 8, 8]
 
 
 @pytest.mark.parametrize(
-    "options", [replace(OPTIONS, batch_size=1), replace(OPTIONS, readers=3, batch_size=100)]
+    "options",
+    [
+        replace(OPTIONS, batch_size=1),
+        replace(OPTIONS, readers=3, encoders=3, batch_size=100),
+        replace(OPTIONS, readers=2, encoders=2, apart=True),
+    ],
 )
-def test_batches_and_readers_do_not_change_the_rows(
+def test_batches_readers_and_processes_do_not_change_the_rows(
     tmp_path: Path, videos: Path, options: IngestOptions
 ) -> None:
     run(tmp_path)
     expected = store(tmp_path)
-    run(tmp_path / "other", videos, options=options)
+    summary = run(tmp_path / "other", videos, options=options)
+    assert (summary.ingested, summary.decoded_frames) == (3, 75 + 10 + 3)
     other = store(tmp_path / "other")
     assert other.ids() == expected.ids()
     for video in other.ids():
         for stream in other.streams:
-            np.testing.assert_array_equal(other.rows(video, stream), expected.rows(video, stream))
+            assert other.rows(video, stream).tobytes() == expected.rows(video, stream).tobytes()
+
+
+def test_broken_files_are_refused_alike_by_a_process(tmp_path: Path, videos: Path) -> None:
+    (videos / "empty.mp4").touch()
+    (videos / "aaa.mp4").write_bytes(b"not a video at all" * 10)
+    summary = run(tmp_path, options=replace(OPTIONS, apart=True))
+    assert summary.ingested == 3
+    assert [failure.kind for failure in summary.failed] == ["not-a-video", "empty"]
+
+
+def test_frames_of_two_sizes_keep_their_order() -> None:
+    images = [np.full((size, 4, 3), level, np.uint8) for level, size in enumerate([4, 6, 4, 6])]
+    samples = [Sample(image, row, 1 + row % 2, None, row) for row, image in enumerate(images)]
+    rows = encode_samples(Levels(), samples)
+    assert rows[:, 0].tolist() == [0, 1, 1, 2, 3, 3]
+    assert rows[:, 3].tolist() == [4, 6, 6, 4, 6, 6]
+
+
+def test_the_summary_tells_the_speed(tmp_path: Path, videos: Path) -> None:
+    summary = run(tmp_path)
+    told = summary.as_json()
+    assert told["frames_per_second"] == pytest.approx(88 / summary.elapsed, abs=0.1)
+    assert told["video_seconds_per_second"] == pytest.approx(
+        summary.seconds_of_video / summary.elapsed, abs=0.1
+    )
+    assert "pictures a second" in summary.lines()[-1]
 
 
 def test_unchanged_files_are_skipped_without_reading_them(tmp_path: Path, videos: Path) -> None:

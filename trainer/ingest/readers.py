@@ -1,0 +1,148 @@
+"""Read many files at once: a bounded queue of samples and of how each file ended.
+
+A reader is a thread here with, for more than a few files, a process of its own that decodes. Decoding
+releases the interpreter's lock, but takes it again for every packet: two threads on small pictures are no
+faster than one, and slow the encoder down. A process besides survives what kills a decoder.
+"""
+
+import contextlib
+import multiprocessing
+import queue
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Self
+
+from trainer.ingest.errors import BadVideo
+from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, Word, words
+from trainer.ingest.video import Sample
+
+
+class Readers:
+    """`count` readers that read `jobs` in order. Use as a context manager; iterate for (job, word)."""
+
+    def __init__(
+        self, jobs: Sequence[Job], options: ReadOptions, count: int = 1, depth: int = 128, apart: bool = False
+    ) -> None:
+        """depth: words that wait at most, beside those a pipe holds. apart: decode in processes."""
+        self._options = options
+        self._queue: queue.Queue[tuple[Job, Word] | None] = queue.Queue(depth)
+        self._todo = iter(jobs)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._children = [Child(options) for _ in range(count if apart else 0)]
+        sources: Sequence[Child | None] = self._children or [None] * count
+        self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in sources]
+
+    def __enter__(self) -> Self:
+        for child in self._children:
+            child.start()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for child in self._children:
+            child.kill()
+        for thread in self._threads:
+            thread.join()
+        for child in self._children:
+            child.close()
+
+    def __iter__(self) -> Iterator[tuple[Job, Word] | None]:
+        """Yield words as they come, and None whenever the readers are behind."""
+        running = len(self._threads)
+        while running:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                yield None
+                item = self._queue.get()
+            if item is None:
+                running -= 1
+            else:
+                yield item
+
+    def _run(self, child: "Child | None") -> None:
+        while not self._stop.is_set():
+            with self._lock:
+                job = next(self._todo, None)
+            if job is None:
+                break
+            for word in words(job, self._options) if child is None else child.words(job, self._stop):
+                if not self._put((job, word)):
+                    return
+        self._put(None)
+
+    def _put(self, item: tuple[Job, Word] | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+class Child:
+    """A process that reads files. It blocks while its pipe is full, and ends when this process does."""
+
+    def __init__(self, options: ReadOptions) -> None:
+        self._options = options
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id; None before `start`."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the process; files can be given to it at once."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._options), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def words(self, job: Job, stop: threading.Event) -> Iterator[Word]:
+        """Yield what `reader.words` yields; a process that dies is a BadVideo, another takes its place."""
+        assert self._pipe is not None
+        try:
+            self._pipe.send(job)
+            while isinstance(word := self._pipe.recv(), Sample):
+                yield word
+        except (EOFError, OSError):
+            code = self.close()
+            word = BadVideo("corrupt", f"the decoder broke down over it (exit code {code})")
+            if not stop.is_set():
+                self.start()
+        assert isinstance(word, Read | Unchanged | BadVideo)
+        yield word
+
+    def kill(self) -> None:
+        """End the process now; `words` then ends too."""
+        if self._process is not None:
+            self._process.kill()
+
+    def close(self) -> int | None:
+        """Wait for the process's end and return its exit code; negative for a signal."""
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is None:
+            return None
+        self._process.join()
+        return self._process.exitcode
+
+
+def _serve(pipe: Connection, options: ReadOptions) -> None:
+    """Answer each job with its words until the other end is closed."""
+    # Ctrl-C reaches the whole group of processes: the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            for word in words(pipe.recv(), options):
+                pipe.send(word)

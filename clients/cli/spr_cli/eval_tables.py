@@ -16,7 +16,7 @@ def show(value: dict[str, Any]) -> None:
     console = Console()
     console.print(_stages(value))
     figures = "  ".join(
-        f"{name} {figure:.3f}" for name, figure in value["retrieval"].items() if "@" not in name
+        f"{name} {figure:.3f}" for name, figure in value["retrieval"].items() if name.endswith("Recall")
     )
     console.print(f"retrieval: {figures}", highlight=False)
     console.print(_certainty(value))
@@ -32,9 +32,8 @@ def show(value: dict[str, Any]) -> None:
 def show_comparison(value: dict[str, Any], names: tuple[str, str]) -> None:
     """Print what `compare` returns."""
     console = Console()
-    table = Table(title=f"{value['stage']}: A {names[0]}, B {names[1]}; {value['answerable']} queries")
-    for heading in ("measure", "A", "B", "B - A", "95 %", "p"):
-        table.add_column(heading, justify="left" if heading == "measure" else "right")
+    title = f"{value['stage']}: A {names[0]}, B {names[1]}; {value['answerable']} queries"
+    table = _table(title, "measure", "A", "B", "B - A", "95 %", "p")
     for name, row in value["measures"].items():
         table.add_row(name, *_compared(row))
     console.print(table)
@@ -49,9 +48,7 @@ def _compared(row: dict[str, Any]) -> Iterable[str]:
 
 
 def _compared_slices(slices: dict[str, Any]) -> Table:
-    table = Table(title=f"{FIRST[0]} by slice")
-    for heading in ("slice", "queries", "A", "B", "B - A", "95 %", "p"):
-        table.add_column(heading, justify="left" if heading == "slice" else "right")
+    table = _table(f"{FIRST[0]} by slice", "slice", "queries", "A", "B", "B - A", "95 %", "p")
     for name, part in slices.items():
         cells = _compared(part["measures"][FIRST[0]]) if part["measures"] else [""] * 5
         table.add_row(name, str(part["queries"]), *cells)
@@ -60,10 +57,9 @@ def _compared_slices(slices: dict[str, Any]) -> Table:
 
 def _stages(value: dict[str, Any]) -> Table:
     stages = [stage for stage in _STAGES if any(name.startswith("NDCG") for name in value.get(stage, {}))]
-    table = Table(title=_title(value))
-    table.add_column("measure")
-    for stage in (*stages, "refined vs coarse")[: len(stages) + ("change" in value)]:
-        table.add_column(stage, justify="right")
+    title = f"{value['answerable']} of {value['queries']} queries have an answer"
+    headings = (*stages, "refined vs coarse")[: len(stages) + ("change" in value)]
+    table = _table(title, "measure", *headings)
     for name in (name for name in value[stages[-1]] if name.startswith(_MEASURES)):
         cells = [_number(value[stage].get(name)) for stage in stages]
         change = [_percent(value["change"].get(name), "+")] if "change" in value else []
@@ -75,10 +71,8 @@ def _certainty(value: dict[str, Any]) -> Table:
     """Show the last stage with its intervals, and beside it what its proposals allow."""
     stage = next(stage for stage in ("refined", "coarse", "retrieval") if stage in value["intervals"])
     ceiling = value.get("ceiling", {})
-    table = Table(title="95 % intervals over queries, and the ceiling of the proposals")
-    headings = ["measure", stage, "95 %", *(["ceiling", "of ceiling"] if ceiling else [])]
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "measure" else "right")
+    title = "95 % intervals over queries, and the ceiling of the proposals"
+    table = _table(title, "measure", stage, "95 %", *(["ceiling", "of ceiling"] if ceiling else []))
     for name, (low, high) in value["intervals"][stage].items():
         figure = value[stage][name]
         cells = [name, _number(figure), f"{low:.3f} .. {high:.3f}"]
@@ -89,21 +83,23 @@ def _certainty(value: dict[str, Any]) -> Table:
     return table
 
 
-def _title(value: dict[str, Any]) -> str:
-    return f"{value['answerable']} of {value['queries']} queries have an answer"
-
-
 def _slices(slices: dict[str, Any]) -> Table:
     parts = list(slices.values())
-    stages = [stage for stage in ("coarse", "refined", "ceiling") if stage in parts[0]]
-    headings = [(name, stage) for name in FIRST for stage in stages]
-    table = Table(title="NDCG@10 by slice and IoU")
-    columns = [f"{stage} {name.partition('>=')[2]}" for name, stage in headings]
-    for heading in ("slice", "queries", *columns):
-        table.add_column(heading, justify="left" if heading == "slice" else "right")
+    headings = [(name, stage) for name in FIRST for stage in ("coarse", "refined") if stage in parts[0]]
+    headings += [(FIRST[0], stage) for stage in ("ceiling",) if stage in parts[0]]
+    words = [stage if stage == "ceiling" else f"{stage} {name[-3:]}" for name, stage in headings]
+    table = _table("NDCG@10 by slice and IoU", "slice", "queries", *words)
     for kind, part in slices.items():
         cells = [_number(part[stage][name]) if part["answerable"] else "" for name, stage in headings]
         table.add_row(kind, str(part["queries"]), *cells)
+    return table
+
+
+def _table(title: str, first: str, *rest: str) -> Table:
+    table = Table(title=title)
+    table.add_column(first, no_wrap=True)
+    for heading in rest:
+        table.add_column(heading, justify="right")
     return table
 
 

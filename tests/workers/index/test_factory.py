@@ -1,7 +1,16 @@
 import pytest
 
 from engine.errors import InvalidInput
-from workers.index.factory import VECTORS_PER_LIST, default_nprobe, default_partitions, recipe
+from workers.index.factory import (
+    AUTO_RECALL,
+    CODES,
+    FAST_RECALL,
+    VECTORS_PER_LIST,
+    default_nprobe,
+    default_partitions,
+    quick_partitions,
+    recipe,
+)
 
 
 def test_partitions_follow_the_published_rule() -> None:
@@ -27,6 +36,40 @@ def test_names_become_factories() -> None:
     assert recipe("ivfpq", 32, 1000).factory == "IVF25,PQ16x8"
     assert recipe("IVF64,SQfp16", 8, 1000).partitions == 64
     assert recipe("OPQ16,IVF1k,PQ16", 32, 5000).partitions == 1024
+
+
+@pytest.mark.parametrize(
+    ("dim", "vectors", "shards", "label"),
+    [
+        (16, 1, 1, "Flat"),
+        (768, 13_000, 1, "Flat"),
+        (256, 39_000, 1, "Flat"),
+        (768, 14_000, 1, CODES),
+        (768, 100_000, 8, "Flat"),
+        (768, 383_828, 1, CODES),
+        (768, 2_000_000, 1, CODES),
+        (768, 3_200_000, 2, CODES),
+        (768, 3_200_000, 1, f"IVF4096,{CODES}"),
+        (256, 20_000_000, 4, f"IVF16384,{CODES}"),
+    ],
+)
+def test_auto_goes_by_the_size_of_a_shard(dim: int, vectors: int, shards: int, label: str) -> None:
+    made = recipe("auto", dim, vectors, shards)
+    assert made.label == label
+    assert made.recall == (0 if label == "Flat" else AUTO_RECALL)
+
+
+def test_auto_of_few_segments_is_flat() -> None:
+    assert recipe("auto", 768, 1000) == recipe("flat", 768, 1000)
+
+
+@pytest.mark.parametrize("vectors", [1, 100, 5000, 383_828])
+def test_fast_has_lists_that_are_trained_quickly(vectors: int) -> None:
+    made = recipe("fast", 768, vectors)
+    assert made.factory == f"IVF{quick_partitions(vectors)},{CODES}"
+    assert made.recall == FAST_RECALL
+    assert made.sample <= vectors
+    assert made.partitions == 1 or vectors // made.partitions >= VECTORS_PER_LIST
 
 
 @pytest.mark.parametrize(

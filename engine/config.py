@@ -84,7 +84,11 @@ class RankerConfig:
     """One ranker worker, which also encodes the queries.
 
     threads: CPU threads of torch, 0 for one a core. device: "auto", "cpu" or "cuda".
-    max_batch, max_delay_ms: concurrent requests that are computed together, and the wait for them.
+    max_batch, max_delay_ms: concurrent requests that are computed together, and the wait for more of them
+    where several wait already.
+    text_precision: "int8", "float32", or "auto": int8 on a CPU where it is faster and says the same.
+    text_cache: directory that keeps the int8 form; empty: in the collection.
+    cache_texts, cache_mb: encoded queries kept, and the memory they may take.
     """
 
     listen: str
@@ -93,6 +97,10 @@ class RankerConfig:
     device: str = "auto"
     max_batch: int = 16
     max_delay_ms: float = 2.0
+    text_precision: str = "auto"
+    text_cache: str = ""
+    cache_texts: int = 1024
+    cache_mb: int = 64
     max_in_flight: int = 32
     name: str = "ranker"
 
@@ -194,6 +202,11 @@ def _check(topology: Topology) -> None:
         raise InvalidInput(
             f"{topology.path}: log_level is {topology.log_level!r}, not debug, info, warning, error"
         )
+    for ranker in topology.ranker:
+        if ranker.text_precision not in ("auto", "int8", "float32"):
+            raise InvalidInput(
+                f"{topology.path}: text_precision is {ranker.text_precision!r}, not auto, int8, float32"
+            )
     parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
     listens = [part.listen for part in parts] + [topology.coordinator.admin]
     for listen in listens:

@@ -3,22 +3,34 @@
 import sys
 
 import grpc
+import torch
 
 from engine import manifest, serving
 from engine.config import RankerConfig, Topology
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
+from workers.ranker import text_precision
+from workers.ranker.known_queries import KnownQueries
 from workers.ranker.models import Models, use_threads
 from workers.ranker.scorer import Scorer
 from workers.ranker.servicer import EncoderServicer, RankerServicer
+
+TEXT_TOWERS = "models/text"  # in the collection
 
 
 def serve(topology: Topology, worker: RankerConfig) -> None:
     """Load the generation's models and features, warm up, serve until a signal."""
     use_threads(worker.threads)
     models = Models.open(manifest.generation_dir(topology.collection, topology.generation), worker.device)
-    scorer = Scorer(models, max_batch=worker.max_batch, max_delay=worker.max_delay_ms / 1000)
+    precision = _text_precision(models, topology, worker)
+    scorer = Scorer(
+        models,
+        max_batch=worker.max_batch,
+        max_delay=worker.max_delay_ms / 1000,
+        cached=worker.cache_texts,
+        cached_bytes=worker.cache_mb << 20,
+    )
     scorer.warm_up()
 
     def add_services(server: grpc.Server) -> list[str]:
@@ -33,10 +45,21 @@ def serve(topology: Topology, worker: RankerConfig) -> None:
         "generation": models.manifest.id,
         "ranker_model": models.ranker.name,
         "device": str(models.device),
+        "text_precision": precision,
     }
     serving.serve_sync(
         add_services, worker.listen, role="ranker", max_in_flight=worker.max_in_flight, ready=about
     )
+
+
+def _text_precision(models: Models, topology: Topology, worker: RankerConfig) -> str:
+    """Settle in which numbers texts are encoded; see text_precision.py."""
+    if isinstance(models.encoder, KnownQueries):
+        return "stored"
+    kept = (
+        topology.path.parent / worker.text_cache if worker.text_cache else topology.collection / TEXT_TOWERS
+    )
+    return text_precision.choose(models.encoder, worker.text_precision, kept, torch.get_num_threads())
 
 
 if __name__ == "__main__":

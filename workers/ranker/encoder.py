@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput, Mismatch
 from workers.ranker.encoder_files import fingerprint_of, model_type, resolve
 from workers.ranker.image_transform import ImageTransform
+from workers.ranker.text_tower import TextTower
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Encoder:
         # A fast tokenizer holds its padding and truncation as state and refuses concurrent changes.
         self._tokenizing = threading.Lock()
         self._pads_fully = model.config.model_type == "siglip"
+        self._tower: TextTower | None = None
 
     @classmethod
     def load(cls, name_or_dir: str, device: str = "auto", dtype: str = "auto") -> "Encoder":
@@ -84,6 +86,15 @@ class Encoder:
         device: torch.device = self._model.device
         return device
 
+    @property
+    def model(self) -> Any:
+        """The CLIPModel or SiglipModel."""
+        return self._model
+
+    def use_tower(self, tower: TextTower | None) -> None:
+        """Encode texts by `tower` from now on, or by the model again; a tower runs on the CPU."""
+        self._tower = tower
+
     def text(self, texts: Sequence[str], batch_size: int = 64) -> TextFeatures:
         """Encode texts, cut to the tower's positions. Raises InvalidInput on an empty one."""
         for position, text in enumerate(texts):
@@ -124,6 +135,8 @@ class Encoder:
                 return_tensors="pt",
             )
         valid = batch["attention_mask"].bool().numpy()
+        if self._tower is not None:
+            return self._tower(batch["input_ids"].numpy(), valid)
         inputs = {"input_ids": batch["input_ids"].to(self.device)}
         if not self._pads_fully:
             inputs["attention_mask"] = batch["attention_mask"].to(self.device)

@@ -55,6 +55,18 @@ def test_imported_checkpoints_give_the_published_outputs(
     close(projector.logits(queries, segments), stored[f"out/{kind}/logits"])
 
 
+@pytest.mark.parametrize("kind", ["seqTransf", "seqLSTM", "meanP"])
+def test_segments_that_end_early(stored: dict[str, NDArray[Any]], kind: Any) -> None:
+    """The published mask hides frames past a segment's end; here such a segment is given without them."""
+    projector = Projector(ProjectorConfig(128, kind, layers=2, heads=2, positions=8))
+    projector.load_state_dict(published(kind))
+    lengths = stored["in/mask_partial"].sum(axis=1)
+    assert set(lengths.tolist()) == {1, 3, 4}
+    frames = torch.from_numpy(stored["in/visual"])
+    found = torch.cat([projector.segments(one[None, :n]) for one, n in zip(frames, lengths, strict=True)])
+    close(found, stored[f"out/{kind}/segment_partial_mask"])
+
+
 def scores(stored: dict[str, NDArray[Any]]) -> torch.Tensor:
     return torch.from_numpy(stored["in/score"][:, :5])
 

@@ -77,14 +77,14 @@ def command(
     spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
     """
     from trainer.ingest.pipeline import IngestOptions, ingest
-    from trainer.ingest.tuning import encoding_threads
+    from trainer.ingest.tuning import encoding_threads, frame_edge
     from trainer.runs.progress import Progress
     from workers.ranker.encoder import Encoder
 
     loaded = Encoder.load(encoder, device, precision)
-    edge = loaded.transform.shortest_edge or max(loaded.transform.size or (loaded.image_size,))
     with contextlib.ExitStack() as stack:
         encoders = stack.enter_context(encoding_threads(loaded.device))
+        edge = frame_edge(loaded)
         options = IngestOptions(fps, edge, batch_size, dtype, keep_truncated, limit, readers, encoders)
         bars: list[Progress] = []
 

@@ -1,7 +1,8 @@
-"""`spr admin`: look into a running service."""
+"""`spr admin`: look into a running service, or at the files it serves."""
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,10 +13,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Look into a running service.
+    """Look into a running service, or at the files it serves.
 
     \b
     spr admin status
+    spr admin verify c
     spr admin status --address 127.0.0.1:7401 --json
     """
 
@@ -54,6 +56,26 @@ def status(address: str, timeout: float, as_json: bool) -> None:
         _print(response)
     if any(worker.state != worker.STATE_SERVING for worker in response.workers):
         sys.exit(1)
+
+
+@command.command()
+@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--generation", default="", help="Its id. [default: the served one]")
+def verify(collection: Path, generation: str) -> None:
+    """Read every byte of a generation and compare with the manifest's checksums.
+
+    Workers check what they read when they start; of large files that they only map, the size.
+
+    \b
+    spr admin verify c
+    """
+    from engine import manifest
+
+    directory = manifest.generation_dir(collection, generation)
+    about = manifest.read(directory)
+    manifest.verify(directory, about)
+    size = sum(entry.bytes for entry in about.files.values())
+    click.echo(f"{directory}: {len(about.files)} files, {size / 2**20:.0f} MB, as the manifest says")
 
 
 def _print(response: "GetStatusResponse") -> None:

@@ -52,6 +52,7 @@ def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
         (MINIMAL.replace("0.0.0.0:2", "127.0.0.1:1"), "to two processes"),
         (MINIMAL.replace("0.0.0.0:2", "2"), "write HOST:PORT"),
         ('log_level = "loud"' + MINIMAL, "not debug, info"),
+        (MINIMAL.replace("[[ranker]]\n", '[[ranker]]\ntext_precision = "int4"\n'), "not auto, int8, float32"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_reason(tmp_path: Path, broken: str, message: str) -> None:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import InvalidInput
-from trainer.annotations import JudgedQuery, segment_samples
+from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
 from trainer.evaluation.calibration import confidence_figures
 from trainer.evaluation.ceiling import ceiling
 from trainer.evaluation.chance import chance, corpus_of
@@ -59,12 +59,14 @@ def report(
     seed: int = 0,
     reach: float | None = None,
     samples: int = SAMPLES,
+    given: Mapping[int, Sequence[SegmentSample]] | None = None,
 ) -> Report:
     """Return every figure of a run as one JSON object; keys of measures are their printed names.
 
     corpus: `{video: seconds}` for the chance level, default the videos that the truth names. reach: seconds
     around a proposal that a ranker sees, for the ceiling; None for any moment that a proposal overlaps.
-    samples: of the bootstrap. Raises InvalidInput for a run that answers none of the judged queries.
+    samples: of the bootstrap. given: relevant segments by query id, which segment recall counts in place of
+    those that follow from the moments. Raises InvalidInput for a run that answers none of the judged queries.
     """
     truth = truths(queries)
     if not any(query_id in truth for answers in run.values() for query_id in answers):
@@ -75,10 +77,12 @@ def report(
         best = ceiling(columns[COARSE], truth, reach=reach, protocol=protocol, absent=absent)
         scores[CEILING] = ndcg_scores(best, truth)
     whole = _part(scores, truth, seed, samples)
-    retrieval = _retrieval(run, queries, truth, segment_length, absent)
+    wanted = given or dict(zip(truth, segment_samples(queries, segment_length), strict=True))
+    retrieval = _retrieval(run, wanted, truth, segment_length, absent)
     value: Report = {
         "protocol": protocol.name,
         "absent": absent,
+        "segments": "given" if given else "moments",
         **whole,
         RETRIEVAL: {**whole.get(RETRIEVAL, {}), **retrieval},
         "chance": chance(queries, truth, corpus or corpus_of(queries), protocol=protocol, seed=seed),
@@ -118,15 +122,14 @@ def change(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str,
 
 def _retrieval(
     run: Run,
-    queries: Sequence[JudgedQuery],
+    samples: Mapping[int, Sequence[SegmentSample]],
     truth: Mapping[int, Truth],
     segment_length: float,
     absent: Absent,
 ) -> dict[str, float]:
-    samples = zip(truth, segment_samples(queries, segment_length), strict=True)
     relevant = {
         query_id: {(row.video, row.segment): row.score for row in rows if row.relevance}
-        for query_id, rows in samples
+        for query_id, rows in samples.items()
     }
     source = run.get(RETRIEVAL) or run.get(COARSE) or {}
     columns = rankings(source)
@@ -134,8 +137,10 @@ def _retrieval(
     for query_id, judged in truth.items():
         if not judged.answerable or (absent == "skip" and query_id not in source):
             continue
-        found, wanted = segments_of(source.get(query_id, ()), segment_length), relevant[query_id]
+        found, wanted = segments_of(source.get(query_id, ()), segment_length), relevant.get(query_id, {})
         recalls["VideoRecall"].append(video_recall(columns.get(query_id, EMPTY), judged))
+        if not wanted:  # Given segments may be none, though moments are relevant.
+            continue
         recalls["SegmentRecall"].append(segment_recall(found, wanted.keys(), len(found)))
         recalls["WeightedSegmentRecall"].append(weighted_segment_recall(found, wanted, len(found)))
     return {name: sum(values) / len(values) if values else 0.0 for name, values in recalls.items()}

@@ -1,8 +1,8 @@
 """Given segment annotations: (query, segment) pairs with scores, in the published `seg_anno` form.
 
-A collection keeps them in annotations/seg_anno, under their published names, and training takes their scores
-in place of those that follow from the moments. Proposals that came with them are in annotations/coarse_pred.
-Both belong to the judged queries they came with, and go when others come.
+A collection keeps them in annotations/seg_anno, under their published names; training takes their scores, and
+segment recall their relevance, in place of those that follow from the moments. Proposals that came with them
+are in annotations/coarse_pred. Both belong to the judged queries they came with, and go when others come.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,6 +58,18 @@ def samples_of(
         return segment_samples(queries, length)
     given = load_segments(path)
     return [_once(given.get(query.query_id, [])) for query in queries]
+
+
+def segments_beside(truth: Path, length: float) -> dict[int, list[SegmentSample]] | None:
+    """Return the segments given with judged queries, by query id; None where none of `length` s came along.
+
+    truth: a split's queries in a collection or in the published layout (`seg_anno` beside `ori_anno`).
+    """
+    for folder in (truth.parent / KEPT.name, truth.parent.parent / KEPT.name):
+        path = folder / segment_file(truth.stem, 0, length)
+        if truth.stem in ("val", "test") and path.is_file():
+            return {query_id: _once(rows) for query_id, rows in load_segments(path).items()}
+    return None
 
 
 def _once(samples: Sequence[SegmentSample]) -> list[SegmentSample]:

@@ -103,6 +103,7 @@ def command(
     from trainer.annotations import load_corpus, load_queries
     from trainer.evaluation.report import report
     from trainer.evaluation.runfile import load_about, load_run, save_run, truth_card
+    from trainer.formats.segments import segments_beside
     from trainer.measures import PROTOCOLS
 
     run_file, truth = _sources(files, address, collection, truth)
@@ -125,6 +126,7 @@ def command(
         segment_length=length,
         protocol=PROTOCOLS[protocol],
         samples=bootstrap,
+        given=segments_beside(truth, length),
         **rest,
     )
     value |= facts

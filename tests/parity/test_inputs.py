@@ -19,7 +19,8 @@ from trainer.projector.data import Segments, load_segments, pairs_from
 from trainer.projector.optimisation import parameter_groups, schedule
 from trainer.ranker.data import TrainingData, label, pairs_of
 from trainer.ranker.given import given
-from workers.ranker.decode import DecodeConfig, best_spans
+from workers.ranker.decode import DecodeConfig
+from workers.ranker.evidence import best_spans
 from workers.ranker.projector import Projector, ProjectorConfig
 from workers.ranker.windows import WindowConfig, token_batch, unit
 from workers.store import FeatureStore, Stream
@@ -115,8 +116,10 @@ def test_lengths_of_spans(case: str) -> None:
     start, end = np.divmod(np.arange(size * size), size)
     # Only one start and one end are likely; any other span is a thousand times less so.
     certain = np.where(np.eye(size, dtype=bool), 1000.0, 0.0).astype(np.float32)
-    found = best_spans(certain[start], certain[end], np.full(size * size, size), config)
-    hit = (found.start == start) & (found.end == end)
+    logits = torch.from_numpy(certain[start]), torch.from_numpy(certain[end])
+    clips = torch.full((size * size,), size)
+    first, last, *_ = best_spans(*logits, clips, config.min_span, config.max_span)
+    hit = (first.numpy() == start) & (last.numpy() == end)
     np.testing.assert_array_equal(hit.reshape(size, size), allowed > 0)
 
 

@@ -1,4 +1,4 @@
-"""From start and end logits to spans and scores.
+"""From what was found in windows to spans in seconds and scores.
 
 The published score of clips m..n is p_start[m] * p_end[n] * exp(30 S). Here it is its logarithm, which orders
 the same way, cannot overflow, and lets every part have its own weight.
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.types import Doubles, Floats
+from workers.ranker.evidence import UNSURE as UNSURE_CLIP
+from workers.ranker.evidence import Evidence
 from workers.ranker.windows import Windows
 
-# The log-probability of a window without a span: start and end uniform over 128 clips.
-UNSURE = 2 * float(np.log(1 / 128))
+# The log-probability of a window without a span.
+UNSURE = 2 * UNSURE_CLIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,65 +57,30 @@ class RankedColumns:
         return len(self.spans)
 
 
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """Best clips of every window, (n,) each: start and end inclusive; log_probability -inf where none is."""
-
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    log_probability: Doubles
-
-
-def best_spans(starts: Floats, ends: Floats, lengths: NDArray[np.int64], config: DecodeConfig) -> Spans:
-    """Choose each window's most probable span of min_span..max_span clips.
-
-    starts, ends: logits (n, l), of which the first lengths[i] count. Ties go to the earlier start, then end.
-    """
-    n, width = starts.shape
-    present = np.arange(width) < lengths[:, None]
-    log_start, log_end = _log_softmax(starts, present), _log_softmax(ends, present)
-    # joint[i, m, k] = start at m, end at m + min_span - 1 + k: only the diagonals that count.
-    reach = config.max_span - config.min_span + 1
-    padded = np.full((n, width + config.max_span - 1), -np.inf)
-    padded[:, :width] = log_end
-    later = padded[:, config.min_span - 1 :]
-    joint = log_start[:, :, None] + np.lib.stride_tricks.sliding_window_view(later, reach, axis=1)
-    flat = joint.reshape(n, width * reach)
-    best = flat.argmax(1)
-    start = best // reach
-    return Spans(start, start + best % reach + config.min_span - 1, flat[np.arange(n), best])
-
-
-def in_seconds(spans: Spans, windows: Windows, durations: Doubles) -> Doubles:
-    """Return (n, 2) seconds of spans of clips; no end lies beyond its video's duration, (n,)."""
-    begins = windows.origins + spans.start * windows.steps
-    ends = np.minimum(windows.origins + (spans.end + 1) * windows.steps, durations)
+def in_seconds(evidence: Evidence, windows: Windows, durations: Doubles) -> Doubles:
+    """Return (n, 2) seconds of the spans found; no end lies beyond its video's duration, (n,)."""
+    begins = windows.origins + evidence.start * windows.steps
+    ends = np.minimum(windows.origins + (evidence.end + 1) * windows.steps, durations)
     return np.stack([begins, ends], axis=1)
 
 
 def ranked(
-    spans: Doubles,
-    log_probabilities: Doubles,
-    relevances: Floats,
+    evidence: Evidence,
+    windows: Windows,
+    durations: Doubles,
     coarse_spans: Doubles,
     coarse_scores: Floats,
     config: DecodeConfig,
 ) -> RankedColumns:
-    """Score the spans (n, 2); where one is degenerate, keep the coarse span with an unsure score."""
-    refined = np.isfinite(log_probabilities) & (spans[:, 1] > spans[:, 0])
+    """Score what was found; where there is no span, keep the coarse one (n, 2) with an unsure score.
+
+    durations: (n,) seconds of the windows' videos. coarse_scores: (n,).
+    """
+    spans = in_seconds(evidence, windows, durations)
+    refined = evidence.found & (spans[:, 1] > spans[:, 0])
     scores = (
-        config.relevance_weight * relevances.astype(np.float64)
-        + config.probability_weight * np.where(refined, log_probabilities, UNSURE)
+        config.relevance_weight * evidence.relevance.astype(np.float64)
+        + config.probability_weight * np.where(refined, evidence.log_start + evidence.log_end, UNSURE)
         + config.coarse_weight * coarse_scores.astype(np.float64)
     )
-    return RankedColumns(np.where(refined[:, None], spans, coarse_spans), scores, relevances, refined)
-
-
-def _log_softmax(logits: Floats, present: NDArray[np.bool_]) -> Doubles:
-    masked = np.where(present, logits.astype(np.float64), -np.inf)
-    highest = np.where(present.any(1), masked.max(1, initial=-np.inf), 0.0)[:, None]
-    total = np.exp(masked - highest).sum(1, keepdims=True)
-    with np.errstate(divide="ignore"):
-        normaliser = np.where(total > 0, np.log(total), 0.0)
-    result: Doubles = masked - highest - normaliser
-    return result
+    return RankedColumns(np.where(refined[:, None], spans, coarse_spans), scores, evidence.relevance, refined)

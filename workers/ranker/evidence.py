@@ -84,11 +84,15 @@ class QueryVectors:
     def __len__(self) -> int:
         return len(self.unit_video)
 
+    def columns(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return the four, in order."""
+        return self.unit_video, self.unit_subtitle, self.linear_video, self.linear_subtitle
+
     @staticmethod
     def stack(parts: "list[QueryVectors]") -> "QueryVectors":
         """Join the queries of several."""
-        names = [column.name for column in fields(QueryVectors)]
-        return QueryVectors(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        columns = zip(*(part.columns() for part in parts), strict=True)
+        return QueryVectors(*(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,28 @@ class Heads:
     biases: Biases | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """n windows to judge, (n,) int64 each.
+
+    rows: the window's first row in the store. lengths: its clips. first, last: the proposal's clips inside
+    the window, inclusive. queries: which query each is of.
+    """
+
+    rows: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    queries: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: NDArray[np.int64]) -> "Jobs":
+        """Return some of the jobs."""
+        return Jobs(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+
 def convolve(r: Tensor, filters: Floats) -> Tensor:
     """Filter clip similarities (n, l) to logits (n, l), with zeros on both sides."""
     taps = torch.as_tensor(filters, device=r.device, dtype=r.dtype)
@@ -141,37 +167,48 @@ def judge(
         starts = starts + _look_up(heads.biases.start, places - first)
         ends = ends + _look_up(heads.biases.end, places - last)
         shift = _look_up(heads.biases.clip, before + behind)
-    log_start, log_end = _log_softmax(starts, present), _log_softmax(ends, present)
-    start, end = _best_span(log_start, log_end, heads)
+    start, end, log_start, log_end = best_spans(starts, ends, lengths, heads.min_span, heads.max_span)
     inside = (places >= start[:, None]) & (places <= end[:, None]) & present
     relevance = _best(cosines, shift, present)
     found = end >= start
-    row = torch.arange(len(r), device=r.device)
-    unsure = torch.full_like(log_start[:, 0], UNSURE)
     return Evidence(
         start=_array(start),
         end=_array(end),
-        log_start=_array(torch.where(found, log_start[row, start], unsure)),
-        log_end=_array(torch.where(found, log_end[row, end.clamp(min=0)], unsure)),
+        log_start=_array(log_start),
+        log_end=_array(log_end),
         relevance=_array(relevance),
         span_relevance=_array(torch.where(found, _best(cosines, shift, inside), relevance)),
         contrast=_array(_mean(r, inside, present & ~inside)),
     )
 
 
-def _best_span(log_start: Tensor, log_end: Tensor, heads: Heads) -> tuple[Tensor, Tensor]:
-    """Return the most probable span, (n,) each; ties go to the earlier start, then end; -1 where none is."""
-    n, width = log_start.shape
-    reach = heads.max_span - heads.min_span + 1
-    padded = log_end.new_full((n, width + heads.max_span - 1), -torch.inf)
+def best_spans(
+    starts: Tensor, ends: Tensor, lengths: Tensor, shortest: int, longest: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Choose each window's most probable span of shortest..longest clips; ties go to the earlier start, then end.
+
+    starts, ends: logits (n, l), of which the first lengths[i] count. Return (n,) each: start, end (inclusive,
+    0 and -1 where none fits), log-probability of the start and of the end (UNSURE where none fits).
+    """
+    n, width = starts.shape
+    present = torch.arange(width, device=starts.device) < lengths[:, None]
+    log_start, log_end = _log_softmax(starts, present), _log_softmax(ends, present)
+    reach = longest - shortest + 1
+    padded = log_end.new_full((n, width + longest - 1), -torch.inf)
     padded[:, :width] = log_end
-    # joint[i, m, k]: start at m, end at m + min_span - 1 + k.
-    joint = log_start[:, :, None] + padded[:, heads.min_span - 1 :].unfold(1, reach, 1)
+    # joint[i, m, k]: start at m, end at m + shortest - 1 + k.
+    joint = log_start[:, :, None] + padded[:, shortest - 1 :].unfold(1, reach, 1)
     value, best = joint.flatten(1).max(1)
-    start = best // reach
+    row, start = torch.arange(n, device=starts.device), best // reach
+    end = start + best % reach + shortest - 1
     found = torch.isfinite(value)
-    end = start + best % reach + heads.min_span - 1
-    return torch.where(found, start, 0), torch.where(found, end, -1)
+    unsure = torch.full_like(value, UNSURE)
+    return (
+        torch.where(found, start, 0),
+        torch.where(found, end, -1),
+        torch.where(found, log_start[row, start], unsure),
+        torch.where(found, log_end[row, end.clamp(max=width - 1)], unsure),
+    )
 
 
 def _best(cosines: tuple[Tensor, Tensor], shift: Tensor, where: Tensor) -> Tensor:

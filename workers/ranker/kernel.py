@@ -23,29 +23,10 @@ from numpy.typing import NDArray
 
 from engine.types import Floats
 from workers.ranker.encoded import SUBTITLE, VIDEO, EncodedStore, EncodedStream
-from workers.ranker.evidence import Evidence, Heads, QueryVectors
+from workers.ranker.evidence import Evidence, Heads, Jobs, QueryVectors
 
-Counts = NDArray[np.int64]
 # Fewer clips than this are not worth waking another thread for.
 FEW_CLIPS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Jobs:
-    """n windows to judge, (n,) int64 each.
-
-    rows: the window's first row in the store. lengths: its clips. first, last: the proposal's clips inside
-    the window, inclusive. queries: which query each is of.
-    """
-
-    rows: Counts
-    lengths: Counts
-    first: Counts
-    last: Counts
-    queries: Counts
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 def supported() -> bool:
@@ -90,7 +71,7 @@ class Kernel:
             future.result()
         return found
 
-    def _shares(self, lengths: Counts) -> list[slice]:
+    def _shares(self, lengths: NDArray[np.int64]) -> list[slice]:
         """Split jobs into ranges of about as many clips."""
         clips = np.cumsum(lengths)
         total = int(clips[-1]) if len(clips) else 0

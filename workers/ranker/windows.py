@@ -5,7 +5,7 @@ from memory-mapped features; more than `max_clips` of them are pooled evenly; ea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ from engine.types import Doubles, Floats, Ordinals
 from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
 
 Counts = NDArray[np.int64]
+# Clips that are computed at a time: bounds memory whatever the number of proposals.
+MOST_CLIPS = 32768
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,43 @@ def arrange(
     return Windows(videos, first, last, lengths, first * length, steps)
 
 
+def joined(windows: Windows, part: Windows, rows: Counts) -> Windows:
+    """Return windows with some rows replaced."""
+    columns = {}
+    for column in fields(windows):
+        columns[column.name] = getattr(windows, column.name).copy()
+        columns[column.name][rows] = getattr(part, column.name)
+    return Windows(**columns)
+
+
+def proposal_clips(windows: Windows, spans: Doubles) -> Counts:
+    """Return the first and the last clip, inclusive, that each window's proposal (n, 2) touches: (n, 2)."""
+    clips = (spans - windows.origins[:, None]) / windows.steps[:, None]
+    # What ends where a clip ends does not touch the next one; divisions are not that exact.
+    first, last = np.floor(clips[:, 0] + 1e-6), np.ceil(clips[:, 1] - 1e-6) - 1
+    highest = np.maximum(windows.lengths - 1, 0)
+    columns = (np.clip(first, 0, highest), np.clip(np.maximum(last, first), 0, highest))
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def widened(
+    windows: Windows, halo: int, contexts: ContextStore, config: WindowConfig
+) -> tuple[Windows, Counts]:
+    """Return windows with up to `halo` more clips on both sides, and how many there are in front, (n,).
+
+    A window that is pooled already stays as it is: its clips are not those of the features.
+    """
+    offsets = contexts.offsets(config.video_stream)
+    clips = offsets[windows.videos + 1] - offsets[windows.videos]
+    more = np.where(windows.last - windows.first > windows.lengths, 0, halo)
+    first = np.maximum(windows.first - more, 0)
+    last = np.minimum(windows.last + more, clips)
+    before = windows.first - first
+    lengths = np.where(more > 0, last - first, windows.lengths)
+    origins = windows.origins - before * windows.steps
+    return replace(windows, first=first, last=last, lengths=lengths, origins=origins), before
+
+
 def gather(windows: Windows, contexts: ContextStore, config: WindowConfig) -> Clips:
     """Read the features of windows, padded to the longest of them (or to max_clips, as published)."""
     longest = int(windows.lengths.max(initial=1))
@@ -121,6 +160,22 @@ def gather(windows: Windows, contexts: ContextStore, config: WindowConfig) -> Cl
     subtitles = _read(windows, spoken, width, config, config.normalize_subtitles)
     mask = (np.arange(width) < windows.lengths[:, None]).astype(np.float32)
     return Clips(video, subtitles, mask)
+
+
+def batches(lengths: Counts) -> list[Counts]:
+    """Split windows into batches of similar length, so that little is padding; empty windows are left out."""
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    if not len(order):
+        return []
+    # A quarter longer than the shortest of a batch starts the next one.
+    steps = np.floor(np.log(lengths[order]) / np.log(1.25)).astype(np.int64)
+    groups = np.split(order, np.flatnonzero(np.diff(steps)) + 1)
+    return [
+        part
+        for group in groups
+        for part in np.array_split(group, max(1, -(-int(lengths[group].sum()) // MOST_CLIPS)))
+    ]
 
 
 def token_batch(tokens: Sequence[NDArray[Any]], config: WindowConfig) -> tuple[Floats, Floats]:

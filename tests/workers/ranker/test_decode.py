@@ -1,13 +1,18 @@
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.types import Floats
-from workers.ranker.decode import UNSURE, DecodeConfig, best_spans, in_seconds, ranked
+from workers.ranker.decode import UNSURE, DecodeConfig, ranked
+from workers.ranker.evidence import Evidence, best_spans
 from workers.ranker.windows import WindowConfig, arrange
 
 
@@ -30,6 +35,16 @@ def slow_span(start: Floats, end: Floats, length: int, config: DecodeConfig) -> 
     return best
 
 
+def chosen(starts: Floats, ends: Floats, lengths: NDArray[np.int64], config: DecodeConfig) -> Evidence:
+    """Return the spans as evidence without anything else."""
+    logits = torch.from_numpy(starts), torch.from_numpy(ends)
+    columns = best_spans(*logits, torch.from_numpy(lengths), config.min_span, config.max_span)
+    arrays: dict[str, Any] = dict(
+        zip(("start", "end", "log_start", "log_end"), (column.numpy() for column in columns), strict=True)
+    )
+    return replace(Evidence.empty(len(lengths)), **arrays)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(0, 6), st.integers(1, 12))
 def test_spans_are_those_of_the_loop(seed: int, shortest: int, extra: int, width: int) -> None:
@@ -37,21 +52,22 @@ def test_spans_are_those_of_the_loop(seed: int, shortest: int, extra: int, width
     config = DecodeConfig(min_span=shortest, max_span=shortest + extra)
     lengths = rng.integers(0, width + 1, 5)
     starts, ends = rng.normal(scale=4, size=(2, 5, width)).astype(np.float32)
-    found = best_spans(starts, ends, lengths, config)
+    found = chosen(starts, ends, lengths, config)
     for row, length in enumerate(lengths):
         wanted = slow_span(starts[row], ends[row], int(length), config)
         if wanted is None:
-            assert found.log_probability[row] == -np.inf
+            assert not found.found[row]
+            assert found.log_start[row] + found.log_end[row] == UNSURE
         else:
             assert (found.start[row], found.end[row]) == wanted[1:]
-            assert found.log_probability[row] == pytest.approx(wanted[0], abs=1e-9)
+            assert found.log_start[row] + found.log_end[row] == pytest.approx(wanted[0], abs=1e-9)
 
 
 def test_huge_logits_do_not_overflow() -> None:
     logits = np.array([[1e30, -1e30, 0.0]], np.float32)
-    found = best_spans(logits, logits[:, ::-1].copy(), np.array([3]), DecodeConfig())
+    found = chosen(logits, logits[:, ::-1].copy(), np.array([3]), DecodeConfig())
     assert (found.start[0], found.end[0]) == (0, 2)
-    assert found.log_probability[0] == 0.0
+    assert (found.log_start[0], found.log_end[0]) == (0.0, 0.0)
 
 
 def test_degenerate_windows_keep_the_coarse_span() -> None:
@@ -65,26 +81,20 @@ def test_degenerate_windows_keep_the_coarse_span() -> None:
     )
     logits = np.zeros((3, 4), np.float32)
     logits[0, 2] = 5.0
-    best = best_spans(logits, logits[:, ::-1].copy(), windows.lengths, config)
+    best = chosen(logits, logits[:, ::-1].copy(), windows.lengths, config)
     coarse = np.array([[0.0, 4.0], [0.0, 1.0], [8.0, 9.0]])
-    spans = in_seconds(best, windows, np.array([20.0, 1.0, 9.0]))
-    columns = ranked(
-        spans,
-        best.log_probability,
-        np.array([0.5, 0.2, -1.0], np.float32),
-        coarse,
-        np.array([1.0, 2.0, 3.0], np.float32),
-        config,
-    )
+    best = replace(best, relevance=np.array([0.5, 0.2, -1.0], np.float32))
+    retrieved = np.array([1.0, 2.0, 3.0], np.float32)
+    columns = ranked(best, windows, np.array([20.0, 1.0, 9.0]), coarse, retrieved, config)
     assert columns.refined.tolist() == [True, False, False]
     np.testing.assert_array_equal(columns.spans[1:], coarse[1:])
     np.testing.assert_allclose(columns.scores[1:], [2 + 0.5 * UNSURE + 4, -10 + 0.5 * UNSURE + 6])
-    assert columns.scores[0] == pytest.approx(5 + 0.5 * best.log_probability[0] + 2)
+    assert columns.scores[0] == pytest.approx(5 + 0.5 * (best.log_start[0] + best.log_end[0]) + 2)
 
 
 def test_one_clip_is_a_span_where_allowed() -> None:
     logits = np.array([[9.0, 0.0, 0.0]], np.float32)
-    allowed = best_spans(logits, logits, np.array([3]), DecodeConfig(min_span=1))
+    allowed = chosen(logits, logits, np.array([3]), DecodeConfig(min_span=1))
     assert (allowed.start[0], allowed.end[0]) == (0, 0)
     with pytest.raises(InvalidInput, match="min_span"):
         DecodeConfig(min_span=3, max_span=2)
@@ -92,4 +102,4 @@ def test_one_clip_is_a_span_where_allowed() -> None:
 
 def test_no_proposals_are_no_spans() -> None:
     empty = np.zeros((0, 4), np.float32)
-    assert len(best_spans(empty, empty, np.zeros(0, np.int64), DecodeConfig()).start) == 0
+    assert len(chosen(empty, empty, np.zeros(0, np.int64), DecodeConfig())) == 0

@@ -12,8 +12,8 @@ from workers.ranker.checkpoint import save_model
 from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
 from workers.ranker.decode import DecodeConfig
 from workers.ranker.relo import Relo, ReloConfig
-from workers.ranker.relo_ranker import KIND, RankerConfig, ReloRanker, batches
-from workers.ranker.windows import WindowConfig
+from workers.ranker.relo_ranker import KIND, RankerConfig, ReloRanker
+from workers.ranker.windows import WindowConfig, batches
 
 GOLDEN = golden.values("refine_data")
 VIDEOS = sorted(GOLDEN["corpus"])

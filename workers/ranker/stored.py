@@ -1,0 +1,151 @@
+"""Ranking against stored contexts: from proposals to rows of the store, and from these to evidence.
+
+On the CPU the fused kernel reads the memory-mapped store. On CUDA the store is copied to the device, if it
+fits there, and the readable form runs on it.
+"""
+
+import dataclasses
+import logging
+import sys
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.errors import Mismatch
+from engine.types import Doubles, Ordinals
+from workers.ranker.context import ContextStore
+from workers.ranker.decode import DecodeConfig
+from workers.ranker.encoded import MODALITIES, SUBTITLE, VIDEO, EncodedStore, EncodedStream
+from workers.ranker.evidence import Biases, Evidence, Heads, Jobs, QueryVectors, judge
+from workers.ranker.relo import Relo
+from workers.ranker.warming import read_through
+from workers.ranker.windows import WindowConfig, Windows, arrange, batches, proposal_clips
+
+log = logging.getLogger("spr.ranker")
+
+# Of the device's free memory this share may be taken by stored contexts.
+DEVICE_SHARE = 0.8
+
+
+def heads_of(model: Relo, decode: DecodeConfig) -> Heads:
+    """Return what a model has besides vectors: filters, biases, and the spans to decode."""
+    filters = (model.merged_st_predictor.weight, model.merged_ed_predictor.weight)
+    start, end = (_flat(weight) for weight in filters)
+    biases = None if model.bias is None else Biases(*(_flat(table) for table in model.bias))
+    return Heads(start, end, decode.min_span, decode.max_span, biases)
+
+
+def stored_windows(
+    videos: Ordinals, spans: Doubles, store: EncodedStore, durations: Doubles, config: WindowConfig
+) -> Windows:
+    """Lay a window around every span (n, 2) of stored contexts; durations: (videos,) of the collection.
+
+    Nothing is pooled: a stored clip's vector does not depend on how long the window is that reads it.
+    """
+    unbounded = dataclasses.replace(config, max_clips=sys.maxsize)
+    return arrange(videos, spans, durations[videos], store.clips[videos], unbounded)
+
+
+def jobs_of(windows: Windows, spans: Doubles, store: EncodedStore, queries: NDArray[np.int64]) -> Jobs:
+    """Return the rows of windows and the places of their proposals (n, 2); queries: (n,) whose each is."""
+    places = proposal_clips(windows, spans)
+    rows = store.offsets[windows.videos] + windows.first
+    return Jobs(rows, windows.lengths, places[:, 0].copy(), places[:, 1].copy(), queries)
+
+
+def check_fit(store: EncodedStore, model: Relo, contexts: ContextStore) -> None:
+    """Refuse (Mismatch) contexts of another width, step or number of videos than model and features."""
+    window = model.config.window
+    found = (store.hidden, store.step, len(store))
+    wanted = (model.config.hidden, window.clip_length, len(contexts))
+    if not np.allclose(found, wanted):
+        raise Mismatch(
+            f"stored contexts have (hidden, step, videos) {found}, ranker and features have {wanted}; "
+            "run `spr build` again"
+        )
+
+
+class StoredScorer:
+    """Judges windows of one store, from several threads if need be."""
+
+    def __init__(self, store: EncodedStore, device: torch.device, threads: int = 0) -> None:
+        """Place the store on `device` if it is a GPU with room for it. threads: of the kernel, 0 for all."""
+        from workers.ranker import kernel
+
+        self.store = store
+        self.device = device if device.type == "cuda" and _fits(store, device) else torch.device("cpu")
+        self._kernel = kernel.Kernel(threads) if kernel.supported() else None
+        resident = self.device.type == "cuda" or self._kernel is None
+        self._tensors = {name: _tensors(store.streams[name], self.device) for name in MODALITIES * resident}
+
+    def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
+        """Return the evidence of all windows, in order."""
+        if not self._tensors:
+            assert self._kernel is not None
+            return self._kernel.score(self.store, queries, jobs, heads)
+        found = Evidence.empty(len(jobs))
+        for rows in batches(jobs.lengths):
+            found.put(rows, self._readable(queries, jobs.take(rows), heads))
+        return found
+
+    def warm_up(self) -> None:
+        """Bring the store into memory, as far as there is room, so that no first query waits for a disk."""
+        if self.device.type == "cuda":
+            return
+        began = time.monotonic()
+        read = read_through(self.store.arrays())
+        about = {"bytes": read, "of": self.store.bytes, "seconds": round(time.monotonic() - began, 3)}
+        log.info("stored contexts warmed", extra=about)
+
+    @torch.inference_mode()
+    def _readable(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
+        width = int(jobs.lengths.max())
+        places = np.arange(width)
+        present = places < jobs.lengths[:, None]
+        rows = torch.from_numpy(np.where(present, jobs.rows[:, None] + places, 0)).to(self.device)
+        video = self._meet(VIDEO, rows, (queries.unit_video, queries.linear_video), jobs)
+        words = self._meet(SUBTITLE, rows, (queries.unit_subtitle, queries.linear_subtitle), jobs)
+        r = (video[1] + words[1]) / 2 * torch.from_numpy(present).to(self.device)
+        lengths, first, last = (
+            torch.from_numpy(column).to(self.device) for column in (jobs.lengths, jobs.first, jobs.last)
+        )
+        return judge((video[0], words[0]), r, lengths, (first, last), heads)
+
+    def _meet(
+        self, name: str, rows: torch.Tensor, vectors: tuple[NDArray[np.float32], ...], jobs: Jobs
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return cosines and parts of r of clips, (n, width) each."""
+        unit, norms, scales = self._tensors[name]
+        both = torch.from_numpy(np.stack([vector[jobs.queries] for vector in vectors], 2)).to(self.device)
+        products = unit[rows].float() @ both
+        if scales is not None:
+            products = products * scales[rows].float()[..., None]
+        return products[..., 0], products[..., 1] * norms[rows].float()
+
+
+def _tensors(
+    stream: EncodedStream, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    parts = (stream.unit, stream.norms, stream.scales)
+    unit, norms, scales = (None if part is None else torch.tensor(part).to(device) for part in parts)
+    assert unit is not None
+    assert norms is not None
+    return unit, norms, scales
+
+
+def _fits(store: EncodedStore, device: torch.device) -> bool:
+    free, _ = torch.cuda.mem_get_info(device)
+    if store.bytes <= DEVICE_SHARE * free:
+        return True
+    log.warning(
+        "stored contexts stay in main memory: the device has no room for them",
+        extra={"bytes": store.bytes, "free": free},
+    )
+    return False
+
+
+def _flat(tensor: torch.Tensor) -> NDArray[np.float32]:
+    flat: NDArray[np.float32] = tensor.detach().float().cpu().numpy().reshape(-1).copy()
+    return flat

@@ -56,12 +56,24 @@ class BertAdam(torch.optim.Optimizer):
         parameter.sub_(group["lr"] * update)
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the two published parameter groups: weights decayed, biases and named layer norms not."""
+def decay_groups(
+    model: nn.Module, weight_decay: float, slow: str | None = None, share: float = 1.0
+) -> list[dict[str, Any]]:
+    """Return the two published parameter groups: weights decayed, biases and named layer norms not.
+
+    slow: parameters with this in their name are not decayed and get `share` of the learning rate; every
+    group says its share.
+    """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    apart = [parameter for name, parameter in named if slow and slow in name]
+    named = [(name, parameter) for name, parameter in named if not (slow and slow in name)]
     plain = [parameter for name, parameter in named if any(part in name for part in UNDECAYED)]
     decayed = [parameter for name, parameter in named if not any(part in name for part in UNDECAYED)]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay, "share": 1.0},
+        {"params": plain, "weight_decay": 0.0, "share": 1.0},
+    ]
+    return [*groups, {"params": apart, "weight_decay": 0.0, "share": share}] if apart else groups
 
 
 def published_schedule(steps: int, warmup: float) -> Callable[[int], float]:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from engine.proposals import ProposalRule
 from engine.types import Doubles, Floats, Ordinals
 from trainer.annotations import JudgedQuery
-from trainer.ranker.labels import ClipLabels, clip_labels, foreground
+from trainer.ranker.labels import ClipLabels, clip_labels, foreground, proposal_clips, widened
+from trainer.ranker.lists import Lists, window_parts
 from trainer.ranker.losses import Targets
 from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
 from trainer.ranker.settings import RankerSettings
 from workers.ranker.context import ContextStore
-from workers.ranker.windows import Clips, WindowConfig, Windows, cut, gather, token_batch
+from workers.ranker.windows import WindowConfig, Windows, cut, gather, token_batch
 
 Integers = NDArray[np.int64]
 
@@ -124,18 +125,26 @@ def label(
 
 
 class WindowTensors(NamedTuple):
-    """What the model reads of windows: video, subtitles (n, l, dim) and mask (n, l) of 1 = valid."""
+    """What the model reads of windows: video, subtitles (n, l, dim) and mask (n, l) of 1 = valid.
+
+    inner: (n, l) 1 = clip of the window itself; other valid clips are its surroundings, which a model without
+    positions sees. places: (n, 2) first and last clip of the proposal.
+    """
 
     video: torch.Tensor
     subtitles: torch.Tensor
     mask: torch.Tensor
+    inner: torch.Tensor
+    places: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One step's input: tokens (n, t, dim) and mask, the pairs' windows and what to find in them.
 
-    wrong: with hard negatives, a window for each query that it does not want; masked out where there is none.
+    windows: those of the n pairs, then those of lists. worth: (n, windows) with lists, what each is worth to
+    each query. wrong: with hard negatives, a window for each query that it does not want; masked out where
+    there is none.
     """
 
     tokens: torch.Tensor
@@ -143,6 +152,7 @@ class Batch:
     windows: WindowTensors
     targets: Targets
     wrong: WindowTensors | None
+    worth: torch.Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +160,7 @@ class TrainingData:
     """All that batches are made of.
 
     mined: proposals by pair. wrong: by query, for hard negatives; None without them. tokens: one (t, dim)
-    array a query.
+    array a query. lists: for listwise losses. halo: clips around a window that its contexts depend on.
     """
 
     contexts: ContextStore
@@ -161,6 +171,8 @@ class TrainingData:
     window: WindowConfig
     segment_length: float
     by_similarity: bool
+    lists: Lists | None = None
+    halo: int = 0
 
     def batch(self, rows: Integers, seed: Sequence[int], device: torch.device) -> Batch:
         """Return the batch of pairs `rows`; the same seed draws the same proposals."""
@@ -170,22 +182,45 @@ class TrainingData:
         made = around(pairs.moments[rows], durations, self.segment_length, rng)
         spans = np.where(there[:, None], mined, made)
         windows, labels = label(rows, spans, pairs, self.contexts, self.window)
-        clips = gather(windows, self.contexts, self.window)
+        n, worth = len(rows), None
+        if self.lists is not None:
+            videos, more = self.lists.draw(pairs.query[rows], rng)
+            windows = window_parts([windows, cut(videos, more, self.contexts, self.window)])
+            spans = np.concatenate([spans, more])
+            worth = _tensor(self.lists.graded.worth(pairs.query[rows], windows), device)
+        tensors, before = self._tensors(windows, spans, device)
+        labels = replace(labels, first=labels.first + before[:n], last=labels.last + before[:n])
         tokens, token_mask = token_batch([self.tokens[query] for query in pairs.query[rows]], self.window)
         weights = pairs.similarity[rows] if self.by_similarity else np.ones(len(rows), np.float32)
         targets = Targets(
             clips=_tensor(np.stack([labels.first, labels.last], axis=1), device),
-            foreground=_tensor(foreground(labels, clips.mask.shape[1]), device),
+            foreground=_tensor(foreground(labels, tensors.mask.shape[1]), device),
             positives=_tensor(pairs.positives(rows), device),
             weights=_tensor(weights, device),
         )
         return Batch(
             tokens=_tensor(tokens, device),
             token_mask=_tensor(token_mask, device),
-            windows=_window_tensors(clips, device),
+            windows=tensors,
             targets=targets,
             wrong=self._wrong(pairs.query[rows], rng, device),
+            worth=worth,
         )
+
+    def _tensors(
+        self, windows: Windows, spans: Doubles, device: torch.device
+    ) -> tuple[WindowTensors, Integers]:
+        """Return windows with their surroundings, and how many clips of those stand before each, (n,)."""
+        wide, before = windows, np.zeros(len(windows), np.int64)
+        if self.halo:
+            wide, before = widened(windows, self.halo, self.contexts, self.window)
+        most = self.window.max_clips + 2 * self.halo
+        clips = gather(wide, self.contexts, replace(self.window, max_clips=most))
+        places = np.arange(clips.mask.shape[1]) - before[:, None]
+        inner = ((places >= 0) & (places < windows.lengths[:, None])).astype(np.float32)
+        proposals = proposal_clips(windows, spans) + before[:, None]
+        columns = (clips.video, clips.subtitles, clips.mask, inner, proposals)
+        return WindowTensors(*(_tensor(column, device) for column in columns)), before
 
     def _wrong(
         self, queries: Integers, rng: np.random.Generator, device: torch.device
@@ -193,12 +228,10 @@ class TrainingData:
         if self.wrong is None:
             return None
         videos, spans, there = self.wrong.draw(queries, rng)
-        clips = gather(cut(videos, spans, self.contexts, self.window), self.contexts, self.window)
-        return _window_tensors(replace(clips, mask=clips.mask * there[:, None].astype(np.float32)), device)
-
-
-def _window_tensors(clips: Clips, device: torch.device) -> WindowTensors:
-    return WindowTensors(*(_tensor(column, device) for column in (clips.video, clips.subtitles, clips.mask)))
+        windows = cut(videos, spans, self.contexts, self.window)
+        tensors, _ = self._tensors(windows, spans, device)
+        shown = _tensor(there.astype(np.float32), device)[:, None]
+        return tensors._replace(mask=tensors.mask * shown, inner=tensors.inner * shown)
 
 
 def _tensor(array: NDArray[Any], device: torch.device) -> torch.Tensor:

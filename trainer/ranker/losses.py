@@ -7,6 +7,12 @@
           + hard_negative * hinge on S                  the own pair above a retrieved proposal that is wrong
 
 Everything is computed with logsumexp forms in float32. A row without any negative costs nothing.
+
+Beside them there is a listwise one, on the features that are served:
+
+    total = boundary * (CE of start + CE of end)
+          + inside * CE of a window's clips             the moment's own against the window's other clips
+          + listwise * CE of lists                      grades of proposals against S: by query and by window
 """
 
 import math
@@ -33,12 +39,16 @@ Variant = Literal[
 class LossConfig:
     """Weights and settings; the defaults are those of the published run.
 
+    objective: "published", "listwise" or "both".
     variant: the published name of the training. "rvmr": a query wants every window whose caption it accepts;
     else its own alone. "hard_neg": a retrieved proposal that shows none of the query's moments is one more
     negative, its hinge weighs `hard_negative`. "weighted": a sample's losses are multiplied by its pseudo
     label's similarity. All five train the same parameters.
     hard_pool: from epoch hard_from_epoch on, negatives are drawn from so many hardest ones (a pool not
     smaller than the batch changes nothing).
+    list_size: how many more proposals each query of a batch is shown, for lists. scale: the factor on S and
+    on clips' similarities in front of their softmax. by_window: how much lists of queries, a window's, count
+    beside lists of windows, a query's.
     """
 
     variant: Variant = "reloclnet_rvmr"
@@ -51,6 +61,17 @@ class LossConfig:
     hard_from_epoch: int = 10
     hard_pool: int = 20
     hard_negative: float = 0.5
+    objective: Literal["published", "listwise", "both"] = "published"
+    listwise: float = 1.0
+    inside: float = 0.3
+    list_size: int = 3
+    scale: float = 20.0
+    by_window: float = 0.5
+
+    @property
+    def lists(self) -> bool:
+        """Whether batches need lists of proposals with grades."""
+        return self.objective != "published"
 
     @property
     def several_positives(self) -> bool:
@@ -81,6 +102,54 @@ class Targets(NamedTuple):
     weights: Tensor
 
 
+def list_losses(
+    model: Relo,
+    query: Query,
+    context: Context,
+    places: Tensor | None,
+    targets: Targets,
+    worth: Tensor,
+    config: LossConfig,
+) -> dict[str, Tensor]:
+    """Return the weighted listwise losses by name, without their sum.
+
+    context: m windows, of which the first n are those of the pairs. places: (m, 2). worth: (n, m), what
+    window j is worth to query i.
+    """
+    n = len(worth)
+    own = Context(*(column[:n] for column in context))
+    starts, ends = model.boundaries(query, own, None if places is None else places[:n])
+    scores = config.scale * model.relevance(query, context, places).float()
+    by_query, by_window = graded_loss(scores, worth), graded_loss(scores.T, worth.T)
+    return {
+        "boundary": config.boundary * (boundary_loss(starts.float(), ends.float(), targets.clips)).mean(),
+        "inside": config.inside * inside_loss(model, query, own, targets.foreground, config.scale).mean(),
+        "listwise": config.listwise * (by_query + config.by_window * by_window),
+    }
+
+
+def graded_loss(scores: Tensor, worth: Tensor) -> Tensor:
+    """Return the cross entropy of what rows are worth and the softmax of scores, the mean of rows (n, m).
+
+    Rows that are worth nothing are left out.
+    """
+    total = worth.sum(1, keepdim=True)
+    wanted = worth / total.clamp(min=1e-6)
+    rows = -(wanted * scores.log_softmax(1)).sum(1)
+    there = (total[:, 0] > 0).to(rows.dtype)
+    return (rows * there).sum() / there.sum().clamp(min=1)
+
+
+def inside_loss(model: Relo, query: Query, context: Context, foreground: Tensor, scale: float) -> Tensor:
+    """Return how little of a window's softmax of similarities lies on the moment's clips, (n,)."""
+    video, subtitle = model.directions(query)
+    picture = torch.einsum("nh,nlh->nl", video, F.normalize(context.video, dim=-1))
+    words = torch.einsum("nh,nlh->nl", subtitle, F.normalize(context.subtitle, dim=-1))
+    logits = (scale * (picture + words) / 2).float().masked_fill(context.mask == 0, -1e4)
+    inside = logits.masked_fill(foreground * context.mask == 0, -1e4)
+    return logits.logsumexp(1) - inside.logsumexp(1)
+
+
 def relo_losses(
     model: Relo,
     query: Query,
@@ -89,14 +158,15 @@ def relo_losses(
     config: LossConfig,
     hard: bool,
     wrong: Context | None = None,
+    places: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the weighted losses by name and their sum, "loss"; hard: draw negatives from the hardest.
 
     wrong: for the variants with hard negatives, one encoded window (n of them) that query i does not want;
     a window without clips counts as none.
     """
-    starts, ends = model.boundaries(query, context)
-    scores = model.relevance(query, context).float()
+    starts, ends = model.boundaries(query, context, places)
+    scores = model.relevance(query, context, places).float()
     query, context = _floats(query), _floats(context)
     pool = config.hard_pool if hard else None
     positives, several = targets.positives, config.several_positives

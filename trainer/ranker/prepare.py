@@ -10,6 +10,7 @@ import torch
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.proposals import ProposalRule
+from engine.types import Floats
 from trainer.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.collection import (
     annotation_file,
@@ -21,13 +22,15 @@ from trainer.collection import (
 from trainer.formats.samples import Samples, kept_samples, load_samples
 from trainer.measures import Truth
 from trainer.queries import QueryFeatures, encode_queries
-from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
+from trainer.ranker.data import Pairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
-from trainer.ranker.mining import Retrieval
+from trainer.ranker.lists import Graded, Lists, joined
+from trainer.ranker.mining import Mined, Retrieval
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import Validation
 from workers.ranker.checkpoint import read_card
 from workers.ranker.context import FRAMES, ContextStore
+from workers.ranker.local import make_model
 from workers.ranker.projector import KIND as PROJECTOR
 from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo import ReloConfig
@@ -36,8 +39,10 @@ from workers.store import FeatureStore
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A training's data. dropped: pairs without a clip of their moment. mined: share of pairs with proposals.
+    """A training's data.
 
+    texts: training queries as retrieval searches them, (n, dim). dropped: pairs without a clip of their
+    moment. mined: share of pairs with proposals.
     digest: names annotations, features and retrieval, so that a resumed run can tell them from others.
     """
 
@@ -46,6 +51,7 @@ class Prepared:
     model: ReloConfig
     train: TrainingData
     validation: Validation
+    texts: Floats
     dropped: int
     mined: float
     digest: str
@@ -83,6 +89,7 @@ def prepare(
         model=model,
         train=train,
         validation=validation,
+        texts=_projected(stage1, features, queries["train"], device).cpu().numpy(),
         dropped=dropped,
         mined=float((np.diff(train.mined.offsets) > 0).mean()),
         digest=_digest(files, train, name),
@@ -162,8 +169,25 @@ def _training(
         window=model.window,
         segment_length=length,
         by_similarity=settings.loss.by_similarity,
+        lists=_lists(nearest, ordinals, pairs, mined, wrong, settings) if settings.loss.lists else None,
+        halo=min(make_model(model).halo, settings.reach) if settings.context_encoder != "attention" else 0,
     )
     return made, len(every) - len(pairs)
+
+
+def _lists(
+    queries: Sequence[JudgedQuery],
+    ordinals: dict[str, int],
+    pairs: Pairs,
+    mined: Mined,
+    wrong: Mined,
+    settings: RankerSettings,
+) -> Lists:
+    """Return every query's proposals, the right and the wrong ones, and what all its moments are worth."""
+    every = pairs_of(queries, ordinals, -1.0)
+    graded = Graded.of(every.query, every.video, every.moments, every.similarity, len(queries))
+    proposals = joined(mined, pairs.query, wrong, len(queries))
+    return Lists(proposals, graded, settings.loss.list_size)
 
 
 def _validation(

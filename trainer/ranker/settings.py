@@ -12,6 +12,7 @@ from workers.ranker.decode import DecodeConfig
 from workers.ranker.relo import ReloConfig
 from workers.ranker.windows import WindowConfig
 
+LONGEST_WINDOW = 1 << 16
 SELECT = tuple(NDCG(k, 0.7) for k in (10, 20, 40))
 
 
@@ -27,6 +28,9 @@ class RankerSettings:
     samples: train on what retrieval finds, or on the samples that an imported data set brought.
     The training: `steps` = 0 means `epochs` over all pairs; `warmup` is a share of all steps. Every
     `eval_every` steps val is ranked, and the model with the largest sum of NDCG@{10,20,40} at IoU>=0.7 kept.
+    context_encoder, reach, kernels, shortcut, bias_reach: as in ReloConfig.
+    anchor: start the shortcut in the space of the encoder that made frames, subtitles and queries alike, and
+    let it learn with the share `anchored_lr` of `lr`.
     fit_score: choose probability_weight and coarse_weight on val when the training is done.
     """
 
@@ -37,6 +41,13 @@ class RankerSettings:
     dropout: float = 0.1
     padding: Literal["tight", "published"] = "tight"
     head_init: Literal["published", "edge"] = "published"
+    context_encoder: Literal["attention", "local", "conv"] = "attention"
+    reach: int = 16
+    kernels: tuple[int, ...] = (5, 9)
+    shortcut: bool = False
+    bias_reach: int = 0
+    anchor: bool = False
+    anchored_lr: float = 0.1
     context: float = 8.0
     max_clips: int = 128
     max_tokens: int = 30
@@ -78,6 +89,8 @@ class RankerSettings:
             raise InvalidInput("ranker.epochs and ranker.steps are both 0; give one of them.")
         if not 0 < self.warmup < 1:
             raise InvalidInput(f"ranker.warmup = {self.warmup} is no share; use a number between 0 and 1.")
+        if self.anchor and not self.shortcut:
+            raise InvalidInput("ranker.anchor starts a shortcut; set ranker.shortcut too.")
         ProposalRule.parse(self.proposals)
 
     def model(self, visual: int, subtitles: int, query: int, clip_length: float) -> ReloConfig:
@@ -85,7 +98,8 @@ class RankerSettings:
         window = WindowConfig(
             clip_length=clip_length,
             context=self.context,
-            max_clips=self.max_clips,
+            # Only a table of positions needs windows to end somewhere.
+            max_clips=self.max_clips if self.context_encoder == "attention" else LONGEST_WINDOW,
             max_tokens=self.max_tokens,
             normalize_video=self.normalize_video,
             normalize_subtitles=self.normalize_subtitles,
@@ -104,4 +118,9 @@ class RankerSettings:
             dropout=self.dropout,
             head_init=self.head_init,
             window=window,
+            context_encoder=self.context_encoder,
+            reach=self.reach,
+            kernels=self.kernels,
+            shortcut=self.shortcut,
+            bias_reach=self.bias_reach,
         )

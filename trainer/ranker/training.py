@@ -9,16 +9,19 @@ import torch
 import torch.nn.functional as F
 
 from trainer.collection import make_current, models_directory
+from trainer.ranker.anchor import anchor
 from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
 from trainer.ranker.data import Batch, WindowTensors
-from trainer.ranker.losses import relo_losses
+from trainer.ranker.losses import list_losses, relo_losses
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import selection
 from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
 from workers.ranker.checkpoint import model_fingerprint, save_model
 from workers.ranker.decode import DecodeConfig
-from workers.ranker.relo import Context, Relo
+from workers.ranker.encodings import Context
+from workers.ranker.local import make_model
+from workers.ranker.relo import Relo
 from workers.ranker.relo_ranker import KIND, RankerConfig
 
 # A batch's windows are encoded in so many groups of similar length.
@@ -62,7 +65,9 @@ def train_ranker(
     where = pick_device(device)
     data = prepare(collection, settings, projector, encoder, where)
     seed_everything(settings.seed)
-    model = Relo(data.model).to(where)
+    model = make_model(data.model).to(where)
+    if settings.anchor:
+        anchor(model, data.train, data.texts)
     with TrainingRun(
         models_directory(collection, KIND) / "unfinished",
         {**asdict(settings), "encoder": data.encoder, "projector": data.projector, "data": data.digest},
@@ -119,7 +124,7 @@ def fit(
             model.train()
             losses = batch_losses(model, batch, settings, epoch >= settings.loss.hard_from_epoch, amp)
             for group in optimizer.param_groups:
-                group["lr"] = settings.lr * factor(step)
+                group["lr"] = settings.lr * group["share"] * factor(step)
             norm = amp.step(losses["loss"], optimizer, model.parameters(), settings.clip)
             done = step + 1
             if done % settings.log_every == 0 or done == steps:
@@ -133,8 +138,9 @@ def fit(
 
 
 def make_optimizer(model: Relo, settings: RankerSettings) -> torch.optim.Optimizer:
-    """Return the optimiser of the settings over the two published groups."""
-    groups = decay_groups(model, settings.weight_decay)
+    """Return the optimiser of the settings over the two published groups, and those that learn slower."""
+    anchored = "shortcut" if settings.anchor else None
+    groups = decay_groups(model, settings.weight_decay, anchored, settings.anchored_lr)
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.lr)
     return BertAdam(groups, lr=settings.lr)
@@ -144,30 +150,39 @@ def batch_losses(
     model: Relo, batch: Batch, settings: RankerSettings, hard: bool, amp: Amp
 ) -> dict[str, torch.Tensor]:
     """Return the losses of a batch; the encoders in mixed precision, the losses in float32."""
+    config = settings.loss
     with amp.autocast():
         query = model.encode_query(batch.tokens, batch.token_mask)
         groups = LENGTH_GROUPS if settings.padding == "tight" else 1
         context = encode_by_length(model, batch.windows, groups)
         wrong = encode_by_length(model, batch.wrong, groups) if batch.wrong else None
-    return relo_losses(model, query, context, batch.targets, settings.loss, hard, wrong)
+    n, places = len(batch.tokens), batch.windows.places
+    losses: dict[str, torch.Tensor] = {}
+    if config.objective != "listwise":
+        own = Context(*(column[:n] for column in context))
+        losses = relo_losses(model, query, own, batch.targets, config, hard, wrong, places[:n])
+        losses.pop("loss")
+    if batch.worth is not None:
+        losses |= list_losses(model, query, context, places, batch.targets, batch.worth, config)
+    return {**losses, "loss": torch.stack(list(losses.values())).sum()}
 
 
 def encode_by_length(model: Relo, windows: WindowTensors, groups: int) -> Context:
     """Encode windows in groups of similar length: one long window must not pad all others.
 
-    The result is that of one group, up to rounding.
+    The result is that of one group, up to rounding. Its mask leaves out what only surrounds the windows.
     """
     if groups == 1:
-        return model.encode_context(*windows)
+        return model.encode_context(*windows[:3])._replace(mask=windows.inner)
     lengths = windows.mask.sum(1).long()
     order = lengths.argsort(stable=True)
     parts = []
     for rows in order.tensor_split(min(groups, len(order))):
         longest = max(1, int(lengths[rows].max()))
-        encoded = model.encode_context(*(column[rows, :longest] for column in windows))
+        encoded = model.encode_context(*(column[rows, :longest] for column in windows[:3]))
         missing = windows.mask.shape[1] - longest
         features = [F.pad(x, (0, 0, 0, missing)) for x in encoded[:-1]]
-        parts.append([*features, windows.mask[rows]])
+        parts.append([*features, windows.inner[rows]])
     back = order.argsort()
     return Context(*(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
 

@@ -62,7 +62,7 @@ def test_a_shortcut_weighs_picture_against_subtitles() -> None:
     lengths = query.video.norm(dim=-1) + query.subtitle.norm(dim=-1)
     torch.testing.assert_close(lengths, torch.full((3,), 2.0))
     context = model.encode_context(*inputs(2, 6), torch.ones(2, 6))
-    assert float(model.relevance(query, context).abs().max()) <= 1
+    assert model.relevance(query, context).abs().max().item() <= 1
     torch.testing.assert_close(model.vectors(query).unit_video, query.video)
 
 

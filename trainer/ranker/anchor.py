@@ -1,0 +1,67 @@
+"""A start for the shortcut: the space in which the encoder has frames, subtitles and sentences meet already.
+
+What stage 1 makes of a sentence is nearly linear in the sentence's last token state, so least squares over
+the training queries find that map. Then query, frame and subtitle are turned into the widest directions of
+the frames, as many as the ranker has. A model that starts so ranks like retrieval, and reads subtitles too.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput
+from engine.types import Floats
+from trainer.ranker.data import TrainingData
+from workers.ranker.local import LocalRelo
+from workers.ranker.relo import Relo
+from workers.ranker.windows import unit
+
+# Ridge, relative to the mean square of a token state's component; more rows than this say nothing new.
+RIDGE = 1e-3
+MOST_ROWS = 20000
+
+
+def anchor(model: Relo, data: TrainingData, texts: Floats) -> None:
+    """Put `model` at that start. texts: (queries, dim), as retrieval searches them.
+
+    InvalidInput where frames and texts are not of the same width, so surely not of the same space.
+    """
+    streams, window = data.contexts.streams, model.config.window
+    frames, subtitles = streams[window.video_stream].rows, streams[window.subtitle_stream].rows
+    if not isinstance(model, LocalRelo) or frames.shape[1] != texts.shape[1]:
+        raise InvalidInput(
+            f"ranker.anchor wants frames of the queries' encoder; {window.video_stream} is {frames.shape[1]} "
+            f"wide, queries are {texts.shape[1]}: set ranker.anchor = false."
+        )
+    last = [tokens[: window.max_tokens][-1] for tokens in data.tokens]
+    states = unit(np.stack(last).astype(np.float32)).astype(np.float64)
+    to_text = _least_squares(states, unit(texts).astype(np.float64))
+    directions = _directions(_some(frames), model.config.hidden)
+    with torch.no_grad():
+        _set(model.video_shortcut, directions.T)
+        if subtitles.shape[1] == frames.shape[1]:
+            _set(model.sub_shortcut, directions.T)
+        for linear in (model.video_query_shortcut, model.sub_query_shortcut):
+            _set(linear, (to_text @ directions).T)
+
+
+def _least_squares(inputs: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    square = inputs.T @ inputs
+    ridge = RIDGE * np.trace(square) / len(square)
+    return np.linalg.solve(square + ridge * np.eye(len(square)), inputs.T @ wanted)
+
+
+def _directions(rows: Floats, hidden: int) -> NDArray[np.float64]:
+    """Return the `hidden` widest directions of rows (n, dim), (dim, hidden); zeros beyond dim."""
+    _, vectors = np.linalg.eigh((rows.T @ rows).astype(np.float64))
+    widest = vectors[:, ::-1][:, :hidden]
+    return np.pad(widest, ((0, 0), (0, hidden - widest.shape[1])))
+
+
+def _some(rows: NDArray[np.generic]) -> Floats:
+    return unit(rows[:: max(1, len(rows) // MOST_ROWS)].astype(np.float32))
+
+
+def _set(linear: torch.nn.Linear, weight: NDArray[np.float64]) -> None:
+    linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)).to(linear.weight))
+    linear.bias.zero_()

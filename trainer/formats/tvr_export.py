@@ -11,6 +11,7 @@ from trainer.formats.tvr_files import (
     Outgoing,
     write_annotations,
     write_features,
+    write_kept,
     write_proposals,
     write_queries,
     write_records,
@@ -62,8 +63,12 @@ def export_tvr_ranking(
     segments = write_segments(export)
     write_queries(export)
     write_annotations(export, notes)
+    write_kept(export)
     if proposals:
         write_proposals(export, notes)
+    unseen = len(export.store.ids()) - len(export.durations)
+    if unseen:
+        notes.append(f"{unseen} videos without a frame were left out")
     write_records(export)
     made = "given" if export.given_segments else type(export.projector).__name__
     return Exported(

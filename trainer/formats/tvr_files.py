@@ -130,12 +130,21 @@ def write_annotations(export: Outgoing, notes: list[str]) -> None:
             notes.append(f"{split}: {len(absent)} videos of the corpus have no features and were left out")
 
 
+def write_kept(export: Outgoing) -> None:
+    """Copy all given files that are not there yet, those of another length, context or top_k too."""
+    folders = {KEPT: export.layout.path("segments_val"), KEPT_RUNS: export.layout.path("coarse_val")}
+    for kept, place in folders.items():
+        for path in sorted((export.collection / kept).glob("*.json")):
+            if not (place.parent / path.name).exists():
+                _copied(path, place.parent / path.name)
+
+
 def write_proposals(export: Outgoing, notes: list[str]) -> None:
-    """Write coarse predictions of val and test and training samples, the kept ones where there are some."""
+    """Write coarse predictions of val and test and training samples where none are kept."""
     layout = export.layout
     for split in export.queries:
         file = "samples" if split == "train" else f"coarse_{split}"
-        if _copied(export.collection / KEPT_RUNS / layout.path(file).name, layout.path(file)):
+        if layout.path(file).exists():
             continue
         videos = [video for video in export.corpora[split] if video in export.durations]
         if not videos:

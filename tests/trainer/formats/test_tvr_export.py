@@ -196,6 +196,26 @@ def test_refusals(native: Path, exported: Path, tmp_path: Path) -> None:
         export_tvr_ranking(tmp_path, tmp_path / "out", device="cpu")
 
 
+def test_all_that_was_kept_goes_out_again(tmp_path: Path) -> None:
+    """Files of another context or number of moments, and without any retrieval."""
+    data = tvr.write_layout(tmp_path / "data", optional=True)
+    folder = data / tvr.LAYOUT["coarse"]
+    (folder / "train_top40_pos_neg_samples_context_8.json").rename(
+        folder / "train_top40_pos_neg_samples_context_4.json"
+    )
+    import_tvr_ranking(Layout(data, context=4), tmp_path / "c")
+    (features,) = (tmp_path / "c" / "features").iterdir()
+    with FeatureStore.open(features, "a") as store:
+        empty = {name: np.zeros((0, stream.dim), np.float32) for name, stream in store.streams.items()}
+        store.append("unseen", empty, duration=1.0)
+    made = export_tvr_ranking(tmp_path / "c", tmp_path / "out", device="cpu", proposals=False)
+    assert made.notes == ["1 videos without a frame were left out"]
+    for name in ("coarse", "segments"):
+        given, again = (root / tvr.LAYOUT[name] for root in (data, tmp_path / "out"))
+        for path in given.iterdir():
+            assert json.loads((again / path.name).read_text()) == json.loads(path.read_text())
+
+
 def test_the_command(native: Path, tmp_path: Path) -> None:
     arguments = [
         str(native),

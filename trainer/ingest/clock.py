@@ -20,6 +20,8 @@ class Clock:
         self._pts = _Counter(time_base)
         self._dts = _Counter(time_base)
         self.first = Fraction(0)
+        # Whether every frame so far came in order, by its own presentation time.
+        self.steady = True
 
     @property
     def end(self) -> Fraction:
@@ -39,6 +41,7 @@ class Clock:
             self.first = (self._dts if pts is None else self._pts).raw
         use_dts = pts is None or (self._pts.faulty and not self._dts.faulty)
         counter, stamp = (self._dts, dts) if use_dts else (self._pts, pts)
+        self.steady &= not use_dts
         time = self._follow(None if stamp is None else counter.time)
         if time is None:
             return None
@@ -54,6 +57,7 @@ class Clock:
             return self.end
         if self._time < time <= self._time + LONGEST_PAUSE:
             return time
+        self.steady = False
         if self._time - OUT_OF_ORDER < time <= self._time:
             return None
         self._pts.restart(self.end)

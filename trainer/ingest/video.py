@@ -1,5 +1,7 @@
 """Decode a video and pick the frames shown on a regular grid of presentation times."""
 
+from __future__ import annotations  # av.Packet is generic to type checkers only
+
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +14,15 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from trainer.ingest import container as containers
+from trainer.ingest.ahead import Ahead
 from trainer.ingest.clock import Clock, Grid
 from trainer.ingest.container import Extent
 from trainer.ingest.errors import BadVideo
@@ -81,8 +86,10 @@ class VideoSampler:
         self._threads = threads
         self._aspect = Fraction(1)
         self._scaler = VideoReformatter()
-        self._damaged = self._packets = self._frames = 0
+        self._damaged = self._packets = self._pictures = self._frames = 0
+        self._left_out = False
         self._cues: list[Cue] = []
+        self._ahead: Ahead | None = None
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield samples in order of time.
@@ -98,8 +105,14 @@ class VideoSampler:
             self._expected = extent.promised
             rate = stream.average_rate or stream.guessed_rate
             clock = Clock(stream.time_base or Fraction(1, 1000), 1 / (rate or self._fps))
+            self._ahead = _ahead(container, stream, self._fps)
             yield from self._pick(container, stream, extent, clock)
             self._finish(container, stream, extent, clock)
+
+    @property
+    def decoded(self) -> int:
+        """How many pictures were decoded so far; fewer than the file has where some need not be."""
+        return self._frames
 
     def _pick(
         self, container: InputContainer, stream: VideoStream, extent: Extent, clock: Clock
@@ -108,6 +121,10 @@ class VideoSampler:
         held: tuple[VideoFrame, float] | None = None
         for frame in self._decode(container, stream, extent):
             time = clock.place(frame.pts, frame.dts, frame.duration)
+            if self._ahead is not None:
+                self._ahead.origin = frame.pts if self._ahead.origin is None else self._ahead.origin
+                # Two fields may be two packets, and pictures out of order tell of timestamps that are wrong.
+                self._ahead.trusted &= clock.steady and not frame.interlaced_frame
             if time is None:
                 continue
             if held is not None:
@@ -131,19 +148,26 @@ class VideoSampler:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
         track = pick_text_track(container)
         # All streams, for the longest of them tells whether the file is whole.
-        for packet in extent.watched(container.demux()):
+        for packet, shown in self._look(extent.watched(container.demux())):
             if track is not None and packet.stream.index == track.index:
                 self._cues.extend(embedded_cues(packet))
             if packet.stream.index != stream.index:
                 continue
             self._packets += packet.size > 0
+            if self._ahead is not None:
+                stream.codec_context.skip_frame = "DEFAULT" if shown or self._damaged else "NONREF"
             try:
                 frames = stream.decode(packet)
             except av.error.FFmpegError:
                 self._damaged += 1
                 continue
+            self._left_out |= not shown
+            self._pictures += packet.size > 0 and not packet.is_discard
             self._frames += len(frames)
             yield from frames
+
+    def _look(self, packets: Iterator[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
+        return ((packet, True) for packet in packets) if self._ahead is None else self._ahead.look(packets)
 
     def _finish(self, container: InputContainer, stream: VideoStream, extent: Extent, clock: Clock) -> None:
         truncated = extent.missing()
@@ -159,7 +183,8 @@ class VideoSampler:
         self.report = VideoReport(
             duration=float(clock.end),
             rows=max(1, ceil(clock.end * self._fps)),
-            frames=self._frames,
+            # What is left out on purpose is a picture of the file as well.
+            frames=self._pictures if self._left_out else self._frames,
             codec=stream.codec_context.name,
             width=stream.width,
             height=stream.height,
@@ -192,6 +217,18 @@ def upright(
     image = np.asarray(rgb.to_ndarray(), np.uint8)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return image if matrix is None else orient(image, np.frombuffer(bytes(cast(bytes, matrix)), np.int32))
+
+
+def _ahead(container: InputContainer, stream: VideoStream, fps: Fraction) -> Ahead | None:
+    """Return what finds pictures that need no decoding, None where that is not certain.
+
+    Only H.264 says of each picture by itself whether others are made from it, and only these containers
+    give every packet its own timestamps.
+    """
+    names = container.format.name.split(",")
+    if stream.codec_context.name != "h264" or stream.time_base is None or not {"mp4", "matroska"} & {*names}:
+        return None
+    return Ahead(stream.index, stream.time_base, fps)
 
 
 def orient(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -1,8 +1,7 @@
 """Segment vectors of a corpus of the published shape, made in seconds and kept in a file.
 
 Videos, scenes and vectors are drawn as `trainer.formats.synthetic` draws them, but segment by segment instead
-of frame by frame, and with noise that is put together from a pool: a row is the sum of two of 32,768 rows of
-noise with random signs, so rows differ but cost two additions. Queries have noise of their own.
+of frame by frame, and in one go for all videos.
 """
 
 from collections.abc import Iterator
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 from engine.files import read_json, replacing, write_json
 from engine.types import Doubles, Floats, Ordinals
 from trainer.formats.durations import VIDEOS, Lengths, lengths
-from trainer.formats.synthetic import BLUR, CENTRES, FRAME, SCENE, SCENE_SECONDS, Space
+from trainer.formats.synthetic import BLUR, CENTRES, FRAME, POOL, SCENE, SCENE_SECONDS, Space
 
 SEGMENT = 4
 CLIP = 1.5
-_POOL = 32_768
 _BLOCK = 16_384
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def load(cache: Path, share: float, dim: int, queries: int = 256) -> Corpus:
     """Return `share` of the published corpus, from the cache when it is there."""
     of_videos = lengths(None, share, 0)
     counts = -(-of_videos.frames // SEGMENT)
-    videos, segments = _tables(counts)
+    videos, segments = tables(counts)
     folder = cache / f"corpus-{len(counts)}x{dim}"
     about = {"version": _VERSION, "segments": len(videos), "dim": dim, "queries": queries}
     if not (folder / "about.json").is_file() or read_json(folder / "about.json") != about:
@@ -64,7 +62,6 @@ def load(cache: Path, share: float, dim: int, queries: int = 256) -> Corpus:
 def blocks(counts: NDArray[np.int64], dim: int, seed: int = 0) -> Iterator[tuple[Floats, Floats]]:
     """Yield (vectors of unit length, what their scenes show), (m, dim) each, of videos of so many segments."""
     space, rng = Space.of(seed, dim), np.random.default_rng([seed, 7])
-    pool = Pool(space, rng)
     videos = np.repeat(np.arange(len(counts)), counts)
     own = rng.choice(CENTRES, (len(counts), 8), p=space.popularity)
     several = rng.integers(3, 9, len(counts))
@@ -74,11 +71,12 @@ def blocks(counts: NDArray[np.int64], dim: int, seed: int = 0) -> Iterator[tuple
     scenes = np.cumsum(fresh) - 1
     of_scene = videos[fresh]
     shown = own[of_scene, rng.integers(0, several[of_scene])]
-    places = pool.places(rng, int(fresh.sum()))
+    places = rng.integers(POOL, size=(2, int(fresh.sum())))
     for start in range(0, len(videos), _BLOCK):
         rows = scenes[start : start + _BLOCK]
-        scene = space.mean + space.centres[shown[rows]] + SCENE * pool.rows(places[rows])
-        vectors = scene + FRAME / np.sqrt(SEGMENT) * pool.rows(pool.places(rng, len(rows)))
+        scene = space.mean + space.centres[shown[rows]] + SCENE * _noise(space, places[:, rows])
+        # The mean of four frames has half of a frame's noise.
+        vectors = scene + FRAME / np.sqrt(SEGMENT) * space.noise(rng, len(rows))
         yield unit(vectors), scene
 
 
@@ -89,22 +87,8 @@ def ask(scenes: Floats, dim: int, seed: int = 0) -> Floats:
     return unit(scenes + space.gap + BLUR * space.noise(rng, len(scenes)))
 
 
-class Pool:
-    """Noise of a space in a fixed number of rows, for many more sums of two of them."""
-
-    def __init__(self, space: Space, rng: np.random.Generator) -> None:
-        self._noise = space.noise(rng, _POOL) / np.float32(np.sqrt(2))
-
-    def places(self, rng: np.random.Generator, rows: int) -> NDArray[np.int32]:
-        """Return two places and two signs a row, (rows, 4), that say which noise it has."""
-        signs = rng.integers(0, 2, (rows, 2), np.int32) * 2 - 1
-        return np.concatenate([rng.integers(0, _POOL, (rows, 2), np.int32), signs], axis=1)
-
-    def rows(self, places: NDArray[np.int32]) -> Floats:
-        """Return the noise (n, dim) of places (n, 4)."""
-        one = self._noise[places[:, 0]] * places[:, 2:3].astype(np.float32)
-        one += self._noise[places[:, 1]] * places[:, 3:4].astype(np.float32)
-        return one
+def _noise(space: Space, places: NDArray[np.int64]) -> Floats:
+    return np.asarray(space.pool[places[0]] + space.pool[places[1]])
 
 
 def unit(rows: Floats) -> Floats:
@@ -113,19 +97,37 @@ def unit(rows: Floats) -> Floats:
     return np.asarray(rows / norms, np.float32)
 
 
+class Nearest:
+    """The rows of the `depth` largest inner products of every query, over vectors that come in blocks."""
+
+    def __init__(self, queries: Floats, depth: int) -> None:
+        self._queries, self._depth, self._seen = queries, depth, 0
+        self._best = np.zeros((len(queries), 0), np.float32)
+        self._rows = np.zeros((len(queries), 0), np.int64)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Return (queries, depth) rows, best first."""
+        return self._rows
+
+    def add(self, vectors: Floats) -> None:
+        """Take in the next vectors (m, dim)."""
+        scores = self._queries @ vectors.T
+        kept = min(self._depth, scores.shape[1])
+        near = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
+        best = np.concatenate([self._best, np.take_along_axis(scores, near, 1)], axis=1)
+        rows = np.concatenate([self._rows, near + self._seen], axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")[:, : self._depth]
+        self._best, self._rows = np.take_along_axis(best, order, 1), np.take_along_axis(rows, order, 1)
+        self._seen += len(vectors)
+
+
 def exact(vectors: Floats, queries: Floats, depth: int) -> NDArray[np.int64]:
     """Return the rows of the `depth` largest inner products of every query, (queries, depth), best first."""
-    best = np.full((len(queries), 0), 0.0, np.float32)
-    rows = np.zeros((len(queries), 0), np.int64)
+    nearest = Nearest(queries, depth)
     for start in range(0, len(vectors), 4 * _BLOCK):
-        scores = queries @ vectors[start : start + 4 * _BLOCK].T
-        kept = min(depth, scores.shape[1])
-        near = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
-        best = np.concatenate([best, np.take_along_axis(scores, near, 1)], axis=1)
-        rows = np.concatenate([rows, near + start], axis=1)
-        order = np.argsort(-best, axis=1, kind="stable")[:, :depth]
-        best, rows = np.take_along_axis(best, order, 1), np.take_along_axis(rows, order, 1)
-    return rows
+        nearest.add(vectors[start : start + 4 * _BLOCK])
+    return nearest.rows
 
 
 def videos_for(segments: int) -> NDArray[np.int64]:
@@ -138,7 +140,8 @@ def videos_for(segments: int) -> NDArray[np.int64]:
     return counts
 
 
-def _tables(counts: NDArray[np.int64]) -> tuple[Ordinals, Ordinals]:
+def tables(counts: NDArray[np.int64]) -> tuple[Ordinals, Ordinals]:
+    """Return the video of every segment, and its number inside the video, (segments,) each."""
     videos = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     return videos, np.asarray(np.arange(len(videos)) - starts, np.int32)

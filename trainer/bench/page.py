@@ -49,7 +49,9 @@ def _targets(report: Mapping[str, Any]) -> str:
         for i, goal in enumerate(target.goals):
             what = target.what if i == 0 else ""
             others = beside if i == 0 else ("", "")
-            lines.append(f"| {what} | {goal} | {_measured(report, goal)} | {_met(report, goal)} | {' | '.join(others)} |")
+            lines.append(
+                f"| {what} | {goal} | {_measured(report, goal)} | {_met(report, goal)} | {' | '.join(others)} |"
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -47,7 +47,9 @@ def _points(report: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 def _recall(axes: Any, rows: list[Mapping[str, Any]]) -> None:
     for way, mark in (("ours", "o"), ("published", "s")):
         some = [row for row in rows if row["way"] == way]
-        axes.plot([row["more"]["recall@200"] for row in some], [row["value"] for row in some], mark, label=way)
+        axes.plot(
+            [row["more"]["recall@200"] for row in some], [row["value"] for row in some], mark, label=way
+        )
     for row in rows:
         place = (row["more"]["recall@200"], row["value"])
         axes.annotate(row["label"], place, fontsize=7, xytext=(3, 4), textcoords="offset points")
@@ -58,7 +60,9 @@ def _recall(axes: Any, rows: list[Mapping[str, Any]]) -> None:
 def _size(axes: Any, rows: list[Mapping[str, Any]]) -> None:
     for index in dict.fromkeys(str(row["more"]["index"]) for row in rows):
         some = [row for row in rows if row["more"]["index"] == index]
-        axes.plot([row["more"]["segments"] for row in some], [row["value"] for row in some], "o-", label=index)
+        axes.plot(
+            [row["more"]["segments"] for row in some], [row["value"] for row in some], "o-", label=index
+        )
     axes.set(xlabel="segments", ylabel="ms a query, one thread", xscale="log", yscale="log")
     axes.legend()
 
@@ -69,7 +73,11 @@ def _load(axes: Any, rows: list[Mapping[str, Any]]) -> None:
     axes.set(xlabel="concurrent clients", ylabel="queries/s", xscale="log", ylim=(0, None))
     axes.set_xticks(clients, [str(count) for count in clients])
     other = axes.twinx()
-    lines += other.plot(clients, [row["more"]["p99_ms"] for row in rows], "s--", color="tab:red", label="p99 ms")
-    lines += other.plot(clients, [row["more"]["p50_ms"] for row in rows], "^:", color="tab:orange", label="p50 ms")
+    lines += other.plot(
+        clients, [row["more"]["p99_ms"] for row in rows], "s--", color="tab:red", label="p99 ms"
+    )
+    lines += other.plot(
+        clients, [row["more"]["p50_ms"] for row in rows], "^:", color="tab:orange", label="p50 ms"
+    )
     other.set(ylabel="ms", ylim=(0, None))
     axes.legend(lines, [line.get_label() for line in lines])

@@ -15,7 +15,17 @@ from trainer.bench.sizes import Sizes
 
 FORMAT = 1
 Way = Literal["ours", "published", "floor"]
-_PACKAGES = ("numpy", "torch", "faiss-cpu", "faiss-gpu", "numba", "onnxruntime", "grpcio", "protobuf", "transformers")
+_PACKAGES = (
+    "numpy",
+    "torch",
+    "faiss-cpu",
+    "faiss-gpu",
+    "numba",
+    "onnxruntime",
+    "grpcio",
+    "protobuf",
+    "transformers",
+)
 
 
 @dataclass(frozen=True, slots=True)

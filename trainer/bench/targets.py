@@ -113,7 +113,12 @@ TARGETS = (
         "3.2M segments against 383,828, one thread, the same recall",
         (Goal("scale", "growth", 4, "x the latency"),),
     ),
-    Target("NDCG evaluation, a query", (Goal("ndcg", "ours", 0.2, "ms"),), ("ndcg", "published"), ("ndcg", "floor")),
+    Target(
+        "NDCG evaluation, a query",
+        (Goal("ndcg", "ours", 0.2, "ms"),),
+        ("ndcg", "published"),
+        ("ndcg", "floor"),
+    ),
 )
 
 

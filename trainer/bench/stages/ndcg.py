@@ -27,11 +27,15 @@ def run(context: Context) -> Outcome:
     floor = laps(lambda run: _overlap(*cases[run % len(cases)]), context.sizes.runs)
     return Outcome(
         [
-            Row("ours", "nine NDCG figures of a query", "ours", ours.median, more={"p99_ms": ours.share(0.99)}),
+            Row(
+                "ours", "nine NDCG figures of a query", "ours", ours.median, more={"p99_ms": ours.share(0.99)}
+            ),
             Row("published", "the same, a loop for each figure", "published", loop.median),
             Row("floor", "the IoU of 40 predictions and the judged moments", "floor", floor.median),
         ],
-        [f"{_PREDICTED} predictions, {_JUDGED} judged moments, {_VIDEOS} videos; both ways give equal figures."],
+        [
+            f"{_PREDICTED} predictions, {_JUDGED} judged moments, {_VIDEOS} videos; both ways give equal figures."
+        ],
     )
 
 

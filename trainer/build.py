@@ -21,6 +21,7 @@ from engine.manifest import Manifest, SearchEntry, ShardEntry, StreamEntry
 from engine.types import Floats, Ordinals
 from trainer.build_check import check
 from trainer.build_plan import BuildConfig, Plan, make_plan
+from trainer.contexts import write_contexts
 from trainer.segments import embed
 from trainer.staging import is_whole, only_builder, prune, staged
 from workers.index.shard import IndexShard
@@ -39,7 +40,8 @@ _BLOCK = 16_384
 class BuildReport:
     """What a build made. search: what the index was measured to find, None in generations of before.
 
-    missing: videos of the corpus file without features. bytes: of all files. seconds: the build took.
+    missing: videos of the corpus file without features. contexts: how the ranker's are stored. bytes: of all
+    files. seconds: the build took.
     """
 
     id: str
@@ -53,6 +55,7 @@ class BuildReport:
     factory: str
     embedding_model: str
     ranker: str
+    contexts: str
     dim: int
     search: SearchEntry | None
     bytes: int
@@ -93,6 +96,8 @@ def _fill(building: Path, collection: Path, plan: Plan, progress: Progress) -> N
     progress("context", 0, 1)
     write_context(building / DIRECTORY, plan.store, plan.ids)
     progress("context", 1, 1)
+    if plan.ranker is not None and plan.contexts is not None:
+        write_contexts(building, plan.ranker, plan.contexts, plan.device, progress)
     _catalogue(plan).write(building)
     sync(building / CATALOGUE)
     _write_manifest(building, plan, shards, template.sha256, search)
@@ -203,6 +208,7 @@ def _report(
         factory=about.factory,
         embedding_model=about.embedding_model,
         ranker=f"relo@{about.ranker.fingerprint}" if about.ranker else "similarity-curve",
+        contexts=plan.contexts or "none",
         dim=about.dim,
         search=about.search,
         bytes=sum(entry.bytes for entry in about.files.values()),

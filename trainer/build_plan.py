@@ -16,9 +16,11 @@ from engine.manifest import EncoderEntry, ModelEntry
 from engine.types import Ordinals
 from trainer.annotations import load_corpus
 from trainer.collection import FRAMES, encoder_source, features_directory, known_videos, models_directory
+from trainer.contexts import ContextsChoice, choose_contexts
 from trainer.segments import deal, segment_counts
 from workers.index.factory import Recipe, recipe
 from workers.ranker.checkpoint import read_card
+from workers.ranker.encoded import ContextType
 from workers.ranker.encoder import pick_device
 from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo_ranker import ReloRanker
@@ -33,6 +35,7 @@ class BuildConfig:
     """What to build. videos: a corpus file {video: duration}, all videos if None.
 
     projector, ranker: a directory, a fingerprint, "none", or None for the collection's current one.
+    contexts: how the ranker's contexts are stored; see `choose_contexts`.
     keep: generations to leave, all if None. nprobe: lists a search visits at least, by default. recall: share
     of the 200 nearest segments that the index must find, None for what its type asks.
     """
@@ -44,6 +47,7 @@ class BuildConfig:
     encoder: str | None = None
     projector: str | None = None
     ranker: str | None = None
+    contexts: ContextsChoice = "auto"
     nprobe: int | None = None
     recall: float | None = None
     device: str = "auto"
@@ -65,6 +69,8 @@ class Plan:
     projector: Projector | MeanPool
     projector_entry: ModelEntry | None
     ranker_entry: ModelEntry | None
+    ranker: ReloRanker | None
+    contexts: ContextType | None
     recipe: Recipe
     device: torch.device
     missing: int
@@ -103,7 +109,7 @@ def make_plan(config: BuildConfig) -> Plan:
     projector_entry = _model(collection, "projector", config.projector, directory.name, notes)
     ranker_entry = _model(collection, "ranker", config.ranker, directory.name, notes)
     projector = _load_projector(collection, projector_entry, store, device)
-    _check_ranker(collection, ranker_entry, store)
+    ranker = _load_ranker(collection, ranker_entry, store)
     counts = segment_counts(store, ids, projector.segment_length)
     if not 1 <= config.shards <= len(ids):
         raise InvalidInput(f"--shards {config.shards} is not between 1 and the number of videos, {len(ids)}.")
@@ -120,6 +126,8 @@ def make_plan(config: BuildConfig) -> Plan:
         projector=projector.to(device),
         projector_entry=projector_entry,
         ranker_entry=ranker_entry,
+        ranker=ranker,
+        contexts=choose_contexts(config.contexts, ranker),
         recipe=made,
         device=device,
         missing=missing,
@@ -198,17 +206,19 @@ def _load_projector(
     return projector
 
 
-def _check_ranker(collection: Path, entry: ModelEntry | None, store: FeatureStore) -> None:
+def _load_ranker(collection: Path, entry: ModelEntry | None, store: FeatureStore) -> ReloRanker | None:
     """Refuse a ranker that is damaged or reads other features, now and not when it is served."""
     if entry is None:
-        return
-    config = ReloRanker.open(collection / entry.path, "cpu").model.config
+        return None
+    ranker = ReloRanker.open(collection / entry.path, "cpu")
+    config = ranker.model.config
     window = config.window
     wanted = {window.video_stream: config.visual_dim, window.subtitle_stream: config.subtitle_dim}
     found = {name: stream.dim for name, stream in store.streams.items() if name in wanted}
     if found != wanted:
         message = f"ranker {entry.fingerprint} reads streams of widths {wanted}, the features have {found}: "
         raise Mismatch(message + "train another, or say --ranker none.")
+    return ranker
 
 
 def _identify(plan: Plan) -> str:
@@ -219,6 +229,7 @@ def _identify(plan: Plan) -> str:
         "encoder": dataclasses.asdict(plan.encoder),
         "projector": plan.projector_entry and dataclasses.asdict(plan.projector_entry),
         "ranker": plan.ranker_entry and dataclasses.asdict(plan.ranker_entry),
+        "contexts": plan.contexts,
         "index": dataclasses.asdict(plan.recipe),
         "segment_length": plan.segment_length,
         "shards": int(plan.shards.max()) + 1,

@@ -162,8 +162,8 @@ def gather(windows: Windows, contexts: ContextStore, config: WindowConfig) -> Cl
     return Clips(video, subtitles, mask)
 
 
-def batches(lengths: Counts) -> list[Counts]:
-    """Split windows into batches of similar length, so that little is padding; empty windows are left out."""
+def batches(lengths: Counts, most: int = MOST_CLIPS) -> list[Counts]:
+    """Split windows into batches of similar length and about `most` clips; empty windows are left out."""
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
     if not len(order):
@@ -174,7 +174,7 @@ def batches(lengths: Counts) -> list[Counts]:
     return [
         part
         for group in groups
-        for part in np.array_split(group, max(1, -(-int(lengths[group].sum()) // MOST_CLIPS)))
+        for part in np.array_split(group, max(1, -(-int(lengths[group].sum()) // most)))
     ]
 
 

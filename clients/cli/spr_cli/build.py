@@ -23,6 +23,13 @@ import click
 @click.option("--projector", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option("--ranker", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option(
+    "--contexts",
+    type=click.Choice(["auto", "float16", "int8", "none"]),
+    default="auto",
+    show_default=True,
+    help="How the ranker's contexts are stored; auto: float16 with a trained ranker. none ranks far slower.",
+)
+@click.option(
     "--recall",
     type=click.FloatRange(0, 1),
     help="Share of the 200 nearest segments to be found. [default: 0.99 for auto, 0.95 for fast]",
@@ -42,6 +49,7 @@ def command(
     encoder: str | None,
     projector: str | None,
     ranker: str | None,
+    contexts: str,
     recall: float | None,
     nprobe: int | None,
     device: str,
@@ -57,14 +65,16 @@ def command(
     \b
     spr build c
     spr build c --shards 4 --recall 0.995
-    spr build c --index fast
+    spr build c --index fast --contexts int8
     spr build c --index "IVF256,SQfp16" --videos c/annotations/corpus_test.json --projector none --ranker none
     """
     import contextlib
     import json
     from dataclasses import asdict
+    from typing import cast
 
     from trainer.build import BuildConfig, BuildReport, build
+    from trainer.contexts import ContextsChoice
     from trainer.runs.progress import Progress
 
     config = BuildConfig(
@@ -75,12 +85,14 @@ def command(
         encoder=encoder,
         projector=projector,
         ranker=ranker,
+        contexts=cast("ContextsChoice", contexts),
         nprobe=nprobe,
         recall=recall,
         device=device,
         activate=not no_activate,
         keep=keep,
     )
+    units = {"contexts": "clips"}
     bars: dict[str, Progress] = {}
     with contextlib.ExitStack() as stack:
 
@@ -88,7 +100,7 @@ def command(
             if stage not in bars:
                 stack.close()
                 bars[stage] = stack.enter_context(
-                    Progress(stage, total, unit="segments" if total > 1 else "steps")
+                    Progress(stage, total, unit=units.get(stage, "segments") if total > 1 else "steps")
                 )
             bars[stage].update(done)
 
@@ -103,7 +115,8 @@ def command(
     click.echo(report.directory)
     made = "reused" if report.reused else f"built in {report.seconds:.1f} s"
     size = f"{report.videos} videos, {report.segments} segments in {report.shards} shards of {report.factory}"
-    click.echo(f"{made}: {size}; embedding {report.embedding_model}, ranker {report.ranker}")
+    models = f"embedding {report.embedding_model}, ranker {report.ranker}, contexts {report.contexts}"
+    click.echo(f"{made}: {size}; {models}")
     if report.search is not None:
         asked = f"{report.search.queries} queries ({report.search.real} of the collection's)"
         click.echo(

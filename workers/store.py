@@ -25,6 +25,7 @@ from workers.store_format import (
     NewVideo,
     Stream,
     VideoRecord,
+    cast_rows,
     check_header,
     check_sizes,
     journal_line,
@@ -192,7 +193,7 @@ class FeatureStore:
         for new in videos:
             spans = {}
             for name in {**self.streams, **new.arrays}:
-                rows = self._cast(new.id, name, new.arrays)
+                rows = cast_rows(new, name, self.streams, self.dtype)
                 spans[name] = (ends[name], len(rows))
                 ends[name] += len(rows)
                 parts[name].append(rows.tobytes())
@@ -255,21 +256,3 @@ class FeatureStore:
             path = self.path / f"{stream}.bin"
             self._maps[stream] = np.asarray(np.memmap(path, self.dtype, "r", shape=(rows, dim)))
         return self._maps[stream]
-
-    def _cast(self, video_id: str, name: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        stream = self.streams.get(name)
-        if stream is None:
-            raise InvalidInput(
-                f"video {video_id!r}: the store has no stream {name!r}, only {sorted(self.streams)}"
-            )
-        rows = np.asarray(arrays.get(name, np.empty((0, stream.dim))))
-        if rows.ndim != 2 or rows.shape[1] != stream.dim:
-            raise InvalidInput(f"video {video_id!r}: {name} must be (n, {stream.dim}), got {rows.shape}")
-        with np.errstate(over="ignore"):
-            cast = np.ascontiguousarray(rows, self.dtype)
-        if not np.isfinite(cast).all():
-            raise InvalidInput(
-                f"video {video_id!r}: {name} has values that {self.dtype.name} cannot hold (NaN or "
-                "too large); check the encoder, or use a float32 store"
-            )
-        return cast

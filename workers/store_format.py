@@ -55,6 +55,26 @@ class NewVideo:
     info: Mapping[str, Any] = field(default_factory=dict)
 
 
+def cast_rows(
+    video: NewVideo, name: str, streams: Mapping[str, Stream], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return a video's rows of one stream as they are stored, (n, dim); InvalidInput where they cannot be."""
+    stream = streams.get(name)
+    if stream is None:
+        raise InvalidInput(f"video {video.id!r}: the store has no stream {name!r}, only {sorted(streams)}")
+    rows = np.asarray(video.arrays.get(name, np.empty((0, stream.dim))))
+    if rows.ndim != 2 or rows.shape[1] != stream.dim:
+        raise InvalidInput(f"video {video.id!r}: {name} must be (n, {stream.dim}), got {rows.shape}")
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(rows, dtype)
+    if not np.isfinite(cast).all():
+        raise InvalidInput(
+            f"video {video.id!r}: {name} has values that {dtype.name} cannot hold (NaN or "
+            "too large); check the encoder, or use a float32 store"
+        )
+    return cast
+
+
 def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
     """Write and sync at `offset`, where the file's good part ends; a failed write leaves no trace."""
     try:

@@ -89,8 +89,14 @@ def prepared(encoder: Encoder, directory: Path, threads: int) -> TextTower | Non
         _log.warning("texts of %s are not encoded in int8: only CLIP and SigLIP in float32 are", encoder.name)
         return None
     for graph, levels, fresh in _candidates(parts, directory / encoder.fingerprint, encoder.fingerprint):
-        tower = TextTower(parts, graph, threads)
-        found = agreement(encoder, tower)
+        try:
+            tower = TextTower(parts, graph, threads)
+            found = agreement(encoder, tower)
+        except ImportError:
+            raise
+        except Exception as error:  # onnxruntime's own kinds, one for every status
+            _log.warning("the int8 text tower does not run here: %s", error)
+            continue
         if found.good:
             if fresh:
                 _keep(directory / encoder.fingerprint, graph, levels, encoder.fingerprint)

@@ -165,6 +165,16 @@ def test_where_weights_must_be_halved_they_are(
     assert card["levels"] == text_graph.FEW_LEVELS
 
 
+def test_what_onnxruntime_refuses_is_no_obstacle(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(text_precision, "build", lambda *_: b"not a graph")
+    encoder = Encoder.load(str(clip), "cpu")
+    assert choose(encoder, "int8", tmp_path, 1) == "float32"
+    assert "does not run here" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
 def test_without_onnx_texts_are_encoded_in_float32(
     clip: Path,

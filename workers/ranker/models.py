@@ -1,5 +1,6 @@
 """What a ranker worker computes with: the models and features that one generation's manifest names."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +13,29 @@ from engine import manifest
 from engine.errors import Mismatch
 from engine.manifest import Manifest
 from engine.types import Doubles, EncodedQuery, Floats, Ordinals
-from workers.ranker import checkpoint
+from workers.ranker import checkpoint, encoded
 from workers.ranker.context import DIRECTORY, FRAMES, ContextStore
 from workers.ranker.decode import RankedColumns
+from workers.ranker.encoded import EncodedStore
 from workers.ranker.encoder import Encoder, pick_device
 from workers.ranker.known_queries import KnownQueries, is_known_queries
 from workers.ranker.projector import MeanPool, Projector, load_projector
-from workers.ranker.relo_ranker import ReloRanker
+from workers.ranker.relo_ranker import ReloRanker, Request
 from workers.ranker.similarity_curve import SimilarityCurve
+from workers.ranker.warming import warm
+
+log = logging.getLogger("spr.ranker")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query's proposals to rank: what Encode returned, videos (n,), spans (n, 2) seconds, scores (n,)."""
+
+    tokens: Floats
+    text_embedding: Floats
+    videos: Ordinals
+    spans: Doubles
+    scores: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +53,7 @@ class Models:
     def open(generation: Path, device: str = "auto") -> "Models":
         """Load what the manifest names; Mismatch says what differs from it, NotFound what is missing."""
         about = manifest.read(generation)
-        manifest.verify(generation, about, about.files_of(DIRECTORY))
+        manifest.verify(generation, about, about.files_of(DIRECTORY) + about.files_of(encoded.DIRECTORY))
         where = pick_device(device)
         encoder = _open_encoder(generation, about, str(where))
         models = Models(
@@ -49,6 +65,7 @@ class Models:
             device=where,
         )
         _fit(models, generation)
+        _use_stored(models, generation)
         return models
 
     @property
@@ -71,9 +88,30 @@ class Models:
         self, tokens: Floats, text_embedding: Floats, videos: Ordinals, spans: Doubles, scores: Floats
     ) -> RankedColumns:
         """Return one row a proposal, in their order. Not for several threads at once."""
+        return self.rank_many([Asked(tokens, text_embedding, videos, spans, scores)])[0]
+
+    def rank_many(self, asked: Sequence[Asked]) -> list[RankedColumns]:
+        """Rank several queries' proposals together: one answer each. Not for several threads at once."""
         if isinstance(self.ranker, ReloRanker):
-            return self.ranker.rank(tokens, self.contexts, videos, spans, scores)
-        return self.ranker.rank(text_embedding, self.contexts, videos, spans, scores)
+            requests = [Request(one.tokens, one.videos, one.spans, one.scores) for one in asked]
+            return self.ranker.rank_many(requests, self.contexts)
+        return [
+            self.ranker.rank(one.text_embedding, self.contexts, one.videos, one.spans, one.scores)
+            for one in asked
+        ]
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the ranker reads stored contexts."""
+        return isinstance(self.ranker, ReloRanker) and self.ranker.stored is not None
+
+    def warm_up(self) -> None:
+        """Bring what ranking reads into memory, so that no first query waits for a disk."""
+        stored = self.ranker.stored if isinstance(self.ranker, ReloRanker) else None
+        if stored is None:
+            warm("features", [stream.rows for stream in self.contexts.streams.values()])
+        elif not stored.on_gpu:
+            warm("stored contexts", stored.store.arrays())
 
 
 def use_threads(count: int) -> None:
@@ -141,6 +179,22 @@ def _fit(models: Models, generation: Path) -> None:
                 f"The {name} of generation {generation.name} are {found}, {models.ranker.name} reads "
                 f"{width}; train a ranker on this collection, or build without one."
             )
+
+
+def _use_stored(models: Models, generation: Path) -> None:
+    """Let the ranker read the contexts that itself encoded; without such it encodes windows as they come."""
+    ranker, name = models.ranker, generation.name
+    if not isinstance(ranker, ReloRanker):
+        return
+    if not models.manifest.files_of(encoded.DIRECTORY):
+        log.info("no stored contexts: windows are encoded for every query", extra={"generation": name})
+        return
+    store = EncodedStore.open(generation)
+    if store.ranker != ranker.fingerprint:
+        about = {"generation": name, "stored_by": store.ranker, "ranker": ranker.fingerprint}
+        log.warning("stored contexts are another ranker's: windows are encoded for every query", extra=about)
+        return
+    ranker.use_stored(store, models.contexts, torch.get_num_threads())
 
 
 def _agree(what: str, found: str, wanted: str, generation: Path) -> None:

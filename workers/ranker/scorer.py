@@ -1,20 +1,17 @@
-"""What stands between concurrent calls and the models: turns and deadlines; texts have texts.py."""
-
-import threading
-from collections.abc import Sequence
+"""What stands between concurrent calls and the models: batches and deadlines; texts have texts.py."""
 
 import numpy as np
 
-from engine.errors import DeadlineExceeded
 from engine.types import Doubles, EncodedQuery, Floats, Ordinals
+from workers.ranker.batching import Batcher
 from workers.ranker.decode import RankedColumns
 from workers.ranker.known_queries import KnownQueries
-from workers.ranker.models import Models
+from workers.ranker.models import Asked, Models
 from workers.ranker.texts import TYPICAL, Texts, bounded
 
 
 class Scorer:
-    """Models behind a queue: concurrent texts are encoded together, queries are ranked one by one."""
+    """Models behind two queues: concurrent texts are encoded together, and so are queries ranked."""
 
     def __init__(
         self,
@@ -27,9 +24,10 @@ class Scorer:
     ) -> None:
         """See `Texts` for max_batch, max_delay, cached and cached_bytes."""
         self.models = models
-        self._computing = threading.Lock()
+        # Windows that are encoded anew take a second a query: together, all would wait for the last.
+        self._rank = Batcher(models.rank_many, max_batch if models.is_stored else 1, max_delay)
         self._texts = Texts(
-            self._encode_batch,
+            self.models.encode,
             max_batch=max_batch,
             max_delay=max_delay,
             cached=cached,
@@ -49,25 +47,17 @@ class Scorer:
         scores: Floats,
         timeout: float | None = None,
     ) -> RankedColumns:
-        """Rank one query's proposals in its turn; DeadlineExceeded if that is after `timeout` seconds."""
-        if not self._computing.acquire(timeout=bounded(timeout)):
-            raise DeadlineExceeded("the deadline passed while the call waited for the ranker")
-        try:
-            return self.models.rank(tokens, text_embedding, videos, spans, scores)
-        finally:
-            self._computing.release()
+        """Rank one query's proposals, with others that wait; DeadlineExceeded after `timeout` seconds."""
+        return self._rank(Asked(tokens, text_embedding, videos, spans, scores), bounded(timeout))
 
     def warm_up(self) -> None:
         """Run every model once, so that the first caller does not wait for what happens only once."""
         known = isinstance(self.models.encoder, KnownQueries)
+        self.models.warm_up()
         for text in () if known else TYPICAL:
-            self._encode_batch([text])
-        query = self._encode_batch([self.models.example])[0]
+            self.models.encode([text])
+        query = self.models.encode([self.models.example])[0]
         videos = np.arange(min(8, len(self.models.contexts)), dtype=np.int32)
         durations = self.models.contexts.durations[videos]
         spans = np.stack([np.zeros_like(durations), np.minimum(durations, 8.0)], axis=1)
         self.rank(query.token_states, query.text_embedding, videos, spans, np.zeros(len(videos), np.float32))
-
-    def _encode_batch(self, texts: Sequence[str]) -> list[EncodedQuery]:
-        with self._computing:
-            return self.models.encode(texts)

@@ -7,7 +7,6 @@ fits there, and the readable form runs on it.
 import dataclasses
 import logging
 import sys
-import time
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ from workers.ranker.decode import DecodeConfig
 from workers.ranker.encoded import MODALITIES, SUBTITLE, VIDEO, EncodedStore, EncodedStream
 from workers.ranker.evidence import Biases, Evidence, Heads, Jobs, QueryVectors, judge
 from workers.ranker.relo import Relo
-from workers.ranker.warming import read_through
 from workers.ranker.windows import WindowConfig, Windows, arrange, batches, proposal_clips
 
 log = logging.getLogger("spr.ranker")
@@ -80,6 +78,11 @@ class StoredScorer:
         resident = self.device.type == "cuda" or self._kernel is None
         self._tensors = {name: _tensors(store.streams[name], self.device) for name in MODALITIES * resident}
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the store lies in a GPU's memory."""
+        return self.device.type == "cuda"
+
     def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
         """Return the evidence of all windows, in order."""
         if not self._tensors:
@@ -89,15 +92,6 @@ class StoredScorer:
         for rows in batches(jobs.lengths):
             found.put(rows, self._readable(queries, jobs.take(rows), heads))
         return found
-
-    def warm_up(self) -> None:
-        """Bring the store into memory, as far as there is room, so that no first query waits for a disk."""
-        if self.device.type == "cuda":
-            return
-        began = time.monotonic()
-        read = read_through(self.store.arrays())
-        about = {"bytes": read, "of": self.store.bytes, "seconds": round(time.monotonic() - began, 3)}
-        log.info("stored contexts warmed", extra=about)
 
     @torch.inference_mode()
     def _readable(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:

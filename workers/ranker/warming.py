@@ -1,16 +1,32 @@
 """Memory-mapped files into memory before they are needed: a cold page costs a hundred warm ones."""
 
+import logging
 import mmap
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+log = logging.getLogger("spr.ranker")
+
 CHUNK = 64 << 20
 # Of the memory that is available, this share may be filled: the rest is for work.
 SHARE = 0.8
+
+
+def warm(what: str, arrays: Sequence[NDArray[Any]]) -> None:
+    """Bring arrays into memory as far as there is room, and log how many bytes that took how long."""
+    began = time.monotonic()
+    read = read_through(arrays)
+    size = sum(array.nbytes for array in arrays)
+    about = {"what": what, "bytes": read, "of": size, "seconds": round(time.monotonic() - began, 3)}
+    if read < size:
+        log.warning("not all features fit into memory; queries may wait for the disk", extra=about)
+    else:
+        log.info("features are in memory", extra=about)
 
 
 def read_through(arrays: Sequence[NDArray[Any]], room: int | None = None) -> int:

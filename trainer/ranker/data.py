@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 from engine.proposals import ProposalRule
 from engine.types import Doubles, Floats, Ordinals
 from trainer.annotations import JudgedQuery
-from trainer.ranker.labels import ClipLabels, clip_labels, foreground, proposal_clips, widened
+from trainer.ranker.labels import ClipLabels, clip_labels, foreground
 from trainer.ranker.lists import Lists, window_parts
 from trainer.ranker.losses import Targets
 from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
 from trainer.ranker.settings import RankerSettings
 from workers.ranker.context import ContextStore
-from workers.ranker.windows import WindowConfig, Windows, cut, gather, token_batch
+from workers.ranker.windows import (
+    WindowConfig,
+    Windows,
+    cut,
+    gather,
+    proposal_clips,
+    token_batch,
+    widened,
+)
 
 Integers = NDArray[np.int64]
 

@@ -1,10 +1,12 @@
 """Fit a ranker's final score and its confidence on judged queries.
 
 The score is a listwise fit: the softmax of a query's scores should be what its moments earn at IoU >= 0.5 and
-0.7. The confidence is a logistic one: whether a moment overlaps a relevant one, grade 2 or more, by 0.5. Both are
-linear in seven columns with a little ridge, so that they have one optimum and few queries do not fool them.
+0.7. The confidence is a logistic one: whether a moment overlaps a relevant one, grade 2 or more, by 0.5. Both
+are linear in seven columns with a little ridge, so that they have one optimum and few queries do not fool
+them.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +44,7 @@ def earned(answers: Answers, truth: Truth) -> tuple[Doubles, NDArray[np.bool_]]:
     gains = np.exp2(truth.relevances) - 1
     parts = [np.where(overlap >= limit, gains, 0.0).max(1, initial=0.0) for limit in OVERLAPS]
     good = (overlap >= CONFIDENT_OVERLAP) & (truth.relevances >= RELEVANT)
-    return np.mean(parts, axis=0), good.any(1)
+    return np.mean(parts, axis=0), np.asarray(good.any(1))
 
 
 def fit_fusion(
@@ -137,9 +139,9 @@ def _threshold(first: Sequence[tuple[float, bool]], precision: float) -> float:
     enough = np.flatnonzero(shares >= precision)
     if len(ordered) < FEW or not len(enough) or enough[-1] == len(ordered) - 1:
         return 0.0
-    return round(ordered[enough[-1]][0], 6)
+    return round(float(ordered[enough[-1]][0]), 6)
 
 
 def _logit(share: float) -> float:
-    kept = min(max(share, 1e-3), 1 - 1e-3)
-    return float(np.log(kept / (1 - kept)))
+    kept: float = min(max(share, 1e-3), 1 - 1e-3)
+    return math.log(kept / (1 - kept))

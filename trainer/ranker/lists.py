@@ -69,7 +69,7 @@ class Lists:
 
 
 def joined(first: Mined, owners: Integers, second: Mined, count: int) -> Mined:
-    """Return the proposals of `count` owners: `second`'s, and `first`'s, where owner i belongs to owners[i]."""
+    """Return proposals of `count` owners: `second`'s, and `first`'s, whose owner i belongs to owners[i]."""
     belong = np.concatenate([owners[first.owners], second.owners])
     order = np.argsort(belong, kind="stable")
     offsets = np.searchsorted(belong[order], np.arange(count + 1))

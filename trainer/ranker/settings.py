@@ -1,6 +1,7 @@
 """What decides a ranker's training; the defaults are the published values (arXiv 2501.05072)."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from engine.errors import InvalidInput
@@ -31,7 +32,10 @@ class RankerSettings:
     context_encoder, reach, kernels, shortcut, bias_reach: as in ReloConfig.
     anchor: start the shortcut in the space of the encoder that made frames, subtitles and queries alike, and
     let it learn with the share `anchored_lr` of `lr`.
-    fit_score: choose probability_weight and coarse_weight on val when the training is done.
+    score: "fixed" takes the weights of `decode`; "weighed" chooses those of log p and retrieval score on val;
+    "fused" fits all that was found, and a confidence, on val. precision: how often the best moments of
+    queries must be right for the confidence from which on something good was found.
+    longest: seconds of the longest moment, in place of decode.max_span; 0 to leave that.
     """
 
     hidden: int = 768
@@ -64,7 +68,9 @@ class RankerSettings:
     min_cover: float = 0.0
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
-    fit_score: bool = False
+    score: Literal["fixed", "weighed", "fused"] = "fixed"
+    precision: float = 0.5
+    longest: float = 0.0
     optimizer: Literal["bertadam", "adamw"] = "bertadam"
     epochs: int = 50
     steps: int = 0
@@ -92,6 +98,12 @@ class RankerSettings:
         if self.anchor and not self.shortcut:
             raise InvalidInput("ranker.anchor starts a shortcut; set ranker.shortcut too.")
         ProposalRule.parse(self.proposals)
+
+    def spans(self, clip_length: float) -> DecodeConfig:
+        """Return how spans are chosen where a clip has `clip_length` seconds."""
+        if not self.longest:
+            return self.decode
+        return replace(self.decode, max_span=max(1, math.ceil(self.longest / clip_length)))
 
     def model(self, visual: int, subtitles: int, query: int, clip_length: float) -> ReloConfig:
         """Return the model for features of these widths, a row every `clip_length` seconds."""

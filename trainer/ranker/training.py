@@ -1,4 +1,4 @@
-"""Train a collection's ReLo ranker: mined windows, published losses, NDCG on val, the best model kept."""
+"""Train a collection's ranker: mined windows, losses, NDCG on val, the best model kept, its score fitted."""
 
 import shutil
 import time
@@ -12,6 +12,7 @@ from trainer.collection import make_current, models_directory
 from trainer.ranker.anchor import anchor
 from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
 from trainer.ranker.data import Batch, WindowTensors
+from trainer.ranker.fusion import Answers
 from trainer.ranker.losses import list_losses, relo_losses
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
@@ -74,7 +75,7 @@ def train_ranker(
         resume=resume,
         save_every=settings.save_every,
         panels=[
-            Panel("loss", ("loss", "boundary", "frame", "video", "context", "query")),
+            Panel("loss", ("loss", "boundary", "frame", "video", "context", "query", "listwise", "inside")),
             Panel("val NDCG@10", tuple(f"NDCG@10,IoU>={iou}" for iou in (0.3, 0.5, 0.7))),
         ],
         wandb="spr-ranker" if wandb else None,
@@ -92,16 +93,20 @@ def train_ranker(
         step=step,
         coarse=coarse,
         refined=refined,
-        score={
-            "relevance_weight": decode.relevance_weight,
-            "probability_weight": decode.probability_weight,
-            "coarse_weight": decode.coarse_weight,
-        },
+        score=_weights(decode),
         pairs=len(data.train.pairs),
         dropped=data.dropped,
         mined=data.mined,
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def _weights(decode: DecodeConfig) -> dict[str, float]:
+    """Return what the score is made of, by name."""
+    if decode.fusion is not None:
+        return {name: weight for name, weight in asdict(decode.fusion.score).items() if name != "bias"}
+    names = ("relevance_weight", "probability_weight", "coarse_weight")
+    return {name: getattr(decode, name) for name in names}
 
 
 def fit(
@@ -196,10 +201,21 @@ def _evaluate_and_offer(
     device: torch.device,
 ) -> None:
     """Measure, record, and keep the model if it is the best so far."""
-    judged = data.validation.judge(model, settings.decode, device)
-    metrics = data.validation.measure(judged, settings.decode)
+    answers, decode = _answers(model, data, settings, device)
+    metrics = data.validation.measure(answers, decode)
     run.log(done, metrics)
     run.offer(done, selection(metrics), model.state_dict())
+
+
+def _answers(
+    model: Relo, data: Prepared, settings: RankerSettings, device: torch.device
+) -> tuple[list[Answers], DecodeConfig]:
+    """Return what the model finds for the queries of val, and how to score it."""
+    decode, validation = settings.spans(data.model.window.clip_length), data.validation
+    answers = validation.judge(model, decode, device)
+    if settings.score == "fused":
+        decode = validation.fused(answers, decode, settings.precision)
+    return answers, decode
 
 
 def conclude(
@@ -207,9 +223,14 @@ def conclude(
 ) -> tuple[DecodeConfig, Metrics, Metrics]:
     """Put the best parameters into `model`; return score weights and val measures before and after it."""
     model.load_state_dict(run.best_state())
-    judged = data.validation.judge(model, settings.decode, device)
-    decode = data.validation.fitted(judged, settings.decode) if settings.fit_score else settings.decode
-    return decode, data.validation.coarse(), data.validation.measure(judged, decode)
+    answers, decode = _answers(model, data, settings, device)
+    validation = data.validation
+    if settings.score == "fused":
+        # What the fit has seen says too much: every query is measured with a fit to others.
+        return decode, validation.coarse(), validation.crossed(answers, decode)
+    if settings.score == "weighed":
+        decode = validation.weighed(answers, decode)
+    return decode, validation.coarse(), validation.measure(answers, decode)
 
 
 def _keep(

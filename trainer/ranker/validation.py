@@ -7,16 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from engine.types import Floats, Proposals
+from engine.types import Doubles, Floats, Proposals
 from trainer.measures import NDCGS, Ranking, Truth, evaluate
+from trainer.ranker.fusion import Answers, fit_fusion
 from trainer.ranker.settings import SELECT
 from workers.ranker.context import ContextStore
-from workers.ranker.decode import DecodeConfig, RankedColumns
+from workers.ranker.decode import DecodeConfig, in_seconds
+from workers.ranker.encoded import SUBTITLE, VIDEO, EncodedStore, EncodedStream
+from workers.ranker.fusion import COLUMNS, columns, demoted
+from workers.ranker.local import LocalRelo
 from workers.ranker.relo import Relo
-from workers.ranker.relo_ranker import ReloRanker
+from workers.ranker.relo_ranker import ReloRanker, Request
+from workers.ranker.windows import unit
 
 PROBABILITY_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 COARSE_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
+# Queries ranked at a time: bounds memory.
+AT_ONCE = 32
+FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +44,110 @@ class Validation:
         run = {row: Ranking(p.videos, p.spans) for row, p in enumerate(self.proposals)}
         return evaluate(run, self.truths, NDCGS)
 
-    def judge(self, model: Relo, decode: DecodeConfig, device: torch.device) -> list[RankedColumns]:
-        """Return the ranker's answer to every query, with log p as its score; `measure` weighs it."""
-        bare = replace(decode, relevance_weight=0.0, probability_weight=1.0, coarse_weight=0.0)
-        ranker = ReloRanker(model, bare, device)
-        return [
-            ranker.rank(tokens, self.contexts, proposals.videos, proposals.spans, proposals.scores)
-            for tokens, proposals in zip(self.tokens, self.proposals, strict=True)
-        ]
+    def judge(self, model: Relo, decode: DecodeConfig, device: torch.device) -> list[Answers]:
+        """Return what the ranker finds for every query, from stored contexts where the model allows them."""
+        ranker = ReloRanker(model, decode, device)
+        if isinstance(model, LocalRelo):
+            ranker.use_stored(encoded_in_memory(model, self.contexts, device), self.contexts, threads=1)
+        answers = []
+        for first in range(0, len(self.tokens), AT_ONCE):
+            part = self.proposals[first : first + AT_ONCE]
+            tokens = self.tokens[first : first + AT_ONCE]
+            asked = [
+                Request(states, p.videos, p.spans, p.scores) for states, p in zip(tokens, part, strict=True)
+            ]
+            answers += self._answers(ranker, asked)
+        return answers
 
-    def measure(self, judged: Sequence[RankedColumns], decode: DecodeConfig) -> dict[str, float]:
-        """Return the measures of judged proposals, sorted by the score that `decode` makes of them."""
-        run = {}
-        for row, (proposals, columns) in enumerate(zip(self.proposals, judged, strict=True)):
-            scores = decode.relevance_weight * columns.relevances.astype(np.float64)
-            scores += decode.probability_weight * columns.scores + decode.coarse_weight * proposals.scores
-            order = np.argsort(-scores, kind="stable")
-            run[row] = Ranking(proposals.videos[order], columns.spans[order])
-        return evaluate(run, self.truths, NDCGS)
+    def _answers(self, ranker: ReloRanker, asked: Sequence[Request]) -> list[Answers]:
+        windows, evidence = ranker.examine(asked, self.contexts)
+        videos = np.concatenate([request.videos for request in asked])
+        coarse = np.concatenate([request.spans for request in asked])
+        spans = in_seconds(evidence, windows, self.contexts.durations[videos])
+        spans = np.where((evidence.found & (spans[:, 1] > spans[:, 0]))[:, None], spans, coarse)
+        answers, begin = [], 0
+        for request in asked:
+            own = slice(begin, begin + len(request.videos))
+            found = columns(evidence.cut(own), spans[own], request.coarse_scores)
+            answers.append(Answers(found, request.videos, spans[own]))
+            begin = own.stop
+        return answers
 
-    def fitted(self, judged: Sequence[RankedColumns], decode: DecodeConfig) -> DecodeConfig:
+    def measure(self, answers: Sequence[Answers], decode: DecodeConfig) -> dict[str, float]:
+        """Return the measures of answers, sorted by the score that `decode` makes of them."""
+        overlap = decode.fusion.overlap if decode.fusion else 1.0
+        return self._measured(answers, [_scores(answer, decode) for answer in answers], overlap)
+
+    def weighed(self, answers: Sequence[Answers], decode: DecodeConfig) -> DecodeConfig:
         """Return `decode` with the weights of log p and coarse score that are best for these answers."""
         choices = [
             replace(decode, probability_weight=probability, coarse_weight=coarse)
             for probability, coarse in itertools.product(PROBABILITY_WEIGHTS, COARSE_WEIGHTS)
         ]
-        return max([decode, *choices], key=lambda choice: selection(self.measure(judged, choice)))
+        return max([decode, *choices], key=lambda choice: selection(self.measure(answers, choice)))
+
+    def fused(self, answers: Sequence[Answers], decode: DecodeConfig, precision: float) -> DecodeConfig:
+        """Return `decode` with a score and a confidence fitted on these answers."""
+        truths = [self.truths[row] for row in range(len(answers))]
+        return replace(decode, fusion=fit_fusion(answers, truths, precision=precision))
+
+    def crossed(self, answers: Sequence[Answers], decode: DecodeConfig) -> dict[str, float]:
+        """Return the measures of fused scores, each query's fitted on the other folds of queries."""
+        scores: list[Doubles] = [np.zeros(0)] * len(answers)
+        for fold in range(FOLDS):
+            rows = [row for row in range(len(answers)) if row % FOLDS != fold]
+            fusion = fit_fusion([answers[row] for row in rows], [self.truths[row] for row in rows])
+            for row in range(fold, len(answers), FOLDS):
+                scores[row] = fusion.score.apply(answers[row].columns)
+        return self._measured(answers, scores, fusion.overlap)
+
+    def _measured(
+        self, answers: Sequence[Answers], scores: Sequence[Doubles], overlap: float
+    ) -> dict[str, float]:
+        run = {}
+        for row, (answer, own) in enumerate(zip(answers, scores, strict=True)):
+            order = np.argsort(-demoted(own, answer.videos, answer.spans, overlap), kind="stable")
+            run[row] = Ranking(answer.videos[order], answer.spans[order])
+        return evaluate(run, self.truths, NDCGS)
+
+
+def _scores(answer: Answers, decode: DecodeConfig) -> Doubles:
+    if decode.fusion is not None:
+        return decode.fusion.score.apply(answer.columns)
+    weights = {
+        "relevance": decode.relevance_weight,
+        "log_probability": decode.probability_weight,
+        "coarse": decode.coarse_weight,
+    }
+    scores: Doubles = answer.columns @ np.array([weights.get(name, 0.0) for name in COLUMNS])
+    return scores
+
+
+@torch.inference_mode()
+def encoded_in_memory(model: LocalRelo, contexts: ContextStore, device: torch.device) -> EncodedStore:
+    """Encode every video as `spr build` does, in half precision, without writing it anywhere."""
+    window = model.config.window
+    model = model.to(device).eval()
+    parts: dict[str, list[Floats]] = {VIDEO: [], SUBTITLE: []}
+    for ordinal in range(len(contexts)):
+        rows = contexts.video(ordinal, window.video_stream).astype(np.float32)
+        spoken = np.zeros((len(rows), contexts.streams[window.subtitle_stream].dim), np.float32)
+        said = contexts.video(ordinal, window.subtitle_stream)[: len(rows)]
+        spoken[: len(said)] = said
+        rows = unit(rows) if window.normalize_video else rows
+        spoken = unit(spoken) if window.normalize_subtitles else spoken
+        encoded = model.encode_video(*(torch.from_numpy(side).to(device) for side in (rows, spoken)))
+        for name, vectors in zip(parts, encoded, strict=True):
+            parts[name].append(vectors.float().cpu().numpy())
+    streams = {name: _stream(np.concatenate(vectors)) for name, vectors in parts.items()}
+    offsets = contexts.offsets(window.video_stream)
+    return EncodedStore("", model.config.hidden, "float16", window.clip_length, offsets, streams)
+
+
+def _stream(vectors: Floats) -> EncodedStream:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = (vectors / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float16)
+    return EncodedStream(rows, norms[:, 0].astype(np.float16), None)
 
 
 def selection(metrics: dict[str, float]) -> float:

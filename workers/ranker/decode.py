@@ -13,6 +13,7 @@ from engine.errors import InvalidInput
 from engine.types import Doubles, Floats
 from workers.ranker.evidence import UNSURE as UNSURE_CLIP
 from workers.ranker.evidence import Evidence
+from workers.ranker.fusion import Fusion, columns, confidences, demoted
 from workers.ranker.windows import Windows
 
 # The log-probability of a window without a span.
@@ -24,7 +25,8 @@ class DecodeConfig:
     """How spans are chosen and scored; the defaults are the published ones.
 
     Spans have min_span..max_span clips. The score is relevance_weight * S + probability_weight *
-    (log p_start + log p_end) + coarse_weight * the proposal's retrieval score.
+    (log p_start + log p_end) + coarse_weight * the proposal's retrieval score; with a fitted `fusion`, what
+    that says.
     """
 
     min_span: int = 2
@@ -32,6 +34,7 @@ class DecodeConfig:
     relevance_weight: float = 30.0
     probability_weight: float = 1.0
     coarse_weight: float = 0.0
+    fusion: Fusion | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_span <= self.max_span:
@@ -45,13 +48,16 @@ class RankedColumns:
     """One row a proposal, in the proposals' order.
 
     spans: (n, 2) float64 seconds. scores: (n,) float64, higher is better. relevances: (n,) float32.
-    refined: (n,) bool, False where the span is the proposal's own.
+    refined: (n,) bool, False where the span is the proposal's own. confidences: (n,) probability that the
+    moment is relevant, None where none was fitted. nothing_below: the lowest that means something good.
     """
 
     spans: Doubles
     scores: Doubles
     relevances: Floats
     refined: NDArray[np.bool_]
+    confidences: Floats | None = None
+    nothing_below: float = 0.0
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -78,9 +84,26 @@ def ranked(
     """
     spans = in_seconds(evidence, windows, durations)
     refined = evidence.found & (spans[:, 1] > spans[:, 0])
+    spans = np.where(refined[:, None], spans, coarse_spans)
+    if config.fusion is not None:
+        return _fused(evidence, windows, spans, refined, coarse_scores, config.fusion)
     scores = (
         config.relevance_weight * evidence.relevance.astype(np.float64)
         + config.probability_weight * np.where(refined, evidence.log_start + evidence.log_end, UNSURE)
         + config.coarse_weight * coarse_scores.astype(np.float64)
     )
-    return RankedColumns(np.where(refined[:, None], spans, coarse_spans), scores, evidence.relevance, refined)
+    return RankedColumns(spans, scores, evidence.relevance, refined)
+
+
+def _fused(
+    evidence: Evidence,
+    windows: Windows,
+    spans: Doubles,
+    refined: NDArray[np.bool_],
+    coarse_scores: Floats,
+    fusion: Fusion,
+) -> RankedColumns:
+    found = columns(evidence, spans, coarse_scores)
+    scores = demoted(fusion.score.apply(found), windows.videos, spans, fusion.overlap)
+    sure = confidences(fusion.confidence.apply(found))
+    return RankedColumns(spans, scores, evidence.relevance, refined, sure, fusion.nothing_below)

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from engine.proposals import ProposalRule
 from engine.types import Proposals
 from trainer.annotations import JudgedMoment, JudgedQuery
 from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
+from trainer.ranker.lists import Graded, Lists, joined
 from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
 from trainer.ranker.settings import RankerSettings
 from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
 from workers.ranker.projector import MeanPool
-from workers.ranker.windows import WindowConfig
+from workers.ranker.windows import WindowConfig, cut
 
 WINDOW = WindowConfig(clip_length=1.0, context=4.0)
 SETTINGS = RankerSettings(context=4.0, depth=6, batch=4)
@@ -194,3 +196,62 @@ def test_mined_proposals_come_from_the_own_video_and_show_the_moment() -> None:
     moments = made.pairs.moments[owners]
     assert (made.mined.spans[:, 0] - 4 < moments[:, 1]).all()
     assert (np.minimum(made.mined.spans[:, 1] + 4, durations) > moments[:, 0]).all()
+
+
+def test_lists_grade_proposals_by_what_their_windows_show() -> None:
+    store = contexts([60, 60, 20])
+    pairs = pairs_of(QUERIES, ORDINALS, -1.0)
+    graded = Graded.of(pairs.query, pairs.video, pairs.moments, pairs.similarity, len(QUERIES))
+    spans = np.array([[0.0, 4], [24, 28], [8, 12], [0, 4]])
+    windows = cut(np.array([0, 1, 1, 2], np.int32), spans, store, WINDOW)
+    worth = graded.worth(np.array([0, 1]), windows)
+    high = 2 ** (4 * 0.9) - 1
+    # Of 20..31.5 the window 20..32 shows all, of 2..9 the window 0..8 shows six sevenths.
+    np.testing.assert_allclose(worth[0], [high * 6 / 7, high, 0, 2**0.4 - 1], rtol=1e-5)
+    assert not worth[1].any()
+
+
+def test_lists_join_the_right_and_the_wrong_proposals() -> None:
+    first = Mined.of(
+        [(np.array([5], np.int32), np.array([[0.0, 1]])), (np.zeros(0, np.int32), np.zeros((0, 2)))]
+    )
+    second = Mined.of(
+        [
+            (np.zeros(0, np.int32), np.zeros((0, 2))),
+            (np.array([6, 7], np.int32), np.array([[0.0, 2], [0, 3]])),
+        ]
+    )
+    both = joined(first, np.array([1, 0]), second, 2)
+    assert both.offsets.tolist() == [0, 0, 3]
+    assert both.videos.tolist() == [5, 6, 7]
+    videos, spans = Lists(
+        both, Graded.of(*(np.zeros(0, int),) * 2, np.zeros((0, 2)), np.zeros(0), 2), 4
+    ).draw(np.array([0, 1]), np.random.default_rng(0))
+    assert len(videos) == len(spans) == 4
+
+
+def test_batches_with_surroundings_have_the_same_labels_further_in() -> None:
+    store = contexts([60, 60, 60])
+    pairs = pairs_of(QUERIES, ORDINALS, 0.5)
+    tokens = [np.ones((2, 4), np.float32)] * len(QUERIES)
+    nothing = Mined.of([(np.zeros(0, np.int32), np.zeros((0, 2)))] * len(pairs))
+    graded = Graded.of(pairs.query, pairs.video, pairs.moments, pairs.similarity, len(QUERIES))
+    proposals = Mined.of([(np.array([2], np.int32), np.array([[8.0, 12]]))] * len(QUERIES))
+    plain = TrainingData(store, pairs, nothing, None, tokens, WINDOW, 4.0, False)
+    wide = replace(plain, halo=3, lists=Lists(proposals, graded, 1))
+    rows = np.arange(4)
+    one, other = (data.batch(rows, (7, 0), torch.device("cpu")) for data in (plain, wide))
+    assert one.worth is None
+    assert other.worth is not None
+    assert (len(one.windows.mask), tuple(other.worth.shape)) == (4, (4, 8))
+    for row in range(4):
+        before = int(other.windows.inner[row].argmax())
+        length = int(one.windows.mask[row].sum())
+        assert int(other.windows.inner[row].sum()) == length
+        assert 0 <= before <= 3
+        inner = other.windows.video[row, before : before + length]
+        torch.testing.assert_close(inner, one.windows.video[row, :length])
+        assert (other.targets.clips[row] - one.targets.clips[row]).tolist() == [before, before]
+        assert (other.windows.places[row] - one.windows.places[row]).tolist() == [before, before]
+        assert int(other.targets.foreground[row].argmax()) == int(other.targets.clips[row, 0])
+        assert float(other.worth[row, row]) > 0

@@ -12,9 +12,13 @@ from trainer.ranker.losses import (
     boundary_loss,
     contrastive_loss,
     frame_loss,
+    graded_loss,
     hinge_loss,
+    list_losses,
     relo_losses,
 )
+from workers.ranker.local import make_model
+from workers.ranker.relo import ReloConfig
 
 GOLDEN = golden.values("reloclnet_small_config")["losses"]
 NAMES = {"boundary": "st_ed", "frame": "fcl", "video": "vcl", "context": "neg_ctx", "query": "neg_q"}
@@ -124,3 +128,34 @@ def test_clips_that_are_not_there_cost_nothing() -> None:
     torch.testing.assert_close(
         boundary_loss(starts, starts, clips), boundary_loss(starts[:, :4], starts[:, :4], clips)
     )
+
+
+def test_lists_want_scores_in_the_proportion_of_worth() -> None:
+    worth = torch.tensor([[3.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    best = torch.log(worth.clamp(min=1e-9))
+    least = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / 2
+    assert graded_loss(best, worth).item() == pytest.approx(least, abs=1e-5)
+    worse = best.clone()
+    worse[0] = torch.tensor([0.0, 1.0, 0.0])
+    assert graded_loss(worse, worth).item() > least
+    assert graded_loss(best, torch.zeros(3, 3)).item() == 0
+
+
+def test_listwise_losses_learn_from_every_part() -> None:
+    torch.manual_seed(0)
+    config = ReloConfig(6, 5, 4, 8, 2, head_init="edge", context_encoder="conv", bias_reach=2, shortcut=True)
+    model = make_model(config)
+    query = model.encode_query(torch.randn(2, 3, 4), torch.ones(2, 3))
+    context = model.encode_context(torch.randn(4, 9, 6), torch.randn(4, 9, 5), torch.ones(4, 9))
+    foreground = torch.zeros(2, 9)
+    foreground[:, 3:6] = 1
+    targets = Targets(torch.tensor([[3, 5], [3, 5]]), foreground, torch.eye(2) > 0, torch.ones(2))
+    places = torch.tensor([[2, 6]] * 4)
+    worth = torch.tensor([[3.0, 0, 1, 0], [0, 3, 0, 0]])
+    losses = list_losses(model, query, context, places, targets, worth, LossConfig(objective="listwise"))
+    assert set(losses) == {"boundary", "inside", "listwise"}
+    assert all(loss.item() > 0 for loss in losses.values())
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    still = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().max().item()}
+    # Attention does not see what is added to all keys alike.
+    assert all(name.endswith("key.bias") for name in still), still

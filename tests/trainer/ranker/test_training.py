@@ -27,6 +27,8 @@ from trainer.settings import SHIPPED, load_settings
 from workers.ranker.checkpoint import read_card, save_model
 from workers.ranker.context import ContextStore
 from workers.ranker.decode import DecodeConfig
+from workers.ranker.fusion import COLUMNS
+from workers.ranker.local import LocalRelo
 from workers.ranker.projector import MeanPool, Projector, ProjectorConfig
 from workers.ranker.relo import Relo
 from workers.ranker.relo_ranker import ReloRanker
@@ -73,7 +75,10 @@ def start(collection: Path) -> "subprocess.Popen[bytes]":
         tables[f"ranker.{name}"] = tables["ranker"].pop(name)
     lines: list[str] = []
     for table, values in tables.items():
-        lines += [f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+        lines += [
+            f"[{table}]",
+            *(f"{n} = {json.dumps(value)}" for n, value in values.items() if value is not None),
+        ]
     config = collection.parent / "config.toml"
     config.write_text("\n".join(lines))
     arguments = ["train", "ranker", str(collection), "--config", str(config), "--device", "cpu"]
@@ -84,13 +89,28 @@ def start(collection: Path) -> "subprocess.Popen[bytes]":
 
 
 def test_refined_clearly_beats_coarse(collection: Path) -> None:
-    report = train_ranker(collection, replace(SETTINGS, steps=100, fit_score=True), device="cpu")
+    report = train_ranker(collection, replace(SETTINGS, steps=100, score="weighed"), device="cpu")
     for measure, least in (("NDCG@10,IoU>=0.7", 1.25), ("NDCG@10,IoU>=0.5", 1.05)):
         assert report.refined[measure] > least * report.coarse[measure], measure
     rows = read_metrics(report.directory / "train" / "metrics.jsonl")
     losses = [row["loss"] for row in rows if "loss" in row]
     assert len(losses) == 100
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_lists_and_a_fitted_score_on_stored_contexts(collection: Path) -> None:
+    loss = replace(SETTINGS.loss, objective="listwise", boundary=0.5, list_size=2)
+    family = {"context_encoder": "conv", "shortcut": True, "anchor": True, "bias_reach": 4, "score": "fused"}
+    settings = replace(SETTINGS, steps=60, hidden=24, loss=loss, longest=30.0, **family)  # type: ignore[arg-type]
+    report = train_ranker(collection, settings, projector="none", device="cpu")
+    for measure, least in (("NDCG@10,IoU>=0.7", 1.25), ("NDCG@10,IoU>=0.5", 1.05)):
+        assert report.refined[measure] > least * report.coarse[measure], measure
+    ranker = ReloRanker.open(report.directory)
+    assert isinstance(ranker.model, LocalRelo)
+    fusion = ranker.decode.fusion
+    assert fusion is not None
+    assert ranker.decode.max_span == 30
+    assert report.score == {name: getattr(fusion.score, name) for name in COLUMNS}
 
 
 def test_retrieved_negatives_are_trained_on(collection: Path) -> None:

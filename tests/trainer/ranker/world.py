@@ -112,4 +112,5 @@ def _encode(
                 pooled, tokens = pooled + things[thing], [words[thing]]
             if action is not None:
                 pooled, tokens = pooled + actions[action], [*tokens, words[THINGS + action]]
-            store.append(text_key(text), {POOLED: pooled[None], TOKENS: np.array(tokens)})
+            arrays = {POOLED: pooled[None], TOKENS: np.array(tokens)}
+            store.append(text_key(text), arrays, info={"text": text})

@@ -1,0 +1,70 @@
+"""Fitting scores and confidences on made-up evidence whose meaning is known."""
+
+import numpy as np
+import pytest
+
+from trainer.measures import Truth
+from trainer.ranker.fusion import Answers, earned, fit_fusion
+from workers.ranker.fusion import COLUMNS, confidences
+
+RELEVANCE, CONTRAST = COLUMNS.index("relevance"), COLUMNS.index("contrast")
+
+
+def world(queries: int, seed: int, answerable: float = 1.0) -> tuple[list[Answers], list[Truth]]:
+    """Queries with 12 moments of which some are relevant; relevance and contrast tell, the rest is noise."""
+    rng = np.random.default_rng(seed)
+    answers, truths = [], []
+    for _ in range(queries):
+        good = (rng.random(12) < 0.25) & (rng.random() < answerable)
+        columns = rng.normal(size=(12, len(COLUMNS)))
+        columns[:, RELEVANCE] += 2 * good
+        columns[:, CONTRAST] = 100 * (columns[:, CONTRAST] + good)
+        videos, spans = np.arange(12, dtype=np.int32), np.tile([4.0, 9.0], (12, 1))
+        answers.append(Answers(columns, videos, spans))
+        truths.append(Truth(videos[good], spans[good] + 0.5, np.full(good.sum(), 4.0)))
+    return answers, truths
+
+
+def test_what_a_moment_earns() -> None:
+    videos, spans = np.array([0, 0, 1], np.int32), np.array([[0.0, 10], [0, 6], [0, 10]])
+    truth = Truth(np.array([0, 0]), np.array([[0.0, 10], [0, 5.5]]), np.array([3.0, 1.0]))
+    gains, good = earned(Answers(np.zeros((3, 7)), videos, spans), truth)
+    # The second overlaps the better moment by 0.6, the lesser one by 0.92.
+    assert gains.tolist() == [7, 4, 0]
+    assert good.tolist() == [True, True, False]
+    empty = Truth(np.zeros(0), np.zeros((0, 2)), np.zeros(0))
+    assert not earned(Answers(np.zeros((3, 7)), videos, spans), empty)[0].any()
+
+
+def test_what_tells_gets_the_weight_whatever_its_scale() -> None:
+    fusion = fit_fusion(*world(80, 0))
+    weights = {name: getattr(fusion.score, name) for name in COLUMNS}
+    assert weights["relevance"] > 0.5
+    assert weights["contrast"] * 100 > 0.2
+    noise = [abs(weights[name]) for name in COLUMNS if name not in ("relevance", "contrast")]
+    assert max(noise) < 0.3 * weights["relevance"]
+
+
+def test_confidences_are_probabilities_of_queries_never_seen() -> None:
+    fusion = fit_fusion(*world(150, 0, answerable=0.6))
+    answers, truths = world(150, 1, answerable=0.6)
+    sure = np.concatenate([confidences(fusion.confidence.apply(answer.columns)) for answer in answers])
+    good = np.concatenate([earned(*pair)[1] for pair in zip(answers, truths, strict=True)])
+    for low, high in ((0.0, 0.1), (0.1, 0.4), (0.4, 1.0)):
+        there = (sure >= low) & (sure < high)
+        assert sure[there].mean() == pytest.approx(good[there].mean(), abs=0.06)
+
+
+def test_nothing_good_is_below_the_precision_asked_for() -> None:
+    answers, truths = world(150, 0, answerable=0.5)
+    low = fit_fusion(answers, truths, precision=0.6).nothing_below
+    high = fit_fusion(answers, truths, precision=0.9).nothing_below
+    assert 0 < low < high < 1
+    assert fit_fusion(answers, truths, precision=0.05).nothing_below == 0
+
+
+def test_nothing_to_learn_from_is_no_error() -> None:
+    answers, truths = world(3, 0, answerable=0.0)
+    fusion = fit_fusion(answers, truths)
+    assert fusion.score.span_relevance == 1
+    assert confidences(fusion.confidence.apply(answers[0].columns)).max() < 0.01

@@ -80,6 +80,19 @@ def test_slices_are_compared_and_those_without_answers_counted() -> None:
     assert slices["long-video"]["measures"][FIRST]["b"] == pytest.approx(expected)
 
 
+def test_runs_of_several_seeds_are_averaged_query_by_query() -> None:
+    worse, better = [made_run(0.3, seed) for seed in (1, 11)], [made_run(0.8, seed) for seed in (2, 12)]
+    value = compare(worse, better, QUERIES)
+    assert value["runs"] == [2, 2]
+    alone = [compare(one, other, QUERIES) for one, other in zip(worse, better, strict=True)]
+    expected = np.mean([part["measures"][FIRST]["difference"] for part in alone])
+    assert value["measures"][FIRST]["difference"] == pytest.approx(expected)
+    widths = [np.diff(part["measures"][FIRST]["interval"])[0] for part in (value, *alone)]
+    assert widths[0] < min(widths[1:])
+    with pytest.raises(InvalidInput, match=r"only A answers 1 queries \(3\)"):
+        compare([WORSE, without(WORSE, 3)], BETTER, QUERIES)
+
+
 def without(run: dict[str, Any], *gone: int) -> dict[str, Any]:
     return {
         stage: {query_id: rows for query_id, rows in answers.items() if query_id not in gone}
@@ -126,6 +139,9 @@ def test_the_command_needs_only_the_two_runs(folder: Path) -> None:
     result = invoke("compare", folder / "a.json", folder / "b.json", "--json", "--samples", "200")
     value = json.loads(result.stdout)
     assert value["samples"] == 200
+    seeds = ["--also-a", folder / "b.json", "--also-b", folder / "a.json"]
+    result = invoke("compare", folder / "a.json", folder / "b.json", *seeds, "--json", "--samples", "50")
+    assert json.loads(result.stdout)["measures"][FIRST]["difference"] == pytest.approx(0)
     assert value["measures"][FIRST] == compare(WORSE, BETTER, QUERIES, samples=200)["measures"][FIRST]
 
 

@@ -14,12 +14,14 @@ from click.testing import CliRunner
 from engine import serving, wire
 from engine.errors import InvalidInput, Unavailable
 from engine.interceptors import Gate, SyncInterceptor
+from engine.proposals import ProposalRule
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc, types_pb2
 from spr_cli.eval import command
+from spr_client import Options
 from trainer.annotations import JudgedMoment, JudgedQuery, save_queries
 from trainer.evaluation.runfile import Predicted, load_run
-from trainer.evaluation.service import collect
+from trainer.evaluation.service import _options, collect
 
 QUERIES = [
     JudgedQuery(1, "a ball", (JudgedMoment(1, "v3", 14, 18, 900.0, "a ball", 1.0, 4.0),), "precise"),
@@ -76,6 +78,12 @@ def test_both_stages_come_from_one_search(address: str) -> None:
     assert answer.coarse[0] == Predicted("v1", 4.0, 8.0, None)
     assert answer.coarse[129] == Predicted("v130", 520.0, 524.0, None)
     assert collected.facts()["versions"]["ranker_model"] == "similarity-curve"
+
+
+def test_a_rule_for_proposals_is_asked_for() -> None:
+    assert _options(50, ProposalRule.parse("constant:2")) == Options(segment_top_k=50, constant_gap=2)
+    assert _options(None, ProposalRule.parse("adaptive:0.5")) == Options(adaptive_gap=0.5)
+    assert _options(None, ProposalRule.parse("adjacent")) == _options(None, None) == Options()
 
 
 def test_a_failed_query_is_noted_and_the_rest_go_on(address: str) -> None:

@@ -1,12 +1,15 @@
 """Two runs side by side on the same truth: by how much one is better, and whether that may be chance.
 
-{"stage": "refined", "queries": 720, "answerable": 600, "samples": 2000,
+{"stage": "refined", "queries": 720, "answerable": 600, "samples": 2000, "runs": [1, 1],
  "measures": {"NDCG@10,IoU>=0.5": {"a": .., "b": .., "difference": .., "interval": [.., ..], "p": ..}, ...},
  "slices": {"imprecise": {"queries": 150, "answerable": 150, "measures": {...}}, ...}}
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from engine.errors import InvalidInput
 from trainer.annotations import JudgedQuery
@@ -14,15 +17,15 @@ from trainer.evaluation.report import slice_names
 from trainer.evaluation.resample import SAMPLES, paired
 from trainer.evaluation.runfile import REFINED, Run, rankings
 from trainer.evaluation.scores import Scores, scores_of
-from trainer.measures import SPR, Protocol, truths
+from trainer.measures import SPR, Protocol, Truth, truths
 
 # Query ids named where two runs differ.
 _SHOWN = 5
 
 
 def compare(
-    a: Run,
-    b: Run,
+    a: Run | Sequence[Run],
+    b: Run | Sequence[Run],
     queries: Sequence[JudgedQuery],
     *,
     stage: str = REFINED,
@@ -33,11 +36,16 @@ def compare(
 ) -> dict[str, Any]:
     """Return how much better b is than a over the queries that both answer, measure by measure.
 
+    a, b: a run each, or several of a kind (one a training seed) whose values are averaged query by query.
     interval: 95 % bootstrap of the difference over queries; p: sign-flip permutation test, two-sided.
     names: what the runs are called in errors. Raises InvalidInput where a run lacks the stage, and where the
     two answer different queries or queries that are not judged, naming them.
     """
-    asked = _same_queries(a, b, stage, names)
+    sides = [[side] if isinstance(side, Mapping) else list(side) for side in (a, b)]
+    every = [(run, name) for side, name in zip(sides, names, strict=True) for run in side]
+    for run, name in every[1:]:
+        _check_same(every[0][0], run, stage, (every[0][1], name))
+    asked = set(every[0][0][stage])
     judged = [query for query in queries if query.query_id in asked]
     strangers = asked - {query.query_id for query in judged}
     if strangers:
@@ -45,25 +53,34 @@ def compare(
             f"{' and '.join(names)} answer {_named(strangers)}, which the truth does not judge."
         )
     truth = truths(judged)
-    one, other = (scores_of(rankings(run[stage]), truth, protocol) for run in (a, b))
-    slices = {}
+    one, other = (
+        _average([scores_of(rankings(run[stage]), truth, protocol) for run in side]) for side in sides
+    )
+    slices: dict[str, Any] = {}
     for name in slice_names(judged):
-        part = {query.query_id for query in judged if name in query.slices}
-        answerable = sum(truth[query_id].answerable for query_id in part)
-        measures = _measures(one.of(part), other.of(part), seed, samples) if answerable else {}
-        slices[name] = {"queries": len(part), "answerable": answerable, "measures": measures}
+        part = {query.query_id: truth[query.query_id] for query in judged if name in query.slices}
+        slices[name] = _part(one.of(part), other.of(part), part, seed, samples)
     return {
         "stage": stage,
         "protocol": protocol.name,
-        "queries": len(judged),
-        "answerable": sum(query.answerable for query in truth.values()),
         "samples": samples,
-        "measures": _measures(one, other, seed, samples),
+        "runs": [len(side) for side in sides],
+        **_part(one, other, truth, seed, samples),
         "slices": slices,
     }
 
 
-def _same_queries(a: Run, b: Run, stage: str, names: tuple[str, str]) -> set[int]:
+def _part(one: Scores, other: Scores, truth: Mapping[int, Truth], seed: int, samples: int) -> dict[str, Any]:
+    answerable = sum(judged.answerable for judged in truth.values())
+    measures = _measures(one, other, seed, samples) if answerable else {}
+    return {"queries": len(truth), "answerable": answerable, "measures": measures}
+
+
+def _average(scores: Sequence[Scores]) -> Scores:
+    return replace(scores[0], values=np.mean([one.values for one in scores], axis=0))
+
+
+def _check_same(a: Run, b: Run, stage: str, names: tuple[str, str]) -> None:
     for run, name in zip((a, b), names, strict=True):
         if stage not in run:
             raise InvalidInput(
@@ -77,7 +94,6 @@ def _same_queries(a: Run, b: Run, stage: str, names: tuple[str, str]) -> set[int
             if ids
         ]
         raise InvalidInput(f"The runs answer different queries: {'; '.join(only)}. Ask both the same ones.")
-    return one
 
 
 def _named(ids: Collection[int]) -> str:

@@ -87,11 +87,13 @@ def search_offline(
     queries: Sequence[JudgedQuery],
     segment_top_k: int | None = None,
     on_done: Callable[[int], None] | None = None,
+    rule: ProposalRule | None = None,
 ) -> dict[str, dict[int, list[Predicted]]]:
     """Return the answers to all queries as a run with all three stages; on_done gets the number finished."""
     run: dict[str, dict[int, list[Predicted]]] = {RETRIEVAL: {}, COARSE: {}, REFINED: {}}
     for done, query in enumerate(queries, start=1):
-        for stage, rows in generation.answer(query.query, segment_top_k or DEFAULT_SEGMENTS).items():
+        answer = generation.answer(query.query, segment_top_k or DEFAULT_SEGMENTS, rule)
+        for stage, rows in answer.items():
             run[stage][query.query_id] = rows
         if on_done:
             on_done(done)

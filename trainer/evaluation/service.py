@@ -15,12 +15,14 @@ import grpc
 import numpy as np
 
 from engine.errors import Unavailable
+from engine.proposals import ProposalRule
 from spr_client import Client, Options, SearchError
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, Predicted
 
 PAGE = 100
 CONNECT_TIMEOUT = 10.0
+DEFAULTS = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,14 @@ def collect(
     queries: Sequence[JudgedQuery],
     *,
     segment_top_k: int | None = None,
+    rule: ProposalRule | None = None,
     in_flight: int = 4,
     timeout: float = 30.0,
     on_done: Callable[[int], None] | None = None,
 ) -> Collected:
     """Ask the service at HOST:PORT every query, a few at once; a query may take `timeout` seconds.
 
-    segment_top_k: segments retrieved a query, None for the server's default.
+    segment_top_k: segments retrieved a query, None for the server's default. rule: gaps proposals bridge.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
     Unavailable where nothing listens, or where every query failed.
     """
@@ -86,8 +89,9 @@ def collect(
     failures: dict[int, str] = {}
     with _channel(address) as channel, ThreadPoolExecutor(in_flight) as pool:
         client = Client(channel=channel)
+        options = _options(segment_top_k, rule)
         waiting = {
-            pool.submit(ask, client, query.query, timeout, segment_top_k): query.query_id for query in queries
+            pool.submit(ask, client, query.query, timeout, options): query.query_id for query in queries
         }
         for done, future in enumerate(as_completed(waiting), start=1):
             try:
@@ -101,10 +105,18 @@ def collect(
     return Collected(answers, dict(sorted(failures.items())), time.monotonic() - began)
 
 
-def ask(client: Client, text: str, timeout: float, segment_top_k: int | None = None) -> Asked:
+def _options(segment_top_k: int | None, rule: ProposalRule | None) -> Options:
+    kind, gap = (rule.kind, rule.gap) if rule else ("adjacent", 0.0)
+    return Options(
+        segment_top_k=segment_top_k,
+        constant_gap=int(gap) if kind == "constant" else None,
+        adaptive_gap=gap if kind == "adaptive" else None,
+    )
+
+
+def ask(client: Client, text: str, timeout: float, options: Options = DEFAULTS) -> Asked:
     """Return the whole answer to one sentence, all pages; `timeout` seconds are for the first of them."""
     began = time.monotonic()
-    options = Options(segment_top_k=segment_top_k)
     pages = list(client.pages(text, page_size=PAGE, timeout=timeout, options=options))
     moments = [moment for page in pages for moment in page.moments]
     by_proposal = {moment.proposal_rank: moment for moment in moments}

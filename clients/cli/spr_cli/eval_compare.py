@@ -11,6 +11,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
+@click.option("--also-a", multiple=True, type=FILE, help="A run of A's kind, as of another seed; repeatable.")
+@click.option("--also-b", multiple=True, type=FILE, help="A run of B's kind; repeatable.")
 @click.option("--truth", type=FILE, help="Judged queries.  [default: what the runs say they answer]")
 @click.option(
     "--stage",
@@ -34,6 +36,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def command(
     a: Path,
     b: Path,
+    also_a: tuple[Path, ...],
+    also_b: tuple[Path, ...],
     truth: Path | None,
     stage: str,
     protocol: str,
@@ -45,11 +49,12 @@ def command(
 
     Both are run files (`spr eval --run-out`) over the same queries; runs over different ones are refused.
     The interval is a paired bootstrap over queries, p a sign-flip permutation test, two-sided; both speak of
-    other queries, not of another training seed.
+    other queries, not of another training seed. Runs of several seeds a side are averaged query by query.
 
     \b
     spr eval --collection c --truth c/annotations/val.json --run-out a.json
     spr eval compare a.json b.json
+    spr eval compare a0.json b0.json --also-a a1.json --also-b b1.json
     spr eval compare a.json b.json --truth c/annotations/val.json --stage coarse --json
     """
     from engine.errors import InvalidInput
@@ -58,14 +63,16 @@ def command(
     from trainer.evaluation.runfile import load_about, load_run, truth_of
     from trainer.measures import PROTOCOLS
 
+    sides = (a, *also_a), (b, *also_b)
     if truth is None:
         truth = truth_of(a)
-        cards = [load_about(path).get("truth", {}).get("sha256") for path in (a, b)]
-        if cards[0] != cards[1]:
-            raise InvalidInput(f"{b} does not say that it answers {truth}, as {a} does; give --truth.")
+        for path in (*also_a, *sides[1]):
+            card = load_about(path).get("truth", {})
+            if card.get("sha256") != load_about(a)["truth"]["sha256"]:
+                raise InvalidInput(f"{path} does not say that it answers {truth}, as {a} does; give --truth.")
     value = compare(
-        load_run(a),
-        load_run(b),
+        [load_run(path) for path in sides[0]],
+        [load_run(path) for path in sides[1]],
         load_queries(truth),
         stage=stage,
         protocol=PROTOCOLS[protocol],
@@ -74,7 +81,8 @@ def command(
         names=(str(a), str(b)),
     )
     if as_json:
-        click.echo(json.dumps({"runs": {"a": str(a), "b": str(b)}, "truth": str(truth), **value}, indent=1))
+        named = {"files": {"a": list(map(str, sides[0])), "b": list(map(str, sides[1]))}, "truth": str(truth)}
+        click.echo(json.dumps({**named, **value}, indent=1))
         return
     from spr_cli.eval_tables import show_comparison
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from engine.proposals import ProposalRule
     from trainer.evaluation.service import Collected
 
 # What a report keeps of who answered, and a run file with it.
@@ -49,6 +50,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     help="What queries without an answer count as; skip is the published mean.",
 )
 @click.option("--segment-top-k", type=click.IntRange(1), help="Segments retrieved a query.  [default: 200]")
+@click.option("--proposals", help="adjacent, constant:N or adaptive:SHARE gaps bridged.  [default: adjacent]")
 @click.option("--segment-length", type=float, help="Seconds.  [default: the collection's, else 4]")
 @click.option("--in-flight", default=4, show_default=True, type=click.IntRange(1), help="Queries at once.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds a query may take.")
@@ -74,6 +76,7 @@ def command(
     run_out: Path | None,
     as_json: bool,
     segment_top_k: int | None,
+    proposals: str | None,
     segment_length: float | None,
     in_flight: int,
     timeout: float,
@@ -111,10 +114,10 @@ def command(
     corpus = corpus or truth.with_name(f"corpus_{truth.name}")
     asked: Collected | None = None
     if address:
-        asked = _ask(address, queries, segment_top_k, in_flight, timeout)
+        asked = _ask(address, queries, segment_top_k, proposals, in_flight, timeout)
         run, facts = asked.run, asked.facts()
     elif collection:
-        run, facts = _search(collection, queries, segment_top_k)
+        run, facts = _search(collection, queries, segment_top_k, proposals)
     else:
         run, about = load_run(run_file), load_about(run_file)
         facts = {name: about[name] for name in KEPT if name in about}
@@ -176,7 +179,12 @@ def _write(value: dict[str, Any], out: Path | None, plot: Path | None, reliabili
 
 
 def _ask(
-    address: str, queries: Any, segment_top_k: int | None, in_flight: int, timeout: float
+    address: str,
+    queries: Any,
+    segment_top_k: int | None,
+    proposals: str | None,
+    in_flight: int,
+    timeout: float,
 ) -> "Collected":
     from trainer.evaluation.service import collect
     from trainer.runs.progress import Progress
@@ -186,23 +194,32 @@ def _ask(
             address,
             queries,
             segment_top_k=segment_top_k,
+            rule=_rule(proposals),
             in_flight=in_flight,
             timeout=timeout,
             on_done=progress.update,
         )
 
 
-def _search(collection: Path, queries: Any, segment_top_k: int | None) -> tuple[Any, dict[str, Any]]:
+def _search(
+    collection: Path, queries: Any, segment_top_k: int | None, proposals: str | None
+) -> tuple[Any, dict[str, Any]]:
     from trainer.evaluation.offline import Offline, search_offline
     from trainer.runs.progress import Progress
 
     generation = Offline.open(collection)
     with Progress("eval", total=len(queries), unit="queries") as progress:
-        run = search_offline(generation, queries, segment_top_k, progress.update)
+        run = search_offline(generation, queries, segment_top_k, progress.update, _rule(proposals))
     about = generation.models.manifest
     versions = {"generation": about.id, "embedding_model": about.embedding_model}
     versions |= {"ranker_model": generation.models.ranker.name}
     return run, {"versions": versions, "segment_length": about.segment_length}
+
+
+def _rule(proposals: str | None) -> "ProposalRule | None":
+    from engine.proposals import ProposalRule
+
+    return ProposalRule.parse(proposals) if proposals else None
 
 
 def _show(value: dict[str, Any], as_json: bool) -> None:

@@ -14,6 +14,7 @@ figures do.
 """
 
 import functools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -250,5 +251,7 @@ def weighted_segment_recall(
     retrieved: Sequence[tuple[Any, int]], scores: Mapping[tuple[Any, int], float], k: int
 ) -> float:
     """Return the share of the relevant segments' scores that the first k retrieved segments hold."""
-    total = sum(scores.values())
-    return sum(scores.get(segment, 0.0) for segment in set(retrieved[:k])) / total if total else 0.0
+    # Exact sums: the order of a set is another in every process.
+    total = math.fsum(scores.values())
+    found = math.fsum(scores.get(segment, 0.0) for segment in set(retrieved[:k]))
+    return found / total if total else 0.0

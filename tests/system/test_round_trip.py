@@ -1,0 +1,64 @@
+"""A collection with trained models, exported and imported again: served, it gives the same table."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from spr_cli.main import cli
+from tests.system.service import running, write_topology
+from tests.trainer.ranker.world import make_collection
+from trainer.collection import features_directory
+from trainer.projector.settings import ProjectorSettings
+from trainer.projector.training import train_projector
+from trainer.ranker.settings import RankerSettings
+from trainer.ranker.training import train_ranker
+
+PROJECTOR = ProjectorSettings(
+    type="meanP", heads=2, threshold=0.0, steps=4, batch=4, recall_at=(5,), select="recall@5"
+)
+RANKER = RankerSettings(hidden=16, heads=2, steps=4, batch=4, depth=10)
+
+
+def spr(*arguments: object) -> None:
+    result = CliRunner().invoke(cli, [*map(str, arguments)])
+    assert result.exit_code == 0, (arguments, result.output, result.exception)
+
+
+def served_table(collection: Path, models: Path, folder: Path) -> Any:
+    """Build with the models of another collection, serve, and return what `spr eval` says of the service."""
+    named = [
+        part
+        for kind in ("projector", "ranker")
+        for part in (f"--{kind}", models / kind / (models / kind / "CURRENT").read_text().strip())
+    ]
+    spr("build", collection, "--index", "flatl2", "--shards", 1, "--device", "cpu", *named)
+    truth, report = collection / "annotations" / "val.json", folder / f"{collection.name}.json"
+    topology = write_topology(folder / f"{collection.name}.toml", collection, shards=1)
+    with running(folder / "log.jsonl", str(topology)) as service:
+        spr("eval", "--address", service.address, "--truth", truth, "--out", report)
+    value = json.loads(report.read_text())
+    return {stage: value[stage] for stage in ("retrieval", "coarse", "refined", "chance", "slices")}
+
+
+def test_the_same_table_before_and_after(tmp_path: Path) -> None:
+    first, second, out = tmp_path / "first", tmp_path / "second", tmp_path / "out"
+    make_collection(first, train=8, val=3)
+    path = first / "annotations" / "val.json"
+    entries = [{**entry, "query_id": entry["query_id"] + 1000} for entry in json.loads(path.read_text())]
+    path.write_text(json.dumps(entries))
+    # The encoder is made up: sentences are known by their stored features.
+    header = features_directory(first) / "store.json"
+    value = json.loads(header.read_text())
+    value["meta"]["source"] = f"queries/{header.parent.name}"
+    header.write_text(json.dumps(value))
+    train_projector(first, PROJECTOR, device="cpu")
+    train_ranker(first, RANKER, device="cpu")
+    shutil.copytree(first / "models", tmp_path / "models")
+    before = served_table(first, tmp_path / "models", tmp_path)
+    spr("corpus", "export-tvr-ranking", first, out, "--device", "cpu")
+    spr("corpus", "import-tvr-ranking", out, "--collection", second)
+    assert served_table(second, tmp_path / "models", tmp_path) == before
+    assert before["refined"]["NDCG@10,IoU>=0.3"] > 0

@@ -28,8 +28,8 @@ SAMPLE_AT_LEAST = 65_536
 CODES = "RaBitQfs,Refine(SQfp16)"
 # Reading this many numbers takes as long as going through codes: 13,000 segments of 768, 39,000 of 256.
 FLAT_VALUES = 10_000_000
-# Codes of so many segments a shard take three times as long to go through as those of a few 100,000.
-CODES_SEGMENTS = 2_000_000
+# Up to here going through all codes of a shard costs less than the lists' training and what they miss.
+CODES_SEGMENTS = 4_000_000
 # Lists of codes are trained quickly: few vectors a list, few rounds, from well-spread first centroids.
 QUICK_SAMPLE_PER_LIST = 32
 QUICK_ROUNDS = 5

@@ -95,6 +95,10 @@ def test_projector_groups_and_rates() -> None:
         assert [5e-6 * factor, 5e-4 * factor, 5e-4 * factor] == pytest.approx(wanted, rel=1e-9, abs=1e-15)
 
 
+def test_recorded_cases_are_small() -> None:
+    assert sum(path.stat().st_size for path in PROJECTOR.parent.rglob("*") if path.is_file()) < 1_000_000
+
+
 def test_padding_and_its_mask() -> None:
     stored = golden.arrays("utils")
     parts = np.split(stored["in/pad_flat"], np.cumsum(stored["in/pad_lengths"])[:-1])

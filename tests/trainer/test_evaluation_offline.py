@@ -1,6 +1,8 @@
 """A generation searched in this process, exhaustively."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,17 @@ from spr_cli.eval import command
 from tests.workers.ranker.factories import TEXTS, VIDEOS, tiny_generation
 from trainer.annotations import JudgedMoment, JudgedQuery, save_queries
 from trainer.evaluation.offline import Offline
+from workers.ranker.fusion import Fusion, Weights
+from workers.ranker.relo_ranker import ReloRanker
 
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("offline") / "collection"
-    generation = tiny_generation(folder, trained=False)
+    return made(tmp_path_factory.mktemp("offline") / "collection", trained=False)
+
+
+def made(folder: Path, trained: bool) -> Path:
+    generation = tiny_generation(folder, trained=trained)
     seconds = np.array([VIDEOS[video] for video in sorted(VIDEOS)], np.float64)
     segments = np.ceil(seconds / 4).astype(np.int32)
     zeros = np.zeros(len(seconds), np.int32)
@@ -35,6 +42,26 @@ def test_every_stage_answers(collection: Path) -> None:
     assert answer["refined"][0][:3] == ("a", 12.0, 20.0)
     scores = [row.score for row in answer["retrieval"] if row.score is not None]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_fitted_confidence_comes_with_its_moment(tmp_path: Path) -> None:
+    generation = Offline.open(made(tmp_path / "collection", trained=True), device="cpu")
+    ranker = generation.models.ranker
+    assert isinstance(ranker, ReloRanker)
+    assert {row.confidence for row in generation.answer(TEXTS[0])["refined"]} == {None}
+    # The confidence follows the retrieval score alone, the order the length of the span.
+    fusion = Fusion(Weights(log_length=1.0), Weights(bias=-0.5, coarse=2.0), overlap=1.0)
+    ranker.decode = replace(ranker.decode, fusion=fusion)
+    answer = generation.answer(TEXTS[0], depth=6)
+    expected = [1 / (1 + math.exp(0.5 - 2.0 * (row.score or 0.0))) for row in answer["coarse"]]
+    told = [row.confidence or 0.0 for row in answer["refined"]]
+    assert len(set(told)) > 2
+    assert sorted(told, reverse=True) == pytest.approx(expected, abs=1e-5)
+    for row in answer["refined"]:
+        near = [
+            sure for sure, coarse in zip(expected, answer["coarse"], strict=True) if coarse.video == row.video
+        ]
+        assert min(abs(sure - (row.confidence or 0.0)) for sure in near) < 1e-5
 
 
 def test_the_command_measures_a_collection(collection: Path, tmp_path: Path) -> None:

@@ -67,19 +67,24 @@ class Offline:
         name = self.models.ranker.name
         judged = ranking.Judged(name, columns.spans, columns.scores, columns.relevances, columns.refined)
         moments = ranking.ordered(proposals, judged)
+        sure = None if columns.confidences is None else columns.confidences[moments.proposals]
         return {
             RETRIEVAL: self._predicted(hits.videos, self._spans(hits, length), hits.scores),
             COARSE: self._predicted(proposals.videos, proposals.spans, proposals.scores),
-            REFINED: self._predicted(moments.videos, moments.spans, moments.scores),
+            REFINED: self._predicted(moments.videos, moments.spans, moments.scores, sure),
         }
 
     def _spans(self, hits: Hits, length: float) -> Doubles:
         starts = hits.segments * length
         return np.stack([starts, np.minimum(starts + length, self.catalogue.durations[hits.videos])], axis=1)
 
-    def _predicted(self, videos: Ordinals, spans: Doubles, scores: Floats | Doubles) -> list[Predicted]:
-        rows = zip(videos.tolist(), spans.tolist(), scores.tolist(), strict=True)
-        return [Predicted(self.catalogue.ids[v], start, end, score) for v, (start, end), score in rows]
+    def _predicted(
+        self, videos: Ordinals, spans: Doubles, scores: Floats | Doubles, sure: Floats | None = None
+    ) -> list[Predicted]:
+        told = [None] * len(videos) if sure is None else sure.tolist()
+        rows = zip(videos.tolist(), spans.tolist(), scores.tolist(), told, strict=True)
+        ids = self.catalogue.ids
+        return [Predicted(ids[v], start, end, score, how) for v, (start, end), score, how in rows]
 
 
 def search_offline(

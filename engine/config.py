@@ -35,6 +35,7 @@ class CoordinatorConfig:
     hedge_after: wait before a second replica is asked as well; 0 never asks twice.
     max_in_flight: searches at once; more are refused with QUEUE_FULL.
     segment_top_k: segments fetched for a search that does not say how many.
+    encoded_queries: sentences whose vectors are kept, so that they need no encoder when asked again; 0: none.
     page_lists, page_ttl: ranked lists kept for further pages, and for how long.
     """
 
@@ -47,6 +48,7 @@ class CoordinatorConfig:
     shard_timeout: float = 3.0
     hedge_after: float = 0.25
     segment_top_k: int = 200
+    encoded_queries: int = 256
     page_lists: int = 1000
     page_ttl: float = 300.0
     name: str = "coordinator"
@@ -66,7 +68,7 @@ class IndexConfig:
     address: str = ""
     threads: int = 1
     device: str = "auto"
-    max_in_flight: int = 8
+    max_in_flight: int = 64
 
     @property
     def name(self) -> str:
@@ -101,7 +103,7 @@ class RankerConfig:
     text_cache: str = ""
     cache_texts: int = 1024
     cache_mb: int = 64
-    max_in_flight: int = 32
+    max_in_flight: int = 64
     name: str = "ranker"
 
     @property

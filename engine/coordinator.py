@@ -34,7 +34,7 @@ class Coordinator:
         config = topology.coordinator
         retriever = Retriever(collection, topology.index, config)
         rankers = Rankers(collection, topology.ranker, config)
-        self._pipeline = Pipeline(collection, retriever, rankers)
+        self._pipeline = Pipeline(collection, retriever, rankers, config.encoded_queries)
         self._monitor, statistics = Monitor(collection, retriever, rankers), Statistics()
         self._public, self._admin = serving.aio_server(config.max_in_flight), serving.aio_server(8)
         add_SearchServiceServicer_to_server(SearchServicer(self._pipeline, config, statistics), self._public)

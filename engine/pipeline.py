@@ -1,6 +1,7 @@
 """A search, read aloud: encode, retrieve, propose, rank."""
 
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -18,12 +19,20 @@ from engine.types import EncodedQuery, Moments
 
 
 class Pipeline:
-    """Answers queries over one generation."""
+    """Answers queries over one generation.
 
-    def __init__(self, collection: Collection, retriever: Retriever, rankers: Rankers) -> None:
+    remembered: sentences whose vectors are kept, 0 for none; asked again, they need no encoder. A sentence is
+    50 kB with a text tower of ViT-L/14's size.
+    """
+
+    def __init__(
+        self, collection: Collection, retriever: Retriever, rankers: Rankers, remembered: int = 256
+    ) -> None:
         self.collection = collection
         self._retriever = retriever
         self._rankers = rankers
+        self._remembered = remembered
+        self._known: OrderedDict[str, EncodedQuery] = OrderedDict()
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline."""
@@ -63,10 +72,21 @@ class Pipeline:
 
     async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         if query.embedding is None:
-            return await self._rankers.encode(query.text, deadline)
+            return await self._encode_text(query.text, deadline)
         # A vector has no words for the ranker to read.
         model = self.collection.manifest.embedding_model
         return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
+
+    async def _encode_text(self, text: str, deadline: Deadline) -> EncodedQuery:
+        known = self._known.get(text)
+        if known is None:
+            known = await self._rankers.encode(text, deadline)
+            self._known[text] = known
+        if text in self._known:
+            self._known.move_to_end(text)
+        while len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+        return known
 
 
 class _Stopwatch:

@@ -40,6 +40,9 @@ class Replicas(Generic[Stub]):
         `hedge_after` > 0, when the others have been silent for so many seconds. Raises the last failure.
         `attempt` sets the time limit of its call; reads only, since two copies may both do the work.
         """
+        if len(self.members) == 1:
+            # Nobody to turn to: no task is needed to watch it.
+            return await attempt(self.members[0].stub)
         waiting = self._in_turn()
         running = {_start(attempt, waiting.pop(0))}
         try:

@@ -36,8 +36,20 @@ def duration_from_pb(duration: Duration) -> float:
 
 def span_to_pb(span: Doubles) -> types_pb2.TimeSpan:
     """Return a span (2,) in seconds as a TimeSpan."""
-    start, end = map(float, span)
-    return types_pb2.TimeSpan(start_offset=duration_to_pb(start), end_offset=duration_to_pb(end))
+    return spans_to_pb(span[None])[0]
+
+
+def spans_to_pb(spans: Doubles) -> list[types_pb2.TimeSpan]:
+    """Return spans (n, 2) in seconds as TimeSpans, to the nanosecond."""
+    whole, nanos = np.divmod(np.rint(spans * 1e9).astype(np.int64), 1_000_000_000)
+    parts = zip(whole.tolist(), nanos.tolist(), strict=True)
+    return [
+        types_pb2.TimeSpan(
+            start_offset=Duration(seconds=start, nanos=start_nanos),
+            end_offset=Duration(seconds=end, nanos=end_nanos),
+        )
+        for (start, end), (start_nanos, end_nanos) in parts
+    ]
 
 
 def tensor_to_pb(array: NDArray[np.floating]) -> types_pb2.Tensor:

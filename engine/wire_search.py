@@ -63,7 +63,7 @@ def answer_to_pb(
     """Return the rows first..first + size of an answer as a page; the caller adds the next page's token."""
     last = min(first + size, len(answer.moments))
     return search_pb.SearchResponse(
-        moments=[_moment_to_pb(answer, collection, row) for row in range(first, last)],
+        moments=_moments_to_pb(answer, collection, slice(first, last)),
         request_id=request_id,
         coverage=_coverage_to_pb(answer.coverage),
         versions=search_pb.ServingVersions(
@@ -80,23 +80,40 @@ def answer_to_pb(
     )
 
 
-def _moment_to_pb(answer: Answer, collection: Collection, row: int) -> types_pb2.Moment:
+def _moments_to_pb(answer: Answer, collection: Collection, rows: slice) -> list[types_pb2.Moment]:
+    """Return some rows of an answer. Only here do columns become objects."""
     moments, proposals, catalogue = answer.moments, answer.proposals, collection.catalogue
-    video, proposal = int(moments.videos[row]), int(moments.proposals[row])
-    return types_pb2.Moment(
-        video_id=catalogue.ids[video],
-        span=wire.span_to_pb(moments.spans[row]),
-        rank=row + 1,
-        score=float(moments.scores[row]),
-        uri=catalogue.uris[video],
-        provenance=types_pb2.MomentProvenance(
-            proposal_span=wire.span_to_pb(proposals.spans[proposal]),
-            proposal_rank=proposal + 1,
-            best_segment_rank=int(proposals.ranks[proposal]),
-            refined=bool(moments.refined[row]),
-            relevance=float(moments.relevances[row]) if moments.refined[row] else 0.0,
-        ),
+    of_proposal = moments.proposals[rows]
+    columns = zip(
+        moments.videos[rows].tolist(),
+        wire.spans_to_pb(moments.spans[rows]),
+        moments.scores[rows].tolist(),
+        moments.refined[rows].tolist(),
+        moments.relevances[rows].tolist(),
+        of_proposal.tolist(),
+        wire.spans_to_pb(proposals.spans[of_proposal]),
+        proposals.ranks[of_proposal].tolist(),
+        strict=True,
     )
+    return [
+        types_pb2.Moment(
+            video_id=catalogue.ids[video],
+            span=span,
+            rank=rank,
+            score=score,
+            uri=catalogue.uris[video],
+            provenance=types_pb2.MomentProvenance(
+                proposal_span=coarse,
+                proposal_rank=proposal + 1,
+                best_segment_rank=best,
+                refined=refined,
+                relevance=relevance if refined else 0.0,
+            ),
+        )
+        for rank, (video, span, score, refined, relevance, proposal, coarse, best) in enumerate(
+            columns, rows.start + 1
+        )
+    ]
 
 
 def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from engine.catalogue import Catalogue
+from engine.errors import InvalidInput
 from spr_cli.eval import command
 from tests.workers.ranker.factories import TEXTS, VIDEOS, tiny_generation
 from trainer.annotations import JudgedMoment, JudgedQuery, save_queries
-from trainer.evaluation.offline import Offline
+from trainer.evaluation.offline import Offline, search_offline
 from workers.ranker.fusion import Fusion, Weights
 from workers.ranker.relo_ranker import ReloRanker
 
@@ -42,6 +43,15 @@ def test_every_stage_answers(collection: Path) -> None:
     assert answer["refined"][0][:3] == ("a", 12.0, 20.0)
     scores = [row.score for row in answer["retrieval"] if row.score is not None]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_generation_of_another_split_is_refused(collection: Path) -> None:
+    moment = JudgedMoment(1, "elsewhere", 12.0, 20.0, 40.0, TEXTS[0], 1.0, 4.0)
+    generation = Offline.open(collection, device="cpu")
+    with pytest.raises(InvalidInput, match="holds none of the 1 videos"):
+        search_offline(generation, [JudgedQuery(1, TEXTS[0], (moment,))])
+    # What has no answer asks for no video.
+    assert search_offline(generation, [JudgedQuery(1, TEXTS[0], ())])["refined"][1]
 
 
 def test_a_fitted_confidence_comes_with_its_moment(tmp_path: Path) -> None:

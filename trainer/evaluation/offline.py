@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from engine import manifest, merge, ranking
 from engine.catalogue import Catalogue
+from engine.errors import InvalidInput
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
 from engine.types import Doubles, Floats, Hits, Ordinals
@@ -94,7 +95,11 @@ def search_offline(
     on_done: Callable[[int], None] | None = None,
     rule: ProposalRule | None = None,
 ) -> dict[str, dict[int, list[Predicted]]]:
-    """Return the answers to all queries as a run with all three stages; on_done gets the number finished."""
+    """Return the answers to all queries as a run with all three stages; on_done gets the number finished.
+
+    Raises InvalidInput where the generation holds none of the videos that answer the queries.
+    """
+    _check_holds(generation, queries)
     run: dict[str, dict[int, list[Predicted]]] = {RETRIEVAL: {}, COARSE: {}, REFINED: {}}
     for done, query in enumerate(queries, start=1):
         answer = generation.answer(query.query, segment_top_k or DEFAULT_SEGMENTS, rule)
@@ -103,6 +108,16 @@ def search_offline(
         if on_done:
             on_done(done)
     return run
+
+
+def _check_holds(generation: Offline, queries: Sequence[JudgedQuery]) -> None:
+    """Refuse a generation of another split, which would reach zero without saying why."""
+    wanted = {moment.video for query in queries for moment in query.moments if moment.relevance}
+    if wanted and not wanted & set(generation.catalogue.ids):
+        raise InvalidInput(
+            f"Generation {generation.models.manifest.id} holds none of the {len(wanted)} videos that answer "
+            "the queries; build one of their split: spr build COLLECTION --videos corpus_val.json"
+        )
 
 
 def _vectors(models: Models, videos: int) -> Iterator[Floats]:

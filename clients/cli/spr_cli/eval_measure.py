@@ -24,6 +24,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Ask the active generation of a collection, in this process, without a service.",
 )
+@click.option("--generation", default="", help="Of --collection.  [default: the active one]")
 @click.option("--truth", type=FILE, help="Judged queries (val.json, test.json) to ask.")
 @click.option(
     "--corpus", type=FILE, help="Videos and seconds, for the chance level.  [default: beside the truth]"
@@ -68,6 +69,7 @@ def command(
     files: tuple[Path, ...],
     address: str | None,
     collection: Path | None,
+    generation: str,
     truth: Path | None,
     corpus: Path | None,
     out: Path | None,
@@ -117,7 +119,7 @@ def command(
         asked = _ask(address, queries, segment_top_k, proposals, in_flight, timeout)
         run, facts = asked.run, asked.facts()
     elif collection:
-        run, facts = _search(collection, queries, segment_top_k, proposals)
+        run, facts = _search(collection, generation, queries, segment_top_k, proposals)
     else:
         run, about = load_run(run_file), load_about(run_file)
         facts = {name: about[name] for name in KEPT if name in about}
@@ -202,12 +204,12 @@ def _ask(
 
 
 def _search(
-    collection: Path, queries: Any, segment_top_k: int | None, proposals: str | None
+    collection: Path, name: str, queries: Any, segment_top_k: int | None, proposals: str | None
 ) -> tuple[Any, dict[str, Any]]:
     from trainer.evaluation.offline import Offline, search_offline
     from trainer.runs.progress import Progress
 
-    generation = Offline.open(collection)
+    generation = Offline.open(collection, name)
     with Progress("eval", total=len(queries), unit="queries") as progress:
         run = search_offline(generation, queries, segment_top_k, progress.update, _rule(proposals))
     about = generation.models.manifest

@@ -26,6 +26,9 @@ log = logging.getLogger("spr.ranker")
 # Of the device's free memory this share may be taken by stored contexts.
 DEVICE_SHARE = 0.8
 
+# Unit vectors, norms and scales of one modality.
+_Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+
 
 def heads_of(model: Relo, decode: DecodeConfig) -> Heads:
     """Return what a model has besides vectors: filters, biases, and the spans to decode."""
@@ -75,8 +78,13 @@ class StoredScorer:
         self.store = store
         self.device = device if device.type == "cuda" and _fits(store, device) else torch.device("cpu")
         self._kernel = kernel.Kernel(threads) if kernel.supported() else None
-        resident = self.device.type == "cuda" or self._kernel is None
-        self._tensors = {name: _tensors(store.streams[name], self.device) for name in MODALITIES * resident}
+        self._tensors: dict[str, _Tensors] = {}
+        if self.on_gpu or self._kernel is None:
+            self.read_with_torch()
+
+    def read_with_torch(self) -> None:
+        """Copy the store to the device and judge there from now on, in the readable form."""
+        self._tensors = {name: _tensors(self.store.streams[name], self.device) for name in MODALITIES}
 
     @property
     def on_gpu(self) -> bool:
@@ -119,9 +127,7 @@ class StoredScorer:
         return products[..., 0], products[..., 1] * norms[rows].float()
 
 
-def _tensors(
-    stream: EncodedStream, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+def _tensors(stream: EncodedStream, device: torch.device) -> _Tensors:
     parts = (stream.unit, stream.norms, stream.scales)
     unit, norms, scales = (None if part is None else torch.tensor(part).to(device) for part in parts)
     assert unit is not None

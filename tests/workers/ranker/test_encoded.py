@@ -15,7 +15,7 @@ HIDDEN = 16
 
 def videos(lengths: list[int]) -> list[tuple[Floats, Floats]]:
     rng = np.random.default_rng(0)
-    return [tuple(5 * rng.normal(size=(2, n, HIDDEN)).astype(np.float32)) for n in lengths]  # type: ignore[misc]
+    return [tuple(5 * rng.normal(size=(2, n, HIDDEN)).astype(np.float32)) for n in lengths]
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float16", 5e-4), ("int8", 5e-3)])

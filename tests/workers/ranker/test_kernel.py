@@ -36,8 +36,8 @@ def test_it_finds_what_the_readable_form_finds(
     store = random_store(tmp_path, dtype, [90, 0, 60, 1], HIDDEN)
     vectors = random_vectors(rng, 2, HIDDEN)
     tables = [rng.normal(size=2 * reach + 1).astype(np.float32) for _ in range(3)]
-    filters = rng.normal(size=(2, taps)).astype(np.float32)
-    heads = Heads(*filters, shortest, longest, Biases(*tables) if reach else None)
+    start, end = rng.normal(size=(2, taps)).astype(np.float32)
+    heads = Heads(start, end, shortest, longest, Biases(*tables) if reach else None)
     jobs = random_jobs(rng, store, 120, 30)
     wanted = oracle(store, vectors, jobs, heads)
     for threads in (1, 3):
@@ -68,7 +68,8 @@ def test_many_threads_share_few_clips_and_many(tmp_path: Path, monkeypatch: pyte
     rng = np.random.default_rng(3)
     store = random_store(tmp_path, "float16", [200], HIDDEN)
     vectors = random_vectors(rng, 2, HIDDEN)
-    heads = Heads(*rng.normal(size=(2, 5)).astype(np.float32), 2, 16)
+    start, end = rng.normal(size=(2, 5)).astype(np.float32)
+    heads = Heads(start, end, 2, 16)
     for n in (3, 50):
         jobs = random_jobs(rng, store, n, 30)
         alone, shared = (Kernel(threads).score(store, vectors, jobs, heads) for threads in (1, 7))

@@ -1,0 +1,99 @@
+"""Serving from stored contexts: the models of a generation, and requests ranked together."""
+
+import logging
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine import manifest
+from engine.errors import DeadlineExceeded, Mismatch
+from engine.files import read_json, write_json
+from tests.workers.ranker.factories import tiny_generation
+from workers.ranker.decode import RankedColumns
+from workers.ranker.encoded import write_encoded
+from workers.ranker.models import Models
+from workers.ranker.relo_ranker import ReloRanker
+from workers.ranker.scorer import Scorer
+from workers.ranker.whole import encode_videos
+
+
+@pytest.fixture(scope="module")
+def generation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generation with stored contexts."""
+    made = tiny_generation(tmp_path_factory.mktemp("collection"), trained=True)
+    models = Models.open(made, "cpu")
+    assert isinstance(models.ranker, ReloRanker)
+    assert not models.is_stored
+    videos = encode_videos(models.ranker.model, models.contexts, torch.device("cpu"))
+    write_encoded(made / "encoded", 16, 1.0, "float16", videos, models.ranker.fingerprint)
+    _describe(made)
+    return made
+
+
+def _describe(made: Path) -> None:
+    names = [
+        str(path.relative_to(made)) for folder in ("context", "encoded") for path in made.glob(f"{folder}/*")
+    ]
+    manifest.write(made, replace(manifest.read(made), files=manifest.describe_files(made, names)))
+
+
+def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> RankedColumns:
+    query = scorer.encode("a red ball bounces")
+    ordinals = np.arange(videos, dtype=np.int32)
+    spans = np.tile([0.0, 3.0], (videos, 1))
+    scores = np.zeros(videos, np.float32)
+    return scorer.rank(query.token_states, query.text_embedding, ordinals, spans, scores, timeout)
+
+
+def test_a_generation_with_stored_contexts_is_served_from_them(
+    generation: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    scorer = Scorer(Models.open(generation, "cpu"))
+    scorer.warm_up()
+    warmed = [record for record in caplog.records if record.getMessage() == "features are in memory"]
+    assert [record.__dict__["what"] for record in warmed] == ["stored contexts"]
+    assert scorer.models.is_stored
+    alone = [_ask(scorer, videos) for videos in (1, 2, 3)]
+    answers: dict[int, RankedColumns] = {}
+    threads = [threading.Thread(target=lambda n=n: answers.update({n: _ask(scorer, n)})) for n in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for wanted in alone:
+        found = answers[len(wanted)]
+        np.testing.assert_array_equal(found.spans, wanted.spans)
+        np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5)
+    with pytest.raises(DeadlineExceeded):
+        _ask(scorer, 3, 0.0)
+
+
+def test_contexts_of_another_ranker_are_passed_over(
+    generation: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = generation / "encoded" / "encoded.json"
+    about = read_json(path)
+    write_json(path, about | {"ranker": "0123456789abcdef"})
+    with pytest.raises(Mismatch, match="manifest says"):
+        Models.open(generation, "cpu")
+    _describe(generation)
+    models = Models.open(generation, "cpu")
+    assert not models.is_stored
+    assert any("another ranker's" in record.getMessage() for record in caplog.records)
+    write_json(path, about)
+    _describe(generation)
+    assert Models.open(generation, "cpu").is_stored
+
+
+def test_damaged_contexts_are_refused(generation: Path) -> None:
+    path = generation / "encoded" / "video.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(Mismatch, match=r"video\.npy has SHA-256"):
+        Models.open(generation, "cpu")
+    path.write_bytes(whole)

@@ -45,8 +45,8 @@ check: install  ## Lint, types, import rules, wire contract.
 	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google
 
-bench: install  ## Time every stage.
-	$(BIN)/spr bench
+bench: install  ## Time every stage, and write docs/performance.md; 20 minutes.
+	$(BIN)/spr bench --out docs/performance
 
 clean:  ## Remove what was built; .venv stays.
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

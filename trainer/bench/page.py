@@ -5,7 +5,6 @@ from typing import Any
 
 from trainer.bench.plots import PLOTS, drawn
 from trainer.bench.registry import STAGES
-from trainer.bench.results import figure
 from trainer.bench.targets import TARGETS, Goal, Target, number
 
 _WAYS = {"ours": "this engine", "published": "published way", "floor": "floor"}
@@ -21,12 +20,15 @@ Every stage runs in a process of its own with a fixed number of threads.
 """
 
 
-def page(report: Mapping[str, Any]) -> str:
-    """Return the page: machine, targets, plots, and the figures of every stage."""
+def page(report: Mapping[str, Any], plots: str = "") -> str:
+    """Return the page: machine, targets, plots, and the figures of every stage.
+
+    plots: what stands before the names of the plots' files.
+    """
     parts = [_HEAD, _machine(report), "## Targets\n", _targets(report)]
     for name, title in PLOTS.items():
         if drawn(report, name):
-            parts.append(f"![{title}]({name}.png)\n")
+            parts.append(f"![{title}]({plots}{name}.png)\n")
     for stage, found in report["stages"].items():
         parts.append(_stage(stage, found))
     return "\n".join(parts)
@@ -103,6 +105,3 @@ def _plain(name: str) -> str:
 
 def _value(value: float | int | str) -> str:
     return value if isinstance(value, str) else number(float(value))
-
-
-__all__ = ["figure", "page", "summary"]

@@ -47,14 +47,14 @@ def run(
 
 
 def save(report: dict[str, Any], out: Path) -> None:
-    """Write bench.json, performance.md and the plots into `out`."""
+    """Write bench.json and the plots into `out`, and beside it OUT.md, the page that shows them."""
     from trainer.bench import plots
     from trainer.bench.page import page
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "bench.json", report)
     plots.draw(report, out)
-    (out / "performance.md").write_text(page(report), encoding="utf-8")
+    out.with_name(f"{out.name}.md").write_text(page(report, f"{out.name}/"), encoding="utf-8")
 
 
 def _child(stage: str, sizes: Sizes, cache: Path, threads: int) -> dict[str, Any] | None:

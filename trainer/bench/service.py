@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 
 from engine.errors import Unavailable
@@ -67,6 +68,32 @@ def running(collection: Path, threads: int) -> Iterator[Service]:
             finally:
                 process.terminate()
                 process.wait(timeout=60)
+
+
+def warm(service: Service, texts: Sequence[str], patience: float = 120.0) -> list[float]:
+    """Ask every sentence until its answer is whole: cold files may cost the first ones a shard's patience.
+
+    Returns the milliseconds of each whole answer.
+    """
+
+    async def run() -> list[float]:
+        found: list[float] = []
+        ends = time.monotonic() + patience
+        async with grpc.aio.insecure_channel(service.address) as channel:
+            stub: Any = SearchServiceStub(channel)
+            for text in texts:
+                while True:
+                    try:
+                        answer, elapsed = await _ask(stub, text, "")
+                        if not answer.coverage.degraded:
+                            break
+                    except grpc.aio.AioRpcError as error:
+                        if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > ends:
+                            raise
+                found.append(elapsed)
+        return found
+
+    return asyncio.run(run())
 
 
 def ask_in_turn(service: Service, texts: Sequence[str], runs: int, name: str) -> list[tuple[str, float]]:

@@ -8,12 +8,16 @@ import click
 
 @click.command()
 @click.argument("stages", nargs=-1, metavar="[STAGE]...")
-@click.option("--quick", is_flag=True, help="Under two minutes: fewer runs, no published way that takes minutes.")
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of stages that use many.")
+@click.option(
+    "--quick", is_flag=True, help="Under two minutes: fewer runs, no published way that takes minutes."
+)
+@click.option(
+    "--threads", type=click.IntRange(1), default=2, show_default=True, help="Of stages that use many."
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write bench.json, performance.md and the plots here.",
+    help="Write bench.json and the plots here, and a page that shows them beside it: OUT.md.",
 )
 @click.option(
     "--cache",
@@ -26,7 +30,7 @@ import click
 @click.option(
     "--report",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Measure nothing: write the page and the plots of this bench.json into --out.",
+    help="Measure nothing: show this bench.json, or write its plots and page anew with --out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(

@@ -40,10 +40,17 @@ def run(context: Context) -> Outcome:
         Row("ours", f"{tokens} tokens, {'8 bits' if tower else 'float32'}", "ours", ours.median, more=more),
         Row("cached", "a sentence that was encoded before", "ours", cached.median),
         Row("published", f"{tokens} tokens, float32, torch", "published", published.median),
-        Row("floor", "reading the weights once, a byte each", "floor", bytes_ms(weights, context.threads, sizes)),
+        Row(
+            "floor",
+            "reading the weights once, a byte each",
+            "floor",
+            bytes_ms(weights, context.threads, sizes),
+        ),
     ]
     width, layers, heads = sizes.tower
-    note = f"Width {width}, {layers} layers, {heads} heads, random weights, {weights / 1e6:.0f} million in use; "
+    note = (
+        f"Width {width}, {layers} layers, {heads} heads, random weights, {weights / 1e6:.0f} million in use; "
+    )
     return Outcome(rows, [note + f"cosine: the least of {len(texts)} sentences' pooled features."])
 
 

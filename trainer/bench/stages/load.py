@@ -11,7 +11,7 @@ def run(context: Context) -> Outcome:
     texts = models.texts(sizes.queries)
     rows = []
     with service.running(collection, context.threads) as running:
-        service.ask_in_turn(running, texts, len(texts), "first")
+        service.warm(running, texts)
         service.ask_together(running, texts, max(sizes.clients), sizes.load_seconds / 2)
         for clients in sizes.clients:
             load = service.ask_together(running, texts, clients, sizes.load_seconds)
@@ -26,5 +26,7 @@ def run(context: Context) -> Outcome:
             rows.append(Row(f"clients_{clients}", label, "ours", load.rate, "queries/s", more))
     return Outcome(
         rows,
-        ["Clients and all processes share the cores. whole: answers for which every shard and the ranker spoke."],
+        [
+            "Clients and all processes share the cores. whole: answers for which every shard and the ranker spoke."
+        ],
     )

@@ -26,7 +26,16 @@ def run(context: Context) -> Outcome:
     reached = {int(row.more["segments"]): row.value for row in rows}
     small, large = min(reached, key=lambda n: abs(n - PUBLISHED)), max(reached)
     more = {"from": small, "to": large}
-    rows.append(Row("growth", "latency of the largest over the published size", "ours", reached[large] / reached[small], "x", more))
+    rows.append(
+        Row(
+            "growth",
+            "latency of the largest over the published size",
+            "ours",
+            reached[large] / reached[small],
+            "x",
+            more,
+        )
+    )
     return Outcome(rows, ["Vectors are made twice instead of kept: once to train on a sample, once to fill."])
 
 

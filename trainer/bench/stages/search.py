@@ -13,12 +13,12 @@ def run(context: Context) -> Outcome:
     collection = building.collection(context.cache, sizes)
     texts = models.texts(sizes.queries)
     with service.running(collection, context.threads) as running:
-        first = service.ask_in_turn(running, texts, len(texts), "first")
-        service.ask_in_turn(running, texts, len(texts), "warm")
+        first = service.warm(running, texts)
+        service.warm(running, texts)
         again = service.ask_in_turn(running, texts, 2 * sizes.runs, "again")
     computed = service.stages(running.log, "again-")
     known = [(computed[name], elapsed) for name, elapsed in again if name in computed]
-    seen, unseen = _laps([lap for _, lap in again]), _laps([lap for _, lap in first])
+    seen, unseen = _laps([lap for _, lap in again]), _laps(first)
     over = _laps([elapsed - sum(parts.values()) for parts, elapsed in known])
     stages = {
         f"{stage}_ms": statistics.median(parts.get(stage, 0.0) for parts, _ in known)

@@ -110,8 +110,15 @@ def _distinct(moments: Moments, limit: float | None) -> Moments:
     if limit is None:
         return moments
     m, keep = moments, temporal.suppress(moments.videos, moments.spans, limit)
-    return Moments(
-        m.videos[keep], m.spans[keep], m.scores[keep], m.relevances[keep], m.proposals[keep], m.refined[keep]
+    return replace(
+        m,
+        videos=m.videos[keep],
+        spans=m.spans[keep],
+        scores=m.scores[keep],
+        relevances=m.relevances[keep],
+        proposals=m.proposals[keep],
+        refined=m.refined[keep],
+        confidences=None if m.confidences is None else m.confidences[keep],
     )
 
 

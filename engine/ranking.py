@@ -37,6 +37,8 @@ class Judged:
     scores: Doubles
     relevances: Floats
     refined: NDArray[np.bool_]
+    confidences: Floats | None = None
+    nothing_below: float = 0.0
 
 
 class Rankers:
@@ -134,7 +136,16 @@ def ordered(proposals: Proposals, judged: Judged) -> Moments:
         relevances=np.concatenate([judged.relevances, moments.relevances[n:]])[order],
         proposals=moments.proposals[order],
         refined=np.concatenate([judged.refined, moments.refined[n:]])[order],
+        confidences=_confidences(judged, len(proposals), order),
+        nothing_below=judged.nothing_below,
     )
+
+
+def _confidences(judged: Judged, n: int, order: NDArray[np.intp]) -> Floats | None:
+    if judged.confidences is None:
+        return None
+    unseen = np.full(n - len(judged.scores), np.nan, np.float32)
+    return np.concatenate([judged.confidences, unseen])[order]
 
 
 def take(proposals: Proposals, n: int | None) -> Proposals:
@@ -152,4 +163,8 @@ def _judged(response: RankResponse, proposals: Proposals) -> Judged:
         raise Mismatch(f"the ranker answered {len(scores)} of {len(proposals)} proposals")
     if not (np.isfinite(spans).all() and np.isfinite(scores).all()):
         raise Mismatch("the ranker answered a span or score that is not finite")
-    return Judged(response.ranker_model, spans.reshape(-1, 2), scores, relevances, refined)
+    sure = wire.floats_from_bytes(response.confidences, "confidences") if response.confidences else None
+    if sure is not None and (len(sure) != len(scores) or not ((sure >= 0) & (sure <= 1)).all()):
+        raise Mismatch("the ranker answered confidences that are no probabilities, or not one a proposal")
+    columns = (spans.reshape(-1, 2), scores, relevances, refined)
+    return Judged(response.ranker_model, *columns, sure, response.nothing_below)

@@ -55,6 +55,8 @@ class Moments:
 
     videos: (n,) int32. spans: (n, 2) float64 seconds. scores: (n,) float64. relevances: (n,) float32.
     proposals: (n,) int32 row of the proposal each came from. refined: (n,) bool.
+    confidences: (n,) float32 probability that a moment is relevant, NaN where the ranker did not see it; None
+    from a ranker that says none. nothing_below: the lowest of them that means something good.
     """
 
     videos: Ordinals
@@ -63,9 +65,18 @@ class Moments:
     relevances: Floats
     proposals: Ordinals
     refined: NDArray[np.bool_]
+    confidences: Floats | None = None
+    nothing_below: float = 0.0
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    @property
+    def nothing_good(self) -> bool:
+        """Whether the ranker is sure of no moment."""
+        if self.confidences is None:
+            return False
+        return not bool((self.confidences >= self.nothing_below).any())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from engine.collection import Collection
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.proposals import ProposalRule
 from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
-from engine.types import Floats
+from engine.types import Floats, Moments
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
 
@@ -77,6 +77,7 @@ def answer_to_pb(
             for stage, seconds in answer.timings
         ],
         total_moments=len(answer.moments),
+        nothing_good=answer.moments.nothing_good,
     )
 
 
@@ -93,6 +94,7 @@ def _moments_to_pb(answer: Answer, collection: Collection, rows: slice) -> list[
         of_proposal.tolist(),
         wire.spans_to_pb(proposals.spans[of_proposal]),
         proposals.ranks[of_proposal].tolist(),
+        _sure(moments, rows),
         strict=True,
     )
     return [
@@ -102,6 +104,7 @@ def _moments_to_pb(answer: Answer, collection: Collection, rows: slice) -> list[
             rank=rank,
             score=score,
             uri=catalogue.uris[video],
+            confidence=sure,
             provenance=types_pb2.MomentProvenance(
                 proposal_span=coarse,
                 proposal_rank=proposal + 1,
@@ -110,10 +113,17 @@ def _moments_to_pb(answer: Answer, collection: Collection, rows: slice) -> list[
                 relevance=relevance if refined else 0.0,
             ),
         )
-        for rank, (video, span, score, refined, relevance, proposal, coarse, best) in enumerate(
+        for rank, (video, span, score, refined, relevance, proposal, coarse, best, sure) in enumerate(
             columns, rows.start + 1
         )
     ]
+
+
+def _sure(moments: Moments, rows: slice) -> list[float | None]:
+    """Return the confidences of some rows, None where nobody says."""
+    if moments.confidences is None:
+        return [None] * len(moments.proposals[rows])
+    return [None if value != value else value for value in moments.confidences[rows].tolist()]
 
 
 def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:

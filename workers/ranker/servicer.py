@@ -73,6 +73,8 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
             relevances=wire.floats_to_bytes(ranked.relevances),
             refined=ranked.refined.astype(np.uint8).tobytes(),
             compute_time=_since(began),
+            confidences=b"" if ranked.confidences is None else wire.floats_to_bytes(ranked.confidences),
+            nothing_below=ranked.nothing_below,
         )
 
     def GetRankerInfo(

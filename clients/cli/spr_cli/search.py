@@ -97,13 +97,17 @@ def _print_table(result: "SearchResult", timings: bool) -> None:
     from spr_client import clock
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("rank", "video", "start", "end", "score", ""):
+    known = any(moment.confidence is not None for moment in result.moments)
+    for name in ("rank", "video", "start", "end", "score", *["sure"] * known, ""):
         table.add_column(name, justify="left" if name in ("video", "") else "right")
     for moment in result.moments:
         refined = "refined" if moment.refined else "coarse"
         row = (str(moment.rank), moment.video, clock(moment.start), clock(moment.end), f"{moment.score:.3f}")
-        table.add_row(*row, refined)
+        sure = "" if moment.confidence is None else f"{moment.confidence:.0%}"
+        table.add_row(*row, *[sure] * known, refined)
     console = Console(highlight=False, soft_wrap=True)
+    if result.nothing_good:
+        click.echo("nothing good found; these are the nearest:")
     if result.moments:
         console.print(table)
     else:

@@ -51,6 +51,7 @@ def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | 
         ranker=versions.ranker_model,
         timings={timing.stage: _seconds(timing.elapsed) for timing in response.timings},
         refined=bool(versions.ranker_model) if refined is None else refined,
+        nothing_good=response.nothing_good,
     )
 
 
@@ -91,6 +92,7 @@ def _moment_from_pb(moment: types_pb2.Moment) -> Moment:
         proposal_end=_seconds(source.proposal_span.end_offset),
         proposal_rank=source.proposal_rank,
         uri=moment.uri,
+        confidence=moment.confidence if moment.HasField("confidence") else None,
     )
 
 

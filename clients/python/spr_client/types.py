@@ -11,6 +11,7 @@ class Moment:
     rank: from 1, over all pages. score: higher is better, within one result and among moments that are alike
     refined or not. proposal_start, proposal_end: the coarse moment it was refined from; the same as the span
     where `refined` is False. relevance: the ranker's, 0 where not refined. uri: where the source file was.
+    confidence: the probability that the moment is relevant, None where the ranker says none.
     """
 
     video: str
@@ -24,6 +25,7 @@ class Moment:
     proposal_end: float
     proposal_rank: int
     uri: str = ""
+    confidence: float | None = None
 
     @property
     def duration(self) -> float:
@@ -58,6 +60,7 @@ class SearchResult:
     total: moments over all pages. next_page: pass it as `page_token`; empty on the last page.
     ranker: which ranker spoke ("relo@...", "similarity-curve"), empty when nothing was refined.
     timings: seconds by stage. refined: True for the final list, False for the coarse one.
+    nothing_good: the ranker is sure enough of no moment.
     """
 
     moments: tuple[Moment, ...]
@@ -71,6 +74,7 @@ class SearchResult:
     ranker: str
     timings: Mapping[str, float]
     refined: bool
+    nothing_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)

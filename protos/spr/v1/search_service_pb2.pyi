@@ -193,11 +193,16 @@ class SearchResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     TOTAL_MOMENTS_FIELD_NUMBER: _builtins.int
+    NOTHING_GOOD_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     request_id: _builtins.str
     total_moments: _builtins.int
     """Moments in the whole list, over all pages."""
+    nothing_good: _builtins.bool
+    """True where the ranker is of no moment of the whole list as sure as it was
+    fitted to be before something counts as found.
+    """
     @_builtins.property
     def moments(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Moment]: ...
     @_builtins.property
@@ -216,10 +221,11 @@ class SearchResponse(_message.Message):
         versions: Global___ServingVersions | None = ...,
         timings: _abc.Iterable[Global___StageTiming] | None = ...,
         total_moments: _builtins.int = ...,
+        nothing_good: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "nothing_good", b"nothing_good", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -156,6 +156,7 @@ class Moment(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     URI_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     video_id: _builtins.str
     rank: _builtins.int
     """1-based, dense within one result list."""
@@ -166,6 +167,10 @@ class Moment(_message.Message):
     """
     uri: _builtins.str
     """Where the source file was when it was ingested."""
+    confidence: _builtins.float
+    """The probability, 0..1, that the moment is relevant, as fitted on judged
+    queries. Absent where the ranker has no such fit or did not see the moment.
+    """
     @_builtins.property
     def span(self) -> Global___TimeSpan: ...
     @_builtins.property
@@ -181,12 +186,15 @@ class Moment(_message.Message):
         score: _builtins.float = ...,
         provenance: Global___MomentProvenance | None = ...,
         uri: _builtins.str = ...,
+        confidence: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "provenance", b"provenance", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
 
 Global___Moment: _TypeAlias = Moment  # noqa: Y015
 

@@ -225,7 +225,7 @@ def test_lists_join_the_right_and_the_wrong_proposals() -> None:
     assert both.offsets.tolist() == [0, 0, 3]
     assert both.videos.tolist() == [5, 6, 7]
     videos, spans = Lists(
-        both, Graded.of(*(np.zeros(0, int),) * 2, np.zeros((0, 2)), np.zeros(0), 2), 4
+        both, Graded.of(*(np.zeros(0, int),) * 2, np.zeros((0, 2)), np.zeros(0, np.float32), 2), 4
     ).draw(np.array([0, 1]), np.random.default_rng(0))
     assert len(videos) == len(spans) == 4
 

@@ -82,6 +82,8 @@ class RankResponse(_message.Message):
     RELEVANCES_FIELD_NUMBER: _builtins.int
     REFINED_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
+    CONFIDENCES_FIELD_NUMBER: _builtins.int
+    NOTHING_BELOW_FIELD_NUMBER: _builtins.int
     ranker_model: _builtins.str
     """"relo@<fingerprint>" or "similarity-curve"."""
     spans: _builtins.bytes
@@ -94,6 +96,12 @@ class RankResponse(_message.Message):
     """One byte a proposal: 0 where no features were found or the refined span
     was degenerate, so that the span is the proposal's own.
     """
+    confidences: _builtins.bytes
+    """Probabilities that the moments are relevant, float32 little-endian; empty
+    from a ranker without a fitted confidence.
+    """
+    nothing_below: _builtins.float
+    """Where no moment is as sure as this, nothing good was found."""
     @_builtins.property
     def compute_time(self) -> _duration_pb2.Duration: ...
     def __init__(
@@ -105,10 +113,12 @@ class RankResponse(_message.Message):
         relevances: _builtins.bytes = ...,
         refined: _builtins.bytes = ...,
         compute_time: _duration_pb2.Duration | None = ...,
+        confidences: _builtins.bytes = ...,
+        nothing_below: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "confidences", b"confidences", "nothing_below", b"nothing_below", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

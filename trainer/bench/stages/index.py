@@ -35,7 +35,7 @@ def run(context: Context) -> Outcome:
     asked = Asked(corpus.queries, corpora.exact(corpus.vectors, corpus.queries, indexes.DEPTH))
     rows: list[Row] = []
     for key in _KINDS:
-        if key == "ivfpq" and not _wanted(context):
+        if not _wanted(context, key, corpus):
             continue
         rows += _index(context, corpus, asked, key)
     default = next(row for row in rows if row.key == "default")
@@ -48,27 +48,36 @@ def run(context: Context) -> Outcome:
         f"{indexes.DEPTH}. Built on all cores, searched by one thread."
     ]
     if not any(row.key == "ivfpq" for row in rows):
-        notes.append("IVFPQ takes minutes to build and is left out of quick runs.")
+        notes.append("IVFPQ takes minutes to build; quick runs leave it out where no full run has left it.")
     return Outcome(rows, notes)
 
 
-def _wanted(context: Context) -> bool:
-    """Tell whether IVFPQ is measured: it takes minutes to build, and enough vectors to train."""
-    return context.sizes.published and context.sizes.share >= 0.1
+def _wanted(context: Context, key: str, corpus: Corpus) -> bool:
+    """Tell whether an index is measured: quick runs take those with lists only where a full run left them."""
+    if key == "ivfpq" and context.sizes.share < 0.1:
+        return False
+    kept = (_folder(context.cache, corpus, key) / "bench.json").is_file()
+    return context.sizes.published or kept or key in ("default", "flat")
+
+
+def _folder(cache: Path, corpus: Corpus, key: str) -> Path:
+    return cache / f"index-{key}-{len(corpus.counts)}x{corpus.vectors.shape[1]}"
 
 
 def _index(context: Context, corpus: Corpus, asked: Asked, key: str) -> list[Row]:
     """Return the row of an index at the effort that its recipe asks for, and rows of other efforts."""
     kind, label, way = _KINDS[key]
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))
-    folder, seconds = _built(context.cache, corpus, key, kind)
+    folder, seconds = _built(context.cache, corpus, key, kind, context.sizes.published)
     shard = IndexShard.open(folder, "cpu")
     rows_of = partial(_rows, np.cumsum(corpus.counts) - corpus.counts)
     best = indexes.effort_for(shard, made, rows_of, asked) if made.recall else shard.effort
     codes = indexes.size_mb(folder, INDEX)
     about = {"codes_mb": codes, "originals_mb": indexes.size_mb(folder, ORIGINALS), "build_s": seconds}
     rows = []
-    for effort in dict.fromkeys([best, *_others(key, best, shard.partitions)]):
+    for effort in dict.fromkeys(
+        [best, *(_others(key, best, shard.partitions) if context.sizes.published else [])]
+    ):
         found = indexes.answers(shard, effort, rows_of, asked)
         taken = indexes.latency(shard, effort, asked.queries, context.sizes.runs)
         set_to = ", ".join(
@@ -98,14 +107,14 @@ def _others(key: str, best: Effort, partitions: int) -> list[Effort]:
     return []
 
 
-def _built(cache: Path, corpus: Corpus, key: str, kind: str) -> tuple[Path, float]:
+def _built(cache: Path, corpus: Corpus, key: str, kind: str, anew: bool) -> tuple[Path, float]:
     """Build an index and save it; return its directory and the seconds that building took.
 
     Ours are built anew every time. The published one takes minutes, so it is kept.
     """
-    folder = cache / f"index-{key}-{len(corpus.counts)}x{corpus.vectors.shape[1]}"
+    folder = _folder(cache, corpus, key)
     about = folder / "bench.json"
-    if key == "ivfpq" and about.is_file():
+    if about.is_file() and (key == "ivfpq" or (key == "fast" and not anew)):
         return folder, float(read_json(about)["seconds"])
     shutil.rmtree(folder, ignore_errors=True)
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))

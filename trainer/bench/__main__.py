@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Run the stage and print its part of the report; an error is its sentence on stderr and its exit code."""
+    """Run the stage and print its part of the report; an error is a sentence on stderr and an exit code."""
     parser = argparse.ArgumentParser(prog="python -m trainer.bench", description="Run one stage.")
     parser.add_argument("stage")
     parser.add_argument("--sizes", default="full")

@@ -60,7 +60,7 @@ def load(cache: Path, share: float, dim: int, queries: int = 256) -> Corpus:
 
 
 def blocks(counts: NDArray[np.int64], dim: int, seed: int = 0) -> Iterator[tuple[Floats, Floats]]:
-    """Yield (vectors of unit length, what their scenes show), (m, dim) each, of videos of so many segments."""
+    """Yield (unit vectors, what their scenes show), (m, dim) each, of videos of so many segments."""
     space, rng = Space.of(seed, dim), np.random.default_rng([seed, 7])
     videos = np.repeat(np.arange(len(counts)), counts)
     own = rng.choice(CENTRES, (len(counts), 8), p=space.popularity)

@@ -1,4 +1,4 @@
-"""Indexes over vectors: trained, filled, opened as a worker opens them, and set to the recall that is asked."""
+"""Indexes over vectors: trained, filled, opened as by a worker, and set to the recall that is asked."""
 
 import os
 import time

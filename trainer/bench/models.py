@@ -24,10 +24,10 @@ CLIPS, CLIP_SECONDS = "clips", 1.5
 WORDS = 14  # and two markers: sixteen tokens
 _VOCABULARY = 49_408
 _NAMES = (
-    "a the red blue green tall short old young woman man girl boy dog cat car door chair table window lamp phone "
-    "letter glass coat book box kitchen street office garden hall opens closes takes drops holds throws looks "
-    "walks runs sits stands turns smiles waits calls slowly quickly twice away back again before after while near "
-    "behind under over with from into"
+    "a the red blue green tall short old young woman man girl boy dog cat car door chair table "
+    "window lamp phone letter glass coat book box kitchen street office garden hall opens closes "
+    "takes drops holds throws looks walks runs sits stands turns smiles waits calls slowly quickly "
+    "twice away back again before after while near behind under over with from into "
 ).split()
 
 
@@ -39,7 +39,7 @@ def texts(count: int, seed: int = 0) -> list[str]:
 
 
 def write_encoder(cache: Path, sizes: Sizes) -> Path:
-    """Return the directory of a CLIP with a text tower of `sizes` and next to no vision tower, made if absent."""
+    """Return the directory of a CLIP with a text tower of `sizes` and hardly a vision tower, made if absent."""
     width, layers, heads = sizes.tower
     folder = cache / f"encoder-{width}x{layers}x{sizes.dim}"
     if (folder / "model.safetensors").is_file():
@@ -95,7 +95,7 @@ def ranker_config(sizes: Sizes) -> ReloConfig:
 
 
 def write_projector(folder: Path, encoder: Path, asked: list[str], wanted: Floats) -> str:
-    """Write a projector that takes each text of `asked` near the vector (n, dim) wanted; return its fingerprint.
+    """Write a projector that takes texts near the vectors (n, dim) wanted; return its fingerprint.
 
     An untrained text tower puts all sentences into one corner; so the searches would all find the same. The
     projector's one matrix is the ridge regression from what the tower says to queries of the corpus.
@@ -115,7 +115,7 @@ def write_projector(folder: Path, encoder: Path, asked: list[str], wanted: Float
 
 
 def _spread(model: Any) -> None:
-    # transformers starts so small that every sentence gives the same vector; a trained tower is not like that.
+    # transformers starts so small that all sentences give the same vector; a trained tower does not.
     with torch.no_grad():
         model.text_model.embeddings.token_embedding.weight.normal_(0, 1)
         for layer in model.text_model.encoder.layers:

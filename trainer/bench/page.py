@@ -13,10 +13,10 @@ _HEAD = """\
 
 Written by `spr bench`; do not edit. `make bench` measures again, `spr bench --quick` in two minutes.
 
-Every stage is timed beside the published way of doing it and the physical floor, in one run on one machine, on a
-corpus of the published shape: 19,614 videos and 383,828 segments of 768 dimensions, drawn so that an index finds it as
-hard as real features. Figures are medians of many runs after a warm-up, one query at a time unless said otherwise.
-Every stage runs in a process of its own with a fixed number of threads.
+Every stage is timed beside the published way of doing it and the physical floor, in one run on one machine,
+on a corpus of the published shape: 19,614 videos and 383,828 segments of 768 dimensions, drawn so that an
+index finds it as hard as real features. Figures are medians of many runs after a warm-up, one query at a time
+unless said otherwise. Every stage runs in a process of its own with a fixed number of threads.
 """
 
 
@@ -51,9 +51,8 @@ def _targets(report: Mapping[str, Any]) -> str:
         for i, goal in enumerate(target.goals):
             what = target.what if i == 0 else ""
             others = beside if i == 0 else ("", "")
-            lines.append(
-                f"| {what} | {goal} | {_measured(report, goal)} | {_met(report, goal)} | {' | '.join(others)} |"
-            )
+            figures = (what, str(goal), _measured(report, goal), _met(report, goal), *others)
+            lines.append(f"| {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 

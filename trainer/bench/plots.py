@@ -1,4 +1,4 @@
-"""The three plots of a run: latency against recall, cost against corpus size, throughput and p99 against clients."""
+"""A run's plots: latency against recall, cost against corpus size, throughput and p99 against clients."""
 
 from collections.abc import Mapping
 from pathlib import Path

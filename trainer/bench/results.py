@@ -30,7 +30,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where and how a stage runs. cache: a directory of what is made once. threads: of stages that use many."""
+    """How a stage runs. cache: a directory of what is made once. threads: of stages that use many."""
 
     sizes: Sizes
     cache: Path

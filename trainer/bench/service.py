@@ -35,7 +35,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What `clients` concurrent clients saw. seconds: how long it went on. whole: answers that were complete."""
+    """What `clients` concurrent clients saw. seconds: how long. whole: answers that were complete."""
 
     clients: int
     laps: Laps
@@ -142,7 +142,7 @@ def ask_together(service: Service, texts: Sequence[str], clients: int, seconds: 
 
 
 def stages(log: Path, prefix: str) -> dict[str, dict[str, float]]:
-    """Return by request id what the workers computed for it, in milliseconds: encode, retrieve, propose, rank.
+    """Return by request id the milliseconds that were computed for it: encode, retrieve, propose, rank.
 
     retrieve is the slower shard's; all are what the processes themselves log of their calls.
     """

@@ -1,4 +1,4 @@
-"""How large a benchmark is: the published corpus, the same in less time, or so little that a test can run it."""
+"""How large a benchmark is: the published corpus, the same in less time, or what a test can run."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from engine.errors import InvalidInput
 class Sizes:
     """What every stage reads of the size of a run.
 
-    share: of the published corpus's 19,614 videos and 383,828 segments. dim: of vectors and of stored contexts.
-    runs: of what takes milliseconds. slow: runs of what takes a second. published: whether to run the published
-    way where it takes minutes. tower: (width, layers, heads) of the text tower. segments: corpus sizes of
+    share: of the published 19,614 videos and 383,828 segments. dim: of vectors and stored contexts.
+    runs: of what takes milliseconds. slow: of what takes a second. published: whether to run the published way
+    where it takes minutes. tower: (width, layers, heads) of the text tower. segments: corpus sizes of
     `scale`. clients: numbers of concurrent ones; load_seconds: for each.
     """
 

@@ -124,6 +124,8 @@ TARGETS = (
 
 def number(value: float) -> str:
     """Return a figure as people read it: three significant digits, no exponent, thousands parted."""
+    if 0.99 < value < 1:
+        return f"{value:.5g}"
     if value and abs(value) < 1:
         return f"{value:.3g}" if abs(value) >= 1e-4 else f"{value:.1e}"
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

@@ -44,7 +44,7 @@ def run(context: Context) -> Outcome:
     total, dim = corpus.vectors.shape
     rows.append(Row("floor_flat", "reading all vectors once", "floor", bytes_ms(4.0 * total * dim, 1, sizes)))
     notes = [
-        f"{total:,} segments of {dim} dimensions, {len(asked.queries)} queries; recall is of the exact nearest "
+        f"{total:,} segments of {dim} dimensions, {len(asked.queries)} queries; recall is of the nearest "
         f"{indexes.DEPTH}. Built on all cores, searched by one thread."
     ]
     if not any(row.key == "ivfpq" for row in rows):
@@ -86,7 +86,7 @@ def _index(context: Context, corpus: Corpus, asked: Asked, key: str) -> list[Row
             if value
         )
         main = effort == best
-        more = {
+        more: dict[str, float | int | str] = {
             "recall@200": asked.recall(found, indexes.DEPTH),
             "recall@10": asked.recall(found, 10),
             "p99_ms": taken.share(0.99),

@@ -26,8 +26,8 @@ def run(context: Context) -> Outcome:
     return Outcome(
         rows,
         [
-            f"{count} rendered videos with subtitles; a vision tower that costs next to nothing and a text tower "
-            "of the published size, so what is timed is decoding, sampling and bookkeeping. All cores are used.",
+            f"{count} rendered videos with subtitles; a vision tower that costs nothing to speak of, "
+            "so what is timed is decoding, sampling and bookkeeping. All cores are used.",
         ],
     )
 

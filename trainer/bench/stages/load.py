@@ -26,7 +26,5 @@ def run(context: Context) -> Outcome:
             rows.append(Row(f"clients_{clients}", label, "ours", load.rate, "queries/s", more))
     return Outcome(
         rows,
-        [
-            "Clients and all processes share the cores. whole: answers for which every shard and the ranker spoke."
-        ],
+        ["Clients and all processes share the cores. whole: answers of all shards and the ranker."],
     )

@@ -33,9 +33,7 @@ def run(context: Context) -> Outcome:
             Row("published", "the same, a loop for each figure", "published", loop.median),
             Row("floor", "the IoU of 40 predictions and the judged moments", "floor", floor.median),
         ],
-        [
-            f"{_PREDICTED} predictions, {_JUDGED} judged moments, {_VIDEOS} videos; both ways give equal figures."
-        ],
+        [f"{_PREDICTED} predictions, {_JUDGED} judged moments, {_VIDEOS} videos; both ways agree."],
     )
 
 

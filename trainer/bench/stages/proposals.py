@@ -1,5 +1,7 @@
 """From hits to proposals: columns against objects."""
 
+from functools import partial
+
 import numpy as np
 
 from engine import merge
@@ -15,14 +17,14 @@ _RULES = ("adjacent", "constant:2", "adaptive:0.5")
 
 
 def run(context: Context) -> Outcome:
-    """Time every rule on the exact hits of real-shape queries, the merge before it, and the published loop."""
+    """Time every rule on the exact hits of queries, the merge before it, and the published loop."""
     sizes = context.sizes
     corpus = corpora.load(context.cache, sizes.share, sizes.dim)
     hits = exact_hits(corpus, sizes.queries)
     rows = []
     for text in _RULES:
         rule = ProposalRule.parse(text)
-        taken = laps(lambda run, r=rule: propose(hits[run % len(hits)], corpus.durations, 4.0, r), sizes.runs)
+        taken = laps(partial(_propose, hits, corpus, rule), sizes.runs)
         found = [len(propose(one, corpus.durations, 4.0, rule)) for one in hits]
         more = {"p99_ms": taken.share(0.99), "proposals": float(np.mean(found))}
         rows.append(Row(text, f"proposals, rule {text}", "ours", taken.median, "ms", more))
@@ -61,6 +63,10 @@ def _published(corpus: corpora.Corpus, hits: list[Hits], runs: int) -> list[Row]
 
     taken = laps(loop, runs)
     return [Row("published", "proposals, a loop over hits", "published", taken.median)]
+
+
+def _propose(hits: list[Hits], corpus: corpora.Corpus, rule: ProposalRule, run: int) -> None:
+    propose(hits[run % len(hits)], corpus.durations, corpora.SEGMENT, rule)
 
 
 def _part(hits: Hits, rows: slice) -> Hits:

@@ -50,7 +50,7 @@ def run(context: Context) -> Outcome:
 def _stored(
     context: Context, generation: Path, asked: list[Proposals], tokens: list[Floats]
 ) -> tuple[list[Row], list[str]]:
-    """Time ranking against warm contexts, from proposals to scored spans, for sentences it has read before."""
+    """Time ranking against warm contexts, from proposals to scored spans, for sentences read before."""
     sizes = context.sizes
     store, contexts = EncodedStore.open(generation), ContextStore.open(generation)
     # Into the page cache: what is timed is memory, as in a worker that has warmed up.
@@ -83,7 +83,9 @@ def _stored(
     floor = bytes_ms(read, context.threads, sizes)
     rows.append(Row("floor", "reading their rows once", "floor", floor, more=more))
     found = float(np.mean([len(one) for one in asked]))
-    note = f"{found:.0f} proposals a query, {clips / found:.1f} clips a window, hidden {store.hidden}, {store.dtype}"
+    note = (
+        f"{found:.0f} proposals a query, {clips / found:.1f} clips a window, {store.dtype} of {store.hidden}"
+    )
     return rows, [f"{note}; {len(asked)} queries in turn. The query branch is a row of its own."]
 
 

@@ -20,7 +20,7 @@ PUBLISHED = 383_828
 
 
 def run(context: Context) -> Outcome:
-    """Build what `--index auto` picks for one shard of every size, and ask it at the recall that it asks for."""
+    """Build what `--index auto` picks for one shard of every size, and ask it at its recall."""
     sizes = context.sizes
     rows = [_size(context, segments) for segments in sizes.segments]
     reached = {int(row.more["segments"]): row.value for row in rows}
@@ -64,7 +64,7 @@ def _size(context: Context, segments: int) -> Row:
     effort = indexes.effort_for(shard, made, rows_of, asked)
     found = indexes.answers(shard, effort, rows_of, asked)
     taken = indexes.latency(shard, effort, queries, context.sizes.runs)
-    more = {
+    more: dict[str, float | int | str] = {
         "segments": segments,
         "index": "auto",
         "factory": made.label,
@@ -91,7 +91,7 @@ def _drawn(
 
 
 def _within(rows: NDArray[np.int64], here: slice) -> NDArray[np.int64]:
-    return rows[(rows >= here.start) & (rows < here.stop)] - here.start
+    return np.asarray(rows[(rows >= here.start) & (rows < here.stop)] - here.start)
 
 
 def _rows(starts: NDArray[np.int64], hits: Hits) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from trainer.bench.timing import Laps
 
 
 def run(context: Context) -> Outcome:
-    """Ask every sentence once, then again; say what of the time the stages computed and what the path took."""
+    """Ask every sentence once, then again; say what the stages computed and what the path took."""
     sizes = context.sizes
     collection = building.collection(context.cache, sizes)
     texts = models.texts(sizes.queries)
@@ -35,7 +35,7 @@ def run(context: Context) -> Outcome:
         ],
         [
             "A coordinator, two index workers of one thread each, a ranker worker that also encodes, and the "
-            "client share the cores. The stages are what each process logs of its own call; of two shards the "
+            "client share the cores. The stages are what each process logs of its call; of two shards the "
             "slower one counts. The published system has no service to compare with.",
         ],
     )

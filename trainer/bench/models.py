@@ -39,7 +39,7 @@ def texts(count: int, seed: int = 0) -> list[str]:
 
 
 def write_encoder(cache: Path, sizes: Sizes) -> Path:
-    """Return the directory of a CLIP with a text tower of `sizes` and hardly a vision tower, made if absent."""
+    """Return the directory of a CLIP with a text tower of `sizes` and hardly a vision tower, made once."""
     width, layers, heads = sizes.tower
     folder = cache / f"encoder-{width}x{layers}x{sizes.dim}"
     if (folder / "model.safetensors").is_file():

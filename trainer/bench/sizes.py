@@ -11,7 +11,7 @@ class Sizes:
     """What every stage reads of the size of a run.
 
     share: of the published 19,614 videos and 383,828 segments. dim: of vectors and stored contexts.
-    runs: of what takes milliseconds. slow: of what takes a second. published: whether to run the published way
+    runs: of what takes milliseconds. slow: of a second. published: whether to run the published way
     where it takes minutes. tower: (width, layers, heads) of the text tower. segments: corpus sizes of
     `scale`. clients: numbers of concurrent ones; load_seconds: for each.
     """

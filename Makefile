@@ -7,7 +7,7 @@ FLAVOUR ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PROTOS := $(wildcard protos/spr/v1/*.proto protos/spr/internal/v1/*.proto)
 BUF := npx --yes @bufbuild/buf@1.75.0
 
-.PHONY: help install protos demo serve test nightly check bench clean
+.PHONY: help install protos demo serve test nightly check bench quality clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ check: install  ## Lint, types, import rules, wire contract.
 	$(BIN)/python protos/generate.py --image build/protos.binpb
 	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google
+
+quality: install  ## Train and compare the rankers of docs/quality.md; goes on where it was stopped.
+	$(BIN)/python deploy/quality.py
 
 bench: install  ## Time every stage, and write docs/performance.md; 20 minutes.
 	$(BIN)/spr bench --out docs/performance

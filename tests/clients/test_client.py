@@ -108,7 +108,7 @@ def test_a_late_answer_is_a_deadline(service: tuple[str, Cluster]) -> None:
     held.open.clear()
     try:
         with Client(address) as client, pytest.raises((spr_client.DeadlineExceeded, spr_client.Unavailable)):
-            client.search(TEXT, timeout=0.2)
+            client.search("a sentence that nobody has asked before", timeout=0.2)
     finally:
         held.open.set()
 

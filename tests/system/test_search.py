@@ -143,7 +143,7 @@ def test_a_killed_ranker_costs_words_but_not_vectors_and_is_restarted(
     os.kill(service.pid("ranker-0"), signal.SIGKILL)
     until(lambda: not alive(service.pid("ranker-0")))
     with pytest.raises(spr_client.Unavailable) as caught:
-        client.search(TEXTS[0])
+        client.search("a sentence that nobody has asked before")
     assert caught.value.reason == "NO_ENCODER"
     result = client.search(Embedding(tuple(query.embedding.tolist()), query.model_id))
     assert result.moments

@@ -51,6 +51,7 @@ def test_a_generation_holds_every_segment_once(tmp_path: Path) -> None:
     assert (about.videos, about.segments, about.dim) == (12, sum(-(-n // 4) for n in FRAMES.values()), DIM)
     assert sum(shard.segments for shard in about.shards) == about.segments
     assert about.embedding_model == f"{ENCODER}/mean-pool"
+    assert report.search is not None
     assert (about.factory, about.segment_length, report.search.recall) == ("Flat", 4.0, 1.0)
     catalogue = Catalogue.open(generation)
     assert catalogue.ids == sorted(FRAMES)

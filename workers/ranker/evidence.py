@@ -185,7 +185,7 @@ def judge(
 def best_spans(
     starts: Tensor, ends: Tensor, lengths: Tensor, shortest: int, longest: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Choose each window's most probable span of shortest..longest clips; ties go to the earlier start, then end.
+    """Choose each window's most probable span of shortest..longest clips; ties: the earlier start, then end.
 
     starts, ends: logits (n, l), of which the first lengths[i] count. Return (n,) each: start, end (inclusive,
     0 and -1 where none fits), log-probability of the start and of the end (UNSURE where none fits).

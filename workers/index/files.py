@@ -6,25 +6,22 @@ search.json        {"factor", "nprobe"}: how hard a search tries unless it says 
 """
 
 import dataclasses
-import logging
-import os
-import threading
 from pathlib import Path
 from typing import Any
 
 import faiss
+import numpy as np
 
 from engine.errors import Mismatch, NotFound, Unavailable
 from engine.files import read_json, sync, write_json
 from workers.index.effort import Effort
 from workers.index.parameters import inverted_lists
 from workers.index.training import reason
+from workers.warming import available_bytes, warm
 
 INDEX = "index.faiss"
 ORIGINALS = "originals.faiss"
 SEARCH = "search.json"
-
-_log = logging.getLogger("spr.index")
 
 
 def own_effort(index: Any) -> Effort:
@@ -74,44 +71,18 @@ def read(directory: Path) -> tuple[Any, Effort]:
 
 def check_memory(path: Path) -> None:
     """Refuse (Unavailable) a file that every search goes through but that memory cannot hold."""
-    size, free = path.stat().st_size, available_memory()
-    if free is not None and size > free:
+    size, free = path.stat().st_size, available_bytes()
+    if size > free:
         message = f"{path} takes {size >> 20} MB of memory and {free >> 20} MB are available: "
         raise Unavailable(message + "use a larger machine, more shards, or --index auto.", "NO_MEMORY")
 
 
-def available_memory() -> int | None:
-    """Return the bytes that can be used without swapping, None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
-
-
-def prefetch(directory: Path) -> threading.Thread | None:
-    """Have the originals read in the background, where they fit into memory: a cold page costs 100 warm."""
+def warm_originals(directory: Path) -> None:
+    """Read what candidates are scored with, as far as memory goes: the first searches then need no disk."""
     path = directory / ORIGINALS
-    if not path.is_file() or not hasattr(os, "posix_fadvise"):
-        return None
-    size, free = path.stat().st_size, available_memory()
-    if free is not None and size > free:
-        _log.warning(
-            "%s (%d MB) is larger than the available memory: searches will wait for the disk",
-            path,
-            size >> 20,
-        )
-        return None
-    thread = threading.Thread(target=_advise, args=(path, size), name="prefetch", daemon=True)
-    thread.start()
-    return thread
-
-
-def _advise(path: Path, size: int) -> None:
-    step = 1 << 24
-    with path.open("rb") as file:
-        for start in range(0, size, step):
-            os.posix_fadvise(file.fileno(), start, step, os.POSIX_FADV_WILLNEED)
+    if path.is_file():
+        # FAISS maps the same file: its pages are these.
+        warm(f"the originals of {directory.name}", [np.memmap(path, np.uint8, "r")])
 
 
 def _read(path: Path) -> Any:

@@ -11,7 +11,7 @@ from engine import wire
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.manifest import Manifest, ShardEntry
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
-from workers.index.files import ORIGINALS, prefetch
+from workers.index.files import ORIGINALS, warm_originals
 from workers.index.shard import IndexShard
 from workers.index.training import VERSION
 from workers.resident import resident_bytes
@@ -46,7 +46,7 @@ def open_shard(generation: Path, name: str, device: str = "auto") -> OpenShard:
         message += f"{entry.segments} of {manifest.dim}: build the generation again."
         raise Mismatch(message, reason="GENERATION_CORRUPT")
     if index.device == "cpu":
-        prefetch(generation / name)
+        warm_originals(generation / name)
     return OpenShard(manifest, entry, index)
 
 

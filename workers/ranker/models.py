@@ -22,7 +22,7 @@ from workers.ranker.known_queries import KnownQueries, is_known_queries
 from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo_ranker import ReloRanker, Request
 from workers.ranker.similarity_curve import SimilarityCurve
-from workers.ranker.warming import warm
+from workers.warming import warm
 
 log = logging.getLogger("spr.ranker")
 

@@ -174,27 +174,27 @@ def test_what_memory_cannot_hold_is_refused(
 ) -> None:
     shard(vectors, COUNTS, CODES).save(tmp_path)
     # Codes fit, originals need not.
-    monkeypatch.setattr(files, "available_memory", lambda: (tmp_path / INDEX).stat().st_size)
+    monkeypatch.setattr(files, "available_bytes", lambda: (tmp_path / INDEX).stat().st_size)
     assert len(IndexShard.open(tmp_path)) == 2000
-    assert files.prefetch(tmp_path) is None
-    monkeypatch.setattr(files, "available_memory", lambda: 1000)
+    monkeypatch.setattr(files, "available_bytes", lambda: 1000)
     with pytest.raises(Unavailable, match=INDEX) as caught:
         IndexShard.open(tmp_path)
     assert caught.value.reason == "NO_MEMORY"
 
 
-def test_originals_are_fetched_ahead(tmp_path: Path, vectors: Floats) -> None:
+def test_originals_are_read_before_the_first_search(
+    tmp_path: Path, vectors: Floats, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     shard(vectors, COUNTS).save(tmp_path / "flat")
-    assert files.prefetch(tmp_path / "flat") is None
+    files.warm_originals(tmp_path / "flat")
+    assert not caplog.records
     shard(vectors, COUNTS, CODES).save(tmp_path / "codes")
-    thread = files.prefetch(tmp_path / "codes")
-    assert thread is not None
-    thread.join(10)
-    assert not thread.is_alive()
-
-
-def test_available_memory_is_known_here() -> None:
-    assert (files.available_memory() or 0) > 1 << 20
+    files.warm_originals(tmp_path / "codes")
+    (record,) = caplog.records
+    size = (tmp_path / "codes" / ORIGINALS).stat().st_size
+    assert record.getMessage() == "the originals of codes are in memory"
+    assert record.__dict__["bytes"] == size
 
 
 @pytest.mark.parametrize("dim", [8, 20, 63, 100])

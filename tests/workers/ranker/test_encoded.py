@@ -8,7 +8,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import read_json, write_json
 from engine.types import Floats
 from workers.ranker.encoded import SUBTITLE, VIDEO, EncodedStore, write_encoded
-from workers.ranker.warming import available_bytes, read_through
+from workers.warming import available_bytes, read_through
 
 HIDDEN = 16
 

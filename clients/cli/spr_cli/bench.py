@@ -9,7 +9,7 @@ import click
 @click.command()
 @click.argument("stages", nargs=-1, metavar="[STAGE]...")
 @click.option(
-    "--quick", is_flag=True, help="Under two minutes: fewer runs, no published way that takes minutes."
+    "--quick", is_flag=True, help="Some minutes: fewer runs, no published way that takes long."
 )
 @click.option(
     "--threads", type=click.IntRange(1), default=2, show_default=True, help="Of stages that use many."
@@ -49,7 +49,7 @@ def command(
 
     \b
     spr bench                          everything, under 20 minutes on two cores
-    spr bench --quick                  under 2 minutes
+    spr bench --quick                  some minutes
     spr bench index rank --json
     spr bench --out docs/performance   everything, and the page with its plots
     """

@@ -8,9 +8,7 @@ import click
 
 @click.command()
 @click.argument("stages", nargs=-1, metavar="[STAGE]...")
-@click.option(
-    "--quick", is_flag=True, help="Some minutes: fewer runs, no published way that takes long."
-)
+@click.option("--quick", is_flag=True, help="Some minutes: fewer runs, no published way that takes long.")
 @click.option(
     "--threads", type=click.IntRange(1), default=2, show_default=True, help="Of stages that use many."
 )

@@ -25,8 +25,9 @@ from engine.types import Floats
 from workers.ranker.encoded import SUBTITLE, VIDEO, EncodedStore, EncodedStream
 from workers.ranker.evidence import Evidence, Heads, Jobs, QueryVectors
 
-# Fewer clips than this are not worth waking another thread for.
-FEW_CLIPS = 1024
+# Fewer clips than this are not worth a turn of their own, and a thread takes about so many turns.
+FEW_CLIPS = 512
+TURNS = 4
 
 
 def supported() -> bool:
@@ -64,18 +65,26 @@ class Kernel:
                 *(out.relevance, out.span_relevance, out.contrast),
             )
 
-        first, *others = self._shares(jobs.lengths)
-        waiting = [self._pool.submit(run, part) for part in others]
-        run(first)
-        for future in waiting:
-            future.result()
+        parts = self._shares(jobs.lengths)
+        turns = iter(parts)
+
+        def work() -> None:
+            for part in turns:  # shared: every part goes to whoever is free first
+                run(part)
+
+        helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(parts)) - 1)]
+        work()
+        for helper in helpers:
+            # One that no core had time for is not waited for: nothing is left for it to do.
+            if not helper.cancel():
+                helper.result()
         return found
 
     def _shares(self, lengths: NDArray[np.int64]) -> list[slice]:
         """Split jobs into ranges of about as many clips."""
         clips = np.cumsum(lengths)
         total = int(clips[-1]) if len(clips) else 0
-        parts = max(1, min(self.threads, total // FEW_CLIPS))
+        parts = max(1, min(TURNS * self.threads, total // FEW_CLIPS)) if self.threads > 1 else 1
         borders = np.searchsorted(clips, np.arange(1, parts) * total / parts, side="left") + 1
         edges = [0, *np.minimum(borders, len(lengths)).tolist(), len(lengths)]
         return [slice(begin, end) for begin, end in itertools.pairwise(edges)]

@@ -7,6 +7,7 @@ is a view of the message's own bytes, and so cannot be written to, wherever this
 import itertools
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
@@ -16,6 +17,9 @@ from engine.errors import InvalidInput, Mismatch
 from engine.types import Doubles, EncodedQuery, Floats, Hits
 from spr.internal.v1 import encoder_service_pb2, index_shard_service_pb2
 from spr.v1 import types_pb2
+
+# Whole seconds and nanoseconds of a start and of an end.
+SpanParts: TypeAlias = tuple[int, int, int, int]
 
 _DTYPES: dict[int, np.dtype[np.floating]] = {
     types_pb2.DATA_TYPE_FLOAT32: np.dtype("<f4"),
@@ -35,21 +39,23 @@ def duration_from_pb(duration: Duration) -> float:
 
 
 def span_to_pb(span: Doubles) -> types_pb2.TimeSpan:
-    """Return a span (2,) in seconds as a TimeSpan."""
-    return spans_to_pb(span[None])[0]
+    """Return a span (2,) in seconds as a TimeSpan, to the nanosecond."""
+    message = types_pb2.TimeSpan()
+    put_span(message, span_parts(span[None])[0])
+    return message
 
 
-def spans_to_pb(spans: Doubles) -> list[types_pb2.TimeSpan]:
-    """Return spans (n, 2) in seconds as TimeSpans, to the nanosecond."""
+def span_parts(spans: Doubles) -> list[SpanParts]:
+    """Return the seconds and nanoseconds of the starts and ends of spans (n, 2), to the nanosecond."""
     whole, nanos = np.divmod(np.rint(spans * 1e9).astype(np.int64), 1_000_000_000)
-    parts = zip(whole.tolist(), nanos.tolist(), strict=True)
-    return [
-        types_pb2.TimeSpan(
-            start_offset=Duration(seconds=start, nanos=start_nanos),
-            end_offset=Duration(seconds=end, nanos=end_nanos),
-        )
-        for (start, end), (start_nanos, end_nanos) in parts
-    ]
+    columns = (whole[:, 0], nanos[:, 0], whole[:, 1], nanos[:, 1])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def put_span(message: types_pb2.TimeSpan, parts: SpanParts) -> None:
+    """Write what `span_parts` says into a message that is there: a fourth of the cost of making one."""
+    start, end = message.start_offset, message.end_offset
+    start.seconds, start.nanos, end.seconds, end.nanos = parts
 
 
 def tensor_to_pb(array: NDArray[np.floating]) -> types_pb2.Tensor:

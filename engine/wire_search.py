@@ -62,8 +62,7 @@ def answer_to_pb(
 ) -> search_pb.SearchResponse:
     """Return the rows first..first + size of an answer as a page; the caller adds the next page's token."""
     last = min(first + size, len(answer.moments))
-    return search_pb.SearchResponse(
-        moments=_moments_to_pb(answer, collection, slice(first, last)),
+    response = search_pb.SearchResponse(
         request_id=request_id,
         coverage=_coverage_to_pb(answer.coverage),
         versions=search_pb.ServingVersions(
@@ -79,44 +78,38 @@ def answer_to_pb(
         total_moments=len(answer.moments),
         nothing_good=answer.moments.nothing_good,
     )
+    _put_moments(response, answer, collection, slice(first, last))
+    return response
 
 
-def _moments_to_pb(answer: Answer, collection: Collection, rows: slice) -> list[types_pb2.Moment]:
-    """Return some rows of an answer. Only here do columns become objects."""
+def _put_moments(
+    response: search_pb.SearchResponse, answer: Answer, collection: Collection, rows: slice
+) -> None:
+    """Write some rows of an answer. Only here do columns become objects, each where it stays."""
     moments, proposals, catalogue = answer.moments, answer.proposals, collection.catalogue
     of_proposal = moments.proposals[rows]
     columns = zip(
         moments.videos[rows].tolist(),
-        wire.spans_to_pb(moments.spans[rows]),
+        wire.span_parts(moments.spans[rows]),
         moments.scores[rows].tolist(),
         moments.refined[rows].tolist(),
         moments.relevances[rows].tolist(),
         of_proposal.tolist(),
-        wire.spans_to_pb(proposals.spans[of_proposal]),
+        wire.span_parts(proposals.spans[of_proposal]),
         proposals.ranks[of_proposal].tolist(),
         _sure(moments, rows),
         strict=True,
     )
-    return [
-        types_pb2.Moment(
-            video_id=catalogue.ids[video],
-            span=span,
-            rank=rank,
-            score=score,
-            uri=catalogue.uris[video],
-            confidence=sure,
-            provenance=types_pb2.MomentProvenance(
-                proposal_span=coarse,
-                proposal_rank=proposal + 1,
-                best_segment_rank=best,
-                refined=refined,
-                relevance=relevance if refined else 0.0,
-            ),
+    for rank, row in enumerate(columns, rows.start + 1):
+        video, span, score, refined, relevance, proposal, coarse, best, sure = row
+        moment = response.moments.add(
+            video_id=catalogue.ids[video], rank=rank, score=score, uri=catalogue.uris[video], confidence=sure
         )
-        for rank, (video, span, score, refined, relevance, proposal, coarse, best, sure) in enumerate(
-            columns, rows.start + 1
-        )
-    ]
+        wire.put_span(moment.span, span)
+        provenance = moment.provenance
+        wire.put_span(provenance.proposal_span, coarse)
+        provenance.proposal_rank, provenance.best_segment_rank = proposal + 1, best
+        provenance.refined, provenance.relevance = refined, relevance if refined else 0.0
 
 
 def _sure(moments: Moments, rows: slice) -> list[float | None]:

@@ -14,6 +14,18 @@ def test_seconds_survive_to_the_nanosecond(seconds: float) -> None:
     assert abs(wire.duration_from_pb(wire.duration_to_pb(seconds)) - seconds) < 1e-9 + seconds * 1e-15
 
 
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), max_size=3))
+def test_a_span_written_in_place_is_the_one_that_is_made(spans: list[tuple[float, float]]) -> None:
+    table = np.array(spans, np.float64).reshape(-1, 2)
+    for (start, end), parts in zip(spans, wire.span_parts(table), strict=True):
+        moment = types_pb2.Moment()
+        wire.put_span(moment.span, parts)
+        wanted = types_pb2.TimeSpan(
+            start_offset=wire.duration_to_pb(start), end_offset=wire.duration_to_pb(end)
+        )
+        assert moment == types_pb2.Moment(span=wanted)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_tensors_survive(dtype: type[np.floating]) -> None:
     array = np.arange(6).reshape(2, 3).astype(dtype)

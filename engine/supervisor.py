@@ -26,6 +26,9 @@ _log = logging.getLogger("spr.supervisor")
 MODULES = {"coordinator": "engine", "index": "workers.index", "ranker": "workers.ranker"}
 FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0  # seconds before a restart; doubles each time
 STEADY = 60.0  # seconds after which a process counts as well again
+# Of gRPC's two ways to wait for sockets the one without a thread pool of its own: a call wakes fewer threads.
+# It is read when gRPC is loaded, so it must stand in the environment. One that knows no choice only says so.
+POLLING = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
 PATIENCE = 15.0  # seconds to stop before a process is killed; longer than engine.serving.GRACE
 
 Event = tuple[Literal["line", "exit", "stop"], "Child | None", Any]
@@ -77,7 +80,9 @@ def program(topology: Topology, role: str, part: Any, lifeline: bool = True) -> 
     which = ("--config", str(topology.path.resolve()), "--name", part.name, "--listen", part.listen)
     command = (sys.executable, "-m", MODULES[role], *which)
     threads = getattr(part, "threads", 1)
-    environment = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    environment = {name: value for name, value in POLLING.items() if name not in os.environ}
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
     return Program(role, part.name, (*command, "--lifeline") if lifeline else command, environment)
 
 

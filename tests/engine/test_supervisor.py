@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from engine import supervisor
+from engine.config import IndexConfig, Topology, parse
 from engine.supervisor import ChildFailed, Program, Status, Supervisor
 
 # Ready at once; ends when its stdin closes, as every worker does.
@@ -92,3 +94,20 @@ def test_signals_are_handled_as_before_afterwards() -> None:
     with pytest.raises(ChildFailed):
         Supervisor([program("raise SystemExit(9)", "index", "shard-00000")], lambda _: None).run()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def topology() -> Topology:
+    values = {"collection": "here", "index": [{"shard": 0, "listen": "h:1"}], "ranker": [{"listen": "h:2"}]}
+    return parse(values, Path("topology.toml"))
+
+
+@pytest.mark.parametrize("given", [None, ""])
+def test_what_the_operator_sets_goes_before_our_way_to_poll(
+    given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRPC_EXPERIMENTS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("GRPC_EXPERIMENTS", given)
+    worker = IndexConfig(shard=0, listen="h:1", threads=3)
+    environment = supervisor.program(topology(), "index", worker).environment
+    assert environment == {"OMP_NUM_THREADS": "3"} | (supervisor.POLLING if given is None else {})

@@ -20,6 +20,7 @@ async def _serve(topology: Topology) -> None:
     coordinator = Coordinator(topology, collection, lambda healthy: serving.announce(healthy=healthy))
     stop = serving.stop_event()
     await coordinator.start()
+    serving.keep_loaded()
     serving.announce(
         ready=True,
         role="coordinator",

@@ -12,6 +12,7 @@ of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"}
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -51,6 +52,8 @@ CHANNEL_OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Whom else to ask, and when, is decided in replicas.py; keeping every request for a retry only costs.
+    ("grpc.enable_retries", 0),
 ]
 
 
@@ -103,6 +106,7 @@ def serve_sync(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server.start()
+    keep_loaded()
     announce(ready=True, role=role, address=bound, **(ready or {}))
     stop.wait()
     probes.enter_graceful_shutdown()
@@ -141,6 +145,12 @@ def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
             "ADDRESS_IN_USE",
         ) from None
     return f"{address.rpartition(':')[0]}:{port}"
+
+
+def keep_loaded() -> None:
+    """Take what was loaded until now out of the garbage collector's rounds: it stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def announce(**fields: Any) -> None:

@@ -1,13 +1,16 @@
 """What happens around every call of ours: its request id, a place in the queue, its errors, a line of log.
 
-Calls of other services (health, reflection) pass untouched, so a full server still answers probes.
+Calls of other services (health, reflection) pass untouched, so a full server still answers probes. The line
+of log is written when the reply is on its way: nobody waits for it.
 """
 
 import asyncio
+import contextvars
 import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -44,14 +47,19 @@ class SyncInterceptor(grpc.ServerInterceptor):
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._known: dict[str, Any] = {}
 
     def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Wrap the call's handler."""
-        handler = continuation(handler_call_details)
+        """Wrap the method's handler, once for all its calls."""
         method = str(handler_call_details.method)
-        if handler is None or not method.startswith(_OURS):
-            return handler
+        if method not in self._known:
+            handler = continuation(handler_call_details)
+            if handler is None or not method.startswith(_OURS):
+                return handler
+            self._known[method] = self._unary(method, handler)
+        return self._known[method]
 
+    def _unary(self, method: str, handler: Any) -> Any:
         def call(request: Any, context: grpc.ServicerContext) -> Any:
             began = time.perf_counter()
             code = grpc.StatusCode.OK
@@ -64,7 +72,9 @@ class SyncInterceptor(grpc.ServerInterceptor):
                 code = _note(error, method)
                 context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
-                _account(method, code, began)
+                write = _account(method, code, began)
+                if not context.add_callback(write):
+                    write()
 
         return grpc.unary_unary_rpc_method_handler(
             call, handler.request_deserializer, handler.response_serializer
@@ -76,13 +86,19 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._known: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Wrap the call's handler."""
-        handler = await continuation(handler_call_details)
+        """Wrap the method's handler, once for all its calls."""
         method = str(handler_call_details.method)
-        if handler is None or not method.startswith(_OURS):
-            return handler
+        if method not in self._known:
+            handler = await continuation(handler_call_details)
+            if handler is None or not method.startswith(_OURS):
+                return handler
+            self._known[method] = self._wrapped(method, handler)
+        return self._known[method]
+
+    def _wrapped(self, method: str, handler: Any) -> Any:
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, handler.unary_stream),
@@ -110,7 +126,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                 code = _note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
-                _account(method, code, began)
+                when_over(context, _account(method, code, began))
 
         return call
 
@@ -130,9 +146,14 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                 code = _note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
-                _account(method, code, began)
+                when_over(context, _account(method, code, began))
 
         return call
+
+
+def when_over(context: Any, write: Callable[[], None]) -> None:
+    """Call `write` when a call of a grpc.aio server has ended, its reply on its way."""
+    context.add_done_callback(lambda _: write())
 
 
 def _refuse_late(remaining: float | None) -> None:
@@ -149,8 +170,10 @@ def _note(error: Exception, method: str) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL
 
 
-def _account(method: str, code: grpc.StatusCode, began: float) -> None:
+def _account(method: str, code: grpc.StatusCode, began: float) -> Callable[[], None]:
+    """Return what writes the line of a call that ends now, under the call's own request id."""
     elapsed = round(1000 * (time.perf_counter() - began), 3)
     # Get... is what the monitor asks of every worker each second.
     level = logging.DEBUG if "/Get" in method else logging.INFO
-    _log.log(level, "%s %s", method, code.name, extra={"ms": elapsed})
+    line = partial(_log.log, level, "%s %s", method, code.name, extra={"ms": elapsed})
+    return partial(contextvars.copy_context().run, line)

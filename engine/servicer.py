@@ -1,9 +1,11 @@
 """The public service: translate, search, translate."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import grpc.aio
@@ -13,6 +15,7 @@ from engine.answers import Answer
 from engine.config import CoordinatorConfig
 from engine.deadline import Deadline
 from engine.errors import InvalidInput
+from engine.interceptors import when_over
 from engine.pages import PageStore
 from engine.pipeline import Pipeline
 from engine.queries import Query
@@ -54,7 +57,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
     async def Search(self, request: Request, context: Context) -> Response:
         """Answer one query with one page."""
-        return await self._search(request, self._deadline(context))
+        return await self._search(request, context, self._deadline(context))
 
     async def BatchSearch(
         self,
@@ -69,7 +72,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
         async def entry(one: Request) -> BatchEntry:
             async with places:
-                return await self._entry(one, deadline)
+                return await self._entry(one, context, deadline)
 
         # Tasks, because each binds its own request id.
         tasks = [asyncio.create_task(entry(one)) for one in request.requests]
@@ -82,13 +85,14 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     ) -> AsyncIterator[Progress]:
         """Answer one query twice: the coarse list first, then the refined one."""
         try:
-            async for progress in self._progress(request, self._deadline(context)):
+            async for progress in self._progress(request, context):
                 yield progress
         except Exception:
             self._statistics.failed += 1
             raise
 
-    async def _progress(self, request: Request, deadline: Deadline) -> AsyncIterator[Progress]:
+    async def _progress(self, request: Request, context: Context) -> AsyncIterator[Progress]:
+        deadline = self._deadline(context)
         size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:
             raise InvalidInput("page_token is not for ProgressiveSearch; ask Search for further pages")
@@ -98,19 +102,19 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         async for answer in self._pipeline.answers(query, deadline):
             last = stage == Progress.STAGE_REFINED or not refines
             if last:
-                self._finish(answer)
+                self._finish(answer, context)
             yield Progress(stage=stage, response=self._page(answer, size, keep=last))
             stage = Progress.STAGE_REFINED
 
-    async def _entry(self, request: Request, deadline: Deadline) -> BatchEntry:
+    async def _entry(self, request: Request, context: Context, deadline: Deadline) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
-            return BatchEntry(response=await self._search(request, deadline))
+            return BatchEntry(response=await self._search(request, context, deadline))
         except Exception as error:
             _log.info("batch entry failed", exc_info=error)
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
 
-    async def _search(self, request: Request, deadline: Deadline) -> Response:
+    async def _search(self, request: Request, context: Context, deadline: Deadline) -> Response:
         try:
             size = wire_search.page_size_from_pb(request.page_size)
             if request.page_token:
@@ -120,7 +124,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         except Exception:
             self._statistics.failed += 1
             raise
-        self._finish(answer)
+        self._finish(answer, context)
         return self._page(answer, size, keep=True)
 
     def _page(self, answer: Answer, size: int, keep: bool) -> Response:
@@ -141,17 +145,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             response.next_page_token = self._pages.token(name, first + size)
         return response
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: Answer, context: Context) -> None:
         self._statistics.count(answer)
-        stages = {stage: round(1000 * seconds, 2) for stage, seconds in answer.timings}
-        coverage = answer.coverage
-        fields = {
-            "ms": stages,
-            "moments": len(answer.moments),
-            "coverage": round(coverage.ratio, 4),
-            "degraded": [reason.name for reason in coverage.degraded],
-        }
-        _log.info("answered", extra=fields)
+        when_over(context, partial(contextvars.copy_context().run, _describe, answer))
 
     def _query(self, request: Request) -> Query:
         return wire_search.query_from_pb(request, self._pipeline.collection, self._config.segment_top_k)
@@ -159,3 +155,16 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     def _deadline(self, context: Context) -> Deadline:
         config = self._config
         return Deadline.start(context.time_remaining(), config.max_deadline, config.reserve)
+
+
+def _describe(answer: Answer) -> None:
+    """Write the line of one search."""
+    stages = {stage: round(1000 * seconds, 2) for stage, seconds in answer.timings}
+    coverage = answer.coverage
+    fields = {
+        "ms": stages,
+        "moments": len(answer.moments),
+        "coverage": round(coverage.ratio, 4),
+        "degraded": [reason.name for reason in coverage.degraded],
+    }
+    _log.info("answered", extra=fields)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import queue
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from engine.collection import open_collection
 from engine.coordinator import Coordinator
 from engine.faults import reason_of
+from engine.logs import JsonFormatter
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from tests.engine.oracle import Cluster
 
@@ -54,6 +57,27 @@ def refused(
         ask(cluster, question)
     error: Any = failure.value
     return error.code().name, reason_of(error), error.details()
+
+
+@contextmanager
+def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
+    """Yield a queue of the lines that a logger writes, as they are read from a service's stderr."""
+    lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            # Formatted where it is written, because the request id is the writer's.
+            lines.put(json.loads(JsonFormatter().format(record)))
+
+    log, handler = logging.getLogger(logger), Handler()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def write_topology(cluster: Cluster, path: Path, **coordinator: Any) -> Path:

@@ -14,7 +14,7 @@ from engine.serving import NOT_SERVING, SERVING
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.oracle import DIM, MODEL, RANKER, SEGMENT, Cluster, Corpus, cluster, sentence
-from tests.engine.running import ask, coordinator, refused
+from tests.engine.running import ask, coordinator, refused, written
 
 TEXT = "a red ball bounces"
 Row = tuple[str, float, float]
@@ -192,6 +192,20 @@ def test_request_ids_are_made_and_echoed(shared: Cluster) -> None:
     assert given.request_id == "mine-1"
     made = ask(shared, lambda stub: stub.Search(request()))
     assert len(made.request_id) == 32
+
+
+def test_a_search_leaves_its_line_under_its_own_id(shared: Cluster) -> None:
+    batch = pb.BatchSearchRequest(requests=[request(request_id="one"), request(request_id="two")])
+    with written("spr.search") as lines, written("spr.rpc") as calls:
+        ask(shared, lambda stub: stub.Search(request(request_id="alone")))
+        ask(shared, lambda stub: stub.BatchSearch(batch))
+        found = [lines.get(timeout=10) for _ in range(3)]
+        alone = next(
+            line for line in iter(lambda: calls.get(timeout=10), None) if "/Search " in line["message"]
+        )
+    assert sorted(line["request_id"] for line in found) == ["alone", "one", "two"]
+    assert all({"encode", "retrieve", "propose", "rank"} < line["ms"].keys() for line in found)
+    assert (alone["request_id"], alone["message"]) == ("alone", "/spr.v1.SearchService/Search OK")
 
 
 def test_pages_make_up_the_whole_list_and_do_not_shift(shared: Cluster) -> None:

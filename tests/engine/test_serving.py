@@ -15,6 +15,7 @@ from engine.errors import InvalidInput, Overloaded, SprError, Unavailable
 from engine.interceptors import Gate, SyncInterceptor
 from spr.internal.v1 import encoder_service_pb2 as encoder_pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
+from tests.engine.running import written
 
 
 class Encoder(encoder_grpc.EncoderServiceServicer):
@@ -85,6 +86,20 @@ def test_a_defect_shows_only_its_request_id(
     assert "r-42" in error.details()
     assert "secret" not in error.details()
     assert "secret detail" in caplog.text
+
+
+def test_a_call_leaves_one_line_with_its_request_id(served: tuple[Any, Encoder]) -> None:
+    with written("spr.rpc") as lines:
+        served[0].Encode(encoder_pb.EncodeRequest(text="good", request_id="r-1"), timeout=10)
+        failure(served[0], "bad", "r-2")
+        found = [lines.get(timeout=10) for _ in range(3)]
+    messages = {(line["request_id"], line["message"].rpartition("/")[2]) for line in found}
+    assert messages == {
+        ("r-1", "Encode OK"),
+        ("r-2", "Encode refused: that is bad; send good"),
+        ("r-2", "Encode INVALID_ARGUMENT"),
+    }
+    assert all(line["ms"] > 0 for line in found if "refused" not in line["message"])
 
 
 def test_a_full_worker_says_when_to_come_back(served: tuple[Any, Encoder]) -> None:

@@ -16,6 +16,7 @@ def run(context: Context) -> Outcome:
         first = service.warm(running, texts)
         service.warm(running, texts)
         again = service.ask_in_turn(running, texts, 2 * sizes.runs, "again")
+    # Read when the processes have ended: their lines are written after their replies.
     computed = service.stages(running.log, "again-")
     known = [(computed[name], elapsed) for name, elapsed in again if name in computed]
     seen, unseen = _laps([lap for _, lap in again]), _laps(first)

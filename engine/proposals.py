@@ -126,7 +126,7 @@ def _peaks(singles: _Runs, durations: Doubles, segment_length: float, more: int)
 
 def _touching(singles: _Runs) -> NDArray[np.bool_]:
     """Return for each segment but the first whether it directly follows the one before. Shape: (n - 1,)."""
-    return _same_video(singles) & (np.diff(singles.first) == 1)
+    return np.asarray(_same_video(singles) & (np.diff(singles.first) == 1))
 
 
 def _same_video(runs: _Runs) -> NDArray[np.bool_]:

@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,14 @@ def test_without_a_rule_the_server_chooses_it(tmp_path: Path) -> None:
     peaks = pb.ProposalRule(peaks=0)
     with cluster(tmp_path, segment_top_k=20, proposals="constant:9") as workers:
         for rule, name in ((None, "constant:9"), (published, "adjacent"), (peaks, "peaks:0")):
-            params = {"proposal_rule": rule, "rerank": False}
-            response = ask(
-                workers, lambda stub, params=params: stub.Search(request(page_size=100, params=params))
-            )
+            asked = request(page_size=100, params={"proposal_rule": rule, "rerank": False})
+            response = ask(workers, partial(_search, asked=asked))
             expected = by_hand(workers.corpus, TEXT, 20, False, ProposalRule.parse(name))
             assert rounded(rows(response)) == rounded(expected)
+
+
+def _search(stub: Any, asked: pb.SearchRequest) -> Any:
+    return stub.Search(asked)
 
 
 def test_a_topology_without_settings_asks_as_searches_do_by_default() -> None:

@@ -34,7 +34,8 @@ class CoordinatorConfig:
     shard_timeout: the longest one shard may take before its part is given up.
     hedge_after: wait before a second replica is asked as well; 0 never asks twice.
     max_in_flight: searches at once; more are refused with QUEUE_FULL.
-    segment_top_k: segments fetched for a search that does not say how many.
+    segment_top_k, proposal_top_k, proposals: segments fetched, proposals ranked (0: all) and the rule that
+    makes them, for a search that does not say.
     encoded_queries: sentences whose vectors are kept, so that they need no encoder when asked again; 0: none.
     page_lists, page_ttl: ranked lists kept for further pages, and for how long.
     """
@@ -47,7 +48,9 @@ class CoordinatorConfig:
     reserve: float = 0.05
     shard_timeout: float = 3.0
     hedge_after: float = 0.25
-    segment_top_k: int = 200
+    segment_top_k: int = 400
+    proposal_top_k: int = 200
+    proposals: str = "peaks:1"
     encoded_queries: int = 256
     page_lists: int = 1000
     page_ttl: float = 300.0

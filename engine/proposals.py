@@ -1,8 +1,10 @@
-"""Hits -> proposals: neighbouring hits of a video become one coarse moment.
+"""Hits -> proposals: the coarse moments that the ranker reads.
 
-The three rules of the SPR framework (arXiv 2501.05072): join adjacent segments only, bridge gaps of up to a
-fixed number of segments, or bridge gaps up to a share of what they part. Where the published code yields a
-moment that is inverted or lies beyond its video's end, none is proposed; a segment hit twice counts once.
+Three rules are of the SPR framework (arXiv 2501.05072): join adjacent segments only, bridge gaps of up to a
+fixed number of segments, or bridge gaps up to a share of what they part. Each run of hits is one proposal and
+so one answer, however many moments it holds. The fourth rule joins nothing: every peak of the hits along a
+video is a proposal, widened to its neighbours, hit or not. Where the published code yields a moment that is
+inverted or lies beyond its video's end, none is proposed; a segment hit twice counts once.
 """
 
 from collections.abc import Callable
@@ -15,37 +17,51 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from engine.types import Doubles, Hits, Proposals
 
+# Segments that a peak may be widened by on either side.
+WIDEST = 100
+
 
 @dataclass(frozen=True, slots=True)
 class ProposalRule:
-    """When two runs of hits of one video are joined.
+    """How hits of one video become proposals. The default is the published rule.
 
-    kind "adjacent": never; "constant": over at most `gap` missing segments, gap a whole number >= 1;
-    "adaptive": over at most gap * (both runs' joint length) missing segments, 0 <= gap <= 1.
+    kind "adjacent": every run of adjacent hits is one. Two runs are joined, "constant": over at most `size`
+    missing segments, a whole number >= 1; "adaptive": over at most size * (both runs' joint length) missing
+    segments, 0 <= size <= 1. "peaks": every hit that no adjacent hit outranks is one, with `size` segments
+    more on both sides, a whole number >= 0; proposals may overlap.
     """
 
-    kind: Literal["adjacent", "constant", "adaptive"] = "adjacent"
-    gap: float = 0.0
+    kind: Literal["adjacent", "constant", "adaptive", "peaks"] = "adjacent"
+    size: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind == "constant" and (self.gap < 1 or self.gap != int(self.gap)):
-            raise InvalidInput(f"constant_gap is {self.gap:g}; it must be a whole number, at least 1")
-        if self.kind == "adaptive" and not 0 <= self.gap <= 1:
-            raise InvalidInput(f"adaptive_gap is {self.gap:g}; it must lie in 0..1")
+        if self.kind == "constant" and (self.size < 1 or self.size != int(self.size)):
+            raise InvalidInput(f"constant_gap is {self.size:g}; it must be a whole number, at least 1")
+        if self.kind == "adaptive" and not 0 <= self.size <= 1:
+            raise InvalidInput(f"adaptive_gap is {self.size:g}; it must lie in 0..1")
+        if self.kind == "peaks" and (not 0 <= self.size <= WIDEST or self.size != int(self.size)):
+            raise InvalidInput(f"peaks is {self.size:g}; it must be a whole number in 0..{WIDEST}")
+
+    def __str__(self) -> str:
+        if self.kind == "adjacent":
+            return self.kind
+        return f"{self.kind}:{self.size if self.kind == 'adaptive' else int(self.size)}"
 
     @classmethod
     def parse(cls, text: str) -> "ProposalRule":
-        """Read `adjacent`, `constant:2` or `adaptive:0.5`."""
-        kind, _, gap = text.partition(":")
+        """Read `adjacent`, `constant:2`, `adaptive:0.5` or `peaks:1`: what a rule prints as."""
+        kind, _, size = text.partition(":")
         try:
-            if kind == "constant":
-                return cls("constant", int(gap))
+            if kind in ("constant", "peaks"):
+                return cls("constant" if kind == "constant" else "peaks", int(size))
             if kind == "adaptive":
-                return cls("adaptive", float(gap))
+                return cls("adaptive", float(size))
         except ValueError:
             kind = ""
-        if kind != "adjacent" or gap:
-            raise InvalidInput(f"proposal rule is {text!r}; write adjacent, constant:N or adaptive:SHARE")
+        if kind != "adjacent" or size:
+            raise InvalidInput(
+                f"proposal rule is {text!r}; write adjacent, constant:N, adaptive:SHARE or peaks:N"
+            )
         return cls()
 
 
@@ -67,11 +83,15 @@ def propose(
     durations: (videos,) float64 seconds by ordinal. segment_length: seconds.
     """
     rule = rule or ProposalRule()
-    runs = _adjacent(hits)
+    singles = _singles(hits)
+    if rule.kind == "peaks":
+        runs = _peaks(singles, durations, segment_length, int(rule.size))
+    else:
+        runs = _joined(singles, _touching(singles))
     if rule.kind == "constant":
-        runs = _joined(runs, _bridged_constant(runs, int(rule.gap)))
+        runs = _joined(runs, _bridged_constant(runs, int(rule.size)))
     elif rule.kind == "adaptive":
-        runs = _joined(runs, _bridged_adaptive(runs, rule.gap))
+        runs = _joined(runs, _bridged_adaptive(runs, rule.size))
     ends = np.minimum((runs.last + 1) * segment_length, durations[runs.videos])
     spans = np.stack([runs.first * segment_length, ends], axis=1)
     keep = np.flatnonzero(spans[:, 1] > spans[:, 0])
@@ -85,14 +105,28 @@ def propose(
     )
 
 
-def _adjacent(hits: Hits) -> _Runs:
-    """Return the runs of consecutive segments."""
+def _singles(hits: Hits) -> _Runs:
+    """Return every segment that was hit as a run of its own."""
     order = np.lexsort((hits.segments, hits.videos))
     videos, segments = hits.videos[order].astype(np.int64), hits.segments[order].astype(np.int64)
     singles = _Runs(videos, segments, segments, order)
-    repeated = _same_video(singles) & (np.diff(segments) == 0)
-    singles = _joined(singles, repeated)
-    return _joined(singles, _same_video(singles) & (np.diff(singles.first) == 1))
+    return _joined(singles, _same_video(singles) & (np.diff(segments) == 0))
+
+
+def _peaks(singles: _Runs, durations: Doubles, segment_length: float, more: int) -> _Runs:
+    """Return the hits that no adjacent hit outranks, each with `more` segments on both sides."""
+    touching = _touching(singles)
+    rises = np.diff(singles.ranks) > 0  # The one before has the better rank.
+    is_peak = singles.first * segment_length < durations[singles.videos]
+    is_peak[1:] &= ~(touching & rises)
+    is_peak[:-1] &= ~(touching & ~rises)
+    videos, middle = singles.videos[is_peak], singles.first[is_peak]
+    return _Runs(videos, np.maximum(middle - more, 0), middle + more, singles.ranks[is_peak])
+
+
+def _touching(singles: _Runs) -> NDArray[np.bool_]:
+    """Return for each segment but the first whether it directly follows the one before. Shape: (n - 1,)."""
+    return np.asarray(_same_video(singles) & (np.diff(singles.first) == 1))
 
 
 def _same_video(runs: _Runs) -> NDArray[np.bool_]:

@@ -7,6 +7,8 @@ from engine.types import Floats
 
 MOST_SEGMENTS = 2000
 LONGEST_TEXT = 1000
+# Chosen on val, with the segments and proposals of a search: docs/evaluation.md.
+RULE = ProposalRule("peaks", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +18,13 @@ class SearchOptions:
     proposal_top_k None: all. nprobe None: the index's own. nms_iou None: keep overlapping moments.
     """
 
-    segment_top_k: int = 200
-    proposal_top_k: int | None = None
+    segment_top_k: int = 400
+    proposal_top_k: int | None = 200
     nprobe: int | None = None
     rerank: bool = True
     nms_iou: float | None = None
     min_coverage: float = 0.0
-    rule: ProposalRule = field(default_factory=ProposalRule)
+    rule: ProposalRule = RULE
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from engine.errors import InvalidInput
 from engine.interceptors import when_over
 from engine.pages import PageStore
 from engine.pipeline import Pipeline
-from engine.queries import Query
+from engine.proposals import ProposalRule
+from engine.queries import Query, SearchOptions
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc
 
@@ -52,6 +53,11 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     def __init__(self, pipeline: Pipeline, config: CoordinatorConfig, statistics: Statistics) -> None:
         self._pipeline = pipeline
         self._config = config
+        self._defaults = SearchOptions(
+            segment_top_k=config.segment_top_k,
+            proposal_top_k=config.proposal_top_k or None,
+            rule=ProposalRule.parse(config.proposals),
+        )
         self._statistics = statistics
         self._pages: PageStore[Answer] = PageStore(config.page_lists, config.page_ttl)
 
@@ -150,7 +156,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         when_over(context, partial(contextvars.copy_context().run, _describe, answer))
 
     def _query(self, request: Request) -> Query:
-        return wire_search.query_from_pb(request, self._pipeline.collection, self._config.segment_top_k)
+        return wire_search.query_from_pb(request, self._pipeline.collection, self._defaults)
 
     def _deadline(self, context: Context) -> Deadline:
         config = self._config

@@ -17,6 +17,7 @@ from spr.v1 import types_pb2
 
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 100
+DEFAULTS = SearchOptions()
 
 _DEGRADED = {
     Degraded.SHARD_TIMEOUT: types_pb2.DEGRADED_REASON_SHARD_TIMEOUT,
@@ -26,13 +27,15 @@ _DEGRADED = {
 Number = TypeVar("Number", int, float)
 
 
-def query_from_pb(request: search_pb.SearchRequest, collection: Collection, segments: int = 200) -> Query:
+def query_from_pb(
+    request: search_pb.SearchRequest, collection: Collection, defaults: SearchOptions = DEFAULTS
+) -> Query:
     """Return what a request asks of `collection`; InvalidInput, NotFound or Mismatch says what is wrong.
 
-    segments: how many to fetch for a request that does not say.
+    defaults: for what a request does not say.
     """
     check_collection(request.collection, collection)
-    options = _options_from_pb(request.params, segments)
+    options = _options_from_pb(request.params, defaults)
     if request.WhichOneof("query") == "embedding":
         return Query(embedding=_embedding_from_pb(request.embedding, collection), options=options)
     text = request.text.strip()
@@ -131,7 +134,7 @@ def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:
     )
 
 
-def _options_from_pb(params: search_pb.SearchParams, segments: int) -> SearchOptions:
+def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) -> SearchOptions:
     """Read the parameters that are set; those that are absent keep their defaults."""
 
     def given(name: str, default: Number, low: Number, high: Number) -> Number:
@@ -139,13 +142,13 @@ def _options_from_pb(params: search_pb.SearchParams, segments: int) -> SearchOpt
         return _within(name, getattr(params, name), low, high) if is_set else default
 
     return SearchOptions(
-        segment_top_k=given("segment_top_k", segments, 1, MOST_SEGMENTS),
-        proposal_top_k=given("proposal_top_k", 0, 1, 2**32) or None,
+        segment_top_k=given("segment_top_k", defaults.segment_top_k, 1, MOST_SEGMENTS),
+        proposal_top_k=given("proposal_top_k", defaults.proposal_top_k or 0, 1, 2**32) or None,
         nprobe=given("nprobe", 0, 1, 2**31) or None,
         rerank=params.rerank if params.HasField("rerank") else True,
         nms_iou=_within("nms_iou", params.nms_iou, 0.0, 1.0) if params.HasField("nms_iou") else None,
         min_coverage=given("min_coverage", 0.0, 0.0, 1.0),
-        rule=_rule_from_pb(params.proposal_rule),
+        rule=_rule_from_pb(params.proposal_rule) or defaults.rule,
     )
 
 
@@ -156,13 +159,15 @@ def _within(name: str, value: Number, low: Number, high: Number) -> Number:
     return value
 
 
-def _rule_from_pb(rule: search_pb.ProposalRule) -> ProposalRule:
+def _rule_from_pb(rule: search_pb.ProposalRule) -> ProposalRule | None:
     kind = rule.WhichOneof("rule")
     if kind == "constant_gap":
         return ProposalRule("constant", rule.constant_gap)
     if kind == "adaptive_gap":
         return ProposalRule("adaptive", rule.adaptive_gap)
-    return ProposalRule()
+    if kind == "peaks":
+        return ProposalRule("peaks", rule.peaks)
+    return ProposalRule() if rule.adjacent else None
 
 
 def _embedding_from_pb(embedding: types_pb2.Embedding, collection: Collection) -> Floats:

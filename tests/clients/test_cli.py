@@ -63,6 +63,14 @@ def test_a_refused_search_has_its_own_exit_code(service: Service) -> None:
     assert json.loads(result.stdout)["reason"] == "COLLECTION_NOT_FOUND"
 
 
+def test_two_rules_are_refused_and_one_is_used(service: Service) -> None:
+    refused = ask(service, "--adjacent", "--constant-gap", "1")
+    assert refused.exit_code == 2
+    assert "--adjacent and --constant-gap are two rules" in refused.stderr
+    runs, peaks = (ask(service, *rule, "--json") for rule in (["--adjacent"], ["--peaks", "1"]))
+    assert json.loads(runs.stdout)["moments"] != json.loads(peaks.stdout)["moments"]
+
+
 def test_an_absent_service_is_said_with_the_remedy() -> None:
     result = CliRunner().invoke(search.command, [TEXT, "--address", "127.0.0.1:1"])
     assert result.exit_code == 4

@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 
 import spr_client
+from engine.proposals import ProposalRule
 from spr_client import AsyncClient, Client, Embedding, Moment, Options, SearchResult, clock
 from tests.engine.oracle import DIM, MODEL, RANKER, Cluster, Corpus, cluster, sentence
 from tests.engine.running import process
@@ -51,11 +52,14 @@ def test_options_reach_the_server(address: str) -> None:
     with Client(address) as client:
         coarse = client.search(TEXT, page_size=100, options=Options(rerank=False, segment_top_k=5))
         joined = client.search(TEXT, page_size=100, options=Options(constant_gap=9))
+        published = Options(rerank=False, segment_top_k=5, adjacent=True)
+        runs = client.search(TEXT, page_size=100, options=published)
     assert spans(coarse) == rounded(by_hand(Corpus(), TEXT, 5, refine=False))
+    assert spans(runs) == rounded(by_hand(Corpus(), TEXT, 5, refine=False, rule=ProposalRule()))
     assert not coarse.refined
     assert len(joined.moments) == len({moment.video for moment in joined.moments})
     with pytest.raises(ValueError, match="two rules"), Client(address) as client:
-        client.search(TEXT, options=Options(constant_gap=1, adaptive_gap=0.5))
+        client.search(TEXT, options=Options(constant_gap=1, peaks=1))
 
 
 def test_a_vector_is_a_query(address: str) -> None:

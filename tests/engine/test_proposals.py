@@ -27,7 +27,7 @@ def rows(found: Proposals) -> list[Row]:
 
 
 def limit(rule: ProposalRule, length: int, other: int) -> float:
-    return {"adjacent": 0.0, "constant": rule.gap, "adaptive": rule.gap * (length + other)}[rule.kind]
+    return {"adjacent": 0.0, "constant": rule.size, "adaptive": rule.size * (length + other)}[rule.kind]
 
 
 def readable(
@@ -39,6 +39,9 @@ def readable(
         best[video].setdefault(segment, rank)
     moments = []
     for video, segments in best.items():
+        if rule.kind == "peaks":
+            moments += peaks(video, segments, durations[video], segment_length, int(rule.size))
+            continue
         runs: list[list[int]] = []
         for segment in sorted(segments):
             if runs and segment == runs[-1][1] + 1:
@@ -61,6 +64,17 @@ def readable(
     return sorted(moments, key=lambda moment: moment[3])
 
 
+def peaks(video: int, segments: dict[int, int], duration: float, length: float, more: int) -> list[Row]:
+    """Every segment that neither neighbour outranks, and `more` on both sides, inside the video."""
+    moments = []
+    for segment, rank in segments.items():
+        outranked = any(segments.get(segment + side, rank) < rank for side in (-1, 1))
+        if not outranked and segment * length < duration:
+            start, end = max(0, segment - more) * length, min(duration, (segment + more + 1) * length)
+            moments.append((video, start, end, rank))
+    return moments
+
+
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda c: f"{c['rule']}-{c['segment_length']}s")
 def test_equals_the_published_proposals(case: dict[str, Any]) -> None:
     durations, rule = np.array(case["durations"]), ProposalRule.parse(case["rule"])
@@ -73,6 +87,7 @@ RULES = st.one_of(
     st.just(ProposalRule()),
     st.integers(1, 6).map(lambda gap: ProposalRule("constant", gap)),
     st.floats(0, 1).map(lambda share: ProposalRule("adaptive", share)),
+    st.integers(0, 3).map(lambda more: ProposalRule("peaks", more)),
 )
 
 
@@ -90,8 +105,9 @@ def test_equals_the_readable_loop(
     assert (found.scores == -found.ranks).all()
 
 
-def test_no_hits_are_no_proposals() -> None:
-    found = propose(hits_of([]), np.array([10.0]), 4.0, ProposalRule("adaptive", 0.5))
+@pytest.mark.parametrize("rule", ["adjacent", "adaptive:0.5", "peaks:1"])
+def test_no_hits_are_no_proposals(rule: str) -> None:
+    found = propose(hits_of([]), np.array([10.0]), 4.0, ProposalRule.parse(rule))
     assert len(found) == 0
     assert found.spans.shape == (0, 2)
 
@@ -106,12 +122,25 @@ def test_a_segment_that_was_hit_twice_counts_once() -> None:
     assert rows(propose(hits_of([[0, 2], [0, 3], [0, 2]]), np.array([99.0]), 4.0)) == [(0, 8.0, 16.0, 0)]
 
 
+def test_a_run_with_two_peaks_is_two_proposals() -> None:
+    ranked = [[0, 2], [0, 6], [0, 3], [0, 5], [0, 4]]
+    durations, rule = np.array([27.0]), ProposalRule("peaks", 1)
+    assert rows(propose(hits_of(ranked), durations, 4.0)) == [(0, 8.0, 27.0, 0)]
+    assert rows(propose(hits_of(ranked), durations, 4.0, rule)) == [(0, 4.0, 16.0, 0), (0, 20.0, 27.0, 1)]
+
+
+@given(rule=RULES)
+def test_a_rule_is_read_as_it_prints(rule: ProposalRule) -> None:
+    assert ProposalRule.parse(str(rule)) == rule
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
         ("adjacent", ProposalRule()),
         ("constant:2", ProposalRule("constant", 2)),
         ("adaptive:0.5", ProposalRule("adaptive", 0.5)),
+        ("peaks:0", ProposalRule("peaks", 0)),
     ],
 )
 def test_rules_are_read_from_text(text: str, rule: ProposalRule) -> None:
@@ -119,7 +148,11 @@ def test_rules_are_read_from_text(text: str, rule: ProposalRule) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "other", "adjacent:1", "constant", "constant:0", "constant:x", "adaptive:1.5"]
+    "text",
+    [
+        *("", "other", "adjacent:1", "constant", "constant:0", "constant:x", "adaptive:1.5"),
+        *("peaks", "peaks:-1", "peaks:0.5", "peaks:101"),
+    ],
 )
 def test_a_malformed_rule_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):

@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from engine import wire
+from engine.config import CoordinatorConfig
 from engine.proposals import ProposalRule, propose
+from engine.queries import SearchOptions
 from engine.serving import NOT_SERVING, SERVING
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.oracle import DIM, MODEL, RANKER, SEGMENT, Cluster, Corpus, cluster, sentence
 from tests.engine.running import ask, coordinator, refused, written
 
+DEFAULTS = SearchOptions()
 TEXT = "a red ball bounces"
 Row = tuple[str, float, float]
 RULES = pb.ProposalRule
@@ -38,10 +42,12 @@ def rounded(found: list[Row]) -> list[Row]:
     return [(video, round(start, 6), round(end, 6)) for video, start, end in found]
 
 
-def by_hand(corpus: Corpus, text: str, top_k: int = 200, refine: bool = True) -> list[Row]:
+def by_hand(
+    corpus: Corpus, text: str, top_k: int = 400, refine: bool = True, rule: ProposalRule = DEFAULTS.rule
+) -> list[Row]:
     """The same search in one process: everything in one shard, sorted by hand."""
     hits = corpus.search(sentence(text), range(corpus.videos), top_k)
-    proposals = propose(hits, np.array(corpus.durations), SEGMENT, ProposalRule())
+    proposals = propose(hits, np.array(corpus.durations), SEGMENT, rule)
     found = []
     for video, span in zip(proposals.videos.tolist(), proposals.spans.tolist(), strict=True):
         start, end, score = corpus.judge(text, video, *span)
@@ -114,6 +120,27 @@ def test_the_rule_joins_proposals(tmp_path: Path) -> None:
             workers, lambda stub: stub.Search(request(page_size=100, params={"proposal_rule": rule}))
         )
     assert len(response.moments) == len({m.video_id for m in response.moments})
+
+
+def test_without_a_rule_the_server_chooses_it(tmp_path: Path) -> None:
+    published = pb.ProposalRule(adjacent=True)
+    peaks = pb.ProposalRule(peaks=0)
+    with cluster(tmp_path, segment_top_k=20, proposals="constant:9") as workers:
+        for rule, name in ((None, "constant:9"), (published, "adjacent"), (peaks, "peaks:0")):
+            asked = request(page_size=100, params={"proposal_rule": rule, "rerank": False})
+            response = ask(workers, partial(_search, asked=asked))
+            expected = by_hand(workers.corpus, TEXT, 20, False, ProposalRule.parse(name))
+            assert rounded(rows(response)) == rounded(expected)
+
+
+def _search(stub: Any, asked: pb.SearchRequest) -> Any:
+    return stub.Search(asked)
+
+
+def test_a_topology_without_settings_asks_as_searches_do_by_default() -> None:
+    config = CoordinatorConfig()
+    assert (config.segment_top_k, config.proposal_top_k) == (DEFAULTS.segment_top_k, DEFAULTS.proposal_top_k)
+    assert ProposalRule.parse(config.proposals) == DEFAULTS.rule
 
 
 def test_the_server_chooses_how_much_to_fetch_when_the_caller_does_not(tmp_path: Path) -> None:

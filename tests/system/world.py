@@ -9,6 +9,7 @@ import numpy as np
 
 from engine import manifest, merge
 from engine.proposals import propose
+from engine.queries import SearchOptions
 from engine.ranking import Judged, coarse, ordered
 from engine.types import Floats, Hits, Moments
 from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
@@ -55,7 +56,7 @@ class Oracle:
         self.durations = np.array([store.record(video).duration for video in self.ids])
         self.segments = [self._segments(np.asarray(store.rows(v, "frames"), np.float32)) for v in self.ids]
 
-    def search(self, text: str, top_k: int = 200, refine: bool = True) -> Moments:
+    def search(self, text: str, top_k: int = 400, refine: bool = True) -> Moments:
         (query,) = self.models.encode([text])
         parts = [
             Hits(
@@ -65,7 +66,7 @@ class Oracle:
             )
             for video, rows in enumerate(self.segments)
         ]
-        proposals = propose(merge.top_k(parts, top_k), self.durations, 4.0)
+        proposals = propose(merge.top_k(parts, top_k), self.durations, 4.0, SearchOptions().rule)
         if not refine:
             return coarse(proposals)
         columns = (proposals.videos, proposals.spans, proposals.scores)

@@ -11,9 +11,12 @@ from click.testing import CliRunner
 
 from engine.catalogue import Catalogue
 from engine.errors import InvalidInput
+from engine.proposals import ProposalRule
+from engine.queries import SearchOptions
 from spr_cli.eval import command
 from tests.workers.ranker.factories import TEXTS, VIDEOS, tiny_generation
 from trainer.annotations import JudgedMoment, JudgedQuery, save_queries
+from trainer.evaluation import offline
 from trainer.evaluation.offline import Offline, search_offline
 from workers.ranker.fusion import Fusion, Weights
 from workers.ranker.relo_ranker import ReloRanker
@@ -39,10 +42,26 @@ def test_every_stage_answers(collection: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(generation.vectors, axis=1), 1.0, rtol=1e-5)
     answer = generation.answer(TEXTS[0], depth=3)
     assert {(row.video, row.start) for row in answer["retrieval"][:2]} == {("a", 12.0), ("a", 16.0)}
-    assert answer["coarse"][0][:3] == ("a", 12.0, 20.0)
+    assert answer["coarse"][0][:3] == ("a", 12.0, 24.0)
+    published = generation.answer(TEXTS[0], 3, ProposalRule())
+    assert published["coarse"][0][:3] == ("a", 12.0, 20.0)
     assert answer["refined"][0][:3] == ("a", 12.0, 20.0)
     scores = [row.score for row in answer["retrieval"] if row.score is not None]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_what_a_search_would_not_rank_follows_unrefined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offline, "DEFAULTS", SearchOptions(proposal_top_k=2))
+    generation = Offline.open(made(tmp_path / "collection", trained=True), device="cpu")
+    ranker = generation.models.ranker
+    assert isinstance(ranker, ReloRanker)
+    fusion = Fusion(Weights(relevance=1.0), Weights(relevance=1.0))
+    ranker.decode = replace(ranker.decode, fusion=fusion)
+    answer = generation.answer(TEXTS[0])
+    assert [row.confidence is None for row in answer["refined"]][:3] == [False, False, True]
+    assert [row[:3] for row in answer["refined"][2:]] == [row[:3] for row in answer["coarse"][2:]]
 
 
 def test_a_generation_of_another_split_is_refused(collection: Path) -> None:

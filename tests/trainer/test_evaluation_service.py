@@ -83,7 +83,9 @@ def test_both_stages_come_from_one_search(address: str) -> None:
 def test_a_rule_for_proposals_is_asked_for() -> None:
     assert _options(50, ProposalRule.parse("constant:2")) == Options(segment_top_k=50, constant_gap=2)
     assert _options(None, ProposalRule.parse("adaptive:0.5")) == Options(adaptive_gap=0.5)
-    assert _options(None, ProposalRule.parse("adjacent")) == _options(None, None) == Options()
+    assert _options(None, ProposalRule.parse("adjacent")) == Options(adjacent=True)
+    assert _options(None, ProposalRule.parse("peaks:0")) == Options(peaks=0)
+    assert _options(None, None) == Options()
 
 
 def test_a_failed_query_is_noted_and_the_rest_go_on(address: str) -> None:

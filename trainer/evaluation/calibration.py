@@ -105,7 +105,7 @@ def right_moments(ranking: Ranking, truth: Truth, good: float = GOOD, overlap: f
 def confidence_figures(
     answers: Answers, truth: Mapping[int, Truth], bins: int = BINS, depth: int = DEPTH
 ) -> dict[str, Any] | None:
-    """Return the figures of a stage whose moments carry a confidence, None where one does not.
+    """Return the figures of a stage whose first moments carry a confidence, None where one does not.
 
     {"moments", "right" (share), "confidence" (mean), "ECE", "Brier", "bins": {"counts", "confidence",
     "right"}, "no-answer": {"with", "without" (queries), "AUROC"}}. Of every judged query the first `depth`
@@ -113,7 +113,7 @@ def confidence_figures(
     those without.
     """
     judged = {query_id: rows for query_id, rows in answers.items() if query_id in truth}
-    listed = [row.confidence for rows in judged.values() for row in rows]
+    listed = [row.confidence for rows in judged.values() for row in rows[:depth]]
     if not listed or None in listed:
         return None
     columns = rankings({query_id: rows[:depth] for query_id, rows in judged.items()})

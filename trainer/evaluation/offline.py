@@ -4,6 +4,7 @@ What a service with a flat index answers, to the last digit or two, without its 
 themselves, which a service does not show. All segment vectors are held in memory.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from workers.ranker.models import Models
 from workers.ranker.projector import segment_inputs
 
 BATCH = 4096
-DEFAULT_SEGMENTS = SearchOptions().segment_top_k
+DEFAULTS = SearchOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +55,27 @@ class Offline:
         )
 
     def answer(
-        self, text: str, depth: int = DEFAULT_SEGMENTS, rule: ProposalRule | None = None
+        self, text: str, depth: int = DEFAULTS.segment_top_k, rule: ProposalRule = DEFAULTS.rule
     ) -> dict[str, list[Predicted]]:
-        """Return one sentence's answer, stage by stage, best first."""
+        """Return one sentence's answer, stage by stage, best first; a service ranks as many proposals."""
         (query,) = self.models.encode([text])
         scores = self.vectors @ query.embedding
         length = self.models.manifest.segment_length
         hits = merge.top_k([Hits(self.videos, self.segments, scores)], depth)
         proposals = propose(hits, self.catalogue.durations, length, rule)
+        chosen = ranking.take(proposals, DEFAULTS.proposal_top_k)
         columns = self.models.rank(
-            query.token_states, query.text_embedding, proposals.videos, proposals.spans, proposals.scores
+            query.token_states, query.text_embedding, chosen.videos, chosen.spans, chosen.scores
         )
         name = self.models.ranker.name
-        judged = ranking.Judged(name, columns.spans, columns.scores, columns.relevances, columns.refined)
+        judged = ranking.Judged(
+            name, columns.spans, columns.scores, columns.relevances, columns.refined, columns.confidences
+        )
         moments = ranking.ordered(proposals, judged)
-        sure = None if columns.confidences is None else columns.confidences[moments.proposals]
         return {
             RETRIEVAL: self._predicted(hits.videos, self._spans(hits, length), hits.scores),
             COARSE: self._predicted(proposals.videos, proposals.spans, proposals.scores),
-            REFINED: self._predicted(moments.videos, moments.spans, moments.scores, sure),
+            REFINED: self._predicted(moments.videos, moments.spans, moments.scores, moments.confidences),
         }
 
     def _spans(self, hits: Hits, length: float) -> Doubles:
@@ -82,7 +85,8 @@ class Offline:
     def _predicted(
         self, videos: Ordinals, spans: Doubles, scores: Floats | Doubles, sure: Floats | None = None
     ) -> list[Predicted]:
-        told = [None] * len(videos) if sure is None else sure.tolist()
+        # NaN: the ranker did not see it.
+        told = [None] * len(videos) if sure is None else [None if math.isnan(p) else p for p in sure.tolist()]
         rows = zip(videos.tolist(), spans.tolist(), scores.tolist(), told, strict=True)
         ids = self.catalogue.ids
         return [Predicted(ids[v], start, end, score, how) for v, (start, end), score, how in rows]
@@ -102,7 +106,9 @@ def search_offline(
     _check_holds(generation, queries)
     run: dict[str, dict[int, list[Predicted]]] = {RETRIEVAL: {}, COARSE: {}, REFINED: {}}
     for done, query in enumerate(queries, start=1):
-        answer = generation.answer(query.query, segment_top_k or DEFAULT_SEGMENTS, rule)
+        answer = generation.answer(
+            query.query, segment_top_k or DEFAULTS.segment_top_k, rule or DEFAULTS.rule
+        )
         for stage, rows in answer.items():
             run[stage][query.query_id] = rows
         if on_done:

@@ -11,8 +11,8 @@
      "confidence": {"refined": {"ECE": .., "Brier": .., "no-answer": {"AUROC": ..}, ...}}}
 
 `retrieval` speaks of the segments that an index returned. A run that carries them (stage "retrieval", one
-moment a segment) gets NDCG for them too. Otherwise they are read off the coarse proposals, which are runs of
-retrieved segments: exact for the default rule, an upper bound for rules that bridge gaps.
+moment a segment) gets NDCG for them too. Otherwise they are read off the coarse proposals, as the segments
+that these cover: exact for the published rule, whose proposals are runs of retrieved segments.
 
 `ceiling` is what a perfect ranker would make of the coarse proposals, `share` how much of it the refined
 moments reach. `intervals` are 95 % bootstrap intervals over queries. `confidence` is there for stages whose

@@ -80,7 +80,7 @@ def collect(
 ) -> Collected:
     """Ask the service at HOST:PORT every query, a few at once; a query may take `timeout` seconds.
 
-    segment_top_k: segments retrieved a query, None for the server's default. rule: gaps proposals bridge.
+    segment_top_k: segments retrieved a query. rule: how segments become proposals. None for the server's.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
     Unavailable where nothing listens, or where every query failed.
     """
@@ -106,11 +106,13 @@ def collect(
 
 
 def _options(segment_top_k: int | None, rule: ProposalRule | None) -> Options:
-    kind, gap = (rule.kind, rule.gap) if rule else ("adjacent", 0.0)
+    kind, size = (rule.kind, rule.size) if rule else ("", 0.0)
     return Options(
         segment_top_k=segment_top_k,
-        constant_gap=int(gap) if kind == "constant" else None,
-        adaptive_gap=gap if kind == "adaptive" else None,
+        adjacent=kind == "adjacent" or None,
+        constant_gap=int(size) if kind == "constant" else None,
+        adaptive_gap=size if kind == "adaptive" else None,
+        peaks=int(size) if kind == "peaks" else None,
     )
 
 

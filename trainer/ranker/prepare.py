@@ -10,6 +10,8 @@ import torch
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.proposals import ProposalRule
+from engine.queries import SearchOptions
+from engine.ranking import take
 from engine.types import Floats
 from trainer.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.collection import (
@@ -202,8 +204,9 @@ def _validation(
     contexts, ordinals = _contexts(store, corpus, "val")
     retrieval = Retrieval.embed(contexts, stage1.to(device), device)
     projected = _projected(stage1, features, queries, device)
-    rule = ProposalRule.parse(settings.proposals)
-    depth = retrieval.depth(settings.depth, settings.depth_share)
+    rule = ProposalRule.parse(settings.val_proposals)
+    depth = retrieval.depth(settings.val_depth, settings.depth_share)
+    most = SearchOptions().proposal_top_k
     truths = {}
     for row, query in enumerate(queries):
         truth = Truth.of(query)
@@ -213,7 +216,7 @@ def _validation(
     return Validation(
         contexts=contexts,
         tokens=[features.tokens(query.query) for query in queries],
-        proposals=list(retrieval.proposals(projected, depth, rule)),
+        proposals=[take(found, most) for found in retrieval.proposals(projected, depth, rule)],
         truths=truths,
     )
 

@@ -7,7 +7,8 @@ every proposal, over its window of seconds:
                 deviations over all windows of the query, the larger of the two; smoothed
     level       halfway between the window's background (its lowest tenth) and the proposal's peak
     span        the seconds whose curve lies above the level by the largest sum, overlapping the proposal
-    score       mean of the curve inside the span + the coarse score in standard deviations
+    score       mean of the curve inside the span + the coarse score in standard deviations; near duplicates,
+                of proposals that overlap, come last
 
 Levels and sums adapt to each window, so nothing depends on how an encoder spreads its cosines.
 """
@@ -21,6 +22,7 @@ from engine.errors import InvalidInput
 from engine.types import Doubles, Floats, Ordinals
 from workers.ranker.context import FRAMES, SUBTITLES, ContextStore
 from workers.ranker.decode import RankedColumns
+from workers.ranker.fusion import demoted
 from workers.ranker.windows import Counts, WindowConfig, Windows, arrange
 
 NAME = "similarity-curve"
@@ -35,7 +37,8 @@ class CurveConfig:
 
     context: seconds looked at on both sides of a proposal. level: where the border lies between background
     (0) and peak (1). background: quantile of the window that counts as background. subtitle_weight: how far
-    a subtitle that stands out lifts the curve, beside a frame. coarse_weight: of the coarse score.
+    a subtitle that stands out lifts the curve, beside a frame. coarse_weight: of the coarse score. overlap:
+    a moment that overlaps a better one of its video by more than this IoU comes after all that do not.
     """
 
     context: float = 8.0
@@ -43,6 +46,7 @@ class CurveConfig:
     background: float = 0.1
     subtitle_weight: float = 0.5
     coarse_weight: float = 1.0
+    overlap: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +212,11 @@ def _columns(
     fit = np.where(chosen, curve, 0.0).sum(axis=1) / count
     relevances = np.where(chosen, cosines, 0.0).sum(axis=1) / count
     coarse = standardised(coarse_scores.astype(np.float64), np.isfinite(coarse_scores))
+    refined_spans = np.where(refined[:, None], np.stack([begins, ends], axis=1), spans)
+    scores = fit + config.coarse_weight * coarse
     return RankedColumns(
-        spans=np.where(refined[:, None], np.stack([begins, ends], axis=1), spans),
-        scores=fit + config.coarse_weight * coarse,
+        spans=refined_spans,
+        scores=demoted(scores, windows.videos, refined_spans, config.overlap),
         relevances=relevances.astype(np.float32),
         refined=refined,
     )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 @click.option("--min-coverage", type=click.FloatRange(0, 1), help="Fail below this share of the videos.")
 @click.option("--constant-gap", type=click.IntRange(min=1), help="Bridge so many missing segments.")
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
+@click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
+@click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
 @click.option("--timeout", default=10.0, show_default=True, help="Seconds.")
 @click.option("--request-id", default="", help="What the servers' logs call this search.")
 @click.option("--timings", is_flag=True, help="Show what took how long.")
@@ -51,9 +53,12 @@ def command(
     spr search "two shapes meet" --json | jq .moments[0]
     """
     from spr_client import Client, Options, SearchError
+    from spr_client.types import RULES
 
-    if options["constant_gap"] is not None and options["adaptive_gap"] is not None:
-        raise click.UsageError("--constant-gap and --adaptive-gap are two rules; give one of them")
+    rules = [name for name in RULES if options[name] is not None]
+    if len(rules) > 1:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
+        raise click.UsageError(f"{flags} are two rules; give one of them")
     chosen = Options(**options, rerank=False if no_rerank else None)
     show = _print_json if as_json else _print_table
     asked: dict[str, Any] = {

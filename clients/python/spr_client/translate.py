@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from spr.v1 import search_service_pb2, types_pb2
 from spr_client.errors import SearchError, from_status
-from spr_client.types import Coverage, Embedding, Moment, Options, SearchResult
+from spr_client.types import RULES, Coverage, Embedding, Moment, Options, SearchResult
 
 
 def request_to_pb(
@@ -69,12 +69,12 @@ def entry_from_pb(entry: search_service_pb2.BatchSearchResponse.Entry) -> Search
 
 def _options_to_pb(options: Options) -> search_service_pb2.SearchParams:
     given = {name: value for name, value in dataclasses.asdict(options).items() if value is not None}
-    gaps = {name: given.pop(name) for name in ("constant_gap", "adaptive_gap") if name in given}
-    if len(gaps) > 1:
-        raise ValueError("constant_gap and adaptive_gap are two rules; give one of them")
+    rules = {name: given.pop(name) for name in RULES if name in given}
+    if len(rules) > 1:
+        raise ValueError(f"{' and '.join(rules)} are two rules; give one of them")
     params = search_service_pb2.SearchParams(**given)
-    if gaps:
-        params.proposal_rule.CopyFrom(search_service_pb2.ProposalRule(**gaps))
+    if rules:
+        params.proposal_rule.CopyFrom(search_service_pb2.ProposalRule(**rules))
     return params
 
 

@@ -85,14 +85,19 @@ class Embedding:
     model: str
 
 
+# Options of which one says how segments become proposals.
+RULES = ("adjacent", "constant_gap", "adaptive_gap", "peaks")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to answer; None leaves the choice to the server.
 
     segment_top_k: segments fetched before merging. proposal_top_k: proposals the ranker sees. nprobe: IVF
     lists probed. rerank: False for the coarse list. nms_iou: drop moments that overlap a better one by more.
-    min_coverage: fail below this share of the videos. constant_gap, adaptive_gap: bridge gaps between
-    retrieved segments, by number or by share; at most one of the two.
+    min_coverage: fail below this share of the videos. How segments become proposals, at most one of these:
+    adjacent: True for runs of adjacent ones. constant_gap, adaptive_gap: and bridge gaps between them, by
+    number or by share. peaks: the best of neighbours, with so many segments more on both sides.
     """
 
     segment_top_k: int | None = None
@@ -103,6 +108,8 @@ class Options:
     min_coverage: float | None = None
     constant_gap: int | None = None
     adaptive_gap: float | None = None
+    adjacent: bool | None = None
+    peaks: int | None = None
 
 
 def clock(seconds: float) -> str:

@@ -92,10 +92,12 @@ class SearchParams(_message.Message):
     PROPOSAL_RULE_FIELD_NUMBER: _builtins.int
     segment_top_k: _builtins.int
     """Segments fetched over all shards before merging. Default: the server's
-    setting, 200 if it has none; at most 2000.
+    setting, 400 if it has none; at most 2000.
     """
     proposal_top_k: _builtins.int
-    """Proposals sent to the ranker, best first. Default: all of them."""
+    """Proposals sent to the ranker, best first. Default: the server's setting,
+    200 if it has none.
+    """
     nprobe: _builtins.int
     """IVF lists probed; ignored by indexes without lists."""
     rerank: _builtins.bool
@@ -154,29 +156,39 @@ Global___SearchParams: _TypeAlias = SearchParams  # noqa: Y015
 
 @_typing.final
 class ProposalRule(_message.Message):
-    """How runs of retrieved segments become proposals. Not set: only adjacent
-    segments are joined.
+    """How retrieved segments become proposals. Not set: the server's setting,
+    peaks = 1 if it has none.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONSTANT_GAP_FIELD_NUMBER: _builtins.int
     ADAPTIVE_GAP_FIELD_NUMBER: _builtins.int
+    ADJACENT_FIELD_NUMBER: _builtins.int
+    PEAKS_FIELD_NUMBER: _builtins.int
     constant_gap: _builtins.int
     """Bridge up to this many missing segments, at least 1."""
     adaptive_gap: _builtins.float
     """Bridge gaps up to this share (0..1) of both neighbours' joint length."""
+    adjacent: _builtins.bool
+    """True: a proposal is a run of adjacent segments, as published."""
+    peaks: _builtins.int
+    """A proposal is a segment that no adjacent retrieved one outranks, with this
+    many segments more on both sides, at most 100.
+    """
     def __init__(
         self,
         *,
         constant_gap: _builtins.int = ...,
         adaptive_gap: _builtins.float = ...,
+        adjacent: _builtins.bool = ...,
+        peaks: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adaptive_gap", b"adaptive_gap", "constant_gap", b"constant_gap", "rule", b"rule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adaptive_gap", b"adaptive_gap", "adjacent", b"adjacent", "constant_gap", b"constant_gap", "peaks", b"peaks", "rule", b"rule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adaptive_gap", b"adaptive_gap", "constant_gap", b"constant_gap", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adaptive_gap", b"adaptive_gap", "adjacent", b"adjacent", "constant_gap", b"constant_gap", "peaks", b"peaks", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_rule: _TypeAlias = _typing.Literal["constant_gap", "adaptive_gap"]  # noqa: Y015
+    _WhichOneofReturnType_rule: _TypeAlias = _typing.Literal["constant_gap", "adaptive_gap", "adjacent", "peaks"]  # noqa: Y015
     _WhichOneofArgType_rule: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_rule) -> _WhichOneofReturnType_rule | None: ...
 

@@ -222,6 +222,21 @@ def test_settings_that_cannot_train_are_refused(collection: Path) -> None:
         prepare(collection, replace(SETTINGS, min_similarity=2.0), None, None, torch.device("cpu"))
 
 
+def test_val_is_proposed_as_searches_are_and_training_by_a_rule_of_its_own(collection: Path) -> None:
+    device = torch.device("cpu")
+    published = prepare(collection, SETTINGS, "none", None, device)
+    peaks = replace(SETTINGS, val_proposals="peaks:1", val_depth=40)
+    searched = prepare(collection, peaks, "none", None, device)
+    assert searched.digest == published.digest
+    np.testing.assert_array_equal(searched.train.mined.spans, published.train.mined.spans)
+    for proposals in searched.validation.proposals:
+        assert (proposals.spans[:, 1] - proposals.spans[:, 0] <= 12.0).all()
+    mined = prepare(collection, replace(SETTINGS, proposals="peaks:1"), "none", None, device).train.mined
+    assert not np.array_equal(mined.spans, published.train.mined.spans)
+    with pytest.raises(InvalidInput, match="proposal rule is 'runs'"):
+        replace(SETTINGS, val_proposals="runs")
+
+
 def test_encoding_by_length_changes_nothing(collection: Path) -> None:
     data = prepare(collection, SETTINGS, "none", None, torch.device("cpu"))
     torch.manual_seed(0)

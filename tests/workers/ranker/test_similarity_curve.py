@@ -104,6 +104,16 @@ def test_a_coarse_score_breaks_the_tie() -> None:
     assert answer.scores[1] > answer.scores[0]
 
 
+def test_of_proposals_that_lead_to_the_same_moment_one_stays_in_front() -> None:
+    store = contexts([[(13, 22)], []], [60.0, 60.0])
+    videos, spans = np.array([0, 0, 1], np.int32), np.array([[12.0, 24.0], [8.0, 20.0], [12.0, 24.0]])
+    coarse = np.ones(3, np.float32)
+    scores = SimilarityCurve().rank(QUERY, store, videos, spans, coarse).scores
+    repeated = SimilarityCurve(CurveConfig(overlap=1.0)).rank(QUERY, store, videos, spans, coarse).scores
+    assert repeated[:2].min() > repeated[2]
+    assert scores[:2].max() > scores[2] > scores[:2].min()
+
+
 def test_what_is_said_counts_where_nothing_is_seen() -> None:
     store = contexts([[], []], [60.0, 60.0], spoken=[[(30, 36)], []])
     videos, spans = np.array([0, 1], np.int32), np.array([[28.0, 40.0], [28.0, 40.0]])

@@ -13,7 +13,7 @@ from trainer.bench.results import Context, Outcome, Row
 from trainer.bench.timing import laps
 
 DEPTH = 200
-_RULES = ("adjacent", "constant:2", "adaptive:0.5")
+_RULES = ("adjacent", "constant:2", "adaptive:0.5", "peaks:1")
 
 
 def run(context: Context) -> Outcome:

@@ -8,6 +8,7 @@ import torch
 
 from engine import manifest
 from engine.proposals import propose
+from engine.queries import SearchOptions
 from engine.ranking import take
 from engine.types import Floats, Proposals
 from trainer.bench import building, models
@@ -37,7 +38,7 @@ def run(context: Context) -> Outcome:
     generation = manifest.current(collection)
     corpus = corpora.load(context.cache, sizes.share, sizes.dim)
     asked = [
-        take(propose(hits, corpus.durations, corpora.SEGMENT), PROPOSALS)
+        take(propose(hits, corpus.durations, corpora.SEGMENT, SearchOptions().rule), PROPOSALS)
         for hits in exact_hits(corpus, sizes.queries, 2 * PROPOSALS)
     ]
     rng = np.random.default_rng(12)

@@ -6,6 +6,7 @@ themselves, which a service does not show. All segment vectors are held in memor
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,8 @@ from engine.queries import SearchOptions
 from engine.types import Doubles, Floats, Hits, Ordinals
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
-from workers.ranker.context import FRAMES
 from workers.ranker.models import Models
-from workers.ranker.projector import segment_inputs
+from workers.ranker.projector import segment_inputs, video_rows
 
 BATCH = 4096
 DEFAULT_SEGMENTS = SearchOptions().segment_top_k
@@ -124,8 +124,8 @@ def _vectors(models: Models, videos: int) -> Iterator[Floats]:
     """Yield every video's segment vectors (n, dim), of unit length, in ordinal order."""
     length = models.projector.segment_length
     for video in range(videos):
-        frames = np.asarray(models.contexts.video(video, FRAMES), np.float32)
-        inputs = torch.from_numpy(segment_inputs(frames, length))
+        rows = video_rows(models.projector.streams, partial(models.contexts.video, video))
+        inputs = torch.from_numpy(segment_inputs(np.asarray(rows, np.float32), length))
         with torch.inference_mode():
             parts = [models.projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]
             vectors: Floats = F.normalize(torch.cat(parts), dim=-1).cpu().numpy()

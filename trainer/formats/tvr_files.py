@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from trainer.formats.sidecar import Sidecar, save_records, write_sidecar
 from trainer.formats.tvr_samples import Searched
 from trainer.queries import QueryFeatures
 from trainer.runs.progress import Progress
-from workers.ranker.projector import MeanPool, Projector, segment_inputs
+from workers.ranker.projector import MeanPool, Projector, segment_inputs, video_rows
 from workers.store import FeatureStore, Stream
 
 VIDEOS_AT_ONCE = 64
@@ -95,10 +96,8 @@ def _segment_features(export: Outgoing) -> Iterator[tuple[str, NDArray[np.float3
         return
     for first in range(0, len(videos), VIDEOS_AT_ONCE):
         names = videos[first : first + VIDEOS_AT_ONCE]
-        inputs = [
-            segment_inputs(np.asarray(export.store.rows(name, FRAMES), np.float32), export.layout.length)
-            for name in names
-        ]
+        rows = [video_rows(export.projector.streams, partial(export.store.rows, name)) for name in names]
+        inputs = [segment_inputs(np.asarray(part, np.float32), export.layout.length) for part in rows]
         with torch.inference_mode():
             batch = torch.from_numpy(np.concatenate(inputs)).to(export.device)
             vectors = export.projector.segments(batch).float().cpu().numpy()

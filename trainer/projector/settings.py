@@ -25,6 +25,7 @@ class ProjectorSettings:
     query_proj: bool = True
     temp_proj: bool = True
     segment_length: int = 4
+    subtitles: bool = False
     init: Literal["published", "identity"] = "published"
     logit_scale: float = 4.605170185988092
     top_k: int = 40
@@ -74,4 +75,5 @@ class ProjectorSettings:
             query_proj=self.query_proj,
             temp_proj=self.temp_proj,
             segment_length=self.segment_length,
+            subtitles=self.subtitles,
         )

@@ -6,9 +6,10 @@ This module holds the one featurisation of segments, for training, build and ser
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from engine.errors import InvalidInput
 from workers.ranker.checkpoint import load_config, load_state
+from workers.ranker.context import FRAMES, SUBTITLES
 
 KIND = "projector"
 
@@ -28,6 +30,7 @@ class ProjectorConfig:
 
     dim: width of the encoder's features. type: what reads a segment's frames before the mean: a transformer,
     an LSTM, or nothing. positions: rows of the position table. segment_length: frames (seconds) a segment.
+    subtitles: whether what is said is added to what is seen.
     """
 
     dim: int = 768
@@ -38,6 +41,7 @@ class ProjectorConfig:
     query_proj: bool = True
     temp_proj: bool = True
     segment_length: int = 4
+    subtitles: bool = False
 
     def __post_init__(self) -> None:
         if self.type == "seqTransf" and (self.heads < 1 or self.dim % self.heads):
@@ -48,6 +52,11 @@ class ProjectorConfig:
             raise InvalidInput(
                 f"Segments of {self.segment_length} frames do not fit {self.positions} positions; raise it."
             )
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The feature streams whose rows stand side by side in a segment's input."""
+        return (FRAMES, SUBTITLES) if self.subtitles else (FRAMES,)
 
 
 class Block(nn.Module):
@@ -99,20 +108,34 @@ class Projector(nn.Module):
             self.seq_lstm = nn.LSTM(config.dim, config.dim, batch_first=True)
         self.qfeat_proj = nn.Linear(config.dim, config.dim) if config.query_proj else nn.Identity()
         self.temp_proj = nn.Linear(config.dim, config.dim) if config.temp_proj else nn.Identity()
+        if config.subtitles:
+            # Without a bias, so that a segment in which nobody speaks keeps the vector of its frames.
+            self.subtitle_proj = nn.Linear(config.dim, config.dim, bias=False)
 
     @property
     def segment_length(self) -> int:
         """Frames a segment."""
         return self.config.segment_length
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The feature streams that it reads."""
+        return self.config.streams
+
     def queries(self, pooled: torch.Tensor) -> torch.Tensor:
         """Project pooled text features (n, dim) -> (n, dim), un-normalised."""
         projected: torch.Tensor = self.qfeat_proj(pooled)
         return projected
 
-    def segments(self, frames: torch.Tensor) -> torch.Tensor:
-        """Project segments (n, frames, dim), as of `segment_inputs`, -> (n, dim), un-normalised."""
+    def segments(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Project segments -> (n, dim), un-normalised.
+
+        inputs: (n, frames, dim), with subtitles (n, frames, 2 dim): `segment_inputs` of `video_rows`.
+        """
+        frames = inputs[..., : self.config.dim]
         projected: torch.Tensor = self.temp_proj(mean_of_unit_frames(self._in_time(frames)))
+        if self.config.subtitles:
+            projected = projected + self.subtitle_proj(mean_of_unit_frames(inputs[..., self.config.dim :]))
         return projected
 
     def _in_time(self, frames: torch.Tensor) -> torch.Tensor:
@@ -139,6 +162,7 @@ class MeanPool(nn.Module):
     def __init__(self, segment_length: int = 4) -> None:
         super().__init__()
         self.segment_length = segment_length
+        self.streams: tuple[str, ...] = (FRAMES,)
 
     def queries(self, pooled: torch.Tensor) -> torch.Tensor:
         """Return pooled text features (n, dim) as they are."""
@@ -152,6 +176,23 @@ class MeanPool(nn.Module):
 def mean_of_unit_frames(frames: torch.Tensor) -> torch.Tensor:
     """(n, frames, dim) -> (n, dim): the mean of L2-normalised frames."""
     return F.normalize(frames, dim=-1).mean(dim=1)
+
+
+def video_rows(streams: Sequence[str], read: Callable[[str], NDArray[Any]]) -> NDArray[np.floating[Any]]:
+    """Return a video's rows (frames, width) of a projector's `streams`, side by side, as `read` gives them.
+
+    What a video says less of than it has frames is silence, zeros; what it says longer is left out.
+    """
+    frames, *others = (read(stream) for stream in streams)
+    if not others:
+        return frames
+    rows = np.zeros((len(frames), sum(part.shape[1] for part in (frames, *others))), frames.dtype)
+    rows[:, : frames.shape[1]] = frames
+    at = frames.shape[1]
+    for part in others:
+        rows[: len(part), at : at + part.shape[1]] = part[: len(frames)]
+        at += part.shape[1]
+    return rows
 
 
 def segment_rows(frames: int, segment_length: int) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """The projectors: published outputs, a plain numpy oracle, segments' featurisation, zero-shot."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from workers.ranker.projector import (
     ProjectorConfig,
     load_projector,
     segment_inputs,
+    video_rows,
 )
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "projector"
@@ -57,6 +59,37 @@ def test_segments_equal_the_formulas(kind: str) -> None:
     expected = unit.mean(1) @ weights["temp_proj.weight"].T + weights["temp_proj.bias"]
     with torch.no_grad():
         close(projector.segments(frames), expected)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_what_is_said_adds_a_linear_map_of_its_mean_unit_row(kind: str) -> None:
+    projector = small(replace(SMALL[kind], subtitles=True))
+    plain = Projector(SMALL[kind])
+    plain.load_state_dict(
+        {name: value for name, value in projector.state_dict().items() if name != "subtitle_proj.weight"}
+    )
+    frames, said = torch.randn(4, 3, 8), torch.randn(4, 3, 8)
+    said[0] = 0.0
+    said[1, 2] = 0.0
+    rows = said.double().numpy()
+    unit = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    weight = projector.subtitle_proj.weight.detach().double().numpy()
+    with torch.no_grad():
+        found, seen = projector.segments(torch.cat([frames, said], dim=-1)), plain.segments(frames)
+    close(found, seen.double().numpy() + unit.mean(1) @ weight.T)
+    assert torch.equal(found[0], seen[0])
+
+
+def test_rows_of_streams_stand_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    for said in (3, 5, 9):
+        streams = {"frames": rng.random((5, 2)), "subtitles": rng.random((said, 2))}
+        expected = [
+            [*streams["frames"][row], *(streams["subtitles"][row] if row < said else (0.0, 0.0))]
+            for row in range(5)
+        ]
+        assert video_rows(("frames", "subtitles"), streams.__getitem__).tolist() == expected
+        assert video_rows(("frames",), streams.__getitem__) is streams["frames"]
 
 
 @pytest.mark.parametrize(("kind", "tensors", "values"), [("meanP", 5, 1_181_185), ("seqLSTM", 10, 5_930_497)])

@@ -199,10 +199,8 @@ def _load_projector(
     projector = load_projector(collection / entry.path, device)
     width = store.streams[FRAMES].dim
     if projector.config.dim != width:
-        message = (
-            f"projector {entry.fingerprint} reads features {projector.config.dim} wide, these are {width}: "
-        )
-        raise Mismatch(message + "train another, or say --projector none.")
+        message = f"projector {entry.fingerprint} reads features {projector.config.dim} wide, these are"
+        raise Mismatch(f"{message} {width}: train another, or say --projector none.")
     check_streams(store, projector.streams)
     return projector
 

@@ -9,7 +9,8 @@ import torch
 from engine.errors import InvalidInput, Mismatch
 from engine.types import Floats, Ordinals
 from trainer.collection import FRAMES
-from workers.ranker.projector import MeanPool, Projector, segment_inputs, video_rows
+from workers.ranker.projector import MeanPool, Projector
+from workers.ranker.segments import segment_rows, video_rows
 from workers.store import FeatureStore
 
 BATCH = 1024
@@ -66,17 +67,16 @@ def _batches(
     store: FeatureStore, ids: Sequence[str], projector: Projector | MeanPool
 ) -> Iterator[tuple[list[str], torch.Tensor]]:
     """Yield (videos, inputs (m, frames a segment, width)) of about BATCH segments, long videos in parts."""
-    segment_length = projector.segment_length
     names: list[str] = []
     parts: list[torch.Tensor] = []
     waiting = 0
     for video in ids:
         rows = video_rows(projector.streams, partial(store.rows, video))
-        for start in range(0, len(rows), BATCH * segment_length):
-            part = rows[start : start + BATCH * segment_length].astype(np.float32)
-            inputs = torch.from_numpy(segment_inputs(part, segment_length))
+        numbers = segment_rows(len(rows), projector.segment_length, projector.around)
+        for start in range(0, len(numbers), BATCH):
+            inputs = rows[numbers[start : start + BATCH]].astype(np.float32)
             names.append(video)
-            parts.append(inputs)
+            parts.append(torch.from_numpy(inputs))
             waiting += len(inputs)
             if waiting >= BATCH:
                 yield names, torch.cat(parts)

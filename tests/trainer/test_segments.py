@@ -42,7 +42,12 @@ def test_batches_of_any_size_make_the_same_vectors(tmp_path: Path, monkeypatch: 
         np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-5)
 
 
-def test_what_is_said_is_read_alike_by_build_and_mining(tmp_path: Path) -> None:
+@pytest.mark.parametrize("around", [0, 3])
+@pytest.mark.parametrize("batch", [1, 1024])
+def test_what_is_said_and_around_is_read_alike_by_build_and_mining(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, around: int, batch: int
+) -> None:
+    monkeypatch.setattr(segments, "BATCH", batch)
     rng = np.random.default_rng(0)
     streams = {"frames": Stream(8, 1.0), "subtitles": Stream(8, 1.0)}
     videos = {"a": (9, 9), "b": (4, 0), "c": (6, 3)}
@@ -51,15 +56,16 @@ def test_what_is_said_is_read_alike_by_build_and_mining(tmp_path: Path) -> None:
             rows = {"frames": rng.standard_normal((seen, 8)), "subtitles": rng.standard_normal((said, 8))}
             store.append(video, rows, duration=float(seen))
     torch.manual_seed(0)
-    projector = Projector(ProjectorConfig(8, layers=1, heads=2, subtitles=True)).requires_grad_(False)
+    config = ProjectorConfig(8, layers=1, heads=2, subtitles=True, around=around)
+    projector = Projector(config).requires_grad_(False)
     expected = []
     for video, (seen, _) in videos.items():
-        said = np.zeros((seen, 8), np.float32)
-        said[: len(store.rows(video, "subtitles"))] = store.rows(video, "subtitles")
-        both = np.concatenate([store.rows(video, "frames"), said], axis=1, dtype=np.float32)
+        silence = np.zeros((seen - len(store.rows(video, "subtitles")), 8))
+        heard = np.concatenate([store.rows(video, "subtitles"), silence])
+        both = np.concatenate([store.rows(video, "frames"), heard], axis=1).astype(np.float32)
         for first in range(0, seen, 4):
-            four = both[[min(first + row, seen - 1) for row in range(4)]]
-            expected.append(normalize(projector.segments(torch.from_numpy(four[None])), dim=-1)[0])
+            read = both[[min(max(first + row, 0), seen - 1) for row in range(-around, 4 + around)]]
+            expected.append(normalize(projector.segments(torch.from_numpy(read[None])), dim=-1)[0])
     cpu = torch.device("cpu")
     built = np.concatenate(list(embed(store, list(videos), projector, cpu)))
     np.testing.assert_allclose(built, torch.stack(expected), atol=1e-5)

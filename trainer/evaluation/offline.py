@@ -22,7 +22,7 @@ from engine.types import Doubles, Floats, Hits, Ordinals
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
 from workers.ranker.models import Models
-from workers.ranker.projector import segment_inputs, video_rows
+from workers.ranker.segments import segment_inputs, video_rows
 
 BATCH = 4096
 DEFAULT_SEGMENTS = SearchOptions().segment_top_k
@@ -122,11 +122,11 @@ def _check_holds(generation: Offline, queries: Sequence[JudgedQuery]) -> None:
 
 def _vectors(models: Models, videos: int) -> Iterator[Floats]:
     """Yield every video's segment vectors (n, dim), of unit length, in ordinal order."""
-    length = models.projector.segment_length
+    projector = models.projector
     for video in range(videos):
-        rows = video_rows(models.projector.streams, partial(models.contexts.video, video))
-        inputs = torch.from_numpy(segment_inputs(np.asarray(rows, np.float32), length))
+        rows = np.asarray(video_rows(projector.streams, partial(models.contexts.video, video)), np.float32)
+        inputs = torch.from_numpy(segment_inputs(rows, projector.segment_length, projector.around))
         with torch.inference_mode():
-            parts = [models.projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]
+            parts = [projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]
             vectors: Floats = F.normalize(torch.cat(parts), dim=-1).cpu().numpy()
         yield vectors

@@ -14,7 +14,7 @@ from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
 from trainer.collection import FRAMES
 from trainer.projector.recall import Truth
 from trainer.segments import check_streams
-from workers.ranker.projector import segment_rows, video_rows
+from workers.ranker.segments import segment_rows, video_rows
 from workers.store import FeatureStore
 
 Integers = NDArray[np.int64]
@@ -24,8 +24,8 @@ Integers = NDArray[np.int64]
 class Segments:
     """The segments of several videos, numbered through.
 
-    frames: (rows, width) of all videos end to end, in the store's dtype. rows: (segments, frames a segment)
-    row numbers. videos: (segments,) video number. first: {video: (its first segment, how many)}.
+    frames: (rows, width) of all videos end to end, in the store's dtype. rows: (segments, frames read) row
+    numbers. videos: (segments,) video number. first: {video: (its first segment, how many)}.
     """
 
     frames: NDArray[np.floating[Any]]
@@ -37,7 +37,7 @@ class Segments:
         return len(self.rows)
 
     def inputs(self, numbers: Integers | slice, device: torch.device) -> torch.Tensor:
-        """Return (n, frames a segment, width) float32 inputs of the projector."""
+        """Return (n, frames read, width) float32 inputs of the projector."""
         return torch.from_numpy(self.frames[self.rows[numbers]]).to(device).float()
 
 
@@ -71,7 +71,11 @@ class Pairs:
 
 
 def load_segments(
-    store: FeatureStore, videos: Sequence[str], segment_length: int, streams: Sequence[str] = (FRAMES,)
+    store: FeatureStore,
+    videos: Sequence[str],
+    segment_length: int,
+    streams: Sequence[str] = (FRAMES,),
+    around: int = 0,
 ) -> Segments:
     """Read the rows of `videos`, in that order, into one array: `streams` side by side."""
     step = store.streams[FRAMES].step
@@ -79,7 +83,7 @@ def load_segments(
         raise InvalidInput(f"{store.path} has a frame every {step} s; projectors are made for one a second.")
     check_streams(store, streams)
     arrays = [video_rows(streams, partial(store.rows, video)) for video in videos]
-    per_video = [segment_rows(len(array), segment_length) for array in arrays]
+    per_video = [segment_rows(len(array), segment_length, around) for array in arrays]
     starts = np.cumsum([0, *map(len, arrays)])
     counts = np.array([len(rows) for rows in per_video], np.int64)
     firsts = np.cumsum(counts) - counts

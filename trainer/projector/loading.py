@@ -79,7 +79,7 @@ def _segments(store: FeatureStore, videos: list[str], settings: ProjectorSetting
     if not known:
         raise NotFound(f"None of the {split} videos has features in {store.path}; ingest them.")
     streams = settings.model(store.streams[FRAMES].dim).streams
-    return load_segments(store, known, settings.segment_length, streams)
+    return load_segments(store, known, settings.segment_length, streams, settings.around)
 
 
 def _check_depths(settings: ProjectorSettings, segments: int) -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from engine.proposals import ProposalRule, propose
 from engine.types import Doubles, Hits, Ordinals, Proposals
 from workers.ranker.context import FRAMES, ContextStore
-from workers.ranker.projector import MeanPool, Projector, segment_inputs, video_rows
+from workers.ranker.projector import MeanPool, Projector
+from workers.ranker.segments import segment_inputs, video_rows
 
 QUERIES_AT_ONCE = 256
 
@@ -44,7 +45,7 @@ class Retrieval:
             rows = video_rows(projector.streams, partial(contexts.video, ordinal))
             if not len(rows):
                 continue
-            inputs = segment_inputs(rows.astype(np.float32), projector.segment_length)
+            inputs = segment_inputs(rows.astype(np.float32), projector.segment_length, projector.around)
             vectors.append(F.normalize(projector.segments(torch.from_numpy(inputs).to(device)), dim=-1))
             videos.append(np.full(len(inputs), ordinal, np.int32))
             numbers.append(np.arange(len(inputs), dtype=np.int32))

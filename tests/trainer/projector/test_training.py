@@ -139,6 +139,28 @@ def test_identity_starts_as_mean_pooling(collection: Path) -> None:
         assert torch.equal(projector.queries(frames[:, 0]), frames[:, 0])
 
 
+def test_identity_adds_half_of_what_is_said() -> None:
+    projector = Projector(ProjectorConfig(16, "seqTransf", 1, 2, subtitles=True, around=2))
+    initialise(projector, "identity")
+    inputs = torch.randn(5, 8, 32)
+    expected = MeanPool().segments(inputs[:, 2:6, :16]) + 0.5 * MeanPool().segments(inputs[..., 16:])
+    torch.testing.assert_close(projector.segments(inputs), expected)
+
+
+def test_what_is_said_is_found_by_those_who_read_it(tmp_path: Path) -> None:
+    spoken = make_collection(tmp_path / "spoken", spoken=True)
+    deaf = train_projector(spoken, replace(SETTINGS, around=2), device="cpu")
+    heard = train_projector(spoken, replace(SETTINGS, around=2, subtitles=True), device="cpu")
+    assert heard.baseline == deaf.baseline
+    assert heard.value > deaf.value + 0.2
+    assert load_projector(heard.directory).streams == ("frames", "subtitles")
+
+
+def test_subtitles_must_be_there(collection: Path) -> None:
+    with pytest.raises(InvalidInput, match="has no stream 'subtitles'"):
+        train_projector(collection, replace(SETTINGS, subtitles=True), device="cpu")
+
+
 def test_published_groups_and_schedule() -> None:
     with torch.device("meta"):
         groups = parameter_groups(Projector(ProjectorConfig()))

@@ -12,15 +12,8 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from tests.parity.rule import state_by_rule
 from workers.ranker.checkpoint import save_model
-from workers.ranker.projector import (
-    KIND,
-    MeanPool,
-    Projector,
-    ProjectorConfig,
-    load_projector,
-    segment_inputs,
-    video_rows,
-)
+from workers.ranker.projector import KIND, MeanPool, Projector, ProjectorConfig, load_projector
+from workers.ranker.segments import segment_inputs, video_rows
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "projector"
 SMALL = {
@@ -80,6 +73,19 @@ def test_what_is_said_adds_a_linear_map_of_its_mean_unit_row(kind: str) -> None:
     assert torch.equal(found[0], seen[0])
 
 
+@pytest.mark.parametrize("kind", ["seqTransf", "seqLSTM"])
+def test_frames_around_are_read_but_not_averaged(kind: str) -> None:
+    projector = small(replace(SMALL[kind], around=1))
+    weights = {name: value.double().numpy() for name, value in projector.state_dict().items()}
+    frames = torch.randn(4, 5, 8)
+    x = frames.double().numpy()
+    read = (transformer(x, weights) if kind == "seqTransf" else lstm(x, weights))[:, 1:4]
+    unit = read / np.linalg.norm(read, axis=-1, keepdims=True)
+    with torch.no_grad():
+        found = projector.segments(frames)
+    close(found, unit.mean(1) @ weights["temp_proj.weight"].T + weights["temp_proj.bias"])
+
+
 def test_rows_of_streams_stand_side_by_side() -> None:
     rng = np.random.default_rng(0)
     for said in (3, 5, 9):
@@ -119,6 +125,10 @@ def test_last_segment_repeats_the_last_row() -> None:
     assert np.array_equal(segment_inputs(frames, 3), expected)
     assert np.array_equal(segment_inputs(torch.from_numpy(frames), 3).numpy(), expected)
     assert segment_inputs(frames[:0], 3).shape == (0, 3, 2)
+    assert np.array_equal(
+        segment_inputs(frames, 3, 2), frames[[[0, 0, 0, 1, 2, 3, 4], [1, 2, 3, 4, 4, 4, 4]]]
+    )
+    assert segment_inputs(frames[:0], 3, 2).shape == (0, 7, 2)
     assert np.array_equal(segment_inputs(frames[:1], 4), frames[[[0, 0, 0, 0]]])
 
 
@@ -140,6 +150,10 @@ def test_impossible_shapes_are_refused() -> None:
         ProjectorConfig(8, heads=3)
     with pytest.raises(InvalidInput, match="do not fit 2 positions"):
         ProjectorConfig(8, heads=2, positions=2)
+    with pytest.raises(InvalidInput, match="and 15 around do not fit 32 positions"):
+        ProjectorConfig(8, heads=2, around=15)
+    with pytest.raises(InvalidInput, match="cannot read -1 frames around"):
+        ProjectorConfig(8, heads=2, around=-1)
 
 
 def small(config: ProjectorConfig) -> Projector:

@@ -114,7 +114,15 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
 
 
 def test_command_line(collection: Path) -> None:
-    changes = ["steps=10", "eval_every=5", "recall_at=[5, 10]", "select=recall@5", "heads=1", "batch=16"]
+    changes = [
+        "steps=10",
+        "eval_every=5",
+        "recall_at=[5, 10]",
+        "select=recall@5",
+        "heads=1",
+        "batch=16",
+        "subtitles=false",
+    ]
     options = [option for change in changes for option in ("--set", change)]
     result = CliRunner().invoke(
         command, [str(collection), *options, "--seed", "9", "--device", "cpu", "--json"]
@@ -178,7 +186,12 @@ def test_shipped_configs() -> None:
     assert base.model(512) == ProjectorConfig(dim=512, heads=8)
     shipped = {"demo", "demo-published", "tvr-ranking-base", "tvr-ranking-large"}
     assert {path.stem for path in SHIPPED.glob("*.toml")} == shipped
-    assert load_settings(ProjectorSettings, "projector", "demo").init == "identity"
+    demo = load_settings(ProjectorSettings, "projector", "demo")
+    assert (demo.init, demo.subtitles, demo.around) == ("identity", True, 4)
+    recipe = load_settings(ProjectorSettings, "projector", "demo-published")
+    assert (recipe.loss, recipe.threshold, recipe.init) == ("milnce", 0.3, "published")
+    assert (recipe.subtitles, recipe.around) == (False, 0)
+    assert (recipe.steps, recipe.batch) == (demo.steps, demo.batch)
 
 
 def test_missing_things_name_the_command_that_makes_them(collection: Path) -> None:

@@ -17,7 +17,7 @@ from engine.types import Ordinals
 from trainer.annotations import load_corpus
 from trainer.collection import FRAMES, encoder_source, features_directory, known_videos, models_directory
 from trainer.contexts import ContextsChoice, choose_contexts
-from trainer.segments import deal, segment_counts
+from trainer.segments import check_streams, deal, segment_counts
 from workers.index.factory import Recipe, recipe
 from workers.ranker.checkpoint import read_card
 from workers.ranker.encoded import ContextType
@@ -199,10 +199,9 @@ def _load_projector(
     projector = load_projector(collection / entry.path, device)
     width = store.streams[FRAMES].dim
     if projector.config.dim != width:
-        message = (
-            f"projector {entry.fingerprint} reads features {projector.config.dim} wide, these are {width}: "
-        )
-        raise Mismatch(message + "train another, or say --projector none.")
+        message = f"projector {entry.fingerprint} reads features {projector.config.dim} wide, these are"
+        raise Mismatch(f"{message} {width}: train another, or say --projector none.")
+    check_streams(store, projector.streams)
     return projector
 
 

@@ -1,17 +1,29 @@
 """Segment vectors of a feature store, and which shard each video goes to."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
-from engine.errors import Mismatch
+from engine.errors import InvalidInput, Mismatch
 from engine.types import Floats, Ordinals
 from trainer.collection import FRAMES
-from workers.ranker.projector import MeanPool, Projector, segment_inputs
+from workers.ranker.projector import MeanPool, Projector
+from workers.ranker.segments import segment_rows, video_rows
 from workers.store import FeatureStore
 
 BATCH = 1024
+
+
+def check_streams(store: FeatureStore, streams: Sequence[str]) -> None:
+    """Raise InvalidInput where a projector cannot read `streams` of the store side by side."""
+    for name in streams:
+        if store.streams.get(name) != store.streams[FRAMES]:
+            raise InvalidInput(
+                f"{store.path} has no stream {name!r} as wide and as dense as its frames; "
+                "train a projector with --set subtitles=false."
+            )
 
 
 def segment_counts(store: FeatureStore, ids: Sequence[str], segment_length: int) -> Ordinals:
@@ -41,7 +53,7 @@ def embed(
 
     Raises Mismatch, with the video's name, for a vector that is not finite.
     """
-    for names, inputs in _batches(store, ids, projector.segment_length):
+    for names, inputs in _batches(store, ids, projector):
         with torch.inference_mode():
             projected = projector.segments(inputs.to(device)).float().cpu().numpy()
         if not np.isfinite(projected).all():
@@ -52,19 +64,19 @@ def embed(
 
 
 def _batches(
-    store: FeatureStore, ids: Sequence[str], segment_length: int
+    store: FeatureStore, ids: Sequence[str], projector: Projector | MeanPool
 ) -> Iterator[tuple[list[str], torch.Tensor]]:
-    """Yield (videos, inputs (m, segment_length, dim)) of about BATCH segments, long videos in parts."""
+    """Yield (videos, inputs (m, frames a segment, width)) of about BATCH segments, long videos in parts."""
     names: list[str] = []
     parts: list[torch.Tensor] = []
     waiting = 0
     for video in ids:
-        frames = store.rows(video, FRAMES)
-        for start in range(0, len(frames), BATCH * segment_length):
-            part = frames[start : start + BATCH * segment_length].astype(np.float32)
-            inputs = torch.from_numpy(segment_inputs(part, segment_length))
+        rows = video_rows(projector.streams, partial(store.rows, video))
+        numbers = segment_rows(len(rows), projector.segment_length, projector.around)
+        for start in range(0, len(numbers), BATCH):
+            inputs = rows[numbers[start : start + BATCH]].astype(np.float32)
             names.append(video)
-            parts.append(inputs)
+            parts.append(torch.from_numpy(inputs))
             waiting += len(inputs)
             if waiting >= BATCH:
                 yield names, torch.cat(parts)

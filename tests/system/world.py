@@ -15,7 +15,7 @@ from engine.types import Floats, Hits, Moments
 from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
 from workers.ranker.encoder import Encoder
 from workers.ranker.models import Models
-from workers.ranker.projector import segment_inputs
+from workers.ranker.segments import segment_inputs
 from workers.store import FeatureStore, Stream
 
 SPR = [sys.executable, "-m", "spr_cli.main"]

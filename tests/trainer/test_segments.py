@@ -3,12 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
+from engine.errors import InvalidInput
 from tests.trainer.built import ENCODER, FRAMES, collection, mean_pooled
 from trainer import segments
-from trainer.segments import deal, embed, segment_counts
-from workers.ranker.projector import MeanPool
-from workers.store import FeatureStore
+from trainer.ranker.mining import Retrieval
+from trainer.segments import check_streams, deal, embed, segment_counts
+from workers.ranker.context import ContextStore
+from workers.ranker.projector import MeanPool, Projector, ProjectorConfig
+from workers.store import FeatureStore, Stream
 
 
 def test_videos_are_dealt_evenly_and_alike_every_time() -> None:
@@ -36,3 +40,42 @@ def test_batches_of_any_size_make_the_same_vectors(tmp_path: Path, monkeypatch: 
         blocks = list(embed(store, sorted(FRAMES), MeanPool(), torch.device("cpu")))
         assert len(blocks) > 1 or batch == 1024
         np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("around", [0, 3])
+@pytest.mark.parametrize("batch", [1, 1024])
+def test_what_is_said_and_around_is_read_alike_by_build_and_mining(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, around: int, batch: int
+) -> None:
+    monkeypatch.setattr(segments, "BATCH", batch)
+    rng = np.random.default_rng(0)
+    streams = {"frames": Stream(8, 1.0), "subtitles": Stream(8, 1.0)}
+    videos = {"a": (9, 9), "b": (4, 0), "c": (6, 3)}
+    with FeatureStore.create(tmp_path / "s", streams, "float16") as store:
+        for video, (seen, said) in videos.items():
+            rows = {"frames": rng.standard_normal((seen, 8)), "subtitles": rng.standard_normal((said, 8))}
+            store.append(video, rows, duration=float(seen))
+    torch.manual_seed(0)
+    config = ProjectorConfig(8, layers=1, heads=2, subtitles=True, around=around)
+    projector = Projector(config).requires_grad_(False)
+    expected = []
+    for video, (seen, _) in videos.items():
+        silence = np.zeros((seen - len(store.rows(video, "subtitles")), 8))
+        heard = np.concatenate([store.rows(video, "subtitles"), silence])
+        both = np.concatenate([store.rows(video, "frames"), heard], axis=1).astype(np.float32)
+        for first in range(0, seen, 4):
+            read = both[[min(max(first + row, 0), seen - 1) for row in range(-around, 4 + around)]]
+            expected.append(normalize(projector.segments(torch.from_numpy(read[None])), dim=-1)[0])
+    cpu = torch.device("cpu")
+    built = np.concatenate(list(embed(store, list(videos), projector, cpu)))
+    np.testing.assert_allclose(built, torch.stack(expected), atol=1e-5)
+    contexts = ContextStore.from_feature_store(store, list(videos))
+    np.testing.assert_allclose(Retrieval.embed(contexts, projector, cpu).vectors, built, atol=1e-5)
+
+
+@pytest.mark.parametrize("said", [{}, {"subtitles": Stream(9, 1.0)}, {"subtitles": Stream(8, 1.5)}])
+def test_streams_that_do_not_fit_are_refused(tmp_path: Path, said: dict[str, Stream]) -> None:
+    with FeatureStore.create(tmp_path / "s", {"frames": Stream(8, 1.0), **said}, "float16") as store:
+        check_streams(store, ("frames",))
+        with pytest.raises(InvalidInput, match=r"no stream 'subtitles' as wide .* --set subtitles=false"):
+            check_streams(store, ("frames", "subtitles"))

@@ -7,6 +7,7 @@ themselves, which a service does not show. All segment vectors are held in memor
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,8 @@ from engine.queries import SearchOptions
 from engine.types import Doubles, Floats, Hits, Ordinals
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
-from workers.ranker.context import FRAMES
 from workers.ranker.models import Models
-from workers.ranker.projector import segment_inputs
+from workers.ranker.segments import segment_inputs, video_rows
 
 BATCH = 4096
 DEFAULTS = SearchOptions()
@@ -128,11 +128,11 @@ def _check_holds(generation: Offline, queries: Sequence[JudgedQuery]) -> None:
 
 def _vectors(models: Models, videos: int) -> Iterator[Floats]:
     """Yield every video's segment vectors (n, dim), of unit length, in ordinal order."""
-    length = models.projector.segment_length
+    projector = models.projector
     for video in range(videos):
-        frames = np.asarray(models.contexts.video(video, FRAMES), np.float32)
-        inputs = torch.from_numpy(segment_inputs(frames, length))
+        rows = np.asarray(video_rows(projector.streams, partial(models.contexts.video, video)), np.float32)
+        inputs = torch.from_numpy(segment_inputs(rows, projector.segment_length, projector.around))
         with torch.inference_mode():
-            parts = [models.projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]
+            parts = [projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]
             vectors: Floats = F.normalize(torch.cat(parts), dim=-1).cpu().numpy()
         yield vectors

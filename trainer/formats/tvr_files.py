@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from trainer.formats.sidecar import Sidecar, save_records, write_sidecar
 from trainer.formats.tvr_samples import Searched
 from trainer.queries import QueryFeatures
 from trainer.runs.progress import Progress
-from workers.ranker.projector import MeanPool, Projector, segment_inputs
+from workers.ranker.projector import MeanPool, Projector
+from workers.ranker.segments import segment_inputs, video_rows
 from workers.store import FeatureStore, Stream
 
 VIDEOS_AT_ONCE = 64
@@ -93,15 +95,17 @@ def _segment_features(export: Outgoing) -> Iterator[tuple[str, NDArray[np.float3
         for video in videos:
             yield video, np.asarray(export.store.rows(video, SEGMENTS), np.float32)
         return
+    projector = export.projector
     for first in range(0, len(videos), VIDEOS_AT_ONCE):
         names = videos[first : first + VIDEOS_AT_ONCE]
+        rows = [video_rows(projector.streams, partial(export.store.rows, name)) for name in names]
         inputs = [
-            segment_inputs(np.asarray(export.store.rows(name, FRAMES), np.float32), export.layout.length)
-            for name in names
+            segment_inputs(np.asarray(part, np.float32), export.layout.length, projector.around)
+            for part in rows
         ]
         with torch.inference_mode():
             batch = torch.from_numpy(np.concatenate(inputs)).to(export.device)
-            vectors = export.projector.segments(batch).float().cpu().numpy()
+            vectors = projector.segments(batch).float().cpu().numpy()
         yield from zip(names, np.split(vectors, np.cumsum([len(part) for part in inputs])[:-1]), strict=True)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from engine.errors import InvalidInput, NotFound
 from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
 from trainer.collection import FRAMES
 from trainer.projector.recall import Truth
-from workers.ranker.projector import segment_rows
+from trainer.segments import check_streams
+from workers.ranker.segments import segment_rows, video_rows
 from workers.store import FeatureStore
 
 Integers = NDArray[np.int64]
@@ -23,7 +24,7 @@ Integers = NDArray[np.int64]
 class Segments:
     """The segments of several videos, numbered through.
 
-    frames: (rows, dim) of all videos end to end, in the store's dtype. rows: (segments, frames a segment) row
+    frames: (rows, width) of all videos end to end, in the store's dtype. rows: (segments, frames read) row
     numbers. videos: (segments,) video number. first: {video: (its first segment, how many)}.
     """
 
@@ -36,7 +37,7 @@ class Segments:
         return len(self.rows)
 
     def inputs(self, numbers: Integers | slice, device: torch.device) -> torch.Tensor:
-        """Return (n, frames a segment, dim) float32 inputs of the projector."""
+        """Return (n, frames read, width) float32 inputs of the projector."""
         return torch.from_numpy(self.frames[self.rows[numbers]]).to(device).float()
 
 
@@ -69,13 +70,20 @@ class Pairs:
         return np.where(self._keys[found] == wanted, self.score[found], 0.0).astype(np.float32)
 
 
-def load_segments(store: FeatureStore, videos: Sequence[str], segment_length: int) -> Segments:
-    """Read the frames of `videos`, in that order, into one array."""
+def load_segments(
+    store: FeatureStore,
+    videos: Sequence[str],
+    segment_length: int,
+    streams: Sequence[str] = (FRAMES,),
+    around: int = 0,
+) -> Segments:
+    """Read the rows of `videos`, in that order, into one array: `streams` side by side."""
     step = store.streams[FRAMES].step
     if step != 1.0:
         raise InvalidInput(f"{store.path} has a frame every {step} s; projectors are made for one a second.")
-    arrays = [store.rows(video, FRAMES) for video in videos]
-    per_video = [segment_rows(len(array), segment_length) for array in arrays]
+    check_streams(store, streams)
+    arrays = [video_rows(streams, partial(store.rows, video)) for video in videos]
+    per_video = [segment_rows(len(array), segment_length, around) for array in arrays]
     starts = np.cumsum([0, *map(len, arrays)])
     counts = np.array([len(rows) for rows in per_video], np.int64)
     firsts = np.cumsum(counts) - counts

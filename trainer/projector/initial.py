@@ -7,12 +7,16 @@ from torch import nn
 
 from workers.ranker.projector import Projector
 
+# Beside mean unit frames of weight 1: larger finds more of what is said, smaller more of what is seen.
+SPOKEN = 0.5
+
 
 def initialise(projector: Projector, how: Literal["published", "identity"]) -> None:
     """Leave the parameters as PyTorch made them ("published"), or make the projector equal mean pooling.
 
     "identity" makes both projections the identity and silences what every residual branch adds: training
-    starts at zero-shot quality, and little data need not teach the encoder's space anew.
+    starts at zero-shot quality, and little data need not teach the encoder's space anew. What is said is
+    in the space of queries already, and is added with the weight SPOKEN.
     """
     if how == "published":
         return
@@ -21,6 +25,8 @@ def initialise(projector: Projector, how: Literal["published", "identity"]) -> N
             if isinstance(projection, nn.Linear):
                 nn.init.eye_(projection.weight)
                 nn.init.zeros_(projection.bias)
+        if projector.config.subtitles:
+            nn.init.eye_(projector.subtitle_proj.weight).mul_(SPOKEN)
         if projector.config.type == "seqTransf":
             _silence(projector.frame_position_embeddings.weight)
             for block in projector.seq_transf.resblocks:

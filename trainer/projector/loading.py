@@ -10,7 +10,7 @@ import torch
 
 from engine.errors import InvalidInput, NotFound
 from trainer.annotations import load_corpus, load_queries
-from trainer.collection import annotation_file, encoder_source, features_directory, known_videos
+from trainer.collection import FRAMES, annotation_file, encoder_source, features_directory, known_videos
 from trainer.formats.segments import samples_of
 from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_from, truth_of
 from trainer.projector.recall import Truth
@@ -42,10 +42,9 @@ def load_data(collection: Path, settings: ProjectorSettings, encoder: str | None
     fingerprint = str(store.meta.get("fingerprint", store.path.name))
     length = settings.segment_length
     train_judged = nearest_moments(queries["train"], settings.top_k)
-    train = _segments(
-        store, [moment.video for query in train_judged for moment in query.moments], length, "train"
-    )
-    val = _segments(store, list(load_corpus(files["corpus_val"])), length, "val")
+    listed = [moment.video for query in train_judged for moment in query.moments]
+    train = _segments(store, listed, settings, "train")
+    val = _segments(store, list(load_corpus(files["corpus_val"])), settings, "val")
     positives = samples_of(collection, "train", train_judged, settings.top_k, length)
     pairs = pairs_from(positives, train, settings.threshold)
     if not len(pairs):
@@ -74,12 +73,13 @@ def load_data(collection: Path, settings: ProjectorSettings, encoder: str | None
     )
 
 
-def _segments(store: FeatureStore, videos: list[str], length: int, split: str) -> Segments:
+def _segments(store: FeatureStore, videos: list[str], settings: ProjectorSettings, split: str) -> Segments:
     """Read a split's videos; NotFound when none of them has features."""
     known = known_videos(store, videos)
     if not known:
         raise NotFound(f"None of the {split} videos has features in {store.path}; ingest them.")
-    return load_segments(store, known, length)
+    streams = settings.model(store.streams[FRAMES].dim).streams
+    return load_segments(store, known, settings.segment_length, streams, settings.around)
 
 
 def _check_depths(settings: ProjectorSettings, segments: int) -> None:

@@ -12,6 +12,7 @@ class ProjectorSettings:
     """The [projector] table of a training config.
 
     The model: heads = 0 means dim / 64; init "published" is PyTorch's, "identity" starts as mean pooling.
+    subtitles and around (frames) say what a segment reads beside its own frames, as in ProjectorConfig.
     The data: a query's `top_k` most similar moments, their segments with a score of at least `threshold`.
     The training: `steps` = 0 means `epochs` over all pairs; the temperature learns at `scale_lr` of `lr`;
     `warmup` is a share of all steps. Every `eval_every` steps recall is taken at each of `recall_at`, and the
@@ -25,6 +26,8 @@ class ProjectorSettings:
     query_proj: bool = True
     temp_proj: bool = True
     segment_length: int = 4
+    subtitles: bool = False
+    around: int = 0
     init: Literal["published", "identity"] = "published"
     logit_scale: float = 4.605170185988092
     top_k: int = 40
@@ -74,4 +77,6 @@ class ProjectorSettings:
             query_proj=self.query_proj,
             temp_proj=self.temp_proj,
             segment_length=self.segment_length,
+            subtitles=self.subtitles,
+            around=self.around,
         )

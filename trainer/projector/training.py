@@ -142,7 +142,11 @@ def evaluate(
     """Return the recalls of a model over the whole validation corpus."""
     model.eval()
     chunks = range(0, len(data.val), SEGMENTS_AT_ONCE)
-    parts = [model.segments(data.val.inputs(slice(at, at + SEGMENTS_AT_ONCE), device)) for at in chunks]
+    # Mean pooling reads less than the projector beside which it is measured.
+    skip, width = settings.around - model.around, data.dim * len(model.streams)
+    read = slice(skip, skip + settings.segment_length + 2 * model.around)
+    inputs = (data.val.inputs(slice(at, at + SEGMENTS_AT_ONCE), device) for at in chunks)
+    parts = [model.segments(part[:, read, :width]) for part in inputs]
     segments = F.normalize(torch.cat(parts), dim=-1)
     queries = F.normalize(model.queries(data.val_queries.to(device)), dim=-1)
     model.train()

@@ -6,6 +6,7 @@ rule; a proposal trains the moment of its video that its window sees.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from engine.proposals import ProposalRule, propose
 from engine.types import Doubles, Hits, Ordinals, Proposals
 from workers.ranker.context import FRAMES, ContextStore
-from workers.ranker.projector import MeanPool, Projector, segment_inputs
+from workers.ranker.projector import MeanPool, Projector
+from workers.ranker.segments import segment_inputs, video_rows
 
 QUERIES_AT_ONCE = 256
 
@@ -40,10 +42,10 @@ class Retrieval:
         """Embed the segments of every video."""
         vectors, videos, numbers = [], [], []
         for ordinal in range(len(contexts)):
-            frames = contexts.video(ordinal, FRAMES)
-            if not len(frames):
+            rows = video_rows(projector.streams, partial(contexts.video, ordinal))
+            if not len(rows):
                 continue
-            inputs = segment_inputs(frames.astype(np.float32), projector.segment_length)
+            inputs = segment_inputs(rows.astype(np.float32), projector.segment_length, projector.around)
             vectors.append(F.normalize(projector.segments(torch.from_numpy(inputs).to(device)), dim=-1))
             videos.append(np.full(len(inputs), ordinal, np.int32))
             numbers.append(np.arange(len(inputs), dtype=np.int32))

@@ -2,22 +2,21 @@
 
 After the published model (arXiv 2501.05072); parameters carry its names, so that the state of a published
 checkpoint loads as it is. `MeanPool` is the same two methods without any parameter, for zero-shot search.
-This module holds the one featurisation of segments, for training, build and serving.
+What a segment's input is, says `workers.ranker.segments`.
 """
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
 from engine.errors import InvalidInput
 from workers.ranker.checkpoint import load_config, load_state
+from workers.ranker.context import FRAMES, SUBTITLES
 
 KIND = "projector"
 
@@ -28,6 +27,8 @@ class ProjectorConfig:
 
     dim: width of the encoder's features. type: what reads a segment's frames before the mean: a transformer,
     an LSTM, or nothing. positions: rows of the position table. segment_length: frames (seconds) a segment.
+    subtitles: whether what is said is added to what is seen. around: frames on both sides of a segment that
+    its own frames see, and whose subtitles count as its own.
     """
 
     dim: int = 768
@@ -38,16 +39,33 @@ class ProjectorConfig:
     query_proj: bool = True
     temp_proj: bool = True
     segment_length: int = 4
+    subtitles: bool = False
+    around: int = 0
 
     def __post_init__(self) -> None:
         if self.type == "seqTransf" and (self.heads < 1 or self.dim % self.heads):
             raise InvalidInput(
                 f"A projector of dim {self.dim} cannot have {self.heads} heads; use a divisor of it."
             )
-        if not 1 <= self.segment_length <= self.positions:
+        if self.around < 0:
             raise InvalidInput(
-                f"Segments of {self.segment_length} frames do not fit {self.positions} positions; raise it."
+                f"A projector cannot read {self.around} frames around a segment; use 0 or more."
             )
+        if not 1 <= self.segment_length <= self.frames_read <= self.positions:
+            raise InvalidInput(
+                f"Segments of {self.segment_length} frames and {self.around} around do not fit "
+                f"{self.positions} positions; raise it."
+            )
+
+    @property
+    def frames_read(self) -> int:
+        """Frames of a segment's input: its own, and those around it."""
+        return self.segment_length + 2 * self.around
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The feature streams whose rows stand side by side in a segment's input."""
+        return (FRAMES, SUBTITLES) if self.subtitles else (FRAMES,)
 
 
 class Block(nn.Module):
@@ -99,20 +117,40 @@ class Projector(nn.Module):
             self.seq_lstm = nn.LSTM(config.dim, config.dim, batch_first=True)
         self.qfeat_proj = nn.Linear(config.dim, config.dim) if config.query_proj else nn.Identity()
         self.temp_proj = nn.Linear(config.dim, config.dim) if config.temp_proj else nn.Identity()
+        if config.subtitles:
+            # Without a bias, so that a segment in which nobody speaks keeps the vector of its frames.
+            self.subtitle_proj = nn.Linear(config.dim, config.dim, bias=False)
 
     @property
     def segment_length(self) -> int:
         """Frames a segment."""
         return self.config.segment_length
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The feature streams that it reads."""
+        return self.config.streams
+
+    @property
+    def around(self) -> int:
+        """Frames that it reads on both sides of a segment."""
+        return self.config.around
+
     def queries(self, pooled: torch.Tensor) -> torch.Tensor:
         """Project pooled text features (n, dim) -> (n, dim), un-normalised."""
         projected: torch.Tensor = self.qfeat_proj(pooled)
         return projected
 
-    def segments(self, frames: torch.Tensor) -> torch.Tensor:
-        """Project segments (n, frames, dim), as of `segment_inputs`, -> (n, dim), un-normalised."""
-        projected: torch.Tensor = self.temp_proj(mean_of_unit_frames(self._in_time(frames)))
+    def segments(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Project segments -> (n, dim), un-normalised.
+
+        inputs: (n, frames read, dim), with subtitles 2 dim wide: `segment_inputs` of `video_rows`.
+        """
+        own = slice(self.config.around, self.config.around + self.config.segment_length)
+        frames = inputs[..., : self.config.dim]
+        projected: torch.Tensor = self.temp_proj(mean_of_unit_frames(self._in_time(frames)[:, own]))
+        if self.config.subtitles:
+            projected = projected + self.subtitle_proj(mean_of_unit_frames(inputs[..., self.config.dim :]))
         return projected
 
     def _in_time(self, frames: torch.Tensor) -> torch.Tensor:
@@ -139,6 +177,8 @@ class MeanPool(nn.Module):
     def __init__(self, segment_length: int = 4) -> None:
         super().__init__()
         self.segment_length = segment_length
+        self.streams: tuple[str, ...] = (FRAMES,)
+        self.around = 0
 
     def queries(self, pooled: torch.Tensor) -> torch.Tensor:
         """Return pooled text features (n, dim) as they are."""
@@ -152,30 +192,6 @@ class MeanPool(nn.Module):
 def mean_of_unit_frames(frames: torch.Tensor) -> torch.Tensor:
     """(n, frames, dim) -> (n, dim): the mean of L2-normalised frames."""
     return F.normalize(frames, dim=-1).mean(dim=1)
-
-
-def segment_rows(frames: int, segment_length: int) -> NDArray[np.int64]:
-    """Return (ceil(frames / segment_length), segment_length) frame numbers; past the end the last repeats.
-
-    >>> segment_rows(5, 3).tolist()
-    [[0, 1, 2], [3, 4, 4]]
-    """
-    count = -(-frames // segment_length)
-    return np.minimum(np.arange(count * segment_length), frames - 1).reshape(count, segment_length)
-
-
-@overload
-def segment_inputs(frames: torch.Tensor, segment_length: int) -> torch.Tensor: ...
-@overload
-def segment_inputs(frames: NDArray[np.floating], segment_length: int) -> NDArray[np.floating]: ...
-def segment_inputs(
-    frames: torch.Tensor | NDArray[np.floating], segment_length: int
-) -> torch.Tensor | NDArray[np.floating]:
-    """Cut a video's frame features (n, dim) into (segments, segment_length, dim), repeating the last row."""
-    rows = segment_rows(len(frames), segment_length)
-    if isinstance(frames, torch.Tensor):
-        return frames[torch.from_numpy(rows).to(frames.device)]
-    return frames[rows]
 
 
 def load_projector(directory: Path, device: str | torch.device = "cpu") -> Projector:

@@ -9,7 +9,7 @@ import torch
 
 from trainer.annotations import JudgedMoment, JudgedQuery
 from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_of
-from workers.ranker.projector import segment_inputs
+from workers.ranker.segments import segment_inputs
 from workers.store import FeatureStore, Stream
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "projector" / "pairs.json"

@@ -114,7 +114,15 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
 
 
 def test_command_line(collection: Path) -> None:
-    changes = ["steps=10", "eval_every=5", "recall_at=[5, 10]", "select=recall@5", "heads=1", "batch=16"]
+    changes = [
+        "steps=10",
+        "eval_every=5",
+        "recall_at=[5, 10]",
+        "select=recall@5",
+        "heads=1",
+        "batch=16",
+        "subtitles=false",
+    ]
     options = [option for change in changes for option in ("--set", change)]
     result = CliRunner().invoke(
         command, [str(collection), *options, "--seed", "9", "--device", "cpu", "--json"]
@@ -139,6 +147,28 @@ def test_identity_starts_as_mean_pooling(collection: Path) -> None:
         assert torch.equal(projector.queries(frames[:, 0]), frames[:, 0])
 
 
+def test_identity_adds_half_of_what_is_said() -> None:
+    projector = Projector(ProjectorConfig(16, "seqTransf", 1, 2, subtitles=True, around=2))
+    initialise(projector, "identity")
+    inputs = torch.randn(5, 8, 32)
+    expected = MeanPool().segments(inputs[:, 2:6, :16]) + 0.5 * MeanPool().segments(inputs[..., 16:])
+    torch.testing.assert_close(projector.segments(inputs), expected)
+
+
+def test_what_is_said_is_found_by_those_who_read_it(tmp_path: Path) -> None:
+    spoken = make_collection(tmp_path / "spoken", spoken=True)
+    deaf = train_projector(spoken, replace(SETTINGS, around=2), device="cpu")
+    heard = train_projector(spoken, replace(SETTINGS, around=2, subtitles=True), device="cpu")
+    assert heard.baseline == deaf.baseline
+    assert heard.value > deaf.value + 0.2
+    assert load_projector(heard.directory).streams == ("frames", "subtitles")
+
+
+def test_subtitles_must_be_there(collection: Path) -> None:
+    with pytest.raises(InvalidInput, match="has no stream 'subtitles'"):
+        train_projector(collection, replace(SETTINGS, subtitles=True), device="cpu")
+
+
 def test_published_groups_and_schedule() -> None:
     with torch.device("meta"):
         groups = parameter_groups(Projector(ProjectorConfig()))
@@ -156,7 +186,12 @@ def test_shipped_configs() -> None:
     assert base.model(512) == ProjectorConfig(dim=512, heads=8)
     shipped = {"demo", "demo-published", "tvr-ranking-base", "tvr-ranking-large"}
     assert {path.stem for path in SHIPPED.glob("*.toml")} == shipped
-    assert load_settings(ProjectorSettings, "projector", "demo").init == "identity"
+    demo = load_settings(ProjectorSettings, "projector", "demo")
+    assert (demo.init, demo.subtitles, demo.around) == ("identity", True, 4)
+    recipe = load_settings(ProjectorSettings, "projector", "demo-published")
+    assert (recipe.loss, recipe.threshold, recipe.init) == ("milnce", 0.3, "published")
+    assert (recipe.subtitles, recipe.around) == (False, 0)
+    assert (recipe.steps, recipe.batch) == (demo.steps, demo.batch)
 
 
 def test_missing_things_name_the_command_that_makes_them(collection: Path) -> None:

@@ -31,8 +31,11 @@ SETTINGS = ProjectorSettings(
 )
 
 
-def make_collection(directory: Path, seed: int = 0) -> Path:
-    """Write features of 16 videos, judged queries and their features; no encoder is needed to train on it."""
+def make_collection(directory: Path, seed: int = 0, spoken: bool = False) -> Path:
+    """Write features of 16 videos, judged queries and their features; no encoder is needed to train on it.
+
+    spoken: what queries ask is in the subtitles, and the frames are noise.
+    """
     rng = np.random.default_rng(seed)
     looks = rng.standard_normal((CONCEPTS, DIM))
     turn = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0]
@@ -40,11 +43,15 @@ def make_collection(directory: Path, seed: int = 0) -> Path:
     shown: dict[str, list[int]] = {}
     meta = {"fingerprint": ENCODER, "encoder": "none", "source": str(directory / "no-encoder")}
     features = directory / "features" / ENCODER
-    with FeatureStore.create(features, {"frames": Stream(DIM, 1.0)}, "float16", meta) as store:
+    streams = {name: Stream(DIM, 1.0) for name in ("frames", *(["subtitles"] if spoken else []))}
+    with FeatureStore.create(features, streams, "float16", meta) as store:
         for video in splits["train"] + splits["val"]:
             shown[video] = rng.integers(0, CONCEPTS, 8).tolist()
             frames = np.repeat(looks[shown[video]], 4, axis=0) + 0.3 * rng.standard_normal((32, DIM))
-            store.append(video, {"frames": frames[:30]}, duration=30.0)
+            rows = {"frames": frames[:30]}
+            if spoken:
+                rows = {"frames": rng.standard_normal((30, DIM)), "subtitles": frames[:30]}
+            store.append(video, rows, duration=30.0)
     texts = {f"{split} query {n}": n % CONCEPTS for split in splits for n in range(2 * CONCEPTS)}
     streams = {POOLED: Stream(DIM, 1.0), TOKENS: Stream(DIM, 1.0)}
     with FeatureStore.create(directory / "queries" / ENCODER, streams, "float32") as store:

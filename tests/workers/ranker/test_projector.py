@@ -1,5 +1,6 @@
 """The projectors: published outputs, a plain numpy oracle, segments' featurisation, zero-shot."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,8 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from tests.parity.rule import state_by_rule
 from workers.ranker.checkpoint import save_model
-from workers.ranker.projector import (
-    KIND,
-    MeanPool,
-    Projector,
-    ProjectorConfig,
-    load_projector,
-    segment_inputs,
-)
+from workers.ranker.projector import KIND, MeanPool, Projector, ProjectorConfig, load_projector
+from workers.ranker.segments import segment_inputs, video_rows
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "projector"
 SMALL = {
@@ -59,6 +54,50 @@ def test_segments_equal_the_formulas(kind: str) -> None:
         close(projector.segments(frames), expected)
 
 
+@pytest.mark.parametrize("kind", SMALL)
+def test_what_is_said_adds_a_linear_map_of_its_mean_unit_row(kind: str) -> None:
+    projector = small(replace(SMALL[kind], subtitles=True))
+    plain = Projector(SMALL[kind])
+    plain.load_state_dict(
+        {name: value for name, value in projector.state_dict().items() if name != "subtitle_proj.weight"}
+    )
+    frames, said = torch.randn(4, 3, 8), torch.randn(4, 3, 8)
+    said[0] = 0.0
+    said[1, 2] = 0.0
+    rows = said.double().numpy()
+    unit = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    weight = projector.subtitle_proj.weight.detach().double().numpy()
+    with torch.no_grad():
+        found, seen = projector.segments(torch.cat([frames, said], dim=-1)), plain.segments(frames)
+    close(found, seen.double().numpy() + unit.mean(1) @ weight.T)
+    assert torch.equal(found[0], seen[0])
+
+
+@pytest.mark.parametrize("kind", ["seqTransf", "seqLSTM"])
+def test_frames_around_are_read_but_not_averaged(kind: str) -> None:
+    projector = small(replace(SMALL[kind], around=1))
+    weights = {name: value.double().numpy() for name, value in projector.state_dict().items()}
+    frames = torch.randn(4, 5, 8)
+    x = frames.double().numpy()
+    read = (transformer(x, weights) if kind == "seqTransf" else lstm(x, weights))[:, 1:4]
+    unit = read / np.linalg.norm(read, axis=-1, keepdims=True)
+    with torch.no_grad():
+        found = projector.segments(frames)
+    close(found, unit.mean(1) @ weights["temp_proj.weight"].T + weights["temp_proj.bias"])
+
+
+def test_rows_of_streams_stand_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    for said in (3, 5, 9):
+        streams = {"frames": rng.random((5, 2)), "subtitles": rng.random((said, 2))}
+        expected = [
+            [*streams["frames"][row], *(streams["subtitles"][row] if row < said else (0.0, 0.0))]
+            for row in range(5)
+        ]
+        assert video_rows(("frames", "subtitles"), streams.__getitem__).tolist() == expected
+        assert video_rows(("frames",), streams.__getitem__) is streams["frames"]
+
+
 @pytest.mark.parametrize(("kind", "tensors", "values"), [("meanP", 5, 1_181_185), ("seqLSTM", 10, 5_930_497)])
 def test_published_parameters_of_variants(kind: Any, tensors: int, values: int) -> None:
     with torch.device("meta"):
@@ -86,6 +125,10 @@ def test_last_segment_repeats_the_last_row() -> None:
     assert np.array_equal(segment_inputs(frames, 3), expected)
     assert np.array_equal(segment_inputs(torch.from_numpy(frames), 3).numpy(), expected)
     assert segment_inputs(frames[:0], 3).shape == (0, 3, 2)
+    assert np.array_equal(
+        segment_inputs(frames, 3, 2), frames[[[0, 0, 0, 1, 2, 3, 4], [1, 2, 3, 4, 4, 4, 4]]]
+    )
+    assert segment_inputs(frames[:0], 3, 2).shape == (0, 7, 2)
     assert np.array_equal(segment_inputs(frames[:1], 4), frames[[[0, 0, 0, 0]]])
 
 
@@ -107,6 +150,10 @@ def test_impossible_shapes_are_refused() -> None:
         ProjectorConfig(8, heads=3)
     with pytest.raises(InvalidInput, match="do not fit 2 positions"):
         ProjectorConfig(8, heads=2, positions=2)
+    with pytest.raises(InvalidInput, match="and 15 around do not fit 32 positions"):
+        ProjectorConfig(8, heads=2, around=15)
+    with pytest.raises(InvalidInput, match="cannot read -1 frames around"):
+        ProjectorConfig(8, heads=2, around=-1)
 
 
 def small(config: ProjectorConfig) -> Projector:

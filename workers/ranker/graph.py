@@ -2,7 +2,7 @@
 
 The store lies in the device's memory. A batch of windows is padded to the next of few shapes; `step` does
 with it all that `evidence.judge` does with exact shapes, without asking the host for anything. On CUDA it is
-captured once a shape: two copies in, one launch, one copy out. Where that fails, and on the CPU, it is called.
+captured once a shape: two copies in, a launch, one copy out. Where that fails, and on the CPU, it is called.
 """
 
 import logging

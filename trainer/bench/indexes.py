@@ -66,10 +66,17 @@ def timed_build(build: Callable[[], IndexShard]) -> tuple[IndexShard, float]:
 
 
 def effort_for(
-    shard: IndexShard, made: Recipe, rows_of: Callable[[Hits], NDArray[np.int64]], asked: Asked
+    shard: IndexShard,
+    made: Recipe,
+    rows_of: Callable[[Hits], NDArray[np.int64]],
+    asked: Asked,
+    start: Effort | None = None,
 ) -> Effort:
-    """Return the least effort by which a shard finds what its recipe asks for, as a build settles it."""
-    start = shard.effort
+    """Return the least effort from `start` on by which a shard finds what its recipe asks for.
+
+    start: as a build starts, if None.
+    """
+    start = start or shard.effort
     most = Effort(LARGEST_FACTOR if start.factor else 0, shard.partitions)
 
     def measure(effort: Effort) -> float:

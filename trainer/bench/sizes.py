@@ -33,6 +33,7 @@ FULL = Sizes(name="full")
 QUICK = dataclasses.replace(
     FULL,
     name="quick",
+    share=0.25,
     runs=50,
     slow=2,
     published=False,

@@ -53,20 +53,20 @@ class Space:
     popularity: NDArray[np.float64]
 
     @staticmethod
-    def of(seed: int, dim: int) -> "Space":
-        """Return the space of a seed."""
+    def of(seed: int, dim: int, centres: int = CENTRES) -> "Space":
+        """Return the space of a seed; a space of more centres has all centres of one with fewer."""
         rng = np.random.default_rng([seed, 2])
         spectrum = 1.0 / np.arange(1, dim + 1)
         directions = np.linalg.qr(rng.standard_normal((dim, dim)))[0]
         root = (np.sqrt(spectrum / spectrum.sum())[:, None] * directions.T).astype(np.float32)
         mean, gap = (MEAN * row / np.linalg.norm(row) for row in rng.standard_normal((2, dim)))
-        popularity = 1.0 / (np.arange(CENTRES) + 10.0)
+        popularity = 1.0 / (np.arange(centres) + 10.0)
         return Space(
             seed=seed,
             pool=np.asarray(np.sqrt(0.5) * rng.standard_normal((POOL, dim), np.float32) @ root, np.float32),
             mean=mean.astype(np.float32),
             gap=gap.astype(np.float32),
-            centres=rng.standard_normal((CENTRES, dim), np.float32) @ root,
+            centres=rng.standard_normal((centres, dim), np.float32) @ root,
             popularity=popularity / popularity.sum(),
         )
 

@@ -1,6 +1,7 @@
 """How hard a search tries, and the least of it that finds enough."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,10 +17,15 @@ class Effort:
     nprobe: int = 0
 
     def more(self, most: "Effort") -> list["Effort"]:
-        """Return the next efforts: one number doubled, up to `most`; none at the end."""
-        wider = dataclasses.replace(self, nprobe=min(2 * self.nprobe, most.nprobe))
-        deeper = dataclasses.replace(self, factor=min(2 * self.factor, most.factor))
+        """Return the next efforts: one number a step larger, up to `most`; none at the end."""
+        wider = dataclasses.replace(self, nprobe=_larger(self.nprobe, most.nprobe))
+        deeper = dataclasses.replace(self, factor=_larger(self.factor, most.factor))
         return [effort for effort in (wider, deeper) if effort != self]
+
+
+def _larger(number: int, most: int) -> int:
+    # Two steps double it: of whole doublings the last one may cost twice what the recall takes.
+    return max(number, min(math.ceil(number * math.sqrt(2)), most))
 
 
 def least(

@@ -28,8 +28,8 @@ SAMPLE_AT_LEAST = 65_536
 CODES = "RaBitQfs,Refine(SQfp16)"
 # Reading this many numbers takes as long as going through codes: 13,000 segments of 768, 39,000 of 256.
 FLAT_VALUES = 10_000_000
-# Up to here going through all codes of a shard costs less than the lists' training and what they miss.
-CODES_SEGMENTS = 4_000_000
+# Up to here going through all codes takes some 15 ms at most; above, lists are worth their building.
+CODES_SEGMENTS = 1_000_000
 # Lists of codes are trained quickly: few vectors a list, few rounds, from well-spread first centroids.
 QUICK_SAMPLE_PER_LIST = 32
 QUICK_ROUNDS = 5
@@ -87,12 +87,19 @@ def _auto(dim: int, vectors: int, largest: int) -> Recipe:
     if largest * dim <= FLAT_VALUES:
         return recipe("flat", dim, vectors)
     if largest > CODES_SEGMENTS:
-        return dataclasses.replace(_fast(vectors), recall=AUTO_RECALL, factor=10)
+        partitions = coarse_partitions(vectors)
+        # One list in 16: they are few and long, so that a segment finds its own in a minute's build.
+        nprobe = max(1, partitions // 16)
+        return dataclasses.replace(_lists(vectors, partitions), nprobe=nprobe, recall=AUTO_RECALL, factor=10)
     return Recipe(CODES, CODES, False, 0, 0, min(vectors, SAMPLE_AT_LEAST), recall=AUTO_RECALL)
 
 
 def _fast(vectors: int) -> Recipe:
-    partitions = quick_partitions(vectors)
+    return _lists(vectors, quick_partitions(vectors))
+
+
+def _lists(vectors: int, partitions: int) -> Recipe:
+    """Return lists of codes, at the effort and the recall of `fast`."""
     factory = f"IVF{partitions},{CODES}"
     sample = min(vectors, max(QUICK_SAMPLE_PER_LIST * partitions, SAMPLE_AT_LEAST))
     nprobe = default_nprobe(partitions)
@@ -107,6 +114,16 @@ def quick_partitions(vectors: int) -> int:
     """
     quarter: int = 2 ** math.ceil(math.log2(2 * math.sqrt(vectors)))
     return max(1, min(quarter, vectors // VECTORS_PER_LIST))
+
+
+def coarse_partitions(vectors: int) -> int:
+    """Return sqrt(n) / 2 as the nearest power of two: a quarter of `quick_partitions` to compare with.
+
+    >>> coarse_partitions(1_000_001), coarse_partitions(3_200_000), coarse_partitions(20_000_000)
+    (512, 1024, 2048)
+    """
+    nearest: int = 2 ** round(math.log2(math.sqrt(vectors) / 2))
+    return max(1, min(nearest, vectors // VECTORS_PER_LIST))
 
 
 def default_partitions(vectors: int) -> int:

@@ -142,7 +142,7 @@ class Jobs:
         return Jobs(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
-def convolve(r: Tensor, filters: Floats) -> Tensor:
+def convolve(r: Tensor, filters: Floats | Tensor) -> Tensor:
     """Filter clip similarities (n, l) to logits (n, l), with zeros on both sides."""
     taps = torch.as_tensor(filters, device=r.device, dtype=r.dtype)
     return torch.nn.functional.conv1d(r[:, None], taps[None, None], padding=len(filters) // 2)[:, 0]
@@ -151,7 +151,14 @@ def convolve(r: Tensor, filters: Floats) -> Tensor:
 def judge(
     cosines: tuple[Tensor, Tensor], r: Tensor, lengths: Tensor, inner: tuple[Tensor, Tensor], heads: Heads
 ) -> Evidence:
-    """Decide spans and measure them.
+    """Decide spans and measure them; see `decide`."""
+    return Evidence(*(_array(column) for column in decide(cosines, r, lengths, inner, heads)))
+
+
+def decide(
+    cosines: tuple[Tensor, Tensor], r: Tensor, lengths: Tensor, inner: tuple[Tensor, Tensor], heads: Heads
+) -> tuple[Tensor, ...]:
+    """Return the columns of `Evidence` where the tensors lie, (n,) each; the host waits for nothing.
 
     cosines: of video and subtitles, (n, l). r: (n, l) clip similarities; what lies behind a window's end is
     convolved as it is, so zero it unless it is meant. lengths: (n,) clips that count. inner: first and last
@@ -171,15 +178,9 @@ def judge(
     inside = (places >= start[:, None]) & (places <= end[:, None]) & present
     relevance = _best(cosines, shift, present)
     found = end >= start
-    return Evidence(
-        start=_array(start),
-        end=_array(end),
-        log_start=_array(log_start),
-        log_end=_array(log_end),
-        relevance=_array(relevance),
-        span_relevance=_array(torch.where(found, _best(cosines, shift, inside), relevance)),
-        contrast=_array(_mean(r, inside, present & ~inside)),
-    )
+    span_relevance = torch.where(found, _best(cosines, shift, inside), relevance)
+    contrast = _mean(r, inside, present & ~inside)
+    return start, end, log_start, log_end, relevance, span_relevance, contrast
 
 
 def best_spans(
@@ -221,7 +222,7 @@ def _mean(r: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
     return torch.where(inside.any(1) & outside.any(1), within - without, 0.0)
 
 
-def _look_up(table: Floats, distance: Tensor) -> Tensor:
+def _look_up(table: Floats | Tensor, distance: Tensor) -> Tensor:
     reach = len(table) // 2
     values = torch.as_tensor(table, device=distance.device)
     return values[distance.clamp(-reach, reach) + reach]

@@ -1,7 +1,7 @@
 """Ranking against stored contexts: from proposals to rows of the store, and from these to evidence.
 
 On the CPU the fused kernel reads the memory-mapped store. On CUDA the store is copied to the device, if it
-fits there, and the readable form runs on it.
+fits there, and scored by one graph.
 """
 
 import dataclasses
@@ -16,18 +16,16 @@ from engine.errors import Mismatch
 from engine.types import Doubles, Ordinals
 from workers.ranker.context import ContextStore
 from workers.ranker.decode import DecodeConfig
-from workers.ranker.encoded import MODALITIES, SUBTITLE, VIDEO, EncodedStore, EncodedStream
-from workers.ranker.evidence import Biases, Evidence, Heads, Jobs, QueryVectors, judge
+from workers.ranker.encoded import EncodedStore
+from workers.ranker.evidence import Biases, Evidence, Heads, Jobs, QueryVectors
+from workers.ranker.graph import DeviceScoring
 from workers.ranker.relo import Relo
-from workers.ranker.windows import WindowConfig, Windows, arrange, batches, proposal_clips
+from workers.ranker.windows import WindowConfig, Windows, arrange, proposal_clips
 
 log = logging.getLogger("spr.ranker")
 
 # Of the device's free memory this share may be taken by stored contexts.
 DEVICE_SHARE = 0.8
-
-# Unit vectors, norms and scales of one modality.
-_Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
 def heads_of(model: Relo, decode: DecodeConfig) -> Heads:
@@ -78,13 +76,13 @@ class StoredScorer:
         self.store = store
         self.device = device if device.type == "cuda" and _fits(store, device) else torch.device("cpu")
         self._kernel = kernel.Kernel(threads) if kernel.supported() else None
-        self._tensors: dict[str, _Tensors] = {}
+        self._scoring: DeviceScoring | None = None
         if self.on_gpu or self._kernel is None:
             self.read_with_torch()
 
     def read_with_torch(self) -> None:
-        """Copy the store to the device and judge there from now on, in the readable form."""
-        self._tensors = {name: _tensors(self.store.streams[name], self.device) for name in MODALITIES}
+        """Copy the store to the device and judge there from now on, in torch."""
+        self._scoring = DeviceScoring(self.store, self.device)
 
     @property
     def on_gpu(self) -> bool:
@@ -93,46 +91,10 @@ class StoredScorer:
 
     def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
         """Return the evidence of all windows, in order."""
-        if not self._tensors:
-            assert self._kernel is not None
-            return self._kernel.score(self.store, queries, jobs, heads)
-        found = Evidence.empty(len(jobs))
-        for rows in batches(jobs.lengths):
-            found.put(rows, self._readable(queries, jobs.take(rows), heads))
-        return found
-
-    @torch.inference_mode()
-    def _readable(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
-        width = int(jobs.lengths.max())
-        places = np.arange(width)
-        present = places < jobs.lengths[:, None]
-        rows = torch.from_numpy(np.where(present, jobs.rows[:, None] + places, 0)).to(self.device)
-        video = self._meet(VIDEO, rows, (queries.unit_video, queries.linear_video), jobs)
-        words = self._meet(SUBTITLE, rows, (queries.unit_subtitle, queries.linear_subtitle), jobs)
-        r = (video[1] + words[1]) / 2 * torch.from_numpy(present).to(self.device)
-        lengths, first, last = (
-            torch.from_numpy(column).to(self.device) for column in (jobs.lengths, jobs.first, jobs.last)
-        )
-        return judge((video[0], words[0]), r, lengths, (first, last), heads)
-
-    def _meet(
-        self, name: str, rows: torch.Tensor, vectors: tuple[NDArray[np.float32], ...], jobs: Jobs
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return cosines and parts of r of clips, (n, width) each."""
-        unit, norms, scales = self._tensors[name]
-        both = torch.from_numpy(np.stack([vector[jobs.queries] for vector in vectors], 2)).to(self.device)
-        products = unit[rows].float() @ both
-        if scales is not None:
-            products = products * scales[rows].float()[..., None]
-        return products[..., 0], products[..., 1] * norms[rows].float()
-
-
-def _tensors(stream: EncodedStream, device: torch.device) -> _Tensors:
-    parts = (stream.unit, stream.norms, stream.scales)
-    unit, norms, scales = (None if part is None else torch.tensor(part).to(device) for part in parts)
-    assert unit is not None
-    assert norms is not None
-    return unit, norms, scales
+        if self._scoring is not None:
+            return self._scoring.score(queries, jobs, heads)
+        assert self._kernel is not None
+        return self._kernel.score(self.store, queries, jobs, heads)
 
 
 def _fits(store: EncodedStore, device: torch.device) -> bool:

@@ -47,10 +47,10 @@ def test_names_become_factories() -> None:
         (768, 14_000, 1, CODES),
         (768, 100_000, 8, "Flat"),
         (768, 383_828, 1, CODES),
-        (768, 4_000_000, 1, CODES),
-        (768, 8_000_000, 2, CODES),
-        (768, 4_000_001, 1, f"IVF4096,{CODES}"),
-        (256, 20_000_000, 4, f"IVF16384,{CODES}"),
+        (768, 1_000_000, 1, CODES),
+        (768, 2_000_000, 2, CODES),
+        (768, 1_000_001, 1, f"IVF512,{CODES}"),
+        (256, 20_000_000, 4, f"IVF2048,{CODES}"),
     ],
 )
 def test_auto_goes_by_the_size_of_a_shard(dim: int, vectors: int, shards: int, label: str) -> None:

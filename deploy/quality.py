@@ -1,93 +1,187 @@
-"""The ablation table of docs/quality.md: one training a variant and seed, measured on val.
+"""The tables of docs/quality.md, from nothing: a rendered hard world, every model, val, and test once.
 
-    python deploy/quality.py [--collection build/demo/collection] [--out build/quality] [--seeds 1 2 3]
+    python deploy/quality.py [--out build/quality] [--videos 600] [--seeds 1 2 3] [--only main|ablation]
 
-Works on a copy of the collection's features, annotations and projector. What is in OUT/results.jsonl is not
-trained again, so a run that was stopped goes on where it was. Test queries are never opened.
+Each step is one `spr` command, printed before it runs. What is finished is kept, so a run that was stopped
+goes on where it was. Val decides: what is measured on test changes nothing, and is measured once a model.
 """
 
 import argparse
 import json
-import shutil
+import shlex
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SPR = [sys.executable, "-m", "spr_cli.main"]
-OWN = ["score=fixed", "decode.coarse_weight=0"]
-CONV = ["context_encoder=conv", "min_similarity=0.5", "bias_reach=8"]
-LISTS = [
-    "loss.objective=listwise",
-    "loss.list_size=2",
-    "loss.boundary=0.5",
-    "batch=32",
-    "steps=120",
-    "lr=2e-3",
-]
-# name: config and changes. The first is the published recipe, the last the demo's.
-VARIANTS: dict[str, tuple[str, list[str]]] = {
-    "published, its own score": ("demo-published", OWN),
-    "published, weighed score": ("demo-published", []),
-    "published, fused score": ("demo-published", ["score=fused"]),
-    "conv, published losses": ("demo-published", ["context_encoder=conv", "score=fused"]),
-    "conv, lists, no shortcut": ("demo-published", [*CONV, *LISTS, "score=fused"]),
-    "demo without bias": ("demo", ["bias_reach=0"]),
-    "demo without published losses": ("demo", ["loss.objective=listwise"]),
-    "demo without lists": ("demo", ["loss.objective=published"]),
-    "demo with local attention": ("demo", ["context_encoder=local"]),
-    "demo, its own score": ("demo", OWN),
-    "demo": ("demo", []),
-}
+DEFAULT, PUBLISHED = "demo", "demo-published"
+OWN = ("score=fixed", "decode.coarse_weight=0")
+# Of an ablation: a third of the default's steps, every row alike.
+SHORT = ("steps=160", "eval_every=80")
+ABLATION_SEEDS = 2
 MEASURES = ("NDCG@10,IoU>=0.3", "NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One training of a ranker, and how it is asked. projector: the config of stage 1."""
+
+    config: str = DEFAULT
+    changes: tuple[str, ...] = ()
+    projector: str = DEFAULT
+    published: bool = False
+
+    @property
+    def search(self) -> list[str]:
+        """How many segments a search fetches, and the rule that makes proposals of them."""
+        return ["--segment-top-k", "200", "--proposals", "adjacent"] if self.published else []
+
+
+MAIN = {
+    "published line": Variant(PUBLISHED, OWN, PUBLISHED, published=True),
+    "published ReLo, its own score": Variant(PUBLISHED, OWN),
+    "published ReLo, fitted score": Variant(PUBLISHED, ("score=fused",)),
+    "default": Variant(),
+}
+ABLATION = {
+    "default": Variant(changes=SHORT),
+    "published first stage": Variant(changes=SHORT, projector=PUBLISHED),
+    "published proposals": Variant(changes=(*SHORT, "val_depth=200", "val_proposals=adjacent")),
+    "score of the published formula": Variant(changes=(*SHORT, *OWN)),
+    "published losses alone": Variant(changes=(*SHORT, "loss.objective=published")),
+    "listwise losses alone": Variant(changes=(*SHORT, "loss.objective=listwise")),
+    "no shortcut": Variant(changes=(*SHORT, "shortcut=false", "anchor=false")),
+    "no anchor": Variant(changes=(*SHORT, "anchor=false")),
+    "no bias": Variant(changes=(*SHORT, "bias_reach=0")),
+    "local attention": Variant(changes=(*SHORT, "context_encoder=local")),
+    "published attention": Variant(
+        changes=(*SHORT, "context_encoder=attention", "shortcut=false", "anchor=false")
+    ),
+}
 
 
 def main() -> None:
-    """Train what is missing and print the table."""
+    """Make what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--collection", type=Path, default=Path("build/demo/collection"))
     parser.add_argument("--out", type=Path, default=Path("build/quality"))
+    parser.add_argument("--videos", type=int, default=600)
+    parser.add_argument("--world-seed", type=int, default=7)
+    parser.add_argument("--minutes", type=float, default=10, help="of the encoder's training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--only", choices=["main", "ablation"])
     options = parser.parse_args()
-    collection = prepare(options.collection, options.out)
+    for name, command in steps(options.out, options.videos, options.world_seed, options.minutes):
+        once(options.out, name, command)
     results = options.out / "results.jsonl"
-    for seed in options.seeds:
-        for name, (config, changes) in VARIANTS.items():
-            if not any((row["name"], row["seed"]) == (name, seed) for row in read(results)):
-                report = train(collection, config, changes, seed)
-                row = {"name": name, "seed": seed, "refined": report["refined"], "seconds": report["seconds"]}
-                with results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-    print("\n".join(table(read(results))))
+    for table, name, variant, seed in work(options.only, options.seeds):
+        row = train(options.out, results, table, name, variant, seed)
+        if table == "main":
+            test(options.out, options.out / "test.jsonl", row, variant)
+    print("\n".join(report(read(results), read(options.out / "test.jsonl"))))
 
 
-def prepare(source: Path, out: Path) -> Path:
-    """Copy what trainings read; an older copy is kept."""
-    target = out / "collection"
-    if not target.is_dir():
-        ignored = shutil.ignore_patterns("generations", "ranker", "CURRENT.tmp")
-        partial = out / "collection.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial, ignore=ignored)
-        partial.rename(target)
-    return target
+def steps(out: Path, videos: int, seed: int, minutes: float) -> list[tuple[str, list[str]]]:
+    """Return the commands from nothing to features, annotations and both first stages, by step."""
+    world, collection = f"{out}/world", f"{out}/collection"
+    size = ["--videos", str(videos), "--seed", str(seed), "--profile", "hard"]
+    encoder = ["--out", f"{out}/encoder", "--minutes", f"{minutes:g}", "--force"]
+    return [
+        ("render", ["corpus", "render", world, *size]),
+        ("encoder", ["train", "encoder", world, *encoder]),
+        ("ingest", ["ingest", f"{world}/videos", "--collection", collection, "--encoder", f"{out}/encoder"]),
+        ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
+        *((stage1(name), ["train", "projector", collection, "--config", name]) for name in FIRST_STAGES),
+    ]
 
 
-def train(collection: Path, config: str, changes: Sequence[str], seed: int) -> dict[str, Any]:
-    """Return the report of one training."""
-    command = ["train", "ranker", str(collection), "--config", config, "--seed", str(seed), "--json"]
-    command += [part for change in changes for part in ("--set", change)]
-    print(f"$ spr {' '.join(command)}", file=sys.stderr, flush=True)
-    done = subprocess.run([*SPR, *command], stdout=subprocess.PIPE, text=True, check=False)
+FIRST_STAGES = (PUBLISHED, DEFAULT)
+
+
+def stage1(config: str) -> str:
+    """Return the step that trains a first stage."""
+    return f"projector-{config}"
+
+
+def once(out: Path, name: str, command: Sequence[str]) -> None:
+    """Run a step unless it has finished before; keep what it printed as JSON where it can."""
+    stamp = out / "steps" / f"{name}.json"
+    if stamp.is_file():
+        return
+    asked = [*command, "--json"] if name.startswith("projector") else [*command]
+    said = spr(asked, capture=name.startswith("projector"))
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(said or "{}", encoding="utf-8")
+
+
+def work(only: str | None, seeds: Sequence[int]) -> Iterator[tuple[str, str, Variant, int]]:
+    """Yield every training: its table, name, variant and seed, the main table first."""
+    tables: tuple[tuple[str, Mapping[str, Variant], Sequence[int]], ...] = (
+        ("main", MAIN, seeds),
+        ("ablation", ABLATION, seeds[:ABLATION_SEEDS]),
+    )
+    for table, variants, own in tables:
+        for seed in own if only in (None, table) else ():
+            for name, variant in variants.items():
+                yield table, name, variant, seed
+
+
+def train(out: Path, results: Path, table: str, name: str, variant: Variant, seed: int) -> Row:
+    """Return what one training reached on val; trained only if that is not written down yet."""
+    for row in read(results):
+        if (row["table"], row["name"], row["seed"]) == (table, name, seed):
+            return row
+    projector = json.loads((out / "steps" / f"{stage1(variant.projector)}.json").read_text())["fingerprint"]
+    command = ["train", "ranker", f"{out}/collection", "--config", variant.config, "--seed", str(seed)]
+    command += ["--projector", projector, "--json"]
+    command += [part for change in variant.changes for part in ("--set", change)]
+    said = json.loads(spr(command, capture=True))
+    row = {"table": table, "name": name, "seed": seed, "projector": projector}
+    row |= {key: said[key] for key in ("fingerprint", "coarse", "refined", "seconds")}
+    append(results, row)
+    return row
+
+
+def test(out: Path, results: Path, trained: Row, variant: Variant) -> None:
+    """Measure a trained ranker on test, once."""
+    if any((row["name"], row["seed"]) == (trained["name"], trained["seed"]) for row in read(results)):
+        return
+    collection, truth = f"{out}/collection", f"{out}/collection/annotations/test.json"
+    models = ["--projector", trained["projector"], "--ranker", trained["fingerprint"]]
+    corpus = ["--videos", f"{out}/collection/annotations/corpus_test.json", "--index", "flat"]
+    # The published encoder knows positions: stored contexts would cost it a little.
+    contexts = ["--contexts", "none"] if variant.config == PUBLISHED else []
+    built = spr(["build", collection, *corpus, *models, *contexts, "--no-activate", "--json"], capture=True)
+    run = f"{out}/runs/{trained['name'].replace(' ', '-').replace(',', '')}-{trained['seed']}.json"
+    Path(run).parent.mkdir(parents=True, exist_ok=True)
+    asked = ["eval", "--collection", collection, "--generation", json.loads(built)["id"], "--truth", truth]
+    value = json.loads(spr([*asked, *variant.search, "--run-out", run, "--json"], capture=True))
+    kept = ("coarse", "refined", "ceiling", "share", "retrieval", "slices", "confidence", "intervals")
+    append(results, {"name": trained["name"], "seed": trained["seed"], **{k: value.get(k) for k in kept}})
+
+
+def spr(command: Sequence[str], capture: bool = False) -> str:
+    """Print and run one command; stop with its exit code when it fails. Return its output if captured."""
+    print(f"$ {shlex.join(['spr', *command])}", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [*SPR, *command], stdout=subprocess.PIPE if capture else None, text=True, check=False
+    )
     if done.returncode:
         sys.exit(done.returncode)
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
+    return done.stdout or ""
 
 
-def read(results: Path) -> list[dict[str, Any]]:
+def append(results: Path, row: Row) -> None:
+    """Write down one measurement."""
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def read(results: Path) -> list[Row]:
     """Return what was measured so far; a line that was cut off counts as not measured."""
     rows = []
     for line in results.read_text(encoding="utf-8").splitlines() if results.is_file() else []:
@@ -98,16 +192,59 @@ def read(results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a Markdown table: mean and standard deviation over seeds of every variant."""
-    lines = [f"| variant | seeds | {' | '.join(MEASURES)} | s |", "|---|---|---|---|---|---|"]
-    for name in VARIANTS:
+def report(trained: Sequence[Row], tested: Sequence[Row]) -> list[str]:
+    """Return the Markdown tables: mean and standard deviation over seeds of every variant."""
+    main_rows = [row for row in trained if row["table"] == "main"]
+    lines = ["## Test", "", *table(tested, MAIN, "refined")]
+    lines += ["", "## Test, coarse proposals and ceiling, IoU >= 0.5", "", *ceilings(tested)]
+    lines += ["", "## Test, by slice, IoU >= 0.5", "", *slices(tested)]
+    lines += ["", "## Val", "", *table(main_rows, MAIN, "refined", seconds=True)]
+    ablated = [row for row in trained if row["table"] == "ablation"]
+    return [*lines, "", "## Val, ablation", "", *table(ablated, ABLATION, "refined", seconds=True)]
+
+
+def table(rows: Sequence[Row], names: Mapping[str, Variant], stage: str, seconds: bool = False) -> list[str]:
+    """Return a line a variant: NDCG@10 at three IoUs."""
+    lines = [f"| variant | seeds | {' | '.join(MEASURES)} |{' s |' if seconds else ''}"]
+    lines += [f"|---|---|{'---|' * len(MEASURES)}{'---|' if seconds else ''}"]
+    for name, own in grouped(rows, names):
+        cells = [spread([row[stage][measure] for row in own]) for measure in MEASURES]
+        cells += [f"{statistics.median(row['seconds'] for row in own):.0f}"] if seconds else []
+        lines.append(f"| {name} | {len(own)} | {' | '.join(cells)} |")
+    return lines
+
+
+def ceilings(rows: Sequence[Row]) -> list[str]:
+    """Return a line a variant: coarse, refined, ceiling, the share of it, and what confidence is worth."""
+    lines = ["| variant | coarse | refined | ceiling | share | ECE | AUROC of no answer |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for name, own in grouped(rows, MAIN):
+        cells = [
+            spread([row[s][MEASURES[1]] for row in own]) for s in ("coarse", "refined", "ceiling", "share")
+        ]
+        sure = [row["confidence"]["refined"] for row in own if (row["confidence"] or {}).get("refined")]
+        cells += [spread([each["ECE"] for each in sure])] if sure else ["-"]
+        cells += [spread([each["no-answer"]["AUROC"] for each in sure])] if sure else ["-"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def slices(rows: Sequence[Row]) -> list[str]:
+    """Return a line a variant: its refined NDCG@10 on every slice of queries that have an answer."""
+    names = sorted({name for row in rows for name in row["slices"] if name != "no-answer"})
+    lines = [f"| variant | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    for variant, own in grouped(rows, MAIN):
+        cells = [spread([row["slices"][name]["refined"][MEASURES[1]] for row in own]) for name in names]
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
+    return lines
+
+
+def grouped(rows: Sequence[Row], names: Mapping[str, Variant]) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the rows of every variant that has some."""
+    for name in names:
         own = [row for row in rows if row["name"] == name]
         if own:
-            cells = [spread([row["refined"][measure] for row in own]) for measure in MEASURES]
-            seconds = statistics.median(row["seconds"] for row in own)
-            lines.append(f"| {name} | {len(own)} | {' | '.join(cells)} | {seconds:.0f} |")
-    return lines
+            yield name, own
 
 
 def spread(values: Sequence[float]) -> str:

@@ -37,8 +37,8 @@ QUICK = dataclasses.replace(
     runs=50,
     slow=2,
     published=False,
-    segments=(50_000, 100_000, 200_000),
-    clients=(1, 8, 32),
+    segments=(25_000, 50_000, 100_000),
+    clients=(1, 32),
     load_seconds=2.0,
 )
 TINY = Sizes(

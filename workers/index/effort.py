@@ -22,6 +22,10 @@ class Effort:
         deeper = dataclasses.replace(self, factor=_larger(self.factor, most.factor))
         return [effort for effort in (wider, deeper) if effort != self]
 
+    def halfway(self, more: "Effort") -> "Effort":
+        """Return the effort in the middle of this one and a larger one, rounded down."""
+        return Effort((self.factor + more.factor) // 2, (self.nprobe + more.nprobe) // 2)
+
 
 def _larger(number: int, most: int) -> int:
     # Two steps double it: of whole doublings the last one may cost twice what the recall takes.
@@ -33,9 +37,17 @@ def least(
 ) -> tuple[Effort, float]:
     """Raise `start`, always by what finds more, until `measure` gives the recall `asked` or nothing is left.
 
-    Returns the effort and its recall, which is below `asked` only where nothing more can be raised.
+    The last step is then made as short as it can be. Returns the effort and its recall, which is below what
+    is asked only where nothing more can be raised.
     """
-    effort, recall = start, measure(start)
+    before, effort, recall = start, start, measure(start)
     while recall < asked and (choices := effort.more(most)):
+        before = effort
         effort, recall = max(((choice, measure(choice)) for choice in choices), key=lambda pair: pair[1])
+    while recall >= asked and (half := before.halfway(effort)) not in (before, effort):
+        found = measure(half)
+        if found >= asked:
+            effort, recall = half, found
+        else:
+            before = half
     return effort, recall

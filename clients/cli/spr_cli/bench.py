@@ -8,7 +8,7 @@ import click
 
 @click.command()
 @click.argument("stages", nargs=-1, metavar="[STAGE]...")
-@click.option("--quick", is_flag=True, help="Some minutes: fewer runs, no published way that takes long.")
+@click.option("--quick", is_flag=True, help="Less of all: a quarter of the corpus, fewer runs, no IVFPQ.")
 @click.option(
     "--threads", type=click.IntRange(1), default=2, show_default=True, help="Of stages that use many."
 )
@@ -47,7 +47,7 @@ def command(
 
     \b
     spr bench                          everything, under 20 minutes on two cores
-    spr bench --quick                  some minutes
+    spr bench --quick                  a quarter of the corpus, under 2 minutes on two free cores
     spr bench index rank --json
     spr bench --out docs/performance   everything, and the page with its plots
     """
@@ -98,3 +98,5 @@ def _print(report: dict[str, Any]) -> None:
         if any(goal.stage in report["stages"] for goal in target.goals):
             table.add_row(target.what, *summary(report, target))
     console.print(table)
+    if report["sizes"] != "full":
+        console.print(f"  Sizes: {report['sizes']}. The targets are meant for full runs.")

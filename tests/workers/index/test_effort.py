@@ -10,8 +10,8 @@ def test_what_finds_more_is_raised() -> None:
     def measure(effort: Effort) -> float:
         return min(effort.nprobe / 64, 0.5 + effort.factor / 40)
 
-    assert least(measure, Effort(10, 16), Effort(160, 256), 0.7) == (Effort(10, 47), 47 / 64)
-    assert least(measure, Effort(10, 16), Effort(160, 256), 0.85) == (Effort(15, 67), 0.875)
+    assert least(measure, Effort(10, 16), Effort(160, 256), 0.7) == (Effort(10, 45), 45 / 64)
+    assert least(measure, Effort(10, 16), Effort(160, 256), 0.85) == (Effort(14, 67), 0.85)
 
 
 def test_it_ends_where_nothing_is_left_to_raise() -> None:

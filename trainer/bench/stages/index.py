@@ -48,7 +48,7 @@ def run(context: Context) -> Outcome:
         f"{indexes.DEPTH}. Built on all cores, searched by one thread."
     ]
     if not any(row.key == "ivfpq" for row in rows):
-        notes.append("IVFPQ takes minutes to build; quick runs leave it out where no full run has left it.")
+        notes.append("IVFPQ takes minutes to build; quick runs leave it out.")
     return Outcome(rows, notes)
 
 

@@ -187,7 +187,7 @@ def test_shipped_configs() -> None:
     shipped = {"demo", "demo-published", "tvr-ranking-base", "tvr-ranking-large"}
     assert {path.stem for path in SHIPPED.glob("*.toml")} == shipped
     demo = load_settings(ProjectorSettings, "projector", "demo")
-    assert (demo.init, demo.subtitles, demo.around) == ("identity", True, 4)
+    assert (demo.init, demo.subtitles, demo.around) == ("identity", True, 2)
     recipe = load_settings(ProjectorSettings, "projector", "demo-published")
     assert (recipe.loss, recipe.threshold, recipe.init) == ("milnce", 0.3, "published")
     assert (recipe.subtitles, recipe.around) == (False, 0)

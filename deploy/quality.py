@@ -20,6 +20,8 @@ from typing import Any
 SPR = [sys.executable, "-m", "spr_cli.main"]
 DEFAULT, PUBLISHED = "demo", "demo-published"
 OWN = ("score=fixed", "decode.coarse_weight=0")
+# The default's proposals, for a comparison of rankers alone.
+PEAKS = "val_proposals=peaks:1"
 # Of an ablation: a third of the default's steps, every row alike.
 SHORT = ("steps=160", "eval_every=80")
 ABLATION_SEEDS = 2
@@ -44,14 +46,14 @@ class Variant:
 
 MAIN = {
     "published line": Variant(PUBLISHED, OWN, PUBLISHED, published=True),
-    "published ReLo, its own score": Variant(PUBLISHED, OWN),
-    "published ReLo, fitted score": Variant(PUBLISHED, ("score=fused",)),
+    "published ReLo, its own score": Variant(PUBLISHED, (*OWN, PEAKS)),
+    "published ReLo, fitted score": Variant(PUBLISHED, ("score=fused", PEAKS)),
     "default": Variant(),
 }
 ABLATION = {
     "default": Variant(changes=SHORT),
     "published first stage": Variant(changes=SHORT, projector=PUBLISHED),
-    "published proposals": Variant(changes=(*SHORT, "val_depth=200", "val_proposals=adjacent")),
+    "published proposals": Variant(changes=(*SHORT, "val_proposals=adjacent")),
     "score of the published formula": Variant(changes=(*SHORT, *OWN)),
     "published losses alone": Variant(changes=(*SHORT, "loss.objective=published")),
     "listwise losses alone": Variant(changes=(*SHORT, "loss.objective=listwise")),

@@ -48,7 +48,7 @@ class CoordinatorConfig:
     reserve: float = 0.05
     shard_timeout: float = 3.0
     hedge_after: float = 0.25
-    segment_top_k: int = 400
+    segment_top_k: int = 200
     proposal_top_k: int = 200
     proposals: str = "peaks:1"
     encoded_queries: int = 256

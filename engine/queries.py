@@ -18,7 +18,7 @@ class SearchOptions:
     proposal_top_k None: all. nprobe None: the index's own. nms_iou None: keep overlapping moments.
     """
 
-    segment_top_k: int = 400
+    segment_top_k: int = 200
     proposal_top_k: int | None = 200
     nprobe: int | None = None
     rerank: bool = True

@@ -205,7 +205,7 @@ def _validation(
     retrieval = Retrieval.embed(contexts, stage1.to(device), device)
     projected = _projected(stage1, features, queries, device)
     rule = ProposalRule.parse(settings.val_proposals)
-    depth = retrieval.depth(settings.val_depth, settings.depth_share)
+    depth = retrieval.depth(settings.depth, settings.depth_share)
     most = SearchOptions().proposal_top_k
     truths = {}
     for row, query in enumerate(queries):

@@ -26,7 +26,7 @@ class RankerSettings:
     The data: a query's `top_k` most similar moments with at least `min_similarity`; windows with `context`
     seconds on both sides; proposals from the `depth` best segments, at most `depth_share` of a split's, by
     the rule `proposals`. Of a mined proposal's moment, the share `min_cover` must lie in its window.
-    val_depth, val_proposals: the same for val, which is to be ranked as searches are.
+    val_proposals: the rule for val, which is to be ranked as searches are.
     samples: train on what retrieval finds, or on the samples that an imported data set brought.
     The training: `steps` = 0 means `epochs` over all pairs; `warmup` is a share of all steps. Every
     `eval_every` steps val is ranked, and the model with the largest sum of NDCG@{10,20,40} at IoU>=0.7 kept.
@@ -65,7 +65,6 @@ class RankerSettings:
     depth: int = 200
     depth_share: float = 1.0
     proposals: str = "adjacent"
-    val_depth: int = 200
     val_proposals: str = "adjacent"
     samples: Literal["mined", "kept"] = "mined"
     min_cover: float = 0.0
@@ -89,7 +88,7 @@ class RankerSettings:
     seed: int = 2024
 
     def __post_init__(self) -> None:
-        for name in ("top_k", "depth", "val_depth", "eval_every", "log_every", "save_every"):
+        for name in ("top_k", "depth", "eval_every", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"ranker.{name} = {getattr(self, name)} must be at least 1.")
         if self.batch < 2:

@@ -50,7 +50,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="What queries without an answer count as; skip is the published mean.",
 )
-@click.option("--segment-top-k", type=click.IntRange(1), help="Segments retrieved a query.  [default: 400]")
+@click.option("--segment-top-k", type=click.IntRange(1), help="Segments retrieved a query.  [default: 200]")
 @click.option("--proposals", help="adjacent, constant:N, adaptive:SHARE or peaks:N.  [default: peaks:1]")
 @click.option("--segment-length", type=float, help="Seconds.  [default: the collection's, else 4]")
 @click.option("--in-flight", default=4, show_default=True, type=click.IntRange(1), help="Queries at once.")

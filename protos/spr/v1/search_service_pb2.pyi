@@ -92,7 +92,7 @@ class SearchParams(_message.Message):
     PROPOSAL_RULE_FIELD_NUMBER: _builtins.int
     segment_top_k: _builtins.int
     """Segments fetched over all shards before merging. Default: the server's
-    setting, 400 if it has none; at most 2000.
+    setting, 200 if it has none; at most 2000.
     """
     proposal_top_k: _builtins.int
     """Proposals sent to the ranker, best first. Default: the server's setting,

@@ -32,10 +32,10 @@ def test_published_is_published_and_both_rank_the_same_proposals() -> None:
     assert (published.context_encoder, published.loss.objective) == ("attention", "published")
     assert published.decode.coarse_weight == 0
     assert default == load_settings(RankerSettings, "ranker", "demo")
-    assert (published.val_depth, published.val_proposals) == (default.val_depth, default.val_proposals)
+    assert published.val_proposals == default.val_proposals
     line = SCRIPT["MAIN"]["published line"]
     assert line.search == ["--segment-top-k", "200", "--proposals", "adjacent"]
-    assert (settings(line).val_depth, settings(line).val_proposals) == (200, "adjacent")
+    assert settings(line).val_proposals == "adjacent"
 
 
 def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_settings_that_cannot_train_are_refused(collection: Path) -> None:
 def test_val_is_proposed_as_searches_are_and_training_by_a_rule_of_its_own(collection: Path) -> None:
     device = torch.device("cpu")
     published = prepare(collection, SETTINGS, "none", None, device)
-    peaks = replace(SETTINGS, val_proposals="peaks:1", val_depth=40)
+    peaks = replace(SETTINGS, val_proposals="peaks:1")
     searched = prepare(collection, peaks, "none", None, device)
     assert searched.digest == published.digest
     np.testing.assert_array_equal(searched.train.mined.spans, published.train.mined.spans)

@@ -31,7 +31,7 @@ def test_published_is_published_and_both_rank_the_same_proposals() -> None:
     )
     assert (published.context_encoder, published.loss.objective) == ("attention", "published")
     assert published.decode.coarse_weight == 0
-    assert default == load_settings(RankerSettings, "ranker", "demo")
+    assert default == load_settings(RankerSettings, "ranker", "demo", SCRIPT["LONG"])
     assert published.val_proposals == default.val_proposals
     line = SCRIPT["MAIN"]["published line"]
     assert line.search == ["--segment-top-k", "200", "--proposals", "adjacent"]

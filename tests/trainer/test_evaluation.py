@@ -51,7 +51,10 @@ def test_queries_without_an_answer_count_as_zero() -> None:
 
 
 def test_retrieval_is_read_off_the_proposals() -> None:
-    value = report({"coarse": COARSE}, QUERIES)["retrieval"]
+    whole = report({"coarse": COARSE}, QUERIES)
+    value = whole["retrieval"]
+    assert whole["slices"]["precise"]["retrieval"]["SegmentRecall"] == pytest.approx(5 / 6)
+    assert whole["slices"]["imprecise"]["retrieval"]["SegmentRecall"] == 0.0
     # Query 1: segments 2-5 of a and 1-2 of b are relevant, 2-4 and 1-2 were retrieved. Query 2: none of 3.
     assert value["SegmentRecall"] == pytest.approx(5 / 6 / 2)
     # Their scores: 0.5, 1, 1, 0.5 and 1, 1.

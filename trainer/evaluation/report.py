@@ -20,7 +20,7 @@ moments carry one.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import InvalidInput
@@ -78,15 +78,18 @@ def report(
         scores[CEILING] = ndcg_scores(best, truth)
     whole = _part(scores, truth, seed, samples)
     wanted = given or dict(zip(truth, segment_samples(queries, segment_length), strict=True))
-    retrieval = _retrieval(run, wanted, truth, segment_length, absent)
+
+    def recalls(part: Mapping[int, Truth]) -> dict[str, float]:
+        return _retrieval(run, wanted, part, segment_length, absent)
+
     value: Report = {
         "protocol": protocol.name,
         "absent": absent,
         "segments": "given" if given else "moments",
         **whole,
-        RETRIEVAL: {**whole.get(RETRIEVAL, {}), **retrieval},
+        RETRIEVAL: {**whole.get(RETRIEVAL, {}), **recalls(truth)},
         "chance": chance(queries, truth, corpus or corpus_of(queries), protocol=protocol, seed=seed),
-        "slices": _slices(scores, queries, truth, seed, samples),
+        "slices": _slices(scores, queries, truth, seed, samples, recalls),
     }
     confidence = {stage: confidence_figures(answers, truth) for stage, answers in run.items()}
     if any(confidence.values()):
@@ -163,11 +166,13 @@ def _slices(
     truth: Mapping[int, Truth],
     seed: int,
     samples: int,
+    recalls: Callable[[Mapping[int, Truth]], dict[str, float]],
 ) -> dict[str, Any]:
     slices = {}
     for name in slice_names(queries):
         part = {query.query_id: truth[query.query_id] for query in queries if name in query.slices}
-        slices[name] = _part({stage: one.of(part) for stage, one in scores.items()}, part, seed, samples)
+        figures = _part({stage: one.of(part) for stage, one in scores.items()}, part, seed, samples)
+        slices[name] = {**figures, RETRIEVAL: {**figures.get(RETRIEVAL, {}), **recalls(part)}}
     return slices
 
 

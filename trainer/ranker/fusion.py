@@ -1,9 +1,10 @@
 """Fit a ranker's final score and its confidence on judged queries.
 
 The score is a listwise fit: the softmax of a query's scores should be what its moments earn at IoU >= 0.5 and
-0.7. The confidence is a logistic one: whether a moment overlaps a relevant one, grade 2 or more, by 0.5. Both
-are linear in seven columns with a little ridge, so that they have one optimum and few queries do not fool
-them.
+0.7. The confidence is a logistic one: whether a moment overlaps a relevant one, grade 2 or more, by 0.5. It
+is fitted on the first moments of every query, those that are looked at: fitted on all, it promises too much
+of them. Both are linear in seven columns with a little ridge,
+so that they have one optimum and few queries do not fool them.
 """
 
 import math
@@ -17,13 +18,15 @@ from numpy.typing import NDArray
 from engine.temporal import iou
 from engine.types import Doubles
 from trainer.measures import Truth
-from workers.ranker.fusion import COLUMNS, Fusion, Weights
+from workers.ranker.fusion import COLUMNS, Fusion, Weights, demoted
 
 OVERLAPS = (0.5, 0.7)
 CONFIDENT_OVERLAP = 0.5
 RELEVANT = 2.0
 RIDGE = 1e-2
 FEW = 20
+# Moments a query that confidence is fitted on.
+SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,24 @@ def fit_fusion(
     """
     judged = [earned(answer, truth) for answer, truth in zip(answers, truths, strict=True)]
     score = _fit_score([answer.columns for answer in answers], [gain for gain, _ in judged])
-    every = np.concatenate([answer.columns for answer in answers])
-    good = np.concatenate([right for _, right in judged])
-    confidence = _fit_confidence(every, good)
+    shown = [_first(answer, score, overlap) for answer in answers]
+    seen = np.concatenate([answer.columns[rows] for answer, rows in zip(answers, shown, strict=True)])
+    good = np.concatenate([right[rows] for (_, right), rows in zip(judged, shown, strict=True)])
+    confidence = _fit_confidence(seen, good)
     first = []
     for answer, (_, right) in zip(answers, judged, strict=True):
         if len(right):
             logits = confidence.apply(answer.columns)
             first.append((float(1 / (1 + np.exp(-logits.max()))), bool(right[logits.argmax()])))
     return Fusion(score, confidence, overlap, _threshold(first, precision))
+
+
+def _first(answer: Answers, score: Weights, overlap: float) -> NDArray[np.int64]:
+    """Return the rows of the first SHOWN moments, repeats of better ones behind all others."""
+    order = np.argsort(
+        -demoted(score.apply(answer.columns), answer.videos, answer.spans, overlap), kind="stable"
+    )
+    return order[:SHOWN]
 
 
 def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> Weights:

@@ -55,6 +55,20 @@ def test_confidences_are_probabilities_of_queries_never_seen() -> None:
         assert sure[there].mean() == pytest.approx(good[there].mean(), abs=0.06)
 
 
+def test_confidence_is_fitted_on_the_first_ten_alone() -> None:
+    answers, truths = world(60, 0)
+    whole = fit_fusion(answers, truths)
+    firsts = []
+    for answer in answers:
+        best = np.argsort(-whole.score.apply(answer.columns), kind="stable")[:10]
+        firsts.append(Answers(answer.columns[best], answer.videos[best], answer.spans[best]))
+    shown = np.concatenate([answer.columns for answer in firsts])
+    good = np.concatenate([earned(*pair)[1] for pair in zip(firsts, truths, strict=True)])
+    sure = confidences(whole.confidence.apply(shown))
+    # A logistic fit with a bias is right on average over what it was fitted on.
+    assert sure.mean() == pytest.approx(good.mean(), abs=1e-3)
+
+
 def test_nothing_good_is_below_the_precision_asked_for() -> None:
     answers, truths = world(150, 0, answerable=0.5)
     low = fit_fusion(answers, truths, precision=0.6).nothing_below

@@ -3,13 +3,14 @@
 The score is a listwise fit: the softmax of a query's scores should be what its moments earn at IoU >= 0.5 and
 0.7. The confidence is a logistic one: whether a moment overlaps a relevant one, grade 2 or more, by 0.5. It
 is fitted on the first moments of every query, those that are looked at: fitted on all, it promises too much
-of them. Both are linear in seven columns with a little ridge,
-so that they have one optimum and few queries do not fool them.
+of them. What it sees are the columns that the ranker makes itself, and how many moments a video come as high:
+retrieval's scores and ranks mean something else in a corpus of another size. Both are linear with a little
+ridge, so that they have one optimum and few queries do not fool them.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,15 +19,16 @@ from numpy.typing import NDArray
 from engine.temporal import iou
 from engine.types import Doubles
 from trainer.measures import Truth
-from workers.ranker.fusion import COLUMNS, Fusion, Weights, demoted
+from workers.ranker.fusion import COLUMNS, Fusion, Weights, confidences, demoted, log_shares
 
 OVERLAPS = (0.5, 0.7)
 CONFIDENT_OVERLAP = 0.5
 RELEVANT = 2.0
 RIDGE = 1e-2
 FEW = 20
-# Moments a query that confidence is fitted on.
+# Moments a query that confidence is fitted on, and the columns that it does not see.
 SHOWN = 10
+OF_RETRIEVAL = ("coarse", "log_rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +53,35 @@ def earned(answers: Answers, truth: Truth) -> tuple[Doubles, NDArray[np.bool_]]:
 
 
 def fit_fusion(
-    answers: Sequence[Answers], truths: Sequence[Truth], *, overlap: float = 0.5, precision: float = 0.5
+    answers: Sequence[Answers],
+    truths: Sequence[Truth],
+    corpus: int,
+    *,
+    overlap: float = 0.5,
+    precision: float = 0.5,
 ) -> Fusion:
     """Return the fusion fitted on judged queries.
 
-    precision: `nothing_below` is the lowest confidence above which the best moments of queries are right so
-    often; 0 where every threshold reaches it or there is nothing to learn from.
+    corpus: the videos that were searched. precision: `nothing_below` is the lowest confidence above which the
+    best moments of queries are right so often; 0 where every threshold reaches it or there is nothing to
+    learn from.
     """
     judged = [earned(answer, truth) for answer, truth in zip(answers, truths, strict=True)]
     score = _fit_score([answer.columns for answer in answers], [gain for gain, _ in judged])
-    shown = [_first(answer, score, overlap) for answer in answers]
-    seen = np.concatenate([answer.columns[rows] for answer, rows in zip(answers, shown, strict=True)])
-    good = np.concatenate([right[rows] for (_, right), rows in zip(judged, shown, strict=True)])
-    confidence = _fit_confidence(seen, good)
-    first = []
-    for answer, (_, right) in zip(answers, judged, strict=True):
+    orders = [demoted(score.apply(a.columns), a.videos, a.spans, overlap) for a in answers]
+    seen, good = [], []
+    for answer, order, (_, right) in zip(answers, orders, judged, strict=True):
+        first = np.argsort(-order, kind="stable")[:SHOWN]
+        seen.append(np.column_stack([answer.columns, log_shares(order, corpus)])[first])
+        good.append(right[first])
+    confidence, log_share = _fit_confidence(np.concatenate(seen), np.concatenate(good))
+    fusion = Fusion(score, confidence, overlap, log_share=log_share)
+    best = []
+    for answer, order, (_, right) in zip(answers, orders, judged, strict=True):
         if len(right):
-            logits = confidence.apply(answer.columns)
-            first.append((float(1 / (1 + np.exp(-logits.max()))), bool(right[logits.argmax()])))
-    return Fusion(score, confidence, overlap, _threshold(first, precision))
-
-
-def _first(answer: Answers, score: Weights, overlap: float) -> NDArray[np.int64]:
-    """Return the rows of the first SHOWN moments, repeats of better ones behind all others."""
-    order = np.argsort(
-        -demoted(score.apply(answer.columns), answer.videos, answer.spans, overlap), kind="stable"
-    )
-    return order[:SHOWN]
+            sure = confidences(fusion.logits(answer.columns, order, corpus))
+            best.append((float(sure.max()), bool(right[sure.argmax()])))
+    return replace(fusion, nothing_below=_threshold(best, precision))
 
 
 def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> Weights:
@@ -98,27 +102,31 @@ def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> Weights:
         logits = (inputs @ weights[1:]).masked_fill(~there, -1e4)
         return -(wanted * logits.log_softmax(1)).sum(1).mean() + RIDGE * weights.square().sum()
 
-    return _weights(_minimum(loss), middle, spread, bias=False)
+    return Weights(0.0, *_unscaled(_minimum(loss, len(COLUMNS)), middle, spread)[1])
 
 
-def _fit_confidence(columns: Doubles, good: NDArray[np.bool_]) -> Weights:
+def _fit_confidence(columns: Doubles, good: NDArray[np.bool_]) -> tuple[Weights, float]:
+    """Return the weights of columns (n, 7) and of a last one, log share."""
     if good.all() or not good.any():
-        return Weights(bias=_logit(float(good.mean()) if len(good) else 0.0))
+        return Weights(bias=_logit(float(good.mean()) if len(good) else 0.0)), 0.0
     middle, spread = _scale(columns)
-    inputs = torch.from_numpy((columns - middle) / spread).float()
-    wanted = torch.from_numpy(good).float()
+    hidden = [COLUMNS.index(name) for name in OF_RETRIEVAL]
+    scaled = (columns - middle) / spread
+    scaled[:, hidden] = 0.0
+    inputs, wanted = torch.from_numpy(scaled).float(), torch.from_numpy(good).float()
 
     def loss(weights: torch.Tensor) -> torch.Tensor:
         logits = inputs @ weights[1:] + weights[0]
         error = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted)
         return error + RIDGE / 10 * weights[1:].square().sum()
 
-    return _weights(_minimum(loss), middle, spread, bias=True)
+    start, weights = _unscaled(_minimum(loss, columns.shape[1]), middle, spread)
+    return Weights(start, *weights[:-1]), weights[-1]
 
 
-def _minimum(loss: Callable[[torch.Tensor], torch.Tensor]) -> Doubles:
-    """Return where a convex loss of 8 numbers is least."""
-    weights = torch.zeros(len(COLUMNS) + 1, requires_grad=True)
+def _minimum(loss: Callable[[torch.Tensor], torch.Tensor], columns: int) -> Doubles:
+    """Return where a convex loss of a bias and a weight a column is least: (1 + columns,)."""
+    weights = torch.zeros(1 + columns, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
@@ -136,11 +144,10 @@ def _scale(columns: Doubles) -> tuple[Doubles, Doubles]:
     return columns.mean(0), np.maximum(columns.std(0), 1e-6)
 
 
-def _weights(found: Doubles, middle: Doubles, spread: Doubles, bias: bool) -> Weights:
-    """Return weights of columns as they are, from weights of columns brought to one scale."""
+def _unscaled(found: Doubles, middle: Doubles, spread: Doubles) -> tuple[float, list[float]]:
+    """Return bias and weights of columns as they are, from those of columns brought to one scale."""
     weights = found[1:] / spread
-    start = float(found[0] - weights @ middle) if bias else 0.0
-    return Weights(round(start, 6), *(round(float(weight), 6) for weight in weights))
+    return round(float(found[0] - weights @ middle), 6), [round(float(weight), 6) for weight in weights]
 
 
 def _threshold(first: Sequence[tuple[float, bool]], precision: float) -> float:

@@ -89,14 +89,15 @@ class Validation:
     def fused(self, answers: Sequence[Answers], decode: DecodeConfig, precision: float) -> DecodeConfig:
         """Return `decode` with a score and a confidence fitted on these answers."""
         truths = [self.truths[row] for row in range(len(answers))]
-        return replace(decode, fusion=fit_fusion(answers, truths, precision=precision))
+        return replace(decode, fusion=fit_fusion(answers, truths, len(self.contexts), precision=precision))
 
     def crossed(self, answers: Sequence[Answers], decode: DecodeConfig) -> dict[str, float]:
         """Return the measures of fused scores, each query's fitted on the other folds of queries."""
         scores: list[Doubles] = [np.zeros(0)] * len(answers)
         for fold in range(FOLDS):
             rows = [row for row in range(len(answers)) if row % FOLDS != fold]
-            fusion = fit_fusion([answers[row] for row in rows], [self.truths[row] for row in rows])
+            known = [answers[row] for row in rows], [self.truths[row] for row in rows]
+            fusion = fit_fusion(*known, len(self.contexts))
             for row in range(fold, len(answers), FOLDS):
                 scores[row] = fusion.score.apply(answers[row].columns)
         return self._measured(answers, scores, fusion.overlap)

@@ -77,16 +77,17 @@ def ranked(
     coarse_spans: Doubles,
     coarse_scores: Floats,
     config: DecodeConfig,
+    corpus: int,
 ) -> RankedColumns:
     """Score what was found; where there is no span, keep the coarse one (n, 2) with an unsure score.
 
-    durations: (n,) seconds of the windows' videos. coarse_scores: (n,).
+    durations: (n,) seconds of the windows' videos. coarse_scores: (n,). corpus: the videos searched.
     """
     spans = in_seconds(evidence, windows, durations)
     refined = evidence.found & (spans[:, 1] > spans[:, 0])
     spans = np.where(refined[:, None], spans, coarse_spans)
     if config.fusion is not None:
-        return _fused(evidence, windows, spans, refined, coarse_scores, config.fusion)
+        return _fused(evidence, windows, spans, refined, coarse_scores, config.fusion, corpus)
     scores = (
         config.relevance_weight * evidence.relevance.astype(np.float64)
         + config.probability_weight * np.where(refined, evidence.log_start + evidence.log_end, UNSURE)
@@ -102,8 +103,9 @@ def _fused(
     refined: NDArray[np.bool_],
     coarse_scores: Floats,
     fusion: Fusion,
+    corpus: int,
 ) -> RankedColumns:
     found = columns(evidence, spans, coarse_scores)
     scores = demoted(fusion.score.apply(found), windows.videos, spans, fusion.overlap)
-    sure = confidences(fusion.confidence.apply(found))
+    sure = confidences(fusion.logits(found, scores, corpus))
     return RankedColumns(spans, scores, evidence.relevance, refined, sure, fusion.nothing_below)

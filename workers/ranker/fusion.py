@@ -45,15 +45,36 @@ COLUMNS = tuple(column.name for column in fields(Weights))[1:]
 class Fusion:
     """How evidence becomes scores and confidences.
 
-    score: orders the moments. confidence: the logit of the probability that a moment is relevant, grade 2 or
-    more. overlap: a moment that overlaps a better one of its video by more than this IoU comes after all that
-    do not. nothing_below: where no moment is as confident as this, nothing good was found.
+    score: orders the moments. confidence and log_share: the logit of the probability that a moment is
+    relevant, grade 2 or more. overlap: a moment that overlaps a better one of its video by more than this IoU
+    comes after all that do not. nothing_below: where no moment is as confident as this, nothing good was
+    found.
     """
 
     score: Weights
     confidence: Weights
     overlap: float = 0.5
     nothing_below: float = 0.0
+    log_share: float = 0.0
+
+    def logits(self, columns: Doubles, scores: Doubles, corpus: int) -> Doubles:
+        """Return how sure it is of moments with these columns (n, 7): (n,).
+
+        scores: (n,) by which they are ordered. corpus: the videos they were found in.
+        """
+        return self.confidence.apply(columns) + self.log_share * log_shares(scores, corpus)
+
+
+def log_shares(scores: Doubles, corpus: int) -> Doubles:
+    """Return the log of how many moments a video come as high as each, (n,): (its place + 1/2) / corpus.
+
+    The tenth of 60 videos is no worse found than the thirtieth of 180. What is right at such a place does not
+    depend on how many videos there are, while what is right among the first ten does.
+    """
+    places = np.empty(len(scores))
+    places[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
+    shares: Doubles = np.log((places + 0.5) / max(corpus, 1))
+    return shares
 
 
 def columns(evidence: Evidence, spans: Doubles, coarse_scores: Floats) -> Doubles:

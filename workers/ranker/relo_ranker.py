@@ -117,7 +117,7 @@ class ReloRanker:
                 spans[own],
                 request.coarse_scores,
             )
-            answers.append(ranked(found.cut(own), *columns, self.decode))
+            answers.append(ranked(found.cut(own), *columns, self.decode, len(contexts)))
             begin = own.stop
         return answers
 

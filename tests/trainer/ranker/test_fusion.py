@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from engine.types import Floats
 from trainer.measures import Truth
 from trainer.ranker.fusion import Answers, earned, fit_fusion
-from workers.ranker.fusion import COLUMNS, confidences
+from workers.ranker.fusion import COLUMNS, Fusion, confidences, demoted
 
+VIDEOS = 12
 RELEVANCE, CONTRAST = COLUMNS.index("relevance"), COLUMNS.index("contrast")
 
 
@@ -25,6 +27,11 @@ def world(queries: int, seed: int, answerable: float = 1.0) -> tuple[list[Answer
     return answers, truths
 
 
+def confidence(fusion: Fusion, answer: Answers, corpus: int) -> Floats:
+    scores = demoted(fusion.score.apply(answer.columns), answer.videos, answer.spans, fusion.overlap)
+    return confidences(fusion.logits(answer.columns, scores, corpus))
+
+
 def test_what_a_moment_earns() -> None:
     videos, spans = np.array([0, 0, 1], np.int32), np.array([[0.0, 10], [0, 6], [0, 10]])
     truth = Truth(np.array([0, 0]), np.array([[0.0, 10], [0, 5.5]]), np.array([3.0, 1.0]))
@@ -37,7 +44,7 @@ def test_what_a_moment_earns() -> None:
 
 
 def test_what_tells_gets_the_weight_whatever_its_scale() -> None:
-    fusion = fit_fusion(*world(80, 0))
+    fusion = fit_fusion(*world(80, 0), VIDEOS)
     weights = {name: getattr(fusion.score, name) for name in COLUMNS}
     assert weights["relevance"] > 0.5
     assert weights["contrast"] * 100 > 0.2
@@ -46,9 +53,9 @@ def test_what_tells_gets_the_weight_whatever_its_scale() -> None:
 
 
 def test_confidences_are_probabilities_of_queries_never_seen() -> None:
-    fusion = fit_fusion(*world(150, 0, answerable=0.6))
+    fusion = fit_fusion(*world(150, 0, answerable=0.6), VIDEOS)
     answers, truths = world(150, 1, answerable=0.6)
-    sure = np.concatenate([confidences(fusion.confidence.apply(answer.columns)) for answer in answers])
+    sure = np.concatenate([confidence(fusion, answer, VIDEOS) for answer in answers])
     good = np.concatenate([earned(*pair)[1] for pair in zip(answers, truths, strict=True)])
     for low, high in ((0.0, 0.1), (0.1, 0.4), (0.4, 1.0)):
         there = (sure >= low) & (sure < high)
@@ -57,28 +64,54 @@ def test_confidences_are_probabilities_of_queries_never_seen() -> None:
 
 def test_confidence_is_fitted_on_the_first_ten_alone() -> None:
     answers, truths = world(60, 0)
-    whole = fit_fusion(answers, truths)
-    firsts = []
-    for answer in answers:
-        best = np.argsort(-whole.score.apply(answer.columns), kind="stable")[:10]
-        firsts.append(Answers(answer.columns[best], answer.videos[best], answer.spans[best]))
-    shown = np.concatenate([answer.columns for answer in firsts])
-    good = np.concatenate([earned(*pair)[1] for pair in zip(firsts, truths, strict=True)])
-    sure = confidences(whole.confidence.apply(shown))
+    fusion = fit_fusion(answers, truths, VIDEOS)
+    sure, right = [], []
+    for answer, truth in zip(answers, truths, strict=True):
+        first = np.argsort(-fusion.score.apply(answer.columns), kind="stable")[:10]
+        sure.append(confidence(fusion, answer, VIDEOS)[first])
+        right.append(earned(answer, truth)[1][first])
     # A logistic fit with a bias is right on average over what it was fitted on.
-    assert sure.mean() == pytest.approx(good.mean(), abs=1e-3)
+    assert np.concatenate(sure).mean() == pytest.approx(np.concatenate(right).mean(), abs=1e-3)
+
+
+def test_confidence_holds_among_more_videos() -> None:
+    def moody(videos: int, seed: int) -> tuple[list[Answers], list[Truth]]:
+        """Queries that differ in how similar their moments are, right or wrong."""
+        rng = np.random.default_rng(seed)
+        answers, truths = [], []
+        for _ in range(300):
+            good = (rng.random(videos) < 0.15) & (rng.random() < 0.8)
+            columns = rng.normal(0, 0.3, (videos, len(COLUMNS)))
+            columns[:, RELEVANCE] += 1.5 * rng.normal() + rng.normal(size=videos) + 2 * good
+            where, spans = np.arange(videos, dtype=np.int32), np.tile([4.0, 9.0], (videos, 1))
+            answers.append(Answers(columns, where, spans))
+            truths.append(Truth(where[good], spans[good], np.full(good.sum(), 4.0)))
+        return answers, truths
+
+    def promised_too_much(fusion: Fusion, corpus: int) -> float:
+        sure, right = [], []
+        for answer, truth in zip(*moody(120, 1), strict=True):
+            first = np.argsort(-fusion.score.apply(answer.columns), kind="stable")[:10]
+            sure.append(confidence(fusion, answer, corpus)[first])
+            right.append(earned(answer, truth)[1][first])
+        return float(np.mean(sure) - np.mean(right))
+
+    fusion = fit_fusion(*moody(40, 0), 40)
+    assert abs(promised_too_much(fusion, corpus=120)) < 0.03
+    # As if it did not know how many there are.
+    assert abs(promised_too_much(fusion, corpus=40)) > 0.08
 
 
 def test_nothing_good_is_below_the_precision_asked_for() -> None:
     answers, truths = world(150, 0, answerable=0.5)
-    low = fit_fusion(answers, truths, precision=0.6).nothing_below
-    high = fit_fusion(answers, truths, precision=0.9).nothing_below
+    low = fit_fusion(answers, truths, VIDEOS, precision=0.6).nothing_below
+    high = fit_fusion(answers, truths, VIDEOS, precision=0.9).nothing_below
     assert 0 < low < high < 1
-    assert fit_fusion(answers, truths, precision=0.05).nothing_below == 0
+    assert fit_fusion(answers, truths, VIDEOS, precision=0.05).nothing_below == 0
 
 
 def test_nothing_to_learn_from_is_no_error() -> None:
     answers, truths = world(3, 0, answerable=0.0)
-    fusion = fit_fusion(answers, truths)
+    fusion = fit_fusion(answers, truths, VIDEOS)
     assert fusion.score.span_relevance == 1
-    assert confidences(fusion.confidence.apply(answers[0].columns)).max() < 0.01
+    assert confidence(fusion, answers[0], VIDEOS).max() < 0.01

@@ -85,7 +85,7 @@ def test_degenerate_windows_keep_the_coarse_span() -> None:
     coarse = np.array([[0.0, 4.0], [0.0, 1.0], [8.0, 9.0]])
     best = replace(best, relevance=np.array([0.5, 0.2, -1.0], np.float32))
     retrieved = np.array([1.0, 2.0, 3.0], np.float32)
-    columns = ranked(best, windows, np.array([20.0, 1.0, 9.0]), coarse, retrieved, config)
+    columns = ranked(best, windows, np.array([20.0, 1.0, 9.0]), coarse, retrieved, config, 1)
     assert columns.refined.tolist() == [True, False, False]
     np.testing.assert_array_equal(columns.spans[1:], coarse[1:])
     np.testing.assert_allclose(columns.scores[1:], [2 + 0.5 * UNSURE + 4, -10 + 0.5 * UNSURE + 6])

@@ -7,7 +7,7 @@ from tests.workers.ranker import golden
 from workers.ranker.checkpoint import filled
 from workers.ranker.decode import DecodeConfig, ranked
 from workers.ranker.evidence import Evidence
-from workers.ranker.fusion import COLUMNS, Fusion, Weights, columns, demoted
+from workers.ranker.fusion import COLUMNS, Fusion, Weights, columns, demoted, log_shares
 from workers.ranker.windows import WindowConfig, arrange
 
 FUSION = Fusion(
@@ -15,6 +15,7 @@ FUSION = Fusion(
     confidence=Weights(bias=-1.0, relevance=4.0),
     overlap=0.5,
     nothing_below=0.3,
+    log_share=0.5,
 )
 
 
@@ -41,16 +42,23 @@ def test_fused_answers_are_weighed_sums_and_probabilities() -> None:
     evidence, coarse = found(3), np.array([0.5, 0.2, 0.1], np.float32)
     videos, spans = np.array([0, 1, 2], np.int32), np.array([[0.0, 9], [0, 9], [0, 9]])
     windows = arrange(videos, spans, np.full(3, 60.0), np.full(3, 60), WindowConfig(clip_length=1.0))
-    answer = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig(fusion=FUSION))
+    answer = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig(fusion=FUSION), 20)
     weighed = 2 * evidence.span_relevance.astype(float) + 0.5 * coarse - np.log(4)
     np.testing.assert_allclose(answer.scores, weighed)
     assert answer.confidences is not None
-    logits = 4 * evidence.relevance - 1
+    places = np.argsort(np.argsort(-weighed))
+    logits = 4 * evidence.relevance - 1 + 0.5 * np.log((places + 0.5) / 20)
     np.testing.assert_allclose(answer.confidences, 1 / (1 + np.exp(-logits)), rtol=1e-5)
     assert answer.nothing_below == 0.3
-    bare = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig())
+    bare = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig(), 20)
     assert bare.confidences is None
     np.testing.assert_array_equal(bare.spans, answer.spans)
+
+
+def test_a_place_counts_by_the_size_of_the_corpus() -> None:
+    scores = np.array([3.0, 5.0, 1.0])
+    np.testing.assert_allclose(np.exp(log_shares(scores, 10)), [0.15, 0.05, 0.25])
+    np.testing.assert_allclose(log_shares(scores, 10) - log_shares(scores, 40), np.log(4))
 
 
 def test_repeated_moments_come_after_all_others() -> None:

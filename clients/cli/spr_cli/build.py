@@ -1,8 +1,16 @@
 """`spr build`: a generation from features and models."""
 
+import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trainer.build import BuildConfig, BuildReport
+
+# What the bars of these stages count; segments otherwise.
+UNITS = {"contexts": "clips"}
 
 
 @click.command()
@@ -68,14 +76,12 @@ def command(
     spr build c --index fast --contexts int8
     spr build c --index "IVF256,SQfp16" --videos c/annotations/corpus_test.json --projector none --ranker none
     """
-    import contextlib
     import json
     from dataclasses import asdict
     from typing import cast
 
-    from trainer.build import BuildConfig, BuildReport, build
+    from trainer.build import BuildConfig
     from trainer.contexts import ContextsChoice
-    from trainer.runs.progress import Progress
 
     config = BuildConfig(
         collection=collection,
@@ -92,22 +98,32 @@ def command(
         activate=not no_activate,
         keep=keep,
     )
-    units = {"contexts": "clips"}
+    report = _build(config)
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+    else:
+        _show(report, videos)
+
+
+def _build(config: "BuildConfig") -> "BuildReport":
+    """Build with a progress bar a stage."""
+    from trainer.build import build
+    from trainer.runs.progress import Progress
+
     bars: dict[str, Progress] = {}
     with contextlib.ExitStack() as stack:
 
         def progress(stage: str, done: int, total: int) -> None:
             if stage not in bars:
                 stack.close()
-                bars[stage] = stack.enter_context(
-                    Progress(stage, total, unit=units.get(stage, "segments") if total > 1 else "steps")
-                )
+                unit = UNITS.get(stage, "segments") if total > 1 else "steps"
+                bars[stage] = stack.enter_context(Progress(stage, total, unit=unit))
             bars[stage].update(done)
 
-        report: BuildReport = build(config, progress)
-    if as_json:
-        click.echo(json.dumps(asdict(report)))
-        return
+        return build(config, progress)
+
+
+def _show(report: "BuildReport", videos: Path | None) -> None:
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
     if report.missing:

@@ -46,7 +46,7 @@ check: install  ## Lint, types, import rules, wire contract.
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google
 
 quality: install  ## Train and compare the rankers of docs/quality.md; goes on where it was stopped.
-	$(BIN)/python deploy/quality.py
+	$(BIN)/python -m trainer.quality
 
 bench: install  ## Time every stage, and write docs/performance.md; 20 minutes.
 	$(BIN)/spr bench --out docs/performance

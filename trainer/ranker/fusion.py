@@ -3,9 +3,8 @@
 The score is a listwise fit: the softmax of a query's scores should be what its moments earn at IoU >= 0.5 and
 0.7. The confidence is a logistic one: whether a moment overlaps a relevant one, grade 2 or more, by 0.5. It
 is fitted on the first moments of every query, those that are looked at: fitted on all, it promises too much
-of them. What it sees are the columns that the ranker makes itself, and how many moments a video come as high:
-retrieval's scores and ranks mean something else in a corpus of another size. Both are linear with a little
-ridge, so that they have one optimum and few queries do not fool them.
+of them. It sees one column more, how many moments a video come as high: the first ten of a larger corpus are
+others. Both are linear with a little ridge, so that they have one optimum and few queries do not fool them.
 """
 
 import math
@@ -26,9 +25,8 @@ CONFIDENT_OVERLAP = 0.5
 RELEVANT = 2.0
 RIDGE = 1e-2
 FEW = 20
-# Moments a query that confidence is fitted on, and the columns that it does not see.
+# Moments a query that confidence is fitted on.
 SHOWN = 10
-OF_RETRIEVAL = ("coarse", "log_rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +108,8 @@ def _fit_confidence(columns: Doubles, good: NDArray[np.bool_]) -> tuple[Weights,
     if good.all() or not good.any():
         return Weights(bias=_logit(float(good.mean()) if len(good) else 0.0)), 0.0
     middle, spread = _scale(columns)
-    hidden = [COLUMNS.index(name) for name in OF_RETRIEVAL]
-    scaled = (columns - middle) / spread
-    scaled[:, hidden] = 0.0
-    inputs, wanted = torch.from_numpy(scaled).float(), torch.from_numpy(good).float()
+    inputs = torch.from_numpy((columns - middle) / spread).float()
+    wanted = torch.from_numpy(good).float()
 
     def loss(weights: torch.Tensor) -> torch.Tensor:
         logits = inputs @ weights[1:] + weights[0]

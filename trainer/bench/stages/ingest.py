@@ -8,7 +8,7 @@ from trainer.bench import models
 from trainer.bench.results import Context, Outcome, Row, Way
 from trainer.ingest import speed
 
-_VIDEOS = {"full": 24, "quick": 8, "tiny": 2}
+_VIDEOS = {"full": 120, "quick": 8, "tiny": 2}
 
 
 def run(context: Context) -> Outcome:

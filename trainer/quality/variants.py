@@ -43,7 +43,7 @@ ABLATION = {
     "published proposals": Variant(changes=(*SHORT, "val_proposals=adjacent")),
     "score of the published formula": Variant(changes=(*SHORT, *OWN)),
     "published losses alone": Variant(changes=(*SHORT, "loss.objective=published")),
-    "listwise losses alone": Variant(changes=(*SHORT, "loss.objective=listwise")),
+    "published losses too": Variant(changes=(*SHORT, "loss.objective=both")),
     "no shortcut": Variant(changes=(*SHORT, "shortcut=false", "anchor=false")),
     "no anchor": Variant(changes=(*SHORT, "anchor=false")),
     "no bias": Variant(changes=(*SHORT, "bias_reach=0")),

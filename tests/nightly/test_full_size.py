@@ -98,7 +98,7 @@ def served(collection: Path, folder: Path) -> Any:
         for text, (names, numbers, row) in zip(texts, scores, strict=False):
             answer = spr(
                 "search", text, "--address", service.address, "--no-rerank", "--top", 100,
-                "--segment-top-k", DEPTH, "--timeout", 60,
+                "--segment-top-k", DEPTH, "--adjacent", "--timeout", 60,
             )  # fmt: skip
             found = {
                 (moment["video"], number)

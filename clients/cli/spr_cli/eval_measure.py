@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,23 +70,14 @@ def command(
     files: tuple[Path, ...],
     address: str | None,
     collection: Path | None,
-    generation: str,
     truth: Path | None,
-    corpus: Path | None,
     out: Path | None,
     plot: Path | None,
     reliability: Path | None,
     run_out: Path | None,
     as_json: bool,
-    segment_top_k: int | None,
-    proposals: str | None,
-    segment_length: float | None,
-    in_flight: int,
-    timeout: float,
     limit: int | None,
-    protocol: str,
-    bootstrap: int,
-    **rest: Any,
+    **options: Any,
 ) -> None:
     """Measure how good the answers are, against judged queries.
 
@@ -105,45 +97,66 @@ def command(
     spr eval test_coarse_proposals.json test.json --protocol tvr-ranking
     spr eval moment_detr_predictions.jsonl c/annotations/val.json
     """
-    from trainer.annotations import load_corpus, load_queries
-    from trainer.evaluation.report import report
-    from trainer.evaluation.runfile import load_about, load_run, save_run, truth_card
-    from trainer.formats.segments import segments_beside
-    from trainer.measures import PROTOCOLS
+    from trainer.annotations import load_queries
 
     run_file, truth = _sources(files, address, collection, truth)
     queries = load_queries(truth)[:limit]
-    corpus = corpus or truth.with_name(f"corpus_{truth.name}")
-    asked: Collected | None = None
+    failures: Mapping[int, str] = {}
     if address:
-        asked = _ask(address, queries, segment_top_k, proposals, in_flight, timeout)
-        run, facts = asked.run, asked.facts()
+        asked = _ask(address, queries, options)
+        run, facts, failures = asked.run, asked.facts(), asked.failures
     elif collection:
-        run, facts = _search(collection, generation, queries, segment_top_k, proposals)
+        run, facts = _search(collection, queries, options)
     else:
-        run, about = load_run(run_file), load_about(run_file)
-        facts = {name: about[name] for name in KEPT if name in about}
-    length = segment_length or facts.get("segment_length", 4.0)
-    value = report(
+        run, facts = _kept(run_file)
+    facts["segment_length"] = options["segment_length"] or facts.get("segment_length", 4.0)
+    value = _measured(run, queries, truth, facts["segment_length"], options) | facts
+    if run_out:
+        _keep(run_out, run, truth, facts)
+    _write(value, out, plot, reliability)
+    _show(value, as_json)
+    for query_id, message in failures.items():
+        click.echo(f"spr: query {query_id} failed and counts as zero: {message}", err=True)
+    if failures:
+        sys.exit(1)
+
+
+def _kept(run_file: Path) -> tuple[Any, dict[str, Any]]:
+    """Return the answers of a run file and what it says of who answered."""
+    from trainer.evaluation.runfile import load_about, load_run
+
+    about = load_about(run_file)
+    return load_run(run_file), {name: about[name] for name in KEPT if name in about}
+
+
+def _measured(
+    run: Any, queries: Any, truth: Path, segment_length: float, options: dict[str, Any]
+) -> dict[str, Any]:
+    from trainer.annotations import load_corpus
+    from trainer.evaluation.report import report
+    from trainer.formats.segments import segments_beside
+    from trainer.measures import PROTOCOLS
+
+    corpus = options["corpus"] or truth.with_name(f"corpus_{truth.name}")
+    return report(
         run,
         queries,
         corpus=load_corpus(corpus) if corpus.is_file() else None,
-        segment_length=length,
-        protocol=PROTOCOLS[protocol],
-        samples=bootstrap,
-        given=segments_beside(truth, length),
-        **rest,
+        segment_length=segment_length,
+        protocol=PROTOCOLS[options["protocol"]],
+        samples=options["bootstrap"],
+        given=segments_beside(truth, segment_length),
+        absent=options["absent"],
+        reach=options["reach"],
+        seed=options["seed"],
     )
-    value |= facts
-    if run_out:
-        kept = {name: facts[name] for name in KEPT if name in facts}
-        save_run(run_out, run, {"truth": truth_card(truth), **kept, "segment_length": length})
-    _write(value, out, plot, reliability)
-    _show(value, as_json)
-    for query_id, message in (asked.failures if asked else {}).items():
-        click.echo(f"spr: query {query_id} failed and counts as zero: {message}", err=True)
-    if asked and asked.failures:
-        sys.exit(1)
+
+
+def _keep(run_out: Path, run: Any, truth: Path, facts: dict[str, Any]) -> None:
+    from trainer.evaluation.runfile import save_run, truth_card
+
+    about = {name: facts[name] for name in KEPT if name in facts}
+    save_run(run_out, run, {"truth": truth_card(truth), **about})
 
 
 def _sources(
@@ -180,14 +193,7 @@ def _write(value: dict[str, Any], out: Path | None, plot: Path | None, reliabili
         plot_reliability(stages[-1], reliability)
 
 
-def _ask(
-    address: str,
-    queries: Any,
-    segment_top_k: int | None,
-    proposals: str | None,
-    in_flight: int,
-    timeout: float,
-) -> "Collected":
+def _ask(address: str, queries: Any, options: dict[str, Any]) -> "Collected":
     from trainer.evaluation.service import collect
     from trainer.runs.progress import Progress
 
@@ -195,23 +201,21 @@ def _ask(
         return collect(
             address,
             queries,
-            segment_top_k=segment_top_k,
-            rule=_rule(proposals),
-            in_flight=in_flight,
-            timeout=timeout,
+            segment_top_k=options["segment_top_k"],
+            rule=_rule(options["proposals"]),
+            in_flight=options["in_flight"],
+            timeout=options["timeout"],
             on_done=progress.update,
         )
 
 
-def _search(
-    collection: Path, name: str, queries: Any, segment_top_k: int | None, proposals: str | None
-) -> tuple[Any, dict[str, Any]]:
+def _search(collection: Path, queries: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from trainer.evaluation.offline import Offline, search_offline
     from trainer.runs.progress import Progress
 
-    generation = Offline.open(collection, name)
+    generation, rule = Offline.open(collection, options["generation"]), _rule(options["proposals"])
     with Progress("eval", total=len(queries), unit="queries") as progress:
-        run = search_offline(generation, queries, segment_top_k, progress.update, _rule(proposals))
+        run = search_offline(generation, queries, options["segment_top_k"], progress.update, rule)
     about = generation.models.manifest
     versions = {"generation": about.id, "embedding_model": about.embedding_model}
     versions |= {"ranker_model": generation.models.ranker.name}

@@ -9,7 +9,15 @@ goes on where it was. Val decides: what is measured on test changes nothing, and
 import argparse
 from pathlib import Path
 
-from trainer.quality.run import first_stage, once, ranker, read, steps, test, work
+from trainer.quality.run import (
+    measure_first_stage,
+    measure_on_test,
+    once,
+    read,
+    steps,
+    train_ranker,
+    trainings,
+)
 from trainer.quality.tables import report
 from trainer.quality.variants import FIRST
 
@@ -27,13 +35,13 @@ def main() -> None:
     out: Path = options.out
     for name, command in steps(out, options.videos, options.world_seed, options.minutes):
         once(out, name, command)
-    for table, name, variant, seed in work(options.only, options.seeds):
-        row = ranker(out, table, name, variant, seed)
+    for table, name, variant, seed in trainings(options.only, options.seeds):
+        row = train_ranker(out, table, name, variant, seed)
         if table == "main":
-            test(out, row, variant)
+            measure_on_test(out, row, variant)
     for seed in options.seeds if options.only in (None, "first") else ():
         for name, variant in FIRST.items():
-            first_stage(out, name, variant, seed)
+            measure_first_stage(out, name, variant, seed)
     measured = (read(out / f"{name}.jsonl") for name in ("results", "test", "first"))
     print("\n".join(report(*measured)))
 

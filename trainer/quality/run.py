@@ -23,7 +23,10 @@ def steps(out: Path, videos: int, seed: int, minutes: float) -> list[tuple[str, 
         ("encoder", ["train", "encoder", world, *encoder]),
         ("ingest", ["ingest", f"{world}/videos", "--collection", collection, "--encoder", f"{out}/encoder"]),
         ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
-        *((stage1(name), ["train", "projector", collection, "--config", name]) for name in FIRST_STAGES),
+        *(
+            (stage1(name), ["train", "projector", collection, "--config", name, "--json"])
+            for name in FIRST_STAGES
+        ),
     ]
 
 
@@ -33,17 +36,16 @@ def stage1(config: str) -> str:
 
 
 def once(out: Path, name: str, command: Sequence[str]) -> None:
-    """Run a step unless it has finished before; keep what it printed as JSON where it can."""
+    """Run a step unless it has finished before, and keep what it says with --json."""
     stamp = out / "steps" / f"{name}.json"
     if stamp.is_file():
         return
-    asked = [*command, "--json"] if name.startswith("projector") else [*command]
-    said = spr(asked, capture=name.startswith("projector"))
+    said = spr(command, capture="--json" in command)
     stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(said or "{}", encoding="utf-8")
+    stamp.write_text(said, encoding="utf-8")
 
 
-def work(only: str | None, seeds: Sequence[int]) -> Iterator[tuple[str, str, Variant, int]]:
+def trainings(only: str | None, seeds: Sequence[int]) -> Iterator[tuple[str, str, Variant, int]]:
     """Yield every training of a ranker: its table, name, variant and seed, the main table first."""
     tables: tuple[tuple[str, Mapping[str, Variant], Sequence[int]], ...] = (
         ("main", MAIN, seeds),
@@ -55,7 +57,7 @@ def work(only: str | None, seeds: Sequence[int]) -> Iterator[tuple[str, str, Var
                 yield table, name, variant, seed
 
 
-def first_stage(out: Path, name: str, variant: Variant, seed: int) -> None:
+def measure_first_stage(out: Path, name: str, variant: Variant, seed: int) -> None:
     """Train a first stage and write down what it finds on val, once."""
     results = out / "first.jsonl"
     if _known(results, name=name, seed=seed):
@@ -66,7 +68,7 @@ def first_stage(out: Path, name: str, variant: Variant, seed: int) -> None:
     append(results, {"name": name, "seed": seed, "retrieval": value["retrieval"], "slices": slices})
 
 
-def ranker(out: Path, table: str, name: str, variant: Variant, seed: int) -> Row:
+def train_ranker(out: Path, table: str, name: str, variant: Variant, seed: int) -> Row:
     """Return what a ranker reached on val; trained only if that is not written down yet."""
     results = out / "results.jsonl"
     if known := _known(results, table=table, name=name, seed=seed):
@@ -79,7 +81,7 @@ def ranker(out: Path, table: str, name: str, variant: Variant, seed: int) -> Row
     return row
 
 
-def test(out: Path, trained: Row, variant: Variant) -> None:
+def measure_on_test(out: Path, trained: Row, variant: Variant) -> None:
     """Measure a trained ranker on test, once."""
     results, name, seed = out / "test.jsonl", trained["name"], trained["seed"]
     if _known(results, name=name, seed=seed):

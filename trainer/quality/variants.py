@@ -14,6 +14,8 @@ LONG = ("steps=480", "eval_every=120")
 # Of an ablation: a third of them, every row alike.
 SHORT = ("steps=160", "eval_every=80")
 ABLATION_SEEDS = 2
+# What the published losses want in a small world, as in `demo-published`.
+LOSSES = ("loss.video=0.3", "loss.hard_from_epoch=2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ ABLATION = {
     "published first stage": Variant(changes=SHORT, projector=PUBLISHED),
     "published proposals": Variant(changes=(*SHORT, "val_proposals=adjacent")),
     "score of the published formula": Variant(changes=(*SHORT, *OWN)),
-    "published losses alone": Variant(changes=(*SHORT, "loss.objective=published")),
-    "published losses too": Variant(changes=(*SHORT, "loss.objective=both")),
+    "published losses alone": Variant(changes=(*SHORT, *LOSSES, "loss.objective=published")),
+    "published losses too": Variant(changes=(*SHORT, *LOSSES, "loss.objective=both")),
     "no shortcut": Variant(changes=(*SHORT, "shortcut=false", "anchor=false")),
     "no anchor": Variant(changes=(*SHORT, "anchor=false")),
     "no bias": Variant(changes=(*SHORT, "bias_reach=0")),

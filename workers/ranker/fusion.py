@@ -73,7 +73,7 @@ def log_shares(scores: Doubles, corpus: int) -> Doubles:
     """
     places = np.empty(len(scores))
     places[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    shares: Doubles = np.log((places + 0.5) / max(corpus, 1))
+    shares: Doubles = np.log((places + 0.5) / corpus)
     return shares
 
 

@@ -39,9 +39,9 @@ def test_what_is_measured_is_not_measured_again(tmp_path: Path) -> None:
     for name in ("results", "test", "first"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + '\n{"table": "main", "name": "de')
     # A training would fail here: there is no collection.
-    assert run.ranker(tmp_path, "main", "default", MAIN["default"], 1) == row
-    run.test(tmp_path, row, MAIN["default"])
-    run.first_stage(tmp_path, "default", FIRST["default"], 1)
+    assert run.train_ranker(tmp_path, "main", "default", MAIN["default"], 1) == row
+    run.measure_on_test(tmp_path, row, MAIN["default"])
+    run.measure_first_stage(tmp_path, "default", FIRST["default"], 1)
     assert run.read(tmp_path / "first.jsonl") == [row]
 
 

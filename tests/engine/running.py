@@ -80,6 +80,14 @@ def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
         log.setLevel(level)
 
 
+def lines_of(lines: "queue.SimpleQueue[dict[str, Any]]", *requests: str) -> Iterator[dict[str, Any]]:
+    """Yield the lines of these requests alone: one of an earlier call comes late, after its answer has gone."""
+    while True:
+        line = lines.get(timeout=10)
+        if line["request_id"] in requests:
+            yield line
+
+
 def write_topology(cluster: Cluster, path: Path, **coordinator: Any) -> Path:
     """Write the cluster's topology as a file; free ports for the coordinator."""
     lines = [f"collection = {json.dumps(str(cluster.topology.collection))}", "[coordinator]"]

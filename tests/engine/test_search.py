@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from engine.serving import NOT_SERVING, SERVING
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.oracle import DIM, MODEL, RANKER, SEGMENT, Cluster, Corpus, cluster, sentence
-from tests.engine.running import ask, coordinator, refused, written
+from tests.engine.running import ask, coordinator, lines_of, refused, written
 
 DEFAULTS = SearchOptions()
 TEXT = "a red ball bounces"
@@ -226,10 +227,8 @@ def test_a_search_leaves_its_line_under_its_own_id(shared: Cluster) -> None:
     with written("spr.search") as lines, written("spr.rpc") as calls:
         ask(shared, lambda stub: stub.Search(request(request_id="alone")))
         ask(shared, lambda stub: stub.BatchSearch(batch))
-        found = [lines.get(timeout=10) for _ in range(3)]
-        alone = next(
-            line for line in iter(lambda: calls.get(timeout=10), None) if "/Search " in line["message"]
-        )
+        found = list(itertools.islice(lines_of(lines, "alone", "one", "two"), 3))
+        alone = next(lines_of(calls, "alone"))
     assert sorted(line["request_id"] for line in found) == ["alone", "one", "two"]
     assert all({"encode", "retrieve", "propose", "rank"} < line["ms"].keys() for line in found)
     assert (alone["request_id"], alone["message"]) == ("alone", "/spr.v1.SearchService/Search OK")

@@ -1,3 +1,4 @@
+import itertools
 import json
 import logging
 import sys
@@ -15,7 +16,7 @@ from engine.errors import InvalidInput, Overloaded, SprError, Unavailable
 from engine.interceptors import Gate, SyncInterceptor
 from spr.internal.v1 import encoder_service_pb2 as encoder_pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
-from tests.engine.running import written
+from tests.engine.running import lines_of, written
 
 
 class Encoder(encoder_grpc.EncoderServiceServicer):
@@ -92,7 +93,7 @@ def test_a_call_leaves_one_line_with_its_request_id(served: tuple[Any, Encoder])
     with written("spr.rpc") as lines:
         served[0].Encode(encoder_pb.EncodeRequest(text="good", request_id="r-1"), timeout=10)
         failure(served[0], "bad", "r-2")
-        found = [lines.get(timeout=10) for _ in range(3)]
+        found = list(itertools.islice(lines_of(lines, "r-1", "r-2"), 3))
     messages = {(line["request_id"], line["message"].rpartition("/")[2]) for line in found}
     assert messages == {
         ("r-1", "Encode OK"),

@@ -81,7 +81,7 @@ def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
 
 
 def lines_of(lines: "queue.SimpleQueue[dict[str, Any]]", *requests: str) -> Iterator[dict[str, Any]]:
-    """Yield the lines of these requests alone: one of an earlier call comes late, after its answer has gone."""
+    """Yield the lines of these requests alone: that of an earlier call comes after its answer has gone."""
     while True:
         line = lines.get(timeout=10)
         if line["request_id"] in requests:

@@ -38,6 +38,7 @@ class CoordinatorConfig:
     makes them, for a search that does not say.
     encoded_queries: sentences whose vectors are kept, so that they need no encoder when asked again; 0: none.
     page_lists, page_ttl: ranked lists kept for further pages, and for how long.
+    uris: what an answer tells of the source files: "none", "name" (the file's) or "full".
     """
 
     listen: str = "127.0.0.1:7400"
@@ -54,6 +55,7 @@ class CoordinatorConfig:
     encoded_queries: int = 256
     page_lists: int = 1000
     page_ttl: float = 300.0
+    uris: str = "name"
     name: str = "coordinator"
 
 
@@ -176,7 +178,14 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
 
 
 def for_collection(collection: Path, shards: int, port: int) -> str:
-    """Return the text of a topology for one machine: the coordinator at `port`, all others above it."""
+    """Return the text of a topology for one machine: the coordinator at `port`, all others above it.
+
+    InvalidInput if there are no ports for them.
+    """
+    highest = port + 9 + shards
+    if not 1 <= port <= highest <= 65535:
+        most = 65535 - 9 - shards
+        raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
     lines = [f"collection = {json.dumps(str(collection.resolve()))}", "[coordinator]"]
     lines += [f'listen = "127.0.0.1:{port}"', f'admin = "127.0.0.1:{port + 1}"']
     for shard in range(shards):
@@ -212,6 +221,8 @@ def _check(topology: Topology) -> None:
             raise InvalidInput(
                 f"{topology.path}: text_precision is {ranker.text_precision!r}, not auto, int8, float32"
             )
+    if topology.coordinator.uris not in ("none", "name", "full"):
+        raise InvalidInput(f"{topology.path}: uris is {topology.coordinator.uris!r}, not none, name, full")
     parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
     listens = [part.listen for part in parts] + [topology.coordinator.admin]
     for listen in listens:

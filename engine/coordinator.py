@@ -10,6 +10,7 @@ from engine import serving
 from engine.admin import AdminServicer
 from engine.collection import Collection
 from engine.config import Topology
+from engine.gate import Gate
 from engine.monitor import Monitor
 from engine.pipeline import Pipeline
 from engine.ranking import Rankers
@@ -19,6 +20,8 @@ from spr.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from spr.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 
 SEARCH, ADMIN = "spr.v1.SearchService", "spr.v1.AdminService"
+_PUBLIC = "it is the coordinator's for searches; its admin service has a port of its own, 7401 by default"
+_OPERATORS = "it is the coordinator's admin port; searches have a port of their own, 7400 by default"
 
 
 class Coordinator:
@@ -36,8 +39,12 @@ class Coordinator:
         rankers = Rankers(collection, topology.ranker, config)
         self._pipeline = Pipeline(collection, retriever, rankers, config.encoded_queries)
         self._monitor, statistics = Monitor(collection, retriever, rankers), Statistics()
-        self._public, self._admin = serving.aio_server(config.max_in_flight), serving.aio_server(8)
-        add_SearchServiceServicer_to_server(SearchServicer(self._pipeline, config, statistics), self._public)
+        gate, batches = Gate(config.max_in_flight), Gate(config.max_in_flight)
+        # A batch waits here; its queries take the places.
+        self._public = serving.aio_server(gate, about=_PUBLIC, gates={f"/{SEARCH}/BatchSearch": batches})
+        self._admin = serving.aio_server(Gate(8), about=_OPERATORS)
+        searches = SearchServicer(self._pipeline, config, statistics, gate)
+        add_SearchServiceServicer_to_server(searches, self._public)
         add_AdminServiceServicer_to_server(AdminServicer(collection, self._monitor, statistics), self._admin)
         self._probes = serving.add_probes(self._public, [SEARCH])
         self._admin_probes = serving.add_probes(self._admin, [ADMIN])

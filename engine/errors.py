@@ -6,13 +6,21 @@
      ├── Mismatch             FAILED_PRECONDITION  models, generations or checksums disagree
      ├── Overloaded           RESOURCE_EXHAUSTED   try again after `retry_after` seconds
      ├── Unavailable          UNAVAILABLE          try again after `retry_after` seconds
-     └── DeadlineExceeded     DEADLINE_EXCEEDED
+     ├── DeadlineExceeded     DEADLINE_EXCEEDED
+     └── WrongPort            UNIMPLEMENTED        another port serves the method
 
-One interceptor (engine.serving) turns them into google.rpc.Status; the command line prints the message
+One interceptor (engine.interceptors) turns them into google.rpc.Status; the command line prints the message
 and exits with `exit_code`. A message is one sentence that names the thing, the value and the remedy.
 """
 
 import grpc
+
+LONGEST_NAME = 80
+
+
+def quoted(name: str) -> str:
+    """Return a name that somebody sent as it may stand in a message: quoted, cut to 80 characters."""
+    return repr(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…")
 
 
 class SprError(Exception):
@@ -28,13 +36,14 @@ class SprError(Exception):
 
 
 class InvalidInput(SprError):
-    """What the caller sent cannot be used."""
+    """What the caller sent cannot be used. field: the path of the field that is wrong, if it is one."""
 
     status = grpc.StatusCode.INVALID_ARGUMENT
     exit_code = 2
 
-    def __init__(self, message: str, reason: str = "BAD_PARAMETER") -> None:
+    def __init__(self, message: str, reason: str = "BAD_PARAMETER", field: str = "") -> None:
         super().__init__(message, reason)
+        self.field = field
 
 
 class NotFound(SprError):
@@ -84,4 +93,14 @@ class DeadlineExceeded(SprError):
     exit_code = 4
 
     def __init__(self, message: str, reason: str = "DEADLINE_EXCEEDED") -> None:
+        super().__init__(message, reason)
+
+
+class WrongPort(SprError):
+    """The method is served, but not here."""
+
+    status = grpc.StatusCode.UNIMPLEMENTED
+    exit_code = 2
+
+    def __init__(self, message: str, reason: str = "WRONG_PORT") -> None:
         super().__init__(message, reason)

@@ -19,31 +19,42 @@ from engine.errors import (
 )
 
 DOMAIN = "spr.v1"
+# Details travel in trailers, of which gRPC takes 8 KiB: a longer message would hide the status itself.
+LONGEST_MESSAGE = 500
 
 _KINDS: dict[grpc.StatusCode, type[SprError]] = {
     kind.status: kind
     for kind in (InvalidInput, NotFound, Mismatch, Overloaded, Unavailable, DeadlineExceeded)
 }
+# A defect of a worker stays one: asking again would only repeat it.
+_DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 
 
 def status_of(error: BaseException, request_id: str = "") -> status_pb2.Status:
     """Return what a caller is told: an SprError's own words, of anything else only that it happened."""
     if not isinstance(error, SprError):
         error = SprError(f"internal error; the server's log has it under request id {request_id}")
+    message = words_of(error)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if request_id:
         info.metadata["request_id"] = request_id
     details: list[Message] = [info]
     if isinstance(error, InvalidInput):
-        violation = error_details_pb2.BadRequest.FieldViolation(description=str(error), reason=error.reason)
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=message, reason=error.reason
+        )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_after is not None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromNanoseconds(int(error.retry_after * 1e9))
         details.append(retry)
-    return status_pb2.Status(
-        code=error.status.value[0], message=str(error), details=[_any(d) for d in details]
-    )
+    return status_pb2.Status(code=error.status.value[0], message=message, details=[_any(d) for d in details])
+
+
+def words_of(error: SprError) -> str:
+    """Return an error's sentence, cut to what fits into trailers and a line of the log."""
+    message = str(error)
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
 
 
 def grpc_status(error: BaseException, request_id: str = "") -> grpc.Status:
@@ -52,13 +63,22 @@ def grpc_status(error: BaseException, request_id: str = "") -> grpc.Status:
 
 
 def error_of(call: Any, who: str) -> SprError:
-    """Return the SprError that the failed call `call` to `who` stands for, its reason kept."""
-    code = call.code()
-    kind = _KINDS.get(code, Unavailable)
-    reason = reason_of(call) or code.name
+    """Return the SprError that the failed call `call` to `who` stands for, its reason kept.
+
+    Only words of our own processes are passed on: gRPC's name addresses. Those are for the log, `told_by`.
+    """
+    code, reason = call.code(), reason_of(call)
+    message = f"{who}: {call.details() if reason else code.name}"
+    if code in _DEFECTS:
+        return SprError(message)
     if code is grpc.StatusCode.CANCELLED:
         reason = "UNAVAILABLE"
-    return kind(f"{who}: {call.details() or code.name}", reason)
+    return _KINDS.get(code, Unavailable)(message, reason or code.name)
+
+
+def told_by(call: Any) -> str:
+    """Return what a failed call says, addresses included: for the log, not for callers."""
+    return str(call.details() or call.code().name)[:LONGEST_MESSAGE]
 
 
 def reason_of(call: Any) -> str:

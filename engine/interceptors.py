@@ -1,124 +1,98 @@
-"""What happens around every call of ours: its request id, a place in the queue, its errors, a line of log.
+"""What happens around every call: its message, request id, place at the gate, errors, and line of log.
 
-Calls of other services (health, reflection) pass untouched, so a full server still answers probes. The line
-of log is written when the reply is on its way: nobody waits for it.
+Calls of other services (health, reflection) are only read here and take no place, so a full server still
+answers probes. A call takes its place when its message is there: one that is opened and never sent holds
+none. A call that would find no place is refused before it is read. The line of log is written when the reply
+is on its way: nobody waits for it.
 """
 
 import asyncio
+import contextlib
 import contextvars
+import inspect
 import logging
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from engine import faults, logs
-from engine.errors import DeadlineExceeded, Overloaded, SprError
+from engine import faults, logs, reading
+from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
+from engine.gate import Gate
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
+WRITE_PATIENCE = 10.0  # seconds that a stream's message waits for its reader
+LONGEST_METHOD = 80  # of a name in the log: whoever calls may make one up
+
+Behaviour = Callable[..., Any]
 
 
-class Gate:
-    """Counts calls in flight and refuses those beyond `limit`. Usable from many threads."""
+class Interceptor(grpc.aio.ServerInterceptor):
+    """Wraps the methods of a grpc.aio server.
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._inside = 0
-        self._lock = threading.Lock()
+    gate: for every method of ours that `gates` does not name. pool: runs the methods that are no coroutines.
+    about: what is served here and what elsewhere, for who asks a method that is not here.
+    """
 
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside >= self.limit:
-                raise Overloaded(f"{self.limit} calls are in flight, which is the limit; try again")
-            self._inside += 1
-
-    def __exit__(self, *exc: object) -> None:
-        with self._lock:
-            self._inside -= 1
-
-
-class SyncInterceptor(grpc.ServerInterceptor):
-    """For thread-pool servers; unary calls only, the workers have no others."""
-
-    def __init__(self, gate: Gate) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        pool: Executor | None = None,
+        about: str = "",
+        gates: Mapping[str, Gate] | None = None,
+    ) -> None:
         self._gate = gate
-        self._known: dict[str, Any] = {}
-
-    def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Wrap the method's handler, once for all its calls."""
-        method = str(handler_call_details.method)
-        if method not in self._known:
-            handler = continuation(handler_call_details)
-            if handler is None or not method.startswith(_OURS):
-                return handler
-            self._known[method] = self._unary(method, handler)
-        return self._known[method]
-
-    def _unary(self, method: str, handler: Any) -> Any:
-        def call(request: Any, context: grpc.ServicerContext) -> Any:
-            began = time.perf_counter()
-            code = grpc.StatusCode.OK
-            try:
-                logs.bind_request_id(getattr(request, "request_id", ""))
-                with self._gate:
-                    _refuse_late(context.time_remaining())
-                    return handler.unary_unary(request, context)
-            except Exception as error:
-                code = _note(error, method)
-                context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
-            finally:
-                write = _account(method, code, began)
-                if not context.add_callback(write):
-                    write()
-
-        return grpc.unary_unary_rpc_method_handler(
-            call, handler.request_deserializer, handler.response_serializer
-        )
-
-
-class AioInterceptor(grpc.aio.ServerInterceptor):
-    """For grpc.aio servers; unary and server-streaming calls."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+        self._pool = pool
+        self._about = about
+        self._gates = gates or {}
         self._known: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Wrap the method's handler, once for all its calls."""
+        """Return the wrapped handler of a method, or one that refuses the call without reading it."""
         method = str(handler_call_details.method)
         if method not in self._known:
             handler = await continuation(handler_call_details)
-            if handler is None or not method.startswith(_OURS):
-                return handler
+            if handler is None:
+                return _refusing(
+                    method, WrongPort(f"{method[:LONGEST_METHOD]} is not served at this port; {self._about}")
+                )
             self._known[method] = self._wrapped(method, handler)
+        if method.startswith(_OURS) and (gate := self._gate_of(method)).full:
+            return _refusing(method, gate.refusal())
         return self._known[method]
 
-    def _wrapped(self, method: str, handler: Any) -> Any:
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._unary(method, handler.unary_unary),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+    def _gate_of(self, method: str) -> Gate:
+        return self._gates.get(method, self._gate)
 
-    def _unary(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-        async def call(request: Any, context: Any) -> Any:
+    def _wrapped(self, method: str, handler: Any) -> Any:
+        """Return a handler that is given bytes; what they are is read inside, where errors have words."""
+        read, write = handler.request_deserializer, handler.response_serializer
+        if handler.request_streaming:
+            streamed = reading.stream(handler.stream_stream, read, method)
+            return grpc.stream_stream_rpc_method_handler(streamed, None, write)
+        if not method.startswith(_OURS):
+            behaviour = reading.unary(handler.unary_stream or handler.unary_unary, read, method)
+        elif handler.response_streaming:
+            behaviour = self._accounted(method, partial(self._stream, method, read, handler.unary_stream))
+        else:
+            behaviour = self._accounted(method, partial(self._unary, method, read, handler.unary_unary))
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(behaviour, None, write)
+        return grpc.unary_unary_rpc_method_handler(behaviour, None, write)
+
+    def _accounted(self, method: str, answer: Callable[[bytes, Any], Awaitable[Any]]) -> Behaviour:
+        """Return `answer` with its errors made statuses, and a line of log."""
+
+        async def call(data: bytes, context: Any) -> Any:
             began = time.perf_counter()
             code = grpc.StatusCode.OK
             try:
-                logs.bind_request_id(getattr(request, "request_id", ""))
-                with self._gate:
-                    return await behaviour(request, context)
+                return await answer(data, context)
             except (asyncio.CancelledError, grpc.aio.AbortError):
                 code = grpc.StatusCode.CANCELLED
                 raise
@@ -130,25 +104,64 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _stream(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            began = time.perf_counter()
-            code = grpc.StatusCode.OK
-            try:
-                logs.bind_request_id(getattr(request, "request_id", ""))
-                with self._gate:
-                    async for reply in behaviour(request, context):
-                        yield reply
-            except (asyncio.CancelledError, GeneratorExit, grpc.aio.AbortError):
-                code = grpc.StatusCode.CANCELLED
-                raise
-            except Exception as error:
-                code = _note(error, method)
-                await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
-            finally:
-                when_over(context, _account(method, code, began))
+    async def _unary(
+        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
+    ) -> Any:
+        request = _ours(read, data, method)
+        _refuse_late(context)
+        gate = self._gate_of(method)
+        gate.enter()
+        if not inspect.iscoroutinefunction(behaviour):
+            return await self._in_pool(gate, behaviour, request, context)
+        try:
+            return await behaviour(request, context)
+        finally:
+            gate.leave()
 
-        return call
+    async def _in_pool(self, gate: Gate, behaviour: Behaviour, request: Any, context: Any) -> Any:
+        def run() -> Any:
+            _refuse_late(context)
+            return behaviour(request, context)
+
+        if self._pool is None:
+            raise TypeError(f"{behaviour} is no coroutine, and the server has no threads to run it in")
+        try:
+            future = self._pool.submit(contextvars.copy_context().run, run)
+        except BaseException:
+            gate.leave()
+            raise
+        # When the work is done, not when the caller is gone: the thread is busy until then.
+        future.add_done_callback(lambda _: gate.leave())
+        return await asyncio.wrap_future(future)
+
+    async def _stream(
+        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
+    ) -> None:
+        """Compute at the gate, write outside: a reader that never comes holds no place."""
+        request = _ours(read, data, method)
+        _refuse_late(context)
+        gate = self._gate_of(method)
+        gate.enter()
+        replies: asyncio.Queue[Any] = asyncio.Queue()
+
+        async def compute() -> None:
+            async with contextlib.aclosing(behaviour(request, context)) as answers:
+                async for reply in answers:
+                    replies.put_nowait(reply)
+
+        def over(_: object) -> None:
+            gate.leave()
+            replies.put_nowait(None)
+
+        computing = asyncio.create_task(compute())
+        # Not in the task itself: one that is cancelled before it began runs none of its lines.
+        computing.add_done_callback(over)
+        try:
+            while (reply := await replies.get()) is not None:
+                await _written(context, reply)
+            await computing
+        finally:
+            computing.cancel()
 
 
 def when_over(context: Any, write: Callable[[], None]) -> None:
@@ -156,15 +169,50 @@ def when_over(context: Any, write: Callable[[], None]) -> None:
     context.add_done_callback(lambda _: write())
 
 
-def _refuse_late(remaining: float | None) -> None:
+def _refusing(method: str, error: SprError) -> Any:
+    """Return a handler that answers with an error and reads no message: its kind is one of streams."""
+
+    async def call(messages: Any, context: Any) -> None:
+        began = time.perf_counter()
+        logs.bind_request_id("")
+        code = _note(error, method)
+        when_over(context, _account(method, code, began))
+        await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
+
+    return grpc.stream_unary_rpc_method_handler(call)
+
+
+def _ours(read: Behaviour, data: bytes, method: str) -> Any:
+    """Return the request that a message is; what happens from here on has its request id."""
+    try:
+        request = reading.request(read, data, method)
+    except InvalidInput:
+        logs.bind_request_id("")
+        raise
+    logs.bind_request_id(getattr(request, "request_id", ""))
+    return request
+
+
+async def _written(context: Any, reply: Any) -> None:
+    try:
+        await asyncio.wait_for(context.write(reply), WRITE_PATIENCE)
+    except TimeoutError:
+        _log.warning("nobody read an answer for %g s; its stream is closed", WRITE_PATIENCE)
+        # No status could be written either, so there is none: the stream is reset.
+        raise asyncio.CancelledError from None
+
+
+def _refuse_late(context: Any) -> None:
     # A call that waited past its deadline is not worth computing: nobody reads the answer.
+    remaining = context.time_remaining()
     if remaining is not None and remaining <= 0:
         raise DeadlineExceeded("the deadline passed while the call waited")
 
 
 def _note(error: Exception, method: str) -> grpc.StatusCode:
     if isinstance(error, SprError):
-        _log.info("%s refused: %s", method, error, extra={"reason": error.reason})
+        words = faults.words_of(error)
+        _log.info("%s refused: %s", method[:LONGEST_METHOD], words, extra={"reason": error.reason})
         return error.status
     _log.error("%s failed", method, exc_info=error)
     return grpc.StatusCode.INTERNAL
@@ -175,5 +223,5 @@ def _account(method: str, code: grpc.StatusCode, began: float) -> Callable[[], N
     elapsed = round(1000 * (time.perf_counter() - began), 3)
     # Get... is what the monitor asks of every worker each second.
     level = logging.DEBUG if "/Get" in method else logging.INFO
-    line = partial(_log.log, level, "%s %s", method, code.name, extra={"ms": elapsed})
+    line = partial(_log.log, level, "%s %s", method[:LONGEST_METHOD], code.name, extra={"ms": elapsed})
     return partial(contextvars.copy_context().run, line)

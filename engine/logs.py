@@ -44,7 +44,7 @@ def configure(level: str = "info") -> None:
 def bind_request_id(given: str) -> str:
     """Make `given`, or a new id if it is empty, this request's id; InvalidInput if it cannot be logged."""
     if len(given) > 64 or not (given.isascii() and (given + "x").isprintable()):
-        raise InvalidInput("request_id must be at most 64 printable ASCII characters")
+        raise InvalidInput("request_id must be at most 64 printable ASCII characters", field="request_id")
     bound = given or uuid.uuid4().hex
     request_id.set(bound)
     return bound

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from engine.errors import InvalidInput
 
 Kept = TypeVar("Kept")
+LONGEST_OFFSET = 9  # digits
 
 
 class PageStore(Generic[Kept]):
@@ -36,11 +37,14 @@ class PageStore(Generic[Kept]):
         """Return a token's list: its name, itself and the offset; InvalidInput if it is gone."""
         name, _, offset = token.rpartition(".")
         expires, value = self._kept.get(name, (0.0, None))
-        if value is None or not offset.isdecimal() or self._clock() > expires:
+        # Python reads no number of thousands of digits, and no list is as long as ten say.
+        well_formed = offset.isascii() and offset.isdecimal() and len(offset) <= LONGEST_OFFSET
+        if value is None or not well_formed or self._clock() > expires:
             self._kept.pop(name, None)
             raise InvalidInput(
                 "the page token is unknown or has expired; search again from the first page",
                 "PAGE_TOKEN_INVALID",
+                "page_token",
             )
         self._kept.move_to_end(name)
         return name, value, int(offset)

@@ -1,6 +1,7 @@
 """The ranker workers as the coordinator sees them: encode a sentence, rank proposals, order moments."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from engine import faults, logs, wire
 from engine.collection import Collection
 from engine.config import CoordinatorConfig, RankerConfig
 from engine.deadline import Deadline
-from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable
+from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable, quoted
 from engine.replicas import Replicas
 from engine.types import Doubles, EncodedQuery, Floats, Moments, Proposals
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceAsyncStub
 
 _log = logging.getLogger("spr.ranking")
+LATEST = 1e9  # seconds from a video's first frame
+LARGEST_SCORE = 1e38  # a score goes out as float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,13 @@ class Rankers:
     async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
         """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time."""
         model = self._manifest.embedding_model
-        request = EncodeRequest(request_id=logs.request_id.get(), embedding_model=model, text=text)
+        request = EncodeRequest(
+            request_id=logs.request_id.get(),
+            embedding_model=model,
+            text=text,
+            generation=self._manifest.id,
+        )
+        began = time.monotonic()
 
         async def attempt(stub: "EncoderServiceAsyncStub") -> EncodeResponse:
             return await stub.Encode(request, timeout=deadline.left())
@@ -65,8 +74,14 @@ class Rankers:
             response = await self.encoders.call(attempt, self._config.hedge_after)
         except grpc.aio.AioRpcError as failure:
             error = faults.error_of(failure, "encoder")
-            if isinstance(error, Unavailable | DeadlineExceeded):
-                message = f"no encoder answers ({error}); look at `spr admin status`"
+            late = isinstance(error, DeadlineExceeded)
+            if late and time.monotonic() - began < self._config.shard_timeout:
+                # A caller in a hurry, not a worker that is stuck.
+                message = "the deadline passed while the query was encoded; give it more time"
+                raise DeadlineExceeded(message) from None
+            if late or isinstance(error, Unavailable):
+                _log.warning("not encoded: %s", faults.told_by(failure), extra={"reason": error.reason})
+                message = "no encoder answers; look at `spr admin status`"
                 raise Unavailable(message, "NO_ENCODER") from None
             raise error from None
         try:
@@ -74,7 +89,8 @@ class Rankers:
         except InvalidInput as error:
             raise Mismatch(f"the encoder answered what cannot be used: {error}") from None
         if encoded.model_id != model:
-            raise Mismatch(f"the encoder is {encoded.model_id}, the generation needs {model}")
+            raise Mismatch(f"the encoder is {quoted(encoded.model_id)}, the generation needs {model}")
+        _check_generation(response.generation, self._manifest.id, "encoder")
         return encoded
 
     async def judge(self, query: EncodedQuery, proposals: Proposals, deadline: Deadline) -> Judged | None:
@@ -82,6 +98,7 @@ class Rankers:
         request = RankRequest(
             request_id=logs.request_id.get(),
             generation=self._manifest.id,
+            embedding_model=self._manifest.embedding_model,
             token_states=wire.tensor_to_pb(query.token_states),
             text_embedding=wire.tensor_to_pb(query.text_embedding),
             video_ordinals=wire.ints_to_bytes(proposals.videos),
@@ -95,10 +112,12 @@ class Rankers:
         try:
             # Ranking is the costly stage: a second worker is asked only when half of the time is gone.
             response = await self.rankers.call(attempt, deadline.left() / 2)
+            _check_generation(response.generation, self._manifest.id, "ranker")
             return _judged(response, proposals)
         except (grpc.aio.AioRpcError, SprError) as failure:
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
-            _log.warning("not refined: %s", error, extra={"reason": error.reason})
+            told = str(failure) if isinstance(failure, SprError) else faults.told_by(failure)
+            _log.warning("not refined: %s", told, extra={"reason": error.reason})
             return None
 
     async def close(self) -> None:
@@ -154,6 +173,12 @@ def take(proposals: Proposals, n: int | None) -> Proposals:
     return Proposals(p.videos[:n], p.spans[:n], p.ranks[:n], p.scores[:n])
 
 
+def _check_generation(answered: str, served: str, who: str) -> None:
+    if answered != served:
+        message = f"the {who} answered from generation {quoted(answered)}, this is {served}"
+        raise Mismatch(message, "GENERATION_MISMATCH")
+
+
 def _judged(response: RankResponse, proposals: Proposals) -> Judged:
     spans = wire.doubles_from_bytes(response.spans, "spans")
     scores = wire.doubles_from_bytes(response.scores, "scores")
@@ -161,8 +186,9 @@ def _judged(response: RankResponse, proposals: Proposals) -> Judged:
     refined = np.frombuffer(response.refined, np.uint8).astype(bool)
     if not len(proposals) == len(spans) / 2 == len(scores) == len(relevances) == len(refined):
         raise Mismatch(f"the ranker answered {len(scores)} of {len(proposals)} proposals")
-    if not (np.isfinite(spans).all() and np.isfinite(scores).all()):
-        raise Mismatch("the ranker answered a span or score that is not finite")
+    # Written so that NaN fails; what is within has a place in the messages of an answer.
+    if not ((spans >= 0) & (spans <= LATEST)).all() or not (np.abs(scores) <= LARGEST_SCORE).all():
+        raise Mismatch("the ranker answered a span or score that is not finite, or absurd")
     sure = wire.floats_from_bytes(response.confidences, "confidences") if response.confidences else None
     if sure is not None and (len(sure) != len(scores) or not ((sure >= 0) & (sure <= 1)).all()):
         raise Mismatch("the ranker answered confidences that are no probabilities, or not one a proposal")

@@ -15,7 +15,7 @@ from engine.answers import Coverage, Degraded
 from engine.collection import Collection
 from engine.config import CoordinatorConfig, IndexConfig
 from engine.deadline import Deadline
-from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
+from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
 from engine.queries import SearchOptions
 from engine.replicas import Replicas
 from engine.types import Floats, Hits
@@ -47,6 +47,7 @@ class ShardAnswer:
     hits: Hits | None = None
     videos: int = 0
     lost: Degraded | None = None
+    error: SprError | None = None
 
 
 class Retriever:
@@ -70,6 +71,7 @@ class Retriever:
         """
         # Half of what is left, so that the ranker can still work when a shard uses up its time.
         timeout = min(self._config.shard_timeout, deadline.left() / 2)
+        short = timeout < self._config.shard_timeout
         request = SearchSegmentsRequest(
             request_id=logs.request_id.get(),
             generation=self._collection.manifest.id,
@@ -81,7 +83,7 @@ class Retriever:
         )
         answers = await asyncio.gather(*(self._ask(shard, request, timeout) for shard in self.shards))
         coverage = self._coverage(answers)
-        _check_coverage(coverage, options.min_coverage)
+        _check_coverage(coverage, options.min_coverage, answers, short)
         hits = merge.top_k([answer.hits for answer in answers if answer.hits], options.segment_top_k)
         return Retrieved(hits, coverage, tuple((answer.shard, answer.seconds) for answer in answers))
 
@@ -94,27 +96,43 @@ class Retriever:
     ) -> ShardAnswer:
         began = time.perf_counter()
         ends = began + timeout
+        addressed = SearchSegmentsRequest(shard=shard.name)
+        addressed.MergeFrom(request)
 
-        async def attempt(stub: "IndexShardServiceAsyncStub") -> SearchSegmentsResponse:
-            return await stub.SearchSegments(request, timeout=max(0.0, ends - time.perf_counter()))
+        async def attempt(stub: "IndexShardServiceAsyncStub") -> tuple[SearchSegmentsResponse, Hits]:
+            response = await stub.SearchSegments(addressed, timeout=max(0.0, ends - time.perf_counter()))
+            return response, self._hits(response, shard.name)
 
         try:
-            response = await shard.call(attempt, self._config.hedge_after)
-            hits = self._hits(response)
+            response, hits = await shard.call(attempt, self._config.hedge_after)
         except (grpc.aio.AioRpcError, Mismatch) as failure:
             seconds = time.perf_counter() - began
-            return ShardAnswer(shard.name, seconds, lost=_lost(failure, shard.name))
+            return ShardAnswer(
+                shard.name, seconds, lost=_lost(failure, shard.name), error=_error(failure, shard.name)
+            )
         return ShardAnswer(shard.name, time.perf_counter() - began, hits, response.videos_searched)
 
-    def _hits(self, response: SearchSegmentsResponse) -> Hits:
-        if response.generation != self._collection.manifest.id:
-            raise Mismatch(f"answered from generation {response.generation!r}", "GENERATION_MISMATCH")
+    def _hits(self, response: SearchSegmentsResponse, shard: str) -> Hits:
+        """Return what a worker found; Mismatch unless it is this shard's, of this generation."""
+        manifest, catalogue = self._collection.manifest, self._collection.catalogue
+        if response.generation != manifest.id:
+            message = f"answered from generation {quoted(response.generation)}"
+            raise Mismatch(message, "GENERATION_MISMATCH")
+        if response.shard != shard:
+            raise Mismatch(f"{shard} answered as {quoted(response.shard)}", "SHARD_MISMATCH")
+        number, entry = next((i, e) for i, e in enumerate(manifest.shards) if e.name == shard)
+        if response.videos_searched != entry.videos:
+            message = f"{shard} searched {response.videos_searched} videos, the manifest says {entry.videos}"
+            raise Mismatch(message, "SHARD_MISMATCH")
         try:
-            parts = wire.hits_from_pb(response, len(self._collection.catalogue))
+            parts = wire.hits_from_pb(response, len(catalogue))
         except InvalidInput as error:
             raise Mismatch(f"answered what cannot be read: {error}") from None
         if len(parts) != 1:
             raise Mismatch(f"answered {len(parts)} queries instead of one")
+        videos, segments = parts[0].videos, parts[0].segments
+        if not ((catalogue.shards[videos] == number) & (segments < catalogue.segments[videos])).all():
+            raise Mismatch(f"{shard} answered segments that it does not hold", "SHARD_MISMATCH")
         return parts[0]
 
     def _coverage(self, answers: Sequence[ShardAnswer]) -> Coverage:
@@ -129,26 +147,38 @@ class Retriever:
         )
 
 
+def _error(failure: grpc.aio.AioRpcError | Mismatch, shard: str) -> SprError:
+    return failure if isinstance(failure, Mismatch) else faults.error_of(failure, shard)
+
+
 def _lost(failure: grpc.aio.AioRpcError | Mismatch, shard: str) -> Degraded:
     """Return what a shard's failure means for the answer; raise it when the query itself is at fault.
 
     A malformed query fails alike on every shard: the caller must hear of it. Everything else loses one shard.
     """
-    error: SprError = failure if isinstance(failure, Mismatch) else faults.error_of(failure, shard)
+    error = _error(failure, shard)
     if isinstance(error, InvalidInput):
         raise error from None
-    _log.warning("shard lost: %s", error, extra={"shard": shard, "reason": error.reason})
+    told = str(failure) if isinstance(failure, Mismatch) else faults.told_by(failure)
+    _log.warning("shard lost: %s", told, extra={"shard": shard, "reason": error.reason})
     late = error.status is grpc.StatusCode.DEADLINE_EXCEEDED
     return Degraded.SHARD_TIMEOUT if late else Degraded.SHARD_UNAVAILABLE
 
 
-def _check_coverage(coverage: Coverage, least: float) -> None:
-    if not coverage.shards_answered:
-        lost = ", ".join(coverage.unreachable)
-        raise Unavailable(f"no shard answered ({lost}); look at `spr admin status`", "NO_SHARDS")
-    if coverage.ratio < least:
-        raise Unavailable(
-            f"only {coverage.ratio:.1%} of the videos were searched, {least:.1%} were asked for; "
-            f"lost: {', '.join(coverage.unreachable)}",
-            "COVERAGE_TOO_LOW",
-        )
+def _check_coverage(coverage: Coverage, least: float, answers: Sequence[ShardAnswer], short: bool) -> None:
+    """Raise what a caller is told when too little was searched. short: its own deadline was the limit."""
+    if coverage.shards_answered and coverage.ratio >= least:
+        return
+    errors = [answer.error for answer in answers if answer.error]
+    if short and all(isinstance(error, DeadlineExceeded) for error in errors):
+        raise DeadlineExceeded("the deadline passed while the shards were searched; give it more time")
+    lost = ", ".join(coverage.unreachable)
+    if coverage.shards_answered:
+        message = f"only {coverage.ratio:.1%} of the videos were searched, {least:.1%} were asked for"
+        raise Unavailable(f"{message}; lost: {lost}", "COVERAGE_TOO_LOW")
+    for error in errors:
+        if error.status is grpc.StatusCode.INTERNAL:
+            raise error
+    if all(isinstance(error, Overloaded) for error in errors):
+        raise Overloaded(f"every shard has as much to do as it may ({lost}); try again")
+    raise Unavailable(f"no shard answered ({lost}); look at `spr admin status`", "NO_SHARDS")

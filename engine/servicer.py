@@ -1,12 +1,13 @@
 """The public service: translate, search, translate."""
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import grpc.aio
 
@@ -14,7 +15,8 @@ from engine import faults, logs, wire_search
 from engine.answers import Answer
 from engine.config import CoordinatorConfig
 from engine.deadline import Deadline
-from engine.errors import InvalidInput
+from engine.errors import DeadlineExceeded, InvalidInput, SprError
+from engine.gate import Gate
 from engine.interceptors import when_over
 from engine.pages import PageStore
 from engine.pipeline import Pipeline
@@ -25,6 +27,8 @@ from spr.v1 import search_service_pb2_grpc
 
 _log = logging.getLogger("spr.search")
 LARGEST_BATCH = 64
+# Of the 4 MiB that gRPC's clients take by default; the rest is for what is around the moments.
+LARGEST_MESSAGE = 7 << 19
 
 Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 Request = search_pb.SearchRequest
@@ -48,9 +52,11 @@ class Statistics:
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
-    """spr.v1.SearchService over one pipeline."""
+    """spr.v1.SearchService over one pipeline. gate: where the entries of a batch take their places."""
 
-    def __init__(self, pipeline: Pipeline, config: CoordinatorConfig, statistics: Statistics) -> None:
+    def __init__(
+        self, pipeline: Pipeline, config: CoordinatorConfig, statistics: Statistics, gate: Gate
+    ) -> None:
         self._pipeline = pipeline
         self._config = config
         self._defaults = SearchOptions(
@@ -60,6 +66,10 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         )
         self._statistics = statistics
         self._pages: PageStore[Answer] = PageStore(config.page_lists, config.page_ttl)
+        self._uris = cast(wire_search.Uris, config.uris)
+        self._gate = gate
+        # All batches together have half of the places, so that single searches find one.
+        self._for_batches = asyncio.Semaphore(max(1, gate.limit // 2))
 
     async def Search(self, request: Request, context: Context) -> Response:
         """Answer one query with one page."""
@@ -70,15 +80,17 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         request: search_pb.BatchSearchRequest,
         context: Context,
     ) -> search_pb.BatchSearchResponse:
-        """Answer up to 64 queries, each with its own status, a few at a time."""
+        """Answer up to 64 queries, each with its own status, a few at a time, each at its own place."""
         if len(request.requests) > LARGEST_BATCH:
-            raise InvalidInput(f"the batch has {len(request.requests)} queries; at most {LARGEST_BATCH}")
+            message = f"the batch has {len(request.requests)} queries; send at most {LARGEST_BATCH}"
+            raise InvalidInput(message, field="requests")
         deadline = self._deadline(context)
-        places = asyncio.Semaphore(max(1, self._config.batch_concurrency))
+        few = asyncio.Semaphore(max(1, self._config.batch_concurrency))
+        most = LARGEST_MESSAGE // max(1, len(request.requests))
 
         async def entry(one: Request) -> BatchEntry:
-            async with places:
-                return await self._entry(one, context, deadline)
+            async with few:
+                return await self._entry(one, context, deadline, most)
 
         # Tasks, because each binds its own request id.
         tasks = [asyncio.create_task(entry(one)) for one in request.requests]
@@ -101,7 +113,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         deadline = self._deadline(context)
         size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:
-            raise InvalidInput("page_token is not for ProgressiveSearch; ask Search for further pages")
+            message = "page_token is not for ProgressiveSearch; ask Search for further pages"
+            raise InvalidInput(message, field="page_token")
         query = self._query(request)
         refines = query.options.rerank and query.embedding is None
         stage = Progress.STAGE_COARSE
@@ -109,46 +122,72 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             last = stage == Progress.STAGE_REFINED or not refines
             if last:
                 self._finish(answer, context)
-            yield Progress(stage=stage, response=self._page(answer, size, keep=last))
+            page = self._page(answer, 0, size, "" if last else None, LARGEST_MESSAGE)
+            yield Progress(stage=stage, response=page)
             stage = Progress.STAGE_REFINED
 
-    async def _entry(self, request: Request, context: Context, deadline: Deadline) -> BatchEntry:
+    async def _entry(self, request: Request, context: Context, deadline: Deadline, most: int) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
-            return BatchEntry(response=await self._search(request, context, deadline))
+            async with self._place(deadline):
+                return BatchEntry(response=await self._search(request, context, deadline, most))
+        except SprError as error:
+            _log.info("batch entry refused: %s", faults.words_of(error), extra={"reason": error.reason})
+            return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
         except Exception as error:
-            _log.info("batch entry failed", exc_info=error)
+            _log.error("batch entry failed", exc_info=error)
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
 
-    async def _search(self, request: Request, context: Context, deadline: Deadline) -> Response:
+    @contextlib.asynccontextmanager
+    async def _place(self, deadline: Deadline) -> AsyncIterator[None]:
+        """Wait for a place among the searches in flight, and hold it; DeadlineExceeded if none comes."""
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(deadline.left()):
+                    await held.enter_async_context(self._for_batches)
+                    await self._gate.wait()
+                    held.callback(self._gate.leave)
+            except TimeoutError:
+                message = "the deadline passed while the query waited for its turn; give it more time"
+                raise DeadlineExceeded(message) from None
+            yield
+
+    async def _search(
+        self, request: Request, context: Context, deadline: Deadline, most: int = LARGEST_MESSAGE
+    ) -> Response:
+        """Answer one query with one page of at most `most` bytes."""
         try:
             size = wire_search.page_size_from_pb(request.page_size)
             if request.page_token:
-                return self._next_page(request, size)
+                return self._next_page(request, size, most)
             query = self._query(request)
             answer = await self._pipeline.search(query, deadline)
         except Exception:
             self._statistics.failed += 1
             raise
         self._finish(answer, context)
-        return self._page(answer, size, keep=True)
+        return self._page(answer, 0, size, "", most)
 
-    def _page(self, answer: Answer, size: int, keep: bool) -> Response:
+    def _page(self, answer: Answer, first: int, size: int, name: str | None, most: int) -> Response:
+        """Return a page, with the token of the next one unless `name` is None.
+
+        name: what the list is kept under, empty for one that is not kept yet.
+        """
         collection = self._pipeline.collection
-        response = wire_search.answer_to_pb(answer, collection, 0, size, logs.request_id.get())
-        if keep and size < len(answer.moments):
-            response.next_page_token = self._pages.token(self._pages.keep(answer), size)
+        response = wire_search.answer_to_pb(answer, collection, first, size, self._uris)
+        response.request_id = logs.request_id.get()
+        wire_search.shorten(response, most)
+        rest = first + len(response.moments)
+        if name is not None and len(response.moments) and rest < len(answer.moments):
+            response.next_page_token = self._pages.token(name or self._pages.keep(answer), rest)
         return response
 
-    def _next_page(self, request: Request, size: int) -> Response:
-        collection = self._pipeline.collection
-        wire_search.check_collection(request.collection, collection)
+    def _next_page(self, request: Request, size: int, most: int) -> Response:
+        wire_search.check_collection(request.collection, self._pipeline.collection)
         name, answer, first = self._pages.find(request.page_token)
-        response = wire_search.answer_to_pb(answer, collection, first, size, logs.request_id.get())
+        response = self._page(answer, first, size, name, most)
         # Nothing was searched for this page.
         response.ClearField("timings")
-        if first + size < len(answer.moments):
-            response.next_page_token = self._pages.token(name, first + size)
         return response
 
     def _finish(self, answer: Answer, context: Context) -> None:

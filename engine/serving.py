@@ -4,8 +4,8 @@ A worker's __main__ is
 
     sys.exit(serving.main("index", serve))
 
-where `serve(topology, worker)` loads what it needs and ends in `serve_sync(...)`. The process prints one line
-of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"} once it serves, or
+where `serve(topology, worker)` loads what it needs and ends in `serve_worker(...)`. The process prints one
+line of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"} once it serves, or
 {"ready": false, "role": "index", "error": "why", "exit_code": 3} if it cannot. The coordinator adds a line
 {"healthy": true} whenever searches begin to be answerable, and {"healthy": false} when they cease.
 """
@@ -13,13 +13,15 @@ of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"}
 import argparse
 import asyncio
 import gc
+import ipaddress
 import json
+import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,12 @@ from grpc_reflection.v1alpha import reflection
 
 from engine import config, logs
 from engine.errors import SprError, Unavailable
-from engine.interceptors import AioInterceptor, Gate, SyncInterceptor
+from engine.gate import Gate
+from engine.interceptors import Interceptor
 
+_log = logging.getLogger("spr.serving")
 GRACE = 5.0
+ABOUT_WORKERS = "it is a worker's, for the coordinator alone; ask the coordinator, at port 7400 by default"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -44,6 +49,10 @@ SERVER_OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 0),
+    # Calls that wait in gRPC for our turn to refuse them. Beyond its own limit of a thousand it resets calls,
+    # and who called learns neither why nor when to come back.
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
 ]
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
@@ -79,44 +88,51 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     return 0
 
 
-def serve_sync(
-    add_services: Callable[[grpc.Server], Sequence[str]],
+def serve_worker(
+    add_services: Callable[[grpc.aio.Server], Sequence[str]],
     address: str,
     *,
     role: str,
     max_in_flight: int,
+    about: str = "",
     ready: Mapping[str, Any] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
 
-    add_services registers the servicers and returns their full names. At most `max_in_flight` calls run at
-    once, more are refused with QUEUE_FULL. `ready` adds fields to the line on stdout.
+    add_services registers the servicers, whose methods run in threads, and returns their full names. At most
+    `max_in_flight` calls run at once, more are refused with QUEUE_FULL. about: what the port is, for who asks
+    for something else. `ready` adds fields to the line on stdout.
     """
-    # More threads than calls may run: a refusal and a health check must not wait for a slow call.
-    pool = ThreadPoolExecutor(max_in_flight + 4, thread_name_prefix="rpc")
-    server = grpc.server(pool, interceptors=[SyncInterceptor(Gate(max_in_flight))], options=SERVER_OPTIONS)
-    names = list(add_services(server))
-    probes = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    bound = bind(server, address)
-    for name in names:
-        probes.set(name, SERVING)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    server.start()
-    keep_loaded()
-    announce(ready=True, role=role, address=bound, **(ready or {}))
-    stop.wait()
-    probes.enter_graceful_shutdown()
-    server.stop(GRACE).wait()
+
+    async def serve() -> None:
+        server = aio_server(Gate(max_in_flight), pool, about)
+        names = list(add_services(server))
+        probes = add_probes(server, names)
+        bound = bind(server, address)
+        for name in (health.OVERALL_HEALTH, *names):
+            await probes.set(name, SERVING)
+        stop = stop_event()
+        await server.start()
+        keep_loaded()
+        announce(ready=True, role=role, address=bound, **(ready or {}))
+        await stop.wait()
+        await probes.enter_graceful_shutdown()
+        await server.stop(GRACE)
+
+    # A thread a place. Calls that wait for their message, refusals and health checks need none.
+    pool = ThreadPoolExecutor(max_in_flight, thread_name_prefix="work")
+    asyncio.run(serve())
     pool.shutdown(wait=False)
 
 
-def aio_server(max_in_flight: int) -> grpc.aio.Server:
-    """Return a grpc.aio server with our interceptor and options."""
-    return grpc.aio.server(interceptors=[AioInterceptor(Gate(max_in_flight))], options=SERVER_OPTIONS)
+def aio_server(
+    gate: Gate,
+    pool: Executor | None = None,
+    about: str = "",
+    gates: Mapping[str, Gate] | None = None,
+) -> grpc.aio.Server:
+    """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments."""
+    return grpc.aio.server(interceptors=[Interceptor(gate, pool, about, gates)], options=SERVER_OPTIONS)
 
 
 def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
@@ -136,7 +152,10 @@ def stop_event() -> asyncio.Event:
 
 
 def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
-    """Listen at HOST:PORT, port 0 for a free one; return the address. Unavailable if it is taken."""
+    """Listen at HOST:PORT, port 0 for a free one; return the address. Unavailable if it is taken.
+
+    Warns where other machines may reach it.
+    """
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
@@ -144,7 +163,23 @@ def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
             f"cannot listen on {address}; is another process there? Stop it, or change the port",
             "ADDRESS_IN_USE",
         ) from None
-    return f"{address.rpartition(':')[0]}:{port}"
+    host = address.rpartition(":")[0]
+    if not is_loopback(host):
+        _log.warning(
+            "%s:%d can be reached from other machines, and there is no access control yet: whoever reaches "
+            "it may use it; listen at 127.0.0.1, or keep it in a network you trust",
+            host,
+            port,
+        )
+    return f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at a host: a name, or an IPv4 or [IPv6] address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.startswith("unix")
 
 
 def keep_loaded() -> None:

@@ -1,7 +1,8 @@
 """Messages <-> values: the small pieces, and the answers of the workers.
 
-Columns are little-endian bytes of a fixed type. Everything that comes in is checked here, once. What is read
-is a view of the message's own bytes, and so cannot be written to, wherever this machine has their byte order.
+Columns are little-endian bytes of a fixed type. Everything that comes in is checked here, once, and what it
+claims to be before anything is computed from it. What is read is a view of the message's own bytes, and so
+cannot be written to, wherever this machine has their byte order.
 """
 
 import itertools
@@ -17,6 +18,12 @@ from engine.errors import InvalidInput, Mismatch
 from engine.types import Doubles, EncodedQuery, Floats, Hits
 from spr.internal.v1 import encoder_service_pb2, index_shard_service_pb2
 from spr.v1 import types_pb2
+
+# Vectors are of unit length and encoders' states of some hundreds: with numbers of this size sums of squares
+# still are float32.
+LARGEST_VALUE = 1e15
+# A text tower has 512 positions at most.
+MOST_TOKENS = 1024
 
 # Whole seconds and nanoseconds of a start and of an end.
 SpanParts: TypeAlias = tuple[int, int, int, int]
@@ -64,29 +71,46 @@ def tensor_to_pb(array: NDArray[np.floating]) -> types_pb2.Tensor:
     return types_pb2.Tensor(dtype=kind, shape=array.shape, data=_bytes(array, _DTYPES[kind]))
 
 
-def tensor_from_pb(tensor: types_pb2.Tensor, shape: Sequence[int | None], name: str) -> Floats:
+def tensor_from_pb(
+    tensor: types_pb2.Tensor, shape: Sequence[int | None], name: str, largest: float = LARGEST_VALUE
+) -> Floats:
     """Return a Tensor as float32; InvalidInput unless its bytes, and `shape` (None: any), agree.
 
-    name: what the caller calls it, for the message.
+    name: the field's path, for the message. largest: of the absolute values; what is not finite is refused
+    with any.
     """
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
-        raise InvalidInput(f"{name} has data type {tensor.dtype}; send FLOAT32 or FLOAT16")
+        message = f"{name} has data type {tensor.dtype}; send FLOAT32 or FLOAT16"
+        raise InvalidInput(message, field=f"{name}.dtype")
+    # The number of axes first: a shape of any length may come in, and their product has as many digits.
+    if len(tensor.shape) != len(shape):
+        message = f"{name} has {len(tensor.shape)} axes; it must have {len(shape)}"
+        raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", f"{name}.shape")
     sizes = tuple(tensor.shape)
-    if math.prod(sizes) * dtype.itemsize != len(tensor.data):
-        raise InvalidInput(
-            f"{name} has {len(tensor.data)} bytes; its shape {list(sizes)} of {dtype.name} needs "
-            f"{math.prod(sizes) * dtype.itemsize}",
-            "TENSOR_SIZE_MISMATCH",
-        )
-    fits = len(sizes) == len(shape) and all(w in (None, s) for s, w in zip(sizes, shape, strict=True))
-    if not fits:
+    if not all(wanted in (None, size) for size, wanted in zip(sizes, shape, strict=True)):
         wanted = ["any" if size is None else size for size in shape]
-        raise InvalidInput(f"{name} has shape {list(sizes)}; it must be {wanted}", "TENSOR_SIZE_MISMATCH")
+        message = f"{name} has shape {list(sizes)}; it must be {wanted}"
+        raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", f"{name}.shape")
+    needed = math.prod(sizes) * dtype.itemsize
+    if needed != len(tensor.data):
+        message = (
+            f"{name} has {len(tensor.data)} bytes; its shape {list(sizes)} of {dtype.name} needs {needed}"
+        )
+        raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", f"{name}.data")
     array = np.frombuffer(tensor.data, dtype).reshape(sizes).astype(np.float32, copy=False)
-    if not np.isfinite(array).all():
-        raise InvalidInput(f"{name} holds a value that is not finite")
+    _check_values(array, name, largest)
     return array
+
+
+def unit_from_pb(tensor: types_pb2.Tensor, dim: int, name: str) -> Floats:
+    """Return a Tensor of `dim` values at unit length, float32; InvalidInput if it has no direction."""
+    vector = tensor_from_pb(tensor, [dim], name, largest=math.inf).astype(np.float64)
+    # In float64: the squares of large and of small float32 numbers are none.
+    length = math.sqrt(float(np.dot(vector, vector)))
+    if length == 0:
+        raise InvalidInput(f"{name} is zero; it points nowhere", field=f"{name}.data")
+    return (vector / length).astype(np.float32)
 
 
 def ints_from_bytes(data: bytes, name: str) -> NDArray[np.int32]:
@@ -130,7 +154,10 @@ def hits_to_pb(parts: Sequence[Hits]) -> index_shard_service_pb2.SearchSegmentsR
 
 
 def hits_from_pb(response: index_shard_service_pb2.SearchSegmentsResponse, videos: int) -> list[Hits]:
-    """Return the hits of each query; Mismatch unless the columns agree and name one of `videos` ordinals."""
+    """Return the hits of each query; Mismatch unless the columns agree and name one of `videos` ordinals.
+
+    Who answered is another question: see engine.retrieval.
+    """
     ordinals = ints_from_bytes(response.video_ordinals, "video_ordinals")
     segments = ints_from_bytes(response.segment_offsets, "segment_offsets")
     scores = floats_from_bytes(response.scores, "scores")
@@ -164,6 +191,15 @@ def encoded_from_pb(response: encoder_service_pb2.EncodeResponse, dim: int) -> E
     )
 
 
+def _check_values(column: NDArray[np.floating], name: str, largest: float) -> None:
+    """Refuse (InvalidInput) a value that is not finite or beyond `largest`; the field is `name`.data."""
+    magnitude = float(np.abs(column).max(initial=0.0))
+    # Written so that NaN fails.
+    if not magnitude <= min(largest, np.finfo(np.float64).max):
+        what = "not finite" if not math.isfinite(magnitude) else f"beyond {largest:g}"
+        raise InvalidInput(f"{name} holds a value that is {what}", field=f"{name}.data")
+
+
 def _bytes(array: NDArray[np.generic], dtype: np.dtype[np.generic]) -> bytes:
     # One copy: a message owns its bytes.
     return array.astype(dtype, copy=False).tobytes()
@@ -171,7 +207,6 @@ def _bytes(array: NDArray[np.generic], dtype: np.dtype[np.generic]) -> bytes:
 
 def _column(data: bytes, dtype: np.dtype[np.generic], name: str) -> NDArray[np.generic]:
     if len(data) % dtype.itemsize:
-        raise InvalidInput(
-            f"{name} has {len(data)} bytes, no multiple of {dtype.itemsize}", "TENSOR_SIZE_MISMATCH"
-        )
+        message = f"{name} has {len(data)} bytes, no multiple of {dtype.itemsize}"
+        raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", name)
     return np.frombuffer(data, dtype)

@@ -1,14 +1,11 @@
 """The public messages of a search <-> queries and answers."""
 
-import math
-from typing import TypeVar
-
-import numpy as np
+from typing import Literal, TypeVar
 
 from engine import wire
 from engine.answers import Answer, Coverage, Degraded
 from engine.collection import Collection
-from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.errors import InvalidInput, Mismatch, NotFound, quoted
 from engine.proposals import ProposalRule
 from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
 from engine.types import Floats, Moments
@@ -25,6 +22,7 @@ _DEGRADED = {
     Degraded.RANKER_SKIPPED: types_pb2.DEGRADED_REASON_RANKER_SKIPPED,
 }
 Number = TypeVar("Number", int, float)
+Uris = Literal["none", "name", "full"]
 
 
 def query_from_pb(
@@ -40,33 +38,36 @@ def query_from_pb(
         return Query(embedding=_embedding_from_pb(request.embedding, collection), options=options)
     text = request.text.strip()
     if not text:
-        raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY")
+        raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
     if len(text) > LONGEST_TEXT:
-        raise InvalidInput(f"the text has {len(text)} characters; at most {LONGEST_TEXT} are read")
+        message = f"the text has {len(text)} characters; send at most {LONGEST_TEXT}"
+        raise InvalidInput(message, field="text")
     return Query(text=text, options=options)
 
 
 def check_collection(name: str, collection: Collection) -> None:
     """Refuse (NotFound) a collection that is not the one that is served; empty means that one."""
     if name not in ("", collection.name):
-        message = f"collection {name!r} is not served here; this is {collection.name!r}"
+        message = f"collection {quoted(name)} is not served here; this is {collection.name!r}"
         raise NotFound(message, "COLLECTION_NOT_FOUND")
 
 
 def page_size_from_pb(page_size: int) -> int:
     """Return the moments of a page: 10 by default, at most 100."""
     if page_size < 0:
-        raise InvalidInput(f"page_size is {page_size}; it must not be negative")
+        raise InvalidInput(f"page_size is {page_size}; it must not be negative", field="page_size")
     return min(page_size or DEFAULT_PAGE, LARGEST_PAGE)
 
 
 def answer_to_pb(
-    answer: Answer, collection: Collection, first: int, size: int, request_id: str
+    answer: Answer, collection: Collection, first: int, size: int, uris: Uris = "name"
 ) -> search_pb.SearchResponse:
-    """Return the rows first..first + size of an answer as a page; the caller adds the next page's token."""
+    """Return the rows first..first + size of an answer as a page.
+
+    The caller adds the request's id and the next page's token. uris: see CoordinatorConfig.
+    """
     last = min(first + size, len(answer.moments))
     response = search_pb.SearchResponse(
-        request_id=request_id,
         coverage=_coverage_to_pb(answer.coverage),
         versions=search_pb.ServingVersions(
             collection=collection.name,
@@ -81,12 +82,18 @@ def answer_to_pb(
         total_moments=len(answer.moments),
         nothing_good=answer.moments.nothing_good,
     )
-    _put_moments(response, answer, collection, slice(first, last))
+    _put_moments(response, answer, collection, slice(first, last), uris)
     return response
 
 
+def shorten(page: search_pb.SearchResponse, most: int) -> None:
+    """Leave moments away from a page's end, never the first, until it has at most `most` bytes."""
+    while (size := page.ByteSize()) > most and len(page.moments) > 1:
+        del page.moments[max(1, min(len(page.moments) - 1, len(page.moments) * most // size)) :]
+
+
 def _put_moments(
-    response: search_pb.SearchResponse, answer: Answer, collection: Collection, rows: slice
+    response: search_pb.SearchResponse, answer: Answer, collection: Collection, rows: slice, uris: Uris
 ) -> None:
     """Write some rows of an answer. Only here do columns become objects, each where it stays."""
     moments, proposals, catalogue = answer.moments, answer.proposals, collection.catalogue
@@ -105,14 +112,21 @@ def _put_moments(
     )
     for rank, row in enumerate(columns, rows.start + 1):
         video, span, score, refined, relevance, proposal, coarse, best, sure = row
+        uri = _uri(catalogue.uris[video], uris)
         moment = response.moments.add(
-            video_id=catalogue.ids[video], rank=rank, score=score, uri=catalogue.uris[video], confidence=sure
+            video_id=catalogue.ids[video], rank=rank, score=score, uri=uri, confidence=sure
         )
         wire.put_span(moment.span, span)
         provenance = moment.provenance
         wire.put_span(provenance.proposal_span, coarse)
         provenance.proposal_rank, provenance.best_segment_rank = proposal + 1, best
         provenance.refined, provenance.relevance = refined, relevance if refined else 0.0
+
+
+def _uri(uri: str, uris: Uris) -> str:
+    if uris == "full":
+        return uri
+    return uri.rpartition("/")[2] if uris == "name" else ""
 
 
 def _sure(moments: Moments, rows: slice) -> list[float | None]:
@@ -155,28 +169,32 @@ def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) ->
 def _within(name: str, value: Number, low: Number, high: Number) -> Number:
     # Written so that NaN fails.
     if not low <= value <= high:
-        raise InvalidInput(f"{name} is {value:g}; it must lie in {low:g}..{high:g}")
+        message = f"{name} is {value:g}; it must lie in {low:g}..{high:g}"
+        raise InvalidInput(message, field=f"params.{name}")
     return value
 
 
 def _rule_from_pb(rule: search_pb.ProposalRule) -> ProposalRule | None:
     kind = rule.WhichOneof("rule")
-    if kind == "constant_gap":
-        return ProposalRule("constant", rule.constant_gap)
-    if kind == "adaptive_gap":
-        return ProposalRule("adaptive", rule.adaptive_gap)
-    if kind == "peaks":
-        return ProposalRule("peaks", rule.peaks)
+    try:
+        if kind == "constant_gap":
+            return ProposalRule("constant", rule.constant_gap)
+        if kind == "adaptive_gap":
+            return ProposalRule("adaptive", rule.adaptive_gap)
+        if kind == "peaks":
+            return ProposalRule("peaks", rule.peaks)
+    except InvalidInput as error:
+        error.field = f"params.proposal_rule.{kind}"
+        raise
     return ProposalRule() if rule.adjacent else None
 
 
 def _embedding_from_pb(embedding: types_pb2.Embedding, collection: Collection) -> Floats:
     """Return the vector at unit length; Mismatch unless the generation's model made it."""
-    vector = wire.tensor_from_pb(embedding.tensor, [collection.manifest.dim], "embedding")
+    vector = wire.unit_from_pb(embedding.tensor, collection.manifest.dim, "embedding.tensor")
     model = collection.manifest.embedding_model
     if embedding.model_id != model:
-        raise Mismatch(f"the embedding is by {embedding.model_id!r}; this generation needs one by {model!r}")
-    length = math.sqrt(float(np.dot(vector.astype(np.float64), vector.astype(np.float64))))
-    if length == 0:
-        raise InvalidInput("the embedding is zero; it points nowhere")
-    return (vector / length).astype(np.float32)
+        raise Mismatch(
+            f"the embedding is by {quoted(embedding.model_id)}; this generation needs one by {model!r}"
+        )
+    return vector

@@ -4,25 +4,25 @@ The corpus is seeded noise. A sentence's vector is noise seeded by the sentence.
 the middle of its proposal, its score the dot product of the sentence with the proposal's first segment.
 """
 
+import asyncio
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import grpc
+import grpc.aio
 import numpy as np
-from grpc_health.v1 import health, health_pb2_grpc
 
 from engine import manifest as manifests
-from engine import wire
+from engine import serving, wire
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import CoordinatorConfig, IndexConfig, RankerConfig, Topology
 from engine.errors import Mismatch
-from engine.interceptors import Gate, SyncInterceptor
+from engine.gate import Gate
 from engine.types import EncodedQuery, Floats, Hits
 from spr.internal.v1 import (
     encoder_service_pb2_grpc,
@@ -32,6 +32,7 @@ from spr.internal.v1 import (
     ranker_service_pb2_grpc,
 )
 
+Result = TypeVar("Result")
 DIM, SEGMENT, MODEL, RANKER = 8, 4.0, "enc/mean-pool", "oracle@1"
 
 
@@ -51,6 +52,7 @@ class Corpus:
     videos: int = 12
     shards: int = 2
     seed: int = 0
+    folder: str = "/videos"
     vectors: list[Floats] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
 
@@ -73,7 +75,7 @@ class Corpus:
         generation.mkdir(parents=True)
         Catalogue(
             ids=self.ids(),
-            uris=[f"file:///videos/{name}.mp4" for name in self.ids()],
+            uris=[f"file://{self.folder}/{name}.mp4" for name in self.ids()],
             durations=np.array(self.durations),
             segments=np.array([len(rows) for rows in self.vectors], np.int32),
             shards=np.array([video % self.shards for video in range(self.videos)], np.int32),
@@ -146,21 +148,28 @@ class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
     def __init__(self, corpus: Corpus, shard: int) -> None:
         self.corpus, self.shard, self.held = corpus, shard, Held()
         self.videos = corpus.of_shard(shard)
-        self.generation = "g1"
+        self.generation, self.name = "g1", f"shard-{shard:05d}"
+        self.broken = False
+        self.careless = False  # one that answers for whatever shard it is asked
 
     def SearchSegments(self, request: Any, context: Any) -> index_shard_service_pb2.SearchSegmentsResponse:
         self.held.enter()
+        if self.broken:
+            raise RuntimeError("secret detail")
         if request.generation != self.generation:
             raise Mismatch("another generation", "GENERATION_MISMATCH")
+        if request.shard != self.name and not self.careless:
+            raise Mismatch("another shard", "SHARD_MISMATCH")
         queries = wire.tensor_from_pb(request.queries.tensor, [None, DIM], "queries")
         parts = [self.corpus.search(query, self.videos, request.top_k) for query in queries]
         response = wire.hits_to_pb(parts)
         response.generation, response.videos_searched = self.generation, len(self.videos)
+        response.shard = request.shard if self.careless else self.name
         return response
 
     def GetShardInfo(self, request: Any, context: Any) -> index_shard_service_pb2.GetShardInfoResponse:
         return index_shard_service_pb2.GetShardInfoResponse(
-            shard=f"shard-{self.shard:05d}",
+            shard=self.name,
             generation=self.generation,
             embedding_model=MODEL,
             videos=len(self.videos),
@@ -181,7 +190,9 @@ class RankerOracle(
         # The tokens carry the sentence, so that Rank can be checked against it.
         tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
         vector = sentence(request.text)
-        return wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL))
+        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL))
+        response.generation = request.generation
+        return response
 
     def Rank(self, request: Any, context: Any) -> ranker_service_pb2.RankResponse:
         self.ranking.enter()
@@ -193,6 +204,7 @@ class RankerOracle(
         table = np.array(rows, np.float64).reshape(-1, 3)
         return ranker_service_pb2.RankResponse(
             ranker_model=RANKER,
+            generation=request.generation,
             spans=wire.doubles_to_bytes(table[:, :2]),
             scores=wire.doubles_to_bytes(table[:, 2]),
             relevances=wire.floats_to_bytes(table[:, 2]),
@@ -205,22 +217,52 @@ class RankerOracle(
         )
 
 
-def start(servicers: Sequence[Any], address: str = "127.0.0.1:0") -> tuple[grpc.Server, str]:
-    """Serve servicers at an address, port 0 for a free one; return the server and where it is."""
-    interceptor = SyncInterceptor(Gate(16))
-    server = grpc.server(
-        ThreadPoolExecutor(20), interceptors=[interceptor], options=[("grpc.so_reuseport", 0)]
-    )
-    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-    for servicer in servicers:
+class Server:
+    """A grpc.aio server as the workers run it, in a thread of its own. add: registers the servicers."""
+
+    def __init__(
+        self, add: Callable[[grpc.aio.Server], object], address: str = "127.0.0.1:0", places: int = 16
+    ) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._pool = ThreadPoolExecutor(places)
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.gate = Gate(places)
+        self._server, self.address = self._run(self._start(add, address))
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._run(self._server.stop(None))
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._pool.shutdown(wait=False)
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    async def _start(
+        self, add: Callable[[grpc.aio.Server], object], address: str
+    ) -> tuple[grpc.aio.Server, str]:
+        server = serving.aio_server(self.gate, self._pool, "it is a test's")
+        add(server)
+        serving.add_probes(server, [])
+        bound = serving.bind(server, address)
+        await server.start()
+        return server, bound
+
+
+def start(servicer: Any, address: str = "127.0.0.1:0") -> Server:
+    """Serve an oracle at an address, port 0 for a free one."""
+
+    def add(server: grpc.aio.Server) -> None:
         if isinstance(servicer, IndexOracle):
             index_shard_service_pb2_grpc.add_IndexShardServiceServicer_to_server(servicer, server)
         else:
             ranker_service_pb2_grpc.add_RankerServiceServicer_to_server(servicer, server)
             encoder_service_pb2_grpc.add_EncoderServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port(address)
-    server.start()
-    return server, f"127.0.0.1:{port}"
+
+    return Server(add, address)
 
 
 @dataclass
@@ -231,10 +273,10 @@ class Cluster:
     topology: Topology
     shards: list[list[IndexOracle]]
     rankers: list[RankerOracle]
-    servers: dict[str, grpc.Server]
+    servers: dict[str, Server]
 
     def kill(self, target: str) -> None:
-        self.servers[target].stop(None).wait()
+        self.servers[target].stop()
 
 
 @contextmanager
@@ -245,12 +287,12 @@ def cluster(
     corpus = corpus or Corpus()
     shards = [[IndexOracle(corpus, shard) for _ in range(replicas)] for shard in range(corpus.shards)]
     judges = [RankerOracle(corpus) for _ in range(rankers)]
-    servers: dict[str, grpc.Server] = {}
+    servers: dict[str, Server] = {}
 
     def serve(servicer: Any) -> str:
-        server, target = start([servicer])
-        servers[target] = server
-        return target
+        server = start(servicer)
+        servers[server.address] = server
+        return server.address
 
     topology = Topology(
         path=folder / "topology.toml",
@@ -272,4 +314,4 @@ def cluster(
             judge.encoding.open.set()
             judge.ranking.open.set()
         for server in servers.values():
-            server.stop(None).wait()
+            server.stop()

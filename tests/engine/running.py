@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 
 from engine.collection import open_collection
 from engine.coordinator import Coordinator
@@ -57,6 +58,18 @@ def refused(
         ask(cluster, question)
     error: Any = failure.value
     return error.code().name, reason_of(error), error.details()
+
+
+def details(error: Any) -> dict[str, Any]:
+    """Return the details of a failed call by type name."""
+    packed = dict(error.trailing_metadata())["grpc-status-details-bin"]
+    found = {}
+    for detail in status_pb2.Status.FromString(packed).details:
+        name = detail.TypeName().rsplit(".", 1)[1]
+        message = getattr(error_details_pb2, name)()
+        detail.Unpack(message)
+        found[name] = message
+    return found
 
 
 @contextmanager

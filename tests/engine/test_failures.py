@@ -15,7 +15,7 @@ from engine.faults import reason_of
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.oracle import Cluster, Corpus, cluster
-from tests.engine.running import ask, coordinator, refused
+from tests.engine.running import ask, coordinator, lines_of, refused, written
 from tests.engine.test_search import TEXT, by_hand, request, rounded, rows
 
 TIMEOUT = types_pb2.DEGRADED_REASON_SHARD_TIMEOUT
@@ -114,6 +114,60 @@ def test_a_shard_of_another_generation_is_lost(tmp_path: Path) -> None:
     assert list(response.coverage.unreachable) == ["shard-00001"]
 
 
+def test_a_worker_of_another_shard_is_lost(tmp_path: Path) -> None:
+    """Whether it refuses, as ours do, or answers all the same: nothing of it gets into the answer."""
+    for careless in (False, True):
+        with cluster(tmp_path / str(careless)) as workers:
+            first, second = workers.topology.index
+            workers.shards[0][0].careless = careless
+            slip = dataclasses.replace(second, listen=first.listen)
+            workers.topology = dataclasses.replace(workers.topology, index=(first, slip))
+            response = ask(workers, search)
+            code, reason, _ = refused(workers, lambda stub: search(stub, params={"min_coverage": 1.0}))
+        assert list(response.coverage.unreachable) == ["shard-00001"]
+        assert response.coverage.ratio == 0.5
+        alive = {name for i, name in enumerate(workers.corpus.ids()) if i % 2 == 0}
+        assert {moment.video_id for moment in response.moments} == alive
+        assert (code, reason) == ("UNAVAILABLE", "COVERAGE_TOO_LOW")
+
+
+def test_an_answer_of_another_size_or_of_foreign_segments_is_lost(tmp_path: Path) -> None:
+    with cluster(tmp_path) as workers:
+        worker = workers.shards[1][0]
+        worker.videos = worker.videos[1:]
+        few = ask(workers, search)
+        worker.videos = worker.corpus.of_shard(0)
+        foreign = ask(workers, search)
+    assert list(few.coverage.unreachable) == list(foreign.coverage.unreachable) == ["shard-00001"]
+
+
+def test_what_a_worker_does_wrong_is_told_as_a_defect(tmp_path: Path) -> None:
+    with cluster(tmp_path) as workers:
+        for shard in workers.shards:
+            shard[0].broken = True
+        code, reason, message = refused(workers, search)
+    assert (code, reason) == ("INTERNAL", "INTERNAL")
+    assert "secret" not in message
+
+
+def test_shards_that_are_full_are_told_as_overload(tmp_path: Path) -> None:
+    with cluster(tmp_path) as workers:
+        for worker in workers.topology.index:
+            workers.servers[worker.target].gate.limit = 0
+        assert refused(workers, search)[:2] == ("RESOURCE_EXHAUSTED", "QUEUE_FULL")
+
+
+def test_no_address_of_a_worker_is_told_to_a_caller(tmp_path: Path) -> None:
+    with cluster(tmp_path) as workers, written("spr.ranking") as lines:
+        target = workers.topology.ranker[0].target
+        workers.kill(target)
+        code, reason, message = refused(workers, lambda stub: search(stub, request_id="r-1"))
+        told = next(lines_of(lines, "r-1"))
+    assert (code, reason) == ("UNAVAILABLE", "NO_ENCODER")
+    assert target.rpartition(":")[2] not in message
+    assert target.rpartition(":")[2] in told["message"]
+
+
 def test_a_dead_ranker_leaves_the_coarse_answer(tmp_path: Path) -> None:
     with cluster(tmp_path) as workers:
 
@@ -160,10 +214,23 @@ def test_a_stuck_ranker_still_ends_a_progressive_search(tmp_path: Path) -> None:
 
 
 def test_a_stuck_encoder_is_named_before_the_deadline(tmp_path: Path) -> None:
-    with cluster(tmp_path) as workers:
+    with cluster(tmp_path, shard_timeout=0.2) as workers:
         workers.rankers[0].encoding.open.clear()
         code, reason, _ = refused(workers, lambda stub: search(stub, timeout=0.5))
     assert (code, reason) == ("UNAVAILABLE", "NO_ENCODER")
+
+
+def test_a_callers_short_deadline_is_told_as_such(tmp_path: Path) -> None:
+    with cluster(tmp_path) as workers:
+        workers.rankers[0].encoding.open.clear()
+        encoding = refused(workers, lambda stub: search(stub, timeout=0.3))
+        workers.rankers[0].encoding.open.set()
+        for shard in workers.shards:
+            shard[0].held.open.clear()
+        searching = refused(workers, lambda stub: search(stub, timeout=0.3))
+        covering = refused(workers, lambda stub: search(stub, timeout=0.3, params={"min_coverage": 1.0}))
+    assert encoding[:2] == searching[:2] == covering[:2] == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+    assert "give it more time" in encoding[2]
 
 
 def test_a_slow_encoder_is_hedged(tmp_path: Path) -> None:

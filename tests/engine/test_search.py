@@ -17,8 +17,9 @@ from engine.queries import SearchOptions
 from engine.serving import NOT_SERVING, SERVING
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from tests.engine.oracle import DIM, MODEL, RANKER, SEGMENT, Cluster, Corpus, cluster, sentence
-from tests.engine.running import ask, coordinator, lines_of, refused, written
+from tests.engine.running import ask, coordinator, details, lines_of, refused, written
 
 DEFAULTS = SearchOptions()
 TEXT = "a red ball bounces"
@@ -86,9 +87,16 @@ def test_a_moment_says_where_it_came_from(tmp_path: Path) -> None:
         start, end = seconds(moment.span)
         proposed = seconds(moment.provenance.proposal_span)
         assert proposed[0] < start < end < proposed[1]
-        assert moment.uri == f"file:///videos/{moment.video_id}.mp4"
+        assert moment.uri == f"{moment.video_id}.mp4"
     ranks = sorted(moment.provenance.proposal_rank for moment in response.moments)
     assert ranks == list(range(1, len(ranks) + 1))
+
+
+@pytest.mark.parametrize(("uris", "uri"), [("none", ""), ("full", "file:///videos/{}.mp4")])
+def test_the_operator_chooses_what_is_told_of_the_files(tmp_path: Path, uris: str, uri: str) -> None:
+    with cluster(tmp_path, uris=uris) as workers:
+        response = ask(workers, lambda stub: stub.Search(request()))
+    assert all(moment.uri == uri.format(moment.video_id) for moment in response.moments)
 
 
 def test_proposals_beyond_the_limit_follow_unrefined_in_coarse_order(tmp_path: Path) -> None:
@@ -161,9 +169,23 @@ def test_a_vector_is_answered_unrefined(tmp_path: Path) -> None:
     assert response.versions.ranker_model == ""
 
 
+def test_the_length_of_a_vector_does_not_matter(shared: Cluster) -> None:
+    for length in (1e-30, 2e38):
+        vector = (sentence(TEXT).astype(np.float64) * length).astype(np.float32)
+        asked = embedding_of(vector)
+        asked.page_size = 100
+        response = ask(shared, partial(_search, asked=asked))
+        assert rounded(rows(response)) == rounded(by_hand(shared.corpus, TEXT, refine=False))
+
+
 def embedding_of(vector: Any, model: str = MODEL) -> pb.SearchRequest:
     tensor = wire.tensor_to_pb(np.asarray(vector, np.float32))
     return pb.SearchRequest(embedding=types_pb2.Embedding(tensor=tensor, model_id=model))
+
+
+def many_axes() -> pb.SearchRequest:
+    tensor = types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[2**32 - 1] * 100_000)
+    return pb.SearchRequest(embedding=types_pb2.Embedding(tensor=tensor, model_id=MODEL))
 
 
 def short_tensor() -> pb.SearchRequest:
@@ -207,6 +229,51 @@ def test_what_cannot_be_used_is_refused_with_its_reason(
     shared: Cluster, asked: pb.SearchRequest, code: str, reason: str
 ) -> None:
     assert refused(shared, lambda stub: stub.Search(asked))[:2] == (code, reason)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (request(" "), "text"),
+        (request(page_size=-1), "page_size"),
+        (request(page_token="a." + "9" * 5000), "page_token"),
+        (request(request_id="x" * 65), "request_id"),
+        (request(params={"nms_iou": 2}), "params.nms_iou"),
+        (
+            request(params={"proposal_rule": pb.ProposalRule(constant_gap=0)}),
+            "params.proposal_rule.constant_gap",
+        ),
+        (embedding_of(np.ones(DIM + 1)), "embedding.tensor.shape"),
+        (short_tensor(), "embedding.tensor.data"),
+        (many_axes(), "embedding.tensor.shape"),
+    ],
+)
+def test_the_field_that_is_wrong_is_named(shared: Cluster, asked: pb.SearchRequest, field: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(shared, lambda stub: stub.Search(asked, timeout=10))
+    (violation,) = details(caught.value)["BadRequest"].field_violations
+    assert violation.field == field
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(collection="x" * 200_000),
+        pb.SearchRequest(
+            embedding=types_pb2.Embedding(
+                tensor=wire.tensor_to_pb(np.ones(DIM, np.float32)), model_id="\n" * 200_000
+            )
+        ),
+    ],
+)
+def test_a_long_name_is_quoted_in_part(shared: Cluster, asked: pb.SearchRequest) -> None:
+    asked.request_id = "long"
+    with written("spr.rpc") as lines:
+        code, _, message = refused(shared, lambda stub: stub.Search(asked))
+        line = next(lines_of(lines, "long"))
+    assert code in ("NOT_FOUND", "FAILED_PRECONDITION")
+    assert len(message) < 500
+    assert len(line["message"]) < 600
 
 
 @pytest.fixture(scope="module")
@@ -288,9 +355,103 @@ def test_a_batch_is_bounded(shared: Cluster) -> None:
     assert refused(shared, lambda stub: stub.BatchSearch(asked))[0] == "INVALID_ARGUMENT"
 
 
+def test_an_answer_fits_into_a_message(tmp_path: Path) -> None:
+    corpus = Corpus(folder="/" + "x" * 4000)
+    asked = pb.BatchSearchRequest(requests=[request(page_size=100)] * 64)
+    with cluster(tmp_path, corpus, uris="full") as workers:
+
+        async def run(stub: Any) -> tuple[pb.BatchSearchResponse, list[Row]]:
+            batch = await stub.BatchSearch(asked)
+            page = batch.entries[63].response
+            found = rows(page)
+            while page.next_page_token:
+                page = await stub.Search(pb.SearchRequest(page_token=page.next_page_token, page_size=100))
+                found += rows(page)
+            return batch, found
+
+        batch, found = ask(workers, run)
+    assert all(0 < len(entry.response.moments) < 100 for entry in batch.entries)
+    assert rounded(found) == rounded(by_hand(corpus, TEXT))
+
+
+def test_the_queries_of_a_batch_take_places_and_leave_some(tmp_path: Path) -> None:
+    with cluster(tmp_path, max_in_flight=2) as workers:
+        encoding = workers.rankers[0].encoding
+        batch = pb.BatchSearchRequest(requests=[request(f"sentence {i}") for i in range(6)])
+
+        async def run(stub: Any) -> tuple[Any, Any, Any]:
+            encoding.open.clear()
+            many = asyncio.ensure_future(stub.BatchSearch(batch))
+            while encoding.calls < 1:
+                await asyncio.sleep(0.01)
+            one = asyncio.ensure_future(stub.Search(request()))
+            while encoding.calls < 2:
+                await asyncio.sleep(0.01)
+            with pytest.raises(grpc.RpcError) as failure:
+                await stub.Search(request())
+            assert encoding.calls == 2
+            encoding.open.set()
+            return await many, await one, failure.value
+
+        answers, single, refusal = ask(workers, run)
+    assert [entry.WhichOneof("result") for entry in answers.entries] == ["response"] * 6
+    assert single.moments
+    assert details(refusal)["ErrorInfo"].reason == "QUEUE_FULL"
+
+
+def test_a_batch_that_waits_too_long_for_places_says_so(tmp_path: Path) -> None:
+    with cluster(tmp_path, max_in_flight=1) as workers:
+        encoding = workers.rankers[0].encoding
+
+        async def run(stub: Any) -> Any:
+            encoding.open.clear()
+            one = asyncio.ensure_future(stub.Search(request()))
+            while encoding.calls < 1:
+                await asyncio.sleep(0.01)
+            answer = await stub.BatchSearch(pb.BatchSearchRequest(requests=[request("other")]), timeout=0.3)
+            encoding.open.set()
+            await one
+            return answer
+
+        (entry,) = ask(workers, run).entries
+    assert entry.status.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+
+
+def test_a_stream_that_nobody_reads_holds_no_place_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.interceptors.WRITE_PATIENCE", 0.2)
+    # The answer is larger than what this reader takes unread.
+    corpus = Corpus(folder="/" + "x" * 20_000)
+    narrow = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024)]
+
+    async def run(workers: Cluster, lines: Any) -> tuple[pb.SearchResponse, list[str]]:
+        async with (
+            coordinator(workers) as (stub, running),
+            grpc.aio.insecure_channel(running.address, narrow) as channel,
+        ):
+            unread: Any = SearchServiceStub(channel)
+            unread = unread.ProgressiveSearch(request(page_size=100, request_id="unread"))
+            while workers.rankers[0].ranking.calls < 1:
+                await asyncio.sleep(0.01)
+            # As one of a batch it waits for its place, until the other is ranked.
+            batch = pb.BatchSearchRequest(requests=[request(page_size=1)])
+            answer = (await stub.BatchSearch(batch, timeout=10)).entries[0].response
+            told = (line["message"] for line in lines_of(lines, "unread"))
+            mine = (line for line in told if "internal" not in line)
+            return answer, await asyncio.to_thread(lambda: list(itertools.islice(mine, 2)))
+
+    with cluster(tmp_path, corpus, max_in_flight=1, uris="full") as workers, written("spr.rpc") as lines:
+        answer, (why, over) = asyncio.run(run(workers, lines))
+    assert answer.moments
+    assert "nobody read an answer" in why
+    assert over.endswith("ProgressiveSearch CANCELLED")
+
+
 def test_a_defect_is_not_told_to_the_caller(shared: Cluster) -> None:
-    code, _, message = refused(shared, lambda stub: stub.Search(request("broken", request_id="r-7")))
-    assert code == "UNAVAILABLE"
+    code, reason, message = refused(shared, lambda stub: stub.Search(request("broken", request_id="r-7")))
+    assert (code, reason) == ("INTERNAL", "INTERNAL")
+    assert "r-7" in message
     assert "secret" not in message
 
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2, status_pb2
 
 from engine import faults, logs, serving
 from engine.errors import InvalidInput, Overloaded, SprError, Unavailable
-from engine.interceptors import Gate, SyncInterceptor
 from spr.internal.v1 import encoder_service_pb2 as encoder_pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
-from tests.engine.running import lines_of, written
+from tests.engine.oracle import Server
+from tests.engine.running import details, lines_of, written
 
 
 class Encoder(encoder_grpc.EncoderServiceServicer):
@@ -36,33 +35,19 @@ class Encoder(encoder_grpc.EncoderServiceServicer):
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Any, Encoder]]:
-    interceptors: list[grpc.ServerInterceptor] = [SyncInterceptor(Gate(1))]
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors, options=serving.SERVER_OPTIONS)
     encoder = Encoder()
-    encoder_grpc.add_EncoderServiceServicer_to_server(encoder, server)
-    address = serving.bind(server, "127.0.0.1:0")
-    server.start()
-    with grpc.insecure_channel(address) as channel:
+    server = Server(
+        lambda server: encoder_grpc.add_EncoderServiceServicer_to_server(encoder, server), places=1
+    )
+    with grpc.insecure_channel(server.address) as channel:
         yield encoder_grpc.EncoderServiceStub(channel), encoder
-    server.stop(None).wait()
+    server.stop()
 
 
 def failure(stub: Any, text: str, request_id: str = "r1") -> Any:
     with pytest.raises(grpc.RpcError) as caught:
         stub.Encode(encoder_pb.EncodeRequest(text=text, request_id=request_id), timeout=10)
     return caught.value
-
-
-def details(error: Any) -> dict[str, Any]:
-    """Return the details of a failed call by type name."""
-    packed = dict(error.trailing_metadata())["grpc-status-details-bin"]
-    found = {}
-    for detail in status_pb2.Status.FromString(packed).details:
-        name = detail.TypeName().rsplit(".", 1)[1]
-        message = getattr(error_details_pb2, name)()
-        detail.Unpack(message)
-        found[name] = message
-    return found
 
 
 def test_an_error_keeps_its_words_reason_and_request_id(served: tuple[Any, Encoder]) -> None:

@@ -40,14 +40,30 @@ def test_tensors_survive(dtype: type[np.floating]) -> None:
     ("tensor", "message"),
     [
         (types_pb2.Tensor(shape=[1], data=b"1234"), "data type"),
-        (types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[2], data=b"1234"), "needs 8"),
-        (types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[1, 1], data=b"1234"), "it must be"),
+        (types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[1], data=b"12345678"), "needs 4"),
+        (types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[2], data=b"12345678"), "must be"),
+        (types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[1, 1], data=b"1234"), "2 axes"),
+        # More digits than Python prints, in quadratic time, if anybody multiplied them.
+        (types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[2**32 - 1] * 100_000), "axes"),
         (types_pb2.Tensor(dtype=types_pb2.DATA_TYPE_FLOAT32, shape=[1], data=b"\0\0\x80\x7f"), "not finite"),
     ],
 )
 def test_a_bad_tensor_is_refused(tensor: types_pb2.Tensor, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         wire.tensor_from_pb(tensor, [1], "x")
+
+
+@pytest.mark.parametrize("size", [1e-45, 1e-30, 1.0, 3e38])
+def test_a_vector_of_any_length_is_brought_to_unit_length(size: float) -> None:
+    vector = np.array([1, 1, -1, 1], np.float32) * np.float32(size)
+    unit = wire.unit_from_pb(wire.tensor_to_pb(vector), 4, "x")
+    np.testing.assert_allclose(unit, [0.5, 0.5, -0.5, 0.5], atol=1e-6)
+
+
+def test_values_beyond_what_can_be_multiplied_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="beyond 1e") as caught:
+        wire.tensor_from_pb(wire.tensor_to_pb(np.full(2, 1e20, np.float32)), [2], "x")
+    assert caught.value.field == "x.data"
 
 
 def hits(*rows: tuple[int, int, float]) -> Hits:

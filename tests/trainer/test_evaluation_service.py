@@ -2,23 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from engine import serving, wire
+from engine import wire
 from engine.errors import InvalidInput, Unavailable
-from engine.interceptors import Gate, SyncInterceptor
 from engine.proposals import ProposalRule
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc, types_pb2
 from spr_cli.eval import command
 from spr_client import Options
+from tests.engine.oracle import Server
 from trainer.annotations import JudgedMoment, JudgedQuery, save_queries
 from trainer.evaluation.runfile import Predicted, load_run
 from trainer.evaluation.service import _options, collect
@@ -60,12 +58,11 @@ class Answers(search_service_pb2_grpc.SearchServiceServicer):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[SyncInterceptor(Gate(8))])
-    search_service_pb2_grpc.add_SearchServiceServicer_to_server(Answers(), server)  # type: ignore[abstract]
-    bound = serving.bind(server, "127.0.0.1:0")
-    server.start()
-    yield bound
-    server.stop(None).wait()
+    server = Server(
+        lambda server: search_service_pb2_grpc.add_SearchServiceServicer_to_server(Answers(), server)  # type: ignore[abstract]
+    )
+    yield server.address
+    server.stop()
 
 
 def test_both_stages_come_from_one_search(address: str) -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-import grpc
+import grpc.aio
 
 from engine import manifest, serving
 from engine.config import IndexConfig, Topology
@@ -20,14 +20,19 @@ def serve(topology: Topology, worker: IndexConfig) -> None:
     generation = manifest.generation_dir(topology.collection, topology.generation)
     shard = open_shard(generation, worker.name, worker.device)
 
-    def add_services(server: grpc.Server) -> list[str]:
+    def add_services(server: grpc.aio.Server) -> list[str]:
         add_IndexShardServiceServicer_to_server(IndexShardServicer(shard), server)
         services = index_shard_service_pb2.DESCRIPTOR.services_by_name
         return [service.full_name for service in services.values()]
 
     about = {"generation": shard.manifest.id, "shard": worker.name, "device": shard.index.device}
-    serving.serve_sync(
-        add_services, worker.listen, role="index", max_in_flight=worker.max_in_flight, ready=about
+    serving.serve_worker(
+        add_services,
+        worker.listen,
+        role="index",
+        max_in_flight=worker.max_in_flight,
+        about=serving.ABOUT_WORKERS,
+        ready=about,
     )
 
 

@@ -8,7 +8,7 @@ import grpc
 
 from engine import manifest as manifests
 from engine import wire
-from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.errors import InvalidInput, Mismatch, NotFound, quoted
 from engine.manifest import Manifest, ShardEntry
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
 from workers.index.files import ORIGINALS, warm_originals
@@ -59,15 +59,15 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
     def SearchSegments(
         self, request: index_shard_service_pb2.SearchSegmentsRequest, context: grpc.ServicerContext
     ) -> index_shard_service_pb2.SearchSegmentsResponse:
-        """Return the best `top_k` segments of each query; Mismatch for another generation or model."""
+        """Return the best `top_k` segments of each query; Mismatch for another shard, generation or model."""
         began = time.perf_counter()
         manifest = self._shard.manifest
-        check_pinned(request, manifest)
-        queries = wire.tensor_from_pb(request.queries.tensor, [None, manifest.dim], "queries")
+        check_pinned(request, manifest, self._shard.entry.name)
+        queries = wire.tensor_from_pb(request.queries.tensor, [None, manifest.dim], "queries.tensor")
         check_size(len(queries), request.top_k)
         nprobe = request.nprobe if request.HasField("nprobe") else None
         response = wire.hits_to_pb(self._shard.index.search(queries, request.top_k, nprobe))
-        response.generation = manifest.id
+        response.generation, response.shard = manifest.id, self._shard.entry.name
         response.videos_searched = self._shard.entry.videos
         response.search_time.CopyFrom(wire.duration_to_pb(time.perf_counter() - began))
         return response
@@ -91,24 +91,28 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         )
 
 
-def check_pinned(request: index_shard_service_pb2.SearchSegmentsRequest, manifest: Manifest) -> None:
-    """Refuse (Mismatch) a request for another generation or of another embedding model."""
+def check_pinned(
+    request: index_shard_service_pb2.SearchSegmentsRequest, manifest: Manifest, shard: str
+) -> None:
+    """Refuse (Mismatch) a request for another shard or generation, or of another embedding model."""
+    if request.shard != shard:
+        message = f"the caller asks {quoted(request.shard)}, this worker serves {shard}: "
+        raise Mismatch(message + "write the worker's own address into the topology.", "SHARD_MISMATCH")
     if request.generation != manifest.id:
         message = (
-            f"the caller asks generation {request.generation or '(none)'}, this worker serves {manifest.id}: "
+            f"the caller asks generation {quoted(request.generation)}, this worker serves {manifest.id}: "
         )
         raise Mismatch(message + "serve the same generation everywhere.", reason="GENERATION_MISMATCH")
     if request.queries.model_id != manifest.embedding_model:
-        message = (
-            f"the queries are of embedding model {request.queries.model_id or '(none)'}, the segments of "
-        )
+        message = f"the queries are of embedding model {quoted(request.queries.model_id)}, the segments of "
         raise Mismatch(message + f"{manifest.embedding_model}: encode with the generation's models.")
 
 
 def check_size(queries: int, top_k: int) -> None:
     """Refuse (InvalidInput) what has no answer or one too large to send."""
     if queries < 1 or top_k < 1:
-        raise InvalidInput(f"{queries} queries and top_k {top_k}; both must be at least 1.")
+        field = "top_k" if top_k < 1 else "queries"
+        raise InvalidInput(f"{queries} queries and top_k {top_k}; both must be at least 1.", field=field)
     if queries * top_k > MAX_HITS:
         message = f"{queries} queries x top_k {top_k} make more than {MAX_HITS} hits: "
-        raise InvalidInput(message + "send fewer queries at once or ask for fewer hits.")
+        raise InvalidInput(message + "send fewer queries at once or ask for fewer hits.", field="top_k")

@@ -2,7 +2,7 @@
 
 import sys
 
-import grpc
+import grpc.aio
 import torch
 
 from engine import manifest, serving
@@ -33,7 +33,7 @@ def serve(topology: Topology, worker: RankerConfig) -> None:
     )
     scorer.warm_up()
 
-    def add_services(server: grpc.Server) -> list[str]:
+    def add_services(server: grpc.aio.Server) -> list[str]:
         add_EncoderServiceServicer_to_server(EncoderServicer(scorer), server)
         add_RankerServiceServicer_to_server(RankerServicer(scorer), server)
         modules = (encoder_service_pb2, ranker_service_pb2)
@@ -47,8 +47,13 @@ def serve(topology: Topology, worker: RankerConfig) -> None:
         "device": str(models.device),
         "text_precision": precision,
     }
-    serving.serve_sync(
-        add_services, worker.listen, role="ranker", max_in_flight=worker.max_in_flight, ready=about
+    serving.serve_worker(
+        add_services,
+        worker.listen,
+        role="ranker",
+        max_in_flight=worker.max_in_flight,
+        about=serving.ABOUT_WORKERS,
+        ready=about,
     )
 
 

@@ -42,7 +42,9 @@ class SearchRequest(_message.Message):
     text: _builtins.str
     """At most 1000 characters."""
     page_size: _builtins.int
-    """Default 10, at most 100 (larger is coerced)."""
+    """Default 10, at most 100 (larger is coerced). A page of long names may be
+    shorter, so that the answer fits into 4 MiB; the token goes on behind it.
+    """
     page_token: _builtins.str
     """From SearchResponse.next_page_token; of the rest only page_size is read
     then. Pages of one answer never shift. A token lives for minutes, less when

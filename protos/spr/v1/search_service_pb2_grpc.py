@@ -60,11 +60,13 @@ class SearchServiceServicer:
 
     def Search(self, request, context):
         """One query, one page. Read-only and safe to retry and hedge.
-        INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH
+        INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH,
+        MESSAGE_INVALID
         NOT_FOUND            COLLECTION_NOT_FOUND
         FAILED_PRECONDITION  MODEL_MISMATCH
         RESOURCE_EXHAUSTED   QUEUE_FULL (with RetryInfo)
         UNAVAILABLE          NO_SHARDS, NO_ENCODER, COVERAGE_TOO_LOW (with RetryInfo)
+        DEADLINE_EXCEEDED    DEADLINE_EXCEEDED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,7 +74,8 @@ class SearchServiceServicer:
 
     def BatchSearch(self, request, context):
         """Up to 64 queries; one entry per query, in request order, each with its own
-        status, so one bad query does not fail its neighbours.
+        status, so one bad query does not fail its neighbours. Each takes a place
+        among the searches in flight, as soon as one is free.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

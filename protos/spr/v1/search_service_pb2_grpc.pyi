@@ -37,15 +37,18 @@ class SearchServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SearchServiceAsyncStub: ...
     Search: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]
     """One query, one page. Read-only and safe to retry and hedge.
-      INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH
+      INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH,
+                           MESSAGE_INVALID
       NOT_FOUND            COLLECTION_NOT_FOUND
       FAILED_PRECONDITION  MODEL_MISMATCH
       RESOURCE_EXHAUSTED   QUEUE_FULL (with RetryInfo)
       UNAVAILABLE          NO_SHARDS, NO_ENCODER, COVERAGE_TOO_LOW (with RetryInfo)
+      DEADLINE_EXCEEDED    DEADLINE_EXCEEDED
     """
     BatchSearch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]
     """Up to 64 queries; one entry per query, in request order, each with its own
-    status, so one bad query does not fail its neighbours.
+    status, so one bad query does not fail its neighbours. Each takes a place
+    among the searches in flight, as soon as one is free.
     """
     ProgressiveSearch: _grpc.UnaryStreamMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.ProgressiveSearchResponse]
     """One query, progressive answer: coarse list first, then the refined list."""
@@ -59,15 +62,18 @@ class SearchServiceAsyncStub(SearchServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Search: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.SearchResponse]  # type: ignore[assignment]
     """One query, one page. Read-only and safe to retry and hedge.
-      INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH
+      INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH,
+                           MESSAGE_INVALID
       NOT_FOUND            COLLECTION_NOT_FOUND
       FAILED_PRECONDITION  MODEL_MISMATCH
       RESOURCE_EXHAUSTED   QUEUE_FULL (with RetryInfo)
       UNAVAILABLE          NO_SHARDS, NO_ENCODER, COVERAGE_TOO_LOW (with RetryInfo)
+      DEADLINE_EXCEEDED    DEADLINE_EXCEEDED
     """
     BatchSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.BatchSearchRequest, _search_service_pb2.BatchSearchResponse]  # type: ignore[assignment]
     """Up to 64 queries; one entry per query, in request order, each with its own
-    status, so one bad query does not fail its neighbours.
+    status, so one bad query does not fail its neighbours. Each takes a place
+    among the searches in flight, as soon as one is free.
     """
     ProgressiveSearch: _aio.UnaryStreamMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.ProgressiveSearchResponse]  # type: ignore[assignment]
     """One query, progressive answer: coarse list first, then the refined list."""
@@ -84,11 +90,13 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.SearchResponse, _abc.Awaitable[_search_service_pb2.SearchResponse]]:
         """One query, one page. Read-only and safe to retry and hedge.
-          INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH
+          INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH,
+                               MESSAGE_INVALID
           NOT_FOUND            COLLECTION_NOT_FOUND
           FAILED_PRECONDITION  MODEL_MISMATCH
           RESOURCE_EXHAUSTED   QUEUE_FULL (with RetryInfo)
           UNAVAILABLE          NO_SHARDS, NO_ENCODER, COVERAGE_TOO_LOW (with RetryInfo)
+          DEADLINE_EXCEEDED    DEADLINE_EXCEEDED
         """
 
     @_abc_1.abstractmethod
@@ -98,7 +106,8 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.BatchSearchResponse, _abc.Awaitable[_search_service_pb2.BatchSearchResponse]]:
         """Up to 64 queries; one entry per query, in request order, each with its own
-        status, so one bad query does not fail its neighbours.
+        status, so one bad query does not fail its neighbours. Each takes a place
+        among the searches in flight, as soon as one is free.
         """
 
     @_abc_1.abstractmethod

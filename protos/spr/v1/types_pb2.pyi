@@ -166,7 +166,9 @@ class Moment(_message.Message):
     segment. The two kinds of score do not compare; the rank always does.
     """
     uri: _builtins.str
-    """Where the source file was when it was ingested."""
+    """The source file, as much as the server's setting `uris` tells: nothing, its
+    name, or where it was when it was ingested.
+    """
     confidence: _builtins.float
     """The probability, 0..1, that the moment is relevant, as fitted on judged
     queries. Absent where the ranker has no such fit or did not see the moment.

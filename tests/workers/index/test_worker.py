@@ -87,12 +87,15 @@ def workers(folder: Path) -> Iterator[list[grpc.Channel]]:
     assert [stop(process) for process, _ in started] == [0, 0]
 
 
-def request(folder: Path, queries: np.ndarray, top_k: int = 5, **changes: Any) -> pb.SearchSegmentsRequest:
+def request(
+    folder: Path, queries: np.ndarray, top_k: int = 5, shard: int = 0, **changes: Any
+) -> pb.SearchSegmentsRequest:
     about = manifest.read(manifest.current(folder / "collection"))
     embedding = types_pb2.Embedding(
         tensor=wire.tensor_to_pb(queries), model_id=changes.pop("model_id", about.embedding_model)
     )
-    fields = {"generation": about.id, "queries": embedding, "top_k": top_k, **changes}
+    name = f"shard-{shard:05d}"
+    fields = {"shard": name, "generation": about.id, "queries": embedding, "top_k": top_k, **changes}
     return pb.SearchSegmentsRequest(**fields)
 
 
@@ -112,7 +115,7 @@ def test_both_shards_together_equal_brute_force(folder: Path, workers: list[grpc
     vectors = mean_pooled(folder / "collection")
     matrix, names = np.stack(list(vectors.values())), list(vectors)
     queries = matrix[::9]
-    parts = [ask(channel, request(folder, queries, 10)) for channel in workers]
+    parts = [ask(channel, request(folder, queries, 10, i)) for i, channel in enumerate(workers)]
     for query, hits in zip(queries, (merged(two, 10) for two in zip(*parts, strict=True)), strict=True):
         best = np.sort(matrix @ query)[::-1][:10]
         np.testing.assert_allclose(hits.scores, best, atol=1e-5)
@@ -121,8 +124,12 @@ def test_both_shards_together_equal_brute_force(folder: Path, workers: list[grpc
 
 def test_the_answer_says_what_was_searched(folder: Path, workers: list[grpc.Channel]) -> None:
     about = manifest.read(manifest.current(folder / "collection"))
-    message = request(folder, unit(np.ones((1, DIM), np.float32)))
-    responses = [IndexShardServiceStub(channel).SearchSegments(message, timeout=20) for channel in workers]
+    query = unit(np.ones((1, DIM), np.float32))
+    responses = [
+        IndexShardServiceStub(channel).SearchSegments(request(folder, query, shard=i), timeout=20)
+        for i, channel in enumerate(workers)
+    ]
+    assert [response.shard for response in responses] == ["shard-00000", "shard-00001"]
     assert {response.generation for response in responses} == {about.id}
     assert sum(response.videos_searched for response in responses) == about.videos
     assert all(wire.duration_from_pb(response.search_time) > 0 for response in responses)
@@ -131,10 +138,10 @@ def test_the_answer_says_what_was_searched(folder: Path, workers: list[grpc.Chan
 def test_few_lists_give_a_short_answer_without_made_up_hits(
     folder: Path, workers: list[grpc.Channel]
 ) -> None:
-    message = request(folder, unit(np.ones((2, DIM), np.float32)), 500, nprobe=1)
-    whole = request(folder, unit(np.ones((2, DIM), np.float32)), 500)
+    queries = unit(np.ones((2, DIM), np.float32))
     about = manifest.read(manifest.current(folder / "collection"))
-    for channel, shard in zip(workers, about.shards, strict=True):
+    for i, (channel, shard) in enumerate(zip(workers, about.shards, strict=True)):
+        message, whole = request(folder, queries, 500, i, nprobe=1), request(folder, queries, 500, i)
         for few, everything in zip(ask(channel, message), ask(channel, whole), strict=True):
             assert len(set(pairs(few))) == len(few) < len(everything) == shard.segments
 
@@ -151,6 +158,8 @@ ONE = np.ones((1, DIM), np.float32)
 @pytest.mark.parametrize(
     ("queries", "changes", "refused"),
     [
+        (ONE, {"shard": 1}, ("FAILED_PRECONDITION", "SHARD_MISMATCH")),
+        (ONE * 1e30, {}, ("INVALID_ARGUMENT", "BAD_PARAMETER")),
         (ONE, {"generation": "0" * 16}, ("FAILED_PRECONDITION", "GENERATION_MISMATCH")),
         (ONE, {"generation": ""}, ("FAILED_PRECONDITION", "GENERATION_MISMATCH")),
         (ONE, {"model_id": "other/mean-pool"}, ("FAILED_PRECONDITION", "MODEL_MISMATCH")),
@@ -259,7 +268,7 @@ def test_a_worker_searches_what_the_shard_does(folder: Path, workers: list[grpc.
     queries = unit(np.random.default_rng(3).standard_normal((5, DIM)).astype(np.float32))
     shard = IndexShard.open(manifest.current(folder / "collection") / "shard-00001")
     for expected, found in zip(
-        shard.search(queries, 7), ask(workers[1], request(folder, queries, 7)), strict=True
+        shard.search(queries, 7), ask(workers[1], request(folder, queries, 7, 1)), strict=True
     ):
         assert pairs(expected) == pairs(found)
         np.testing.assert_array_equal(expected.scores, found.scores)

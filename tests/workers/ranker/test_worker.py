@@ -1,5 +1,6 @@
 """A real ranker worker process, spoken to over gRPC."""
 
+import functools
 import json
 import os
 import signal
@@ -66,14 +67,20 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def encode(channel: grpc.Channel, text: str, **fields: str) -> encoder_service_pb2.EncodeResponse:
-    request = encoder_service_pb2.EncodeRequest(text=text, **fields)
+    request = encoder_service_pb2.EncodeRequest(text=text, **{**served(channel), **fields})
     return EncoderServiceStub(channel).Encode(request, timeout=20)
+
+
+@functools.cache
+def served(channel: grpc.Channel) -> dict[str, str]:
+    info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=20)
+    return {"generation": info.generation, "embedding_model": info.embedding_model}
 
 
 def rank_request(channel: grpc.Channel, **fields: Any) -> ranker_service_pb2.RankRequest:
     encoded = encode(channel, TEXTS[0])
     values: dict[str, Any] = {
-        "generation": "g1",
+        **served(channel),
         "token_states": encoded.token_states,
         "text_embedding": encoded.text_embedding,
         "video_ordinals": wire.ints_to_bytes(np.array([0, 1, 2])),
@@ -147,6 +154,7 @@ def test_health(worker: Any, service: str) -> None:
             grpc.StatusCode.FAILED_PRECONDITION,
             "MODEL_MISMATCH",
         ),
+        ({"text": "a ball", "generation": ""}, grpc.StatusCode.FAILED_PRECONDITION, "GENERATION_MISMATCH"),
     ],
 )
 def test_texts_that_are_refused(
@@ -157,10 +165,29 @@ def test_texts_that_are_refused(
     assert (caught.value.code(), faults.reason_of(caught.value)) == (code, reason)
 
 
+def proposals(count: int) -> dict[str, bytes]:
+    return {
+        "video_ordinals": wire.ints_to_bytes(np.zeros(count, np.int32)),
+        "spans": wire.doubles_to_bytes(np.tile([0.0, 3.0], (count, 1))),
+        "scores": wire.floats_to_bytes(np.zeros(count)),
+    }
+
+
+def test_as_many_proposals_as_a_search_may_have_are_ranked(worker: Any) -> None:
+    answer = RankerServiceStub(worker[0]).Rank(rank_request(worker[0], **proposals(2000)), timeout=20)
+    assert len(answer.refined) == 2000
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"generation": "g0"}, "GENERATION_MISMATCH"),
+        ({"embedding_model": ""}, "MODEL_MISMATCH"),
+        (proposals(2001), "BAD_PARAMETER"),
+        ({"spans": wire.doubles_to_bytes(np.array([[8.0, 1e300], [4, 8], [0, 3]]))}, "BAD_PARAMETER"),
+        ({"scores": wire.floats_to_bytes(np.full(3, 1e30))}, "BAD_PARAMETER"),
+        ({"token_states": wire.tensor_to_pb(np.zeros((1025, WIDTH), np.float32))}, "TENSOR_SIZE_MISMATCH"),
+        ({"token_states": wire.tensor_to_pb(np.full((2, WIDTH), 1e30, np.float32))}, "BAD_PARAMETER"),
         ({"scores": wire.floats_to_bytes(np.zeros(2))}, "TENSOR_SIZE_MISMATCH"),
         ({"spans": b"12345"}, "TENSOR_SIZE_MISMATCH"),
         ({"video_ordinals": wire.ints_to_bytes(np.array([0, 1, 3]))}, "BAD_PARAMETER"),

@@ -25,22 +25,26 @@ class EncodeRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     embedding_model: _builtins.str
     """Fingerprint the caller expects; FAILED_PRECONDITION / MODEL_MISMATCH
-    otherwise. Empty means whatever is served.
+    otherwise.
     """
     text: _builtins.str
+    generation: _builtins.str
+    """As in SearchSegmentsRequest."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         embedding_model: _builtins.str = ...,
         text: _builtins.str = ...,
+        generation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -54,6 +58,8 @@ class EncodeResponse(_message.Message):
     TOKEN_STATES_FIELD_NUMBER: _builtins.int
     TEXT_EMBEDDING_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    generation: _builtins.str
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
         """Unit length, in the index's space: shape [dim]."""
@@ -77,10 +83,11 @@ class EncodeResponse(_message.Message):
         token_states: _types_pb2.Tensor | None = ...,
         text_embedding: _types_pb2.Tensor | None = ...,
         compute_time: _duration_pb2.Duration | None = ...,
+        generation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "generation", b"generation", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,6 +29,7 @@ class SearchSegmentsRequest(_message.Message):
     QUERIES_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     NPROBE_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     generation: _builtins.str
     """Pins the generation so that one query never mixes two. Another one is
@@ -36,6 +37,10 @@ class SearchSegmentsRequest(_message.Message):
     """
     top_k: _builtins.int
     nprobe: _builtins.int
+    shard: _builtins.str
+    """The shard that is asked. Another one is FAILED_PRECONDITION /
+    SHARD_MISMATCH: an address may lead to the wrong worker.
+    """
     @_builtins.property
     def queries(self) -> _types_pb2.Embedding:
         """Shape [n_queries, dim]."""
@@ -48,10 +53,11 @@ class SearchSegmentsRequest(_message.Message):
         queries: _types_pb2.Embedding | None = ...,
         top_k: _builtins.int = ...,
         nprobe: _builtins.int | None = ...,
+        shard: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "nprobe", b"nprobe", "queries", b"queries"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "generation", b"generation", "nprobe", b"nprobe", "queries", b"queries", "request_id", b"request_id", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "generation", b"generation", "nprobe", b"nprobe", "queries", b"queries", "request_id", b"request_id", "shard", b"shard", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__nprobe: _TypeAlias = _typing.Literal["nprobe"]  # noqa: Y015
     _WhichOneofArgType__nprobe: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe"]  # noqa: Y015
@@ -74,6 +80,7 @@ class SearchSegmentsResponse(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     SEARCH_TIME_FIELD_NUMBER: _builtins.int
     VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     video_ordinals: _builtins.bytes
     """Ordinals of the generation's catalogue, int32 little-endian."""
@@ -82,6 +89,7 @@ class SearchSegmentsResponse(_message.Message):
     scores: _builtins.bytes
     """float32 little-endian, higher is better."""
     videos_searched: _builtins.int
+    shard: _builtins.str
     @_builtins.property
     def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -96,10 +104,11 @@ class SearchSegmentsResponse(_message.Message):
         scores: _builtins.bytes = ...,
         search_time: _duration_pb2.Duration | None = ...,
         videos_searched: _builtins.int = ...,
+        shard: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["search_time", b"search_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_offsets", b"segment_offsets", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_offsets", b"segment_offsets", "shard", b"shard", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

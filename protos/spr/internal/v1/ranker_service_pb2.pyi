@@ -34,17 +34,20 @@ class RankRequest(_message.Message):
     VIDEO_ORDINALS_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     generation: _builtins.str
     """As in SearchSegmentsRequest."""
     video_ordinals: _builtins.bytes
     """Ordinals of the generation's catalogue, int32 little-endian, one a
-    proposal.
+    proposal, at most 2000.
     """
     spans: _builtins.bytes
     """Seconds from the first frame, float64 little-endian, [start, end) pairs."""
     scores: _builtins.bytes
     """Best retrieval score of the proposal's segments, float32 little-endian."""
+    embedding_model: _builtins.str
+    """As in EncodeRequest."""
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
         """From EncodeResponse."""
@@ -61,10 +64,11 @@ class RankRequest(_message.Message):
         video_ordinals: _builtins.bytes = ...,
         spans: _builtins.bytes = ...,
         scores: _builtins.bytes = ...,
+        embedding_model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "token_states", b"token_states", "video_ordinals", b"video_ordinals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "token_states", b"token_states", "video_ordinals", b"video_ordinals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -84,6 +88,7 @@ class RankResponse(_message.Message):
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     CONFIDENCES_FIELD_NUMBER: _builtins.int
     NOTHING_BELOW_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     ranker_model: _builtins.str
     """"relo@<fingerprint>" or "similarity-curve"."""
     spans: _builtins.bytes
@@ -102,6 +107,7 @@ class RankResponse(_message.Message):
     """
     nothing_below: _builtins.float
     """Where no moment is as sure as this, nothing good was found."""
+    generation: _builtins.str
     @_builtins.property
     def compute_time(self) -> _duration_pb2.Duration: ...
     def __init__(
@@ -115,10 +121,11 @@ class RankResponse(_message.Message):
         compute_time: _duration_pb2.Duration | None = ...,
         confidences: _builtins.bytes = ...,
         nothing_below: _builtins.float = ...,
+        generation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "confidences", b"confidences", "nothing_below", b"nothing_below", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "confidences", b"confidences", "generation", b"generation", "nothing_below", b"nothing_below", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

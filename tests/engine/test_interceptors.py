@@ -1,0 +1,208 @@
+"""What a server does around its methods: with bytes that are no message, calls without one, and too many."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from engine import serving
+from engine.faults import reason_of
+from engine.gate import Gate
+from spr.internal.v1 import encoder_service_pb2 as pb
+from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
+from tests.engine.oracle import Server
+from tests.engine.running import details
+
+ENCODE = "/spr.internal.v1.EncoderService/Encode"
+# Kind of call, and a text field whose bytes are no UTF-8.
+METHODS = {
+    ENCODE: ("unary", b"\x1a\x02\xff\xfe"),
+    "/grpc.health.v1.Health/Check": ("unary", b"\x0a\x02\xff\xfe"),
+    "/grpc.health.v1.Health/Watch": ("stream", b"\x0a\x02\xff\xfe"),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ("streams", b"\x1a\x02\xff\xfe"),
+}
+
+
+class Encoder(encoder_grpc.EncoderServiceServicer):
+    """Notes what it is asked; "wait" waits until `leave` is set."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.inside, self.leave = threading.Event(), threading.Event()
+
+    def Encode(self, request: Any, context: Any) -> pb.EncodeResponse:
+        self.asked.append(request.text)
+        if request.text == "wait":
+            self.inside.set()
+            self.leave.wait(20)
+        return pb.EncodeResponse()
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[Encoder, Server, grpc.Channel]]:
+    encoder = Encoder()
+    server = Server(
+        lambda server: encoder_grpc.add_EncoderServiceServicer_to_server(encoder, server), places=2
+    )
+    with grpc.insecure_channel(server.address) as channel:
+        yield encoder, server, channel
+    encoder.leave.set()
+    server.stop()
+
+
+def send(channel: Any, method: str, data: bytes, kind: str = "unary") -> Any:
+    """Send bytes as they are; return the error that comes back."""
+    calls: dict[str, Any] = {
+        "unary": lambda: channel.unary_unary(method)(data, timeout=10),
+        "stream": lambda: next(channel.unary_stream(method)(data, timeout=10)),
+        "streams": lambda: next(channel.stream_stream(method)(iter([data]), timeout=10)),
+    }
+    with pytest.raises(grpc.RpcError) as caught:
+        calls[kind]()
+    return caught.value
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("truncated", [True, False], ids=["truncated", "no UTF-8"])
+def test_bytes_that_are_no_message_are_the_callers_fault(
+    served: Any, caplog: pytest.LogCaptureFixture, method: str, truncated: bool
+) -> None:
+    kind, text = METHODS[method]
+    error = send(served[2], method, b"\x0a\xff" if truncated else text, kind)
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_INVALID")
+    assert not [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO]
+
+
+def test_calls_without_a_message_hold_nothing(served: Any) -> None:
+    encoder, _, channel = served
+    never = threading.Event()
+
+    def unsent() -> Iterator[bytes]:
+        never.wait(20)
+        yield from ()
+
+    opened = [channel.stream_unary(ENCODE).future(unsent()) for _ in range(20)]
+    encoder_grpc.EncoderServiceStub(channel).Encode(pb.EncodeRequest(text="good"), timeout=10)
+    never.set()
+    for call in opened:
+        call.cancel()
+    assert encoder.asked == ["good"]
+
+
+def test_a_full_server_refuses_without_reading(served: Any) -> None:
+    _, server, channel = served
+    server.gate.limit = 0
+    error = send(channel, ENCODE, b"\xff")
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+
+
+def test_every_refused_call_is_told_when_to_come_back(served: Any) -> None:
+    _, server, _ = served
+    server.gate.limit = 0
+
+    async def run() -> list[Any]:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub: Any = encoder_grpc.EncoderServiceStub(channel)
+            calls = [stub.Encode(pb.EncodeRequest(), timeout=60) for _ in range(3000)]
+            return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    errors = asyncio.run(run())
+    assert {error.code() for error in errors} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert all("RetryInfo" in details(error) for error in errors[::100])
+
+
+def test_work_whose_caller_is_gone_is_not_begun(served: Any) -> None:
+    encoder, server, channel = served
+    stub = encoder_grpc.EncoderServiceStub(channel)
+    inside = [stub.Encode.future(pb.EncodeRequest(text="wait")) for _ in range(2)]
+    assert encoder.inside.wait(10)
+    # A third finds a place but no thread.
+    server.gate.limit = 3
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Encode(pb.EncodeRequest(text="late"), timeout=0.2)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    encoder.leave.set()
+    for call in inside:
+        call.result(10)
+    stub.Encode(pb.EncodeRequest(text="good"), timeout=10)
+    assert encoder.asked == ["wait", "wait", "good"]
+
+
+def test_a_port_says_what_it_is_for(served: Any) -> None:
+    error = send(served[2], "/spr.v1.SearchService/Search", b"")
+    assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNIMPLEMENTED, "WRONG_PORT")
+    assert error.details() == "/spr.v1.SearchService/Search is not served at this port; it is a test's"
+
+
+@pytest.mark.parametrize(
+    ("address", "open_to_others"),
+    [
+        ("127.0.0.1:0", False),
+        ("localhost:0", False),
+        ("[::1]:0", False),
+        ("0.0.0.0:0", True),
+        ("[::]:0", True),
+    ],
+)
+def test_a_listener_that_others_reach_warns(
+    caplog: pytest.LogCaptureFixture, address: str, open_to_others: bool
+) -> None:
+    if address.startswith("[::1]") and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+
+    async def run() -> None:
+        serving.bind(serving.aio_server(Gate(1)), address)
+
+    asyncio.run(run())
+    assert ("no access control" in caplog.text) == open_to_others
+
+
+def _has_ipv6() -> bool:
+    import socket
+
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_places_go_to_those_that_wait_in_their_order() -> None:
+    async def run() -> list[str]:
+        gate, order = Gate(1), []
+        gate.enter()
+
+        async def one(name: str) -> None:
+            await gate.wait()
+            order.append(name)
+            gate.leave()
+
+        waiting = [asyncio.create_task(one(name)) for name in ("first", "gone", "second")]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        assert gate.full
+        gate.leave()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert not gate.full
+        return order
+
+    assert asyncio.run(run()) == ["first", "second"]
+
+
+def test_a_place_that_comes_as_its_caller_goes_is_passed_on() -> None:
+    async def run() -> bool:
+        gate = Gate(1)
+        gate.enter()
+        waiting = asyncio.create_task(gate.wait())
+        await asyncio.sleep(0)
+        gate.leave()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return gate.full
+
+    assert not asyncio.run(run())

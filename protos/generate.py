@@ -8,17 +8,16 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import google.rpc.status_pb2
 from grpc_tools import protoc
 
 ROOT = Path(__file__).parent
 
 
 def _protoc(*outputs: str) -> None:
-    google_protos = Path(google.rpc.status_pb2.__file__).parents[2]
+    # Nothing but this folder and what every protoc brings: google/rpc/status.proto lies here too.
     well_known = Path(protoc.__file__).parent / "_proto"
-    includes = [f"-I{ROOT}", f"-I{google_protos}", f"-I{well_known}"]
-    sources = [str(p) for p in sorted(ROOT.rglob("*.proto"))]
+    includes = [f"-I{ROOT}", f"-I{well_known}"]
+    sources = [str(p) for p in sorted((ROOT / "spr").rglob("*.proto"))]
     if protoc.main(["protoc", *includes, *outputs, *sources]) != 0:
         raise SystemExit("protoc failed")
 

@@ -74,7 +74,47 @@ def test_two_rules_are_refused_and_one_is_used(service: Service) -> None:
 def test_an_absent_service_is_said_with_the_remedy() -> None:
     result = CliRunner().invoke(search.command, [TEXT, "--address", "127.0.0.1:1"])
     assert result.exit_code == 4
-    assert "Start one with `spr serve" in result.stderr
+    assert "Start a service with `spr serve" in result.stderr
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:99999", ":7400", "host:0", "host:7400x"])
+def test_an_address_without_a_port_is_refused_in_one_sentence(address: str) -> None:
+    for asked, arguments in ((search.command, [TEXT]), (admin.command, ["status"])):
+        result = CliRunner().invoke(asked, [*arguments, "--address", address])
+        assert result.exit_code == 2
+        assert f"the address is {address!r}; write HOST:PORT" in result.stderr
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "soon"])
+def test_a_time_limit_that_is_none_is_refused_by_its_option(service: Service, timeout: str) -> None:
+    for asked in (ask(service, "--timeout", timeout), status_of(service, "--timeout", timeout)):
+        assert asked.exit_code == 2
+        assert "'--timeout'" in asked.stderr
+        assert "give seconds above 0, or inf for none" in asked.stderr
+
+
+@pytest.mark.parametrize("timeout", ["inf", "1e10"])
+def test_a_time_limit_may_be_endless(service: Service, timeout: str) -> None:
+    assert ask(service, "--timeout", timeout).exit_code == 0
+    assert "serving" in status_of(service, "--timeout", timeout).stdout
+
+
+def test_a_text_that_is_no_utf8_is_refused(service: Service) -> None:
+    result = CliRunner().invoke(search.command, ["red\udcff", "--address", service[0]])
+    assert result.exit_code == 2
+    assert "text that can be written in UTF-8" in result.stderr
+
+
+def test_the_wrong_port_is_told_with_the_right_one(service: Service) -> None:
+    asked = CliRunner().invoke(search.command, [TEXT, "--address", service[1]])
+    assert "it is the coordinator's admin port; searches have a port of their own" in asked.stderr
+    asked = CliRunner().invoke(admin.command, ["status", "--address", service[0]])
+    assert asked.exit_code == 4
+    assert "its admin service has a port of its own, 7401 by default" in asked.stderr
+
+
+def status_of(service: Service, *options: str) -> Result:
+    return CliRunner().invoke(admin.command, ["status", "--address", service[1], *options])
 
 
 def test_status_shows_every_worker(service: Service) -> None:

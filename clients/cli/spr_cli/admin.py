@@ -1,11 +1,14 @@
 """`spr admin`: look into a running service, or at the files it serves."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from spr_cli.seconds import SECONDS
 
 if TYPE_CHECKING:
     from spr.v1.admin_service_pb2 import GetStatusResponse
@@ -24,7 +27,7 @@ def command() -> None:
 
 @command.command()
 @click.option("--address", default="127.0.0.1:7401", show_default=True, help="The coordinator's admin port.")
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds.")
+@click.option("--timeout", default=5.0, show_default=True, type=SECONDS, help="Seconds; inf: no limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(address: str, timeout: float, as_json: bool) -> None:
     """Show the served collection, every worker's state, and what was answered.
@@ -39,13 +42,20 @@ def status(address: str, timeout: float, as_json: bool) -> None:
 
     from spr.v1.admin_service_pb2 import GetStatusRequest
     from spr.v1.admin_service_pb2_grpc import AdminServiceStub
+    from spr_client import InvalidInput
+    from spr_client.channels import checked
 
     try:
-        with grpc.insecure_channel(address) as channel:
-            response = AdminServiceStub(channel).GetStatus(GetStatusRequest(), timeout=timeout)
+        limit = None if math.isinf(timeout) else timeout
+        with grpc.insecure_channel(checked(address)) as channel:
+            response = AdminServiceStub(channel).GetStatus(GetStatusRequest(), timeout=limit)
+    except InvalidInput as error:
+        raise click.UsageError(str(error)) from None
     except grpc.RpcError as error:
         failed: Any = error
-        click.echo(f"spr: no coordinator answers at {address}: {failed.details()}", err=True)
+        wrong = failed.code() is grpc.StatusCode.UNIMPLEMENTED
+        what = "is no coordinator's admin port" if wrong else "is no coordinator that answers"
+        click.echo(f"spr: at {address} {what}: {failed.details()}", err=True)
         sys.exit(4)
     if as_json:
         fields = MessageToDict(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli.seconds import SECONDS
+
 if TYPE_CHECKING:
     from spr_client import SearchResult
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
-@click.option("--timeout", default=10.0, show_default=True, help="Seconds.")
+@click.option("--timeout", default=10.0, show_default=True, type=SECONDS, help="Seconds; inf: no limit.")
 @click.option("--request-id", default="", help="What the servers' logs call this search.")
 @click.option("--timings", is_flag=True, help="Show what took how long.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --progressive: two).")
@@ -72,10 +74,10 @@ def command(
             else:
                 show(client.search(text, **asked), timings)
     except SearchError as error:
-        _fail(error, address, as_json)
+        _fail(error, as_json)
 
 
-def _fail(error: Any, address: str, as_json: bool) -> None:
+def _fail(error: Any, as_json: bool) -> None:
     from spr_client import InvalidInput, Mismatch, NotFound
 
     if as_json:
@@ -83,7 +85,7 @@ def _fail(error: Any, address: str, as_json: bool) -> None:
         click.echo(json.dumps(known))
     hint = ""
     if error.reason == "UNAVAILABLE":
-        hint = f" Is a service at {address}? Start one with `spr serve topology.toml`."
+        hint = ". Start a service with `spr serve topology.toml`."
     click.echo(f"spr: {error}{hint}", err=True)
     codes = {InvalidInput: 2, NotFound: 2, Mismatch: 3}
     sys.exit(codes.get(type(error), 4))

@@ -1,16 +1,16 @@
 """The asynchronous client: the same methods on grpc.aio."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import grpc
 import grpc.aio
 
-from spr.v1 import search_service_pb2
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
-from spr_client.channels import ADDRESS, OPTIONS
+from spr_client.channels import ADDRESS, OPTIONS, checked
 from spr_client.types import Embedding, Options, SearchResult
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class AsyncClient:
     def __init__(
         self, address: str = ADDRESS, *, channel: grpc.aio.Channel | None = None, collection: str = ""
     ) -> None:
-        self._address = address
+        self._address = "the channel" if channel is not None else checked(address)
         self._borrowed = channel
         self._own: grpc.aio.Channel | None = None
         self._collection = collection
@@ -43,11 +43,10 @@ class AsyncClient:
         options: Options = Options(),  # noqa: B008
     ) -> SearchResult:
         """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
+        limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, self._collection)
-        try:
-            return translate.result_from_pb(await self._stub().Search(request, timeout=timeout))
-        except grpc.RpcError as error:
-            raise errors.from_call(error) from None
+        with _failures(self._address):
+            return translate.result_from_pb(await self._stub().Search(request, timeout=limit))
 
     async def pages(
         self,
@@ -73,15 +72,10 @@ class AsyncClient:
         options: Options = Options(),  # noqa: B008
     ) -> list[SearchResult | errors.SearchError]:
         """Return an answer or an error for each of up to 64 queries, in order. The timeout is for all."""
-        requests = [
-            translate.request_to_pb(query, options, page_size, collection=self._collection)
-            for query in queries
-        ]
-        try:
-            request = search_service_pb2.BatchSearchRequest(requests=requests)
-            response = await self._stub().BatchSearch(request, timeout=timeout)
-        except grpc.RpcError as error:
-            raise errors.from_call(error) from None
+        limit = translate.limit(timeout)
+        request = translate.batch_to_pb(queries, options, page_size, self._collection)
+        with _failures(self._address):
+            response = await self._stub().BatchSearch(request, timeout=limit)
         return [translate.entry_from_pb(entry) for entry in response.entries]
 
     async def search_progressive(
@@ -94,12 +88,11 @@ class AsyncClient:
         options: Options = Options(),  # noqa: B008
     ) -> AsyncIterator[SearchResult]:
         """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
+        limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, "", request_id, self._collection)
-        try:
-            async for message in self._stub().ProgressiveSearch(request, timeout=timeout):
+        with _failures(self._address):
+            async for message in self._stub().ProgressiveSearch(request, timeout=limit):
                 yield translate.progress_from_pb(message)
-        except grpc.RpcError as error:
-            raise errors.from_call(error) from None
 
     async def close(self) -> None:
         """Close the channel, if it is the client's own."""
@@ -123,3 +116,13 @@ class AsyncClient:
         if channel is None:
             channel = self._own = grpc.aio.insecure_channel(self._address, OPTIONS)
         return SearchServiceStub(channel)
+
+
+@contextmanager
+def _failures(address: str) -> Iterator[None]:
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise errors.from_call(error, address) from None
+    except grpc.aio.UsageError:
+        raise errors.SearchError("the channel is closed; open another", "CHANNEL_CLOSED") from None

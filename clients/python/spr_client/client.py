@@ -8,10 +8,9 @@ from typing import Self
 
 import grpc
 
-from spr.v1 import search_service_pb2
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
-from spr_client.channels import ADDRESS, OPTIONS
+from spr_client.channels import ADDRESS, OPTIONS, checked
 from spr_client.types import Embedding, Options, SearchResult
 
 
@@ -25,15 +24,16 @@ class Client:
             for moment in client.search("a red ball bounces").moments:
                 print(moment)
 
-    Every method raises spr_client.SearchError or one of its kinds. timeout is in seconds; the server stops
-    by itself after its own limit.
+    Every method raises spr_client.SearchError or one of its kinds. timeout is in seconds; None and
+    infinity set no limit of your own, the server has one.
     """
 
     def __init__(
         self, address: str = ADDRESS, *, channel: grpc.Channel | None = None, collection: str = ""
     ) -> None:
-        self._address = address
-        self._borrowed = channel
+        self._address = "the channel" if channel is not None else checked(address)
+        # Made while the channel is open: gRPC crashes where one is made for a closed channel.
+        self._borrowed = None if channel is None else SearchServiceStub(channel)
         self._own: grpc.Channel | None = None
         self._opening = threading.Lock()
         self._collection = collection
@@ -49,9 +49,10 @@ class Client:
         options: Options = Options(),  # noqa: B008
     ) -> SearchResult:
         """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
+        limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, self._collection)
-        with _failures():
-            return translate.result_from_pb(self._stub().Search(request, timeout=timeout))
+        with _failures(self._address):
+            return translate.result_from_pb(self._stub().Search(request, timeout=limit))
 
     def pages(
         self,
@@ -77,13 +78,10 @@ class Client:
         options: Options = Options(),  # noqa: B008
     ) -> list[SearchResult | errors.SearchError]:
         """Return an answer or an error for each of up to 64 queries, in order. The timeout is for all."""
-        requests = [
-            translate.request_to_pb(query, options, page_size, collection=self._collection)
-            for query in queries
-        ]
-        with _failures():
-            request = search_service_pb2.BatchSearchRequest(requests=requests)
-            response = self._stub().BatchSearch(request, timeout=timeout)
+        limit = translate.limit(timeout)
+        request = translate.batch_to_pb(queries, options, page_size, self._collection)
+        with _failures(self._address):
+            response = self._stub().BatchSearch(request, timeout=limit)
         return [translate.entry_from_pb(entry) for entry in response.entries]
 
     def search_progressive(
@@ -96,9 +94,10 @@ class Client:
         options: Options = Options(),  # noqa: B008
     ) -> Iterator[SearchResult]:
         """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
+        limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, "", request_id, self._collection)
-        with _failures():
-            for message in self._stub().ProgressiveSearch(request, timeout=timeout):
+        with _failures(self._address):
+            for message in self._stub().ProgressiveSearch(request, timeout=limit):
                 yield translate.progress_from_pb(message)
 
     def close(self) -> None:
@@ -120,7 +119,7 @@ class Client:
 
     def _stub(self) -> SearchServiceStub:
         if self._borrowed is not None:
-            return SearchServiceStub(self._borrowed)
+            return self._borrowed
         with self._opening:
             if self._own is None:
                 self._own = grpc.insecure_channel(self._address, OPTIONS)
@@ -128,8 +127,11 @@ class Client:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(address: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise errors.from_call(error) from None
+        raise errors.from_call(error, address) from None
+    except ValueError:
+        # All arguments are checked by now: gRPC says so of a channel alone.
+        raise errors.SearchError("the channel is closed; open another", "CHANNEL_CLOSED") from None

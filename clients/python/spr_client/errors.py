@@ -63,15 +63,29 @@ _KINDS = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
+# gRPC's own words, in every language: a message beyond a limit has the code of an overload.
+_TOO_LARGE = "larger than max"
+CONNECT_AGAIN = 1.0  # seconds after which a connection that failed is worth another try
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def from_call(error: Any) -> SearchError:
-    """Return the SearchError for a failed call (grpc.RpcError)."""
+def from_call(error: Any, address: str = "the channel") -> SearchError:
+    """Return the SearchError for a failed call (grpc.RpcError). address: who was asked."""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             return from_status(status_pb2.Status.FromString(value))
-    return _KINDS.get(error.code(), SearchError)(error.details() or error.code().name, error.code().name)
+    code, told = error.code(), error.details() or error.code().name
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in told:
+        return InvalidInput(
+            f"the request is too large ({told}); send fewer or shorter queries", "MESSAGE_TOO_LARGE"
+        )
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        message = f"what answers at {address} has no SPR searches; ask a coordinator, at port 7400 by default"
+        return SearchError(message, "WRONG_PORT")
+    if code is grpc.StatusCode.UNAVAILABLE:
+        why = told.rpartition(": ")[2]
+        return Unavailable(f"nothing answers at {address} ({why})", code.name, retry_after=CONNECT_AGAIN)
+    return _KINDS.get(code, SearchError)(told, code.name)
 
 
 def from_status(status: status_pb2.Status) -> SearchError:

@@ -2,12 +2,27 @@
 
 import dataclasses
 import struct
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from spr.v1 import search_service_pb2, types_pb2
-from spr_client.errors import SearchError, from_status
+from spr_client.errors import InvalidInput, SearchError, from_status
 from spr_client.types import RULES, Coverage, Embedding, Moment, Options, SearchResult
+
+BAD = "BAD_PARAMETER"
+LONGEST = 1e8  # seconds: three years
+_MAY_BE = {
+    FieldDescriptor.TYPE_STRING: "text that can be written in UTF-8",
+    FieldDescriptor.TYPE_BOOL: "True or False",
+    FieldDescriptor.TYPE_INT32: "a whole number that fits in 32 bits",
+    FieldDescriptor.TYPE_UINT32: "a whole number from 0 to 4294967295",
+    FieldDescriptor.TYPE_FLOAT: "a number",
+    FieldDescriptor.TYPE_DOUBLE: "a number",
+}
 
 
 def request_to_pb(
@@ -18,22 +33,42 @@ def request_to_pb(
     request_id: str = "",
     collection: str = "",
 ) -> search_service_pb2.SearchRequest:
-    """Return a search request."""
-    request = search_service_pb2.SearchRequest(
-        collection=collection,
-        request_id=request_id,
-        page_size=page_size,
-        page_token=page_token,
-        params=_options_to_pb(options),
-    )
+    """Return a search request; InvalidInput names the argument that cannot be sent."""
+    request = search_service_pb2.SearchRequest(params=_options_to_pb(options))
+    _put(request, "collection", collection)
+    _put(request, "request_id", request_id)
+    _put(request, "page_size", page_size)
+    _put(request, "page_token", page_token)
     if isinstance(query, Embedding):
-        request.embedding.tensor.dtype = types_pb2.DATA_TYPE_FLOAT32
-        request.embedding.tensor.shape.append(len(query.vector))
-        request.embedding.tensor.data = struct.pack(f"<{len(query.vector)}f", *query.vector)
-        request.embedding.model_id = query.model
+        _put_vector(request.embedding.tensor, query.vector)
+        _put(request.embedding, "model_id", query.model)
+    elif isinstance(query, str):
+        _put(request, "text", query)
     else:
-        request.text = query
+        kind = type(query).__name__
+        raise InvalidInput(f"the query is of type {kind}; give a sentence (str) or an Embedding", BAD)
     return request
+
+
+def batch_to_pb(
+    queries: Sequence[str | Embedding], options: Options, page_size: int, collection: str
+) -> search_service_pb2.BatchSearchRequest:
+    """Return a request of several queries; InvalidInput as for one, and for what is one."""
+    if isinstance(queries, str | Embedding) or not isinstance(queries, Iterable):
+        raise InvalidInput("a batch is a list of queries; give one query to `search`", BAD)
+    requests = [request_to_pb(query, options, page_size, collection=collection) for query in queries]
+    return search_service_pb2.BatchSearchRequest(requests=requests)
+
+
+def limit(timeout: float | None) -> float | None:
+    """Return a timeout as gRPC takes it, None for none; InvalidInput unless it is above 0."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, Real) or not timeout > 0:
+        message = f"timeout is {timeout!r}; give seconds above 0, or None for no limit of your own"
+        raise InvalidInput(message, BAD)
+    # gRPC would make a moment in the past of one that is far enough away.
+    return float(timeout) if timeout < LONGEST else None
 
 
 def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | None = None) -> SearchResult:
@@ -68,14 +103,41 @@ def entry_from_pb(entry: search_service_pb2.BatchSearchResponse.Entry) -> Search
 
 
 def _options_to_pb(options: Options) -> search_service_pb2.SearchParams:
+    if not isinstance(options, Options):
+        raise InvalidInput(f"options is of type {type(options).__name__}; give an Options", BAD)
     given = {name: value for name, value in dataclasses.asdict(options).items() if value is not None}
     rules = {name: given.pop(name) for name in RULES if name in given}
     if len(rules) > 1:
-        raise ValueError(f"{' and '.join(rules)} are two rules; give one of them")
-    params = search_service_pb2.SearchParams(**given)
-    if rules:
-        params.proposal_rule.CopyFrom(search_service_pb2.ProposalRule(**rules))
+        raise InvalidInput(f"{' and '.join(rules)} are two rules; give one of them", BAD)
+    params = search_service_pb2.SearchParams()
+    for name, value in given.items():
+        _put(params, name, value)
+    for name, value in rules.items():
+        _put(params.proposal_rule, name, value)
     return params
+
+
+def _put(message: Message, name: str, value: object) -> None:
+    """Set a field of a message; InvalidInput names it and what it may be."""
+    try:
+        setattr(message, name, value)
+    except (TypeError, ValueError):
+        field = message.DESCRIPTOR.fields_by_name[name]
+        shown = repr(value)[:80]
+        raise InvalidInput(
+            f"{name} is {shown}; it must be {_MAY_BE.get(field.type, 'another')}", BAD
+        ) from None
+
+
+def _put_vector(tensor: types_pb2.Tensor, vector: Sequence[float]) -> None:
+    try:
+        numbers = [float(number) for number in vector]
+        tensor.data = struct.pack(f"<{len(numbers)}f", *numbers)
+    except (TypeError, ValueError, OverflowError):
+        message = "the embedding's vector holds what is no float32; give numbers of at most 3.4e38"
+        raise InvalidInput(message, BAD) from None
+    tensor.dtype = types_pb2.DATA_TYPE_FLOAT32
+    tensor.shape.append(len(numbers))
 
 
 def _moment_from_pb(moment: types_pb2.Moment) -> Moment:

@@ -10,7 +10,8 @@ class Moment:
 
     rank: from 1, over all pages. score: higher is better, within one result and among moments that are alike
     refined or not. proposal_start, proposal_end: the coarse moment it was refined from; the same as the span
-    where `refined` is False. relevance: the ranker's, 0 where not refined. uri: where the source file was.
+    where `refined` is False. relevance: the ranker's, 0 where not refined. uri: the source file, as much
+    of it as the server tells.
     confidence: the probability that the moment is relevant, None where the ranker says none.
     """
 

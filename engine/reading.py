@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import grpc
+
 from engine import faults
 from engine.errors import InvalidInput
 
@@ -26,7 +28,11 @@ def unary(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
             message = request(read, data, method)
         except InvalidInput as error:
             await context.abort_with_status(faults.grpc_status(error))
-        return await behaviour(message, context)
+        try:
+            return await behaviour(message, context)
+        except NotImplementedError:
+            # Of a service whose proto has methods that its library has not.
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not implemented")
 
     return call
 

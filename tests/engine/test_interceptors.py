@@ -78,6 +78,14 @@ def test_bytes_that_are_no_message_are_the_callers_fault(
     assert not [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO]
 
 
+def test_a_method_that_health_has_not_leaves_no_traceback(
+    served: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = send(served[2], "/grpc.health.v1.Health/List", b"")
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_calls_without_a_message_hold_nothing(served: Any) -> None:
     encoder, _, channel = served
     never = threading.Event()

@@ -1,0 +1,246 @@
+"""Requests to all methods of a running service: random bytes, random messages, nearly right ones."""
+
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from engine import manifest as manifests
+from engine import wire
+from engine.config import Topology
+from engine.faults import reason_of
+from spr.internal.v1 import (
+    encoder_service_pb2,
+    encoder_service_pb2_grpc,
+    index_shard_service_pb2,
+    ranker_service_pb2,
+)
+from spr.v1 import admin_service_pb2, search_service_pb2, types_pb2
+from tests.workers.ranker.factories import TEXTS
+
+OTHERS = (health_pb2, reflection_pb2)
+SERVICES = (
+    search_service_pb2,
+    admin_service_pb2,
+    index_shard_service_pb2,
+    encoder_service_pb2,
+    ranker_service_pb2,
+)
+PATIENCE = 20.0
+
+INTEGERS = [0, 1, 2, 3, 10, 100, 2000, 2001, 65_537, 2**31 - 1, 2**32 - 1, 2**63 - 1, -1, -(2**31), -(2**63)]
+FLOATS = [0.0, -0.0, 1.0, 0.5, -1.0, 1e-45, 1e15, 1e38, 1e300, float("nan"), float("inf"), float("-inf")]
+TEXT = [
+    "",
+    " ",
+    "a red ball",
+    "x" * 1001,
+    "y" * 20_000,
+    "\0",
+    "\u202e\U0001f600",
+    "shard-00001",
+    "1" * 5000,
+    "a.b",
+    "../..",
+]
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where a service listens, and right requests for its methods by their message's name."""
+
+    channel: grpc.Channel
+    services: tuple[Any, ...] = ()
+    right: Mapping[str, list[Message]] = field(default_factory=dict)
+
+
+@dataclass
+class Outcome:
+    """What came back: codes, and every answer that is a defect of ours."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    defects: list[str] = field(default_factory=list)
+
+
+def fuzz(ports: list[Port], count: int, seed: int, control: Callable[[], None]) -> Outcome:
+    """Send `count` requests; `control` is called between some of them."""
+    chance, outcome = random.Random(seed), Outcome()
+    methods = [(port, method) for port in ports for method in _methods(port)]
+    for number in range(count):
+        if number % 100 == 0:
+            control()
+        port, method = chance.choice(methods)
+        data = _request(chance, port, method)
+        code, reason, told = _send(port.channel, method, data)
+        outcome.codes[code] += 1
+        undue = code in ("INTERNAL", "UNKNOWN", "UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")
+        if undue or (code != "OK" and not reason and not _foreign(method)):
+            outcome.defects.append(f"{code} {reason} {method.full_name} {told[:200]} of {data[:200]!r}")
+    control()
+    return outcome
+
+
+@contextlib.contextmanager
+def ports_of(topology: Topology) -> Iterator[list[Port]]:
+    """Yield all ports of a running service, with requests that each of them answers."""
+    manifest = manifests.read(manifests.current(topology.collection))
+    with contextlib.ExitStack() as stack:
+
+        def opened(address: str) -> grpc.Channel:
+            return stack.enter_context(grpc.insecure_channel(address))
+
+        ranker = opened(topology.ranker[0].target)
+        encode = encoder_service_pb2.EncodeRequest(
+            text=TEXTS[0], generation=manifest.id, embedding_model=manifest.embedding_model
+        )
+        encoded = encoder_service_pb2_grpc.EncoderServiceStub(ranker).Encode(encode, timeout=PATIENCE)
+        rank = ranker_service_pb2.RankRequest(
+            generation=manifest.id,
+            embedding_model=manifest.embedding_model,
+            token_states=encoded.token_states,
+            text_embedding=encoded.text_embedding,
+            video_ordinals=wire.ints_to_bytes(np.arange(3)),
+            spans=wire.doubles_to_bytes(np.array([[8.0, 16.0], [4.0, 8.0], [0.0, 3.0]])),
+            scores=wire.floats_to_bytes(np.ones(3)),
+        )
+        searches = [
+            search_service_pb2.SearchRequest(text=TEXTS[0], page_size=2, request_id="fuzz"),
+            search_service_pb2.SearchRequest(embedding=encoded.embedding),
+        ]
+        batch = search_service_pb2.BatchSearchRequest(requests=searches)
+        public, admin = topology.coordinator.listen, topology.coordinator.admin
+        right = {"SearchRequest": searches, "BatchSearchRequest": [batch]}
+        ports = [
+            Port(opened(public), (search_service_pb2,), right),
+            Port(opened(admin), (admin_service_pb2,)),
+        ]
+        for index in topology.index:
+            vectors = types_pb2.Embedding(
+                tensor=wire.tensor_to_pb(wire.tensor_from_pb(encoded.embedding.tensor, [None], "x")[None]),
+                model_id=manifest.embedding_model,
+            )
+            asked = index_shard_service_pb2.SearchSegmentsRequest(
+                generation=manifest.id, shard=index.name, queries=vectors, top_k=5
+            )
+            right = {"SearchSegmentsRequest": [asked]}
+            ports.append(Port(opened(index.target), (index_shard_service_pb2,), right))
+        services = (encoder_service_pb2, ranker_service_pb2)
+        yield [*ports, Port(ranker, services, {"EncodeRequest": [encode], "RankRequest": [rank]})]
+
+
+def _methods(port: Port) -> Iterator[MethodDescriptor]:
+    for module in (*port.services, *OTHERS):
+        for service in module.DESCRIPTOR.services_by_name.values():
+            yield from service.methods
+
+
+def _foreign(method: MethodDescriptor) -> bool:
+    return not method.full_name.startswith("spr.")
+
+
+def _request(chance: random.Random, port: Port, method: MethodDescriptor) -> bytes:
+    kind = chance.random()
+    if kind < 0.15:
+        return chance.randbytes(chance.choice([0, 1, 2, 8, 64, 1000]))
+    message = GetMessageClass(method.input_type)()
+    if kind < 0.45:
+        _fill(chance, message, 3)
+        return message.SerializeToString()
+    if method.input_type.name in port.right:
+        message.CopyFrom(chance.choice(port.right[method.input_type.name]))
+    for _ in range(chance.choice([0, 1, 1, 2])):
+        _spoil(chance, message)
+    data = message.SerializeToString()
+    return data[: chance.randrange(len(data))] if data and chance.random() < 0.05 else data
+
+
+def _fill(chance: random.Random, message: Message, depth: int) -> None:
+    """Set some fields of a message at random."""
+    for one in message.DESCRIPTOR.fields:
+        if chance.random() < 0.6 and (one.message_type is None or depth):
+            _set(chance, message, one, depth)
+
+
+def _spoil(chance: random.Random, message: Message) -> None:
+    """Change one field of a message, or of one inside."""
+    fields = message.DESCRIPTOR.fields
+    if not fields:
+        return
+    one = chance.choice(fields)
+    inside = one.message_type is not None and not one.is_repeated
+    if inside and message.HasField(one.name) and chance.random() < 0.7:
+        _spoil(chance, getattr(message, one.name))
+    elif one.type == FieldDescriptor.TYPE_BYTES and chance.random() < 0.7:
+        data = bytearray(getattr(message, one.name))
+        for _ in range(min(len(data), chance.choice([1, 4, 40]))):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        setattr(message, one.name, bytes(data))
+    elif chance.random() < 0.3:
+        message.ClearField(one.name)
+    else:
+        _set(chance, message, one, 2)
+
+
+def _set(chance: random.Random, message: Message, one: FieldDescriptor, depth: int) -> None:
+    if one.is_repeated:
+        values = getattr(message, one.name)
+        size = chance.choice([0, 1, 2, 3, 65, 500])
+        if one.message_type is not None:
+            for _ in range(min(size, 65)):
+                _fill(chance, values.add(), min(depth - 1, 1))
+        else:
+            values.extend(_value(chance, one) for _ in range(size))
+    elif one.message_type is not None:
+        getattr(message, one.name).SetInParent()
+        _fill(chance, getattr(message, one.name), depth - 1)
+    else:
+        setattr(message, one.name, _value(chance, one))
+
+
+def _value(chance: random.Random, one: FieldDescriptor) -> Any:
+    if one.type == FieldDescriptor.TYPE_STRING:
+        return chance.choice(TEXT)
+    if one.type == FieldDescriptor.TYPE_BYTES:
+        return chance.choice(
+            [b"", chance.randbytes(7), np.random.default_rng(chance.randrange(99)).bytes(4096)]
+        )
+    if one.type == FieldDescriptor.TYPE_BOOL:
+        return chance.random() < 0.5
+    if one.type in (FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE):
+        return chance.choice(FLOATS)
+    bits = {FieldDescriptor.TYPE_INT32: (-(2**31), 2**31), FieldDescriptor.TYPE_UINT32: (0, 2**32)}
+    bits |= {FieldDescriptor.TYPE_INT64: (-(2**63), 2**63), FieldDescriptor.TYPE_UINT64: (0, 2**64)}
+    low, high = bits.get(one.type, (0, 2**31))
+    return chance.choice([number for number in INTEGERS if low <= number < high])
+
+
+def _send(channel: grpc.Channel, method: MethodDescriptor, data: bytes) -> tuple[str, str, str]:
+    """Return the status code, its reason and its message."""
+    path = f"/{method.full_name.rpartition('.')[0]}/{method.name}"
+    call: Any = channel
+    try:
+        if method.client_streaming:
+            answers = call.stream_stream(path)(iter([data]), timeout=PATIENCE)
+        elif method.server_streaming:
+            answers = call.unary_stream(path)(data, timeout=PATIENCE)
+        else:
+            answers = iter([call.unary_unary(path)(data, timeout=PATIENCE)])
+        # Watch never ends by itself.
+        for number, _ in enumerate(answers, start=1):
+            if method.name == "Watch" or number == 8:
+                answers.cancel()
+                break
+    except grpc.RpcError as error:
+        failed: Any = error
+        return failed.code().name, reason_of(failed), failed.details() or ""
+    return "OK", "", ""

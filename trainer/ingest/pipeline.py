@@ -85,7 +85,7 @@ def open_features(collection: Path, encoder: FrameEncoder, options: IngestOption
     about = collection / "collection.json"
     if not about.exists():
         write_json(about, {"name": "default", "format": 1})
-    elif (found := read_json(about).get("format")) != 1:
+    elif (found := read_json(about, dict).get("format")) != 1:
         raise Mismatch(f"{about} has format {found!r}, this program reads 1; ingest into a new directory")
     step = float(1 / options.fps)
     streams = {"frames": Stream(encoder.dim, step), "subtitles": Stream(encoder.dim, step)}

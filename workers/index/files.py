@@ -55,7 +55,7 @@ def read(directory: Path) -> tuple[Any, Effort]:
     """
     path = directory / SEARCH
     try:
-        effort = Effort(**read_json(path)) if path.is_file() else None
+        effort = Effort(**read_json(path, dict)) if path.is_file() else None
         check_memory(directory / INDEX)
         index = _read(directory / INDEX)
         if effort is not None and effort.factor:

@@ -100,7 +100,7 @@ def read_card(directory: Path) -> Card:
             f"{directory} holds no model: {CONFIG_FILE} is missing; train one or name another directory."
         )
     try:
-        return Card(**read_json(path))
+        return Card(**read_json(path, dict))
     except (ValueError, TypeError) as error:
         raise InvalidInput(
             f"{path} is not a model's {CONFIG_FILE} ({error}); train the model again."

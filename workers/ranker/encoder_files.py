@@ -60,9 +60,9 @@ def model_type(folder: Path) -> str:
     if not config.is_file():
         raise NotFound(f"{folder} has no config.json: {_REMEDY}.", "NO_SUCH_MODEL")
     try:
-        kind = str(files.read_json(config).get("model_type"))
-    except (ValueError, AttributeError) as error:
-        raise Mismatch(f"{config} is not a model's configuration in JSON: {_REMEDY}.") from error
+        kind = str(files.read_json(config, dict).get("model_type"))
+    except files.BadJson as error:
+        raise Mismatch(f"{config} is not a model's configuration: {error.why}; {_REMEDY}.") from error
     if kind not in MODEL_TYPES:
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are {' or '.join(MODEL_TYPES)}.")
     if not any(folder.glob(_WEIGHTS)):

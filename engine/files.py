@@ -80,7 +80,7 @@ def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> 
     except ValueError as error:
         raise BadJson(path, f"it is not JSON ({error})") from None
     if kind is not None and not isinstance(value, kind):
-        wanted = {dict: "an object", list: "a list"}.get(kind, kind.__name__)
+        wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
         raise BadJson(path, f"it does not hold {wanted}")
     return value
 

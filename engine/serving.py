@@ -86,11 +86,13 @@ def serve_sync(
     role: str,
     max_in_flight: int,
     ready: Mapping[str, Any] | None = None,
+    watch: Callable[[Callable[[str], None]], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
 
     add_services registers the servicers and returns their full names. At most `max_in_flight` calls run at
-    once, more are refused with QUEUE_FULL. `ready` adds fields to the line on stdout.
+    once, more are refused with QUEUE_FULL. `ready` adds fields to the line on stdout. `watch` starts what may
+    find a service unfit, and is given what to call then with the service's name: its health is NOT_SERVING.
     """
     # More threads than calls may run: a refusal and a health check must not wait for a slow call.
     pool = ThreadPoolExecutor(max_in_flight + 4, thread_name_prefix="rpc")
@@ -106,6 +108,8 @@ def serve_sync(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server.start()
+    if watch is not None:
+        watch(lambda name: probes.set(name, NOT_SERVING))
     keep_loaded()
     announce(ready=True, role=role, address=bound, **(ready or {}))
     stop.wait()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_toml
-from workers.ranker.checkpoint import filled
+from engine.values import filled
 
 Settings = TypeVar("Settings")
 

@@ -16,6 +16,7 @@ from workers.ranker.models import Models, use_threads
 from workers.ranker.scorer import Scorer
 from workers.ranker.servicer import EncoderServicer, RankerServicer
 
+RANKER = ranker_service_pb2.DESCRIPTOR.services_by_name["RankerService"].full_name
 TEXT_TOWERS = "models/text"  # in the collection
 
 
@@ -48,7 +49,13 @@ def serve(topology: Topology, worker: RankerConfig) -> None:
         "text_precision": precision,
     }
     serving.serve_sync(
-        add_services, worker.listen, role="ranker", max_in_flight=worker.max_in_flight, ready=about
+        add_services,
+        worker.listen,
+        role="ranker",
+        max_in_flight=worker.max_in_flight,
+        ready=about,
+        # Texts are encoded with what is in memory: that goes on.
+        watch=lambda give_up: models.watch.start(lambda: give_up(RANKER)),
     )
 
 

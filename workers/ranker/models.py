@@ -23,6 +23,7 @@ from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo_ranker import ReloRanker, Request
 from workers.ranker.similarity_curve import SimilarityCurve
 from workers.warming import warm
+from workers.watch import Watch
 
 log = logging.getLogger("spr.ranker")
 
@@ -48,12 +49,15 @@ class Models:
     contexts: ContextStore
     manifest: Manifest
     device: torch.device
+    watch: Watch
 
     @staticmethod
     def open(generation: Path, device: str = "auto") -> "Models":
         """Load what the manifest names; Mismatch says what differs from it, NotFound what is missing."""
         about = manifest.read(generation)
-        manifest.verify(generation, about, about.files_of(DIRECTORY) + about.files_of(encoded.DIRECTORY))
+        read = about.files_of(DIRECTORY) + about.files_of(encoded.DIRECTORY)
+        watch = Watch(generation, about, read)
+        manifest.verify(generation, about, read)
         where = pick_device(device)
         encoder = _open_encoder(generation, about, str(where))
         models = Models(
@@ -63,6 +67,7 @@ class Models:
             contexts=ContextStore.open(generation),
             manifest=about,
             device=where,
+            watch=watch,
         )
         _fit(models, generation)
         _use_stored(models, generation)

@@ -66,6 +66,7 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         text_embedding = wire.tensor_from_pb(request.text_embedding, [dim], "text_embedding")
         proposals = proposals_from_pb(request, len(models.contexts))
         ranked = self._scorer.rank(tokens, text_embedding, *proposals, context.time_remaining())
+        models.watch.check()
         return ranker_service_pb2.RankResponse(
             ranker_model=models.ranker.name,
             spans=wire.doubles_to_bytes(ranked.spans),

@@ -20,6 +20,7 @@ TOML_DEPTH = 16
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _DEEP_KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{TOML_DEPTH},}}")
+_WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -108,6 +109,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} is not TOML: {error}") from None
 
 
+def read_name(path: Path) -> str:
+    """Read the one name that a file such as CURRENT holds; InvalidInput where it cannot be."""
+    try:
+        name = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is not UTF-8: write the name into it again, or remove it.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise refusal(error, path) from None
+    if not name:
+        raise InvalidInput(f"{path} is empty: write the name into it again, or remove it.")
+    return name
+
+
 def _read_text(path: Path, limit: int) -> str:
     try:
         with path.open("rb") as file:
@@ -124,11 +140,33 @@ def _read_text(path: Path, limit: int) -> str:
         raise BadJson(path, f"byte {error.start} is not UTF-8") from None
 
 
+def of_disk(error: OSError) -> SprError | None:
+    """Return `refusal` of an error that names a file or a full disk; None for a socket's or a pipe's."""
+    numbered = error.errno in (*_NO_ROOM, errno.EROFS, errno.EIO) or _WITHOUT_NUMBER.fullmatch(str(error))
+    return refusal(error) if error.filename is not None or numbered else None
+
+
+def as_os_error(error: Exception, path: Path) -> OSError | None:
+    """Return the disk's error in the words of a library that does not raise OSError; None if it is none."""
+    for number in (*_NO_ROOM, errno.EROFS, errno.EACCES, errno.EIO):
+        if os.strerror(number) in str(error) or f"os error {number})" in str(error):
+            return OSError(number, os.strerror(number), str(path))
+    return None
+
+
+def follow_umask(path: Path) -> None:
+    """Give a file that a library made for its owner alone the permissions that any new file has."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:
     """Return what to raise for an error of the disk: one sentence with the file, the reason and a remedy."""
     name = path or error.filename or "a file"
     why = error.strerror or str(error)
-    if error.errno in _NO_ROOM:
+    # NumPy's own errors have no number.
+    if error.errno in _NO_ROOM or _WITHOUT_NUMBER.fullmatch(why):
         message = f"{name} cannot be written ({why}): make room and run the same command again."
         return Unavailable(message, "DISK_FULL")
     if error.errno == errno.EROFS:

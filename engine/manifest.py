@@ -29,7 +29,7 @@ from engine.entries import (
     refuse,
 )
 from engine.errors import InvalidInput, NotFound
-from engine.files import BadJson, read_json, refusal, replacing, write_json
+from engine.files import BadJson, read_json, read_name, replacing, write_json
 from engine.values import filled
 from engine.verification import describe_files, verify
 
@@ -143,18 +143,10 @@ def generation_dir(collection: Path, generation: str = "") -> Path:
 def current(collection: Path) -> Path:
     """Return the directory of the generation that CURRENT names."""
     try:
-        name = (collection / CURRENT).read_text(encoding="utf-8").strip()
+        name = read_name(collection / CURRENT)
     except (FileNotFoundError, NotADirectoryError):
         message = f"Collection {collection} has no active generation: run `spr build {collection}`."
         raise NotFound(message, reason="GENERATION_NOT_FOUND") from None
-    except UnicodeDecodeError:
-        message = f"{collection / CURRENT} is not UTF-8: write a generation's id into it or run `spr build`."
-        raise NotFound(message, reason="GENERATION_NOT_FOUND") from None
-    except OSError as error:
-        raise refusal(error, collection / CURRENT) from None
-    if not name:
-        message = f"{collection / CURRENT} is empty: run `spr build {collection}`."
-        raise NotFound(message, reason="GENERATION_NOT_FOUND")
     return generation_dir(collection, name)
 
 

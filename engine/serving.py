@@ -30,6 +30,7 @@ from grpc_reflection.v1alpha import reflection
 
 from engine import config, logs
 from engine.errors import SprError, Unavailable
+from engine.files import of_disk
 from engine.interceptors import AioInterceptor, Gate, SyncInterceptor
 
 GRACE = 5.0
@@ -69,11 +70,14 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         topology = config.read(options.config)
         logs.configure(topology.log_level)
         serve(topology, select_part(topology, role, options.name, options.listen))
-    except SprError as error:
-        announce(ready=False, role=role, error=str(error), exit_code=error.exit_code)
+    except (SprError, OSError) as error:
+        refused = of_disk(error) if isinstance(error, OSError) else error
+        if refused is None:
+            raise
+        announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)
         if not options.lifeline:
-            print(f"spr: {error}", file=sys.stderr)
-        return error.exit_code
+            print(f"spr: {refused}", file=sys.stderr)
+        return refused.exit_code
     except KeyboardInterrupt:
         return 130
     return 0

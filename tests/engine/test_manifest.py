@@ -172,7 +172,7 @@ def test_a_generation_of_before_is_still_read(generation: Path) -> None:
 def test_a_current_that_is_not_text_is_one_sentence(generation: Path) -> None:
     current = generation.parent.parent / "CURRENT"
     current.write_bytes(b"\xff\xfe")
-    with pytest.raises(NotFound, match="CURRENT is not UTF-8"):
+    with pytest.raises(InvalidInput, match="CURRENT is not UTF-8"):
         manifest.current(current.parent)
     current.unlink()
     current.mkdir()

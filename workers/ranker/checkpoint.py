@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import BadJson, fingerprint, read_json, sync, write_json
+from engine.files import BadJson, as_os_error, fingerprint, follow_umask, read_json, sync, write_json
 from engine.values import filled
 
 Config = TypeVar("Config")
@@ -74,7 +74,7 @@ def save_model(
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(tensors, partial / MODEL_FILE)
+    save_tensors(tensors, partial / MODEL_FILE)
     sync(partial / MODEL_FILE)
     card = {
         "kind": kind,
@@ -89,6 +89,17 @@ def save_model(
     partial.rename(directory)
     sync(directory.parent)
     return name
+
+
+def save_tensors(
+    tensors: Mapping[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors, readable as any new file is; an OSError where the disk has no room."""
+    try:
+        save_file(dict(tensors), path, metadata=metadata)
+    except SafetensorError as error:
+        raise as_os_error(error, path) or error from None
+    follow_umask(path)
 
 
 def read_card(directory: Path) -> Card:

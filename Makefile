@@ -34,7 +34,7 @@ test: install  ## Run the tests.
 	$(BIN)/python -m pytest
 
 nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
-	$(BIN)/python -m pytest -m nightly -s tests/nightly
+	$(BIN)/python -m pytest -m nightly -s tests
 
 check: install  ## Lint, types, import rules, wire contract.
 	$(BIN)/ruff check .

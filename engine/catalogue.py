@@ -5,7 +5,9 @@ the number of shards. The file is SQLite, so that anyone can look into it; it is
 """
 
 import contextlib
+import errno
 import functools
+import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,7 +111,13 @@ class Catalogue:
             self.shards.tolist(),
             strict=True,
         )
-        with contextlib.closing(sqlite3.connect(generation / CATALOGUE)) as database, database:
-            database.execute("pragma journal_mode = off")
-            database.executescript(_SCHEMA)
-            database.executemany("insert into videos values (?, ?, ?, ?, ?, ?)", rows)
+        path = generation / CATALOGUE
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as database, database:
+                database.execute("pragma journal_mode = off")
+                database.executescript(_SCHEMA)
+                database.executemany("insert into videos values (?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.OperationalError as error:
+            # Nobody else has this file: what goes wrong is the disk.
+            number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error

@@ -16,13 +16,13 @@ listen = "127.0.0.1:7420"
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.errors import InvalidInput
+from engine.files import read_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,13 +147,11 @@ def reachable(listen: str) -> str:
 def read(path: Path) -> Topology:
     """Read and check a topology file; InvalidInput names what is wrong in it."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
         raise InvalidInput(
             f"{path} does not exist; write a topology as deploy/topology.example.toml"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is not TOML: {error}") from None
     return parse(values, path)
 
 

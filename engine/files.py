@@ -1,12 +1,35 @@
-"""Files that are whole or absent: atomic writes and checksums."""
+"""Files that are whole or absent: atomic writes, checksums, and readers that bound what they take."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from engine.errors import InvalidInput, SprError, Unavailable
+
+# Larger JSON takes some ten times its size of memory before anybody can look at it.
+JSON_BYTES = 512 << 20
+TOML_BYTES = 1 << 20
+TOML_DEPTH = 16
+
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_DEEP_KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{TOML_DEPTH},}}")
+_WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class BadJson(InvalidInput, ValueError):
+    """A file that is not the JSON it should be; a sentence of its own, and `why` for a caller's."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} cannot be used: {why}; restore it from a copy or write it again.")
+        self.why = why
 
 
 def sha256(path: Path) -> str:
@@ -44,9 +67,113 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> Any:
+    """Read a JSON file; `kind` (dict, list) is what it must hold.
+
+    Raises BadJson, which is a ValueError, for one that is too large or too deep, not UTF-8, not strict JSON
+    (NaN) or of another kind; FileNotFoundError where it is not there, InvalidInput where it cannot be read.
+    """
+    text = _read_text(path, limit)
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise BadJson(path, "its JSON is nested too deeply") from None
+    except ValueError as error:
+        raise BadJson(path, f"it is not JSON ({error})") from None
+    if kind is not None and not isinstance(value, kind):
+        wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
+        raise BadJson(path, f"it does not hold {wanted}")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; FileNotFoundError where it is not there, InvalidInput for one that cannot be used.
+
+    The parser takes time and memory by the square of a key's depth, so both are bounded before it begins.
+    """
+    try:
+        text = _read_text(path, TOML_BYTES)
+    except BadJson as error:
+        raise InvalidInput(f"{path} is not TOML: {error.why}.") from None
+    if _DEEP_KEY.search(text):
+        raise InvalidInput(f"{path} has a key of more than {TOML_DEPTH} parts; settings here have two.")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InvalidInput(f"{path} is nested too deeply; settings here have two levels.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path} is not TOML: {error}") from None
+
+
+def read_name(path: Path) -> str:
+    """Read the one name that a file such as CURRENT holds; InvalidInput where it cannot be."""
+    try:
+        name = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is not UTF-8: write the name into it again, or remove it.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise refusal(error, path) from None
+    if not name:
+        raise InvalidInput(f"{path} is empty: write the name into it again, or remove it.")
+    return name
+
+
+def _read_text(path: Path, limit: int) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise refusal(error, path) from None
+    if len(content) > limit:
+        raise BadJson(path, f"it is larger than {limit / 2**20:.0f} MB")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadJson(path, f"byte {error.start} is not UTF-8") from None
+
+
+def of_disk(error: OSError) -> SprError | None:
+    """Return `refusal` of an error that names a file or a full disk; None for a socket's or a pipe's."""
+    numbered = error.errno in (*_NO_ROOM, errno.EROFS, errno.EIO) or _WITHOUT_NUMBER.fullmatch(str(error))
+    return refusal(error) if error.filename is not None or numbered else None
+
+
+def as_os_error(error: Exception, path: Path) -> OSError | None:
+    """Return the disk's error in the words of a library that does not raise OSError; None if it is none."""
+    for number in (*_NO_ROOM, errno.EROFS, errno.EACCES, errno.EIO):
+        if os.strerror(number) in str(error) or f"os error {number})" in str(error):
+            return OSError(number, os.strerror(number), str(path))
+    return None
+
+
+def follow_umask(path: Path) -> None:
+    """Give a file that a library made for its owner alone the permissions that any new file has."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def refusal(error: OSError, path: Path | str | None = None) -> SprError:
+    """Return what to raise for an error of the disk: one sentence with the file, the reason and a remedy."""
+    name = path or error.filename or "a file"
+    why = error.strerror or str(error)
+    # NumPy's own errors have no number.
+    if error.errno in _NO_ROOM or _WITHOUT_NUMBER.fullmatch(why):
+        message = f"{name} cannot be written ({why}): make room and run the same command again."
+        return Unavailable(message, "DISK_FULL")
+    if error.errno == errno.EROFS:
+        return InvalidInput(f"{name} cannot be written ({why}): use a disk that can be written.")
+    if isinstance(error, PermissionError):
+        return InvalidInput(f"{name} cannot be used ({why}): run as its owner, or change its permissions.")
+    return InvalidInput(f"{name} cannot be used ({why}).")
 
 
 def fingerprint(*parts: bytes) -> str:

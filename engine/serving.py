@@ -32,6 +32,7 @@ from grpc_reflection.v1alpha import reflection
 
 from engine import config, logs
 from engine.errors import SprError, Unavailable
+from engine.files import of_disk
 from engine.gate import Gate
 from engine.interceptors import Interceptor
 
@@ -78,11 +79,14 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         topology = config.read(options.config)
         logs.configure(topology.log_level)
         serve(topology, select_part(topology, role, options.name, options.listen))
-    except SprError as error:
-        announce(ready=False, role=role, error=str(error), exit_code=error.exit_code)
+    except (SprError, OSError) as error:
+        refused = of_disk(error) if isinstance(error, OSError) else error
+        if refused is None:
+            raise
+        announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)
         if not options.lifeline:
-            print(f"spr: {error}", file=sys.stderr)
-        return error.exit_code
+            print(f"spr: {refused}", file=sys.stderr)
+        return refused.exit_code
     except KeyboardInterrupt:
         return 130
     return 0
@@ -96,12 +100,14 @@ def serve_worker(
     max_in_flight: int,
     about: str = "",
     ready: Mapping[str, Any] | None = None,
+    watch: Callable[[Callable[[str], None]], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
 
     add_services registers the servicers, whose methods run in threads, and returns their full names. At most
     `max_in_flight` calls run at once, more are refused with QUEUE_FULL. about: what the port is, for who asks
-    for something else. `ready` adds fields to the line on stdout.
+    for something else. `ready` adds fields to the line on stdout. `watch` starts what may find a service
+    unfit, and is given what to call then, from any thread, with the service's name: its health is NOT_SERVING.
     """
 
     async def serve() -> None:
@@ -113,6 +119,13 @@ def serve_worker(
             await probes.set(name, SERVING)
         stop = stop_event()
         await server.start()
+        if watch is not None:
+            loop = asyncio.get_running_loop()
+
+            def unfit(name: str) -> None:
+                asyncio.run_coroutine_threadsafe(probes.set(name, NOT_SERVING), loop)
+
+            watch(unfit)
         keep_loaded()
         announce(ready=True, role=role, address=bound, **(ready or {}))
         await stop.wait()

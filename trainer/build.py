@@ -4,6 +4,7 @@ torch (by `trainer.build_plan`) is loaded before FAISS, and nothing forks: their
 process bear no other order.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,14 +17,15 @@ from numpy.typing import NDArray
 from engine import manifest
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import shard_name
-from engine.files import sync
+from engine.files import refusal, sync
 from engine.manifest import Manifest, SearchEntry, ShardEntry, StreamEntry
 from engine.types import Floats, Ordinals
 from trainer.build_check import check
-from trainer.build_plan import BuildConfig, Plan, make_plan
+from trainer.build_config import BuildConfig
+from trainer.build_plan import Plan, make_plan
 from trainer.contexts import write_contexts
 from trainer.segments import embed
-from trainer.staging import is_whole, only_builder, prune, staged
+from trainer.staging import check_room, find, only_builder, prune, staged
 from workers.index.shard import IndexShard
 from workers.index.training import Template, train
 from workers.ranker.context import DIRECTORY, write_context
@@ -70,20 +72,29 @@ def build(config: BuildConfig, progress: Progress | None = None) -> BuildReport:
     progress: called with (stage, done, total). A failed or killed build leaves everything as it was.
     """
     began = time.monotonic()
-    plan = make_plan(config)
-    with only_builder(config.collection) as generations:
-        reused = is_whole(generations / plan.id)
-        if not reused:
-            with staged(generations, plan.id) as building:
-                _fill(building, config.collection, plan, progress or (lambda *_: None))
-        if config.activate:
-            manifest.activate(config.collection, plan.id)
-        removed = prune(config.collection, config.keep, plan.id) if config.keep else []
-    return _report(config, plan, generations / plan.id, reused, removed, time.monotonic() - began)
+    try:
+        plan = make_plan(config)
+        with only_builder(config.collection) as generations:
+            found = find(generations, plan.sources)
+            about = found or _make(generations, config.collection, plan, progress or (lambda *_: None))
+            if config.activate:
+                manifest.activate(config.collection, about.id)
+            removed = prune(config.collection, config.keep, about.id) if config.keep else []
+    except OSError as error:
+        raise refusal(error, error.filename or config.collection) from error
+    return _report(config, plan, about, found is not None, removed, time.monotonic() - began)
 
 
-def _fill(building: Path, collection: Path, plan: Plan, progress: Progress) -> None:
-    """Write everything of a generation into `building`."""
+def _make(generations: Path, collection: Path, plan: Plan, progress: Progress) -> Manifest:
+    check_room(generations, plan.bytes)
+    with staged(generations) as staging:
+        about = _fill(staging.path, collection, plan, progress)
+        staging.name = about.id
+    return about
+
+
+def _fill(building: Path, collection: Path, plan: Plan, progress: Progress) -> Manifest:
+    """Write everything of a generation into `building`, the manifest last."""
     vectors = _embed(building / _VECTORS, plan, progress)
     device = {"cuda": "auto"}.get(plan.device.type, "cpu")
     template = train(plan.recipe, plan.dim, _sample(vectors, plan.recipe.sample, progress), device)
@@ -100,12 +111,15 @@ def _fill(building: Path, collection: Path, plan: Plan, progress: Progress) -> N
         write_contexts(building, plan.ranker, plan.contexts, plan.device, progress)
     _catalogue(plan).write(building)
     sync(building / CATALOGUE)
-    _write_manifest(building, plan, shards, template.sha256, search)
+    return _write_manifest(building, plan, shards, template.sha256, search)
 
 
 def _embed(path: Path, plan: Plan, progress: Progress) -> Floats:
     """Write all segment vectors to a file and map it: (segments, dim)."""
-    vectors = np.memmap(path, np.float32, "w+", shape=(plan.segments, plan.dim))
+    with path.open("wb") as file:
+        # A page of a sparse map that finds no room kills the process without a word.
+        os.posix_fallocate(file.fileno(), 0, 4 * plan.segments * plan.dim)
+    vectors = np.memmap(path, np.float32, "r+", shape=(plan.segments, plan.dim))
     done = 0
     for block in embed(plan.store, plan.ids, plan.projector, plan.device):
         vectors[done : done + len(block)] = block
@@ -162,11 +176,11 @@ def _catalogue(plan: Plan) -> Catalogue:
 
 def _write_manifest(
     building: Path, plan: Plan, shards: list[ShardEntry], quantizer: str, search: SearchEntry
-) -> None:
+) -> Manifest:
     files = [str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()]
     dtype = plan.store.dtype.name
     about = Manifest(
-        id=plan.id,
+        id="",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         collection=plan.name,
         encoder=plan.encoder,
@@ -183,22 +197,23 @@ def _write_manifest(
         streams={name: StreamEntry(s.dim, s.step, dtype) for name, s in plan.store.streams.items()},
         files=manifest.describe_files(building, files),
         search=search,
+        sources=plan.sources,
+        settings=plan.settings,
     )
-    manifest.write(building, about)
+    return manifest.write(building, about)
 
 
 def _report(
     config: BuildConfig,
     plan: Plan,
-    directory: Path,
+    about: Manifest,
     reused: bool,
     removed: list[str],
     seconds: float,
 ) -> BuildReport:
-    about = manifest.read(directory)
     return BuildReport(
-        id=plan.id,
-        directory=str(directory),
+        id=about.id,
+        directory=str(manifest.generation_dir(config.collection, about.id)),
         reused=reused,
         active=config.activate,
         videos=about.videos,

@@ -1,65 +1,49 @@
-"""What a build will make, settled before any work: videos, models, index, shards, and the generation's id."""
+"""What a build will make, settled before any work: videos, models, index, shards."""
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from engine import manifest
-from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import fingerprint, read_json
+from engine.errors import InvalidInput, NotFound
+from engine.files import fingerprint
 from engine.manifest import EncoderEntry, ModelEntry
 from engine.types import Ordinals
 from trainer.annotations import load_corpus
-from trainer.collection import FRAMES, encoder_source, features_directory, known_videos, models_directory
-from trainer.contexts import ContextsChoice, choose_contexts
-from trainer.segments import check_streams, deal, segment_counts
+from trainer.build_before import Before, before, check_model, check_videos, settings, settle
+from trainer.build_config import BuildConfig
+from trainer.build_models import choose_model, encoder_entry, load_ranker, load_stage1
+from trainer.collection import FRAMES, describe_collection, features_directory, known_videos
+from trainer.contexts import choose_contexts
+from trainer.segments import deal, segment_counts
 from workers.index.factory import Recipe, recipe
-from workers.ranker.checkpoint import read_card
+from workers.index.training import check_recipe
 from workers.ranker.encoded import ContextType
 from workers.ranker.encoder import pick_device
-from workers.ranker.projector import MeanPool, Projector, load_projector
+from workers.ranker.projector import MeanPool, Projector
 from workers.ranker.relo_ranker import ReloRanker
 from workers.store import FeatureStore
 
-# Part of every id: raise it when the same input would make other files.
-RECIPE_VERSION = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildConfig:
-    """What to build. videos: a corpus file {video: duration}, all videos if None.
-
-    projector, ranker: a directory, a fingerprint, "none", or None for the collection's current one.
-    contexts: how the ranker's contexts are stored; see `choose_contexts`.
-    keep: generations to leave, all if None. nprobe: lists a search visits at least, by default. recall: share
-    of the 200 nearest segments that the index must find, None for what its type asks.
-    """
-
-    collection: Path
-    shards: int = 1
-    index: str = "auto"
-    videos: Path | None = None
-    encoder: str | None = None
-    projector: str | None = None
-    ranker: str | None = None
-    contexts: ContextsChoice = "auto"
-    nprobe: int | None = None
-    recall: float | None = None
-    device: str = "auto"
-    activate: bool = True
-    keep: int | None = None
+# Part of what names the sources: raise it when the same input would make other files.
+RECIPE_VERSION = 3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides what a generation is. counts, shards: (n,) of the videos `ids`."""
+    """Everything that decides what a generation is. counts, shards: (n,) of the videos `ids`.
 
-    id: str
+    sources: fingerprint of all that goes in, by which the same is found again. settings: for the next build.
+    """
+
+    sources: str
+    settings: Mapping[str, Any]
     name: str
     store: FeatureStore
     ids: list[str]
@@ -87,6 +71,16 @@ class Plan:
         return int(self.counts.sum())
 
     @property
+    def bytes(self) -> int:
+        """How much the disk must hold at least while it is built, in bytes."""
+        vectors = 4 * self.segments * self.dim
+        index = vectors if self.recipe.factory == "Flat" else vectors // 32
+        rows = [self.store.record(video).streams for video in self.ids]
+        widths = {name: stream.dim * self.store.dtype.itemsize for name, stream in self.store.streams.items()}
+        contexts = sum(width * streams[name][1] for streams in rows for name, width in widths.items())
+        return index + max(vectors, contexts)
+
+    @property
     def embedding_model(self) -> str:
         """The name of the vectors' space."""
         projected = self.projector_entry.fingerprint if self.projector_entry else None
@@ -99,46 +93,63 @@ class Plan:
 
 
 def make_plan(config: BuildConfig) -> Plan:
-    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what stands in the way."""
+    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what stands in the way.
+
+    What was asked is checked before a model is loaded.
+    """
     collection = config.collection
+    served = before(collection)
+    config, notes = settle(config, served)
     directory = features_directory(collection, config.encoder)
     store = FeatureStore.open(directory)
-    notes: list[str] = []
-    ids, missing = _videos(store, config.videos)
-    device = pick_device(config.device)
-    projector_entry = _model(collection, "projector", config.projector, directory.name, notes)
-    ranker_entry = _model(collection, "ranker", config.ranker, directory.name, notes)
-    projector = _load_projector(collection, projector_entry, store, device)
-    ranker = _load_ranker(collection, ranker_entry, store)
-    counts = segment_counts(store, ids, projector.segment_length)
-    if not 1 <= config.shards <= len(ids):
+    ids, wanted, missing = _videos(store, config.videos)
+    check_videos(config, served, ids, wanted)
+    if config.shards is None or not 1 <= config.shards <= len(ids):
         raise InvalidInput(f"--shards {config.shards} is not between 1 and the number of videos, {len(ids)}.")
-    made = _recipe(config, store.streams[FRAMES].dim, int(counts.sum()))
-    about = collection / "collection.json"
+    device = pick_device(config.device)
+    dim = store.streams[FRAMES].dim
+    check_recipe(_recipe(config, dim, sum(store.record(video).streams[FRAMES][1] for video in ids)), dim)
+    entries = {kind: _model(config, served, kind, directory.name, notes) for kind in ("projector", "ranker")}
+    projector = load_stage1(collection, entries["projector"], store, device)
+    ranker = load_ranker(collection, entries["ranker"], store)
+    counts = segment_counts(store, ids, projector.segment_length)
     plan = Plan(
-        id="",
-        name=str(read_json(about)["name"]) if about.is_file() else "default",
+        sources="",
+        settings=settings(config),
+        name=describe_collection(collection, config.name),
         store=store,
         ids=ids,
         counts=counts,
         shards=deal(counts, config.shards),
-        encoder=EncoderEntry(_relative(collection, encoder_source(store)), directory.name),
+        encoder=encoder_entry(collection, store),
         projector=projector.to(device),
-        projector_entry=projector_entry,
-        ranker_entry=ranker_entry,
+        projector_entry=entries["projector"],
+        ranker_entry=entries["ranker"],
         ranker=ranker,
-        contexts=choose_contexts(config.contexts, ranker),
-        recipe=made,
+        contexts=choose_contexts(config.contexts or "auto", ranker),
+        recipe=_recipe(config, dim, int(counts.sum())),
         device=device,
         missing=missing,
         notes=notes,
     )
-    return dataclasses.replace(plan, id=_identify(plan))
+    return dataclasses.replace(plan, sources=_sources(plan))
+
+
+def _model(
+    config: BuildConfig, served: Before, kind: str, encoder: str, notes: list[str]
+) -> ModelEntry | None:
+    reasons: list[str] = []
+    entry = choose_model(config.collection, kind, getattr(config, kind), encoder, reasons.append)
+    for why in reasons:
+        check_model(config, served, kind, entry is not None, why)
+        if "holds no" not in why:
+            notes.append(f"{why}: built without a {kind}")
+    return entry
 
 
 def _recipe(config: BuildConfig, dim: int, segments: int) -> Recipe:
     """Return the index to build, with what the command line says of it."""
-    made = recipe(config.index, dim, segments, config.shards)
+    made = recipe(config.index or "auto", dim, segments, config.shards or 1)
     if config.nprobe:
         made = dataclasses.replace(made, nprobe=min(config.nprobe, max(1, made.partitions)))
     if config.recall is not None:
@@ -148,80 +159,19 @@ def _recipe(config: BuildConfig, dim: int, segments: int) -> Recipe:
     return made
 
 
-def _videos(store: FeatureStore, corpus: Path | None) -> tuple[list[str], int]:
-    """Return the ids to index, sorted, and how many of the corpus have no features."""
-    wanted: Sequence[str] = store.ids() if corpus is None else list(load_corpus(corpus))
+def _videos(store: FeatureStore, corpus: Path | None) -> tuple[list[str], list[str] | None, int]:
+    """Return the ids to index, sorted, those that a corpus file names, and how many have no features."""
+    wanted = store.ids() if corpus is None else list(load_corpus(corpus))
     ids = known_videos(store, wanted)
     ids = [video for video in ids if store.record(video).streams[FRAMES][1] > 0]
     if not ids:
         where = f"of the {len(wanted)} videos in {corpus} none" if corpus else "not one video"
         raise NotFound(f"{where} has features in {store.path}; run `spr ingest` first.")
-    return ids, len(set(wanted)) - len(ids)
+    return ids, None if corpus is None else wanted, len(set(wanted)) - len(ids)
 
 
-def _model(
-    collection: Path, kind: str, choice: str | None, encoder: str, notes: list[str]
-) -> ModelEntry | None:
-    """Return the chosen model; Mismatch for one made for another encoder, which a default passes over."""
-    home = models_directory(collection, kind)
-    if choice == "none" or (choice is None and not (home / "CURRENT").is_file()):
-        return None
-    name = choice or (home / "CURRENT").read_text(encoding="utf-8").strip()
-    directory = home / name if (home / name).is_dir() else Path(name)
-    card = read_card(directory)
-    if card.kind != kind:
-        raise InvalidInput(f"{directory} holds a {card.kind}, not a {kind}; name a {kind}'s directory.")
-    if card.encoder not in ("", encoder):
-        message = (
-            f"{kind} {card.fingerprint} was made for encoder {card.encoder}, the features are of {encoder}"
-        )
-        if choice is not None:
-            raise Mismatch(f"{message}: train another, or say --{kind} none.")
-        notes.append(f"{message}: built without a {kind}")
-        return None
-    return ModelEntry(_relative(collection, str(directory)), card.fingerprint)
-
-
-def _relative(collection: Path, source: str) -> str:
-    """Return a directory relative to the collection it lies in, else absolute; a hub name as it is."""
-    path = Path(source)
-    if not path.is_dir():
-        return source
-    inside = path.resolve().is_relative_to(collection.resolve())
-    return str(path.resolve().relative_to(collection.resolve()) if inside else path.resolve())
-
-
-def _load_projector(
-    collection: Path, entry: ModelEntry | None, store: FeatureStore, device: torch.device
-) -> Projector | MeanPool:
-    if entry is None:
-        return MeanPool()
-    projector = load_projector(collection / entry.path, device)
-    width = store.streams[FRAMES].dim
-    if projector.config.dim != width:
-        message = f"projector {entry.fingerprint} reads features {projector.config.dim} wide, these are"
-        raise Mismatch(f"{message} {width}: train another, or say --projector none.")
-    check_streams(store, projector.streams)
-    return projector
-
-
-def _load_ranker(collection: Path, entry: ModelEntry | None, store: FeatureStore) -> ReloRanker | None:
-    """Refuse a ranker that is damaged or reads other features, now and not when it is served."""
-    if entry is None:
-        return None
-    ranker = ReloRanker.open(collection / entry.path, "cpu")
-    config = ranker.model.config
-    window = config.window
-    wanted = {window.video_stream: config.visual_dim, window.subtitle_stream: config.subtitle_dim}
-    found = {name: stream.dim for name, stream in store.streams.items() if name in wanted}
-    if found != wanted:
-        message = f"ranker {entry.fingerprint} reads streams of widths {wanted}, the features have {found}: "
-        raise Mismatch(message + "train another, or say --ranker none.")
-    return ranker
-
-
-def _identify(plan: Plan) -> str:
-    """Return the generation's id: 16 hex digits over all that decides its content; no clock is."""
+def _sources(plan: Plan) -> str:
+    """Return 16 hex digits over all that decides the content: the features row by row; no clock is."""
     head = {
         "version": RECIPE_VERSION,
         "collection": plan.name,
@@ -234,15 +184,18 @@ def _identify(plan: Plan) -> str:
         "shards": int(plan.shards.max()) + 1,
         "streams": {name: dataclasses.asdict(stream) for name, stream in plan.store.streams.items()},
         "dtype": np.dtype(plan.store.dtype).name,
+        "videos": plan.settings["videos"],
     }
     parts = [json.dumps(head, sort_keys=True).encode()]
-    parts += [json.dumps(_identity(plan.store, video)).encode() for video in plan.ids]
+    parts += [_identity(plan.store, video) for video in plan.ids]
     return fingerprint(*parts)
 
 
-def _identity(store: FeatureStore, video: str) -> list[object]:
-    """Return what tells a video's features from others: checksums of its source, else their place."""
+def _identity(store: FeatureStore, video: str) -> bytes:
+    """Return what tells a video and its features from others: the rows, not the file they came from."""
     record = store.record(video)
-    rows = sorted((name, count) for name, (_, count) in record.streams.items())
-    source = [record.sha256, record.info.get("sidecar_sha256", "")] if record.sha256 else record.streams
-    return [video, record.uri, record.duration, rows, source]
+    rows = {}
+    for name in sorted(store.streams):
+        found = np.ascontiguousarray(store.rows(video, name))
+        rows[name] = [len(found), hashlib.sha256(found.tobytes()).hexdigest()]
+    return json.dumps([video, record.uri, record.duration, rows]).encode()

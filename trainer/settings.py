@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.errors import InvalidInput, NotFound
-from workers.ranker.checkpoint import filled
+from engine.files import read_toml
+from engine.values import filled
 
 Settings = TypeVar("Settings")
 
@@ -41,10 +42,7 @@ def config_path(config: str) -> Path:
 
 def read_table(path: Path, table: str) -> dict[str, Any]:
     """Return one table of a training config; the other tables of `TABLES` may stand beside it."""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is not TOML: {error}.") from error
+    tables = read_toml(path)
     for key in tables:
         if key not in TABLES:
             raise InvalidInput(f"{path}: unknown key {key}; known are {', '.join(TABLES)}.")
@@ -71,5 +69,5 @@ def _parsed(text: str) -> Any:
     """Return a TOML value, or the text itself where it is none (a bare word)."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text

@@ -2,13 +2,16 @@
 
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine import manifest
 from engine.errors import SprError, Unavailable
 from engine.files import sync
+from engine.manifest import Manifest
 
 _BUILDING = ".building-"
 _REMOVED = ".removed-"
@@ -33,30 +36,58 @@ def only_builder(collection: Path) -> Iterator[Path]:
         yield generations
 
 
+@dataclass
+class Staging:
+    """A generation while it is made: its directory, and the name it is to have, set before the end."""
+
+    path: Path
+    name: str = ""
+
+
 @contextlib.contextmanager
-def staged(generations: Path, name: str) -> Iterator[Path]:
-    """Yield a new directory; on success it becomes the generation `name`, on failure it is removed."""
-    building = generations / f"{_BUILDING}{name}"
-    building.mkdir()
+def staged(generations: Path) -> Iterator[Staging]:
+    """Yield a new directory; on success it becomes the generation of its name, on failure it is removed.
+
+    Its files are read-only from then on. One of the same name is replaced: who asks found it damaged.
+    """
+    staging = Staging(generations / f"{_BUILDING}{os.getpid()}")
     try:
-        yield building
-        for folder in (*(path for path in building.iterdir() if path.is_dir()), building):
-            sync(folder)
-        remove(generations / name)
-        building.rename(generations / name)
+        staging.path.mkdir()
+        yield staging
+        for path in staging.path.rglob("*"):
+            if path.is_dir():
+                sync(path)
+            else:
+                path.chmod(path.stat().st_mode & ~0o222)
+        sync(staging.path)
+        remove(generations / staging.name)
+        staging.path.rename(generations / staging.name)
         sync(generations)
     except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(staging.path, ignore_errors=True)
         raise
 
 
-def is_whole(generation: Path) -> bool:
-    """Tell whether a generation is there with every file as its manifest says."""
-    try:
-        manifest.verify(generation, manifest.read(generation))
-    except SprError:
-        return False
-    return True
+def find(generations: Path, sources: str) -> Manifest | None:
+    """Return the manifest of the generation that was made of `sources`, if every file of it is whole."""
+    for path in sorted(generations.glob(f"[!.]*/{manifest.MANIFEST}")):
+        with contextlib.suppress(SprError):
+            about = manifest.read(path.parent)
+            if about.sources == sources:
+                manifest.verify(path.parent, about)
+                return about
+    return None
+
+
+def check_room(generations: Path, needed: int) -> None:
+    """Refuse (Unavailable) to begin what the disk cannot hold; `needed` bytes."""
+    free = shutil.disk_usage(generations).free
+    if free < needed:
+        raise Unavailable(
+            f"{generations} needs {needed / 2**20:.0f} MB for this generation and the disk has "
+            f"{free / 2**20:.0f} MB free: make room, or remove old generations with --keep.",
+            "DISK_FULL",
+        )
 
 
 def prune(collection: Path, keep: int, built: str) -> list[str]:
@@ -71,7 +102,8 @@ def prune(collection: Path, keep: int, built: str) -> list[str]:
     made = {}
     for path in generations.iterdir():
         if not path.name.startswith(".") and (path / manifest.MANIFEST).is_file():
-            made[path.name] = manifest.read(path).created
+            with contextlib.suppress(SprError):
+                made[path.name] = manifest.read(path).created
     newest = sorted(made, key=lambda name: (name in spared, made[name]), reverse=True)
     removed = [name for name in newest[keep:] if name not in spared]
     for name in removed:

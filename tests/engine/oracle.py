@@ -45,9 +45,9 @@ def sentence(text: str) -> Floats:
     return unit(np.random.default_rng(zlib.crc32(text.encode())).normal(size=DIM).astype(np.float32))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Corpus:
-    """Videos of 1..9 segments, the last of which may be cut short."""
+    """Videos of 1..9 segments, the last of which may be cut short. generation: its id, once written."""
 
     videos: int = 12
     shards: int = 2
@@ -55,6 +55,7 @@ class Corpus:
     folder: str = "/videos"
     vectors: list[Floats] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
+    generation: str = ""
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(self.seed)
@@ -71,7 +72,7 @@ class Corpus:
 
     def write(self, directory: Path) -> Path:
         """Write the collection with one generation, all but its shards; return its directory."""
-        generation = directory / "generations" / "g1"
+        generation = directory / "generations" / "building"
         generation.mkdir(parents=True)
         Catalogue(
             ids=self.ids(),
@@ -80,8 +81,9 @@ class Corpus:
             segments=np.array([len(rows) for rows in self.vectors], np.int32),
             shards=np.array([video % self.shards for video in range(self.videos)], np.int32),
         ).write(generation)
-        manifests.write(generation, self.manifest(generation))
-        manifests.activate(directory, "g1")
+        self.generation = manifests.write(generation, self.manifest(generation)).id
+        generation.rename(generation.with_name(self.generation))
+        manifests.activate(directory, self.generation)
         return directory
 
     def manifest(self, generation: Path) -> manifests.Manifest:
@@ -91,7 +93,7 @@ class Corpus:
             segments = sum(len(self.vectors[video]) for video in videos)
             shards.append(manifests.ShardEntry(f"shard-{shard:05d}", len(videos), segments))
         return manifests.Manifest(
-            id="g1",
+            id="",
             created="2026-01-02T03:04:05+00:00",
             collection="default",
             encoder=manifests.EncoderEntry("enc", "enc"),
@@ -148,7 +150,7 @@ class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
     def __init__(self, corpus: Corpus, shard: int) -> None:
         self.corpus, self.shard, self.held = corpus, shard, Held()
         self.videos = corpus.of_shard(shard)
-        self.generation, self.name = "g1", f"shard-{shard:05d}"
+        self.generation, self.name = corpus.generation, f"shard-{shard:05d}"
         self.broken = False
         self.careless = False  # one that answers for whatever shard it is asked
 
@@ -213,7 +215,10 @@ class RankerOracle(
 
     def GetRankerInfo(self, request: Any, context: Any) -> ranker_service_pb2.GetRankerInfoResponse:
         return ranker_service_pb2.GetRankerInfoResponse(
-            ranker_model=RANKER, embedding_model=MODEL, generation="g1", videos=self.corpus.videos
+            ranker_model=RANKER,
+            embedding_model=MODEL,
+            generation=self.corpus.generation,
+            videos=self.corpus.videos,
         )
 
 
@@ -285,6 +290,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     """Start `replicas` workers a shard and `rankers` ranker workers; `config` is the coordinator's."""
     corpus = corpus or Corpus()
+    collection = corpus.write(folder / "collection")
     shards = [[IndexOracle(corpus, shard) for _ in range(replicas)] for shard in range(corpus.shards)]
     judges = [RankerOracle(corpus) for _ in range(rankers)]
     servers: dict[str, Server] = {}
@@ -296,7 +302,7 @@ def cluster(
 
     topology = Topology(
         path=folder / "topology.toml",
-        collection=corpus.write(folder / "collection"),
+        collection=collection,
         coordinator=CoordinatorConfig(listen="127.0.0.1:0", admin="127.0.0.1:0", **config),
         index=tuple(
             IndexConfig(shard=shard, listen=serve(worker))

@@ -1,27 +1,35 @@
+import contextlib
 import dataclasses
 import json
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import manifest
-from engine.errors import Mismatch, NotFound
-from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
+from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.manifest import EncoderEntry, FileEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
 
 
 @pytest.fixture
 def generation(tmp_path: Path) -> Path:
-    folder = tmp_path / "generations" / "g1"
+    folder = tmp_path / "generations" / "building"
     (folder / "shard-00000").mkdir(parents=True)
     (folder / "catalog.sqlite").write_bytes(b"videos")
     (folder / "shard-00000" / "index.faiss").write_bytes(b"vectors")
-    manifest.write(folder, describe(folder))
-    return folder
+    return named(folder, describe(folder))
+
+
+def named(folder: Path, about: Manifest) -> Path:
+    """Write a manifest and give the directory the id as its name."""
+    return folder.rename(folder.with_name(manifest.write(folder, about).id))
 
 
 def describe(folder: Path) -> Manifest:
     return Manifest(
-        id=folder.name,
+        id="",
         created="2026-01-01T00:00:00Z",
         collection="default",
         encoder=EncoderEntry("models/encoder/e", "e"),
@@ -41,7 +49,9 @@ def describe(folder: Path) -> Manifest:
 
 
 def test_a_manifest_comes_back_as_it_was(generation: Path) -> None:
-    assert manifest.read(generation) == describe(generation)
+    wanted = dataclasses.replace(describe(generation), id=generation.name)
+    assert manifest.read(generation) == wanted
+    assert manifest.identify(wanted) == generation.name
 
 
 def test_it_names_the_files_of_a_folder(generation: Path) -> None:
@@ -74,7 +84,105 @@ def test_only_the_named_files_are_verified(generation: Path) -> None:
         manifest.verify(generation, manifest.read(generation), files=["other"])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 2}', '{"format": 1, "id": "x"}'])
+def test_a_directory_in_place_of_a_file_is_refused_by_name(generation: Path) -> None:
+    path = generation / "shard-00000" / "index.faiss"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(Mismatch, match=r"index\.faiss is not a file"):
+        manifest.verify(generation, manifest.read(generation))
+
+
+def flips(content: bytes, bits: Iterable[int]) -> Iterator[bytes]:
+    for bit in bits:
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bytes(flipped)
+
+
+def accepted(generation: Path, bits: Iterable[int]) -> list[Manifest]:
+    """Return what is read of a manifest with one bit flipped, where it is read."""
+    path = generation / "manifest.json"
+    content = path.read_bytes()
+    read = []
+    for flipped in flips(content, bits):
+        path.write_bytes(flipped)
+        with contextlib.suppress(Mismatch):
+            read.append(manifest.read(generation))
+    path.write_bytes(content)
+    return read
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_a_flipped_bit_of_a_manifest_is_refused_or_changes_nothing(generation: Path, whole: bool) -> None:
+    about = manifest.read(generation)
+    bits = range(0, 8 * (generation / "manifest.json").stat().st_size, 1 if whole else 13)
+    read = accepted(generation, bits)
+    assert all(other == about for other in read)
+    assert len(read) < len(bits) / 10
+
+
+def test_a_manifest_is_of_the_directory_it_lies_in(generation: Path) -> None:
+    other = shutil.copytree(generation, generation.with_name("0123456789abcdef"))
+    with pytest.raises(Mismatch, match=f"is of generation '{generation.name}', not '0123456789abcdef'"):
+        manifest.read(other)
+
+
+def test_the_id_is_of_the_content_and_not_of_the_time(generation: Path) -> None:
+    about = describe(generation)
+    assert manifest.identify(dataclasses.replace(about, created="2027")) == generation.name
+    (generation / "catalog.sqlite").write_bytes(b"VIDEOS")
+    assert manifest.identify(describe(generation)) != generation.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"segment_length": 0.0}, "segment_length = 0"),
+        ({"segment_length": -4.0}, "segment_length = -4"),
+        ({"dim": 0}, "dim = 0"),
+        ({"videos": 3}, "videos, segments = 3, 5"),
+        ({"streams": {"frames": StreamEntry(8, 0.0, "float16")}}, r"streams.frames.step = 0"),
+        ({"segment_length": float("nan")}, "NaN is no JSON number"),
+        ({"segment_length": 10**400}, "segment_length = inf is not finite"),
+        ({"dim": "8"}, "dim = '8' is not of type int"),
+        ({"shards": ()}, "shards = 0"),
+        ({"metric": "l2"}, "metric = 'l2'"),
+        ({"files": {"../x": FileEntry("00", 1)}}, r"files.\.\./x"),
+        ({"projector": {"path": "p"}}, "projector lacks"),
+    ],
+)
+def test_values_that_no_generation_has_are_refused(
+    generation: Path, changes: dict[str, Any], words: str
+) -> None:
+    folder = named(generation, dataclasses.replace(describe(generation), **changes))
+    with pytest.raises(Mismatch, match=rf"manifest\.json.*{words}"):
+        manifest.read(folder)
+
+
+def test_a_generation_of_before_is_still_read(generation: Path) -> None:
+    value = {"format": 1, **dataclasses.asdict(describe(generation)), "id": generation.name}
+    for later in ("sources", "settings"):
+        del value[later]
+    del value["encoder"]["path"]
+    (generation / "manifest.json").write_text(json.dumps(value))
+    about = manifest.read(generation)
+    assert manifest.model_path(generation, about.encoder) == generation.parent.parent / "models/encoder/e"
+
+
+def test_a_current_that_is_not_text_is_one_sentence(generation: Path) -> None:
+    current = generation.parent.parent / "CURRENT"
+    current.write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInput, match="CURRENT is not UTF-8"):
+        manifest.current(current.parent)
+    current.unlink()
+    current.mkdir()
+    with pytest.raises(InvalidInput, match=r"CURRENT cannot be used \(Is a directory\)"):
+        manifest.current(current.parent)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"format": 3}', '{"format": 2}', '{"format": 1, "id": "x"}']
+)
 def test_a_broken_manifest_is_refused(generation: Path, text: str) -> None:
     (generation / "manifest.json").write_text(text)
     with pytest.raises(Mismatch, match=r"manifest\.json"):
@@ -82,7 +190,7 @@ def test_a_broken_manifest_is_refused(generation: Path, text: str) -> None:
 
 
 def test_a_field_of_a_later_version_is_refused(generation: Path) -> None:
-    value = dataclasses.asdict(describe(generation)) | {"format": 1, "surprise": 1}
+    value = {**dataclasses.asdict(describe(generation)), "format": 1, "surprise": 1}
     (generation / "manifest.json").write_text(json.dumps(value))
     with pytest.raises(Mismatch, match="surprise"):
         manifest.read(generation)
@@ -92,12 +200,13 @@ def test_current_is_what_was_activated(generation: Path) -> None:
     collection = generation.parent.parent
     with pytest.raises(NotFound, match="spr build"):
         manifest.current(collection)
-    manifest.activate(collection, "g1")
+    manifest.activate(collection, generation.name)
     assert manifest.current(collection) == generation
-    assert manifest.generation_dir(collection) == manifest.generation_dir(collection, "g1") == generation
+    assert manifest.generation_dir(collection) == generation
+    assert manifest.generation_dir(collection, generation.name) == generation
 
 
-@pytest.mark.parametrize("name", ["g2", "../g1", ".", "/etc"])
+@pytest.mark.parametrize("name", ["g2", "../generations/g2", ".", "/etc"])
 def test_an_unknown_generation_is_not_found(generation: Path, name: str) -> None:
     with pytest.raises(NotFound):
         manifest.generation_dir(generation.parent.parent, name)

@@ -226,7 +226,7 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
         if stage == "context":
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(Unavailable, match=r"No space left on device\): make room and run the same command"):
         build(BuildConfig(collection=path, shards=2), fail)
     assert manifest.current(path).name == first.id
     assert [p.name for p in (path / "generations").iterdir() if p.is_dir()] == [first.id]

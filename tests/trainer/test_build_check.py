@@ -19,7 +19,6 @@ from trainer.build import BuildConfig, BuildReport, build
 from trainer.build_check import QUERIES, Truth
 from workers.index.effort import Effort
 from workers.index.factory import CODES
-from workers.index.servicer import open_shard
 from workers.index.shard import ORIGINALS, IndexShard
 from workers.store import FeatureStore, Stream
 
@@ -138,20 +137,6 @@ def test_the_command_line_verifies_every_byte(path: Path) -> None:
     result = CliRunner().invoke(cli, [*verify, "--generation", report.id])
     assert isinstance(result.exception, Mismatch)
     assert ORIGINALS in str(result.exception)
-
-
-def test_a_worker_does_not_read_originals_but_knows_their_size(path: Path) -> None:
-    generation = Path(built(path, index=CODES, recall=0.9).directory)
-    originals = generation / "shard-00000" / ORIGINALS
-    content = originals.read_bytes()
-    originals.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert len(open_shard(generation, "shard-00000", "cpu").index) == 840
-    originals.write_bytes(content[:-1])
-    with pytest.raises(Mismatch, match=f"{ORIGINALS} has {len(content) - 1} bytes"):
-        open_shard(generation, "shard-00000", "cpu")
-    originals.unlink()
-    with pytest.raises(Mismatch, match=f"{ORIGINALS} is missing"):
-        open_shard(generation, "shard-00000", "cpu")
 
 
 def test_the_command_line_says_what_was_measured(path: Path) -> None:

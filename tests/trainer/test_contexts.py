@@ -18,14 +18,16 @@ from workers.ranker.relo_ranker import KIND, RankerConfig, ReloRanker
 from workers.ranker.windows import WindowConfig
 
 
-def with_ranker(path: Path, padding: str = "tight") -> str:
+def with_ranker(path: Path, padding: str = "tight", width: int = DIM, encoder: str = ENCODER) -> str:
     """Make a collection whose current ranker is an untrained one; return its fingerprint."""
-    collection(path)
+    collection(path, encoder=encoder, dim=width)
     torch.manual_seed(0)
     window = WindowConfig(clip_length=1.0, max_clips=32, padding=padding)  # type: ignore[arg-type]
-    model = ReloConfig(visual_dim=DIM, subtitle_dim=DIM, query_dim=DIM, hidden=8, heads=2, window=window)
+    model = ReloConfig(
+        visual_dim=width, subtitle_dim=width, query_dim=width, hidden=8, heads=2, window=window
+    )
     directory = path / "models" / "ranker" / "made"
-    name = save_model(directory, KIND, RankerConfig(model), Relo(model).state_dict(), encoder=ENCODER)
+    name = save_model(directory, KIND, RankerConfig(model), Relo(model).state_dict(), encoder=encoder)
     directory.rename(directory.with_name(name))
     (directory.parent / "CURRENT").write_text(name + "\n")
     return name

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.files import sync
+from engine.files import follow_umask, sync
 
 
 @contextlib.contextmanager
@@ -28,6 +28,8 @@ def new_directory(out: Path, force: bool) -> Iterator[Path]:
     try:
         yield partial
         for path in sorted(partial.rglob("*")):
+            if path.suffix == ".safetensors":
+                follow_umask(path)
             sync(path)
         if out.exists():
             out.rename(old)

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
-from engine.files import fingerprint, write_json
+from engine.files import fingerprint
 from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.collection import describe_collection
 from trainer.formats.appending import append_all
 from trainer.formats.durations import Lengths
 from trainer.runs.progress import Progress
@@ -125,8 +126,7 @@ def synthesize(
         raise InvalidInput(f"--dim {dim} is too few; use at least 2.")
     space = Space.of(seed, dim)
     name = fingerprint(RECIPE.encode(), str(seed).encode(), str(dim).encode())
-    if not (out / "collection.json").exists():
-        write_json(out / "collection.json", {"name": "default", "format": 1})
+    describe_collection(out)
     streams = {FRAMES: Stream(dim, 1.0), SUBTITLES: Stream(dim, 1.0)}
     meta = {"encoder": RECIPE, "source": f"queries/{name}", "fingerprint": name}
     total = len(lengths.names)

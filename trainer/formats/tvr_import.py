@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Mismatch
-from engine.files import fingerprint, replacing, sha256, write_json
+from engine.files import fingerprint, replacing, sha256
 from trainer.annotations import load_corpus, save_corpus, save_queries
+from trainer.collection import describe_collection
 from trainer.formats.appending import append_all
 from trainer.formats.arrays import Arrays
 from trainer.formats.layout import Layout
@@ -57,9 +58,7 @@ def import_tvr_ranking(
     name = _fingerprint(layout, sidecar, found, encoder, device)
     if encoder and not sidecar.encoder:
         found.notes.append(f"sentences are encoded by {encoder}, {NOT_ITS_TOKENS}")
-    about = collection / "collection.json"
-    if not about.exists():
-        write_json(about, {"name": "default", "format": 1})
+    describe_collection(collection)
     texts = _import_queries(layout, collection / "queries" / name, found, sidecar, name)
     source = str(Path(encoder).resolve()) if encoder and Path(encoder).is_dir() else encoder
     meta = {"encoder": sidecar.name, "source": source or f"queries/{name}", "fingerprint": name}

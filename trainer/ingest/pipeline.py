@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
-from engine.files import read_json, write_json
+from engine.errors import InvalidInput, NotFound, Unavailable
+from trainer.collection import describe_collection
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.naming import local_path, name_videos
@@ -82,11 +82,7 @@ def open_features(collection: Path, encoder: FrameEncoder, options: IngestOption
     """Open the collection's store of this encoder's features for writing; make what is missing."""
     if not 0 < options.fps <= 60:
         raise InvalidInput(f"--fps {float(options.fps)} is not between 0 and 60; 1 is usual")
-    about = collection / "collection.json"
-    if not about.exists():
-        write_json(about, {"name": "default", "format": 1})
-    elif (found := read_json(about).get("format")) != 1:
-        raise Mismatch(f"{about} has format {found!r}, this program reads 1; ingest into a new directory")
+    describe_collection(collection)
     step = float(1 / options.fps)
     streams = {"frames": Stream(encoder.dim, step), "subtitles": Stream(encoder.dim, step)}
     source = str(Path(encoder.name).resolve()) if Path(encoder.name).is_dir() else encoder.name

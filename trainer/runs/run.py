@@ -17,13 +17,14 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from engine.errors import Mismatch, SprError, Unavailable
 from engine.files import replacing
 from trainer.runs.log import METRICS_FILE, MetricLog
 from trainer.runs.plot import Panel, plot_metrics
 from trainer.runs.state import Training, read_facts, read_state, write_state
+from workers.ranker.checkpoint import save_tensors
 
 STATE_FILE = "state.safetensors"
 PLOT_FILE = "plot.png"
@@ -131,7 +132,7 @@ class TrainingRun:
         if self.best is not None and metric <= self.best[1]:
             return False
         with replacing(self._best_path(step)) as partial:
-            save_file(
+            save_tensors(
                 {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}, partial
             )
         self.best = (step, float(metric))

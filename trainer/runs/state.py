@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from engine.errors import Mismatch
 from engine.files import replacing
+from workers.ranker.checkpoint import save_tensors
 
 Tensors = dict[str, torch.Tensor]
 
@@ -54,7 +54,7 @@ def write_state(path: Path, training: Training, facts: Mapping[str, Any]) -> Non
     whole = {**tensors, **optimizer_tensors, **rng_tensors}
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in whole.items()}
     with replacing(path) as partial:
-        save_file(whole, partial, metadata={"state": header})
+        save_tensors(whole, partial, {"state": header})
 
 
 def read_facts(path: Path) -> dict[str, Any]:

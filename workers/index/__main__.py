@@ -10,6 +10,8 @@ from engine.config import IndexConfig, Topology
 from spr.internal.v1 import index_shard_service_pb2
 from spr.internal.v1.index_shard_service_pb2_grpc import add_IndexShardServiceServicer_to_server
 
+SERVICE = index_shard_service_pb2.DESCRIPTOR.services_by_name["IndexShardService"].full_name
+
 
 def serve(topology: Topology, worker: IndexConfig) -> None:
     """Open and verify the shard, serve until a signal."""
@@ -22,8 +24,7 @@ def serve(topology: Topology, worker: IndexConfig) -> None:
 
     def add_services(server: grpc.aio.Server) -> list[str]:
         add_IndexShardServiceServicer_to_server(IndexShardServicer(shard), server)
-        services = index_shard_service_pb2.DESCRIPTOR.services_by_name
-        return [service.full_name for service in services.values()]
+        return [SERVICE]
 
     about = {"generation": shard.manifest.id, "shard": worker.name, "device": shard.index.device}
     serving.serve_worker(
@@ -33,6 +34,7 @@ def serve(topology: Topology, worker: IndexConfig) -> None:
         max_in_flight=worker.max_in_flight,
         about=serving.ABOUT_WORKERS,
         ready=about,
+        watch=lambda give_up: shard.watch.start(lambda: give_up(SERVICE)),
     )
 
 

@@ -13,7 +13,7 @@ import faiss
 import numpy as np
 
 from engine.errors import Mismatch, NotFound, Unavailable
-from engine.files import read_json, sync, write_json
+from engine.files import read_json, refusal, sync, write_json
 from workers.index.effort import Effort
 from workers.index.parameters import inverted_lists
 from workers.index.training import reason
@@ -36,11 +36,22 @@ def write(index: Any, effort: Effort, directory: Path) -> None:
     coarse = index
     if isinstance(index, faiss.IndexRefine):
         coarse = index.base_index
-        faiss.write_index(index.refine_index, str(directory / ORIGINALS))
-        sync(directory / ORIGINALS)
-    faiss.write_index(coarse, str(directory / INDEX))
-    sync(directory / INDEX)
+        _write(index.refine_index, directory / ORIGINALS)
+    _write(coarse, directory / INDEX)
     write_effort(effort, directory)
+
+
+_callbacks: Any = faiss  # its stubs lack them
+
+
+def _write(index: Any, path: Path) -> None:
+    # FAISS's own writer does not notice what a disk refuses when the file is closed.
+    try:
+        with path.open("wb") as file:
+            faiss.write_index(index, _callbacks.PyCallbackIOWriter(file.write))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    sync(path)
 
 
 def write_effort(effort: Effort, directory: Path) -> None:
@@ -55,7 +66,7 @@ def read(directory: Path) -> tuple[Any, Effort]:
     """
     path = directory / SEARCH
     try:
-        effort = Effort(**read_json(path)) if path.is_file() else None
+        effort = Effort(**read_json(path, dict)) if path.is_file() else None
         check_memory(directory / INDEX)
         index = _read(directory / INDEX)
         if effort is not None and effort.factor:
@@ -63,6 +74,8 @@ def read(directory: Path) -> tuple[Any, Effort]:
             index.k_factor = effort.factor
     except FileNotFoundError as error:
         raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
+    except OSError as error:
+        raise refusal(error, directory) from None
     except (TypeError, ValueError, RuntimeError) as error:
         message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
         raise Mismatch(message, reason="GENERATION_CORRUPT") from None

@@ -11,10 +11,11 @@ from engine import wire
 from engine.errors import InvalidInput, Mismatch, NotFound, quoted
 from engine.manifest import Manifest, ShardEntry
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
-from workers.index.files import ORIGINALS, warm_originals
+from workers.index.files import warm_originals
 from workers.index.shard import IndexShard
 from workers.index.training import VERSION
 from workers.resident import resident_bytes
+from workers.watch import Watch
 
 # Hits in one answer: 12 bytes each, so that a message stays below 1 MiB.
 MAX_HITS = 65_536
@@ -22,15 +23,16 @@ MAX_HITS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """A verified shard and the generation it is a part of."""
+    """A verified shard, the generation it is a part of, and what watches its files."""
 
     manifest: Manifest
     entry: ShardEntry
     index: IndexShard
+    watch: Watch
 
 
 def open_shard(generation: Path, name: str, device: str = "auto") -> OpenShard:
-    """Open the shard `name` ("shard-00000") of a generation, its files verified; of originals only the size.
+    """Open the shard `name` ("shard-00000") of a generation, every byte of its files verified.
 
     Raises NotFound for a shard the generation has not, Mismatch with the file or the number that differs.
     """
@@ -39,7 +41,8 @@ def open_shard(generation: Path, name: str, device: str = "auto") -> OpenShard:
     if entry is None:
         names = ", ".join(shard.name for shard in manifest.shards)
         raise NotFound(f"generation {manifest.id} has no {name}, only {names}.", reason="SHARD_NOT_FOUND")
-    manifests.verify(generation, manifest, manifest.files_of(name), unread=[f"{name}/{ORIGINALS}"])
+    watch = Watch(generation, manifest, manifest.files_of(name))
+    manifests.verify(generation, manifest, manifest.files_of(name))
     index = IndexShard.open(generation / name, device)
     if (index.dim, len(index)) != (manifest.dim, entry.segments):
         message = f"{generation / name} holds {len(index)} vectors of width {index.dim}, the manifest says "
@@ -47,7 +50,7 @@ def open_shard(generation: Path, name: str, device: str = "auto") -> OpenShard:
         raise Mismatch(message, reason="GENERATION_CORRUPT")
     if index.device == "cpu":
         warm_originals(generation / name)
-    return OpenShard(manifest, entry, index)
+    return OpenShard(manifest, entry, index, watch)
 
 
 class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer):
@@ -67,6 +70,7 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         check_size(len(queries), request.top_k)
         nprobe = request.nprobe if request.HasField("nprobe") else None
         response = wire.hits_to_pb(self._shard.index.search(queries, request.top_k, nprobe))
+        self._shard.watch.check()
         response.generation, response.shard = manifest.id, self._shard.entry.name
         response.videos_searched = self._shard.entry.videos
         response.search_time.CopyFrom(wire.duration_to_pb(time.perf_counter() - began))

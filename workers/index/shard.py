@@ -110,8 +110,9 @@ class IndexShard:
         Raises NotFound for a missing file, Mismatch for a damaged one, Unavailable for too little memory.
         """
         try:
-            videos = np.load(directory / VIDEOS, mmap_mode="r")
-            segments = np.load(directory / OFFSETS, mmap_mode="r")
+            # Read and not mapped: they are small, and cannot change under a search.
+            videos = np.load(directory / VIDEOS)
+            segments = np.load(directory / OFFSETS)
         except FileNotFoundError as error:
             raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
         except ValueError as error:

@@ -56,6 +56,11 @@ def train(recipe: Recipe, dim: int, sample: Floats, device: str = "cpu") -> Temp
     return Template(index)
 
 
+def check_recipe(recipe: Recipe, dim: int) -> None:
+    """Raise InvalidInput for a factory that FAISS cannot make; nothing is trained."""
+    _make(recipe, dim)
+
+
 def reason(error: Exception) -> str:
     """Return what an error of FAISS says, without its place in C++."""
     last = str(error).strip().splitlines()[-1]

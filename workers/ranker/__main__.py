@@ -16,6 +16,7 @@ from workers.ranker.models import Models, use_threads
 from workers.ranker.scorer import Scorer
 from workers.ranker.servicer import EncoderServicer, RankerServicer
 
+RANKER = ranker_service_pb2.DESCRIPTOR.services_by_name["RankerService"].full_name
 TEXT_TOWERS = "models/text"  # in the collection
 
 
@@ -54,6 +55,8 @@ def serve(topology: Topology, worker: RankerConfig) -> None:
         max_in_flight=worker.max_in_flight,
         about=serving.ABOUT_WORKERS,
         ready=about,
+        # Texts are encoded with what is in memory: that goes on.
+        watch=lambda give_up: models.watch.start(lambda: give_up(RANKER)),
     )
 
 

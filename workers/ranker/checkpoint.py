@@ -8,8 +8,6 @@ import dataclasses
 import json
 import os
 import shutil
-import types
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import fingerprint, read_json, sync, write_json
+from engine.files import BadJson, as_os_error, fingerprint, follow_umask, read_json, sync, write_json
+from engine.values import filled
 
 Config = TypeVar("Config")
 State = dict[str, torch.Tensor]
@@ -75,7 +74,7 @@ def save_model(
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(tensors, partial / MODEL_FILE)
+    save_tensors(tensors, partial / MODEL_FILE)
     sync(partial / MODEL_FILE)
     card = {
         "kind": kind,
@@ -92,6 +91,17 @@ def save_model(
     return name
 
 
+def save_tensors(
+    tensors: Mapping[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors, readable as any new file is; an OSError where the disk has no room."""
+    try:
+        save_file(dict(tensors), path, metadata=metadata)
+    except SafetensorError as error:
+        raise as_os_error(error, path) or error from None
+    follow_umask(path)
+
+
 def read_card(directory: Path) -> Card:
     """Read `config.json`; NotFound or InvalidInput with the file's name when it is missing or not a card."""
     path = directory / CONFIG_FILE
@@ -100,10 +110,11 @@ def read_card(directory: Path) -> Card:
             f"{directory} holds no model: {CONFIG_FILE} is missing; train one or name another directory."
         )
     try:
-        return Card(**read_json(path))
-    except (ValueError, TypeError) as error:
+        return filled(Card, read_json(path, dict), str(path))
+    except InvalidInput as error:
+        why = error.why if isinstance(error, BadJson) else str(error).removeprefix(f"{path}: ").rstrip(".")
         raise InvalidInput(
-            f"{path} is not a model's {CONFIG_FILE} ({error}); train the model again."
+            f"{path} is not a model's {CONFIG_FILE} ({why}); train the model again."
         ) from error
 
 
@@ -131,51 +142,3 @@ def load_state(directory: Path, device: str | torch.device = "cpu") -> State:
             f"{directory} has fingerprint {found}, its card says {card.fingerprint}; train the model again."
         )
     return {name: tensor.to(device) for name, tensor in state.items()}
-
-
-def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: str = "") -> Config:
-    """Return dataclass `cls` with `values`; InvalidInput names `source` and the key that is wrong.
-
-    Nested dataclasses take nested mappings; lists become tuples; ints are taken for floats.
-    """
-    hints = typing.get_type_hints(cls)
-    known = {field.name for field in dataclasses.fields(typing.cast(Any, cls)) if field.init}
-    for key in values:
-        if key not in known:
-            raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {', '.join(sorted(known))}.")
-    arguments = {key: _value(hints[key], value, source, prefix + key) for key, value in values.items()}
-    try:
-        return cls(**arguments)
-    except TypeError as error:
-        missing = str(error).partition(": ")[2] or str(error)
-        raise InvalidInput(f"{source}: {prefix.rstrip('.') or cls.__name__} lacks {missing}.") from error
-
-
-def _value(hint: Any, value: Any, source: str, key: str) -> Any:
-    """Return `value` as `hint` wants it."""
-    origin, options = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in options:
-            return None
-        return _value(next(option for option in options if option is not type(None)), value, source, key)
-    if origin is typing.Literal:
-        return _one_of(options, value, source, key)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-        return filled(hint, value, source, key + ".")
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_value(options[0], item, source, key) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    expected = origin or hint
-    if isinstance(expected, type) and (
-        not isinstance(value, expected) or (hint is int and isinstance(value, bool))
-    ):
-        raise InvalidInput(f"{source}: {key} = {value!r} is not of type {expected.__name__}.")
-    return value
-
-
-def _one_of(options: tuple[Any, ...], value: Any, source: str, key: str) -> Any:
-    """Return `value` if it is an option."""
-    if value not in options:
-        raise InvalidInput(f"{source}: {key} = {value!r} is not one of {', '.join(map(repr, options))}.")
-    return value

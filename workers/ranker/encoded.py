@@ -1,4 +1,4 @@
-"""Contexts that were encoded when the generation was built: one vector a clip and stream, memory-mapped.
+"""Contexts that were encoded when the generation was built: one vector a clip and stream, the vectors mapped.
 
     encoded/encoded.json             format, fingerprint of the ranker, hidden, dtype, step, clips, videos
     encoded/offsets.npy              int64 (videos + 1,): video v owns rows [offsets[v], offsets[v + 1])
@@ -107,10 +107,10 @@ class EncodedStore:
 
 def _open_stream(directory: Path, name: str, about: dict[str, Any], clips: int) -> EncodedStream:
     unit = np.load(directory / f"{name}.npy", mmap_mode="r")
-    norms = np.load(directory / f"{name}.norms.npy", mmap_mode="r")
+    norms = np.load(directory / f"{name}.norms.npy")
     scales = None
     if about["dtype"] == "int8":
-        scales = np.load(directory / f"{name}.scales.npy", mmap_mode="r")
+        scales = np.load(directory / f"{name}.scales.npy")
     whole = unit.shape == (clips, about["hidden"]) and norms.shape == (clips,)
     if not whole or unit.dtype != about["dtype"] or (scales is not None and scales.shape != (clips,)):
         raise Mismatch(f"{directory / name}.npy does not fit encoded.json; run `spr build` again")

@@ -6,9 +6,25 @@ from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 
 MODEL_TYPES = ("clip", "siglip")
-# What a model directory is made of; weights are safetensors only, never pickle.
+# What a model directory is made of; weights are safetensors only, never pickle. A note beside it is no part.
 _WEIGHTS = "model*.safetensors"
-_TEXT_FILES = ("*.json", "*.txt", "*.model")
+_PARTS = (
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "*.model",
+    "model.safetensors.index.json",
+    _WEIGHTS,
+)
+# Until only these counted, every text file in the directory did.
+_COUNTED_BEFORE = ("*.json", "*.txt", "*.model", _WEIGHTS)
 _REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
 
 
@@ -25,14 +41,32 @@ def resolve(name_or_dir: str) -> Path:
 
 def fingerprint_of(folder: Path) -> str:
     """Return the 16 hex digits over config, weights, tokenizer and image processor of a model directory."""
+    return _fingerprint(model_files(folder))
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a directory that are the model."""
+    return _matching(folder, _PARTS)
+
+
+def explain(folder: Path, wanted: str) -> str:
+    """Return why a directory no longer has the fingerprint `wanted`, "" where it is simply another model."""
+    before = _matching(folder, _COUNTED_BEFORE)
+    if _fingerprint(before) != wanted:
+        return ""
+    others = ", ".join(sorted({path.name for path in before} - {path.name for path in model_files(folder)}))
+    return f" (it is the same model: {others} counted as a part of it then and no longer does)"
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)})
+
+
+def _fingerprint(paths: list[Path]) -> str:
     parts: list[bytes] = []
-    for path in _model_files(folder):
+    for path in paths:
         parts += [path.name.encode(), files.sha256(path).encode()]
     return files.fingerprint(*parts)
-
-
-def _model_files(folder: Path) -> list[Path]:
-    return sorted(path for pattern in (*_TEXT_FILES, _WEIGHTS) for path in folder.glob(pattern))
 
 
 def _fetch(name: str) -> Path:
@@ -40,7 +74,7 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import errors
 
     try:
-        patterns = [*_TEXT_FILES, _WEIGHTS]
+        patterns = list(_PARTS)
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise NotFound(
@@ -60,9 +94,9 @@ def model_type(folder: Path) -> str:
     if not config.is_file():
         raise NotFound(f"{folder} has no config.json: {_REMEDY}.", "NO_SUCH_MODEL")
     try:
-        kind = str(files.read_json(config).get("model_type"))
-    except (ValueError, AttributeError) as error:
-        raise Mismatch(f"{config} is not a model's configuration in JSON: {_REMEDY}.") from error
+        kind = str(files.read_json(config, dict).get("model_type"))
+    except files.BadJson as error:
+        raise Mismatch(f"{config} is not a model's configuration: {error.why}; {_REMEDY}.") from error
     if kind not in MODEL_TYPES:
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are {' or '.join(MODEL_TYPES)}.")
     if not any(folder.glob(_WEIGHTS)):

@@ -18,11 +18,13 @@ from workers.ranker.context import DIRECTORY, FRAMES, ContextStore
 from workers.ranker.decode import RankedColumns
 from workers.ranker.encoded import EncodedStore
 from workers.ranker.encoder import Encoder, pick_device
+from workers.ranker.encoder_files import explain
 from workers.ranker.known_queries import KnownQueries, is_known_queries
 from workers.ranker.projector import MeanPool, Projector, load_projector
 from workers.ranker.relo_ranker import ReloRanker, Request
 from workers.ranker.similarity_curve import SimilarityCurve
 from workers.warming import warm
+from workers.watch import Watch
 
 log = logging.getLogger("spr.ranker")
 
@@ -48,12 +50,15 @@ class Models:
     contexts: ContextStore
     manifest: Manifest
     device: torch.device
+    watch: Watch
 
     @staticmethod
     def open(generation: Path, device: str = "auto") -> "Models":
         """Load what the manifest names; Mismatch says what differs from it, NotFound what is missing."""
         about = manifest.read(generation)
-        manifest.verify(generation, about, about.files_of(DIRECTORY) + about.files_of(encoded.DIRECTORY))
+        read = about.files_of(DIRECTORY) + about.files_of(encoded.DIRECTORY)
+        watch = Watch(generation, about, read)
+        manifest.verify(generation, about, read)
         where = pick_device(device)
         encoder = _open_encoder(generation, about, str(where))
         models = Models(
@@ -63,6 +68,7 @@ class Models:
             contexts=ContextStore.open(generation),
             manifest=about,
             device=where,
+            watch=watch,
         )
         _fit(models, generation)
         _use_stored(models, generation)
@@ -126,7 +132,8 @@ def _open_encoder(generation: Path, about: Manifest, device: str) -> Encoder | K
         encoder = KnownQueries(local)
     else:
         encoder = Encoder.load(str(local) if local.is_dir() else about.encoder.source, device)
-    _agree("encoder", encoder.fingerprint, about.encoder.fingerprint, generation)
+    why = explain(local, about.encoder.fingerprint) if local.is_dir() else ""
+    _agree("encoder", encoder.fingerprint, about.encoder.fingerprint, generation, why)
     return encoder
 
 
@@ -197,9 +204,10 @@ def _use_stored(models: Models, generation: Path) -> None:
     ranker.use_stored(store, models.contexts, torch.get_num_threads())
 
 
-def _agree(what: str, found: str, wanted: str, generation: Path) -> None:
+def _agree(what: str, found: str, wanted: str, generation: Path, why: str = "") -> None:
     if found != wanted:
+        remedy = "ingest and build again" if why else "put the old model back or run `spr build` again"
         raise Mismatch(
-            f"The {what} has fingerprint {found}, generation {generation.name} was built with {wanted}; "
-            "put the old model back or run `spr build` again."
+            f"The {what} has fingerprint {found}, generation {generation.name} was built with {wanted}{why}; "
+            f"{remedy}."
         )

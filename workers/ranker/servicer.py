@@ -67,6 +67,7 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         text_embedding = wire.tensor_from_pb(request.text_embedding, [dim], "text_embedding")
         proposals = proposals_from_pb(request, models.contexts.durations)
         ranked = self._scorer.rank(tokens, text_embedding, *proposals, context.time_remaining())
+        models.watch.check()
         return ranker_service_pb2.RankResponse(
             ranker_model=models.ranker.name,
             generation=models.manifest.id,

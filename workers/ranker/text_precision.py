@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from engine import files
+from engine.errors import SprError
 from workers.ranker.encoder import Encoder, TextFeatures
 from workers.ranker.text_graph import FEW_LEVELS, LEVELS, build
 from workers.ranker.text_tower import TextTower, TowerParts, parts_of
@@ -141,7 +142,7 @@ def _kept(folder: Path, fingerprint: str) -> tuple[bytes, int] | None:
     if not (folder / CARD).is_file():
         return None
     try:
-        card = files.read_json(folder / CARD)
+        card = files.read_json(folder / CARD, dict)
         if (card["format"], card["encoder"]) != (FORMAT, fingerprint) or card["levels"] not in (
             LEVELS,
             FEW_LEVELS,
@@ -150,7 +151,7 @@ def _kept(folder: Path, fingerprint: str) -> tuple[bytes, int] | None:
         if files.sha256(folder / GRAPH) != card["sha256"]:
             raise ValueError(f"{GRAPH} does not have the checksum that {CARD} gives")
         return (folder / GRAPH).read_bytes(), card["levels"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, SprError, ValueError, KeyError, TypeError) as error:
         _log.warning("%s is made again: %s", folder, error)
         return None
 

@@ -74,7 +74,7 @@ def status(address: str, timeout: float, as_json: bool) -> None:
 def verify(collection: Path, generation: str) -> None:
     """Read every byte of a generation and compare with the manifest's checksums.
 
-    Workers check what they read when they start; of large files that they only map, the size.
+    Workers do the same with their own files when they start, and slowly all the time.
 
     \b
     spr admin verify c

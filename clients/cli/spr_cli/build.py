@@ -1,6 +1,7 @@
 """`spr build`: a generation from features and models."""
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,27 +16,25 @@ UNITS = {"contexts": "clips"}
 
 @click.command()
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--shards", default=1, show_default=True, help="Parts to cut the videos into; one worker each.")
+@click.option(
+    "--shards",
+    type=click.IntRange(1),
+    help="Parts to cut the videos into; one worker each. [default: as before, or 1]",
+)
 @click.option(
     "--index",
-    default="auto",
-    show_default=True,
-    help="auto, fast, flat, flatl2, ivfflat, ivfpq or a FAISS factory.",
+    help="auto, fast, flat, flatl2, ivfflat, ivfpq or a FAISS factory. [default: as before, or auto]",
 )
-@click.option(
-    "--videos",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A corpus file {video: duration}; all videos without it.",
-)
+@click.option("--videos", help="A corpus file {video: duration}, or all. [default: as before, or all]")
+@click.option("--name", help="Give the collection another name; its first is the directory's.")
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
 @click.option("--projector", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option("--ranker", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option(
     "--contexts",
     type=click.Choice(["auto", "float16", "int8", "none"]),
-    default="auto",
-    show_default=True,
-    help="How the ranker's contexts are stored; auto: float16 with a trained ranker. none ranks far slower.",
+    help="How the ranker's contexts are stored; auto: float16 with a trained ranker. none ranks far slower. "
+    "[default: as before, or auto]",
 )
 @click.option(
     "--recall",
@@ -47,28 +46,32 @@ UNITS = {"contexts": "clips"}
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--keep", type=click.IntRange(1), help="Remove all but the newest N generations.")
+@click.option("--allow-fewer", is_flag=True, help="Videos that are served now may be gone.")
 @click.option("--no-activate", is_flag=True, help="Leave the served generation as it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(
     collection: Path,
-    shards: int,
-    index: str,
-    videos: Path | None,
+    shards: int | None,
+    index: str | None,
+    videos: str | None,
+    name: str | None,
     encoder: str | None,
     projector: str | None,
     ranker: str | None,
-    contexts: str,
+    contexts: str | None,
     recall: float | None,
     nprobe: int | None,
     device: str,
     keep: int | None,
+    allow_fewer: bool,
     no_activate: bool,
     as_json: bool,
 ) -> None:
     """Build an index generation of COLLECTION and make it the one that is served.
 
     The generation holds everything that serving needs but the models. Its id comes from its content: built
-    twice, it is found and not made again. A build that fails or is killed leaves the served generation alone.
+    twice, it is found and not made again. What is not said is as in the served generation; a note says so.
+    A build that fails or is killed leaves the served generation alone.
 
     \b
     spr build c
@@ -83,26 +86,34 @@ def command(
     from trainer.build import BuildConfig
     from trainer.contexts import ContextsChoice
 
+    corpus = None if videos in (None, "all") else Path(str(videos))
     config = BuildConfig(
         collection=collection,
         shards=shards,
         index=index,
-        videos=videos,
+        videos=corpus,
+        all_videos=videos == "all",
+        name=name,
         encoder=encoder,
         projector=projector,
         ranker=ranker,
-        contexts=cast("ContextsChoice", contexts),
+        contexts=cast("ContextsChoice | None", contexts),
         nprobe=nprobe,
         recall=recall,
         device=device,
         activate=not no_activate,
+        allow_fewer=allow_fewer,
         keep=keep,
     )
-    report = _build(config)
+    try:
+        report = _build(config)
+    except KeyboardInterrupt:
+        click.echo("spr: stopped; what is served is as it was, and the same command builds anew.", err=True)
+        sys.exit(130)
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
-        _show(report, videos)
+        _show(report, corpus)
 
 
 def _build(config: "BuildConfig") -> "BuildReport":

@@ -21,6 +21,7 @@ def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> 
 @click.option(
     "--collection", required=True, type=click.Path(path_type=Path, file_okay=False), help="Directory to fill."
 )
+@click.option("--name", help="The collection's name in searches. [default: the directory's]")
 @click.option("--encoder", required=True, help="CLIP or SigLIP: a directory or a hub name.")
 @click.option(
     "--fps",
@@ -52,6 +53,7 @@ def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> 
 def command(
     paths: tuple[Path, ...],
     collection: Path,
+    name: str | None,
     encoder: str,
     fps: Fraction,
     batch_size: int,
@@ -76,10 +78,12 @@ def command(
     spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
     spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
     """
+    from trainer.collection import describe_collection, keep_encoder, kept_encoder
     from trainer.ingest.pipeline import IngestOptions, ingest
     from trainer.ingest.tuning import encoding_threads, frame_edge
     from trainer.runs.progress import Progress
     from workers.ranker.encoder import Encoder
+    from workers.ranker.encoder_files import resolve
 
     loaded = Encoder.load(encoder, device, precision)
     with contextlib.ExitStack() as stack:
@@ -94,6 +98,10 @@ def command(
             bars[0].update(done // 1000, words)
 
         summary = ingest(paths, collection, loaded, options, progress)
+        if name is not None:
+            describe_collection(collection, name)
+        if kept_encoder(collection, loaded.fingerprint) is None:
+            keep_encoder(collection, resolve(encoder), loaded.fingerprint, encoder)
     for line in summary.lines():
         click.echo(line, err=as_json)
     if as_json:

@@ -36,8 +36,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an SprError is one sentence on stderr and its exit code."""
+    """Run the command line; an SprError or an error of the disk is a sentence on stderr and an exit code."""
     from engine.errors import SprError
+    from engine.files import of_disk
 
     # OpenMP threads that spin while they wait cost a busy machine far more than waking them costs a free one.
     # It is read when torch loads, which is in a command.
@@ -47,6 +48,12 @@ def main() -> None:
     except SprError as error:
         click.echo(f"spr: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        refused = of_disk(error)
+        if refused is None:
+            raise
+        click.echo(f"spr: {refused}", err=True)
+        sys.exit(refused.exit_code)
 
 
 if __name__ == "__main__":

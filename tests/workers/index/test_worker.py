@@ -1,5 +1,6 @@
 """A real index worker process, spoken to over gRPC."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -255,8 +256,9 @@ def test_a_shard_the_generation_has_not_is_refused(folder: Path) -> None:
 def test_a_manifest_of_another_width_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "collection", tmp_path / "collection")
     generation = manifest.current(tmp_path / "collection")
-    about = json.loads((generation / "manifest.json").read_text())
-    (generation / "manifest.json").write_text(json.dumps({**about, "dim": 99}))
+    wrong = manifest.write(generation, dataclasses.replace(manifest.read(generation), dim=99))
+    generation.rename(generation.with_name(wrong.id))
+    (tmp_path / "collection" / "CURRENT").write_text(wrong.id)
     process, said = start(tmp_path, "shard-00000")
     assert process.wait(timeout=20) == 3
     assert process.stdout is not None

@@ -64,7 +64,7 @@ def tiny_generation(
     features that the ranker reads.
     """
     encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
-    generation = collection / "generations" / "g1"
+    generation = collection / "generations" / "building"
     write_context(generation / DIRECTORY, _features(collection, encoder), sorted(VIDEOS))
     made = (
         {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width)} if trained else {}
@@ -73,7 +73,7 @@ def tiny_generation(
     name = fingerprint or encoder.fingerprint
     projected = made["projector"].fingerprint if trained else None
     about = Manifest(
-        id="g1",
+        id="",
         created="2025-01-01T00:00:00Z",
         collection="default",
         encoder=EncoderEntry("models/encoder/tiny", name),
@@ -90,9 +90,15 @@ def tiny_generation(
         streams={stream: StreamEntry(WIDTH, 1.0, "float16") for stream in (FRAMES, SUBTITLES)},
         files=manifest.describe_files(generation, files),
     )
-    manifest.write(generation, about)
-    manifest.activate(collection, "g1")
-    return generation
+    return named(generation, about)
+
+
+def named(generation: Path, about: Manifest) -> Path:
+    """Write a generation's manifest, give the directory its name, make it current; return the directory."""
+    about = manifest.write(generation, about)
+    directory = generation.rename(generation.with_name(about.id))
+    manifest.activate(directory.parent.parent, about.id)
+    return directory
 
 
 def _features(collection: Path, encoder: Encoder) -> FeatureStore:

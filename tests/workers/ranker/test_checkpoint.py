@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from workers.ranker.checkpoint import filled, load_config, load_state, read_card, save_model
+from engine.values import filled
+from workers.ranker.checkpoint import load_config, load_state, read_card, save_model
 
 
 @dataclass(frozen=True)

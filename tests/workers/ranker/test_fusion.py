@@ -3,8 +3,8 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from engine.values import filled
 from tests.workers.ranker import golden
-from workers.ranker.checkpoint import filled
 from workers.ranker.decode import DecodeConfig, ranked
 from workers.ranker.evidence import Evidence
 from workers.ranker.fusion import COLUMNS, Fusion, Weights, columns, demoted, log_shares

@@ -12,7 +12,7 @@ import torch
 from engine import manifest
 from engine.errors import DeadlineExceeded, Mismatch
 from engine.files import read_json, write_json
-from tests.workers.ranker.factories import tiny_generation
+from tests.workers.ranker.factories import named, tiny_generation
 from workers.ranker.decode import RankedColumns
 from workers.ranker.encoded import write_encoded
 from workers.ranker.models import Models
@@ -30,15 +30,14 @@ def generation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert not models.is_stored
     videos = encode_videos(models.ranker.model, models.contexts, torch.device("cpu"))
     write_encoded(made / "encoded", 16, 1.0, "float16", videos, models.ranker.fingerprint)
-    _describe(made)
-    return made
+    return _describe(made)
 
 
-def _describe(made: Path) -> None:
+def _describe(made: Path) -> Path:
     names = [
         str(path.relative_to(made)) for folder in ("context", "encoded") for path in made.glob(f"{folder}/*")
     ]
-    manifest.write(made, replace(manifest.read(made), files=manifest.describe_files(made, names)))
+    return named(made, replace(manifest.read(made), files=manifest.describe_files(made, names)))
 
 
 def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> RankedColumns:
@@ -81,12 +80,12 @@ def test_contexts_of_another_ranker_are_passed_over(
     write_json(path, about | {"ranker": "0123456789abcdef"})
     with pytest.raises(Mismatch, match="manifest says"):
         Models.open(generation, "cpu")
-    _describe(generation)
-    models = Models.open(generation, "cpu")
+    other = _describe(generation)
+    models = Models.open(other, "cpu")
     assert not models.is_stored
     assert any("another ranker's" in record.getMessage() for record in caplog.records)
-    write_json(path, about)
-    _describe(generation)
+    write_json(other / "encoded" / "encoded.json", about)
+    assert _describe(other) == generation
     assert Models.open(generation, "cpu").is_stored
 
 

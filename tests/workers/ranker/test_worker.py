@@ -1,5 +1,6 @@
 """A real ranker worker process, spoken to over gRPC."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -16,12 +17,12 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from engine import faults, wire
+from engine import faults, manifest, wire
 from engine.errors import Mismatch
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
-from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_generation
+from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, named, tiny_generation
 from workers.ranker.models import Models
 
 TOPOLOGY = """
@@ -131,7 +132,7 @@ def test_rank_refines_every_proposal_inside_its_video(worker: Any) -> None:
 def test_info_names_the_models(worker: Any) -> None:
     channel, models, _ = worker
     info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=20)
-    assert (info.generation, info.device, info.videos) == ("g1", "cpu", 3)
+    assert (info.generation, info.device, info.videos) == (models.manifest.id, "cpu", 3)
     assert info.embedding_model == models.manifest.embedding_model
     assert info.ranker_model == models.ranker.name
     assert info.bytes_resident > 1 << 20
@@ -234,14 +235,15 @@ def test_changed_features_are_refused(tmp_path: Path) -> None:
 def test_a_changed_ranker_is_refused(tmp_path: Path) -> None:
     collection = tmp_path / "collection"
     generation = tiny_generation(collection, trained=True)
-    about = json.loads((generation / "manifest.json").read_text())
-    about["ranker"]["fingerprint"] = "f" * 16
-    (generation / "manifest.json").write_text(json.dumps(about))
+    about = manifest.read(generation)
+    assert about.ranker is not None
+    other = dataclasses.replace(about.ranker, fingerprint="f" * 16)
+    generation = named(generation, dataclasses.replace(about, ranker=other))
     with pytest.raises(Mismatch, match="ranker has fingerprint"):
         Models.open(generation, "cpu")
 
 
 def test_a_ranker_for_other_features_is_refused(tmp_path: Path) -> None:
     generation = tiny_generation(tmp_path / "collection", trained=True, ranker_width=WIDTH + 1)
-    with pytest.raises(Mismatch, match="frames of generation g1 are 32 wide"):
+    with pytest.raises(Mismatch, match=r"frames of generation [0-9a-f]{16} are 32 wide"):
         Models.open(generation, "cpu")

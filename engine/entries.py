@@ -1,0 +1,138 @@
+"""What a generation's manifest says, and which values no generation has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import InvalidInput, Mismatch
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderEntry:
+    """The encoder the features came from: its hub name (and revision) or directory, and its fingerprint.
+
+    path: where its copy lies, relative to the collection; "" where the collection has none.
+    """
+
+    source: str
+    fingerprint: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A trained model: its directory (relative to the collection when inside it) and its fingerprint."""
+
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One shard: the name of its directory and what it holds."""
+
+    name: str
+    videos: int
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """One feature stream of the ranker's context: row width, seconds a row, element type."""
+
+    dim: int
+    step: float
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEntry:
+    """What the index was measured to find when it was built.
+
+    recall: share of the `depth` nearest segments of a query. queries: how many were asked, `real` of them the
+    collection's own, the others segments disturbed. factor: candidates a hit scored anew, nprobe: lists
+    visited, 0 where there are none. milliseconds: median of one query on one thread, over the largest shard.
+    """
+
+    recall: float
+    depth: int
+    queries: int
+    real: int
+    factor: int
+    nprobe: int
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """What a file must be."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything that must agree before a generation is served; segment_length in seconds.
+
+    id: set by `write`. sources: fingerprint of all that went in, so that the same input is found again.
+    settings: what the build was asked, for the next one to go by.
+    """
+
+    id: str
+    created: str
+    collection: str
+    encoder: EncoderEntry
+    projector: ModelEntry | None
+    ranker: ModelEntry | None
+    embedding_model: str
+    dim: int
+    segment_length: float
+    factory: str
+    quantizer_sha256: str
+    videos: int
+    segments: int
+    shards: tuple[ShardEntry, ...]
+    streams: Mapping[str, StreamEntry]
+    files: Mapping[str, FileEntry]
+    metric: str = "ip"
+    search: SearchEntry | None = None
+    sources: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def files_of(self, folder: str) -> list[str]:
+        """Return the files below a folder of the generation ("shard-00000", "context")."""
+        return sorted(name for name in self.files if name.startswith(f"{folder}/"))
+
+
+def check_values(manifest: Manifest, source: str) -> None:
+    """Refuse (InvalidInput) numbers that no generation has, with the name of the field."""
+    numbers: dict[str, float] = {
+        "dim": manifest.dim,
+        "segment_length": manifest.segment_length,
+        "videos": manifest.videos,
+        "segments": manifest.segments,
+        "shards": len(manifest.shards),
+    }
+    for name, stream in manifest.streams.items():
+        numbers |= {f"streams.{name}.dim": stream.dim, f"streams.{name}.step": stream.step}
+    wrong = [f"{name} = {number}" for name, number in numbers.items() if not number > 0]
+    counts = [(part.videos, part.segments) for part in manifest.shards]
+    sums = (sum(videos for videos, _ in counts), sum(segments for _, segments in counts))
+    if sums != (manifest.videos, manifest.segments):
+        wrong.append(f"videos, segments = {manifest.videos}, {manifest.segments}, its shards have {sums}")
+    wrong += [f"shards.{part.name}" for part in manifest.shards if min(part.videos, part.segments) < 0]
+    wrong += [f"files.{name}" for name, entry in manifest.files.items() if _escapes(name) or entry.bytes < 0]
+    if manifest.metric != "ip":
+        wrong.append(f"metric = {manifest.metric!r}")
+    if wrong:
+        raise InvalidInput(f"{source}: no generation has {wrong[0]}.")
+
+
+def _escapes(name: str) -> bool:
+    return name.startswith("/") or ".." in name.split("/")
+
+
+def refuse(message: str) -> Mismatch:
+    """Return what to raise for a generation that is not what it was when it was built."""
+    return Mismatch(message, reason="GENERATION_CORRUPT")

@@ -1,0 +1,67 @@
+"""The files of a generation against its manifest: sizes, then every byte."""
+
+import os
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from engine.entries import FileEntry, Manifest, refuse
+from engine.files import refusal, sha256
+
+REMEDY = "copy it again or run `spr build`."
+
+
+def describe_files(generation: Path, names: Collection[str]) -> dict[str, FileEntry]:
+    """Return size and checksum of files, named relative to the generation, in name order."""
+    paths = {name: generation / name for name in sorted(names)}
+    checksums = _checksums(list(paths.values()))
+    return {name: FileEntry(checksums[path], path.stat().st_size) for name, path in paths.items()}
+
+
+def verify(generation: Path, manifest: Manifest, files: Collection[str] | None = None) -> None:
+    """Refuse (Mismatch) unless the named files are what the manifest says: sizes first, then checksums.
+
+    `files` defaults to all of them; a process verifies the files it serves from. What is read here is what a
+    process maps and warms next, so the disk is read once.
+    """
+    names = sorted(manifest.files if files is None else files)
+    for name in names:
+        _verify_size(generation / name, manifest.files.get(name))
+    checksums = _checksums([generation / name for name in names])
+    for name in names:
+        verify_checksum(generation / name, checksums[generation / name], manifest.files[name])
+
+
+def verify_checksum(path: Path, found: str, entry: FileEntry) -> None:
+    """Refuse (Mismatch) a file whose SHA-256 is not the manifest's."""
+    if found != entry.sha256:
+        message = f"{path} has SHA-256 {found[:12]}..., the manifest says {entry.sha256[:12]}...: "
+        raise refuse(message + REMEDY)
+
+
+def _checksums(paths: list[Path]) -> dict[Path, str]:
+    """Return the checksums of files, several at once: a core hashes a gigabyte a second, a disk has more."""
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="verify") as pool:
+        return dict(zip(paths, pool.map(_checksum, paths), strict=True))
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise refusal(error, path) from None
+
+
+def _verify_size(path: Path, entry: FileEntry | None) -> None:
+    if entry is None:
+        raise refuse(f"{path} is not in the manifest: build the generation again.")
+    try:
+        there, size = path.is_file(), path.stat().st_size
+    except FileNotFoundError:
+        raise refuse(f"{path} is missing: {REMEDY}") from None
+    except OSError as error:
+        raise refusal(error, path) from None
+    if not there:
+        raise refuse(f"{path} is not a file: {REMEDY}")
+    if size != entry.bytes:
+        raise refuse(f"{path} has {size} bytes, the manifest says {entry.bytes}: {REMEDY}")

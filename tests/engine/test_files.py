@@ -1,0 +1,99 @@
+import os
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from engine import config, files
+from engine.errors import InvalidInput, Unavailable
+
+DEEP = 200_000
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[" * DEEP + b"]" * DEEP, "nested too deeply"),
+        (b'{"a":' * DEEP + b"1" + b"}" * DEEP, "nested too deeply"),
+        (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
+        (b'{"a": NaN}', "NaN is no JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"a": ', "it is not JSON"),
+        (b"", "it is not JSON"),
+        (b"[]", "does not hold an object"),
+        (b"null", "does not hold an object"),
+        (b'{"a": "' + b"x" * 1000 + b'"}', "larger than 0 MB"),
+    ],
+)
+def test_json_that_cannot_be_used_is_refused_in_one_sentence(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=words) as caught:
+        files.read_json(path, dict, limit=900 if b"xxx" in content else files.JSON_BYTES)
+    assert isinstance(caught.value, InvalidInput)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_json_that_is_not_there_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.read_json(tmp_path / "x.json")
+    with pytest.raises(InvalidInput, match="Is a directory"):
+        files.read_json(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("{}")
+    path.chmod(0)
+    with pytest.raises(InvalidInput, match=r"x\.json cannot be used \(Permission denied\)"):
+        files.read_json(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a." * 50_000 + "a = 1",
+        "[" + "a." * 50_000 + "a]",
+        '"a" . ' * 20_000 + "a = 1",
+        "a = " + "[" * 100_000,
+        "a = " + "{a=" * 50_000,
+        "a = 1\n" * 200_000,
+    ],
+)
+def test_a_topology_that_would_eat_the_machine_is_refused_at_once(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "topology.toml"
+    path.write_text(content)
+    tracemalloc.start()
+    began = time.monotonic()
+    with pytest.raises(InvalidInput, match=r"topology\.toml"):
+        config.read(path)
+    assert time.monotonic() - began < 2
+    assert tracemalloc.get_traced_memory()[1] < 500 << 20
+    tracemalloc.stop()
+
+
+def test_a_topology_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "topology.toml"
+    path.write_bytes(b'collection = "\xff"')
+    with pytest.raises(InvalidInput, match="not TOML: byte 14 is not UTF-8"):
+        config.read(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (28, Unavailable, "make room and run the same command again"),
+        (30, InvalidInput, "use a disk that can be written"),
+        (13, InvalidInput, "change its permissions"),
+    ],
+)
+def test_an_error_of_the_disk_is_a_sentence(number: int, kind: type[Exception], words: str) -> None:
+    refused = files.refusal(OSError(number, os.strerror(number), "/disk/file"))
+    assert isinstance(refused, kind)
+    assert str(refused).startswith("/disk/file cannot be ")
+    assert words in str(refused)

@@ -103,7 +103,7 @@ def make_plan(config: BuildConfig) -> Plan:
     collection = config.collection
     directory = features_directory(collection, config.encoder)
     store = FeatureStore.open(directory)
-    notes: list[str] = []
+    notes = list(store.notices)
     ids, missing = _videos(store, config.videos)
     device = pick_device(config.device)
     projector_entry = _model(collection, "projector", config.projector, directory.name, notes)

@@ -17,19 +17,30 @@ def features_directory(collection: Path, encoder: str | None = None) -> Path:
 
     encoder: a fingerprint or its beginning. NotFound or InvalidInput say what there is.
     """
-    made = sorted(path.parent.name for path in (collection / "features").glob("*/store.json"))
-    if not made:
-        raise NotFound(
-            f"{collection} holds no features; make some with: spr ingest VIDEOS --collection {collection}"
-        )
+    # A store without one line is what a stopped ingest left.
+    stores = sorted((collection / "features").glob("*/store.json"))
+    made = [store.parent.name for store in stores if _lines(store.parent)]
     matching = [name for name in made if name.startswith(encoder or "")]
     if not matching:
         raise NotFound(f"{collection} has no features of encoder {encoder}; there are {', '.join(made)}.")
     if len(matching) > 1:
+        known = (_described(collection / "features" / name) for name in matching)
         raise InvalidInput(
-            f"{collection} has features of several encoders; add --encoder {' or '.join(matching)}."
+            f"{collection} has features of several encoders; add --encoder with one of: {', '.join(known)}."
         )
     return collection / "features" / matching[0]
+
+
+def _described(path: Path) -> str:
+    """Return a store's fingerprint with the encoder's name and how many videos there are."""
+    store = FeatureStore.open(path)
+    count = "1 video" if len(store) == 1 else f"{len(store)} videos"
+    return f"{path.name} ({store.meta.get('encoder', 'no name')}, {count})"
+
+
+def _lines(store: Path) -> bool:
+    """Whether a store's journal holds anything, as it is or in its copy."""
+    return any(path.stat().st_size for path in store.glob("journal*.jsonl"))
 
 
 def encoder_source(store: FeatureStore) -> str:

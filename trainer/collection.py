@@ -20,6 +20,10 @@ def features_directory(collection: Path, encoder: str | None = None) -> Path:
     # A store without one line is what a stopped ingest left.
     stores = sorted((collection / "features").glob("*/store.json"))
     made = [store.parent.name for store in stores if _lines(store.parent)]
+    if not made:
+        raise NotFound(
+            f"{collection} holds no features; make some with: spr ingest VIDEOS --collection {collection}"
+        )
     matching = [name for name in made if name.startswith(encoder or "")]
     if not matching:
         raise NotFound(f"{collection} has no features of encoder {encoder}; there are {', '.join(made)}.")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -63,14 +64,8 @@ def _check_collection(collection: Path) -> None:
     try:
         found = read_json(about).get("format")
     except (FileNotFoundError, NotADirectoryError):
-        place = next(
-            path for path in (collection.absolute(), *collection.absolute().parents) if path.exists()
-        )
-        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-            raise Unavailable(
-                f"{printable(str(collection))} cannot be made: {printable(str(place))} is not a folder that "
-                "can be written; choose another place"
-            ) from None
+        above = (collection.absolute(), *collection.absolute().parents)
+        _check_writable(next(path for path in above if os.path.lexists(path)))
         return
     except OSError as error:
         raise _unwritable(about, error) from error
@@ -80,8 +75,15 @@ def _check_collection(collection: Path) -> None:
         ) from None
     if found != 1:
         raise Mismatch(f"{about} has format {found!r}, this program reads 1; ingest into a new directory")
-    if not os.access(collection, os.W_OK | os.X_OK):
-        raise _unwritable(collection, PermissionError(0, "Permission denied"))
+    _check_writable(collection)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> Unavailable:

@@ -16,7 +16,7 @@ from trainer.ingest.identity import settle_absent
 from trainer.ingest.meter import Meter, Progress
 from trainer.ingest.naming import name_videos
 from trainer.ingest.opening import check, features
-from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp
+from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, words
 from trainer.ingest.readers import Readers
 from trainer.ingest.scan import Found, Sidecars, Survey
 from trainer.ingest.storing import Storing
@@ -122,10 +122,17 @@ class Ingest:
             if not waiting or not named:
                 break
         for file, other in clashes:
-            reason = f"its id {file.stem!r} belongs to {printable(other)}; rename it"
-            self._summary.fail(file.path, BadVideo("id-clash", reason))
+            self._summary.fail(file.path, self._clash(file, other))
         self._summary.elapsed = round(time.monotonic() - began, 3)
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
+
+    def _clash(self, file: Found, other: str) -> BadVideo:
+        """Say why a file has no id; first of all it is to be a video."""
+        reading = ReadOptions(self._options.fps, self._options.edge, self._options.keep_truncated)
+        first = next(words(Job(file.stem, file.path, None, None), reading))
+        if isinstance(first, BadVideo):
+            return first
+        return BadVideo("id-clash", f"its id {file.stem!r} belongs to {printable(other)}; rename it")
 
     def _round(self, named: Mapping[str, Found]) -> None:
         todo = [job for video, file in named.items() if (job := self._job(video, file)) is not None]

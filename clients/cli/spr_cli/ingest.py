@@ -117,7 +117,7 @@ def command(
 def _ingest(
     paths: tuple[Path, ...], collection: Path, options: "IngestOptions", model: tuple[str, str, str]
 ) -> "Summary":
-    """Ingest with a bar; what can be refused is refused before the model (its name, device, precision) loads."""
+    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
     from trainer.ingest.opening import check
     from trainer.ingest.pipeline import ingest
 

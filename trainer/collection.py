@@ -17,9 +17,9 @@ def features_directory(collection: Path, encoder: str | None = None) -> Path:
 
     encoder: a fingerprint or its beginning. NotFound or InvalidInput say what there is.
     """
-    # A store without one line is what a stopped ingest left.
-    stores = sorted((collection / "features").glob("*/store.json"))
-    made = [store.parent.name for store in stores if _lines(store.parent)]
+    stores = [path.parent for path in sorted((collection / "features").glob("*/store.json"))]
+    # A store without one line is what a stopped ingest left: it counts where there is nothing else.
+    made = [store.name for store in stores if _lines(store)] or [store.name for store in stores]
     if not made:
         raise NotFound(
             f"{collection} holds no features; make some with: spr ingest VIDEOS --collection {collection}"

@@ -110,7 +110,7 @@ def test_a_line_that_both_journals_lost_is_refused_and_nothing_is_cut(tmp_path: 
         (path / name).write_bytes(b"".join([lines[0], lines[1][:40] + b"\n", *lines[2:]]))
     for mode in ("r", "a"):
         with pytest.raises(Mismatch, match=r"journal\.copy\.jsonl beside it are both damaged at line 2 of 4"):
-            FeatureStore.open(path, mode)  # type: ignore[arg-type]
+            FeatureStore.open(path, mode)
     assert bins(path) == held
 
 

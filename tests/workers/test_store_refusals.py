@@ -74,7 +74,7 @@ def test_a_damaged_header_is_a_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s" / "store.json").write_bytes(content)
     for mode in ("r", "a"):
         with pytest.raises(Mismatch, match=r"store\.json is damaged; restore it from a backup"):
-            FeatureStore.open(tmp_path / "s", mode)  # type: ignore[arg-type]
+            FeatureStore.open(tmp_path / "s", mode)
 
 
 def test_files_that_cannot_be_read_or_written_are_a_sentence(tmp_path: Path, plain_user: None) -> None:

@@ -102,6 +102,7 @@ def make_plan(config: BuildConfig) -> Plan:
     config, notes = settle(config, served)
     directory = features_directory(collection, config.encoder)
     store = FeatureStore.open(directory)
+    notes += store.notices
     ids, wanted, missing = _videos(store, config.videos)
     check_videos(config, served, ids, wanted)
     if config.shards is None or not 1 <= config.shards <= len(ids):

@@ -1,40 +1,40 @@
-"""The feature store: rows of vectors by video, safe against a kill at any moment.
+"""The feature store: rows of vectors by video, safe against a kill at any moment, checked by checksums.
 
-    store.json       what is in it: dtype, streams (dim, step), meta
-    <stream>.bin     rows, little-endian, one after another
-    journal.jsonl    one line a video, written after its rows are on disk
+    store.json            what is in it: dtype, streams (dim, step), meta
+    <stream>.bin          rows, little-endian, one after another
+    journal.jsonl         one line a video, written after its rows are on disk
+    journal.copy.jsonl    the same lines: each file repairs the other
 
-Append-only. The journal is the truth: the last line of an id wins, rows no line names do not exist. A kill
-leaves at most rows without a line, or a line without its end; the next writer cuts both off. Readers map
-the rows, take no lock, and see the videos that were complete when they opened (or last called `refresh`).
+Append-only. The journal says what there is: the last line of an id wins. Rows that no line names, of a killed
+writer or of lines that were lost, stay where they are, and new rows come behind them. Readers map the rows,
+take no lock, and see the videos that were complete when they opened (or last called `refresh`).
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from workers.store_format import (
-    DTYPES,
+    FORMAT,
+    Header,
     NewVideo,
     Stream,
     VideoRecord,
-    cast_rows,
     check_header,
-    check_sizes,
-    journal_line,
+    check_id,
+    described,
     lock,
     parse,
     read_header,
-    write_at,
+    told,
     write_header,
 )
+from workers.store_journal import JOURNAL, Journal, unnumbered
+from workers.store_rows import Rows
 
 __all__ = ["FeatureStore", "NewVideo", "Stream", "VideoRecord"]
 
@@ -45,24 +45,33 @@ class FeatureStore:
     def __init__(self, path: Path, mode: Literal["r", "a"]) -> None:
         """Use `open`, `create` or `ensure`."""
         self.path = path
-        self.streams, self.dtype, self.meta = read_header(path)
-        self._records: dict[str, VideoRecord] = {}
-        self._ends = dict.fromkeys(self.streams, 0)
-        self._maps: dict[str, NDArray[Any]] = {}
-        self._read_to = 0
-        self._journal = lock(path) if mode == "a" else None
+        self.notices: list[str] = []
+        self._lock: BinaryIO | None = None
+        self._begin(read_header(path))
         try:
-            self.refresh()
-            self._bins = self._recover() if self._journal else {}
+            with told(path, "read" if mode == "r" else "written"):
+                self._lock = lock(path) if mode == "a" else None
+                self.refresh()
+                self.notices = [*filter(None, [self._journal.damage]), *self._rows.unnamed()]
+                if self._lock:
+                    self._mend()
         except BaseException:
             self.close()
             raise
 
+    def _begin(self, header: Header) -> None:
+        self.streams, self.dtype, self.meta = header.streams, header.dtype, header.meta
+        self._format = header.format
+        self._journal = Journal(self.path)
+        self._rows = Rows(self.path, self.streams, self.dtype)
+        self._records: dict[str, VideoRecord] = {}
+
     @staticmethod
     def open(path: str | Path, mode: Literal["r", "a"] = "r") -> "FeatureStore":
-        """Open a store for reading, or as its only writer.
+        """Open a store for reading, or as its only writer; `notices` are sentences about what is odd in it.
 
-        Raises NotFound where there is none, Mismatch where files are damaged, Unavailable for a 2nd writer.
+        Raises NotFound where there is none, Mismatch where files are damaged, Unavailable for a second writer
+        or where the disk does not let it write.
         """
         return FeatureStore(Path(path), mode)
 
@@ -76,13 +85,12 @@ class FeatureStore:
         """Make an empty store and open it for appending; InvalidInput where one exists already."""
         path = Path(path)
         check_header(path, streams, dtype)
-        path.mkdir(parents=True, exist_ok=True)
-        with lock(path):
-            if (path / "store.json").exists():
-                raise InvalidInput(
-                    f"there is already a feature store in {path}; open it, or choose another path"
-                )
-            write_header(path, streams, dtype, meta or {})
+        with told(path, "written"):
+            path.mkdir(parents=True, exist_ok=True)
+            with lock(path):
+                if (path / "store.json").exists():
+                    raise InvalidInput(f"there is already a feature store in {path}; choose another path")
+                write_header(path, streams, dtype, meta or {})
         return FeatureStore(path, "a")
 
     @staticmethod
@@ -100,43 +108,32 @@ class FeatureStore:
         if not (path / "store.json").exists():
             return FeatureStore.create(path, streams, dtype, meta)
         store = FeatureStore.open(path, "a")
-        if store.streams != dict(streams) or store.dtype != DTYPES.get(dtype):
+        held, wanted = described(store.streams, store.dtype.name), described(streams, dtype)
+        if held != wanted:
             store.close()
             raise Mismatch(
-                f"the feature store in {path} holds {store.streams} as {store.dtype.name}, "
-                f"not {dict(streams)} as {dtype}; use the settings it was made with, or another collection"
+                f"the feature store in {path} holds {held}, not {wanted}; "
+                "use the settings it was made with, or another collection"
             )
         if meta is not None and store.meta != dict(meta):
-            write_header(path, streams, dtype, meta)
+            with told(path, "written"):
+                write_header(path, streams, dtype, meta)
             store.meta = dict(meta)
         return store
 
     def refresh(self) -> None:
-        """Take in the videos completed since the last look.
-
-        Raises Mismatch where a whole line does not parse or a .bin file is shorter than the journal says.
-        """
-        with (self.path / "journal.jsonl").open("rb") as journal:
-            journal.seek(self._read_to)
-            new = journal.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        lines = whole.splitlines(keepends=True)
-        for number, line in enumerate(lines):
-            try:
-                record = parse(line, self.streams)
-            except (ValueError, KeyError, TypeError) as error:
-                # Blocks reach a disk in any order: the very last line may be torn and yet end well.
-                if number == len(lines) - 1 and len(whole) == len(new):
-                    break
-                raise Mismatch(
-                    f"{self.path / 'journal.jsonl'} is damaged at byte {self._read_to} ({error}); "
-                    f"restore it from a copy, or remove {self.path} and ingest again"
-                ) from error
-            self._records[record.id] = record
-            self._read_to += len(line)
-            for name, (first, rows) in record.streams.items():
-                self._ends[name] = max(self._ends[name], first + rows)
-        check_sizes(self.path, self.streams, self.dtype, self._ends)
+        """Take in the videos completed since the last look; Mismatch where files are damaged."""
+        if self._format != FORMAT and (self._records or self._lock is None):
+            self._begin(read_header(self.path))
+        try:
+            for entry in self._journal.read() if self._format == FORMAT else unnumbered(self.path):
+                self._note(entry)
+        except (ValueError, KeyError, TypeError, InvalidInput) as error:
+            raise Mismatch(
+                f"{self.path / JOURNAL} is damaged ({error}); restore it from a backup, or move {self.path} "
+                "away and ingest again"
+            ) from error
+        self._rows.check_sizes()
 
     def ids(self) -> list[str]:
         """Return the ids of all videos in Python's string order."""
@@ -150,21 +147,22 @@ class FeatureStore:
 
     def record(self, video_id: str) -> VideoRecord:
         """Return what is known of a video; NotFound for an unknown id."""
-        try:
-            return self._records[video_id]
-        except KeyError:
-            raise NotFound(
-                f"video {video_id!r} is not in the feature store {self.path}; ingest it first"
-            ) from None
+        if video_id not in self._records:
+            raise NotFound(f"video {video_id!r} is not in the feature store {self.path}; ingest it first")
+        return self._records[video_id]
 
     def rows(self, video_id: str, stream: str) -> NDArray[Any]:
-        """Return a video's rows of a stream: (n, dim), read-only, mapped from the file."""
+        """Return a video's rows of a stream: (n, dim), read-only, mapped from the file.
+
+        They are checked when they are first asked for: Mismatch where they are not as they were stored.
+        """
         if stream not in self.streams:
-            raise NotFound(
-                f"the feature store {self.path} has no stream {stream!r}, only {sorted(self.streams)}"
-            )
-        first, rows = self.record(video_id).streams[stream]
-        return self._mapped(stream)[first : first + rows]
+            raise NotFound(f"{self.path} has no stream {stream!r}, only {', '.join(sorted(self.streams))}")
+        return self._rows.of(self.record(video_id), stream)
+
+    def sound(self, video_id: str) -> bool:
+        """Whether a video's rows are those that were stored."""
+        return all(self._rows.sound(self.record(video_id), stream) for stream in self.streams)
 
     def append(
         self,
@@ -178,7 +176,8 @@ class FeatureStore:
         """Add a video, or replace it; on return it survives a kill and a power cut.
 
         arrays: stream -> (n, dim) real numbers, cast to the store's dtype; a stream left out has 0 rows.
-        Raises InvalidInput for a wrong shape or name or a value that is not finite in the store's dtype.
+        Raises InvalidInput for an id that cannot be one, a wrong shape or name, or a value that is not finite
+        in the store's dtype.
         """
         self.extend([NewVideo(video_id, arrays, uri, sha256, duration, info or {})])
         return self._records[video_id]
@@ -188,71 +187,64 @@ class FeatureStore:
 
         After a kill some of them may be there, each whole.
         """
-        journal = self._writable()
-        ends, records, parts = dict(self._ends), [], {name: list[bytes]() for name in self.streams}
-        for new in videos:
-            spans = {}
-            for name in {**self.streams, **new.arrays}:
-                rows = cast_rows(new, name, self.streams, self.dtype)
-                spans[name] = (ends[name], len(rows))
-                ends[name] += len(rows)
-                parts[name].append(rows.tobytes())
-            records.append(
-                VideoRecord(new.id, new.uri, new.sha256, float(new.duration), spans, dict(new.info))
-            )
-        lines = b"".join(journal_line(record) for record in records)
-        for name, part in parts.items():
-            if ends[name] > self._ends[name]:
-                width = self.dtype.itemsize * self.streams[name].dim
-                write_at(self._bins[name], self._ends[name] * width, b"".join(part))
-        self._log(journal, records, lines)
-        self._ends = ends
+        self._check_writable()
+        self._log([asdict(record) for record in self._rows.append(videos)])
 
-    def revise(self, video_id: str, *, uri: str, info: Mapping[str, Any]) -> VideoRecord:
-        """Change what is noted of a video and keep its rows."""
-        record = replace(self.record(video_id), uri=uri, info=dict(info))
-        self._log(self._writable(), [record], journal_line(record))
+    def revise(self, video_id: str, *, uri: str, info: Mapping[str, Any], rename: str = "") -> VideoRecord:
+        """Change what is noted of a video, and its id where `rename` is one, and keep its rows."""
+        self._check_writable()
+        check_id(rename or video_id)
+        record = replace(self.record(video_id), id=rename or video_id, uri=uri, info=dict(info))
+        self._log([asdict(record)] + ([{"forget": video_id}] if record.id != video_id else []))
         return record
+
+    def forget(self, video_id: str) -> None:
+        """Take a video out; its rows stay in the file, unread. NotFound for an unknown id."""
+        self._check_writable()
+        self.record(video_id)
+        self._log([{"forget": video_id}])
 
     def close(self) -> None:
         """Give up the writer's lock; arrays already handed out stay valid."""
-        for handle in [*getattr(self, "_bins", {}).values(), self._journal]:
-            if handle is not None:
-                handle.close()
-        self._journal = None
+        self._journal.close()
+        self._rows.close()
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _recover(self) -> dict[str, BinaryIO]:
-        """Cut off what a killed writer left behind; return the .bin files open for writing."""
-        os.truncate(self.path / "journal.jsonl", self._read_to)
-        for name, stream in self.streams.items():
-            os.truncate(self.path / f"{name}.bin", self._ends[name] * stream.dim * self.dtype.itemsize)
-        return {name: (self.path / f"{name}.bin").open("r+b", buffering=0) for name in self.streams}
+    def _mend(self) -> None:
+        """Let both journals be whole and of this format, and new rows come behind all that there are."""
+        if self._format != FORMAT:
+            whole = [
+                replace(record, checksums=self._rows.checksums(record)) for record in self._records.values()
+            ]
+            self._journal.start([asdict(record) for record in whole])
+            write_header(self.path, self.streams, self.dtype.name, self.meta)
+            self._begin(read_header(self.path))
+            self.refresh()
+        self._journal.mend()
+        self._rows.open()
 
-    def _writable(self) -> BinaryIO:
-        if self._journal is None:
-            raise InvalidInput(
-                f"the feature store {self.path} is not open for appending; open it with mode 'a'"
-            )
-        return self._journal
+    def _check_writable(self) -> None:
+        if self._lock is None:
+            raise InvalidInput(f"the feature store {self.path} is not open for appending; use mode 'a'")
 
-    def _log(self, journal: BinaryIO, records: Sequence[VideoRecord], lines: bytes) -> None:
-        write_at(journal, self._read_to, lines)
-        self._read_to += len(lines)
-        self._records.update((record.id, record) for record in records)
+    def _log(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        self._journal.append(entries)
+        for entry in entries:
+            self._note(entry)
 
-    def _mapped(self, stream: str) -> NDArray[Any]:
-        rows, dim = self._ends[stream], self.streams[stream].dim
-        if rows == 0:
-            return np.empty((0, dim), self.dtype)
-        if stream not in self._maps or len(self._maps[stream]) < rows:
-            path = self.path / f"{stream}.bin"
-            self._maps[stream] = np.asarray(np.memmap(path, self.dtype, "r", shape=(rows, dim)))
-        return self._maps[stream]
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        """Take in an entry of the journal."""
+        if "forget" in entry:
+            self._records.pop(entry["forget"], None)
+            return
+        record = parse(entry, self.streams)
+        self._records[record.id] = record
+        self._rows.note(record)

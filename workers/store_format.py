@@ -1,21 +1,24 @@
-"""The feature store's files: header, journal lines, the writer's lock, all-or-nothing writes."""
+"""The feature store's files: header, records, checksums, the writer's lock, all-or-nothing writes."""
 
+import contextlib
 import fcntl
-import json
 import os
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from engine.printable import printable
 
-FORMAT = 1
+FORMAT = 2
+LONGEST_ID = 1000
 DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 
 
@@ -33,6 +36,7 @@ class VideoRecord:
 
     streams: name -> (first row, number of rows) in `<name>.bin`; every stream of the store has an entry.
     duration: seconds. sha256: of the source file, hex. info: JSON values, the writer's own notes.
+    checksums: stream -> CRC-32 of the rows as stored; none in a store of format 1.
     """
 
     id: str
@@ -41,6 +45,17 @@ class VideoRecord:
     duration: float
     streams: dict[str, tuple[int, int]]
     info: dict[str, Any] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What store.json says. format: of the files, 1 or 2. meta: the writer's own notes."""
+
+    streams: dict[str, Stream]
+    dtype: np.dtype[Any]
+    meta: dict[str, Any]
+    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +68,6 @@ class NewVideo:
     sha256: str = ""
     duration: float = 0.0
     info: Mapping[str, Any] = field(default_factory=dict)
-
-
-def cast_rows(
-    video: NewVideo, name: str, streams: Mapping[str, Stream], dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    """Return a video's rows of one stream as they are stored, (n, dim); InvalidInput where they cannot be."""
-    stream = streams.get(name)
-    if stream is None:
-        raise InvalidInput(f"video {video.id!r}: the store has no stream {name!r}, only {sorted(streams)}")
-    rows = np.asarray(video.arrays.get(name, np.empty((0, stream.dim))))
-    if rows.ndim != 2 or rows.shape[1] != stream.dim:
-        raise InvalidInput(f"video {video.id!r}: {name} must be (n, {stream.dim}), got {rows.shape}")
-    with np.errstate(over="ignore"):
-        cast = np.ascontiguousarray(rows, dtype)
-    if not np.isfinite(cast).all():
-        raise InvalidInput(
-            f"video {video.id!r}: {name} has values that {dtype.name} cannot hold (NaN or "
-            "too large); check the encoder, or use a float32 store"
-        )
-    return cast
 
 
 def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
@@ -89,63 +84,96 @@ def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
 
 
 def lock(path: Path) -> BinaryIO:
-    """Open the journal as its only writer."""
-    journal = os.fdopen(os.open(path / "journal.jsonl", os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
+    """Be the store's only writer until the file returned is closed; Unavailable where there is another."""
+    held = os.fdopen(os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
     try:
-        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        journal.close()
+        held.close()
         raise Unavailable(
             f"another process is writing the feature store {path}; wait for it to end, or stop it",
             "STORE_LOCKED",
         ) from None
-    return journal
+    return held
 
 
-def parse(line: bytes, streams: Mapping[str, Stream]) -> VideoRecord:
-    """Read one journal line; ValueError, KeyError or TypeError where it is not one."""
-    entry = json.loads(line)
+def checksum(rows: NDArray[Any]) -> str:
+    """Return the CRC-32 of rows as they are stored, 8 hex digits."""
+    return f"{zlib.crc32(np.ascontiguousarray(rows).data):08x}"
+
+
+def check_id(video: str) -> None:
+    """Raise InvalidInput for an id that is no name, or that could lead elsewhere as part of a path."""
+    reason = None
+    if not video:
+        reason = "it is empty"
+    elif len(video.encode(errors="replace")) > LONGEST_ID:
+        reason = f"it has more than {LONGEST_ID} bytes"
+    elif printable(video) != video:
+        reason = "it has control characters"
+    elif video.startswith("/") or ".." in video.split("/"):
+        reason = "it reads as a path to somewhere else"
+    if reason:
+        raise InvalidInput(f"{printable(video[:100])!r} cannot be a video's id: {reason}; give it another")
+
+
+def parse(entry: Mapping[str, Any], streams: Mapping[str, Stream]) -> VideoRecord:
+    """Return what an entry of the journal says of a video.
+
+    Raises ValueError, KeyError or TypeError where it is none, InvalidInput for an id that cannot be one.
+    """
+    video = entry["id"]
+    check_id(video)
     spans = {name: (int(entry["streams"][name][0]), int(entry["streams"][name][1])) for name in streams}
-    return VideoRecord(entry["id"], entry["uri"], entry["sha256"], entry["duration"], spans, entry["info"])
+    checksums = dict(entry.get("checksums", {}))
+    return VideoRecord(
+        video, entry["uri"], entry["sha256"], entry["duration"], spans, entry["info"], checksums
+    )
 
 
-def journal_line(record: VideoRecord) -> bytes:
-    """Return what `parse` reads; ValueError where `info` or the duration is no JSON."""
-    return (json.dumps(asdict(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
+def described(streams: Mapping[str, Stream], dtype: str) -> str:
+    """Return the kinds of rows in words."""
+    rows = (f"{name} of {s.dim} numbers every {s.step} s" for name, s in sorted(streams.items()))
+    return f"{' and '.join(rows)}, as {dtype}"
 
 
-def check_sizes(
-    path: Path, streams: Mapping[str, Stream], dtype: np.dtype[Any], ends: Mapping[str, int]
-) -> None:
-    """Raise Mismatch where a .bin file has fewer rows than the journal names."""
-    for name, stream in streams.items():
-        file = path / f"{name}.bin"
-        needed = ends[name] * stream.dim * dtype.itemsize
-        found = file.stat().st_size if file.exists() else 0
-        if found < needed:
-            raise Mismatch(
-                f"{file} has {found} bytes but the journal names {needed}; "
-                f"restore it from a copy, or remove {path} and ingest again"
-            )
-
-
-def read_header(path: Path) -> tuple[dict[str, Stream], np.dtype[Any], dict[str, Any]]:
-    """Return streams, dtype and meta; NotFound without a store.json, Mismatch for one that cannot be used."""
+@contextlib.contextmanager
+def told(path: Path, verb: Literal["read", "written"]) -> Iterator[None]:
+    """Turn what the disk refuses into a sentence: Mismatch for reading, Unavailable for writing."""
     try:
-        header = files.read_json(path / "store.json")
+        yield
+    except OSError as error:
+        message = f"{error.filename or path} cannot be {verb} ({error.strerror}); "
+        if verb == "read":
+            raise Mismatch(message + "mend that, or restore it from a backup") from error
+        raise Unavailable(message + "make it writable, or choose another place, and try again") from error
+
+
+def read_header(path: Path) -> Header:
+    """Read store.json; NotFound where there is none, Mismatch for one that cannot be used."""
+    file = path / "store.json"
+    try:
+        header = files.read_json(file)
+        if header["format"] not in (1, FORMAT):
+            raise Mismatch(
+                f"{file} has format {header['format']!r}, this program reads up to {FORMAT}; "
+                "ingest again, or use the program that wrote it"
+            )
+        streams = {name: Stream(int(s["dim"]), float(s["step"])) for name, s in header["streams"].items()}
+        check_header(path, streams, header["dtype"])
+        return Header(streams, DTYPES[header["dtype"]], dict(header["meta"]), header["format"])
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
             f"there is no feature store in {path} (no store.json); make one with `spr ingest`"
         ) from None
-    except ValueError as error:
-        raise Mismatch(f"{path / 'store.json'} is not JSON ({error}); restore it from a copy") from error
-    if header.get("format") != FORMAT:
+    except OSError as error:
         raise Mismatch(
-            f"{path / 'store.json'} has format {header.get('format')!r}, this program reads {FORMAT}; "
-            "ingest again, or use the program that wrote it"
-        )
-    streams = {name: Stream(int(s["dim"]), float(s["step"])) for name, s in header["streams"].items()}
-    return streams, DTYPES[header["dtype"]], header["meta"]
+            f"{file} cannot be read ({error.strerror}); mend that, or restore it from a backup"
+        ) from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, InvalidInput):
+        raise Mismatch(
+            f"{file} is damaged; restore it from a backup, or move {path} away and ingest again"
+        ) from None
 
 
 def check_header(path: Path, streams: Mapping[str, Stream], dtype: str) -> None:

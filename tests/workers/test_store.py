@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from tests.workers.stores import FILES, STREAMS, bins, check, rows, three
 from workers.store import FeatureStore, NewVideo, Stream
-
-STREAMS = {"frames": Stream(3, 1.0), "subtitles": Stream(2, 0.5)}
-
-
-def rows(seed: int, frames: int = 4, subtitles: int = 2) -> dict[str, NDArray[np.float32]]:
-    rng = np.random.default_rng(seed)
-    return {
-        "frames": rng.random((frames, 3), np.float32),
-        "subtitles": rng.random((subtitles, 2), np.float32),
-    }
-
-
-def check(store: FeatureStore, expected: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
-    assert store.ids() == sorted(expected)
-    for video, arrays in expected.items():
-        for name, array in arrays.items():
-            np.testing.assert_array_equal(store.rows(video, name), array.astype(store.dtype))
 
 
 def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
@@ -94,21 +77,23 @@ def test_any_order_of_appends_replacements_and_reopenings(
 
 
 def test_a_kill_at_every_byte_loses_only_the_unfinished_video(tmp_path: Path) -> None:
-    """Every prefix of the writes of one append: .bin files first, one after another, then the journal."""
+    """Every prefix of the writes of one append: .bin files one after another, the journal, its copy."""
     path = tmp_path / "s"
     with FeatureStore.create(path, STREAMS, "float32") as store:
         store.append("a", rows(1))
         store.append("b", rows(2))
         before = {
-            file: (path / file).stat().st_size for file in ("frames.bin", "subtitles.bin", "journal.jsonl")
+            file: (path / file).stat().st_size
+            for file in ("frames.bin", "subtitles.bin", "journal.jsonl", "journal.copy.jsonl")
         }
         store.append("b", rows(3, 5, 3))
     after = {file: (path / file).stat().st_size for file in before}
     lengths = dict(before)
     for file in before:
-        for length in range(before[file], after[file] + 1):
+        step = 1 if file.endswith(".bin") else 13
+        for length in [*range(before[file], after[file], step), after[file] - 1, after[file]]:
             lengths[file] = length
-            whole = lengths == after
+            whole = lengths["journal.jsonl"] == after["journal.jsonl"]
             survived = {"a": rows(1), "b": rows(3, 5, 3) if whole else rows(2)}
             killed = tmp_path / "killed"
             shutil.copytree(path, killed)
@@ -121,35 +106,6 @@ def test_a_kill_at_every_byte_loses_only_the_unfinished_video(tmp_path: Path) ->
                 check(store, {**survived, "c": rows(4)})
             check(FeatureStore.open(killed), {**survived, "c": rows(4)})
             shutil.rmtree(killed)
-
-
-@pytest.mark.parametrize(
-    "tail", [b"\0\0\0\0", b"\0\0\0\n", b'{"id": "b"', b'{"id": "b"}\n', b"[]\n", b"\xff\xfe\n"]
-)
-def test_a_torn_last_line_is_cut_off(tmp_path: Path, tail: bytes) -> None:
-    with FeatureStore.create(tmp_path / "s", STREAMS) as store:
-        store.append("a", rows(1))
-    with (tmp_path / "s" / "journal.jsonl").open("ab") as journal:
-        journal.write(tail)
-    check(FeatureStore.open(tmp_path / "s"), {"a": rows(1)})
-    with FeatureStore.open(tmp_path / "s", "a") as store:
-        store.append("b", rows(2))
-    check(FeatureStore.open(tmp_path / "s"), {"a": rows(1), "b": rows(2)})
-
-
-def test_damage_that_no_kill_leaves_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    with FeatureStore.create(path, STREAMS) as store:
-        store.append("a", rows(1))
-        store.append("b", rows(2))
-    journal = (path / "journal.jsonl").read_bytes()
-    (path / "journal.jsonl").write_bytes(b"x" + journal)
-    with pytest.raises(Mismatch, match=r"journal\.jsonl is damaged at byte 0 .* ingest again"):
-        FeatureStore.open(path)
-    (path / "journal.jsonl").write_bytes(journal)
-    os.truncate(path / "frames.bin", 5)
-    with pytest.raises(Mismatch, match=r"frames\.bin has 5 bytes but the journal names 48"):
-        FeatureStore.open(path, "a")
 
 
 def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
@@ -286,8 +242,8 @@ def test_unusable_stores_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="mode 'a'"):
         store.append("x", {})
     header = json.loads((tmp_path / "s" / "store.json").read_text())
-    (tmp_path / "s" / "store.json").write_text(json.dumps({**header, "format": 2}))
-    with pytest.raises(Mismatch, match="format 2, this program reads 1"):
+    (tmp_path / "s" / "store.json").write_text(json.dumps({**header, "format": 3}))
+    with pytest.raises(Mismatch, match="format 3, this program reads up to 2"):
         FeatureStore.open(tmp_path / "s")
 
 
@@ -307,5 +263,22 @@ def test_a_group_is_what_its_videos_one_by_one_are(tmp_path: Path) -> None:
         g.extend(group[2:])
         with pytest.raises(InvalidInput):
             g.extend([NewVideo("c", rows(1)), NewVideo("d", {"frames": np.zeros((2, 9))})])
-    for name in ("journal.jsonl", "frames.bin", "subtitles.bin"):
+    for name in (*FILES, "frames.bin", "subtitles.bin"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "g" / name).read_bytes()
+
+
+def test_videos_are_renamed_and_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    three(path)
+    held = bins(path)
+    with FeatureStore.open(path, "a") as store:
+        reader = FeatureStore.open(path)
+        assert store.revise("a", uri="file:///z", info={"n": 1}, rename="z").id == "z"
+        store.forget("c")
+        with pytest.raises(NotFound):
+            store.forget("c")
+        check(store, {"b": rows(4, 5, 3), "z": rows(1)})
+        reader.refresh()
+        check(reader, {"b": rows(4, 5, 3), "z": rows(1)})
+    check(FeatureStore.open(path), {"b": rows(4, 5, 3), "z": rows(1)})
+    assert bins(path) == held

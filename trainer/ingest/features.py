@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.ingest.subtitles import Cue, subtitle_rows
+from trainer.ingest.unfinished import Unfinished
 from trainer.ingest.video import Sample
 
 Rows = NDArray[np.float32]
@@ -63,12 +64,18 @@ class Encoding:
         self._waiting: dict[Hashable, list[Sample]] = {}
         self._frames: dict[Hashable, list[Future[Rows]]] = {}
         self._subtitles: dict[Hashable, Future[Rows]] = {}
+        self._unfinished: dict[Hashable, Unfinished] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Who presses Ctrl-C does not wait for a batch, which can take a minute.
+        self._pool.shutdown(wait=kind is not KeyboardInterrupt, cancel_futures=True)
+
+    def begin(self, video: Hashable, unfinished: Unfinished) -> None:
+        """Take what an earlier run has encoded of a video, and keep there what this one does."""
+        self._unfinished[video] = unfinished
 
     def add(self, video: Hashable, sample: Sample) -> None:
         """Take a sample; those of one video come in order. Waits while too much is under way."""
@@ -95,17 +102,34 @@ class Encoding:
         return np.concatenate(frames), self._subtitles.pop(video).result()
 
     def drop(self, video: Hashable) -> None:
-        """Forget a video."""
+        """Forget a video: it is stored, or will not be."""
         self._waiting.pop(video, None)
         for future in self._frames.pop(video, []):
             future.cancel()
+        if unfinished := self._unfinished.pop(video, None):
+            unfinished.remove()
 
     def _submit(self, video: Hashable) -> None:
         while len(self._running) >= self._room:
             wait([self._running.popleft()])
-        future = self._pool.submit(encode_samples, self._encoder, self._waiting.pop(video, []))
+        frames = self._frames.setdefault(video, [])
+        future = self._pool.submit(
+            self._encode, self._waiting.pop(video, []), len(frames), self._unfinished.get(video)
+        )
         self._running.append(future)
-        self._frames.setdefault(video, []).append(future)
+        frames.append(future)
+
+    def _encode(self, samples: Sequence[Sample], batch: int, unfinished: Unfinished | None) -> Rows:
+        if unfinished is None:
+            return encode_samples(self._encoder, samples)
+        known = unfinished.take(batch, sum(sample.rows for sample in samples))
+        if known is not None:
+            return known
+        rows = encode_samples(self._encoder, samples)
+        # A video of less than a batch is not worth a file.
+        if len(samples) == self._batch_size:
+            unfinished.put(batch, rows)
+        return rows
 
 
 def encode_samples(encoder: FrameEncoder, samples: Sequence[Sample]) -> Rows:

@@ -1,22 +1,25 @@
 """Give every file its video id."""
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from trainer.ingest.errors import BadVideo
-from trainer.ingest.scan import Found
+from engine.errors import InvalidInput
+from trainer.ingest.scan import Found, printable
+from workers.store_format import check_id
 
 
 def name_videos(
     found: Sequence[Found], known: Mapping[str, str]
-) -> tuple[dict[str, Found], list[tuple[Found, BadVideo]]]:
-    """Return id -> file, and the files that cannot have one.
+) -> tuple[dict[str, Found], list[tuple[Found, str]]]:
+    """Return id -> file, and the files that can have none for now, each with the file in its way.
 
-    known: id -> uri of the videos in the collection. A file keeps the id it has; a new one is called by its
-    stem, or by its relative path where the stem is shared with another file, here or in the collection.
-    An id is free again when its file is gone: that is a file that was moved or replaced.
+    known: id -> uri of the videos in the collection. A file keeps the id it has. A new one is called by the
+    first of its `names` that nothing has, here or in the collection; nothing is said of files that are only
+    away. Two files that differ in their extension alone would share all names: the first has them.
     """
     ids_by_uri = {uri: video for video, uri in known.items()}
     stems = Counter(file.stem for file in found)
@@ -27,18 +30,33 @@ def name_videos(
             named[kept] = file
         else:
             fresh.append(file)
+    beside = {path.with_suffix(""): path for path in map(local_path, known.values()) if path is not None}
+    beside |= {file.path.with_suffix(""): file.path for file in named.values()}
     clashes = []
     for file in fresh:
-        names = [file.stem, file.relative] if stems[file.stem] == 1 else [file.relative]
-        name = next((n for n in names if n not in named and not _taken(known.get(n))), None)
-        if name is None:
-            other = named[names[-1]].path if names[-1] in named else known[names[-1]]
-            clashes.append(
-                (file, BadVideo("id-clash", f"its id {names[-1]!r} belongs to {other}; rename it"))
-            )
+        other = beside.get(file.path.with_suffix(""))
+        taken = other is not None and whereabouts(other) == "there"
+        name = next(
+            (n for n in names(file, stems[file.stem] == 1) if n not in named and n not in known), None
+        )
+        if name is None or taken:
+            clashes.append((file, str(other or file.path.parent)))
         else:
             named[name] = file
+            beside[file.path.with_suffix("")] = file.path
     return dict(sorted(named.items(), key=lambda item: item[1].path)), clashes
+
+
+def names(file: Found, alone: bool = True) -> Iterator[str]:
+    """Yield what a file may be called: its stem if `alone`, its path as given, and ever more of its path."""
+    parts = printable(file.path.with_suffix("").as_posix()).split("/")[1:]
+    longer = ("/".join(parts[-count:]) for count in range(2, len(parts) + 1))
+    for name in dict.fromkeys([*([file.stem] if alone else []), file.relative, *longer]):
+        try:
+            check_id(name)
+        except InvalidInput:
+            continue
+        yield name
 
 
 def local_path(uri: str) -> Path | None:
@@ -47,9 +65,17 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme == "file" else None
 
 
-def _taken(uri: str | None) -> bool:
-    """Whether a video of this uri is in the collection and not known to be gone."""
-    if uri is None:
-        return False
-    path = local_path(uri)
-    return path is None or path.exists()
+def whereabouts(path: Path | None) -> Literal["there", "gone", "unseen"]:
+    """Say whether a file is there; "unseen" where its folder does not tell: it is away, or forbidden.
+
+    None, for what is no file here, is there.
+    """
+    try:
+        if path is not None:
+            path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        assert path is not None
+        return "gone" if os.path.isdir(path.parent) else "unseen"
+    except (OSError, ValueError):
+        return "unseen"
+    return "there"

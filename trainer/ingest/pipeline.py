@@ -1,25 +1,29 @@
 """Ingest: files in, rows of features out. Every video is whole in the store or absent from it."""
 
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from engine.errors import InvalidInput, NotFound, Unavailable
-from trainer.collection import describe_collection
+from engine.errors import InvalidInput, Unavailable
+from engine.files import fingerprint
+from engine.printable import printable
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
-from trainer.ingest.naming import local_path, name_videos
-from trainer.ingest.reader import Job, Read, ReadOptions, Source, Unchanged, source_info
+from trainer.ingest.identity import settle_absent
+from trainer.ingest.meter import Meter, Progress
+from trainer.ingest.naming import name_videos
+from trainer.ingest.opening import check, features
+from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, words
 from trainer.ingest.readers import Readers
-from trainer.ingest.scan import Sidecars, find
-from trainer.ingest.summary import Summary
+from trainer.ingest.scan import Found, Sidecars, Survey
+from trainer.ingest.storing import Storing
+from trainer.ingest.summary import Interrupted, Summary
+from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample, cores
-from workers.store import FeatureStore, Stream
+from workers.store import FeatureStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class IngestOptions:
 
     readers: files decoded at a time, 0 = one a core, at most 16. encoders: batches encoded at a time.
     apart: decode in processes of their own; None = where there is enough to decode. None of the three
-    changes a row.
+    changes a row. forget: ids to take out first. settings: what else decides a row, as text.
     """
 
     fps: Fraction = Fraction(1)
@@ -40,58 +44,50 @@ class IngestOptions:
     readers: int = 0
     encoders: int = 1
     apart: bool | None = None
+    forget: tuple[str, ...] = ()
+    settings: str = ""
 
 
 # Bytes of video that take a thread about as long as it takes processes to start.
 FEW_BYTES = 8_000_000
 
-# Called now and then: bytes done, bytes in all, words about it.
-Progress = Callable[[int, int, str], None]
-
 
 def ingest(
-    paths: Sequence[Path], collection: Path, encoder: FrameEncoder, options: IngestOptions, progress: Progress
+    paths: Sequence[Path],
+    collection: Path,
+    encoder: FrameEncoder,
+    options: IngestOptions,
+    progress: Progress,
+    found: Survey | None = None,
 ) -> Summary:
     """Bring a collection up to date with files and directories of videos.
 
-    A file that cannot be ingested is in the summary's `failed`. Raises NotFound where there is nothing to
-    ingest, Mismatch for a collection of other settings, Unavailable where the disk is full or another
-    ingest is running.
+    found: what `check` returned for the paths, where it was called before. A file that cannot be ingested is
+    in the summary's `failed`. Raises NotFound where there is nothing to ingest, Mismatch for a collection of
+    other settings, Unavailable where the disk is full or another ingest runs, Interrupted for Ctrl-C.
     """
-    found = find(paths)
-    if not found:
-        raise NotFound(f"there is no video in {', '.join(map(str, paths))}; name a directory that has some")
+    found = found or check(paths, collection, options.fps)
     summary = Summary(str(collection), encoder.name, encoder.fingerprint)
-    with open_features(collection, encoder, options) as store:
-        known = {video: store.record(video).uri for video in store.ids()}
-        named, clashes = name_videos(found[: options.limit or None], known)
-        for file, clash in clashes:
-            summary.fail(file.path, clash)
-        summary.gone = _gone({video: uri for video, uri in known.items() if video not in named}, paths)
-        sidecars = Sidecars()
-        jobs = [
-            Job(video, file.path, sidecars.of(file.path), store.record(video) if video in store else None)
-            for video, file in named.items()
-        ]
-        Ingest(store, encoder, options, summary, progress).run(jobs)
+    for path, reason in found.unreadable:
+        summary.fail(path, BadVideo("unreadable", reason))
+    summary.left_out = [{"path": str(path), "reason": reason} for path, reason in found.left_out]
+    with features(collection, encoder, options.fps, options.dtype) as store:
+        summary.notes = list(store.notices)
+        for video in options.forget:
+            store.forget(video)
+        run = Ingest(store, encoder, options, summary, progress)
+        try:
+            run.run(found.found[: options.limit or None])
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(summary) from stopped
+        settle_absent(store, paths, run.storing.contents, summary)
+        sweep(store.path)
     summary.sort()
     return summary
 
 
-def open_features(collection: Path, encoder: FrameEncoder, options: IngestOptions) -> FeatureStore:
-    """Open the collection's store of this encoder's features for writing; make what is missing."""
-    if not 0 < options.fps <= 60:
-        raise InvalidInput(f"--fps {float(options.fps)} is not between 0 and 60; 1 is usual")
-    describe_collection(collection)
-    step = float(1 / options.fps)
-    streams = {"frames": Stream(encoder.dim, step), "subtitles": Stream(encoder.dim, step)}
-    source = str(Path(encoder.name).resolve()) if Path(encoder.name).is_dir() else encoder.name
-    meta = {"encoder": Path(encoder.name).name, "source": source, "fingerprint": encoder.fingerprint}
-    return FeatureStore.ensure(collection / "features" / encoder.fingerprint, streams, options.dtype, meta)
-
-
 class Ingest:
-    """One run over a list of jobs. Reads and encodes in the background, writes in the caller's thread."""
+    """One run over files. Reads and encodes in the background, writes in the caller's thread."""
 
     def __init__(
         self,
@@ -102,72 +98,116 @@ class Ingest:
         progress: Progress,
     ) -> None:
         self._store, self._encoder, self._options = store, encoder, options
-        self._summary, self._progress = summary, progress
-        self._encoding = Encoding(encoder, options.batch_size, options.fps, options.encoders)
+        self._summary = summary
+        self.storing = Storing(store, summary)
+        self._sidecars = Sidecars()
         self._ended: deque[tuple[Job, Read]] = deque()
-        self._began = time.monotonic()
-        self._seconds = 0.0
-        self._sizes: dict[str, int] = {}
-        self._partial: dict[str, float] = {}
-        self._bytes_done = self._bytes = 0
+        self._again: list[Found] = []
+        self._files: dict[Job, Found] = {}
+        self._meter = Meter(progress, options.fps, summary)
 
-    def run(self, jobs: Sequence[Job]) -> None:
-        """Read, encode and store what is new; fill in the summary."""
-        todo = [job for job in jobs if self._needed(job)]
-        with self._readers(todo) as readers, self._encoding:
+    def run(self, files: Sequence[Found]) -> None:
+        """Ingest what is new; fill in the summary.
+
+        A file that another stands in the way of has its turn when that one turned out to be no video.
+        """
+        began = time.monotonic()
+        waiting: Sequence[Found] = files
+        while True:
+            known = {video: self._store.record(video).uri for video in self._store.ids()}
+            named, clashes = name_videos(waiting, known)
+            self._again = []
+            self._round(named)
+            waiting = [*(file for file, _ in clashes), *self._again]
+            if not waiting or not named:
+                break
+        for file, other in clashes:
+            self._summary.fail(file.path, self._clash(file, other))
+        self._summary.elapsed = round(time.monotonic() - began, 3)
+        self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
+
+    def _clash(self, file: Found, other: str) -> BadVideo:
+        """Say why a file has no id; first of all it is to be a video."""
+        reading = ReadOptions(self._options.fps, self._options.edge, self._options.keep_truncated)
+        first = next(words(Job(file.stem, file.path, None, None), reading))
+        if isinstance(first, BadVideo):
+            return first
+        return BadVideo("id-clash", f"its id {file.stem!r} belongs to {printable(other)}; rename it")
+
+    def _round(self, named: Mapping[str, Found]) -> None:
+        todo = [job for video, file in named.items() if (job := self._job(video, file)) is not None]
+        encoding = Encoding(
+            self._encoder, self._options.batch_size, self._options.fps, self._options.encoders
+        )
+        with self._readers(todo) as readers, encoding:
+            for job in todo:
+                encoding.begin(job, self._unfinished(job))
             for item in readers:
                 if item is not None:
-                    self._take(*item)
-                while self._ended and self._encoding.done(self._ended[0][0]):
-                    self._write_first()
+                    self._take(encoding, *item)
+                while self._ended and encoding.done(self._ended[0][0]):
+                    self._write_first(encoding)
             while self._ended:
-                self._write_first()
-        self._summary.elapsed = round(time.monotonic() - self._began, 3)
-        self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
+                self._write_first(encoding)
 
     def _readers(self, todo: Sequence[Job]) -> Readers:
         options = self._options
         count = max(1, min(options.readers or min(16, cores()), len(todo)))
         reading = ReadOptions(options.fps, options.edge, options.keep_truncated, max(1, cores() // count))
-        apart = self._bytes > FEW_BYTES if options.apart is None else options.apart
+        apart = self._meter.left > FEW_BYTES if options.apart is None else options.apart
         return Readers(todo, reading, count, 2 * options.batch_size, apart)
 
-    def _needed(self, job: Job) -> bool:
-        """Whether a file must be read: it is new, or its size, time, place or subtitle file changed."""
+    def _job(self, video: str, file: Found) -> Job | None:
+        """Return what is to be read: a file that is new, or whose size, time, place or subtitle file changed.
+
+        Or one whose rows are damaged: the source is there to make them again.
+        """
+        known = self._store.record(video) if video in self._store else None
+        job = Job(video, file.path, self._sidecars.of(file.path), known)
         try:
             info = source_info(job)
         except BadVideo as error:
             self._summary.fail(job.path, error)
-            return False
-        known = job.known
-        if known and known.uri == job.path.as_uri() and all(known.info.get(key) == info[key] for key in info):
+            return None
+        if known is not None and not self._store.sound(video):
+            self._summary.warn(file.path, "its rows were damaged in the store; they are made again")
+            job = replace(job, known=None)
+        elif known is None:
+            job = replace(job, away=self.storing.contents.away(info["size"]))
+        elif known.uri == job.path.as_uri() and all(known.info.get(key) == info[key] for key in info):
             self._summary.skipped += 1
-            return False
-        self._sizes[job.id] = info["size"]
-        self._bytes += info["size"]
-        return True
+            return None
+        self._files[job] = file
+        self._meter.expect(job, info["size"])
+        return job
 
-    def _take(self, job: Job, word: Sample | Read | Unchanged | BadVideo) -> None:
+    def _unfinished(self, job: Job) -> Unfinished:
+        """Return where a long video's rows are kept until it is complete, named by all that decides them."""
+        options = self._options
+        settings = [options.fps, options.edge, options.batch_size, options.settings, stamp(job.path)]
+        name = fingerprint(job.path.as_uri().encode(), *(str(each).encode() for each in settings))
+        return Unfinished(self._store.path / DIRECTORY / name, self._encoder.dim)
+
+    def _take(self, encoding: Encoding, job: Job, word: Sample | Read | Unchanged | BadVideo) -> None:
         if isinstance(word, Sample):
-            self._encoding.add(job, word)
-            self._partial[job.id] = word.share * self._sizes[job.id]
-            self._seconds += word.rows / float(self._options.fps)
+            encoding.add(job, word)
+            self._meter.read(job, word)
         elif isinstance(word, Read):
-            self._encoding.end(job, word.cues, word.report.rows)
+            encoding.end(job, word.cues, word.report.rows)
             self._ended.append((job, word))
         else:
-            self._encoding.drop(job)
+            encoding.drop(job)
             if isinstance(word, BadVideo):
                 self._summary.fail(job.path, word)
-            else:
-                self._keep(job, word.source)
-            self._done(job)
+            elif not self.storing.keep(job, self._files[job], word.source):
+                self._again.append(self._files[job])
+            self._meter.done(job)
 
-    def _write_first(self) -> None:
+    def _write_first(self, encoding: Encoding) -> None:
         """Store the video that ended first, when its rows are there."""
         job, read = self._ended.popleft()
         try:
-            self._write(job, read)
+            self.storing.write(job, self._files[job], read, *encoding.take(job))
         except InvalidInput as error:
             self._summary.fail(job.path, BadVideo("unusable-features", str(error)))
         except OSError as error:
@@ -175,64 +215,5 @@ class Ingest:
                 f"{self._store.path} cannot be written ({error.strerror}); make room and run the same "
                 "command again, it goes on where it stopped"
             ) from error
-        self._done(job)
-
-    def _write(self, job: Job, read: Read) -> None:
-        report = read.report
-        frames, subtitles = self._encoding.take(job)
-        self._store.append(
-            job.id,
-            {"frames": frames, "subtitles": subtitles},
-            uri=job.path.as_uri(),
-            sha256=read.source.sha256,
-            duration=report.duration,
-            info=_info(read),
-        )
-        self._summary.ingested += 1
-        self._summary.frames += len(frames)
-        self._summary.decoded_frames += report.frames
-        self._summary.seconds_of_video += report.duration
-        for warning in read.warnings:
-            self._summary.warn(job.path, warning)
-
-    def _keep(self, job: Job, source: Source) -> None:
-        """Note the new place or time of a file whose bytes are as before."""
-        assert job.known is not None
-        self._store.revise(job.id, uri=job.path.as_uri(), info={**job.known.info, **source.info})
-        self._summary.skipped += 1
-
-    def _done(self, job: Job) -> None:
-        self._bytes_done += self._sizes[job.id]
-        self._partial.pop(job.id, None)
-        self._tell()
-
-    def _tell(self) -> None:
-        counts = f"{self._summary.ingested} ingested, {len(self._summary.failed)} failed"
-        speed = self._seconds / max(time.monotonic() - self._began, 1e-9)
-        done = self._bytes_done + int(sum(self._partial.values()))
-        self._progress(done, self._bytes, f"{counts}, {speed:.0f}x real time")
-
-
-def _info(read: Read) -> dict[str, Any]:
-    report = read.report
-    return {
-        **read.source.info,
-        "sidecar_sha256": read.source.sidecar_sha256,
-        "subtitles": len(read.cues),
-        "codec": report.codec,
-        "width": report.width,
-        "height": report.height,
-        "decoded_frames": report.frames,
-        "warnings": list(read.warnings),
-    }
-
-
-def _gone(known: dict[str, str], paths: Sequence[Path]) -> list[str]:
-    """Return which of the known videos (id -> uri) lay in the directories given and are no longer there."""
-    roots = [Path(os.path.abspath(path)) for path in paths if path.is_dir()]
-    gone = []
-    for video, uri in sorted(known.items()):
-        path = local_path(uri)
-        if path is not None and any(path.is_relative_to(root) for root in roots) and not path.exists():
-            gone.append(video)
-    return gone
+        encoding.drop(job)
+        self._meter.done(job)

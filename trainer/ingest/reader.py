@@ -18,12 +18,16 @@ from workers.store import VideoRecord
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A file to read. known: what the collection holds of it, if anything."""
+    """A file to read. known: what the collection holds of it, if anything.
+
+    away: videos of the collection of the same size whose files are not there: this may be one of them, moved.
+    """
 
     id: str
     path: Path
     sidecar: Path | None
     known: VideoRecord | None
+    away: tuple[VideoRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
         job.path, options.fps, options.edge, keep_truncated=options.keep_truncated, threads=options.threads
     )
     source = _source(job)
-    if job.known is not None and _same(job.known, source):
+    if any(known is not None and _same(known, source) for known in (job.known, *job.away)):
         yield Unchanged(source)
         return
     yield from sampler

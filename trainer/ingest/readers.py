@@ -11,6 +11,7 @@ import queue
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Self
@@ -105,7 +106,13 @@ class Child:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._options), daemon=True)
-        self._process.start()
+        # Ctrl-C reaches the whole group of processes: the parent decides what it means.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def words(self, job: Job, stop: threading.Event) -> Iterator[Word]:
@@ -140,8 +147,6 @@ class Child:
 
 def _serve(pipe: Connection, options: ReadOptions) -> None:
     """Answer each job with its words until the other end is closed."""
-    # Ctrl-C reaches the whole group of processes: the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         while True:
             for word in words(pipe.recv(), options):

@@ -2,15 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.printable import printable as shown
+from trainer.ingest.looks import is_video, left_out
 from trainer.ingest.subtitles import SIDECARS
 
-EXTENSIONS = frozenset(
-    ".3gp .asf .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
-)
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*", re.IGNORECASE)
 
 
@@ -23,48 +22,76 @@ class Found:
 
     @property
     def stem(self) -> str:
-        """The file's name without extension, as text even where the file system's bytes are not."""
+        """The file's name without extension, as `printable` shows it."""
         return printable(self.path.stem)
 
 
+@dataclass(slots=True)
+class Survey:
+    """What lies below the paths given. found: in order of path. Of the rest: (path, why it is not taken).
+
+    unreadable: folders that could not be listed. left_out: what looks like a video, or may hold some.
+    """
+
+    found: list[Found] = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+
 def find(paths: Iterable[Path]) -> list[Found]:
+    """Return what `survey` finds."""
+    return survey(paths).found
+
+
+def survey(paths: Iterable[Path]) -> Survey:
     """Return every file named, and every video below every directory named, each once, sorted by path.
 
     A file that is named is taken whatever its extension, and whether or not it exists: its error is reported
     with the others'. Hidden files and directories are passed over; links to directories are not followed.
     """
     found: dict[Path, Found] = {}
-    for path in paths:
-        absolute = Path(os.path.abspath(path))
-        for file in _videos_below(absolute) if absolute.is_dir() else [absolute]:
-            root = absolute if absolute.is_dir() else file.parent
-            relative = printable(file.relative_to(root).with_suffix("").as_posix())
-            found.setdefault(file, Found(file, relative))
-    return [found[path] for path in sorted(found)]
+    told = Survey()
+    given = [Path(os.path.abspath(path)) for path in paths]
+    for absolute in given:
+        if os.path.isdir(absolute):
+            for file in _videos_below(absolute, told):
+                found.setdefault(file, _found(file, absolute))
+        else:
+            found.setdefault(absolute, _found(absolute, absolute.parent))
+    told.found = [found[path] for path in sorted(found)]
+    told.unreadable = sorted(set(told.unreadable))
+    told.left_out = sorted(
+        {(path, why) for path, why in told.left_out if path not in found and path not in given}
+    )
+    return told
 
 
 def printable(name: str) -> str:
-    """Return a file name as valid Unicode; bytes that are none become U+FFFD."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """Return a file name as text without control characters; bytes that are no Unicode become U+FFFD."""
+    return shown(os.fsencode(name).decode("utf-8", "replace"))
 
 
-def _videos_below(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
+def _found(file: Path, root: Path) -> Found:
+    return Found(file, printable(file.relative_to(root).with_suffix("").as_posix()))
+
+
+def _videos_below(root: Path, told: Survey) -> list[Path]:
+    """Return the videos below a directory; note in `told` what is not taken."""
+
+    def unreadable(error: OSError) -> None:
+        told.unreadable.append((Path(error.filename), f"it cannot be read: {error.strerror}"))
+
+    videos = []
+    for folder, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            path = Path(folder, name)
-            if suffix in EXTENSIONS and not name.startswith(".") and (suffix != ".ts" or _is_transport(path)):
-                yield path
-
-
-def _is_transport(path: Path) -> bool:
-    """Whether a .ts file is an MPEG transport stream and not TypeScript."""
-    try:
-        with path.open("rb") as file:
-            return file.read(1) in (b"G", b"")
-    except OSError:
-        return True
+        links = [Path(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
+        told.left_out += [(link, "links to folders are not followed; name it to take it") for link in links]
+        for path in (Path(folder, name) for name in names if not name.startswith(".")):
+            if is_video(path):
+                videos.append(path)
+            elif reason := left_out(path):
+                told.left_out.append((path, reason))
+    return videos
 
 
 class Sidecars:

@@ -1,9 +1,11 @@
 """What an ingest did, for people and for programs."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.printable import printable
 from trainer.ingest.errors import BadVideo
 
 
@@ -18,8 +20,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts of one run; files that failed, were ingested with a warning, or are gone.
+    """Counts of one run; files that failed, were ingested with a warning, are gone, or cannot be seen now.
 
+    left_out: files and folders that look like videos and are not taken. moved: videos with another name than
+    before. notes: sentences about the collection.
     frames: rows written. decoded_frames: pictures they were chosen from. seconds_of_video: of what was
     ingested. elapsed: seconds, from the first file opened to the last one stored.
     """
@@ -36,6 +40,10 @@ class Summary:
     failed: list[Failure] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    moved: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def fail(self, path: Path, error: BadVideo) -> None:
         """Note that a file could not be ingested."""
@@ -45,10 +53,15 @@ class Summary:
         """Note what is odd about a file that was ingested."""
         self.warnings.append({"path": str(path), "warning": message})
 
+    def move(self, before: str, now: str) -> None:
+        """Note that a video has another id, for its file has another name."""
+        self.moved.append({"before": before, "now": now})
+
     def sort(self) -> None:
         """Put failures and warnings in the order of their files; they come in the order files end."""
         self.failed.sort(key=lambda failure: failure.path)
         self.warnings.sort(key=lambda warning: warning["path"])
+        self.moved.sort(key=lambda move: move["before"])
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object of `--json`."""
@@ -62,11 +75,20 @@ class Summary:
         """Return the report for people."""
         speed = self._per_second(self.seconds_of_video)
         counts = f"{self.ingested} ingested, {self.skipped} unchanged, {len(self.failed)} failed"
-        out = [f"failed   {failure.path}: {failure.reason}" for failure in self.failed]
-        out += [f"warning  {warning['path']}: {warning['warning']}" for warning in self.warnings]
+        out = [f"note     {note}" for note in self.notes]
+        out += [f"failed   {printable(failure.path)}: {failure.reason}" for failure in self.failed]
+        out += [f"warning  {printable(each['path'])}: {each['warning']}" for each in self.warnings]
+        out += [f"left out {printable(each['path'])}: {each['reason']}" for each in self.left_out]
+        out += [f"renamed  {each['before']} is now {each['now']}" for each in self.moved]
         if self.gone:
             out.append(
-                f"{len(self.gone)} videos are gone from disk and stay in the collection: {_few(self.gone)}"
+                f"{_videos(self.gone)} gone from disk, but still in the collection: {few(self.gone)} "
+                "(to take one out: --forget ID)"
+            )
+        if self.unseen:
+            out.append(
+                f"{_videos(self.unseen)} out of sight, in a folder that is not there or may not be entered, "
+                f"and still in the collection: {few(self.unseen)}"
             )
         return [
             *out,
@@ -79,5 +101,18 @@ class Summary:
         return amount / self.elapsed if self.elapsed else 0.0
 
 
-def _few(names: list[str]) -> str:
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came; what `summary` counts is stored."""
+
+    def __init__(self, summary: Summary) -> None:
+        super().__init__()
+        self.summary = summary
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first of some names."""
     return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+
+
+def _videos(names: Sequence[str]) -> str:
+    return "1 video is" if len(names) == 1 else f"{len(names)} videos are"

@@ -1,12 +1,21 @@
 """`spr ingest`: video files to features."""
 
 import contextlib
+import dataclasses
 import json
+import os
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trainer.ingest.meter import Progress
+    from trainer.ingest.pipeline import IngestOptions
+    from trainer.ingest.summary import Summary
 
 
 def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> Fraction:
@@ -16,7 +25,24 @@ def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> 
         raise click.BadParameter(f"{text!r} is no number; write 1, 0.5 or 1/3") from None
 
 
-@click.command()
+HELP = """Turn video files into features, in a collection.
+
+PATHS are files, or directories that are searched with all below them. A file whose content is already in
+the collection is passed over, one that was moved or renamed keeps its features, a changed one is read
+again, and one that cannot be read is reported and never stops the rest. After an interruption of any kind
+the same command goes on where it stopped, inside a long file too.
+
+Exit code: 0 when all is ingested, 1 when some file or folder failed, 2 when nothing could begin, 130 when
+it was stopped by Ctrl-C.
+
+\b
+spr ingest ~/videos --collection c --encoder build/demo/encoder
+spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
+spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
+"""
+
+
+@click.command(help=HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--collection", required=True, type=click.Path(path_type=Path, file_okay=False), help="Directory to fill."
@@ -48,6 +74,7 @@ def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> 
 )
 @click.option("--readers", default=0, type=click.IntRange(0), help="Files at a time; 0: one a core.")
 @click.option("--keep-truncated", is_flag=True, help="Use what is there of files that were cut off.")
+@click.option("--forget", multiple=True, metavar="ID", help="Take a video out of the collection first.")
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
@@ -62,48 +89,95 @@ def command(
     precision: str,
     readers: int,
     keep_truncated: bool,
+    forget: tuple[str, ...],
     limit: int,
     as_json: bool,
 ) -> None:
-    """Turn video files into features, in a collection.
+    """Read the options; the rest is `_ingest`."""
+    from trainer.ingest.pipeline import IngestOptions
 
-    PATHS are files, or directories that are searched with all below them. A file whose content is already in
-    the collection is passed over, a changed one is read again, and one that cannot be read is reported and
-    never stops the rest. After an interruption of any kind the same command goes on where it stopped.
-
-    Exit code: 0 when all is ingested, 1 when some file failed, 2 when nothing could begin.
-
-    \b
-    spr ingest ~/videos --collection c --encoder build/demo/encoder
-    spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
-    spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
-    """
-    from trainer.collection import describe_collection, keep_encoder, kept_encoder
-    from trainer.ingest.pipeline import IngestOptions, ingest
-    from trainer.ingest.tuning import encoding_threads, frame_edge
-    from trainer.runs.progress import Progress
-    from workers.ranker.encoder import Encoder
-    from workers.ranker.encoder_files import resolve
-
-    loaded = Encoder.load(encoder, device, precision)
-    with contextlib.ExitStack() as stack:
-        encoders = stack.enter_context(encoding_threads(loaded.device))
-        edge = frame_edge(loaded)
-        options = IngestOptions(fps, edge, batch_size, dtype, keep_truncated, limit, readers, encoders)
-        bars: list[Progress] = []
-
-        def progress(done: int, total: int, words: str) -> None:
-            if not bars:
-                bars.append(stack.enter_context(Progress("ingest", max(1, total // 1000), unit="kB")))
-            bars[0].update(done // 1000, words)
-
-        summary = ingest(paths, collection, loaded, options, progress)
-        if name is not None:
-            describe_collection(collection, name)
-        if kept_encoder(collection, loaded.fingerprint) is None:
-            keep_encoder(collection, resolve(encoder), loaded.fingerprint, encoder)
+    options = IngestOptions(
+        fps=fps,
+        batch_size=batch_size,
+        dtype=dtype,
+        keep_truncated=keep_truncated,
+        limit=limit,
+        readers=readers,
+        forget=forget,
+    )
+    with _ending_at_once():
+        summary = _ingest(paths, collection, name, options, (encoder, device, precision))
     for line in summary.lines():
         click.echo(line, err=as_json)
     if as_json:
-        click.echo(json.dumps(summary.as_json(), ensure_ascii=False))
+        # Names need not be Unicode: JSON's own escapes stand for what is none.
+        text = json.dumps(summary.as_json(), ensure_ascii=False)
+        click.echo(text.encode("utf-8", "backslashreplace").decode())
     sys.exit(1 if summary.failed else 0)
+
+
+def _ingest(
+    paths: tuple[Path, ...],
+    collection: Path,
+    name: str | None,
+    options: "IngestOptions",
+    model: tuple[str, str, str],
+) -> "Summary":
+    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
+    from trainer.ingest.opening import check
+    from trainer.ingest.pipeline import ingest
+
+    found = check(paths, collection, options.fps)
+
+    from trainer.collection import describe_collection, keep_encoder, kept_encoder
+    from trainer.ingest.tuning import encoding_threads, frame_edge
+    from workers.ranker.encoder import Encoder
+    from workers.ranker.encoder_files import resolve
+
+    loaded = Encoder.load(*model)
+    with contextlib.ExitStack() as stack:
+        options = dataclasses.replace(
+            options,
+            edge=frame_edge(loaded),
+            encoders=stack.enter_context(encoding_threads(loaded.device)),
+            settings=f"{loaded.device.type} {model[2]}",
+        )
+        summary = ingest(paths, collection, loaded, options, _bar(stack), found)
+    if name is not None:
+        describe_collection(collection, name)
+    if kept_encoder(collection, loaded.fingerprint) is None:
+        keep_encoder(collection, resolve(model[0]), loaded.fingerprint, model[0])
+    return summary
+
+
+def _bar(stack: contextlib.ExitStack) -> "Progress":
+    """Return what shows a bar from the first call on."""
+    from trainer.runs.progress import Progress as Bar
+
+    bars: list[Bar] = []
+
+    def progress(done: int, total: int, words: str) -> None:
+        if not bars:
+            bars.append(stack.enter_context(Bar("ingest", max(1, total // 1000), unit="kB")))
+        bars[0].update(done // 1000, words)
+
+    return progress
+
+
+@contextlib.contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Let Ctrl-C end this process now, with what it kept: encoders in threads would go on for a minute."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        summary = getattr(stopped, "summary", None)
+        done = summary.ingested if summary is not None else 0
+        kept = "1 video was" if done == 1 else f"{done} videos were"
+        click.echo(
+            f"\nspr: stopped; {kept} ingested and kept. The same command goes on where this one stopped, "
+            "inside a long file too.",
+            err=True,
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)

@@ -65,12 +65,16 @@ def test_flat_and_nested_annotations_arrive(tmp_path: Path) -> None:
 def test_an_import_goes_on_where_it_stopped(tmp_path: Path) -> None:
     data, c = tvr.write_layout(tmp_path / "data"), tmp_path / "c"
     first = import_tvr_ranking(Layout(data), c)
-    journal = features_directory(c) / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(lines[:2]) + lines[2][:10])
+    with FeatureStore.open(features_directory(c), "a") as store:
+        expected = {video: np.array(store.rows(video, "frames")) for video in store.ids()}
+        for video in store.ids()[2:]:
+            store.forget(video)
     again = import_tvr_ranking(Layout(data), c)
     assert (first.new_videos, again.new_videos, again.encoder) == (6, 4, first.encoder)
-    assert journal.read_bytes() == b"".join(lines)
+    resumed = FeatureStore.open(features_directory(c))
+    assert resumed.ids() == sorted(expected)
+    for video, rows in expected.items():
+        np.testing.assert_array_equal(resumed.rows(video, "frames"), rows)
     assert import_tvr_ranking(Layout(data), c).new_videos == 0
 
 

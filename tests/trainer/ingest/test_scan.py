@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.ingest.naming import local_path, name_videos
-from trainer.ingest.scan import Found, Sidecars, find
+from trainer.ingest.naming import local_path, name_videos, whereabouts
+from trainer.ingest.scan import Found, Sidecars, find, survey
 
 
 def touch(root: Path, *names: str) -> None:
@@ -46,6 +46,46 @@ def test_typescript_is_no_transport_stream(tmp_path: Path) -> None:
     assert names(find([tmp_path]), tmp_path) == ["video.ts"]
 
 
+@pytest.mark.parametrize(("before", "after"), [(b"", bytes(187)), (b"", bytes(191)), (bytes(4), bytes(187))])
+def test_transport_streams_of_any_packets_are_found(tmp_path: Path, before: bytes, after: bytes) -> None:
+    packets = (before + b"G" + after) * 20
+    for cut in (0, 1, 100):
+        (tmp_path / f"from {cut}.ts").write_bytes(packets[cut:])
+    (tmp_path / "code.ts").write_text("Great = 1;\n" * 400)
+    assert len(find([tmp_path])) == 3
+
+
+def test_what_looks_like_a_video_and_is_left_out_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4.part", "b.mkv.crdownload", "notes.txt", "photo.jpg", "go.mod", "elsewhere/e.mp4")
+    (tmp_path / "camera").write_bytes(b"\0\0\0\x20ftypisom" + bytes(100))
+    (tmp_path / "song").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    (tmp_path / "broken.ts").write_bytes(bytes(2000))
+    (tmp_path / "code.ts").write_text("export const a = 1;\n")
+    (tmp_path / "old.m1v").write_bytes(b"\0\0\x01\xb3")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    told = {path.name: why for path, why in survey([tmp_path]).left_out}
+    assert told == {
+        "a.mp4.part": "its name is that of a download that is not complete",
+        "b.mkv.crdownload": "its name is that of a download that is not complete",
+        "camera": "it starts like a video, but its name does not end like one's; name it to take it",
+        "broken.ts": "it is no transport stream, nor the text that .ts also stands for",
+        "old.m1v": "files ending in .m1v are not looked for; name it to take it",
+        "link": "links to folders are not followed; name it to take it",
+    }
+    assert survey([tmp_path, tmp_path / "camera", tmp_path / "link"]).left_out == [
+        (tmp_path / name, why) for name, why in sorted(told.items()) if name not in ("camera", "link")
+    ]
+
+
+def test_pictures_that_move_are_found_and_stills_are_not(tmp_path: Path) -> None:
+    (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavis" + bytes(100))
+    (tmp_path / "b.avif").write_bytes(b"\0\0\0\x20ftypavif" + bytes(100))
+    (tmp_path / "c.webp").write_bytes(b"RIFF\0\0\0\0WEBPVP8X\n\0\0\0\x02" + bytes(100))
+    (tmp_path / "d.webp").write_bytes(b"RIFF\0\0\0\0WEBPVP8X\n\0\0\0\x10" + bytes(100))
+    told = survey([tmp_path])
+    assert (names(told.found, tmp_path), told.left_out) == (["a.avif", "c.webp"], [])
+
+
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     touch(tmp_path, "b/c.mp4")
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
@@ -83,7 +123,7 @@ def ids(root: Path, known: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     named, clashes = name_videos(find([root]), known)
     return (
         {video: file.path.relative_to(root).as_posix() for video, file in named.items()},
-        [str(error) for _, error in clashes],
+        [f"{file.path.name} {other}" for file, other in clashes],
     )
 
 
@@ -102,21 +142,59 @@ def test_ids_stay_when_files_of_the_same_name_come(tmp_path: Path) -> None:
     known = {video: (tmp_path / path).as_uri() for video, path in first.items()}
     touch(tmp_path, "b/x.mp4")
     assert ids(tmp_path, known) == ({"x": "a/x.mp4", "b/x": "b/x.mp4"}, [])
-    assert name_videos(find([tmp_path / "b"]), known)[0] == {}
+    assert list(name_videos(find([tmp_path / "b"]), known)[0]) == ["b/x"]
 
 
-def test_a_file_that_moved_keeps_its_id(tmp_path: Path) -> None:
+def test_a_file_of_a_name_that_is_only_away_gets_another(tmp_path: Path) -> None:
+    """Same name and other place: only its content could tell that it is the same."""
     touch(tmp_path, "new/x.mp4")
-    assert ids(tmp_path, {"x": (tmp_path / "old/x.mp4").as_uri()}) == ({"x": "new/x.mp4"}, [])
+    away = (tmp_path / "old/x.mp4").as_uri()
+    assert ids(tmp_path, {"x": away}) == ({"new/x": "new/x.mp4"}, [])
+    named, clashes = name_videos(find([tmp_path / "new" / "x.mp4"]), {"x": away})
+    assert (list(named), clashes) == (["new/x"], [])
+    named, clashes = name_videos(find([tmp_path / "new"]), {"x": away, "new/x": away})
+    assert (list(named), clashes) == ([f"{tmp_path.name}/new/x"], [])
 
 
-def test_a_clash_is_told_with_its_remedy(tmp_path: Path) -> None:
+def test_two_files_of_one_name_in_one_folder_clash(tmp_path: Path) -> None:
     touch(tmp_path, "x.mp4", "x.webm", "y.mp4")
-    named, clashes = ids(tmp_path, {})
-    assert named == {"x": "x.mp4", "y": "y.mp4"}
-    assert clashes == [f"its id 'x' belongs to {tmp_path / 'x.mp4'}; rename it"]
-    known = {"y": "https://example.org/y.mp4"}
-    assert ids(tmp_path, known)[1][-1] == "its id 'y' belongs to https://example.org/y.mp4; rename it"
+    assert ids(tmp_path, {}) == ({"x": "x.mp4", "y": "y.mp4"}, [f"x.webm {tmp_path / 'x.mp4'}"])
+    known = {"x": (tmp_path / "x.mp4").as_uri()}
+    named, clashes = name_videos(find([tmp_path / "x.webm"]), known)
+    assert (named, [other for _, other in clashes]) == ({}, [str(tmp_path / "x.mp4")])
+    (tmp_path / "x.mp4").unlink()
+    assert list(name_videos(find([tmp_path / "x.webm"]), known)[0]) == [f"{tmp_path.name}/x"]
+
+
+def test_an_id_shows_no_control_characters_and_leads_nowhere(tmp_path: Path) -> None:
+    touch(tmp_path, "two\nlines.mp4", "esc\x1b[31mred.mp4", "Cooking pasta [dQw4w9WgXcQ].mp4")
+    assert list(ids(tmp_path, {})[0]) == [
+        "Cooking pasta [dQw4w9WgXcQ]",
+        r"esc\x1b[31mred",
+        r"two\nlines",
+    ]
+    touch(tmp_path, "...mp4")
+    assert name_videos(find([tmp_path / "...mp4"]), {})[0] == {}
+
+
+def test_folders_that_cannot_be_listed_are_named_and_the_rest_is_found(
+    tmp_path: Path, plain_user: None
+) -> None:
+    touch(tmp_path, "a.mp4", "locked/b.mp4", "c/d.mp4")
+    (tmp_path / "locked").chmod(0)
+    told = survey([tmp_path])
+    assert names(told.found, tmp_path) == ["a.mp4", "c/d.mp4"]
+    assert told.unreadable == [(tmp_path / "locked", "it cannot be read: Permission denied")]
+    assert names(find([tmp_path / "locked" / "b.mp4"]), tmp_path) == ["locked/b.mp4"]
+    assert whereabouts(tmp_path / "locked" / "b.mp4") == "unseen"
+    (tmp_path / "locked").chmod(0o700)
+
+
+def test_whereabouts(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4")
+    assert whereabouts(tmp_path / "a.mp4") == whereabouts(None) == "there"
+    assert whereabouts(tmp_path / "b.mp4") == "gone"
+    assert whereabouts(tmp_path / "drive" / "b.mp4") == "unseen"
 
 
 def test_names_that_are_no_unicode(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Which videos are the same: by content, wherever a file lies and whatever it is called."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.ingest.naming import local_path, names, whereabouts
+from trainer.ingest.reader import Job, Source
+from trainer.ingest.scan import Found
+from trainer.ingest.summary import Summary
+from workers.store import FeatureStore, VideoRecord
+
+
+class Contents:
+    """What a store holds, by size and by SHA-256 of the file. Follows what is stored during a run."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self._store = store
+        self._by_size: dict[int, list[str]] = {}
+        self._by_sha256: dict[str, set[str]] = {}
+        for video in store.ids():
+            record = store.record(video)
+            self._by_size.setdefault(record.info.get("size", -1), []).append(video)
+            self.note(record)
+
+    def note(self, record: VideoRecord) -> None:
+        """Take in a video that was stored."""
+        if record.sha256:
+            self._by_sha256.setdefault(record.sha256, set()).add(record.id)
+
+    def away(self, size: int) -> tuple[VideoRecord, ...]:
+        """Return the videos of a size whose files are not where they were."""
+        records = (self._store.record(v) for v in self._by_size.get(size, ()) if v in self._store)
+        return tuple(record for record in records if _place(record) != "there")
+
+    def moved(self, job: Job, source: Source) -> VideoRecord | None:
+        """Return the video that a job's file is, under another name or in another place than before."""
+        for record in job.away:
+            there = record.id in self._store and self._store.record(record.id).uri == record.uri
+            if there and record.sha256 == source.sha256:
+                return record
+        return None
+
+    def name(self, file: Found, given: str, before: VideoRecord) -> str:
+        """Return what a file that moved is called: as before where that still fits, else as `given`."""
+        return before.id if before.id in names(file) else given
+
+    def copies(self, video: str) -> list[str]:
+        """Return the other videos with a video's content, sorted."""
+        same = self._by_sha256.get(self._store.record(video).sha256, set())
+        return sorted(other for other in same if other != video and other in self._store)
+
+
+def settle_absent(store: FeatureStore, paths: Sequence[Path], contents: Contents, summary: Summary) -> None:
+    """Note which videos below the directories given are not there, and take out those that were renamed."""
+    roots = [Path(os.path.abspath(path)) for path in paths if os.path.isdir(path)]
+    for video in store.ids():
+        record = store.record(video)
+        path = local_path(record.uri)
+        if path is None or not any(path.is_relative_to(root) for root in roots):
+            continue
+        where = whereabouts(path)
+        if where == "there":
+            continue
+        if twins := [v for v in contents.copies(video) if _place(store.record(v)) == "there"]:
+            store.forget(video)
+            summary.move(video, twins[0])
+        elif where == "gone":
+            summary.gone.append(video)
+        else:
+            summary.unseen.append(video)
+
+
+def _place(record: VideoRecord) -> str:
+    return whereabouts(local_path(record.uri))

@@ -1,0 +1,95 @@
+"""What is checked before a model is loaded, and the store that features go to."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from engine.files import read_json
+from engine.printable import printable
+from trainer.collection import describe_collection
+from trainer.ingest.features import FrameEncoder
+from trainer.ingest.scan import Survey, survey
+from trainer.ingest.unfinished import DIRECTORY
+from workers.store import FeatureStore, Stream
+
+
+def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
+    """Return what there is to ingest; raise what says before any work that nothing could be.
+
+    NotFound where there is no video, InvalidInput for a rate that cannot be, Mismatch for a collection of
+    another format, Unavailable for one that cannot be written.
+    """
+    if not 0 < fps <= 60:
+        raise InvalidInput(f"--fps {float(fps):g} is not between 0 and 60; 1 is usual")
+    if not any(os.path.lexists(path) for path in paths):
+        raise NotFound(f"{_listed(paths)}: no such file or folder can be seen; check the name")
+    found = survey(paths)
+    if not found.found and not found.unreadable:
+        told = "".join(f"; {printable(str(path))}: {why}" for path, why in found.left_out[:3])
+        raise NotFound(f"there is no video in {_listed(paths)}; name a folder or a file that is one{told}")
+    _check_collection(collection)
+    return found
+
+
+@contextlib.contextmanager
+def features(collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str) -> Iterator[FeatureStore]:
+    """Open the collection's store of this encoder's features for writing; none is left that stays empty."""
+    try:
+        describe_collection(collection)
+    except OSError as error:
+        raise _unwritable(collection, error) from error
+    step = float(1 / fps)
+    streams = {"frames": Stream(encoder.dim, step), "subtitles": Stream(encoder.dim, step)}
+    source = str(Path(encoder.name).resolve()) if Path(encoder.name).is_dir() else encoder.name
+    meta = {"encoder": Path(encoder.name).name, "source": source, "fingerprint": encoder.fingerprint}
+    path = collection / "features" / encoder.fingerprint
+    new = not path.exists()
+    with FeatureStore.ensure(path, streams, dtype, meta) as store:
+        try:
+            yield store
+        finally:
+            # A store of nothing is one more for every build to choose from.
+            if new and not len(store) and not (path / DIRECTORY).exists():
+                shutil.rmtree(path)
+
+
+def _check_collection(collection: Path) -> None:
+    about = collection / "collection.json"
+    try:
+        found = read_json(about).get("format")
+    except (FileNotFoundError, NotADirectoryError):
+        above = (collection.absolute(), *collection.absolute().parents)
+        _check_writable(next(path for path in above if os.path.lexists(path)))
+        return
+    except OSError as error:
+        raise _unwritable(about, error) from error
+    except (ValueError, AttributeError, RecursionError):
+        raise Mismatch(
+            f"{printable(str(about))} is damaged; restore it from a backup, or ingest into a new directory"
+        ) from None
+    if found != 1:
+        raise Mismatch(f"{about} has format {found!r}, this program reads 1; ingest into a new directory")
+    _check_writable(collection)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"{printable(str(path))} cannot be written ({error.strerror}); make it writable, or choose another"
+    )
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(printable(str(path)) for path in paths[:5]) + (" ..." if len(paths) > 5 else "")

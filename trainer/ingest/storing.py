@@ -1,0 +1,76 @@
+"""What a file has become goes into the store and the summary."""
+
+from typing import Any
+
+from trainer.ingest.features import Rows
+from trainer.ingest.identity import Contents
+from trainer.ingest.reader import Job, Read, Source
+from trainer.ingest.scan import Found
+from trainer.ingest.summary import Summary, few
+from workers.store import FeatureStore
+
+
+class Storing:
+    """Writes videos and what is noted of them. contents: of the store, kept up to date."""
+
+    def __init__(self, store: FeatureStore, summary: Summary) -> None:
+        self._store, self._summary = store, summary
+        self.contents = Contents(store)
+
+    def write(self, job: Job, file: Found, read: Read, frames: Rows, subtitles: Rows) -> None:
+        """Store what was read of a file; InvalidInput for what a store cannot hold."""
+        report = read.report
+        before = self.contents.moved(job, read.source)
+        video = job.id if before is None else self.contents.name(file, job.id, before)
+        self._store.append(
+            video,
+            {"frames": frames, "subtitles": subtitles},
+            uri=job.path.as_uri(),
+            sha256=read.source.sha256,
+            duration=report.duration,
+            info=_info(read),
+        )
+        self.contents.note(self._store.record(video))
+        if before is not None and before.id != video:
+            self._store.forget(before.id)
+            self._summary.move(before.id, video)
+        self._summary.ingested += 1
+        self._summary.frames += len(frames)
+        self._summary.decoded_frames += report.frames
+        self._summary.seconds_of_video += report.duration
+        if copies := self.contents.copies(video):
+            self._summary.warn(
+                job.path, f"it has the same content as {few(copies)}; each of them is searched"
+            )
+        for warning in read.warnings:
+            self._summary.warn(job.path, warning)
+
+    def keep(self, job: Job, file: Found, source: Source) -> bool:
+        """Note the new place, name or time of a file whose bytes are as before.
+
+        False where another file of this run with the same bytes came first: this one is a copy, to be read.
+        """
+        before = job.known or self.contents.moved(job, source)
+        if before is None:
+            return False
+        video = before.id if job.known else self.contents.name(file, job.id, before)
+        info = {**before.info, **source.info}
+        self.contents.note(self._store.revise(before.id, uri=job.path.as_uri(), info=info, rename=video))
+        if video != before.id:
+            self._summary.move(before.id, video)
+        self._summary.skipped += 1
+        return True
+
+
+def _info(read: Read) -> dict[str, Any]:
+    report = read.report
+    return {
+        **read.source.info,
+        "sidecar_sha256": read.source.sidecar_sha256,
+        "subtitles": len(read.cues),
+        "codec": report.codec,
+        "width": report.width,
+        "height": report.height,
+        "decoded_frames": report.frames,
+        "warnings": list(read.warnings),
+    }

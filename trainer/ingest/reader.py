@@ -113,11 +113,7 @@ def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
             "changed", "it was changed while it was read; run the command again when it is complete"
         )
     cues, warnings = _cues(job, report)
-    if report.truncated:
-        warnings = (*warnings, report.truncated)
-    if report.damaged:
-        warnings = (*warnings, f"{report.damaged} of its packets do not decode")
-    yield Read(source, report, cues, warnings)
+    yield Read(source, report, cues, (*warnings, *report.warnings))
 
 
 def _source(job: Job) -> Source:

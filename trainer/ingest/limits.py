@@ -1,0 +1,59 @@
+"""What a file may cost, whatever it says of itself."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from trainer.ingest.errors import BadVideo
+
+# At one row a second eleven days: more is a damaged clock or a slip in --fps.
+MOST_ROWS = 1_000_000
+# What timestamps may span: this, and so much for each picture and each byte (8 kbit/s, less than speech).
+FREE_SECONDS = 3600
+SECONDS_A_PICTURE = 60
+SECONDS_A_BYTE = Fraction(1, 1000)
+# Pictures a decoder holds, beside one a thread, and bytes of a pixel, at most: 10 bits in 4:2:0.
+BYTES_A_PIXEL = 3
+DECODER_BYTES = 256 << 20
+MOST_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """pixels: of a picture. hours: of a video, None = by its pictures and bytes."""
+
+    pixels: int = 64 << 20
+    hours: float | None = None
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise BadVideo for pictures that are too large to decode."""
+        if width * height > self.pixels:
+            raise BadVideo(
+                "too-large",
+                f"its pictures have {width} x {height} pixels, more than {self.pixels:,}; if the file can be "
+                f"trusted, pass --max-pixels {width * height}",
+            )
+
+    def check_rows(self, rows: int, fps: Fraction, pictures: int, size: int) -> None:
+        """Raise BadVideo for more rows than a file of so many pictures and bytes should fill."""
+        if rows > MOST_ROWS:
+            raise BadVideo("too-large", f"it would fill {rows:,} rows (limit {MOST_ROWS:,}); lower --fps")
+        allowed = FREE_SECONDS + SECONDS_A_PICTURE * pictures + SECONDS_A_BYTE * size
+        if self.hours is not None:
+            allowed = Fraction(self.hours) * 3600
+        if rows > allowed * fps + 1:
+            hours = float(rows / fps / 3600)
+            basis = "" if self.hours is not None else f" for {pictures} pictures in {size:,} bytes"
+            raise BadVideo(
+                "too-large",
+                f"its timestamps reach {hours:.1f} hours, more than {float(allowed / 3600):.1f}{basis}; "
+                f"if they are right, pass --max-hours {int(hours) + 1}",
+            )
+
+
+DEFAULT = Limits()
+
+
+def decoder_threads(wanted: int, pixels: int) -> int:
+    """Return how many threads a decoder gets: each holds a picture. wanted: 0 = as many as are allowed."""
+    most = min(MOST_THREADS, max(1, DECODER_BYTES // max(1, BYTES_A_PIXEL * pixels)))
+    return min(wanted, most) if wanted else most

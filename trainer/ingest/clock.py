@@ -1,6 +1,5 @@
-"""Timestamps of decoded frames to rows of the feature grid. Exact: fractions of a second, no floats."""
+"""Timestamps of decoded frames to seconds. Exact: fractions of a second, no floats."""
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -33,10 +32,13 @@ class Clock(Generic[T]):
     stray and the frame is passed over; if they go on from the leap, it was a pause or a clock set anew.
     """
 
-    def __init__(self, time_base: Fraction, interval: Fraction, *, leaps: bool = False) -> None:
+    def __init__(
+        self, time_base: Fraction, interval: Fraction, *, leaps: bool = False, until: Fraction | None = None
+    ) -> None:
         """time_base: seconds a tick. interval: seconds a frame lasts when nothing else tells.
 
-        leaps: whether the format allows clocks that are set anew within a file.
+        leaps: whether the format allows clocks that are set anew within a file. until: seconds that the
+        file announces; a leap far beyond is no pause.
         """
         self._time_base = time_base
         self._length = interval
@@ -44,6 +46,7 @@ class Clock(Generic[T]):
         self._pts = _Counter(time_base)
         self._dts = _Counter(time_base)
         self._pause = LONGEST_BREAK if leaps else LONGEST_PAUSE
+        self._until = None if until is None else until * 102 / 100 + LONGEST_BREAK
         self._held: list[_Frame[T]] = []
         self._first: Fraction | None = None
         self._slow = False
@@ -148,14 +151,28 @@ class Clock(Generic[T]):
         for number, frame in enumerate(frames):
             # A slow sequence leaps with every frame; that is no break.
             self._slow = any(breaks[max(0, number - 1) : number + 1])
-            gap = self._gap(frame)
-            longest = LONGEST_PAUSE if self._slow else self._pause
-            if not -OUT_OF_ORDER < gap <= self._length + longest:
+            if self._leaps(frame) and not self._resumes(frame) and not self._pauses(frame):
                 self.steady = False
                 self._pts.restart(frame.pts, self.end)
                 self._dts.restart(frame.dts, self.end)
             placed += self._set(frame)
         return placed
+
+    def _pauses(self, frame: _Frame[T]) -> bool:
+        gap, longest = self._gap(frame), LONGEST_PAUSE if self._slow else self._pause
+        beyond = self._until is not None and self._time is not None and self._time + gap > self._until
+        return 0 < gap <= self._length + longest and not beyond
+
+    def _resumes(self, frame: _Frame[T]) -> bool:
+        """Whether a frame goes on by the clock of before it was set anew, which then counts again."""
+        use_dts = self._by_dts(frame.pts)
+        counter, stamp = (self._dts, frame.dts) if use_dts else (self._pts, frame.pts)
+        time = counter.former(stamp)
+        if time is None or self._time is None or time <= self._time or time > self.end + LONGEST_BREAK:
+            return False
+        self._pts.swap()
+        self._dts.swap()
+        return True
 
     def _set(self, frame: _Frame[T]) -> list[tuple[T, Fraction]]:
         time = self.at(frame.pts, frame.dts)
@@ -207,6 +224,7 @@ class _Counter:
         self._late = OUT_OF_ORDER / time_base
         self._last: int | None = None
         self._origin = Fraction(0)
+        self._former: Fraction | None = None
         self._seen = self._back = 0
 
     @property
@@ -237,22 +255,13 @@ class _Counter:
     def restart(self, ticks: int | None, now: Fraction) -> None:
         """Let a stamp mean `now`."""
         if ticks is not None:
-            self._origin = ticks * self._time_base - now
+            self._former, self._origin = self._origin, ticks * self._time_base - now
 
+    def former(self, ticks: int | None) -> Fraction | None:
+        """Return what a stamp meant before `restart`; None where there was none."""
+        return None if ticks is None or self._former is None else ticks * self._time_base - self._former
 
-class Grid:
-    """Counts the grid points k / fps that each frame is shown at, frames taken in order of time."""
-
-    def __init__(self, fps: Fraction) -> None:
-        self._fps = fps
-        self.rows = 0
-
-    def until(self, time: Fraction) -> int:
-        """Return how many new grid points lie before `time`: those of the frame that `time` ends."""
-        rows = max(self.rows, math.ceil(time * self._fps))
-        added, self.rows = rows - self.rows, rows
-        return added
-
-    def close(self, end: Fraction) -> int:
-        """Return how many are left for the last frame: ceil(end * fps) in all, and at least one."""
-        return self.until(max(end, Fraction(1) / (2 * self._fps)))
+    def swap(self) -> None:
+        """Take back `restart`."""
+        if self._former is not None:
+            self._former, self._origin = self._origin, self._former

@@ -12,7 +12,8 @@ import av
 import av.error
 from av.container import InputContainer
 from av.format import Flags
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from trainer.ingest import reasons
@@ -72,7 +73,20 @@ def video_stream(container: InputContainer, path: Path, limits: Limits = DEFAULT
 
 def may_leap(container: InputContainer) -> bool:
     """Whether the format allows timestamps that are set anew within a file; such formats tell no length."""
-    return bool(container.format.flags & int(Flags.ts_discont.value))
+    return Flags.ts_discont in Flags(container.format.flags)
+
+
+def demuxed(container: InputContainer) -> Iterator[Packet[Stream]]:
+    """Yield all packets of the streams known from the start, those to flush decoders last.
+
+    PyAV fails at packets of a stream that appears within the file; the next ones come all the same.
+    """
+    while True:
+        try:
+            yield from container.demux()
+        except IndexError:
+            continue
+        return
 
 
 def check_file(path: Path) -> None:
@@ -117,7 +131,7 @@ def _count(path: Path, streams: Sequence[int]) -> dict[int, int]:
     """Return how many pictures the first packets hold, by stream."""
     counts = dict.fromkeys(streams, 0)
     with _open(path, OPTIONS) as container, contextlib.suppress(av.error.FFmpegError, OSError):
-        for number, packet in enumerate(container.demux()):
+        for number, packet in enumerate(demuxed(container)):
             if number == FIRST_PACKETS:
                 break
             if packet.stream.index in counts:

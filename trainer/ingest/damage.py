@@ -25,16 +25,18 @@ class Damage:
         self._partial = self._patched = 0
         # Since the first failure, for until then some pictures may be left out on purpose.
         self._packets_after = self._pictures_after = 0
+        self._wanted = self._pictures = 0
         self._fields = False
 
-    def packet(self, packet: Packet[Stream]) -> None:
-        """Take a video packet."""
+    def packet(self, packet: Packet[Stream], shown: bool) -> None:
+        """Take a video packet; `shown` if the decoder is not told to leave it out."""
         if not packet.size or packet.is_discard:
             return
         if not self.packets:
             self.head = packet.pts
         self.packets += 1
         self._partial += packet.is_corrupt
+        self._wanted += shown
         self._packets_after += self.failed > 0
 
     def failure(self, error: av.error.FFmpegError) -> None:
@@ -48,6 +50,7 @@ class Damage:
         for frame in frames:
             self._patched += frame.is_corrupt
             self._fields |= frame.interlaced_frame
+        self._pictures += len(frames)
         self._pictures_after += len(frames) if self.failed else 0
 
     @property
@@ -58,7 +61,8 @@ class Damage:
     @property
     def most(self) -> bool:
         """Whether more than half of the pictures did not come out."""
-        return self._missing * 2 > self.packets
+        silent = 0 if self._fields else self._wanted - self._pictures
+        return max(self._missing, silent) * 2 > self.packets
 
     def told(self, gaps: Gaps, duration: Fraction) -> str | None:
         """Return a sentence on what is damaged or missing, None where nothing is."""

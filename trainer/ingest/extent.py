@@ -27,6 +27,8 @@ MICROSECONDS = Fraction(1, 1_000_000)
 ROUNDING = Fraction(1, 2)
 # So many packets may lie, in the order they are decoded in, between a picture and the one shown last.
 LAST = 32
+# Times that timestamps may span more than what else tells a file's length.
+FAR = 10
 # A medium that went away, not a file that ends.
 _AWAY = {EIO, ENXIO, ESTALE, ENODATA}
 
@@ -50,6 +52,8 @@ class Extent:
         self._starts: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._last: deque[tuple[int | None, int | None, int]] = deque(maxlen=LAST)
+        # Ticks that the video's packets last together.
+        self._worth = 0
         self._broken: str | None = None
         # Matroska tells one duration for all streams, counted from time 0 whatever the first timestamp.
         matroska = "matroska" in container.format.name
@@ -61,9 +65,14 @@ class Extent:
         self._guessed = may_leap(container)
 
     @property
-    def promised(self) -> float | None:
-        """Seconds of video that the header announces."""
+    def expected(self) -> float | None:
+        """Seconds of video that the file has as far as known before it is read."""
         return float(self._promised) if self._promised > 0 else None
+
+    @property
+    def announced(self) -> Fraction | None:
+        """Seconds of video that the header announces; None where that is a guess."""
+        return None if self._guessed or self._promised <= 0 else self._promised
 
     def watched(self, packets: Iterable[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         """Pass packets on and note where each stream starts and ends; a demuxer error ends them.
@@ -112,7 +121,10 @@ class Extent:
 
     def doubt(self, end: Fraction) -> str | None:
         """Say where the timestamps span far more time than the file holds by its other measures."""
-        return None
+        worth = self.announced or self._worth * self._ticks.get(self._video, Fraction(0))
+        if end <= FAR * worth + 60 or not worth:
+            return None
+        return f"its timestamps span {float(end):.0f} s, its pictures or header {float(worth):.0f} s"
 
     def _note(self, packet: Packet[Stream]) -> None:
         index = packet.stream.index
@@ -121,6 +133,7 @@ class Extent:
             self._partial += packet.is_corrupt
             if not packet.is_discard:
                 self._last.append((packet.pts, packet.dts, packet.duration or 0))
+                self._worth += packet.duration or 0
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is None or packet.is_discard:
             return

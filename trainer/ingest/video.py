@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from trainer.ingest import container as containers
 from trainer.ingest import reasons
 from trainer.ingest.ahead import Ahead
-from trainer.ingest.clock import Clock, Grid
+from trainer.ingest.clock import Clock
 from trainer.ingest.damage import Damage
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.extent import Extent, short
+from trainer.ingest.grid import Grid
 from trainer.ingest.limits import DEFAULT, Limits, decoder_threads
 from trainer.ingest.picture import upright
 from trainer.ingest.subtitles import Cue, embedded_cues, pick_text_track
@@ -141,7 +142,7 @@ class VideoSampler:
             self._aspect = stream.sample_aspect_ratio or Fraction(1)
             self._size = container.size
             extent = Extent(container, stream, self.path)
-            self._expected = extent.promised
+            self._expected = extent.expected
             self._ahead = _ahead(container, stream, self._fps)
             yield from self._pick(container, stream, extent)
 
@@ -151,7 +152,7 @@ class VideoSampler:
         return self._frames
 
     def _pick(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[Sample]:
-        clock, grid = _clock(container, stream, self._fps), Grid(self._fps)
+        clock, grid = _clock(container, stream, extent, self._fps), Grid(self._fps)
         for frame in self._decode(container, stream, extent):
             if not self._started:
                 self._start(clock, frame)
@@ -197,7 +198,9 @@ class VideoSampler:
         track = pick_text_track(container)
         text = None if track is None else track.index
         # Of all streams the extent wants packets, for the longest of them tells whether the file is whole.
-        wanted = (p for p in extent.watched(container.demux()) if p.stream.index in (stream.index, text))
+        wanted = (
+            p for p in extent.watched(containers.demuxed(container)) if p.stream.index in (stream.index, text)
+        )
         for packet, shown in self._look(wanted):
             if packet.stream.index == text:
                 self._cues.extend(embedded_cues(packet))
@@ -205,7 +208,7 @@ class VideoSampler:
                 yield from self._frames_of(packet, stream, shown)
 
     def _frames_of(self, packet: Packet[Stream], stream: VideoStream, shown: bool) -> list[VideoFrame]:
-        self._damage.packet(packet)
+        self._damage.packet(packet, shown)
         if packet.is_keyframe and packet.has_sidedata("encryption_info"):
             raise reasons.encrypted()
         if self._ahead is not None:
@@ -256,10 +259,11 @@ class VideoSampler:
         )
 
 
-def _clock(container: InputContainer, stream: VideoStream, fps: Fraction) -> Clock[_Shot]:
+def _clock(container: InputContainer, stream: VideoStream, extent: Extent, fps: Fraction) -> Clock[_Shot]:
     rate = stream.average_rate or stream.guessed_rate
     interval = 1 / (rate if rate and rate <= FASTEST else fps)
-    return Clock(stream.time_base or Fraction(1, 1000), interval, leaps=containers.may_leap(container))
+    leaps = containers.may_leap(container)
+    return Clock(stream.time_base or Fraction(1, 1000), interval, leaps=leaps, until=extent.announced)
 
 
 def _ahead(container: InputContainer, stream: VideoStream, fps: Fraction) -> Ahead | None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.ingest.clock import Clock, Grid
+from trainer.ingest.clock import Clock
 from trainer.ingest.extent import MICROSECONDS
+from trainer.ingest.grid import Grid
 
 TB = Fraction(1, 1000)
 TENTH = Fraction(1, 10)
@@ -20,9 +21,10 @@ def place(
     dts: Sequence[int | None] | None = None,
     *,
     leaps: bool = False,
+    until: Fraction | None = None,
 ) -> list[float | None]:
     """Return the second of each frame, None for one that is passed over."""
-    clock: Clock[int] = Clock(TB, TENTH, leaps=leaps)
+    clock: Clock[int] = Clock(TB, TENTH, leaps=leaps, until=until)
     decoding = dts or [None] * len(stamps)
     times: dict[int, float] = {}
     for index, ((pts, length), d) in enumerate(zip(stamps, decoding, strict=True)):
@@ -160,3 +162,11 @@ def test_time_can_begin_before_the_first_frame() -> None:
     clock.begin(1000)
     assert clock.place("a", 4000, None, 100) == [("a", Fraction(3))]
     assert (clock.first, clock.end) == (Fraction(1), Fraction(31, 10))
+
+
+@pytest.mark.parametrize("ahead", [-1500, 40_000, 80_000_000])
+def test_a_stretch_of_wrong_time_shifts_nothing_behind_it(ahead: int) -> None:
+    """As where the time of one cluster of a Matroska file is damaged."""
+    stamps = [(stamp + (ahead if 30 <= i < 60 else 0), 40) for i, (stamp, _) in enumerate(FLOW)]
+    times = place(stamps, until=Fraction(4))
+    assert times[:30] + times[62:] == [i / 25 for i in [*range(30), *range(62, 100)]]

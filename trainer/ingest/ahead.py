@@ -18,6 +18,8 @@ from trainer.ingest.clock import LONGEST_PAUSE
 # No H.264 decoder holds more than 16 pictures back to put them in order; so many, and as many again, are
 # looked at before and after a picture for the one that is shown next.
 WINDOW = 32
+# Of packets that are held at once. Where they are larger than that nothing is left out.
+HELD_BYTES = 64 << 20
 
 
 class Ahead:
@@ -41,10 +43,14 @@ class Ahead:
     def look(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
         """Yield (packet, shown). `origin`, the first picture's timestamp, is to be set once it is known."""
         held: deque[Packet[Stream]] = deque()
+        size = 0
         for packet in packets:
             held.append(packet)
+            size += packet.size
             self._note(packet)
-            while len(self._after) > WINDOW:
+            while len(self._after) > WINDOW or size > HELD_BYTES:
+                self.trusted &= len(self._after) > WINDOW
+                size -= held[0].size
                 yield self._pass(held.popleft())
         while held:
             yield self._pass(held.popleft())

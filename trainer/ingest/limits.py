@@ -1,5 +1,7 @@
 """What a file may cost, whatever it says of itself."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,6 +17,13 @@ SECONDS_A_BYTE = Fraction(1, 1000)
 BYTES_A_PIXEL = 3
 DECODER_BYTES = 256 << 20
 MOST_THREADS = 16
+
+# Called with the pixels of a picture before a file's first is decoded; may wait.
+Admit = Callable[[int], None]
+
+
+def no_wait(_: int) -> None:
+    """Admit every file at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +66,35 @@ def decoder_threads(wanted: int, pixels: int) -> int:
     """Return how many threads a decoder gets: each holds a picture. wanted: 0 = as many as are allowed."""
     most = min(MOST_THREADS, max(1, DECODER_BYTES // max(1, BYTES_A_PIXEL * pixels)))
     return min(wanted, most) if wanted else most
+
+
+class Budget:
+    """An amount that threads share: one that wants more than is left waits; alone it gets what it wants."""
+
+    def __init__(self, total: int) -> None:
+        """total: what may be taken by all together."""
+        self._total = total
+        self._taken = 0
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def take(self, amount: int) -> bool:
+        """Wait until there is room; False where `stop` ended the wait."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopped or not self._taken or self._taken + amount <= self._total
+            )
+            self._taken += amount
+            return not self._stopped
+
+    def give(self, amount: int) -> None:
+        """Give back what was taken."""
+        with self._changed:
+            self._taken -= amount
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let nobody wait any longer."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()

@@ -13,6 +13,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json, write_json
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
+from trainer.ingest.limits import DEFAULT, Limits
 from trainer.ingest.naming import local_path, name_videos
 from trainer.ingest.reader import Job, Read, ReadOptions, Source, Unchanged, source_info
 from trainer.ingest.readers import Readers
@@ -40,6 +41,7 @@ class IngestOptions:
     readers: int = 0
     encoders: int = 1
     apart: bool | None = None
+    limits: Limits = DEFAULT
 
 
 # Bytes of video that take a thread about as long as it takes processes to start.
@@ -132,9 +134,10 @@ class Ingest:
     def _readers(self, todo: Sequence[Job]) -> Readers:
         options = self._options
         count = max(1, min(options.readers or min(16, cores()), len(todo)))
-        reading = ReadOptions(options.fps, options.edge, options.keep_truncated, max(1, cores() // count))
+        threads = max(1, cores() // count)
+        reading = ReadOptions(options.fps, options.edge, options.keep_truncated, threads, options.limits)
         apart = self._bytes > FEW_BYTES if options.apart is None else options.apart
-        return Readers(todo, reading, count, 2 * options.batch_size, apart)
+        return Readers(todo, reading, count, apart=apart)
 
     def _needed(self, job: Job) -> bool:
         """Whether a file must be read: it is new, or its size, time, place or subtitle file changed."""

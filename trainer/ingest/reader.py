@@ -7,10 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av.error
+
 from engine.errors import InvalidInput
 from engine.files import sha256
+from trainer.ingest import reasons
 from trainer.ingest.container import check_file
-from trainer.ingest.errors import BadVideo
+from trainer.ingest.errors import BadVideo, Kind
+from trainer.ingest.limits import DEFAULT, Admit, Limits, no_wait
 from trainer.ingest.subtitles import Cue, read_sidecar
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 from workers.store import VideoRecord
@@ -64,16 +68,27 @@ class ReadOptions:
     edge: int
     keep_truncated: bool = False
     threads: int = 0
+    limits: Limits = DEFAULT
 
 
-def words(job: Job, options: ReadOptions) -> Iterator[Word]:
-    """Yield the samples of a file and then how it ended; what is wrong with the file is a BadVideo."""
+def words(job: Job, options: ReadOptions, admit: Admit = no_wait) -> Iterator[Word]:
+    """Yield the samples of a file and then how it ended; what is wrong with the file is a BadVideo.
+
+    admit: called with the pixels of a picture before any is decoded; may wait.
+    """
     try:
-        yield from _read(job, options)
+        yield from _read(job, options, admit)
     except BadVideo as error:
         yield error
+    except MemoryError:
+        yield BadVideo(
+            "too-large", "there is not enough memory to decode it; read fewer files at a time (--readers)"
+        )
+    except OSError as error:
+        kind: Kind = "corrupt" if isinstance(error, av.error.FFmpegError) else "unreadable"
+        yield BadVideo(kind, f"it cannot be read: {reasons.words(error)}")
     except Exception as error:  # whatever damaged bytes make a decoder raise, the other files go on
-        yield BadVideo("corrupt", f"it cannot be decoded ({type(error).__name__}: {error})")
+        yield BadVideo("corrupt", f"it cannot be decoded: {reasons.words(error)}")
 
 
 def stamp(path: Path) -> dict[str, int]:
@@ -96,10 +111,16 @@ def source_info(job: Job) -> dict[str, Any]:
     return info
 
 
-def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
+def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
     check_file(job.path)
     sampler = VideoSampler(
-        job.path, options.fps, options.edge, keep_truncated=options.keep_truncated, threads=options.threads
+        job.path,
+        options.fps,
+        options.edge,
+        keep_truncated=options.keep_truncated,
+        threads=options.threads,
+        limits=options.limits,
+        admit=admit,
     )
     source = _source(job)
     if job.known is not None and _same(job.known, source):

@@ -3,7 +3,7 @@
 from __future__ import annotations  # av.Packet is generic to type checkers only
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -28,7 +28,7 @@ from trainer.ingest.damage import Damage
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.extent import Extent, short
 from trainer.ingest.grid import Grid
-from trainer.ingest.limits import DEFAULT, Limits, decoder_threads
+from trainer.ingest.limits import DEFAULT, Admit, Limits, decoder_threads, no_wait
 from trainer.ingest.picture import upright
 from trainer.ingest.subtitles import Cue, embedded_cues, pick_text_track
 
@@ -104,7 +104,7 @@ class VideoSampler:
         keep_truncated: bool = False,
         threads: int = 0,
         limits: Limits = DEFAULT,
-        admit: Callable[[int], None] = lambda pixels: None,
+        admit: Admit = no_wait,
     ) -> None:
         """edge: limit of a frame's short side in pixels. threads: of the decoder, 0 = one a core.
 

@@ -47,6 +47,18 @@ def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> 
 )
 @click.option("--readers", default=0, type=click.IntRange(0), help="Files at a time; 0: one a core.")
 @click.option("--keep-truncated", is_flag=True, help="Use what is there of files that were cut off.")
+@click.option(
+    "--max-pixels",
+    default=64 << 20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of a picture; a file with larger ones is refused.",
+)
+@click.option(
+    "--max-hours",
+    type=click.FloatRange(0, min_open=True),
+    help="Of a video. By default an hour, a minute more for each picture and a second for each kB.",
+)
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
@@ -60,6 +72,8 @@ def command(
     precision: str,
     readers: int,
     keep_truncated: bool,
+    max_pixels: int,
+    max_hours: float | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -76,6 +90,7 @@ def command(
     spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
     spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
     """
+    from trainer.ingest.limits import Limits
     from trainer.ingest.pipeline import IngestOptions, ingest
     from trainer.ingest.tuning import encoding_threads, frame_edge
     from trainer.runs.progress import Progress
@@ -85,7 +100,17 @@ def command(
     with contextlib.ExitStack() as stack:
         encoders = stack.enter_context(encoding_threads(loaded.device))
         edge = frame_edge(loaded)
-        options = IngestOptions(fps, edge, batch_size, dtype, keep_truncated, limit, readers, encoders)
+        options = IngestOptions(
+            fps,
+            edge,
+            batch_size,
+            dtype,
+            keep_truncated,
+            limit,
+            readers,
+            encoders,
+            limits=Limits(max_pixels, max_hours),
+        )
         bars: list[Progress] = []
 
         def progress(done: int, total: int, words: str) -> None:

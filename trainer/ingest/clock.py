@@ -52,7 +52,9 @@ class Clock(Generic[T]):
         self._slow = False
         # Whether every frame so far came in order, by its own presentation time.
         self.steady = True
-        self.gaps = Gaps()
+        # Seconds that no frame of its own covers, counted while `counts_gaps` is set.
+        self.gaps = Fraction(0)
+        self.counts_gaps = True
 
     @property
     def first(self) -> Fraction:
@@ -181,39 +183,14 @@ class Clock(Generic[T]):
         if self._time is not None and time <= self._time:
             self.steady = False
             return []
-        if self._time is not None:
-            self.gaps.add(time - self._time, self._length)
+        if self._time is not None and self.counts_gaps and (time - self._time) * 2 > self._length * 3:
+            self.gaps += time - self.end
         if frame.duration and frame.duration > 0:
             self._length = frame.duration * self._time_base
         elif self._time is not None:
             self._length = time - self._time
         self._time = time
         return [(frame.item, time)]
-
-
-class Gaps:
-    """How much time no frame of its own covers, by the lengths that frames tell. Seconds."""
-
-    def __init__(self) -> None:
-        """Nothing seen yet."""
-        self.total = Fraction(0)
-        self._long = Fraction(0)
-        self._regular = self._seen = 0
-
-    def add(self, step: Fraction, length: Fraction) -> None:
-        """Take the step from one frame to the next and the first one's length."""
-        self._seen += 1
-        if step * 2 <= length * 3:
-            self._regular += 1
-            return
-        self.total += step - length
-        if step - length > OUT_OF_ORDER:
-            self._long += step - length
-
-    @property
-    def odd(self) -> Fraction:
-        """Time in long gaps of an otherwise regular sequence, where a part may be missing."""
-        return self._long if self._regular * 20 >= self._seen * 19 else Fraction(0)
 
 
 class _Counter:

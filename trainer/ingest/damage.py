@@ -10,22 +10,23 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-from trainer.ingest.clock import Gaps
+from trainer.ingest.clock import OUT_OF_ORDER
 
 
 class Damage:
     """Counts packets that do not decode, and pictures that are missing, incomplete or patched."""
 
-    def __init__(self) -> None:
-        """Nothing seen yet."""
+    def __init__(self, time_base: Fraction) -> None:
+        """time_base: seconds a tick."""
         self.packets = self.failed = 0
         self.unsupported = False
         # The timestamp that the first packet promises a picture for.
         self.head: int | None = None
+        self._gaps = _Gaps(time_base)
         self._partial = self._patched = 0
-        # Since the first failure, for until then some pictures may be left out on purpose.
-        self._packets_after = self._pictures_after = 0
+        # Packets the decoder is not told to leave out, and pictures; of all, and since the first failure.
         self._wanted = self._pictures = 0
+        self._wanted_after = self._pictures_after = 0
         self._fields = False
 
     def packet(self, packet: Packet[Stream], shown: bool) -> None:
@@ -37,11 +38,12 @@ class Damage:
         self.packets += 1
         self._partial += packet.is_corrupt
         self._wanted += shown
-        self._packets_after += self.failed > 0
+        self._wanted_after += self.failed > 0
+        self._gaps.add(packet.dts, packet.duration)
 
     def failure(self, error: av.error.FFmpegError) -> None:
         """Take note that a packet did not decode."""
-        self._packets_after += not self.failed
+        self._wanted_after += not self.failed
         self.failed += 1
         self.unsupported |= isinstance(error, av.error.PatchWelcomeError)
 
@@ -61,21 +63,54 @@ class Damage:
     @property
     def most(self) -> bool:
         """Whether more than half of the pictures did not come out."""
-        silent = 0 if self._fields else self._wanted - self._pictures
-        return max(self._missing, silent) * 2 > self.packets
+        return self._missing * 2 > self.packets
 
-    def told(self, gaps: Gaps, duration: Fraction) -> str | None:
-        """Return a sentence on what is damaged or missing, None where nothing is."""
-        of = f"of {float(duration):.1f} s"
+    def told(self, gaps: Fraction, duration: Fraction) -> str | None:
+        """Return a sentence on what is damaged or missing, None where nothing is.
+
+        gaps: seconds without a picture of their own, of `duration` in all.
+        """
         if self.count:
-            alone = f"; {float(gaps.total):.1f} {of} have no picture of their own" if gaps.total else ""
-            return f"damaged or missing pictures: {self.count} of {self.packets}{alone}"
-        if gaps.odd:
-            return f"{float(gaps.odd):.1f} {of} have no picture of their own: a part may be missing"
+            alone = f"; {float(gaps):.1f} of {float(duration):.1f} s have no picture of their own"
+            return f"damaged or missing pictures: {self.count} of {self.packets}{alone if gaps else ''}"
+        if odd := self._gaps.odd:
+            return f"{float(odd):.1f} of {float(duration):.1f} s have no pictures: a part may be missing"
         return None
 
     @property
     def _missing(self) -> int:
-        # Two fields may be two packets of one picture.
-        unseen = 0 if self._fields else self._packets_after - self._pictures_after
-        return max(self.failed, unseen)
+        if self._fields:  # which may be two packets of one picture
+            return self.failed
+        silent = self._wanted - self._pictures
+        # Some codecs have a few packets without a picture of their own (VP8, MPEG-4).
+        if not self.failed and silent * 4 <= self.packets:
+            silent = 0
+        return max(self.failed, silent, self._wanted_after - self._pictures_after)
+
+
+class _Gaps:
+    """Finds long gaps in an otherwise regular sequence of packets."""
+
+    def __init__(self, time_base: Fraction) -> None:
+        self._time_base = time_base
+        self._long = OUT_OF_ORDER / time_base
+        self._end: int | None = None
+        self._duration = 0
+        self._lost = self._regular = self._seen = 0
+
+    def add(self, dts: int | None, duration: int | None) -> None:
+        """Take a packet's decoding time, which runs on regularly whatever the order of pictures."""
+        if dts is None:
+            return
+        if self._end is not None:
+            gap = dts - self._end
+            self._seen += 1
+            self._regular += gap * 2 <= self._duration
+            self._lost += gap if gap > self._long else 0
+        self._duration = duration or 0
+        self._end = dts + self._duration
+
+    @property
+    def odd(self) -> Fraction:
+        """Seconds in long gaps, 0 where gaps are usual."""
+        return self._lost * self._time_base if self._regular * 10 >= self._seen * 9 else Fraction(0)

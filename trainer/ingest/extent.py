@@ -43,8 +43,10 @@ class Extent:
         self._tail: str | None = None
         if container.format.name == "gif" and not reasons.gif_ends(path):
             self._tail = "it is cut off in the last picture"
-        elif container.format.name == "mpegts" and not reasons.stream_ends(path):
-            self._tail = "its end is no transport stream: cut off or damaged"
+        elif container.format.name in ("mpegts", "mpeg") and not reasons.stream_ends(
+            path, container.format.name
+        ):
+            self._tail = "its last bytes are no video: cut off or damaged"
         self._video = stream.index
         self._zero = None if container.start_time is None else container.start_time * MICROSECONDS
         # By stream, in ticks of the stream: every packet of a file passes here.
@@ -56,7 +58,7 @@ class Extent:
         self._worth = 0
         self._broken: str | None = None
         # Matroska tells one duration for all streams, counted from time 0 whatever the first timestamp.
-        matroska = "matroska" in container.format.name
+        self._matroska = matroska = "matroska" in container.format.name
         self._base = Fraction(0) if matroska or self._zero is None else self._zero
         self._own = bool(stream.duration) and not matroska
         own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
@@ -120,7 +122,9 @@ class Extent:
         return None
 
     def doubt(self, end: Fraction) -> str | None:
-        """Say where the timestamps span far more time than the file holds by its other measures."""
+        """Say where the timestamps span far more time than other measures of the file, or its start lacks."""
+        if self._matroska and self._zero and short(Fraction(0), self._zero):
+            return f"nothing is there of its first {float(self._zero):.1f} s"
         worth = self.announced or self._worth * self._ticks.get(self._video, Fraction(0))
         if end <= FAR * worth + 60 or not worth:
             return None

@@ -36,21 +36,22 @@ class Limits:
     def check_size(self, width: int, height: int) -> None:
         """Raise BadVideo for pictures that are too large to decode."""
         if width * height > self.pixels:
-            raise BadVideo(
-                "too-large",
-                f"its pictures have {width} x {height} pixels, more than {self.pixels:,}; if the file can be "
-                f"trusted, pass --max-pixels {width * height}",
-            )
+            raise too_many_pixels(width, height, self.pixels)
 
-    def check_rows(self, rows: int, fps: Fraction, pictures: int, size: int) -> None:
-        """Raise BadVideo for more rows than a file of so many pictures and bytes should fill."""
+    def check_rows(
+        self, rows: int, fps: Fraction, pictures: int, size: int, expected: float | None = None
+    ) -> None:
+        """Raise BadVideo for more rows than a file of so many pictures and bytes should fill.
+
+        expected: seconds that the file announces, for the message.
+        """
         if rows > MOST_ROWS:
             raise BadVideo("too-large", f"it would fill {rows:,} rows (limit {MOST_ROWS:,}); lower --fps")
         allowed = FREE_SECONDS + SECONDS_A_PICTURE * pictures + SECONDS_A_BYTE * size
         if self.hours is not None:
             allowed = Fraction(self.hours) * 3600
         if rows > allowed * fps + 1:
-            hours = float(rows / fps / 3600)
+            hours = max(float(rows / fps), expected or 0) / 3600
             basis = "" if self.hours is not None else f" for {pictures} pictures in {size:,} bytes"
             raise BadVideo(
                 "too-large",
@@ -60,6 +61,15 @@ class Limits:
 
 
 DEFAULT = Limits()
+
+
+def too_many_pixels(width: int, height: int, limit: int) -> BadVideo:
+    """Say that pictures are too large to decode."""
+    return BadVideo(
+        "too-large",
+        f"its pictures have {width} x {height} pixels, more than {limit:,}; if the file can be trusted, pass "
+        f"--max-pixels {width * height}",
+    )
 
 
 def decoder_threads(wanted: int, pixels: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from errno import EAGAIN
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,10 +13,15 @@ import av.error
 import av.logging
 
 from trainer.ingest.errors import BadVideo
+from trainer.ingest.limits import too_many_pixels
 
 # Bytes looked at: of one MP4 header, of a transport stream.
 HEADER = 64 << 20
 START = 2 << 20
+# Bytes at the end of a program stream that hold the start of a packet at least.
+LAST_PACKS = 128 << 10
+_SIZE = re.compile(r"Picture size (\d+)x(\d+) exceeds specified max pixel count")
+_START_CODE = re.compile(rb"\x00\x00\x01[\xb9-\xef]")
 _MOVIE_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx"}
 _PARENTS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
 _ENCRYPTED = {b"encv", b"drmi"}
@@ -22,6 +29,8 @@ _ENCRYPTED = {b"encv", b"drmi"}
 
 def words(error: Exception) -> str:
     """Return what FFmpeg or the system says, without the name of an exception."""
+    if getattr(error, "errno", None) == EAGAIN:
+        return "no packet in what follows"
     return str(getattr(error, "strerror", None) or error or "no reason given")
 
 
@@ -73,15 +82,8 @@ def undecoded(path: Path, codec: str, packets: int, unsupported: bool, options: 
     """Say why none of a file's video packets became a picture."""
     if not packets:
         return BadVideo("empty", "it has a video stream without any picture: a header alone")
-    said = _decoder_says(path, options)
-    if "exceeds specified max pixel count" in said:
-        size = said.split("Picture size ")[-1].split(" exceeds")[0].replace("x", " x ")
-        pixels = options["max_pixels"]
-        return BadVideo(
-            "too-large",
-            f"its pictures have {size} pixels, more than {int(pixels):,}; if the file can be trusted, raise "
-            "--max-pixels",
-        )
+    if found := _SIZE.search(_decoder_says(path, options)):
+        return too_many_pixels(int(found[1]), int(found[2]), int(options["max_pixels"]))
     if unsupported:
         return BadVideo(
             "unsupported-codec", f"FFmpeg cannot decode this kind of {codec}; convert it to H.264"
@@ -89,11 +91,14 @@ def undecoded(path: Path, codec: str, packets: int, unsupported: bool, options: 
     return BadVideo("corrupt", f"none of its {packets} video packets decodes as {codec}")
 
 
-def stream_ends(path: Path) -> bool:
-    """Whether a transport stream's last bytes are still its packets and no filling."""
+def stream_ends(path: Path, container_format: str) -> bool:
+    """Whether the last bytes of an MPEG stream are still its packets and no filling."""
+    size = path.stat().st_size
+    transport = container_format == "mpegts"
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 20 * 204))
-        return _packet_size(file.read()) > 0
+        file.seek(max(0, size - (20 * 204 if transport else min(LAST_PACKS, max(1 << 13, size // 10)))))
+        data = file.read()
+    return _packet_size(data) > 0 if transport else _START_CODE.search(data) is not None
 
 
 def gif_ends(path: Path) -> bool:
@@ -145,8 +150,10 @@ def _scrambled(data: bytes) -> bool:
     """Whether packets of a transport stream have their scrambling bits set."""
     size = _packet_size(data[: 204 * 50])
     start = next((i for i in range(size) if data[i : i + size * 5 : size] == b"G" * 5), 0)
-    control = data[start + 3 :: size] if size else b""
-    return sum(byte >= 0x80 for byte in control) * 10 > len(control)
+    marks, control = (data[start::size], data[start + 3 :: size]) if size else (b"", b"")
+    # Damage between the packets says nothing.
+    whole = [byte for mark, byte in zip(marks, control, strict=False) if mark == ord("G")]
+    return sum(byte >= 0x80 for byte in whole) * 10 > len(whole)
 
 
 def _decoder_says(path: Path, options: dict[str, str]) -> str:

@@ -121,7 +121,6 @@ class VideoSampler:
         self._admit = admit
         self._aspect = Fraction(1)
         self._scaler = VideoReformatter()
-        self._damage = Damage()
         self._pictures = self._frames = self._size = 0
         self._left_out = self._started = False
         self._held: tuple[_Shot, Fraction] | None = None
@@ -142,6 +141,7 @@ class VideoSampler:
             self._aspect = stream.sample_aspect_ratio or Fraction(1)
             self._size = container.size
             extent = Extent(container, stream, self.path)
+            self._damage = Damage(stream.time_base or Fraction(1, 1000))
             self._expected = extent.expected
             self._ahead = _ahead(container, stream, self._fps)
             yield from self._pick(container, stream, extent)
@@ -157,6 +157,8 @@ class VideoSampler:
             if not self._started:
                 self._start(clock, frame)
             shot = _Shot(frame)
+            # Pictures that are left out on purpose leave no gaps.
+            clock.counts_gaps = self._ahead is None or self._damage.failed > 0
             placed = clock.place(shot, frame.pts, frame.dts, frame.duration)
             if self._ahead is not None:
                 # Two fields may be two packets, and pictures out of order tell of timestamps that are wrong.
@@ -187,7 +189,8 @@ class VideoSampler:
 
     def _sample(self, held: tuple[_Shot, Fraction], row: int, rows: int) -> Iterator[Sample]:
         if rows:
-            self._limits.check_rows(row + rows, self._fps, max(self._frames, self._pictures), self._size)
+            pictures = max(self._frames, self._pictures)
+            self._limits.check_rows(row + rows, self._fps, pictures, self._size, self._expected)
             shot, time = held
             share = min(1.0, float(time) / self._expected) if self._expected else 0.0
             image = shot.image(self._edge, self._aspect, self._scaler)
@@ -230,7 +233,8 @@ class VideoSampler:
     def _finish(self, stream: VideoStream, extent: Extent, clock: Clock[_Shot], end: Fraction) -> None:
         damage, codec = self._damage, stream.codec_context.name
         truncated = extent.missing()
-        if not truncated and damage.failed and short(clock.end, end):
+        # In MPEG-4 packets without a picture may mean that the last one stands still.
+        if not truncated and (damage.failed or codec != "mpeg4") and short(clock.end, end):
             shown = f"{float(clock.end):.1f} s of {float(end):.1f} s"
             truncated = f"only {shown} have pictures: what lies behind does not decode"
         if truncated and not (self._keep_truncated and self._frames):

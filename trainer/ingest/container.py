@@ -20,8 +20,6 @@ from trainer.ingest import reasons
 from trainer.ingest.errors import BadVideo, Kind
 from trainer.ingest.limits import DEFAULT, Limits
 
-# Local files only, even where a playlist names an address.
-OPTIONS = {"protocol_whitelist": "file"}
 # Where the first 5 MB do not show the video stream: ten minutes, and as many bytes as may lie in memory.
 FURTHER = {"probesize": str(100 << 20), "analyzeduration": str(600 * 1_000_000)}
 # Packets looked at for a stream's second picture.
@@ -32,19 +30,14 @@ _TEXT = {"tty", "bin", "xbin", "adf", "idf"}
 _PICTURE_BRANDS = {"avif", "heic", "heix", "heim", "heis", "mif1", "jpeg", "miaf"}
 
 
-def options(limits: Limits) -> dict[str, str]:
-    """Return FFmpeg's options: of the demuxer, and of decoders, which then allocate no larger picture."""
-    return {**OPTIONS, "max_pixels": str(limits.pixels)}
-
-
 @contextlib.contextmanager
 def opened(path: Path, limits: Limits = DEFAULT) -> Iterator[InputContainer]:
     """Open a regular file for demuxing. Raises BadVideo."""
     check_file(path)
-    container = _open(path, options(limits))
+    container = _open(path, limits.options)
     if not any(_known(stream) for stream in container.streams.video):
         container.close()
-        container = _open(path, options(limits) | FURTHER)
+        container = _open(path, limits.options | FURTHER)
     with container:
         yield container
 
@@ -67,7 +60,7 @@ def video_stream(container: InputContainer, path: Path, limits: Limits = DEFAULT
     if getattr(stream, "codec_context", None) is None:
         raise BadVideo("unsupported-codec", "FFmpeg has no decoder for its video codec; convert it to H.264")
     limits.check_size(stream.width, stream.height)
-    stream.codec_context.options = options(limits)
+    stream.codec_context.options = limits.options
     return stream
 
 
@@ -130,7 +123,7 @@ def _choose(path: Path, candidates: Sequence[VideoStream]) -> VideoStream:
 def _count(path: Path, streams: Sequence[int]) -> dict[int, int]:
     """Return how many pictures the first packets hold, by stream."""
     counts = dict.fromkeys(streams, 0)
-    with _open(path, OPTIONS) as container, contextlib.suppress(av.error.FFmpegError, OSError):
+    with _open(path, DEFAULT.options) as container, contextlib.suppress(av.error.FFmpegError, OSError):
         for number, packet in enumerate(demuxed(container)):
             if number == FIRST_PACKETS:
                 break

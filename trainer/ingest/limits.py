@@ -33,6 +33,15 @@ class Limits:
     pixels: int = 64 << 20
     hours: float | None = None
 
+    @property
+    def options(self) -> dict[str, str]:
+        """FFmpeg's options: local files only, even where a playlist names an address; no larger picture.
+
+        Decoders pad pictures and count that.
+        """
+        padded = self.pixels + self.pixels // 8 + (1 << 16)
+        return {"protocol_whitelist": "file", "max_pixels": str(padded)}
+
     def check_size(self, width: int, height: int) -> None:
         """Raise BadVideo for pictures that are too large to decode."""
         if width * height > self.pixels:

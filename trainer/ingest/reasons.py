@@ -13,14 +13,14 @@ import av.error
 import av.logging
 
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.limits import too_many_pixels
+from trainer.ingest.limits import Limits, too_many_pixels
 
 # Bytes looked at: of one MP4 header, of a transport stream.
 HEADER = 64 << 20
 START = 2 << 20
 # Bytes at the end of a program stream that hold the start of a packet at least.
 LAST_PACKS = 128 << 10
-_SIZE = re.compile(r"Picture size (\d+)x(\d+) exceeds specified max pixel count")
+_SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:exceeds specified max pixel count|is invalid)")
 _START_CODE = re.compile(rb"\x00\x00\x01[\xb9-\xef]")
 _MOVIE_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx"}
 _PARENTS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
@@ -78,12 +78,12 @@ def is_animated_webp(path: Path) -> bool:
     return head[12:16] == b"VP8X" and bool(head[20] & 2)
 
 
-def undecoded(path: Path, codec: str, packets: int, unsupported: bool, options: dict[str, str]) -> BadVideo:
+def undecoded(path: Path, codec: str, packets: int, unsupported: bool, limits: Limits) -> BadVideo:
     """Say why none of a file's video packets became a picture."""
     if not packets:
         return BadVideo("empty", "it has a video stream without any picture: a header alone")
-    if found := _SIZE.search(_decoder_says(path, options)):
-        return too_many_pixels(int(found[1]), int(found[2]), int(options["max_pixels"]))
+    if found := _SIZE.search(_decoder_says(path, limits.options)):
+        return too_many_pixels(int(found[1]), int(found[2]), limits.pixels)
     if unsupported:
         return BadVideo(
             "unsupported-codec", f"FFmpeg cannot decode this kind of {codec}; convert it to H.264"

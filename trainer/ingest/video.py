@@ -175,6 +175,7 @@ class VideoSampler:
     def _start(self, clock: Clock[_Shot], frame: VideoFrame) -> None:
         """Let time begin at the first packet where pictures before the first frame do not decode."""
         self._started = True
+        self._limits.check_size(frame.width, frame.height)
         head = self._damage.head
         if self._damage.failed and head is not None and frame.pts is not None and head < frame.pts:
             clock.begin(head)
@@ -242,8 +243,7 @@ class VideoSampler:
                 "truncated", f"{truncated}; fetch it again, or pass --keep-truncated to use what is there"
             )
         if not self._frames:
-            options = containers.options(self._limits)
-            raise reasons.undecoded(self.path, codec, damage.packets, damage.unsupported, options)
+            raise reasons.undecoded(self.path, codec, damage.packets, damage.unsupported, self._limits)
         if damage.most and not truncated:
             raise BadVideo("corrupt", f"most of its pictures are lost: {damage.told(clock.gaps, end)}")
         warnings = [truncated, damage.told(clock.gaps, end), extent.doubt(end)]

@@ -9,9 +9,12 @@ from __future__ import annotations  # av.Packet is generic to type checkers only
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Self
 
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from trainer.ingest.clock import LONGEST_PAUSE
 
@@ -39,6 +42,18 @@ class Ahead:
         self._dts: int | None = None
         self.trusted = True
         self.origin: int | None = None
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream, fps: Fraction) -> Self | None:
+        """Return what finds pictures that need no decoding, None where that is not certain.
+
+        Only H.264 says of each picture by itself whether others are made from it, and only these containers
+        give every packet its own timestamps.
+        """
+        names = {*container.format.name.split(",")}
+        if stream.codec_context.name != "h264" or not stream.time_base or not {"mp4", "matroska"} & names:
+            return None
+        return cls(stream.index, stream.time_base, fps)
 
     def look(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
         """Yield (packet, shown). `origin`, the first picture's timestamp, is to be set once it is known."""

@@ -29,6 +29,8 @@ ROUNDING = Fraction(1, 2)
 LAST = 32
 # Times that timestamps may span more than what else tells a file's length.
 FAR = 10
+# Frames a second that a container may claim; more is its tick.
+FASTEST = 1000
 # A medium that went away, not a file that ends.
 _AWAY = {EIO, ENXIO, ESTALE, ENODATA}
 
@@ -48,6 +50,8 @@ class Extent:
         ):
             self._tail = "its last bytes are no video: cut off or damaged"
         self._video = stream.index
+        self._rate = stream.average_rate or stream.guessed_rate
+        self._time_base = stream.time_base or Fraction(1, 1000)
         self._zero = None if container.start_time is None else container.start_time * MICROSECONDS
         # By stream, in ticks of the stream: every packet of a file passes here.
         self._ticks: dict[int, Fraction] = {}
@@ -75,6 +79,11 @@ class Extent:
     def announced(self) -> Fraction | None:
         """Seconds of video that the header announces; None where that is a guess."""
         return None if self._guessed or self._promised <= 0 else self._promised
+
+    def clock(self, fps: Fraction) -> Clock[T]:
+        """Return a clock for the video stream; fps tells how long a frame lasts where nothing else does."""
+        interval = 1 / (self._rate if self._rate and self._rate <= FASTEST else fps)
+        return Clock(self._time_base, interval, leaps=self._guessed, until=self.announced)
 
     def watched(self, packets: Iterable[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         """Pass packets on and note where each stream starts and ends; a demuxer error ends them.

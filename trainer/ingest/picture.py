@@ -13,6 +13,23 @@ from numpy.typing import NDArray
 LONGEST = 32
 
 
+class Shot:
+    """A decoded frame until it is known whether it is sampled."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        """Hold the decoder's frame."""
+        self.pts = frame.pts
+        self._frame: VideoFrame | None = frame
+        self._image: NDArray[np.uint8] | None = None
+
+    def image(self, edge: int, aspect: Fraction, scaler: VideoReformatter) -> NDArray[np.uint8]:
+        """Return the small picture; the large one is let go."""
+        if self._frame is not None:
+            self._image, self._frame = upright(self._frame, edge, aspect, scaler), None
+        assert self._image is not None
+        return self._image
+
+
 def upright(
     frame: VideoFrame,
     edge: int,

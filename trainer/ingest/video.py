@@ -29,11 +29,8 @@ from trainer.ingest.errors import BadVideo
 from trainer.ingest.extent import Extent, short
 from trainer.ingest.grid import Grid
 from trainer.ingest.limits import DEFAULT, Admit, Limits, decoder_threads, no_wait
-from trainer.ingest.picture import upright
+from trainer.ingest.picture import Shot
 from trainer.ingest.subtitles import Cue, embedded_cues, pick_text_track
-
-# Frames a second that a container may claim; more is its tick.
-FASTEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +73,6 @@ class VideoReport:
     warnings: tuple[str, ...] = ()
 
 
-class _Shot:
-    """A decoded frame until it is known whether it is sampled."""
-
-    def __init__(self, frame: VideoFrame) -> None:
-        self.pts = frame.pts
-        self._frame: VideoFrame | None = frame
-        self._image: NDArray[np.uint8] | None = None
-
-    def image(self, edge: int, aspect: Fraction, scaler: VideoReformatter) -> NDArray[np.uint8]:
-        """Return the small picture; the large one is let go."""
-        if self._frame is not None:
-            self._image, self._frame = upright(self._frame, edge, aspect, scaler), None
-        assert self._image is not None
-        return self._image
-
-
 class VideoSampler:
     """Iterate once over the samples of a file; then `report` tells the rest. Holds two frames at a time."""
 
@@ -123,7 +104,7 @@ class VideoSampler:
         self._scaler = VideoReformatter()
         self._pictures = self._frames = self._size = 0
         self._left_out = self._started = False
-        self._held: tuple[_Shot, Fraction] | None = None
+        self._held: tuple[Shot, Fraction] | None = None
         self._cues: list[Cue] = []
         self._ahead: Ahead | None = None
 
@@ -143,7 +124,7 @@ class VideoSampler:
             extent = Extent(container, stream, self.path)
             self._damage = Damage(stream.time_base or Fraction(1, 1000))
             self._expected = extent.expected
-            self._ahead = _ahead(container, stream, self._fps)
+            self._ahead = Ahead.of(container, stream, self._fps)
             yield from self._pick(container, stream, extent)
 
     @property
@@ -152,11 +133,12 @@ class VideoSampler:
         return self._frames
 
     def _pick(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[Sample]:
-        clock, grid = _clock(container, stream, extent, self._fps), Grid(self._fps)
+        clock: Clock[Shot] = extent.clock(self._fps)
+        grid = Grid(self._fps)
         for frame in self._decode(container, stream, extent):
             if not self._started:
                 self._start(clock, frame)
-            shot = _Shot(frame)
+            shot = Shot(frame)
             # Pictures that are left out on purpose leave no gaps.
             clock.counts_gaps = self._ahead is None or self._damage.failed > 0
             placed = clock.place(shot, frame.pts, frame.dts, frame.duration)
@@ -172,7 +154,7 @@ class VideoSampler:
             yield from self._sample(self._held, grid.rows, grid.close(end))
         self._finish(stream, extent, clock, end)
 
-    def _start(self, clock: Clock[_Shot], frame: VideoFrame) -> None:
+    def _start(self, clock: Clock[Shot], frame: VideoFrame) -> None:
         """Let time begin at the first packet where pictures before the first frame do not decode."""
         self._started = True
         self._limits.check_size(frame.width, frame.height)
@@ -182,13 +164,13 @@ class VideoSampler:
         if self._ahead is not None:
             self._ahead.origin = frame.pts
 
-    def _fill(self, grid: Grid, placed: list[tuple[_Shot, Fraction]]) -> Iterator[Sample]:
+    def _fill(self, grid: Grid, placed: list[tuple[Shot, Fraction]]) -> Iterator[Sample]:
         for shot, time in placed:
             if self._held is not None:
                 yield from self._sample(self._held, grid.rows, grid.until(time))
             self._held = shot, time
 
-    def _sample(self, held: tuple[_Shot, Fraction], row: int, rows: int) -> Iterator[Sample]:
+    def _sample(self, held: tuple[Shot, Fraction], row: int, rows: int) -> Iterator[Sample]:
         if rows:
             pictures = max(self._frames, self._pictures)
             self._limits.check_rows(row + rows, self._fps, pictures, self._size, self._expected)
@@ -231,7 +213,7 @@ class VideoSampler:
     def _look(self, packets: Iterator[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
         return ((packet, True) for packet in packets) if self._ahead is None else self._ahead.look(packets)
 
-    def _finish(self, stream: VideoStream, extent: Extent, clock: Clock[_Shot], end: Fraction) -> None:
+    def _finish(self, stream: VideoStream, extent: Extent, clock: Clock[Shot], end: Fraction) -> None:
         damage, codec = self._damage, stream.codec_context.name
         truncated = extent.missing()
         # In MPEG-4 packets without a picture may mean that the last one stands still.
@@ -261,25 +243,6 @@ class VideoSampler:
             truncated=truncated,
             warnings=tuple(filter(None, warnings)),
         )
-
-
-def _clock(container: InputContainer, stream: VideoStream, extent: Extent, fps: Fraction) -> Clock[_Shot]:
-    rate = stream.average_rate or stream.guessed_rate
-    interval = 1 / (rate if rate and rate <= FASTEST else fps)
-    leaps = containers.may_leap(container)
-    return Clock(stream.time_base or Fraction(1, 1000), interval, leaps=leaps, until=extent.announced)
-
-
-def _ahead(container: InputContainer, stream: VideoStream, fps: Fraction) -> Ahead | None:
-    """Return what finds pictures that need no decoding, None where that is not certain.
-
-    Only H.264 says of each picture by itself whether others are made from it, and only these containers
-    give every packet its own timestamps.
-    """
-    names = container.format.name.split(",")
-    if stream.codec_context.name != "h264" or stream.time_base is None or not {"mp4", "matroska"} & {*names}:
-        return None
-    return Ahead(stream.index, stream.time_base, fps)
 
 
 def cores() -> int:

@@ -180,12 +180,12 @@ def test_the_reason_is_read_from_the_file(
 
 
 def test_no_exception_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainer.ingest import reader, video
+    from trainer.ingest import picture, reader
 
     def broken(*_: object) -> None:
         raise ValueError("no such pixel format")
 
-    monkeypatch.setattr(video, "upright", broken)
+    monkeypatch.setattr(picture, "upright", broken)
     path = write_video(tmp_path / "a.mp4", regular(1, 10))
     job = reader.Job("a", path, None, None)
     (told,) = reader.words(job, reader.ReadOptions(Fraction(1), 32))

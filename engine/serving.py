@@ -107,7 +107,7 @@ def serve_worker(
     add_services registers the servicers, whose methods run in threads, and returns their full names. At most
     `max_in_flight` calls run at once, more are refused with QUEUE_FULL. about: what the port is, for who asks
     for something else. `ready` adds fields to the line on stdout. `watch` starts what may find a service
-    unfit, and is given what to call then, from any thread, with the service's name: its health is NOT_SERVING.
+    unfit, and is given what to call then, from any thread, with its name: its health is NOT_SERVING.
     """
 
     async def serve() -> None:

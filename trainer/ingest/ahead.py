@@ -9,15 +9,20 @@ from __future__ import annotations  # av.Packet is generic to type checkers only
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Self
 
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from trainer.ingest.clock import LONGEST_PAUSE
 
 # No H.264 decoder holds more than 16 pictures back to put them in order; so many, and as many again, are
 # looked at before and after a picture for the one that is shown next.
 WINDOW = 32
+# Of packets that are held at once. Where they are larger than that nothing is left out.
+HELD_BYTES = 64 << 20
 
 
 class Ahead:
@@ -38,13 +43,29 @@ class Ahead:
         self.trusted = True
         self.origin: int | None = None
 
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream, fps: Fraction) -> Self | None:
+        """Return what finds pictures that need no decoding, None where that is not certain.
+
+        Only H.264 says of each picture by itself whether others are made from it, and only these containers
+        give every packet its own timestamps.
+        """
+        names = {*container.format.name.split(",")}
+        if stream.codec_context.name != "h264" or not stream.time_base or not {"mp4", "matroska"} & names:
+            return None
+        return cls(stream.index, stream.time_base, fps)
+
     def look(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
         """Yield (packet, shown). `origin`, the first picture's timestamp, is to be set once it is known."""
         held: deque[Packet[Stream]] = deque()
+        size = 0
         for packet in packets:
             held.append(packet)
+            size += packet.size
             self._note(packet)
-            while len(self._after) > WINDOW:
+            while len(self._after) > WINDOW or size > HELD_BYTES:
+                self.trusted &= len(self._after) > WINDOW
+                size -= held[0].size
                 yield self._pass(held.popleft())
         while held:
             yield self._pass(held.popleft())

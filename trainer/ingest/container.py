@@ -1,136 +1,85 @@
-"""Open a video file, or say in one sentence why it cannot be."""
+"""Open a video file and choose its stream, or say in one sentence why that cannot be."""
 
 from __future__ import annotations  # av.Packet is generic to type checkers only
 
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
 import av.error
 from av.container import InputContainer
+from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from trainer.ingest import reasons
 from trainer.ingest.errors import BadVideo, Kind
+from trainer.ingest.limits import DEFAULT, Limits
 
-MICROSECONDS = Fraction(1, 1_000_000)
+# Where the first 5 MB do not show the video stream: ten minutes, and as many bytes as may lie in memory.
+FURTHER = {"probesize": str(100 << 20), "analyzeduration": str(600 * 1_000_000)}
+# Packets looked at for a stream's second picture.
+FIRST_PACKETS = 2000
+_STILL = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+# What FFmpeg draws text files as, and brands of pictures in MP4's format.
+_TEXT = {"tty", "bin", "xbin", "adf", "idf"}
+_PICTURE_BRANDS = {"avif", "heic", "heix", "heim", "heis", "mif1", "jpeg", "miaf"}
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
-    """Open a regular file for demuxing; local files only, even where a playlist names an address.
-
-    Raises BadVideo.
-    """
+def opened(path: Path, limits: Limits = DEFAULT) -> Iterator[InputContainer]:
+    """Open a regular file for demuxing. Raises BadVideo."""
     check_file(path)
-    try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError) as error:
-        raise _refusal(path, error) from error
+    container = _open(path, limits.options)
+    if not any(_known(stream) for stream in container.streams.video):
+        container.close()
+        container = _open(path, limits.options | FURTHER)
     with container:
         yield container
 
 
-def video_stream(container: InputContainer) -> VideoStream:
-    """Return the stream a player shows: the first default one but no cover art. Raises BadVideo."""
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not moving:
-        if not len(container.streams):
-            raise BadVideo("corrupt", "none of its streams is whole: cut off or damaged")
-        kinds = ", ".join(sorted({stream.type for stream in container.streams if stream.type != "video"}))
-        cover = " and cover art" if container.streams.video else ""
-        kind: Kind = "audio-only" if container.streams.audio else "not-a-video"
-        raise BadVideo(kind, f"it has no video stream, only {kinds}{cover}")
-    stream = next((s for s in moving if s.disposition & Disposition.default), moving[0])
+def video_stream(container: InputContainer, path: Path, limits: Limits = DEFAULT) -> VideoStream:
+    """Return the stream a player shows: the first default one of those that move. Raises BadVideo."""
+    name = container.format.name
+    candidates = [stream for stream in container.streams.video if not stream.disposition & _STILL]
+    if not candidates:
+        raise _no_video(container)
+    if name in _TEXT:
+        raise BadVideo("not-a-video", "it is text")
+    stream = _choose(path, candidates)
+    if name == "webp_pipe" and reasons.is_animated_webp(path):
+        raise BadVideo("unsupported-codec", "FFmpeg reads no animated WebP; convert it to GIF or MP4")
+    if _is_picture(container, stream):
+        raise BadVideo("not-a-video", "it is a picture")
+    if "enc_key_id" in stream.metadata or reasons.is_encrypted(path, name):
+        raise reasons.encrypted()
     if getattr(stream, "codec_context", None) is None:
         raise BadVideo("unsupported-codec", "FFmpeg has no decoder for its video codec; convert it to H.264")
-    if not (stream.codec_context.width and stream.codec_context.height):
-        raise BadVideo(
-            "corrupt", f"its {stream.codec_context.name} stream does not say how large its pictures are"
-        )
+    limits.check_size(stream.width, stream.height)
+    stream.codec_context.options = limits.options
     return stream
 
 
-class Extent:
-    """How much of a file there is against how much its header promises."""
+def may_leap(container: InputContainer) -> bool:
+    """Whether the format allows timestamps that are set anew within a file; such formats tell no length."""
+    return Flags.ts_discont in Flags(container.format.flags)
 
-    def __init__(self, container: InputContainer, stream: VideoStream, path: Path) -> None:
-        """Read the header's promises; `watched` then sees what comes."""
-        self._last_partial = False
-        self._ends_well = container.format.name != "gif" or _gif_ends(path)
-        self._video = stream.index
-        self._zero = None if container.start_time is None else container.start_time * MICROSECONDS
-        # By stream, in ticks of the stream: every packet of a file passes here.
-        self._ticks: dict[int, Fraction] = {}
-        self._starts: dict[int, int] = {}
-        self._ends: dict[int, int] = {}
-        self._broken: str | None = None
-        # Matroska tells one duration for all streams, counted from time 0 whatever the first timestamp.
-        matroska = "matroska" in container.format.name
-        self._base = Fraction(0) if matroska or self._zero is None else self._zero
-        self._own = bool(stream.duration) and not matroska
-        own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
-        self._promised = own if self._own else (container.duration or 0) * MICROSECONDS
 
-    @property
-    def promised(self) -> float | None:
-        """Seconds of video that the header announces."""
-        return float(self._promised) if self._promised else None
+def demuxed(container: InputContainer) -> Iterator[Packet[Stream]]:
+    """Yield all packets of the streams known from the start, those to flush decoders last.
 
-    def watched(self, packets: Iterable[Packet[Stream]]) -> Iterator[Packet[Stream]]:
-        """Pass packets on and note where each stream starts and ends; a demuxer error ends them."""
+    PyAV fails at packets of a stream that appears within the file; the next ones come all the same.
+    """
+    while True:
         try:
-            for packet in packets:
-                self._note(packet)
-                yield packet
-        except (av.error.FFmpegError, OSError) as error:
-            self._broken = _words(error)
-
-    def lead(self, first: Fraction) -> Fraction:
-        """Return seconds from where a player starts the file's clock to the first frame's timestamp."""
-        return Fraction(0) if self._zero is None else max(Fraction(0), first - self._zero)
-
-    def missing(self) -> str | None:
-        """Say what the end lacks, None for a whole file.
-
-        Half a second or 2 % less than promised is rounding: headers and last frames are often off by that.
-        """
-        if self._broken is not None:
-            return f"it is cut off or damaged after {float(self._reached()):.1f} s ({self._broken})"
-        reached = self._reached()
-        if self._promised and reached < self._promised * 98 / 100 - Fraction(1, 2):
-            return f"it is cut off: {float(reached):.1f} s of {float(self._promised):.1f} s are there"
-        if self._last_partial or not self._ends_well:
-            return f"it is cut off in the last picture, after {float(reached):.1f} s"
-        return None
-
-    def _note(self, packet: Packet[Stream]) -> None:
-        index = packet.stream.index
-        if index == self._video and packet.size:
-            self._last_partial = packet.is_corrupt
-        stamp = packet.dts if packet.pts is None else packet.pts
-        if stamp is None or packet.is_discard:
-            return
-        if index not in self._ticks:
-            if packet.time_base is None:
-                return
-            self._ticks[index] = packet.time_base
-            self._starts[index], self._ends[index] = stamp, stamp
-        self._starts[index] = min(stamp, self._starts[index])
-        self._ends[index] = max(stamp + (packet.duration or 0), self._ends[index])
-
-    def _reached(self) -> Fraction:
-        """Return how far the packets go: of the video where the header speaks of it, else of any stream."""
-        if self._own:
-            length = self._ends.get(self._video, 0) - self._starts.get(self._video, 0)
-            return length * self._ticks.get(self._video, Fraction(0))
-        ends = [end * self._ticks[index] for index, end in self._ends.items()]
-        return max(ends, default=Fraction(0)) - self._base
+            yield from container.demux()
+        except IndexError:
+            continue
+        return
 
 
 def check_file(path: Path) -> None:
@@ -147,26 +96,53 @@ def check_file(path: Path) -> None:
         raise BadVideo("unreadable", "it cannot be read: Permission denied")
 
 
-def _refusal(path: Path, error: Exception) -> BadVideo:
-    """Say why FFmpeg did not open a file that can be read."""
+def _open(path: Path, chosen: dict[str, str]) -> InputContainer:
     try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as unreadable:
-        return BadVideo("unreadable", f"it cannot be read: {unreadable.strerror}")
-    if head[4:8] == b"ftyp":
-        return BadVideo("truncated", "it has no index (moov): cut off, or never completed; repair it")
-    if head[:4] in (b"\x1aE\xdf\xa3", b"RIFF", b"GIF8"):
-        return BadVideo("corrupt", f"its header is cut off or damaged ({_words(error)})")
-    return BadVideo("not-a-video", f"FFmpeg knows no format like it ({_words(error)})")
+        return av.open(f"file:{path}", options=chosen, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError) as error:
+        raise reasons.not_opened(path, error) from error
 
 
-def _gif_ends(path: Path) -> bool:
-    """Whether a GIF has its trailer; FFmpeg takes one without it for whole."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 512))
-        return file.read().rstrip(b"\0\r\n").endswith(b";")
+def _known(stream: VideoStream) -> bool:
+    """Whether a stream may be the film and tells its size, or will never tell it."""
+    if stream.disposition & _STILL:
+        return False
+    return getattr(stream, "codec_context", None) is None or bool(stream.width and stream.height)
 
 
-def _words(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
+def _choose(path: Path, candidates: Sequence[VideoStream]) -> VideoStream:
+    """Return the first default one, else the first, of the streams with more than one picture."""
+    if len(candidates) > 1:
+        pictures = {stream.index: stream.frames for stream in candidates}
+        if 0 in pictures.values():
+            pictures = _count(path, list(pictures))
+        candidates = [each for each in candidates if pictures[each.index] > 1] or candidates
+    return next((each for each in candidates if each.disposition & Disposition.default), candidates[0])
+
+
+def _count(path: Path, streams: Sequence[int]) -> dict[int, int]:
+    """Return how many pictures the first packets hold, by stream."""
+    counts = dict.fromkeys(streams, 0)
+    with _open(path, DEFAULT.options) as container, contextlib.suppress(av.error.FFmpegError, OSError):
+        for number, packet in enumerate(demuxed(container)):
+            if number == FIRST_PACKETS:
+                break
+            if packet.stream.index in counts:
+                counts[packet.stream.index] += packet.size > 0
+    return counts
+
+
+def _is_picture(container: InputContainer, stream: VideoStream) -> bool:
+    name = container.format.name
+    if name.endswith("_pipe") or name in ("image2", "ico"):
+        return True
+    return container.metadata.get("major_brand", "") in _PICTURE_BRANDS and stream.frames <= 1
+
+
+def _no_video(container: InputContainer) -> BadVideo:
+    if not len(container.streams):
+        return BadVideo("corrupt", "none of its streams is whole: cut off or damaged")
+    kinds = ", ".join(sorted({stream.type for stream in container.streams if stream.type != "video"}))
+    cover = "cover art" if container.streams.video else ""
+    kind: Kind = "audio-only" if container.streams.audio else "not-a-video"
+    return BadVideo(kind, f"it has no video stream, only {' and '.join(filter(None, [kinds, cover]))}")

@@ -15,7 +15,7 @@ from trainer.ingest.video import VideoSampler
 def decode(path: Path) -> int:
     """Decode every picture of a file with one thread, keep none; return how many. Raises BadVideo."""
     with _named(path), containers.opened(path) as container:
-        stream = containers.video_stream(container)
+        stream = containers.video_stream(container, path)
         stream.codec_context.thread_count = 1
         return sum(1 for _ in container.decode(stream))
 

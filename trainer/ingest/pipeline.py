@@ -13,6 +13,7 @@ from engine.printable import printable
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.identity import settle_absent
+from trainer.ingest.limits import DEFAULT, Limits
 from trainer.ingest.meter import Meter, Progress
 from trainer.ingest.naming import name_videos
 from trainer.ingest.opening import check, features
@@ -46,6 +47,7 @@ class IngestOptions:
     apart: bool | None = None
     forget: tuple[str, ...] = ()
     settings: str = ""
+    limits: Limits = DEFAULT
 
 
 # Bytes of video that take a thread about as long as it takes processes to start.
@@ -153,9 +155,10 @@ class Ingest:
     def _readers(self, todo: Sequence[Job]) -> Readers:
         options = self._options
         count = max(1, min(options.readers or min(16, cores()), len(todo)))
-        reading = ReadOptions(options.fps, options.edge, options.keep_truncated, max(1, cores() // count))
+        threads = max(1, cores() // count)
+        reading = ReadOptions(options.fps, options.edge, options.keep_truncated, threads, options.limits)
         apart = self._meter.left > FEW_BYTES if options.apart is None else options.apart
-        return Readers(todo, reading, count, 2 * options.batch_size, apart)
+        return Readers(todo, reading, count, apart=apart)
 
     def _job(self, video: str, file: Found) -> Job | None:
         """Return what is to be read: a file that is new, or whose size, time, place or subtitle file changed.

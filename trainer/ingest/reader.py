@@ -7,10 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av.error
+
 from engine.errors import InvalidInput
 from engine.files import sha256
+from trainer.ingest import reasons
 from trainer.ingest.container import check_file
-from trainer.ingest.errors import BadVideo
+from trainer.ingest.errors import BadVideo, Kind
+from trainer.ingest.limits import DEFAULT, Admit, Limits, no_wait
 from trainer.ingest.subtitles import Cue, read_sidecar
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 from workers.store import VideoRecord
@@ -68,16 +72,27 @@ class ReadOptions:
     edge: int
     keep_truncated: bool = False
     threads: int = 0
+    limits: Limits = DEFAULT
 
 
-def words(job: Job, options: ReadOptions) -> Iterator[Word]:
-    """Yield the samples of a file and then how it ended; what is wrong with the file is a BadVideo."""
+def words(job: Job, options: ReadOptions, admit: Admit = no_wait) -> Iterator[Word]:
+    """Yield the samples of a file and then how it ended; what is wrong with the file is a BadVideo.
+
+    admit: called with the pixels of a picture before any is decoded; may wait.
+    """
     try:
-        yield from _read(job, options)
+        yield from _read(job, options, admit)
     except BadVideo as error:
         yield error
+    except MemoryError:
+        yield BadVideo(
+            "too-large", "there is not enough memory to decode it; read fewer files at a time (--readers)"
+        )
+    except OSError as error:
+        kind: Kind = "corrupt" if isinstance(error, av.error.FFmpegError) else "unreadable"
+        yield BadVideo(kind, f"it cannot be read: {reasons.words(error)}")
     except Exception as error:  # whatever damaged bytes make a decoder raise, the other files go on
-        yield BadVideo("corrupt", f"it cannot be decoded ({type(error).__name__}: {error})")
+        yield BadVideo("corrupt", f"it cannot be decoded: {reasons.words(error)}")
 
 
 def stamp(path: Path) -> dict[str, int]:
@@ -100,10 +115,16 @@ def source_info(job: Job) -> dict[str, Any]:
     return info
 
 
-def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
+def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
     check_file(job.path)
     sampler = VideoSampler(
-        job.path, options.fps, options.edge, keep_truncated=options.keep_truncated, threads=options.threads
+        job.path,
+        options.fps,
+        options.edge,
+        keep_truncated=options.keep_truncated,
+        threads=options.threads,
+        limits=options.limits,
+        admit=admit,
     )
     source = _source(job)
     if any(known is not None and _same(known, source) for known in (job.known, *job.away)):
@@ -117,11 +138,7 @@ def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
             "changed", "it was changed while it was read; run the command again when it is complete"
         )
     cues, warnings = _cues(job, report)
-    if report.truncated:
-        warnings = (*warnings, report.truncated)
-    if report.damaged:
-        warnings = (*warnings, f"{report.damaged} of its packets do not decode")
-    yield Read(source, report, cues, warnings)
+    yield Read(source, report, cues, (*warnings, *report.warnings))
 
 
 def _source(job: Job) -> Source:

@@ -3,6 +3,9 @@
 A reader is a thread here with, for more than a few files, a process of its own that decodes. Decoding
 releases the interpreter's lock, but takes it again for every packet: two threads on small pictures are no
 faster than one, and slow the encoder down. A process besides survives what kills a decoder.
+
+Memory is bounded in bytes, whatever the files hold: samples wait up to QUEUE_BYTES, and files whose pictures
+together have more than DECODED_PIXELS are decoded one after the other.
 """
 
 import contextlib
@@ -11,25 +14,45 @@ import queue
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Self
 
 from trainer.ingest.errors import BadVideo
+from trainer.ingest.limits import Admit, Budget, no_wait
 from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, Word, words
 from trainer.ingest.video import Sample
+
+QUEUE_BYTES = 64 << 20
+# A decoder holds about ten pictures: two files at the default limit of a picture, sixteen in 4K.
+DECODED_PIXELS = 128 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A process waits for leave to decode pictures of so many pixels."""
+
+    pixels: int
 
 
 class Readers:
     """`count` readers that read `jobs` in order. Use as a context manager; iterate for (job, word)."""
 
     def __init__(
-        self, jobs: Sequence[Job], options: ReadOptions, count: int = 1, depth: int = 128, apart: bool = False
+        self,
+        jobs: Sequence[Job],
+        options: ReadOptions,
+        count: int = 1,
+        room: int = QUEUE_BYTES,
+        apart: bool = False,
     ) -> None:
-        """depth: words that wait at most, beside those a pipe holds. apart: decode in processes."""
+        """room: bytes of samples that wait at most, beside those a pipe holds. apart: decode in processes."""
         self._options = options
-        self._queue: queue.Queue[tuple[Job, Word] | None] = queue.Queue(depth)
+        self._queue: queue.SimpleQueue[tuple[Job, Word] | None] = queue.SimpleQueue()
+        self._room = Budget(room)
+        self._pixels = Budget(DECODED_PIXELS)
         self._todo = iter(jobs)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -46,6 +69,8 @@ class Readers:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._room.stop()
+        self._pixels.stop()
         for child in self._children:
             child.kill()
         for thread in self._threads:
@@ -65,6 +90,7 @@ class Readers:
             if item is None:
                 running -= 1
             else:
+                self._room.give(_bytes(item[1]))
                 yield item
 
     def _run(self, child: "Child | None") -> None:
@@ -73,19 +99,30 @@ class Readers:
                 job = next(self._todo, None)
             if job is None:
                 break
-            for word in words(job, self._options) if child is None else child.words(job, self._stop):
-                if not self._put((job, word)):
-                    return
-        self._put(None)
+            if not self._read(job, child):
+                return
+        self._queue.put(None)
 
-    def _put(self, item: tuple[Job, Word] | None) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def _read(self, job: Job, child: "Child | None") -> bool:
+        """Queue the words of a job; False where the reading is to end."""
+        claimed = 0
+
+        def admit(pixels: int) -> None:
+            nonlocal claimed
+            claimed += pixels
+            self._pixels.take(pixels)
+
+        try:
+            source = (
+                words(job, self._options, admit) if child is None else child.words(job, self._stop, admit)
+            )
+            for word in source:
+                if not self._room.take(_bytes(word)):
+                    return False
+                self._queue.put((job, word))
+        finally:
+            self._pixels.give(claimed)
+        return True
 
 
 class Child:
@@ -115,13 +152,17 @@ class Child:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
-    def words(self, job: Job, stop: threading.Event) -> Iterator[Word]:
+    def words(self, job: Job, stop: threading.Event, admit: Admit = no_wait) -> Iterator[Word]:
         """Yield what `reader.words` yields; a process that dies is a BadVideo, another takes its place."""
         assert self._pipe is not None
         try:
             self._pipe.send(job)
-            while isinstance(word := self._pipe.recv(), Sample):
-                yield word
+            while isinstance(word := self._pipe.recv(), Sample | _Ask):
+                if isinstance(word, Sample):
+                    yield word
+                else:
+                    admit(word.pixels)
+                    self._pipe.send(None)
         except (EOFError, OSError):
             code = self.close()
             word = BadVideo("corrupt", f"the decoder broke down over it (exit code {code})")
@@ -147,7 +188,16 @@ class Child:
 
 def _serve(pipe: Connection, options: ReadOptions) -> None:
     """Answer each job with its words until the other end is closed."""
+
+    def admit(pixels: int) -> None:
+        pipe.send(_Ask(pixels))
+        pipe.recv()
+
     with contextlib.suppress(EOFError, OSError):
         while True:
-            for word in words(pipe.recv(), options):
+            for word in words(pipe.recv(), options, admit):
                 pipe.send(word)
+
+
+def _bytes(word: Word) -> int:
+    return word.image.nbytes if isinstance(word, Sample) else 0

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import cast
 
 import av
 import av.error
@@ -22,14 +21,16 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from trainer.ingest import container as containers
+from trainer.ingest import reasons
 from trainer.ingest.ahead import Ahead
-from trainer.ingest.clock import Clock, Grid
-from trainer.ingest.container import Extent
+from trainer.ingest.clock import Clock
+from trainer.ingest.damage import Damage
 from trainer.ingest.errors import BadVideo
+from trainer.ingest.extent import Extent, short
+from trainer.ingest.grid import Grid
+from trainer.ingest.limits import DEFAULT, Admit, Limits, decoder_threads, no_wait
+from trainer.ingest.picture import Shot
 from trainer.ingest.subtitles import Cue, embedded_cues, pick_text_track
-
-# At one row a second eleven days: more is a damaged clock or a slip in --fps.
-MOST_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class VideoReport:
 
     duration: seconds, end of the last frame. lead: seconds from the file's time 0 to the first frame, by
     which a sidecar's times are late. cues: embedded subtitles in seconds from the first frame. damaged:
-    packets that did not decode. truncated: what is missing at the end, or None.
+    pictures that are missing, incomplete or patched. truncated: what is missing at the end, or None.
+    warnings: sentences on what is odd.
     """
 
     duration: float
@@ -68,26 +70,41 @@ class VideoReport:
     cues: tuple[Cue, ...]
     damaged: int
     truncated: str | None
+    warnings: tuple[str, ...] = ()
 
 
 class VideoSampler:
     """Iterate once over the samples of a file; then `report` tells the rest. Holds two frames at a time."""
 
     def __init__(
-        self, path: Path, fps: Fraction, edge: int, *, keep_truncated: bool = False, threads: int = 0
+        self,
+        path: Path,
+        fps: Fraction,
+        edge: int,
+        *,
+        keep_truncated: bool = False,
+        threads: int = 0,
+        limits: Limits = DEFAULT,
+        admit: Admit = no_wait,
     ) -> None:
-        """edge: limit of a frame's short side in pixels. threads: of the decoder, 0 = one a core."""
+        """edge: limit of a frame's short side in pixels. threads: of the decoder, 0 = one a core.
+
+        admit: called with the pixels of a picture before any is decoded; may wait.
+        """
         self.path = path
-        self._expected: float | None = None
         self.report: VideoReport | None = None
+        self._expected: float | None = None
         self._fps = fps
         self._edge = edge
         self._keep_truncated = keep_truncated
-        self._threads = threads
+        self._threads = threads or cores()
+        self._limits = limits
+        self._admit = admit
         self._aspect = Fraction(1)
         self._scaler = VideoReformatter()
-        self._damaged = self._packets = self._pictures = self._frames = 0
-        self._left_out = False
+        self._pictures = self._frames = self._size = 0
+        self._left_out = self._started = False
+        self._held: tuple[Shot, Fraction] | None = None
         self._cues: list[Cue] = []
         self._ahead: Ahead | None = None
 
@@ -96,150 +113,136 @@ class VideoSampler:
 
         Raises BadVideo for a file that cannot be used, at the latest after its last sample.
         """
-        with containers.opened(self.path) as container:
-            stream = containers.video_stream(container)
-            stream.codec_context.thread_count = self._threads
+        with containers.opened(self.path, self._limits) as container:
+            stream = containers.video_stream(container, self.path, self._limits)
+            pixels = stream.width * stream.height
+            self._admit(pixels)
+            stream.codec_context.thread_count = decoder_threads(self._threads, pixels)
             stream.thread_type = "AUTO"
             self._aspect = stream.sample_aspect_ratio or Fraction(1)
+            self._size = container.size
             extent = Extent(container, stream, self.path)
-            self._expected = extent.promised
-            rate = stream.average_rate or stream.guessed_rate
-            clock = Clock(stream.time_base or Fraction(1, 1000), 1 / (rate or self._fps))
-            self._ahead = _ahead(container, stream, self._fps)
-            yield from self._pick(container, stream, extent, clock)
-            self._finish(container, stream, extent, clock)
+            self._damage = Damage(stream.time_base or Fraction(1, 1000))
+            self._expected = extent.expected
+            self._ahead = Ahead.of(container, stream, self._fps)
+            yield from self._pick(container, stream, extent)
 
     @property
     def decoded(self) -> int:
         """How many pictures were decoded so far; fewer than the file has where some need not be."""
         return self._frames
 
-    def _pick(
-        self, container: InputContainer, stream: VideoStream, extent: Extent, clock: Clock
-    ) -> Iterator[Sample]:
+    def _pick(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[Sample]:
+        clock: Clock[Shot] = extent.clock(self._fps)
         grid = Grid(self._fps)
-        held: tuple[VideoFrame, float] | None = None
         for frame in self._decode(container, stream, extent):
-            time = clock.place(frame.pts, frame.dts, frame.duration)
+            if not self._started:
+                self._start(clock, frame)
+            shot = Shot(frame)
+            # Pictures that are left out on purpose leave no gaps.
+            clock.counts_gaps = self._ahead is None or self._damage.failed > 0
+            placed = clock.place(shot, frame.pts, frame.dts, frame.duration)
             if self._ahead is not None:
-                self._ahead.origin = frame.pts if self._ahead.origin is None else self._ahead.origin
                 # Two fields may be two packets, and pictures out of order tell of timestamps that are wrong.
                 self._ahead.trusted &= clock.steady and not frame.interlaced_frame
-            if time is None:
-                continue
-            if held is not None:
-                yield from self._sample(held, grid.rows, grid.until(time))
-            held = (frame, float(time))
-        if held is not None:
-            yield from self._sample(held, grid.rows, grid.close(clock.end))
+            yield from self._fill(grid, placed)
+            if clock.unsure:
+                shot.image(self._edge, self._aspect, self._scaler)
+        yield from self._fill(grid, clock.close())
+        end = extent.end(clock)
+        if self._held is not None:
+            yield from self._sample(self._held, grid.rows, grid.close(end))
+        self._finish(stream, extent, clock, end)
 
-    def _sample(self, held: tuple[VideoFrame, float], row: int, rows: int) -> Iterator[Sample]:
-        if row + rows > MOST_ROWS:
-            raise BadVideo(
-                "corrupt", f"its timestamps would fill {row + rows} rows (limit {MOST_ROWS}); lower --fps"
-            )
+    def _start(self, clock: Clock[Shot], frame: VideoFrame) -> None:
+        """Let time begin at the first packet where pictures before the first frame do not decode."""
+        self._started = True
+        self._limits.check_size(frame.width, frame.height)
+        head = self._damage.head
+        if self._damage.failed and head is not None and frame.pts is not None and head < frame.pts:
+            clock.begin(head)
+        if self._ahead is not None:
+            self._ahead.origin = frame.pts
+
+    def _fill(self, grid: Grid, placed: list[tuple[Shot, Fraction]]) -> Iterator[Sample]:
+        for shot, time in placed:
+            if self._held is not None:
+                yield from self._sample(self._held, grid.rows, grid.until(time))
+            self._held = shot, time
+
+    def _sample(self, held: tuple[Shot, Fraction], row: int, rows: int) -> Iterator[Sample]:
         if rows:
-            frame, time = held
-            share = min(1.0, time / self._expected) if self._expected else 0.0
-            image = upright(frame, self._edge, self._aspect, self._scaler)
-            yield Sample(image, row, rows, frame.pts, time, share)
+            pictures = max(self._frames, self._pictures)
+            self._limits.check_rows(row + rows, self._fps, pictures, self._size, self._expected)
+            shot, time = held
+            share = min(1.0, float(time) / self._expected) if self._expected else 0.0
+            image = shot.image(self._edge, self._aspect, self._scaler)
+            yield Sample(image, row, rows, shot.pts, float(time), share)
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
         track = pick_text_track(container)
-        # All streams, for the longest of them tells whether the file is whole.
-        for packet, shown in self._look(extent.watched(container.demux())):
-            if track is not None and packet.stream.index == track.index:
+        text = None if track is None else track.index
+        # Of all streams the extent wants packets, for the longest of them tells whether the file is whole.
+        wanted = (
+            p for p in extent.watched(containers.demuxed(container)) if p.stream.index in (stream.index, text)
+        )
+        for packet, shown in self._look(wanted):
+            if packet.stream.index == text:
                 self._cues.extend(embedded_cues(packet))
-            if packet.stream.index != stream.index:
-                continue
-            self._packets += packet.size > 0
-            if self._ahead is not None:
-                stream.codec_context.skip_frame = "DEFAULT" if shown or self._damaged else "NONREF"
-            try:
-                frames = stream.decode(packet)
-            except av.error.FFmpegError:
-                self._damaged += 1
-                continue
-            self._left_out |= not shown
-            self._pictures += packet.size > 0 and not packet.is_discard
-            self._frames += len(frames)
-            yield from frames
+            else:
+                yield from self._frames_of(packet, stream, shown)
+
+    def _frames_of(self, packet: Packet[Stream], stream: VideoStream, shown: bool) -> list[VideoFrame]:
+        self._damage.packet(packet, shown)
+        if packet.is_keyframe and packet.has_sidedata("encryption_info"):
+            raise reasons.encrypted()
+        if self._ahead is not None:
+            stream.codec_context.skip_frame = "DEFAULT" if shown or self._damage.failed else "NONREF"
+        try:
+            frames = stream.decode(packet)
+        except av.error.FFmpegError as error:
+            self._damage.failure(error)
+            return []
+        self._left_out |= not shown
+        self._pictures += packet.size > 0 and not packet.is_discard
+        self._frames += len(frames)
+        self._damage.pictures(frames)
+        return frames
 
     def _look(self, packets: Iterator[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
         return ((packet, True) for packet in packets) if self._ahead is None else self._ahead.look(packets)
 
-    def _finish(self, container: InputContainer, stream: VideoStream, extent: Extent, clock: Clock) -> None:
+    def _finish(self, stream: VideoStream, extent: Extent, clock: Clock[Shot], end: Fraction) -> None:
+        damage, codec = self._damage, stream.codec_context.name
         truncated = extent.missing()
+        # In MPEG-4 packets without a picture may mean that the last one stands still.
+        if not truncated and (damage.failed or codec != "mpeg4") and short(clock.end, end):
+            shown = f"{float(clock.end):.1f} s of {float(end):.1f} s"
+            truncated = f"only {shown} have pictures: what lies behind does not decode"
         if truncated and not (self._keep_truncated and self._frames):
             raise BadVideo(
                 "truncated", f"{truncated}; fetch it again, or pass --keep-truncated to use what is there"
             )
         if not self._frames:
-            codec = stream.codec_context.name
-            raise BadVideo("corrupt", f"none of its {self._packets} video packets decodes as {codec}")
-        if self._damaged * 2 > self._packets:
-            raise BadVideo("corrupt", f"{self._damaged} of its {self._packets} video packets do not decode")
+            raise reasons.undecoded(self.path, codec, damage.packets, damage.unsupported, self._limits)
+        if damage.most and not truncated:
+            raise BadVideo("corrupt", f"most of its pictures are lost: {damage.told(clock.gaps, end)}")
+        warnings = [truncated, damage.told(clock.gaps, end), extent.doubt(end)]
         self.report = VideoReport(
-            duration=float(clock.end),
-            rows=max(1, ceil(clock.end * self._fps)),
+            duration=float(end),
+            rows=max(1, ceil(end * self._fps)),
             # What is left out on purpose is a picture of the file as well.
             frames=self._pictures if self._left_out else self._frames,
-            codec=stream.codec_context.name,
+            codec=codec,
             width=stream.width,
             height=stream.height,
             lead=float(extent.lead(clock.first)),
             cues=tuple(cue.shifted(-float(clock.first)) for cue in self._cues),
-            damaged=self._damaged,
+            damaged=damage.count,
             truncated=truncated,
+            warnings=tuple(filter(None, warnings)),
         )
-
-
-def upright(
-    frame: VideoFrame,
-    edge: int,
-    pixel_aspect: Fraction = Fraction(1),
-    scaler: VideoReformatter | None = None,
-) -> NDArray[np.uint8]:
-    """Return the picture as a player shows it: (h, w, 3) uint8 RGB, short side at most `edge`.
-
-    pixel_aspect: width of a pixel over its height. Smaller pictures are not enlarged. scaler: to be used for
-    all frames of a video, for making one takes many times longer than scaling a small picture.
-    """
-    scaler = scaler or VideoReformatter()
-    width, height = max(1, round(frame.width * pixel_aspect)), frame.height
-    short = min(width, height)
-    if short > edge:
-        # Rounded down as image processors round, so that they find nothing left to resize.
-        width, height = width * edge // short, height * edge // short
-    # By itself it starts a thread a core: those cores decode.
-    rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1)
-    image = np.asarray(rgb.to_ndarray(), np.uint8)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    return image if matrix is None else orient(image, np.frombuffer(bytes(cast(bytes, matrix)), np.int32))
-
-
-def _ahead(container: InputContainer, stream: VideoStream, fps: Fraction) -> Ahead | None:
-    """Return what finds pictures that need no decoding, None where that is not certain.
-
-    Only H.264 says of each picture by itself whether others are made from it, and only these containers
-    give every packet its own timestamps.
-    """
-    names = container.format.name.split(",")
-    if stream.codec_context.name != "h264" or stream.time_base is None or not {"mp4", "matroska"} & {*names}:
-        return None
-    return Ahead(stream.index, stream.time_base, fps)
-
-
-def orient(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Turn and mirror a picture by quarter turns as its display matrix [a b u c d v x y w] says."""
-    a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
-    if abs(b) > abs(a):
-        image = image.transpose(1, 0, 2)
-        right, down = c, b
-    else:
-        right, down = a, d
-    return np.ascontiguousarray(image[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
 
 
 def cores() -> int:

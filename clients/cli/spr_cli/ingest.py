@@ -75,6 +75,18 @@ spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .fai
 @click.option("--readers", default=0, type=click.IntRange(0), help="Files at a time; 0: one a core.")
 @click.option("--keep-truncated", is_flag=True, help="Use what is there of files that were cut off.")
 @click.option("--forget", multiple=True, metavar="ID", help="Take a video out of the collection first.")
+@click.option(
+    "--max-pixels",
+    default=64 << 20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of a picture; a file with larger ones is refused.",
+)
+@click.option(
+    "--max-hours",
+    type=click.FloatRange(0, min_open=True),
+    help="Of a video. By default an hour, a minute more for each picture and a second for each kB.",
+)
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
@@ -90,10 +102,13 @@ def command(
     readers: int,
     keep_truncated: bool,
     forget: tuple[str, ...],
+    max_pixels: int,
+    max_hours: float | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """Read the options; the rest is `_ingest`."""
+    from trainer.ingest.limits import Limits
     from trainer.ingest.pipeline import IngestOptions
 
     options = IngestOptions(
@@ -104,6 +119,7 @@ def command(
         limit=limit,
         readers=readers,
         forget=forget,
+        limits=Limits(max_pixels, max_hours),
     )
     with _ending_at_once():
         summary = _ingest(paths, collection, name, options, (encoder, device, precision))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.ingest.factories import regular, write_video
-from trainer.ingest import video
+from trainer.ingest.ahead import Ahead
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 
 
@@ -36,7 +36,7 @@ def test_samples_are_those_of_all_pictures(
     deep = {"x264-params": "bframes=8:b-adapt=0:b-pyramid=normal:ref=4:keyint=60:scenecut=0"}
     path = write_video(tmp_path / name, times, rate=25, options=deep)
     fast, fast_report, decoded = read(path, fps)
-    monkeypatch.setattr(video, "_ahead", lambda *_: None)
+    monkeypatch.setattr(Ahead, "of", lambda *_: None)
     full, full_report, everything = read(path, fps)
     assert fast_report == full_report
     assert everything == len(times)
@@ -49,7 +49,7 @@ def test_samples_are_those_of_all_pictures(
 def test_a_start_offset_and_an_open_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mkv", [time + 777 for time in regular(9, 30)], rate=30)
     fast = read(path, "1")[:2]
-    monkeypatch.setattr(video, "_ahead", lambda *_: None)
+    monkeypatch.setattr(Ahead, "of", lambda *_: None)
     full = read(path, "1")[:2]
     assert fast[1] == full[1]
     assert [s.pts for s in fast[0]] == [s.pts for s in full[0]]

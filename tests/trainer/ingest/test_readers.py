@@ -57,6 +57,6 @@ def test_a_process_that_dies_costs_one_file_and_another_goes_on(jobs: list[Job])
 
 def test_leaving_early_ends_threads_and_processes(jobs: list[Job]) -> None:
     before = threading.active_count()
-    with Readers(jobs * 20, OPTIONS, 1, depth=1, apart=True) as readers:
+    with Readers(jobs * 20, OPTIONS, 1, room=1, apart=True) as readers:
         next(item for item in readers if item is not None)
     assert threading.active_count() == before

@@ -15,7 +15,8 @@ from tests.trainer.ingest.factories import (
     write_video,
 )
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.video import Sample, VideoReport, VideoSampler, orient
+from trainer.ingest.picture import orient
+from trainer.ingest.video import Sample, VideoReport, VideoSampler
 
 FORMATS = [
     ("a.mp4", "libx264"),
@@ -36,8 +37,8 @@ FORMATS = [
 QUIET = {"libx265": {"x265-params": "log-level=none"}}
 
 
-def sample(path: Path, fps: str = "1", edge: int = 32, **options: bool) -> tuple[list[Sample], VideoReport]:
-    sampler = VideoSampler(path, Fraction(fps), edge, **options)
+def sample(path: Path, fps: str = "1", edge: int = 32) -> tuple[list[Sample], VideoReport]:
+    sampler = VideoSampler(path, Fraction(fps), edge)
     samples = list(sampler)
     assert sampler.report is not None
     return samples, sampler.report

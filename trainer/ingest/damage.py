@@ -1,0 +1,116 @@
+"""Judge a video by the pictures that came out against what its packets promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import av.error
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+
+from trainer.ingest.clock import OUT_OF_ORDER
+
+
+class Damage:
+    """Counts packets that do not decode, and pictures that are missing, incomplete or patched."""
+
+    def __init__(self, time_base: Fraction) -> None:
+        """time_base: seconds a tick."""
+        self.packets = self.failed = 0
+        self.unsupported = False
+        # The timestamp that the first packet promises a picture for.
+        self.head: int | None = None
+        self._gaps = _Gaps(time_base)
+        self._partial = self._patched = 0
+        # Packets the decoder is not told to leave out, and pictures; of all, and since the first failure.
+        self._wanted = self._pictures = 0
+        self._wanted_after = self._pictures_after = 0
+        self._fields = False
+
+    def packet(self, packet: Packet[Stream], shown: bool) -> None:
+        """Take a video packet; `shown` if the decoder is not told to leave it out."""
+        if not packet.size or packet.is_discard:
+            return
+        if not self.packets:
+            self.head = packet.pts
+        self.packets += 1
+        self._partial += packet.is_corrupt
+        self._wanted += shown
+        self._wanted_after += self.failed > 0
+        self._gaps.add(packet.dts, packet.duration)
+
+    def failure(self, error: av.error.FFmpegError) -> None:
+        """Take note that a packet did not decode."""
+        self._wanted_after += not self.failed
+        self.failed += 1
+        self.unsupported |= isinstance(error, av.error.PatchWelcomeError)
+
+    def pictures(self, frames: Sequence[VideoFrame]) -> None:
+        """Take what came out of the decoder."""
+        for frame in frames:
+            self._patched += frame.is_corrupt
+            self._fields |= frame.interlaced_frame
+        self._pictures += len(frames)
+        self._pictures_after += len(frames) if self.failed else 0
+
+    @property
+    def count(self) -> int:
+        """How many of the pictures are missing, incomplete or patched by the decoder."""
+        return min(self.packets, max(self._missing + self._patched, self._partial))
+
+    @property
+    def most(self) -> bool:
+        """Whether more than half of the pictures did not come out."""
+        return self._missing * 2 > self.packets
+
+    def told(self, gaps: Fraction, duration: Fraction) -> str | None:
+        """Return a sentence on what is damaged or missing, None where nothing is.
+
+        gaps: seconds without a picture of their own, of `duration` in all.
+        """
+        if self.count:
+            alone = f"; {float(gaps):.1f} of {float(duration):.1f} s have no picture of their own"
+            return f"damaged or missing pictures: {self.count} of {self.packets}{alone if gaps else ''}"
+        if odd := self._gaps.odd:
+            return f"{float(odd):.1f} of {float(duration):.1f} s have no pictures: a part may be missing"
+        return None
+
+    @property
+    def _missing(self) -> int:
+        if self._fields:  # which may be two packets of one picture
+            return self.failed
+        silent = self._wanted - self._pictures
+        # Some codecs have a few packets without a picture of their own (VP8, MPEG-4).
+        if not self.failed and silent * 4 <= self.packets:
+            silent = 0
+        return max(self.failed, silent, self._wanted_after - self._pictures_after)
+
+
+class _Gaps:
+    """Finds long gaps in an otherwise regular sequence of packets."""
+
+    def __init__(self, time_base: Fraction) -> None:
+        self._time_base = time_base
+        self._long = OUT_OF_ORDER / time_base
+        self._end: int | None = None
+        self._duration = 0
+        self._lost = self._regular = self._seen = 0
+
+    def add(self, dts: int | None, duration: int | None) -> None:
+        """Take a packet's decoding time, which runs on regularly whatever the order of pictures."""
+        if dts is None:
+            return
+        if self._end is not None:
+            gap = dts - self._end
+            self._seen += 1
+            self._regular += gap * 2 <= self._duration
+            self._lost += gap if gap > self._long else 0
+        self._duration = duration or 0
+        self._end = dts + self._duration
+
+    @property
+    def odd(self) -> Fraction:
+        """Seconds in long gaps, 0 where gaps are usual."""
+        return self._lost * self._time_base if self._regular * 10 >= self._seen * 9 else Fraction(0)

@@ -1,0 +1,172 @@
+"""How much of a file there is against how much its header promises."""
+
+from __future__ import annotations  # av.Packet is generic to type checkers only
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from errno import EIO, ENODATA, ENXIO, ESTALE
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from trainer.ingest import reasons
+from trainer.ingest.clock import LONGEST_BREAK, Clock
+from trainer.ingest.container import may_leap
+from trainer.ingest.errors import BadVideo
+
+T = TypeVar("T")
+
+MICROSECONDS = Fraction(1, 1_000_000)
+# Less missing than this, or than two hundredths, is rounding: headers and last frames are often off by that.
+ROUNDING = Fraction(1, 2)
+# So many packets may lie, in the order they are decoded in, between a picture and the one shown last.
+LAST = 32
+# Times that timestamps may span more than what else tells a file's length.
+FAR = 10
+# Frames a second that a container may claim; more is its tick.
+FASTEST = 1000
+# A medium that went away, not a file that ends.
+_AWAY = {EIO, ENXIO, ESTALE, ENODATA}
+
+
+class Extent:
+    """Watches a file's packets: where its streams start and end, and what its header promised."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, path: Path) -> None:
+        """Read the header's promises; `watched` then sees what comes."""
+        # Video packets that are incomplete, and whether the last one is.
+        self._partial, self._last_partial = 0, False
+        self._tail: str | None = None
+        if container.format.name == "gif" and not reasons.gif_ends(path):
+            self._tail = "it is cut off in the last picture"
+        elif container.format.name in ("mpegts", "mpeg") and not reasons.stream_ends(
+            path, container.format.name
+        ):
+            self._tail = "its last bytes are no video: cut off or damaged"
+        self._video = stream.index
+        self._rate = stream.average_rate or stream.guessed_rate
+        self._time_base = stream.time_base or Fraction(1, 1000)
+        self._zero = None if container.start_time is None else container.start_time * MICROSECONDS
+        # By stream, in ticks of the stream: every packet of a file passes here.
+        self._ticks: dict[int, Fraction] = {}
+        self._starts: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._last: deque[tuple[int | None, int | None, int]] = deque(maxlen=LAST)
+        # Ticks that the video's packets last together.
+        self._worth = 0
+        self._broken: str | None = None
+        # Matroska tells one duration for all streams, counted from time 0 whatever the first timestamp.
+        self._matroska = matroska = "matroska" in container.format.name
+        self._base = Fraction(0) if matroska or self._zero is None else self._zero
+        self._own = bool(stream.duration) and not matroska
+        own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
+        self._promised = own if self._own else (container.duration or 0) * MICROSECONDS
+        # Their length is FFmpeg's guess from the last timestamps.
+        self._guessed = may_leap(container)
+
+    @property
+    def expected(self) -> float | None:
+        """Seconds of video that the file has as far as known before it is read."""
+        return float(self._promised) if self._promised > 0 else None
+
+    @property
+    def announced(self) -> Fraction | None:
+        """Seconds of video that the header announces; None where that is a guess."""
+        return None if self._guessed or self._promised <= 0 else self._promised
+
+    def clock(self, fps: Fraction) -> Clock[T]:
+        """Return a clock for the video stream; fps tells how long a frame lasts where nothing else does."""
+        interval = 1 / (self._rate if self._rate and self._rate <= FASTEST else fps)
+        return Clock(self._time_base, interval, leaps=self._guessed, until=self.announced)
+
+    def watched(self, packets: Iterable[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+        """Pass packets on and note where each stream starts and ends; a demuxer error ends them.
+
+        Raises BadVideo where the medium cannot be read.
+        """
+        try:
+            for packet in packets:
+                self._note(packet)
+                yield packet
+        except (av.error.FFmpegError, OSError) as error:
+            if error.errno in _AWAY:
+                raise BadVideo("unreadable", f"it cannot be read: {reasons.words(error)}") from error
+            self._broken = reasons.words(error)
+
+    def lead(self, first: Fraction) -> Fraction:
+        """Return seconds from where a player starts the file's clock to the first frame's timestamp."""
+        return Fraction(0) if self._zero is None else max(Fraction(0), first - self._zero)
+
+    def end(self, clock: Clock[T]) -> Fraction:
+        """Return where the video ends by its last packets, whether or not they became pictures.
+
+        Less than half a second or 2 % behind the last picture counts as that picture's end.
+        """
+        tick = self._ticks.get(self._video, Fraction(0))
+        ends = sorted(
+            time + duration * tick
+            for pts, dts, duration in self._last
+            if (time := clock.at(pts, dts)) is not None
+        )
+        # Far from the others is a broken timestamp, or one of before the clock was set anew.
+        near = [end for end in ends if abs(end - ends[len(ends) // 2]) <= LONGEST_BREAK]
+        return near[-1] if near and short(clock.end, near[-1]) else clock.end
+
+    def missing(self) -> str | None:
+        """Say what the end lacks, None for a whole file."""
+        reached = self._reached()
+        if self._broken is not None:
+            return f"it is cut off or damaged after {float(reached):.1f} s ({self._broken})"
+        if not self._guessed and short(reached, self._promised):
+            return f"it is cut off: {float(reached):.1f} s of {float(self._promised):.1f} s are there"
+        # Where others are incomplete as well the file lost packets, and is not known to be cut off.
+        if self._tail or (self._last_partial and self._partial == 1):
+            return f"{self._tail or 'it is cut off in the last picture'}, after {float(reached):.1f} s"
+        return None
+
+    def doubt(self, end: Fraction) -> str | None:
+        """Say where the timestamps span far more time than other measures of the file, or its start lacks."""
+        if self._matroska and self._zero and short(Fraction(0), self._zero):
+            return f"nothing is there of its first {float(self._zero):.1f} s"
+        worth = self.announced or self._worth * self._ticks.get(self._video, Fraction(0))
+        if end <= FAR * worth + 60 or not worth:
+            return None
+        return f"its timestamps span {float(end):.0f} s, its pictures or header {float(worth):.0f} s"
+
+    def _note(self, packet: Packet[Stream]) -> None:
+        index = packet.stream.index
+        if index == self._video and packet.size:
+            self._last_partial = packet.is_corrupt
+            self._partial += packet.is_corrupt
+            if not packet.is_discard:
+                self._last.append((packet.pts, packet.dts, packet.duration or 0))
+                self._worth += packet.duration or 0
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None or packet.is_discard:
+            return
+        if index not in self._ticks:
+            if packet.time_base is None:
+                return
+            self._ticks[index] = packet.time_base
+            self._starts[index], self._ends[index] = stamp, stamp
+        self._starts[index] = min(stamp, self._starts[index])
+        self._ends[index] = max(stamp + (packet.duration or 0), self._ends[index])
+
+    def _reached(self) -> Fraction:
+        """Return how far the packets go: of the video where the header speaks of it, else of any stream."""
+        if self._own:
+            length = self._ends.get(self._video, 0) - self._starts.get(self._video, 0)
+            return length * self._ticks.get(self._video, Fraction(0))
+        ends = [end * self._ticks[index] for index, end in self._ends.items()]
+        return max(ends, default=Fraction(0)) - self._base
+
+
+def short(reached: Fraction, promised: Fraction) -> bool:
+    """Whether seconds are missing, not merely rounded."""
+    return reached < promised * 98 / 100 - ROUNDING

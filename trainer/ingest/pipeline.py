@@ -14,9 +14,10 @@ from engine.files import read_json, write_json
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.naming import local_path, name_videos
-from trainer.ingest.reader import Job, Read, ReadOptions, Source, Unchanged, source_info
+from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info
 from trainer.ingest.readers import Readers
-from trainer.ingest.scan import Sidecars, find
+from trainer.ingest.scan import find
+from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.summary import Summary
 from trainer.ingest.video import Sample, cores
 from workers.store import FeatureStore, Stream
@@ -70,8 +71,9 @@ def ingest(
         summary.gone = _gone({video: uri for video, uri in known.items() if video not in named}, paths)
         sidecars = Sidecars()
         jobs = [
-            Job(video, file.path, sidecars.of(file.path), store.record(video) if video in store else None)
+            Job(video, file.path, beside.path, store.record(video) if video in store else None, beside.notes)
             for video, file in named.items()
+            for beside in [sidecars.of(file.path)]
         ]
         Ingest(store, encoder, options, summary, progress).run(jobs)
     summary.sort()
@@ -164,7 +166,7 @@ class Ingest:
             if isinstance(word, BadVideo):
                 self._summary.fail(job.path, word)
             else:
-                self._keep(job, word.source)
+                self._keep(job, word)
             self._done(job)
 
     def _write_first(self) -> None:
@@ -199,10 +201,12 @@ class Ingest:
         for warning in read.warnings:
             self._summary.warn(job.path, warning)
 
-    def _keep(self, job: Job, source: Source) -> None:
+    def _keep(self, job: Job, found: Unchanged) -> None:
         """Note the new place or time of a file whose bytes are as before."""
         assert job.known is not None
-        self._store.revise(job.id, uri=job.path.as_uri(), info={**job.known.info, **source.info})
+        self._store.revise(job.id, uri=job.path.as_uri(), info={**job.known.info, **found.source.info})
+        for warning in found.warnings:
+            self._summary.warn(job.path, warning)
         self._summary.skipped += 1
 
     def _done(self, job: Job) -> None:

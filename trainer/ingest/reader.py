@@ -1,29 +1,33 @@
 """Read one file: its samples, and then how it ended."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InvalidInput
 from engine.files import sha256
 from trainer.ingest.container import check_file
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.subtitles import Cue, read_sidecar
+from trainer.ingest.scan import printable
+from trainer.ingest.sidecars import Words, read_sidecar
+from trainer.ingest.subtitles import Cue
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 from workers.store import VideoRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A file to read. known: what the collection holds of it, if anything."""
+    """A file to read. sidecar: its subtitle file. known: what the collection holds of it, if anything.
+
+    notes: what is to be told of the choice of the subtitle file.
+    """
 
     id: str
     path: Path
     sidecar: Path | None
     known: VideoRecord | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Unchanged:
     """The job's bytes are those the collection holds."""
 
     source: Source
+    warnings: tuple[str, ...] = ()
 
 
 # What a reader says of a job: samples, then one of the others.
@@ -85,15 +90,19 @@ def stamp(path: Path) -> dict[str, int]:
 def source_info(job: Job) -> dict[str, Any]:
     """Return what tells a job's files without reading them; BadVideo for a file that is not there."""
     try:
-        info: dict[str, Any] = {**stamp(job.path), "sidecar": None}
-        if job.sidecar is not None:
-            info["sidecar"] = {
-                "name": os.fsencode(job.sidecar.name).decode(errors="replace"),
-                **stamp(job.sidecar),
-            }
+        info: dict[str, Any] = {**stamp(job.path), "sidecar": _sidecar_info(job.sidecar)}
     except OSError as error:
         raise BadVideo("unreadable", f"it cannot be read: {error.strerror}") from error
     return info
+
+
+def _sidecar_info(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        return {"name": printable(path.name), **stamp(path)}
+    except OSError:  # a link to nothing: reading it says so
+        return {"name": printable(path.name)}
 
 
 def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
@@ -101,9 +110,11 @@ def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
     sampler = VideoSampler(
         job.path, options.fps, options.edge, keep_truncated=options.keep_truncated, threads=options.threads
     )
-    source = _source(job)
+    info = source_info(job)
+    words = Words() if job.sidecar is None else read_sidecar(job.sidecar)
+    source = Source(sha256(job.path), words.sha256, info)
     if job.known is not None and _same(job.known, source):
-        yield Unchanged(source)
+        yield Unchanged(source, words.warnings)
         return
     yield from sampler
     report = sampler.report
@@ -112,7 +123,7 @@ def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
         raise BadVideo(
             "changed", "it was changed while it was read; run the command again when it is complete"
         )
-    cues, warnings = _cues(job, report)
+    cues, warnings = _cues(words, job.notes, report)
     if report.truncated:
         warnings = (*warnings, report.truncated)
     if report.damaged:
@@ -120,20 +131,12 @@ def _read(job: Job, options: ReadOptions) -> Iterator[Word]:
     yield Read(source, report, cues, warnings)
 
 
-def _source(job: Job) -> Source:
-    info = source_info(job)
-    return Source(sha256(job.path), sha256(job.sidecar) if job.sidecar else "", info)
-
-
 def _same(known: VideoRecord, source: Source) -> bool:
     return known.sha256 == source.sha256 and known.info.get("sidecar_sha256", "") == source.sidecar_sha256
 
 
-def _cues(job: Job, report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
-    """Return the sidecar's cues, else the embedded ones; a sidecar that cannot be read is a warning."""
-    if job.sidecar is None:
-        return report.cues, ()
-    try:
-        return [cue.shifted(-report.lead) for cue in read_sidecar(job.sidecar)], ()
-    except (InvalidInput, OSError) as error:
-        return report.cues, (str(error),)
+def _cues(words: Words, notes: tuple[str, ...], report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
+    """Return the sidecar's cues where it has any, else the embedded ones, and what is to be told of both."""
+    if words.cues:
+        return [cue.shifted(-report.lead) for cue in words.cues], (*notes, *words.warnings)
+    return report.cues, (*notes, *words.warnings, *report.text_warnings)

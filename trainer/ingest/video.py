@@ -26,7 +26,8 @@ from trainer.ingest.ahead import Ahead
 from trainer.ingest.clock import Clock, Grid
 from trainer.ingest.container import Extent
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.subtitles import Cue, embedded_cues, pick_text_track
+from trainer.ingest.subtitles import Cue
+from trainer.ingest.text_tracks import TextTrack
 
 # At one row a second eleven days: more is a damaged clock or a slip in --fps.
 MOST_ROWS = 1_000_000
@@ -55,7 +56,8 @@ class VideoReport:
 
     duration: seconds, end of the last frame. lead: seconds from the file's time 0 to the first frame, by
     which a sidecar's times are late. cues: embedded subtitles in seconds from the first frame. damaged:
-    packets that did not decode. truncated: what is missing at the end, or None.
+    packets that did not decode. truncated: what is missing at the end, or None. text_warnings: of the
+    embedded subtitles.
     """
 
     duration: float
@@ -68,6 +70,7 @@ class VideoReport:
     cues: tuple[Cue, ...]
     damaged: int
     truncated: str | None
+    text_warnings: tuple[str, ...] = ()
 
 
 class VideoSampler:
@@ -88,7 +91,7 @@ class VideoSampler:
         self._scaler = VideoReformatter()
         self._damaged = self._packets = self._pictures = self._frames = 0
         self._left_out = False
-        self._cues: list[Cue] = []
+        self._text: TextTrack | None = None
         self._ahead: Ahead | None = None
 
     def __iter__(self) -> Iterator[Sample]:
@@ -146,11 +149,10 @@ class VideoSampler:
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
-        track = pick_text_track(container)
+        self._text = TextTrack(container)
         # All streams, for the longest of them tells whether the file is whole.
         for packet, shown in self._look(extent.watched(container.demux())):
-            if track is not None and packet.stream.index == track.index:
-                self._cues.extend(embedded_cues(packet))
+            self._text.take(packet)
             if packet.stream.index != stream.index:
                 continue
             self._packets += packet.size > 0
@@ -175,6 +177,7 @@ class VideoSampler:
             raise BadVideo(
                 "truncated", f"{truncated}; fetch it again, or pass --keep-truncated to use what is there"
             )
+        assert self._text is not None
         if not self._frames:
             codec = stream.codec_context.name
             raise BadVideo("corrupt", f"none of its {self._packets} video packets decodes as {codec}")
@@ -189,9 +192,10 @@ class VideoSampler:
             width=stream.width,
             height=stream.height,
             lead=float(extent.lead(clock.first)),
-            cues=tuple(cue.shifted(-float(clock.first)) for cue in self._cues),
+            cues=self._text.cues(float(clock.first), float(clock.end)),
             damaged=self._damaged,
             truncated=truncated,
+            text_warnings=self._text.warnings,
         )
 
 

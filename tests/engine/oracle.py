@@ -181,7 +181,7 @@ class RankerOracle(
         # The tokens carry the sentence, so that Rank can be checked against it.
         tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
         vector = sentence(request.text)
-        return wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL))
+        return wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, len(request.text) > 50))
 
     def Rank(self, request: Any, context: Any) -> ranker_service_pb2.RankResponse:
         self.ranking.enter()

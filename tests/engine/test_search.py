@@ -215,6 +215,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield workers
 
 
+@pytest.mark.parametrize("refine", [True, False])
+def test_a_query_longer_than_the_encoder_reads_is_told(shared: Cluster, refine: bool) -> None:
+    for text, long in ((TEXT, False), (f"{TEXT} " * 3, True), (f"{TEXT} " * 3, True)):
+        asked = request(text, params={"rerank": refine})
+        assert ask(shared, lambda stub, asked=asked: stub.Search(asked)).query_truncated == long
+
+
 def test_request_ids_are_made_and_echoed(shared: Cluster) -> None:
     given = ask(shared, lambda stub: stub.Search(request(request_id="mine-1")))
     assert given.request_id == "mine-1"

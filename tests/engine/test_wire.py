@@ -1,4 +1,6 @@
 import numpy as np
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,5 +87,7 @@ def test_encoded_queries_survive() -> None:
     back = wire.encoded_from_pb(wire.encoded_to_pb(query), 4)
     assert back.model_id == "m"
     assert back.token_states.shape == (3, 2)
+    assert not back.truncated
+    assert wire.encoded_from_pb(wire.encoded_to_pb(replace(query, truncated=True)), 4).truncated
     with pytest.raises(InvalidInput, match="embedding has shape"):
         wire.encoded_from_pb(wire.encoded_to_pb(query), 3)

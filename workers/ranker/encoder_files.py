@@ -9,6 +9,7 @@ MODEL_TYPES = ("clip", "siglip")
 # What a model directory is made of; weights are safetensors only, never pickle.
 _WEIGHTS = "model*.safetensors"
 _TEXT_FILES = ("*.json", "*.txt", "*.model")
+_VOCABULARIES = (("tokenizer.json",), ("spiece.model",), ("vocab.json", "merges.txt"))
 _REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
 
 
@@ -29,6 +30,15 @@ def fingerprint_of(folder: Path) -> str:
     for path in _model_files(folder):
         parts += [path.name.encode(), files.sha256(path).encode()]
     return files.fingerprint(*parts)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a directory without a vocabulary; transformers would make an empty one and not tell."""
+    if not any(all((folder / name).is_file() for name in group) for group in _VOCABULARIES):
+        raise NotFound(
+            f"{folder} has no tokenizer (tokenizer.json, or vocab.json and merges.txt, or spiece.model): save "
+            "the one that the model was trained with into it."
+        )
 
 
 def _model_files(folder: Path) -> list[Path]:
@@ -66,5 +76,10 @@ def model_type(folder: Path) -> str:
     if kind not in MODEL_TYPES:
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are {' or '.join(MODEL_TYPES)}.")
     if not any(folder.glob(_WEIGHTS)):
-        raise NotFound(f"{folder} has no {_WEIGHTS} file: save the model's weights as safetensors.")
+        pickled = any(folder.glob("*.bin"))
+        found = "its weights as a pickle, which can run code" if pickled else f"no {_WEIGHTS} file"
+        raise NotFound(
+            f"{folder} has {found}: write them as safetensors with transformers, "
+            "AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)."
+        )
     return kind

@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_query_longer_than_the_encoder_reads_is_told(shared: Cluster, refine: bool) -> None:
     for text, long in ((TEXT, False), (f"{TEXT} " * 3, True), (f"{TEXT} " * 3, True)):
         asked = request(text, params={"rerank": refine})
-        assert ask(shared, lambda stub, asked=asked: stub.Search(asked)).query_truncated == long
+        search = methodcaller("Search", asked)
+        assert ask(shared, search).query_truncated == long
 
 
 def test_request_ids_are_made_and_echoed(shared: Cluster) -> None:

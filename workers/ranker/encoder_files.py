@@ -36,7 +36,7 @@ def check_tokenizer(folder: Path) -> None:
     """Refuse a directory without a vocabulary; transformers would make an empty one and not tell."""
     if not any(all((folder / name).is_file() for name in group) for group in _VOCABULARIES):
         raise NotFound(
-            f"{folder} has no tokenizer (tokenizer.json, or vocab.json and merges.txt, or spiece.model): save "
+            f"{folder} has no tokenizer (tokenizer.json, vocab.json with merges.txt, or spiece.model): save "
             "the one that the model was trained with into it."
         )
 

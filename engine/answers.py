@@ -38,7 +38,8 @@ class Coverage:
 class Answer:
     """The whole ranked list of one query. timings: (stage, seconds) in the order they ran.
 
-    ranker_model: which ranker spoke; empty when nothing was refined.
+    ranker_model: which ranker spoke; empty when nothing was refined. truncated: whether the encoder read only
+    the query's beginning.
     """
 
     moments: Moments
@@ -46,3 +47,4 @@ class Answer:
     coverage: Coverage
     timings: tuple[tuple[str, float], ...]
     ranker_model: str = ""
+    truncated: bool = False

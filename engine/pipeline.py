@@ -49,7 +49,7 @@ class Pipeline:
         proposals = propose(retrieved.hits, durations, manifest.segment_length, options.rule)
         watch.lap("propose")
         moments = _distinct(ranking.coarse(proposals), options.nms_iou)
-        coarse = Answer(moments, proposals, retrieved.coverage, watch.laps())
+        coarse = Answer(moments, proposals, retrieved.coverage, watch.laps(), truncated=encoded.truncated)
         yield coarse
         if not options.rerank or query.embedding is not None:
             return
@@ -63,7 +63,7 @@ class Pipeline:
             yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
             return
         moments = _distinct(ranking.ordered(proposals, judged), options.nms_iou)
-        yield Answer(moments, proposals, retrieved.coverage, watch.laps(), judged.ranker_model)
+        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=judged.ranker_model)
 
     async def close(self) -> None:
         """Close the channels to the workers."""

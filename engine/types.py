@@ -85,9 +85,11 @@ class EncodedQuery:
 
     embedding: (dim,) float32, unit length, in the index's space. token_states: (tokens, width) float32.
     text_embedding: (encoder dim,) float32, the space of the frame features. model_id: embedding model.
+    truncated: whether the text was longer than the encoder reads, so that its end was left out.
     """
 
     embedding: Floats
     token_states: Floats
     text_embedding: Floats
     model_id: str
+    truncated: bool = False

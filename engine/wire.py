@@ -178,6 +178,7 @@ def encoded_to_pb(query: EncodedQuery) -> encoder_service_pb2.EncodeResponse:
         embedding=types_pb2.Embedding(tensor=tensor_to_pb(query.embedding), model_id=query.model_id),
         token_states=tensor_to_pb(query.token_states),
         text_embedding=tensor_to_pb(query.text_embedding),
+        text_truncated=query.truncated,
     )
 
 
@@ -188,6 +189,7 @@ def encoded_from_pb(response: encoder_service_pb2.EncodeResponse, dim: int) -> E
         token_states=tensor_from_pb(response.token_states, [None, None], "token_states"),
         text_embedding=tensor_from_pb(response.text_embedding, [None], "text_embedding"),
         model_id=response.embedding.model_id,
+        truncated=response.text_truncated,
     )
 
 

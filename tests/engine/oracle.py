@@ -192,7 +192,7 @@ class RankerOracle(
         # The tokens carry the sentence, so that Rank can be checked against it.
         tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
         vector = sentence(request.text)
-        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL))
+        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, len(request.text) > 50))
         response.generation = request.generation
         return response
 

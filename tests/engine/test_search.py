@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,14 @@ def test_a_long_name_is_quoted_in_part(shared: Cluster, asked: pb.SearchRequest)
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with cluster(tmp_path_factory.mktemp("shared")) as workers:
         yield workers
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_a_query_longer_than_the_encoder_reads_is_told(shared: Cluster, refine: bool) -> None:
+    for text, long in ((TEXT, False), (f"{TEXT} " * 3, True), (f"{TEXT} " * 3, True)):
+        asked = request(text, params={"rerank": refine})
+        search = methodcaller("Search", asked)
+        assert ask(shared, search).query_truncated == long
 
 
 def test_request_ids_are_made_and_echoed(shared: Cluster) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,5 +103,7 @@ def test_encoded_queries_survive() -> None:
     back = wire.encoded_from_pb(wire.encoded_to_pb(query), 4)
     assert back.model_id == "m"
     assert back.token_states.shape == (3, 2)
+    assert not back.truncated
+    assert wire.encoded_from_pb(wire.encoded_to_pb(replace(query, truncated=True)), 4).truncated
     with pytest.raises(InvalidInput, match="embedding has shape"):
         wire.encoded_from_pb(wire.encoded_to_pb(query), 3)

@@ -41,20 +41,20 @@ def texts(count: int, seed: int = 0) -> list[str]:
 def write_encoder(cache: Path, sizes: Sizes) -> Path:
     """Return the directory of a CLIP with a text tower of `sizes` and hardly a vision tower, made once."""
     width, layers, heads = sizes.tower
-    folder = cache / f"encoder-{width}x{layers}x{sizes.dim}"
+    folder = cache / f"clip-{width}x{layers}x{sizes.dim}"
     if (folder / "model.safetensors").is_file():
         return folder
     from transformers import CLIPConfig
     from transformers.models.clip.modeling_clip import CLIPModel
 
-    tokenizer = train_tokenizer(texts(1000), 2_000, 77)
+    tokenizer = train_tokenizer(texts(1000), 2_000, 77, _VOCABULARY if width >= 512 else 0)
     start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     text: dict[str, Any] = {
         "hidden_size": width,
         "intermediate_size": 4 * width,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "vocab_size": _VOCABULARY if width >= 512 else len(tokenizer),
+        "vocab_size": len(tokenizer),
         "max_position_embeddings": 77,
         "bos_token_id": start,
         "eos_token_id": end,

@@ -6,8 +6,10 @@ from typing import Any
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, max_tokens: int) -> Any:
+def train_tokenizer(texts: Iterable[str], vocab_size: int, max_tokens: int, rows: int = 0) -> Any:
     """Return a transformers CLIPTokenizer whose merges come from `texts`.
+
+    rows: fill the vocabulary up to so many tokens with ones that no text has.
 
     Every byte is a token both inside and at the end of a word: a character that was never seen would
     otherwise become the unknown token, which is CLIP's end marker, and the tower would pool there.
@@ -31,6 +33,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_tokens: int) -> A
     )
     raw.train_from_iterator(texts, trainer)
     vocab = dict(sorted(raw.get_vocab().items(), key=lambda entry: entry[1]))
+    vocab |= {f"<|unused {row}|>": row for row in range(len(vocab), rows)}
     merges = [tuple(pair) for pair in _merges(raw)]
     tokenizer = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=max_tokens)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(

@@ -19,7 +19,8 @@ from trainer.ingest.naming import name_videos
 from trainer.ingest.opening import check, features
 from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, words
 from trainer.ingest.readers import Readers
-from trainer.ingest.scan import Found, Sidecars, Survey
+from trainer.ingest.scan import Found, Survey
+from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
@@ -166,7 +167,8 @@ class Ingest:
         Or one whose rows are damaged: the source is there to make them again.
         """
         known = self._store.record(video) if video in self._store else None
-        job = Job(video, file.path, self._sidecars.of(file.path), known)
+        beside = self._sidecars.of(file.path)
+        job = Job(video, file.path, beside.path, known, notes=beside.notes)
         try:
             info = source_info(job)
         except BadVideo as error:
@@ -202,7 +204,7 @@ class Ingest:
             encoding.drop(job)
             if isinstance(word, BadVideo):
                 self._summary.fail(job.path, word)
-            elif not self.storing.keep(job, self._files[job], word.source):
+            elif not self.storing.keep(job, self._files[job], word):
                 self._again.append(self._files[job])
             self._meter.done(job)
 

@@ -1,6 +1,5 @@
 """Read one file: its samples, and then how it ended."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,22 +8,24 @@ from typing import Any
 
 import av.error
 
-from engine.errors import InvalidInput
 from engine.files import sha256
 from trainer.ingest import reasons
 from trainer.ingest.container import check_file
 from trainer.ingest.errors import BadVideo, Kind
 from trainer.ingest.limits import DEFAULT, Admit, Limits, no_wait
-from trainer.ingest.subtitles import Cue, read_sidecar
+from trainer.ingest.scan import printable
+from trainer.ingest.sidecars import Words, read_sidecar
+from trainer.ingest.subtitles import Cue
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 from workers.store import VideoRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A file to read. known: what the collection holds of it, if anything.
+    """A file to read. sidecar: its subtitle file. known: what the collection holds of it, if anything.
 
     away: videos of the collection of the same size whose files are not there: this may be one of them, moved.
+    notes: what is to be told of the choice of the subtitle file.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Job:
     sidecar: Path | None
     known: VideoRecord | None
     away: tuple[VideoRecord, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Unchanged:
     """The job's bytes are those the collection holds."""
 
     source: Source
+    warnings: tuple[str, ...] = ()
 
 
 # What a reader says of a job: samples, then one of the others.
@@ -104,15 +107,19 @@ def stamp(path: Path) -> dict[str, int]:
 def source_info(job: Job) -> dict[str, Any]:
     """Return what tells a job's files without reading them; BadVideo for a file that is not there."""
     try:
-        info: dict[str, Any] = {**stamp(job.path), "sidecar": None}
-        if job.sidecar is not None:
-            info["sidecar"] = {
-                "name": os.fsencode(job.sidecar.name).decode(errors="replace"),
-                **stamp(job.sidecar),
-            }
+        info: dict[str, Any] = {**stamp(job.path), "sidecar": _sidecar_info(job.sidecar)}
     except OSError as error:
         raise BadVideo("unreadable", f"it cannot be read: {error.strerror}") from error
     return info
+
+
+def _sidecar_info(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        return {"name": printable(path.name), **stamp(path)}
+    except OSError:  # a link to nothing: reading it says so
+        return {"name": printable(path.name)}
 
 
 def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
@@ -126,9 +133,11 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         limits=options.limits,
         admit=admit,
     )
-    source = _source(job)
+    info = source_info(job)
+    words = Words() if job.sidecar is None else read_sidecar(job.sidecar)
+    source = Source(sha256(job.path), words.sha256, info)
     if any(known is not None and _same(known, source) for known in (job.known, *job.away)):
-        yield Unchanged(source)
+        yield Unchanged(source, words.warnings)
         return
     yield from sampler
     report = sampler.report
@@ -137,24 +146,16 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         raise BadVideo(
             "changed", "it was changed while it was read; run the command again when it is complete"
         )
-    cues, warnings = _cues(job, report)
+    cues, warnings = _cues(words, job.notes, report)
     yield Read(source, report, cues, (*warnings, *report.warnings))
-
-
-def _source(job: Job) -> Source:
-    info = source_info(job)
-    return Source(sha256(job.path), sha256(job.sidecar) if job.sidecar else "", info)
 
 
 def _same(known: VideoRecord, source: Source) -> bool:
     return known.sha256 == source.sha256 and known.info.get("sidecar_sha256", "") == source.sidecar_sha256
 
 
-def _cues(job: Job, report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
-    """Return the sidecar's cues, else the embedded ones; a sidecar that cannot be read is a warning."""
-    if job.sidecar is None:
-        return report.cues, ()
-    try:
-        return [cue.shifted(-report.lead) for cue in read_sidecar(job.sidecar)], ()
-    except (InvalidInput, OSError) as error:
-        return report.cues, (str(error),)
+def _cues(words: Words, notes: tuple[str, ...], report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
+    """Return the sidecar's cues where it has any, else the embedded ones, and what is to be told of both."""
+    if words.cues:
+        return [cue.shifted(-report.lead) for cue in words.cues], (*notes, *words.warnings)
+    return report.cues, (*notes, *words.warnings, *report.text_warnings)

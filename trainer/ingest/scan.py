@@ -1,16 +1,12 @@
-"""Find video files and the subtitle files beside them."""
+"""Find video files."""
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.printable import printable as shown
 from trainer.ingest.looks import is_video, left_out
-from trainer.ingest.subtitles import SIDECARS
-
-_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,35 +88,3 @@ def _videos_below(root: Path, told: Survey) -> list[Path]:
             elif reason := left_out(path):
                 told.left_out.append((path, reason))
     return videos
-
-
-class Sidecars:
-    """Finds subtitle files; one listing a folder, however many videos it has."""
-
-    def __init__(self) -> None:
-        self._folders: dict[Path, dict[str, str]] = {}
-
-    def of(self, video: Path) -> Path | None:
-        """Return NAME.srt or NAME.vtt beside NAME.mp4, else the first NAME.<language>.srt or .vtt."""
-        folder = video.parent
-        if folder not in self._folders:
-            self._folders[folder] = _subtitle_files(folder)
-        name = self._folders[folder].get(video.stem)
-        return None if name is None else folder / name
-
-
-def _subtitle_files(folder: Path) -> dict[str, str]:
-    """Return video stem -> name of the subtitle file that serves it best."""
-    best: dict[str, tuple[bool, int, str]] = {}
-    for name in os.listdir(folder) if folder.is_dir() else []:
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() not in SIDECARS or name.startswith("."):
-            continue
-        keys = [(stem, False)]
-        base, _, language = stem.rpartition(".")
-        if base and _LANGUAGE.fullmatch(language):
-            keys.append((base, True))
-        for key, tagged in keys:
-            offer = (tagged, SIDECARS.index(suffix.lower()), name)
-            best[key] = min(best.get(key, offer), offer)
-    return {stem: name for stem, (_, _, name) in best.items()}

@@ -4,7 +4,7 @@ from typing import Any
 
 from trainer.ingest.features import Rows
 from trainer.ingest.identity import Contents
-from trainer.ingest.reader import Job, Read, Source
+from trainer.ingest.reader import Job, Read, Unchanged
 from trainer.ingest.scan import Found
 from trainer.ingest.summary import Summary, few
 from workers.store import FeatureStore
@@ -45,19 +45,21 @@ class Storing:
         for warning in read.warnings:
             self._summary.warn(job.path, warning)
 
-    def keep(self, job: Job, file: Found, source: Source) -> bool:
+    def keep(self, job: Job, file: Found, found: Unchanged) -> bool:
         """Note the new place, name or time of a file whose bytes are as before.
 
         False where another file of this run with the same bytes came first: this one is a copy, to be read.
         """
-        before = job.known or self.contents.moved(job, source)
+        before = job.known or self.contents.moved(job, found.source)
         if before is None:
             return False
         video = before.id if job.known else self.contents.name(file, job.id, before)
-        info = {**before.info, **source.info}
+        info = {**before.info, **found.source.info}
         self.contents.note(self._store.revise(before.id, uri=job.path.as_uri(), info=info, rename=video))
         if video != before.id:
             self._summary.move(before.id, video)
+        for warning in found.warnings:
+            self._summary.warn(job.path, warning)
         self._summary.skipped += 1
         return True
 

@@ -30,7 +30,8 @@ from trainer.ingest.extent import Extent, short
 from trainer.ingest.grid import Grid
 from trainer.ingest.limits import DEFAULT, Admit, Limits, decoder_threads, no_wait
 from trainer.ingest.picture import Shot
-from trainer.ingest.subtitles import Cue, embedded_cues, pick_text_track
+from trainer.ingest.subtitles import Cue
+from trainer.ingest.text_tracks import TextTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class VideoReport:
     duration: seconds, end of the last frame. lead: seconds from the file's time 0 to the first frame, by
     which a sidecar's times are late. cues: embedded subtitles in seconds from the first frame. damaged:
     pictures that are missing, incomplete or patched. truncated: what is missing at the end, or None.
-    warnings: sentences on what is odd.
+    warnings: sentences on what is odd. text_warnings: of the embedded subtitles.
     """
 
     duration: float
@@ -71,6 +72,7 @@ class VideoReport:
     damaged: int
     truncated: str | None
     warnings: tuple[str, ...] = ()
+    text_warnings: tuple[str, ...] = ()
 
 
 class VideoSampler:
@@ -105,7 +107,7 @@ class VideoSampler:
         self._pictures = self._frames = self._size = 0
         self._left_out = self._started = False
         self._held: tuple[Shot, Fraction] | None = None
-        self._cues: list[Cue] = []
+        self._text: TextTrack | None = None
         self._ahead: Ahead | None = None
 
     def __iter__(self) -> Iterator[Sample]:
@@ -181,16 +183,11 @@ class VideoSampler:
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
-        track = pick_text_track(container)
-        text = None if track is None else track.index
+        self._text = TextTrack(container)
         # Of all streams the extent wants packets, for the longest of them tells whether the file is whole.
-        wanted = (
-            p for p in extent.watched(containers.demuxed(container)) if p.stream.index in (stream.index, text)
-        )
-        for packet, shown in self._look(wanted):
-            if packet.stream.index == text:
-                self._cues.extend(embedded_cues(packet))
-            else:
+        for packet, shown in self._look(extent.watched(containers.demuxed(container))):
+            self._text.take(packet)
+            if packet.stream.index == stream.index:
                 yield from self._frames_of(packet, stream, shown)
 
     def _frames_of(self, packet: Packet[Stream], stream: VideoStream, shown: bool) -> list[VideoFrame]:
@@ -224,6 +221,7 @@ class VideoSampler:
             raise BadVideo(
                 "truncated", f"{truncated}; fetch it again, or pass --keep-truncated to use what is there"
             )
+        assert self._text is not None
         if not self._frames:
             raise reasons.undecoded(self.path, codec, damage.packets, damage.unsupported, self._limits)
         if damage.most and not truncated:
@@ -238,10 +236,11 @@ class VideoSampler:
             width=stream.width,
             height=stream.height,
             lead=float(extent.lead(clock.first)),
-            cues=tuple(cue.shifted(-float(clock.first)) for cue in self._cues),
+            cues=self._text.cues(float(clock.first), float(end)),
             damaged=damage.count,
             truncated=truncated,
             warnings=tuple(filter(None, warnings)),
+            text_warnings=self._text.warnings,
         )
 
 

@@ -4,7 +4,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import pysubs2
 
 from engine.files import replacing
 from trainer.world.draw import Painter
@@ -31,10 +30,15 @@ def film(plan: VideoPlan, folder: Path) -> bool:
 
 def subtitles(plan: VideoPlan) -> str:
     """Return the spoken lines as SubRip text."""
-    script = pysubs2.SSAFile()
-    for line in plan.lines:
-        script.append(pysubs2.SSAEvent(round(line.start * 1000), round(line.end * 1000), line.text))
-    return str(script.to_string("srt"))
+    return "".join(
+        f"{number}\n{_stamp(line.start)} --> {_stamp(line.end)}\n{line.text}\n\n"
+        for number, line in enumerate(plan.lines, 1)
+    )
+
+
+def _stamp(seconds: float) -> str:
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02},{thousandths:03}"
 
 
 def _plan_of(video: Path) -> str | None:

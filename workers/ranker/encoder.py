@@ -1,7 +1,6 @@
 """The encoder: a Hugging Face dual encoder (CLIP, SigLIP) that puts frames and sentences into one space."""
 
 import contextlib
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
-from workers.ranker.encoder_files import fingerprint_of, model_type, resolve
+from workers.ranker.encoder_files import check_tokenizer, fingerprint_of, model_type, resolve
+from workers.ranker.encoder_proof import prove
 from workers.ranker.image_transform import ImageTransform
 from workers.ranker.text_tower import TextTower
+from workers.ranker.tokens import TextTokens, TokenBatch
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class TextFeatures:
     """What the text tower says of n texts.
 
     `pooled` is (n, dim) float32, un-normalised; `tokens` holds for each text its (t, width) float32 last
-    hidden states, after the final layer norm, of valid tokens only (begin and end markers included).
+    hidden states, after the final layer norm, of valid tokens only (begin and end markers included). `cut`
+    says for each whether it was longer than the tower reads.
     """
 
     pooled: NDArray[np.float32]
     tokens: list[NDArray[np.float32]]
+    cut: list[bool]
 
 
 class Encoder:
@@ -39,11 +42,8 @@ class Encoder:
         self.name = name
         self.fingerprint = fingerprint
         self.transform = transform
+        self.tokens = TextTokens(tokenizer, model.config)
         self._model = model
-        self._tokenizer = tokenizer
-        # A fast tokenizer holds its padding and truncation as state and refuses concurrent changes.
-        self._tokenizing = threading.Lock()
-        self._pads_fully = model.config.model_type == "siglip"
         self._tower: TextTower | None = None
 
     @classmethod
@@ -51,16 +51,21 @@ class Encoder:
         """Load from a local directory (never touching the network) or a hub name.
 
         `dtype` is "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or "bfloat16".
-        Raises NotFound, Unavailable (the hub cannot be reached), InvalidInput or Mismatch (unusable files).
+        Raises NotFound, Unavailable (the hub cannot be reached), InvalidInput or Mismatch (unusable files, or
+        files that do not belong together).
         """
         where = pick_device(device)
         kind = _pick_dtype(dtype, where)
         folder = resolve(name_or_dir)
         with quietly():
-            model, tokenizer, processor = _load_parts(folder, model_type(folder))
+            kind_of_model = model_type(folder)
+            check_tokenizer(folder)
+            model, tokenizer, processor = _load_parts(folder, kind_of_model)
         model = model.to(device=where, dtype=kind).eval().requires_grad_(False)
-        transform = ImageTransform.from_processor(processor)
-        return cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint_of(folder))
+        transform = ImageTransform.from_processor(processor, str(folder))
+        encoder = cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint_of(folder))
+        prove(encoder, folder)
+        return encoder
 
     @property
     def dim(self) -> int:
@@ -104,11 +109,14 @@ class Encoder:
                 )
         pooled = [np.zeros((0, self.dim), np.float32)]
         tokens: list[NDArray[np.float32]] = []
+        cut: list[bool] = []
         for start in range(0, len(texts), batch_size):
-            rows, states = self._text_batch(list(texts[start : start + batch_size]))
+            batch = self.tokens(texts[start : start + batch_size])
+            rows, states = self._text_batch(batch)
             pooled.append(rows)
             tokens.extend(states)
-        return TextFeatures(np.concatenate(pooled), tokens)
+            cut.extend(map(bool, batch.cut))
+        return TextFeatures(np.concatenate(pooled), tokens, cut)
 
     def images(self, frames: NDArray[np.uint8], batch_size: int | None = None) -> NDArray[np.float32]:
         """Encode RGB frames (n, h, w, 3) uint8 into (n, dim) float32, un-normalised."""
@@ -123,27 +131,18 @@ class Encoder:
             features.append(pooled.float().cpu().numpy())
         return np.concatenate(features)
 
-    def _text_batch(self, texts: list[str]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        with self._tokenizing:
-            batch = self._tokenizer(
-                texts,
-                # SigLIP pools at the last position and was trained on fully padded texts without a mask.
-                padding="max_length" if self._pads_fully else True,
-                truncation=True,
-                max_length=self._model.config.text_config.max_position_embeddings,
-                return_attention_mask=True,
-                return_tensors="pt",
-            )
-        valid = batch["attention_mask"].bool().numpy()
+    def _text_batch(self, batch: TokenBatch) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         if self._tower is not None:
-            return self._tower(batch["input_ids"].numpy(), valid)
-        inputs = {"input_ids": batch["input_ids"].to(self.device)}
-        if not self._pads_fully:
-            inputs["attention_mask"] = batch["attention_mask"].to(self.device)
+            return self._tower(batch.ids, batch.valid)
+        inputs = {"input_ids": torch.from_numpy(batch.ids).to(self.device)}
+        if not self.tokens.pads_fully:
+            inputs["attention_mask"] = torch.from_numpy(batch.valid.astype(np.int64)).to(self.device)
         with torch.inference_mode():
             out = self._model.get_text_features(**inputs)
         states = out.last_hidden_state.float().cpu().numpy()
-        return out.pooler_output.float().cpu().numpy(), [s[v] for s, v in zip(states, valid, strict=True)]
+        return out.pooler_output.float().cpu().numpy(), [
+            s[v] for s, v in zip(states, batch.valid, strict=True)
+        ]
 
 
 def pick_device(device: str) -> torch.device:
@@ -179,9 +178,11 @@ def _load_parts(folder: Path, kind: str) -> tuple[Any, Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         processor = Processor.from_pretrained(folder, **local)
     except Exception as error:  # transformers raises whatever its parsers raise
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first_line = (lines or [type(error).__name__])[0].rstrip(".")
         raise Mismatch(f"{folder} cannot be loaded ({first_line}); save or fetch the model again.") from error
-    if missing := sorted(report["missing_keys"]):
+    # Of its training alone: similarities here are cosines.
+    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias"}):
         raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
     return model, tokenizer, processor
 

@@ -25,6 +25,7 @@ _PARTS = (
 )
 # Until only these counted, every text file in the directory did.
 _COUNTED_BEFORE = ("*.json", "*.txt", "*.model", _WEIGHTS)
+_VOCABULARIES = (("tokenizer.json",), ("spiece.model",), ("vocab.json", "merges.txt"))
 _REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
 
 
@@ -69,6 +70,15 @@ def _fingerprint(paths: list[Path]) -> str:
     return files.fingerprint(*parts)
 
 
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a directory without a vocabulary; transformers would make an empty one and not tell."""
+    if not any(all((folder / name).is_file() for name in group) for group in _VOCABULARIES):
+        raise NotFound(
+            f"{folder} has no tokenizer (tokenizer.json, vocab.json with merges.txt, or spiece.model): save "
+            "the one that the model was trained with into it."
+        )
+
+
 def _fetch(name: str) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
@@ -100,5 +110,10 @@ def model_type(folder: Path) -> str:
     if kind not in MODEL_TYPES:
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are {' or '.join(MODEL_TYPES)}.")
     if not any(folder.glob(_WEIGHTS)):
-        raise NotFound(f"{folder} has no {_WEIGHTS} file: save the model's weights as safetensors.")
+        pickled = any(folder.glob("*.bin"))
+        found = "its weights as a pickle, which can run code" if pickled else f"no {_WEIGHTS} file"
+        raise NotFound(
+            f"{folder} has {found}: write them as safetensors with transformers, "
+            "AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)."
+        )
     return kind

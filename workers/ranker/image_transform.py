@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from engine.errors import Mismatch
+
 # PIL's numbers of the resampling filters that torch has too.
 _FILTERS = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
 
@@ -29,8 +31,8 @@ class ImageTransform:
     std: tuple[float, ...]
 
     @classmethod
-    def from_processor(cls, processor: Any) -> "ImageTransform":
-        """Read the attributes of a CLIP or SigLIP image processor."""
+    def from_processor(cls, processor: Any, name: str = "the image processor") -> "ImageTransform":
+        """Read the attributes of a CLIP or SigLIP image processor; Mismatch, with `name`, for wrong ones."""
         size = _mapping(processor.size) if processor.do_resize else {}
         crop = _mapping(processor.crop_size) if processor.do_center_crop else {}
         normalise = bool(processor.do_normalize)
@@ -40,8 +42,8 @@ class ImageTransform:
             crop=(crop["height"], crop["width"]) if "height" in crop else None,
             resample=int(processor.resample),
             scale=float(processor.rescale_factor) if processor.do_rescale else 1.0,
-            mean=tuple(processor.image_mean) if normalise else (0.0, 0.0, 0.0),
-            std=tuple(processor.image_std) if normalise else (1.0, 1.0, 1.0),
+            mean=_channels(processor.image_mean, "image_mean", name) if normalise else (0.0, 0.0, 0.0),
+            std=_channels(processor.image_std, "image_std", name) if normalise else (1.0, 1.0, 1.0),
         )
 
     def __call__(self, frames: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
@@ -51,6 +53,10 @@ class ImageTransform:
         # (x * scale - mean) / std as one multiplication and one addition
         normalised = pixels.float().mul_(self.scale / std).sub_(mean / std)
         return normalised.to(dtype).contiguous()
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) of what comes of a picture."""
+        return self.crop or self._target(height, width) or (height, width)
 
     def resized(self, frames: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
         """Turn frames (n, h, w, 3) into resized and cropped ones (n, 3, height, width), values 0-255."""
@@ -88,6 +94,19 @@ class ImageTransform:
             pixels = F.pad(pixels, pad)
         top, left = ((have - want) // 2 for want, have in zip(self.crop, pixels.shape[2:], strict=True))
         return pixels[:, :, top : top + self.crop[0], left : left + self.crop[1]]
+
+
+def _channels(value: Any, key: str, name: str) -> tuple[float, ...]:
+    """Return one number a channel; one number alone is for all three."""
+    try:
+        found = np.asarray(value, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        found = np.full(1, np.nan)
+    if len(found) not in (1, 3) or not np.isfinite(found).all() or (key == "image_std" and not found.all()):
+        raise Mismatch(
+            f"{name} has {key} {value}; give one number, or three, and for image_std none that is 0."
+        )
+    return tuple(float(number) for number in np.broadcast_to(found, 3))
 
 
 def _mapping(size: Any) -> dict[str, int]:

@@ -64,4 +64,6 @@ class KnownQueries:
         pooled: list[NDArray[np.float32]] = [self._store.rows(key, POOLED) for key in keys]
         tokens = [np.array(self._store.rows(key, TOKENS), np.float32) for key in keys]
         width = np.zeros((0, self.dim), np.float32)
-        return TextFeatures(np.concatenate([width, *pooled]).astype(np.float32, copy=False), tokens)
+        return TextFeatures(
+            np.concatenate([width, *pooled]).astype(np.float32, copy=False), tokens, [False] * len(texts)
+        )

@@ -86,9 +86,9 @@ class Models:
             pooled = torch.from_numpy(features.pooled).to(self.device)
             projected = self.projector.queries(pooled).float().cpu().numpy()
         lengths = np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-12)
-        rows = zip(projected / lengths, features.tokens, features.pooled, strict=True)
+        rows = zip(projected / lengths, features.tokens, features.pooled, features.cut, strict=True)
         model = self.manifest.embedding_model
-        return [EncodedQuery(embedding, tokens, text, model) for embedding, tokens, text in rows]
+        return [EncodedQuery(embedding, tokens, text, model, cut) for embedding, tokens, text, cut in rows]
 
     def rank(
         self, tokens: Floats, text_embedding: Floats, videos: Ordinals, spans: Doubles, scores: Floats

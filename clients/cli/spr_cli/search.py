@@ -130,6 +130,8 @@ def _footer(result: "SearchResult", timings: bool) -> list[str]:
         f"{len(result.moments)} of {result.total} moments, {ranker}, "
         f"{coverage.videos_searched} of {coverage.videos_total} videos searched"
     ]
+    if result.query_truncated:
+        lines.append("the query is longer than the encoder reads: its end was left out, ask a shorter one")
     if coverage.degraded:
         lost = f" ({', '.join(coverage.unreachable)})" if coverage.unreachable else ""
         lines.append(f"degraded: {', '.join(coverage.degraded)}{lost}")

@@ -87,6 +87,7 @@ def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | 
         timings={timing.stage: _seconds(timing.elapsed) for timing in response.timings},
         refined=bool(versions.ranker_model) if refined is None else refined,
         nothing_good=response.nothing_good,
+        query_truncated=response.query_truncated,
     )
 
 

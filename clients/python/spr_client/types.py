@@ -62,6 +62,7 @@ class SearchResult:
     ranker: which ranker spoke ("relo@...", "similarity-curve"), empty when nothing was refined.
     timings: seconds by stage. refined: True for the final list, False for the coarse one.
     nothing_good: the ranker is sure enough of no moment.
+    query_truncated: the sentence was longer than the encoder reads; its end was left out.
     """
 
     moments: tuple[Moment, ...]
@@ -76,6 +77,7 @@ class SearchResult:
     timings: Mapping[str, float]
     refined: bool
     nothing_good: bool = False
+    query_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,7 @@ class SearchResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     TOTAL_MOMENTS_FIELD_NUMBER: _builtins.int
     NOTHING_GOOD_FIELD_NUMBER: _builtins.int
+    QUERY_TRUNCATED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     request_id: _builtins.str
@@ -216,6 +217,10 @@ class SearchResponse(_message.Message):
     nothing_good: _builtins.bool
     """True where the ranker is of no moment of the whole list as sure as it was
     fitted to be before something counts as found.
+    """
+    query_truncated: _builtins.bool
+    """The text has more tokens than the encoder reads (usually 64 or 77): its end
+    was left out.
     """
     @_builtins.property
     def moments(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Moment]: ...
@@ -236,10 +241,11 @@ class SearchResponse(_message.Message):
         timings: _abc.Iterable[Global___StageTiming] | None = ...,
         total_moments: _builtins.int = ...,
         nothing_good: _builtins.bool = ...,
+        query_truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "nothing_good", b"nothing_good", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "nothing_good", b"nothing_good", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -173,6 +173,38 @@ def test_a_touched_or_moved_file_is_skipped_by_its_content(tmp_path: Path, video
     assert features.record("long").info["mtime_ns"] == 1_000_000_000
 
 
+@pytest.mark.parametrize("make", ["link to nothing", "directory", "garbage"])
+def test_a_bad_subtitle_file_is_a_warning_and_its_video_is_ingested(
+    tmp_path: Path, videos: Path, make: str
+) -> None:
+    sidecar = videos / "short.srt"
+
+    def spoil() -> None:
+        if make == "link to nothing":
+            sidecar.symlink_to("nowhere.srt")
+        elif make == "directory":
+            sidecar.mkdir()
+        else:
+            sidecar.write_bytes(bytes(range(256)) * 50)
+
+    spoil()
+    first = run(tmp_path)
+    assert (first.ingested, first.failed) == (3, [])
+    assert "short.srt" in first.warnings[0]["warning"]
+    assert run(tmp_path).skipped == 3
+    # once it is right it is used, and once it is not any more that is told again
+    sidecar.rmdir() if make == "directory" else sidecar.unlink()
+    sidecar.write_text("1\n00:00:00,000 --> 00:00:01,000\nchanged\n")
+    assert run(tmp_path).ingested == 1
+    assert store(tmp_path).rows("short", "subtitles")[:, 0].tolist() == [7]
+    sidecar.unlink()
+    assert run(tmp_path).ingested == 1
+    spoil()
+    last = run(tmp_path)
+    assert (last.ingested + last.skipped, last.failed) == (3, [])
+    assert "short.srt" in last.warnings[0]["warning"]
+
+
 def test_changed_content_and_changed_subtitles_are_ingested_anew(tmp_path: Path, videos: Path) -> None:
     run(tmp_path)
     write_video(videos / "short.mkv", regular(3, 10))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.ingest.naming import local_path, name_videos, whereabouts
-from trainer.ingest.scan import Found, Sidecars, find, survey
+from trainer.ingest.scan import Found, find, survey
 
 
 def touch(root: Path, *names: str) -> None:
@@ -90,33 +90,6 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     touch(tmp_path, "b/c.mp4")
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
     assert names(find([tmp_path]), tmp_path) == ["b/c.mp4"]
-
-
-def test_sidecars(tmp_path: Path) -> None:
-    touch(
-        tmp_path,
-        "a.srt",
-        "a.vtt",
-        "b.vtt",
-        "b.en.srt",
-        "c.pt-BR.srt",
-        "c.en.vtt",
-        "d.part.2.srt",
-        "E.SRT",
-        "f.x.srt",
-    )
-    sidecars = Sidecars()
-    found = {stem: sidecars.of(tmp_path / f"{stem}.mp4") for stem in ["a", "b", "c", "d", "E", "f", "d.part"]}
-    assert {stem: path.name if path else None for stem, path in found.items()} == {
-        "a": "a.srt",
-        "b": "b.vtt",
-        "c": "c.pt-BR.srt",
-        "d": None,
-        "E": "E.SRT",
-        "f": None,
-        "d.part": None,
-    }
-    assert sidecars.of(tmp_path / "nowhere" / "a.mp4") is None
 
 
 def ids(root: Path, known: dict[str, str]) -> tuple[dict[str, str], list[str]]:

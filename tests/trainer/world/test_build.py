@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import av
-import pysubs2
 import pytest
 from click.testing import CliRunner
 
 from engine.errors import InvalidInput
 from spr_cli.main import cli
 from trainer.annotations import load_corpus
+from trainer.ingest.sidecars import read_sidecar
 from trainer.world.build import Finished, build_world
 from trainer.world.plan import FPS, SIZE, SPLITS
 from trainer.world.planner import plan_video
@@ -66,7 +66,7 @@ def test_subtitles_are_the_spoken_lines(world: Path) -> None:
         path = world / f"videos/{plan.name}.srt"
         assert path.exists() == plan.subtitled
         if plan.subtitled:
-            read = [(line.start, line.end, line.text) for line in pysubs2.load(str(path))]
+            read = [(round(1000 * c.start), round(1000 * c.end), c.text) for c in read_sidecar(path).cues]
             assert read == [(round(1000 * s.start), round(1000 * s.end), s.text) for s in plan.lines]
             assert read[-1][1] <= 1000 * plan.duration
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError, Unavailable
+from tests.workers.ranker.encoders import tiny_siglip
 from tests.workers.ranker.factories import tiny_clip
-from trainer.encoder.tokenizer import train_tokenizer
 from workers.ranker.encoder import Encoder
 from workers.ranker.image_transform import ImageTransform
 
@@ -27,26 +27,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from transformers import SiglipConfig
-    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
-    from transformers.models.siglip.modeling_siglip import SiglipModel
-
-    folder = tmp_path_factory.mktemp("siglip")
-    tokenizer = train_tokenizer(TEXTS, 600, 12)
-    tower = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
-    marks = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-    text = {**tower, **marks, "vocab_size": len(tokenizer), "max_position_embeddings": 12}
-    vision = {**tower, "image_size": 16, "patch_size": 8}
-    torch.manual_seed(0)
-    SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
-    SiglipImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return tiny_siglip(tmp_path_factory.mktemp("siglip"), "SiglipTokenizer")
 
 
 def picture(height: int, width: int, n: int = 2) -> NDArray[np.uint8]:

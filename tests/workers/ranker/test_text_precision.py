@@ -77,7 +77,7 @@ def test_eight_bits_say_the_same_of_a_wide_tower_with_large_first_tokens(clip: P
     encoder = Encoder.load(str(clip), "cpu")
     with torch.no_grad():
         # As in trained towers: few channels of the first token are far larger than all else.
-        begin = encoder._tokenizer.bos_token_id
+        begin = encoder.model.config.text_config.bos_token_id
         encoder.model.text_model.embeddings.token_embedding.weight[begin, :2] = 30.0
     assert agreement(encoder, tower(encoder)).good
 

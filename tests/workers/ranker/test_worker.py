@@ -102,6 +102,13 @@ def test_encode_gives_what_the_models_give(worker: Any) -> None:
     assert served.model_id == models.manifest.embedding_model
 
 
+def test_a_text_longer_than_the_tower_reads_is_told(worker: Any) -> None:
+    channel, _, _ = worker
+    assert not encode(channel, TEXTS[0]).text_truncated
+    for _ in range(2):  # computed, and remembered
+        assert encode(channel, "ball " * 30).text_truncated
+
+
 def test_concurrent_texts_are_not_mixed_up(worker: Any) -> None:
     channel, models, _ = worker
     texts = [f"{text} {number}" for number in range(8) for text in TEXTS]

@@ -59,7 +59,10 @@ class EncodeResponse(_message.Message):
     TEXT_EMBEDDING_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    TEXT_TRUNCATED_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
+    text_truncated: _builtins.bool
+    """The text has more tokens than the text tower reads: its end was left out."""
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
         """Unit length, in the index's space: shape [dim]."""
@@ -84,10 +87,11 @@ class EncodeResponse(_message.Message):
         text_embedding: _types_pb2.Tensor | None = ...,
         compute_time: _duration_pb2.Duration | None = ...,
         generation: _builtins.str = ...,
+        text_truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "generation", b"generation", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "generation", b"generation", "text_embedding", b"text_embedding", "text_truncated", b"text_truncated", "token_states", b"token_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

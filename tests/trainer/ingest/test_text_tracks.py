@@ -1,0 +1,77 @@
+"""Subtitles inside a video, of every kind of track."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.ingest.factories import regular, write_video
+from trainer.ingest.subtitles import Cue
+from trainer.ingest.text_tracks import LAST_SECONDS
+from trainer.ingest.video import VideoReport, VideoSampler
+
+TWO = [(500, 1500, "hello, you"), (3000, 4000, "good bye")]
+
+
+def report(path: Path) -> VideoReport:
+    sampler = VideoSampler(path, Fraction(1), 32)
+    list(sampler)
+    assert sampler.report is not None
+    return sampler.report
+
+
+def replaced(path: Path, old: bytes, new: bytes) -> Path:
+    """Write `new` for `old`, of the same length, in a file."""
+    data = path.read_bytes()
+    assert old in data
+    assert len(old) == len(new)
+    path.write_bytes(data.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "mov_text"), ("a.mkv", "subrip"), ("a.mkv", "ass"), ("a.webm", "webvtt")]
+)
+def test_a_track_of_text_is_read(tmp_path: Path, name: str, codec: str) -> None:
+    video = "libvpx-vp9" if name == "a.webm" else "libx264"
+    path = write_video(tmp_path / name, regular(5, 10), codec=video, subtitles=TWO, subtitle_codec=codec)
+    assert report(path).cues == (Cue(0.5, 1.5, "hello, you"), Cue(3, 4, "good bye"))
+    assert report(path).text_warnings == ()
+
+
+def test_times_count_from_the_first_frame(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.mkv", [2000, 2500, 4000], subtitles=[(2500, 3500, "late")], subtitle_codec="subrip"
+    )
+    assert report(path).cues == (Cue(0.5, 1.5, "late"),)
+
+
+def test_drawings_of_an_ass_track_are_no_speech(tmp_path: Path) -> None:
+    cues = [(500, 1500, "{\\p1}m 0 0 l 5 5{\\p0}"), (500, 1500, "{\\p1}m 0 0{\\p0}spoken")]
+    path = write_video(tmp_path / "a.mkv", regular(5, 10), subtitles=cues, subtitle_codec="ass")
+    assert [cue.text for cue in report(path).cues] == ["spoken"]
+
+
+@pytest.mark.parametrize("seconds", [6, 20])
+def test_sentences_without_an_end_last_until_the_next(tmp_path: Path, seconds: int) -> None:
+    cues = [(1000, 1000, "first words"), (3000, 3000, "second words")]
+    path = write_video(tmp_path / "a.mkv", regular(seconds, 10), subtitles=cues, subtitle_codec="subrip")
+    end = min(3 + LAST_SECONDS, seconds)
+    assert report(path).cues == (Cue(1, 3, "first words"), Cue(3, end, "second words"))
+
+
+def test_a_track_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", regular(5, 10), subtitles=TWO, subtitle_codec="subrip")
+    found = report(replaced(path, b"S_TEXT/UTF8", b"S_TEXT/XYZ8"))
+    assert found.cues == ()
+    assert found.text_warnings == (
+        "the subtitles inside it are not used (of an unknown kind); put them beside it as .srt",
+    )
+
+
+def test_a_track_of_pictures_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", regular(5, 10), subtitles=TWO, subtitle_codec="subrip")
+    found = report(replaced(path, b"S_TEXT/UTF8", b"S_VOBSUB\0\0\0"))
+    assert found.text_warnings == (
+        "the subtitles inside it are not used (pictures: dvdsub); put them beside it as .srt",
+    )

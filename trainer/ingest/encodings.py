@@ -1,0 +1,73 @@
+"""Bytes of a text file into text, whatever encoding it was saved in."""
+
+import codecs
+import re
+
+import chardet
+from chardet import EncodingEra
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark begins it
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# Without those of mainframes and old Macs: subtitles have none, and short texts are easily mistaken for them.
+_ERAS = EncodingEra.MODERN_WEB | EncodingEra.LEGACY_ISO | EncodingEra.DOS
+_SAMPLE = 64_000
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f\ufffd]")
+# Lines of times and counters say nothing of a language; lines with these bytes do.
+_TELLING_LINE = re.compile(rb"[^\r\n]*[\x80-\xff\x1b][^\r\n]*")
+
+
+def decode(data: bytes) -> tuple[str, str]:
+    """Return the text and what is doubtful about it, "" where nothing is.
+
+    By byte order mark, then as Unicode, then by the statistics of the bytes: that is a guess, so it is told.
+    """
+    known = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    known = known or _wide(data)
+    if known is None and b"\x1b$" not in data:
+        try:
+            return data.decode(), ""
+        except UnicodeDecodeError:
+            known = "utf-8" if _mostly_utf8(data) else None
+    if known is not None:
+        text = data.decode(known, "replace")
+        broken = text.count("\ufffd")
+        return text, f"{broken} of its characters are damaged" if broken else ""
+    name = _guess(data)
+    return data.decode(name, "replace"), (
+        f"it is not in Unicode and was read as {name}, which its bytes are likeliest to be; "
+        "save it as UTF-8 if its words come out wrong"
+    )
+
+
+def _wide(data: bytes) -> str | None:
+    """Return UTF-16's byte order where every other byte is often zero, as it is of ASCII in UTF-16."""
+    head = data[:4000]
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if max(even, odd) * 20 < len(head) or min(even, odd) * 10 > max(even, odd):
+        return None
+    return ("utf-16-le" if odd > even else "utf-16-be") if head else None
+
+
+def _mostly_utf8(data: bytes) -> bool:
+    """Whether a text is UTF-8 with a damaged place, and not of another encoding."""
+    text = data[:_SAMPLE].decode("utf-8", "replace")
+    return text.count("\ufffd") * 5 <= len(_BEYOND_ASCII.findall(text))
+
+
+def _guess(data: bytes) -> str:
+    sample = bytearray()
+    for line in _TELLING_LINE.finditer(data):
+        sample += line.group()[:_SAMPLE] + b"\n"
+        if len(sample) > _SAMPLE:
+            break
+    name = chardet.detect(bytes(sample), encoding_era=_ERAS)["encoding"] or "cp1252"
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return "cp1252"
+    return name

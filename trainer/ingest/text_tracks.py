@@ -1,0 +1,104 @@
+"""Subtitles inside a video: its text track, gathered while the packets pass."""
+
+from __future__ import annotations  # av.Packet is generic to type checkers only
+
+from itertools import pairwise
+from typing import Any
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.subtitles.stream import SubtitleStream
+
+from trainer.ingest.markup import clean
+from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue, usable
+
+# Of a last sentence that says no end; those before it end with the next one.
+LAST_SECONDS = 5.0
+
+
+class TextTrack:
+    """The track of a container that a player would show. Times are the container's until `cues` is asked."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self._tracks = list(container.streams.subtitles)
+        self._stream = pick_text_track(container)
+        # start, end (None where the file says none) and words ("" where the screen is cleared)
+        self._events: list[tuple[float, float | None, str]] = []
+        self._damaged = self._long = self._beyond = 0
+
+    def take(self, packet: Packet[Any]) -> None:
+        """Decode a packet, if it is of the track."""
+        if self._stream is None or packet.stream.index != self._stream.index:
+            return
+        if packet.pts is None or not packet.time_base or not packet.size:
+            return
+        if len(self._events) >= MOST_CUES:
+            self._beyond += 1
+            return
+        try:
+            parts = packet.decode()
+        except av.error.FFmpegError:
+            self._damaged += 1
+            return
+        start = float(packet.pts * packet.time_base)
+        end = start + float(packet.duration * packet.time_base) if packet.duration else None
+        # A dialogue's text is its last comma-separated field; FFmpeg gives every text codec that form.
+        texts = [part.dialogue.decode("utf-8", "replace") for part in parts if hasattr(part, "dialogue")]
+        self._long += sum(len(text) > LONGEST_CUE for text in texts)
+        words = [clean(text, ass=True) for text in texts if len(text) <= LONGEST_CUE]
+        self._events.extend((start, end, text) for text in words or [""])
+
+    def cues(self, first: float, length: float) -> tuple[Cue, ...]:
+        """Return the cues in seconds from the first frame. first: its time; length: of the video, seconds."""
+        starts = sorted({start for start, _, _ in self._events})
+        following = dict(pairwise(starts))
+        cues = []
+        for start, end, text in self._events:
+            if end is None:
+                last = max(start, min(start + LAST_SECONDS, first + length))
+                end = following.get(start, last)
+            cues.append(Cue(start - first, end - first, text))
+        return tuple(usable(cues))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the subtitles inside is not used, and why."""
+        found = []
+        if self._stream is None and self._tracks:
+            kinds = ", ".join(sorted({_kind(track) for track in self._tracks}))
+            found.append(f"the subtitles inside it are not used ({kinds}); put them beside it as .srt")
+        if self._damaged:
+            found.append(f"{self._damaged} packets of its subtitles do not decode")
+        if self._long:
+            found.append(
+                f"{self._long} of its subtitles have more than {LONGEST_CUE} characters and are left out"
+            )
+        if self._beyond:
+            found.append(
+                f"of its subtitles the first {MOST_CUES} are used, {self._beyond} more packets are not"
+            )
+        return tuple(found)
+
+
+def pick_text_track(container: InputContainer) -> SubtitleStream | None:
+    """Return the text track a player would show: the default first, forced ones (foreign parts) last."""
+
+    def order(track: SubtitleStream) -> tuple[bool, bool, int]:
+        flags = track.disposition
+        return (bool(flags & Disposition.forced), not flags & Disposition.default, track.index)
+
+    return min((s for s in container.streams.subtitles if _is_text(s)), key=order, default=None)
+
+
+def _is_text(stream: Any) -> bool:
+    context = getattr(stream, "codec_context", None)
+    return context is not None and bool(context.codec.text_sub)
+
+
+def _kind(stream: Any) -> str:
+    context = getattr(stream, "codec_context", None)
+    if context is None:
+        return "of an unknown kind"
+    return f"pictures: {context.name}" if context.codec.bitmap_sub else f"of the kind {context.name}"

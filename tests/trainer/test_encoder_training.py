@@ -162,7 +162,7 @@ def test_no_world_and_bad_captions_are_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="spr corpus render"):
         load_events(tmp_path)
     (tmp_path / "captions.jsonl").write_text('{"video": "v"}\n')
-    with pytest.raises(InvalidInput, match=r"captions\.jsonl:1 is not a caption"):
+    with pytest.raises(InvalidInput, match=r"captions\.jsonl: line 1 is not a caption"):
         load_events(tmp_path)
 
 

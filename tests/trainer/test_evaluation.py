@@ -132,6 +132,12 @@ def test_published_coarse_predictions_are_read(tmp_path: Path) -> None:
         ('{"stages": {"fine": {}}}', "stage 'fine' is unknown"),
         ('{"q1": []}', "'q1' is not an integer query id"),
         ('{"1": [{"video_name": "v", "timestamp": [1]}]}', "query 1: .* is no moment"),
+        ('{"1": [{"video_name": "v", "timestamp": [NaN, 5]}]}', "nan is no finite number"),
+        ('{"1": [{"video_name": "v", "timestamp": [0, 5], "score": Infinity}]}', "inf is no finite number"),
+        ('{"1": [{"video_name": null, "timestamp": [0, 5]}]}', "video_name is no text"),
+        ('{"1.7": []}', "'1.7' is not an integer query id"),
+        ('{"--1": []}', "is not an integer query id"),
+        ('{"1": [{"video_name": "v", "timestamp": [0, 5], "moment_rank": "a"}]}', "moment_rank"),
         ('{"stages": {"coarse": []}}', "coarse is list"),
     ],
 )

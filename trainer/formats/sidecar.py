@@ -10,6 +10,7 @@ from engine.errors import InvalidInput
 from engine.files import read_json, replacing, write_json
 from trainer.formats.layout import STREAMS, Layout
 from trainer.formats.lines import read_lines
+from trainer.formats.names import check_names
 from workers.store import Stream, VideoRecord
 
 FORMAT = 1
@@ -41,11 +42,21 @@ def read_sidecar(layout: Layout) -> Sidecar | None:
         if value.pop("format") != FORMAT:
             raise ValueError("another format")
         streams = {name: Stream(**stream) for name, stream in value.pop("streams").items()}
-        return Sidecar(streams=streams, **value)
+        sidecar = Sidecar(streams=streams, **value)
+        texts = (sidecar.encoder, sidecar.name, sidecar.source, sidecar.dtype, *sidecar.files.values())
+        known = set(sidecar.files.values()) <= set(streams)
+        if not known or not all(isinstance(text, str) for text in texts):
+            raise ValueError("streams or texts that are none")
+        if not set(sidecar.files) <= set(STREAMS) or sidecar.dtype not in ("float16", "float32"):
+            raise ValueError("unknown files or element type")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(
             f"{path} is not what this version exports ({error}); export again, or remove it."
         ) from error
+    check_names(streams, "stream", path)
+    if sidecar.encoder:
+        check_names([sidecar.encoder], "encoder", path)
+    return sidecar
 
 
 def write_sidecar(layout: Layout, sidecar: Sidecar) -> None:

@@ -7,6 +7,7 @@ from engine.errors import InvalidInput, NotFound
 from trainer.annotations import load_corpus, load_queries
 from trainer.collection import FRAMES, encoder_source, features_directory
 from trainer.formats.layout import ARCHITECTURES, I3D, SEGMENTS, SPLITS, SUBTITLES_BERT, Layout
+from trainer.formats.names import check_names
 from trainer.formats.tvr_files import (
     Outgoing,
     write_annotations,
@@ -117,7 +118,9 @@ def _open(
     )
     if layout.path("clip").exists() or layout.path("sidecar").exists():
         raise InvalidInput(f"{out} holds an export already; name an empty directory.")
+    check_names([layout.arch], "architecture", store.path)
     shown = [video for video in store.ids() if store.record(video).streams[FRAMES][1]]
+    check_names(shown, "video", store.path)
     durations = {video: store.record(video).duration for video in shown}
     for corpus in corpora.values():
         durations |= {video: corpus[video] for video in durations.keys() & corpus.keys()}

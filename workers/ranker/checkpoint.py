@@ -10,18 +10,21 @@ import os
 import shutil
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import fingerprint, read_json, sync, write_json
 
 Config = TypeVar("Config")
+Model = TypeVar("Model", bound=nn.Module)
 State = dict[str, torch.Tensor]
 
 CONFIG_FILE = "config.json"
@@ -100,7 +103,11 @@ def read_card(directory: Path) -> Card:
             f"{directory} holds no model: {CONFIG_FILE} is missing; train one or name another directory."
         )
     try:
-        return Card(**read_json(path))
+        card = Card(**read_json(path))
+        texts = (card.kind, card.encoder, card.fingerprint)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(card.config, dict):
+            raise ValueError("kind, encoder and fingerprint are texts, config is an object")
+        return card
     except (ValueError, TypeError) as error:
         raise InvalidInput(
             f"{path} is not a model's {CONFIG_FILE} ({error}); train the model again."
@@ -133,6 +140,51 @@ def load_state(directory: Path, device: str | torch.device = "cpu") -> State:
     return {name: tensor.to(device) for name, tensor in state.items()}
 
 
+class _NoStart(TorchFunctionMode):
+    """Leaves out first values: on tensors without room they cost a second of imports and do nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        values = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            return args[0] if args else values["tensor"]
+        return func(*args, **values)
+
+
+def shapes_of(make: Callable[[], nn.Module], source: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's tensors by name, without room for any of them.
+
+    InvalidInput, beginning with `source`, for a config that is no model's.
+    """
+    try:
+        with torch.device("meta"), _NoStart():
+            return {name: tuple(value.shape) for name, value in make().state_dict().items()}
+    except (ArithmeticError, AssertionError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0][:200] or "no reason given"
+        raise InvalidInput(f"{source} describes no model that can be ({reason}).") from error
+
+
+def load_model(make: Callable[[], Model], directory: Path, device: str | torch.device = "cpu") -> Model:
+    """Return the model that `make` gives with the tensors of `directory`, ready to be used.
+
+    Names and shapes are compared before any room is made for the model: a config of a stranger can ask for
+    any size, but its tensors are there. InvalidInput names what does not fit, else as `load_state`.
+    """
+    wanted = shapes_of(make, str(directory / CONFIG_FILE))
+    state = load_state(directory, device)
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise InvalidInput(
+                f"{directory}: its tensors do not fit its config, which wants {name} of shape "
+                f"{wanted.get(name, 'none')} and not {found.get(name, 'none')}; train the model again."
+            )
+    model = make().to(device)
+    model.load_state_dict(state)
+    return model.eval().requires_grad_(False)
+
+
 def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: str = "") -> Config:
     """Return dataclass `cls` with `values`; InvalidInput names `source` and the key that is wrong.
 
@@ -146,6 +198,9 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     arguments = {key: _value(hints[key], value, source, prefix + key) for key, value in values.items()}
     try:
         return cls(**arguments)
+    except InvalidInput as error:
+        text = str(error)
+        raise InvalidInput(text if text.startswith(source) else f"{source}: {text}") from error
     except TypeError as error:
         missing = str(error).partition(": ")[2] or str(error)
         raise InvalidInput(f"{source}: {prefix.rstrip('.') or cls.__name__} lacks {missing}.") from error

@@ -212,7 +212,7 @@ def test_the_order_of_a_file_does_not_change_its_figures(tmp_path: Path) -> None
         ([{1: [[0, 2, float("nan")]]}], "no prediction"),
         ([{1: [[0, 2, 0.5, 0.5]]}], "no prediction"),
         ([{1: [[0, float("inf"), 0.5]]}], "not all finite numbers"),
-        ([{1.7: [[0, 2, 0.5]]}], "qid is 1.7, not an integer"),  # type: ignore[dict-item]
+        ([{1.7: [[0, 2, 0.5]]}], "qid is 1.7, not an integer"),
         ([{1: []}, {1: []}], "line 2: qid 1 appears twice"),
     ],
 )

@@ -20,10 +20,11 @@ from trainer.encoder.model import ModelShape, build_model, image_processor, warm
 from trainer.encoder.objective import contrast
 from trainer.encoder.optimiser import orthogonal, rate
 from trainer.encoder.sampling import FrameSampler
-from trainer.encoder.settings import EncoderSettings
+from trainer.encoder.settings import EncoderSettings, steps_in
 from trainer.encoder.texts import fit
 from trainer.encoder.tokenizer import train_tokenizer
 from trainer.encoder.training import choose, train_encoder
+from trainer.runs import Diverged
 from workers.ranker.encoder import Encoder
 from workers.ranker.image_transform import ImageTransform
 
@@ -124,6 +125,19 @@ def test_the_same_seed_gives_the_same_model(world: Path, tmp_path: Path) -> None
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
     assert made[0] == made[1] != made[2]
+
+
+def test_a_training_that_diverges_makes_nothing(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "encoder"
+    with pytest.raises(Diverged, match="another --seed"):
+        train_encoder(world, out, replace(TINY, steps=4, lr=1e30, muon_lr=1e30))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), 0.0, -1.0])
+def test_minutes_that_cannot_be_are_refused(minutes: float) -> None:
+    with pytest.raises(InvalidInput, match="--minutes"):
+        steps_in(minutes)
 
 
 def test_what_is_there_is_replaced_only_when_asked(world: Path, tmp_path: Path) -> None:

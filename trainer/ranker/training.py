@@ -54,13 +54,14 @@ def train_ranker(
     *,
     projector: str | None = None,
     encoder: str | None = None,
-    resume: bool = False,
+    resume: bool | None = None,
     device: str = "auto",
     wandb: bool = False,
 ) -> Report:
     """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
 
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
+    resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite.
     """
     began = time.monotonic()
     where = pick_device(device)
@@ -134,7 +135,7 @@ def fit(
             done = step + 1
             if done % settings.log_every == 0 or done == steps:
                 values = {name: loss.item() for name, loss in losses.items()}
-                run.log(done, {**values, "grad-norm": float(norm), "lr": settings.lr * factor(step)})
+                run.log(done, {**values, **amp.norms(norm), "lr": settings.lr * factor(step)})
             if done % settings.eval_every == 0 or done == steps:
                 _evaluate_and_offer(done, model, data, settings, run, device)
             run.after_step(done, training)

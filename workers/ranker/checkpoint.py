@@ -6,6 +6,7 @@ and renamed, so it is whole or absent; what is read is compared with its fingerp
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import types
@@ -70,10 +71,14 @@ def save_model(
 ) -> str:
     """Write a model into `directory` and return its fingerprint.
 
-    config: a dataclass of JSON values. The directory appears whole or not at all; an older one is replaced.
+    config: a dataclass of JSON values. InvalidInput for tensors that are not finite. The directory appears
+    whole or not at all; an older one is replaced.
     """
     values = json.loads(json.dumps(dataclasses.asdict(config)))
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InvalidInput(f"The {kind}'s {name} has numbers that are not finite; it is no sound model.")
     name = model_fingerprint(kind, values, encoder, tensors)
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -219,14 +224,24 @@ def _value(hint: Any, value: Any, source: str, key: str) -> Any:
         return filled(hint, value, source, key + ".")
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_value(options[0], item, source, key) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return _finite(value, source, key)
     expected = origin or hint
     if isinstance(expected, type) and (
         not isinstance(value, expected) or (hint is int and isinstance(value, bool))
     ):
         raise InvalidInput(f"{source}: {key} = {value!r} is not of type {expected.__name__}.")
     return value
+
+
+def _finite(value: float, source: str, key: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidInput(f"{source}: {key} = {str(value)[:20]} is not a finite number.")
+    return number
 
 
 def _one_of(options: tuple[Any, ...], value: Any, source: str, key: str) -> Any:

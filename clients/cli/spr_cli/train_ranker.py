@@ -16,7 +16,11 @@ import click
 @click.option("--projector", help="Fingerprint of the projector that proposes, or none; the current one.")
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped, if there is one.")
+@click.option(
+    "--resume/--restart",
+    default=None,
+    help="Go on with an interrupted training, or throw it away.  [default: go on if the settings agree]",
+)
 @click.option("--seed", type=int, help="Seed; the config's by default.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--wandb", is_flag=True, help="Log to Weights & Biases too.")
@@ -27,7 +31,7 @@ def command(
     projector: str | None,
     encoder: str | None,
     changes: tuple[str, ...],
-    resume: bool,
+    resume: bool | None,
     seed: int | None,
     device: str,
     wandb: bool,
@@ -43,7 +47,7 @@ def command(
       spr train ranker c
       spr train ranker c --config tvr-ranking-large --set batch=64 --set loss.boundary=0.1
       spr train ranker c --projector none
-      spr train ranker c --resume
+      spr train ranker c --restart
     """
     import json
     from dataclasses import asdict

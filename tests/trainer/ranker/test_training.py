@@ -22,6 +22,7 @@ from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import open_projector, prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import encode_by_length, train_ranker
+from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
 from trainer.settings import SHIPPED, load_settings
 from workers.ranker.checkpoint import read_card, save_model
@@ -161,9 +162,9 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     assert not (collection / "models" / "ranker" / "CURRENT").exists()
 
     with pytest.raises(Mismatch, match="has steps = 40, this one 41"):
-        train_ranker(collection, replace(SETTINGS, steps=41), projector="none", resume=True, device="cpu")
+        train_ranker(collection, replace(SETTINGS, steps=41), projector="none", device="cpu")
     reports = [
-        train_ranker(collection, SETTINGS, projector="none", resume=True, device="cpu"),
+        train_ranker(collection, SETTINGS, projector="none", device="cpu"),
         train_ranker(unbroken, SETTINGS, projector="none", device="cpu"),
     ]
     files = [report.directory / "model.safetensors" for report in reports]
@@ -171,6 +172,21 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     records = [read_metrics(file.parent / "train" / "metrics.jsonl") for file in files]
     timeless = [[{**row, "time": 0} for row in rows] for rows in records]
     assert timeless[0] == timeless[1]
+
+
+def test_a_training_that_diverges_makes_nothing_current(collection: Path) -> None:
+    settings = replace(SETTINGS, steps=8, eval_every=4, log_every=4, lr=1e30, clip=1e30)
+    with pytest.raises(Diverged, match="smaller learning rate"):
+        train_ranker(collection, settings, projector="none", device="cpu")
+    home = collection / "models" / "ranker"
+    assert not (home / "CURRENT").exists()
+    assert list(home.glob("*/model.safetensors")) == []
+
+
+@pytest.mark.parametrize("change", ["lr=nan", "steps=-1", "lr=0", "weight_decay=-0.1", "loss.boundary=inf"])
+def test_settings_that_cannot_be_are_refused_by_name(change: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"ranker\.{change.partition('=')[0]} = "):
+        load_settings(RankerSettings, "ranker", "demo", [change])
 
 
 def test_command_line(collection: Path) -> None:

@@ -8,8 +8,8 @@
      ├── Unavailable          UNAVAILABLE          try again after `retry_after` seconds
      └── DeadlineExceeded     DEADLINE_EXCEEDED
 
-One interceptor (engine.serving) turns them into google.rpc.Status; the command line prints the message
-and exits with `exit_code`. A message is one sentence that names the thing, the value and the remedy.
+The interceptors (engine.interceptors) have engine.faults turn them into google.rpc.Status; the command line
+prints the message and exits with `exit_code`. A message is one sentence that names the thing, the value and the remedy.
 """
 
 import grpc

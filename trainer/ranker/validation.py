@@ -32,13 +32,15 @@ FOLDS = 5
 class Validation:
     """Judged queries with their proposals. truths: by query row, videos as ordinals of `contexts`.
 
-    tokens: one (t, dim) array a query. proposals: one of each query.
+    tokens: one (t, dim) array a query. proposals: one of each query, from its `depth` best `segments`.
     """
 
     contexts: ContextStore
     tokens: Sequence[Floats]
     proposals: Sequence[Proposals]
     truths: dict[int, Truth]
+    depth: int
+    segments: int
 
     def coarse(self) -> dict[str, float]:
         """Return the measures of the proposals as they are, in their own order."""

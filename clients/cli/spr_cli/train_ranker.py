@@ -1,8 +1,14 @@
 """`spr train ranker`: stage 3, the ReLo ranker of a collection."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trainer.ranker.training import Report
 
 
 @click.command()
@@ -75,6 +81,19 @@ def command(
     for name in ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7"):
         click.echo(f"{name} on val: coarse {report.coarse[name]:.3f}, refined {report.refined[name]:.3f}")
     click.echo(
+        f"val: {report.val_depth} of {report.val_segments} segments retrieved a query{_unlike(report)}"
+    )
+    click.echo(
         f"best after {report.step} steps; {report.pairs} pairs, {report.mined:.0%} with retrieved proposals, "
         f"{report.dropped} without features; {report.seconds:.0f} s"
     )
+
+
+def _unlike(report: Report) -> str:
+    """Return what sets the figures apart from those of `spr eval`, where something does."""
+    from engine.queries import SearchOptions
+
+    usual = min(SearchOptions().segment_top_k, report.val_segments)
+    if report.val_depth == usual:
+        return ""
+    return f"; a search retrieves {usual}, so `spr eval` on val differs"

@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_ranker import command
 from tests.trainer.ranker.world import DIM, ENCODER, make_collection
+from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import open_projector, prepare
 from trainer.ranker.settings import RankerSettings
-from trainer.ranker.training import encode_by_length, train_ranker
+from trainer.ranker.training import train_ranker
 from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
 from trainer.settings import SHIPPED, load_settings
@@ -172,6 +173,19 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     records = [read_metrics(file.parent / "train" / "metrics.jsonl") for file in files]
     timeless = [[{**row, "time": 0} for row in rows] for rows in records]
     assert timeless[0] == timeless[1]
+
+
+def test_it_is_told_where_val_is_searched_otherwise_than_by_a_search(collection: Path) -> None:
+    changes = ["hidden=8", "heads=2", "steps=2", "eval_every=2", "batch=8", "depth_share=0.3"]
+    options = [option for change in changes for option in ("--set", change)]
+    result = CliRunner().invoke(command, [str(collection), *options, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    report = prepare(collection, replace(SETTINGS, depth_share=0.3), None, None, torch.device("cpu"))
+    val = report.validation
+    assert val.depth == int(0.3 * val.segments)
+    usual = min(200, val.segments)
+    told = f"val: {val.depth} of {val.segments} segments retrieved a query; a search retrieves {usual}"
+    assert told in result.stdout
 
 
 def test_a_training_that_diverges_makes_nothing_current(collection: Path) -> None:

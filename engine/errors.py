@@ -9,7 +9,8 @@
      └── DeadlineExceeded     DEADLINE_EXCEEDED
 
 The interceptors (engine.interceptors) have engine.faults turn them into google.rpc.Status; the command line
-prints the message and exits with `exit_code`. A message is one sentence that names the thing, the value and the remedy.
+prints the message and exits with `exit_code`. A message is one sentence that names the thing, the value and
+the remedy.
 """
 
 import grpc

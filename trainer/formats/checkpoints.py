@@ -19,6 +19,7 @@ from engine.errors import InvalidInput
 from trainer.formats.layout import I3D, SUBTITLES_BERT
 from trainer.formats.unpickle import Inert, Recipe, read_torch, unsound
 from workers.ranker.checkpoint import shapes_of
+from workers.ranker.decode import DecodeConfig
 from workers.ranker.projector import Projector, ProjectorConfig
 from workers.ranker.relo import Relo, ReloConfig
 from workers.ranker.relo_ranker import RankerConfig
@@ -40,7 +41,8 @@ class Choices:
 
     heads: attention heads; None takes a ranker's from its model_cfg and a projector's as dim / 64.
     segment_length: frames (seconds) a segment. clip_length, context: seconds. padding: "published" for the
-    published outputs to the last bit, "tight" for ones that do not depend on padding.
+    published outputs to the last bit, "tight" for ones that do not depend on padding. max_span: clips of the
+    longest moment.
     """
 
     heads: int | None = None
@@ -48,6 +50,7 @@ class Choices:
     clip_length: float = 1.5
     context: float = 8.0
     padding: Literal["published", "tight"] = "published"
+    max_span: int = DecodeConfig().max_span
     video_stream: str = I3D
     subtitle_stream: str = SUBTITLES_BERT
 
@@ -83,7 +86,8 @@ def read_checkpoint(path: Path, choices: Choices | None = None, kind: Kind | Non
         said = given.get("model_cfg")
         said = _simple(said) if isinstance(said, dict) else {}
         facts["model_cfg"] = said
-        config = RankerConfig(_relo_config(path, state, choices, said))
+        decode = DecodeConfig(max_span=choices.max_span)
+        config = RankerConfig(_relo_config(path, state, choices, said), decode)
         _fit(path, state, Relo, config.model)
     return Checkpoint(found, config, state, facts)
 

@@ -45,8 +45,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file, with or without a byte order mark."""
+    return json.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def fingerprint(*parts: bytes) -> str:

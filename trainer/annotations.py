@@ -160,7 +160,8 @@ def _parsed(path: Path, kind: type) -> Any:
     except FileNotFoundError as error:
         raise NotFound(f"{path} does not exist; name an annotation file.") from error
     except ValueError as error:
-        raise InvalidInput(f"{path} is not JSON: {str(error).rstrip('.')}.") from error
+        why = getattr(error, "why", f"it is not JSON ({error})")
+        raise InvalidInput(f"{path} cannot be used: {why}.") from error
     if not isinstance(value, kind):
         shape = "a list of queries" if kind is list else "an object of video: duration"
         raise InvalidInput(f"{path} holds {type(value).__name__} at the top; it must be {shape}.")

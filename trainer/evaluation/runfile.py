@@ -112,7 +112,8 @@ def _parsed(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise NotFound(f"{path} does not exist; name a run file.") from error
     except ValueError as error:
-        raise InvalidInput(f"{path} is not JSON: {str(error).rstrip('.')}.") from error
+        why = getattr(error, "why", f"it is not JSON ({error})")
+        raise InvalidInput(f"{path} cannot be used: {why}.") from error
     if not isinstance(value, dict):
         raise InvalidInput(f"{path} holds {type(value).__name__} at the top; a run file is an object.")
     return value

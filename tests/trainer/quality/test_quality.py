@@ -84,7 +84,11 @@ def test_the_tables_have_means_and_deviations() -> None:
             "name": "default",
             "seed": seed,
             **{stage: dict.fromkeys(MEASURES, value) for stage in stages},
-            "slices": {"precise": {"refined": dict.fromkeys(MEASURES, value)}},
+            "slices": {
+                "precise": {"answerable": 3, "refined": dict.fromkeys(MEASURES, value)},
+                "imprecise": {"answerable": 1, "refined": dict.fromkeys(MEASURES, value + 0.4)},
+                "subtitle-only": {"answerable": 9, "refined": dict.fromkeys(MEASURES, 1.0)},
+            },
             "confidence": {"refined": {"ECE": value, "no-answer": {"AUROC": 0.9}}},
         }
         for seed, value in ((1, 0.4), (2, 0.5))
@@ -100,6 +104,7 @@ def test_the_tables_have_means_and_deviations() -> None:
     cell = "0.450 (0.071)"
     assert f"| default | 2 | {cell} | {cell} | {cell} |" in lines
     assert f"| default | {cell} | {cell} | {cell} | {cell} | {cell} | 0.900 (0.000) |" in lines
-    assert f"| default | {cell} |" in lines
+    without = "| default | 0.850 (0.071) | 0.450 (0.071) | 1.000 (0.000) | 0.550 (0.071) |"
+    assert without in lines
     assert f"| default | 2 | {cell} | {cell} | {cell} | 9 |" in lines
     assert "| default | 1 |" + " 0.500 (0.000) |" * 5 in lines

@@ -2,22 +2,21 @@
 
     python deploy/demo.py [--out build/demo] [--videos 120] [--seed 7]
 
-Each step is one `spr` command, printed before it runs. A step whose command line is unchanged and that has
-finished before is kept, so a second run only serves and searches.
+Each step is one `spr` command, printed before it runs. A step is kept that has finished before with the same
+command line after the same steps, so a second run only serves and searches.
 """
 
 import argparse
 import contextlib
-import hashlib
 import json
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-SPR = [sys.executable, "-m", "spr_cli.main"]
+from trainer.steps import SPR, Steps, show
+
 SENTENCES = (
     "a big red ball bounces",
     "a blue square moves to the left",
@@ -35,21 +34,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     began = time.monotonic()
-    for name, command in steps(options.out, options.videos, options.seed):
-        run_once(options.out, name, command)
+    steps, before = Steps(options.out / "steps"), ()
+    for name, command in commands(options.out, options.videos, options.seed):
+        steps.run(name, command, after=before)
+        before = (name,)
     with serving(options.out) as address:
         truth = f"{options.out}/collection/annotations/test.json"
         evaluate = ["eval", "--address", address, "--truth", truth]
         outputs = ["--out", f"{options.out}/report.json", "--plot", f"{options.out}/report.png"]
-        run_once(options.out, "eval", [*evaluate, *outputs], key=evaluated(options.out))
+        steps.run("eval", [*evaluate, *outputs], after=before, key=evaluated(options.out))
         for sentence in SENTENCES:
-            run(["search", sentence, "--address", address, "--top", "5"])
+            steps.spr(["search", sentence, "--address", address, "--top", "5"])
     print_report(options.out)
     print(f"\nDone in {time.monotonic() - began:.0f} s. `make serve` serves this collection; then try")
     print('  .venv/bin/spr search "something red moves"')
 
 
-def steps(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
+def commands(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
     """Return the commands from nothing to a built generation, by step name."""
     world, collection = f"{out}/world", f"{out}/collection"
     test = f"{collection}/annotations/corpus_test.json"
@@ -64,43 +65,9 @@ def steps(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
     ]
 
 
-def run_once(out: Path, name: str, command: list[str], key: str = "") -> None:
-    """Run a step unless it has already finished with this very command line and key."""
-    stamp = out / "steps" / name
-    wanted = hashlib.sha256(json.dumps([command, key, inputs(out, name)]).encode()).hexdigest()
-    if stamp.is_file() and stamp.read_text() == wanted:
-        print(f"kept    {name}: {show(command)}", flush=True)
-        return
-    began = time.monotonic()
-    run(command)
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(hashlib.sha256(json.dumps([command, key, inputs(out, name)]).encode()).hexdigest())
-    print(f"        {name} took {time.monotonic() - began:.0f} s", flush=True)
-
-
-def inputs(out: Path, name: str) -> str:
-    """Return a name for what came before a step: the stamp of the step in front of it."""
-    order = ["render", "encoder", "ingest", "annotate", "projector", "ranker", "build", "eval"]
-    before = out / "steps" / order[order.index(name) - 1]
-    return before.read_text() if name != "render" and before.is_file() else ""
-
-
 def evaluated(out: Path) -> str:
     """Return the generation that an evaluation speaks for."""
     return (out / "collection" / "CURRENT").read_text().strip()
-
-
-def run(command: list[str]) -> None:
-    """Print and run one `spr` command; stop the demo with its exit code when it fails."""
-    print(f"\n$ {show(command)}", flush=True)
-    code = subprocess.run([*SPR, *command], check=False).returncode
-    if code:
-        sys.exit(code)
-
-
-def show(command: list[str]) -> str:
-    """Return the command line as a user types it."""
-    return shlex.join(["spr", *command])
 
 
 @contextlib.contextmanager

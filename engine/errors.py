@@ -9,8 +9,9 @@
      ├── DeadlineExceeded     DEADLINE_EXCEEDED
      └── WrongPort            UNIMPLEMENTED        another port serves the method
 
-One interceptor (engine.interceptors) turns them into google.rpc.Status; the command line prints the message
-and exits with `exit_code`. A message is one sentence that names the thing, the value and the remedy.
+One interceptor (engine.interceptors) has engine.faults turn them into google.rpc.Status; the command line
+prints the message and exits with `exit_code`. A message is one sentence that names the thing, the value and
+the remedy.
 """
 
 import grpc

@@ -68,7 +68,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> Any:
-    """Read a JSON file; `kind` (dict, list) is what it must hold.
+    """Read a JSON file, with or without a byte order mark; `kind` (dict, list) is what it must hold.
 
     Raises BadJson, which is a ValueError, for one that is too large or too deep, not UTF-8, not strict JSON
     (NaN) or of another kind; FileNotFoundError where it is not there, InvalidInput where it cannot be read.
@@ -135,7 +135,7 @@ def _read_text(path: Path, limit: int) -> str:
     if len(content) > limit:
         raise BadJson(path, f"it is larger than {limit / 2**20:.0f} MB")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadJson(path, f"byte {error.start} is not UTF-8") from None
 

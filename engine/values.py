@@ -25,6 +25,9 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     arguments = {key: _value(hints[key], value, source, prefix + key) for key, value in values.items()}
     try:
         return cls(**arguments)
+    except InvalidInput as error:
+        text = str(error)
+        raise InvalidInput(text if text.startswith(source) else f"{source}: {text}") from error
     except TypeError as error:
         missing = str(error).partition(": ")[2] or str(error)
         raise InvalidInput(f"{source}: {prefix.rstrip('.') or cls.__name__} lacks {missing}.") from error

@@ -10,6 +10,7 @@ The flat form, one object a moment with `query_id` and `query` beside its fields
 """
 
 import math
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def load_queries(path: Path) -> list[JudgedQuery]:
     Raises NotFound for a missing file and InvalidInput, naming the place, for what is not the format.
     """
     entries = _nested(_parsed(path, list))
-    queries = [_query(entry, f"{path}: entry {row}") for row, entry in enumerate(entries)]
+    queries = [check_query(entry, f"{path}: entry {row}") for row, entry in enumerate(entries)]
     seen: set[int] = set()
     for query in queries:
         if query.query_id in seen:
@@ -94,12 +95,14 @@ def load_corpus(path: Path) -> dict[str, float]:
     Raises NotFound for a missing file and InvalidInput for a duration that is not a positive number.
     """
     corpus = _parsed(path, dict)
-    for video, duration in corpus.items():
-        if not _is_number(duration) or duration <= 0:
-            raise InvalidInput(
-                f"{path}: duration of {video!r} is {duration!r}; write a positive number of seconds."
-            )
-    return {video: float(duration) for video, duration in corpus.items()}
+    return {video: check_duration(value, f"{path}: duration of {video!r}") for video, value in corpus.items()}
+
+
+def check_duration(value: Any, where: str) -> float:
+    """Return a video's seconds; InvalidInput, beginning with `where`, for what is no positive number."""
+    if not _is_number(value) or value <= 0:
+        raise InvalidInput(f"{where} is {reprlib.repr(value)}; write a positive number of seconds.")
+    return float(value)
 
 
 def save_corpus(path: Path, durations: dict[str, float]) -> None:
@@ -157,14 +160,16 @@ def _parsed(path: Path, kind: type) -> Any:
     except FileNotFoundError as error:
         raise NotFound(f"{path} does not exist; name an annotation file.") from error
     except ValueError as error:
-        raise InvalidInput(f"{path} is not JSON: {error}.") from error
+        why = getattr(error, "why", f"it is not JSON ({error})")
+        raise InvalidInput(f"{path} cannot be used: {why}.") from error
     if not isinstance(value, kind):
         shape = "a list of queries" if kind is list else "an object of video: duration"
         raise InvalidInput(f"{path} holds {type(value).__name__} at the top; it must be {shape}.")
     return value
 
 
-def _query(entry: Any, where: str) -> JudgedQuery:
+def check_query(entry: Any, where: str) -> JudgedQuery:
+    """Return one entry of the nested form; InvalidInput, beginning with `where`, for anything else."""
     if not isinstance(entry, dict) or not isinstance(entry.get("relevant_moment"), list):
         raise InvalidInput(
             f"{where} has no list 'relevant_moment'; group a query's moments under it (the nested form)."

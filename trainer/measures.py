@@ -81,8 +81,11 @@ class Ranking:
 
     @staticmethod
     def of(videos: Sequence[Any] | Names, spans: ArrayLike) -> "Ranking":
-        """Return the ranking of two sequences of the same length."""
-        return Ranking(np.asarray(videos), np.asarray(spans, np.float64).reshape(-1, 2))
+        """Return the ranking of two sequences of the same length; InvalidInput for a span not finite."""
+        ends = np.asarray(spans, np.float64).reshape(-1, 2)
+        if not np.isfinite(ends).all():
+            raise InvalidInput("A predicted span is not finite; it is neither a right nor a wrong answer.")
+        return Ranking(np.asarray(videos), ends)
 
     def __len__(self) -> int:
         return len(self.videos)

@@ -29,6 +29,19 @@ def load_settings(cls: type[Settings], table: str, config: str, changes: Sequenc
     return filled(cls, values, source, f"{table}.")
 
 
+def check_optimisation(table: str, settings: Any, positive: Sequence[str]) -> None:
+    """Refuse (InvalidInput) steps, epochs or decay below 0, and rates that are not above it, by name.
+
+    settings: with steps, epochs and weight_decay. positive: the settings that must be above 0.
+    """
+    for name in ("steps", "epochs", "weight_decay"):
+        if getattr(settings, name) < 0:
+            raise InvalidInput(f"{table}.{name} = {getattr(settings, name)} must not be below 0.")
+    for name in positive:
+        if getattr(settings, name) <= 0:
+            raise InvalidInput(f"{table}.{name} = {getattr(settings, name)} must be above 0.")
+
+
 def config_path(config: str) -> Path:
     """Return the file that a config's name or path means."""
     shipped = {path.stem: path for path in SHIPPED.glob("*.toml")}

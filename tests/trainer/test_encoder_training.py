@@ -20,10 +20,11 @@ from trainer.encoder.model import ModelShape, build_model, image_processor, warm
 from trainer.encoder.objective import contrast
 from trainer.encoder.optimiser import orthogonal, rate
 from trainer.encoder.sampling import FrameSampler
-from trainer.encoder.settings import EncoderSettings
+from trainer.encoder.settings import EncoderSettings, steps_in
 from trainer.encoder.texts import fit
 from trainer.encoder.tokenizer import train_tokenizer
 from trainer.encoder.training import choose, train_encoder
+from trainer.runs import Diverged
 from workers.ranker.encoder import Encoder
 from workers.ranker.image_transform import ImageTransform
 
@@ -126,6 +127,19 @@ def test_the_same_seed_gives_the_same_model(world: Path, tmp_path: Path) -> None
     assert made[0] == made[1] != made[2]
 
 
+def test_a_training_that_diverges_makes_nothing(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "encoder"
+    with pytest.raises(Diverged, match="another --seed"):
+        train_encoder(world, out, replace(TINY, steps=4, lr=1e30, muon_lr=1e30))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), 0.0, -1.0])
+def test_minutes_that_cannot_be_are_refused(minutes: float) -> None:
+    with pytest.raises(InvalidInput, match="--minutes"):
+        steps_in(minutes)
+
+
 def test_what_is_there_is_replaced_only_when_asked(world: Path, tmp_path: Path) -> None:
     out, settings = tmp_path / "encoder", replace(TINY, steps=1)
     train_encoder(world, out, settings)
@@ -162,7 +176,7 @@ def test_no_world_and_bad_captions_are_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="spr corpus render"):
         load_events(tmp_path)
     (tmp_path / "captions.jsonl").write_text('{"video": "v"}\n')
-    with pytest.raises(InvalidInput, match=r"captions\.jsonl:1 is not a caption"):
+    with pytest.raises(InvalidInput, match=r"captions\.jsonl: line 1 is not a caption"):
         load_events(tmp_path)
 
 

@@ -124,6 +124,12 @@ def test_published_coarse_predictions_are_read(tmp_path: Path) -> None:
     assert rankings(run["coarse"])[7].videos.tolist() == ["v", "w"]
 
 
+def test_a_run_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text('{"1": [{"video_name": "v", "timestamp": [0, 5]}]}', encoding="utf-8-sig")
+    assert load_run(path) == {"coarse": {1: [Predicted("v", 0.0, 5.0)]}}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -132,6 +138,18 @@ def test_published_coarse_predictions_are_read(tmp_path: Path) -> None:
         ('{"stages": {"fine": {}}}', "stage 'fine' is unknown"),
         ('{"q1": []}', "'q1' is not an integer query id"),
         ('{"1": [{"video_name": "v", "timestamp": [1]}]}', "query 1: .* is no moment"),
+        (
+            '{"1": [{"video_name": "v", "timestamp": [NaN, 5]}]}',
+            "nan is no finite number|NaN is no JSON number",
+        ),
+        (
+            '{"1": [{"video_name": "v", "timestamp": [0, 5], "score": Infinity}]}',
+            "inf is no finite number|Infinity is no JSON",
+        ),
+        ('{"1": [{"video_name": null, "timestamp": [0, 5]}]}', "video_name is no text"),
+        ('{"1.7": []}', "'1.7' is not an integer query id"),
+        ('{"--1": []}', "is not an integer query id"),
+        ('{"1": [{"video_name": "v", "timestamp": [0, 5], "moment_rank": "a"}]}', "moment_rank"),
         ('{"stages": {"coarse": []}}', "coarse is list"),
     ],
 )

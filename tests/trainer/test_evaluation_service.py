@@ -49,6 +49,8 @@ class Answers(search_service_pb2_grpc.SearchServiceServicer):
             video_id=f"v{proposal}",
             rank=row + 1,
             score=float(-row),
+            # The last hundred were not ranked.
+            confidence=0.5 if row < 30 else None,
             span=wire.span_to_pb(span + 2.0),
             provenance=types_pb2.MomentProvenance(
                 proposal_span=wire.span_to_pb(span), proposal_rank=proposal, refined=True
@@ -71,7 +73,8 @@ def test_both_stages_come_from_one_search(address: str) -> None:
     answer = collected.answers[1]
     assert done == [1]
     assert len(answer.coarse) == len(answer.refined) == 130
-    assert answer.refined[0] == Predicted("v130", 522.0, 526.0, 0.0)
+    assert answer.refined[0] == Predicted("v130", 522.0, 526.0, 0.0, 0.5)
+    assert [row.confidence for row in answer.refined[29:31]] == [0.5, None]
     assert answer.coarse[0] == Predicted("v1", 4.0, 8.0, None)
     assert answer.coarse[129] == Predicted("v130", 520.0, 524.0, None)
     assert collected.facts()["versions"]["ranker_model"] == "similarity-curve"

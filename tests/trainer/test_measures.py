@@ -163,3 +163,9 @@ def test_a_query_takes_a_tenth_of_a_millisecond() -> None:
         laps.append(time.perf_counter() - began)
     # Twenty times the usual, so that a busy machine does not fail it; the published loop takes 4 ms.
     assert min(laps) < 0.002
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_span_that_is_not_finite_is_refused(bad: float) -> None:
+    with pytest.raises(InvalidInput, match="not finite"):
+        Ranking.of(["v"], [(0.0, bad)])

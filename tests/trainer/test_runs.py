@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 
 from engine.errors import InvalidInput, Mismatch, Unavailable
 from tests.trainer.train_tiny import main as train_tiny
-from trainer.runs import Progress, Training, TrainingRun, batch_rows, pick_device
+from trainer.runs import Diverged, Progress, Training, TrainingRun, batch_rows, pick_device
 from trainer.runs.log import read_metrics
 
 STEPS = 300
@@ -40,9 +40,9 @@ def test_stopped_killed_and_resumed_equals_unbroken(tmp_path: Path) -> None:
     wait_until(lambda: len(read_metrics(broken / "metrics.jsonl")) > 40)
     process.terminate()
     _, errors = process.communicate(timeout=60)
-    assert f"Stopped after step {saved_step(broken)}; continue with --resume." in errors
+    assert f"Stopped after step {saved_step(broken)}; the same command goes on" in errors
 
-    process = start(broken, "--resume")
+    process = start(broken)
     reached = len(read_metrics(broken / "metrics.jsonl")) + 40
     wait_until(lambda: len(read_metrics(broken / "metrics.jsonl")) > reached)
     process.kill()
@@ -50,9 +50,10 @@ def test_stopped_killed_and_resumed_equals_unbroken(tmp_path: Path) -> None:
     assert process.returncode == -signal.SIGKILL
     assert saved_step(broken) < STEPS
 
-    process = start(broken, "--resume")
-    process.communicate(timeout=120)
+    process = start(broken)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 0
+    assert f"of the interrupted training in {broken}; --restart begins anew" in errors
     train_tiny(unbroken, STEPS, resume=False)
     assert contents(broken) == contents(unbroken)
 
@@ -89,10 +90,43 @@ def test_best_checkpoint_of_the_saved_state_survives_a_later_one(tmp_path: Path)
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     train_tiny(tmp_path, 7, resume=False)
-    with pytest.raises(Mismatch, match=r"has steps = 7, this one 8"):
-        TrainingRun(tmp_path, {"steps": 8}, resume=True)
+    for resume in (None, True):
+        with pytest.raises(Mismatch, match=r"has steps = 7, this one 8; .* --restart to throw it away"):
+            TrainingRun(tmp_path, {"steps": 8}, resume=resume)
+    with TrainingRun(tmp_path, {"steps": 7}) as run:
+        assert run.step == 7
     with TrainingRun(tmp_path, {"steps": 8}, resume=False) as run:
         assert (run.step, run.best, run.metrics.rows) == (0, None, [])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_ends_a_run_and_its_state(tmp_path: Path, bad: float) -> None:
+    model = torch.nn.Linear(2, 1)
+    training = Training(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    good = {"weight": torch.ones(1), "count": torch.tensor(3)}
+
+    def broken(run: TrainingRun) -> None:
+        with torch.no_grad():
+            model.weight[0, 1] = bad
+        run.save(2, training)
+
+    for number, end in enumerate(
+        (
+            lambda run: run.log(2, {"loss": bad}),
+            lambda run: run.offer(2, bad, good),
+            lambda run: run.offer(2, 0.9, {**good, "weight": torch.tensor([1.0, bad])}),
+            broken,
+        )
+    ):
+        directory = tmp_path / str(number)
+        with TrainingRun(directory, {"lr": 1}) as run:
+            assert run.offer(1, 0.5, good)
+            run.save(1, training)
+            with pytest.raises(Diverged, match=r"not finite after step 2\. Nothing of it was kept; train"):
+                end(run)
+        # Its state leads here again, so the next training begins anew, whatever its settings.
+        with TrainingRun(directory, {"lr": 0.1}) as run:
+            assert (run.step, run.best) == (0, None)
 
 
 def test_one_training_in_a_directory_at_a_time(tmp_path: Path) -> None:

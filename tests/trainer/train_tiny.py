@@ -1,6 +1,6 @@
 """A tiny training that draws from every random generator: run by test_runs as a process of its own.
 
-python -m tests.trainer.train_tiny DIRECTORY STEPS [--resume]
+python -m tests.trainer.train_tiny DIRECTORY STEPS [--restart]
 """
 
 import random
@@ -13,7 +13,7 @@ import torch
 from trainer.runs import Amp, Panel, Training, TrainingRun, batch_rows, seed_everything
 
 
-def main(directory: Path, steps: int, resume: bool, save_every: int = 7) -> TrainingRun:
+def main(directory: Path, steps: int, resume: bool | None, save_every: int = 7) -> TrainingRun:
     """Train a regression with dropout and a schedule for `steps` steps."""
     seed_everything(5)
     torch.set_num_threads(1)
@@ -48,4 +48,4 @@ def main(directory: Path, steps: int, resume: bool, save_every: int = 7) -> Trai
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), "--resume" in sys.argv)
+    main(Path(sys.argv[1]), int(sys.argv[2]), False if "--restart" in sys.argv else None)

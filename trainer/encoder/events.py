@@ -1,12 +1,12 @@
 """What a rendered world says of its videos: events with captions, attributes and spoken sentences."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, NotFound
+from trainer.formats.lines import read_lines
 
 # Attributes that a single frame cannot show.
 _UNSEEN = ("motion", "times", "facts")
@@ -47,11 +47,11 @@ def load_events(world: Path) -> list[Event]:
     if not path.is_file():
         raise NotFound(f"{path} is missing: render a world with `spr corpus render {world}`.")
     events = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for where, entry in read_lines(path):
         try:
-            events.append(_event(json.loads(line)))
+            events.append(_event(entry))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(f"{path}:{number} is not a caption ({error!r}); render again.") from error
+            raise InvalidInput(f"{where} is not a caption ({error!r}); render again.") from error
     return events
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from engine.errors import InvalidInput
 from trainer.encoder.augment import Augmentation
 from trainer.encoder.model import ModelShape
 
 # Steps that two idle cores of a common CPU take in a minute, decoding and evaluation included.
 STEPS_PER_MINUTE = 240
+MOST_MINUTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -39,5 +41,7 @@ class EncoderSettings:
 
 
 def steps_in(minutes: float) -> int:
-    """Return how many steps two idle cores take in so many minutes."""
+    """Return how many steps two idle cores take in so many minutes; InvalidInput for no number of them."""
+    if not 0 < minutes < MOST_MINUTES:
+        raise InvalidInput(f"--minutes {minutes:g} is not above 0 and below {MOST_MINUTES}.")
     return max(1, round(minutes * STEPS_PER_MINUTE))

@@ -1,5 +1,6 @@
 """Training of the encoder: a rendered world in, a Hugging Face directory out."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -25,7 +26,7 @@ from trainer.encoder.settings import EncoderSettings
 from trainer.encoder.speech import Speech, speech_pairs
 from trainer.encoder.texts import Texts, visual_texts
 from trainer.encoder.tokenizer import train_tokenizer
-from trainer.runs import pick_device, seed_everything
+from trainer.runs import Diverged, pick_device, seed_everything
 from workers.ranker.encoder import Encoder, quietly
 from workers.ranker.image_transform import ImageTransform
 
@@ -119,7 +120,12 @@ def _fit(
     loss = 0.0
     for step in range(settings.steps):
         loss = trainer.step(step)
+        if not math.isfinite(loss):
+            raise Diverged("loss is", step + 1, "another --seed")
         report("training", step + 1, settings.steps, f"loss {loss:.2f}")
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise Diverged(f"numbers in {name} are", settings.steps, "another --seed")
     with quietly():
         for part in (model.to("cpu"), tokenizer, processor):
             part.save_pretrained(folder)

@@ -12,7 +12,8 @@
 
 `retrieval` speaks of the segments that an index returned. A run that carries them (stage "retrieval", one
 moment a segment) gets NDCG for them too. Otherwise they are read off the coarse proposals, as the segments
-that these cover: exact for the published rule, whose proposals are runs of retrieved segments.
+that these cover: exact for the published rule, whose proposals are runs of retrieved segments. It is empty
+for a run of refined moments alone.
 
 `ceiling` is what a perfect ranker would make of the coarse proposals, `share` how much of it the refined
 moments reach. `intervals` are 95 % bootstrap intervals over queries. `confidence` is there for stages whose
@@ -134,7 +135,9 @@ def _retrieval(
         query_id: {(row.video, row.segment): row.score for row in rows if row.relevance}
         for query_id, rows in samples.items()
     }
-    source = run.get(RETRIEVAL) or run.get(COARSE) or {}
+    source = run.get(RETRIEVAL) or run.get(COARSE)
+    if source is None:
+        return {}
     columns = rankings(source)
     recalls: dict[str, list[float]] = {"VideoRecall": [], "SegmentRecall": [], "WeightedSegmentRecall": []}
     for query_id, judged in truth.items():

@@ -13,6 +13,9 @@ read as stage "coarse":
 A .jsonl file holds predictions of the QVHighlights family (trainer/formats/moments.py), read as "refined".
 """
 
+import math
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,7 +112,8 @@ def _parsed(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise NotFound(f"{path} does not exist; name a run file.") from error
     except ValueError as error:
-        raise InvalidInput(f"{path} is not JSON: {error}.") from error
+        why = getattr(error, "why", f"it is not JSON ({error})")
+        raise InvalidInput(f"{path} cannot be used: {why}.") from error
     if not isinstance(value, dict):
         raise InvalidInput(f"{path} holds {type(value).__name__} at the top; a run file is an object.")
     return value
@@ -120,27 +124,46 @@ def _answers(value: Any, where: str) -> dict[int, list[Predicted]]:
         raise InvalidInput(f"{where} is {type(value).__name__}; write an object of query id: moments.")
     answers = {}
     for query_id, rows in value.items():
-        if not query_id.lstrip("-").isdigit() or not isinstance(rows, list):
-            raise InvalidInput(f"{where}: {query_id!r} is not an integer query id with a list of moments.")
-        if rows and all(isinstance(row, dict) and "moment_rank" in row for row in rows):
-            rows = sorted(rows, key=lambda row: row["moment_rank"])
-        answers[int(query_id)] = [_predicted(row, f"{where}: query {query_id}") for row in rows]
+        if not re.fullmatch(r"-?[0-9]{1,18}", query_id) or not isinstance(rows, list):
+            shown = reprlib.repr(query_id)
+            raise InvalidInput(f"{where}: {shown} is not an integer query id with a list of moments.")
+        named = f"{where}: query {query_id}"
+        answers[int(query_id)] = [_predicted(row, named) for row in _in_order(rows, named)]
     return answers
+
+
+def _in_order(rows: list[Any], where: str) -> list[Any]:
+    """Return moments by their rank, if all say one; else as they are, best first."""
+    if not all(isinstance(row, dict) and "moment_rank" in row for row in rows):
+        return rows
+    if not all(isinstance(row["moment_rank"], int) for row in rows):
+        raise InvalidInput(f"{where} has a moment_rank that is no integer; number the moments from 0.")
+    return sorted(rows, key=lambda row: int(row["moment_rank"]))
 
 
 def _predicted(row: Any, where: str) -> Predicted:
     try:
-        start, end = row["timestamp"]
+        start, end = map(_finite, row["timestamp"])
         score, confidence = (_optional(row.get(name)) for name in ("score", "confidence"))
-        return Predicted(str(row["video_name"]), float(start), float(end), score, confidence)
+        if not isinstance(row["video_name"], str):
+            raise ValueError("video_name is no text")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(
-            f"{where}: {row!r} is no moment ({error!r}); write video_name and timestamp [start, end]."
+            f"{where}: {reprlib.repr(row)} is no moment ({error}); "
+            "write video_name and timestamp [start, end]."
         ) from error
+    return Predicted(row["video_name"], start, end, score, confidence)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, str | bool) or not math.isfinite(number):
+        raise ValueError(f"{value!r} is no finite number")
+    return number
 
 
 def _optional(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else _finite(value)
 
 
 def _entry(row: Predicted) -> dict[str, Any]:

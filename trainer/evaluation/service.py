@@ -125,7 +125,7 @@ def ask(client: Client, text: str, timeout: float, options: Options = DEFAULTS) 
     first = pages[0]
     return Asked(
         coarse=[Predicted(m.video, m.proposal_start, m.proposal_end) for _, m in sorted(by_proposal.items())],
-        refined=[Predicted(m.video, m.start, m.end, m.score) for m in moments],
+        refined=[Predicted(m.video, m.start, m.end, m.score, m.confidence) for m in moments],
         degraded=bool(first.coverage.degraded),
         versions={
             "generation": first.generation,

@@ -5,6 +5,8 @@ projector's heads, seconds a clip) comes from `Choices`. Every tensor's name and
 model that they describe before anything is written.
 """
 
+import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,8 @@ from torch import nn
 from engine.errors import InvalidInput
 from trainer.formats.layout import I3D, SUBTITLES_BERT
 from trainer.formats.unpickle import Inert, Recipe, read_torch, unsound
+from workers.ranker.checkpoint import shapes_of
+from workers.ranker.decode import DecodeConfig
 from workers.ranker.projector import Projector, ProjectorConfig
 from workers.ranker.relo import Relo, ReloConfig
 from workers.ranker.relo_ranker import RankerConfig
@@ -25,6 +29,8 @@ Kind = Literal["projector", "ranker"]
 State = dict[str, torch.Tensor]
 
 PARTS = ("model_state_dict", "state_dict")
+# Tensors may share their numbers; more often than so no model does.
+SHARED = 4
 # What tells the two kinds apart.
 SCALE, TOKENS = "pt_clip_logit_scale", "query_pos_embed.position_embeddings.weight"
 
@@ -35,7 +41,8 @@ class Choices:
 
     heads: attention heads; None takes a ranker's from its model_cfg and a projector's as dim / 64.
     segment_length: frames (seconds) a segment. clip_length, context: seconds. padding: "published" for the
-    published outputs to the last bit, "tight" for ones that do not depend on padding.
+    published outputs to the last bit, "tight" for ones that do not depend on padding. max_span: clips of the
+    longest moment.
     """
 
     heads: int | None = None
@@ -43,6 +50,7 @@ class Choices:
     clip_length: float = 1.5
     context: float = 8.0
     padding: Literal["published", "tight"] = "published"
+    max_span: int = DecodeConfig().max_span
     video_stream: str = I3D
     subtitle_stream: str = SUBTITLES_BERT
 
@@ -78,7 +86,8 @@ def read_checkpoint(path: Path, choices: Choices | None = None, kind: Kind | Non
         said = given.get("model_cfg")
         said = _simple(said) if isinstance(said, dict) else {}
         facts["model_cfg"] = said
-        config = RankerConfig(_relo_config(path, state, choices, said))
+        decode = DecodeConfig(max_span=choices.max_span)
+        config = RankerConfig(_relo_config(path, state, choices, said), decode)
         _fit(path, state, Relo, config.model)
     return Checkpoint(found, config, state, facts)
 
@@ -92,7 +101,7 @@ def _part(path: Path, held: Any) -> Mapping[str, Any]:
         part = held
     if part is None:
         raise InvalidInput(
-            f"{path} has no {PARTS[0]} but {', '.join(map(str, list(held)[:6])) or 'nothing'}; "
+            f"{path} has no {PARTS[0]} but {', '.join(map(_named, list(held)[:6])) or 'nothing'}; "
             "name a published checkpoint."
         )
     if not isinstance(part, dict) or not part:
@@ -105,11 +114,12 @@ def _tensors(path: Path, part: Mapping[Any, Any]) -> State:
     for name, value in part.items():
         if not isinstance(name, str) or not isinstance(value, Recipe):
             raise InvalidInput(
-                f"{path}: {str(name)[:80]} in its {PARTS[0]} is {_what(value)}, not a tensor; "
+                f"{path}: {_named(name)} in its {PARTS[0]} is {_what(value)}, not a tensor; "
                 "only tensors are imported."
             )
         if not value.storage.dtype.is_floating_point:
             raise InvalidInput(f"{path}: {name} is of {value.storage.dtype}; a model's tensors are floats.")
+    _check_room(path, part)
     # Of a model that several devices trained.
     wrapped = all(name.startswith("module.") for name in part)
     try:
@@ -117,6 +127,17 @@ def _tensors(path: Path, part: Mapping[Any, Any]) -> State:
     except Exception as error:  # Its numbers may be missing, too few, or unreadable in any way.
         raise unsound(path, error) from error
     return {name.removeprefix("module.") if wrapped else name: value for name, value in state.items()}
+
+
+def _check_room(path: Path, part: Mapping[str, Recipe]) -> None:
+    """Refuse tensors that share their numbers so often that they would fill the memory."""
+    values = sum(math.prod(value.shape) * value.storage.dtype.itemsize for value in part.values())
+    if values > SHARED * path.stat().st_size:
+        raise InvalidInput(f"{path}: its tensors are {values:,} bytes, more than the file can hold.")
+
+
+def _named(name: object) -> str:
+    return name[:80] if isinstance(name, str) else reprlib.repr(name)
 
 
 def _kind(path: Path, state: State) -> Kind:
@@ -198,8 +219,7 @@ def _share(value: object, default: float) -> float:
 
 def _fit(path: Path, state: State, model: type[nn.Module], config: Any) -> None:
     """Refuse a state whose names or shapes are not those of the model that it describes."""
-    with torch.device("meta"):
-        wanted = {name: tuple(value.shape) for name, value in model(config).state_dict().items()}
+    wanted = shapes_of(lambda: model(config), str(path))
     missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     if missing or unknown:
         lacks = f"lacks {', '.join(missing[:3])}" if missing else f"has {', '.join(unknown[:3])} beside"

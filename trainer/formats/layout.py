@@ -25,6 +25,7 @@ PATHS = {
     "segments_test": _RANKING + "/seg_anno/test_seg_{length}s.json",
     "counts": _RANKING + "/seg_anno/vidlen_seg_{length}s.json",
     "segment_features": _RANKING + "/seg_feats",
+    "projector": _RANKING + "/ckpt.bin",
     "corpus": _RANKING + "/ori_anno/video_corpus_sorted.json",
     "train": _RANKING + "/ori_anno/train_top{top_k:02d}.json",
     "val": _RANKING + "/ori_anno/val.json",

@@ -9,16 +9,19 @@ all annotators over the clips whose middle lies in it, at least 1, since the win
 saliency is given, a constant grade. Moments of a training split carry no relevance.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+import re
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.errors import InvalidInput, NotFound
-from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from engine.errors import InvalidInput
+from trainer.annotations import JudgedQuery, check_duration, check_query, save_corpus, save_queries
+from trainer.formats.lines import read_lines
 from trainer.formats.segments import forget_given
 from workers.store import FeatureStore
 
@@ -28,51 +31,91 @@ CLIP = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Judged queries, `{video: seconds}`, and how many windows were empty and left out."""
+    """Judged queries, `{video: seconds}`, and how many windows were left out or cut.
+
+    empty: windows without length inside their video, left out. cut: windows that ended after their video.
+    replaced: whether an import took the place of other queries of the split.
+    """
 
     queries: list[JudgedQuery]
     durations: dict[str, float]
     empty: int
+    cut: int
+    replaced: bool = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the import, a sentence each."""
+        told = (
+            (self.replaced, "the queries that this split had were replaced"),
+            (self.empty, f"{self.empty} windows without length inside their video were left out"),
+            (self.cut, f"{self.cut} windows ended after their video and were cut at its end"),
+        )
+        return [note for count, note in told if count]
 
 
 def load_moments(path: Path, *, grade: float = BEST, clip: float = CLIP, judged: bool = True) -> Moments:
-    """Read annotations. grade: relevance without saliency. clip: seconds a saliency score stands for."""
+    """Read annotations. grade: relevance without saliency. clip: seconds a saliency score stands for.
+
+    NotFound for a missing file; InvalidInput names the line and what is wrong with it. What passes here is
+    what every reader of judged queries takes.
+    """
     queries: dict[int, JudgedQuery] = {}
     durations: dict[str, float] = {}
-    empty = 0
-    for where, row in _rows(path):
-        try:
-            query_id, text = int(row["qid"]), str(row["query"])
-            video, duration = str(row["vid"]), float(row["duration"])
-            windows = [(float(start), float(end)) for start, end in row.get("relevant_windows") or []]
-            saliency = _saliency(row, clip)
-        except (KeyError, TypeError, ValueError) as error:
+    empty = cut = 0
+    for where, line in read_lines(path):
+        row = _row(where, line, clip)
+        if row.query_id in queries:
+            raise InvalidInput(f"{where}: qid {row.query_id} appears twice; give every query its own.")
+        if durations.setdefault(row.video, row.duration) != row.duration:
             raise InvalidInput(
-                f"{where} is no query ({error!r}); it has qid, query, vid, duration, relevant_windows."
-            ) from error
-        if query_id in queries:
-            raise InvalidInput(f"{where}: qid {query_id} appears twice; give every query its own.")
-        if durations.setdefault(video, duration) != duration:
-            raise InvalidInput(
-                f"{where}: {video} lasts {duration:g} s here and {durations[video]:g} s above."
+                f"{where}: {row.video} lasts {row.duration:g} s here and {durations[row.video]:g} s above."
             )
-        sound = [(start, end) for start, end in windows if 0 <= start < end]
-        empty += len(windows) - len(sound)
-        moments = tuple(
-            JudgedMoment(
-                number,
-                video,
-                start,
-                end,
-                duration,
-                text,
-                1.0,
-                _grade(saliency, start, end, grade) if judged else None,
-            )
-            for number, (start, end) in enumerate(sound)
+        spans = [(start, min(end, row.duration)) for start, end in row.windows if start < row.duration]
+        spans = [(start, end) for start, end in spans if start < end]
+        empty += len(row.windows) - len(spans)
+        cut += sum(start < row.duration < end for start, end in row.windows)
+        grades = [_grade(row.saliency, start, end, grade) if judged else None for start, end in spans]
+        queries[row.query_id] = check_query(_entry(row, spans, grades), where)
+    return Moments(list(queries.values()), durations, empty, cut)
+
+
+class _Row(NamedTuple):
+    """One line. windows: (start, end). saliency: the mean score of a clip by its middle. All in seconds."""
+
+    query_id: int
+    query: Any
+    video: str
+    duration: float
+    windows: list[tuple[float, float]]
+    saliency: dict[float, float]
+
+
+def _row(where: str, line: Mapping[str, Any], clip: float) -> _Row:
+    try:
+        video = _name(line["vid"])
+        return _Row(
+            query_id=_query_id(line["qid"]),
+            query=line["query"],
+            video=video,
+            duration=check_duration(line["duration"], f"{where}: duration of {video!r}"),
+            windows=[_span(window) for window in line.get("relevant_windows") or []],
+            saliency=_saliency(line, clip),
         )
-        queries[query_id] = JudgedQuery(query_id, text, moments)
-    return Moments(list(queries.values()), durations, empty)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{where} is no query ({_reason(error)}); it has qid, query, vid, duration, relevant_windows."
+        ) from error
+
+
+def _entry(row: _Row, spans: Sequence[tuple[float, float]], grades: Sequence[float | None]) -> dict[str, Any]:
+    """Return a query as annotation files have it, for the same check."""
+    moment = {"video_name": row.video, "duration": row.duration, "caption": row.query, "similarity": 1.0}
+    moments = [
+        moment | {"pair_id": number, "timestamp": list(span), "relevance": relevance}
+        for number, (span, relevance) in enumerate(zip(spans, grades, strict=True))
+    ]
+    return {"query_id": row.query_id, "query": row.query, "relevant_moment": moments}
 
 
 def import_moments(
@@ -80,9 +123,12 @@ def import_moments(
 ) -> Moments:
     """Make the file a split of the collection's annotations; InvalidInput for videos without features.
 
-    A collection without any features takes every video: predictions are measured without them.
+    A collection without any features takes every video: predictions are measured without them. A file that is
+    refused leaves the annotations as they were.
     """
     found = load_moments(path, grade=grade, clip=clip, judged=split != "train")
+    if not found.queries:
+        raise InvalidInput(f"{path} holds no query; name a file of JSON lines.")
     stores = sorted((collection / "features").glob("*/store.json"))
     known = {video for header in stores for video in FeatureStore.open(header.parent).ids()}
     strangers = sorted(found.durations.keys() - known)
@@ -91,10 +137,12 @@ def import_moments(
             f"{path} names {len(strangers)} videos without features in {collection}, such as "
             f"{', '.join(strangers[:3])}; ingest them first."
         )
+    target = collection / "annotations" / f"{split}.json"
+    replaced = target.is_file()
     forget_given(collection, split)
-    save_corpus(collection / "annotations" / f"corpus_{split}.json", found.durations)
-    save_queries(collection / "annotations" / f"{split}.json", found.queries)
-    return found
+    save_corpus(target.with_name(f"corpus_{split}.json"), found.durations)
+    save_queries(target, found.queries)
+    return replace(found, replaced=replaced)
 
 
 Window = tuple[str, float, float, float | None]
@@ -107,14 +155,14 @@ def load_predictions(path: Path) -> dict[int, list[Window]]:
     says more of what a model meant than a place. Windows without scores stay in their order.
     """
     answers: dict[int, list[Window]] = {}
-    for where, row in _rows(path):
+    for where, row in read_lines(path):
         try:
-            query_id, video = int(row["qid"]), str(row["vid"])
+            query_id, video = _query_id(row["qid"]), _name(row["vid"])
             windows = [_window(video, values) for values in row["pred_relevant_windows"]]
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(
-                f"{where} is no prediction ({error!r}); it has qid, vid, pred_relevant_windows [[start, end, "
-                "score], ...]."
+                f"{where} is no prediction ({_reason(error)}); it has qid, vid, "
+                "pred_relevant_windows [[start, end, score], ...]."
             ) from error
         if query_id in answers:
             raise InvalidInput(f"{where}: qid {query_id} appears twice; predict every query once.")
@@ -122,11 +170,44 @@ def load_predictions(path: Path) -> dict[int, list[Window]]:
     return answers
 
 
+def _query_id(value: Any) -> int:
+    """Return a query's number, which some files write as a text; ValueError for a fraction or a word."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"qid is {reprlib.repr(value)}, not an integer")
+    return value
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise ValueError(f"vid is {reprlib.repr(value)}, not a video's name")
+    return str(value)
+
+
+def _numbers(values: Any) -> list[float]:
+    numbers = [float(value) for value in values if not isinstance(value, str)]
+    if not numbers or len(numbers) != len(values) or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{reprlib.repr(values)} is not all finite numbers")
+    return numbers
+
+
+def _span(values: Any) -> tuple[float, float]:
+    start, end = _numbers(values)
+    if start < 0:
+        raise ValueError(f"the window {values!r} starts before the video")
+    return start, end
+
+
 def _window(video: str, values: Any) -> Window:
-    start, end, *score = map(float, values)
-    if len(score) > 1 or not np.isfinite([start, end, *score]).all():
-        raise ValueError(f"a window of {values!r}")
+    start, end, *score = _numbers(values)
+    if len(score) > 1:
+        raise ValueError(f"the window {reprlib.repr(values)} has more than start, end and score")
     return video, start, end, score[0] if score else None
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _best_first(windows: list[Window], where: str) -> list[Window]:
@@ -139,22 +220,6 @@ def _best_first(windows: list[Window], where: str) -> list[Window]:
     return [windows[row] for row in order]
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise NotFound(f"{path} does not exist; name a file of JSON lines.") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InvalidInput(f"{path}: line {number} is not JSON: {error}.") from error
-            if not isinstance(row, dict):
-                raise InvalidInput(f"{path}: line {number} is {type(row).__name__}; write an object.")
-            yield f"{path}: line {number}", row
-
-
 def _saliency(row: Mapping[str, Any], clip: float) -> dict[float, float]:
     """Return the mean score of every scored clip by its middle in seconds."""
     scores = row.get("saliency_scores")
@@ -162,8 +227,10 @@ def _saliency(row: Mapping[str, Any], clip: float) -> dict[float, float]:
         return {}
     # Without clip ids the scores are those of all clips from the first on.
     clips = row.get("relevant_clip_ids") or range(len(scores))
-    pairs = zip(clips, scores, strict=True)
-    return {(int(number) + 0.5) * clip: float(np.mean(score)) for number, score in pairs}
+    if len(clips) != len(scores) or not all(isinstance(number, int) for number in clips):
+        raise ValueError("relevant_clip_ids are not an integer for every score of saliency_scores")
+    means = [np.mean(_numbers(score if isinstance(score, list) else [score])) for score in scores]
+    return {(number + 0.5) * clip: float(mean) for number, mean in zip(clips, means, strict=True)}
 
 
 def _grade(saliency: Mapping[float, float], start: float, end: float, grade: float) -> float:

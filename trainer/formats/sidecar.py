@@ -9,6 +9,8 @@ from typing import Any
 from engine.errors import InvalidInput
 from engine.files import read_json, replacing, write_json
 from trainer.formats.layout import STREAMS, Layout
+from trainer.formats.lines import read_lines
+from trainer.formats.names import check_names
 from workers.store import Stream, VideoRecord
 
 FORMAT = 1
@@ -40,11 +42,21 @@ def read_sidecar(layout: Layout) -> Sidecar | None:
         if value.pop("format") != FORMAT:
             raise ValueError("another format")
         streams = {name: Stream(**stream) for name, stream in value.pop("streams").items()}
-        return Sidecar(streams=streams, **value)
+        sidecar = Sidecar(streams=streams, **value)
+        texts = (sidecar.encoder, sidecar.name, sidecar.source, sidecar.dtype, *sidecar.files.values())
+        known = set(sidecar.files.values()) <= set(streams)
+        if not known or not all(isinstance(text, str) for text in texts):
+            raise ValueError("streams or texts that are none")
+        if not set(sidecar.files) <= set(STREAMS) or sidecar.dtype not in ("float16", "float32"):
+            raise ValueError("unknown files or element type")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(
             f"{path} is not what this version exports ({error}); export again, or remove it."
         ) from error
+    check_names(streams, "stream", path)
+    if sidecar.encoder:
+        check_names([sidecar.encoder], "encoder", path)
+    return sidecar
 
 
 def write_sidecar(layout: Layout, sidecar: Sidecar) -> None:
@@ -75,9 +87,18 @@ def load_records(path: Path) -> dict[str, dict[str, Any]]:
     """Return what `save_records` wrote, by video; nothing where there is no such file."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8") as file:
-        entries = [json.loads(line) for line in file]
-    return {entry["id"]: entry for entry in entries}
+    return {_checked(entry, where)["id"]: entry for where, entry in read_lines(path)}
+
+
+def _checked(entry: dict[str, Any], where: str) -> dict[str, Any]:
+    """Refuse (InvalidInput) a line that is not what `save_records` writes."""
+    kinds = {"id": str, "uri": str, "sha256": str, "duration": int | float, "info": dict, "streams": dict}
+    wrong = [key for key, kind in kinds.items() if not isinstance(entry.get(key), kind)]
+    if not wrong and not all(type(rows) is int and rows >= 0 for rows in entry["streams"].values()):
+        wrong = ["streams"]
+    if wrong:
+        raise InvalidInput(f"{where} has no sound {wrong[0]!r}; export again, or remove the file.")
+    return entry
 
 
 def clip_step(root: Path) -> float:

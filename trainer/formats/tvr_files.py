@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,40 +12,22 @@ import torch
 from numpy.typing import NDArray
 
 from engine.files import replacing, write_json
-from trainer.annotations import JudgedQuery, save_corpus, save_queries
+from trainer.annotations import save_corpus, save_queries
 from trainer.collection import FRAMES
 from trainer.formats.arrays import MASK, put, writing
-from trainer.formats.layout import SEGMENTS, Layout
+from trainer.formats.layout import SEGMENTS
+from trainer.formats.outgoing import Outgoing
 from trainer.formats.segments import KEPT, KEPT_RUNS, segment_entries, segment_file
 from trainer.formats.sidecar import Sidecar, save_records, write_sidecar
 from trainer.formats.tvr_samples import Searched
-from trainer.queries import QueryFeatures
 from trainer.runs.progress import Progress
-from workers.ranker.projector import MeanPool, Projector
+from workers.ranker.projector import MeanPool
 from workers.ranker.segments import segment_inputs, video_rows
-from workers.store import FeatureStore, Stream
+from workers.store import Stream
 
 VIDEOS_AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """What is written. durations: of all videos with frames, by name. streams: of the files of clips.
-
-    given_segments: whether the collection's own segment features go out, and not the projector's.
-    """
-
-    collection: Path
-    layout: Layout
-    store: FeatureStore
-    durations: dict[str, float]
-    queries: dict[str, list[JudgedQuery]]
-    corpora: dict[str, dict[str, float]]
-    features: QueryFeatures
-    projector: Projector | MeanPool
-    device: torch.device
-    streams: tuple[str, str]
-    given_segments: bool
+# Of a split's segments; beyond it neighbours are nearly all retrieved.
+MOST_SHARE, FAIR_SHARE = 0.5, 0.3
 
 
 def write_features(export: Outgoing) -> None:
@@ -88,6 +69,25 @@ def write_segments(export: Outgoing) -> int:
     return sum(counts.values())
 
 
+def write_projector(export: Outgoing, notes: list[str]) -> None:
+    """Write the projector of the segment features as the published stage 1 keeps it; queries need it too."""
+    projector = export.projector
+    if export.given_segments or isinstance(projector, MeanPool):
+        return
+    known = {
+        name: value.detach().cpu().clone()
+        for name, value in projector.state_dict().items()
+        if not name.startswith("subtitle_proj.")
+    }
+    with replacing(export.layout.path("projector")) as partial_path:
+        torch.save({"model_state_dict": known}, partial_path)
+    if projector.config.subtitles or projector.config.around:
+        notes.append(
+            f"{export.layout.path('projector').name} projects queries to seg_feats; its segments read "
+            "subtitles or surroundings, which the published stage 1 does not: extract none with it"
+        )
+
+
 def _segment_features(export: Outgoing) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the un-normalised segment features of every video."""
     videos = list(export.durations)
@@ -126,7 +126,7 @@ def write_annotations(export: Outgoing, notes: list[str]) -> None:
         save_queries(layout.path(split), queries)
         save_corpus(layout.path(f"corpus_{split}"), export.corpora[split])
         kept = export.collection / KEPT / segment_file(split, layout.top_k, layout.length)
-        if not _copied(kept, layout.path(f"segments_{split}")):
+        if not export.keeps(kept) or not _copied(kept, layout.path(f"segments_{split}")):
             entries = segment_entries(queries, layout.length, export.durations)
             write_json(layout.path(f"segments_{split}"), entries)
         absent = export.corpora[split].keys() - export.durations.keys()
@@ -139,7 +139,7 @@ def write_kept(export: Outgoing) -> None:
     folders = {KEPT: export.layout.path("segments_val"), KEPT_RUNS: export.layout.path("coarse_val")}
     for kept, place in folders.items():
         for path in sorted((export.collection / kept).glob("*.json")):
-            if not (place.parent / path.name).exists():
+            if export.keeps(path) and not (place.parent / path.name).exists():
                 _copied(path, place.parent / path.name)
 
 
@@ -154,14 +154,21 @@ def write_proposals(export: Outgoing, notes: list[str]) -> None:
         if not videos:
             notes.append(f"{split}: no video of its corpus has features, so there are no proposals")
             continue
-        _dump(layout.path(file), _proposals(export, split, videos))
+        _dump(layout.path(file), _proposals(export, split, videos, notes))
 
 
-def _proposals(export: Outgoing, split: str, videos: list[str]) -> dict[str, Any]:
+def _proposals(export: Outgoing, split: str, videos: list[str], notes: list[str]) -> dict[str, Any]:
     """Return coarse predictions of val and test, samples of train."""
     searched = Searched.of(export.store, videos, export.durations, export.projector, export.device)
     queries = export.queries[split]
-    found = searched.proposals(queries, export.features, export.projector, export.device)
+    depth, rule, segments = export.asked.depth, export.asked.rule, len(searched.retrieval.vectors)
+    if depth > MOST_SHARE * segments and rule.kind != "peaks":
+        fewer = f"--depth {max(1, round(FAIR_SHARE * segments))}, or --proposals peaks:1"
+        notes.append(
+            f"{split}: {min(depth, segments)} of {segments} segments are retrieved a query, so proposals "
+            f"join to whole videos; take fewer with {fewer}"
+        )
+    found = searched.proposals(queries, export.features, export.projector, export.device, depth, rule)
     positives: dict[str, Any] = {}
     negatives: dict[str, Any] = {}
     with Progress(f"proposals of {split}", len(queries), unit="queries") as progress:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import Mismatch
 from engine.files import fingerprint, replacing, sha256
 from trainer.annotations import load_corpus, save_corpus, save_queries
 from trainer.collection import describe_collection
 from trainer.formats.appending import append_all
-from trainer.formats.arrays import Arrays
+from trainer.formats.arrays import Arrays, Folder, Reader
 from trainer.formats.layout import Layout
 from trainer.formats.segments import KEPT, KEPT_RUNS, forget_given, segment_file
 from trainer.formats.sidecar import Sidecar, load_records, published, read_sidecar
@@ -104,10 +103,10 @@ def _fingerprint(layout: Layout, sidecar: Sidecar, found: Verified, encoder: str
 def _import_features(layout: Layout, store: FeatureStore, found: Verified, sidecar: Sidecar) -> int:
     records = load_records(layout.path("videos"))
     with ExitStack() as stack:
-        readers: dict[str, Any] = {}
+        readers: dict[str, Reader] = {}
         for file, stream in sidecar.files.items():
             if file == "segment_features":
-                readers[stream] = _Folder(layout.path(file))
+                readers[stream] = Folder(layout.path(file))
             elif stream not in readers:
                 readers[stream] = stack.enter_context(Arrays(layout.path(file)))
         names = sorted(found.durations)
@@ -115,17 +114,6 @@ def _import_features(layout: Layout, store: FeatureStore, found: Verified, sidec
         progress = stack.enter_context(Progress("videos", len(names), len(names) - len(todo), unit="videos"))
         videos = (_video(video, readers, found.durations, records.get(video)) for video in todo)
         return append_all(store, videos, progress, len(names) - len(todo))
-
-
-class _Folder:
-    """Arrays of a folder of .npy files."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        array: NDArray[Any] = np.load(self._path / f"{name}.npy")
-        return array
 
 
 def _is_there(
@@ -137,7 +125,10 @@ def _is_there(
 
 
 def _video(
-    video: str, readers: Mapping[str, Any], durations: Mapping[str, float], record: Mapping[str, Any] | None
+    video: str,
+    readers: Mapping[str, Reader],
+    durations: Mapping[str, float],
+    record: Mapping[str, Any] | None,
 ) -> NewVideo:
     arrays = {stream: reader[video] for stream, reader in readers.items()}
     if record is None:

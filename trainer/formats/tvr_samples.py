@@ -26,6 +26,7 @@ from workers.store import FeatureStore
 
 NEGATIVES = 20
 DEPTH = 200
+RULE = ProposalRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,14 @@ class Searched:
         features: QueryFeatures,
         projector: Projector | MeanPool,
         device: torch.device,
+        depth: int = DEPTH,
+        rule: ProposalRule = RULE,
     ) -> Iterator[tuple[JudgedQuery, Proposals]]:
-        """Yield the coarse proposals of every query."""
+        """Yield the coarse proposals of every query, from its `depth` best segments."""
         pooled = torch.from_numpy(features.pooled([query.query for query in queries])).to(device)
         with torch.inference_mode():
             projected = projector.queries(pooled)
-        yield from zip(queries, self.retrieval.proposals(projected, DEPTH, ProposalRule()), strict=True)
+        yield from zip(queries, self.retrieval.proposals(projected, depth, rule), strict=True)
 
     def entries(self, proposals: Proposals) -> list[dict[str, Any]]:
         """Return proposals in the published form."""

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from engine.errors import InvalidInput, Mismatch
 from trainer.annotations import JudgedQuery, load_corpus, load_queries
-from trainer.formats.arrays import Arrays
+from trainer.formats.arrays import Arrays, Folder
 from trainer.formats.layout import SPLITS, Layout
+from trainer.formats.names import check_names
 from trainer.formats.sidecar import load_records
 from trainer.formats.verify_given import check_given, refuse
 
@@ -47,6 +46,7 @@ def verify(layout: Layout, tolerance: int = 1) -> Verified:
     tolerance: how many rows a video's features may have more or fewer than its duration says.
     """
     durations = load_corpus(layout.need("corpus"))
+    check_names(durations, "video", layout.path("corpus"))
     _check_once(layout.path("corpus"))
     queries = {split: load_queries(layout.path(split)) for split in SPLITS if layout.has(split)}
     if not queries:
@@ -130,16 +130,12 @@ def _check_segments(layout: Layout, frames: Mapping[str, int], widths: dict[str,
         refuse(path, odd, f"videos with another number of segments of {layout.length} s")
     if layout.has("segment_features"):
         path = layout.path("segment_features")
-        found = {file.stem: file for file in path.glob("*.npy")}
-        _same_names(path, found, expected)
-        shapes = {video: np.load(file, mmap_mode="r").shape for video, file in found.items()}
-        odd = [
-            f"{video} {shape}"
-            for video, shape in shapes.items()
-            if len(shape) != 2 or shape[0] != expected[video]
-        ]
+        folder = Folder(path)
+        _same_names(path, folder.shapes, expected)
+        widths["segment_features"] = folder.width(2)
+        shapes = folder.shapes.items()
+        odd = [f"{video} {shape}" for video, shape in shapes if shape[0] != expected[video]]
         refuse(path, odd, "videos with another number of segments")
-        widths["segment_features"] = next(iter(shapes.values()))[1]
 
 
 def _check_queries(
@@ -167,7 +163,10 @@ def _check_queries(
 
 def _check_once(path: Path) -> Any:
     """Return an object of a JSON file; Mismatch for a name that is in it twice."""
-    pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
+    try:
+        pairs = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path} is not JSON, or nested too deeply; write {{video: number}}.") from error
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
         raise InvalidInput(f"{path} is no object of videos; write {{video: number}}.")
     refuse(

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.errors import InvalidInput
+
 QUERIES_AT_ONCE = 64
 UNRANKED = np.iinfo(np.int32).max
 
@@ -34,7 +36,7 @@ def recalls(
     queries: (n, dim) and segments: (m, dim), both of unit length. A K above m means m, under the name
     that was asked for. Recall: the share of a query's relevant segments in its top K. Weighted: the
     share of their weight. Video recall: the share of their videos that the top K names. Videos: how many it
-    names.
+    names. InvalidInput for vectors whose products are not finite.
     """
     deepest = min(max(ks), len(segments))
     judged = np.unique(truth.query)
@@ -43,7 +45,10 @@ def recalls(
     videos_seen = np.zeros((len(ks), truth.queries))
     for first in range(0, len(judged), QUERIES_AT_ONCE):
         rows = judged[first : first + QUERIES_AT_ONCE]
-        top = torch.topk(queries[torch.from_numpy(rows).to(queries.device)] @ segments.T, deepest).indices
+        scores = queries[torch.from_numpy(rows).to(queries.device)] @ segments.T
+        if not bool(scores.isfinite().all()):
+            raise InvalidInput("Scores that are not finite have no order; the vectors are of no sound model.")
+        top = torch.topk(scores, deepest).indices
         by_segment, by_video = _ranks(top.cpu().numpy(), truth.videos)
         pairs = np.flatnonzero(np.isin(truth.query, rows))
         local = np.searchsorted(rows, truth.query[pairs])

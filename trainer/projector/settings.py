@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import InvalidInput
+from trainer.settings import check_optimisation
 from workers.ranker.projector import ProjectorConfig
+
+POSITIVE = ("lr", "scale_lr", "eps", "clip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class ProjectorSettings:
         for name in ("batch", "top_k", "eval_every", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"projector.{name} = {getattr(self, name)} must be at least 1.")
+        check_optimisation("projector", self, POSITIVE)
+        if not 0 <= self.warmup < 1:
+            raise InvalidInput(f"projector.warmup = {self.warmup} is no share; use 0 or more, below 1.")
         if self.steps < 1 and self.epochs < 1:
             raise InvalidInput("projector.epochs and projector.steps are both 0; give one of them.")
         names = [

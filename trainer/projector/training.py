@@ -47,11 +47,14 @@ def train_projector(
     settings: ProjectorSettings,
     *,
     encoder: str | None = None,
-    resume: bool = False,
+    resume: bool | None = None,
     device: str = "auto",
     wandb: bool = False,
 ) -> Report:
-    """Train, keep the model under `models/projector/<fingerprint>` and make it current."""
+    """Train, keep the model under `models/projector/<fingerprint>` and make it current.
+
+    resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite.
+    """
     began = time.monotonic()
     where = pick_device(device)
     data = load_data(collection, settings, encoder, device)
@@ -108,9 +111,8 @@ def fit(
             if done % settings.log_every == 0 or done == steps:
                 scale = projector.pt_clip_logit_scale.item()
                 rate = optimizer.param_groups[1]["lr"]
-                run.log(
-                    done, {"loss": loss.item(), "grad-norm": norm.item(), "lr": rate, "logit-scale": scale}
-                )
+                values = {"loss": loss.item(), "lr": rate, "logit-scale": scale}
+                run.log(done, values | amp.norms(norm))
             if done % settings.eval_every == 0 or done == steps:
                 _evaluate_and_offer(done, projector, data, settings, run, device)
             run.after_step(done, training)

@@ -2,24 +2,18 @@
 
     python -m trainer.quality [--out build/quality] [--seeds 1 2 3] [--only first|main|ablation]
 
-Each step is one `spr` command, printed before it runs. What is finished is kept, so a run that was stopped
-goes on where it was. Val decides: what is measured on test changes nothing, and is measured once a model.
+Each step is one `spr` command, printed before it runs. What is finished is kept while its command and all
+before it are what they were, so a run that was stopped goes on where it was, and one of another world begins
+anew. Val decides: what is measured on test changes nothing, and is measured once a model.
 """
 
 import argparse
 from pathlib import Path
 
-from trainer.quality.run import (
-    measure_first_stage,
-    measure_on_test,
-    once,
-    read,
-    steps,
-    train_ranker,
-    trainings,
-)
+from trainer.quality.run import measure_first_stage, measure_on_test, prepare, train_ranker, trainings
 from trainer.quality.tables import report
 from trainer.quality.variants import FIRST
+from trainer.steps import Steps
 
 
 def main() -> None:
@@ -33,17 +27,17 @@ def main() -> None:
     parser.add_argument("--only", choices=["first", "main", "ablation"])
     options = parser.parse_args()
     out: Path = options.out
-    for name, command in steps(out, options.videos, options.world_seed, options.minutes):
-        once(out, name, command)
+    steps = Steps(out / "steps")
+    prepare(steps, out, options.videos, options.world_seed, options.minutes)
+    trained, tested, found = [], [], []
     for table, name, variant, seed in trainings(options.only, options.seeds):
-        row = train_ranker(out, table, name, variant, seed)
+        trained.append(train_ranker(steps, out, table, name, variant, seed))
         if table == "main":
-            measure_on_test(out, row, variant)
+            tested.append(measure_on_test(steps, out, trained[-1], variant))
     for seed in options.seeds if options.only in (None, "first") else ():
         for name, variant in FIRST.items():
-            measure_first_stage(out, name, variant, seed)
-    measured = (read(out / f"{name}.jsonl") for name in ("results", "test", "first"))
-    print("\n".join(report(*measured)))
+            found.append(measure_first_stage(steps, out, name, variant, seed))
+    print("\n".join(report(trained, tested, found)))
 
 
 if __name__ == "__main__":

@@ -218,6 +218,8 @@ def _validation(
         tokens=[features.tokens(query.query) for query in queries],
         proposals=[take(found, most) for found in retrieval.proposals(projected, depth, rule)],
         truths=truths,
+        depth=depth,
+        segments=len(retrieval.vectors),
     )
 
 

@@ -8,6 +8,7 @@ from engine.errors import InvalidInput
 from engine.proposals import ProposalRule
 from trainer.measures import NDCG
 from trainer.ranker.losses import LossConfig
+from trainer.settings import check_optimisation
 from workers.ranker.context import FRAMES, SUBTITLES
 from workers.ranker.decode import DecodeConfig
 from workers.ranker.relo import ReloConfig
@@ -91,6 +92,7 @@ class RankerSettings:
         for name in ("top_k", "depth", "eval_every", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"ranker.{name} = {getattr(self, name)} must be at least 1.")
+        check_optimisation("ranker", self, ("lr", "clip"))
         if self.batch < 2:
             raise InvalidInput(f"ranker.batch = {self.batch} leaves no negatives; use at least 2.")
         if self.steps < 1 and self.epochs < 1:

@@ -6,33 +6,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
 from trainer.collection import make_current, models_directory
 from trainer.ranker.anchor import anchor
+from trainer.ranker.batch_losses import batch_losses
 from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
-from trainer.ranker.data import Batch, WindowTensors
 from trainer.ranker.fusion import Answers
-from trainer.ranker.losses import list_losses, relo_losses
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import selection
 from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
 from workers.ranker.checkpoint import model_fingerprint, save_model
 from workers.ranker.decode import DecodeConfig
-from workers.ranker.encodings import Context
 from workers.ranker.local import make_model
 from workers.ranker.relo import Relo
 from workers.ranker.relo_ranker import KIND, RankerConfig
 
-# A batch's windows are encoded in so many groups of similar length.
-LENGTH_GROUPS = 3
 Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a training made. coarse, refined: val measures before and after the ranker; score: its weights."""
+    """What a training made. coarse, refined: val measures before and after the ranker; score: its weights.
+
+    val_depth: segments retrieved a query of val, of the val_segments there are.
+    """
 
     directory: Path
     fingerprint: str
@@ -45,6 +43,8 @@ class Report:
     pairs: int
     dropped: int
     mined: float
+    val_depth: int
+    val_segments: int
     seconds: float
 
 
@@ -54,13 +54,14 @@ def train_ranker(
     *,
     projector: str | None = None,
     encoder: str | None = None,
-    resume: bool = False,
+    resume: bool | None = None,
     device: str = "auto",
     wandb: bool = False,
 ) -> Report:
     """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
 
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
+    resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite.
     """
     began = time.monotonic()
     where = pick_device(device)
@@ -97,6 +98,8 @@ def train_ranker(
         pairs=len(data.train.pairs),
         dropped=data.dropped,
         mined=data.mined,
+        val_depth=data.validation.depth,
+        val_segments=data.validation.segments,
         seconds=round(time.monotonic() - began, 1),
     )
 
@@ -134,7 +137,7 @@ def fit(
             done = step + 1
             if done % settings.log_every == 0 or done == steps:
                 values = {name: loss.item() for name, loss in losses.items()}
-                run.log(done, {**values, "grad-norm": float(norm), "lr": settings.lr * factor(step)})
+                run.log(done, {**values, **amp.norms(norm), "lr": settings.lr * factor(step)})
             if done % settings.eval_every == 0 or done == steps:
                 _evaluate_and_offer(done, model, data, settings, run, device)
             run.after_step(done, training)
@@ -149,47 +152,6 @@ def make_optimizer(model: Relo, settings: RankerSettings) -> torch.optim.Optimiz
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.lr)
     return BertAdam(groups, lr=settings.lr)
-
-
-def batch_losses(
-    model: Relo, batch: Batch, settings: RankerSettings, hard: bool, amp: Amp
-) -> dict[str, torch.Tensor]:
-    """Return the losses of a batch; the encoders in mixed precision, the losses in float32."""
-    config = settings.loss
-    with amp.autocast():
-        query = model.encode_query(batch.tokens, batch.token_mask)
-        groups = LENGTH_GROUPS if settings.padding == "tight" else 1
-        context = encode_by_length(model, batch.windows, groups)
-        wrong = encode_by_length(model, batch.wrong, groups) if batch.wrong else None
-    n, places = len(batch.tokens), batch.windows.places
-    losses: dict[str, torch.Tensor] = {}
-    if config.objective != "listwise":
-        own = Context(*(column[:n] for column in context))
-        losses = relo_losses(model, query, own, batch.targets, config, hard, wrong, places[:n])
-        losses.pop("loss")
-    if batch.worth is not None:
-        losses |= list_losses(model, query, context, places, batch.targets, batch.worth, config)
-    return {**losses, "loss": torch.stack(list(losses.values())).sum()}
-
-
-def encode_by_length(model: Relo, windows: WindowTensors, groups: int) -> Context:
-    """Encode windows in groups of similar length: one long window must not pad all others.
-
-    The result is that of one group, up to rounding. Its mask leaves out what only surrounds the windows.
-    """
-    if groups == 1:
-        return model.encode_context(*windows[:3])._replace(mask=windows.inner)
-    lengths = windows.mask.sum(1).long()
-    order = lengths.argsort(stable=True)
-    parts = []
-    for rows in order.tensor_split(min(groups, len(order))):
-        longest = max(1, int(lengths[rows].max()))
-        encoded = model.encode_context(*(column[rows, :longest] for column in windows[:3]))
-        missing = windows.mask.shape[1] - longest
-        features = [F.pad(x, (0, 0, 0, missing)) for x in encoded[:-1]]
-        parts.append([*features, windows.inner[rows]])
-    back = order.argsort()
-    return Context(*(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
 
 
 def _evaluate_and_offer(

@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from engine.errors import InvalidInput
 from engine.types import Doubles, Floats, Proposals
 from trainer.measures import NDCGS, Ranking, Truth, evaluate
 from trainer.ranker.fusion import Answers, fit_fusion
 from trainer.ranker.settings import SELECT
 from workers.ranker.context import ContextStore
 from workers.ranker.decode import DecodeConfig, in_seconds
-from workers.ranker.encoded import SUBTITLE, VIDEO, EncodedStore, EncodedStream
+from workers.ranker.encoded import encoded_in_memory
 from workers.ranker.fusion import COLUMNS, columns, demoted
 from workers.ranker.local import LocalRelo
 from workers.ranker.relo import Relo
 from workers.ranker.relo_ranker import ReloRanker, Request
-from workers.ranker.windows import unit
+from workers.ranker.whole import encode_videos
 
 PROBABILITY_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 COARSE_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
@@ -31,13 +32,15 @@ FOLDS = 5
 class Validation:
     """Judged queries with their proposals. truths: by query row, videos as ordinals of `contexts`.
 
-    tokens: one (t, dim) array a query. proposals: one of each query.
+    tokens: one (t, dim) array a query. proposals: one of each query, from its `depth` best `segments`.
     """
 
     contexts: ContextStore
     tokens: Sequence[Floats]
     proposals: Sequence[Proposals]
     truths: dict[int, Truth]
+    depth: int
+    segments: int
 
     def coarse(self) -> dict[str, float]:
         """Return the measures of the proposals as they are, in their own order."""
@@ -48,7 +51,10 @@ class Validation:
         """Return what the ranker finds for every query, from stored contexts where the model allows them."""
         ranker = ReloRanker(model, decode, device)
         if isinstance(model, LocalRelo):
-            ranker.use_stored(encoded_in_memory(model, self.contexts, device), self.contexts, threads=1)
+            window = model.config.window
+            videos = encode_videos(model.eval(), self.contexts, device)
+            store = encoded_in_memory(model.config.hidden, window.clip_length, videos)
+            ranker.use_stored(store, self.contexts, threads=1)
         answers = []
         for first in range(0, len(self.tokens), AT_ONCE):
             part = self.proposals[first : first + AT_ONCE]
@@ -107,6 +113,8 @@ class Validation:
     ) -> dict[str, float]:
         run = {}
         for row, (answer, own) in enumerate(zip(answers, scores, strict=True)):
+            if not np.isfinite(own).all():
+                raise InvalidInput("Scores that are not finite have no order; they are of no sound model.")
             order = np.argsort(-demoted(own, answer.videos, answer.spans, overlap), kind="stable")
             run[row] = Ranking(answer.videos[order], answer.spans[order])
         return evaluate(run, self.truths, NDCGS)
@@ -122,33 +130,6 @@ def _scores(answer: Answers, decode: DecodeConfig) -> Doubles:
     }
     scores: Doubles = answer.columns @ np.array([weights.get(name, 0.0) for name in COLUMNS])
     return scores
-
-
-@torch.inference_mode()
-def encoded_in_memory(model: LocalRelo, contexts: ContextStore, device: torch.device) -> EncodedStore:
-    """Encode every video as `spr build` does, in half precision, without writing it anywhere."""
-    window = model.config.window
-    model = model.to(device).eval()
-    parts: dict[str, list[Floats]] = {VIDEO: [], SUBTITLE: []}
-    for ordinal in range(len(contexts)):
-        rows = contexts.video(ordinal, window.video_stream).astype(np.float32)
-        spoken = np.zeros((len(rows), contexts.streams[window.subtitle_stream].dim), np.float32)
-        said = contexts.video(ordinal, window.subtitle_stream)[: len(rows)]
-        spoken[: len(said)] = said
-        rows = unit(rows) if window.normalize_video else rows
-        spoken = unit(spoken) if window.normalize_subtitles else spoken
-        encoded = model.encode_video(*(torch.from_numpy(side).to(device) for side in (rows, spoken)))
-        for name, vectors in zip(parts, encoded, strict=True):
-            parts[name].append(vectors.float().cpu().numpy())
-    streams = {name: _stream(np.concatenate(vectors)) for name, vectors in parts.items()}
-    offsets = contexts.offsets(window.video_stream)
-    return EncodedStore("", model.config.hidden, "float16", window.clip_length, offsets, streams)
-
-
-def _stream(vectors: Floats) -> EncodedStream:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows = (vectors / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float16)
-    return EncodedStream(rows, norms[:, 0].astype(np.float16), None)
 
 
 def selection(metrics: dict[str, float]) -> float:

@@ -1,14 +1,17 @@
 """A training run in a directory: exact resume, the best checkpoint, metric logs and a plot.
 
-    run = TrainingRun.open(directory, settings, resume=True, log=MetricLog.Options(...))
-    with run:
+    with TrainingRun(directory, settings, save_every=100) as run:
         run.restore(training)
-        for step in range(run.step, steps): ...
+        for step in range(run.step, steps):
+            ...
             run.log(step + 1, {"loss": loss})
             run.offer(step + 1, recall, model.state_dict())
             run.after_step(step + 1, training)
+        run.save(steps, training)
+    best = run.best_state()
 
-A run that was killed at any moment and is resumed ends with the same bytes as an unbroken one (on a CPU).
+A run that was killed at any moment goes on by itself, and ends with the same bytes as an unbroken one (on a
+CPU). One whose numbers are no longer finite raises Diverged.
 """
 
 from trainer.runs.devices import Amp, pick_device, seed_everything
@@ -16,11 +19,12 @@ from trainer.runs.log import MetricLog
 from trainer.runs.order import batch_rows
 from trainer.runs.plot import Panel, plot_metrics
 from trainer.runs.progress import Progress
-from trainer.runs.run import Stopped, TrainingRun
+from trainer.runs.run import Diverged, Stopped, TrainingRun
 from trainer.runs.state import Training
 
 __all__ = [
     "Amp",
+    "Diverged",
     "MetricLog",
     "Panel",
     "Progress",

@@ -1,6 +1,7 @@
 """Device, mixed precision and seeds of a training."""
 
 import contextlib
+import math
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -36,6 +37,11 @@ class Amp:
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context of a forward pass."""
         return torch.autocast(self.device.type) if self.enabled else contextlib.nullcontext()
+
+    def norms(self, norm: torch.Tensor) -> dict[str, float]:
+        """Return a gradient's norm as a metric: none of a step that the scaler skipped."""
+        value = norm.item()
+        return {} if self.enabled and not math.isfinite(value) else {"grad-norm": value}
 
     def step(
         self,

@@ -9,12 +9,14 @@ plot.png
 import contextlib
 import fcntl
 import json
+import math
 import signal
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from safetensors.torch import load_file
@@ -37,10 +39,25 @@ class Stopped(SprError):
     exit_code = 130
 
 
+class Diverged(SprError):
+    """The training has come to numbers that are not finite; nothing of it is kept."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, step: int, remedy: str = "a smaller learning rate (--set lr=...)") -> None:
+        super().__init__(
+            f"The training has diverged: its {what} not finite after step {step}. Nothing of it was kept; "
+            f"train again with {remedy}.",
+            "DIVERGED",
+        )
+
+
 class TrainingRun:
     """The files of a training. Use as a context manager; `step` is the number of steps already done.
 
     settings: JSON values that decide the outcome; a resumed run must have the same. best: (step, metric).
+    resume: what to do with an interrupted run: None and True go on, and refuse (Mismatch) one of other
+    settings; False begins anew.
     Within a step, call `log` and `offer` before `after_step`, which saves what they recorded.
     """
 
@@ -49,7 +66,7 @@ class TrainingRun:
         directory: Path,
         settings: Mapping[str, Any],
         *,
-        resume: bool = False,
+        resume: bool | None = None,
         save_every: int = 100,
         panels: Sequence[Panel] = (Panel("loss", ("loss",)),),
         wandb: str | None = None,
@@ -63,7 +80,7 @@ class TrainingRun:
         self._stop_signal: int | None = None
         self._handlers: dict[int, Any] = {}
         try:
-            self._open(resume)
+            self._open(resume is not False)
         except BaseException:
             self._lock.close()
             raise
@@ -87,6 +104,12 @@ class TrainingRun:
             self._check_settings(facts["settings"])
             self.step, self.extra = facts["step"], facts["extra"]
             self.best = None if facts["best"] is None else (facts["best"][0], facts["best"][1])
+            print(
+                f"going on after step {self.step} of the interrupted training in {self.directory}; "
+                "--restart begins anew",
+                file=sys.stderr,
+                flush=True,
+            )
         self._drop_other_bests()
 
     def _check_settings(self, saved: Mapping[str, Any]) -> None:
@@ -96,7 +119,7 @@ class TrainingRun:
                 here, there = self.settings.get(key), saved.get(key)
                 raise Mismatch(
                     f"The interrupted training in {self.directory} has {key} = {there!r}, this one {here!r}; "
-                    "give the same, or train without --resume to start anew."
+                    "give the same to go on with it, or --restart to throw it away and begin anew."
                 )
 
     def __enter__(self) -> Self:
@@ -124,11 +147,20 @@ class TrainingRun:
             read_state(self.directory / STATE_FILE, training)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Record metrics after `step` steps."""
+        """Record metrics after `step` steps; Diverged where one is not finite."""
+        for name, value in values.items():
+            if not math.isfinite(value):
+                self._diverged(f"{name} is", step)
         self.metrics.write(step, values)
 
     def offer(self, step: int, metric: float, state: Mapping[str, torch.Tensor]) -> bool:
-        """Keep `state` if its metric (higher is better) beats the best so far; return whether it did."""
+        """Keep `state` if its metric (higher is better) beats the best so far; return whether it did.
+
+        Diverged where the metric or a number of the state is not finite.
+        """
+        if not math.isfinite(metric):
+            self._diverged("metric is", step)
+        self._check_state(step, state)
         if self.best is not None and metric <= self.best[1]:
             return False
         with replacing(self._best_path(step)) as partial:
@@ -149,10 +181,14 @@ class TrainingRun:
         if self._stop_signal is not None or step % self.save_every == 0:
             self.save(step, training)
         if self._stop_signal is not None:
-            raise Stopped(f"Stopped after step {step}; continue with --resume.", "STOPPED")
+            raise Stopped(f"Stopped after step {step}; the same command goes on from there.", "STOPPED")
 
     def save(self, step: int, training: Training) -> None:
-        """Write the whole state; only then forget older best checkpoints, which an older state needs."""
+        """Write the whole state; only then forget older best checkpoints, which an older state needs.
+
+        Diverged where a parameter is not finite: no run could go on from it.
+        """
+        self._check_state(step, training.model.state_dict())
         self.metrics.sync()
         facts = {"settings": self.settings, "step": step, "best": self.best, "extra": self.extra}
         write_state(self.directory / STATE_FILE, training, facts)
@@ -170,6 +206,16 @@ class TrainingRun:
         self._drop_other_bests()
         for name in (STATE_FILE, LOCK_FILE):
             (self.directory / name).unlink(missing_ok=True)
+
+    def _check_state(self, step: int, state: Mapping[str, torch.Tensor]) -> None:
+        for name, value in state.items():
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                self._diverged(f"numbers in {name} are", step)
+
+    def _diverged(self, what: str, step: int) -> NoReturn:
+        """Forget the saved state, which leads here again, and raise Diverged."""
+        (self.directory / STATE_FILE).unlink(missing_ok=True)
+        raise Diverged(what, step)
 
     def _best_path(self, step: int) -> Path:
         return self.directory / f"best-{step:08d}.safetensors"

@@ -64,7 +64,7 @@ def read_facts(path: Path) -> dict[str, Any]:
             facts: dict[str, Any] = json.loads(file.metadata()["state"])["facts"]
             return facts
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise Mismatch(f"{path} is damaged ({error}); train again without --resume.") from error
+        raise Mismatch(f"{path} is damaged ({error}); train again with --restart.") from error
 
 
 def read_state(path: Path, training: Training) -> None:
@@ -108,7 +108,7 @@ def _load_optimizer(training: Training, saved: Mapping[str, Any], tensors: Tenso
     order = [names[id(parameter)] for group in groups for parameter in group["params"]]
     if [name for group in saved["groups"] for name in group["params"]] != order:
         raise Mismatch(
-            "The saved optimizer holds other parameters than this one; train again without --resume."
+            "The saved optimizer holds other parameters than this one; train again with --restart."
         )
     number = {name: position for position, name in enumerate(order)}
     state: dict[int, dict[str, Any]] = {

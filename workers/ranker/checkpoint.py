@@ -8,19 +8,22 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import BadJson, as_os_error, fingerprint, follow_umask, read_json, sync, write_json
 from engine.values import filled
 
 Config = TypeVar("Config")
+Model = TypeVar("Model", bound=nn.Module)
 State = dict[str, torch.Tensor]
 
 CONFIG_FILE = "config.json"
@@ -66,10 +69,14 @@ def save_model(
 ) -> str:
     """Write a model into `directory` and return its fingerprint.
 
-    config: a dataclass of JSON values. The directory appears whole or not at all; an older one is replaced.
+    config: a dataclass of JSON values. InvalidInput for tensors that are not finite. The directory appears
+    whole or not at all; an older one is replaced.
     """
     values = json.loads(json.dumps(dataclasses.asdict(config)))
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InvalidInput(f"The {kind}'s {name} has numbers that are not finite; it is no sound model.")
     name = model_fingerprint(kind, values, encoder, tensors)
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -142,3 +149,48 @@ def load_state(directory: Path, device: str | torch.device = "cpu") -> State:
             f"{directory} has fingerprint {found}, its card says {card.fingerprint}; train the model again."
         )
     return {name: tensor.to(device) for name, tensor in state.items()}
+
+
+class _NoStart(TorchFunctionMode):
+    """Leaves out first values: on tensors without room they cost a second of imports and do nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        values = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            return args[0] if args else values["tensor"]
+        return func(*args, **values)
+
+
+def shapes_of(make: Callable[[], nn.Module], source: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's tensors by name, without room for any of them.
+
+    InvalidInput, beginning with `source`, for a config that is no model's.
+    """
+    try:
+        with torch.device("meta"), _NoStart():
+            return {name: tuple(value.shape) for name, value in make().state_dict().items()}
+    except (ArithmeticError, AssertionError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0][:200] or "no reason given"
+        raise InvalidInput(f"{source} describes no model that can be ({reason}).") from error
+
+
+def load_model(make: Callable[[], Model], directory: Path, device: str | torch.device = "cpu") -> Model:
+    """Return the model that `make` gives with the tensors of `directory`, ready to be used.
+
+    Names and shapes are compared before any room is made for the model: a config of a stranger can ask for
+    any size, but its tensors are there. InvalidInput names what does not fit, else as `load_state`.
+    """
+    wanted = shapes_of(make, str(directory / CONFIG_FILE))
+    state = load_state(directory, device)
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise InvalidInput(
+                f"{directory}: its tensors do not fit its config, which wants {name} of shape "
+                f"{wanted.get(name, 'none')} and not {found.get(name, 'none')}; train the model again."
+            )
+    model = make().to(device)
+    model.load_state_dict(state)
+    return model.eval().requires_grad_(False)

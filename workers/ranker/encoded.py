@@ -152,6 +152,28 @@ def write_encoded(
     write_json(directory / "encoded.json", about)
 
 
+def encoded_in_memory(hidden: int, step: float, videos: Iterable[tuple[Floats, Floats]]) -> EncodedStore:
+    """Return contexts in half precision as `write_encoded` stores them, of a ranker that has no name yet."""
+    arrays = list(videos)
+    offsets = np.concatenate([[0], np.cumsum([len(video) for video, _ in arrays])]).astype(np.int64)
+    streams = {}
+    for side, name in enumerate(MODALITIES):
+        none = np.zeros((0, hidden), np.float32)
+        unit, norms = unit_and_norms(np.concatenate([none, *(pair[side] for pair in arrays)]))
+        streams[name] = EncodedStream(unit.astype(np.float16), norms, None)
+    return EncodedStore("", hidden, "float16", step, offsets, streams)
+
+
+def unit_and_norms(vectors: Floats) -> tuple[Floats, NDArray[np.float16]]:
+    """Return (n, hidden) vectors as unit vectors and lengths; InvalidInput where these do not fit float16."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float32))
+    with np.errstate(over="ignore"):
+        norms = lengths.astype(np.float16)
+    if not np.isfinite(norms).all():
+        raise InvalidInput("a context is not finite, or longer than float16 holds; use --contexts none")
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None], norms
+
+
 class _Writer:
     """Appends one modality's vectors, and its norms and scales when it is closed."""
 
@@ -183,12 +205,7 @@ class _Writer:
 
     def append(self, vectors: Floats) -> None:
         """Write (n, hidden) vectors as unit vectors and norms."""
-        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float32))
-        with np.errstate(over="ignore"):
-            norms = lengths.astype(np.float16)
-        if not np.isfinite(norms).all():
-            raise InvalidInput("a context is not finite, or longer than float16 holds; use --contexts none")
-        unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
+        unit, norms = unit_and_norms(vectors)
         if self._dtype == np.int8:
             scales = (np.abs(unit).max(1, initial=0.0) / 127).astype(np.float16)
             self._scales.append(scales)

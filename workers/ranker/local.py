@@ -12,8 +12,6 @@ from workers.ranker.encodings import Context, Query
 from workers.ranker.layers import Attention, Convolution, Encoder, Mix, Projection
 from workers.ranker.relo import Relo, ReloConfig
 
-# Clips of a video encoded at a time, besides the halo: bounds memory for videos of any length.
-CHUNK = 2048
 # With a shortcut the encoders start as a small correction, and the start/end logits spread by so much.
 CORRECTION = 0.01
 SHARPNESS = 10.0
@@ -106,24 +104,6 @@ class LocalRelo(Relo):
                 "sub": self.sub_shortcut(subtitle) + self.correction[3] * final["sub"],
             }
         return Context(mid["video"], mid["sub"], final["video"], final["sub"], mask)
-
-    @torch.inference_mode()
-    def encode_video(self, video: Tensor, subtitle: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode a whole video of any length: video (n, visual_dim), subtitle (n, subtitle_dim).
-
-        The features are as windows have them, of unit length. Return (n, h) each, not of unit length.
-        """
-        parts: list[tuple[Tensor, Tensor]] = []
-        for first in range(0, len(video), CHUNK):
-            begin, end = max(0, first - self.halo), first + CHUNK + self.halo
-            rows = video[None, begin:end], subtitle[None, begin:end]
-            context = self.encode_context(*rows, torch.ones(rows[0].shape[:2], device=video.device))
-            inner = slice(first - begin, first - begin + CHUNK)
-            parts.append((context.video[0, inner], context.subtitle[0, inner]))
-        if not parts:
-            empty = torch.zeros(0, self.config.hidden, device=video.device)
-            return empty, empty
-        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
     @property
     def _first_layers(self) -> int:

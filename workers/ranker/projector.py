@@ -15,10 +15,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from engine.errors import InvalidInput
-from workers.ranker.checkpoint import load_config, load_state
+from workers.ranker.checkpoint import load_config, load_model
 from workers.ranker.context import FRAMES, SUBTITLES
 
 KIND = "projector"
+# Far above what is trained, so that the config of a stranger cannot ask for more.
+MAX_LAYERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class ProjectorConfig:
             raise InvalidInput(
                 f"A projector of dim {self.dim} cannot have {self.heads} heads; use a divisor of it."
             )
+        if not 0 <= self.layers <= MAX_LAYERS:
+            raise InvalidInput(f"A projector cannot have {self.layers} layers; use 0 to {MAX_LAYERS}.")
         if self.around < 0:
             raise InvalidInput(
                 f"A projector cannot read {self.around} frames around a segment; use 0 or more."
@@ -196,9 +200,5 @@ def mean_of_unit_frames(frames: torch.Tensor) -> torch.Tensor:
 
 def load_projector(directory: Path, device: str | torch.device = "cpu") -> Projector:
     """Load a trained projector, ready to project; NotFound, InvalidInput or Mismatch name what is wrong."""
-    projector = Projector(load_config(directory, KIND, ProjectorConfig))
-    try:
-        projector.load_state_dict(load_state(directory))
-    except RuntimeError as error:
-        raise InvalidInput(f"{directory}: its tensors do not fit its config ({error}).") from error
-    return projector.to(device).eval().requires_grad_(False)
+    config = load_config(directory, KIND, ProjectorConfig)
+    return load_model(lambda: Projector(config), directory, device)

@@ -57,7 +57,7 @@ class ReloConfig:
     bias_reach: int = 0
 
     def __post_init__(self) -> None:
-        if self.hidden % self.heads:
+        if self.heads < 1 or self.hidden < 1 or self.hidden % self.heads:
             raise InvalidInput(f"hidden is {self.hidden}; make it a multiple of heads, {self.heads}")
         if not all(kernel % 2 for kernel in (self.kernel, *self.kernels)):
             raise InvalidInput(

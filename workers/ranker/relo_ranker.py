@@ -66,8 +66,7 @@ class ReloRanker:
     def open(directory: Path, device: str | torch.device = "cpu") -> "ReloRanker":
         """Load a checkpoint directory; NotFound, InvalidInput or Mismatch when it is no sound ranker."""
         config = checkpoint.load_config(directory, KIND, RankerConfig)
-        model = make_model(config.model)
-        model.load_state_dict(checkpoint.load_state(directory, device))
+        model = checkpoint.load_model(lambda: make_model(config.model), directory, device)
         return ReloRanker(model, config.decode, device, f"relo@{checkpoint.read_card(directory).fingerprint}")
 
     @property

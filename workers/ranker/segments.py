@@ -1,4 +1,7 @@
-"""The one featurisation of segments, for training, build and serving: from a video's rows to inputs."""
+"""The one featurisation of segments, from a video's rows to inputs, for whatever embeds videos.
+
+These are training, build, evaluation and export; a search embeds its query alone.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, overload
@@ -28,7 +31,7 @@ def video_rows(streams: Sequence[str], read: Callable[[str], NDArray[Any]]) -> N
 def segment_rows(frames: int, segment_length: int, around: int = 0) -> NDArray[np.int64]:
     """Return (ceil(frames / segment_length), segment_length + 2 around) frame numbers.
 
-    Before the first frame and past the last one these repeat.
+    The first frame stands for those before it, the last one for those behind it.
 
     >>> segment_rows(5, 3).tolist()
     [[0, 1, 2], [3, 4, 4]]

@@ -9,15 +9,33 @@ import click
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--arch", default="", help="Name of the feature files.  [default: as imported, or by width]")
-@click.option("--top-k", default=40, show_default=True, help="In the names of training files.")
+@click.option(
+    "--top-k",
+    default=40,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Most similar moments a training query; in the names of training files.",
+)
+@click.option(
+    "--min-similarity",
+    default=-1.0,
+    show_default=True,
+    type=click.FloatRange(-1, 1),
+    help="Of training moments.",
+)
 @click.option("--context", default=8, show_default=True, help="Seconds around the training samples.")
 @click.option(
     "--projector", help="Fingerprint of the projector for segment features, or none; the current one."
 )
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
+@click.option("--depth", default=200, show_default=True, type=click.IntRange(1), help="Segments retrieved.")
 @click.option(
-    "--proposals/--no-proposals", default=True, help="Retrieve coarse predictions and training samples."
+    "--proposals",
+    default="adjacent",
+    show_default=True,
+    help="Rule for coarse predictions and training samples: adjacent, constant:N, adaptive:SHARE, peaks:N.",
 )
+@click.option("--no-proposals", is_flag=True, help="Retrieve none; write those that were imported.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(
@@ -25,14 +43,19 @@ def command(
     out: Path,
     arch: str,
     top_k: int,
+    min_similarity: float,
     context: int,
     projector: str | None,
     encoder: str | None,
-    proposals: bool,
+    depth: int,
+    proposals: str,
+    no_proposals: bool,
     device: str,
     as_json: bool,
 ) -> None:
-    """Write COLLECTION into OUT as the published SPR code reads it, with everything that its training needs.
+    """Write COLLECTION into OUT as the published SPR code reads it, with everything that its stage 3 needs.
+
+    Stage 1 and retrieval_eval of that code know encoders of CLIP's widths alone, 512 and 768.
 
     spr.json and spr_videos.jsonl beside it hold what the layout has no place for; with them an import gives
     the same collection again.
@@ -41,6 +64,7 @@ def command(
     Examples:
       spr corpus export-tvr-ranking c out
       spr corpus export-tvr-ranking c out --projector none --no-proposals
+      spr corpus export-tvr-ranking c out --top-k 20 --depth 60 --proposals peaks:1
     """
     import json
     from dataclasses import asdict
@@ -52,10 +76,13 @@ def command(
         out,
         arch=arch,
         top_k=top_k,
+        min_similarity=min_similarity,
         context=context,
         projector=projector,
         encoder=encoder,
-        proposals=proposals,
+        proposals=not no_proposals,
+        depth=depth,
+        rule=proposals,
         device=device,
     )
     if as_json:
@@ -64,5 +91,6 @@ def command(
     counts = ", ".join(f"{count} {split}" for split, count in report.queries.items())
     click.echo(f"{report.directory}: {report.videos} videos, {report.segments} segments ({report.projector})")
     click.echo(f"queries: {counts}")
+    click.echo(f"stage 3: {report.stage3}")
     for note in report.notes:
         click.echo(f"note: {note}")

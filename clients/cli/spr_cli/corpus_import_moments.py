@@ -26,7 +26,9 @@ def command(
     """Take FILE, JSON lines {qid, query, vid, duration, relevant_windows, saliency_scores}, as a split.
 
     A window's relevance is the mean saliency of its clips, between 1 and 4, or --grade where none is given; a
-    training split gets none. Videos must have features in the collection, unless it has none at all.
+    training split gets none. Videos must have features in the collection, unless it has none at all. A window
+    is cut at its video's end. A file with a line that is no query is refused and changes nothing; otherwise
+    the split's earlier queries are replaced.
 
     \b
     Examples:
@@ -41,8 +43,9 @@ def command(
     moments = sum(len(query.moments) for query in found.queries)
     counts = {"queries": len(found.queries), "moments": moments, "videos": len(found.durations)}
     if as_json:
-        click.echo(json.dumps({"split": split, **counts, "empty": found.empty}))
+        left = {"empty": found.empty, "cut": found.cut, "replaced": found.replaced}
+        click.echo(json.dumps({"split": split, **counts, **left}))
         return
     click.echo(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    if found.empty:
-        click.echo(f"note: {found.empty} windows without length were left out")
+    for note in found.notes:
+        click.echo(f"note: {note}")

@@ -18,7 +18,8 @@ def show(value: dict[str, Any]) -> None:
     figures = "  ".join(
         f"{name} {figure:.3f}" for name, figure in value["retrieval"].items() if name.endswith("Recall")
     )
-    console.print(f"retrieval: {figures}", highlight=False)
+    if figures:
+        console.print(f"retrieval: {figures}", highlight=False)
     console.print(_certainty(value))
     if value["slices"]:
         console.print(_slices(value["slices"]))

@@ -26,6 +26,14 @@ import click
     show_default=True,
     help="Pad a ranker's windows to a fixed length as it was trained, or only as far as needed.",
 )
+@click.option(
+    "--max-pred-l",
+    "max_span",
+    default=16,
+    show_default=True,
+    type=click.IntRange(2),
+    help="Clips of the longest moment of a ranker: 16 are 24 s of 1.5 s, and 16 s of 1 s.",
+)
 @click.option("--video-stream", default="i3d", show_default=True, help="What a ranker sees.")
 @click.option("--subtitle-stream", default="subtitles-bert", show_default=True, help="What a ranker hears.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -47,6 +55,7 @@ def command(
     Examples:
       spr import-checkpoint ckpt.bin --collection c
       spr import-checkpoint best_model.pt --collection c --padding tight
+      spr import-checkpoint best_model.pt --collection c --clip-length 1 --max-pred-l 24
       spr import-checkpoint best_model.pt --out models/relo --heads 8
     """
     import json

@@ -15,7 +15,11 @@ import click
 )
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped, if there is one.")
+@click.option(
+    "--resume/--restart",
+    default=None,
+    help="Go on with an interrupted training, or throw it away.  [default: go on if the settings agree]",
+)
 @click.option("--seed", type=int, help="Seed; the config's by default.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--wandb", is_flag=True, help="Log to Weights & Biases too.")
@@ -25,7 +29,7 @@ def command(
     config: str,
     encoder: str | None,
     changes: tuple[str, ...],
-    resume: bool,
+    resume: bool | None,
     seed: int | None,
     device: str,
     wandb: bool,
@@ -39,7 +43,7 @@ def command(
     \b
     spr train projector c
     spr train projector c --config tvr-ranking-large --set lr=1e-4 --set batch=512
-    spr train projector c --resume
+    spr train projector c --restart
     """
     import json
     from dataclasses import asdict

@@ -1,8 +1,14 @@
 """`spr train ranker`: stage 3, the ReLo ranker of a collection."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trainer.ranker.training import Report
 
 
 @click.command()
@@ -16,7 +22,11 @@ import click
 @click.option("--projector", help="Fingerprint of the projector that proposes, or none; the current one.")
 @click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped, if there is one.")
+@click.option(
+    "--resume/--restart",
+    default=None,
+    help="Go on with an interrupted training, or throw it away.  [default: go on if the settings agree]",
+)
 @click.option("--seed", type=int, help="Seed; the config's by default.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--wandb", is_flag=True, help="Log to Weights & Biases too.")
@@ -27,7 +37,7 @@ def command(
     projector: str | None,
     encoder: str | None,
     changes: tuple[str, ...],
-    resume: bool,
+    resume: bool | None,
     seed: int | None,
     device: str,
     wandb: bool,
@@ -43,7 +53,7 @@ def command(
       spr train ranker c
       spr train ranker c --config tvr-ranking-large --set batch=64 --set loss.boundary=0.1
       spr train ranker c --projector none
-      spr train ranker c --resume
+      spr train ranker c --restart
     """
     import json
     from dataclasses import asdict
@@ -71,6 +81,19 @@ def command(
     for name in ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7"):
         click.echo(f"{name} on val: coarse {report.coarse[name]:.3f}, refined {report.refined[name]:.3f}")
     click.echo(
+        f"val: {report.val_depth} of {report.val_segments} segments retrieved a query{_unlike(report)}"
+    )
+    click.echo(
         f"best after {report.step} steps; {report.pairs} pairs, {report.mined:.0%} with retrieved proposals, "
         f"{report.dropped} without features; {report.seconds:.0f} s"
     )
+
+
+def _unlike(report: Report) -> str:
+    """Return what sets the figures apart from those of `spr eval`, where something does."""
+    from engine.queries import SearchOptions
+
+    usual = min(SearchOptions().segment_top_k, report.val_segments)
+    if report.val_depth == usual:
+        return ""
+    return f"; a search retrieves {usual}, so `spr eval` on val differs"

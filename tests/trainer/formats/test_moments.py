@@ -75,8 +75,25 @@ def test_videos_need_features_where_there_are_some(tmp_path: Path) -> None:
     [
         ([ROW, ROW], "line 2: qid 2579 appears twice"),
         ([{**ROW, "qid": "x"}], "line 1 is no query"),
-        ([{"qid": 1}], "KeyError"),
+        ([{"qid": 1}], "'vid' is missing"),
         ([{**ROW, "relevant_clip_ids": [1]}], "no query"),
+        ([{**ROW, "relevant_clip_ids": [1.5, 2, 3, 4, 5]}], "relevant_clip_ids"),
+        ([{**ROW, "query": ""}], "line 1: 'query' is ''; write a text that is not empty"),
+        ([{**ROW, "query": None}], "line 1: 'query' is None"),
+        ([{**ROW, "qid": 1.7}], "qid is 1.7, not an integer"),
+        ([{**ROW, "qid": 1.0}], "not an integer"),
+        ([{**ROW, "qid": True}], "not an integer"),
+        ([{**ROW, "vid": ""}], "not a video's name"),
+        ([{**ROW, "vid": ["a"]}], "not a video's name"),
+        ([{**ROW, "duration": -5}], "write a positive number of seconds"),
+        ([{**ROW, "duration": float("nan")}], "write a positive number of seconds"),
+        ([{**ROW, "duration": "150"}], "write a positive number of seconds"),
+        ([{**ROW, "saliency_scores": [[float("nan")] * 3] * 5}], "not all finite numbers"),
+        ([{**ROW, "saliency_scores": [[]] * 5}], "not all finite numbers"),
+        ([{**ROW, "relevant_windows": [[-1, 3]]}], "starts before the video"),
+        ([{**ROW, "relevant_windows": [[float("nan"), 2]]}], "not all finite numbers"),
+        ([{**ROW, "relevant_windows": [[0, float("inf")]]}], "not all finite numbers"),
+        ([{**ROW, "relevant_windows": [["0", "2"]]}], "not all finite numbers"),
         ([ROW, {**ROW, "qid": 2, "duration": 149}], "lasts 149 s here and 150 s above"),
         ([3], "line 1 is int"),
     ],
@@ -84,6 +101,53 @@ def test_videos_need_features_where_there_are_some(tmp_path: Path) -> None:
 def test_a_bad_line_is_named(tmp_path: Path, rows: list[Any], expected: str) -> None:
     with pytest.raises(InvalidInput, match=expected):
         load_moments(written(tmp_path / "a.jsonl", rows))
+
+
+@pytest.mark.parametrize("bad", [{"query": ""}, {"duration": -5}, {"saliency_scores": [[float("nan")]] * 5}])
+def test_a_refused_import_leaves_the_annotations_of_before(tmp_path: Path, bad: dict[str, Any]) -> None:
+    import_moments(written(tmp_path / "good.jsonl", [ROW]), tmp_path / "c", "val")
+    kept = tmp_path / "c/annotations/seg_anno/val_seg_4s.json"
+    kept.parent.mkdir()
+    kept.write_text("[]")
+    before = {path: path.read_bytes() for path in (tmp_path / "c").rglob("*.json")}
+    rows = [{**ROW, "qid": 1}, {**ROW, **bad, "qid": 2, "vid": "other"}]
+    with pytest.raises(InvalidInput, match="line 2"):
+        import_moments(written(tmp_path / "bad.jsonl", rows), tmp_path / "c", "val")
+    with pytest.raises(InvalidInput, match="holds no query"):
+        import_moments(written(tmp_path / "none.jsonl", []), tmp_path / "c", "val")
+    assert {path: path.read_bytes() for path in (tmp_path / "c").rglob("*.json")} == before
+
+
+def test_an_import_says_what_it_changed(tmp_path: Path) -> None:
+    windows = [[140, 170], [0, 1e6], [150, 160], [3, 3]]
+    row = {**ROW, "relevant_windows": windows, "saliency_scores": None}
+    path = written(tmp_path / "highlight_val.jsonl", [row])
+    first, again = (
+        CliRunner().invoke(command, [str(path), "--collection", str(tmp_path / "c")]) for _ in range(2)
+    )
+    assert first.exit_code == again.exit_code == 0, first.output
+    assert "2 windows ended after their video and were cut at its end" in first.stdout
+    assert "2 windows without length inside their video were left out" in first.stdout
+    assert "replaced" not in first.stdout
+    assert "the queries that this split had were replaced" in again.stdout
+    (query,) = load_queries(tmp_path / "c/annotations/val.json")
+    assert [(moment.start, moment.end) for moment in query.moments] == [(140, 150), (0, 150)]
+
+
+def test_what_ends_at_the_end_of_a_video_is_perfect_for_a_window_beyond_it(tmp_path: Path) -> None:
+    row = {**ROW, "relevant_windows": [[140, 170]], "saliency_scores": None}
+    import_moments(written(tmp_path / "a.jsonl", [row]), tmp_path / "c", "val")
+    run = written(
+        tmp_path / "run.jsonl",
+        [{"qid": ROW["qid"], "vid": ROW["vid"], "pred_relevant_windows": [[140, 150, 0.9]]}],
+    )
+    result = CliRunner().invoke(evaluate, [str(run), str(tmp_path / "c/annotations/val.json"), "--json"])
+    assert json.loads(result.stdout)["refined"]["R@1,IoU>=0.7"] == 1.0
+    # Nothing was retrieved, so no recall of it is told.
+    assert json.loads(result.stdout)["retrieval"] == {}
+    table = CliRunner().invoke(evaluate, [str(run), str(tmp_path / "c/annotations/val.json")])
+    assert table.exit_code == 0
+    assert "VideoRecall 0.000" not in table.stdout
 
 
 def test_bad_files(tmp_path: Path) -> None:
@@ -147,6 +211,8 @@ def test_the_order_of_a_file_does_not_change_its_figures(tmp_path: Path) -> None
         ([{1: [[0, 2, 0.1], [2, 4]]}], "1 of 2 windows have no score"),
         ([{1: [[0, 2, float("nan")]]}], "no prediction"),
         ([{1: [[0, 2, 0.5, 0.5]]}], "no prediction"),
+        ([{1: [[0, float("inf"), 0.5]]}], "not all finite numbers"),
+        ([{1.7: [[0, 2, 0.5]]}], "qid is 1.7, not an integer"),
         ([{1: []}, {1: []}], "line 2: qid 1 appears twice"),
     ],
 )

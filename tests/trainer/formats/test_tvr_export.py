@@ -1,26 +1,35 @@
 import json
+import random
+import re
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from engine.errors import InvalidInput, NotFound
 from spr_cli.corpus_export_tvr_ranking import command
 from tests.trainer.formats import tvr
 from tests.trainer.ranker.world import make_collection
-from trainer.annotations import load_queries, save_queries
+from trainer.annotations import JudgedQuery, load_queries, save_queries
 from trainer.build import BuildConfig, build
 from trainer.collection import features_directory
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
+from trainer.formats.checkpoints import Choices, read_checkpoint
 from trainer.formats.layout import Layout
+from trainer.formats.negatives import failures, nearest, warning
 from trainer.formats.sidecar import clip_step
 from trainer.formats.tvr_export import export_tvr_ranking
 from trainer.formats.tvr_import import import_tvr_ranking
 from trainer.queries import QueryFeatures
+from workers.ranker.checkpoint import save_model
+from workers.ranker.projector import Projector, ProjectorConfig
 from workers.store import FeatureStore, Stream
 
 
@@ -209,7 +218,8 @@ def test_all_that_was_kept_goes_out_again(tmp_path: Path) -> None:
         empty = {name: np.zeros((0, stream.dim), np.float32) for name, stream in store.streams.items()}
         store.append("unseen", empty, duration=1.0)
     made = export_tvr_ranking(tmp_path / "c", tmp_path / "out", device="cpu", proposals=False)
-    assert made.notes == ["1 videos without a frame were left out"]
+    assert made.notes[0] == "1 videos without a frame were left out"
+    assert not any("segments are retrieved" in note for note in made.notes)
     for name in ("coarse", "segments"):
         given, again = (root / tvr.LAYOUT[name] for root in (data, tmp_path / "out"))
         for path in given.iterdir():
@@ -231,3 +241,132 @@ def test_the_command(native: Path, tmp_path: Path) -> None:
     assert "14 videos" in result.stdout
     assert "(MeanPool)" in result.stdout
     assert not (tmp_path / "out" / "TVR/TVR-Ranking/coarse_pred").exists()
+    # Features a second and 24 wide: what stage 3 has to be told, and who does not know such a width.
+    assert "--clip_length 1 --max_pred_l 24 --visual_input_size 24 --sub_input_size 24" in result.stdout
+    assert "CLIP's widths alone (512, 768), not 24" in result.stdout
+
+
+def published_negatives(queries: list[JudgedQuery], batch: list[tuple[int, int]]) -> bool:
+    """Whether the published rule finds a wrong moment for every query of a batch, and a wrong query for every
+    moment: moment b is right for query a where b's caption is among those of a's moments, or b is a's own.
+    """
+    captions = [{moment.caption for moment in queries[query].moments} for query, _ in batch]
+    said = [queries[query].moments[moment].caption for query, moment in batch]
+    right = np.array([[text in own for text in said] for own in captions]) | np.eye(len(batch), dtype=bool)
+    return not right.all(0).any() and not right.all(1).any()
+
+
+def epochs(queries: list[JudgedQuery], batch: int, count: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield the batches of a published training: shuffled pairs, the last, smaller batch dropped."""
+    pairs = [(row, moment) for row, query in enumerate(queries) for moment in range(len(query.moments))]
+    rng = random.Random(2024)
+    for _ in range(count):
+        rng.shuffle(pairs)
+        yield from (pairs[at : at + batch] for at in range(0, len(pairs) - batch + 1, batch))
+
+
+def crowded(path: Path) -> None:
+    """Give the training queries of a collection captions that many share."""
+    queries = load_queries(path)
+    many = []
+    for row, query in enumerate(queries * 4):
+        moments = [replace(query.moments[0], pair_id=pair, similarity=1.0 - pair / 40) for pair in range(30)]
+        shared = [
+            replace(moment, caption=f"event {(row + 7 * pair) % 40}") for pair, moment in enumerate(moments)
+        ]
+        many.append(replace(query, query_id=5000 + row, query=f"{query.query} {row}", moments=tuple(shared)))
+    save_queries(path, many)
+
+
+def test_every_batch_of_an_export_has_negatives_where_it_promises_so(native: Path, tmp_path: Path) -> None:
+    collection = shutil.copytree(native, tmp_path / "c")
+    crowded(collection / "annotations" / "train.json")
+    whole = nearest(load_queries(collection / "annotations" / "train.json"), 40, -1.0)
+    # What the published code stops at, and that it is told.
+    assert not all(published_negatives(whole, batch) for batch in epochs(whole, 8, 2))
+    (told,) = [note for note in (warning(whole),) if note]
+    match = re.search(r"--top-k (\d+) keeps ([\d,]+) pairs and avoids it", told)
+    assert match is not None
+    cut = nearest(whole, int(match[1]), -1.0)
+    assert sum(len(query.moments) for query in cut) == int(match[2].replace(",", ""))
+    assert warning(cut) == ""
+    assert all(published_negatives(cut, batch) for batch in epochs(cut, 8, 20))
+
+
+def test_the_estimate_is_what_batches_show(native: Path, tmp_path: Path) -> None:
+    collection = shutil.copytree(native, tmp_path / "c")
+    crowded(collection / "annotations" / "train.json")
+    queries = nearest(load_queries(collection / "annotations" / "train.json"), 12, -1.0)
+    seen = [published_negatives(queries, batch) for batch in epochs(queries, 4, 12)]
+    share = seen.count(False) / len(seen)
+    assert share / 2 < failures(queries, 4) < 3 * share
+
+
+def test_a_cut_keeps_the_most_similar_moments_and_what_fits_them(native: Path, tmp_path: Path) -> None:
+    made = export_tvr_ranking(native, tmp_path / "out", top_k=2, min_similarity=0.1, device="cpu")
+    layout = Layout(tmp_path / "out", arch=made.arch, top_k=2, step=1.0)
+    given = load_queries(native / "annotations" / "train.json")
+    for query in load_queries(layout.path("train")):
+        (own,) = [one for one in given if one.query_id == query.query_id]
+        best = sorted((moment.similarity for moment in own.moments), reverse=True)[:2]
+        kept = [moment.similarity for moment in query.moments]
+        assert sorted(kept, reverse=True) == [value for value in best if value >= 0.1]
+        assert set(query.moments) <= set(own.moments)
+    # What comes back is whole: samples and segments are of the moments that went out.
+    import_tvr_ranking(layout, tmp_path / "c")
+    with pytest.raises(InvalidInput, match="lower --min-similarity"):
+        export_tvr_ranking(native, tmp_path / "none", min_similarity=1.5, device="cpu")
+
+
+def test_what_was_kept_beside_other_training_moments_does_not_go_out(tmp_path: Path) -> None:
+    data = tvr.write_layout(tmp_path / "data", optional=True)
+    import_tvr_ranking(Layout(data), tmp_path / "c")
+    export_tvr_ranking(tmp_path / "c", tmp_path / "out", top_k=1, device="cpu", proposals=False)
+    names = {path.name for path in (tmp_path / "out" / tvr.LAYOUT["coarse"]).iterdir()}
+    assert names == {"val_coarse_proposals.json"}
+    import_tvr_ranking(Layout(tmp_path / "out", top_k=1), tmp_path / "again")
+
+
+def test_depth_and_rule_decide_the_coarse_proposals(native: Path, tmp_path: Path) -> None:
+    def longest(out: Path) -> float:
+        (path,) = out.rglob("val_coarse_proposals.json")
+        rows = [row for rows in json.loads(path.read_text()).values() for row in rows]
+        return max(float(end) - float(start) for start, end in (row["timestamp"] for row in rows))
+
+    whole = export_tvr_ranking(native, tmp_path / "whole", device="cpu")
+    assert any("so proposals join to whole videos; take fewer with --depth" in note for note in whole.notes)
+    few = export_tvr_ranking(native, tmp_path / "few", depth=3, device="cpu")
+    peaks = export_tvr_ranking(native, tmp_path / "peaks", rule="peaks:1", device="cpu")
+    assert not any("whole videos" in note for note in (*few.notes, *peaks.notes))
+    assert longest(tmp_path / "peaks") == 12.0
+    assert longest(tmp_path / "few") <= 12.0 < longest(tmp_path / "whole")
+    with pytest.raises(InvalidInput, match="runs"):
+        export_tvr_ranking(native, tmp_path / "bad", rule="runs", device="cpu")
+
+
+@pytest.mark.parametrize("subtitles", [False, True])
+def test_the_projector_of_the_segment_features_goes_out(
+    native: Path, tmp_path: Path, subtitles: bool
+) -> None:
+    collection = shutil.copytree(native, tmp_path / "c")
+    torch.manual_seed(0)
+    config = ProjectorConfig(dim=24, heads=2, layers=1, subtitles=subtitles)
+    projector = Projector(config)
+    encoder = features_directory(collection).name
+    save_model(
+        collection / "models/projector/p", "projector", config, projector.state_dict(), encoder=encoder
+    )
+    made = export_tvr_ranking(collection, tmp_path / "out", projector="p", proposals=False, device="cpu")
+    assert any("extract none with it" in note for note in made.notes) == subtitles
+    layout = Layout(tmp_path / "out", arch=made.arch, step=1.0)
+    found = read_checkpoint(layout.path("projector"), Choices(heads=2))
+    again = Projector(found.config)  # type: ignore[arg-type]
+    again.load_state_dict(found.state)
+    queries = torch.randn(3, 24)
+    torch.testing.assert_close(again.queries(queries), projector.queries(queries))
+    if not subtitles:
+        (folder,) = (collection / "features").iterdir()
+        frames = torch.from_numpy(FeatureStore.open(folder).rows("v001", "frames")[:4].astype(np.float32))
+        written = np.load(layout.path("segment_features") / "v001.npy")
+        np.testing.assert_allclose(again.eval().segments(frames[None])[0].detach(), written[0], atol=1e-5)
+    import_tvr_ranking(layout, tmp_path / "back")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from engine.errors import InvalidInput
 from trainer.projector import recall
 from trainer.projector.recall import Truth, recalls
 
@@ -64,3 +65,10 @@ def test_equals_a_loop_over_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         expected = np.mean(rows, axis=0)
         names = ("recall", "weighted-recall", "video-recall", "videos")
         assert [found[f"{name}@{k}"] for name in names] == pytest.approx(expected.tolist())
+
+
+def test_scores_that_are_not_finite_have_no_order() -> None:
+    one = np.zeros(1, np.int64)
+    truth = Truth(one, one, np.ones(1), np.zeros(2, np.int64), 1)
+    with pytest.raises(InvalidInput, match="no order"):
+        recalls(torch.tensor([[float("nan")]]), torch.ones(2, 1), truth, [1])

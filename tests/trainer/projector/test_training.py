@@ -24,6 +24,7 @@ from trainer.projector.initial import initialise
 from trainer.projector.optimisation import parameter_groups, schedule
 from trainer.projector.settings import ProjectorSettings
 from trainer.projector.training import train_projector
+from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
 from trainer.settings import SHIPPED, load_settings
 from workers.ranker.checkpoint import read_card
@@ -97,20 +98,52 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     assert not (collection / "models" / "projector" / "CURRENT").exists()
 
     with pytest.raises(Mismatch, match="has steps = 60, this one 61"):
-        train_projector(collection, replace(SETTINGS, steps=61), resume=True, device="cpu")
+        train_projector(collection, replace(SETTINGS, steps=61), device="cpu")
     annotations = collection / "annotations" / "train.json"
     written = annotations.read_text()
     annotations.write_text(written.replace("0.9", "0.8"))
     with pytest.raises(Mismatch, match="has data = "):
-        train_projector(collection, SETTINGS, resume=True, device="cpu")
+        train_projector(collection, SETTINGS, device="cpu")
     annotations.write_text(written)
 
-    reports = [train_projector(collection, SETTINGS, resume=True), train_projector(unbroken, SETTINGS)]
+    reports = [train_projector(collection, SETTINGS), train_projector(unbroken, SETTINGS)]
     files = [report.directory / "model.safetensors" for report in reports]
     assert files[0].read_bytes() == files[1].read_bytes()
     records = [read_metrics(file.parent / "train" / "metrics.jsonl") for file in files]
     timeless = [[{**row, "time": 0} for row in rows] for rows in records]
     assert timeless[0] == timeless[1]
+
+
+@pytest.mark.parametrize("changes", [{"lr": 1e10}, {"lr": 1e30, "log_every": 1000, "eval_every": 1000}])
+def test_a_training_that_diverges_leaves_the_current_model(collection: Path, changes: dict[str, Any]) -> None:
+    home = collection / "models" / "projector"
+    good = train_projector(collection, replace(SETTINGS, steps=4), device="cpu")
+    with pytest.raises(Diverged, match="smaller learning rate"):
+        train_projector(collection, replace(SETTINGS, steps=20, clip=1e9, **changes), device="cpu")
+    assert (home / "CURRENT").read_text().strip() == good.fingerprint
+    assert [path.name for path in home.iterdir() if (path / "model.safetensors").exists()] == [
+        good.fingerprint
+    ]
+    # Nothing of it is in the way of the next.
+    assert train_projector(collection, replace(SETTINGS, steps=4), device="cpu").value == good.value
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("steps=-1", "projector.steps = -1 must not be below 0"),
+        ("epochs=-1", "projector.epochs = -1 must not be below 0"),
+        ("lr=nan", "projector.lr = nan is not a finite number"),
+        ("lr=inf", "projector.lr = inf is not a finite number"),
+        ("lr=0", "projector.lr = 0.0 must be above 0"),
+        ("clip=-1", "projector.clip = -1.0 must be above 0"),
+        ("warmup=1", "projector.warmup = 1.0 is no share"),
+        ("eps=0", "projector.eps = 0.0 must be above 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(change: str, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
+        load_settings(ProjectorSettings, "projector", "demo", [change])
 
 
 def test_command_line(collection: Path) -> None:

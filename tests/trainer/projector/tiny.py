@@ -94,4 +94,4 @@ if __name__ == "__main__":
     import torch
 
     torch.set_num_threads(1)
-    train_projector(Path(sys.argv[1]), SETTINGS, resume="--resume" in sys.argv, device="cpu")
+    train_projector(Path(sys.argv[1]), SETTINGS, device="cpu")

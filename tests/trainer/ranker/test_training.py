@@ -18,10 +18,12 @@ from click.testing import CliRunner
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_ranker import command
 from tests.trainer.ranker.world import DIM, ENCODER, make_collection
+from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import open_projector, prepare
 from trainer.ranker.settings import RankerSettings
-from trainer.ranker.training import encode_by_length, train_ranker
+from trainer.ranker.training import train_ranker
+from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
 from trainer.settings import SHIPPED, load_settings
 from workers.ranker.checkpoint import read_card, save_model
@@ -161,9 +163,9 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     assert not (collection / "models" / "ranker" / "CURRENT").exists()
 
     with pytest.raises(Mismatch, match="has steps = 40, this one 41"):
-        train_ranker(collection, replace(SETTINGS, steps=41), projector="none", resume=True, device="cpu")
+        train_ranker(collection, replace(SETTINGS, steps=41), projector="none", device="cpu")
     reports = [
-        train_ranker(collection, SETTINGS, projector="none", resume=True, device="cpu"),
+        train_ranker(collection, SETTINGS, projector="none", device="cpu"),
         train_ranker(unbroken, SETTINGS, projector="none", device="cpu"),
     ]
     files = [report.directory / "model.safetensors" for report in reports]
@@ -171,6 +173,34 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     records = [read_metrics(file.parent / "train" / "metrics.jsonl") for file in files]
     timeless = [[{**row, "time": 0} for row in rows] for rows in records]
     assert timeless[0] == timeless[1]
+
+
+def test_it_is_told_where_val_is_searched_otherwise_than_by_a_search(collection: Path) -> None:
+    changes = ["hidden=8", "heads=2", "steps=2", "eval_every=2", "batch=8", "depth_share=0.3"]
+    options = [option for change in changes for option in ("--set", change)]
+    result = CliRunner().invoke(command, [str(collection), *options, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    report = prepare(collection, replace(SETTINGS, depth_share=0.3), None, None, torch.device("cpu"))
+    val = report.validation
+    assert val.depth == int(0.3 * val.segments)
+    usual = min(200, val.segments)
+    told = f"val: {val.depth} of {val.segments} segments retrieved a query; a search retrieves {usual}"
+    assert told in result.stdout
+
+
+def test_a_training_that_diverges_makes_nothing_current(collection: Path) -> None:
+    settings = replace(SETTINGS, steps=8, eval_every=4, log_every=4, lr=1e30, clip=1e30)
+    with pytest.raises(Diverged, match="smaller learning rate"):
+        train_ranker(collection, settings, projector="none", device="cpu")
+    home = collection / "models" / "ranker"
+    assert not (home / "CURRENT").exists()
+    assert list(home.glob("*/model.safetensors")) == []
+
+
+@pytest.mark.parametrize("change", ["lr=nan", "steps=-1", "lr=0", "weight_decay=-0.1", "loss.boundary=inf"])
+def test_settings_that_cannot_be_are_refused_by_name(change: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"ranker\.{change.partition('=')[0]} = "):
+        load_settings(RankerSettings, "ranker", "demo", [change])
 
 
 def test_command_line(collection: Path) -> None:

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from engine.errors import InvalidInput
-from workers.ranker import local
 from workers.ranker.encodings import Context, Query
 from workers.ranker.local import LocalRelo, make_model
 from workers.ranker.relo import Relo, ReloConfig
@@ -27,21 +26,20 @@ def inputs(n: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize(("encoder", "halo"), [("conv", 3), ("local", 8)])
 @pytest.mark.parametrize("shortcut", [False, True])
 def test_a_video_gives_the_clips_of_its_windows_away_from_their_edges(
-    monkeypatch: pytest.MonkeyPatch, encoder: str, halo: int, shortcut: bool
+    encoder: str, halo: int, shortcut: bool
 ) -> None:
-    monkeypatch.setattr(local, "CHUNK", 7)
     model = tiny(encoder, shortcut)
     assert isinstance(model, LocalRelo)
     assert model.halo == halo
     video, subtitle = (rows[0] for rows in inputs(1, 60))
-    whole = model.encode_video(video, subtitle)
+    passed = model.encode_context(video[None], subtitle[None], torch.ones(1, 60))
+    whole = passed.video[0], passed.subtitle[0]
     window = model.encode_context(video[None, 10:50], subtitle[None, 10:50], torch.ones(1, 40))
     for found, wanted in zip(whole, (window.video, window.subtitle), strict=True):
         torch.testing.assert_close(found[10 + halo : 50 - halo], wanted[0, halo:-halo])
         assert not torch.allclose(found[10], wanted[0, 0])
     start = model.encode_context(video[None, :40], subtitle[None, :40], torch.ones(1, 40))
     torch.testing.assert_close(whole[0][: 40 - halo], start.video[0, : 40 - halo])
-    assert [len(rows) for rows in model.encode_video(video[:0], subtitle[:0])] == [0, 0]
 
 
 @pytest.mark.parametrize("encoder", ["conv", "local"])

@@ -13,7 +13,7 @@ from tests.workers.ranker.contexts import random_store
 from tests.workers.ranker.test_relo_ranker import random_contexts
 from workers.ranker.context import ContextStore
 from workers.ranker.decode import DecodeConfig
-from workers.ranker.encoded import EncodedStore, write_encoded
+from workers.ranker.encoded import EncodedStore, encoded_in_memory, write_encoded
 from workers.ranker.local import make_model
 from workers.ranker.relo import ReloConfig
 from workers.ranker.relo_ranker import ReloRanker, Request
@@ -76,6 +76,15 @@ def test_local_contexts_are_the_same_stored_and_online(tmp_path: Path, kind: str
     _, found = ranker.examine([request(0)], contexts)
     for column in fields(found):
         np.testing.assert_allclose(getattr(found, column.name), getattr(online, column.name), atol=0.02)
+
+
+def test_contexts_in_memory_are_those_on_disk(tmp_path: Path) -> None:
+    ranker, contexts = ranker_of("conv"), random_contexts(LENGTHS)
+    kept = encoded_in_memory(8, 1.0, encode_videos(ranker.model, contexts, torch.device("cpu")))
+    for one, other in zip(kept.arrays(), stored(tmp_path, ranker, contexts).arrays(), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    np.testing.assert_array_equal(kept.offsets, EncodedStore.open(tmp_path).offsets)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])

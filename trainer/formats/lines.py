@@ -1,0 +1,47 @@
+"""JSON lines: one object a line, read one line at a time.
+
+A line ends at a line feed and nowhere else, so sentences may hold any other character, U+2028 and U+0085
+too. UTF-8 with or without a byte order mark, and UTF-16 with one, as some editors save it.
+"""
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput, NotFound
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ("FILE: line N", object) of every line that is not blank.
+
+    NotFound for a missing file; InvalidInput names the line that is no object, or the encoding.
+    """
+    try:
+        with path.open(encoding=_encoding(path), newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield f"{path}: line {number}", _object(line, f"{path}: line {number}")
+    except FileNotFoundError as error:
+        raise NotFound(f"{path} does not exist; name a file of JSON lines.") from error
+    except UnicodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8 text; save it as UTF-8 and try again.") from error
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        mark = file.read(2)
+    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except RecursionError as error:
+        raise InvalidInput(f"{where} is nested too deeply; write one flat object a line.") from error
+    except ValueError as error:
+        raise InvalidInput(f"{where} is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{where} is {type(value).__name__}; write an object.")
+    return value

@@ -1,0 +1,55 @@
+"""The losses of one batch of a ranker's training: its windows encoded, then every loss of the settings."""
+
+import torch
+import torch.nn.functional as F
+
+from trainer.ranker.data import Batch, WindowTensors
+from trainer.ranker.losses import list_losses, relo_losses
+from trainer.ranker.settings import RankerSettings
+from trainer.runs import Amp
+from workers.ranker.encodings import Context
+from workers.ranker.relo import Relo
+
+# A batch's windows are encoded in so many groups of similar length.
+LENGTH_GROUPS = 3
+
+
+def batch_losses(
+    model: Relo, batch: Batch, settings: RankerSettings, hard: bool, amp: Amp
+) -> dict[str, torch.Tensor]:
+    """Return the losses of a batch; the encoders in mixed precision, the losses in float32."""
+    config = settings.loss
+    with amp.autocast():
+        query = model.encode_query(batch.tokens, batch.token_mask)
+        groups = LENGTH_GROUPS if settings.padding == "tight" else 1
+        context = encode_by_length(model, batch.windows, groups)
+        wrong = encode_by_length(model, batch.wrong, groups) if batch.wrong else None
+    n, places = len(batch.tokens), batch.windows.places
+    losses: dict[str, torch.Tensor] = {}
+    if config.objective != "listwise":
+        own = Context(*(column[:n] for column in context))
+        losses = relo_losses(model, query, own, batch.targets, config, hard, wrong, places[:n])
+        losses.pop("loss")
+    if batch.worth is not None:
+        losses |= list_losses(model, query, context, places, batch.targets, batch.worth, config)
+    return {**losses, "loss": torch.stack(list(losses.values())).sum()}
+
+
+def encode_by_length(model: Relo, windows: WindowTensors, groups: int) -> Context:
+    """Encode windows in groups of similar length: one long window must not pad all others.
+
+    The result is that of one group, up to rounding. Its mask leaves out what only surrounds the windows.
+    """
+    if groups == 1:
+        return model.encode_context(*windows[:3])._replace(mask=windows.inner)
+    lengths = windows.mask.sum(1).long()
+    order = lengths.argsort(stable=True)
+    parts = []
+    for rows in order.tensor_split(min(groups, len(order))):
+        longest = max(1, int(lengths[rows].max()))
+        encoded = model.encode_context(*(column[rows, :longest] for column in windows[:3]))
+        missing = windows.mask.shape[1] - longest
+        features = [F.pad(x, (0, 0, 0, missing)) for x in encoded[:-1]]
+        parts.append([*features, windows.inner[rows]])
+    back = order.argsort()
+    return Context(*(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))

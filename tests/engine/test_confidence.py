@@ -15,6 +15,7 @@ from spr.internal.v1.ranker_service_pb2 import RankResponse
 from spr.v1.search_service_pb2 import SearchResponse
 from spr.v1.types_pb2 import Moment
 from spr_client.translate import result_from_pb
+from tests import numeric
 
 PROPOSALS = Proposals(
     np.array([0, 0, 1], np.int32),
@@ -40,11 +41,11 @@ def response(confidences: list[float] | None, nothing_below: float = 0.4) -> Ran
 def test_confidences_keep_to_their_moments() -> None:
     moments = ordered(PROPOSALS, _judged(response([0.1, 0.6, 0.3]), PROPOSALS))
     assert moments.confidences is not None
-    np.testing.assert_allclose(moments.confidences, [0.6, 0.3, 0.1], rtol=1e-6)
+    numeric.close(moments.confidences, [0.6, 0.3, 0.1])
     assert not moments.nothing_good
     fewer = _distinct(moments, 0.5)
     assert fewer.confidences is not None
-    np.testing.assert_allclose(fewer.confidences, [0.6, 0.3], rtol=1e-6)
+    numeric.close(fewer.confidences, [0.6, 0.3])
     assert ordered(PROPOSALS, _judged(response([0.1, 0.3, 0.39]), PROPOSALS)).nothing_good
 
 

@@ -1,0 +1,25 @@
+"""Names for a terminal: one line each, and nothing that a terminal obeys."""
+
+import unicodedata
+
+# Control characters, halves of surrogate pairs, line and paragraph separators.
+_HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# They reorder what follows: a name could pass for another.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def printable(name: str) -> str:
+    r"""Return a name as it may be shown: what a terminal would obey becomes an escape such as `\n` or `\x1b`.
+
+    Square brackets stay as they are: print the result as plain text (for rich: `rich.text.Text`, no markup).
+
+    >>> print(printable("two\nlines [red]\x1b[31m"))
+    two\nlines [red]\x1b[31m
+    """
+    return "".join(_shown(character) for character in name)
+
+
+def _shown(character: str) -> str:
+    if character in _BIDI or unicodedata.category(character) in _HIDDEN:
+        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return character

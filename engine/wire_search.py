@@ -80,6 +80,7 @@ def answer_to_pb(
         ],
         total_moments=len(answer.moments),
         nothing_good=answer.moments.nothing_good,
+        confidence_threshold=answer.moments.confidence_threshold,
     )
     _put_moments(response, answer, collection, slice(first, last))
     return response

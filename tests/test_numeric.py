@@ -8,7 +8,7 @@ from tests import numeric
 def test_the_scale_is_the_tensors_largest_value() -> None:
     wanted = torch.tensor([7.0, 1e-3])
     numeric.close(torch.tensor([7.0, 1e-3 + 6e-5]), wanted)
-    with pytest.raises(AssertionError, match="1.1e-05 of the scale away"):
+    with pytest.raises(AssertionError, match=r"1\.1e-05 of the scale away"):
         numeric.close(torch.tensor([7.0, 1e-3 + 7.7e-5]), wanted)
     numeric.close([3.0], [1.0], 2.0, scale=1)
     numeric.close(np.zeros((0, 3)), np.zeros((0, 3)))

@@ -85,7 +85,8 @@ def test_small_projectors(kind: Literal["seqTransf", "seqLSTM", "meanP"]) -> Non
     for dtype in (torch.float64, torch.float32):
         given = tensors(stored, dtype)
         runs.append(projected(small_projector(kind, dtype), given["in/text"], given["in/visual"]))
-    check(*runs, {name: stored[f"out/{kind}/{name}"] for name in ("query", "segment", "logits")})
+    wanted = {name: stored[f"out/{kind}/{name}"] for name in ("query", "segment", "logits")}
+    check(runs[0], runs[1], wanted)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,9 @@ def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | 
         timings={timing.stage: _seconds(timing.elapsed) for timing in response.timings},
         refined=bool(versions.ranker_model) if refined is None else refined,
         nothing_good=response.nothing_good,
+        confidence_threshold=(
+            response.confidence_threshold if response.HasField("confidence_threshold") else None
+        ),
     )
 
 

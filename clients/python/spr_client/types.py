@@ -60,7 +60,8 @@ class SearchResult:
     total: moments over all pages. next_page: pass it as `page_token`; empty on the last page.
     ranker: which ranker spoke ("relo@...", "similarity-curve"), empty when nothing was refined.
     timings: seconds by stage. refined: True for the final list, False for the coarse one.
-    nothing_good: the ranker is sure enough of no moment.
+    nothing_good: the ranker is sure enough of no moment. confidence_threshold: how sure that is; None where
+    the ranker says no confidence.
     """
 
     moments: tuple[Moment, ...]
@@ -75,6 +76,7 @@ class SearchResult:
     timings: Mapping[str, float]
     refined: bool
     nothing_good: bool = False
+    confidence_threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,12 @@ test: install  ## Run the tests.
 nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
 	$(BIN)/python -m pytest -m nightly -s tests/nightly
 
-check: install  ## Lint, types, import rules, wire contract.
+check: install  ## Lint, types, import rules, sizes, wire contract; needs Node for npx.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.sizes
 	$(BIN)/python protos/generate.py --image build/protos.binpb
 	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google

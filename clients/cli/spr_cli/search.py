@@ -1,6 +1,7 @@
 """`spr search`: one sentence, a table of moments."""
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,12 +55,8 @@ def command(
     spr search "two shapes meet" --json | jq .moments[0]
     """
     from spr_client import Client, Options, SearchError
-    from spr_client.types import RULES
 
-    rules = [name for name in RULES if options[name] is not None]
-    if len(rules) > 1:
-        flags = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
-        raise click.UsageError(f"{flags} are two rules; give one of them")
+    _check_rules(options)
     chosen = Options(**options, rerank=False if no_rerank else None)
     show = _print_json if as_json else _print_table
     asked: dict[str, Any] = {
@@ -74,6 +71,15 @@ def command(
                 show(client.search(text, **asked), timings)
     except SearchError as error:
         _fail(error, address, as_json)
+
+
+def _check_rules(options: Mapping[str, Any]) -> None:
+    from spr_client.types import RULES
+
+    rules = [name for name in RULES if options[name] is not None]
+    if len(rules) > 1:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
+        raise click.UsageError(f"{flags} are two rules; give one of them")
 
 
 def _fail(error: Any, address: str, as_json: bool) -> None:

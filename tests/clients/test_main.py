@@ -1,5 +1,7 @@
 """The `spr` command as a shell sees it: what is said, and the exit code."""
 
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,10 +72,11 @@ def test_an_unknown_command_names_the_nearest(
         (KeyboardInterrupt(), 130, "spr: stopped by Ctrl-C.\n"),
         (Mismatch("a\x1b[31m.mp4 has two\nlines"), 3, "spr: a\\x1b[31m.mp4 has two\nlines\n"),
         (PermissionError(13, "Permission denied", "c/CURRENT"), 4, "spr: c/CURRENT: Permission denied.\n"),
+        (OSError(28, "No space left on device"), 4, "spr: cannot write: No space left on device.\n"),
         (click.BadParameter("no \x9b31m"), 2, "Error: Invalid value: no \\x9b31m\n"),
         (click.exceptions.Exit(1), 1, ""),
     ],
-    ids=["interrupt", "refusal", "file", "usage", "exit"],
+    ids=["interrupt", "refusal", "file", "disk", "usage", "exit"],
 )
 def test_what_ends_a_command_is_a_sentence_and_a_code(
     monkeypatch: pytest.MonkeyPatch,
@@ -110,6 +113,29 @@ def test_text_that_is_not_utf8_is_a_sentence() -> None:
     assert ended.returncode == 2
     assert rb"b'red\xff' is not UTF-8" in ended.stderr
     assert b"Traceback" not in ended.stderr
+
+
+def test_ctrl_c_ends_a_search_that_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [
+            sys.executable,
+            "-m",
+            "spr_cli.main",
+            "search",
+            "red",
+            "--address",
+            address,
+            "--timeout",
+            "inf",
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asked:
+            peer, _ = silent.accept()
+            asked.send_signal(signal.SIGINT)
+            _, said = asked.communicate(timeout=60)
+            peer.close()
+    assert said.strip() == "spr: stopped by Ctrl-C."
+    assert asked.returncode == 130
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from spr_cli.output import print_json, print_table
+from spr.v1.admin_service_pb2 import GetStatusResponse
+from spr_cli.output import message_values, print_json, print_table
 
 
 def test_a_row_is_a_line_with_whole_names(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +33,15 @@ def test_json_is_a_line_that_a_terminal_does_not_obey(capsys: pytest.CaptureFixt
     assert not set("\x1b\x9b\u202e\u2028\x7f") & set(out)
     assert out.count("\n") == 1
     assert json.loads(out) == value
+
+
+def test_counts_of_a_message_are_numbers_in_the_order_of_its_fields() -> None:
+    answer = GetStatusResponse(searches_answered=5)
+    answer.collection.videos = 3
+    answer.collection.segment_length.FromSeconds(4)
+    answer.workers.add(segments=2**40)
+    found = message_values(answer)
+    assert list(found) == [field.name for field in answer.DESCRIPTOR.fields if field.name in found]
+    assert (found["searches_answered"], found["searches_failed"]) == (5, 0)
+    assert (found["collection"]["videos"], found["collection"]["segment_length"]) == (3, "4s")
+    assert found["workers"][0]["segments"] == 2**40

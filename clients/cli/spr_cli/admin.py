@@ -1,6 +1,5 @@
 """`spr admin`: look into a running service, or at the files it serves."""
 
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -34,7 +33,7 @@ def command() -> None:
 )
 @click.option("--timeout", type=SECONDS, default=5.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(address: str, timeout: float, as_json: bool) -> None:
+def status(address: str, timeout: float | None, as_json: bool) -> None:
     """Show the served collection, every worker's state, and what was answered.
 
     The exit code is 0 when every worker serves, 1 when one does not, 4 when the coordinator is away.
@@ -43,25 +42,19 @@ def status(address: str, timeout: float, as_json: bool) -> None:
     spr admin status
     """
     import grpc
-    from google.protobuf.json_format import MessageToDict
 
     from spr.v1.admin_service_pb2 import GetStatusRequest
     from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 
     try:
         with grpc.insecure_channel(address) as channel:
-            response = AdminServiceStub(channel).GetStatus(
-                GetStatusRequest(), timeout=None if math.isinf(timeout) else timeout
-            )
+            response = AdminServiceStub(channel).GetStatus(GetStatusRequest(), timeout=timeout)
     except grpc.RpcError as error:
         _fail(error, address)
     if as_json:
-        from spr_cli.output import print_json
+        from spr_cli.output import message_values, print_json
 
-        fields = MessageToDict(
-            response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-        print_json(fields)
+        print_json(message_values(response))
     else:
         _print(response)
     if any(worker.state != worker.STATE_SERVING for worker in response.workers):

@@ -1,5 +1,6 @@
 """The `spr` command: a table of contents."""
 
+import errno
 import io
 import os
 import sys
@@ -62,6 +63,8 @@ def main() -> None:
             _end(str(error), error.exit_code)
         if isinstance(error, OSError) and error.filename is not None:
             _end(f"{os.fsdecode(error.filename)}: {error.strerror}.", Unavailable.exit_code)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _end(f"cannot write: {error.strerror}.", Unavailable.exit_code)
         raise
 
 

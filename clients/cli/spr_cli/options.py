@@ -7,15 +7,19 @@ import click
 
 # gRPC's names with a scheme (dns:///host, unix:/path, ipv6:[::1]:7400) stand as they are.
 _SCHEME = re.compile(r"(dns|unix|unix-abstract|ipv4|ipv6|vsock|xds):")
+# Seconds; three years.
+_ENDLESS = 1e8
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 
 
-class _Seconds(click.ParamType[float]):
-    """A time to wait: more than 0, inf for as long as it takes."""
+class _Seconds(click.ParamType[float | None]):
+    """A time to wait: more than 0; inf, or longer than gRPC can count, is None: as long as it takes."""
 
     name = "seconds"
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
         """Return seconds."""
         try:
             seconds = float(value)
@@ -23,7 +27,7 @@ class _Seconds(click.ParamType[float]):
             self.fail(f"{value!r} is no number; write seconds, such as 2.5, or inf", param, ctx)
         if math.isnan(seconds) or seconds <= 0:
             self.fail(f"{value} is no time to wait; write more than 0 seconds, or inf", param, ctx)
-        return seconds
+        return seconds if seconds < _ENDLESS else None
 
 
 class _Address(click.ParamType[str]):
@@ -55,3 +59,5 @@ class _Words(click.ParamType[str]):
 
 
 SECONDS, ADDRESS, WORDS = _Seconds(), _Address(), _Words()
+# What the wire can carry of a number of things.
+COUNT = click.IntRange(1, 2**31 - 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import ADDRESS, SECONDS, WORDS
+from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS
 
 if TYPE_CHECKING:
     from spr_client import Moment, SearchResult
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 @click.option("--progressive", is_flag=True, help="Show the coarse list first, then the refined one.")
 @click.option("--no-rerank", is_flag=True, help="Coarse proposals only.")
 @click.option("--segment-top-k", type=click.IntRange(1, 2000), help="Segments fetched before merging.")
-@click.option("--proposal-top-k", type=click.IntRange(min=1), help="Proposals the ranker sees.")
-@click.option("--nprobe", type=click.IntRange(min=1), help="IVF lists probed.")
+@click.option("--proposal-top-k", type=COUNT, help="Proposals the ranker sees.")
+@click.option("--nprobe", type=COUNT, help="IVF lists probed.")
 @click.option(
     "--nms-iou", type=click.FloatRange(0, 1), help="Drop moments that overlap a better one by more."
 )
 @click.option("--min-coverage", type=click.FloatRange(0, 1), help="Fail below this share of the videos.")
-@click.option("--constant-gap", type=click.IntRange(min=1), help="Bridge so many missing segments.")
+@click.option("--constant-gap", type=COUNT, help="Bridge so many missing segments.")
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
@@ -41,7 +41,7 @@ def command(
     collection: str,
     progressive: bool,
     no_rerank: bool,
-    timeout: float,
+    timeout: float | None,
     request_id: str,
     timings: bool,
     as_json: bool,
@@ -89,7 +89,12 @@ def _fail(error: Any, address: str, as_json: bool) -> None:
 
     said = str(error)
     if error.reason == "UNAVAILABLE":
-        said = f"{said.rstrip('.')}. Is a service at {address}? Start one with `spr serve topology.toml`."
+        said = (
+            f"no service answers at {address} ({said.rstrip('.')}). "
+            "Start one with `spr serve topology.toml`, or name another with --address."
+        )
+    if error.reason == "DEADLINE_EXCEEDED":
+        said = f"{said.rstrip('.')}; --timeout gives an answer more seconds."
     if error.reason == "UNIMPLEMENTED":
         from spr_cli.ports import wrong_port
 

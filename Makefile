@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 # cpu or gpu: faiss-gpu where a GPU answers, faiss-cpu otherwise.
 FLAVOUR ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PROTOS := $(wildcard protos/spr/v1/*.proto protos/spr/internal/v1/*.proto)
-# npx hangs where it may not write to its cache at home.
-NPM_CACHE := $(shell test -w "$$HOME" || echo npm_config_cache=$(CURDIR)/$(VENV)/npm)
-BUF := $(NPM_CACHE) npx --yes @bufbuild/buf@1.75.0
+# npx hangs and buf fails where they may not write to their caches at home.
+AT_HOME := $(shell test -w "$$HOME" && echo yes)
+CACHES := $(if $(AT_HOME),,npm_config_cache=$(CURDIR)/$(VENV)/npm BUF_CACHE_DIR=$(CURDIR)/$(VENV)/buf)
+BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 
 .PHONY: help install protos demo serve test nightly check bench quality clean
 

@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 # cpu or gpu: faiss-gpu where a GPU answers, faiss-cpu otherwise.
 FLAVOUR ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 PROTOS := $(wildcard protos/spr/v1/*.proto protos/spr/internal/v1/*.proto)
-BUF := npx --yes @bufbuild/buf@1.75.0
+# npx hangs and buf fails where they may not write to their caches at home.
+AT_HOME := $(shell test -w "$$HOME" && echo yes)
+CACHES := $(if $(AT_HOME),,npm_config_cache=$(CURDIR)/$(VENV)/npm BUF_CACHE_DIR=$(CURDIR)/$(VENV)/buf)
+BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 
 .PHONY: help install protos demo serve test nightly check bench quality clean
 
@@ -36,11 +39,12 @@ test: install  ## Run the tests.
 nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
 	$(BIN)/python -m pytest -m nightly -s tests
 
-check: install  ## Lint, types, import rules, wire contract.
+check: install  ## Lint, types, import rules, sizes, wire contract; needs Node for npx.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.sizes
 	$(BIN)/python protos/generate.py --image build/protos.binpb
 	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google

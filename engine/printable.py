@@ -5,7 +5,7 @@ import unicodedata
 # Control characters, halves of surrogate pairs, line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They reorder what follows: a name could pass for another.
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def printable(name: str) -> str:

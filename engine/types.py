@@ -72,6 +72,11 @@ class Moments:
         return len(self.videos)
 
     @property
+    def confidence_threshold(self) -> float | None:
+        """From what confidence on a moment counts as found; None where the ranker says no confidence."""
+        return None if self.confidences is None else self.nothing_below
+
+    @property
     def nothing_good(self) -> bool:
         """Whether the ranker is sure of no moment."""
         if self.confidences is None:

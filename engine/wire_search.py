@@ -82,6 +82,7 @@ def answer_to_pb(
         total_moments=len(answer.moments),
         nothing_good=answer.moments.nothing_good,
         query_truncated=answer.truncated,
+        confidence_threshold=answer.moments.confidence_threshold,
     )
     _put_moments(response, answer, collection, slice(first, last), uris)
     return response

@@ -1,4 +1,4 @@
-"""What all tests share: one thread of arithmetic, in this process and in those it starts."""
+"""What all tests share: so many threads of arithmetic, in this process and in those it starts."""
 
 import ctypes
 import os
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-# Sums of floats depend on the number of threads, and two cores are shared with the processes under test.
-os.environ["OMP_NUM_THREADS"] = "1"
+# Two cores are shared with the processes under test. Another number may be given: no test depends on it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    # Code under test may have asked for more in an earlier test.
+def _as_many_threads() -> None:
+    # Code under test may have asked for others in an earlier test.
     if "torch" in sys.modules:
         import torch
 
-        torch.set_num_threads(1)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from spr_cli import admin, search, serve
+from spr_client import Coverage, Moment, SearchResult
 from tests.engine.oracle import RANKER, cluster
 from tests.engine.running import process
 from tests.engine.test_search import TEXT
@@ -102,7 +103,7 @@ def test_a_time_limit_may_be_endless(service: Service, timeout: str) -> None:
 def test_a_text_that_is_no_utf8_is_refused(service: Service) -> None:
     result = CliRunner().invoke(search.command, ["red\udcff", "--address", service[0]])
     assert result.exit_code == 2
-    assert "text that can be written in UTF-8" in result.stderr
+    assert "is not UTF-8 from character 4 on" in result.stderr
 
 
 def test_the_wrong_port_is_told_with_the_right_one(service: Service) -> None:
@@ -137,3 +138,49 @@ def test_serve_takes_a_topology_or_a_collection_but_not_none(tmp_path: Path) -> 
     result = CliRunner().invoke(serve.command, ["--json"])
     assert result.exit_code == 2
     assert "name a topology file, or a collection" in result.stderr
+
+
+def test_a_port_that_answers_other_calls_is_named(service: Service) -> None:
+    asked = CliRunner().invoke(search.command, [TEXT, "--address", service[1], "--json"])
+    assert asked.exit_code == 4
+    said = f"{service[1]} is the admin port; searches are answered by the search port that `spr serve` names"
+    assert said in asked.stderr
+    assert said in json.loads(asked.stdout)["error"]
+    asked = CliRunner().invoke(admin.command, ["status", "--address", service[0]])
+    assert asked.exit_code == 4
+    assert f"{service[0]} is the search port; " in asked.stderr
+    assert "answered by the admin port" in asked.stderr
+
+
+def test_a_wait_without_end_is_a_wait(service: Service) -> None:
+    asked = CliRunner().invoke(
+        admin.command, ["status", "--address", service[1], "--timeout", "inf", "--json"]
+    )
+    assert json.loads(asked.stdout)["collection"]["generation"] == "g1"
+
+
+def result(confidence: float, threshold: float | None) -> SearchResult:
+    names = ["close[/red].mp4", "two\nlines\x1b[31m", "folder/" * 20 + "film.mp4"]
+    moments = tuple(
+        Moment(name, 1.0, 2.0, rank, 1.5, True, 0.5, 0.0, 3.0, rank, confidence=confidence / rank)
+        for rank, name in enumerate(names, 1)
+    )
+    whole = Coverage(1, 1, 3, 3, 1.0)
+    versions = ("default", "g1", "e/mean-pool", "relo@0")
+    return SearchResult(moments, 3, "", "id", whole, *versions, {}, True, threshold is not None, threshold)
+
+
+def test_names_are_whole_and_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    search._print_table(result(0.9, None), timings=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[1:4]] == [
+        "close[/red].mp4", r"two\nlines\x1b[31m", "folder/" * 20 + "film.mp4",
+    ]  # fmt: skip
+    assert lines[0].split() == ["rank", "video", "start", "end", "score", "sure"]
+    assert lines[4].startswith("3 of 3 moments")
+
+
+def test_nothing_good_says_what_would_be(capsys: pytest.CaptureFixture[str]) -> None:
+    search._print_table(result(0.784, 0.85), timings=False)
+    said = "nothing good found: at best 78.4% sure, and 85.0% is needed; these are the nearest:"
+    assert capsys.readouterr().out.splitlines()[0] == said

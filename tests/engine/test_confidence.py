@@ -15,6 +15,7 @@ from spr.internal.v1.ranker_service_pb2 import RankResponse
 from spr.v1.search_service_pb2 import SearchResponse
 from spr.v1.types_pb2 import Moment
 from spr_client.translate import result_from_pb
+from tests import numeric
 
 PROPOSALS = Proposals(
     np.array([0, 0, 1], np.int32),
@@ -40,17 +41,19 @@ def response(confidences: list[float] | None, nothing_below: float = 0.4) -> Ran
 def test_confidences_keep_to_their_moments() -> None:
     moments = ordered(PROPOSALS, _judged(response([0.1, 0.6, 0.3]), PROPOSALS))
     assert moments.confidences is not None
-    np.testing.assert_allclose(moments.confidences, [0.6, 0.3, 0.1], rtol=1e-6)
+    numeric.close(moments.confidences, [0.6, 0.3, 0.1])
     assert not moments.nothing_good
+    assert moments.confidence_threshold == pytest.approx(0.4)
     fewer = _distinct(moments, 0.5)
     assert fewer.confidences is not None
-    np.testing.assert_allclose(fewer.confidences, [0.6, 0.3], rtol=1e-6)
+    numeric.close(fewer.confidences, [0.6, 0.3])
     assert ordered(PROPOSALS, _judged(response([0.1, 0.3, 0.39]), PROPOSALS)).nothing_good
 
 
 def test_who_says_nothing_is_not_unsure() -> None:
     moments = ordered(PROPOSALS, _judged(response(None), PROPOSALS))
     assert (moments.confidences, moments.nothing_good) == (None, False)
+    assert moments.confidence_threshold is None
     assert _sure(moments, slice(0, 2)) == [None, None]
     assert _distinct(moments, 0.5).confidences is None
 
@@ -71,7 +74,10 @@ def test_what_is_no_probability_is_refused(confidences: list[float]) -> None:
 
 
 def test_clients_see_a_probability_or_none() -> None:
-    answer = SearchResponse(moments=[Moment(confidence=0.25), Moment()], nothing_good=True)
+    answer = SearchResponse(
+        moments=[Moment(confidence=0.25), Moment()], nothing_good=True, confidence_threshold=0.5
+    )
     result = result_from_pb(answer)
     assert [moment.confidence for moment in result.moments] == [0.25, None]
-    assert result.nothing_good
+    assert (result.nothing_good, result.confidence_threshold) == (True, 0.5)
+    assert result_from_pb(SearchResponse()).confidence_threshold is None

@@ -59,7 +59,7 @@ def test_a_bad_tensor_is_refused(tensor: types_pb2.Tensor, message: str) -> None
 def test_a_vector_of_any_length_is_brought_to_unit_length(size: float) -> None:
     vector = np.array([1, 1, -1, 1], np.float32) * np.float32(size)
     unit = wire.unit_from_pb(wire.tensor_to_pb(vector), 4, "x")
-    np.testing.assert_allclose(unit, [0.5, 0.5, -0.5, 0.5], atol=1e-6)
+    numeric.close(unit, np.array([0.5, 0.5, -0.5, 0.5]))
 
 
 def test_values_beyond_what_can_be_multiplied_are_refused() -> None:

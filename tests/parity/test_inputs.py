@@ -11,6 +11,7 @@ import torch
 from engine import merge
 from engine.temporal import suppress
 from engine.types import Hits
+from tests import numeric
 from tests.workers.ranker import golden
 from tests.workers.ranker.test_relo_ranker import published_contexts
 from trainer.annotations import JudgedQuery, SegmentSample, load_queries
@@ -107,7 +108,7 @@ def test_padding_and_its_mask() -> None:
     longest = rows.shape[1]
     np.testing.assert_array_equal(mask, stored["out/pad_mask"][:, :longest])
     assert not stored["out/pad_mask"][:, longest:].any()
-    np.testing.assert_allclose(rows, unit(stored["out/pad"][:, :longest]), rtol=1e-5)
+    numeric.close(rows, unit(stored["out/pad"][:, :longest]))
 
 
 @pytest.mark.parametrize("case", ["1_16", "2_16", "0_4"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests import numeric
 from tests.parity import files
 from tests.parity.rule import state_by_rule
 from trainer.formats.checkpoints import read_checkpoint
@@ -35,11 +36,6 @@ def published(kind: Any) -> dict[str, torch.Tensor]:
     return state_by_rule(Projector(ProjectorConfig(128, kind, layers=2, heads=2, positions=8)), STD)
 
 
-def close(found: torch.Tensor, wanted: NDArray[Any], tolerance: float = 1e-5) -> None:
-    scale = float(np.abs(wanted).max())
-    np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=tolerance, atol=tolerance * scale)
-
-
 @pytest.mark.parametrize("how", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "legacy"])
 @pytest.mark.parametrize("kind", ["seqTransf", "seqLSTM", "meanP"])
 def test_imported_checkpoints_give_the_published_outputs(
@@ -50,9 +46,9 @@ def test_imported_checkpoints_give_the_published_outputs(
     projector = load_projector(tmp_path / "model")
     queries = projector.queries(torch.from_numpy(stored["in/text"]))
     segments = projector.segments(torch.from_numpy(stored["in/visual"]))
-    close(queries, stored[f"out/{kind}/query"])
-    close(segments, stored[f"out/{kind}/segment"])
-    close(projector.logits(queries, segments), stored[f"out/{kind}/logits"])
+    numeric.close(queries, stored[f"out/{kind}/query"])
+    numeric.close(segments, stored[f"out/{kind}/segment"])
+    numeric.close(projector.logits(queries, segments), stored[f"out/{kind}/logits"])
 
 
 @pytest.mark.parametrize("kind", ["seqTransf", "seqLSTM", "meanP"])
@@ -64,7 +60,7 @@ def test_segments_that_end_early(stored: dict[str, NDArray[Any]], kind: Any) -> 
     assert set(lengths.tolist()) == {1, 3, 4}
     frames = torch.from_numpy(stored["in/visual"])
     found = torch.cat([projector.segments(one[None, :n]) for one, n in zip(frames, lengths, strict=True)])
-    close(found, stored[f"out/{kind}/segment_partial_mask"])
+    numeric.close(found, stored[f"out/{kind}/segment_partial_mask"])
 
 
 def scores(stored: dict[str, NDArray[Any]]) -> torch.Tensor:
@@ -97,7 +93,7 @@ def gradients(stored: dict[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
 def test_gradients(stored: dict[str, NDArray[Any]]) -> None:
     for name, gradient in gradients(stored).items():
         every = max(1, gradient.numel() // 256)
-        close(gradient.flatten()[::every], stored[f"grad/{name}"], 1e-4)
+        numeric.close(gradient.flatten()[::every], stored[f"grad/{name}"], numeric.GRADIENT)
 
 
 def test_every_gradient(recorded: Path) -> None:
@@ -108,4 +104,4 @@ def test_every_gradient(recorded: Path) -> None:
     found = gradients(stored)
     assert {f"grad/{name}" for name in found} == {name for name in stored if name.startswith("grad/")}
     for name, gradient in found.items():
-        close(gradient, stored[f"grad/{name}"], 1e-4)
+        numeric.close(gradient, stored[f"grad/{name}"], numeric.GRADIENT)

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pytest
 
 import spr_client
@@ -15,6 +14,7 @@ from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import Client, Embedding, Options, SearchResult
+from tests import numeric
 from tests.system.service import Service, alive, running, until, write_topology
 from tests.system.world import Oracle
 from tests.workers.ranker.factories import TEXTS, WIDTH
@@ -57,8 +57,8 @@ def test_equals_one_process_by_brute_force(client: Client, oracle: Oracle, text:
     expected = oracle.search(text, 60, refine)
     assert [moment.video for moment in result.moments] == [oracle.ids[v] for v in expected.videos]
     spans = [(moment.start, moment.end) for moment in result.moments]
-    np.testing.assert_allclose(spans, expected.spans, atol=1e-4)
-    np.testing.assert_allclose([m.score for m in result.moments], expected.scores, rtol=1e-4, atol=1e-4)
+    numeric.close(spans, expected.spans)
+    numeric.close([m.score for m in result.moments], expected.scores)
     assert [moment.refined for moment in result.moments] == expected.refined.tolist()
     assert result.ranker == ("similarity-curve" if refine else "")
     assert (result.coverage.videos_searched, result.coverage.ratio) == (9, 1.0)

@@ -14,6 +14,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import sha256
 from engine.types import Hits
 from spr_cli.main import cli
+from tests import numeric
 from tests.trainer.built import DIM, ENCODER, FRAMES, collection, killed_build, mean_pooled
 from tests.workers.index.factories import merged, pairs
 from trainer.build import BuildConfig, BuildReport, build
@@ -71,9 +72,7 @@ def test_the_vectors_are_mean_pooled_unit_frames(tmp_path: Path) -> None:
     queries = np.stack(list(expected.values()))
     for pair, hits in zip(expected, search(report, queries, 3), strict=True):
         assert pairs(hits)[0] == pair
-        np.testing.assert_allclose(
-            hits.scores, [expected[p] @ expected[pair] for p in pairs(hits)], atol=1e-5
-        )
+        numeric.close(hits.scores, [expected[p] @ expected[pair] for p in pairs(hits)])
 
 
 @pytest.mark.parametrize("index", ["flat", "flatl2", "ivfflat"])
@@ -172,7 +171,7 @@ def test_the_current_projector_is_taken_by_itself(tmp_path: Path) -> None:
     query = projector.segments(first[None]).numpy()
     hits = search(report, query / np.linalg.norm(query), 1)[0]
     assert pairs(hits) == [(0, 0)]
-    np.testing.assert_allclose(hits.scores, 1, atol=1e-5)
+    numeric.close(hits.scores, 1)
     assert build(BuildConfig(collection=path, projector="none")).embedding_model == f"{ENCODER}/mean-pool"
 
 

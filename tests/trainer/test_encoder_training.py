@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, NotFound
 from spr_cli.train_encoder import command
+from tests import numeric
 from trainer.encoder.augment import Augmentation, augment
 from trainer.encoder.events import Event, load_events
 from trainer.encoder.frames import changes, frames_at, sample_frames, times_beside
@@ -223,9 +224,7 @@ def test_subjects_move_to_other_places(world: Path) -> None:
 
 
 def test_times_beside_events_are_outside_all_of_them() -> None:
-    np.testing.assert_allclose(
-        times_beside([(0.1, 3.0), (3.2, 5.0)]), [[0.05, 3.1], [3.1, 5.3]], rtol=0, atol=1e-9
-    )
+    numeric.close(times_beside([(0.1, 3.0), (3.2, 5.0)]), [[0.05, 3.1], [3.1, 5.3]], numeric.FLOAT64)
 
 
 def test_changes_must_differ_from_every_neighbour() -> None:
@@ -294,7 +293,7 @@ def test_whitened_patches_are_uncorrelated() -> None:
     filters = whitening(inputs, 4, 20, floor=0.0)
     patches = torch.nn.functional.unfold(inputs, 4, stride=4).transpose(1, 2).reshape(-1, 48)
     seen = patches @ filters.T
-    torch.testing.assert_close(seen.T @ seen / len(seen), torch.eye(20), atol=1e-2, rtol=0)
+    numeric.close(seen.T @ seen / len(seen), torch.eye(20), 1e-2, scale=1)
 
 
 def test_heads_start_by_looking_at_their_neighbours() -> None:

@@ -14,6 +14,7 @@ from engine.errors import InvalidInput
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from spr_cli.eval import command
+from tests import numeric
 from tests.workers.ranker.factories import TEXTS, VIDEOS, tiny_generation
 from trainer.annotations import JudgedMoment, JudgedQuery, save_queries
 from trainer.evaluation import offline
@@ -39,7 +40,7 @@ def made(folder: Path, trained: bool) -> Path:
 def test_every_stage_answers(collection: Path) -> None:
     generation = Offline.open(collection, device="cpu")
     assert len(generation.vectors) == 10 + 7 + 1
-    np.testing.assert_allclose(np.linalg.norm(generation.vectors, axis=1), 1.0, rtol=1e-5)
+    numeric.close(np.linalg.norm(generation.vectors, axis=1), 1.0)
     answer = generation.answer(TEXTS[0], depth=3)
     assert {(row.video, row.start) for row in answer["retrieval"][:2]} == {("a", 12.0), ("a", 16.0)}
     assert answer["coarse"][0][:3] == ("a", 12.0, 24.0)

@@ -158,10 +158,11 @@ def test_a_query_takes_a_tenth_of_a_millisecond() -> None:
     judged = Truth(true.videos, true.spans, random.integers(0, 5, 30).astype(float))
     laps = []
     for _ in range(20):
-        began = time.perf_counter()
+        began = time.thread_time()
         measures.ndcg(run, judged)
-        laps.append(time.perf_counter() - began)
-    # Twenty times the usual, so that a busy machine does not fail it; the published loop takes 4 ms.
+        laps.append(time.thread_time() - began)
+    # Of this thread alone, and twenty times the usual: a busy or slow machine does not fail it. The published
+    # loop takes 4 ms.
     assert min(laps) < 0.002
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import numeric
 from trainer.measures import Ranking, Truth
 from trainer.moment_measures import MEAN, THRESHOLDS, average_precisions, first_iou, moment_figures
 
@@ -61,7 +62,7 @@ spans = st.tuples(st.integers(0, 40), st.integers(1, 20)).map(lambda s: (float(s
 def test_precision_is_that_of_the_loop(predictions: list[Span], moments: list[Span]) -> None:
     found = average_precisions(ranking(predictions), truth(moments))
     expected = [oracle_precision(predictions, moments, limit) for limit in THRESHOLDS]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    numeric.close(found, expected, numeric.FLOAT64)
     best = max((overlap(predictions[0], moment) for moment in moments), default=0.0) if predictions else 0.0
     assert first_iou(ranking(predictions), truth(moments)) == pytest.approx(best)
 

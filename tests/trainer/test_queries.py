@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from engine.errors import Mismatch, NotFound
+from tests import numeric
 from tests.workers.ranker.factories import tiny_clip
 from trainer.queries import encode_queries
 from workers.ranker.encoder import Encoder
@@ -27,10 +27,10 @@ def fingerprint(source: str) -> str:
 def test_features_are_the_encoders(tmp_path: Path, source: str, fingerprint: str) -> None:
     expected = Encoder.load(source, "cpu").text(TEXTS)
     found = encode_queries(tmp_path, fingerprint, source, TEXTS, "cpu")
-    np.testing.assert_allclose(found.pooled(TEXTS), expected.pooled, rtol=1e-4, atol=1e-5)
+    numeric.close(found.pooled(TEXTS), expected.pooled)
     for text, tokens in zip(TEXTS, expected.tokens, strict=True):
         assert found.tokens(text).shape == tokens.shape
-        np.testing.assert_allclose(found.tokens(text), tokens, rtol=1e-4, atol=1e-5)
+        numeric.close(found.tokens(text), tokens)
 
 
 def test_a_text_is_encoded_once(tmp_path: Path, source: str, fingerprint: str) -> None:

@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
+from tests import numeric
 from trainer.evaluation.resample import bootstrap, means, paired
 
 
 def test_means_leave_out_what_does_not_count() -> None:
     values = np.array([[1.0, np.nan, 2.0], [3.0, np.nan, np.nan]])
-    np.testing.assert_allclose(means(values), [2.0, 0.0, 2.0])
+    numeric.close(means(values), [2.0, 0.0, 2.0], numeric.FLOAT64)
     np.testing.assert_array_equal(means(np.zeros((0, 2))), [0.0, 0.0])
 
 
@@ -29,11 +30,11 @@ def test_the_interval_is_what_drawing_queries_gives() -> None:
     values[:20, 1] = np.nan
     low, high = bootstrap(values, samples=4000)
     slow_low, slow_high = slow_bootstrap(values, 3000)
-    np.testing.assert_allclose(low, slow_low, atol=0.012)
-    np.testing.assert_allclose(high, slow_high, atol=0.012)
+    numeric.close(low, slow_low, 0.012, scale=1)
+    numeric.close(high, slow_high, 0.012, scale=1)
     # A mean of n values with standard deviation s: about 1.96 s / sqrt(n) on both sides.
     half = 1.96 * np.nanstd(values, axis=0) / np.sqrt([60, 40])
-    np.testing.assert_allclose((high - low) / 2, half, rtol=0.1)
+    numeric.close((high - low) / 2, half, 0.1)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:

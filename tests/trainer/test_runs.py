@@ -175,6 +175,17 @@ def test_progress_line_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -
     assert progress.line(40, "loss 1.0") == "projector: 40/100 steps, 5.0/s, 12 s left  loss 1.0"
 
 
+def test_a_bar_shows_names_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Progress("ingest", total=2, unit="files") as progress:
+        progress.update(2, "b]y[/red].mp4\x07\nnext")
+    assert r"b]y[/red].mp4\x07\nnext" in capsys.readouterr().err
+
+
 def start(directory: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.trainer.train_tiny", str(directory), str(STEPS), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

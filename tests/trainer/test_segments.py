@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from engine.errors import InvalidInput
+from tests import numeric
 from tests.trainer.built import ENCODER, FRAMES, collection, mean_pooled
 from trainer import segments
 from trainer.ranker.mining import Retrieval
@@ -39,7 +40,7 @@ def test_batches_of_any_size_make_the_same_vectors(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(segments, "BATCH", batch)
         blocks = list(embed(store, sorted(FRAMES), MeanPool(), torch.device("cpu")))
         assert len(blocks) > 1 or batch == 1024
-        np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-5)
+        numeric.close(np.concatenate(blocks), expected)
 
 
 @pytest.mark.parametrize("around", [0, 3])
@@ -68,9 +69,9 @@ def test_what_is_said_and_around_is_read_alike_by_build_and_mining(
             expected.append(normalize(projector.segments(torch.from_numpy(read[None])), dim=-1)[0])
     cpu = torch.device("cpu")
     built = np.concatenate(list(embed(store, list(videos), projector, cpu)))
-    np.testing.assert_allclose(built, torch.stack(expected), atol=1e-5)
+    numeric.close(built, torch.stack(expected))
     contexts = ContextStore.from_feature_store(store, list(videos))
-    np.testing.assert_allclose(Retrieval.embed(contexts, projector, cpu).vectors, built, atol=1e-5)
+    numeric.close(Retrieval.embed(contexts, projector, cpu).vectors, built)
 
 
 @pytest.mark.parametrize("said", [{}, {"subtitles": Stream(9, 1.0)}, {"subtitles": Stream(8, 1.5)}])

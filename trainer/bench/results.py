@@ -93,8 +93,10 @@ def read(path: Path) -> dict[str, Any]:
         report = read_json(path)
         if report["format"] == FORMAT and isinstance(report["stages"], dict):
             return dict(report)
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        raise InvalidInput(f"{path} is not a report of `spr bench` ({error!r}); run it with --out") from None
+    except (ValueError, KeyError, TypeError, FileNotFoundError):
+        raise InvalidInput(
+            f"{path} is not a report of `spr bench`; name the bench.json of a run with --out"
+        ) from None
     raise InvalidInput(f"{path} is a report of another format; run `spr bench` again")
 
 

@@ -75,7 +75,7 @@ def collect(
     segment_top_k: int | None = None,
     rule: ProposalRule | None = None,
     in_flight: int = 4,
-    timeout: float = 30.0,
+    timeout: float | None = 30.0,
     on_done: Callable[[int], None] | None = None,
 ) -> Collected:
     """Ask the service at HOST:PORT every query, a few at once; a query may take `timeout` seconds.
@@ -116,7 +116,7 @@ def _options(segment_top_k: int | None, rule: ProposalRule | None) -> Options:
     )
 
 
-def ask(client: Client, text: str, timeout: float, options: Options = DEFAULTS) -> Asked:
+def ask(client: Client, text: str, timeout: float | None, options: Options = DEFAULTS) -> Asked:
     """Return the whole answer to one sentence, all pages; `timeout` seconds are for the first of them."""
     began = time.monotonic()
     pages = list(client.pages(text, page_size=PAGE, timeout=timeout, options=options))

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from engine.printable import printable
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -38,6 +40,7 @@ class Progress:
 
     def update(self, done: int, note: str = "") -> None:
         """Say that `done` of the total are done."""
+        note = printable(note)
         if self.bar and self.task is not None:
             self.bar.update(self.task, completed=done, note=f"{self._rate(done):.1f} {self.unit}/s  {note}")
         elif time.monotonic() - self.spoken >= SECONDS_BETWEEN_LINES or done == self.total:
@@ -56,5 +59,9 @@ class Progress:
 
     def _bar(self) -> Bar:
         """Return the live bar."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        return Bar(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+        # Notes may hold names of files, in which square brackets are no markup.
+        label, note = (
+            TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}")
+        )
+        columns = (label, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
+        return Bar(*columns, console=Console(stderr=True))

@@ -1,14 +1,12 @@
 """`spr admin`: look into a running service, or at the files it serves."""
 
-import json
-import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spr_cli.seconds import SECONDS
+from spr_cli.options import ADDRESS, SECONDS
 
 if TYPE_CHECKING:
     from spr.v1.admin_service_pb2 import GetStatusResponse
@@ -26,10 +24,16 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--address", default="127.0.0.1:7401", show_default=True, help="The coordinator's admin port.")
-@click.option("--timeout", default=5.0, show_default=True, type=SECONDS, help="Seconds; inf: no limit.")
+@click.option(
+    "--address",
+    type=ADDRESS,
+    default="127.0.0.1:7401",
+    show_default=True,
+    help="The coordinator's admin port.",
+)
+@click.option("--timeout", type=SECONDS, default=5.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(address: str, timeout: float, as_json: bool) -> None:
+def status(address: str, timeout: float | None, as_json: bool) -> None:
     """Show the served collection, every worker's state, and what was answered.
 
     The exit code is 0 when every worker serves, 1 when one does not, 4 when the coordinator is away.
@@ -38,30 +42,19 @@ def status(address: str, timeout: float, as_json: bool) -> None:
     spr admin status
     """
     import grpc
-    from google.protobuf.json_format import MessageToDict
 
     from spr.v1.admin_service_pb2 import GetStatusRequest
     from spr.v1.admin_service_pb2_grpc import AdminServiceStub
-    from spr_client import InvalidInput
-    from spr_client.channels import checked
 
     try:
-        limit = None if math.isinf(timeout) else timeout
-        with grpc.insecure_channel(checked(address)) as channel:
-            response = AdminServiceStub(channel).GetStatus(GetStatusRequest(), timeout=limit)
-    except InvalidInput as error:
-        raise click.UsageError(str(error)) from None
+        with grpc.insecure_channel(address) as channel:
+            response = AdminServiceStub(channel).GetStatus(GetStatusRequest(), timeout=timeout)
     except grpc.RpcError as error:
-        failed: Any = error
-        wrong = failed.code() is grpc.StatusCode.UNIMPLEMENTED
-        what = "is no coordinator's admin port" if wrong else "is no coordinator that answers"
-        click.echo(f"spr: at {address} {what}: {failed.details()}", err=True)
-        sys.exit(4)
+        _fail(error, address)
     if as_json:
-        fields = MessageToDict(
-            response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-        click.echo(json.dumps(fields))
+        from spr_cli.output import message_values, print_json
+
+        print_json(message_values(response))
     else:
         _print(response)
     if any(worker.state != worker.STATE_SERVING for worker in response.workers):
@@ -88,24 +81,35 @@ def verify(collection: Path, generation: str) -> None:
     click.echo(f"{directory}: {len(about.files)} files, {size / 2**20:.0f} MB, as the manifest says")
 
 
+def _fail(error: Any, address: str) -> NoReturn:
+    """Say why there is no status. error: the grpc.RpcError."""
+    import grpc
+
+    from engine.printable import printable
+
+    wrong = error.code() is grpc.StatusCode.UNIMPLEMENTED
+    what = "is no coordinator's admin port" if wrong else "is no coordinator that answers"
+    click.echo(f"spr: {printable(f'at {address} {what}: {error.details()}')}", err=True)
+    sys.exit(4)
+
+
 def _print(response: "GetStatusResponse") -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from engine.printable import printable
+    from spr_cli.output import print_table
 
     served = response.collection
     click.echo(
-        f"collection {served.name!r}, generation {served.generation}: {served.videos} videos, "
+        f"collection '{printable(served.name)}', generation {served.generation}: {served.videos} videos, "
         f"{served.segments} segments in {served.shard_count} shards ({served.index_factory})"
     )
     click.echo(f"encoder {served.embedding_model}, ranker {served.ranker_model or 'unknown'}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("worker", "target", "state", "videos", "segments", "memory", ""):
-        table.add_column(name, justify="right" if name in ("videos", "segments", "memory") else "left")
+    rows = []
     for worker in response.workers:
         state = worker.State.Name(worker.state).removeprefix("STATE_").replace("_", " ").lower()
         numbers = (str(worker.videos), str(worker.segments), f"{worker.bytes_resident / 2**20:.0f} MB")
-        table.add_row(worker.name, worker.target, state, *numbers, worker.last_error)
-    Console(highlight=False, soft_wrap=True).print(table)
+        rows.append((worker.name, worker.target, state, *numbers, worker.last_error))
+    counts = ("videos", "segments", "memory")
+    print_table(("worker", "target", "state", *counts, ""), rows, right=counts)
     click.echo(
         f"up {response.uptime.seconds} s: {response.searches_answered} searches answered "
         f"({response.searches_degraded} degraded), {response.searches_failed} failed"

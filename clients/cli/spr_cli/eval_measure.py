@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.seconds import SECONDS
+from spr_cli.options import ADDRESS, SECONDS
 
 if TYPE_CHECKING:
     from engine.proposals import ProposalRule
@@ -21,7 +21,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("files", nargs=-1, type=FILE)
-@click.option("--address", help="Ask the service at HOST:PORT every query of --truth.")
+@click.option("--address", type=ADDRESS, help="Ask the service at HOST:PORT every query of --truth.")
 @click.option(
     "--collection",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -57,7 +57,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--proposals", help="adjacent, constant:N, adaptive:SHARE or peaks:N.  [default: peaks:1]")
 @click.option("--segment-length", type=float, help="Seconds.  [default: the collection's, else 4]")
 @click.option("--in-flight", default=4, show_default=True, type=click.IntRange(1), help="Queries at once.")
-@click.option("--timeout", default=30.0, show_default=True, type=SECONDS, help="Seconds a query may take.")
+@click.option("--timeout", type=SECONDS, default=30.0, show_default=True, help="Seconds a query may take.")
 @click.option(
     "--reach",
     type=click.FloatRange(min=0),

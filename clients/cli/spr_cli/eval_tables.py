@@ -5,6 +5,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from engine.printable import printable
 
 FIRST = ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7")
 _STAGES = ("chance", "retrieval", "coarse", "refined")
@@ -52,7 +55,7 @@ def _compared_slices(slices: dict[str, Any]) -> Table:
     table = _table(f"{FIRST[0]} by slice", "slice", "queries", "A", "B", "B - A", "95 %", "p")
     for name, part in slices.items():
         cells = _compared(part["measures"][FIRST[0]]) if part["measures"] else [""] * 5
-        table.add_row(name, str(part["queries"]), *cells)
+        table.add_row(_plain(name), str(part["queries"]), *cells)
     return table
 
 
@@ -92,16 +95,21 @@ def _slices(slices: dict[str, Any]) -> Table:
     table = _table("NDCG@10 by slice and IoU", "slice", "queries", *words)
     for kind, part in slices.items():
         cells = [_number(part[stage][name]) if part["answerable"] else "" for name, stage in headings]
-        table.add_row(kind, str(part["queries"]), *cells)
+        table.add_row(_plain(kind), str(part["queries"]), *cells)
     return table
 
 
 def _table(title: str, first: str, *rest: str) -> Table:
-    table = Table(title=title)
+    table = Table(title=_plain(title))
     table.add_column(first, no_wrap=True)
     for heading in rest:
         table.add_column(heading, justify="right")
     return table
+
+
+def _plain(name: str) -> Text:
+    """Return a name of a file or of a slice as text: rich reads square brackets as markup."""
+    return Text(printable(name))
 
 
 def _number(value: float | None) -> str:

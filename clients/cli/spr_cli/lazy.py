@@ -1,5 +1,6 @@
 """A click group that imports a command only when it runs, so that `--help` is instant."""
 
+import difflib
 import importlib
 
 import click
@@ -20,6 +21,15 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(self.modules[cmd_name][0]).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` begin with; for another word, say which command is near it."""
+        if args[0] not in self.modules and not args[0].startswith("-") and not ctx.resilient_parsing:
+            nearest = difflib.get_close_matches(args[0], self.modules, 1)
+            raise click.NoSuchCommand(args[0], possibilities=nearest, ctx=ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

@@ -1,11 +1,16 @@
 """The `spr` command: a table of contents."""
 
+import io
 import os
 import sys
+from typing import NoReturn
 
 import click
 
 from spr_cli.lazy import lazy_group
+
+# As a shell reports a process that Ctrl-C ended.
+INTERRUPTED = 130
 
 COMMANDS = {
     "corpus": ("spr_cli.corpus", "Make and convert video worlds and annotations."),
@@ -36,24 +41,40 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an SprError or an error of the disk is a sentence on stderr and an exit code."""
-    from engine.errors import SprError
-    from engine.files import of_disk
-
+    """Run the command line; what cannot be done is one sentence on stderr and an exit code."""
     # OpenMP threads that spin while they wait cost a busy machine far more than waking them costs a free one.
     # It is read when torch loads, which is in a command.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        cli(prog_name="spr")
-    except SprError as error:
-        click.echo(f"spr: {error}", err=True)
+        sys.exit(cli(prog_name="spr", standalone_mode=False))
+    except click.ClickException as error:
+        said = io.StringIO()
+        error.show(said)
+        click.echo(_shown(said.getvalue()), nl=False, err=True)
         sys.exit(error.exit_code)
-    except OSError as error:
-        refused = of_disk(error)
-        if refused is None:
+    except (click.Abort, KeyboardInterrupt):
+        _end("stopped by Ctrl-C.", INTERRUPTED)
+    except Exception as error:
+        # Imported late: gRPC comes with it, and `spr --help` is to be instant.
+        from engine.errors import SprError
+        from engine.files import of_disk
+
+        refused = of_disk(error) if isinstance(error, OSError) else error
+        if not isinstance(refused, SprError):
             raise
-        click.echo(f"spr: {refused}", err=True)
-        sys.exit(refused.exit_code)
+        _end(str(refused), refused.exit_code)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    click.echo(f"spr: {_shown(sentence)}", err=True)
+    sys.exit(code)
+
+
+def _shown(text: str) -> str:
+    """Return a message without what a terminal would obey; names of files may hold that."""
+    from engine.printable import printable
+
+    return "\n".join(printable(line.expandtabs(4)) for line in text.split("\n"))
 
 
 if __name__ == "__main__":

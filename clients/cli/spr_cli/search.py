@@ -1,37 +1,37 @@
 """`spr search`: one sentence, a table of moments."""
 
-import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.seconds import SECONDS
+from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS
 
 if TYPE_CHECKING:
-    from spr_client import SearchResult
+    from spr_client import Moment, SearchResult
 
 
 @click.command()
-@click.argument("text")
-@click.option("--address", default="127.0.0.1:7400", show_default=True, help="The coordinator.")
+@click.argument("text", type=WORDS)
+@click.option("--address", type=ADDRESS, default="127.0.0.1:7400", show_default=True, help="The coordinator.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 100), help="Moments to show.")
-@click.option("--collection", default="", help="Refuse unless this collection is served.")
+@click.option("--collection", type=WORDS, default="", help="Refuse unless this collection is served.")
 @click.option("--progressive", is_flag=True, help="Show the coarse list first, then the refined one.")
 @click.option("--no-rerank", is_flag=True, help="Coarse proposals only.")
 @click.option("--segment-top-k", type=click.IntRange(1, 2000), help="Segments fetched before merging.")
-@click.option("--proposal-top-k", type=click.IntRange(min=1), help="Proposals the ranker sees.")
-@click.option("--nprobe", type=click.IntRange(min=1), help="IVF lists probed.")
+@click.option("--proposal-top-k", type=COUNT, help="Proposals the ranker sees.")
+@click.option("--nprobe", type=COUNT, help="IVF lists probed.")
 @click.option(
     "--nms-iou", type=click.FloatRange(0, 1), help="Drop moments that overlap a better one by more."
 )
 @click.option("--min-coverage", type=click.FloatRange(0, 1), help="Fail below this share of the videos.")
-@click.option("--constant-gap", type=click.IntRange(min=1), help="Bridge so many missing segments.")
+@click.option("--constant-gap", type=COUNT, help="Bridge so many missing segments.")
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
-@click.option("--timeout", default=10.0, show_default=True, type=SECONDS, help="Seconds; inf: no limit.")
-@click.option("--request-id", default="", help="What the servers' logs call this search.")
+@click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
+@click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @click.option("--timings", is_flag=True, help="Show what took how long.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --progressive: two).")
 def command(
@@ -41,7 +41,7 @@ def command(
     collection: str,
     progressive: bool,
     no_rerank: bool,
-    timeout: float,
+    timeout: float | None,
     request_id: str,
     timings: bool,
     as_json: bool,
@@ -55,12 +55,8 @@ def command(
     spr search "two shapes meet" --json | jq .moments[0]
     """
     from spr_client import Client, Options, SearchError
-    from spr_client.types import RULES
 
-    rules = [name for name in RULES if options[name] is not None]
-    if len(rules) > 1:
-        flags = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
-        raise click.UsageError(f"{flags} are two rules; give one of them")
+    _check_rules(options)
     chosen = Options(**options, rerank=False if no_rerank else None)
     show = _print_json if as_json else _print_table
     asked: dict[str, Any] = {
@@ -77,16 +73,29 @@ def command(
         _fail(error, as_json)
 
 
+def _check_rules(options: Mapping[str, Any]) -> None:
+    from spr_client.types import RULES
+
+    rules = [name for name in RULES if options[name] is not None]
+    if len(rules) > 1:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
+        raise click.UsageError(f"{flags} are two rules; give one of them")
+
+
 def _fail(error: Any, as_json: bool) -> None:
+    from engine.printable import printable
+    from spr_cli.output import print_json
     from spr_client import InvalidInput, Mismatch, NotFound
 
-    if as_json:
-        known = {"error": str(error), "reason": error.reason, "request_id": error.request_id}
-        click.echo(json.dumps(known))
-    hint = ""
+    said = str(error)
     if error.reason == "UNAVAILABLE":
-        hint = ". Start a service with `spr serve topology.toml`."
-    click.echo(f"spr: {error}{hint}", err=True)
+        remedy = "Start a service with `spr serve topology.toml`, or name another with --address."
+        said = f"{said.rstrip('.')}. {remedy}"
+    if error.reason == "DEADLINE_EXCEEDED":
+        said = f"{said.rstrip('.')}; --timeout gives an answer more seconds."
+    if as_json:
+        print_json({"error": said, "reason": error.reason, "request_id": error.request_id})
+    click.echo(f"spr: {printable(said)}", err=True)
     codes = {InvalidInput: 2, NotFound: 2, Mismatch: 3}
     sys.exit(codes.get(type(error), 4))
 
@@ -94,36 +103,46 @@ def _fail(error: Any, as_json: bool) -> None:
 def _print_json(result: "SearchResult", timings: bool) -> None:
     import dataclasses
 
-    click.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
+    from spr_cli.output import print_json
+
+    print_json(dataclasses.asdict(result))
 
 
 def _print_table(result: "SearchResult", timings: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from spr_cli.output import print_table
 
-    from spr_client import clock
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    known = any(moment.confidence is not None for moment in result.moments)
-    for name in ("rank", "video", "start", "end", "score", *["sure"] * known, ""):
-        table.add_column(name, justify="left" if name in ("video", "") else "right")
-    for moment in result.moments:
-        refined = "refined" if moment.refined else "coarse"
-        row = (str(moment.rank), moment.video, clock(moment.start), clock(moment.end), f"{moment.score:.3f}")
-        sure = "" if moment.confidence is None else f"{moment.confidence:.0%}"
-        table.add_row(*row, *[sure] * known, refined)
-    console = Console(highlight=False, soft_wrap=True)
     if result.nothing_good:
-        click.echo("nothing good found; these are the nearest:")
+        click.echo(f"nothing good found{_unsure(result)}; these are the nearest:")
     if result.moments:
-        console.print(table)
+        known = any(moment.confidence is not None for moment in result.moments)
+        headings = ("rank", "video", "start", "end", "score", *["sure"] * known, "")
+        rows = (_row(moment, known) for moment in result.moments)
+        print_table(headings, rows, right=("rank", "start", "end", "score", "sure"))
     else:
         click.echo("no moments")
     for line in _footer(result, timings):
         click.echo(line)
 
 
+def _row(moment: "Moment", known: bool) -> tuple[str, ...]:
+    from spr_client import clock
+
+    sure = "" if moment.confidence is None else f"{moment.confidence:.0%}"
+    spans = (str(moment.rank), moment.video, clock(moment.start), clock(moment.end), f"{moment.score:.3f}")
+    return (*spans, *[sure] * known, "refined" if moment.refined else "coarse")
+
+
+def _unsure(result: "SearchResult") -> str:
+    """Return how sure the ranker is at best, and how sure it would have to be."""
+    best = max((moment.confidence or 0.0 for moment in result.moments), default=0.0)
+    if result.confidence_threshold is None:
+        return ""
+    return f": at best {best:.1%} sure, and {result.confidence_threshold:.1%} is needed"
+
+
 def _footer(result: "SearchResult", timings: bool) -> list[str]:
+    from engine.printable import printable
+
     coverage = result.coverage
     ranker = f"ranked by {result.ranker}" if result.ranker else "not refined"
     lines = [
@@ -133,7 +152,7 @@ def _footer(result: "SearchResult", timings: bool) -> list[str]:
     if result.query_truncated:
         lines.append("the query is longer than the encoder reads: its end was left out, ask a shorter one")
     if coverage.degraded:
-        lost = f" ({', '.join(coverage.unreachable)})" if coverage.unreachable else ""
+        lost = f" ({', '.join(map(printable, coverage.unreachable))})" if coverage.unreachable else ""
         lines.append(f"degraded: {', '.join(coverage.degraded)}{lost}")
     if timings:
         lines.append(

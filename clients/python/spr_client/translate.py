@@ -88,6 +88,9 @@ def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | 
         refined=bool(versions.ranker_model) if refined is None else refined,
         nothing_good=response.nothing_good,
         query_truncated=response.query_truncated,
+        confidence_threshold=(
+            response.confidence_threshold if response.HasField("confidence_threshold") else None
+        ),
     )
 
 

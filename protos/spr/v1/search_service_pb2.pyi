@@ -208,6 +208,7 @@ class SearchResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     TOTAL_MOMENTS_FIELD_NUMBER: _builtins.int
     NOTHING_GOOD_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     QUERY_TRUNCATED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
@@ -217,6 +218,10 @@ class SearchResponse(_message.Message):
     nothing_good: _builtins.bool
     """True where the ranker is of no moment of the whole list as sure as it was
     fitted to be before something counts as found.
+    """
+    confidence_threshold: _builtins.float
+    """The probability from which on a moment counts as found; absent where the
+    ranker says no confidence.
     """
     query_truncated: _builtins.bool
     """The text has more tokens than the encoder reads (usually 64 or 77): its end
@@ -241,13 +246,16 @@ class SearchResponse(_message.Message):
         timings: _abc.Iterable[Global___StageTiming] | None = ...,
         total_moments: _builtins.int = ...,
         nothing_good: _builtins.bool = ...,
+        confidence_threshold: _builtins.float | None = ...,
         query_truncated: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "nothing_good", b"nothing_good", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "nothing_good", b"nothing_good", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
+    _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_threshold) -> _WhichOneofReturnType__confidence_threshold | None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
 

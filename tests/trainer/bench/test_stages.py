@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidInput
+from tests import numeric
 from trainer.bench import corpus, registry
 from trainer.bench.results import Context
 from trainer.bench.sizes import TINY
@@ -35,7 +36,7 @@ def test_vectors_are_the_same_however_they_are_read(tmp_path: Path) -> None:
     one = corpus.load(tmp_path, 0.01, 32)
     again = corpus.load(tmp_path, 0.01, 32)
     assert (one.vectors == again.vectors).all()
-    assert np.allclose(np.linalg.norm(one.vectors, axis=1), 1, atol=1e-5)
+    numeric.close(np.linalg.norm(one.vectors, axis=1), 1)
     assert len(one.videos) == one.counts.sum() == len(one.segments)
     best = np.argsort(-(one.queries[:3] @ one.vectors.T), axis=1, kind="stable")[:, :5]
     assert (corpus.exact(one.vectors, one.queries[:3], 5) == best).all()

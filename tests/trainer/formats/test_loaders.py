@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import numeric
 from tests.trainer.formats import loaders, tvr
 from tests.trainer.ranker.world import DIM, WIDTH, make_collection
 from trainer.formats.layout import Layout
@@ -66,7 +67,7 @@ def test_stage_2_indexes_it(data: loaders.Data) -> None:
     every = loaders.corpus(data)
     frames = np.stack([every[video][number] for video, number in places])
     unit = frames / np.linalg.norm(frames, axis=2, keepdims=True)
-    np.testing.assert_allclose(vectors, unit.mean(axis=1), rtol=1e-4, atol=1e-5)
+    numeric.close(vectors, unit.mean(axis=1))
 
 
 def test_stage_3_trains_on_it(data: loaders.Data) -> None:

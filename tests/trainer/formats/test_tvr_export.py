@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput, NotFound
 from spr_cli.corpus_export_tvr_ranking import command
+from tests import numeric
 from tests.trainer.formats import tvr
 from tests.trainer.ranker.world import make_collection
 from trainer.annotations import JudgedQuery, load_queries, save_queries
@@ -363,10 +364,10 @@ def test_the_projector_of_the_segment_features_goes_out(
     again = Projector(found.config)  # type: ignore[arg-type]
     again.load_state_dict(found.state)
     queries = torch.randn(3, 24)
-    torch.testing.assert_close(again.queries(queries), projector.queries(queries))
+    numeric.close(again.queries(queries), projector.queries(queries))
     if not subtitles:
         (folder,) = (collection / "features").iterdir()
         frames = torch.from_numpy(FeatureStore.open(folder).rows("v001", "frames")[:4].astype(np.float32))
         written = np.load(layout.path("segment_features") / "v001.npy")
-        np.testing.assert_allclose(again.eval().segments(frames[None])[0].detach(), written[0], atol=1e-5)
+        numeric.close(again.eval().segments(frames[None])[0].detach(), written[0])
     import_tvr_ranking(layout, tmp_path / "back")

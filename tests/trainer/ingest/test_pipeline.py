@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from tests import numeric
 from tests.trainer.ingest.factories import grey, regular, write_sound, write_video
 from trainer.ingest.features import encode_samples
 from trainer.ingest.pipeline import IngestOptions, ingest
@@ -78,12 +79,10 @@ def test_rows_are_the_frames_shown_and_the_sentences_said(tmp_path: Path, videos
     features = store(tmp_path)
     assert features.ids() == ["lapse", "long", "short"]
     frames = features.rows("long", "frames")
-    np.testing.assert_allclose(frames[:, 0], [grey(10 * k) for k in range(8)], atol=4)
+    numeric.close(frames[:, 0], [grey(10 * k) for k in range(8)], 4, scale=1)
     np.testing.assert_array_equal(frames[:, 3:], [[32, 42]] * 8)
     np.testing.assert_array_equal(features.rows("long", "subtitles")[:, 0], [0, 0, 5, 5, 0, 0, 0, 0])
-    np.testing.assert_allclose(
-        features.rows("lapse", "frames")[:, 0], [*[grey(0)] * 3, grey(1), grey(2)], atol=4
-    )
+    numeric.close(features.rows("lapse", "frames")[:, 0], [*[grey(0)] * 3, grey(1), grey(2)], 4, scale=1)
     assert features.rows("short", "frames")[:, 3:].tolist() == [[42, 32]]
     assert not features.rows("short", "subtitles").any()
     record = features.record("long")

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_projector import command
+from tests import numeric
 from tests.trainer.projector.tiny import ENCODER, SETTINGS, make_collection
 from trainer.projector.data import load_segments
 from trainer.projector.initial import initialise
@@ -176,7 +177,7 @@ def test_identity_starts_as_mean_pooling(collection: Path) -> None:
     ):
         projector = Projector(config)
         initialise(projector, "identity")
-        torch.testing.assert_close(projector.segments(frames), MeanPool().segments(frames))
+        numeric.close(projector.segments(frames), MeanPool().segments(frames))
         assert torch.equal(projector.queries(frames[:, 0]), frames[:, 0])
 
 
@@ -185,7 +186,7 @@ def test_identity_adds_half_of_what_is_said() -> None:
     initialise(projector, "identity")
     inputs = torch.randn(5, 8, 32)
     expected = MeanPool().segments(inputs[:, 2:6, :16]) + 0.5 * MeanPool().segments(inputs[..., 16:])
-    torch.testing.assert_close(projector.segments(inputs), expected)
+    numeric.close(projector.segments(inputs), expected)
 
 
 def test_what_is_said_is_found_by_those_who_read_it(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-import numpy as np
 import torch
 
+from tests import numeric
 from tests.workers.ranker import golden
 from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
 
@@ -24,7 +24,7 @@ def test_twenty_steps_are_the_published_ones() -> None:
         scheduler.step()
         for name, parameter in parameters.items():
             wanted = stored[f"out/p_{name}_{step}"]
-            np.testing.assert_allclose(parameter.detach().numpy(), wanted, rtol=1e-5, atol=1e-7)
+            numeric.close(parameter, wanted)
 
 
 def test_groups_are_the_published_ones() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from engine.proposals import ProposalRule
 from engine.types import Proposals
+from tests import numeric
 from trainer.annotations import JudgedMoment, JudgedQuery
 from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
 from trainer.ranker.lists import Graded, Lists, joined
@@ -170,7 +171,7 @@ def test_batches_are_functions_of_their_seed_and_always_show_the_moment() -> Non
         assert batch.token_mask.sum(1).tolist() == [3, 2, 2, 3, 2]
     assert torch.equal(batch.targets.weights, torch.ones(5))
     weighted = data(by_similarity=True).batch(rows, (7, 0), device)
-    torch.testing.assert_close(weighted.targets.weights, torch.full((5,), 0.9))
+    numeric.close(weighted.targets.weights, torch.full((5,), 0.9))
 
 
 def test_wrong_proposals_show_none_of_the_querys_moments() -> None:
@@ -207,7 +208,7 @@ def test_lists_grade_proposals_by_what_their_windows_show() -> None:
     worth = graded.worth(np.array([0, 1]), windows)
     high = 2 ** (4 * 0.9) - 1
     # Of 20..31.5 the window 20..32 shows all, of 2..9 the window 0..8 shows six sevenths.
-    np.testing.assert_allclose(worth[0], [high * 6 / 7, high, 0, 2**0.4 - 1], rtol=1e-5)
+    numeric.close(worth[0], [high * 6 / 7, high, 0, 2**0.4 - 1])
     assert not worth[1].any()
 
 
@@ -250,7 +251,7 @@ def test_batches_with_surroundings_have_the_same_labels_further_in() -> None:
         assert int(other.windows.inner[row].sum()) == length
         assert 0 <= before <= 3
         inner = other.windows.video[row, before : before + length]
-        torch.testing.assert_close(inner, one.windows.video[row, :length])
+        numeric.close(inner, one.windows.video[row, :length])
         assert (other.targets.clips[row] - one.targets.clips[row]).tolist() == [before, before]
         assert (other.windows.places[row] - one.windows.places[row]).tolist() == [before, before]
         assert int(other.targets.foreground[row].argmax()) == int(other.targets.clips[row, 0])

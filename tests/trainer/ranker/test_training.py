@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_ranker import command
+from tests import numeric
 from tests.trainer.ranker.world import DIM, ENCODER, make_collection
 from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
@@ -278,4 +279,4 @@ def test_encoding_by_length_changes_nothing(collection: Path) -> None:
         assert torch.equal(parts.mask, one.mask)
         for found, wanted in zip(parts[:-1], one[:-1], strict=True):
             valid = one.mask[..., None]
-            torch.testing.assert_close(found * valid, wanted * valid, rtol=1e-5, atol=1e-5)
+            numeric.close(found * valid, wanted * valid)

@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import Mismatch, NotFound, Unavailable
 from engine.types import Floats
+from tests import numeric
 from tests.workers.index.factories import brute_force, clustered, labels, merged, pairs, shard, shards, unit
 from workers.index import files
 from workers.index.factory import CODES
@@ -38,7 +39,7 @@ def test_all_candidates_make_an_exact_search(
     for query, hits in zip(queries, answers, strict=True):
         assert set(pairs(hits)) == brute_force(half, COUNTS, query, 50)
         exact = half[hits.videos * 25 + hits.segments] @ query
-        np.testing.assert_allclose(hits.scores, exact, atol=1e-6)
+        numeric.close(hits.scores, exact)
         assert (np.diff(hits.scores) <= 0).all()
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.types import Floats
+from tests import numeric
 from tests.workers.index.factories import (
     brute_force,
     clustered,
@@ -77,7 +78,7 @@ def test_scores_are_inner_products_best_first(vectors: Floats, queries: Floats, 
     rows = {pair: row for row, pair in enumerate(zip(videos.tolist(), segments.tolist(), strict=True))}
     for query, hits in zip(queries, shard(vectors, COUNTS, index).search(queries, 30), strict=True):
         exact = vectors[[rows[pair] for pair in pairs(hits)]] @ query
-        np.testing.assert_allclose(hits.scores, exact, atol=1e-3)
+        numeric.close(hits.scores, exact, 1e-3, scale=1)
         assert (np.diff(hits.scores) <= 0).all()
         assert [column.dtype.name for column in (hits.videos, hits.segments)] == ["int32", "int32"]
         assert hits.scores.dtype.name == "float32"
@@ -223,4 +224,4 @@ def test_the_gpu_answers_as_the_cpu(tmp_path: Path, vectors: Floats, queries: Fl
         for expected, found in zip(
             built.search(queries, k, nprobe), on_gpu.search(queries, k, nprobe), strict=True
         ):
-            np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+            numeric.close(found.scores, expected.scores)

@@ -22,6 +22,7 @@ from engine.types import Hits
 from spr.internal.v1 import index_shard_service_pb2 as pb
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
 from spr.v1 import types_pb2
+from tests import numeric
 from tests.trainer.built import DIM, FRAMES, collection, mean_pooled
 from tests.workers.index.factories import merged, pairs, unit
 from trainer.build import BuildConfig, build
@@ -119,7 +120,7 @@ def test_both_shards_together_equal_brute_force(folder: Path, workers: list[grpc
     parts = [ask(channel, request(folder, queries, 10, i)) for i, channel in enumerate(workers)]
     for query, hits in zip(queries, (merged(two, 10) for two in zip(*parts, strict=True)), strict=True):
         best = np.sort(matrix @ query)[::-1][:10]
-        np.testing.assert_allclose(hits.scores, best, atol=1e-5)
+        numeric.close(hits.scores, best)
         assert pairs(hits)[0] == names[int((matrix @ query).argmax())]
 
 
@@ -150,7 +151,7 @@ def test_few_lists_give_a_short_answer_without_made_up_hits(
 def test_half_precision_queries_are_taken(folder: Path, workers: list[grpc.Channel]) -> None:
     query = next(iter(mean_pooled(folder / "collection").values()))[None]
     full, half = (ask(workers[0], request(folder, q))[0] for q in (query, query.astype(np.float16)))
-    np.testing.assert_allclose(full.scores, half.scores, atol=2e-3)
+    numeric.close(full.scores, half.scores, 2e-3, scale=1)
 
 
 ONE = np.ones((1, DIM), np.float32)

@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests import numeric
 from tests.parity.rule import state_by_rule
 from workers.ranker.relo import Relo, ReloConfig
 from workers.ranker.windows import WindowConfig
 
 FOLDER = Path(__file__).parents[2] / "golden" / "ranker"
+# Published rows behind a window's end attend to keys that are all hidden by adding -10,000, where float32 has
+# steps of 0.001. A last bit that differs moves a score by a whole step, and the convolution carries that into
+# the logits of the last two clips.
+BESIDE_PADDING = 1e-4
+REACH = 2
 
 
 def arrays(name: str) -> dict[str, NDArray[Any]]:
@@ -21,6 +27,16 @@ def arrays(name: str) -> dict[str, NDArray[Any]]:
 
 def values(name: str) -> Any:
     return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def places(mask: NDArray[Any]) -> list[tuple[NDArray[np.bool_], float]]:
+    """Return where logits are valid, and how near they must be: clear of padding, and beside it.
+
+    mask: (n, l) of published windows, 1 = valid.
+    """
+    valid, lengths, width = mask > 0, mask.sum(1, keepdims=True), mask.shape[1]
+    beside = valid & (lengths < width) & (np.arange(width) >= lengths - REACH)
+    return [(valid & ~beside, numeric.FLOAT32), (beside, BESIDE_PADDING)]
 
 
 def relo(padding: Any = "published") -> Relo:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.types import Floats
+from tests import numeric
 from workers.ranker.decode import UNSURE, DecodeConfig, ranked
 from workers.ranker.evidence import Evidence, best_spans
 from workers.ranker.windows import WindowConfig, arrange
@@ -88,7 +89,7 @@ def test_degenerate_windows_keep_the_coarse_span() -> None:
     columns = ranked(best, windows, np.array([20.0, 1.0, 9.0]), coarse, retrieved, config, 1)
     assert columns.refined.tolist() == [True, False, False]
     np.testing.assert_array_equal(columns.spans[1:], coarse[1:])
-    np.testing.assert_allclose(columns.scores[1:], [2 + 0.5 * UNSURE + 4, -10 + 0.5 * UNSURE + 6])
+    numeric.close(columns.scores[1:], [2 + 0.5 * UNSURE + 4, -10 + 0.5 * UNSURE + 6])
     assert columns.scores[0] == pytest.approx(5 + 0.5 * (best.log_start[0] + best.log_end[0]) + 2)
 
 

@@ -7,6 +7,7 @@ import pytest
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import read_json, write_json
 from engine.types import Floats
+from tests import numeric
 from workers.ranker.encoded import SUBTITLE, VIDEO, EncodedStore, write_encoded
 from workers.warming import available_bytes, read_through
 
@@ -31,8 +32,8 @@ def test_what_is_stored_comes_back(tmp_path: Path, dtype: Any, error: float) -> 
         vectors = np.concatenate([pair[place] for pair in made])
         norms = np.linalg.norm(vectors, axis=1)
         found = store.streams[name]
-        np.testing.assert_allclose(found.units(slice(None)) * norms[:, None], vectors, atol=error * 20)
-        np.testing.assert_allclose(found.norms, norms, rtol=1e-3)
+        numeric.close(found.units(slice(None)) * norms[:, None], vectors, error * 20, scale=1)
+        numeric.close(found.norms, norms, 1e-3)
     assert read_through(store.arrays()) == store.bytes
     assert read_through(store.arrays(), 100) == 100
     assert available_bytes() > 0

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError, Unavailable
+from tests import numeric
 from tests.workers.ranker.encoders import tiny_siglip
 from tests.workers.ranker.factories import tiny_clip
 from workers.ranker.encoder import Encoder
@@ -84,23 +85,21 @@ def test_features_are_those_of_transformers(kind: str, request: pytest.FixtureRe
         count = int(inputs["attention_mask"].sum())
         with torch.inference_mode():
             out = model.get_text_features(input_ids=inputs["input_ids"])
-        np.testing.assert_allclose(found.pooled[row], out.pooler_output[0], atol=1e-5)
+        numeric.close(found.pooled[row], out.pooler_output[0])
         assert found.tokens[row].shape == (count, encoder.token_width)
-        np.testing.assert_allclose(found.tokens[row], out.last_hidden_state[0, :count], atol=1e-5)
+        numeric.close(found.tokens[row], out.last_hidden_state[0, :count])
     frames = picture(16, 16, 3)
     with torch.inference_mode():
         pixels = encoder.transform(frames, torch.device("cpu"), torch.float32)
         expected = model.get_image_features(pixel_values=pixels).pooler_output
-    np.testing.assert_allclose(encoder.images(frames), expected, atol=1e-5)
+    numeric.close(encoder.images(frames), expected)
 
 
 def test_batches_do_not_change_features(clip: Path) -> None:
     encoder = Encoder.load(str(clip), "cpu")
     frames = picture(30, 40, 5)
-    np.testing.assert_allclose(encoder.images(frames), encoder.images(frames, batch_size=2), atol=1e-5)
-    np.testing.assert_allclose(
-        encoder.text(TEXTS).pooled, encoder.text(TEXTS, batch_size=1).pooled, atol=1e-5
-    )
+    numeric.close(encoder.images(frames), encoder.images(frames, batch_size=2))
+    numeric.close(encoder.text(TEXTS).pooled, encoder.text(TEXTS, batch_size=1).pooled)
 
 
 def test_nothing_in_nothing_out(clip: Path) -> None:
@@ -130,7 +129,7 @@ def test_several_threads_get_the_same_answers(clip: Path) -> None:
     alone = [encoder.text(text).pooled for text in texts]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda text: encoder.text(text).pooled, texts))
-    np.testing.assert_array_equal(alone, together)
+    numeric.close(together, alone)
 
 
 def test_the_fingerprint_follows_weights_and_words(clip: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from engine.values import filled
+from tests import numeric
 from tests.workers.ranker import golden
 from workers.ranker.decode import DecodeConfig, ranked
 from workers.ranker.evidence import Evidence
@@ -32,10 +33,10 @@ def test_columns_are_what_their_names_say() -> None:
     spans = np.array([[0.0, 1], [2, 4], [0, 8], [5, 5]])
     by_name = dict(zip(COLUMNS, columns(evidence, spans, coarse).T, strict=True))
     assert list(by_name) == list(asdict(Weights()))[1:]
-    np.testing.assert_allclose(by_name["log_rank"], np.log1p([3, 0, 2, 1]))
-    np.testing.assert_allclose(by_name["log_length"], np.log([1, 2, 8, 0.1]))
-    np.testing.assert_allclose(by_name["log_probability"], evidence.log_start + evidence.log_end)
-    np.testing.assert_allclose(by_name["coarse"], coarse)
+    numeric.close(by_name["log_rank"], np.log1p([3, 0, 2, 1]), numeric.FLOAT64)
+    numeric.close(by_name["log_length"], np.log([1, 2, 8, 0.1]), numeric.FLOAT64)
+    numeric.close(by_name["log_probability"], evidence.log_start + evidence.log_end, numeric.FLOAT64)
+    numeric.close(by_name["coarse"], coarse, numeric.FLOAT64)
 
 
 def test_fused_answers_are_weighed_sums_and_probabilities() -> None:
@@ -44,11 +45,11 @@ def test_fused_answers_are_weighed_sums_and_probabilities() -> None:
     windows = arrange(videos, spans, np.full(3, 60.0), np.full(3, 60), WindowConfig(clip_length=1.0))
     answer = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig(fusion=FUSION), 20)
     weighed = 2 * evidence.span_relevance.astype(float) + 0.5 * coarse - np.log(4)
-    np.testing.assert_allclose(answer.scores, weighed)
+    numeric.close(answer.scores, weighed, numeric.FLOAT64)
     assert answer.confidences is not None
     places = np.argsort(np.argsort(-weighed))
     logits = 4 * evidence.relevance - 1 + 0.5 * np.log((places + 0.5) / 20)
-    np.testing.assert_allclose(answer.confidences, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    numeric.close(answer.confidences, 1 / (1 + np.exp(-logits)))
     assert answer.nothing_below == 0.3
     bare = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig(), 20)
     assert bare.confidences is None
@@ -57,8 +58,8 @@ def test_fused_answers_are_weighed_sums_and_probabilities() -> None:
 
 def test_a_place_counts_by_the_size_of_the_corpus() -> None:
     scores = np.array([3.0, 5.0, 1.0])
-    np.testing.assert_allclose(np.exp(log_shares(scores, 10)), [0.15, 0.05, 0.25])
-    np.testing.assert_allclose(log_shares(scores, 10) - log_shares(scores, 40), np.log(4))
+    numeric.close(np.exp(log_shares(scores, 10)), [0.15, 0.05, 0.25], numeric.FLOAT64)
+    numeric.close(log_shares(scores, 10) - log_shares(scores, 40), np.log(4), numeric.FLOAT64)
 
 
 def test_repeated_moments_come_after_all_others() -> None:

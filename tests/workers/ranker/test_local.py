@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from engine.errors import InvalidInput
+from tests import numeric
 from workers.ranker.encodings import Context, Query
 from workers.ranker.local import LocalRelo, make_model
 from workers.ranker.relo import Relo, ReloConfig
@@ -36,10 +37,10 @@ def test_a_video_gives_the_clips_of_its_windows_away_from_their_edges(
     whole = passed.video[0], passed.subtitle[0]
     window = model.encode_context(video[None, 10:50], subtitle[None, 10:50], torch.ones(1, 40))
     for found, wanted in zip(whole, (window.video, window.subtitle), strict=True):
-        torch.testing.assert_close(found[10 + halo : 50 - halo], wanted[0, halo:-halo])
+        numeric.close(found[10 + halo : 50 - halo], wanted[0, halo:-halo])
         assert not torch.allclose(found[10], wanted[0, 0])
     start = model.encode_context(video[None, :40], subtitle[None, :40], torch.ones(1, 40))
-    torch.testing.assert_close(whole[0][: 40 - halo], start.video[0, : 40 - halo])
+    numeric.close(whole[0][: 40 - halo], start.video[0, : 40 - halo])
 
 
 @pytest.mark.parametrize("encoder", ["conv", "local"])
@@ -50,18 +51,18 @@ def test_padding_and_what_lies_in_it_are_not_seen(encoder: str) -> None:
     mask[1, 7:] = 0
     padded = model.encode_context(video, subtitle, mask)
     alone = model.encode_context(video[1:, :7], subtitle[1:, :7], mask[1:, :7])
-    torch.testing.assert_close(padded.video[1:, :7], alone.video)
-    torch.testing.assert_close(padded.subtitle_mid[1:, :7], alone.subtitle_mid)
+    numeric.close(padded.video[1:, :7], alone.video)
+    numeric.close(padded.subtitle_mid[1:, :7], alone.subtitle_mid)
 
 
 def test_a_shortcut_weighs_picture_against_subtitles() -> None:
     model = tiny("conv", shortcut=True)
     query = model.encode_query(torch.randn(3, 5, 4), torch.ones(3, 5))
     lengths = query.video.norm(dim=-1) + query.subtitle.norm(dim=-1)
-    torch.testing.assert_close(lengths, torch.full((3,), 2.0))
+    numeric.close(lengths, torch.full((3,), 2.0))
     context = model.encode_context(*inputs(2, 6), torch.ones(2, 6))
     assert model.relevance(query, context).abs().max().item() <= 1
-    torch.testing.assert_close(model.vectors(query).unit_video, query.video)
+    numeric.close(model.vectors(query).unit_video, query.video)
 
 
 def test_tables_know_where_the_proposal_lies() -> None:

@@ -12,6 +12,7 @@ import torch
 from engine import manifest
 from engine.errors import DeadlineExceeded, Mismatch
 from engine.files import read_json, write_json
+from tests import numeric
 from tests.workers.ranker.factories import named, tiny_generation
 from workers.ranker.decode import RankedColumns
 from workers.ranker.encoded import write_encoded
@@ -67,7 +68,7 @@ def test_a_generation_with_stored_contexts_is_served_from_them(
     for wanted in alone:
         found = answers[len(wanted)]
         np.testing.assert_array_equal(found.spans, wanted.spans)
-        np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5)
+        numeric.close(found.scores, wanted.scores)
     with pytest.raises(DeadlineExceeded):
         _ask(scorer, 3, 0.0)
 

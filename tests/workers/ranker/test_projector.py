@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
+from tests import numeric
 from tests.parity.rule import state_by_rule
 from workers.ranker.checkpoint import save_model
 from workers.ranker.projector import KIND, MeanPool, Projector, ProjectorConfig, load_projector
@@ -35,9 +36,9 @@ def test_published_outputs() -> None:
         queries = projector.queries(torch.from_numpy(golden["in_text"]))
         segments = projector.segments(torch.from_numpy(golden["in_visual"]))
         logits = projector.logits(queries, segments)
-    close(queries, golden["out_query"])
-    close(segments, golden["out_segment"])
-    close(logits, golden["out_logits"])
+    numeric.close(queries, golden["out_query"])
+    numeric.close(segments, golden["out_segment"])
+    numeric.close(logits, golden["out_logits"])
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -51,7 +52,7 @@ def test_segments_equal_the_formulas(kind: str) -> None:
     unit = read / np.linalg.norm(read, axis=-1, keepdims=True)
     expected = unit.mean(1) @ weights["temp_proj.weight"].T + weights["temp_proj.bias"]
     with torch.no_grad():
-        close(projector.segments(frames), expected)
+        numeric.close(projector.segments(frames), expected)
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -69,7 +70,7 @@ def test_what_is_said_adds_a_linear_map_of_its_mean_unit_row(kind: str) -> None:
     weight = projector.subtitle_proj.weight.detach().double().numpy()
     with torch.no_grad():
         found, seen = projector.segments(torch.cat([frames, said], dim=-1)), plain.segments(frames)
-    close(found, seen.double().numpy() + unit.mean(1) @ weight.T)
+    numeric.close(found, seen.double().numpy() + unit.mean(1) @ weight.T)
     assert torch.equal(found[0], seen[0])
 
 
@@ -83,7 +84,7 @@ def test_frames_around_are_read_but_not_averaged(kind: str) -> None:
     unit = read / np.linalg.norm(read, axis=-1, keepdims=True)
     with torch.no_grad():
         found = projector.segments(frames)
-    close(found, unit.mean(1) @ weights["temp_proj.weight"].T + weights["temp_proj.bias"])
+    numeric.close(found, unit.mean(1) @ weights["temp_proj.weight"].T + weights["temp_proj.bias"])
 
 
 def test_rows_of_streams_stand_side_by_side() -> None:
@@ -116,7 +117,7 @@ def test_projections_can_be_left_out() -> None:
 
 def test_mean_pool_is_the_mean_of_unit_frames() -> None:
     frames = torch.tensor([[[3.0, 0.0], [0.0, 2.0]]])
-    close(MeanPool(2).segments(frames), np.array([[0.5, 0.5]]))
+    numeric.close(MeanPool(2).segments(frames), np.array([[0.5, 0.5]]))
 
 
 def test_last_segment_repeats_the_last_row() -> None:
@@ -206,9 +207,3 @@ def sigmoid(z: NDArray[Any]) -> NDArray[Any]:
 def norm(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[Any]:
     deviation = np.sqrt(x.var(-1, keepdims=True) + 1e-5)
     return np.asarray((x - x.mean(-1, keepdims=True)) / deviation * weight + bias)
-
-
-def close(found: torch.Tensor, expected: NDArray[Any]) -> None:
-    np.testing.assert_allclose(
-        found.detach().numpy(), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
-    )

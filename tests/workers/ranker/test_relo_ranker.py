@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from engine.errors import InvalidInput
+from tests import numeric
 from tests.workers.ranker import golden
 from workers.ranker.checkpoint import save_model
 from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
@@ -69,10 +70,8 @@ def test_refined_moments_are_the_published_ones(query: str, context: int) -> Non
     order = np.argsort(-columns.scores, kind="stable")
     order = order[columns.refined[order]]
     assert [moment["video_name"] for moment in expected] == [proposals[row]["video_name"] for row in order]
-    np.testing.assert_allclose(columns.spans[order], [m["timestamp"] for m in expected], atol=1e-5)
-    np.testing.assert_allclose(
-        np.exp(columns.scores[order]), [m["model_scores"] for m in expected], rtol=2e-4
-    )
+    numeric.close(columns.spans[order], [m["timestamp"] for m in expected])
+    numeric.close(np.exp(columns.scores[order]), [m["model_scores"] for m in expected], 2e-4)
 
 
 def test_batches_hold_every_window_once_and_little_padding() -> None:
@@ -99,7 +98,7 @@ def test_the_answer_does_not_depend_on_what_is_ranked_together() -> None:
         one = slice(row, row + 1)
         alone = ranker.rank(tokens, contexts, videos[one], spans[one], coarse[one])
         np.testing.assert_array_equal(alone.spans[0], together.spans[row])
-        np.testing.assert_allclose(alone.scores[0], together.scores[row], rtol=1e-5)
+        numeric.close(alone.scores[0], together.scores[row])
     none = ranker.rank(tokens, contexts, videos[:0], spans[:0], coarse[:0])
     assert len(none) == 0
 

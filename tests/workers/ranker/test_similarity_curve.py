@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from engine.errors import InvalidInput
 from engine.types import Doubles
+from tests import numeric
 from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
 from workers.ranker.similarity_curve import CurveConfig, SimilarityCurve, best_cut, smoothed
 
@@ -82,7 +83,7 @@ def test_cuts_are_those_of_the_loop(data: st.DataObject) -> None:
 def test_smoothing_stays_inside_the_window() -> None:
     curve = np.array([[0.0, 4.0, 0.0, 100.0], [3.0, 0.0, 0.0, 0.0]])
     expected = [[4 / 3, 2.0, 4 / 3, 0.0], [3.0, 0.0, 0.0, 0.0]]
-    np.testing.assert_allclose(smoothed(curve, np.array([3, 1])), expected)
+    numeric.close(smoothed(curve, np.array([3, 1])), expected, numeric.FLOAT64)
 
 
 def test_borders_move_to_where_the_frames_change() -> None:
@@ -91,7 +92,7 @@ def test_borders_move_to_where_the_frames_change() -> None:
     answer = SimilarityCurve().rank(
         QUERY, store, np.array([0, 1, 2], np.int32), spans, np.array([0.5, 0.5, 0.5], np.float32)
     )
-    np.testing.assert_allclose(answer.spans[:2], [[13.0, 22.0], [5.0, 9.0]])
+    numeric.close(answer.spans[:2], [[13.0, 22.0], [5.0, 9.0]], numeric.FLOAT64)
     assert answer.refined[:2].all()
     assert answer.scores[2] < answer.scores[:2].min()
     assert answer.relevances[2] < 0.5 < answer.relevances[:2].min() <= 1.0
@@ -119,7 +120,7 @@ def test_what_is_said_counts_where_nothing_is_seen() -> None:
     videos, spans = np.array([0, 1], np.int32), np.array([[28.0, 40.0], [28.0, 40.0]])
     config = CurveConfig(subtitle_weight=1.0)
     answer = SimilarityCurve(config).rank(QUERY, store, videos, spans, np.zeros(2, np.float32))
-    np.testing.assert_allclose(answer.spans[0], [30.0, 36.0], atol=1.0)
+    numeric.close(answer.spans[0], [30.0, 36.0], 1.0, scale=1)
     assert answer.scores[0] > answer.scores[1]
 
 
@@ -128,8 +129,8 @@ def test_long_proposals_short_videos_and_odd_ends() -> None:
     videos = np.array([0, 1, 2], np.int32)
     spans = np.array([[900.0, 2100.0], [0.0, 0.4], [4.0, 7.3]])
     answer = SimilarityCurve().rank(QUERY, store, videos, spans, np.zeros(3, np.float32))
-    np.testing.assert_allclose(answer.spans[0], [1000.0, 1900.0], atol=1.0)
-    np.testing.assert_allclose(answer.spans[1], [0.0, 0.4])
+    numeric.close(answer.spans[0], [1000.0, 1900.0], 1.0, scale=1)
+    numeric.close(answer.spans[1], [0.0, 0.4], numeric.FLOAT64)
     assert not answer.refined[1]
     durations = store.durations[videos]
     assert (answer.spans[:, 0] >= 0).all()
@@ -146,8 +147,8 @@ def test_proposals_are_independent_but_for_the_scale_of_scores() -> None:
     for row in range(3):
         one = slice(row, row + 1)
         alone = SimilarityCurve().rank(QUERY, store, videos[one], spans[one], np.ones(1, np.float32))
-        np.testing.assert_allclose(alone.spans, together.spans[one])
-        np.testing.assert_allclose(alone.relevances, together.relevances[one], rtol=1e-6)
+        numeric.close(alone.spans, together.spans[one], numeric.FLOAT64)
+        numeric.close(alone.relevances, together.relevances[one])
 
 
 def test_no_proposals_and_a_wrong_embedding() -> None:

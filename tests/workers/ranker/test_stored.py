@@ -9,6 +9,7 @@ import torch
 
 from engine.errors import Mismatch
 from engine.types import Doubles, Ordinals
+from tests import numeric
 from tests.workers.ranker.contexts import random_store
 from tests.workers.ranker.test_relo_ranker import random_contexts
 from workers.ranker.context import ContextStore
@@ -75,7 +76,7 @@ def test_local_contexts_are_the_same_stored_and_online(tmp_path: Path, kind: str
     ranker.use_stored(stored(tmp_path, ranker, contexts), contexts, 1)
     _, found = ranker.examine([request(0)], contexts)
     for column in fields(found):
-        np.testing.assert_allclose(getattr(found, column.name), getattr(online, column.name), atol=0.02)
+        numeric.close(getattr(found, column.name), getattr(online, column.name), 0.02, scale=1)
 
 
 def test_contexts_in_memory_are_those_on_disk(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_window_that_is_the_whole_video_is_the_same_stored_and_online(tmp_path
     ranker.use_stored(stored(tmp_path, ranker, contexts, dtype), contexts, 1)
     found = ranker.rank_many([asked], contexts)[0]
     np.testing.assert_array_equal(found.refined, online.refined)
-    np.testing.assert_allclose(found.relevances, online.relevances, atol=0.02)
+    numeric.close(found.relevances, online.relevances, 0.02, scale=1)
     if dtype == "float16":
         np.testing.assert_array_equal(found.spans, online.spans)
 
@@ -111,7 +112,7 @@ def test_queries_ranked_together_are_answered_as_alone(tmp_path: Path) -> None:
         for one, columns in zip(asked, together, strict=True):
             alone = ranker.rank(one.tokens, contexts, one.videos, one.spans, one.coarse_scores)
             np.testing.assert_array_equal(alone.spans, columns.spans)
-            np.testing.assert_allclose(alone.scores, columns.scores, rtol=1e-4)
+            numeric.close(alone.scores, columns.scores)
     assert ranker.rank_many([], contexts) == []
 
 
@@ -135,9 +136,7 @@ def test_the_readable_path_is_the_kernels(tmp_path: Path) -> None:
     ranker.stored.read_with_torch()
     _, readable = ranker.examine([request(0), request(1)], contexts)
     for column in fields(kernel):
-        np.testing.assert_allclose(
-            getattr(kernel, column.name), getattr(readable, column.name), rtol=1e-4, atol=1e-5
-        )
+        numeric.close(getattr(kernel, column.name), getattr(readable, column.name))
 
 
 def test_videos_without_stored_contexts_are_encoded_online(tmp_path: Path) -> None:
@@ -155,7 +154,7 @@ def test_videos_without_stored_contexts_are_encoded_online(tmp_path: Path) -> No
     assert ranker.stored.store.clips.tolist() == [30, 3, 0, 0, 0]
     found = ranker.rank_many([request(0)], contexts)[0]
     np.testing.assert_array_equal(found.spans, online.spans)
-    np.testing.assert_allclose(found.relevances, online.relevances, atol=2e-3)
+    numeric.close(found.relevances, online.relevances, 2e-3, scale=1)
 
 
 def test_contexts_of_another_ranker_or_shape_are_refused(tmp_path: Path) -> None:

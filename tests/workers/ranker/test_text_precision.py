@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import numeric
 from tests.workers.ranker.factories import tiny_clip
 from tests.workers.ranker.test_encoder import siglip as siglip
 from workers.ranker import text_graph, text_precision
@@ -37,9 +38,9 @@ def test_the_graph_is_the_model(encoder: Encoder) -> None:
     exact = encoder.text(SENTENCES)
     encoder.use_tower(tower(encoder, None))
     found = encoder.text(SENTENCES)
-    np.testing.assert_allclose(found.pooled, exact.pooled, atol=1e-5)
+    numeric.close(found.pooled, exact.pooled)
     for states, expected in zip(found.tokens, exact.tokens, strict=True):
-        np.testing.assert_allclose(states, expected, atol=1e-5)
+        numeric.close(states, expected)
 
 
 @pytest.mark.parametrize("activation", text_graph.ACTIVATIONS)
@@ -54,7 +55,7 @@ def test_every_activation_is_the_models(clip: Path, activation: str, tmp_path: P
         layer.mlp.activation_fn = ACT2FN[activation]
     exact = encoder.text(SENTENCES)
     encoder.use_tower(tower(encoder, None))
-    np.testing.assert_allclose(encoder.text(SENTENCES).pooled, exact.pooled, atol=1e-5)
+    numeric.close(encoder.text(SENTENCES).pooled, exact.pooled)
 
 
 def test_an_old_end_marker_pools_where_transformers_does(clip: Path) -> None:
@@ -62,7 +63,7 @@ def test_an_old_end_marker_pools_where_transformers_does(clip: Path) -> None:
     encoder.model.config.text_config.eos_token_id = encoder.model.text_model.eos_token_id = 2
     exact = encoder.text(SENTENCES)
     encoder.use_tower(tower(encoder, None))
-    np.testing.assert_allclose(encoder.text(SENTENCES).pooled, exact.pooled, atol=1e-5)
+    numeric.close(encoder.text(SENTENCES).pooled, exact.pooled)
 
 
 @pytest.mark.parametrize("levels", [text_graph.LEVELS, text_graph.FEW_LEVELS])
@@ -87,8 +88,8 @@ def test_a_batch_gives_what_single_texts_give(encoder: Encoder) -> None:
     together = encoder.text([*SENTENCES, "ball " * 30])
     for row, text in enumerate([*SENTENCES, "ball " * 30]):
         alone = encoder.text([text])
-        np.testing.assert_allclose(together.pooled[row], alone.pooled[0], atol=1e-5)
-        np.testing.assert_allclose(together.tokens[row], alone.tokens[0], atol=1e-5)
+        numeric.close(together.pooled[row], alone.pooled[0])
+        numeric.close(together.tokens[row], alone.tokens[0])
 
 
 def test_it_is_prepared_once(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,4 +221,4 @@ def test_other_builds_keep_their_numbers(
 
 def test_cosines_are_of_rows() -> None:
     rows = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
-    np.testing.assert_allclose(cosines(rows, np.ones((3, 2))), [0.5**0.5, 0.5**0.5, 0.0])
+    numeric.close(cosines(rows, np.ones((3, 2))), [0.5**0.5, 0.5**0.5, 0.0], numeric.FLOAT64)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import numeric
 from tests.workers.ranker.encoders import LONGEST, TOKENIZERS, tiny_siglip
 from tests.workers.ranker.factories import tiny_clip
 from workers.ranker.encoder import Encoder
@@ -37,7 +38,7 @@ def ids(encoder: Encoder, text: str) -> list[int]:
 def test_letter_case_is_no_difference(encoder: Encoder) -> None:
     assert ids(encoder, "A Man and a DOG") == ids(encoder, "a man and a dog")
     upper, lower = encoder.text(["A Man and a DOG", "a man and a dog"]).pooled
-    np.testing.assert_allclose(upper, lower, atol=1e-6)
+    numeric.close(upper, lower)
 
 
 def test_marks_in_a_text_are_never_the_towers_own(encoder: Encoder) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch
 from engine.types import Floats
+from tests import numeric
 from tests.workers.ranker import golden
 from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
 from workers.ranker.windows import WindowConfig, cut, gather, pool, token_batch, unit
@@ -33,20 +34,20 @@ def slow_pool(rows: Floats, length: int) -> Floats:
 def test_pooling_is_the_published_one(case: str) -> None:
     stored = golden.arrays("utils")
     found = pool(stored[f"in/sample_{case}"], int(case.partition("_")[2]), whole=False)
-    np.testing.assert_allclose(found, stored[f"out/sample_{case}"], rtol=1e-5, atol=1e-6)
+    numeric.close(found, stored[f"out/sample_{case}"])
 
 
 @pytest.mark.parametrize("n", [9, 11, 12, 13, 40, 101])
 def test_pooling_reads_every_row_once(n: int) -> None:
     rows = np.random.default_rng(n).normal(size=(n, 3)).astype(np.float32)
-    np.testing.assert_allclose(pool(rows, 8, whole=False), slow_pool(rows, 8), rtol=1e-5, atol=1e-6)
+    numeric.close(pool(rows, 8, whole=False), slow_pool(rows, 8))
     ones = np.eye(n, dtype=np.float32)
     assert (pool(ones, 8) > 0).sum() == n
 
 
 def test_unit_length_is_the_published_one() -> None:
     stored = golden.arrays("utils")
-    np.testing.assert_allclose(unit(stored["in/l2"]), stored["out/l2"], rtol=1e-6)
+    numeric.close(unit(stored["in/l2"]), stored["out/l2"])
     assert not unit(np.zeros((2, 3), np.float32)).any()
 
 
@@ -61,11 +62,11 @@ def test_gathered_rows_are_those_of_a_plain_slice() -> None:
         first, last = windows.first[row], windows.last[row]
         for name, found in ((FRAMES, clips.video), (SUBTITLES, clips.subtitles)):
             wanted = pool(store.video(video, name)[first:last].astype(np.float32), CONFIG.max_clips)
-            np.testing.assert_allclose(found[row, : len(wanted)], unit(wanted), rtol=1e-5, atol=1e-6)
+            numeric.close(found[row, : len(wanted)], unit(wanted))
             assert not found[row, len(wanted) :].any()
         np.testing.assert_array_equal(clips.mask[row], np.arange(8) < windows.lengths[row])
-    np.testing.assert_allclose(windows.steps, [1, 1, 30 / 8, 1, 1])
-    np.testing.assert_allclose(windows.origins, [2, 0, 0, 0, 26])
+    numeric.close(windows.steps, [1, 1, 30 / 8, 1, 1], numeric.FLOAT64)
+    numeric.close(windows.origins, [2, 0, 0, 0, 26], numeric.FLOAT64)
 
 
 def test_missing_subtitle_rows_are_zero() -> None:
@@ -105,6 +106,6 @@ def test_tokens_are_cut_padded_and_of_unit_length() -> None:
     batch, mask = token_batch(sentences, WindowConfig(max_tokens=30))
     assert batch.shape == (2, 30, 2)
     assert mask.sum(1).tolist() == [30, 1]
-    np.testing.assert_allclose(batch[1, 0], [0, 1], rtol=1e-4)
+    numeric.close(batch[1, 0], [0, 1])
     with pytest.raises(InvalidInput, match="no tokens"):
         token_batch([np.zeros((0, 2))], WindowConfig())

@@ -22,6 +22,7 @@ from engine.errors import Mismatch
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
+from tests import numeric
 from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, named, tiny_generation
 from workers.ranker.models import Models
 
@@ -95,9 +96,9 @@ def test_encode_gives_what_the_models_give(worker: Any) -> None:
     channel, models, _ = worker
     served = wire.encoded_from_pb(encode(channel, TEXTS[1]), WIDTH)
     (expected,) = models.encode([TEXTS[1]])
-    np.testing.assert_allclose(served.embedding, expected.embedding, atol=1e-5)
-    np.testing.assert_allclose(served.token_states, expected.token_states, atol=1e-5)
-    np.testing.assert_allclose(served.text_embedding, expected.text_embedding, atol=1e-5)
+    numeric.close(served.embedding, expected.embedding)
+    numeric.close(served.token_states, expected.token_states)
+    numeric.close(served.text_embedding, expected.text_embedding)
     assert np.linalg.norm(served.embedding) == pytest.approx(1.0, abs=1e-5)
     assert served.model_id == models.manifest.embedding_model
 
@@ -115,7 +116,7 @@ def test_concurrent_texts_are_not_mixed_up(worker: Any) -> None:
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda text: wire.encoded_from_pb(encode(channel, text), WIDTH), texts))
     for answer, expected in zip(answers, models.encode(texts), strict=True):
-        np.testing.assert_allclose(answer.embedding, expected.embedding, atol=1e-4)
+        numeric.close(answer.embedding, expected.embedding)
 
 
 def test_rank_refines_every_proposal_inside_its_video(worker: Any) -> None:
@@ -132,7 +133,7 @@ def test_rank_refines_every_proposal_inside_its_video(worker: Any) -> None:
         assert answer.ranker_model.startswith("relo@")
     else:
         assert answer.ranker_model == "similarity-curve"
-        np.testing.assert_allclose(spans[0], [12.0, 20.0])
+        numeric.close(spans[0], [12.0, 20.0], numeric.FLOAT64)
         assert scores.argmax() == 0
 
 

@@ -1,0 +1,63 @@
+"""Types of options that several commands share: each refuses what could only fail later."""
+
+import math
+import re
+
+import click
+
+# gRPC's names with a scheme (dns:///host, unix:/path, ipv6:[::1]:7400) stand as they are.
+_SCHEME = re.compile(r"(dns|unix|unix-abstract|ipv4|ipv6|vsock|xds):")
+# Seconds; three years.
+_ENDLESS = 1e8
+_HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
+
+
+class _Seconds(click.ParamType[float | None]):
+    """A time to wait: more than 0; inf, or longer than gRPC can count, is None: as long as it takes."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Return seconds."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number; write seconds, such as 2.5, or inf", param, ctx)
+        if math.isnan(seconds) or seconds <= 0:
+            self.fail(f"{value} is no time to wait; write more than 0 seconds, or inf", param, ctx)
+        return seconds if seconds < _ENDLESS else None
+
+
+class _Address(click.ParamType[str]):
+    """HOST:PORT of a process, or a gRPC name with a scheme."""
+
+    name = "host:port"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the address as it was given."""
+        found = _HOST_PORT.fullmatch(value)
+        if _SCHEME.match(value) or (found and 0 < int(found[2]) < 65536):
+            return value
+        self.fail(f"{value!r} is no address; write HOST:PORT, such as 127.0.0.1:7400", param, ctx)
+
+
+class _Words(click.ParamType[str]):
+    """Text that is sent to a service: valid Unicode."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as it was given."""
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            place = f"{value.encode(errors='surrogateescape')!r}"
+            self.fail(f"{place} is not UTF-8 from character {error.start + 1} on", param, ctx)
+        return value
+
+
+SECONDS, ADDRESS, WORDS = _Seconds(), _Address(), _Words()
+# What the wire can carry of a number of things.
+COUNT = click.IntRange(1, 2**31 - 1)

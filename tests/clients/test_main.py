@@ -1,0 +1,149 @@
+"""The `spr` command as a shell sees it: what is said, and the exit code."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from engine.errors import Mismatch
+from spr_cli import main
+from spr_cli.lazy import LazyGroup
+
+HELD = {"torch", "faiss", "grpc", "rich", "numpy", "google.protobuf"}
+
+
+def leaves(
+    group: click.Command, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if not isinstance(group, click.Group):
+        yield words, group
+        return
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        assert found is not None
+        yield from leaves(found, (*words, name))
+
+
+COMMANDS = dict(leaves(main.cli))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["spr", *args])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    return int(end.value.code or 0)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_shows_an_example_of_itself(words: tuple[str, ...]) -> None:
+    # `spr eval` and `spr serve` measure and serve all without being told.
+    said = " ".join(("spr", *(word for word in words if word not in ("measure", "all"))))
+    text = COMMANDS[words].help or ""
+    assert any(line.strip().startswith(said) for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["serch"], "search"),
+        (["ingets"], "ingest"),
+        (["admin", "stauts"], "status"),
+        (["train", "rank"], "ranker"),
+    ],
+    ids=["search", "ingest", "status", "ranker"],
+)
+def test_an_unknown_command_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str], meant: str
+) -> None:
+    assert run(monkeypatch, *typed) == 2
+    said = capsys.readouterr().err
+    assert f"No such command '{typed[-1]}'" in said
+    assert f"Did you mean '{meant}'?" in said
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "spr: stopped by Ctrl-C.\n"),
+        (Mismatch("a\x1b[31m.mp4 has two\nlines"), 3, "spr: a\\x1b[31m.mp4 has two\nlines\n"),
+        (PermissionError(13, "Permission denied", "c/CURRENT"), 4, "spr: c/CURRENT: Permission denied.\n"),
+        (OSError(28, "No space left on device"), 4, "spr: cannot write: No space left on device.\n"),
+        (click.BadParameter("no \x9b31m"), 2, "Error: Invalid value: no \\x9b31m\n"),
+        (click.exceptions.Exit(1), 1, ""),
+    ],
+    ids=["interrupt", "refusal", "file", "disk", "usage", "exit"],
+)
+def test_what_ends_a_command_is_a_sentence_and_a_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException,
+    code: int,
+    said: str,
+) -> None:
+    @click.command()
+    def broken() -> None:
+        raise raised
+
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: broken)
+    assert run(monkeypatch, "search") == code
+    found = capsys.readouterr().err
+    assert found.lstrip("\n").endswith(said)
+    assert "Traceback" not in found
+
+
+def test_a_defect_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def broken() -> None:
+        raise OSError("no file at all")
+
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: broken)
+    monkeypatch.setattr(sys, "argv", ["spr", "search"])
+    with pytest.raises(OSError, match="no file at all"):
+        main.main()
+
+
+def test_text_that_is_not_utf8_is_a_sentence() -> None:
+    command: list[str | bytes] = [sys.executable, "-m", "spr_cli.main", "search", b"red\xff"]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert ended.returncode == 2
+    assert rb"b'red\xff' is not UTF-8" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+def test_ctrl_c_ends_a_search_that_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [
+            sys.executable,
+            "-m",
+            "spr_cli.main",
+            "search",
+            "red",
+            "--address",
+            address,
+            "--timeout",
+            "inf",
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asked:
+            peer, _ = silent.accept()
+            asked.send_signal(signal.SIGINT)
+            _, said = asked.communicate(timeout=60)
+            peer.close()
+    assert said.strip() == "spr: stopped by Ctrl-C."
+    assert asked.returncode == 130
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, spr_cli.main as m; sys.argv = ['spr', '--help']\n"
+        "try: m.main()\n"
+        f"finally: print(sorted({HELD} & set(sys.modules)), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stderr == "[]\n"
+    assert "Search for moments in video" in ended.stdout

@@ -39,7 +39,8 @@ SERVICES = (
 )
 PATIENCE = 20.0
 
-INTEGERS = [0, 1, 2, 3, 10, 100, 2000, 2001, 65_537, 2**31 - 1, 2**32 - 1, 2**63 - 1, -1, -(2**31), -(2**63)]
+INTEGERS = [0, 1, 2, 3, 10, 100, 2000, 2001, 65_537, -1]
+INTEGERS += [sign * 2**bits - (sign > 0) for bits in (31, 32, 63) for sign in (1, -1)]
 FLOATS = [0.0, -0.0, 1.0, 0.5, -1.0, 1e-45, 1e15, 1e38, 1e300, float("nan"), float("inf"), float("-inf")]
 TEXT = [
     "",
@@ -77,10 +78,11 @@ def fuzz(ports: list[Port], count: int, seed: int, control: Callable[[], None]) 
     """Send `count` requests; `control` is called between some of them."""
     chance, outcome = random.Random(seed), Outcome()
     methods = [(port, method) for port in ports for method in _methods(port)]
+    ours, others = ([pair for pair in methods if _foreign(pair[1]) == foreign] for foreign in (False, True))
     for number in range(count):
         if number % 100 == 0:
             control()
-        port, method = chance.choice(methods)
+        port, method = chance.choice(others if chance.random() < 0.1 else ours)
         data = _request(chance, port, method)
         code, reason, told = _send(port.channel, method, data)
         outcome.codes[code] += 1

@@ -148,6 +148,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                     await self._gate.wait()
                     held.callback(self._gate.leave)
             except TimeoutError:
+                self._statistics.failed += 1
                 message = "the deadline passed while the query waited for its turn; give it more time"
                 raise DeadlineExceeded(message) from None
             yield

@@ -133,7 +133,7 @@ def serve_worker(
         await server.stop(GRACE)
 
     # A thread a place. Calls that wait for their message, refusals and health checks need none.
-    pool = ThreadPoolExecutor(max_in_flight, thread_name_prefix="work")
+    pool = ThreadPoolExecutor(max(1, max_in_flight), thread_name_prefix="work")
     asyncio.run(serve())
     pool.shutdown(wait=False)
 

@@ -52,6 +52,7 @@ def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
         (MINIMAL.replace("0.0.0.0:2", "127.0.0.1:1"), "to two processes"),
         (MINIMAL.replace("0.0.0.0:2", "2"), "write HOST:PORT"),
         ('log_level = "loud"' + MINIMAL, "not debug, info"),
+        (MINIMAL + '[coordinator]\nuris = "some"\n', "uris is 'some', not none, name, full"),
         (MINIMAL.replace("[[ranker]]\n", '[[ranker]]\ntext_precision = "int4"\n'), "not auto, int8, float32"),
     ],
 )
@@ -63,6 +64,12 @@ def test_a_broken_file_is_refused_with_its_reason(tmp_path: Path, broken: str, m
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"absent.toml does not exist"):
         config.read(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("port", [0, -1, 65_530, 99_999])
+def test_a_port_that_leaves_none_for_the_workers_is_refused(port: int) -> None:
+    with pytest.raises(InvalidInput, match=f"port {port} leaves no ports .* 1 to 65523"):
+        config.for_collection(Path("c"), 3, port)
 
 
 def test_select_names_one_worker() -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from engine import manifest as manifests
 from engine import wire
 from engine.config import Topology
 from engine.faults import reason_of
+from engine.manifest import Manifest
 from spr.internal.v1 import (
     encoder_service_pb2,
     encoder_service_pb2_grpc,
@@ -38,7 +39,8 @@ SERVICES = (
 )
 PATIENCE = 20.0
 
-INTEGERS = [0, 1, 2, 3, 10, 100, 2000, 2001, 65_537, 2**31 - 1, 2**32 - 1, 2**63 - 1, -1, -(2**31), -(2**63)]
+INTEGERS = [0, 1, 2, 3, 10, 100, 2000, 2001, 65_537, -1]
+INTEGERS += [sign * 2**bits - (sign > 0) for bits in (31, 32, 63) for sign in (1, -1)]
 FLOATS = [0.0, -0.0, 1.0, 0.5, -1.0, 1e-45, 1e15, 1e38, 1e300, float("nan"), float("inf"), float("-inf")]
 TEXT = [
     "",
@@ -61,7 +63,7 @@ class Port:
 
     channel: grpc.Channel
     services: tuple[Any, ...] = ()
-    right: Mapping[str, list[Message]] = field(default_factory=dict)
+    right: Mapping[str, Sequence[Message]] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,10 +78,11 @@ def fuzz(ports: list[Port], count: int, seed: int, control: Callable[[], None]) 
     """Send `count` requests; `control` is called between some of them."""
     chance, outcome = random.Random(seed), Outcome()
     methods = [(port, method) for port in ports for method in _methods(port)]
+    ours, others = ([pair for pair in methods if _foreign(pair[1]) == foreign] for foreign in (False, True))
     for number in range(count):
         if number % 100 == 0:
             control()
-        port, method = chance.choice(methods)
+        port, method = chance.choice(others if chance.random() < 0.1 else ours)
         data = _request(chance, port, method)
         code, reason, told = _send(port.channel, method, data)
         outcome.codes[code] += 1
@@ -104,38 +107,44 @@ def ports_of(topology: Topology) -> Iterator[list[Port]]:
             text=TEXTS[0], generation=manifest.id, embedding_model=manifest.embedding_model
         )
         encoded = encoder_service_pb2_grpc.EncoderServiceStub(ranker).Encode(encode, timeout=PATIENCE)
-        rank = ranker_service_pb2.RankRequest(
-            generation=manifest.id,
-            embedding_model=manifest.embedding_model,
-            token_states=encoded.token_states,
-            text_embedding=encoded.text_embedding,
-            video_ordinals=wire.ints_to_bytes(np.arange(3)),
-            spans=wire.doubles_to_bytes(np.array([[8.0, 16.0], [4.0, 8.0], [0.0, 3.0]])),
-            scores=wire.floats_to_bytes(np.ones(3)),
-        )
+        rank = _rank(encoded, manifest)
         searches = [
             search_service_pb2.SearchRequest(text=TEXTS[0], page_size=2, request_id="fuzz"),
             search_service_pb2.SearchRequest(embedding=encoded.embedding),
         ]
         batch = search_service_pb2.BatchSearchRequest(requests=searches)
         public, admin = topology.coordinator.listen, topology.coordinator.admin
-        right = {"SearchRequest": searches, "BatchSearchRequest": [batch]}
+        right: dict[str, Sequence[Message]] = {"SearchRequest": searches, "BatchSearchRequest": [batch]}
         ports = [
             Port(opened(public), (search_service_pb2,), right),
             Port(opened(admin), (admin_service_pb2,)),
         ]
         for index in topology.index:
-            vectors = types_pb2.Embedding(
-                tensor=wire.tensor_to_pb(wire.tensor_from_pb(encoded.embedding.tensor, [None], "x")[None]),
-                model_id=manifest.embedding_model,
-            )
-            asked = index_shard_service_pb2.SearchSegmentsRequest(
-                generation=manifest.id, shard=index.name, queries=vectors, top_k=5
-            )
+            asked = _search_segments(encoded, manifest, index.name)
             right = {"SearchSegmentsRequest": [asked]}
             ports.append(Port(opened(index.target), (index_shard_service_pb2,), right))
         services = (encoder_service_pb2, ranker_service_pb2)
         yield [*ports, Port(ranker, services, {"EncodeRequest": [encode], "RankRequest": [rank]})]
+
+
+def _rank(encoded: Any, manifest: Manifest) -> Message:
+    return ranker_service_pb2.RankRequest(
+        generation=manifest.id,
+        embedding_model=manifest.embedding_model,
+        token_states=encoded.token_states,
+        text_embedding=encoded.text_embedding,
+        video_ordinals=wire.ints_to_bytes(np.arange(3)),
+        spans=wire.doubles_to_bytes(np.array([[8.0, 16.0], [4.0, 8.0], [0.0, 3.0]])),
+        scores=wire.floats_to_bytes(np.ones(3)),
+    )
+
+
+def _search_segments(encoded: Any, manifest: Manifest, shard: str) -> Message:
+    row = wire.tensor_from_pb(encoded.embedding.tensor, [manifest.dim], "embedding")[None]
+    vectors = types_pb2.Embedding(tensor=wire.tensor_to_pb(row), model_id=manifest.embedding_model)
+    return index_shard_service_pb2.SearchSegmentsRequest(
+        generation=manifest.id, shard=shard, queries=vectors, top_k=5
+    )
 
 
 def _methods(port: Port) -> Iterator[MethodDescriptor]:
@@ -164,14 +173,14 @@ def _request(chance: random.Random, port: Port, method: MethodDescriptor) -> byt
     return data[: chance.randrange(len(data))] if data and chance.random() < 0.05 else data
 
 
-def _fill(chance: random.Random, message: Message, depth: int) -> None:
+def _fill(chance: random.Random, message: Any, depth: int) -> None:
     """Set some fields of a message at random."""
     for one in message.DESCRIPTOR.fields:
         if chance.random() < 0.6 and (one.message_type is None or depth):
             _set(chance, message, one, depth)
 
 
-def _spoil(chance: random.Random, message: Message) -> None:
+def _spoil(chance: random.Random, message: Any) -> None:
     """Change one field of a message, or of one inside."""
     fields = message.DESCRIPTOR.fields
     if not fields:
@@ -191,7 +200,7 @@ def _spoil(chance: random.Random, message: Message) -> None:
         _set(chance, message, one, 2)
 
 
-def _set(chance: random.Random, message: Message, one: FieldDescriptor, depth: int) -> None:
+def _set(chance: random.Random, message: Any, one: Any, depth: int) -> None:
     if one.is_repeated:
         values = getattr(message, one.name)
         size = chance.choice([0, 1, 2, 3, 65, 500])
@@ -207,7 +216,7 @@ def _set(chance: random.Random, message: Message, one: FieldDescriptor, depth: i
         setattr(message, one.name, _value(chance, one))
 
 
-def _value(chance: random.Random, one: FieldDescriptor) -> Any:
+def _value(chance: random.Random, one: Any) -> Any:
     if one.type == FieldDescriptor.TYPE_STRING:
         return chance.choice(TEXT)
     if one.type == FieldDescriptor.TYPE_BYTES:

@@ -144,7 +144,8 @@ class IndexShard:
         if not np.isfinite(queries).all():
             raise InvalidInput("a query vector holds a value that is not finite.")
         if k < 1 or (nprobe is not None and nprobe < 1):
-            raise InvalidInput(f"top_k is {k} and nprobe {nprobe}; both must be at least 1.")
+            message = f"top_k is {k} and nprobe {nprobe}; both must be at least 1."
+            raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")
 
     def _search(self, queries: Floats, k: int, effort: Effort) -> list[Hits]:
         # One more than asked: if it scores like the k-th, the cut may run through a group of equals.

@@ -124,10 +124,10 @@ class Memory:
 def check(text: str) -> None:
     """Raise InvalidInput for a text that is empty or too long."""
     if not text.strip():
-        raise InvalidInput("The query is empty; write at least one word.", reason="QUERY_EMPTY")
+        raise InvalidInput("The query is empty; write at least one word.", "QUERY_EMPTY", "text")
     if len(text) > LONGEST_TEXT:
         message = f"The query has {len(text)} characters; write at most {LONGEST_TEXT}."
-        raise InvalidInput(message, reason="QUERY_TOO_LARGE")
+        raise InvalidInput(message, "QUERY_TOO_LARGE", "text")
 
 
 def bounded(timeout: float | None) -> float:

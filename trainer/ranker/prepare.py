@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.files import read_name
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from engine.ranking import take
@@ -116,7 +117,7 @@ def open_projector(collection: Path, choice: str | None, encoder: str) -> Projec
 
 def _directory(collection: Path, choice: str | None) -> Path:
     current = models_directory(collection, PROJECTOR) / "CURRENT"
-    name = choice or (current.read_text(encoding="utf-8").strip() if current.is_file() else "CURRENT")
+    name = choice or (read_name(current) if current.exists() else "CURRENT")
     return models_directory(collection, PROJECTOR) / name
 
 

@@ -91,7 +91,7 @@ def test_rows_are_the_frames_shown_and_the_sentences_said(tmp_path: Path, videos
     assert record.duration == pytest.approx(7.5)
     assert record.info["sidecar"]["name"] == "long.srt"
     assert (features.streams["frames"].step, features.dtype.name) == (1.0, "float16")
-    assert json.loads((tmp_path / "c" / "collection.json").read_text()) == {"name": "default", "format": 1}
+    assert json.loads((tmp_path / "c" / "collection.json").read_text()) == {"name": "c", "format": 1}
 
 
 def test_a_batch_holds_one_video_alone(tmp_path: Path, videos: Path) -> None:

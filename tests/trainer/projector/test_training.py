@@ -236,7 +236,7 @@ def test_missing_things_name_the_command_that_makes_them(collection: Path) -> No
     with pytest.raises(NotFound, match=f"has no features of encoder ffff; there are {ENCODER}"):
         train_projector(collection, SETTINGS, encoder="ffff")
     shutil.copytree(collection / "features" / ENCODER, collection / "features" / "ffff")
-    with pytest.raises(InvalidInput, match=f"add --encoder {ENCODER} or ffff"):
+    with pytest.raises(InvalidInput, match=rf"add --encoder {ENCODER} \(none, 16 videos\) or ffff"):
         train_projector(collection, SETTINGS)
     shutil.rmtree(collection / "features")
     with pytest.raises(NotFound, match="spr ingest VIDEOS --collection"):

@@ -275,3 +275,26 @@ def test_a_worker_searches_what_the_shard_does(folder: Path, workers: list[grpc.
     ):
         assert pairs(expected) == pairs(found)
         np.testing.assert_array_equal(expected.scores, found.scores)
+
+
+def test_a_file_that_changes_while_it_is_served_is_answered_from_no_more(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "collection", tmp_path / "collection")
+    path = manifest.current(tmp_path / "collection") / "shard-00000" / "index.faiss"
+    process, said = start(tmp_path, "shard-00000")
+    assert said["ready"] is True
+    message = request(tmp_path, ONE)
+    with grpc.insecure_channel(said["address"]) as channel:
+        assert ask(channel, message)
+        path.chmod(0o644)
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2)
+            file.write(b"\xff" * 64)
+        assert refusal(channel, message) == ("FAILED_PRECONDITION", "GENERATION_CORRUPT")
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        question = health_pb2.HealthCheckRequest(service="spr.internal.v1.IndexShardService")
+        states = (answer.status for answer in stub.Watch(question, timeout=20))
+        assert health_pb2.HealthCheckResponse.NOT_SERVING in states
+    assert stop(process) == 0
+    assert "index.faiss was changed while it is served" in (tmp_path / "shard-00000.jsonl").read_text()

@@ -126,3 +126,15 @@ def test_exit_codes_and_messages(world: Path, tmp_path: Path) -> None:
     wrong = spr_ingest(world, tmp_path / "c", good, "--fps", "many")
     assert wrong.exit_code == 2
     assert "'many' is no number" in wrong.stderr
+
+
+def test_limits_are_lifted_by_options(world: Path, tmp_path: Path) -> None:
+    large = str(write_video(tmp_path / "large.mp4", regular(1, 10), size=(160, 120)))
+    long = str(write_video(tmp_path / "long.mp4", [0, 4_000_000]))
+    refused = spr_ingest(world, tmp_path / "c", large, long, "--max-pixels", "10000", "--json")
+    failures = json.loads(refused.stdout)["failed"]
+    assert [failure["kind"] for failure in failures] == ["too-large", "too-large"]
+    assert "pass --max-pixels 19200" in failures[0]["reason"]
+    assert "pass --max-hours 2" in failures[1]["reason"]
+    allowed = ["--max-pixels", "19200", "--max-hours", "2"]
+    assert spr_ingest(world, tmp_path / "c", large, long, *allowed).exit_code == 0

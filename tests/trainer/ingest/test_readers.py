@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from tests.trainer.ingest.factories import regular, write_video
+from trainer.ingest import readers
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.reader import Job, Read, ReadOptions, words
+from trainer.ingest.limits import Admit
+from trainer.ingest.reader import Job, Read, ReadOptions, Word, words
 from trainer.ingest.readers import Child, Readers
 from trainer.ingest.video import Sample
 
@@ -26,8 +29,8 @@ def jobs(tmp_path: Path) -> list[Job]:
 
 
 def test_a_process_says_what_a_thread_says(jobs: list[Job]) -> None:
-    with Readers(jobs, OPTIONS, 1, apart=True) as readers:
-        told = [item for item in readers if item is not None]
+    with Readers(jobs, OPTIONS, 1, apart=True) as reading:
+        told = [item for item in reading if item is not None]
     said = [(job, word) for job in jobs for word in words(job, OPTIONS)]
     assert [(job.id, type(word)) for job, word in told] == [(job.id, type(word)) for job, word in said]
     for (_, ours), (_, theirs) in zip(told, said, strict=True):
@@ -57,6 +60,33 @@ def test_a_process_that_dies_costs_one_file_and_another_goes_on(jobs: list[Job])
 
 def test_leaving_early_ends_threads_and_processes(jobs: list[Job]) -> None:
     before = threading.active_count()
-    with Readers(jobs * 20, OPTIONS, 1, room=1, apart=True) as readers:
-        next(item for item in readers if item is not None)
+    with Readers(jobs * 20, OPTIONS, 1, room=1, apart=True) as reading:
+        next(item for item in reading if item is not None)
     assert threading.active_count() == before
+
+
+def test_large_pictures_wait_for_each_other(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "DECODED_PIXELS", 1)
+    most, now, lock = 0, 0, threading.Lock()
+    whole = readers.words
+
+    def watched(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
+        nonlocal most, now
+
+        def asks(pixels: int) -> None:
+            nonlocal most, now
+            admit(pixels)
+            with lock:
+                now += 1
+                most = max(most, now)
+
+        for word in whole(job, options, asks):
+            if isinstance(word, Read):
+                with lock:
+                    now -= 1
+            yield word
+
+    monkeypatch.setattr(readers, "words", watched)
+    with Readers([jobs[0]] * 6, OPTIONS, 3) as reading:
+        ended = [item for item in reading if item is not None and isinstance(item[1], Read)]
+    assert (len(ended), most) == (6, 1)

@@ -7,6 +7,8 @@ import pytest
 
 # Two cores are shared with the processes under test. Another number may be given: no test depends on it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As the command line has it: threads that spin while they wait starve all else on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +18,12 @@ def _as_many_threads() -> None:
         import torch
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.fixture
+def one_thread(_as_many_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute on one thread, here and in processes that the test starts: the same sums to the last bit."""
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)

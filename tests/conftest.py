@@ -9,6 +9,8 @@ import pytest
 
 # Two cores are shared with the processes under test. Another number may be given: no test depends on it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As the command line has it: threads that spin while they wait starve all else on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +37,12 @@ def plain_user() -> Iterator[None]:
     yield
     sets[0] = before
     libc.capset(header, sets)
+
+
+@pytest.fixture
+def one_thread(_as_many_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute on one thread, here and in processes that the test starts: the same sums to the last bit."""
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)

@@ -96,7 +96,7 @@ def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
 def lines_of(lines: "queue.SimpleQueue[dict[str, Any]]", *requests: str) -> Iterator[dict[str, Any]]:
     """Yield the lines of these requests alone: that of an earlier call comes after its answer has gone."""
     while True:
-        line = lines.get(timeout=10)
+        line = lines.get(timeout=300)
         if line["request_id"] in requests:
             yield line
 
@@ -130,4 +130,4 @@ def process(cluster: Cluster, folder: Path, **settings: Any) -> Iterator[dict[st
         assert json.loads(running.stdout.readline()) == {"healthy": True}
         yield ready
         running.terminate()
-        assert running.wait(timeout=20) == 0
+        assert running.wait(timeout=300) == 0

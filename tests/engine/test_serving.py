@@ -91,7 +91,7 @@ def test_a_call_leaves_one_line_with_its_request_id(served: tuple[Any, Encoder])
 def test_a_full_worker_says_when_to_come_back(served: tuple[Any, Encoder]) -> None:
     stub, encoder = served
     inside = stub.Encode.future(encoder_pb.EncodeRequest(text="wait"))
-    assert encoder.inside.wait(10)
+    assert encoder.inside.wait(300)
     error = failure(stub, "more")
     encoder.leave.set()
     inside.result(10)

@@ -9,6 +9,7 @@ from engine import wire
 from engine.errors import InvalidInput, Mismatch
 from engine.types import EncodedQuery, Hits
 from spr.v1 import types_pb2
+from tests import numeric
 
 
 @given(st.floats(0, 1e6))

@@ -72,7 +72,7 @@ class Service:
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=300)
 
 
 def launch(log: Path, *arguments: str) -> "subprocess.Popen[str]":

@@ -28,7 +28,7 @@ def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
         found = CliRunner().invoke(search.command, [TEXTS[0], "--address", service.address, "--top", "1"])
         assert "video-0" in found.stdout
         service.process.kill()
-        service.process.wait(timeout=20)
+        service.process.wait(timeout=300)
         until(lambda: not any(alive(pid) for pid in service.ready["pids"].values()))
 
 
@@ -38,7 +38,7 @@ def test_a_damaged_shard_stops_the_start_with_its_sentence(collection: Path, tmp
     index.write_bytes(index.read_bytes()[:-1] + b"x")
     topology = write_topology(tmp_path / "topology.toml", copy)
     with launch(tmp_path / "log", str(topology), "--json") as process:
-        assert process.wait(timeout=60) == 3
+        assert process.wait(timeout=300) == 3
         assert process.stdout is not None
         assert process.stdout.read() == ""
     said = (tmp_path / "log").read_text().splitlines()[-1]
@@ -54,7 +54,7 @@ def test_one_worker_runs_in_the_foreground(collection: Path, tmp_path: Path) -> 
         ready = json.loads(process.stdout.readline())
         assert (ready["ready"], ready["role"], ready["shard"]) == (True, "index", "shard-00001")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=300) == 0
 
 
 def test_a_worker_that_the_topology_does_not_name_is_refused(collection: Path, tmp_path: Path) -> None:

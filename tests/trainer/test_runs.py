@@ -1,7 +1,6 @@
 """Training runs: killed and resumed equals unbroken, nothing appears twice, and stopping is clean."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -34,24 +33,25 @@ def _threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_stopped_killed_and_resumed_equals_unbroken(tmp_path: Path) -> None:
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     process = start(broken)
     wait_until(lambda: len(read_metrics(broken / "metrics.jsonl")) > 40)
     process.terminate()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert f"Stopped after step {saved_step(broken)}; the same command goes on" in errors
 
     process = start(broken)
     reached = len(read_metrics(broken / "metrics.jsonl")) + 40
     wait_until(lambda: len(read_metrics(broken / "metrics.jsonl")) > reached)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
     assert saved_step(broken) < STEPS
 
     process = start(broken)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0
     assert f"of the interrupted training in {broken}; --restart begins anew" in errors
     train_tiny(unbroken, STEPS, resume=False)
@@ -188,14 +188,11 @@ def test_a_bar_shows_names_as_they_are(
 
 def start(directory: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.trainer.train_tiny", str(directory), str(STEPS), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
-        assert time.monotonic() < end, "waited too long"
         time.sleep(0.001)
 
 

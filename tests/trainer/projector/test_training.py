@@ -1,7 +1,6 @@
 """Training a projector end to end on a tiny collection."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -81,21 +80,20 @@ def test_what_a_training_leaves(collection: Path) -> None:
     assert again.fingerprint == report.fingerprint
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     collection: Path, made: Path, tmp_path: Path
 ) -> None:
     unbroken = shutil.copytree(made, tmp_path / "unbroken")
     unfinished = collection / "models" / "projector" / "unfinished"
     process = start(collection)
-    end = time.monotonic() + 60
     while (
         not (unfinished / "state.safetensors").exists()
         or len(read_metrics(unfinished / "metrics.jsonl")) < 30
     ):
-        assert time.monotonic() < end
         time.sleep(0.001)
     process.kill()
-    assert process.wait(timeout=30) == -signal.SIGKILL
+    assert process.wait(timeout=300) == -signal.SIGKILL
     assert not (collection / "models" / "projector" / "CURRENT").exists()
 
     with pytest.raises(Mismatch, match="has steps = 60, this one 61"):
@@ -274,6 +272,4 @@ def test_unusable_settings_are_named(collection: Path, tmp_path: Path) -> None:
 
 def start(collection: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.trainer.projector.tiny", str(collection), *options]
-    return subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)

@@ -18,6 +18,7 @@ from engine.deadline import Deadline
 from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
 from engine.queries import SearchOptions
 from engine.replicas import Replicas
+from engine.standing import Hedging
 from engine.types import Floats, Hits
 from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
@@ -61,6 +62,8 @@ class Retriever:
             Replicas(shard.name, [w.target for w in workers if w.name == shard.name], IndexShardServiceStub)
             for shard in collection.manifest.shards
         ]
+        self._hedging = Hedging()
+        self._faults = {shard.name: logs.Fault(_log, f"shard {shard.name}") for shard in self.shards}
 
     async def retrieve(self, embedding: Floats, options: SearchOptions, deadline: Deadline) -> Retrieved:
         """Return the best segments for a query vector (dim,).
@@ -95,15 +98,16 @@ class Retriever:
         began = time.perf_counter()
         ends = began + timeout
 
-        async def attempt(stub: "IndexShardServiceAsyncStub") -> SearchSegmentsResponse:
-            return await stub.SearchSegments(request, timeout=max(0.0, ends - time.perf_counter()))
+        async def attempt(stub: "IndexShardServiceAsyncStub") -> tuple[SearchSegmentsResponse, Hits]:
+            response = await stub.SearchSegments(request, timeout=max(0.0, ends - time.perf_counter()))
+            return response, self._hits(response)
 
         try:
-            response = await shard.call(attempt, self._config.hedge_after)
-            hits = self._hits(response)
-        except (grpc.aio.AioRpcError, Mismatch) as failure:
+            response, hits = await shard.call(attempt, self._hedging, self._config.hedge_after)
+        except (grpc.aio.AioRpcError, SprError) as failure:
             seconds = time.perf_counter() - began
-            return ShardAnswer(shard.name, seconds, lost=_lost(failure, shard.name))
+            return ShardAnswer(shard.name, seconds, lost=self._lost(failure, shard.name))
+        self._faults[shard.name].over()
         return ShardAnswer(shard.name, time.perf_counter() - began, hits, response.videos_searched)
 
     def _hits(self, response: SearchSegmentsResponse) -> Hits:
@@ -117,6 +121,19 @@ class Retriever:
             raise Mismatch(f"answered {len(parts)} queries instead of one")
         return parts[0]
 
+    def _lost(self, failure: grpc.aio.AioRpcError | SprError, shard: str) -> Degraded:
+        """Return what a shard's failure means for the answer; raise it when the query itself is at fault.
+
+        A malformed query fails alike on every shard: the caller must hear of it. Everything else loses one
+        shard.
+        """
+        error = failure if isinstance(failure, SprError) else faults.error_of(failure, shard)
+        if isinstance(error, InvalidInput):
+            raise error from None
+        self._faults[shard].happened(error, error.reason)
+        late = error.status is grpc.StatusCode.DEADLINE_EXCEEDED
+        return Degraded.SHARD_TIMEOUT if late else Degraded.SHARD_UNAVAILABLE
+
     def _coverage(self, answers: Sequence[ShardAnswer]) -> Coverage:
         reasons = {answer.lost for answer in answers}
         return Coverage(
@@ -127,19 +144,6 @@ class Retriever:
             degraded=tuple(reason for reason in Degraded if reason in reasons),
             unreachable=tuple(answer.shard for answer in answers if answer.lost),
         )
-
-
-def _lost(failure: grpc.aio.AioRpcError | Mismatch, shard: str) -> Degraded:
-    """Return what a shard's failure means for the answer; raise it when the query itself is at fault.
-
-    A malformed query fails alike on every shard: the caller must hear of it. Everything else loses one shard.
-    """
-    error: SprError = failure if isinstance(failure, Mismatch) else faults.error_of(failure, shard)
-    if isinstance(error, InvalidInput):
-        raise error from None
-    _log.warning("shard lost: %s", error, extra={"shard": shard, "reason": error.reason})
-    late = error.status is grpc.StatusCode.DEADLINE_EXCEEDED
-    return Degraded.SHARD_TIMEOUT if late else Degraded.SHARD_UNAVAILABLE
 
 
 def _check_coverage(coverage: Coverage, least: float) -> None:

@@ -7,18 +7,21 @@ A worker's __main__ is
 where `serve(topology, worker)` loads what it needs and ends in `serve_sync(...)`. The process prints one line
 of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"} once it serves, or
 {"ready": false, "role": "index", "error": "why", "exit_code": 3} if it cannot. The coordinator adds a line
-{"healthy": true} whenever searches begin to be answerable, and {"healthy": false} when they cease.
+{"healthy": true} whenever searches begin to be answerable, and {"healthy": false} when they cease; under a
+supervisor also {"beat": true, "silent": {"127.0.0.1:7410": 3.1}} every second, the workers that do not answer
+and for how long, and {"leaving": true} when it was told to stop and a successor may start.
 """
 
 import argparse
 import asyncio
+import contextlib
+import errno
 import gc
 import json
-import os
 import signal
+import socket
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,11 +31,13 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from engine import config, logs
+from engine import config, lifeline, logs
 from engine.errors import SprError, Unavailable
+from engine.holding import held
 from engine.interceptors import AioInterceptor, Gate, SyncInterceptor
 
 GRACE = 5.0
+HANDOVER = 20.0  # seconds that a coordinator waits for its successor
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -63,15 +68,15 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     role: "coordinator", "index" or "ranker".
     """
     options = _options(role, argv)
-    if options.lifeline:
-        stop_with_stdin()
     try:
-        topology = config.read(options.config)
+        given = options.config == lifeline.STDIN
+        topology = lifeline.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
-        serve(topology, select_part(topology, role, options.name, options.listen))
+        with held(topology) as pinned:
+            serve(pinned, select_part(pinned, role, options.name, options.listen))
     except SprError as error:
         announce(ready=False, role=role, error=str(error), exit_code=error.exit_code)
-        if not options.lifeline:
+        if not lifeline.supervised:
             print(f"spr: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
@@ -102,21 +107,38 @@ def serve_sync(
     bound = bind(server, address)
     for name in names:
         probes.set(name, SERVING)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stopped = _told_to_stop()
     server.start()
     keep_loaded()
     announce(ready=True, role=role, address=bound, **(ready or {}))
-    stop.wait()
+    stopped()
     probes.enter_graceful_shutdown()
     server.stop(GRACE).wait()
     pool.shutdown(wait=False)
 
 
+def _told_to_stop() -> Callable[[], None]:
+    """Heed SIGTERM and SIGINT from now on; return what waits for one of them."""
+    # A signal that another thread takes wakes no lock that the main thread waits for, but it wakes a socket.
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    signal.set_wakeup_fd(writing.fileno())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        reading.recv(1)
+        signal.set_wakeup_fd(-1)
+        reading.close()
+        writing.close()
+
+    return wait
+
+
 def aio_server(max_in_flight: int) -> grpc.aio.Server:
-    """Return a grpc.aio server with our interceptor and options."""
-    return grpc.aio.server(interceptors=[AioInterceptor(Gate(max_in_flight))], options=SERVER_OPTIONS)
+    """Return a grpc.aio server with our interceptor and options, on a port that a successor can share."""
+    options = [*SERVER_OPTIONS, ("grpc.so_reuseport", 1)]
+    return grpc.aio.server(interceptors=[AioInterceptor(Gate(max_in_flight))], options=options)
 
 
 def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
@@ -127,12 +149,30 @@ def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.Heal
     return probes
 
 
-def stop_event() -> asyncio.Event:
-    """Return an event of the running loop that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+async def told_to_stop() -> Callable[[], Awaitable[None]]:
+    """Heed SIGTERM and SIGINT from now on; return what waits until it is time to stop.
+
+    After SIGTERM a supervisor is told, so that it starts a successor; it closes stdin (SIGINT) once that one
+    serves. Without a supervisor both stop at once.
+    """
+    leave, stop = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_now() -> None:
+        leave.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, leave.set)
+    loop.add_signal_handler(signal.SIGINT, stop_now)
+
+    async def wait() -> None:
+        await leave.wait()
+        if lifeline.supervised and not stop.is_set():
+            announce(leaving=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), HANDOVER)
+
+    return wait
 
 
 def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
@@ -140,11 +180,30 @@ def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
-        raise Unavailable(
-            f"cannot listen on {address}; is another process there? Stop it, or change the port",
-            "ADDRESS_IN_USE",
-        ) from None
+        raise _taken(address) from None
     return f"{address.rpartition(':')[0]}:{port}"
+
+
+def check_free(address: str) -> None:
+    """Raise Unavailable if another process listens at HOST:PORT, also one whose port can be shared."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(socket.gaierror):  # said better by `bind`
+        for family, kind, number, _, at in socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM
+        ):
+            with socket.socket(family, kind, number) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    trial.bind(at)
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        raise _taken(address) from None
+
+
+def _taken(address: str) -> Unavailable:
+    return Unavailable(
+        f"cannot listen on {address}; is another process there? Stop it, or change the port", "ADDRESS_IN_USE"
+    )
 
 
 def keep_loaded() -> None:
@@ -158,23 +217,16 @@ def announce(**fields: Any) -> None:
     print(json.dumps(fields), flush=True)
 
 
-def stop_with_stdin() -> None:
-    """Stop this process when its stdin closes, that is, when the process that holds the other end is gone."""
-
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+def beat(silent: Mapping[str, float]) -> None:
+    """Tell the supervisor that this coordinator lives, and who is silent: target to seconds."""
+    announce(beat=True, silent=silent)
 
 
 def _options(role: str, argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=f"Run one {role} process of a topology.")
-    parser.add_argument("--config", type=Path, required=True, help="topology file")
+    parser.add_argument("--config", required=True, help="topology file; - for one line of JSON on stdin")
     parser.add_argument("--name", help="which one, e.g. shard-00000")
     parser.add_argument("--listen", help="which one, by its address; or another address for it")
-    parser.add_argument("--lifeline", action="store_true", help="stop when stdin closes")
     return parser.parse_args(argv)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine import manifest
 from engine.errors import SprError, Unavailable
 from engine.files import sync
+from engine.holding import unheld
 
 _BUILDING = ".building-"
 _REMOVED = ".removed-"
@@ -62,7 +63,7 @@ def is_whole(generation: Path) -> bool:
 def prune(collection: Path, keep: int, built: str) -> list[str]:
     """Remove all but the `keep` newest generations; return the removed ids.
 
-    The current one and `built` count as newest and are never removed.
+    The current one and `built` count as newest and are never removed, nor is what a service holds.
     """
     generations = collection / manifest.GENERATIONS
     spared = {built}
@@ -73,9 +74,12 @@ def prune(collection: Path, keep: int, built: str) -> list[str]:
         if not path.name.startswith(".") and (path / manifest.MANIFEST).is_file():
             made[path.name] = manifest.read(path).created
     newest = sorted(made, key=lambda name: (name in spared, made[name]), reverse=True)
-    removed = [name for name in newest[keep:] if name not in spared]
-    for name in removed:
-        remove(generations / name)
+    removed = []
+    for name in newest[keep:]:
+        with unheld(generations / name) as free:
+            if free and name not in spared:
+                remove(generations / name)
+                removed.append(name)
     return sorted(removed)
 
 

@@ -21,7 +21,7 @@ from engine import manifest as manifests
 from engine import wire
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import CoordinatorConfig, IndexConfig, RankerConfig, Topology
-from engine.errors import Mismatch
+from engine.errors import Mismatch, SprError
 from engine.interceptors import Gate, SyncInterceptor
 from engine.types import EncodedQuery, Floats, Hits
 from spr.internal.v1 import (
@@ -130,16 +130,25 @@ class Corpus:
 
 
 class Held:
-    """Calls pass while `open` is set; otherwise they wait, as in a stopped process."""
+    """Calls pass while `open` is set, probes while `info` is; otherwise they wait, as if stopped."""
 
     def __init__(self) -> None:
-        self.open = threading.Event()
+        self.open, self.info = threading.Event(), threading.Event()
         self.open.set()
-        self.calls = 0
+        self.info.set()
+        self.calls = self.waiting = 0
 
     def enter(self) -> None:
         self.calls += 1
+        self.waiting += not self.open.is_set()
         self.open.wait(20)
+
+
+def refuse(code: grpc.StatusCode | None) -> None:
+    if code is not None:
+        error = SprError("told to refuse", code.name)
+        error.status = code
+        raise error
 
 
 class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
@@ -147,9 +156,11 @@ class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
         self.corpus, self.shard, self.held = corpus, shard, Held()
         self.videos = corpus.of_shard(shard)
         self.generation = "g1"
+        self.refuses: grpc.StatusCode | None = None
 
     def SearchSegments(self, request: Any, context: Any) -> index_shard_service_pb2.SearchSegmentsResponse:
         self.held.enter()
+        refuse(self.refuses)
         if request.generation != self.generation:
             raise Mismatch("another generation", "GENERATION_MISMATCH")
         queries = wire.tensor_from_pb(request.queries.tensor, [None, DIM], "queries")
@@ -159,6 +170,7 @@ class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
         return response
 
     def GetShardInfo(self, request: Any, context: Any) -> index_shard_service_pb2.GetShardInfoResponse:
+        self.held.info.wait(20)
         return index_shard_service_pb2.GetShardInfoResponse(
             shard=f"shard-{self.shard:05d}",
             generation=self.generation,
@@ -172,10 +184,11 @@ class RankerOracle(
 ):
     def __init__(self, corpus: Corpus) -> None:
         self.corpus, self.encoding, self.ranking = corpus, Held(), Held()
-        self.text = ""
+        self.refuses: grpc.StatusCode | None = None
 
     def Encode(self, request: Any, context: Any) -> Any:
         self.encoding.enter()
+        refuse(self.refuses)
         if request.text == "broken":
             raise RuntimeError("secret detail")
         # The tokens carry the sentence, so that Rank can be checked against it.
@@ -185,6 +198,7 @@ class RankerOracle(
 
     def Rank(self, request: Any, context: Any) -> ranker_service_pb2.RankResponse:
         self.ranking.enter()
+        refuse(self.refuses)
         tokens = wire.tensor_from_pb(request.token_states, [None, 1], "token_states")
         text = tokens[:, 0].astype(np.uint8).tobytes().decode().strip()
         videos = wire.ints_from_bytes(request.video_ordinals, "videos")
@@ -268,6 +282,7 @@ def cluster(
     finally:
         for worker in [worker for workers in shards for worker in workers]:
             worker.held.open.set()
+            worker.held.info.set()
         for judge in judges:
             judge.encoding.open.set()
             judge.ranking.open.set()

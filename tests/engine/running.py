@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from engine import config
 from engine.collection import open_collection
 from engine.coordinator import Coordinator
 from engine.faults import reason_of
@@ -60,7 +61,7 @@ def refused(
 
 
 @contextmanager
-def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
+def written(logger: str, at: int = logging.INFO) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
     """Yield a queue of the lines that a logger writes, as they are read from a service's stderr."""
     lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
@@ -72,7 +73,7 @@ def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
     log, handler = logging.getLogger(logger), Handler()
     level = log.level
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(at)
     try:
         yield lines
     finally:
@@ -104,17 +105,20 @@ def write_topology(cluster: Cluster, path: Path, **coordinator: Any) -> Path:
 @contextmanager
 def process(cluster: Cluster, folder: Path, **settings: Any) -> Iterator[dict[str, Any]]:
     """Run the coordinator as a process until searches can be answered; yield its ready line."""
-    topology = write_topology(cluster, folder / "topology.toml", **settings)
-    command = [sys.executable, "-m", "engine", "--config", str(topology), "--lifeline"]
+    topology = config.read(write_topology(cluster, folder / "topology.toml", **settings))
+    command = [sys.executable, "-m", "engine", "--config", "-"]
     with (folder / "coordinator.jsonl").open("w") as log:
         running = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
     with running:
+        assert running.stdin is not None
         assert running.stdout is not None
+        running.stdin.write(config.to_json(topology) + "\n")
+        running.stdin.flush()
         ready = json.loads(running.stdout.readline())
         assert ready["ready"], ready
         assert json.loads(running.stdout.readline()) == {"healthy": True}
         yield ready
-        running.terminate()
+        running.stdin.close()
         assert running.wait(timeout=20) == 0

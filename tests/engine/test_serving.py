@@ -90,7 +90,7 @@ def test_a_defect_shows_only_its_request_id(
 
 
 def test_a_call_leaves_one_line_with_its_request_id(served: tuple[Any, Encoder]) -> None:
-    with written("spr.rpc") as lines:
+    with written("spr.rpc", logging.DEBUG) as lines:
         served[0].Encode(encoder_pb.EncodeRequest(text="good", request_id="r-1"), timeout=10)
         failure(served[0], "bad", "r-2")
         found = list(itertools.islice(lines_of(lines, "r-1", "r-2"), 3))
@@ -101,6 +101,10 @@ def test_a_call_leaves_one_line_with_its_request_id(served: tuple[Any, Encoder])
         ("r-2", "Encode INVALID_ARGUMENT"),
     }
     assert all(line["ms"] > 0 for line in found if "refused" not in line["message"])
+    # A search has a line of its own: at info a call adds one only when it fails.
+    assert {line["message"].rpartition("/")[2] for line in found if line["level"] == "info"} == {
+        "Encode refused: that is bad; send good"
+    }
 
 
 def test_a_full_worker_says_when_to_come_back(served: tuple[Any, Encoder]) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from engine import supervisor
+from engine import programs
 from engine.config import IndexConfig, Topology, parse
-from engine.supervisor import ChildFailed, Program, Status, Supervisor
+from engine.programs import Program
+from engine.supervisor import ChildFailed, Status, Supervisor
 
 # Ready at once; ends when its stdin closes, as every worker does.
 STEADY = """
@@ -109,5 +110,5 @@ def test_what_the_operator_sets_goes_before_our_way_to_poll(
     if given is not None:
         monkeypatch.setenv("GRPC_EXPERIMENTS", given)
     worker = IndexConfig(shard=0, listen="h:1", threads=3)
-    environment = supervisor.program(topology(), "index", worker).environment
-    assert environment == {"OMP_NUM_THREADS": "3"} | (supervisor.POLLING if given is None else {})
+    environment = programs.program(topology(), "index", worker).environment
+    assert environment == {"OMP_NUM_THREADS": "3"} | (programs.POLLING if given is None else {})

@@ -44,11 +44,13 @@ def alive(pid: int) -> bool:
 def write_topology(path: Path, collection: Path, shards: int = 2, **coordinator: Any) -> Path:
     front, admin, ranker, *index = free_ports(3 + shards)
     lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"', "[coordinator]"]
-    settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
-    lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    front_settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
+    lines += [f"{name} = {json.dumps(value)}" for name, value in front_settings.items()]
     for shard, port in enumerate(index):
         lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port}"']
-    lines += ["[[ranker]]", f'listen = "127.0.0.1:{ranker}"', "threads = 1", 'device = "cpu"']
+    # "auto" chooses by time, which depends on what else runs.
+    settings = ["threads = 1", 'device = "cpu"', 'text_precision = "float32"']
+    lines += ["[[ranker]]", f'listen = "127.0.0.1:{ranker}"', *settings]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

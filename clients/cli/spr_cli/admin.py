@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
     from spr.v1.admin_service_pb2 import GetStatusResponse
 
 
@@ -51,6 +53,7 @@ def status(address: str, timeout: float, as_json: bool) -> None:
         fields = MessageToDict(
             response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
         )
+        _numbers(fields, response.DESCRIPTOR)
         click.echo(json.dumps(fields))
     else:
         _print(response)
@@ -79,24 +82,44 @@ def verify(collection: Path, generation: str) -> None:
 
 
 def _print(response: "GetStatusResponse") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     served = response.collection
     click.echo(
         f"collection {served.name!r}, generation {served.generation}: {served.videos} videos, "
         f"{served.segments} segments in {served.shard_count} shards ({served.index_factory})"
     )
+    if served.newest_generation not in ("", served.generation):
+        click.echo(f"generation {served.newest_generation} is newer on disk: restart the service to serve it")
     click.echo(f"encoder {served.embedding_model}, ranker {served.ranker_model or 'unknown'}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("worker", "target", "state", "videos", "segments", "memory", ""):
-        table.add_column(name, justify="right" if name in ("videos", "segments", "memory") else "left")
-    for worker in response.workers:
-        state = worker.State.Name(worker.state).removeprefix("STATE_").replace("_", " ").lower()
-        numbers = (str(worker.videos), str(worker.segments), f"{worker.bytes_resident / 2**20:.0f} MB")
-        table.add_row(worker.name, worker.target, state, *numbers, worker.last_error)
-    Console(highlight=False, soft_wrap=True).print(table)
+    _print_workers(response)
     click.echo(
         f"up {response.uptime.seconds} s: {response.searches_answered} searches answered "
         f"({response.searches_degraded} degraded), {response.searches_failed} failed"
     )
+
+
+def _print_workers(response: "GetStatusResponse") -> None:
+    """Print a line for each worker, never cut or folded, and what is wrong with it on a line of its own."""
+    rows = [("worker", "target", "state", "videos", "segments", "memory")]
+    for worker in response.workers:
+        state = worker.State.Name(worker.state).removeprefix("STATE_").replace("_", " ").lower()
+        memory = f"{worker.bytes_resident / 2**20:.0f} MB"
+        rows.append((worker.name, worker.target, state, str(worker.videos), str(worker.segments), memory))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    faults = ["", *(worker.last_error for worker in response.workers)]
+    for row, fault in zip(rows, faults, strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
+        cells += [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
+        click.echo("  ".join(cells))
+        if fault:
+            click.echo(f"    {fault}")
+
+
+def _numbers(fields: dict[str, Any], kind: "Descriptor") -> None:
+    """Turn the 64-bit counts of a message's JSON form, which are texts, into numbers; readers take both."""
+    for field in kind.fields:
+        value = fields.get(field.name)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict) and field.message_type is not None:
+                _numbers(part, field.message_type)
+        if isinstance(value, str) and field.cpp_type == field.CPPTYPE_UINT64:
+            fields[field.name] = int(value)

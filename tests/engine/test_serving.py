@@ -129,6 +129,17 @@ def test_a_taken_port_is_refused(served: tuple[Any, Encoder]) -> None:
     other.stop(None).wait()
 
 
+def test_a_port_that_can_be_shared_is_refused_too() -> None:
+    options = [*serving.SERVER_OPTIONS, ("grpc.so_reuseport", 1)]
+    server = grpc.server(ThreadPoolExecutor(1), options=options)
+    address = serving.bind(server, "127.0.0.1:0")
+    server.start()
+    with pytest.raises(Unavailable, match="is another process there"):
+        serving.check_free(address)
+    server.stop(None).wait()
+    serving.check_free(address)
+
+
 @pytest.mark.parametrize("kind", [InvalidInput, Overloaded, Unavailable])
 def test_errors_survive_the_wire(kind: type[SprError]) -> None:
     error = kind("a sentence", "A_REASON")

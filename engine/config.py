@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from engine import logs
 from engine.errors import InvalidInput
-from engine.values import part, parts, refuse_unknown, value
+from engine.tables import part, parts, refuse_unknown, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

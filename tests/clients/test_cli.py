@@ -84,6 +84,12 @@ def test_status_shows_every_worker(service: Service) -> None:
     assert "serving" in rows["shard-00000"]
     assert "unreachable" in rows["shard-00001"]
     assert "serving" in rows["ranker-0"]
+    # Not on a terminal nothing is cut or folded; in 80 columns it is readable, reasons on lines of their own.
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if not line.startswith("    "))
+    lines = result.stdout.splitlines()
+    address = re.search(r"127\.0\.0\.1:\d+", rows["shard-00001"])
+    assert address is not None
+    assert lines[lines.index(rows["shard-00001"]) + 1].startswith("    failed to connect")
     answer = json.loads(
         CliRunner().invoke(admin.command, ["status", "--json", "--address", service[1]]).stdout
     )
@@ -97,3 +103,11 @@ def test_serve_takes_a_topology_or_a_collection_but_not_none(tmp_path: Path) -> 
     result = CliRunner().invoke(serve.command, ["--json"])
     assert result.exit_code == 2
     assert "name a topology file, or a collection" in result.stderr
+    both = CliRunner().invoke(serve.command, ["--collection", str(tmp_path), __file__])
+    assert "name a topology file or a --collection, not both" in both.stderr
+
+
+def test_help_shows_the_options_that_need_no_command() -> None:
+    shown = CliRunner().invoke(serve.command, ["--help"]).stdout
+    for option in ("--collection", "--port", "--log-level", "--ready-file", "--json", "coordinator"):
+        assert option in shown

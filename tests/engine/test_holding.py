@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from engine import holding
 from engine.config import Topology
 from engine.errors import NotFound
 from engine.holding import held, unheld
@@ -59,6 +58,6 @@ def test_one_that_is_removed_before_it_is_held_is_not_served(
         generation = topology.collection / "generations" / "g1"
         generation.rename(generation.with_name(".removed"))
 
-    monkeypatch.setattr(holding.fcntl, "flock", remove)
+    monkeypatch.setattr("engine.holding.fcntl.flock", remove)
     with pytest.raises(NotFound, match="was removed just now"), held(topology):
         pass

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor
-
     from spr.v1.admin_service_pb2 import GetStatusResponse
 
 
@@ -53,7 +51,6 @@ def status(address: str, timeout: float, as_json: bool) -> None:
         fields = MessageToDict(
             response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
         )
-        _numbers(fields, response.DESCRIPTOR)
         click.echo(json.dumps(fields))
     else:
         _print(response)
@@ -112,14 +109,3 @@ def _print_workers(response: "GetStatusResponse") -> None:
         click.echo("  ".join(cells))
         if fault:
             click.echo(f"    {fault}")
-
-
-def _numbers(fields: dict[str, Any], kind: "Descriptor") -> None:
-    """Turn the 64-bit counts of a message's JSON form, which are texts, into numbers; readers take both."""
-    for field in kind.fields:
-        value = fields.get(field.name)
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, dict) and field.message_type is not None:
-                _numbers(part, field.message_type)
-        if isinstance(value, str) and field.cpp_type == field.CPPTYPE_UINT64:
-            fields[field.name] = int(value)

@@ -41,15 +41,17 @@ HANDOVER = 20.0  # seconds that a coordinator waits for its successor
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-# Without so_reuseport = 0 two processes could share a port and each get a part of the calls.
-SERVER_OPTIONS = [
-    ("grpc.so_reuseport", 0),
+_OPTIONS = [
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 0),
 ]
+# Without so_reuseport = 0 two processes could share a port and each get a part of the calls.
+SERVER_OPTIONS = [("grpc.so_reuseport", 0), *_OPTIONS]
+# A coordinator's port is shared with its successor for a moment; `check_free` refuses all others.
+SHARED_OPTIONS = [("grpc.so_reuseport", 1), *_OPTIONS]
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -137,8 +139,8 @@ def _told_to_stop() -> Callable[[], None]:
 
 def aio_server(max_in_flight: int) -> grpc.aio.Server:
     """Return a grpc.aio server with our interceptor and options, on a port that a successor can share."""
-    options = [*SERVER_OPTIONS, ("grpc.so_reuseport", 1)]
-    return grpc.aio.server(interceptors=[AioInterceptor(Gate(max_in_flight))], options=options)
+    interceptors = [AioInterceptor(Gate(max_in_flight))]
+    return grpc.aio.server(interceptors=interceptors, options=SHARED_OPTIONS)
 
 
 def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:

@@ -129,15 +129,16 @@ def test_a_taken_port_is_refused(served: tuple[Any, Encoder]) -> None:
     other.stop(None).wait()
 
 
-def test_a_port_that_can_be_shared_is_refused_too() -> None:
-    options = [*serving.SERVER_OPTIONS, ("grpc.so_reuseport", 1)]
-    server = grpc.server(ThreadPoolExecutor(1), options=options)
+def test_a_port_that_a_successor_can_share_is_refused_to_all_others() -> None:
+    server, successor = (grpc.server(ThreadPoolExecutor(1), options=serving.SHARED_OPTIONS) for _ in range(2))
     address = serving.bind(server, "127.0.0.1:0")
     server.start()
     with pytest.raises(Unavailable, match="is another process there"):
         serving.check_free(address)
-    server.stop(None).wait()
-    serving.check_free(address)
+    assert serving.bind(successor, address) == address
+    for one in (server, successor):
+        one.stop(None).wait()
+    serving.check_free("127.0.0.1:0")
 
 
 @pytest.mark.parametrize("kind", [InvalidInput, Overloaded, Unavailable])

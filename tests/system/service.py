@@ -72,6 +72,14 @@ class Service:
         pids: dict[str, int] = self.ready["pids"]
         return next(pid for label, pid in pids.items() if label.startswith(name))
 
+    def pid_now(self, name: str) -> int:
+        """Return the process that `name` is now, whatever it began as."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for pid in map(int, children.read_text().split()):
+            if f"--name\0{name}\0" in Path(f"/proc/{pid}/cmdline").read_text():
+                return pid
+        raise LookupError(name)
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout=40)

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import sys
 
-from engine import serving
+from engine import lifeline, serving
 from engine.collection import open_collection
 from engine.config import CoordinatorConfig, Topology
 from engine.coordinator import Coordinator
@@ -17,9 +17,9 @@ def serve(topology: Topology, config: CoordinatorConfig) -> None:
 
 async def _serve(topology: Topology) -> None:
     collection = open_collection(topology)
+    stopped = await serving.told_to_stop()
     coordinator = Coordinator(topology, collection, lambda healthy: serving.announce(healthy=healthy))
-    stop = serving.stop_event()
-    await coordinator.start()
+    await coordinator.start(serving.beat if lifeline.supervised else lambda _: None)
     serving.keep_loaded()
     serving.announce(
         ready=True,
@@ -30,7 +30,7 @@ async def _serve(topology: Topology) -> None:
         generation=collection.manifest.id,
         videos=collection.manifest.videos,
     )
-    await stop.wait()
+    await stopped()
     await coordinator.stop()
 
 

@@ -60,6 +60,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             segment_length=wire.duration_to_pb(manifest.segment_length),
             shard_count=len(manifest.shards),
             index_factory=manifest.factory,
+            newest_generation=self._monitor.newest,
         )
         described.create_time.FromDatetime(datetime.fromisoformat(manifest.created))
         return described

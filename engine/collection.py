@@ -1,18 +1,20 @@
 """The one generation that a coordinator serves: its manifest and its catalogue, read once at start."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine import manifest as manifests
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import Topology
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, SprError
 from engine.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection at one generation."""
+    """A collection at one generation. directory: the collection's."""
 
+    directory: Path
     manifest: Manifest
     catalogue: Catalogue
 
@@ -34,7 +36,15 @@ def open_collection(topology: Topology) -> Collection:
             f"generation {manifest.id} has {_list(built)}, {topology.path} names {_list(named)}; "
             "write one [[index]] or more for each shard of the generation"
         )
-    return Collection(manifest, Catalogue.open(directory))
+    return Collection(topology.collection, manifest, Catalogue.open(directory))
+
+
+def newest(collection: Collection) -> str:
+    """Return the generation that CURRENT names now, empty if it names none."""
+    try:
+        return manifests.current(collection.directory).name
+    except (SprError, OSError, ValueError):
+        return ""
 
 
 def _list(names: set[str]) -> str:

@@ -5,24 +5,24 @@ generation = ""                    # empty: the one that COLLECTION/CURRENT name
 
 [coordinator]
 listen = "127.0.0.1:7400"
-
 [[index]]
 shard = 0
 listen = "127.0.0.1:7410"          # another [[index]] with the same shard is its replica
-
 [[ranker]]
 listen = "127.0.0.1:7420"
 """
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine import logs
 from engine.errors import InvalidInput
 from engine.files import read_toml
+from engine.tables import part, parts, refuse_unknown, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,8 @@ class CoordinatorConfig:
     max_deadline: the longest a search may take, also for callers that set no deadline.
     reserve: kept back of every deadline to put the answer together and send it.
     shard_timeout: the longest one shard may take before its part is given up.
-    hedge_after: wait before a second replica is asked as well; 0 never asks twice.
+    hedge_after: longest wait until a second replica is asked too, less once it is known how long answers
+    take; 0 never asks twice.
     max_in_flight: searches at once; more are refused with QUEUE_FULL.
     segment_top_k, proposal_top_k, proposals: segments fetched, proposals ranked (0: all) and the rule that
     makes them, for a search that does not say.
@@ -119,12 +120,18 @@ class RankerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """All processes of one collection. `path` is the file it was read from."""
+    """All processes of one collection. `path` is the file it was read from.
+
+    hang_timeout: seconds of silence after which a process is killed and started again; 0: never.
+    takeover: of a coordinator that is started while the one before it still serves; never in a file.
+    """
 
     path: Path
     collection: Path
     generation: str = ""
     log_level: str = "info"
+    hang_timeout: float = 10.0
+    takeover: bool = False
     coordinator: CoordinatorConfig = CoordinatorConfig()
     index: tuple[IndexConfig, ...] = ()
     ranker: tuple[RankerConfig, ...] = ()
@@ -149,34 +156,33 @@ def read(path: Path) -> Topology:
     try:
         values = read_toml(path)
     except FileNotFoundError:
-        raise InvalidInput(
-            f"{path} does not exist; write a topology as deploy/topology.example.toml"
-        ) from None
+        raise InvalidInput(f"{path} does not exist; write one as deploy/topology.example.toml") from None
     return parse(values, path)
 
 
 def parse(values: Mapping[str, Any], path: Path) -> Topology:
     """Build a topology from the values of a file at `path`, relative to which its paths are."""
-    known = {"collection", "generation", "log_level", "coordinator", "index", "ranker"}
-    _refuse_unknown(values, known, str(path))
+    known = {"collection", "generation", "log_level", "hang_timeout", "coordinator", "index", "ranker"}
+    refuse_unknown(values, known, str(path))
     if not isinstance(values.get("collection"), str):
         raise InvalidInput(f'{path} names no collection; write collection = "DIRECTORY" at its top')
-    rankers = _parts(RankerConfig, values.get("ranker", []), path)
+    rankers = parts(RankerConfig, values.get("ranker", []), path)
     topology = Topology(
         path=path,
         collection=(path.parent / values["collection"]).resolve(),
         generation=str(values.get("generation", "")),
         log_level=str(values.get("log_level", "info")),
-        coordinator=_part(CoordinatorConfig, values.get("coordinator", {}), f"{path}: [coordinator]"),
-        index=_parts(IndexConfig, values.get("index", []), path),
+        hang_timeout=value(values.get("hang_timeout", 10.0), "float", f"{path}: hang_timeout"),
+        coordinator=part(CoordinatorConfig, values.get("coordinator", {}), f"{path}: [coordinator]"),
+        index=parts(IndexConfig, values.get("index", []), path),
         ranker=tuple(dataclasses.replace(r, name=f"ranker-{i}") for i, r in enumerate(rankers)),
     )
     _check(topology)
     return topology
 
 
-def for_collection(collection: Path, shards: int, port: int) -> str:
-    """Return the text of a topology for one machine: the coordinator at `port`, all others above it.
+def for_collection(collection: Path, shards: int, port: int, generation: str = "") -> Topology:
+    """Return a topology for one machine: the coordinator at `port`, all others above it.
 
     InvalidInput if there are no ports for them.
     """
@@ -184,25 +190,42 @@ def for_collection(collection: Path, shards: int, port: int) -> str:
     if not 1 <= port <= highest <= 65535:
         most = 65535 - 9 - shards
         raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
-    lines = [f"collection = {json.dumps(str(collection.resolve()))}", "[coordinator]"]
-    lines += [f'listen = "127.0.0.1:{port}"', f'admin = "127.0.0.1:{port + 1}"']
-    for shard in range(shards):
-        lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port + 10 + shard}"']
-    lines += ["[[ranker]]", f'listen = "127.0.0.1:{port + 2}"']
-    return "\n".join(lines) + "\n"
+    values = {
+        "collection": str(collection.resolve()),
+        "generation": generation,
+        "coordinator": {"listen": f"127.0.0.1:{port}", "admin": f"127.0.0.1:{port + 1}"},
+        "index": [{"shard": n, "listen": f"127.0.0.1:{port + 10 + n}"} for n in range(shards)],
+        "ranker": [{"listen": f"127.0.0.1:{port + 2}"}],
+    }
+    return parse(values, collection)
 
 
-def select(parts: Sequence[Part], name: str | None, listen: str | None) -> Part:
+def to_json(topology: Topology) -> str:
+    """Return a topology as one line, for a process that is started with it; see `from_json`."""
+    values = dataclasses.asdict(topology)
+    path, takeover = values.pop("path"), values.pop("takeover")
+    for table in (values["coordinator"], *values["ranker"]):
+        del table["name"]
+    return json.dumps({"path": path.resolve(), "takeover": takeover, "values": values}, default=str)
+
+
+def from_json(text: str) -> Topology:
+    """Return the topology of a line of `to_json`."""
+    line = json.loads(text)
+    return dataclasses.replace(parse(line["values"], Path(line["path"])), takeover=line["takeover"])
+
+
+def select(choices: Sequence[Part], name: str | None, listen: str | None) -> Part:
     """Return the part with this name and address; a single part of a name may be moved to `listen`."""
-    named = [part for part in parts if name in (None, part.name)]
-    exact = [part for part in named if part.listen == listen] if listen else named
+    named = [one for one in choices if name in (None, one.name)]
+    exact = [one for one in named if one.listen == listen] if listen else named
     if len(exact) == 1:
         return exact[0]
     if listen and len(named) == 1:
         return dataclasses.replace(named[0], listen=listen)
-    choices = ", ".join(f"{part.name} at {part.listen}" for part in parts) or "none"
+    there = ", ".join(f"{one.name} at {one.listen}" for one in choices) or "none"
     given = f"--name {name or '(any)'} --listen {listen or '(any)'}"
-    raise InvalidInput(f"{given} does not name one worker; there are: {choices}")
+    raise InvalidInput(f"{given} does not name one worker; there are: {there}")
 
 
 def _check(topology: Topology) -> None:
@@ -210,10 +233,9 @@ def _check(topology: Topology) -> None:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    if topology.log_level not in ("debug", "info", "warning", "error"):
-        raise InvalidInput(
-            f"{topology.path}: log_level is {topology.log_level!r}, not debug, info, warning, error"
-        )
+    if topology.log_level not in logs.LEVELS:
+        levels = ", ".join(logs.LEVELS)
+        raise InvalidInput(f"{topology.path}: log_level is {topology.log_level!r}, not {levels}")
     for ranker in topology.ranker:
         if ranker.text_precision not in ("auto", "int8", "float32"):
             raise InvalidInput(
@@ -221,8 +243,8 @@ def _check(topology: Topology) -> None:
             )
     if topology.coordinator.uris not in ("none", "name", "full"):
         raise InvalidInput(f"{topology.path}: uris is {topology.coordinator.uris!r}, not none, name, full")
-    parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
-    listens = [part.listen for part in parts] + [topology.coordinator.admin]
+    all_parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
+    listens = [topology.coordinator.admin, *(one.listen for one in all_parts)]
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):
@@ -233,40 +255,3 @@ def _check_address(listen: str, path: Path) -> None:
     _, separator, port = listen.rpartition(":")
     if not separator or not port.isdigit() or int(port) > 65535:
         raise InvalidInput(f"{path}: listen is {listen!r}; write HOST:PORT")
-
-
-def _parts(kind: Callable[..., Part], values: Any, path: Path) -> tuple[Part, ...]:
-    table = getattr(kind, "__name__", "part").removesuffix("Config").lower()
-    if not isinstance(values, list):
-        raise InvalidInput(f"{path}: write [[{table}]] with two brackets, one table a worker")
-    return tuple(_part(kind, value, f"{path}: [[{table}]] {i}") for i, value in enumerate(values))
-
-
-def _part(kind: Callable[..., Part], values: Any, where: str) -> Part:
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.name != "name"}  # type: ignore[arg-type]
-    if not isinstance(values, dict):
-        raise InvalidInput(f"{where} is not a table")
-    _refuse_unknown(values, set(fields), where)
-    for name, field in fields.items():
-        if name in values:
-            values = {**values, name: _value(values[name], field.type, f"{where}: {name}")}
-        elif field.default is dataclasses.MISSING:
-            raise InvalidInput(f"{where} needs {name}")
-    return kind(**values)
-
-
-def _value(value: Any, kind: Any, where: str) -> Any:
-    wanted: Any = {"int": int, "float": float, "str": str}.get(str(kind), kind)
-    if wanted is float and type(value) is int:
-        value = float(value)
-    if type(value) is not wanted:
-        raise InvalidInput(f"{where} is {value!r}; it must be of type {wanted.__name__}")
-    if wanted in (int, float) and value < 0:
-        raise InvalidInput(f"{where} is {value!r}; it must not be negative")
-    return value
-
-
-def _refuse_unknown(values: Mapping[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise InvalidInput(f"{where} does not know {unknown[0]!r}; it knows {', '.join(sorted(known))}")

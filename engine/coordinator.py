@@ -1,12 +1,12 @@
 """The coordinator: the public service, the operator's service, and the monitor behind their health."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import grpc.aio
 from grpc_health.v1 import health
 
-from engine import serving
+from engine import lifeline, serving
 from engine.admin import AdminServicer
 from engine.collection import Collection
 from engine.config import Topology
@@ -38,27 +38,36 @@ class Coordinator:
         retriever = Retriever(collection, topology.index, config)
         rankers = Rankers(collection, topology.ranker, config)
         self._pipeline = Pipeline(collection, retriever, rankers, config.encoded_queries)
-        self._monitor, statistics = Monitor(collection, retriever, rankers), Statistics()
+        self._monitor, statistics = Monitor(collection, retriever, rankers, lifeline.down), Statistics()
         gate, batches = Gate(config.max_in_flight), Gate(config.max_in_flight)
         # A batch waits here; its queries take the places.
-        self._public = serving.aio_server(gate, about=_PUBLIC, gates={f"/{SEARCH}/BatchSearch": batches})
-        self._admin = serving.aio_server(Gate(8), about=_OPERATORS)
+        gates = {f"/{SEARCH}/BatchSearch": batches}
+        self._public = serving.aio_server(gate, about=_PUBLIC, gates=gates, shared=True)
+        self._admin = serving.aio_server(Gate(8), about=_OPERATORS, shared=True)
         searches = SearchServicer(self._pipeline, config, statistics, gate)
         add_SearchServiceServicer_to_server(searches, self._public)
         add_AdminServiceServicer_to_server(AdminServicer(collection, self._monitor, statistics), self._admin)
         self._probes = serving.add_probes(self._public, [SEARCH])
         self._admin_probes = serving.add_probes(self._admin, [ADMIN])
+        if not topology.takeover:
+            for address in (config.listen, config.admin):
+                serving.check_free(address)
         self.address = serving.bind(self._public, config.listen)
         self.admin_address = serving.bind(self._admin, config.admin)
         self._watching: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to serve, and to watch the workers. Healthy once a shard and a ranker answer."""
+    async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
+        """Begin to serve, and to watch the workers. Healthy once a shard and a ranker answer.
+
+        on_look: called after every look at the workers with those that do not answer: seconds by target.
+        """
         await self._tell(False)
         await self._admin_probes.set(ADMIN, serving.SERVING)
         for server in self._servers():
             await server.start()
-        self._watching = asyncio.create_task(self._monitor.run(self._changed))
+        self._watching = asyncio.create_task(
+            self._monitor.run(self._changed, lambda: on_look(self._monitor.silent()))
+        )
 
     async def stop(self, grace: float = serving.GRACE) -> None:
         """Finish what is in flight, at most `grace` seconds, and close everything."""

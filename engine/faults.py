@@ -1,5 +1,6 @@
 """Errors on the wire: SprError -> google.rpc.Status, and a worker's status -> SprError."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -30,6 +31,13 @@ _KINDS: dict[grpc.StatusCode, type[SprError]] = {
 _DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 
 
+@dataclass(frozen=True)
+class _Status(grpc.Status):
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: Any
+
+
 def status_of(error: BaseException, request_id: str = "") -> status_pb2.Status:
     """Return what a caller is told: an SprError's own words, of anything else only that it happened."""
     if not isinstance(error, SprError):
@@ -58,8 +66,13 @@ def words_of(error: SprError) -> str:
 
 
 def grpc_status(error: BaseException, request_id: str = "") -> grpc.Status:
-    """Return `status_of` in the form that `abort_with_status` takes."""
-    return rpc_status.to_status(status_of(error, request_id))
+    """Return `status_of` in the form that `abort_with_status` takes.
+
+    It tells gRPC's own retries, which are for calls that nobody answered, not to ask again.
+    """
+    status = rpc_status.to_status(status_of(error, request_id))
+    metadata = (*(status.trailing_metadata or ()), ("grpc-retry-pushback-ms", "-1"))
+    return _Status(status.code, status.details, metadata)
 
 
 def error_of(call: Any, who: str) -> SprError:

@@ -1,17 +1,30 @@
-"""Structured logs: one JSON object a line on stderr, each with the id of the request it belongs to."""
+"""Structured logs: one JSON object a line on stderr, each with the id of the request it belongs to.
 
+Lines go through a bounded queue to a thread that writes them, so that a stderr which nobody reads stops
+nothing: what does not fit is dropped and counted.
+"""
+
+import atexit
+import contextlib
 import contextvars
 import json
 import logging
+import os
+import queue
 import sys
+import threading
 import time
 import uuid
+from typing import TextIO
 
 from engine.errors import InvalidInput
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+LEVELS = ("debug", "info", "warning", "error")
+KEPT = 10_000  # lines that wait for the reader of stderr
+LAST_WORDS = 1.0  # seconds that the end of the process waits for them
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,11 +47,82 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure(level: str = "info") -> None:
-    """Send this process's logs to stderr as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+def line(logger: str, message: str) -> str:
+    """Return a warning as a line of the log, whatever the level."""
+    record = logging.LogRecord(logger, logging.WARNING, "", 0, message, None, None)
+    return JsonFormatter().format(record) + "\n"
+
+
+class Writer:
+    """Writes lines to a stream from a thread of its own; `put` never waits.
+
+    Beyond `kept` waiting lines new ones are dropped; how many is said once the stream takes lines again.
+    """
+
+    def __init__(self, stream: TextIO, kept: int = KEPT) -> None:
+        self._stream = stream
+        self._lines: queue.Queue[str] = queue.Queue(kept)
+        self._dropped = 0
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+
+    def put(self, text: str) -> None:
+        """Write a text some time soon, or count it as dropped."""
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._dropped += 1
+
+    def flush(self, seconds: float) -> None:
+        """Wait until all is written, at most so many seconds."""
+        ends = time.monotonic() + seconds
+        while self._lines.unfinished_tasks and time.monotonic() < ends:
+            time.sleep(0.005)
+
+    def _run(self) -> None:
+        while True:
+            self._write(self._lines.get())
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                self._write(line("spr.logs", f"{dropped} lines of the log dropped: nobody read them in time"))
+            self._lines.task_done()
+
+    def _write(self, text: str) -> None:
+        # Not through the stream where it is a file: its lock would be held while the reader is away.
+        with contextlib.suppress(OSError, ValueError):
+            try:
+                number = self._stream.fileno()
+            except (OSError, ValueError):
+                self._stream.write(text)
+                return
+            rest = text.encode(errors="replace")
+            while rest:
+                rest = rest[os.write(number, rest) :]
+
+
+class _Handler(logging.Handler):
+    """Formats a record where it is made, since the request id is of that context; `Writer` does the rest."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.writer.put(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+
+
+def configure(level: str = "info") -> Writer:
+    """Send this process's logs to stderr as JSON lines; return what writes them."""
+    writer = Writer(sys.stderr)
+    handler = _Handler(writer)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It tells at info which instruction sets it could not load, every time.
+    logging.getLogger("faiss").setLevel(logging.WARNING)
+    atexit.register(writer.flush, LAST_WORDS)
+    return writer
 
 
 def bind_request_id(given: str) -> str:
@@ -48,3 +132,34 @@ def bind_request_id(given: str) -> str:
     bound = given or uuid.uuid4().hex
     request_id.set(bound)
     return bound
+
+
+class Fault:
+    """Something that may fail at every search: logged when it begins, changes and ends, counted in between.
+
+    No two lines within `pause` seconds, so that one that comes and goes does not fill the log either.
+    """
+
+    def __init__(self, log: logging.Logger, what: str, pause: float = 1.0) -> None:
+        self._log, self._what, self._pause = log, what, pause
+        self._reason, self._count, self._next = "", 0, 0.0
+
+    def happened(self, why: object, reason: str) -> None:
+        """Count a failure, and log it unless the last one was told with this reason."""
+        self._count += 1
+        if reason != self._reason and self._due():
+            self._log.warning("%s is lost: %s", self._what, why, extra={"reason": reason})
+            self._reason = reason
+
+    def over(self) -> None:
+        """Note that it went well."""
+        if self._count and self._due():
+            self._log.warning("%s is back", self._what, extra={"searches_without": self._count})
+            self._reason, self._count = "", 0
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._pause
+        return True

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import grpc.aio
 
-from engine.collection import Collection
+from engine.collection import Collection, newest
 from engine.ranking import Rankers
-from engine.replicas import Replica
+from engine.replicas import Replica, Replicas
 from engine.retrieval import Retriever
 from spr.internal.v1.index_shard_service_pb2 import GetShardInfoRequest
 from spr.internal.v1.ranker_service_pb2 import GetRankerInfoRequest
@@ -25,6 +26,7 @@ class WorkerState:
     """What one worker last said of itself. fault: why it does not serve this generation, else empty.
 
     state: "serving"; "not serving", it answers but serves something else; "unreachable".
+    late: it is unreachable because it did not answer in time.
     """
 
     role: Literal["index", "ranker"]
@@ -37,26 +39,46 @@ class WorkerState:
     videos: int = 0
     segments: int = 0
     bytes_resident: int = 0
+    late: bool = False
 
 
 class Monitor:
-    """The state of every worker of one generation."""
+    """The state of every worker of one generation.
 
-    def __init__(self, collection: Collection, retriever: Retriever, rankers: Rankers) -> None:
-        self._manifest = collection.manifest
+    down: why a worker's process has ended, by target, as its supervisor says.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        retriever: Retriever,
+        rankers: Rankers,
+        down: Mapping[str, str] | None = None,
+    ) -> None:
+        self._collection, self._manifest = collection, collection.manifest
+        self._down = {} if down is None else down
         self._probes: list[Callable[[], Awaitable[WorkerState]]] = []
         for shard in retriever.shards:
-            self._probes += [_bound(self._index, shard.name, member) for member in shard.members]
-        for i, member in enumerate(rankers.rankers.members):
-            self._probes.append(_bound(self._ranker, f"ranker-{i}", member))
+            self._probes += [_bound(self._index, shard, shard.name, member) for member in shard.members]
+        for i, member in enumerate(rankers.workers.members):
+            self._probes.append(_bound(self._ranker, rankers.workers, f"ranker-{i}", member))
         self.workers: list[WorkerState] = []
+        self.newest = collection.manifest.id
+        self._late_since: dict[str, float] = {}
 
     @property
     def healthy(self) -> bool:
         """Whether a search can be answered: at least one shard and one ranker, which encodes, serve."""
         return {"index", "ranker"} <= {worker.role for worker in self.workers if worker.state == "serving"}
 
-    async def run(self, on_change: Callable[[bool], Awaitable[None]]) -> None:
+    def silent(self) -> dict[str, float]:
+        """Return the seconds for which each worker that does not answer has been silent, by target."""
+        now = time.monotonic()
+        return {target: round(now - since, 1) for target, since in self._late_since.items()}
+
+    async def run(
+        self, on_change: Callable[[bool], Awaitable[None]], on_look: Callable[[], None] = lambda: None
+    ) -> None:
         """Look again and again until cancelled; tell `on_change` whether searches can be answered."""
         known: bool | None = None
         while True:
@@ -64,10 +86,11 @@ class Monitor:
             if self.healthy != known:
                 known = self.healthy
                 await on_change(known)
+            on_look()
             await asyncio.sleep(INTERVAL)
 
     async def look(self) -> None:
-        """Ask every worker once."""
+        """Ask every worker once, and the collection for its newest generation."""
         before = {(worker.name, worker.target): worker.state for worker in self.workers}
         self.workers = list(await asyncio.gather(*(probe() for probe in self._probes)))
         for worker in self.workers:
@@ -75,18 +98,42 @@ class Monitor:
                 _log.info(
                     "%s at %s is %s", worker.name, worker.target, worker.state, extra={"why": worker.fault}
                 )
+        now = time.monotonic()
+        late = [worker.target for worker in self.workers if worker.late]
+        self._late_since = {target: self._late_since.get(target, now) for target in late}
+        self._look_for_newer()
 
-    async def _index(self, name: str, member: Replica[Any]) -> WorkerState:
+    def _look_for_newer(self) -> None:
+        found = newest(self._collection) or self._manifest.id
+        if found != self.newest and found != self._manifest.id:
+            _log.warning(
+                "generation %s is current on disk, %s is served; restart the service to serve it",
+                found,
+                self._manifest.id,
+            )
+        self.newest = found
+
+    def _probed(self, replicas: Replicas[Any], member: Replica[Any], state: WorkerState) -> WorkerState:
+        """Tell the replicas what a worker answered; return its state with what they know of it."""
+        replicas.probed(member, state.fault)
+        why = member.standing.why
+        return state if state.fault or not why else replace(state, fault=f"lately: {why}")
+
+    def _unreachable(self, state: WorkerState, failure: grpc.aio.AioRpcError) -> WorkerState:
+        late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        return replace(state, fault=self._down.get(state.target) or _why(failure), late=late)
+
+    async def _index(self, replicas: Replicas[Any], name: str, member: Replica[Any]) -> WorkerState:
         try:
             info = await member.stub.GetShardInfo(GetShardInfoRequest(), timeout=PATIENCE)
         except grpc.aio.AioRpcError as failure:
-            return WorkerState("index", name, member.target, fault=_why(failure))
+            return self._unreachable(WorkerState("index", name, member.target), failure)
         fault = self._fault(info.generation, info.embedding_model)
         if info.shard != name:
             fault = f"serves {info.shard}"
         elif info.quantizer_sha256 != self._manifest.quantizer_sha256:
             fault = "has another quantizer than the generation, so its scores do not compare"
-        return WorkerState(
+        state = WorkerState(
             role="index",
             name=name,
             target=member.target,
@@ -98,14 +145,15 @@ class Monitor:
             segments=info.segments,
             bytes_resident=info.bytes_resident,
         )
+        return self._probed(replicas, member, state)
 
-    async def _ranker(self, name: str, member: Replica[Any]) -> WorkerState:
+    async def _ranker(self, replicas: Replicas[Any], name: str, member: Replica[Any]) -> WorkerState:
         try:
-            info = await member.stub.GetRankerInfo(GetRankerInfoRequest(), timeout=PATIENCE)
+            info = await member.stub.ranker.GetRankerInfo(GetRankerInfoRequest(), timeout=PATIENCE)
         except grpc.aio.AioRpcError as failure:
-            return WorkerState("ranker", name, member.target, fault=_why(failure))
+            return self._unreachable(WorkerState("ranker", name, member.target), failure)
         fault = self._fault(info.generation, info.embedding_model)
-        return WorkerState(
+        state = WorkerState(
             role="ranker",
             name=name,
             target=member.target,
@@ -116,6 +164,7 @@ class Monitor:
             videos=info.videos,
             bytes_resident=info.bytes_resident,
         )
+        return self._probed(replicas, member, state)
 
     def _fault(self, generation: str, embedding_model: str) -> str:
         if generation != self._manifest.id:
@@ -126,9 +175,12 @@ class Monitor:
 
 
 def _bound(
-    probe: Callable[[str, Replica[Any]], Awaitable[WorkerState]], name: str, member: Replica[Any]
+    probe: Callable[[Replicas[Any], str, Replica[Any]], Awaitable[WorkerState]],
+    replicas: Replicas[Any],
+    name: str,
+    member: Replica[Any],
 ) -> Callable[[], Awaitable[WorkerState]]:
-    return lambda: probe(name, member)
+    return lambda: probe(replicas, name, member)
 
 
 def _why(failure: grpc.aio.AioRpcError) -> str:

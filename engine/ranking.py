@@ -15,7 +15,8 @@ from engine.collection import Collection
 from engine.config import CoordinatorConfig, RankerConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable, quoted
-from engine.replicas import Replicas
+from engine.replicas import SILENT, Replicas
+from engine.standing import Hedging
 from engine.types import Doubles, EncodedQuery, Floats, Moments, Proposals
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("spr.ranking")
 LATEST = 1e9  # seconds from a video's first frame
 LARGEST_SCORE = 1e38  # a score goes out as float32
+SLOWEST_RANKING = 1.0  # seconds after which a second worker is asked at the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,14 @@ class Judged:
     nothing_below: float = 0.0
 
 
+class Stubs:
+    """The two services of a ranker worker, on one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.encoder: EncoderServiceAsyncStub = EncoderServiceStub(channel)
+        self.ranker: RankerServiceAsyncStub = RankerServiceStub(channel)
+
+
 class Rankers:
     """The ranker workers, any of which may encode or rank."""
 
@@ -53,8 +63,9 @@ class Rankers:
         self._manifest = collection.manifest
         self._config = config
         targets = [worker.target for worker in workers]
-        self.encoders = Replicas("encoder", targets, EncoderServiceStub)
-        self.rankers = Replicas("ranker", targets, RankerServiceStub)
+        self.workers: Replicas[Stubs] = Replicas("ranker", targets, Stubs)
+        self._encoding, self._ranking = Hedging(), Hedging()
+        self._fault, self._unencoded = logs.Fault(_log, "ranking"), logs.Fault(_log, "encoding")
 
     async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
         """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time."""
@@ -67,23 +78,32 @@ class Rankers:
         )
         began = time.monotonic()
 
-        async def attempt(stub: "EncoderServiceAsyncStub") -> EncodeResponse:
-            return await stub.Encode(request, timeout=deadline.left())
+        async def attempt(stubs: Stubs) -> EncodedQuery:
+            return self._encoded(await stubs.encoder.Encode(request, timeout=deadline.left()))
 
         try:
-            response = await self.encoders.call(attempt, self._config.hedge_after)
-        except grpc.aio.AioRpcError as failure:
-            error = faults.error_of(failure, "encoder")
-            late = isinstance(error, DeadlineExceeded)
+            encoded = await self.workers.call(attempt, self._encoding, self._config.hedge_after)
+        except (grpc.aio.AioRpcError, DeadlineExceeded) as failure:
+            if isinstance(failure, DeadlineExceeded) and failure.reason != SILENT:
+                raise
+            error = failure if isinstance(failure, SprError) else faults.error_of(failure, "encoder")
+            late = isinstance(error, DeadlineExceeded) and error.reason != SILENT
             if late and time.monotonic() - began < self._config.shard_timeout:
                 # A caller in a hurry, not a worker that is stuck.
                 message = "the deadline passed while the query was encoded; give it more time"
                 raise DeadlineExceeded(message) from None
-            if late or isinstance(error, Unavailable):
-                _log.warning("not encoded: %s", faults.told_by(failure), extra={"reason": error.reason})
+            if isinstance(error, Unavailable | DeadlineExceeded):
+                told = failure if isinstance(failure, SprError) else faults.told_by(failure)
+                self._unencoded.happened(told, error.reason)
                 message = "no encoder answers; look at `spr admin status`"
                 raise Unavailable(message, "NO_ENCODER") from None
             raise error from None
+        self._unencoded.over()
+        return encoded
+
+    def _encoded(self, response: EncodeResponse) -> EncodedQuery:
+        """Read an encoder's answer; Mismatch if it cannot be used with this generation."""
+        model = self._manifest.embedding_model
         try:
             encoded = wire.encoded_from_pb(response, self._manifest.dim)
         except InvalidInput as error:
@@ -106,24 +126,26 @@ class Rankers:
             scores=wire.floats_to_bytes(proposals.scores),
         )
 
-        async def attempt(stub: "RankerServiceAsyncStub") -> RankResponse:
-            return await stub.Rank(request, timeout=deadline.left())
-
-        try:
-            # Ranking is the costly stage: a second worker is asked only when half of the time is gone.
-            response = await self.rankers.call(attempt, deadline.left() / 2)
+        async def attempt(stubs: Stubs) -> Judged:
+            response = await stubs.ranker.Rank(request, timeout=deadline.left())
             _check_generation(response.generation, self._manifest.id, "ranker")
             return _judged(response, proposals)
+
+        try:
+            # Ranking is the costly stage: until it is known how long it takes, a second worker is asked late.
+            longest = min(SLOWEST_RANKING, deadline.left() / 2) if self._config.hedge_after else 0.0
+            judged = await self.workers.call(attempt, self._ranking, longest)
         except (grpc.aio.AioRpcError, SprError) as failure:
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
-            told = str(failure) if isinstance(failure, SprError) else faults.told_by(failure)
-            _log.warning("not refined: %s", told, extra={"reason": error.reason})
+            told = failure if isinstance(failure, SprError) else faults.told_by(failure)
+            self._fault.happened(told, error.reason)
             return None
+        self._fault.over()
+        return judged
 
     async def close(self) -> None:
         """Close the channels."""
-        await self.encoders.close()
-        await self.rankers.close()
+        await self.workers.close()
 
 
 def coarse(proposals: Proposals) -> Moments:

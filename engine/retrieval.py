@@ -17,7 +17,8 @@ from engine.config import CoordinatorConfig, IndexConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
 from engine.queries import SearchOptions
-from engine.replicas import Replicas
+from engine.replicas import SILENT, Replicas
+from engine.standing import Hedging
 from engine.types import Floats, Hits
 from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
@@ -62,6 +63,8 @@ class Retriever:
             Replicas(shard.name, [w.target for w in workers if w.name == shard.name], IndexShardServiceStub)
             for shard in collection.manifest.shards
         ]
+        self._hedging = Hedging()
+        self._faults = {shard.name: logs.Fault(_log, f"shard {shard.name}") for shard in self.shards}
 
     async def retrieve(self, embedding: Floats, options: SearchOptions, deadline: Deadline) -> Retrieved:
         """Return the best segments for a query vector (dim,).
@@ -104,12 +107,13 @@ class Retriever:
             return response, self._hits(response, shard.name)
 
         try:
-            response, hits = await shard.call(attempt, self._config.hedge_after)
-        except (grpc.aio.AioRpcError, Mismatch) as failure:
+            response, hits = await shard.call(attempt, self._hedging, self._config.hedge_after)
+        except (grpc.aio.AioRpcError, SprError) as failure:
             seconds = time.perf_counter() - began
-            return ShardAnswer(
-                shard.name, seconds, lost=_lost(failure, shard.name), error=_error(failure, shard.name)
-            )
+            error = failure if isinstance(failure, SprError) else faults.error_of(failure, shard.name)
+            lost = self._lost(failure, error, shard.name)
+            return ShardAnswer(shard.name, seconds, lost=lost, error=error)
+        self._faults[shard.name].over()
         return ShardAnswer(shard.name, time.perf_counter() - began, hits, response.videos_searched)
 
     def _hits(self, response: SearchSegmentsResponse, shard: str) -> Hits:
@@ -135,6 +139,19 @@ class Retriever:
             raise Mismatch(f"{shard} answered segments that it does not hold", "SHARD_MISMATCH")
         return parts[0]
 
+    def _lost(self, failure: grpc.aio.AioRpcError | SprError, error: SprError, shard: str) -> Degraded:
+        """Return what a shard's failure means for the answer; raise it when the query itself is at fault.
+
+        A malformed query fails alike on every shard: the caller must hear of it. Everything else loses one
+        shard. error: the failure, as a caller may be told.
+        """
+        if isinstance(error, InvalidInput):
+            raise error from None
+        told = failure if isinstance(failure, SprError) else faults.told_by(failure)
+        self._faults[shard].happened(told, error.reason)
+        late = error.status is grpc.StatusCode.DEADLINE_EXCEEDED
+        return Degraded.SHARD_TIMEOUT if late else Degraded.SHARD_UNAVAILABLE
+
     def _coverage(self, answers: Sequence[ShardAnswer]) -> Coverage:
         reasons = {answer.lost for answer in answers}
         return Coverage(
@@ -147,30 +164,12 @@ class Retriever:
         )
 
 
-def _error(failure: grpc.aio.AioRpcError | Mismatch, shard: str) -> SprError:
-    return failure if isinstance(failure, Mismatch) else faults.error_of(failure, shard)
-
-
-def _lost(failure: grpc.aio.AioRpcError | Mismatch, shard: str) -> Degraded:
-    """Return what a shard's failure means for the answer; raise it when the query itself is at fault.
-
-    A malformed query fails alike on every shard: the caller must hear of it. Everything else loses one shard.
-    """
-    error = _error(failure, shard)
-    if isinstance(error, InvalidInput):
-        raise error from None
-    told = str(failure) if isinstance(failure, Mismatch) else faults.told_by(failure)
-    _log.warning("shard lost: %s", told, extra={"shard": shard, "reason": error.reason})
-    late = error.status is grpc.StatusCode.DEADLINE_EXCEEDED
-    return Degraded.SHARD_TIMEOUT if late else Degraded.SHARD_UNAVAILABLE
-
-
 def _check_coverage(coverage: Coverage, least: float, answers: Sequence[ShardAnswer], short: bool) -> None:
     """Raise what a caller is told when too little was searched. short: its own deadline was the limit."""
     if coverage.shards_answered and coverage.ratio >= least:
         return
     errors = [answer.error for answer in answers if answer.error]
-    if short and all(isinstance(error, DeadlineExceeded) for error in errors):
+    if short and all(isinstance(error, DeadlineExceeded) and error.reason != SILENT for error in errors):
         raise DeadlineExceeded("the deadline passed while the shards were searched; give it more time")
     lost = ", ".join(coverage.unreachable)
     if coverage.shards_answered:

@@ -7,20 +7,23 @@ A worker's __main__ is
 where `serve(topology, worker)` loads what it needs and ends in `serve_worker(...)`. The process prints one
 line of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"} once it serves, or
 {"ready": false, "role": "index", "error": "why", "exit_code": 3} if it cannot. The coordinator adds a line
-{"healthy": true} whenever searches begin to be answerable, and {"healthy": false} when they cease.
+{"healthy": true} whenever searches begin to be answerable, and {"healthy": false} when they cease; under a
+supervisor also {"beat": true, "silent": {"127.0.0.1:7410": 3.1}} every second, the workers that do not answer
+and for how long, and {"leaving": true} when it was told to stop and a successor may start.
 """
 
 import argparse
 import asyncio
+import contextlib
+import errno
 import gc
 import ipaddress
 import json
 import logging
-import os
 import signal
+import socket
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,21 +33,21 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from engine import config, logs
+from engine import config, lifeline, logs
 from engine.errors import SprError, Unavailable
 from engine.files import of_disk
 from engine.gate import Gate
+from engine.holding import held
 from engine.interceptors import Interceptor
 
 _log = logging.getLogger("spr.serving")
 GRACE = 5.0
 ABOUT_WORKERS = "it is a worker's, for the coordinator alone; ask the coordinator, at port 7400 by default"
+HANDOVER = 20.0  # seconds that a coordinator waits for its successor
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-# Without so_reuseport = 0 two processes could share a port and each get a part of the calls.
-SERVER_OPTIONS = [
-    ("grpc.so_reuseport", 0),
+_OPTIONS = [
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -55,6 +58,10 @@ SERVER_OPTIONS = [
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 100_000),
 ]
+# Without so_reuseport = 0 two processes could share a port and each get a part of the calls.
+SERVER_OPTIONS = [("grpc.so_reuseport", 0), *_OPTIONS]
+# A coordinator's port is shared with its successor for a moment; `check_free` refuses all others.
+SHARED_OPTIONS = [("grpc.so_reuseport", 1), *_OPTIONS]
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -73,18 +80,18 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     role: "coordinator", "index" or "ranker".
     """
     options = _options(role, argv)
-    if options.lifeline:
-        stop_with_stdin()
     try:
-        topology = config.read(options.config)
+        given = options.config == lifeline.STDIN
+        topology = lifeline.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
-        serve(topology, select_part(topology, role, options.name, options.listen))
+        with held(topology) as pinned:
+            serve(pinned, select_part(pinned, role, options.name, options.listen))
     except (SprError, OSError) as error:
         refused = of_disk(error) if isinstance(error, OSError) else error
         if refused is None:
             raise
         announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)
-        if not options.lifeline:
+        if not lifeline.supervised:
             print(f"spr: {refused}", file=sys.stderr)
         return refused.exit_code
     except KeyboardInterrupt:
@@ -117,10 +124,11 @@ def serve_worker(
         bound = bind(server, address)
         for name in (health.OVERALL_HEALTH, *names):
             await probes.set(name, SERVING)
-        stop = stop_event()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
         await server.start()
         if watch is not None:
-            loop = asyncio.get_running_loop()
 
             def unfit(name: str) -> None:
                 asyncio.run_coroutine_threadsafe(probes.set(name, NOT_SERVING), loop)
@@ -143,9 +151,14 @@ def aio_server(
     pool: Executor | None = None,
     about: str = "",
     gates: Mapping[str, Gate] | None = None,
+    shared: bool = False,
 ) -> grpc.aio.Server:
-    """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments."""
-    return grpc.aio.server(interceptors=[Interceptor(gate, pool, about, gates)], options=SERVER_OPTIONS)
+    """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments.
+
+    shared: on a port that a successor can share.
+    """
+    options = SHARED_OPTIONS if shared else SERVER_OPTIONS
+    return grpc.aio.server(interceptors=[Interceptor(gate, pool, about, gates)], options=options)
 
 
 def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
@@ -156,12 +169,30 @@ def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.Heal
     return probes
 
 
-def stop_event() -> asyncio.Event:
-    """Return an event of the running loop that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+async def told_to_stop() -> Callable[[], Awaitable[None]]:
+    """Heed SIGTERM and SIGINT from now on; return what waits until it is time to stop.
+
+    After SIGTERM a supervisor is told, so that it starts a successor; it closes stdin (SIGINT) once that one
+    serves. Without a supervisor both stop at once.
+    """
+    leave, stop = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_now() -> None:
+        leave.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, leave.set)
+    loop.add_signal_handler(signal.SIGINT, stop_now)
+
+    async def wait() -> None:
+        await leave.wait()
+        if lifeline.supervised and not stop.is_set():
+            announce(leaving=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), HANDOVER)
+
+    return wait
 
 
 def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
@@ -172,10 +203,7 @@ def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
-        raise Unavailable(
-            f"cannot listen on {address}; is another process there? Stop it, or change the port",
-            "ADDRESS_IN_USE",
-        ) from None
+        raise _taken(address) from None
     host = address.rpartition(":")[0]
     if not is_loopback(host):
         _log.warning(
@@ -195,6 +223,28 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.startswith("unix")
 
 
+def check_free(address: str) -> None:
+    """Raise Unavailable if another process listens at HOST:PORT, also one whose port can be shared."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(socket.gaierror):  # said better by `bind`
+        for family, kind, number, _, at in socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM
+        ):
+            with socket.socket(family, kind, number) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    trial.bind(at)
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        raise _taken(address) from None
+
+
+def _taken(address: str) -> Unavailable:
+    return Unavailable(
+        f"cannot listen on {address}; is another process there? Stop it, or change the port", "ADDRESS_IN_USE"
+    )
+
+
 def keep_loaded() -> None:
     """Take what was loaded until now out of the garbage collector's rounds: it stays until the end."""
     gc.collect()
@@ -206,23 +256,16 @@ def announce(**fields: Any) -> None:
     print(json.dumps(fields), flush=True)
 
 
-def stop_with_stdin() -> None:
-    """Stop this process when its stdin closes, that is, when the process that holds the other end is gone."""
-
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+def beat(silent: Mapping[str, float]) -> None:
+    """Tell the supervisor that this coordinator lives, and who is silent: target to seconds."""
+    announce(beat=True, silent=silent)
 
 
 def _options(role: str, argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=f"Run one {role} process of a topology.")
-    parser.add_argument("--config", type=Path, required=True, help="topology file")
+    parser.add_argument("--config", required=True, help="topology file; - for one line of JSON on stdin")
     parser.add_argument("--name", help="which one, e.g. shard-00000")
     parser.add_argument("--listen", help="which one, by its address; or another address for it")
-    parser.add_argument("--lifeline", action="store_true", help="stop when stdin closes")
     return parser.parse_args(argv)
 
 

@@ -1,37 +1,32 @@
 """All processes of a topology on one machine: started, watched, restarted, stopped.
 
 Children learn of the supervisor's death by their stdin: it is a pipe whose other end only the supervisor
-holds, so they stop even when it is killed. They speak to it in JSON lines on stdout (engine.serving); it
-needs no gRPC itself, and so may start processes at any time.
+holds, so they stop even when it is killed. They speak to it in JSON lines on stdout (engine.serving), it to
+them on stdin (engine.lifeline). It needs no gRPC itself, and so may start processes at any time.
 """
 
 import contextlib
 import json
 import logging
-import os
 import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from engine.config import Topology
+from engine import logs
+from engine.child import FIRST_WAIT, Child, Event, Process, close, say
 from engine.errors import SprError
+from engine.programs import Program
 
 _log = logging.getLogger("spr.supervisor")
-MODULES = {"coordinator": "engine", "index": "workers.index", "ranker": "workers.ranker"}
-FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0  # seconds before a restart; doubles each time
-STEADY = 60.0  # seconds after which a process counts as well again
-# Of gRPC's two ways to wait for sockets the one without a thread pool of its own: a call wakes fewer threads.
-# It is read when gRPC is loaded, so it must stand in the environment. One that knows no choice only says so.
-POLLING = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
+LONGEST_WAIT = 10.0  # seconds before a restart in a crash loop; twice as long after each crash
+STEADY = 10.0  # seconds after which a process that was ready is in no crash loop
 PATIENCE = 15.0  # seconds to stop before a process is killed; longer than engine.serving.GRACE
-
-Event = tuple[Literal["line", "exit", "stop"], "Child | None", Any]
+TICK = 1.0  # seconds between looks at who has hung
 
 
 class ChildFailed(SprError):
@@ -43,30 +38,6 @@ class ChildFailed(SprError):
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """How to start one process. environment is added to ours."""
-
-    role: str
-    name: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-
-
-@dataclass(eq=False)
-class Child:
-    """One process through all its lives."""
-
-    program: Program
-    process: subprocess.Popen[str] | None = None
-    ready: dict[str, Any] | None = None
-    error: str = ""
-    served: bool = False
-    began: float = 0.0
-    wait: float = FIRST_WAIT
-    restart_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """What the supervisor tells of itself: each process's state, and whether searches are answered."""
 
@@ -75,43 +46,27 @@ class Status:
     seconds: float
 
 
-def program(topology: Topology, role: str, part: Any, lifeline: bool = True) -> Program:
-    """Return how to start one part of a topology."""
-    which = ("--config", str(topology.path.resolve()), "--name", part.name, "--listen", part.listen)
-    command = (sys.executable, "-m", MODULES[role], *which)
-    threads = getattr(part, "threads", 1)
-    environment = {name: value for name, value in POLLING.items() if name not in os.environ}
-    if threads:
-        environment["OMP_NUM_THREADS"] = str(threads)
-    return Program(role, part.name, (*command, "--lifeline") if lifeline else command, environment)
-
-
-def programs(topology: Topology) -> list[Program]:
-    """Return all processes of a topology, the slow starters first."""
-    parts: list[tuple[str, Any]] = [("ranker", part) for part in topology.ranker]
-    parts += [("index", part) for part in topology.index]
-    parts += [("coordinator", topology.coordinator)]
-    return [program(topology, role, part) for role, part in parts]
-
-
 @dataclass(eq=False)
 class Supervisor:
     """Runs programs until told to stop.
 
     on_ready is called once, when everything serves, with the coordinator's ready line; on_change whenever
-    a process's state changes before that.
+    a process's state changes before that. hang_timeout: seconds of silence after which a process is killed;
+    0: never. writer: takes what the processes write to stderr.
     """
 
     programs: list[Program]
     on_ready: Callable[[dict[str, Any]], None]
     on_change: Callable[[Status], None] = lambda _: None
+    hang_timeout: float = 10.0
+    writer: logs.Writer = field(default_factory=lambda: logs.Writer(sys.stderr))
     children: list[Child] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # SimpleQueue may be used from a signal handler.
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._healthy = self._told = False
-        self._began = time.monotonic()
+        self._began = self._looked = time.monotonic()
 
     def run(self) -> None:
         """Start everything and keep it running until SIGINT or SIGTERM; ChildFailed if it cannot start."""
@@ -128,7 +83,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each running child; `name@listen` tells replicas apart."""
-        return {_label(child): child.process.pid for child in self.children if child.process}
+        return {child.program.label: child.process.pid for child in self.children if child.process}
 
     def _handle(self) -> bool:
         """Take one event, or restart what is due; False when it is time to stop."""
@@ -136,84 +91,114 @@ class Supervisor:
         for child in self.children:
             if child.restart_at is not None and child.restart_at <= now:
                 self._start(child)
-        due = [child.restart_at for child in self.children if child.restart_at is not None]
+        self._kill_silent_coordinator(now)
+        due = [child.restart_at - now for child in self.children if child.restart_at is not None]
         try:
-            kind, source, value = self._events.get(timeout=max(0.0, min(due) - now) if due else None)
+            event = self._events.get(timeout=max(0.0, min([TICK, *due])))
         except queue.Empty:
             return True
-        if kind == "stop" or source is None:
+        if event is None:
             return False
+        kind, child, process, value = event
         if kind == "line":
-            self._heard(source, value)
+            self._heard(child, process, value)
         else:
-            self._ended(source, value)
+            self._ended(child, process, value)
         self._tell()
         return True
 
-    def _heard(self, child: Child, line: dict[str, Any]) -> None:
-        if "healthy" in line:
+    def _heard(self, child: Child, process: Process, line: dict[str, Any]) -> None:
+        if process is not child.process:
+            return
+        if "beat" in line:
+            child.beat = time.monotonic()
+            self._kill_silent_workers(line["silent"])
+        elif "healthy" in line:
             self._healthy = bool(line["healthy"])
+            for old in child.leaving:
+                close(old)
+        elif line.get("leaving"):
+            _log.info("%s leaves; the next one starts", child.program.label)
+            child.leaving.append(process)
+            self._start(child)
         elif line.get("ready"):
-            child.ready, child.served = line, True
-            _log.info("%s is ready", _label(child), extra={"address": line.get("address")})
+            child.ready, child.served, child.down = line, True, ""
+            child.ready_at = child.beat = time.monotonic()
+            _log.info("%s is ready", child.program.label, extra={"address": line.get("address")})
+            self._tell_down()
         elif "error" in line:
             child.error = str(line["error"])
 
-    def _ended(self, child: Child, code: int) -> None:
-        child.process, child.ready = None, None
+    def _ended(self, child: Child, process: Process, code: int) -> None:
+        if process in child.leaving:
+            child.leaving.remove(process)
+            return
+        was_ready, child.process, child.ready = child.ready, None, None
         if not child.served:
             # Nothing has ever worked here: trying again would only hide why.
             why = child.error or f"ended with exit code {code} before it was ready; see its messages above"
-            raise ChildFailed(f"{_label(child)}: {why}", code if code > 0 else 1)
-        if time.monotonic() - child.began > STEADY:
+            raise ChildFailed(f"{child.program.label}: {why}", code if code > 0 else 1)
+        if was_ready and (code == 0 or time.monotonic() - child.ready_at > STEADY):
             child.wait = FIRST_WAIT
+        # One that was told to stop, and did, is no crash.
+        wait = 0.0 if was_ready and code == 0 else child.wait
         why = child.error or (f"signal {-code}" if code < 0 else f"exit code {code}")
-        _log.warning("%s ended (%s); again in %.2g s", _label(child), why, child.wait)
-        child.restart_at, child.error = time.monotonic() + child.wait, ""
-        child.wait = min(2 * child.wait, LONGEST_WAIT)
+        child.down, child.error = f"ended ({why}); again in {wait:.2g} s", ""
+        _log.warning("%s %s", child.program.label, child.down)
+        child.restart_at = time.monotonic() + wait
+        if wait:
+            child.wait = min(2 * child.wait, LONGEST_WAIT)
+        self._tell_down()
+
+    def _kill_silent_coordinator(self, now: float) -> None:
+        if now - self._looked > 3 * TICK:
+            # It was this process that stood still: what the others said meanwhile is not read yet.
+            for child in self.children:
+                child.beat = now
+        self._looked = now
+        for child in self.children:
+            if child.program.role == "coordinator" and child.ready:
+                self._kill_silent(child, now - child.beat)
+
+    def _kill_silent_workers(self, silent: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        for child in self.children:
+            if child.ready and child.program.target in silent:
+                self._kill_silent(child, min(silent[child.program.target], now - child.ready_at))
+
+    def _kill_silent(self, child: Child, seconds: float) -> None:
+        if child.process and 0 < self.hang_timeout <= seconds:
+            child.error = f"did not answer for {seconds:.0f} s, killed"
+            child.process.kill()
 
     def _start(self, child: Child) -> None:
-        child.restart_at, child.began = None, time.monotonic()
-        # Its own session: Ctrl-C in the terminal reaches the supervisor alone, which stops them in order.
-        child.process = subprocess.Popen(
-            child.program.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **child.program.environment},
-            start_new_session=True,
-        )
-        threading.Thread(target=self._watch, args=(child, child.process), daemon=True).start()
-
-    def _watch(self, child: Child, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        for text in process.stdout:
-            try:
-                self._events.put(("line", child, dict(json.loads(text))))
-            except ValueError:
-                print(text, end="", file=sys.stderr, flush=True)
-        code = process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
-        self._events.put(("exit", child, code))
+        child.start(self._events.put, self.writer)
 
     def _tell(self) -> None:
         if self._told:
             return
-        states = {_label(child): "ready" if child.ready else "starting" for child in self.children}
+        states = {child.program.label: "ready" if child.ready else "starting" for child in self.children}
         self.on_change(Status(states, self._healthy, time.monotonic() - self._began))
         if self._healthy and all(child.ready for child in self.children):
             self._told = True
             front = next(child.ready for child in self.children if child.program.role == "coordinator")
             self.on_ready({**(front or {}), "pids": self.pids()})
 
+    def _tell_down(self) -> None:
+        """Tell the coordinator why workers are down, for those who ask it."""
+        down = {child.program.target: child.down for child in self.children if child.down}
+        for child in self.children:
+            if child.program.role == "coordinator" and child.process and child.ready:
+                say(child.process, json.dumps({"down": down}))
+
     def _stop_all(self) -> None:
         """Stop the coordinator, then the workers, so that searches in flight are still answered."""
         for roles in (("coordinator",), ("index", "ranker")):
-            group = [c.process for c in self.children if c.process and c.program.role in roles]
+            children = [child for child in self.children if child.program.role in roles]
+            group = [process for c in children for process in (c.process, *c.leaving) if process]
             for process in group:
                 process.terminate()
+                close(process)
             ends = time.monotonic() + PATIENCE
             for process in group:
                 try:
@@ -226,16 +211,9 @@ class Supervisor:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         numbers = (signal.SIGTERM, signal.SIGINT)
-        before = [signal.signal(n, lambda *_: self._events.put(("stop", None, None))) for n in numbers]
+        before = [signal.signal(n, lambda *_: self._events.put(None)) for n in numbers]
         try:
             yield
         finally:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
-
-
-def _label(child: Child) -> str:
-    program = child.program
-    if program.role == "index":
-        return f"{program.name}@{program.command[program.command.index('--listen') + 1]}"
-    return program.name

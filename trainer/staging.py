@@ -11,6 +11,7 @@ from pathlib import Path
 from engine import manifest
 from engine.errors import SprError, Unavailable
 from engine.files import sync
+from engine.holding import unheld
 from engine.manifest import Manifest
 
 _BUILDING = ".building-"
@@ -93,7 +94,7 @@ def check_room(generations: Path, needed: int) -> None:
 def prune(collection: Path, keep: int, built: str) -> list[str]:
     """Remove all but the `keep` newest generations; return the removed ids.
 
-    The current one and `built` count as newest and are never removed.
+    The current one and `built` count as newest and are never removed, nor is what a service holds.
     """
     generations = collection / manifest.GENERATIONS
     spared = {built}
@@ -105,9 +106,12 @@ def prune(collection: Path, keep: int, built: str) -> list[str]:
             with contextlib.suppress(SprError):
                 made[path.name] = manifest.read(path).created
     newest = sorted(made, key=lambda name: (name in spared, made[name]), reverse=True)
-    removed = [name for name in newest[keep:] if name not in spared]
-    for name in removed:
-        remove(generations / name)
+    removed = []
+    for name in newest[keep:]:
+        with unheld(generations / name) as free:
+            if free and name not in spared:
+                remove(generations / name)
+                removed.append(name)
     return sorted(removed)
 
 

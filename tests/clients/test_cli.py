@@ -125,6 +125,12 @@ def test_status_shows_every_worker(service: Service) -> None:
     assert "serving" in rows["shard-00000"]
     assert "unreachable" in rows["shard-00001"]
     assert "serving" in rows["ranker-0"]
+    # Not on a terminal nothing is cut or folded; in 80 columns it is readable, reasons on lines of their own.
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if not line.startswith("    "))
+    lines = result.stdout.splitlines()
+    address = re.search(r"127\.0\.0\.1:\d+", rows["shard-00001"])
+    assert address is not None
+    assert lines[lines.index(rows["shard-00001"]) + 1].startswith("    failed to connect")
     answer = json.loads(
         CliRunner().invoke(admin.command, ["status", "--json", "--address", service[1]]).stdout
     )
@@ -138,18 +144,8 @@ def test_serve_takes_a_topology_or_a_collection_but_not_none(tmp_path: Path) -> 
     result = CliRunner().invoke(serve.command, ["--json"])
     assert result.exit_code == 2
     assert "name a topology file, or a collection" in result.stderr
-
-
-def test_a_port_that_answers_other_calls_is_named(service: Service) -> None:
-    asked = CliRunner().invoke(search.command, [TEXT, "--address", service[1], "--json"])
-    assert asked.exit_code == 4
-    said = f"{service[1]} is the admin port; searches are answered by the search port that `spr serve` names"
-    assert said in asked.stderr
-    assert said in json.loads(asked.stdout)["error"]
-    asked = CliRunner().invoke(admin.command, ["status", "--address", service[0]])
-    assert asked.exit_code == 4
-    assert f"{service[0]} is the search port; " in asked.stderr
-    assert "answered by the admin port" in asked.stderr
+    both = CliRunner().invoke(serve.command, ["--collection", str(tmp_path), __file__])
+    assert "name a topology file or a --collection, not both" in both.stderr
 
 
 def test_a_wait_without_end_is_a_wait(service: Service) -> None:
@@ -184,3 +180,9 @@ def test_nothing_good_says_what_would_be(capsys: pytest.CaptureFixture[str]) -> 
     search._print_table(result(0.784, 0.85), timings=False)
     said = "nothing good found: at best 78.4% sure, and 85.0% is needed; these are the nearest:"
     assert capsys.readouterr().out.splitlines()[0] == said
+
+
+def test_help_shows_the_options_that_need_no_command() -> None:
+    shown = CliRunner().invoke(serve.command, ["--help"]).stdout
+    for option in ("--collection", "--port", "--log-level", "--ready-file", "--json", "coordinator"):
+        assert option in shown

@@ -21,7 +21,7 @@ from engine import manifest as manifests
 from engine import serving, wire
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import CoordinatorConfig, IndexConfig, RankerConfig, Topology
-from engine.errors import Mismatch
+from engine.errors import Mismatch, SprError
 from engine.gate import Gate
 from engine.types import EncodedQuery, Floats, Hits
 from spr.internal.v1 import (
@@ -134,16 +134,25 @@ class Corpus:
 
 
 class Held:
-    """Calls pass while `open` is set; otherwise they wait, as in a stopped process."""
+    """Calls pass while `open` is set, probes while `info` is; otherwise they wait, as if stopped."""
 
     def __init__(self) -> None:
-        self.open = threading.Event()
+        self.open, self.info = threading.Event(), threading.Event()
         self.open.set()
-        self.calls = 0
+        self.info.set()
+        self.calls = self.waiting = 0
 
     def enter(self) -> None:
         self.calls += 1
+        self.waiting += not self.open.is_set()
         self.open.wait(20)
+
+
+def refuse(code: grpc.StatusCode | None) -> None:
+    if code is not None:
+        error = SprError("told to refuse", code.name)
+        error.status = code
+        raise error
 
 
 class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
@@ -153,11 +162,13 @@ class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
         self.generation, self.name = corpus.generation, f"shard-{shard:05d}"
         self.broken = False
         self.careless = False  # one that answers for whatever shard it is asked
+        self.refuses: grpc.StatusCode | None = None
 
     def SearchSegments(self, request: Any, context: Any) -> index_shard_service_pb2.SearchSegmentsResponse:
         self.held.enter()
         if self.broken:
             raise RuntimeError("secret detail")
+        refuse(self.refuses)
         if request.generation != self.generation:
             raise Mismatch("another generation", "GENERATION_MISMATCH")
         if request.shard != self.name and not self.careless:
@@ -170,6 +181,7 @@ class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
         return response
 
     def GetShardInfo(self, request: Any, context: Any) -> index_shard_service_pb2.GetShardInfoResponse:
+        self.held.info.wait(20)
         return index_shard_service_pb2.GetShardInfoResponse(
             shard=self.name,
             generation=self.generation,
@@ -183,10 +195,11 @@ class RankerOracle(
 ):
     def __init__(self, corpus: Corpus) -> None:
         self.corpus, self.encoding, self.ranking = corpus, Held(), Held()
-        self.text = ""
+        self.refuses: grpc.StatusCode | None = None
 
     def Encode(self, request: Any, context: Any) -> Any:
         self.encoding.enter()
+        refuse(self.refuses)
         if request.text == "broken":
             raise RuntimeError("secret detail")
         # The tokens carry the sentence, so that Rank can be checked against it.
@@ -198,6 +211,7 @@ class RankerOracle(
 
     def Rank(self, request: Any, context: Any) -> ranker_service_pb2.RankResponse:
         self.ranking.enter()
+        refuse(self.refuses)
         tokens = wire.tensor_from_pb(request.token_states, [None, 1], "token_states")
         text = tokens[:, 0].astype(np.uint8).tobytes().decode().strip()
         videos = wire.ints_from_bytes(request.video_ordinals, "videos")
@@ -316,6 +330,7 @@ def cluster(
     finally:
         for worker in [worker for workers in shards for worker in workers]:
             worker.held.open.set()
+            worker.held.info.set()
         for judge in judges:
             judge.encoding.open.set()
             judge.ranking.open.set()

@@ -16,6 +16,7 @@ import grpc.aio
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from engine import config
 from engine.collection import open_collection
 from engine.coordinator import Coordinator
 from engine.faults import reason_of
@@ -73,7 +74,7 @@ def details(error: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
+def written(logger: str, at: int = logging.INFO) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
     """Yield a queue of the lines that a logger writes, as they are read from a service's stderr."""
     lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
@@ -85,7 +86,7 @@ def written(logger: str) -> Iterator["queue.SimpleQueue[dict[str, Any]]"]:
     log, handler = logging.getLogger(logger), Handler()
     level = log.level
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(at)
     try:
         yield lines
     finally:
@@ -117,17 +118,20 @@ def write_topology(cluster: Cluster, path: Path, **coordinator: Any) -> Path:
 @contextmanager
 def process(cluster: Cluster, folder: Path, **settings: Any) -> Iterator[dict[str, Any]]:
     """Run the coordinator as a process until searches can be answered; yield its ready line."""
-    topology = write_topology(cluster, folder / "topology.toml", **settings)
-    command = [sys.executable, "-m", "engine", "--config", str(topology), "--lifeline"]
+    topology = config.read(write_topology(cluster, folder / "topology.toml", **settings))
+    command = [sys.executable, "-m", "engine", "--config", "-"]
     with (folder / "coordinator.jsonl").open("w") as log:
         running = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
     with running:
+        assert running.stdin is not None
         assert running.stdout is not None
+        running.stdin.write(config.to_json(topology) + "\n")
+        running.stdin.flush()
         ready = json.loads(running.stdout.readline())
         assert ready["ready"], ready
         assert json.loads(running.stdout.readline()) == {"healthy": True}
         yield ready
-        running.terminate()
+        running.stdin.close()
         assert running.wait(timeout=300) == 0

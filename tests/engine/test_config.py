@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
         (MINIMAL.replace("0.0.0.0:2", "2"), "write HOST:PORT"),
         ('log_level = "loud"' + MINIMAL, "not debug, info"),
         (MINIMAL + '[coordinator]\nuris = "some"\n', "uris is 'some', not none, name, full"),
+        ('hang_timeout = "soon"' + MINIMAL, "hang_timeout is 'soon'; it must be of type float"),
         (MINIMAL.replace("[[ranker]]\n", '[[ranker]]\ntext_precision = "int4"\n'), "not auto, int8, float32"),
     ],
 )
@@ -83,3 +85,16 @@ def test_select_names_one_worker() -> None:
     for name, listen in [("shard-00000", None), (None, "h:9"), ("shard-00007", None)]:
         with pytest.raises(InvalidInput, match="shard-00000 at h:1"):
             config.select(parts, name, listen)
+
+
+def test_a_topology_survives_the_pipe_to_a_process(tmp_path: Path) -> None:
+    topology = dataclasses.replace(config.read(EXAMPLE), generation="g1", takeover=True)
+    assert config.from_json(config.to_json(topology)) == topology
+    alone = config.for_collection(tmp_path, 3, 7500)
+    assert config.from_json(config.to_json(alone)) == alone
+    assert [worker.target for worker in alone.index] == [f"127.0.0.1:{port}" for port in (7510, 7511, 7512)]
+
+
+def test_a_port_without_room_above_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="port 65530 leaves no room for 11 ports"):
+        config.for_collection(tmp_path, 1, 65530)

@@ -12,6 +12,8 @@ import pytest
 
 from engine.errors import InvalidInput
 from engine.faults import reason_of
+from engine.monitor import INTERVAL
+from engine.standing import STRIKES
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.oracle import Cluster, Corpus, cluster
@@ -299,3 +301,96 @@ def test_a_topology_must_name_the_generations_shards(tmp_path: Path) -> None:
         workers.topology = dataclasses.replace(workers.topology, index=workers.topology.index[:1])
         with pytest.raises(InvalidInput, match=r"has shard-00000, shard-00001, .* names shard-00000"):
             ask(workers, search)
+
+
+def test_a_wrong_or_stopping_replica_costs_nothing_beside_a_sound_one(tmp_path: Path) -> None:
+    with cluster(tmp_path, replicas=2, rankers=2) as workers:
+        workers.shards[0][0].generation = "g0"
+        workers.shards[1][1].refuses = grpc.StatusCode.CANCELLED
+        workers.rankers[0].refuses = grpc.StatusCode.FAILED_PRECONDITION
+
+        async def run(stub: Any) -> list[pb.SearchResponse]:
+            texts = [f"{TEXT} {i}" for i in range(8)]  # none of which is remembered
+            return [await search(stub, text=text) for text in texts]
+
+        responses = ask(workers, run)
+    assert not any(response.coverage.degraded for response in responses)
+    assert all(moment.provenance.refined for response in responses for moment in response.moments)
+
+
+def test_a_stalled_ranker_beside_an_idle_one_is_hedged_and_then_left_alone(tmp_path: Path) -> None:
+    with cluster(tmp_path, rankers=2, hedge_after=0.05) as workers:
+        stalled = workers.rankers[0]
+
+        async def run(stub: Any) -> tuple[int, float]:
+            for _ in range(40):  # how long ranking takes is known after some
+                await search(stub)
+            stalled.ranking.open.clear()
+            while stalled.ranking.waiting < STRIKES:
+                await search(stub)
+            asked, began = stalled.ranking.calls, time.monotonic()
+            for _ in range(20):
+                assert not (await search(stub)).coverage.degraded
+            return stalled.ranking.calls - asked, time.monotonic() - began
+
+        asked, seconds = ask(workers, run)
+    # A probe a second may bring it back, for one call.
+    assert asked <= 1 + seconds / INTERVAL
+    assert seconds < 5
+
+
+def test_a_stalled_shard_costs_its_time_out_twice_and_comes_back(tmp_path: Path) -> None:
+    with cluster(tmp_path, shard_timeout=0.6) as workers:
+        held = workers.shards[0][0].held
+
+        async def run(stub: Any) -> tuple[Any, float]:
+            held.open.clear()
+            held.info.clear()
+            for _ in range(2):
+                await search(stub)
+            began = time.monotonic()
+            answers = [await search(stub) for _ in range(5)]
+            seconds = time.monotonic() - began
+            held.open.set()
+            held.info.set()
+            while (await search(stub)).coverage.degraded:
+                await asyncio.sleep(0.01)
+            return answers, seconds
+
+        answers, seconds = ask(workers, run)
+    assert all(list(answer.coverage.degraded) == [TIMEOUT] for answer in answers)
+    assert seconds < 0.6
+
+
+def test_a_lost_shard_is_logged_once_and_counted(tmp_path: Path) -> None:
+    with cluster(tmp_path) as workers, written("spr.retrieval") as lines:
+        workers.kill(workers.topology.index[1].target)
+
+        async def run(stub: Any) -> None:
+            for _ in range(5):
+                await search(stub)
+
+        ask(workers, run)
+    assert lines.qsize() == 1
+    assert "shard-00001 is lost" in lines.get()["message"]
+
+
+def test_the_operator_hears_of_a_newer_generation(tmp_path: Path) -> None:
+    from spr.v1 import admin_service_pb2 as admin_pb
+    from spr.v1.admin_service_pb2_grpc import AdminServiceStub
+
+    async def run(workers: Cluster) -> Any:
+        async with (
+            coordinator(workers) as (_, running),
+            grpc.aio.insecure_channel(running.admin_address) as channel,
+        ):
+            path = workers.topology.collection
+            (path / "generations" / "g2").mkdir()
+            (path / "CURRENT").write_text("g2\n")
+            return await AdminServiceStub(channel).GetStatus(admin_pb.GetStatusRequest())
+
+    with cluster(tmp_path) as workers, written("spr.monitor") as lines:
+        status = asyncio.run(run(workers))
+    assert (status.collection.generation, status.collection.newest_generation) == ("g1", "g2")
+    told = [lines.get_nowait()["message"] for _ in range(lines.qsize())]
+    assert "generation g2 is current on disk, g1 is served; restart the service to serve it" in told

@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+import logging
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
@@ -300,7 +301,7 @@ def test_request_ids_are_made_and_echoed(shared: Cluster) -> None:
 
 def test_a_search_leaves_its_line_under_its_own_id(shared: Cluster) -> None:
     batch = pb.BatchSearchRequest(requests=[request(request_id="one"), request(request_id="two")])
-    with written("spr.search") as lines, written("spr.rpc") as calls:
+    with written("spr.search") as lines, written("spr.rpc", logging.DEBUG) as calls:
         ask(shared, lambda stub: stub.Search(request(request_id="alone")))
         ask(shared, lambda stub: stub.BatchSearch(batch))
         found = list(itertools.islice(lines_of(lines, "alone", "one", "two"), 3))

@@ -75,7 +75,7 @@ def test_a_defect_shows_only_its_request_id(
 
 
 def test_a_call_leaves_one_line_with_its_request_id(served: tuple[Any, Encoder]) -> None:
-    with written("spr.rpc") as lines:
+    with written("spr.rpc", logging.DEBUG) as lines:
         served[0].Encode(encoder_pb.EncodeRequest(text="good", request_id="r-1"), timeout=10)
         failure(served[0], "bad", "r-2")
         found = list(itertools.islice(lines_of(lines, "r-1", "r-2"), 3))
@@ -86,6 +86,10 @@ def test_a_call_leaves_one_line_with_its_request_id(served: tuple[Any, Encoder])
         ("r-2", "Encode INVALID_ARGUMENT"),
     }
     assert all(line["ms"] > 0 for line in found if "refused" not in line["message"])
+    # A search has a line of its own: at info a call adds one only when it fails.
+    assert {line["message"].rpartition("/")[2] for line in found if line["level"] == "info"} == {
+        "Encode refused: that is bad; send good"
+    }
 
 
 def test_a_full_worker_says_when_to_come_back(served: tuple[Any, Encoder]) -> None:
@@ -108,6 +112,18 @@ def test_a_taken_port_is_refused(served: tuple[Any, Encoder]) -> None:
         serving.bind(other, address)
     server.stop(None).wait()
     other.stop(None).wait()
+
+
+def test_a_port_that_a_successor_can_share_is_refused_to_all_others() -> None:
+    server, successor = (grpc.server(ThreadPoolExecutor(1), options=serving.SHARED_OPTIONS) for _ in range(2))
+    address = serving.bind(server, "127.0.0.1:0")
+    server.start()
+    with pytest.raises(Unavailable, match="is another process there"):
+        serving.check_free(address)
+    assert serving.bind(successor, address) == address
+    for one in (server, successor):
+        one.stop(None).wait()
+    serving.check_free("127.0.0.1:0")
 
 
 @pytest.mark.parametrize("kind", [InvalidInput, Overloaded, Unavailable])

@@ -1,5 +1,7 @@
 """The supervisor over small programs that speak its line protocol."""
 
+import dataclasses
+import json
 import os
 import signal
 import sys
@@ -8,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from engine import supervisor
-from engine.config import IndexConfig, Topology, parse
-from engine.supervisor import ChildFailed, Program, Status, Supervisor
+from engine import programs
+from engine.child import FIRST_WAIT
+from engine.config import IndexConfig, Topology, from_json, parse
+from engine.logs import Writer
+from engine.programs import Program
+from engine.supervisor import ChildFailed, Status, Supervisor
 
 # Ready at once; ends when its stdin closes, as every worker does.
 STEADY = """
@@ -32,6 +37,76 @@ if not mark.exists():
 os.kill(os.getppid(), signal.SIGTERM)
 sys.stdin.read()
 """
+# Ready at once, then ends as one that was told to; in the fifth life it ends the test.
+ENDS_WELL = """
+import json, os, signal, sys
+from pathlib import Path
+lives = Path(sys.argv[2])
+print(json.dumps({"ready": True}), flush=True)
+lives.write_text(lives.read_text() + "x" if lives.exists() else "x")
+if len(lives.read_text()) == 5:
+    os.kill(os.getppid(), signal.SIGTERM)
+    sys.stdin.read()
+"""
+# A coordinator that leaves: its first life ends with its stdin, and notes whether the second one served.
+LEAVES = """
+import json, os, signal, sys, time
+from pathlib import Path
+folder = Path(sys.argv[2])
+def say(**line):
+    print(json.dumps(line), flush=True)
+say(ready=True)
+if not (folder / "first").exists():
+    (folder / "first").touch()
+    say(healthy=True)
+    say(leaving=True)
+    sys.stdin.read()
+    (folder / "left").write_text("after" if (folder / "second").exists() else "before")
+else:
+    (folder / "second").touch()
+    say(healthy=True)
+    while not (folder / "left").exists():
+        time.sleep(0.01)
+    os.kill(os.getppid(), signal.SIGTERM)
+    sys.stdin.read()
+"""
+# A coordinator that never hears of the worker at h:1.
+COMPLAINS = """
+import json, time
+while True:
+    print(json.dumps({"ready": True}), flush=True)
+    print(json.dumps({"beat": True, "silent": {"h:1": 99.0}}), flush=True)
+    time.sleep(0.02)
+"""
+# Ready, then as if it had hung; in the second life it ends the test.
+HANGS_ONCE = """
+import json, os, signal, sys
+from pathlib import Path
+mark = Path(sys.argv[2])
+print(json.dumps({"ready": True}), flush=True)
+print(json.dumps({"beat": True, "silent": {}}), flush=True)
+if mark.exists():
+    os.kill(os.getppid(), signal.SIGTERM)
+    sys.stdin.read()
+mark.touch()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    signal.pause()
+"""
+NOISY = """
+import json, os, signal, sys
+print("E1128 add_port.cc:83 noise", file=sys.stderr)
+print('{"level": "info", "message": "a line of log"}', file=sys.stderr, flush=True)
+print(json.dumps({"ready": True}), flush=True)
+os.kill(os.getppid(), signal.SIGTERM)
+sys.stdin.read()
+"""
+# Says what it read from stdin first, as if that had kept it from starting.
+READS = """
+import json, sys
+print(json.dumps({"error": sys.stdin.readline()}), flush=True)
+sys.exit(5)
+"""
 REFUSES = """
 import json, sys
 print(json.dumps({"ready": False, "error": "the file is bad; fetch another", "exit_code": 3}), flush=True)
@@ -40,7 +115,8 @@ sys.exit(3)
 
 
 def program(code: str, role: str, name: str, *arguments: str) -> Program:
-    return Program(role, name, (sys.executable, "-c", code, role, *arguments, "--listen", "h:1"), {})
+    command = (sys.executable, "-c", code, role, *arguments, "--listen", "h:1")
+    return Program(role, name, command, {}, target="h:1" if role == "index" else "")
 
 
 def alive(pid: int) -> bool:
@@ -72,6 +148,60 @@ def test_what_dies_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFix
     supervisor.run()
     assert "shard-00000@h:1 ended (exit code 7); again in 0.25 s" in caplog.text
     assert supervisor.children[0].wait == 0.5
+
+
+def test_one_that_was_told_to_stop_is_started_again_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ending = program(ENDS_WELL, "index", "shard-00000", str(tmp_path / "lives"))
+    supervisor = Supervisor([ending], lambda _: None)
+    supervisor.run()
+    assert caplog.text.count("shard-00000@h:1 ended (exit code 0); again in 0 s") == 4
+    assert supervisor.children[0].wait == FIRST_WAIT
+
+
+def test_a_coordinator_that_leaves_serves_until_the_next_one_does(tmp_path: Path) -> None:
+    Supervisor([program(LEAVES, "coordinator", "coordinator", str(tmp_path))], lambda _: None).run()
+    assert (tmp_path / "left").read_text() == "after"
+
+
+def test_a_worker_that_does_not_answer_is_killed_and_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hanging = program(HANGS_ONCE, "index", "shard-00000", str(tmp_path / "mark"))
+    programs = [hanging, program(COMPLAINS, "coordinator", "coordinator")]
+    supervisor = Supervisor(programs, lambda _: None, hang_timeout=0.1)
+    supervisor.run()
+    assert "shard-00000@h:1 ended (did not answer for 0 s, killed); again in 0.25 s" in caplog.text
+
+
+def test_a_coordinator_without_a_beat_is_killed_and_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.supervisor.TICK", 0.05)
+    hanging = program(HANGS_ONCE, "coordinator", "coordinator", str(tmp_path / "mark"))
+    Supervisor([hanging], lambda _: None, hang_timeout=0.2).run()
+    assert "coordinator ended (did not answer for 0 s, killed)" in caplog.text
+
+
+def test_what_a_process_writes_to_stderr_becomes_lines_of_log(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file:
+        writer = Writer(file)
+        Supervisor([program(NOISY, "index", "shard-00000")], lambda _: None, writer=writer).run()
+        writer.flush(10)
+    noise, own = (json.loads(line) for line in (tmp_path / "log").read_text().splitlines())
+    assert (noise["logger"], noise["message"]) == ("shard-00000@h:1", "E1128 add_port.cc:83 noise")
+    assert own == {"level": "info", "message": "a line of log"}
+
+
+def test_a_process_is_given_the_topology_that_the_supervisor_read() -> None:
+    reading = program(READS, "index", "shard-00000")
+    given = dataclasses.replace(topology(), generation="g1", log_level="error")
+    with pytest.raises(ChildFailed) as caught:
+        Supervisor([dataclasses.replace(reading, topology=given)], lambda _: None).run()
+    received = from_json(str(caught.value).removeprefix("shard-00000@h:1: "))
+    assert (received.generation, received.log_level, received.takeover) == ("g1", "error", False)
+    assert (received.index, received.ranker) == (given.index, given.ranker)
 
 
 def test_a_start_that_fails_ends_all_with_its_reason() -> None:
@@ -109,5 +239,5 @@ def test_what_the_operator_sets_goes_before_our_way_to_poll(
     if given is not None:
         monkeypatch.setenv("GRPC_EXPERIMENTS", given)
     worker = IndexConfig(shard=0, listen="h:1", threads=3)
-    environment = supervisor.program(topology(), "index", worker).environment
-    assert environment == {"OMP_NUM_THREADS": "3"} | (supervisor.POLLING if given is None else {})
+    environment = programs.program(topology(), "index", worker).environment
+    assert environment == {"OMP_NUM_THREADS": "3"} | (programs.POLLING if given is None else {})

@@ -44,11 +44,13 @@ def alive(pid: int) -> bool:
 def write_topology(path: Path, collection: Path, shards: int = 2, **coordinator: Any) -> Path:
     front, admin, ranker, *index = free_ports(3 + shards)
     lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"', "[coordinator]"]
-    settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
-    lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    front_settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
+    lines += [f"{name} = {json.dumps(value)}" for name, value in front_settings.items()]
     for shard, port in enumerate(index):
         lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port}"']
-    lines += ["[[ranker]]", f'listen = "127.0.0.1:{ranker}"', "threads = 1", 'device = "cpu"']
+    # "auto" chooses by time, which depends on what else runs.
+    settings = ["threads = 1", 'device = "cpu"', 'text_precision = "float32"']
+    lines += ["[[ranker]]", f'listen = "127.0.0.1:{ranker}"', *settings]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -69,6 +71,14 @@ class Service:
         """Return the process that `name` began as, e.g. `shard-00000`."""
         pids: dict[str, int] = self.ready["pids"]
         return next(pid for label, pid in pids.items() if label.startswith(name))
+
+    def pid_now(self, name: str) -> int:
+        """Return the process that `name` is now, whatever it began as."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for pid in map(int, children.read_text().split()):
+            if f"--name\0{name}\0" in Path(f"/proc/{pid}/cmdline").read_text():
+                return pid
+        raise LookupError(name)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(number)

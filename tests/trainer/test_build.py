@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from engine import manifest
 from engine.catalogue import Catalogue
+from engine.config import Topology
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import sha256
+from engine.holding import held
 from engine.types import Hits
 from spr_cli.main import cli
 from tests import numeric
@@ -144,6 +146,17 @@ def test_old_generations_are_kept_until_told_otherwise(tmp_path: Path) -> None:
     pruned = build(BuildConfig(collection=path, shards=4, activate=False, keep=1))
     assert set(pruned.removed) == {report.id for report in kept}
     assert {p.name for p in (path / "generations").iterdir() if p.is_dir()} == {served.id, pruned.id}
+
+
+def test_what_a_service_holds_is_kept(tmp_path: Path) -> None:
+    path = collection(tmp_path)
+    served = build(BuildConfig(collection=path))
+    with held(Topology(path=path, collection=path)) as topology:
+        assert topology.generation == served.id
+        newer = build(BuildConfig(collection=path, shards=2, keep=1))
+        assert newer.removed == []
+        assert manifest.current(path).name == newer.id
+    assert build(BuildConfig(collection=path, shards=2, keep=1)).removed == [served.id]
 
 
 def test_a_corpus_file_chooses_the_videos(tmp_path: Path) -> None:

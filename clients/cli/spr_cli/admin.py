@@ -95,22 +95,34 @@ def _fail(error: Any, address: str) -> NoReturn:
 
 def _print(response: "GetStatusResponse") -> None:
     from engine.printable import printable
-    from spr_cli.output import print_table
 
     served = response.collection
     click.echo(
         f"collection '{printable(served.name)}', generation {served.generation}: {served.videos} videos, "
         f"{served.segments} segments in {served.shard_count} shards ({served.index_factory})"
     )
+    if served.newest_generation not in ("", served.generation):
+        click.echo(f"generation {served.newest_generation} is newer on disk: restart the service to serve it")
     click.echo(f"encoder {served.embedding_model}, ranker {served.ranker_model or 'unknown'}")
-    rows = []
-    for worker in response.workers:
-        state = worker.State.Name(worker.state).removeprefix("STATE_").replace("_", " ").lower()
-        numbers = (str(worker.videos), str(worker.segments), f"{worker.bytes_resident / 2**20:.0f} MB")
-        rows.append((worker.name, worker.target, state, *numbers, worker.last_error))
-    counts = ("videos", "segments", "memory")
-    print_table(("worker", "target", "state", *counts, ""), rows, right=counts)
+    _print_workers(response)
     click.echo(
         f"up {response.uptime.seconds} s: {response.searches_answered} searches answered "
         f"({response.searches_degraded} degraded), {response.searches_failed} failed"
     )
+
+
+def _print_workers(response: "GetStatusResponse") -> None:
+    """Print a line for each worker, never cut or folded, and what is wrong with it on a line of its own."""
+    rows = [("worker", "target", "state", "videos", "segments", "memory")]
+    for worker in response.workers:
+        state = worker.State.Name(worker.state).removeprefix("STATE_").replace("_", " ").lower()
+        memory = f"{worker.bytes_resident / 2**20:.0f} MB"
+        rows.append((worker.name, worker.target, state, str(worker.videos), str(worker.segments), memory))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    faults = ["", *(worker.last_error for worker in response.workers)]
+    for row, fault in zip(rows, faults, strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
+        cells += [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
+        click.echo("  ".join(cells))
+        if fault:
+            click.echo(f"    {fault}")

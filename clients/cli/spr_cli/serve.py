@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from engine.config import Topology
     from engine.supervisor import Status
 
 
@@ -22,10 +22,15 @@ class _ServeGroup(click.Group):
             args = ["all", *args]
         return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options of `all`, which need no command before them, and then the commands."""
+        serve_all.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
 
 @click.group(cls=_ServeGroup)
 def command() -> None:
-    """Run the coordinator and its workers.
+    """Run the coordinator and its workers: [TOPOLOGY] [OPTIONS], or one process by its command.
 
     \b
     spr serve topology.toml                    everything on this machine, until Ctrl-C
@@ -43,10 +48,22 @@ def command() -> None:
     help="Serve the current generation of this collection, without a topology file.",
 )
 @click.option("--port", default=7400, show_default=True, help="With --collection: the coordinator's port.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="[default: the topology's, info without one]",
+)
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Write the ready line to this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready, nothing else.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON line when ready, and logs alone on stderr."
+)
 def serve_all(
-    topology: Path | None, collection: Path | None, port: int, ready_file: Path | None, as_json: bool
+    topology: Path | None,
+    collection: Path | None,
+    port: int,
+    log_level: str | None,
+    ready_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Start every process of a topology, restart what dies, stop all on Ctrl-C.
 
@@ -54,26 +71,33 @@ def serve_all(
     spr serve topology.toml
     spr serve --collection videos --port 7500
     """
-    from engine import config, logs
-    from engine.supervisor import Supervisor, programs
+    import dataclasses
 
-    if (topology is None) == (collection is None):
-        raise click.UsageError("name a topology file, or a collection with --collection")
-    with _topology_file(topology, collection, port) as path:
-        served = config.read(path)
-        logs.configure(served.log_level)
-        progress = _Progress(sys.stderr.isatty())
+    from engine import logs
+    from engine.holding import held
+    from engine.programs import programs
+    from engine.supervisor import Supervisor
 
-        def ready(line: dict[str, Any]) -> None:
-            progress.end()
-            if ready_file is not None:
-                from engine.files import write_json
+    read = _topology(topology, collection, port)
+    writer = logs.configure(log_level or read.log_level)
+    progress = _Progress(sys.stderr.isatty(), writer.put, silent=as_json)
 
-                write_json(ready_file, line)
-            click.echo(json.dumps(line) if as_json else _greeting(line))
-            sys.stdout.flush()
+    def ready(line: dict[str, Any]) -> None:
+        progress.end()
+        if ready_file is not None:
+            from engine.files import write_json
 
-        Supervisor(programs(served), ready, progress.show).run()
+            write_json(ready_file, line)
+        click.echo(json.dumps(line) if as_json else _greeting(line))
+        sys.stdout.flush()
+
+    # Held by this process too: one that is started anew finds the generation that the first ones had.
+    with held(read) as served:
+        served = dataclasses.replace(served, log_level=log_level or served.log_level)
+        try:
+            Supervisor(programs(served), ready, progress.show, served.hang_timeout, writer).run()
+        finally:
+            writer.flush(logs.LAST_WORDS)
 
 
 def _single(role: str, summary: str) -> click.Command:
@@ -88,11 +112,11 @@ def _single(role: str, summary: str) -> click.Command:
     def single(path: Path, name: str | None, listen: str | None) -> None:
         import os
 
-        from engine import config, serving, supervisor
+        from engine import config, programs, serving
 
         topology = config.read(path)
         part = serving.select_part(topology, role, name, listen)
-        program = supervisor.program(topology, role, part, lifeline=False)
+        program = programs.program(topology, role, part, supervised=False)
         # Replaced, not started: the process that runs is the server itself, alone with its libraries.
         os.execve(sys.executable, list(program.command), {**os.environ, **program.environment})
 
@@ -104,49 +128,47 @@ command.add_command(_single("index", "Run one index worker: a replica of one sha
 command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
 
 
-@contextmanager
-def _topology_file(topology: Path | None, collection: Path | None, port: int) -> Iterator[Path]:
-    """Yield the topology's file; a temporary one for a collection's current generation."""
-    import tempfile
-
+def _topology(topology: Path | None, collection: Path | None, port: int) -> "Topology":
+    """Read a topology file, or make the topology of a collection's current generation."""
     from engine import config, manifest
 
-    if topology is not None or collection is None:
-        assert topology is not None
-        yield topology
-        return
-    shards = manifest.read(manifest.generation_dir(collection)).shards
-    with tempfile.TemporaryDirectory(prefix="spr-") as folder:
-        path = Path(folder) / "topology.toml"
-        path.write_text(config.for_collection(collection, len(shards), port), encoding="utf-8")
-        yield path
+    if topology is not None and collection is not None:
+        raise click.UsageError("name a topology file or a --collection, not both")
+    if topology is not None:
+        return config.read(topology)
+    if collection is None:
+        raise click.UsageError("name a topology file, or a collection with --collection")
+    current = manifest.read(manifest.generation_dir(collection))
+    return config.for_collection(collection, len(current.shards), port, current.id)
 
 
 class _Progress:
     """What is up so far: one changing line on a terminal, a line for each process otherwise."""
 
-    def __init__(self, terminal: bool) -> None:
-        self._terminal = terminal
+    def __init__(self, terminal: bool, put: Callable[[str], None], silent: bool) -> None:
+        self._terminal, self._put, self._silent = terminal, put, silent
         self._shown: set[str] = set()
 
     def show(self, status: "Status") -> None:
         """Tell of a change."""
+        if self._silent:
+            return
         up = [name for name, state in status.states.items() if state == "ready"]
         head = f"{len(up)}/{len(status.states)} processes ready, {status.seconds:.1f} s"
         if self._terminal:
             waiting = [name for name, state in status.states.items() if state != "ready"]
             tail = f"; waiting for {_some(waiting)}" if waiting else "; waiting for the first health report"
-            click.echo(f"\r\033[K{head}{tail}", nl=False, err=True)
+            self._put(f"\r\033[K{head}{tail}")
         else:
             for name in up:
                 if name not in self._shown:
-                    click.echo(f"{name} is ready ({head})", err=True)
+                    self._put(f"{name} is ready ({head})\n")
             self._shown.update(up)
 
     def end(self) -> None:
         """Leave the changing line."""
-        if self._terminal:
-            click.echo("\r\033[K", nl=False, err=True)
+        if self._terminal and not self._silent:
+            self._put("\r\033[K")
 
 
 def _some(names: Sequence[str]) -> str:

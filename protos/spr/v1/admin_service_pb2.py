@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspr/v1/admin_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xd6\x01\n\x11GetStatusResponse\x12&\n\ncollection\x18\x01 \x01(\x0b\x32\x12.spr.v1.Collection\x12\x1f\n\x07workers\x18\x02 \x03(\x0b\x32\x0e.spr.v1.Worker\x12)\n\x06uptime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11searches_answered\x18\x04 \x01(\x04\x12\x17\n\x0fsearches_failed\x18\x05 \x01(\x04\x12\x19\n\x11searches_degraded\x18\x06 \x01(\x04\"\x8f\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\x12\x0e\n\x06videos\x18\x05 \x01(\x04\x12\x10\n\x08segments\x18\x06 \x01(\x04\x12\x31\n\x0esegment_length\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bshard_count\x18\x08 \x01(\r\x12\x15\n\rindex_factory\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf0\x02\n\x06Worker\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.spr.v1.Worker.Role\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.spr.v1.Worker.State\x12\x12\n\ngeneration\x18\x05 \x01(\t\x12\x0e\n\x06videos\x18\x06 \x01(\x04\x12\x10\n\x08segments\x18\x07 \x01(\x04\x12\x16\n\x0e\x62ytes_resident\x18\x08 \x01(\x04\x12\x12\n\nlast_error\x18\t \x01(\t\"=\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_INDEX\x10\x01\x12\x0f\n\x0bROLE_RANKER\x10\x02\"_\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_SERVING\x10\x01\x12\x15\n\x11STATE_NOT_SERVING\x10\x02\x12\x15\n\x11STATE_UNREACHABLE\x10\x03\x32P\n\x0c\x41\x64minService\x12@\n\tGetStatus\x12\x18.spr.v1.GetStatusRequest\x1a\x19.spr.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspr/v1/admin_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xd6\x01\n\x11GetStatusResponse\x12&\n\ncollection\x18\x01 \x01(\x0b\x32\x12.spr.v1.Collection\x12\x1f\n\x07workers\x18\x02 \x03(\x0b\x32\x0e.spr.v1.Worker\x12)\n\x06uptime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11searches_answered\x18\x04 \x01(\x04\x12\x17\n\x0fsearches_failed\x18\x05 \x01(\x04\x12\x19\n\x11searches_degraded\x18\x06 \x01(\x04\"\xaa\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\x12\x0e\n\x06videos\x18\x05 \x01(\x04\x12\x10\n\x08segments\x18\x06 \x01(\x04\x12\x31\n\x0esegment_length\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bshard_count\x18\x08 \x01(\r\x12\x15\n\rindex_factory\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11newest_generation\x18\x0b \x01(\t\"\xf0\x02\n\x06Worker\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.spr.v1.Worker.Role\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.spr.v1.Worker.State\x12\x12\n\ngeneration\x18\x05 \x01(\t\x12\x0e\n\x06videos\x18\x06 \x01(\x04\x12\x10\n\x08segments\x18\x07 \x01(\x04\x12\x16\n\x0e\x62ytes_resident\x18\x08 \x01(\x04\x12\x12\n\nlast_error\x18\t \x01(\t\"=\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_INDEX\x10\x01\x12\x0f\n\x0bROLE_RANKER\x10\x02\"_\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_SERVING\x10\x01\x12\x15\n\x11STATE_NOT_SERVING\x10\x02\x12\x15\n\x11STATE_UNREACHABLE\x10\x03\x32P\n\x0c\x41\x64minService\x12@\n\tGetStatus\x12\x18.spr.v1.GetStatusRequest\x1a\x19.spr.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE']._serialized_start=124
   _globals['_GETSTATUSRESPONSE']._serialized_end=338
   _globals['_COLLECTION']._serialized_start=341
-  _globals['_COLLECTION']._serialized_end=612
-  _globals['_WORKER']._serialized_start=615
-  _globals['_WORKER']._serialized_end=983
-  _globals['_WORKER_ROLE']._serialized_start=825
-  _globals['_WORKER_ROLE']._serialized_end=886
-  _globals['_WORKER_STATE']._serialized_start=888
-  _globals['_WORKER_STATE']._serialized_end=983
-  _globals['_ADMINSERVICE']._serialized_start=985
-  _globals['_ADMINSERVICE']._serialized_end=1065
+  _globals['_COLLECTION']._serialized_end=639
+  _globals['_WORKER']._serialized_start=642
+  _globals['_WORKER']._serialized_end=1010
+  _globals['_WORKER_ROLE']._serialized_start=852
+  _globals['_WORKER_ROLE']._serialized_end=913
+  _globals['_WORKER_STATE']._serialized_start=915
+  _globals['_WORKER_STATE']._serialized_end=1010
+  _globals['_ADMINSERVICE']._serialized_start=1012
+  _globals['_ADMINSERVICE']._serialized_end=1092
 # @@protoc_insertion_point(module_scope)

@@ -88,6 +88,7 @@ class Collection(_message.Message):
     SHARD_COUNT_FIELD_NUMBER: _builtins.int
     INDEX_FACTORY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    NEWEST_GENERATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     generation: _builtins.str
     embedding_model: _builtins.str
@@ -96,6 +97,8 @@ class Collection(_message.Message):
     segments: _builtins.int
     shard_count: _builtins.int
     index_factory: _builtins.str
+    newest_generation: _builtins.str
+    """What CURRENT names on disk: another than `generation` waits for a restart."""
     @_builtins.property
     def segment_length(self) -> _duration_pb2.Duration: ...
     @_builtins.property
@@ -113,10 +116,11 @@ class Collection(_message.Message):
         shard_count: _builtins.int = ...,
         index_factory: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        newest_generation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "segment_length", b"segment_length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "embedding_model", b"embedding_model", "generation", b"generation", "index_factory", b"index_factory", "name", b"name", "ranker_model", b"ranker_model", "segment_length", b"segment_length", "segments", b"segments", "shard_count", b"shard_count", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "embedding_model", b"embedding_model", "generation", b"generation", "index_factory", b"index_factory", "name", b"name", "newest_generation", b"newest_generation", "ranker_model", b"ranker_model", "segment_length", b"segment_length", "segments", b"segments", "shard_count", b"shard_count", "videos", b"videos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -177,7 +181,7 @@ class Worker(_message.Message):
     segments: _builtins.int
     bytes_resident: _builtins.int
     last_error: _builtins.str
-    """Empty when the worker is well."""
+    """Why it does not serve, or has answered badly lately; empty when it is well."""
     def __init__(
         self,
         *,

@@ -68,7 +68,7 @@ def test_leaving_early_ends_threads_and_processes(jobs: list[Job]) -> None:
 def test_large_pictures_wait_for_each_other(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "DECODED_PIXELS", 1)
     most, now, lock = 0, 0, threading.Lock()
-    whole = readers.words
+    whole = words
 
     def watched(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         nonlocal most, now

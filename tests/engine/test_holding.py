@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.config import Topology
+from engine.errors import NotFound
+from engine.holding import held, unheld
+from tests.engine.oracle import Corpus
+
+HOLDER = """
+import sys
+from pathlib import Path
+from engine.config import Topology
+from engine.holding import held
+with held(Topology(path=Path("t"), collection=Path(sys.argv[1]))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def free(generation: Path) -> bool:
+    with unheld(generation) as nobody:
+        return nobody
+
+
+def test_a_generation_is_held_while_any_process_holds_it(tmp_path: Path) -> None:
+    topology = Topology(path=tmp_path, collection=Corpus().write(tmp_path / "c"))
+    generation = topology.collection / "generations" / "g1"
+    with held(topology) as first, held(topology):
+        assert first.generation == "g1"
+        assert not free(generation)
+    assert free(generation)
+
+
+def test_what_a_killed_process_held_is_free(tmp_path: Path) -> None:
+    collection = Corpus().write(tmp_path / "c")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", HOLDER, str(collection)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert not free(collection / "generations" / "g1")
+        holder.kill()
+        holder.wait(timeout=20)
+    assert free(collection / "generations" / "g1")
+
+
+def test_one_that_is_removed_before_it_is_held_is_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topology = Topology(path=tmp_path, collection=Corpus().write(tmp_path / "c"))
+
+    def remove(number: int, how: int) -> None:
+        generation = topology.collection / "generations" / "g1"
+        generation.rename(generation.with_name(".removed"))
+
+    monkeypatch.setattr("engine.holding.fcntl.flock", remove)
+    with pytest.raises(NotFound, match="was removed just now"), held(topology):
+        pass

@@ -1,0 +1,80 @@
+"""Logs when nobody reads them."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+
+from engine.logs import Fault, Writer
+from tests.engine.running import written
+
+# Logs far more than a pipe holds, says so on stdout, and ends when told.
+CHATTY = """
+import logging, sys
+from engine import logs
+logs.configure("info")
+for i in range(40_000):
+    logging.getLogger("spr.test").info("line %d", i)
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_stderr_that_nobody_reads_stops_nothing_and_what_is_lost_is_counted() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHATTY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        text=True,
+    )
+    with child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "done\n"
+        _, errors = child.communicate("\n", timeout=60)
+    lines = [json.loads(line)["message"] for line in errors.splitlines()]
+    (lost,) = (line for line in lines if "dropped" in line)
+    assert lines[0] == "line 0"
+    assert int(lost.split()[0]) + len(lines) - 1 == 40_000
+
+
+def test_a_stream_that_is_gone_is_no_error() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        writer = Writer(stream)
+        os.close(reading)
+        writer.put("nobody is there\n")
+        writer.flush(10)
+
+
+def test_a_fault_is_told_when_it_begins_changes_and_ends() -> None:
+    with written("spr.test") as lines:
+        fault = Fault(logging.getLogger("spr.test"), "shard-00000", pause=0.0)
+        fault.over()
+        for reason in ("UNAVAILABLE", "UNAVAILABLE", "UNAVAILABLE", "SILENT", "SILENT"):
+            fault.happened("why", reason)
+        fault.over()
+        fault.over()
+    told = [lines.get_nowait() for _ in range(lines.qsize())]
+    assert [line["message"] for line in told] == [
+        "shard-00000 is lost: why",
+        "shard-00000 is lost: why",
+        "shard-00000 is back",
+    ]
+    assert [line.get("reason") for line in told[:2]] == ["UNAVAILABLE", "SILENT"]
+    assert told[2]["searches_without"] == 5
+
+
+def test_a_fault_that_comes_and_goes_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.logs.time.monotonic", lambda: 100.0)
+    with written("spr.test") as lines:
+        fault = Fault(logging.getLogger("spr.test"), "shard-00000")
+        for _ in range(100):
+            fault.happened("why", "UNAVAILABLE")
+            fault.over()
+    assert lines.qsize() == 1

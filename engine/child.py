@@ -23,7 +23,8 @@ Event = tuple[Literal["line", "exit"], "Child", Process, Any]
 class Child:
     """One process through all its lives. Times are of the monotonic clock.
 
-    leaving: those before it that still finish what they have in flight. down: why it does not run.
+    leaving: those before it that still finish what they have in flight. down: why it does not run. settled:
+    settings that a ranker chose in its first life, by measuring.
     """
 
     program: Program
@@ -34,6 +35,7 @@ class Child:
     beat: float = 0.0
     error: str = ""
     down: str = ""
+    settled: dict[str, Any] = field(default_factory=dict)
     served: bool = False
     wait: float = FIRST_WAIT
     restart_at: float | None = None
@@ -61,8 +63,7 @@ class Child:
         """Give a process its topology, and pass on what it says."""
         assert process.stdout is not None
         if self.program.topology is not None:
-            topology = dataclasses.replace(self.program.topology, takeover=bool(self.leaving))
-            say(process, config.to_json(topology))
+            say(process, config.to_json(self._topology(self.program.topology)))
         with process.stdout as lines:
             for text in lines:
                 try:
@@ -72,6 +73,12 @@ class Child:
         code = process.wait()
         close(process)
         tell(("exit", self, process, code))
+
+    def _topology(self, topology: config.Topology) -> config.Topology:
+        """Return what this life is told: what an earlier one settled is not settled anew."""
+        name, settled = self.program.name, self.settled
+        rankers = [dataclasses.replace(r, **settled) if r.name == name else r for r in topology.ranker]
+        return dataclasses.replace(topology, ranker=tuple(rankers), takeover=bool(self.leaving))
 
     def _pass_on(self, process: Process, writer: logs.Writer) -> None:
         """Pass on what a process writes to stderr: lines of log as they are, all else made into such."""

@@ -128,11 +128,10 @@ class _Race(Generic[Stub, Reply]):
         hedge_after: float,
     ) -> None:
         self._waiting, self._ask, self._hedging = members, ask, hedging
-        self._patience = hedging.after(hedge_after)
         now = time.monotonic()
-        # A copy that is out of rotation is for failures; it is not asked beside a good one that is slow.
         alike = members[0].standing.place(now) == members[1].standing.place(now)
-        self._doubling = alike and hedge_after > 0
+        # A copy that is out of rotation is asked beside a good one only when that one is very late.
+        self._patience = hedging.after(hedge_after) if alike else hedge_after
         self._running: dict[asyncio.Task[Reply], tuple[Replica[Stub], float]] = {}
 
     async def run(self) -> Reply:
@@ -140,7 +139,7 @@ class _Race(Generic[Stub, Reply]):
         try:
             self._ask_next()
             while True:
-                patience = self._patience if self._doubling and self._waiting else None
+                patience = self._patience if self._patience > 0 and self._waiting else None
                 done, _ = await asyncio.wait(
                     self._running, timeout=patience, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -157,8 +156,6 @@ class _Race(Generic[Stub, Reply]):
                     self._ask_next()
                 elif failure is not None and not self._running:
                     raise failure
-                else:
-                    self._doubling = False
         finally:
             for task in self._running:
                 task.cancel()

@@ -124,6 +124,7 @@ class Supervisor:
         elif line.get("ready"):
             child.ready, child.served, child.down = line, True, ""
             child.ready_at = child.beat = time.monotonic()
+            child.settled = line.get("settled", {})
             _log.info("%s is ready", child.program.label, extra={"address": line.get("address")})
             self._tell_down()
         elif "error" in line:

@@ -107,6 +107,19 @@ import json, sys
 print(json.dumps({"error": sys.stdin.readline()}), flush=True)
 sys.exit(5)
 """
+# Settles a setting, then ends; the second life ends the test with the topology it was given.
+SETTLES = """
+import json, sys
+from pathlib import Path
+given, mark = sys.stdin.readline(), Path(sys.argv[2])
+if mark.exists():
+    mark.write_text(given)
+    import os, signal
+    os.kill(os.getppid(), signal.SIGTERM)
+    sys.stdin.read()
+mark.touch()
+print(json.dumps({"ready": True, "settled": {"text_precision": "int8"}}), flush=True)
+"""
 REFUSES = """
 import json, sys
 print(json.dumps({"ready": False, "error": "the file is bad; fetch another", "exit_code": 3}), flush=True)
@@ -202,6 +215,13 @@ def test_a_process_is_given_the_topology_that_the_supervisor_read() -> None:
     received = from_json(str(caught.value).removeprefix("shard-00000@h:1: "))
     assert (received.generation, received.log_level, received.takeover) == ("g1", "error", False)
     assert (received.index, received.ranker) == (given.index, given.ranker)
+
+
+def test_what_a_ranker_settled_is_not_settled_anew(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    settling = dataclasses.replace(program(SETTLES, "ranker", "ranker-0", str(mark)), topology=topology())
+    Supervisor([settling], lambda _: None).run()
+    assert from_json(mark.read_text()).ranker[0].text_precision == "int8"
 
 
 def test_a_start_that_fails_ends_all_with_its_reason() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from engine import manifest
@@ -16,8 +17,11 @@ from tests.workers.ranker.factories import TEXTS
 
 
 def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
-    collection: Path, tmp_path: Path
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     port = str(free_ports(1)[0])
     ready_file = tmp_path / "ready.json"
     options = ("--collection", str(collection), "--port", port, "--ready-file", str(ready_file))
@@ -30,6 +34,9 @@ def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
         service.process.kill()
         service.process.wait(timeout=300)
         until(lambda: not any(alive(pid) for pid in service.ready["pids"].values()))
+    assert list(temporary.iterdir()) == []
+    # With --json stderr holds logs alone.
+    assert all(json.loads(line)["logger"] for line in service.log.read_text().splitlines())
 
 
 def test_a_damaged_shard_stops_the_start_with_its_sentence(collection: Path, tmp_path: Path) -> None:

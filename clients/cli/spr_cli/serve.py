@@ -89,7 +89,6 @@ def serve_all(
 
             write_json(ready_file, line)
         click.echo(json.dumps(line) if as_json else _greeting(line))
-        sys.stdout.flush()
 
     # Held by this process too: one that is started anew finds the generation that the first ones had.
     with held(read) as served:

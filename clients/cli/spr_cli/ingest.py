@@ -83,9 +83,12 @@ def command(
     from trainer.ingest.tuning import encoding_threads, frame_edge
     from trainer.runs.progress import Progress
     from workers.ranker.encoder import Encoder
-    from workers.ranker.encoder_files import resolve
+    from workers.ranker.encoder_files import explain, resolve
 
     loaded = Encoder.load(encoder, device, precision)
+    for store in (collection / "features").glob("*/store.json"):
+        if store.parent.name != loaded.fingerprint and (why := explain(resolve(encoder), store.parent.name)):
+            click.echo(f"note: encoder {store.parent.name} is now {loaded.fingerprint}{why}", err=True)
     with contextlib.ExitStack() as stack:
         encoders = stack.enter_context(encoding_threads(loaded.device))
         edge = frame_edge(loaded)

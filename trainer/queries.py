@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.errors import Mismatch
 from trainer.runs.progress import Progress
 from workers.ranker.encoder import Encoder
+from workers.ranker.encoder_files import explain
 from workers.ranker.known_queries import POOLED, TOKENS, KnownQueries, is_known_queries, text_key
 from workers.store import FeatureStore, Stream
 
@@ -49,8 +50,10 @@ def encode_queries(
             KnownQueries(collection / source).text(missing)
         encoder = Encoder.load(source, device)
         if encoder.fingerprint != fingerprint:
+            why = explain(Path(source), fingerprint) if Path(source).is_dir() else ""
+            now = f"{encoder.fingerprint}{why}"
             raise Mismatch(
-                f"The features were made by encoder {fingerprint}, {source} is now {encoder.fingerprint}; "
+                f"The features were made by encoder {fingerprint}, {source} is now {now}; "
                 "ingest again with it, or bring the old encoder back."
             )
         _encode(path, encoder, missing)

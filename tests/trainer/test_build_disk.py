@@ -131,3 +131,43 @@ def test_a_collection_keeps_its_encoder_and_moves_with_it(tmp_path: Path) -> Non
     assert explain(kept, fingerprint) == ""
     keep_encoder(moved, kept, "0" * 16, "x")
     assert not (moved / "models" / "encoder" / ("0" * 16)).exists()
+
+
+def test_a_fingerprint_of_before_is_explained(tmp_path: Path) -> None:
+    from engine import files
+    from workers.ranker.encoder_files import explain, fingerprint_of
+
+    encoder = tiny_clip(tmp_path / "encoder")
+    assert explain(encoder, fingerprint_of(encoder)) == ""
+    (encoder / "NOTES.txt").write_text("a note")
+    parts: list[bytes] = []
+    for path in sorted(
+        path for path in encoder.iterdir() if path.suffix in (".json", ".txt", ".safetensors")
+    ):
+        parts += [path.name.encode(), files.sha256(path).encode()]
+    assert "it is the same model: NOTES.txt counted" in explain(encoder, files.fingerprint(*parts))
+
+
+def test_a_training_on_a_full_disk_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from spr_cli import main
+    from trainer.runs.state import Training, write_state
+
+    model = torch.nn.Linear(100, 100)
+
+    def train(**_: object) -> None:
+        with largest_file(20_000):
+            write_state(tmp_path / "state", Training(model, torch.optim.AdamW(model.parameters())), {})
+
+    monkeypatch.setattr(main, "cli", train)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 4
+    said = capsys.readouterr().err
+    assert said.startswith("spr: ")
+    assert said.endswith("cannot be written (File too large): make room and run the same command again.\n")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

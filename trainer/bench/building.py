@@ -33,7 +33,7 @@ from workers.ranker import context, encoded
 from workers.ranker.encoder_files import fingerprint_of
 
 SHARDS = 2
-_VERSION = 3
+_VERSION = 4
 
 
 def collection(cache: Path, sizes: Sizes) -> Path:
@@ -58,10 +58,10 @@ def collection(cache: Path, sizes: Sizes) -> Path:
     streams = {name: StreamEntry(sizes.dim, step, "float16") for name, step in _STREAMS.items()}
     encoder_entry = EncoderEntry(str(encoder.resolve()), fingerprint_of(encoder))
     files = [str(path.relative_to(generation)) for path in generation.rglob("*") if path.is_file()]
-    manifest.write(
+    written = manifest.write(
         generation,
         Manifest(
-            id="bench",
+            id="",
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             collection="default",
             encoder=encoder_entry,
@@ -79,7 +79,8 @@ def collection(cache: Path, sizes: Sizes) -> Path:
             files=manifest.describe_files(generation, files),
         ),
     )
-    manifest.activate(folder, "bench")
+    generation.rename(generation.with_name(written.id))
+    manifest.activate(folder, written.id)
     write_json(done, about)
     return folder
 

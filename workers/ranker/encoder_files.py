@@ -53,9 +53,9 @@ def model_files(folder: Path) -> list[Path]:
 def explain(folder: Path, wanted: str) -> str:
     """Return why a directory no longer has the fingerprint `wanted`, "" where it is simply another model."""
     before = _matching(folder, _COUNTED_BEFORE)
-    if _fingerprint(before) != wanted:
-        return ""
     others = ", ".join(sorted({path.name for path in before} - {path.name for path in model_files(folder)}))
+    if not others or _fingerprint(before) != wanted:
+        return ""
     return f" (it is the same model: {others} counted as a part of it then and no longer does)"
 
 

@@ -132,8 +132,9 @@ def _open_encoder(generation: Path, about: Manifest, device: str) -> Encoder | K
         encoder = KnownQueries(local)
     else:
         encoder = Encoder.load(str(local) if local.is_dir() else about.encoder.source, device)
-    why = explain(local, about.encoder.fingerprint) if local.is_dir() else ""
-    _agree("encoder", encoder.fingerprint, about.encoder.fingerprint, generation, why)
+    wanted = about.encoder.fingerprint
+    why = explain(local, wanted) if encoder.fingerprint != wanted and local.is_dir() else ""
+    _agree("encoder", encoder.fingerprint, wanted, generation, why)
     return encoder
 
 

@@ -148,9 +148,13 @@ def _ingest(
     from trainer.collection import describe_collection, keep_encoder, kept_encoder
     from trainer.ingest.tuning import encoding_threads, frame_edge
     from workers.ranker.encoder import Encoder
-    from workers.ranker.encoder_files import resolve
+    from workers.ranker.encoder_files import explain, resolve
 
     loaded = Encoder.load(*model)
+    for store in (collection / "features").glob("*/store.json"):
+        before = store.parent.name
+        if before != loaded.fingerprint and (why := explain(resolve(model[0]), before)):
+            click.echo(f"note: encoder {before} is now {loaded.fingerprint}{why}", err=True)
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,

@@ -61,7 +61,7 @@ class Extent:
         # Ticks that the video's packets last together.
         self._worth = 0
         self._broken: str | None = None
-        # Matroska and NUT tell one duration for all streams, counted from time 0 whatever comes first.
+        # Matroska and NUT tell one duration for all streams, counted from 0 whatever the first timestamp.
         self._matroska = matroska = container.format.name in ("matroska,webm", "nut")
         self._base = Fraction(0) if matroska or self._zero is None else self._zero
         self._own = bool(stream.duration) and not matroska

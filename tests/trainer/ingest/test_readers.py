@@ -68,7 +68,6 @@ def test_leaving_early_ends_threads_and_processes(jobs: list[Job]) -> None:
 def test_large_pictures_wait_for_each_other(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "DECODED_PIXELS", 1)
     most, now, lock = 0, 0, threading.Lock()
-    whole = words
 
     def watched(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         nonlocal most, now
@@ -80,7 +79,7 @@ def test_large_pictures_wait_for_each_other(jobs: list[Job], monkeypatch: pytest
                 now += 1
                 most = max(most, now)
 
-        for word in whole(job, options, asks):
+        for word in words(job, options, asks):
             if isinstance(word, Read):
                 with lock:
                     now -= 1

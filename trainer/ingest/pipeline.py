@@ -13,13 +13,13 @@ from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json, write_json
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
-from trainer.ingest.limits import DEFAULT, Limits
+from trainer.ingest.limits import DEFAULT, Limits, cores
 from trainer.ingest.naming import local_path, name_videos
 from trainer.ingest.reader import Job, Read, ReadOptions, Source, Unchanged, source_info
 from trainer.ingest.readers import Readers
 from trainer.ingest.scan import Sidecars, find
 from trainer.ingest.summary import Summary
-from trainer.ingest.video import Sample, cores
+from trainer.ingest.video import Sample
 from workers.store import FeatureStore, Stream
 
 

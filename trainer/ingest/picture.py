@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 # A picture longer than so many times the short side's limit is squeezed: pixel aspects in files can say
 # anything, and an encoder crops or squeezes to a square in any case.
 LONGEST = 32
+# Pixels: twice those of 4K.
+LARGE = 16 << 20
 
 
 class Shot:
@@ -19,13 +21,17 @@ class Shot:
     def __init__(self, frame: VideoFrame) -> None:
         """Hold the decoder's frame."""
         self.pts = frame.pts
+        # Whether it takes too much memory to be kept until it is known.
+        self.large = frame.width * frame.height > LARGE
         self._frame: VideoFrame | None = frame
         self._image: NDArray[np.uint8] | None = None
 
     def image(self, edge: int, aspect: Fraction, scaler: VideoReformatter) -> NDArray[np.uint8]:
         """Return the small picture; the large one is let go."""
         if self._frame is not None:
-            self._image, self._frame = upright(self._frame, edge, aspect, scaler), None
+            # A scaler holds on to the last picture.
+            fitting = None if self.large else scaler
+            self._image, self._frame = upright(self._frame, edge, aspect, fitting), None
         assert self._image is not None
         return self._image
 
@@ -51,7 +57,8 @@ def upright(
     # By itself it starts a thread a core: those cores decode.
     rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1)
     image = np.asarray(rgb.to_ndarray(), np.uint8)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # Asked for its side data a frame stays in memory until cycles are collected: this one is small.
+    matrix = rgb.side_data.get("DISPLAYMATRIX")
     return image if matrix is None else orient(image, np.frombuffer(bytes(cast(bytes, matrix)), np.int32))
 
 

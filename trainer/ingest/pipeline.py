@@ -13,7 +13,7 @@ from engine.printable import printable
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.identity import settle_absent
-from trainer.ingest.limits import DEFAULT, Limits
+from trainer.ingest.limits import DEFAULT, Limits, cores
 from trainer.ingest.meter import Meter, Progress
 from trainer.ingest.naming import name_videos
 from trainer.ingest.opening import check, features
@@ -24,7 +24,7 @@ from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
-from trainer.ingest.video import Sample, cores
+from trainer.ingest.video import Sample
 from workers.store import FeatureStore
 
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from engine.errors import InvalidInput
 from trainer.ingest.floor import decode, sample
+from trainer.ingest.limits import cores
 from trainer.ingest.pipeline import IngestOptions, ingest
 from trainer.ingest.scan import find
 from trainer.ingest.summary import Summary
 from trainer.ingest.tuning import encoding_threads, frame_edge
-from trainer.ingest.video import cores
 from workers.ranker.encoder import Encoder
 
 Work = Callable[[Path], int]

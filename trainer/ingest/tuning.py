@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from trainer.ingest.video import cores
+from trainer.ingest.limits import cores
 from workers.ranker.encoder import Encoder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # av.Packet is generic to type checkers only
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,7 +27,7 @@ from trainer.ingest.damage import Damage
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.extent import Extent, short
 from trainer.ingest.grid import Grid
-from trainer.ingest.limits import DEFAULT, Admit, Limits, decoder_threads, no_wait
+from trainer.ingest.limits import DEFAULT, Admit, Limits, cores, decoder_threads, no_wait
 from trainer.ingest.picture import Shot
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.text_tracks import TextTrack
@@ -148,8 +147,9 @@ class VideoSampler:
                 # Two fields may be two packets, and pictures out of order tell of timestamps that are wrong.
                 self._ahead.trusted &= clock.steady and not frame.interlaced_frame
             yield from self._fill(grid, placed)
-            if clock.unsure:
+            if clock.unsure or shot.large:
                 shot.image(self._edge, self._aspect, self._scaler)
+            del frame
         yield from self._fill(grid, clock.close())
         end = extent.end(clock)
         if self._held is not None:
@@ -188,7 +188,9 @@ class VideoSampler:
         for packet, shown in self._look(extent.watched(containers.demuxed(container))):
             self._text.take(packet)
             if packet.stream.index == stream.index:
-                yield from self._frames_of(packet, stream, shown)
+                frames = self._frames_of(packet, stream, shown)
+                while frames:
+                    yield frames.pop(0)
 
     def _frames_of(self, packet: Packet[Stream], stream: VideoStream, shown: bool) -> list[VideoFrame]:
         self._damage.packet(packet, shown)
@@ -226,7 +228,7 @@ class VideoSampler:
             raise reasons.undecoded(self.path, codec, damage.packets, damage.unsupported, self._limits)
         if damage.most and not truncated:
             raise BadVideo("corrupt", f"most of its pictures are lost: {damage.told(clock.gaps, end)}")
-        warnings = [truncated, damage.told(clock.gaps, end), extent.doubt(end)]
+        warnings = [truncated, damage.told(clock.gaps + end - clock.end, end), extent.doubt(end)]
         self.report = VideoReport(
             duration=float(end),
             rows=max(1, ceil(end * self._fps)),
@@ -242,8 +244,3 @@ class VideoSampler:
             warnings=tuple(filter(None, warnings)),
             text_warnings=self._text.warnings,
         )
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

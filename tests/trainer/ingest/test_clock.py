@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.ingest.clock import Clock
@@ -33,6 +33,7 @@ def place(
     return [times.get(index) for index in range(len(stamps))]
 
 
+@settings(deadline=None)
 @given(
     gaps=st.lists(st.integers(1, 5000), max_size=40),
     first=st.integers(-5000, 5000),
@@ -58,6 +59,7 @@ def test_every_grid_point_gets_the_frame_shown_then(
         assert index == max(i for i, stamp in enumerate(pts) if (stamp - first) * TB <= row / fps)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.none() | st.integers(-(10**12), 10**12), st.none() | st.integers(-5, 10**6)), max_size=30

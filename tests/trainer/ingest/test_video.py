@@ -1,8 +1,10 @@
 """Decoding real files: the right frame for every second, upright, whatever the container."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from tests.trainer.ingest.factories import (
     write_video,
 )
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.picture import orient
+from trainer.ingest.picture import orient, upright
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 
 FORMATS = [
@@ -145,3 +147,13 @@ def test_longer_sound_does_not_make_the_video_longer(tmp_path: Path) -> None:
     _, report = sample(write_video(tmp_path / "a.mkv", regular(1, 10), audio_seconds=3))
     assert report.duration == pytest.approx(1)
     assert report.truncated is None
+
+
+def test_a_scaled_frame_is_let_go_at_once(tmp_path: Path) -> None:
+    """A cycle of references would keep every large picture until the garbage collector runs."""
+    with av.open(write_video(tmp_path / "a.mov", [0], rotation=90)) as container:
+        frame = next(container.decode(video=0))
+        assert isinstance(frame, av.VideoFrame)
+        before = sys.getrefcount(frame)
+        assert upright(frame, 32).shape == (42, 32, 3)
+        assert sys.getrefcount(frame) == before

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -22,12 +23,30 @@ from tests.workers.ranker.factories import TEXTS, WIDTH
 SENTENCES = [*TEXTS, "a small green circle hides"]
 
 
-@pytest.fixture(scope="module")
-def service(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
+@contextmanager
+def started(collection: Path, folder: Path) -> Iterator[Service]:
     topology = write_topology(folder / "topology.toml", collection, shard_timeout=0.5, max_in_flight=3)
     with running(folder / "log.jsonl", str(topology)) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def service(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with started(collection, tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture
+def mortal(collection: Path, tmp_path: Path) -> Iterator[Service]:
+    """A service of the test's own, whose processes it may kill."""
+    with started(collection, tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+def mortal_client(mortal: Service) -> Iterator[Client]:
+    with Client(mortal.address) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +145,8 @@ def test_searches_beyond_the_limit_are_refused(service: Service, client: Client)
     assert sum(isinstance(answer, SearchResult) for answer in answers) == 3
 
 
-def test_a_killed_shard_is_missed_and_restarted(service: Service, client: Client) -> None:
+def test_a_killed_shard_is_missed_and_restarted(mortal: Service, mortal_client: Client) -> None:
+    service, client = mortal, mortal_client
     os.kill(service.pid("shard-00000"), signal.SIGKILL)
     until(lambda: not alive(service.pid("shard-00000")))
     result = until(lambda: None if whole(client) else client.search(TEXTS[0], page_size=100))
@@ -137,8 +157,9 @@ def test_a_killed_shard_is_missed_and_restarted(service: Service, client: Client
 
 
 def test_a_killed_ranker_costs_words_but_not_vectors_and_is_restarted(
-    service: Service, client: Client, oracle: Oracle
+    mortal: Service, mortal_client: Client, oracle: Oracle
 ) -> None:
+    service, client = mortal, mortal_client
     (query,) = oracle.models.encode([TEXTS[0]])
     os.kill(service.pid("ranker-0"), signal.SIGKILL)
     until(lambda: not alive(service.pid("ranker-0")))
@@ -151,7 +172,6 @@ def test_a_killed_ranker_costs_words_but_not_vectors_and_is_restarted(
     assert until(lambda: whole(client)).refined
 
 
-def test_ctrl_c_stops_everything(service: Service) -> None:
-    """The last of this file: it ends the service."""
-    assert service.stop(signal.SIGINT) == 0
-    assert not any(alive(pid) for pid in service.ready["pids"].values())
+def test_ctrl_c_stops_everything(mortal: Service) -> None:
+    assert mortal.stop(signal.SIGINT) == 0
+    assert not any(alive(pid) for pid in mortal.ready["pids"].values())

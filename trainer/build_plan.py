@@ -100,8 +100,7 @@ def make_plan(config: BuildConfig) -> Plan:
     collection = config.collection
     served = before(collection)
     config, notes = settle(config, served)
-    directory = features_directory(collection, config.encoder)
-    store = FeatureStore.open(directory)
+    store = FeatureStore.open(features_directory(collection, config.encoder))
     notes += store.notices
     ids, wanted, missing = _videos(store, config.videos)
     check_videos(config, served, ids, wanted)
@@ -110,7 +109,7 @@ def make_plan(config: BuildConfig) -> Plan:
     device = pick_device(config.device)
     dim = store.streams[FRAMES].dim
     check_recipe(_recipe(config, dim, sum(store.record(video).streams[FRAMES][1] for video in ids)), dim)
-    entries = {kind: _model(config, served, kind, directory.name, notes) for kind in ("projector", "ranker")}
+    entries = {kind: _model(config, served, kind, store.path.name, notes) for kind in ("projector", "ranker")}
     projector = load_stage1(collection, entries["projector"], store, device)
     ranker = load_ranker(collection, entries["ranker"], store)
     counts = segment_counts(store, ids, projector.segment_length)

@@ -9,6 +9,7 @@ import torch
 from engine.errors import InvalidInput, Mismatch
 from engine.types import Floats, Ordinals
 from trainer.collection import FRAMES
+from workers.ranker.context import SUBTITLES
 from workers.ranker.projector import MeanPool, Projector
 from workers.ranker.segments import segment_rows, video_rows
 from workers.store import FeatureStore
@@ -51,8 +52,11 @@ def embed(
 ) -> Iterator[Floats]:
     """Yield the unit vectors (m, dim) float32 of all segments, in (video, segment) order.
 
-    Raises Mismatch, with the video's name, for a vector that is not finite.
+    Without a trained projector what is said counts as well as what is seen. Raises Mismatch, with the video's
+    name, for a vector that is not finite.
     """
+    if isinstance(projector, MeanPool) and store.streams.get(SUBTITLES) == store.streams[FRAMES]:
+        projector = projector.hearing(store.rows(video, SUBTITLES) for video in ids).to(device)
     for names, inputs in _batches(store, ids, projector):
         with torch.inference_mode():
             projected = projector.segments(inputs.to(device)).float().cpu().numpy()

@@ -43,6 +43,24 @@ def test_batches_of_any_size_make_the_same_vectors(tmp_path: Path, monkeypatch: 
         numeric.close(np.concatenate(blocks), expected)
 
 
+def test_without_a_projector_a_line_finds_the_segment_it_is_said_in(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    streams = {"frames": Stream(16, 1.0), "subtitles": Stream(16, 1.0)}
+    lines = rng.standard_normal((10, 16)) + 1.0  # texts lie near to one another, and apart from pictures
+    with FeatureStore.create(tmp_path / "s", streams, "float16") as store:
+        for video, line in enumerate(lines):
+            said = np.zeros((40, 16))
+            said[20:24] = line
+            rows = {"frames": rng.standard_normal((40, 16)) - 1.0, "subtitles": said}
+            store.append(f"v{video}", rows, duration=40.0)
+    ids, cpu = store.ids(), torch.device("cpu")
+    built = np.concatenate(list(embed(store, ids, MeanPool(), cpu)))
+    contexts = ContextStore.from_feature_store(store, ids)
+    np.testing.assert_allclose(Retrieval.embed(contexts, MeanPool(), cpu).vectors, built, atol=1e-5)
+    asked = lines / np.linalg.norm(lines, axis=1, keepdims=True)
+    assert (asked @ built.T).argmax(axis=1).tolist() == [10 * video + 5 for video in range(10)]
+
+
 @pytest.mark.parametrize("around", [0, 3])
 @pytest.mark.parametrize("batch", [1, 1024])
 def test_what_is_said_and_around_is_read_alike_by_build_and_mining(

@@ -23,6 +23,7 @@ from engine.types import Doubles, Floats, Hits, Ordinals
 from trainer.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
 from workers.ranker.models import Models
+from workers.ranker.projector import MeanPool
 from workers.ranker.segments import segment_inputs, video_rows
 
 BATCH = 4096
@@ -129,6 +130,8 @@ def _check_holds(generation: Offline, queries: Sequence[JudgedQuery]) -> None:
 def _vectors(models: Models, videos: int) -> Iterator[Floats]:
     """Yield every video's segment vectors (n, dim), of unit length, in ordinal order."""
     projector = models.projector
+    if isinstance(projector, MeanPool):
+        projector = projector.hearing(models.contexts.speech()).to(models.device)
     for video in range(videos):
         rows = np.asarray(video_rows(projector.streams, partial(models.contexts.video, video)), np.float32)
         inputs = torch.from_numpy(segment_inputs(rows, projector.segment_length, projector.around))

@@ -39,7 +39,9 @@ class Retrieval:
     @staticmethod
     @torch.inference_mode()
     def embed(contexts: ContextStore, projector: Projector | MeanPool, device: torch.device) -> "Retrieval":
-        """Embed the segments of every video."""
+        """Embed the segments of every video, as a build does."""
+        if isinstance(projector, MeanPool):
+            projector = projector.hearing(contexts.speech()).to(device)
         vectors, videos, numbers = [], [], []
         for ordinal in range(len(contexts)):
             rows = video_rows(projector.streams, partial(contexts.video, ordinal))

@@ -6,11 +6,14 @@ What a segment's input is, says `workers.ranker.segments`.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
@@ -21,6 +24,7 @@ from workers.ranker.context import FRAMES, SUBTITLES
 KIND = "projector"
 # Far above what is trained, so that the config of a stranger cannot ask for more.
 MAX_LAYERS = 64
+_FEW_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,21 +180,46 @@ class Projector(nn.Module):
 
 
 class MeanPool(nn.Module):
-    """The projector of zero-shot search: the text as it is, and the mean of unit frames."""
+    """The projector of zero-shot search: the text as it is, and the mean of unit frames.
 
-    def __init__(self, segment_length: int = 4) -> None:
+    One that `hears` adds what is said, less the mean of all that is said: an encoder puts any two sentences
+    nearer to each other than a sentence and a picture, and without that whoever speaks would come first.
+    """
+
+    def __init__(self, segment_length: int = 4, said: torch.Tensor | None = None) -> None:
+        """said: (dim,) mean of the unit vectors of all that is said; None hears nothing."""
         super().__init__()
         self.segment_length = segment_length
-        self.streams: tuple[str, ...] = (FRAMES,)
+        self.streams: tuple[str, ...] = (FRAMES,) if said is None else (FRAMES, SUBTITLES)
         self.around = 0
+        self.said: torch.Tensor | None
+        self.register_buffer("said", said)
+
+    def hearing(self, subtitles: Iterable[NDArray[Any]]) -> "MeanPool":
+        """Return one that hears. subtitles: (rows, dim) of all videos, zero in silence."""
+        total, count = torch.zeros(()), 0
+        for rows in subtitles:
+            units = F.normalize(torch.from_numpy(np.array(rows, np.float32)), dim=-1)
+            total = total + units.sum(dim=0)
+            count += int(units.any(dim=-1).sum())
+        # Of few sentences the mean is mostly each of them.
+        return MeanPool(self.segment_length, total / (count + _FEW_ROWS)) if count else self
 
     def queries(self, pooled: torch.Tensor) -> torch.Tensor:
         """Return pooled text features (n, dim) as they are."""
         return pooled
 
-    def segments(self, frames: torch.Tensor) -> torch.Tensor:
-        """Return (n, dim): the mean of each segment's L2-normalised frames (n, frames, dim)."""
-        return mean_of_unit_frames(frames)
+    def segments(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return (n, dim): the mean of each segment's L2-normalised frames, and of what is said in it.
+
+        inputs: (n, frames, dim), 2 dim wide where it hears.
+        """
+        if self.said is None:
+            return mean_of_unit_frames(inputs)
+        frames, subtitles = inputs.chunk(2, dim=-1)
+        spoken = F.normalize(subtitles, dim=-1)
+        apart = torch.where(spoken.any(dim=-1, keepdim=True), spoken - self.said, 0.0)
+        return mean_of_unit_frames(frames) + apart.mean(dim=1)
 
 
 def mean_of_unit_frames(frames: torch.Tensor) -> torch.Tensor:

@@ -120,6 +120,22 @@ def test_mean_pool_is_the_mean_of_unit_frames() -> None:
     numeric.close(MeanPool(2).segments(frames), np.array([[0.5, 0.5]]))
 
 
+def test_mean_pooling_adds_what_is_said_less_what_all_speech_shares() -> None:
+    said = [np.array([[0, 3], [0, 0], [0, 1]], np.float16), np.array([[2, 0], [0, 0]], np.float16)]
+    hearing = MeanPool(2).hearing(said)
+    assert hearing.streams == ("frames", "subtitles")
+    mean = np.array([1, 2]) / (3 + 16)
+    inputs = torch.tensor([[[4.0, 0, 0, 5], [0, 2, 0, 0]], [[4.0, 0, 0, 0], [0, 2, 0, 0]]])
+    spoken = (np.array([0, 1]) - mean) / 2
+    close(hearing.segments(inputs), np.array([0.5 + spoken, [0.5, 0.5]]))
+    close(hearing.queries(inputs[0]), inputs[0].numpy())
+
+
+@pytest.mark.parametrize("said", [[], [np.zeros((3, 2), np.float16)]])
+def test_where_nobody_speaks_mean_pooling_reads_frames_alone(said: list[Any]) -> None:
+    assert MeanPool(2).hearing(said).streams == ("frames",)
+
+
 def test_last_segment_repeats_the_last_row() -> None:
     frames = np.arange(10.0).reshape(5, 2)
     expected = frames[[[0, 1, 2], [3, 4, 4]]]

@@ -1,8 +1,9 @@
 """The coordinator process: `python -m engine --config topology.toml`."""
 
-import asyncio
 import dataclasses
 import sys
+
+import uvloop
 
 from engine import lifeline, serving
 from engine.collection import open_collection
@@ -12,7 +13,7 @@ from engine.coordinator import Coordinator
 
 def serve(topology: Topology, config: CoordinatorConfig) -> None:
     """Serve the topology's collection until told to stop."""
-    asyncio.run(_serve(dataclasses.replace(topology, coordinator=config)))
+    uvloop.run(_serve(dataclasses.replace(topology, coordinator=config)))
 
 
 async def _serve(topology: Topology) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -142,7 +143,7 @@ def serve_worker(
 
     # A thread a place. Calls that wait for their message, refusals and health checks need none.
     pool = ThreadPoolExecutor(max(1, max_in_flight), thread_name_prefix="work")
-    asyncio.run(serve())
+    uvloop.run(serve())
     pool.shutdown(wait=False)
 
 

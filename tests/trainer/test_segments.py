@@ -56,7 +56,7 @@ def test_without_a_projector_a_line_finds_the_segment_it_is_said_in(tmp_path: Pa
     ids, cpu = store.ids(), torch.device("cpu")
     built = np.concatenate(list(embed(store, ids, MeanPool(), cpu)))
     contexts = ContextStore.from_feature_store(store, ids)
-    np.testing.assert_allclose(Retrieval.embed(contexts, MeanPool(), cpu).vectors, built, atol=1e-5)
+    numeric.close(Retrieval.embed(contexts, MeanPool(), cpu).vectors, built)
     asked = lines / np.linalg.norm(lines, axis=1, keepdims=True)
     assert (asked @ built.T).argmax(axis=1).tolist() == [10 * video + 5 for video in range(10)]
 

@@ -132,8 +132,8 @@ def test_a_training_that_diverges_leaves_the_current_model(collection: Path, cha
     [
         ("steps=-1", "projector.steps = -1 must not be below 0"),
         ("epochs=-1", "projector.epochs = -1 must not be below 0"),
-        ("lr=nan", "projector.lr = nan is not a finite number"),
-        ("lr=inf", "projector.lr = inf is not a finite number"),
+        ("lr=nan", "projector.lr = nan is not finite"),
+        ("lr=inf", "projector.lr = inf is not finite"),
         ("lr=0", "projector.lr = 0.0 must be above 0"),
         ("clip=-1", "projector.clip = -1.0 must be above 0"),
         ("warmup=1", "projector.warmup = 1.0 is no share"),

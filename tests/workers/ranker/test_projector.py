@@ -127,8 +127,8 @@ def test_mean_pooling_adds_what_is_said_less_what_all_speech_shares() -> None:
     mean = np.array([1, 2]) / (3 + 16)
     inputs = torch.tensor([[[4.0, 0, 0, 5], [0, 2, 0, 0]], [[4.0, 0, 0, 0], [0, 2, 0, 0]]])
     spoken = (np.array([0, 1]) - mean) / 2
-    close(hearing.segments(inputs), np.array([0.5 + spoken, [0.5, 0.5]]))
-    close(hearing.queries(inputs[0]), inputs[0].numpy())
+    numeric.close(hearing.segments(inputs), np.array([0.5 + spoken, [0.5, 0.5]]))
+    numeric.close(hearing.queries(inputs[0]), inputs[0].numpy())
 
 
 @pytest.mark.parametrize("said", [[], [np.zeros((3, 2), np.float16)]])

@@ -71,7 +71,11 @@ def test_an_unknown_command_names_the_nearest(
     [
         (KeyboardInterrupt(), 130, "spr: stopped by Ctrl-C.\n"),
         (Mismatch("a\x1b[31m.mp4 has two\nlines"), 3, "spr: a\\x1b[31m.mp4 has two\nlines\n"),
-        (PermissionError(13, "Permission denied", "c/CURRENT"), 2, "run as its owner, or change its permissions.\n"),
+        (
+            PermissionError(13, "Permission denied", "c/CURRENT"),
+            2,
+            "run as its owner, or change its permissions.\n",
+        ),
         (OSError(28, "No space left on device"), 4, "make room and run the same command again.\n"),
         (click.BadParameter("no \x9b31m"), 2, "Error: Invalid value: no \\x9b31m\n"),
         (click.exceptions.Exit(1), 1, ""),

@@ -153,24 +153,27 @@ def read_header(path: Path) -> Header:
     """Read store.json; NotFound where there is none, Mismatch for one that cannot be used."""
     file = path / "store.json"
     try:
-        header = files.read_json(file)
+        header = files.read_json(file, dict)
         if header["format"] not in (1, FORMAT):
             raise Mismatch(
                 f"{file} has format {header['format']!r}, this program reads up to {FORMAT}; "
                 "ingest again, or use the program that wrote it"
             )
         streams = {name: Stream(int(s["dim"]), float(s["step"])) for name, s in header["streams"].items()}
-        check_header(path, streams, header["dtype"])
+        try:
+            check_header(path, streams, header["dtype"])
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
         return Header(streams, DTYPES[header["dtype"]], dict(header["meta"]), header["format"])
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
             f"there is no feature store in {path} (no store.json); make one with `spr ingest`"
         ) from None
-    except OSError as error:
+    except files.BadJson as error:
         raise Mismatch(
-            f"{file} cannot be read ({error.strerror}); mend that, or restore it from a backup"
+            f"{file} is damaged ({error.why}); restore it from a backup, or move {path} away and ingest again"
         ) from None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, InvalidInput):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         raise Mismatch(
             f"{file} is damaged; restore it from a backup, or move {path} away and ingest again"
         ) from None

@@ -16,7 +16,7 @@ from tests.trainer.test_build import make_projector
 from tests.trainer.test_contexts import with_ranker
 from trainer.build import BuildConfig, BuildReport, build
 from trainer.collection import describe_collection
-from workers.store import FeatureStore, Stream
+from workers.store import FeatureStore
 
 OTHER = "f1f1f1f1f1f1f1f1"
 
@@ -177,17 +177,28 @@ def test_what_was_asked_is_checked_before_a_model_is_loaded(
             built(path, **changes)
 
 
-def test_features_that_changed_in_place_make_another_generation(tmp_path: Path) -> None:
+def test_features_of_other_content_make_another_generation(tmp_path: Path) -> None:
     path = collection(tmp_path)
     first = built(path)
-    frames = path / "features" / ENCODER / "frames.bin"
-    content = bytearray(frames.read_bytes())
-    content[1::6] = bytes(byte ^ 0x80 for byte in content[1::6])
-    frames.write_bytes(content)
+    with FeatureStore.open(path / "features" / ENCODER, "a") as store:
+        record = store.record("video 00")
+        rows = {name: -store.rows("video 00", name) for name in record.streams}
+        store.append("video 00", rows, uri=record.uri, sha256=record.sha256, duration=record.duration)
     second = built(path)
     assert (second.reused, second.id != first.id) == (False, True)
-    store = FeatureStore.open(path / "features" / ENCODER)
-    assert store.streams["frames"] == Stream(16, 1.0)
+
+
+def test_features_that_changed_in_place_are_refused_by_name(tmp_path: Path) -> None:
+    path = collection(tmp_path)
+    frames = path / "features" / ENCODER / "frames.bin"
+    content = bytearray(frames.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    frames.write_bytes(content)
+    result = spr("build", path)
+    assert result.exit_code == 3
+    assert re.search(
+        r"frames\.bin is damaged: .* video 'video \d+'.*ingest that video again", str(result.exception)
+    )
 
 
 def test_a_built_generation_is_read_only_and_can_be_removed(tmp_path: Path) -> None:

@@ -130,10 +130,10 @@ class Ingest:
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
 
     def _clash(self, file: Found, other: str) -> BadVideo:
-        """Say why a file has no id; first of all it is to be a video."""
+        """Say why a file has no id: one that is no video needs none."""
         reading = ReadOptions(self._options.fps, self._options.edge, self._options.keep_truncated)
         first = next(words(Job(file.stem, file.path, None, None), reading))
-        if isinstance(first, BadVideo):
+        if isinstance(first, BadVideo) and first.kind == "not-a-video":
             return first
         return BadVideo("id-clash", f"its id {file.stem!r} belongs to {printable(other)}; rename it")
 

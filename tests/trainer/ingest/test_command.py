@@ -90,7 +90,8 @@ def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_pa
 def test_ctrl_c_says_what_was_kept_and_how_to_go_on(world: Path, tmp_path: Path) -> None:
     code, said = end_after_two_videos(world, tmp_path / "c", signal.SIGINT)
     assert code == 130
-    kept = len(FeatureStore.open(next((tmp_path / "c").glob("features/*"))))
+    (folder,) = (tmp_path / "c").glob("features/*")
+    kept = len(FeatureStore.open(folder))
     assert 1 <= kept < VIDEOS
     told = re.search(
         r"^spr: stopped; (\d+) videos? w.* ingested and kept. The same command goes on", said, re.M

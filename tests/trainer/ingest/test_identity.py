@@ -1,6 +1,7 @@
 """A video is its content: moved, renamed, copied, away, or another of the same name."""
 
 import os
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -119,11 +120,11 @@ def test_ids_are_claimed_by_what_is_a_video(tmp_path: Path) -> None:
     folder = tmp_path / "glob"
     movie = flat(folder / "movie.mp4", 2)
     (folder / "movie.jpg").write_bytes(b"no picture")
-    (folder / "movie.nfo").write_bytes(b"")
+    (folder / "movie.zzz").write_bytes(random.Random(1).randbytes(5000))
     summary = run(tmp_path, *sorted(folder.iterdir()))
     assert uris(tmp_path) == {"movie": movie.as_uri()}
-    assert [Path(failure.path).name for failure in summary.failed] == ["movie.jpg", "movie.nfo"]
-    assert "id-clash" not in {failure.kind for failure in summary.failed}
+    assert [Path(failure.path).name for failure in summary.failed] == ["movie.jpg", "movie.zzz"]
+    assert [failure.kind for failure in summary.failed] == ["corrupt", "not-a-video"]
     again = run(tmp_path, *sorted(folder.iterdir()))
     assert (again.ingested, again.skipped) == (0, 1)
     assert list(uris(tmp_path)) == ["movie"]

@@ -96,5 +96,5 @@ def test_a_topology_survives_the_pipe_to_a_process(tmp_path: Path) -> None:
 
 
 def test_a_port_without_room_above_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="port 65530 leaves no room for 11 ports"):
+    with pytest.raises(InvalidInput, match="port 65530 leaves no ports for all processes"):
         config.for_collection(tmp_path, 1, 65530)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import manifest
 from engine.config import Topology
 from engine.errors import NotFound
 from engine.holding import held, unheld
@@ -28,9 +29,9 @@ def free(generation: Path) -> bool:
 
 def test_a_generation_is_held_while_any_process_holds_it(tmp_path: Path) -> None:
     topology = Topology(path=tmp_path, collection=Corpus().write(tmp_path / "c"))
-    generation = topology.collection / "generations" / "g1"
+    generation = manifest.current(topology.collection)
     with held(topology) as first, held(topology):
-        assert first.generation == "g1"
+        assert first.generation == generation.name
         assert not free(generation)
     assert free(generation)
 
@@ -43,10 +44,10 @@ def test_what_a_killed_process_held_is_free(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        assert not free(collection / "generations" / "g1")
+        assert not free(manifest.current(collection))
         holder.kill()
         holder.wait(timeout=20)
-    assert free(collection / "generations" / "g1")
+    assert free(manifest.current(collection))
 
 
 def test_one_that_is_removed_before_it_is_held_is_not_served(
@@ -55,7 +56,7 @@ def test_one_that_is_removed_before_it_is_held_is_not_served(
     topology = Topology(path=tmp_path, collection=Corpus().write(tmp_path / "c"))
 
     def remove(number: int, how: int) -> None:
-        generation = topology.collection / "generations" / "g1"
+        generation = manifest.current(topology.collection)
         generation.rename(generation.with_name(".removed"))
 
     monkeypatch.setattr("engine.holding.fcntl.flock", remove)

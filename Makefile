@@ -28,7 +28,7 @@ protos: install  ## Generate the Python code of the protos anew.
 	$(BIN)/python protos/generate.py protos
 
 demo: install  ## Video files to ranked moments and an evaluation table, in build/demo.
-	$(BIN)/python deploy/demo.py
+	$(BIN)/python -m recipes.demo
 
 serve: demo  ## Serve the demo's collection until Ctrl-C.
 	$(BIN)/spr serve build/demo/topology.toml
@@ -50,7 +50,7 @@ check: install  ## Lint, types, import rules, sizes, wire contract; needs Node f
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google
 
 quality: install  ## Train and compare the rankers of docs/quality.md; goes on where it was stopped.
-	$(BIN)/python -m trainer.quality
+	$(BIN)/python -m recipes.quality
 
 bench: install  ## Time every stage, and write docs/performance.md; 20 minutes.
 	$(BIN)/spr bench --out docs/performance

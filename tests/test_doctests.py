@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"engine": ROOT, "workers": ROOT, "trainer": ROOT}
+SOURCES = {"engine": ROOT, "workers": ROOT, "trainer": ROOT, "bench": ROOT, "recipes": ROOT}
 SOURCES |= {"spr_client": ROOT / "clients" / "python", "spr_cli": ROOT / "clients" / "cli"}
 
 
@@ -30,4 +30,8 @@ def test_examples_are_true(name: str) -> None:
 
 
 def test_examples_are_found() -> None:
-    assert {"trainer.measures", "workers.index.factory", "workers.ranker.segments"} <= set(modules())
+    assert {
+        "trainer.evaluation.measures",
+        "workers.index.factory",
+        "workers.ranker.projection.segments",
+    } <= set(modules())

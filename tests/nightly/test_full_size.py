@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from tests.system.service import running, write_topology
 from tests.system.world import SPR
-from trainer.annotations import load_queries
-from trainer.collection import features_directory
+from trainer.collection.annotations import load_queries
+from trainer.collection.places import features_directory
+from trainer.collection.queries import QueryFeatures
 from trainer.formats.durations import SEGMENTS, VIDEOS
-from trainer.queries import QueryFeatures
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
 

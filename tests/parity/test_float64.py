@@ -17,9 +17,9 @@ from tests import numeric
 from tests.parity.rule import state_by_rule
 from tests.workers.ranker import golden
 from trainer.projector.losses import LOSSES
-from workers.ranker.projector import Projector, ProjectorConfig
-from workers.ranker.relo import Relo, ReloConfig
-from workers.ranker.windows import WindowConfig
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import WindowConfig
+from workers.ranker.projection.projector import Projector, ProjectorConfig
 
 FOLDER = Path(__file__).parents[1] / "golden" / "projector"
 # The rounding of the recordings: at most this share of a tensor's largest value, and of a gradient's.

@@ -13,18 +13,18 @@ from engine.temporal import suppress
 from engine.types import Hits
 from tests import numeric
 from tests.workers.ranker import golden
-from tests.workers.ranker.test_relo_ranker import published_contexts
-from trainer.annotations import JudgedQuery, SegmentSample, load_queries
+from tests.workers.ranker.scoring.test_relo_ranker import published_contexts
+from trainer.collection.annotations import JudgedQuery, SegmentSample, load_queries
 from trainer.formats.samples import load_samples
 from trainer.projector.data import Segments, load_segments, pairs_from
 from trainer.projector.optimisation import parameter_groups, schedule
 from trainer.ranker.data import TrainingData, label, pairs_of
 from trainer.ranker.given import given
-from workers.ranker.decode import DecodeConfig
-from workers.ranker.evidence import best_spans
-from workers.ranker.projector import Projector, ProjectorConfig
-from workers.ranker.windows import WindowConfig, token_batch, unit
-from workers.store import FeatureStore, Stream
+from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.model.windows import WindowConfig, token_batch, unit
+from workers.ranker.projection.projector import Projector, ProjectorConfig
+from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.scoring.evidence import best_spans
 
 PROJECTOR = Path(__file__).parents[1] / "golden" / "projector"
 PAIRS = json.loads((PROJECTOR / "pairs.json").read_text())

@@ -11,7 +11,7 @@ from tests.parity import files
 from tests.parity.rule import state_by_rule
 from tests.trainer.formats import tvr
 from tests.workers.ranker import golden
-from workers.ranker.projector import Projector, ProjectorConfig
+from workers.ranker.projection.projector import Projector, ProjectorConfig
 
 
 def spr(*arguments: object) -> Any:

@@ -14,7 +14,7 @@ from tests.parity.rule import state_by_rule
 from trainer.formats.checkpoints import read_checkpoint
 from trainer.formats.keeping import keep
 from trainer.projector.losses import LOSSES
-from workers.ranker.projector import Projector, ProjectorConfig, load_projector
+from workers.ranker.projection.projector import Projector, ProjectorConfig, load_projector
 
 SMALL = Path(__file__).parents[1] / "golden" / "projector" / "stage1_small.npz"
 STD = 0.06

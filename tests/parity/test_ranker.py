@@ -12,16 +12,16 @@ from tests import numeric
 from tests.parity import files
 from tests.parity.rule import by_rule, state_by_rule
 from tests.workers.ranker import golden
-from tests.workers.ranker.test_relo_ranker import published_contexts
+from tests.workers.ranker.scoring.test_relo_ranker import published_contexts
+from trainer.evaluation.measures import NDCG, SPR, Ranking, Truth, evaluate
 from trainer.formats.checkpoints import Choices, read_checkpoint
 from trainer.formats.keeping import keep
-from trainer.measures import NDCG, SPR, Ranking, Truth, evaluate
 from trainer.ranker.labels import clip_labels
 from trainer.ranker.mining import around
-from workers.ranker.context import FRAMES, SUBTITLES
-from workers.ranker.relo import Relo, ReloConfig
-from workers.ranker.relo_ranker import ReloRanker
-from workers.ranker.windows import WindowConfig, arrange, cut
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import WindowConfig, arrange, cut
+from workers.ranker.scoring.relo_ranker import ReloRanker
+from workers.ranker.stores.features import FRAMES, SUBTITLES
 
 CONFIG = golden.values("reloclnet_small_config")["config"]
 REFINED = golden.values("refine_data")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from engine.proposals import ProposalRule, propose
 from spr_cli.main import cli
 from tests.workers.index.factories import labels, shard, unit
-from trainer.measures import NDCG, SPR, Ranking, Truth, evaluate, video_recall
+from trainer.evaluation.measures import NDCG, SPR, Ranking, Truth, evaluate, video_recall
 
 FOLDER = Path(__file__).parents[1] / "golden"
 TABLE = json.loads((FOLDER / "retrieval.json").read_text())

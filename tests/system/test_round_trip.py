@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from spr_cli.main import cli
 from tests.system.service import running, write_topology
 from tests.trainer.ranker.world import make_collection
-from trainer.collection import features_directory
+from trainer.collection.places import features_directory
 from trainer.projector.settings import ProjectorSettings
 from trainer.projector.training import train_projector
 from trainer.ranker.settings import RankerSettings

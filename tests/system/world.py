@@ -13,10 +13,10 @@ from engine.queries import SearchOptions
 from engine.ranking import Judged, coarse, ordered
 from engine.types import Floats, Hits, Moments
 from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
-from workers.ranker.encoder import Encoder
+from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import Models
-from workers.ranker.segments import segment_inputs
-from workers.store import FeatureStore, Stream
+from workers.ranker.projection.segments import segment_inputs
 
 SPR = [sys.executable, "-m", "spr_cli.main"]
 

@@ -11,13 +11,13 @@ from engine import manifest
 from engine.collection import open_collection
 from engine.config import CoordinatorConfig, IndexConfig, Topology
 from engine.errors import SprError
-from tests.trainer.built import FRAMES, collection
-from tests.trainer.test_contexts import with_ranker
+from tests.trainer.generation.built import FRAMES, collection
+from tests.trainer.generation.test_contexts import with_ranker
 from tests.workers.ranker.factories import tiny_clip
-from trainer.build import BuildConfig, build
+from trainer.generation.build import BuildConfig, build
 from workers.index.factory import CODES
 from workers.index.servicer import open_shard
-from workers.ranker.encoder_files import fingerprint_of
+from workers.ranker.encoder.files import fingerprint_of
 from workers.ranker.models import Models
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from engine.errors import Unavailable
-from tests.workers.stores import STREAMS, check, rows
-from workers.store import FeatureStore, Stream
+from tests.workers.feature_store.stores import STREAMS, check, rows
+from workers.feature_store.store import FeatureStore, Stream
 
 
 def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with FeatureStore.create(path, STREAMS) as store:
         store.append("a", rows(1))
-        code = f"from workers.store import FeatureStore; FeatureStore.open({str(path)!r}, 'a')"
+        code = f"from workers.feature_store.store import FeatureStore; FeatureStore.open({str(path)!r}, 'a')"
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert "another process is writing the feature store" in other.stderr
         with pytest.raises(Unavailable, match="wait for it to end"):
@@ -49,7 +49,7 @@ def test_a_reader_beside_a_writing_process(tmp_path: Path) -> None:
     FeatureStore.create(path, {"frames": Stream(8, 1.0)}).close()
     code = f"""
 import numpy as np
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 with FeatureStore.open({str(path)!r}, "a") as store:
     for n in range(60):
         store.append(f"{{n:03d}}", {{"frames": np.full((n + 1, 8), n)}})

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.encoder.events import Event
 from trainer.encoder.frames import Frames
-from workers.ranker.encoder import Encoder
+from workers.ranker.encoder.encoder import Encoder
 
 Figures = dict[str, float]
 _PROMPTED = ("colour", "shape")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from trainer.encoder.events import Event
-from workers.ranker.image_transform import ImageTransform
+from workers.ranker.encoder.image_transform import ImageTransform
 
 _CPU = torch.device("cpu")
 # Frames this long before and after an event show the same place without what happens in it.

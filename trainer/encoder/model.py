@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from workers.ranker.image_transform import ImageTransform
+from workers.ranker.encoder.image_transform import ImageTransform
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 # Widths of the sine-cosine code of a place: as many numbers for x as for y.

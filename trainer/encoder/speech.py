@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 from trainer.encoder.events import Event
 from trainer.encoder.texts import fit, tokenise
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 from trainer.encoder.events import Event
 
 # How much of what was asked must be there: a share of attributes, raised to this power, is the weight.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.files import write_json
-from trainer.annotations import JudgedQuery, load_queries
+from trainer.collection.annotations import JudgedQuery, load_queries
 from trainer.encoder.evaluation import evaluate
 from trainer.encoder.events import Event, load_events
 from trainer.encoder.frames import Frames, sample_frames
@@ -27,8 +27,8 @@ from trainer.encoder.speech import Speech, speech_pairs
 from trainer.encoder.texts import Texts, visual_texts
 from trainer.encoder.tokenizer import train_tokenizer
 from trainer.runs import Diverged, pick_device, seed_everything
-from workers.ranker.encoder import Encoder, quietly
-from workers.ranker.image_transform import ImageTransform
+from workers.ranker.encoder.encoder import Encoder, quietly
+from workers.ranker.encoder.image_transform import ImageTransform
 
 # Told of the phase, how much of it is done, how much there is, and a note.
 Report = Callable[[str, int, int, str], None]

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.errors import InvalidInput
 from engine.temporal import iou
+from trainer.evaluation.measures import Ranking, Truth
 from trainer.evaluation.runfile import Answers, rankings
-from trainer.measures import Ranking, Truth
 
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]

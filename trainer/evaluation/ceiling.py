@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.measures import NDCG, NDCGS, SPR, Absent, Protocol, Ranking, Truth, dcg
+from trainer.evaluation.measures import NDCG, NDCGS, SPR, Absent, Protocol, Ranking, Truth, dcg
 
 Doubles = NDArray[np.float64]
 EMPTY = Ranking.of([], [])

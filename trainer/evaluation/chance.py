@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trainer.annotations import JudgedQuery
-from trainer.measures import NDCG, NDCGS, SPR, Protocol, Ranking, Truth, evaluate
+from trainer.collection.annotations import JudgedQuery
+from trainer.evaluation.measures import NDCG, NDCGS, SPR, Protocol, Ranking, Truth, evaluate
 
 REPEATS = 5
 

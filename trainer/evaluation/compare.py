@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InvalidInput
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
+from trainer.evaluation.measures import SPR, Protocol, Truth, truths
 from trainer.evaluation.report import slice_names
 from trainer.evaluation.resample import SAMPLES, paired
 from trainer.evaluation.runfile import REFINED, Run, rankings
 from trainer.evaluation.scores import Scores, scores_of
-from trainer.measures import SPR, Protocol, Truth, truths
 
 # Query ids named where two runs differ.
 _SHOWN = 5

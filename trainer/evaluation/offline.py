@@ -20,11 +20,11 @@ from engine.errors import InvalidInput
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
 from engine.types import Doubles, Floats, Hits, Ordinals
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
 from workers.ranker.models import Models
-from workers.ranker.projector import MeanPool
-from workers.ranker.segments import segment_inputs, video_rows
+from workers.ranker.projection.projector import MeanPool
+from workers.ranker.projection.segments import segment_inputs, video_rows
 
 BATCH = 4096
 DEFAULTS = SearchOptions()

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from engine.files import replacing
+from trainer.evaluation.measures import NDCG, NDCGS
 from trainer.evaluation.report import Report
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL
-from trainer.measures import NDCG, NDCGS
 
 COLOURS = {"chance": "#b0b0b0", RETRIEVAL: "#8fb8de", COARSE: "#4c78a8", REFINED: "#e4572e"}
 

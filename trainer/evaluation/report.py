@@ -25,14 +25,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import InvalidInput
-from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
+from trainer.collection.annotations import JudgedQuery, SegmentSample, segment_samples
 from trainer.evaluation.calibration import confidence_figures
 from trainer.evaluation.ceiling import ceiling
 from trainer.evaluation.chance import chance, corpus_of
-from trainer.evaluation.resample import SAMPLES
-from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted, Run, rankings
-from trainer.evaluation.scores import Scores, ndcg_scores, scores_of
-from trainer.measures import (
+from trainer.evaluation.measures import (
     SPR,
     Absent,
     Protocol,
@@ -43,6 +40,9 @@ from trainer.measures import (
     video_recall,
     weighted_segment_recall,
 )
+from trainer.evaluation.resample import SAMPLES
+from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted, Run, rankings
+from trainer.evaluation.scores import Scores, ndcg_scores, scores_of
 
 Report = dict[str, Any]
 EMPTY = Ranking.of([], [])

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, sha256, write_json
+from trainer.evaluation.measures import Ranking
 from trainer.formats.moments import load_predictions
-from trainer.measures import Ranking
 
 RETRIEVAL = "retrieval"
 COARSE = "coarse"

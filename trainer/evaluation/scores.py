@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.resample import SAMPLES, bootstrap, means
-from trainer.measures import (
+from trainer.evaluation.measures import (
     NDCGS,
     SPR,
     Absent,
@@ -17,7 +16,7 @@ from trainer.measures import (
     per_query,
     relative_video_recall,
 )
-from trainer.moment_measures import (
+from trainer.evaluation.moment_measures import (
     MEAN,
     PRECISION_AT,
     RECALL_AT,
@@ -25,6 +24,7 @@ from trainer.moment_measures import (
     average_precisions,
     first_iou,
 )
+from trainer.evaluation.resample import SAMPLES, bootstrap, means
 
 Doubles = NDArray[np.float64]
 DEPTHS = tuple(sorted({measure.k for measure in NDCGS}))

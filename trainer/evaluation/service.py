@@ -17,7 +17,7 @@ import numpy as np
 from engine.errors import Unavailable
 from engine.proposals import ProposalRule
 from spr_client import Client, Options, SearchError
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, Predicted
 
 PAGE = 100

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from trainer.runs.progress import Progress
-from workers.store import FeatureStore, NewVideo
+from workers.feature_store.store import FeatureStore, NewVideo
 
 GROUP_BYTES = 32 << 20
 GROUP_VIDEOS = 512

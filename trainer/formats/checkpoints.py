@@ -18,12 +18,12 @@ from torch import nn
 from engine.errors import InvalidInput
 from trainer.formats.layout import I3D, SUBTITLES_BERT
 from trainer.formats.unpickle import Inert, Recipe, read_torch, unsound
-from workers.ranker.checkpoint import shapes_of
-from workers.ranker.decode import DecodeConfig
-from workers.ranker.projector import Projector, ProjectorConfig
-from workers.ranker.relo import Relo, ReloConfig
-from workers.ranker.relo_ranker import RankerConfig
-from workers.ranker.windows import WindowConfig
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import WindowConfig
+from workers.ranker.projection.projector import Projector, ProjectorConfig
+from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.scoring.relo_ranker import RankerConfig
+from workers.ranker.stores.checkpoint import shapes_of
 
 Kind = Literal["projector", "ranker"]
 State = dict[str, torch.Tensor]

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch
-from trainer.collection import FRAMES, features_directory, make_current, models_directory
+from trainer.collection.places import FRAMES, features_directory, make_current, models_directory
 from trainer.formats.checkpoints import Checkpoint
-from workers.ranker.checkpoint import model_fingerprint, save_model
-from workers.ranker.projector import ProjectorConfig
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
+from workers.ranker.projection.projector import ProjectorConfig
+from workers.ranker.stores.checkpoint import model_fingerprint, save_model
 
 
 def keep(checkpoint: Checkpoint, directory: Path, encoder: str = "") -> str:

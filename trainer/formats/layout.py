@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import InvalidInput, NotFound
-from trainer.collection import FRAMES
+from trainer.collection.places import FRAMES
 
 SPLITS = ("train", "val", "test")
 I3D, SUBTITLES_BERT, SEGMENTS = "i3d", "subtitles-bert", "segments"

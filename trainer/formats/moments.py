@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.errors import InvalidInput
-from trainer.annotations import JudgedQuery, check_duration, check_query, save_corpus, save_queries
+from trainer.collection.annotations import JudgedQuery, check_duration, check_query, save_corpus, save_queries
 from trainer.formats.lines import read_lines
 from trainer.formats.segments import forget_given
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 
 BEST, LOWEST = 4.0, 1.0
 CLIP = 2.0

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 
 PUBLISHED_BATCH = 8
 PUBLISHED_EPOCHS = 50

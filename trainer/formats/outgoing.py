@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from engine.proposals import ProposalRule
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
+from trainer.collection.queries import QueryFeatures
 from trainer.formats.layout import Layout
-from trainer.queries import QueryFeatures
-from workers.ranker.projector import MeanPool, Projector
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
+from workers.ranker.projection.projector import MeanPool, Projector
 
 
 @dataclass(frozen=True, slots=True)

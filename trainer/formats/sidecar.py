@@ -11,7 +11,7 @@ from engine.files import read_json, replacing, write_json
 from trainer.formats.layout import STREAMS, Layout
 from trainer.formats.lines import read_lines
 from trainer.formats.names import check_names
-from workers.store import Stream, VideoRecord
+from workers.feature_store.store import Stream, VideoRecord
 
 FORMAT = 1
 

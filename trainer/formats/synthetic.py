@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.files import fingerprint
-from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
-from trainer.collection import describe_collection
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.collection.places import describe_collection
 from trainer.formats.appending import append_all
 from trainer.formats.durations import Lengths
 from trainer.runs.progress import Progress
-from workers.ranker.context import FRAMES, SUBTITLES
-from workers.ranker.known_queries import POOLED, TOKENS, text_key
-from workers.store import FeatureStore, NewVideo, Stream
+from workers.feature_store.store import FeatureStore, NewVideo, Stream
+from workers.ranker.encoder.known_queries import POOLED, TOKENS, text_key
+from workers.ranker.stores.features import FRAMES, SUBTITLES
 
 Floats = NDArray[np.float32]
 

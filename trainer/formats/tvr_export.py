@@ -6,8 +6,9 @@ from pathlib import Path
 
 from engine.errors import InvalidInput, NotFound
 from engine.proposals import ProposalRule
-from trainer.annotations import JudgedQuery, load_corpus, load_queries
-from trainer.collection import FRAMES, encoder_source, features_directory
+from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection.places import FRAMES, encoder_source, features_directory, open_projector
+from trainer.collection.queries import encode_queries
 from trainer.formats.layout import ARCHITECTURES, I3D, SEGMENTS, SPLITS, SUBTITLES_BERT, Layout
 from trainer.formats.names import check_names
 from trainer.formats.negatives import nearest, warning
@@ -24,12 +25,10 @@ from trainer.formats.tvr_files import (
 )
 from trainer.formats.tvr_samples import DEPTH
 from trainer.formats.verify import check_same_text
-from trainer.queries import encode_queries
-from trainer.ranker.prepare import open_projector
 from trainer.runs import pick_device
-from workers.ranker.context import SUBTITLES
-from workers.ranker.projector import MeanPool
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
+from workers.ranker.projection.projector import MeanPool
+from workers.ranker.stores.features import SUBTITLES
 
 # Seconds of the longest span that the published ranker may predict.
 LONGEST_SPAN = 24.0

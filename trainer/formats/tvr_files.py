@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from engine.files import replacing, write_json
-from trainer.annotations import save_corpus, save_queries
-from trainer.collection import FRAMES
+from trainer.collection.annotations import save_corpus, save_queries
+from trainer.collection.places import FRAMES
 from trainer.formats.arrays import MASK, put, writing
 from trainer.formats.layout import SEGMENTS
 from trainer.formats.outgoing import Outgoing
@@ -21,9 +21,9 @@ from trainer.formats.segments import KEPT, KEPT_RUNS, segment_entries, segment_f
 from trainer.formats.sidecar import Sidecar, save_records, write_sidecar
 from trainer.formats.tvr_samples import Searched
 from trainer.runs.progress import Progress
-from workers.ranker.projector import MeanPool
-from workers.ranker.segments import segment_inputs, video_rows
-from workers.store import Stream
+from workers.feature_store.store import Stream
+from workers.ranker.projection.projector import MeanPool
+from workers.ranker.projection.segments import segment_inputs, video_rows
 
 VIDEOS_AT_ONCE = 64
 # Of a split's segments; beyond it neighbours are nearly all retrieved.

@@ -11,8 +11,8 @@ import numpy as np
 
 from engine.errors import Mismatch
 from engine.files import fingerprint, replacing, sha256
-from trainer.annotations import load_corpus, save_corpus, save_queries
-from trainer.collection import describe_collection
+from trainer.collection.annotations import load_corpus, save_corpus, save_queries
+from trainer.collection.places import describe_collection
 from trainer.formats.appending import append_all
 from trainer.formats.arrays import Arrays, Folder, Reader
 from trainer.formats.layout import Layout
@@ -20,9 +20,9 @@ from trainer.formats.segments import KEPT, KEPT_RUNS, forget_given, segment_file
 from trainer.formats.sidecar import Sidecar, load_records, published, read_sidecar
 from trainer.formats.verify import Verified, verify
 from trainer.runs.progress import Progress
-from workers.ranker.encoder import Encoder
-from workers.ranker.known_queries import POOLED, TOKENS, text_key
-from workers.store import FeatureStore, NewVideo, Stream
+from workers.feature_store.store import FeatureStore, NewVideo, Stream
+from workers.ranker.encoder.encoder import Encoder
+from workers.ranker.encoder.known_queries import POOLED, TOKENS, text_key
 
 # Two ids may share a sentence, and batches round differently; beyond this the features are of other texts.
 SAME = 1e-3

@@ -17,12 +17,12 @@ import torch
 
 from engine.proposals import ProposalRule
 from engine.types import Proposals
-from trainer.annotations import JudgedQuery
-from trainer.queries import QueryFeatures
-from trainer.ranker.mining import Retrieval, seen_moments
-from trainer.segments import embed, segment_counts
-from workers.ranker.projector import MeanPool, Projector
-from workers.store import FeatureStore
+from trainer.collection.annotations import JudgedQuery
+from trainer.collection.queries import QueryFeatures
+from trainer.collection.retrieval import Retrieval, seen_moments
+from trainer.collection.segments import embed, segment_counts
+from workers.feature_store.store import FeatureStore
+from workers.ranker.projection.projector import MeanPool, Projector
 
 NEGATIVES = 20
 DEPTH = 200

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, Mismatch
-from trainer.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.formats.arrays import Arrays, Folder
 from trainer.formats.layout import SPLITS, Layout
 from trainer.formats.names import check_names

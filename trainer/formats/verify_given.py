@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import InvalidInput, Mismatch
 from engine.files import read_json
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 from trainer.formats.layout import Layout
 from trainer.formats.samples import Samples, load_samples
 from trainer.formats.segments import load_segments

@@ -25,7 +25,7 @@ class TextRows(Protocol):
 
 
 class FrameEncoder(Protocol):
-    """The part of an encoder that ingest needs; workers.ranker.encoder.Encoder is one."""
+    """The part of an encoder that ingest needs; workers.ranker.encoder.encoder.Encoder is one."""
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from trainer.ingest.naming import local_path, names, whereabouts
 from trainer.ingest.reader import Job, Source
 from trainer.ingest.scan import Found
 from trainer.ingest.summary import Summary
-from workers.store import FeatureStore, VideoRecord
+from workers.feature_store.store import FeatureStore, VideoRecord
 
 
 class Contents:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from engine.errors import InvalidInput
 from trainer.ingest.scan import Found, printable
-from workers.store_format import check_id
+from workers.feature_store.format import check_id
 
 
 def name_videos(

@@ -11,11 +11,11 @@ from pathlib import Path
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json
 from engine.printable import printable
-from trainer.collection import describe_collection
+from trainer.collection.places import describe_collection
 from trainer.ingest.features import FrameEncoder
 from trainer.ingest.scan import Survey, survey
 from trainer.ingest.unfinished import DIRECTORY
-from workers.store import FeatureStore, Stream
+from workers.feature_store.store import FeatureStore, Stream
 
 
 def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:

@@ -25,7 +25,7 @@ from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from trainer.ingest.scan import printable
 from trainer.ingest.sidecars import Words, read_sidecar
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
-from workers.store import VideoRecord
+from workers.feature_store.store import VideoRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)

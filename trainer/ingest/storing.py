@@ -7,7 +7,7 @@ from trainer.ingest.identity import Contents
 from trainer.ingest.reader import Job, Read, Unchanged
 from trainer.ingest.scan import Found
 from trainer.ingest.summary import Summary, few
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 
 
 class Storing:

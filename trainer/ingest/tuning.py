@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 
 from trainer.ingest.limits import cores
-from workers.ranker.encoder import Encoder
+from workers.ranker.encoder.encoder import Encoder
 
 
 def frame_edge(encoder: Encoder) -> int:

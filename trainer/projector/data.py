@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, NotFound
-from trainer.annotations import JudgedQuery, SegmentSample, segment_samples
-from trainer.collection import FRAMES
+from trainer.collection.annotations import JudgedQuery, SegmentSample, segment_samples
+from trainer.collection.places import FRAMES
+from trainer.collection.segments import check_streams
 from trainer.projector.recall import Truth
-from trainer.segments import check_streams
-from workers.ranker.segments import segment_rows, video_rows
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
+from workers.ranker.projection.segments import segment_rows, video_rows
 
 Integers = NDArray[np.int64]
 

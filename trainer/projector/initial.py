@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from workers.ranker.projector import Projector
+from workers.ranker.projection.projector import Projector
 
 # Beside mean unit frames of weight 1: larger finds more of what is said, smaller more of what is seen.
 SPOKEN = 0.5

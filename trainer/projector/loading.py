@@ -9,14 +9,20 @@ from pathlib import Path
 import torch
 
 from engine.errors import InvalidInput, NotFound
-from trainer.annotations import load_corpus, load_queries
-from trainer.collection import FRAMES, annotation_file, encoder_source, features_directory, known_videos
+from trainer.collection.annotations import load_corpus, load_queries
+from trainer.collection.places import (
+    FRAMES,
+    annotation_file,
+    encoder_source,
+    features_directory,
+    known_videos,
+)
+from trainer.collection.queries import encode_queries
 from trainer.formats.segments import samples_of
 from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_from, truth_of
 from trainer.projector.recall import Truth
 from trainer.projector.settings import ProjectorSettings
-from trainer.queries import encode_queries
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 import torch
 
 from trainer.projector.settings import ProjectorSettings
-from workers.ranker.projector import Projector
+from workers.ranker.projection.projector import Projector
 
 
 def make_optimizer(projector: Projector, settings: ProjectorSettings) -> torch.optim.AdamW:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import InvalidInput
-from trainer.settings import check_optimisation
-from workers.ranker.projector import ProjectorConfig
+from trainer.runs.settings import check_optimisation
+from workers.ranker.projection.projector import ProjectorConfig
 
 POSITIVE = ("lr", "scale_lr", "eps", "clip")
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from trainer.collection import make_current, models_directory
+from trainer.collection.places import make_current, models_directory
 from trainer.projector.initial import initialise
 from trainer.projector.loading import Data, load_data
 from trainer.projector.losses import LOSSES
@@ -20,8 +20,8 @@ from trainer.projector.recall import recalls
 from trainer.projector.settings import ProjectorSettings
 from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
 from trainer.runs.order import batches_per_epoch
-from workers.ranker.checkpoint import model_fingerprint, save_model
-from workers.ranker.projector import KIND, MeanPool, Projector
+from workers.ranker.projection.projector import KIND, MeanPool, Projector
+from workers.ranker.stores.checkpoint import model_fingerprint, save_model
 
 SEGMENTS_AT_ONCE = 4096
 

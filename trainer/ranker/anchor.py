@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from engine.types import Floats
 from trainer.ranker.data import TrainingData
-from workers.ranker.local import LocalRelo
-from workers.ranker.relo import Relo
-from workers.ranker.windows import unit
+from workers.ranker.model.local import LocalRelo
+from workers.ranker.model.relo import Relo
+from workers.ranker.model.windows import unit
 
 # Ridge, relative to the mean square of a token state's component; more rows than this say nothing new.
 RIDGE = 1e-3

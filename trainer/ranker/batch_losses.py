@@ -7,8 +7,8 @@ from trainer.ranker.data import Batch, WindowTensors
 from trainer.ranker.losses import list_losses, relo_losses
 from trainer.ranker.settings import RankerSettings
 from trainer.runs import Amp
-from workers.ranker.encodings import Context
-from workers.ranker.relo import Relo
+from workers.ranker.model.encodings import Context
+from workers.ranker.model.relo import Relo
 
 # A batch's windows are encoded in so many groups of similar length.
 LENGTH_GROUPS = 3

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from engine.proposals import ProposalRule
 from engine.types import Doubles, Floats, Ordinals
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
+from trainer.collection.retrieval import Retrieval, seen_moments
 from trainer.ranker.labels import ClipLabels, clip_labels, foreground
 from trainer.ranker.lists import Lists, window_parts
 from trainer.ranker.losses import Targets
-from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
+from trainer.ranker.mining import Mined, around
 from trainer.ranker.settings import RankerSettings
-from workers.ranker.context import ContextStore
-from workers.ranker.windows import (
+from workers.ranker.model.windows import (
     WindowConfig,
     Windows,
     cut,
@@ -26,6 +26,7 @@ from workers.ranker.windows import (
     token_batch,
     widened,
 )
+from workers.ranker.stores.features import ContextStore
 
 Integers = NDArray[np.int64]
 

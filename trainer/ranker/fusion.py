@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from engine.temporal import iou
 from engine.types import Doubles
-from trainer.measures import Truth
-from workers.ranker.fusion import COLUMNS, Fusion, Weights, confidences, demoted, log_shares
+from trainer.evaluation.measures import Truth
+from workers.ranker.scoring.fusion import COLUMNS, Fusion, Weights, confidences, demoted, log_shares
 
 OVERLAPS = (0.5, 0.7)
 CONFIDENT_OVERLAP = 0.5

@@ -6,12 +6,12 @@ import numpy as np
 
 from engine.errors import Mismatch
 from engine.types import Doubles, Ordinals
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 from trainer.formats.samples import Proposed, Samples
 from trainer.ranker.data import Pairs, label
 from trainer.ranker.mining import Mined
-from workers.ranker.context import ContextStore
-from workers.ranker.windows import WindowConfig
+from workers.ranker.model.windows import WindowConfig
+from workers.ranker.stores.features import ContextStore
 
 
 def given(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.types import Doubles, Floats
-from workers.ranker.windows import Counts, Windows
+from workers.ranker.model.windows import Counts, Windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.types import Doubles, Floats, Ordinals
 from trainer.ranker.mining import Mined
-from workers.ranker.windows import Windows
+from workers.ranker.model.windows import Windows
 
 Integers = NDArray[np.int64]
 HIGHEST_GRADE = 4

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.ranker.relo import Context, Query, Relo
+from workers.ranker.model.relo import Context, Query, Relo
 
 Encoded = TypeVar("Encoded", Query, Context)
 Variant = Literal[

@@ -8,36 +8,36 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import read_name
+from engine.errors import InvalidInput, NotFound
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from engine.ranking import take
 from engine.types import Floats
-from trainer.annotations import JudgedQuery, load_corpus, load_queries
-from trainer.collection import (
+from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection.places import (
     annotation_file,
     encoder_source,
     features_directory,
     known_videos,
-    models_directory,
+    open_projector,
+    projector_directory,
 )
+from trainer.collection.queries import QueryFeatures, encode_queries
+from trainer.collection.retrieval import Retrieval
+from trainer.evaluation.measures import Truth
 from trainer.formats.samples import Samples, kept_samples, load_samples
-from trainer.measures import Truth
-from trainer.queries import QueryFeatures, encode_queries
 from trainer.ranker.data import Pairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
 from trainer.ranker.lists import Graded, Lists, joined
-from trainer.ranker.mining import Mined, Retrieval
+from trainer.ranker.mining import Mined
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import Validation
-from workers.ranker.checkpoint import read_card
-from workers.ranker.context import FRAMES, ContextStore
-from workers.ranker.local import make_model
-from workers.ranker.projector import KIND as PROJECTOR
-from workers.ranker.projector import MeanPool, Projector, load_projector
-from workers.ranker.relo import ReloConfig
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
+from workers.ranker.model.local import make_model
+from workers.ranker.model.relo import ReloConfig
+from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.stores.checkpoint import read_card
+from workers.ranker.stores.features import FRAMES, ContextStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def prepare(
     train, dropped = _training(store, queries["train"], samples, features, stage1, model, settings, device)
     corpus = load_corpus(annotation_file(collection, "corpus_val"))
     validation = _validation(store, queries["val"], corpus, features, stage1, settings, device)
-    name = "" if isinstance(stage1, MeanPool) else read_card(_directory(collection, projector)).fingerprint
+    card = None if isinstance(stage1, MeanPool) else read_card(projector_directory(collection, projector))
+    name = card.fingerprint if card else ""
     files = [annotation_file(collection, file) for file in ("train", "val", "corpus_val")]
     return Prepared(
         encoder=fingerprint,
@@ -97,28 +98,6 @@ def prepare(
         mined=float((np.diff(train.mined.offsets) > 0).mean()),
         digest=_digest(files, train, name),
     )
-
-
-def open_projector(collection: Path, choice: str | None, encoder: str) -> Projector | MeanPool:
-    """Return the chosen projector, made for `encoder`: a fingerprint, "none", or None for the current one."""
-    if choice == "none":
-        return MeanPool()
-    directory = _directory(collection, choice)
-    if choice is None and not directory.is_dir():
-        return MeanPool()
-    card = read_card(directory)
-    if card.encoder != encoder:
-        raise Mismatch(
-            f"{directory} is made for encoder {card.encoder}, the features come from {encoder}; "
-            "train a projector on them, or give --projector none."
-        )
-    return load_projector(directory)
-
-
-def _directory(collection: Path, choice: str | None) -> Path:
-    current = models_directory(collection, PROJECTOR) / "CURRENT"
-    name = choice or (read_name(current) if current.exists() else "CURRENT")
-    return models_directory(collection, PROJECTOR) / name
 
 
 def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:

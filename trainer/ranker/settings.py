@@ -6,13 +6,13 @@ from typing import Literal
 
 from engine.errors import InvalidInput
 from engine.proposals import ProposalRule
-from trainer.measures import NDCG
+from trainer.evaluation.measures import NDCG
 from trainer.ranker.losses import LossConfig
-from trainer.settings import check_optimisation
-from workers.ranker.context import FRAMES, SUBTITLES
-from workers.ranker.decode import DecodeConfig
-from workers.ranker.relo import ReloConfig
-from workers.ranker.windows import WindowConfig
+from trainer.runs.settings import check_optimisation
+from workers.ranker.model.relo import ReloConfig
+from workers.ranker.model.windows import WindowConfig
+from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.stores.features import FRAMES, SUBTITLES
 
 LONGEST_WINDOW = 1 << 16
 SELECT = tuple(NDCG(k, 0.7) for k in (10, 20, 40))

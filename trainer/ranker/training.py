@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.collection import make_current, models_directory
+from trainer.collection.places import make_current, models_directory
 from trainer.ranker.anchor import anchor
 from trainer.ranker.batch_losses import batch_losses
 from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
@@ -16,11 +16,11 @@ from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import selection
 from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
-from workers.ranker.checkpoint import model_fingerprint, save_model
-from workers.ranker.decode import DecodeConfig
-from workers.ranker.local import make_model
-from workers.ranker.relo import Relo
-from workers.ranker.relo_ranker import KIND, RankerConfig
+from workers.ranker.model.local import make_model
+from workers.ranker.model.relo import Relo
+from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.scoring.relo_ranker import KIND, RankerConfig
+from workers.ranker.stores.checkpoint import model_fingerprint, save_model
 
 Metrics = dict[str, float]
 

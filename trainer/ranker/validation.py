@@ -9,17 +9,17 @@ import torch
 
 from engine.errors import InvalidInput
 from engine.types import Doubles, Floats, Proposals
-from trainer.measures import NDCGS, Ranking, Truth, evaluate
+from trainer.evaluation.measures import NDCGS, Ranking, Truth, evaluate
 from trainer.ranker.fusion import Answers, fit_fusion
 from trainer.ranker.settings import SELECT
-from workers.ranker.context import ContextStore
-from workers.ranker.decode import DecodeConfig, in_seconds
-from workers.ranker.encoded import encoded_in_memory
-from workers.ranker.fusion import COLUMNS, columns, demoted
-from workers.ranker.local import LocalRelo
-from workers.ranker.relo import Relo
-from workers.ranker.relo_ranker import ReloRanker, Request
-from workers.ranker.whole import encode_videos
+from workers.ranker.model.local import LocalRelo
+from workers.ranker.model.relo import Relo
+from workers.ranker.model.whole import encode_videos
+from workers.ranker.scoring.decode import DecodeConfig, in_seconds
+from workers.ranker.scoring.fusion import COLUMNS, columns, demoted
+from workers.ranker.scoring.relo_ranker import ReloRanker, Request
+from workers.ranker.stores.contexts import encoded_in_memory
+from workers.ranker.stores.features import ContextStore
 
 PROBABILITY_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 COARSE_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)

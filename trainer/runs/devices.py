@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from workers.ranker.encoder import pick_device
+from workers.ranker.encoder.encoder import pick_device
 
 __all__ = ["Amp", "pick_device", "seed_everything"]
 

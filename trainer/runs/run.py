@@ -26,7 +26,7 @@ from engine.files import replacing
 from trainer.runs.log import METRICS_FILE, MetricLog
 from trainer.runs.plot import Panel, plot_metrics
 from trainer.runs.state import Training, read_facts, read_state, write_state
-from workers.ranker.checkpoint import save_tensors
+from workers.ranker.stores.checkpoint import save_tensors
 
 STATE_FILE = "state.safetensors"
 PLOT_FILE = "plot.png"

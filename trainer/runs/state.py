@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from engine.errors import Mismatch
 from engine.files import replacing
-from workers.ranker.checkpoint import save_tensors
+from workers.ranker.stores.checkpoint import save_tensors
 
 Tensors = dict[str, torch.Tensor]
 

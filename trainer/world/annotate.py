@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.files import replacing
-from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
 from trainer.world import language
 from trainer.world.absent import absent
 from trainer.world.judge import Ask, Judge, grades, similarities

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import InvalidInput
 from engine.files import read_json, write_json
-from trainer.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery
 from trainer.world.annotate import annotate
 from trainer.world.film import film
 from trainer.world.plan import FPS, SIZE, SPLITS, VideoPlan

@@ -10,8 +10,8 @@ from engine.config import RankerConfig, Topology
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
-from workers.ranker import text_precision
-from workers.ranker.known_queries import KnownQueries
+from workers.ranker.encoder import text_precision
+from workers.ranker.encoder.known_queries import KnownQueries
 from workers.ranker.models import Models, use_threads
 from workers.ranker.scorer import Scorer
 from workers.ranker.servicer import EncoderServicer, RankerServicer

@@ -13,16 +13,16 @@ from engine import manifest
 from engine.errors import Mismatch
 from engine.manifest import Manifest
 from engine.types import Doubles, EncodedQuery, Floats, Ordinals
-from workers.ranker import checkpoint, encoded
-from workers.ranker.context import DIRECTORY, FRAMES, ContextStore
-from workers.ranker.decode import RankedColumns
-from workers.ranker.encoded import EncodedStore
-from workers.ranker.encoder import Encoder, pick_device
-from workers.ranker.encoder_files import explain
-from workers.ranker.known_queries import KnownQueries, is_known_queries
-from workers.ranker.projector import MeanPool, Projector, load_projector
-from workers.ranker.relo_ranker import ReloRanker, Request
-from workers.ranker.similarity_curve import SimilarityCurve
+from workers.ranker.encoder.encoder import Encoder, pick_device
+from workers.ranker.encoder.files import explain
+from workers.ranker.encoder.known_queries import KnownQueries, is_known_queries
+from workers.ranker.projection.projector import MeanPool, Projector, load_projector
+from workers.ranker.scoring.decode import RankedColumns
+from workers.ranker.scoring.relo_ranker import ReloRanker, Request
+from workers.ranker.scoring.similarity_curve import SimilarityCurve
+from workers.ranker.stores import checkpoint, contexts
+from workers.ranker.stores.contexts import EncodedStore
+from workers.ranker.stores.features import DIRECTORY, FRAMES, ContextStore
 from workers.warming import warm
 from workers.watch import Watch
 
@@ -56,7 +56,7 @@ class Models:
     def open(generation: Path, device: str = "auto") -> "Models":
         """Load what the manifest names; Mismatch says what differs from it, NotFound what is missing."""
         about = manifest.read(generation)
-        read = about.files_of(DIRECTORY) + about.files_of(encoded.DIRECTORY)
+        read = about.files_of(DIRECTORY) + about.files_of(contexts.DIRECTORY)
         watch = Watch(generation, about, read)
         manifest.verify(generation, about, read)
         where = pick_device(device)
@@ -194,7 +194,7 @@ def _use_stored(models: Models, generation: Path) -> None:
     ranker, name = models.ranker, generation.name
     if not isinstance(ranker, ReloRanker):
         return
-    if not models.manifest.files_of(encoded.DIRECTORY):
+    if not models.manifest.files_of(contexts.DIRECTORY):
         log.info("no stored contexts: windows are encoded for every query", extra={"generation": name})
         return
     store = EncodedStore.open(generation)

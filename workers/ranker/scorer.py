@@ -4,9 +4,9 @@ import numpy as np
 
 from engine.types import Doubles, EncodedQuery, Floats, Ordinals
 from workers.ranker.batching import Batcher
-from workers.ranker.decode import RankedColumns
-from workers.ranker.known_queries import KnownQueries
+from workers.ranker.encoder.known_queries import KnownQueries
 from workers.ranker.models import Asked, Models
+from workers.ranker.scoring.decode import RankedColumns
 from workers.ranker.texts import TYPICAL, Texts, bounded
 
 

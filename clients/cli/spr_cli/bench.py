@@ -53,9 +53,9 @@ def command(
     """
     import json
 
-    from trainer.bench import results, run
-    from trainer.bench.registry import check
-    from trainer.bench.sizes import named
+    from bench import results, run
+    from bench.registry import check
+    from bench.sizes import named
 
     wanted = check(stages)
     if report is not None:
@@ -80,8 +80,8 @@ def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from trainer.bench.page import summary
-    from trainer.bench.targets import TARGETS, number
+    from bench.page import summary
+    from bench.targets import TARGETS, number
 
     console = Console()
     for stage, found in report["stages"].items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from trainer.build import BuildConfig, BuildReport
+    from trainer.generation.build import BuildConfig, BuildReport
 
 # What the bars of these stages count; segments otherwise.
 UNITS = {"contexts": "clips"}
@@ -83,8 +83,8 @@ def command(
     from dataclasses import asdict
     from typing import cast
 
-    from trainer.build import BuildConfig
-    from trainer.contexts import ContextsChoice
+    from trainer.generation.build import BuildConfig
+    from trainer.generation.contexts import ContextsChoice
 
     corpus = None if videos in (None, "all") else Path(str(videos))
     config = BuildConfig(
@@ -118,7 +118,7 @@ def command(
 
 def _build(config: "BuildConfig") -> "BuildReport":
     """Build with a progress bar a stage."""
-    from trainer.build import build
+    from trainer.generation.build import build
     from trainer.runs.progress import Progress
 
     bars: dict[str, Progress] = {}

@@ -20,7 +20,7 @@ def command(annotations: Path, collection: Path, as_json: bool) -> None:
     """
     import json
 
-    from trainer.adopt import adopt_annotations
+    from trainer.formats.adopt import adopt_annotations
 
     counts = adopt_annotations(annotations, collection)
     if as_json:

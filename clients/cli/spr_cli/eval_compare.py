@@ -58,10 +58,10 @@ def command(
     spr eval compare a.json b.json --truth c/annotations/val.json --stage coarse --json
     """
     from engine.errors import InvalidInput
-    from trainer.annotations import load_queries
+    from trainer.collection.annotations import load_queries
     from trainer.evaluation.compare import compare
+    from trainer.evaluation.measures import PROTOCOLS
     from trainer.evaluation.runfile import load_about, load_run, truth_of
-    from trainer.measures import PROTOCOLS
 
     sides = (a, *also_a), (b, *also_b)
     if truth is None:

@@ -99,7 +99,7 @@ def command(
     spr eval test_coarse_proposals.json test.json --protocol tvr-ranking
     spr eval moment_detr_predictions.jsonl c/annotations/val.json
     """
-    from trainer.annotations import load_queries
+    from trainer.collection.annotations import load_queries
 
     run_file, truth = _sources(files, address, collection, truth)
     queries = load_queries(truth)[:limit]
@@ -134,10 +134,10 @@ def _kept(run_file: Path) -> tuple[Any, dict[str, Any]]:
 def _measured(
     run: Any, queries: Any, truth: Path, segment_length: float, options: dict[str, Any]
 ) -> dict[str, Any]:
-    from trainer.annotations import load_corpus
+    from trainer.collection.annotations import load_corpus
+    from trainer.evaluation.measures import PROTOCOLS
     from trainer.evaluation.report import report
     from trainer.formats.segments import segments_beside
-    from trainer.measures import PROTOCOLS
 
     corpus = options["corpus"] or truth.with_name(f"corpus_{truth.name}")
     return report(

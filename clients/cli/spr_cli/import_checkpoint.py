@@ -63,7 +63,7 @@ def command(
 
     from trainer.formats.checkpoints import Choices, read_checkpoint
     from trainer.formats.keeping import keep, keep_in_collection
-    from workers.ranker.checkpoint import read_card
+    from workers.ranker.stores.checkpoint import read_card
 
     if (out is None) == (collection is None):
         raise click.UsageError("Give either --out DIR or --collection COLLECTION.")

@@ -145,10 +145,10 @@ def _ingest(
 
     found = check(paths, collection, options.fps)
 
-    from trainer.collection import describe_collection, keep_encoder, kept_encoder
+    from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
     from trainer.ingest.tuning import encoding_threads, frame_edge
-    from workers.ranker.encoder import Encoder
-    from workers.ranker.encoder_files import explain, resolve
+    from workers.ranker.encoder.encoder import Encoder
+    from workers.ranker.encoder.files import explain, resolve
 
     loaded = Encoder.load(*model)
     for store in (collection / "features").glob("*/store.json"):

@@ -50,7 +50,7 @@ def command(
 
     from trainer.projector.settings import ProjectorSettings
     from trainer.projector.training import train_projector
-    from trainer.settings import load_settings
+    from trainer.runs.settings import load_settings
 
     if seed is not None:
         changes = (*changes, f"seed={seed}")

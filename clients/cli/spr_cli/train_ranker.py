@@ -60,7 +60,7 @@ def command(
 
     from trainer.ranker.settings import RankerSettings
     from trainer.ranker.training import train_ranker
-    from trainer.settings import load_settings
+    from trainer.runs.settings import load_settings
 
     if seed is not None:
         changes = (*changes, f"seed={seed}")

@@ -16,11 +16,11 @@ from tests.parity.rule import state_by_rule
 from trainer.formats.checkpoints import Choices, read_checkpoint
 from trainer.formats.keeping import keep, keep_in_collection
 from trainer.formats.unpickle import Inert, Recipe, read_torch
-from workers.ranker.checkpoint import load_state, read_card
-from workers.ranker.projector import Projector, ProjectorConfig, load_projector
-from workers.ranker.relo import Relo, ReloConfig
-from workers.ranker.relo_ranker import RankerConfig, ReloRanker
-from workers.store import FeatureStore, Stream
+from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.projection.projector import Projector, ProjectorConfig, load_projector
+from workers.ranker.scoring.relo_ranker import RankerConfig, ReloRanker
+from workers.ranker.stores.checkpoint import load_state, read_card
 
 SIZES: dict[str, Any] = {"visual_dim": 10, "subtitle_dim": 6, "query_dim": 8}
 CONFIG = {

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from engine.errors import InvalidInput, NotFound
 from spr_cli.corpus_import_moments import command
 from spr_cli.eval import command as evaluate
-from trainer.annotations import load_corpus, load_queries
+from trainer.collection.annotations import load_corpus, load_queries
 from trainer.evaluation.runfile import load_run
 from trainer.formats.moments import import_moments, load_moments, load_predictions
-from workers.store import FeatureStore, Stream
+from workers.feature_store.store import FeatureStore, Stream
 
 ROW = {
     "qid": 2579,

@@ -12,7 +12,7 @@ import torch
 from engine.errors import InvalidInput, Mismatch, NotFound
 from tests.trainer.formats import tvr
 from tests.trainer.ranker.world import make_collection
-from trainer.annotations import load_queries
+from trainer.collection.annotations import load_queries
 from trainer.formats.layout import Layout
 from trainer.formats.samples import load_samples
 from trainer.formats.tvr_export import export_tvr_ranking
@@ -21,7 +21,7 @@ from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
-from workers.ranker.checkpoint import read_card
+from workers.ranker.stores.checkpoint import read_card
 
 KEPT = Path("annotations/coarse_pred/train_top40_pos_neg_samples_context_8.json")
 SETTINGS = RankerSettings(

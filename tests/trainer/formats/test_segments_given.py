@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from spr_cli.eval import command as evaluate
 from tests.trainer.formats import tvr
-from trainer.annotations import load_queries
+from trainer.collection.annotations import load_queries
 from trainer.formats.layout import Layout
 from trainer.formats.segments import segments_beside
 from trainer.formats.tvr_export import export_tvr_ranking

@@ -23,8 +23,8 @@ from trainer.formats.names import check_names
 from trainer.formats.sidecar import read_sidecar
 from trainer.formats.tvr_export import export_tvr_ranking
 from trainer.formats.tvr_import import import_tvr_ranking
-from workers.ranker.checkpoint import save_model
-from workers.ranker.projector import KIND, Projector, ProjectorConfig, load_projector
+from workers.ranker.projection.projector import KIND, Projector, ProjectorConfig, load_projector
+from workers.ranker.stores.checkpoint import save_model
 
 SECONDS, BYTES = 2.0, 500 << 20
 
@@ -204,7 +204,7 @@ import resource, sys, time
 from pathlib import Path
 from engine.errors import SprError
 from trainer.formats.checkpoints import read_checkpoint
-from workers.ranker.projector import load_projector
+from workers.ranker.projection.projector import load_projector
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in map(Path, sys.argv[1:]):
     began = time.process_time()

@@ -7,14 +7,14 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput, NotFound
 from spr_cli.corpus_synthesize_features import command
-from trainer.annotations import load_corpus, load_queries
-from trainer.build import BuildConfig, build
-from trainer.collection import features_directory
+from trainer.collection.annotations import load_corpus, load_queries
+from trainer.collection.places import features_directory
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
 from trainer.formats.durations import SECONDS, SEGMENTS, VIDEOS, lengths
 from trainer.formats.synthetic import Space, synthesize
-from workers.store import FeatureStore
+from trainer.generation.build import BuildConfig, build
+from workers.feature_store.store import FeatureStore
 
 
 def test_the_drawn_corpus_has_the_published_totals() -> None:

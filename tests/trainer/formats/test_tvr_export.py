@@ -17,9 +17,9 @@ from spr_cli.corpus_export_tvr_ranking import command
 from tests import numeric
 from tests.trainer.formats import tvr
 from tests.trainer.ranker.world import make_collection
-from trainer.annotations import JudgedQuery, load_queries, save_queries
-from trainer.build import BuildConfig, build
-from trainer.collection import features_directory
+from trainer.collection.annotations import JudgedQuery, load_queries, save_queries
+from trainer.collection.places import features_directory
+from trainer.collection.queries import QueryFeatures
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
 from trainer.formats.checkpoints import Choices, read_checkpoint
@@ -28,10 +28,10 @@ from trainer.formats.negatives import failures, nearest, warning
 from trainer.formats.sidecar import clip_step
 from trainer.formats.tvr_export import export_tvr_ranking
 from trainer.formats.tvr_import import import_tvr_ranking
-from trainer.queries import QueryFeatures
-from workers.ranker.checkpoint import save_model
-from workers.ranker.projector import Projector, ProjectorConfig
-from workers.store import FeatureStore, Stream
+from trainer.generation.build import BuildConfig, build
+from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.projection.projector import Projector, ProjectorConfig
+from workers.ranker.stores.checkpoint import save_model
 
 
 @pytest.fixture(scope="module")

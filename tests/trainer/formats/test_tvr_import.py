@@ -11,14 +11,14 @@ from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.corpus_import_tvr_ranking import command
 from tests.trainer.formats import tvr
 from tests.workers.ranker.factories import tiny_clip
-from trainer.annotations import load_corpus, load_queries
-from trainer.collection import features_directory
+from trainer.collection.annotations import load_corpus, load_queries
+from trainer.collection.places import features_directory
+from trainer.collection.queries import QueryFeatures
 from trainer.formats.layout import Layout
 from trainer.formats.tvr_export import export_tvr_ranking
 from trainer.formats.tvr_import import import_tvr_ranking
-from trainer.queries import QueryFeatures
-from workers.ranker.encoder import Encoder
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
+from workers.ranker.encoder.encoder import Encoder
 
 
 def test_everything_arrives_as_stored(tmp_path: Path) -> None:

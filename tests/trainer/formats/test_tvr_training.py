@@ -8,19 +8,19 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch
 from tests.trainer.formats import tvr
-from trainer.adopt import adopt_annotations
-from trainer.annotations import load_queries, segment_samples
-from trainer.build import BuildConfig, build
+from trainer.collection.annotations import load_queries, segment_samples
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
+from trainer.formats.adopt import adopt_annotations
 from trainer.formats.layout import Layout
 from trainer.formats.segments import samples_of
 from trainer.formats.tvr_import import import_tvr_ranking
+from trainer.generation.build import BuildConfig, build
 from trainer.projector.settings import ProjectorSettings
 from trainer.projector.training import train_projector
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
-from workers.ranker.relo_ranker import ReloRanker
+from workers.ranker.scoring.relo_ranker import ReloRanker
 
 PROJECTOR = ProjectorSettings(
     type="meanP", heads=2, threshold=0.0, steps=4, batch=4, recall_at=(5,), select="recall@5"

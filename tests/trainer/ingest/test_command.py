@@ -17,7 +17,7 @@ from engine.errors import SprError
 from spr_cli.ingest import command
 from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 
 VIDEOS = 24
 

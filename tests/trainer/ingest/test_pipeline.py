@@ -20,7 +20,7 @@ from trainer.ingest.features import encode_samples
 from trainer.ingest.pipeline import IngestOptions, ingest
 from trainer.ingest.summary import Summary
 from trainer.ingest.video import Sample
-from workers.store import FeatureStore
+from workers.feature_store.store import FeatureStore
 
 OPTIONS = IngestOptions(edge=32, batch_size=8)
 

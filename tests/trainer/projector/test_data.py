@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from tests import numeric
-from trainer.annotations import JudgedMoment, JudgedQuery
+from trainer.collection.annotations import JudgedMoment, JudgedQuery
 from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_of
-from workers.ranker.segments import segment_inputs
-from workers.store import FeatureStore, Stream
+from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.projection.segments import segment_inputs
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "projector" / "pairs.json"
 

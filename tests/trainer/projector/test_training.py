@@ -26,10 +26,10 @@ from trainer.projector.settings import ProjectorSettings
 from trainer.projector.training import train_projector
 from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
-from trainer.settings import SHIPPED, load_settings
-from workers.ranker.checkpoint import read_card
-from workers.ranker.projector import MeanPool, Projector, ProjectorConfig, load_projector
-from workers.store import FeatureStore
+from trainer.runs.settings import SHIPPED, load_settings
+from workers.feature_store.store import FeatureStore
+from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig, load_projector
+from workers.ranker.stores.checkpoint import read_card
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "projector"

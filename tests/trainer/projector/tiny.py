@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.collection.queries import POOLED, TOKENS, text_key
 from trainer.projector.settings import ProjectorSettings
 from trainer.projector.training import train_projector
-from trainer.queries import POOLED, TOKENS, text_key
-from workers.store import FeatureStore, Stream
+from workers.feature_store.store import FeatureStore, Stream
 
 DIM, CONCEPTS = 16, 12
 ENCODER = "0123456789abcdef"

@@ -8,14 +8,15 @@ import torch
 from engine.proposals import ProposalRule
 from engine.types import Proposals
 from tests import numeric
-from trainer.annotations import JudgedMoment, JudgedQuery
+from trainer.collection.annotations import JudgedMoment, JudgedQuery
+from trainer.collection.retrieval import Retrieval, seen_moments
 from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
 from trainer.ranker.lists import Graded, Lists, joined
-from trainer.ranker.mining import Mined, Retrieval, around, seen_moments
+from trainer.ranker.mining import Mined, around
 from trainer.ranker.settings import RankerSettings
-from workers.ranker.context import FRAMES, SUBTITLES, ContextStore, ContextStream
-from workers.ranker.projector import MeanPool
-from workers.ranker.windows import WindowConfig, cut
+from workers.ranker.model.windows import WindowConfig, cut
+from workers.ranker.projection.projector import MeanPool
+from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
 
 WINDOW = WindowConfig(clip_length=1.0, context=4.0)
 SETTINGS = RankerSettings(context=4.0, depth=6, batch=4)

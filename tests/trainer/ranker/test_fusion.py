@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from engine.types import Floats
-from trainer.measures import Truth
+from trainer.evaluation.measures import Truth
 from trainer.ranker.fusion import Answers, earned, fit_fusion
-from workers.ranker.fusion import COLUMNS, Fusion, confidences, demoted
+from workers.ranker.scoring.fusion import COLUMNS, Fusion, confidences, demoted
 
 VIDEOS = 12
 RELEVANCE, CONTRAST = COLUMNS.index("relevance"), COLUMNS.index("contrast")

@@ -3,7 +3,7 @@ import pytest
 
 from tests.workers.ranker import golden
 from trainer.ranker.labels import clip_labels, foreground
-from workers.ranker.windows import WindowConfig, arrange
+from workers.ranker.model.windows import WindowConfig, arrange
 
 CASES = golden.values("train_labels")["cases"]
 

@@ -18,8 +18,8 @@ from trainer.ranker.losses import (
     list_losses,
     relo_losses,
 )
-from workers.ranker.local import make_model
-from workers.ranker.relo import ReloConfig
+from workers.ranker.model.local import make_model
+from workers.ranker.model.relo import ReloConfig
 
 GOLDEN = golden.values("reloclnet_small_config")["losses"]
 NAMES = {"boundary": "st_ed", "frame": "fcl", "video": "vcl", "context": "neg_ctx", "query": "neg_q"}

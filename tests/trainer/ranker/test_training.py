@@ -18,23 +18,24 @@ from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_ranker import command
 from tests import numeric
 from tests.trainer.ranker.world import DIM, ENCODER, make_collection
+from trainer.collection.places import open_projector
 from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
-from trainer.ranker.prepare import open_projector, prepare
+from trainer.ranker.prepare import prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
 from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
-from trainer.settings import SHIPPED, load_settings
-from workers.ranker.checkpoint import read_card, save_model
-from workers.ranker.context import ContextStore
-from workers.ranker.decode import DecodeConfig
-from workers.ranker.fusion import COLUMNS
-from workers.ranker.local import LocalRelo
-from workers.ranker.projector import MeanPool, Projector, ProjectorConfig
-from workers.ranker.relo import Relo
-from workers.ranker.relo_ranker import ReloRanker
-from workers.store import FeatureStore
+from trainer.runs.settings import SHIPPED, load_settings
+from workers.feature_store.store import FeatureStore
+from workers.ranker.model.local import LocalRelo
+from workers.ranker.model.relo import Relo
+from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
+from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.scoring.fusion import COLUMNS
+from workers.ranker.scoring.relo_ranker import ReloRanker
+from workers.ranker.stores.checkpoint import read_card, save_model
+from workers.ranker.stores.features import ContextStore
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = RankerSettings(

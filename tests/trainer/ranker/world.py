@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
-from trainer.queries import POOLED, TOKENS, text_key
-from workers.ranker.context import FRAMES, SUBTITLES
-from workers.store import FeatureStore, Stream
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.collection.queries import POOLED, TOKENS, text_key
+from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.stores.features import FRAMES, SUBTITLES
 
 DIM, WIDTH = 24, 16
 THINGS, ACTIONS = 8, 6

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.world.annotate import LISTED_ZEROS, PSEUDO_POSITIVES, annotate, ask_questions
 from trainer.world.judge import Judge, grades
 from trainer.world.plan import SPLITS, VideoPlan

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput
 from spr_cli.main import cli
-from trainer.annotations import load_corpus
+from trainer.collection.annotations import load_corpus
 from trainer.ingest.sidecars import read_sidecar
 from trainer.world.build import Finished, build_world
 from trainer.world.plan import FPS, SIZE, SPLITS

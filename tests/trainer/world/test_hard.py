@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput
 from spr_cli.main import cli
-from trainer.annotations import JudgedQuery, load_queries
+from trainer.collection.annotations import JudgedQuery, load_queries
 from trainer.world.absent import absent
 from trainer.world.annotate import annotate
 from trainer.world.build import build_world

@@ -23,9 +23,9 @@ from spr.internal.v1 import index_shard_service_pb2 as pb
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
 from spr.v1 import types_pb2
 from tests import numeric
-from tests.trainer.built import DIM, FRAMES, collection, mean_pooled
+from tests.trainer.generation.built import DIM, FRAMES, collection, mean_pooled
 from tests.workers.index.factories import merged, pairs, unit
-from trainer.build import BuildConfig, build
+from trainer.generation.build import BuildConfig, build
 from workers.index.shard import IndexShard
 
 TOPOLOGY = """

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from engine.types import Floats
-from workers.ranker.encoded import SUBTITLE, VIDEO, ContextType, EncodedStore, write_encoded
-from workers.ranker.evidence import Evidence, Heads, Jobs, QueryVectors, judge
+from workers.ranker.scoring.evidence import Evidence, Heads, Jobs, QueryVectors, judge
+from workers.ranker.stores.contexts import SUBTITLE, VIDEO, ContextType, EncodedStore, write_encoded
 
 
 def random_store(generation: Path, dtype: ContextType, lengths: list[int], hidden: int) -> EncodedStore:

@@ -9,15 +9,16 @@ import torch
 from engine import manifest
 from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
 from trainer.encoder.tokenizer import train_tokenizer
-from workers.ranker import projector, relo_ranker
-from workers.ranker.checkpoint import save_model
-from workers.ranker.context import DIRECTORY, FRAMES, SUBTITLES, write_context
-from workers.ranker.encoder import Encoder
-from workers.ranker.projector import Projector, ProjectorConfig
-from workers.ranker.relo import Relo, ReloConfig
-from workers.ranker.relo_ranker import RankerConfig
-from workers.ranker.windows import WindowConfig
-from workers.store import FeatureStore, Stream
+from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.encoder.encoder import Encoder
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import WindowConfig
+from workers.ranker.projection import projector
+from workers.ranker.projection.projector import Projector, ProjectorConfig
+from workers.ranker.scoring import relo_ranker
+from workers.ranker.scoring.relo_ranker import RankerConfig
+from workers.ranker.stores.checkpoint import save_model
+from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, write_context
 
 WIDTH = 32
 TEXTS = ["a red ball bounces", "a blue square moves to the left", "something spins"]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tests import numeric
 from tests.parity.rule import state_by_rule
-from workers.ranker.relo import Relo, ReloConfig
-from workers.ranker.windows import WindowConfig
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import WindowConfig
 
 FOLDER = Path(__file__).parents[2] / "golden" / "ranker"
 # Published rows behind a window's end attend to keys that are all hidden by adding -10,000, where float32 has

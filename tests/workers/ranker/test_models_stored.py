@@ -14,12 +14,12 @@ from engine.errors import DeadlineExceeded, Mismatch
 from engine.files import read_json, write_json
 from tests import numeric
 from tests.workers.ranker.factories import named, tiny_generation
-from workers.ranker.decode import RankedColumns
-from workers.ranker.encoded import write_encoded
+from workers.ranker.model.whole import encode_videos
 from workers.ranker.models import Models
-from workers.ranker.relo_ranker import ReloRanker
 from workers.ranker.scorer import Scorer
-from workers.ranker.whole import encode_videos
+from workers.ranker.scoring.decode import RankedColumns
+from workers.ranker.scoring.relo_ranker import ReloRanker
+from workers.ranker.stores.contexts import write_encoded
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,39 @@
+"""One stage in a process of its own: see `bench`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run the stage and print its part of the report; an error is a sentence on stderr and an exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Run one stage.")
+    parser.add_argument("stage")
+    parser.add_argument("--sizes", default="full")
+    parser.add_argument("--cache", type=Path, default=Path("build/bench"))
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    # Read once, when the libraries load.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(options.threads)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from bench import registry, sizes
+    from bench.results import Context
+    from engine.errors import SprError
+
+    options.cache.mkdir(parents=True, exist_ok=True)
+    context = Context(sizes.named(options.sizes), options.cache.resolve(), options.threads)
+    # What libraries print must not come between: the answer is the last line.
+    try:
+        answer = registry.run_here(options.stage, context)
+    except SprError as error:
+        print(f"spr: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(answer), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

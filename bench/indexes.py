@@ -1,0 +1,108 @@
+"""Indexes over vectors: trained, filled, opened as by a worker, and set to the recall that is asked."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.corpus import Corpus
+from bench.timing import Laps, laps
+from engine.types import Floats, Hits
+from trainer.generation.check import LARGEST_FACTOR
+from workers.index.effort import Effort, least
+from workers.index.factory import Recipe
+from workers.index.shard import IndexShard
+from workers.index.training import Template, train
+
+DEPTH = 200
+_BLOCK = 16_384
+
+Blocks = Iterable[Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Queries (q, dim), and the rows of their exact nearest vectors (q, DEPTH), best first."""
+
+    queries: Floats
+    exact: NDArray[np.int64]
+
+    def recall(self, found: Sequence[NDArray[np.int64]], depth: int) -> float:
+        """Return the share of the first `depth` exact rows among the first `depth` found of every query."""
+        depth = min(depth, self.exact.shape[1])
+        shares = [
+            len(np.intersect1d(rows[:depth], exact[:depth])) / depth
+            for rows, exact in zip(found, self.exact, strict=True)
+        ]
+        return float(np.mean(shares))
+
+
+def template_of(made: Recipe, corpus: Corpus) -> Template:
+    """Return a trained, empty index for a corpus."""
+    total, dim = corpus.vectors.shape
+    rows = np.sort(np.random.default_rng(0).choice(total, made.sample, replace=False))
+    return train(made, dim, np.asarray(corpus.vectors[rows]))
+
+
+def blocks_of(corpus: Corpus, rows: NDArray[np.int64]) -> Iterator[Floats]:
+    """Yield some rows of a corpus, in blocks."""
+    for start in range(0, len(rows), _BLOCK):
+        yield np.asarray(corpus.vectors[rows[start : start + _BLOCK]])
+
+
+def timed_build(build: Callable[[], IndexShard]) -> tuple[IndexShard, float]:
+    """Return what `build` makes on all cores, and the seconds; searches go on with one thread."""
+    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    began = time.perf_counter()
+    try:
+        return build(), time.perf_counter() - began
+    finally:
+        faiss.omp_set_num_threads(1)
+
+
+def effort_for(
+    shard: IndexShard,
+    made: Recipe,
+    rows_of: Callable[[Hits], NDArray[np.int64]],
+    asked: Asked,
+    start: Effort | None = None,
+) -> Effort:
+    """Return the least effort from `start` on by which a shard finds what its recipe asks for.
+
+    start: as a build starts, if None.
+    """
+    start = start or shard.effort
+    most = Effort(LARGEST_FACTOR if start.factor else 0, shard.partitions)
+
+    def measure(effort: Effort) -> float:
+        return asked.recall(answers(shard, effort, rows_of, asked), DEPTH)
+
+    return least(measure, start, most, made.recall)[0]
+
+
+def answers(
+    shard: IndexShard, effort: Effort, rows_of: Callable[[Hits], NDArray[np.int64]], asked: Asked
+) -> list[NDArray[np.int64]]:
+    """Return the rows that a shard finds for every query."""
+    found = shard.search(asked.queries, DEPTH, effort.nprobe or None, effort.factor or None)
+    return [rows_of(hits) for hits in found]
+
+
+def latency(shard: IndexShard, effort: Effort, queries: Floats, runs: int) -> Laps:
+    """Time single queries."""
+
+    def search(run: int) -> None:
+        row = run % len(queries)
+        shard.search(queries[row : row + 1], DEPTH, effort.nprobe or None, effort.factor or None)
+
+    return laps(search, runs, warm=min(len(queries), 64), seconds=15)
+
+
+def size_mb(folder: Path, *names: str) -> float:
+    """Return the megabytes of a shard's files, of all when none is named."""
+    return sum(path.stat().st_size for path in folder.iterdir() if not names or path.name in names) / 1e6

@@ -1,0 +1,155 @@
+"""How fast ingest is beside the floor: decoding the same files and throwing the pictures away."""
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench.decoding import decode, sample
+from engine.errors import InvalidInput
+from trainer.ingest.limits import cores
+from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.scan import find
+from trainer.ingest.summary import Summary
+from trainer.ingest.tuning import encoding_threads, frame_edge
+from workers.ranker.encoder.encoder import Encoder
+
+Work = Callable[[Path], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measured stage over all files, as fast as the cores allow.
+
+    seconds: median of the runs. pictures: decoded, or encoded. of_decoding: this stage's speed over that of
+    decoding alone; 1 is as fast.
+    """
+
+    stage: str
+    seconds: float
+    pictures: int
+    video_seconds: float
+    of_decoding: float
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Pictures a second."""
+        return self.pictures / self.seconds
+
+    @property
+    def times_real(self) -> float:
+        """Seconds of video a second."""
+        return self.video_seconds / self.seconds
+
+
+def measure(
+    paths: Sequence[Path],
+    encoder_dir: str,
+    *,
+    device: str = "auto",
+    fps: Fraction = Fraction(1),
+    runs: int = 3,
+) -> list[Row]:
+    """Time decoding alone, decoding and sampling, encoding alone, and the whole ingest of the same files.
+
+    The runs take turns, so that all stages see the same machine; processes are started and the encoder is
+    loaded beforehand, except the processes that ingest itself starts. Raises InvalidInput where a file
+    cannot be ingested.
+    """
+    encoder = Encoder.load(encoder_dir, device)
+    files = [found.path for found in find(paths)]
+    times: dict[str, list[float]] = {"decode": [], "decode + sample": [], "encode": [], "ingest": []}
+    with decoders(files) as pool, encoding_threads(encoder.device) as encoders:
+        options = IngestOptions(fps, frame_edge(encoder), encoders=encoders)
+        for _ in range(runs):
+            times["decode"].append(_clock(lambda: _all(pool, decode, files)))
+            times["decode + sample"].append(
+                _clock(lambda: _all(pool, partial(sample, fps=fps, edge=options.edge), files))
+            )
+            began = time.perf_counter()
+            summary = _ingest(files, encoder, options)
+            times["ingest"].append(time.perf_counter() - began)
+            times["encode"].append(_clock(partial(_encode, encoder, summary.frames, options)))
+    medians = {stage: statistics.median(each) for stage, each in times.items()}
+    return [
+        Row(
+            stage,
+            seconds,
+            summary.frames if stage == "encode" else summary.decoded_frames,
+            summary.seconds_of_video,
+            medians["decode"] / seconds,
+        )
+        for stage, seconds in medians.items()
+    ]
+
+
+@contextmanager
+def decoders(files: Sequence[Path]) -> Iterator[ProcessPoolExecutor]:
+    """Start a process a core, and have each decode something first."""
+    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+        _all(pool, decode, [*files, *files][: 4 * cores()])
+        yield pool
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as lines of text."""
+    lines = [f"{'stage':16} {'seconds':>8} {'pictures/s':>11} {'x real time':>12} {'of decoding':>12}"]
+    lines += [
+        f"{row.stage:16} {row.seconds:8.2f} {row.pictures_per_second:11.0f} {row.times_real:12.0f} "
+        f"{row.of_decoding:12.2f}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _all(pool: ProcessPoolExecutor, work: Work, files: Sequence[Path]) -> None:
+    list(pool.map(work, files))
+
+
+def _clock(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _ingest(files: Sequence[Path], encoder: Encoder, options: IngestOptions) -> Summary:
+    with tempfile.TemporaryDirectory() as folder:
+        summary = ingest(files, Path(folder, "collection"), encoder, options, lambda *_: None)
+    if summary.failed:
+        raise InvalidInput(
+            f"{summary.failed[0].path}: {summary.failed[0].reason}; leave it out and try again"
+        )
+    return summary
+
+
+def _encode(encoder: Encoder, count: int, options: IngestOptions) -> None:
+    """Encode as many pictures as were sampled, in the same batches and as many at a time."""
+    batch = np.zeros((options.batch_size, options.edge, options.edge, 3), np.uint8)
+    sizes = [options.batch_size] * (count // options.batch_size) + [count % options.batch_size]
+    with ThreadPoolExecutor(options.encoders) as pool:
+        list(pool.map(lambda size: encoder.images(batch[:size]), sizes))
+
+
+def main() -> None:
+    """Print the table of `python -m bench.ingest_speed PATHS... --encoder DIR`."""
+    parser = argparse.ArgumentParser(prog="python -m bench.ingest_speed", description=__doc__)
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--runs", type=int, default=3)
+    given = parser.parse_args()
+    print(table(measure(given.paths, given.encoder, device=given.device, runs=given.runs)))
+
+
+if __name__ == "__main__":
+    main()

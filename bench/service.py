@@ -1,0 +1,191 @@
+"""The whole service as real processes, and clients that ask it."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from bench.timing import Laps
+from engine.errors import Unavailable
+from engine.manifest import current
+from engine.manifest import read as read_manifest
+from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
+
+_CALLS = {"Encode": "encode", "SearchSegments": "retrieve", "Rank": "rank"}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service: the coordinator's address, and the file all processes log to."""
+
+    address: str
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What `clients` concurrent clients saw. seconds: how long. whole: answers that were complete."""
+
+    clients: int
+    laps: Laps
+    seconds: float
+    whole: int
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.laps.values) / self.seconds
+
+
+@contextlib.contextmanager
+def running(collection: Path, threads: int) -> Iterator[Service]:
+    """Serve a collection: a coordinator, an index worker a shard with one thread, and a ranker worker."""
+    topology, log = collection / "topology.toml", collection / "serve.log"
+    shards = len(read_manifest(current(collection)).shards)
+    topology.write_text(_topology(shards, threads), encoding="utf-8")
+    command = [sys.executable, "-m", "spr_cli.main", "serve", str(topology), "--json"]
+    with log.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
+        with process:
+            assert process.stdout is not None
+            try:
+                line = process.stdout.readline()
+                if not line:
+                    tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-5:])
+                    raise Unavailable(f"the service did not start; the end of {log} is: {tail}")
+                yield Service(json.loads(line)["address"], log)
+            finally:
+                process.terminate()
+                process.wait(timeout=60)
+
+
+def warm(service: Service, texts: Sequence[str], patience: float = 120.0) -> list[float]:
+    """Ask every sentence until its answer is whole: cold files may cost the first ones a shard's patience.
+
+    Returns the milliseconds of each whole answer.
+    """
+
+    async def run() -> list[float]:
+        found: list[float] = []
+        ends = time.monotonic() + patience
+        async with grpc.aio.insecure_channel(service.address) as channel:
+            stub: Any = SearchServiceStub(channel)
+            for text in texts:
+                while True:
+                    try:
+                        answer, elapsed = await _ask(stub, text, "")
+                        if not answer.coverage.degraded:
+                            break
+                    except grpc.aio.AioRpcError as error:
+                        if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > ends:
+                            raise
+                found.append(elapsed)
+        return found
+
+    return asyncio.run(run())
+
+
+def ask_in_turn(service: Service, texts: Sequence[str], runs: int, name: str) -> list[tuple[str, float]]:
+    """Ask one query after the other; return (request id, milliseconds) of each."""
+
+    async def run() -> list[tuple[str, float]]:
+        async with grpc.aio.insecure_channel(service.address) as channel:
+            stub: Any = SearchServiceStub(channel)
+            found = []
+            for number in range(runs):
+                request_id = f"{name}-{number}"
+                _, elapsed = await _ask(stub, texts[number % len(texts)], request_id)
+                found.append((request_id, elapsed))
+            return found
+
+    return asyncio.run(run())
+
+
+def ask_together(service: Service, texts: Sequence[str], clients: int, seconds: float) -> Load:
+    """Let `clients` ask for `seconds`, each its next query as soon as it has an answer."""
+
+    async def client(stub: Any, first: int, ends: float, out: list[tuple[float, bool]]) -> None:
+        number = first
+        while time.perf_counter() < ends:
+            answer, elapsed = await _ask(stub, texts[number % len(texts)], "")
+            out.append((elapsed, not answer.coverage.degraded))
+            number += 7
+
+    async def run() -> Load:
+        async with contextlib.AsyncExitStack() as stack:
+            # A channel of their own for every eight, or they would queue for one connection.
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            channels = [
+                await stack.enter_async_context(grpc.aio.insecure_channel(service.address, options))
+                for _ in range(-(-clients // 8))
+            ]
+            stubs: list[Any] = [SearchServiceStub(channels[i % len(channels)]) for i in range(clients)]
+            out: list[tuple[float, bool]] = []
+            began = time.perf_counter()
+            ends = began + seconds
+            await asyncio.gather(*(client(stub, 3 * i, ends, out) for i, stub in enumerate(stubs)))
+            taken = time.perf_counter() - began
+            return Load(clients, Laps(tuple(sorted(lap for lap, _ in out))), taken, sum(ok for _, ok in out))
+
+    return asyncio.run(run())
+
+
+def stages(log: Path, prefix: str) -> dict[str, dict[str, float]]:
+    """Return by request id the milliseconds that were computed for it: encode, retrieve, propose, rank.
+
+    retrieve is the slower shard's; all are what the processes themselves log of their calls.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for line in log.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            _note(found, json.loads(line), prefix)
+    return found
+
+
+def _note(found: dict[str, dict[str, float]], line: Mapping[str, Any], prefix: str) -> None:
+    request_id = str(line.get("request_id", ""))
+    if not request_id.startswith(prefix) or "ms" not in line:
+        return
+    stages = found.setdefault(request_id, {})
+    if isinstance(line["ms"], Mapping):
+        stages["propose"] = float(line["ms"].get("propose", 0.0))
+        return
+    stage = _CALLS.get(str(line["message"]).split(" ")[0].rpartition("/")[2])
+    if stage:
+        stages[stage] = max(stages.get(stage, 0.0), float(line["ms"]))
+
+
+async def _ask(stub: Any, text: str, request_id: str) -> tuple[SearchResponse, float]:
+    request = SearchRequest(text=text, request_id=request_id)
+    began = time.perf_counter()
+    answer = await stub.Search(request, timeout=20.0)
+    return answer, 1000 * (time.perf_counter() - began)
+
+
+def _topology(shards: int, threads: int) -> str:
+    ports = iter(_free_ports(shards + 3))
+    lines = ['collection = "."', "[coordinator]"]
+    lines += [f'{name} = "127.0.0.1:{next(ports)}"' for name in ("listen", "admin")]
+    for shard in range(shards):
+        lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{next(ports)}"']
+    lines += ["[[ranker]]", f'listen = "127.0.0.1:{next(ports)}"', f"threads = {threads}"]
+    return "\n".join(lines) + "\n"
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]

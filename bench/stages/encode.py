@@ -1,0 +1,60 @@
+"""Encoding a query of sixteen tokens with a text tower of ViT-L/14's size."""
+
+import numpy as np
+import torch
+
+from bench import models
+from bench.results import Context, Outcome, Row
+from bench.stages.floor import bytes_ms
+from bench.timing import laps
+from engine.types import EncodedQuery
+from workers.ranker.encoder.encoder import Encoder
+from workers.ranker.encoder.text_precision import cosines, prepared
+from workers.ranker.texts import Texts
+
+
+def run(context: Context) -> Outcome:
+    """Time the tower in 8 bits and in float32, one sentence at a time, and a sentence that is remembered."""
+    sizes = context.sizes
+    torch.set_num_threads(context.threads)
+    encoder = Encoder.load(str(models.write_encoder(context.cache, sizes)), "cpu")
+    texts = models.texts(sizes.queries)
+    runs = max(3, sizes.runs // 4)
+    exact = encoder.text(texts)
+    published = laps(lambda run: encoder.text([texts[run % len(texts)]]), runs)
+    tower = prepared(encoder, context.cache / "text-int8", context.threads)
+    encoder.use_tower(tower)
+    ours = laps(lambda run: encoder.text([texts[run % len(texts)]]), runs)
+    cosine = float(cosines(encoder.text(texts).pooled, exact.pooled).min())
+
+    def compute(asked: object) -> list[EncodedQuery]:
+        return [EncodedQuery(exact.pooled[0], exact.tokens[0], exact.pooled[0], "bench") for _ in texts[:1]]
+
+    memory = Texts(compute)
+    memory.encode(texts[0])
+    cached = laps(lambda _: memory.encode(texts[0]), sizes.runs)
+    weights = _weights(encoder)
+    more = {"cosine": cosine, "p99_ms": ours.share(0.99)}
+    tokens = len(exact.tokens[0])
+    rows = [
+        Row("ours", f"{tokens} tokens, {'8 bits' if tower else 'float32'}", "ours", ours.median, more=more),
+        Row("cached", "a sentence that was encoded before", "ours", cached.median),
+        Row("published", f"{tokens} tokens, float32, torch", "published", published.median),
+        Row(
+            "floor",
+            "reading the weights once, a byte each",
+            "floor",
+            bytes_ms(weights, context.threads, sizes),
+        ),
+    ]
+    width, layers, heads = sizes.tower
+    note = (
+        f"Width {width}, {layers} layers, {heads} heads, random weights, {weights / 1e6:.0f} million in use; "
+    )
+    return Outcome(rows, [note + f"cosine: the least of {len(texts)} sentences' pooled features."])
+
+
+def _weights(encoder: Encoder) -> float:
+    """Return how many weights a sentence is multiplied with: all of the tower but its embeddings."""
+    tower = encoder.model.text_model.encoder
+    return float(np.sum([parameter.numel() for parameter in tower.parameters()]))

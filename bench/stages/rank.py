@@ -1,0 +1,133 @@
+"""Ranking 150 proposals: against stored contexts, and as published, every window encoded again."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench import building, models
+from bench import corpus as corpora
+from bench.results import Context, Outcome, Row
+from bench.stages.floor import bytes_ms
+from bench.stages.proposals import exact_hits
+from bench.timing import laps
+from engine import manifest
+from engine.proposals import propose
+from engine.queries import SearchOptions
+from engine.ranking import take
+from engine.types import Floats, Proposals
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import token_batch
+from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.scoring.relo_ranker import ReloRanker
+from workers.ranker.scoring.stored import stored_windows
+from workers.ranker.stores.contexts import EncodedStore
+from workers.ranker.stores.features import ContextStore
+from workers.warming import read_through
+
+PROPOSALS = 150
+_SAMPLE = 10
+
+
+def run(context: Context) -> Outcome:
+    """Time the ranker over stored contexts, over windows bucketed by length, and over padded windows."""
+    sizes = context.sizes
+    torch.set_num_threads(context.threads)
+    collection = building.collection(context.cache, sizes)
+    generation = manifest.current(collection)
+    corpus = corpora.load(context.cache, sizes.share, sizes.dim)
+    asked = [
+        take(propose(hits, corpus.durations, corpora.SEGMENT, SearchOptions().rule), PROPOSALS)
+        for hits in exact_hits(corpus, sizes.queries, 2 * PROPOSALS)
+    ]
+    rng = np.random.default_rng(12)
+    tokens = [rng.standard_normal((models.WORDS + 2, sizes.tower[0]), np.float32) for _ in asked]
+    rows, notes = _stored(context, generation, asked, tokens)
+    rows += _online(context, ContextStore.open(generation), asked, tokens)
+    return Outcome(rows, notes)
+
+
+def _stored(
+    context: Context, generation: Path, asked: list[Proposals], tokens: list[Floats]
+) -> tuple[list[Row], list[str]]:
+    """Time ranking against warm contexts, from proposals to scored spans, for sentences read before."""
+    sizes = context.sizes
+    store, contexts = EncodedStore.open(generation), ContextStore.open(generation)
+    # Into the page cache: what is timed is memory, as in a worker that has warmed up.
+    read_through(store.arrays())
+    rows = []
+    for threads in dict.fromkeys((1, context.threads)):
+        relo = _relo(models.ranker_config(sizes))
+        ranker = ReloRanker(relo, DecodeConfig(), name=f"relo@{store.ranker}")
+        ranker.use_stored(store, contexts, threads)
+
+        def rank(run: int, ranker: ReloRanker = ranker) -> None:
+            one = asked[run % len(asked)]
+            ranker.rank(tokens[run % len(asked)], contexts, one.videos, one.spans, one.scores)
+
+        taken = laps(rank, sizes.runs, warm=len(asked))
+        key = "stored" if threads == context.threads else "stored_1"
+        label = f"{PROPOSALS} proposals against stored contexts, {threads} thread(s)"
+        rows.append(Row(key, label, "ours", taken.median, more={"p99_ms": taken.share(0.99)}))
+    window = models.ranker_config(sizes).window
+    clips = float(
+        np.mean(
+            [
+                stored_windows(o.videos, o.spans, store, contexts.durations, window).lengths.sum()
+                for o in asked
+            ]
+        )
+    )
+    read = clips * len(store.streams) * store.hidden * store.streams["video"].unit.itemsize
+    more = {"clips": clips, "mb": read / 1e6}
+    floor = bytes_ms(read, context.threads, sizes)
+    rows.append(Row("floor", "reading their rows once", "floor", floor, more=more))
+    found = float(np.mean([len(one) for one in asked]))
+    note = (
+        f"{found:.0f} proposals a query, {clips / found:.1f} clips a window, {store.dtype} of {store.hidden}"
+    )
+    return rows, [f"{note}; {len(asked)} queries in turn. The query branch is a row of its own."]
+
+
+def _online(
+    context: Context, contexts: ContextStore, asked: list[Proposals], tokens: list[Floats]
+) -> list[Row]:
+    """Time the published model, windows encoded for every query: bucketed by length, and padded to 128."""
+    sizes = context.sizes
+    config = models.ranker_config(sizes)
+    relo = _relo(config)
+
+    def query(run: int) -> None:
+        with torch.inference_mode():
+            arrays = token_batch([tokens[run % len(tokens)]], config.window)
+            relo.encode_query(*map(torch.from_numpy, arrays))
+
+    branch = laps(query, sizes.runs)
+    tight = ReloRanker(relo, DecodeConfig())
+
+    def bucketed(run: int) -> None:
+        one = asked[run % len(asked)]
+        tight.rank(tokens[0], contexts, one.videos, one.spans, one.scores)
+
+    rows = [Row("query", "the query branch of the ranker", "ours", branch.median)]
+    online = laps(bucketed, sizes.slow, warm=0, seconds=10)
+    rows.append(Row("online", "windows encoded online, bucketed by length", "ours", online.median))
+    window = dataclasses.replace(config.window, padding="published")
+    published = ReloRanker(_relo(dataclasses.replace(config, window=window)), DecodeConfig())
+    count = _SAMPLE if sizes.published else 4
+    part = take(asked[0], count)
+
+    def sample(_: int) -> None:
+        published.rank(tokens[0], contexts, part.videos, part.spans, part.scores)
+
+    taken = laps(sample, sizes.slow, warm=0, seconds=6).median - branch.median
+    more = {"windows_timed": len(part)}
+    label = "windows encoded online, padded to 128, from a sample"
+    scaled = taken * PROPOSALS / len(part) + branch.median
+    return [*rows, Row("published", label, "published", scaled, more=more)]
+
+
+def _relo(config: ReloConfig) -> Relo:
+    torch.manual_seed(0)
+    return Relo(config).eval()

@@ -1,0 +1,46 @@
+"""Whole searches over gRPC, one at a time: real processes, two shards, queries that were asked before."""
+
+import statistics
+
+from bench import building, models, service
+from bench.results import Context, Outcome, Row
+from bench.timing import Laps
+
+
+def run(context: Context) -> Outcome:
+    """Ask every sentence once, then again; say what the stages computed and what the path took."""
+    sizes = context.sizes
+    collection = building.collection(context.cache, sizes)
+    texts = models.texts(sizes.queries)
+    with service.running(collection, context.threads) as running:
+        first = service.warm(running, texts)
+        service.warm(running, texts)
+        again = service.ask_in_turn(running, texts, 2 * sizes.runs, "again")
+    # Read when the processes have ended: their lines are written after their replies.
+    computed = service.stages(running.log, "again-")
+    known = [(computed[name], elapsed) for name, elapsed in again if name in computed]
+    seen, unseen = _laps([lap for _, lap in again]), _laps(first)
+    over = _laps([elapsed - sum(parts.values()) for parts, elapsed in known])
+    stages = {
+        f"{stage}_ms": statistics.median(parts.get(stage, 0.0) for parts, _ in known)
+        for stage in ("encode", "retrieve", "propose", "rank")
+    }
+    floor = statistics.median(sum(parts.values()) for parts, _ in known)
+    more = {"p95_ms": seen.share(0.95), "p99_ms": seen.share(0.99)}
+    return Outcome(
+        [
+            Row("p50", "a search, its query encoded before", "ours", seen.median, more=more),
+            Row("new", "a search, its query never seen", "ours", unseen.median),
+            Row("overhead", "what the path adds to the stages", "ours", over.median),
+            Row("floor", "what the stages computed", "floor", floor, more=stages),
+        ],
+        [
+            "A coordinator, two index workers of one thread each, a ranker worker that also encodes, and the "
+            "client share the cores. The stages are what each process logs of its call; of two shards the "
+            "slower one counts. The published system has no service to compare with.",
+        ],
+    )
+
+
+def _laps(values: list[float]) -> Laps:
+    return Laps(tuple(sorted(values)))

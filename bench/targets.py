@@ -1,0 +1,131 @@
+"""What is to be reached, and whether it was."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.results import figure
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One figure to reach: the row `key` of a stage, or one of its further figures `name`.
+
+    unit: how both are printed. at_least: more is better.
+    """
+
+    stage: str
+    key: str
+    reach: float
+    unit: str
+    name: str = ""
+    at_least: bool = False
+
+    def measured(self, report: Mapping[str, Any]) -> float | None:
+        """Return the figure, None where it was not measured."""
+        return figure(report, self.stage, self.key, self.name)
+
+    def met(self, report: Mapping[str, Any]) -> bool | None:
+        """Tell whether the figure is as wanted, None where it was not measured."""
+        value = self.measured(report)
+        if value is None:
+            return None
+        return value >= self.reach if self.at_least else value <= self.reach
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.at_least else '≤'} {number(self.reach)} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One line of the table: what, its goals, the published way's figure, and the floor's."""
+
+    what: str
+    goals: Sequence[Goal]
+    published: tuple[str, str] | None = None
+    floor: tuple[str, str] | None = None
+
+
+TARGETS = (
+    Target(
+        "top-200 of 383,828 x 768, one query, one thread",
+        (
+            Goal("index", "default", 10, "ms"),
+            Goal("index", "default", 0.99, "recall@200", "recall@200", at_least=True),
+            Goal("index", "default", 60, "MB of codes", "codes_mb"),
+            Goal("index", "default", 20, "s to build", "build_s"),
+        ),
+        ("index", "flat"),
+        ("index", "floor"),
+    ),
+    Target(
+        "the same, lowest latency asked for",
+        (
+            Goal("index", "fast", 3, "ms"),
+            Goal("index", "fast", 0.93, "recall@200", "recall@200", at_least=True),
+            Goal("index", "fast", 0.99, "recall@10", "recall@10", at_least=True),
+        ),
+        ("index", "ivfpq"),
+        ("index", "floor"),
+    ),
+    Target(
+        "proposals from 200 hits",
+        (Goal("proposals", "adjacent", 0.3, "ms"), Goal("proposals", "adaptive:0.5", 0.3, "ms (adaptive)")),
+        ("proposals", "published"),
+        ("proposals", "floor"),
+    ),
+    Target(
+        "rank 150 proposals, hidden 768, two modalities, contexts warm, without the query branch",
+        (Goal("rank", "stored", 3, "ms"),),
+        ("rank", "published"),
+        ("rank", "floor"),
+    ),
+    Target(
+        "contexts of one hour of video encoded at build",
+        (Goal("contexts", "ours", 2, "s"),),
+        ("contexts", "published"),
+        ("contexts", "floor"),
+    ),
+    Target(
+        "encode a 16-token query, text tower of ViT-L/14's size",
+        (
+            Goal("encode", "ours", 20, "ms"),
+            Goal("encode", "ours", 0.998, "cosine to float32", "cosine", at_least=True),
+            Goal("encode", "cached", 0.1, "ms cached"),
+        ),
+        ("encode", "published"),
+        ("encode", "floor"),
+    ),
+    Target(
+        "whole search over gRPC, 2 shards, query cached, 1 client",
+        (Goal("search", "p50", 25, "ms"), Goal("search", "overhead", 4, "ms over the stages")),
+        None,
+        ("search", "floor"),
+    ),
+    Target(
+        "the same, 32 clients",
+        (
+            Goal("load", "clients_32", 80, "queries/s", "queries_s", at_least=True),
+            Goal("load", "clients_32", 600, "ms p99", "p99_ms"),
+        ),
+    ),
+    Target(
+        "3.2M segments against 383,828, one thread, the same recall",
+        (Goal("scale", "growth", 4, "x the latency"),),
+    ),
+    Target(
+        "NDCG evaluation, a query",
+        (Goal("ndcg", "ours", 0.2, "ms"),),
+        ("ndcg", "published"),
+        ("ndcg", "floor"),
+    ),
+)
+
+
+def number(value: float) -> str:
+    """Return a figure as people read it: three significant digits, no exponent, thousands parted."""
+    if 0.99 < value < 1:
+        return f"{value:.5g}"
+    if value and abs(value) < 1:
+        return f"{value:.3g}" if abs(value) >= 1e-4 else f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

@@ -1,0 +1,1 @@
+"""Whole runs made of `spr` commands: the demo, the tables of quality."""

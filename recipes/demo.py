@@ -1,0 +1,127 @@
+"""The demo: video files in, ranked moments and an evaluation table out, by the same commands a user types.
+
+    python -m recipes.demo [--out build/demo] [--videos 120] [--seed 7]
+
+Each step is one `spr` command, printed before it runs. A step is kept that has finished before with the same
+command line after the same steps, so a second run only serves and searches.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from recipes.steps import SPR, Steps, show
+
+SENTENCES = (
+    "a big red ball bounces",
+    "a blue square moves to the left",
+    "something green spins",
+    "two shapes meet",
+    "a yellow triangle grows",
+)
+
+
+def main() -> None:
+    """Run every step, then serve, evaluate and search."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/demo"))
+    parser.add_argument("--videos", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    began = time.monotonic()
+    steps = Steps(options.out / "steps")
+    before: tuple[str, ...] = ()
+    for name, command in commands(options.out, options.videos, options.seed):
+        steps.run(name, command, after=before)
+        before = (name,)
+    with serving(options.out) as address:
+        truth = f"{options.out}/collection/annotations/test.json"
+        evaluate = ["eval", "--address", address, "--truth", truth]
+        outputs = ["--out", f"{options.out}/report.json", "--plot", f"{options.out}/report.png"]
+        steps.run("eval", [*evaluate, *outputs], after=before, key=evaluated(options.out))
+        for sentence in SENTENCES:
+            steps.spr(["search", sentence, "--address", address, "--top", "5"])
+    print_report(options.out)
+    print(f"\nDone in {time.monotonic() - began:.0f} s. `make serve` serves this collection; then try")
+    print('  .venv/bin/spr search "something red moves"')
+
+
+def commands(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
+    """Return the commands from nothing to a built generation, by step name."""
+    world, collection = f"{out}/world", f"{out}/collection"
+    test = f"{collection}/annotations/corpus_test.json"
+    return [
+        ("render", ["corpus", "render", world, "--videos", str(videos), "--seed", str(seed)]),
+        ("encoder", ["train", "encoder", world, "--out", f"{out}/encoder", "--force"]),
+        ("ingest", ["ingest", f"{world}/videos", "--collection", collection, "--encoder", f"{out}/encoder"]),
+        ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
+        ("projector", ["train", "projector", collection, "--config", "demo"]),
+        ("ranker", ["train", "ranker", collection, "--config", "demo"]),
+        ("build", ["build", collection, "--shards", "2", "--videos", test]),
+    ]
+
+
+def evaluated(out: Path) -> str:
+    """Return the generation that an evaluation speaks for."""
+    return (out / "collection" / "CURRENT").read_text().strip()
+
+
+@contextlib.contextmanager
+def serving(out: Path) -> Iterator[str]:
+    """Start coordinator, two index workers and a ranker worker; yield the coordinator's address."""
+    topology = out / "topology.toml"
+    topology.write_text(TOPOLOGY, encoding="utf-8")
+    print(f"\n$ {show(['serve', str(topology)])} &", flush=True)
+    log = (out / "serve.log").open("w", encoding="utf-8")
+    command = [*SPR, "serve", str(topology), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            sys.exit(f"spr serve did not start; its log is {log.name}")
+        yield json.loads(line)["address"]
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        log.close()
+
+
+def print_report(out: Path) -> None:
+    """Say in one line a figure what refinement brought."""
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    print()
+    for key in ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7"):
+        coarse, refined, chance = (report[stage][key] for stage in ("coarse", "refined", "chance"))
+        gain = f"{refined / coarse - 1:+.0%}" if coarse else "n/a"
+        print(f"{key}: chance {chance:.3f}, coarse {coarse:.3f}, refined {refined:.3f} ({gain})")
+    print(f"Report: {out}/report.json, {out}/report.png")
+
+
+TOPOLOGY = """\
+# The demo's processes on one machine. Paths are relative to this file.
+collection = "collection"
+
+[coordinator]
+listen = "127.0.0.1:7400"
+admin = "127.0.0.1:7401"
+
+[[index]]
+shard = 0
+listen = "127.0.0.1:7410"
+
+[[index]]
+shard = 1
+listen = "127.0.0.1:7411"
+
+[[ranker]]
+listen = "127.0.0.1:7420"
+"""
+
+if __name__ == "__main__":
+    main()

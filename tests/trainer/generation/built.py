@@ -1,0 +1,62 @@
+"""A small collection of random features, to build generations of."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from engine.types import Floats
+from workers.feature_store.store import FeatureStore, Stream
+
+ENCODER = "e0e0e0e0e0e0e0e0"
+DIM = 16
+FRAMES = {f"video {number:02d}": 9 + 7 * number for number in range(12)}
+
+
+def features(video: str, rows: int, dim: int = DIM) -> Floats:
+    rng = np.random.default_rng(sum(video.encode()))
+    return (rng.standard_normal((rows, dim)) + 3 * rng.standard_normal(dim)).astype(np.float32)
+
+
+def collection(
+    path: Path, frames: Mapping[str, int] = FRAMES, encoder: str = ENCODER, dim: int = DIM
+) -> Path:
+    streams = {"frames": Stream(dim, 1.0), "subtitles": Stream(dim, 1.0)}
+    meta = {"encoder": "tiny", "source": "tiny", "fingerprint": encoder}
+    with FeatureStore.ensure(path / "features" / encoder, streams, "float16", meta) as store:
+        for video, rows in frames.items():
+            arrays = {"frames": features(video, rows, dim), "subtitles": np.zeros((rows, dim), np.float32)}
+            store.append(video, arrays, f"file:///{video}.mp4", f"sha of {video}", rows - 0.5)
+    (path / "collection.json").write_text(json.dumps({"name": "tiny", "format": 1}))
+    return path
+
+
+def mean_pooled(path: Path, frames: Mapping[str, int] = FRAMES) -> dict[tuple[int, int], Floats]:
+    """{(ordinal, segment): unit vector}, computed a second way."""
+    store = FeatureStore.open(path / "features" / ENCODER)
+    vectors = {}
+    for ordinal, video in enumerate(sorted(frames)):
+        rows = np.asarray(store.rows(video, "frames"), np.float64)
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        for segment in range(-(-len(rows) // 4)):
+            four = [rows[min(4 * segment + row, len(rows) - 1)] for row in range(4)]
+            mean = np.mean(four, axis=0)
+            vectors[ordinal, segment] = (mean / np.linalg.norm(mean)).astype(np.float32)
+    return vectors
+
+
+def killed_build(path: Path, stage: str) -> int:
+    """Build in another process that is killed when it reaches `stage`; return its exit status."""
+    script = f"""
+import os, signal
+from pathlib import Path
+from trainer.generation.build import BuildConfig, build
+def progress(stage, done, total):
+    if stage == {stage!r}:
+        os.kill(os.getpid(), signal.SIGKILL)
+build(BuildConfig(collection=Path({str(path)!r}), shards=2), progress)
+"""
+    return subprocess.run([sys.executable, "-c", script], check=False).returncode

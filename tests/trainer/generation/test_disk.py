@@ -1,0 +1,173 @@
+"""A build on a disk without room: one sentence, nothing left behind, and the same command goes on."""
+
+import contextlib
+import errno
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import manifest
+from engine.catalogue import Catalogue
+from engine.errors import InvalidInput, Unavailable
+from tests.trainer.generation.built import FRAMES, collection
+from tests.trainer.generation.test_build import make_projector
+from tests.trainer.generation.test_contexts import with_ranker
+from tests.workers.ranker.factories import tiny_clip
+from trainer.generation.build import BuildConfig, build
+from workers.index.factory import CODES
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let this process write no file beyond `size` bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("index", ["flat", CODES])
+def test_wherever_the_disk_is_full_the_build_ends_in_a_sentence(tmp_path: Path, index: str) -> None:
+    with_ranker(tmp_path / "c")
+    path = tmp_path / "c"
+    config = BuildConfig(collection=path, index=index, recall=0.5)
+    whole = build(config)
+    sizes = sorted({entry.bytes for entry in manifest.read(Path(whole.directory)).files.values()})
+    shutil.rmtree(path / "generations")
+    (path / "CURRENT").unlink()
+    refused = 0
+    for size in sizes:
+        with largest_file(size - 1), pytest.raises(Unavailable) as caught:
+            build(config)
+        refused += 1
+        assert caught.value.reason == "DISK_FULL"
+        assert str(caught.value).endswith(": make room and run the same command again.")
+        assert "\n" not in str(caught.value)
+        assert not [p for p in (path / "generations").iterdir() if p.is_dir()]
+        assert not (path / "CURRENT").exists()
+    assert refused == len(sizes) > 5
+    assert build(config).id == whole.id
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = collection(tmp_path)
+    stages: list[str] = []
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1 << 20, 1 << 20, 1000))
+    with pytest.raises(Unavailable, match=r"needs 0 MB .* has 0 MB free: make room, or remove old"):
+        build(BuildConfig(collection=path), lambda stage, *_: stages.append(stage))
+    assert stages == []
+
+
+def test_a_full_catalogue_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    import numpy as np
+
+    ids = [f"{number:06d}" for number in range(5000)]
+    numbers = np.zeros(len(ids), np.int32)
+    catalogue = Catalogue(ids, ids, numbers.astype(np.float64), numbers, numbers)
+    with largest_file(20_000), pytest.raises(OSError, match="catalog") as caught:
+        catalogue.write(tmp_path)
+    assert caught.value.errno in (errno.ENOSPC, errno.EIO)
+
+
+def test_a_disk_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = collection(tmp_path)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path / "generations"))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(InvalidInput, match=r"generations cannot be written \(Read-only file system\)"):
+        build(BuildConfig(collection=path))
+
+
+def test_models_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path = collection(tmp_path / "c")
+        name = make_projector(path)
+    finally:
+        os.umask(before)
+    mode = (path / "models" / "projector" / name / "model.safetensors").stat().st_mode
+    assert mode & 0o777 == 0o640
+
+
+def test_a_collection_keeps_its_encoder_and_moves_with_it(tmp_path: Path) -> None:
+    from trainer.collection.places import keep_encoder
+    from trainer.collection.queries import encode_queries
+    from workers.ranker.encoder.files import explain, fingerprint_of
+    from workers.ranker.models import Models
+
+    encoder = tiny_clip(tmp_path / "encoder")
+    fingerprint = fingerprint_of(encoder)
+    (encoder / "NOTES.txt").write_text("a note")
+    (encoder / "results.json").write_text("{}")
+    assert fingerprint_of(encoder) == fingerprint
+    path = collection(tmp_path / "c", FRAMES, fingerprint, dim=32)
+    header = path / "features" / fingerprint / "store.json"
+    header.write_text(header.read_text().replace('"source": "tiny"', f'"source": "{encoder}"'))
+    first = build(BuildConfig(collection=path, device="cpu"))
+    about = manifest.read(Path(first.directory))
+    assert (about.encoder.path, about.encoder.source) == (f"models/encoder/{fingerprint}", "encoder")
+    shutil.rmtree(encoder)
+    moved = shutil.copytree(path, tmp_path / "elsewhere" / "c")
+    shutil.rmtree(path)
+    assert Models.open(manifest.current(moved), "cpu").encoder.fingerprint == fingerprint
+    assert build(BuildConfig(collection=moved, device="cpu")).reused
+    assert not build(BuildConfig(collection=moved, device="cpu", shards=2)).reused
+    kept = moved / "models" / "encoder" / fingerprint
+    encode_queries(moved, fingerprint, str(kept), ["a red ball"], "cpu")
+    (kept / "extra.json").write_text("{}")
+    assert explain(kept, fingerprint) == ""
+    keep_encoder(moved, kept, "0" * 16, "x")
+    assert not (moved / "models" / "encoder" / ("0" * 16)).exists()
+
+
+def test_a_fingerprint_of_before_is_explained(tmp_path: Path) -> None:
+    from engine import files
+    from workers.ranker.encoder.files import explain, fingerprint_of
+
+    encoder = tiny_clip(tmp_path / "encoder")
+    assert explain(encoder, fingerprint_of(encoder)) == ""
+    (encoder / "NOTES.txt").write_text("a note")
+    parts: list[bytes] = []
+    for path in sorted(
+        path for path in encoder.iterdir() if path.suffix in (".json", ".txt", ".safetensors")
+    ):
+        parts += [path.name.encode(), files.sha256(path).encode()]
+    assert "it is the same model: NOTES.txt counted" in explain(encoder, files.fingerprint(*parts))
+
+
+def test_a_training_on_a_full_disk_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from spr_cli import main
+    from trainer.runs.state import Training, write_state
+
+    model = torch.nn.Linear(100, 100)
+
+    def train(**_: object) -> None:
+        with largest_file(20_000):
+            write_state(tmp_path / "state", Training(model, torch.optim.AdamW(model.parameters())), {})
+
+    monkeypatch.setattr(main, "cli", train)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 4
+    said = capsys.readouterr().err
+    assert said.startswith("spr: ")
+    assert said.endswith("cannot be written (File too large): make room and run the same command again.\n")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

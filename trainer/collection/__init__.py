@@ -1,0 +1,1 @@
+"""A collection on disk as training and building read it: places, annotations, queries, segments."""

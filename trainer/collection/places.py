@@ -1,0 +1,183 @@
+"""Where a collection keeps what training reads and makes."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import InvalidInput, Mismatch, NotFound, SprError
+from engine.files import read_json, read_name, replacing, sync, write_json
+from workers.feature_store.store import FeatureStore
+from workers.ranker.encoder.files import fingerprint_of, model_files
+from workers.ranker.projection.projector import KIND as PROJECTOR
+from workers.ranker.projection.projector import MeanPool, Projector, load_projector
+from workers.ranker.stores.checkpoint import read_card
+
+ABOUT = "collection.json"
+FORMAT = 1
+SOURCE = "source.json"
+FRAMES = "frames"
+# Annotations that only an evaluation may open.
+TEST_FILES = ("test", "corpus_test")
+
+
+def describe_collection(collection: Path, name: str | None = None) -> str:
+    """Return the collection's name, as its collection.json says; made where it is missing.
+
+    name: gives it another. Its first name is the directory's. Mismatch for a file of another format.
+    """
+    path = collection / ABOUT
+    if name is not None and not (name.strip() == name and name.isprintable() and 0 < len(name) <= 80):
+        raise InvalidInput(f"--name {name!r} is no name: give 1 to 80 characters that can be seen.")
+    try:
+        about = read_json(path, dict)
+    except FileNotFoundError:
+        about = {"name": name or collection.resolve().name or "default", "format": FORMAT}
+        write_json(path, about)
+    if about.get("format") != FORMAT:
+        raise Mismatch(
+            f"{path} has format {about.get('format')!r}, this program reads {FORMAT}; use the program that "
+            "made the collection, or make a new one with `spr ingest`."
+        )
+    if not isinstance(about.get("name"), str) or not about["name"]:
+        raise Mismatch(f'{path} gives the collection no name; write {{"name": "...", "format": {FORMAT}}}.')
+    if name is not None and name != about["name"]:
+        about["name"] = name
+        write_json(path, about)
+    return str(about["name"])
+
+
+def features_directory(collection: Path, encoder: str | None = None) -> Path:
+    """Return `features/<fingerprint>` of the named encoder, or of the only one that has videos.
+
+    encoder: a fingerprint or its beginning. NotFound or InvalidInput say what there is.
+    """
+    made = {path.parent.name: path.parent for path in sorted((collection / "features").glob("*/store.json"))}
+    if not made:
+        raise NotFound(
+            f"{collection} holds no features; make some with: spr ingest VIDEOS --collection {collection}"
+        )
+    matching = {name: path for name, path in made.items() if name.startswith(encoder or "")}
+    if not matching:
+        there = ", ".join(map(_described, made.values()))
+        raise NotFound(f"{collection} has no features of encoder {encoder}; there are {there}.")
+    # An ingest that found nothing leaves a store without videos: no choice.
+    held = {name: path for name, path in matching.items() if _videos_in(path) != 0} or matching
+    if len(held) > 1:
+        choices = " or ".join(map(_described, held.values()))
+        raise InvalidInput(f"{collection} has features of several encoders; add --encoder {choices}.")
+    return next(iter(held.values()))
+
+
+def _videos_in(store: Path) -> int | None:
+    """Return how many videos a store holds, None where it cannot be opened."""
+    try:
+        return len(FeatureStore.open(store))
+    except SprError:
+        return None
+
+
+def _described(path: Path) -> str:
+    try:
+        store = FeatureStore.open(path)
+    except SprError:
+        return f"{path.name} (it cannot be opened)"
+    videos = f"{len(store)} video{'s' if len(store) != 1 else ''}"
+    return f"{path.name} ({store.meta.get('encoder', 'unknown')}, {videos})"
+
+
+def encoder_source(store: FeatureStore) -> str:
+    """Return where the encoder of a feature store is: the collection's copy, else its directory or name."""
+    kept = kept_encoder(store.path.parent.parent, store.path.name)
+    source = kept or store.meta.get("source") or store.meta.get("encoder")
+    if not source:
+        raise InvalidInput(f"{store.path} does not say which encoder made it; ingest again.")
+    return str(source)
+
+
+def kept_encoder(collection: Path, fingerprint: str) -> Path | None:
+    """Return the directory of the collection's own copy of an encoder, if it has one."""
+    path = models_directory(collection, "encoder") / fingerprint
+    return path if path.is_dir() else None
+
+
+def keep_encoder(collection: Path, folder: Path, fingerprint: str, source: str) -> None:
+    """Copy an encoder into the collection, so that it can be moved, once; nothing if it is another by now.
+
+    source: where it came from, for source.json. A copy, since a file that is written over in place would
+    change under all its hard links.
+    """
+    home = models_directory(collection, "encoder") / fingerprint
+    if home.exists() or fingerprint_of(folder) != fingerprint:
+        return
+    partial = home.with_name(f".{fingerprint}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        for path in model_files(folder):
+            shutil.copyfile(path, partial / path.name)
+            sync(partial / path.name)
+        write_json(partial / SOURCE, {"source": source, "revision": _revision(folder)})
+        partial.rename(home)
+        sync(home.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _revision(folder: Path) -> str:
+    """Return the commit of a hub's snapshot, "" for any other directory."""
+    return folder.name if folder.parent.name == "snapshots" else ""
+
+
+def annotation_file(collection: Path, name: str) -> Path:
+    """Return `annotations/<name>.json` for training and fitting; NotFound with the command that makes it.
+
+    InvalidInput for the test split's files: what is chosen by them says nothing about other queries.
+    """
+    if name in TEST_FILES:
+        raise InvalidInput(f"Training asked for {name}.json; val decides, test is for the last report only.")
+    path = collection / "annotations" / f"{name}.json"
+    if not path.is_file():
+        raise NotFound(
+            f"{path} is missing; bring annotations in with: spr corpus annotate DIR --collection {collection}"
+        )
+    return path
+
+
+def known_videos(store: FeatureStore, videos: Sequence[str]) -> list[str]:
+    """Return those of `videos` whose features are there, each once, sorted."""
+    return sorted({video for video in videos if video in store})
+
+
+def models_directory(collection: Path, kind: str) -> Path:
+    """Return `models/<kind>`, where models of a kind and their CURRENT live."""
+    return collection / "models" / kind
+
+
+def make_current(collection: Path, kind: str, fingerprint: str) -> None:
+    """Make a trained model the one that the next build takes."""
+    with replacing(models_directory(collection, kind) / "CURRENT") as partial:
+        partial.write_text(fingerprint + "\n", encoding="utf-8")
+
+
+def open_projector(collection: Path, choice: str | None, encoder: str) -> Projector | MeanPool:
+    """Return the chosen projector, made for `encoder`: a fingerprint, "none", or None for the current one."""
+    if choice == "none":
+        return MeanPool()
+    directory = projector_directory(collection, choice)
+    if choice is None and not directory.is_dir():
+        return MeanPool()
+    card = read_card(directory)
+    if card.encoder != encoder:
+        raise Mismatch(
+            f"{directory} is made for encoder {card.encoder}, the features come from {encoder}; "
+            "train a projector on them, or give --projector none."
+        )
+    return load_projector(directory)
+
+
+def projector_directory(collection: Path, choice: str | None) -> Path:
+    """Return the directory of the projector of that fingerprint, or of the current one."""
+    current = models_directory(collection, PROJECTOR) / "CURRENT"
+    name = choice or (read_name(current) if current.exists() else "CURRENT")
+    return models_directory(collection, PROJECTOR) / name

@@ -1,0 +1,1 @@
+"""From features to a generation that is served: plan, build, check, staging."""

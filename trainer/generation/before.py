@@ -1,0 +1,110 @@
+"""What the generation that is served now says to the next build: its settings, its videos, its models."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import manifest
+from engine.catalogue import CATALOGUE, Catalogue
+from engine.errors import InvalidInput, Mismatch, SprError
+from engine.manifest import Manifest
+from trainer.generation.config import BuildConfig
+
+# What a build is asked, and what it does where neither it nor the generation before says.
+DEFAULTS: dict[str, Any] = {"shards": 1, "index": "auto", "recall": None, "nprobe": None, "contexts": "auto"}
+# These belong to an index: whoever names another index means another effort too.
+_OF_INDEX = ("recall", "nprobe")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The generation that is served; about is None for the first one. ids: of its videos."""
+
+    about: Manifest | None
+    ids: frozenset[str]
+    notes: tuple[str, ...] = ()
+
+
+def before(collection: Path) -> Before:
+    """Read what is served; one that cannot be read is told and compared with nothing."""
+    if not (collection / manifest.CURRENT).exists():
+        return Before(None, frozenset())
+    try:
+        directory = manifest.current(collection)
+        about = manifest.read(directory)
+        manifest.verify(directory, about, [CATALOGUE])
+        return Before(about, frozenset(Catalogue.open(directory).ids))
+    except SprError as error:
+        note = f"the generation before cannot be read, so nothing is compared with it: {error}"
+        return Before(None, frozenset(), (note,))
+
+
+def settle(config: BuildConfig, served: Before) -> tuple[BuildConfig, list[str]]:
+    """Return the settings with nothing left open, and a note of what the generation before decided."""
+    kept = dict(served.about.settings) if served.about is not None else {}
+    if served.about is not None:
+        kept.setdefault("shards", len(served.about.shards))
+    if config.index is not None:
+        kept = {name: value for name, value in kept.items() if name not in _OF_INDEX}
+    if config.videos is None and not config.all_videos and kept.get("videos"):
+        videos = config.collection / str(kept["videos"])
+        if not videos.is_file():
+            raise InvalidInput(
+                f"the generation before was of the videos in {videos}, which is gone: "
+                "say --videos FILE, or --videos all."
+            )
+        config = dataclasses.replace(config, videos=videos)
+        said = [f"--videos {videos}"]
+    else:
+        said = []
+    values: dict[str, Any] = {}
+    for name, default in DEFAULTS.items():
+        if getattr(config, name) is None:
+            values[name] = kept.get(name, default)
+            if values[name] != default:
+                said.insert(0, f"--{name} {values[name]}")
+    notes = [*served.notes]
+    if said:
+        notes.append(f"as the generation before: {' '.join(said)}")
+    return dataclasses.replace(config, **values), notes
+
+
+def settings(config: BuildConfig) -> Mapping[str, Any]:
+    """Return what the manifest keeps of a settled config, for the build after."""
+    kept = {name: getattr(config, name) for name in DEFAULTS}
+    return kept | {"videos": _relative(config.collection, config.videos) if config.videos else None}
+
+
+def _relative(collection: Path, path: Path) -> str:
+    path, home = path.resolve(), collection.resolve()
+    return str(path.relative_to(home) if path.is_relative_to(home) else path)
+
+
+def check_videos(config: BuildConfig, served: Before, ids: list[str], wanted: list[str] | None) -> None:
+    """Refuse (InvalidInput) to take videos out of service that nobody asked to leave out.
+
+    ids: of the new generation. wanted: those that a corpus file names, None for all there are.
+    """
+    lost = served.ids - set(ids)
+    if wanted is not None:
+        lost &= set(wanted)
+    if not lost or config.allow_fewer or not config.activate:
+        return
+    some = ", ".join(sorted(lost)[:3]) + (", ..." if len(lost) > 3 else "")
+    raise InvalidInput(
+        f"{len(lost)} of the {len(served.ids)} videos that are served would be gone ({some}): ingest them "
+        "with this encoder first, or say --allow-fewer."
+    )
+
+
+def check_model(config: BuildConfig, served: Before, kind: str, found: bool, why: str) -> None:
+    """Refuse (Mismatch) to go on without a model that the generation before has, unless "none" was said."""
+    had = getattr(served.about, kind) if served.about is not None else None
+    if had is None or found or getattr(config, kind) == "none" or not config.activate:
+        return
+    raise Mismatch(
+        f"the generation before has {kind} {had.fingerprint} and this one would have none ({why}): "
+        f"name one with --{kind}, or say --{kind} none."
+    )

@@ -1,0 +1,201 @@
+"""What a build will make, settled before any work: videos, models, index, shards."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import manifest
+from engine.errors import InvalidInput, NotFound
+from engine.files import fingerprint
+from engine.manifest import EncoderEntry, ModelEntry
+from engine.types import Ordinals
+from trainer.collection.annotations import load_corpus
+from trainer.collection.places import FRAMES, describe_collection, features_directory, known_videos
+from trainer.collection.segments import deal, segment_counts
+from trainer.generation.before import Before, before, check_model, check_videos, settings, settle
+from trainer.generation.config import BuildConfig
+from trainer.generation.contexts import choose_contexts
+from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
+from workers.feature_store.store import FeatureStore
+from workers.index.factory import Recipe, recipe
+from workers.index.training import check_recipe
+from workers.ranker.encoder.encoder import pick_device
+from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.scoring.relo_ranker import ReloRanker
+from workers.ranker.stores.contexts import ContextType
+
+# Part of what names the sources: raise it when the same input would make other files.
+RECIPE_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides what a generation is. counts, shards: (n,) of the videos `ids`.
+
+    sources: fingerprint of all that goes in, by which the same is found again. settings: for the next build.
+    """
+
+    sources: str
+    settings: Mapping[str, Any]
+    name: str
+    store: FeatureStore
+    ids: list[str]
+    counts: Ordinals
+    shards: Ordinals
+    encoder: EncoderEntry
+    projector: Projector | MeanPool
+    projector_entry: ModelEntry | None
+    ranker_entry: ModelEntry | None
+    ranker: ReloRanker | None
+    contexts: ContextType | None
+    recipe: Recipe
+    device: torch.device
+    missing: int
+    notes: list[str]
+
+    @property
+    def dim(self) -> int:
+        """Width of a segment vector."""
+        return self.store.streams[FRAMES].dim
+
+    @property
+    def segments(self) -> int:
+        """How many there are in all."""
+        return int(self.counts.sum())
+
+    @property
+    def bytes(self) -> int:
+        """How much the disk must hold at least while it is built, in bytes."""
+        vectors = 4 * self.segments * self.dim
+        index = vectors if self.recipe.factory == "Flat" else vectors // 32
+        rows = [self.store.record(video).streams for video in self.ids]
+        widths = {name: stream.dim * self.store.dtype.itemsize for name, stream in self.store.streams.items()}
+        contexts = sum(width * streams[name][1] for streams in rows for name, width in widths.items())
+        return index + max(vectors, contexts)
+
+    @property
+    def embedding_model(self) -> str:
+        """The name of the vectors' space."""
+        projected = self.projector_entry.fingerprint if self.projector_entry else None
+        return manifest.embedding_model(self.encoder.fingerprint, projected)
+
+    @property
+    def segment_length(self) -> float:
+        """Seconds."""
+        return self.projector.segment_length * self.store.streams[FRAMES].step
+
+
+def make_plan(config: BuildConfig) -> Plan:
+    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what stands in the way.
+
+    What was asked is checked before a model is loaded.
+    """
+    collection = config.collection
+    served = before(collection)
+    config, notes = settle(config, served)
+    store = FeatureStore.open(features_directory(collection, config.encoder))
+    notes += store.notices
+    ids, wanted, missing = _videos(store, config.videos)
+    check_videos(config, served, ids, wanted)
+    if config.shards is None or not 1 <= config.shards <= len(ids):
+        raise InvalidInput(f"--shards {config.shards} is not between 1 and the number of videos, {len(ids)}.")
+    device = pick_device(config.device)
+    dim = store.streams[FRAMES].dim
+    check_recipe(_recipe(config, dim, sum(store.record(video).streams[FRAMES][1] for video in ids)), dim)
+    entries = {kind: _model(config, served, kind, store.path.name, notes) for kind in ("projector", "ranker")}
+    projector = load_stage1(collection, entries["projector"], store, device)
+    ranker = load_ranker(collection, entries["ranker"], store)
+    counts = segment_counts(store, ids, projector.segment_length)
+    plan = Plan(
+        sources="",
+        settings=settings(config),
+        name=describe_collection(collection, config.name),
+        store=store,
+        ids=ids,
+        counts=counts,
+        shards=deal(counts, config.shards),
+        encoder=encoder_entry(collection, store),
+        projector=projector.to(device),
+        projector_entry=entries["projector"],
+        ranker_entry=entries["ranker"],
+        ranker=ranker,
+        contexts=choose_contexts(config.contexts or "auto", ranker),
+        recipe=_recipe(config, dim, int(counts.sum())),
+        device=device,
+        missing=missing,
+        notes=notes,
+    )
+    return dataclasses.replace(plan, sources=_sources(plan))
+
+
+def _model(
+    config: BuildConfig, served: Before, kind: str, encoder: str, notes: list[str]
+) -> ModelEntry | None:
+    reasons: list[str] = []
+    entry = choose_model(config.collection, kind, getattr(config, kind), encoder, reasons.append)
+    for why in reasons:
+        check_model(config, served, kind, entry is not None, why)
+        if "holds no" not in why:
+            notes.append(f"{why}: built without a {kind}")
+    return entry
+
+
+def _recipe(config: BuildConfig, dim: int, segments: int) -> Recipe:
+    """Return the index to build, with what the command line says of it."""
+    made = recipe(config.index or "auto", dim, segments, config.shards or 1)
+    if config.nprobe:
+        made = dataclasses.replace(made, nprobe=min(config.nprobe, max(1, made.partitions)))
+    if config.recall is not None:
+        if not 0 <= config.recall <= 1:
+            raise InvalidInput(f"--recall {config.recall} is not between 0 and 1.")
+        made = dataclasses.replace(made, recall=config.recall)
+    return made
+
+
+def _videos(store: FeatureStore, corpus: Path | None) -> tuple[list[str], list[str] | None, int]:
+    """Return the ids to index, sorted, those that a corpus file names, and how many have no features."""
+    wanted = store.ids() if corpus is None else list(load_corpus(corpus))
+    ids = known_videos(store, wanted)
+    ids = [video for video in ids if store.record(video).streams[FRAMES][1] > 0]
+    if not ids:
+        where = f"of the {len(wanted)} videos in {corpus} none" if corpus else "not one video"
+        raise NotFound(f"{where} has features in {store.path}; run `spr ingest` first.")
+    return ids, None if corpus is None else wanted, len(set(wanted)) - len(ids)
+
+
+def _sources(plan: Plan) -> str:
+    """Return 16 hex digits over all that decides the content: the features row by row; no clock is."""
+    head = {
+        "version": RECIPE_VERSION,
+        "collection": plan.name,
+        "encoder": dataclasses.asdict(plan.encoder),
+        "projector": plan.projector_entry and dataclasses.asdict(plan.projector_entry),
+        "ranker": plan.ranker_entry and dataclasses.asdict(plan.ranker_entry),
+        "contexts": plan.contexts,
+        "index": dataclasses.asdict(plan.recipe),
+        "segment_length": plan.segment_length,
+        "shards": int(plan.shards.max()) + 1,
+        "streams": {name: dataclasses.asdict(stream) for name, stream in plan.store.streams.items()},
+        "dtype": np.dtype(plan.store.dtype).name,
+        "videos": plan.settings["videos"],
+    }
+    parts = [json.dumps(head, sort_keys=True).encode()]
+    parts += [_identity(plan.store, video) for video in plan.ids]
+    return fingerprint(*parts)
+
+
+def _identity(store: FeatureStore, video: str) -> bytes:
+    """Return what tells a video and its features from others: the rows, not the file they came from."""
+    record = store.record(video)
+    rows = {}
+    for name in sorted(store.streams):
+        found = np.ascontiguousarray(store.rows(video, name))
+        rows[name] = [len(found), hashlib.sha256(found.tobytes()).hexdigest()]
+    return json.dumps([video, record.uri, record.duration, rows]).encode()

@@ -1,0 +1,1 @@
+"""The feature store: one encoder's rows of every video."""

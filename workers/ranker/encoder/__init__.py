@@ -1,0 +1,1 @@
+"""The encoder: frames and sentences into vectors."""

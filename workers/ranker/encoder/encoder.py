@@ -1,0 +1,211 @@
+"""The encoder: a Hugging Face dual encoder (CLIP, SigLIP) that puts frames and sentences into one space."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Mismatch
+from workers.ranker.encoder.files import check_tokenizer, fingerprint_of, model_type, resolve
+from workers.ranker.encoder.image_transform import ImageTransform
+from workers.ranker.encoder.proof import prove
+from workers.ranker.encoder.text_tower import TextTower
+from workers.ranker.encoder.tokens import TextTokens, TokenBatch
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """What the text tower says of n texts.
+
+    `pooled` is (n, dim) float32, un-normalised; `tokens` holds for each text its (t, width) float32 last
+    hidden states, after the final layer norm, of valid tokens only (begin and end markers included). `cut`
+    says for each whether it was longer than the tower reads.
+    """
+
+    pooled: NDArray[np.float32]
+    tokens: list[NDArray[np.float32]]
+    cut: list[bool]
+
+
+class Encoder:
+    """Frames and sentences to vectors of one space. Safe to call from several threads."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, transform: ImageTransform, *, name: str, fingerprint: str
+    ) -> None:
+        """Wrap loaded parts; use `Encoder.load`."""
+        self.name = name
+        self.fingerprint = fingerprint
+        self.transform = transform
+        self.tokens = TextTokens(tokenizer, model.config)
+        self._model = model
+        self._tower: TextTower | None = None
+
+    @classmethod
+    def load(cls, name_or_dir: str, device: str = "auto", dtype: str = "auto") -> "Encoder":
+        """Load from a local directory (never touching the network) or a hub name.
+
+        `dtype` is "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or "bfloat16".
+        Raises NotFound, Unavailable (the hub cannot be reached), InvalidInput or Mismatch (unusable files, or
+        files that do not belong together).
+        """
+        where = pick_device(device)
+        kind = _pick_dtype(dtype, where)
+        folder = resolve(name_or_dir)
+        with quietly():
+            kind_of_model = model_type(folder)
+            check_tokenizer(folder)
+            model, tokenizer, processor = _load_parts(folder, kind_of_model)
+        model = model.to(device=where, dtype=kind).eval().requires_grad_(False)
+        transform = ImageTransform.from_processor(processor, str(folder))
+        encoder = cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint_of(folder))
+        prove(encoder, folder)
+        return encoder
+
+    @property
+    def dim(self) -> int:
+        """Width of pooled text and image features."""
+        config = self._model.config
+        if config.model_type == "siglip":
+            return int(config.vision_config.hidden_size)
+        return int(config.projection_dim)
+
+    @property
+    def token_width(self) -> int:
+        """Width of token features."""
+        return int(self._model.config.text_config.hidden_size)
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels of the vision tower's input."""
+        return int(self._model.config.vision_config.image_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self._model.device
+        return device
+
+    @property
+    def model(self) -> Any:
+        """The CLIPModel or SiglipModel."""
+        return self._model
+
+    def use_tower(self, tower: TextTower | None) -> None:
+        """Encode texts by `tower` from now on, or by the model again; a tower runs on the CPU."""
+        self._tower = tower
+
+    def text(self, texts: Sequence[str], batch_size: int = 64) -> TextFeatures:
+        """Encode texts, cut to the tower's positions. Raises InvalidInput on an empty one."""
+        for position, text in enumerate(texts):
+            if not text.strip():
+                raise InvalidInput(
+                    f"Text {position + 1} of {len(texts)} is empty; give at least one word.", "EMPTY_TEXT"
+                )
+        pooled = [np.zeros((0, self.dim), np.float32)]
+        tokens: list[NDArray[np.float32]] = []
+        cut: list[bool] = []
+        for start in range(0, len(texts), batch_size):
+            batch = self.tokens(texts[start : start + batch_size])
+            rows, states = self._text_batch(batch)
+            pooled.append(rows)
+            tokens.extend(states)
+            cut.extend(map(bool, batch.cut))
+        return TextFeatures(np.concatenate(pooled), tokens, cut)
+
+    def images(self, frames: NDArray[np.uint8], batch_size: int | None = None) -> NDArray[np.float32]:
+        """Encode RGB frames (n, h, w, 3) uint8 into (n, dim) float32, un-normalised."""
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+            raise InvalidInput(f"Frames are {frames.dtype} {frames.shape}; give uint8 (n, h, w, 3).")
+        step = batch_size or (128 if self.device.type == "cuda" else 32)
+        features = [np.zeros((0, self.dim), np.float32)]
+        for start in range(0, len(frames), step):
+            with torch.inference_mode():
+                pixels = self.transform(frames[start : start + step], self.device, self._model.dtype)
+                pooled = self._model.get_image_features(pixel_values=pixels).pooler_output
+            features.append(pooled.float().cpu().numpy())
+        return np.concatenate(features)
+
+    def _text_batch(self, batch: TokenBatch) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        if self._tower is not None:
+            return self._tower(batch.ids, batch.valid)
+        inputs = {"input_ids": torch.from_numpy(batch.ids).to(self.device)}
+        if not self.tokens.pads_fully:
+            inputs["attention_mask"] = torch.from_numpy(batch.valid.astype(np.int64)).to(self.device)
+        with torch.inference_mode():
+            out = self._model.get_text_features(**inputs)
+        states = out.last_hidden_state.float().cpu().numpy()
+        return out.pooler_output.float().cpu().numpy(), [
+            s[v] for s, v in zip(states, batch.valid, strict=True)
+        ]
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the device named, or for "auto" CUDA when it is there and the CPU otherwise."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise InvalidInput(f"Device {device!r} is unknown; use auto, cpu or cuda.") from error
+    if picked.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput(f"Device {device!r} was asked for, but torch sees no GPU; use auto or cpu.")
+    return picked
+
+
+def _load_parts(folder: Path, kind: str) -> tuple[Any, Any, Any]:
+    """Return (model, tokenizer, image processor), importing only the classes of this kind."""
+    from transformers import AutoTokenizer
+
+    if kind == "clip":
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as Processor
+        from transformers.models.clip.modeling_clip import CLIPModel as Model
+    else:
+        from transformers.models.siglip.image_processing_pil_siglip import (
+            SiglipImageProcessorPil as Processor,
+        )
+        from transformers.models.siglip.modeling_siglip import SiglipModel as Model
+    local = {"local_files_only": True}
+    try:
+        model, report = Model.from_pretrained(
+            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+        processor = Processor.from_pretrained(folder, **local)
+    except Exception as error:  # transformers raises whatever its parsers raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first_line = (lines or [type(error).__name__])[0].rstrip(".")
+        raise Mismatch(f"{folder} cannot be loaded ({first_line}); save or fetch the model again.") from error
+    # Of its training alone: similarities here are cosines.
+    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias"}):
+        raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
+    return model, tokenizer, processor
+
+
+def _pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    kinds = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    kinds["auto"] = torch.float16 if device.type == "cuda" else torch.float32
+    if dtype not in kinds:
+        raise InvalidInput(f"Number type {dtype!r} is unknown; use one of {', '.join(sorted(kinds))}.")
+    return kinds[dtype]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keep transformers' progress bars and notices off stderr while it loads or saves."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,63 @@
+"""Proof that an encoder's parts belong together, before any video is read with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import Mismatch
+
+if TYPE_CHECKING:
+    from workers.ranker.encoder.encoder import Encoder
+
+# Tables of embeddings are filled up to a round number of rows, vocabularies are not.
+_ROUNDED_UP = 256
+_PICTURE = (48, 64)
+
+
+def prove(encoder: Encoder, folder: Path) -> None:
+    """Raise Mismatch, in one sentence, for an encoder that would give wrong features or none."""
+    _prove_vocabulary(encoder, folder)
+    _prove_pictures(encoder, folder)
+    _prove_texts(encoder, folder)
+
+
+def _prove_vocabulary(encoder: Encoder, folder: Path) -> None:
+    words = len(encoder.tokens)
+    rows = int(encoder.model.text_model.get_input_embeddings().weight.shape[0])
+    if not words <= rows < words + _ROUNDED_UP:
+        raise Mismatch(
+            f"{folder} has a tokenizer of {words} tokens and a text tower of {rows}; save the tokenizer "
+            "that the model was trained with into the same directory."
+        )
+
+
+def _prove_pictures(encoder: Encoder, folder: Path) -> None:
+    side = encoder.image_size
+    found = encoder.transform.shape(*_PICTURE)
+    if found != (side, side):
+        raise Mismatch(
+            f"{folder}/preprocessor_config.json makes pictures of {found[0]}x{found[1]} pixels out of "
+            f"{_PICTURE[0]}x{_PICTURE[1]} and the vision tower reads {side}x{side}; set its size to that."
+        )
+    frames = np.zeros((1, *_PICTURE, 3), np.uint8)
+    frames[:, 10:30, 20:50] = (250, 130, 20)
+    _finite(encoder.images(frames), "picture", folder)
+
+
+def _prove_texts(encoder: Encoder, folder: Path) -> None:
+    first, second = encoder.text(["a dog runs over the grass", "two people talk at night"]).pooled
+    _finite(first, "sentence", folder)
+    if np.abs(first - second).max() <= 1e-6 * np.abs(first).max():
+        raise Mismatch(
+            f"{folder} gives two different sentences the same vector; its tokenizer is not the one "
+            "that the model was trained with, or its weights are damaged: save the model again."
+        )
+
+
+def _finite(vectors: NDArray[np.float32], what: str, folder: Path) -> None:
+    if not np.isfinite(vectors).all():
+        raise Mismatch(f"{folder} gives a {what} a vector that is not finite; save or fetch the model again.")

@@ -1,0 +1,1 @@
+"""The ranking models: definitions, and the windows they read."""

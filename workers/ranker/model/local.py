@@ -1,0 +1,156 @@
+"""ReLo's relatives whose contexts know no positions: a clip's vector depends on its neighbours alone.
+
+So it is the same in every window, a whole video is encoded in one pass, and what is stored is what was
+trained. "conv" reads some clips on both sides by convolutions, "local" attends to them.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workers.ranker.model.encodings import Context, Query
+from workers.ranker.model.layers import Attention, Convolution, Encoder, Mix, Projection
+from workers.ranker.model.relo import Relo, ReloConfig
+
+# With a shortcut the encoders start as a small correction, and the start/end logits spread by so much.
+CORRECTION = 0.01
+SHARPNESS = 10.0
+
+
+def make_model(config: ReloConfig) -> Relo:
+    """Return the untrained model that a config describes."""
+    return Relo(config) if config.context_encoder == "attention" else LocalRelo(config)
+
+
+class LocalRelo(Relo):
+    """ReLo with a local context encoder and, if the config says so, a shortcut past all encoders."""
+
+    def __init__(self, config: ReloConfig) -> None:
+        super().__init__(config)
+        if config.shortcut:
+            self._make_shortcut()
+
+    def _make_context_layers(self) -> None:
+        config = self.config
+        h, heads, drop = config.hidden, config.heads, config.dropout
+        for side, dim in (("video", config.visual_dim), ("sub", config.subtitle_dim)):
+            self.add_module(f"{side}_input_proj", Projection(dim, h, config.input_dropout))
+            self.add_module(f"{side}_norm", nn.LayerNorm(h))
+            if config.context_encoder == "conv":
+                layers: list[nn.Module] = [Convolution(h, kernel, drop) for kernel in config.kernels]
+                self.add_module(f"{side}_cross", Mix(h, drop))
+            else:
+                layers = [Encoder(h, heads, drop) for _ in range(3)]
+                self.add_module(f"{side}_cross", _Attend(h, heads, drop))
+            self.add_module(f"{side}_layers", nn.ModuleList(layers))
+
+    @torch.no_grad()
+    def _make_shortcut(self) -> None:
+        h, config = self.config.hidden, self.config
+        self.video_shortcut = nn.Linear(config.visual_dim, h)
+        self.sub_shortcut = nn.Linear(config.subtitle_dim, h)
+        self.video_query_shortcut = nn.Linear(config.query_dim, h)
+        self.sub_query_shortcut = nn.Linear(config.query_dim, h)
+        self.modality = nn.Linear(config.query_dim, 2)
+        self.correction = nn.Parameter(torch.full((4, h), CORRECTION))
+        for name, module in self.named_children():
+            if name.endswith("shortcut") and isinstance(module, nn.Linear):
+                nn.init.orthogonal_(module.weight)
+                nn.init.zeros_(module.bias)
+        for linear in (self.video_query_linear, self.sub_query_linear):
+            nn.init.eye_(linear.weight).mul_(SHARPNESS)
+        nn.init.zeros_(self.modality.weight)
+        nn.init.zeros_(self.modality.bias)
+
+    @property
+    def halo(self) -> int:
+        """How many clips on each side a clip's vector depends on."""
+        if self.config.context_encoder == "conv":
+            return sum(kernel // 2 for kernel in self.config.kernels)
+        return 4 * self.config.reach
+
+    def encode_query(self, tokens: Tensor, mask: Tensor) -> Query:
+        """Encode sentences: tokens (n, t, dim), mask (n, t) 1 = valid, t <= max_tokens.
+
+        With a shortcut the vectors' lengths are what picture and subtitles weigh, 2 together.
+        """
+        pooled = super().encode_query(tokens, mask)
+        if not self.config.shortcut:
+            return pooled
+        # The last token's state is what the encoder itself makes a sentence's vector of.
+        last = tokens[torch.arange(len(tokens), device=tokens.device), mask.sum(1).long() - 1]
+        weights = 2 * self.modality(last).softmax(-1)
+        video = self.video_query_shortcut(last) + self.correction[0] * pooled.video
+        subtitle = self.sub_query_shortcut(last) + self.correction[1] * pooled.subtitle
+        return Query(
+            weights[:, :1] * F.normalize(video, dim=-1), weights[:, 1:] * F.normalize(subtitle, dim=-1)
+        )
+
+    def directions(self, query: Query) -> Query:
+        """Return the vectors whose products with a clip's unit vectors are its similarity."""
+        return query if self.config.shortcut else super().directions(query)
+
+    def encode_context(self, video: Tensor, subtitle: Tensor, mask: Tensor) -> Context:
+        """Encode windows: video (n, l, visual_dim), subtitle (n, l, subtitle_dim), mask (n, l), of any l."""
+        sides = {
+            side: self._part(f"{side}_norm")(self._part(f"{side}_input_proj")(features))
+            for side, features in (("video", video), ("sub", subtitle))
+        }
+        mid = self._mid(sides, mask)
+        final = {side: self._run(side, mid[side], mask, self._first_layers, None) for side in mid}
+        if self.config.shortcut:
+            final = {
+                "video": self.video_shortcut(video) + self.correction[2] * final["video"],
+                "sub": self.sub_shortcut(subtitle) + self.correction[3] * final["sub"],
+            }
+        return Context(mid["video"], mid["sub"], final["video"], final["sub"], mask)
+
+    @property
+    def _first_layers(self) -> int:
+        """How many layers follow the exchange of the streams in front of the mid features, and before it."""
+        return 1 if self.config.context_encoder == "conv" else 2
+
+    def _mid(self, sides: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+        first = {side: self._run(side, x, mask, 0, 1) for side, x in sides.items()}
+        crossed = {}
+        for side, other in (("video", "sub"), ("sub", "video")):
+            cross = self._part(f"{side}_cross")
+            if isinstance(cross, Mix):
+                crossed[side] = cross(first[side], first[other])
+            else:
+                crossed[side] = cross(first[side], first[other], self._band(mask))
+        return {side: self._run(side, x, mask, 1, self._first_layers) for side, x in crossed.items()}
+
+    def _run(self, side: str, x: Tensor, mask: Tensor, first: int, last: int | None) -> Tensor:
+        layers = self._part(f"{side}_layers")
+        assert isinstance(layers, nn.ModuleList)
+        for layer in layers[first:last]:
+            if isinstance(layer, Encoder):
+                x = layer.output(layer.self(x, x, self._band(mask)), x)
+            else:
+                x = layer(x, mask)
+        return x
+
+    def _band(self, mask: Tensor) -> Tensor:
+        """Return which keys may be seen, (n, 1, l, l): those there are, at most `reach` clips away."""
+        clips = torch.arange(mask.shape[1], device=mask.device)
+        near = (clips[:, None] - clips).abs() <= self.config.reach
+        return mask[:, None, None] * near
+
+    def _part(self, name: str) -> nn.Module:
+        part: nn.Module = getattr(self, name)
+        return part
+
+
+class _Attend(nn.Module):
+    """What one stream takes over from the clips of the other that it may see."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(hidden, heads, dropout)
+        self.LayerNorm = nn.LayerNorm(hidden)
+
+    def forward(self, features: Tensor, other: Tensor, visible: Tensor) -> Tensor:
+        """Return (n, length, h); visible: (n, 1, length, length)."""
+        out: Tensor = self.LayerNorm(self.attention(features, other, visible) + features)
+        return out

@@ -1,0 +1,1 @@
+"""From frame rows and sentences into the space of the index."""

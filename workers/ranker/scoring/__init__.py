@@ -1,0 +1,1 @@
+"""From a query and proposals to refined, scored moments."""

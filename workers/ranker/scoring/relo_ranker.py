@@ -1,0 +1,188 @@
+"""The trained ranker as serving and evaluation use it: proposals in, refined and scored moments out.
+
+Windows of videos with stored contexts are judged against those; all others are encoded now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import normalize
+
+from engine.errors import Mismatch
+from engine.types import Doubles, Floats, Ordinals
+from workers.ranker.model.local import make_model
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import Windows, batches, cut, gather, joined, proposal_clips, widened
+from workers.ranker.scoring.decode import DecodeConfig, RankedColumns, ranked
+from workers.ranker.scoring.evidence import Evidence, QueryVectors, judge
+from workers.ranker.scoring.query_branch import QueryBranch
+from workers.ranker.scoring.stored import StoredScorer, check_fit, heads_of, jobs_of, stored_windows
+from workers.ranker.stores import checkpoint
+from workers.ranker.stores.contexts import EncodedStore
+from workers.ranker.stores.features import ContextStore
+
+__all__ = ["KIND", "RankerConfig", "ReloRanker", "Request"]
+
+KIND = "ranker"
+
+
+@dataclass(frozen=True, slots=True)
+class RankerConfig:
+    """What a ranker's checkpoint says: the model, and how its outputs become spans and scores."""
+
+    model: ReloConfig = field(default_factory=ReloConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One query's proposals: tokens (t, width), videos (n,), spans (n, 2) seconds, coarse_scores (n,)."""
+
+    tokens: Floats
+    videos: Ordinals
+    spans: Doubles
+    coarse_scores: Floats
+
+
+class ReloRanker:
+    """Refines and scores proposals. Not for use by several threads at once."""
+
+    def __init__(
+        self, model: Relo, decode: DecodeConfig, device: str | torch.device = "cpu", name: str = "relo"
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval()
+        self.decode = decode
+        self.name = name
+        self.stored: StoredScorer | None = None
+        self._heads = heads_of(self.model, decode)
+        self._queries = QueryBranch(self.model, self.device)
+
+    @staticmethod
+    def open(directory: Path, device: str | torch.device = "cpu") -> "ReloRanker":
+        """Load a checkpoint directory; NotFound, InvalidInput or Mismatch when it is no sound ranker."""
+        config = checkpoint.load_config(directory, KIND, RankerConfig)
+        model = checkpoint.load_model(lambda: make_model(config.model), directory, device)
+        return ReloRanker(model, config.decode, device, f"relo@{checkpoint.read_card(directory).fingerprint}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the checkpoint; empty for a model that was never saved."""
+        return self.name.partition("@")[2]
+
+    def use_stored(self, store: EncodedStore, contexts: ContextStore, threads: int = 0) -> None:
+        """Rank against stored contexts from now on; Mismatch unless this very ranker encoded them."""
+        if store.ranker != self.fingerprint:
+            raise Mismatch(
+                f"stored contexts are of ranker {store.ranker}, this one is {self.fingerprint or 'unsaved'}; "
+                "run `spr build` again"
+            )
+        check_fit(store, self.model, contexts)
+        self.stored = StoredScorer(store, self.device, threads)
+
+    def rank(
+        self,
+        query_tokens: Floats,
+        contexts: ContextStore,
+        videos: Ordinals,
+        spans: Doubles,
+        coarse_scores: Floats,
+    ) -> RankedColumns:
+        """Rank the proposals of one query.
+
+        query_tokens: (t, width) token states. videos: (n,) ordinals of `contexts`. spans: (n, 2) seconds.
+        coarse_scores: (n,) retrieval scores. The answer has the proposals' order.
+        """
+        return self.rank_many([Request(query_tokens, videos, spans, coarse_scores)], contexts)[0]
+
+    def rank_many(self, requests: Sequence[Request], contexts: ContextStore) -> list[RankedColumns]:
+        """Rank several queries' proposals together; one answer a request, each in its proposals' order."""
+        if not requests:
+            return []
+        videos = np.concatenate([request.videos for request in requests])
+        spans = np.concatenate([request.spans for request in requests])
+        windows, found = self.examine(requests, contexts)
+        answers, begin = [], 0
+        for request in requests:
+            own = slice(begin, begin + len(request.videos))
+            durations = contexts.durations[videos[own]]
+            columns = (
+                windows.take(np.arange(own.start, own.stop)),
+                durations,
+                spans[own],
+                request.coarse_scores,
+            )
+            answers.append(ranked(found.cut(own), *columns, self.decode, len(contexts)))
+            begin = own.stop
+        return answers
+
+    def examine(self, requests: Sequence[Request], contexts: ContextStore) -> tuple[Windows, Evidence]:
+        """Return the windows of all proposals, request after request, and what was found in them."""
+        videos = np.concatenate([request.videos for request in requests])
+        spans = np.concatenate([request.spans for request in requests])
+        owners = np.repeat(np.arange(len(requests)), [len(request.videos) for request in requests])
+        vectors = self._queries.vectors([request.tokens for request in requests])
+        windows = cut(videos, spans, contexts, self.model.config.window)
+        found, there = Evidence.empty(len(windows)), self._is_stored(videos, contexts)
+        if self.stored is not None and there.any():
+            rows = np.flatnonzero(there)
+            store, window = self.stored.store, self.model.config.window
+            part = stored_windows(videos[rows], spans[rows], store, contexts.durations, window)
+            jobs = jobs_of(part, spans[rows], store, owners[rows])
+            found.put(rows, self.stored.score(vectors, jobs, self._heads))
+            windows = joined(windows, part, rows)
+        for rows in batches(np.where(there, 0, windows.lengths)):
+            part = windows.take(rows)
+            found.put(rows, self._online(vectors, owners[rows], part, spans[rows], contexts))
+        return windows, found
+
+    def _is_stored(self, videos: Ordinals, contexts: ContextStore) -> NDArray[np.bool_]:
+        """Return which videos' clips are all in the store."""
+        if self.stored is None:
+            return np.zeros(len(videos), bool)
+        offsets = contexts.offsets(self.model.config.window.video_stream)
+        return np.asarray(self.stored.store.clips[videos] == offsets[videos + 1] - offsets[videos])
+
+    @torch.inference_mode()
+    def _online(
+        self,
+        vectors: QueryVectors,
+        owners: NDArray[np.int64],
+        windows: Windows,
+        spans: Doubles,
+        contexts: ContextStore,
+    ) -> Evidence:
+        """Encode windows and judge them; owners: (n,) the query of each."""
+        window, halo = self.model.config.window, self.model.halo
+        wide, before = widened(windows, halo, contexts, window)
+        clips = gather(wide, contexts, replace(window, max_clips=window.max_clips + 2 * halo))
+        context = self.model.encode_context(
+            *(self._tensor(column) for column in (clips.video, clips.subtitles, clips.mask))
+        )
+        video, subtitle = context.video.float(), context.subtitle.float()
+        query = QueryVectors(*(column[owners] for column in vectors.columns()))
+        cosines = (
+            self._meet(query.unit_video, normalize(video, dim=-1)),
+            self._meet(query.unit_subtitle, normalize(subtitle, dim=-1)),
+        )
+        r = (self._meet(query.linear_video, video) + self._meet(query.linear_subtitle, subtitle)) / 2
+        if halo:
+            places = before[:, None] + np.arange(int(windows.lengths.max()))
+            inner = self._tensor(np.minimum(places, r.shape[1] - 1))
+            cosines = (cosines[0].gather(1, inner), cosines[1].gather(1, inner))
+            r = r.gather(1, inner)
+        lengths = self._tensor(windows.lengths)
+        if window.padding == "tight":
+            r = r * (torch.arange(r.shape[1], device=self.device) < lengths[:, None])
+        first, last = self._tensor(proposal_clips(windows, spans)).unbind(1)
+        return judge(cosines, r, lengths, (first, last), self._heads)
+
+    def _meet(self, vectors: Floats, features: torch.Tensor) -> torch.Tensor:
+        return (features @ self._tensor(vectors)[..., None])[..., 0]
+
+    def _tensor(self, array: NDArray[np.float32] | NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)

@@ -1,0 +1,222 @@
+"""The ranker that needs no training: it reads a moment off the query's similarity to every single frame.
+
+A segment's embedding says that something within four seconds fits the sentence; the frames say when. For
+every proposal, over its window of seconds:
+
+    curve       cosine of sentence and frame, and of sentence and subtitle where somebody speaks, in standard
+                deviations over all windows of the query, the larger of the two; smoothed
+    level       halfway between the window's background (its lowest tenth) and the proposal's peak
+    span        the seconds whose curve lies above the level by the largest sum, overlapping the proposal
+    score       mean of the curve inside the span + the coarse score in standard deviations; near duplicates,
+                of proposals that overlap, come last
+
+Levels and sums adapt to each window, so nothing depends on how an encoder spreads its cosines.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput
+from engine.types import Doubles, Floats, Ordinals
+from workers.ranker.model.windows import Counts, WindowConfig, Windows, arrange
+from workers.ranker.scoring.decode import RankedColumns
+from workers.ranker.scoring.fusion import demoted
+from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore
+
+NAME = "similarity-curve"
+CHUNK = 16384  # rows read at once: bounds the memory of hour-long windows
+FLAT = 1e-6
+UNBOUNDED = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class CurveConfig:
+    """How a curve becomes a moment.
+
+    context: seconds looked at on both sides of a proposal. level: where the border lies between background
+    (0) and peak (1). background: quantile of the window that counts as background. subtitle_weight: how far
+    a subtitle that stands out lifts the curve, beside a frame. coarse_weight: of the coarse score. overlap:
+    a moment that overlaps a better one of its video by more than this IoU comes after all that do not.
+    """
+
+    context: float = 8.0
+    level: float = 0.5
+    background: float = 0.1
+    subtitle_weight: float = 0.5
+    coarse_weight: float = 1.0
+    overlap: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Chosen clips of every window: [first, last), relative to it; clear (n,) is False on a flat curve."""
+
+    first: Counts
+    last: Counts
+    clear: NDArray[np.bool_]
+
+
+class SimilarityCurve:
+    """Zero-shot ranker over the frame features that a sentence's own embedding can be compared with."""
+
+    def __init__(self, config: CurveConfig | None = None) -> None:
+        self.config = config or CurveConfig()
+        self.name = NAME
+
+    def rank(
+        self,
+        text_embedding: Floats,
+        contexts: ContextStore,
+        videos: Ordinals,
+        spans: Doubles,
+        coarse_scores: Floats,
+    ) -> RankedColumns:
+        """Refine and score the proposals of one query.
+
+        text_embedding: (dim,) in the space of the frame features, any length. videos (n,), spans (n, 2)
+        seconds, coarse_scores (n,). Raises InvalidInput where the embedding does not fit the features.
+        """
+        config, step = self.config, contexts.step(FRAMES)
+        dim = contexts.streams[FRAMES].dim
+        if text_embedding.shape != (dim,):
+            raise InvalidInput(
+                f"The text embedding has shape {text_embedding.shape}, the frame features are {dim} wide; "
+                "send the one that Encode returned.",
+                reason="TENSOR_SIZE_MISMATCH",
+            )
+        offsets = contexts.offsets(FRAMES)
+        durations, clips = contexts.durations[videos], offsets[videos + 1] - offsets[videos]
+        wide = WindowConfig(clip_length=step, context=config.context, max_clips=UNBOUNDED)
+        windows = arrange(videos, spans, durations, clips, wide)
+        cosines, curve = curves(text_embedding, contexts, windows, config)
+        inside = clip_range(windows, spans, step)
+        cut = best_cut(smoothed(curve, windows.lengths), windows.lengths, inside, config)
+        return _columns(cut, cosines, curve, windows, durations, spans, coarse_scores, config)
+
+
+def curves(
+    text_embedding: Floats, contexts: ContextStore, windows: Windows, config: CurveConfig
+) -> tuple[Doubles, Doubles]:
+    """Return frame cosines and the joint curve of every window, both (n, longest window), 0 where invalid."""
+    query = text_embedding.astype(np.float32)
+    query = query / max(float(np.linalg.norm(query)), 1e-12)
+    frames, seen = _cosines(query, contexts, FRAMES, windows)
+    curve = standardised(frames, seen)
+    if SUBTITLES in contexts.streams and contexts.streams[SUBTITLES].dim == len(query):
+        subtitles, spoken = _cosines(query, contexts, SUBTITLES, windows)
+        lift = config.subtitle_weight * standardised(subtitles, spoken)
+        curve = np.where(spoken, np.maximum(curve, lift), curve)
+    return frames, curve
+
+
+def standardised(values: Doubles, valid: NDArray[np.bool_]) -> Doubles:
+    """Return values in standard deviations from their mean, over all valid ones; 0 elsewhere."""
+    chosen = values[valid]
+    if not len(chosen):
+        return np.zeros_like(values)
+    spread = float(chosen.std())
+    centred = np.where(valid, values - chosen.mean(), 0.0)
+    return centred / spread if spread > FLAT else np.zeros_like(values)
+
+
+def smoothed(curve: Doubles, lengths: Counts) -> Doubles:
+    """Return the running mean of a clip (weight 2) and its neighbours (1), of those inside the window."""
+    n, width = curve.shape
+    valid = (np.arange(width) < lengths[:, None]).astype(np.float64)
+    padded, weights = np.zeros((n, width + 2)), np.zeros((n, width + 2))
+    padded[:, 1:-1], weights[:, 1:-1] = curve * valid, valid
+    total = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+    weight = weights[:, :-2] + 2 * weights[:, 1:-1] + weights[:, 2:]
+    result: Doubles = total / np.maximum(weight, 1.0) * valid
+    return result
+
+
+def clip_range(windows: Windows, spans: Doubles, step: float) -> Counts:
+    """Return the clips (n, 2) of the window that each span covers, [first, last), at least one of them."""
+    first = np.floor(spans[:, 0] / step + 1e-9).astype(np.int64) - windows.first
+    last = np.ceil(spans[:, 1] / step - 1e-9).astype(np.int64) - windows.first
+    first = np.clip(first, 0, np.maximum(windows.lengths - 1, 0))
+    return np.stack([first, np.clip(last, first + 1, np.maximum(windows.lengths, 1))], axis=1)
+
+
+def best_cut(curve: Doubles, lengths: Counts, inside: Counts, config: CurveConfig) -> Cut:
+    """Choose each window's clips [first, last) of the largest sum above its level, touching `inside`.
+
+    curve (n, l), lengths (n,) valid clips, inside (n, 2) the proposal's clips. Ties go to the earlier end,
+    then the earlier start. A window without clips, or as high at its peak as in its background, is not clear.
+    """
+    n, width = curve.shape
+    places = np.arange(width)
+    valid = places < lengths[:, None]
+    proposed = (places >= inside[:, :1]) & (places < inside[:, 1:]) & valid
+    peak = np.where(proposed, curve, -np.inf).max(axis=1, initial=-np.inf)
+    ordered = np.sort(np.where(valid, curve, np.inf), axis=1)
+    low = (config.background * np.maximum(lengths - 1, 0)).astype(np.int64)
+    background = ordered[np.arange(n), low] if width else np.full(n, np.inf)
+    clear = peak > np.where(lengths > 0, background + FLAT, np.inf)
+    rise = np.subtract(peak, background, out=np.zeros(n), where=clear)
+    level = np.where(clear, background, 0.0) + config.level * rise
+    sums = np.zeros((n, width + 1))
+    np.cumsum(np.where(valid, curve - level[:, None], 0.0), axis=1, out=sums[:, 1:])
+    # The sum of [m, k) is sums[k] - sums[m]: for every end k, the smallest sums[m] that may still begin it.
+    may_begin = places < inside[:, 1:]
+    begun = np.minimum.accumulate(np.where(may_begin, sums[:, :-1], np.inf), axis=1)
+    may_end = valid & (places >= inside[:, :1])
+    gain = np.where(may_end, sums[:, 1:] - begun, -np.inf)
+    last = gain.argmax(axis=1) + 1 if width else np.ones(n, np.int64)
+    earlier = may_begin & (places < last[:, None])
+    first = np.where(earlier, sums[:, :-1], np.inf).argmin(axis=1) if width else np.zeros(n, np.int64)
+    return Cut(first, last, clear)
+
+
+def _cosines(
+    query: Floats, contexts: ContextStore, name: str, windows: Windows
+) -> tuple[Doubles, NDArray[np.bool_]]:
+    """Return cosines with a stream's rows, (n, longest window), and where there is a row that is not zero."""
+    stream = contexts.streams[name]
+    starts = stream.offsets[windows.videos] + windows.first
+    # A stream may be shorter than the frames, never longer.
+    there = np.minimum(stream.offsets[windows.videos + 1] - starts, windows.lengths)
+    places = np.arange(int(windows.lengths.max(initial=0)))
+    valid = places < there[:, None]
+    rows = (starts[:, None] + places)[valid]
+    found, length = np.zeros(len(rows)), np.zeros(len(rows))
+    for begin in range(0, len(rows), CHUNK):
+        part = stream.rows[rows[begin : begin + CHUNK]].astype(np.float32)
+        found[begin : begin + CHUNK] = part @ query
+        length[begin : begin + CHUNK] = np.sqrt(np.einsum("nd,nd->n", part, part))
+    values, present = np.zeros(valid.shape), np.zeros(valid.shape, bool)
+    values[valid] = np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+    present[valid] = length > 0
+    return values, present
+
+
+def _columns(
+    cut: Cut,
+    cosines: Doubles,
+    curve: Doubles,
+    windows: Windows,
+    durations: Doubles,
+    spans: Doubles,
+    coarse_scores: Floats,
+    config: CurveConfig,
+) -> RankedColumns:
+    begins = windows.origins + cut.first * windows.steps
+    ends = np.minimum(windows.origins + cut.last * windows.steps, durations)
+    refined = cut.clear & (ends > begins)
+    places = np.arange(curve.shape[1])
+    chosen = (places >= cut.first[:, None]) & (places < np.minimum(cut.last, windows.lengths)[:, None])
+    count = np.maximum(chosen.sum(axis=1), 1)
+    fit = np.where(chosen, curve, 0.0).sum(axis=1) / count
+    relevances = np.where(chosen, cosines, 0.0).sum(axis=1) / count
+    coarse = standardised(coarse_scores.astype(np.float64), np.isfinite(coarse_scores))
+    refined_spans = np.where(refined[:, None], np.stack([begins, ends], axis=1), spans)
+    scores = fit + config.coarse_weight * coarse
+    return RankedColumns(
+        spans=refined_spans,
+        scores=demoted(scores, windows.videos, refined_spans, config.overlap),
+        relevances=relevances.astype(np.float32),
+        refined=refined,
+    )

@@ -1,0 +1,1 @@
+"""What a ranker reads from disk: features, stored contexts, checkpoints."""

@@ -2,9 +2,10 @@
 
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from cachetools import TTLCache
 
 from engine.errors import InvalidInput
 
@@ -13,20 +14,15 @@ LONGEST_OFFSET = 9  # digits
 
 
 class PageStore(Generic[Kept]):
-    """Ranked lists by token: at most `size`, the least recently used goes first, none older than `ttl` s."""
+    """Ranked lists by token: an LRU cache of at most `size` lists, none older than `ttl` seconds."""
 
     def __init__(self, size: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._size = size
-        self._ttl = ttl
-        self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, Kept]] = OrderedDict()
+        self._kept: TTLCache[str, Kept] = TTLCache(size, ttl, clock)
 
     def keep(self, value: Kept) -> str:
         """Keep a list and return the name to ask for it."""
         name = secrets.token_urlsafe(12)
-        self._kept[name] = (self._clock() + self._ttl, value)
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+        self._kept[name] = value
         return name
 
     def token(self, name: str, offset: int) -> str:
@@ -36,15 +32,13 @@ class PageStore(Generic[Kept]):
     def find(self, token: str) -> tuple[str, Kept, int]:
         """Return a token's list: its name, itself and the offset; InvalidInput if it is gone."""
         name, _, offset = token.rpartition(".")
-        expires, value = self._kept.get(name, (0.0, None))
+        value = self._kept.get(name)
         # Python reads no number of thousands of digits, and no list is as long as ten say.
         well_formed = offset.isascii() and offset.isdecimal() and len(offset) <= LONGEST_OFFSET
-        if value is None or not well_formed or self._clock() > expires:
-            self._kept.pop(name, None)
+        if value is None or not well_formed:
             raise InvalidInput(
                 "the page token is unknown or has expired; search again from the first page",
                 "PAGE_TOKEN_INVALID",
                 "page_token",
             )
-        self._kept.move_to_end(name)
         return name, value, int(offset)

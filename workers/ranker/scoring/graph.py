@@ -7,7 +7,6 @@ captured once a shape: two copies in, a launch, one copy out. Where that fails, 
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from workers.ranker.model.windows import batches
@@ -25,7 +25,7 @@ log = logging.getLogger("spr.ranker")
 
 # A padded batch of more clips than this is split by length: 200 MB of gathered vectors of 768.
 MOST_CLIPS = 65_536
-# Graphs of shapes that were not asked for lately are dropped.
+# Size of the LRU cache of graphs.
 MOST_GRAPHS = 32
 # The least of windows, of clips a window, and of queries that a shape holds.
 _LEAST = (32, 8, 1)
@@ -83,7 +83,7 @@ class DeviceScoring:
         """Copy the store to the device."""
         self._device = device
         self._streams = [Rows.of(store.streams[name], device) for name in (VIDEO, SUBTITLE)]
-        self._graphs: OrderedDict[tuple[int, int, int], Graph] = OrderedDict()
+        self._graphs: LRUCache[tuple[int, int, int], Graph] = LRUCache(MOST_GRAPHS)
         self._heads: tuple[Heads, Heads] | None = None
         self._lock = threading.Lock()
         self.captures = device.type == "cuda"
@@ -126,9 +126,6 @@ class DeviceScoring:
             # One failure is enough: what one shape cannot, the others cannot either.
             self.captures = self.captures and graph.capture(self._pool)
             self._graphs[shape] = graph
-            while len(self._graphs) > MOST_GRAPHS:
-                self._graphs.popitem(last=False)
-        self._graphs.move_to_end(shape)
         return self._graphs[shape]
 
 

@@ -1,12 +1,12 @@
-"""From a sentence's token states to the vectors that meet clips, with a memory of those met lately."""
+"""From a sentence's token states to the vectors that meet clips, with an LRU cache."""
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 
 from engine.types import Floats
 from workers.ranker.model.relo import Relo
@@ -19,13 +19,13 @@ REMEMBERED = 1024
 class QueryBranch:
     """The query side of a ranker. Usable from several threads.
 
-    The same token states give the same vectors, so further pages of an answer and repeated queries cost a
-    hash. remembered: how many sentences are kept.
+    The same token states give the same vectors, so repeated queries cost a hash. remembered: size of the LRU
+    cache in sentences, at least 1.
     """
 
     def __init__(self, model: Relo, device: torch.device, remembered: int = REMEMBERED) -> None:
-        self._model, self._device, self._remembered = model, device, remembered
-        self._known: OrderedDict[bytes, QueryVectors] = OrderedDict()
+        self._model, self._device = model, device
+        self._known: LRUCache[bytes, QueryVectors] = LRUCache(remembered)
         self._lock = threading.Lock()
 
     def vectors(self, tokens: Sequence[Floats]) -> QueryVectors:
@@ -39,9 +39,6 @@ class QueryBranch:
         with self._lock:
             for key in keys:
                 self._known[key] = known[key]
-                self._known.move_to_end(key)
-            while len(self._known) > self._remembered:
-                self._known.popitem(last=False)
         return QueryVectors.stack([known[key] for key in keys])
 
     def _encode(self, tokens: Sequence[Floats]) -> list[QueryVectors]:

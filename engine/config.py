@@ -88,7 +88,7 @@ class IndexConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankerConfig:
+class RankerWorkerConfig:
     """One ranker worker, which also encodes the queries.
 
     threads: CPU threads of torch, 0 for one a core. device: "auto", "cpu" or "cuda".
@@ -134,10 +134,10 @@ class Topology:
     takeover: bool = False
     coordinator: CoordinatorConfig = CoordinatorConfig()
     index: tuple[IndexConfig, ...] = ()
-    ranker: tuple[RankerConfig, ...] = ()
+    ranker: tuple[RankerWorkerConfig, ...] = ()
 
 
-Part = TypeVar("Part", CoordinatorConfig, IndexConfig, RankerConfig)
+Part = TypeVar("Part", CoordinatorConfig, IndexConfig, RankerWorkerConfig)
 
 
 def shard_name(shard: int) -> str:
@@ -166,7 +166,7 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
     refuse_unknown(values, known, str(path))
     if not isinstance(values.get("collection"), str):
         raise InvalidInput(f'{path} names no collection; write collection = "DIRECTORY" at its top')
-    rankers = parts(RankerConfig, values.get("ranker", []), path)
+    rankers = parts(RankerWorkerConfig, values.get("ranker", []), path)
     topology = Topology(
         path=path,
         collection=(path.parent / values["collection"]).resolve(),

@@ -1,11 +1,11 @@
-"""A search, read aloud: encode, retrieve, propose, rank."""
+"""A search: encode, retrieve, propose, rank."""
 
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import numpy as np
+from cachetools import LRUCache
 
 from engine import ranking, temporal
 from engine.answers import Answer, Coverage, Degraded
@@ -21,8 +21,8 @@ from engine.types import EncodedQuery, Moments
 class Pipeline:
     """Answers queries over one generation.
 
-    remembered: sentences whose vectors are kept, 0 for none; asked again, they need no encoder. A sentence is
-    50 kB with a text tower of ViT-L/14's size.
+    remembered: size of the LRU cache of encoded sentences, 0 for none; asked again, they need no encoder. A
+    sentence is 50 kB with a text tower of ViT-L/14's size.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class Pipeline:
         self.collection = collection
         self._retriever = retriever
         self._rankers = rankers
-        self._remembered = remembered
-        self._known: OrderedDict[str, EncodedQuery] = OrderedDict()
+        # Of the event loop's thread alone: needs no lock.
+        self._encoded: LRUCache[str, EncodedQuery] = LRUCache(remembered)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline."""
@@ -57,13 +57,13 @@ class Pipeline:
             yield coarse
             return
         chosen = ranking.take(proposals, options.proposal_top_k)
-        judged = await self._rankers.judge(encoded, chosen, deadline)
+        ranked = await self._rankers.rank(encoded, chosen, deadline)
         watch.lap("rank")
-        if judged is None:
+        if ranked is None:
             yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
             return
-        moments = _distinct(ranking.ordered(proposals, judged), options.nms_iou)
-        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=judged.ranker_model)
+        moments = _distinct(ranking.ordered(proposals, ranked), options.nms_iou)
+        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
 
     async def close(self) -> None:
         """Close the channels to the workers."""
@@ -78,14 +78,11 @@ class Pipeline:
         return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
 
     async def _encode_text(self, text: str, deadline: Deadline) -> EncodedQuery:
-        known = self._known.get(text)
+        known = self._encoded.get(text)
         if known is None:
             known = await self._rankers.encode(text, deadline)
-            self._known[text] = known
-        if text in self._known:
-            self._known.move_to_end(text)
-        while len(self._known) > self._remembered:
-            self._known.popitem(last=False)
+            if self._encoded.maxsize:
+                self._encoded[text] = known
         return known
 
 

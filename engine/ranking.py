@@ -3,24 +3,22 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import faults, logs, wire
+from engine import faults, logs, wire, wire_rank
 from engine.collection import Collection
-from engine.config import CoordinatorConfig, RankerConfig
+from engine.config import CoordinatorConfig, RankerWorkerConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable, quoted
 from engine.replicas import SILENT, Replicas
 from engine.standing import Hedging
-from engine.types import Doubles, EncodedQuery, Floats, Moments, Proposals
+from engine.types import EncodedQuery, Floats, Moments, Proposals, Ranked, RankQuery
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
-from spr.internal.v1.ranker_service_pb2 import RankRequest, RankResponse
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
 
 if TYPE_CHECKING:
@@ -28,22 +26,7 @@ if TYPE_CHECKING:
     from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceAsyncStub
 
 _log = logging.getLogger("spr.ranking")
-LATEST = 1e9  # seconds from a video's first frame
-LARGEST_SCORE = 1e38  # a score goes out as float32
 SLOWEST_RANKING = 1.0  # seconds after which a second worker is asked at the latest
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The ranker's answer, one row a proposal, in the proposals' order. Columns as in `Moments`."""
-
-    ranker_model: str
-    spans: Doubles
-    scores: Doubles
-    relevances: Floats
-    refined: NDArray[np.bool_]
-    confidences: Floats | None = None
-    nothing_below: float = 0.0
 
 
 class Stubs:
@@ -58,7 +41,7 @@ class Rankers:
     """The ranker workers, any of which may encode or rank."""
 
     def __init__(
-        self, collection: Collection, workers: Sequence[RankerConfig], config: CoordinatorConfig
+        self, collection: Collection, workers: Sequence[RankerWorkerConfig], config: CoordinatorConfig
     ) -> None:
         self._manifest = collection.manifest
         self._config = config
@@ -113,35 +96,29 @@ class Rankers:
         _check_generation(response.generation, self._manifest.id, "encoder")
         return encoded
 
-    async def judge(self, query: EncodedQuery, proposals: Proposals, deadline: Deadline) -> Judged | None:
+    async def rank(self, query: EncodedQuery, proposals: Proposals, deadline: Deadline) -> Ranked | None:
         """Return the ranker's answer for all proposals, None when none answers in time."""
-        request = RankRequest(
-            request_id=logs.request_id.get(),
-            generation=self._manifest.id,
-            embedding_model=self._manifest.embedding_model,
-            token_states=wire.tensor_to_pb(query.token_states),
-            text_embedding=wire.tensor_to_pb(query.text_embedding),
-            video_ordinals=wire.ints_to_bytes(proposals.videos),
-            spans=wire.doubles_to_bytes(proposals.spans),
-            scores=wire.floats_to_bytes(proposals.scores),
-        )
+        request = wire_rank.query_to_pb(RankQuery.of(query, proposals))
+        request.request_id = logs.request_id.get()
+        request.generation = self._manifest.id
+        request.embedding_model = self._manifest.embedding_model
 
-        async def attempt(stubs: Stubs) -> Judged:
+        async def attempt(stubs: Stubs) -> Ranked:
             response = await stubs.ranker.Rank(request, timeout=deadline.left())
             _check_generation(response.generation, self._manifest.id, "ranker")
-            return _judged(response, proposals)
+            return wire_rank.ranked_from_pb(response, len(proposals))
 
         try:
             # Ranking is the costly stage: until it is known how long it takes, a second worker is asked late.
             longest = min(SLOWEST_RANKING, deadline.left() / 2) if self._config.hedge_after else 0.0
-            judged = await self.workers.call(attempt, self._ranking, longest)
+            ranked = await self.workers.call(attempt, self._ranking, longest)
         except (grpc.aio.AioRpcError, SprError) as failure:
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
             told = failure if isinstance(failure, SprError) else faults.told_by(failure)
             self._fault.happened(told, error.reason)
             return None
         self._fault.over()
-        return judged
+        return ranked
 
     async def close(self) -> None:
         """Close the channels."""
@@ -161,32 +138,32 @@ def coarse(proposals: Proposals) -> Moments:
     )
 
 
-def ordered(proposals: Proposals, judged: Judged) -> Moments:
-    """Return the moments, best first: what was judged by the ranker's score, then the rest in coarse order.
+def ordered(proposals: Proposals, ranked: Ranked) -> Moments:
+    """Return the moments, best first: what was ranked by the ranker's score, then the rest in coarse order.
 
-    The judged proposals are the first rows. A row that was judged but not refined keeps its own span and the
+    The ranked proposals are the first rows. A row that was ranked but not refined keeps its own span and the
     ranker's score. Equal scores stay in coarse order.
     """
     moments = coarse(proposals)
-    n = len(judged.scores)
-    order = np.concatenate([np.argsort(-judged.scores, kind="stable"), np.arange(n, len(proposals))])
+    n = len(ranked)
+    order = np.concatenate([np.argsort(-ranked.scores, kind="stable"), np.arange(n, len(proposals))])
     return Moments(
         videos=moments.videos[order],
-        spans=np.concatenate([judged.spans, moments.spans[n:]])[order],
-        scores=np.concatenate([judged.scores, moments.scores[n:]])[order],
-        relevances=np.concatenate([judged.relevances, moments.relevances[n:]])[order],
+        spans=np.concatenate([ranked.spans, moments.spans[n:]])[order],
+        scores=np.concatenate([ranked.scores, moments.scores[n:]])[order],
+        relevances=np.concatenate([ranked.relevances, moments.relevances[n:]])[order],
         proposals=moments.proposals[order],
-        refined=np.concatenate([judged.refined, moments.refined[n:]])[order],
-        confidences=_confidences(judged, len(proposals), order),
-        nothing_below=judged.nothing_below,
+        refined=np.concatenate([ranked.refined, moments.refined[n:]])[order],
+        confidences=_confidences(ranked, len(proposals), order),
+        confidence_threshold=ranked.confidence_threshold,
     )
 
 
-def _confidences(judged: Judged, n: int, order: NDArray[np.intp]) -> Floats | None:
-    if judged.confidences is None:
+def _confidences(ranked: Ranked, n: int, order: NDArray[np.intp]) -> Floats | None:
+    if ranked.confidences is None:
         return None
-    unseen = np.full(n - len(judged.scores), np.nan, np.float32)
-    return np.concatenate([judged.confidences, unseen])[order]
+    unseen = np.full(n - len(ranked), np.nan, np.float32)
+    return np.concatenate([ranked.confidences, unseen])[order]
 
 
 def take(proposals: Proposals, n: int | None) -> Proposals:
@@ -199,20 +176,3 @@ def _check_generation(answered: str, served: str, who: str) -> None:
     if answered != served:
         message = f"the {who} answered from generation {quoted(answered)}, this is {served}"
         raise Mismatch(message, "GENERATION_MISMATCH")
-
-
-def _judged(response: RankResponse, proposals: Proposals) -> Judged:
-    spans = wire.doubles_from_bytes(response.spans, "spans")
-    scores = wire.doubles_from_bytes(response.scores, "scores")
-    relevances = wire.floats_from_bytes(response.relevances, "relevances")
-    refined = np.frombuffer(response.refined, np.uint8).astype(bool)
-    if not len(proposals) == len(spans) / 2 == len(scores) == len(relevances) == len(refined):
-        raise Mismatch(f"the ranker answered {len(scores)} of {len(proposals)} proposals")
-    # Written so that NaN fails; what is within has a place in the messages of an answer.
-    if not ((spans >= 0) & (spans <= LATEST)).all() or not (np.abs(scores) <= LARGEST_SCORE).all():
-        raise Mismatch("the ranker answered a span or score that is not finite, or absurd")
-    sure = wire.floats_from_bytes(response.confidences, "confidences") if response.confidences else None
-    if sure is not None and (len(sure) != len(scores) or not ((sure >= 0) & (sure <= 1)).all()):
-        raise Mismatch("the ranker answered confidences that are no probabilities, or not one a proposal")
-    columns = (spans.reshape(-1, 2), scores, relevances, refined)
-    return Judged(response.ranker_model, *columns, sure, response.nothing_below)

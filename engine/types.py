@@ -1,4 +1,4 @@
-"""The nouns of a search: Hits -> Proposals -> Moments.
+"""The nouns of a search: EncodedQuery -> Hits -> Proposals -> RankQuery -> Ranked -> Moments.
 
 Each stage is columns of numpy arrays, one row a thing, so that no Python object is made before the page
 is cut. A video is named by its ordinal in the generation's catalogue; only the edge turns it into an id.
@@ -50,41 +50,6 @@ class Proposals:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """The ranked answer to one query, best first.
-
-    videos: (n,) int32. spans: (n, 2) float64 seconds. scores: (n,) float64. relevances: (n,) float32.
-    proposals: (n,) int32 row of the proposal each came from. refined: (n,) bool.
-    confidences: (n,) float32 probability that a moment is relevant, NaN where the ranker did not see it; None
-    from a ranker that says none. nothing_below: the lowest of them that means something good.
-    """
-
-    videos: Ordinals
-    spans: Doubles
-    scores: Doubles
-    relevances: Floats
-    proposals: Ordinals
-    refined: NDArray[np.bool_]
-    confidences: Floats | None = None
-    nothing_below: float = 0.0
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    @property
-    def confidence_threshold(self) -> float | None:
-        """From what confidence on a moment counts as found; None where the ranker says no confidence."""
-        return None if self.confidences is None else self.nothing_below
-
-    @property
-    def nothing_good(self) -> bool:
-        """Whether the ranker is sure of no moment."""
-        if self.confidences is None:
-            return False
-        return not bool((self.confidences >= self.nothing_below).any())
-
-
-@dataclass(frozen=True, slots=True)
 class EncodedQuery:
     """A sentence as the encoder sees it.
 
@@ -98,3 +63,79 @@ class EncodedQuery:
     text_embedding: Floats
     model_id: str
     truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RankQuery:
+    """What a ranker reads: one query as `EncodedQuery` has it, and its proposals, one row each.
+
+    token_states: (tokens, width) float32. text_embedding: (encoder dim,) float32. videos: (n,) int32.
+    spans: (n, 2) float64 seconds. scores: (n,) float32, the proposals' retrieval scores.
+    """
+
+    token_states: Floats
+    text_embedding: Floats
+    videos: Ordinals
+    spans: Doubles
+    scores: Floats
+
+    @staticmethod
+    def of(query: EncodedQuery, proposals: Proposals) -> "RankQuery":
+        """Ask for the ranking of a query's proposals."""
+        columns = (proposals.videos, proposals.spans, proposals.scores)
+        return RankQuery(query.token_states, query.text_embedding, *columns)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What a ranker answers to a `RankQuery`, one row a proposal, in the query's order.
+
+    ranker: who ranked, "relo@<fingerprint>" or "similarity-curve". spans: (n, 2) float64 seconds. scores:
+    (n,) float64, higher is better. relevances: (n,) float32, similarity of query and moment. refined: (n,)
+    bool, False where the span is the proposal's own. confidences: (n,) float32 probability that the moment is
+    relevant. confidence_threshold: the probability from which on a moment counts as found; None, as the
+    confidences are, from a ranker without a fitted confidence.
+    """
+
+    ranker: str
+    spans: Doubles
+    scores: Doubles
+    relevances: Floats
+    refined: NDArray[np.bool_]
+    confidences: Floats | None = None
+    confidence_threshold: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """The ranked answer to one query, best first.
+
+    videos: (n,) int32. proposals: (n,) int32 row of the proposal each came from. spans, scores, relevances,
+    refined, confidences and confidence_threshold as in `Ranked`; a moment that the ranker did not see has its
+    proposal's span and score, relevance 0 and confidence NaN.
+    """
+
+    videos: Ordinals
+    spans: Doubles
+    scores: Doubles
+    relevances: Floats
+    proposals: Ordinals
+    refined: NDArray[np.bool_]
+    confidences: Floats | None = None
+    confidence_threshold: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def no_confident_match(self) -> bool:
+        """True if no moment's confidence reaches the threshold; False without confidences."""
+        if self.confidences is None or self.confidence_threshold is None:
+            return False
+        return not bool((self.confidences >= self.confidence_threshold).any())

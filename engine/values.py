@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from engine.errors import InvalidInput
 
 Config = TypeVar("Config")
+# In a field's metadata: the name under which older files have it.
+FORMERLY = "formerly"
 
 
 def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: str = "") -> Config:
@@ -18,7 +20,10 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     Nested dataclasses take nested mappings; lists become tuples; ints are taken for floats, which are finite.
     """
     hints = typing.get_type_hints(cls)
-    known = {field.name for field in dataclasses.fields(typing.cast(Any, cls)) if field.init}
+    fields = [field for field in dataclasses.fields(typing.cast(Any, cls)) if field.init]
+    known = {field.name for field in fields}
+    renamed = {field.metadata[FORMERLY]: field.name for field in fields if FORMERLY in field.metadata}
+    values = {renamed.get(key, key): value for key, value in values.items()}
     for key in values:
         if key not in known:
             raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {', '.join(sorted(known))}.")

@@ -148,7 +148,7 @@ def hits_to_pb(parts: Sequence[Hits]) -> index_shard_service_pb2.SearchSegmentsR
     return index_shard_service_pb2.SearchSegmentsResponse(
         counts=[len(part) for part in parts],
         video_ordinals=b"".join(ints_to_bytes(part.videos) for part in parts),
-        segment_offsets=b"".join(ints_to_bytes(part.segments) for part in parts),
+        segment_ordinals=b"".join(ints_to_bytes(part.segments) for part in parts),
         scores=b"".join(floats_to_bytes(part.scores) for part in parts),
     )
 
@@ -159,7 +159,7 @@ def hits_from_pb(response: index_shard_service_pb2.SearchSegmentsResponse, video
     Who answered is another question: see engine.retrieval.
     """
     ordinals = ints_from_bytes(response.video_ordinals, "video_ordinals")
-    segments = ints_from_bytes(response.segment_offsets, "segment_offsets")
+    segments = ints_from_bytes(response.segment_ordinals, "segment_ordinals")
     scores = floats_from_bytes(response.scores, "scores")
     rows = sum(response.counts)
     if not rows == len(ordinals) == len(segments) == len(scores):

@@ -80,7 +80,7 @@ def answer_to_pb(
             for stage, seconds in answer.timings
         ],
         total_moments=len(answer.moments),
-        nothing_good=answer.moments.nothing_good,
+        no_confident_match=answer.moments.no_confident_match,
         query_truncated=answer.truncated,
         confidence_threshold=answer.moments.confidence_threshold,
     )

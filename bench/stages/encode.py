@@ -10,11 +10,11 @@ from bench.timing import laps
 from engine.types import EncodedQuery
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.text_precision import cosines, prepared
-from workers.ranker.texts import Texts
+from workers.ranker.texts import CachedTextEncoder
 
 
 def run(context: Context) -> Outcome:
-    """Time the tower in 8 bits and in float32, one sentence at a time, and a sentence that is remembered."""
+    """Time the tower in 8 bits and in float32, one sentence at a time, and a cached sentence."""
     sizes = context.sizes
     torch.set_num_threads(context.threads)
     encoder = Encoder.load(str(models.write_encoder(context.cache, sizes)), "cpu")
@@ -30,9 +30,9 @@ def run(context: Context) -> Outcome:
     def compute(asked: object) -> list[EncodedQuery]:
         return [EncodedQuery(exact.pooled[0], exact.tokens[0], exact.pooled[0], "bench") for _ in texts[:1]]
 
-    memory = Texts(compute)
-    memory.encode(texts[0])
-    cached = laps(lambda _: memory.encode(texts[0]), sizes.runs)
+    encoding = CachedTextEncoder(compute)
+    encoding.encode(texts[0])
+    cached = laps(lambda _: encoding.encode(texts[0]), sizes.runs)
     weights = _weights(encoder)
     more = {"cosine": cosine, "p99_ms": ours.share(0.99)}
     tokens = len(exact.tokens[0])

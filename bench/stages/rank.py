@@ -16,7 +16,7 @@ from engine import manifest
 from engine.proposals import propose
 from engine.queries import SearchOptions
 from engine.ranking import take
-from engine.types import Floats, Proposals
+from engine.types import Floats, Proposals, RankQuery
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import token_batch
 from workers.ranker.scoring.decode import DecodeConfig
@@ -64,7 +64,7 @@ def _stored(
 
         def rank(run: int, ranker: ReloRanker = ranker) -> None:
             one = asked[run % len(asked)]
-            ranker.rank(tokens[run % len(asked)], contexts, one.videos, one.spans, one.scores)
+            ranker.rank_many([_query(tokens[run % len(asked)], one)], contexts)
 
         taken = laps(rank, sizes.runs, warm=len(asked))
         key = "stored" if threads == context.threads else "stored_1"
@@ -108,7 +108,7 @@ def _online(
 
     def bucketed(run: int) -> None:
         one = asked[run % len(asked)]
-        tight.rank(tokens[0], contexts, one.videos, one.spans, one.scores)
+        tight.rank_many([_query(tokens[0], one)], contexts)
 
     rows = [Row("query", "the query branch of the ranker", "ours", branch.median)]
     online = laps(bucketed, sizes.slow, warm=0, seconds=10)
@@ -119,13 +119,19 @@ def _online(
     part = take(asked[0], count)
 
     def sample(_: int) -> None:
-        published.rank(tokens[0], contexts, part.videos, part.spans, part.scores)
+        published.rank_many([_query(tokens[0], part)], contexts)
 
     taken = laps(sample, sizes.slow, warm=0, seconds=6).median - branch.median
     more = {"windows_timed": len(part)}
     label = "windows encoded online, padded to 128, from a sample"
     scaled = taken * PROPOSALS / len(part) + branch.median
     return [*rows, Row("published", label, "published", scaled, more=more)]
+
+
+def _query(tokens: Floats, proposals: Proposals) -> RankQuery:
+    # ReLo reads token states alone.
+    embedding = np.zeros(0, np.float32)
+    return RankQuery(tokens, embedding, proposals.videos, proposals.spans, proposals.scores)
 
 
 def _relo(config: ReloConfig) -> Relo:

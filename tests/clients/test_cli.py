@@ -176,9 +176,9 @@ def test_names_are_whole_and_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
     assert lines[4].startswith("3 of 3 moments")
 
 
-def test_nothing_good_says_what_would_be(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_confident_match_says_what_would_be(capsys: pytest.CaptureFixture[str]) -> None:
     search._print_table(result(0.784, 0.85), timings=False)
-    said = "nothing good found: at best 78.4% sure, and 85.0% is needed; these are the nearest:"
+    said = "no confident match: at best 78.4% sure, and 85.0% is needed; these are the nearest:"
     assert capsys.readouterr().out.splitlines()[0] == said
 
 

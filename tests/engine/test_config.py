@@ -30,7 +30,7 @@ def test_the_example_states_the_defaults() -> None:
     topology = config.read(EXAMPLE)
     assert topology.coordinator == config.CoordinatorConfig()
     assert topology.index[0] == config.IndexConfig(shard=0, listen="127.0.0.1:7410")
-    assert topology.ranker[0] == config.RankerConfig(listen="127.0.0.1:7420", name="ranker-0")
+    assert topology.ranker[0] == config.RankerWorkerConfig(listen="127.0.0.1:7420", name="ranker-0")
     assert topology.collection == EXAMPLE.parent / "collection"
     assert [worker.name for worker in topology.index] == ["shard-00000", "shard-00001"]
 

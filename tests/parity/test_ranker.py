@@ -12,6 +12,7 @@ from tests import numeric
 from tests.parity import files
 from tests.parity.rule import by_rule, state_by_rule
 from tests.workers.ranker import golden
+from tests.workers.ranker.queries import of_tokens, rank
 from tests.workers.ranker.scoring.test_relo_ranker import published_contexts
 from trainer.evaluation.measures import NDCG, SPR, Ranking, Truth, evaluate
 from trainer.formats.checkpoints import Choices, read_checkpoint
@@ -58,13 +59,12 @@ def test_an_imported_checkpoint_gives_the_published_outputs(tmp_path: Path) -> N
 def test_an_imported_checkpoint_ranks_as_published(tmp_path: Path, context: int) -> None:
     ranker, contexts = imported(tmp_path, float(context)), published_contexts()
     for query, proposals in REFINED["proposals"].items():
-        columns = ranker.rank(
+        asked = of_tokens(
             golden.arrays("refine_data")[f"query/{query}"],
-            contexts,
             np.array([VIDEOS.index(proposal["video_name"]) for proposal in proposals], np.int32),
             np.array([proposal["timestamp"] for proposal in proposals], float),
-            np.zeros(len(proposals), np.float32),
         )
+        columns = rank(ranker, asked, contexts)
         wanted = REFINED["expected"]["results"][f"ctx{context}"]["pred"][query]
         # Windows too short for a span have a score of 0 there, and keep their proposal here.
         wanted = [moment for moment in wanted if moment["model_scores"] > 0]

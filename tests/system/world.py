@@ -10,8 +10,8 @@ import numpy as np
 from engine import manifest, merge
 from engine.proposals import propose
 from engine.queries import SearchOptions
-from engine.ranking import Judged, coarse, ordered
-from engine.types import Floats, Hits, Moments
+from engine.ranking import coarse, ordered
+from engine.types import Floats, Hits, Moments, RankQuery
 from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
@@ -69,9 +69,8 @@ class Oracle:
         proposals = propose(merge.top_k(parts, top_k), self.durations, 4.0, SearchOptions().rule)
         if not refine:
             return coarse(proposals)
-        columns = (proposals.videos, proposals.spans, proposals.scores)
-        ranked = self.models.rank(query.token_states, query.text_embedding, *columns)
-        return ordered(proposals, Judged("", ranked.spans, ranked.scores, ranked.relevances, ranked.refined))
+        (ranked,) = self.models.ranker.rank_many([RankQuery.of(query, proposals)], self.models.features)
+        return ordered(proposals, ranked)
 
     @staticmethod
     def _segments(frames: Floats) -> Floats:

@@ -19,7 +19,7 @@ from engine.catalogue import Catalogue
 from engine.errors import InvalidInput
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
-from engine.types import Doubles, Floats, Hits, Ordinals
+from engine.types import Doubles, Floats, Hits, Ordinals, RankQuery
 from trainer.collection.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
 from workers.ranker.models import Models
@@ -65,14 +65,8 @@ class Offline:
         hits = merge.top_k([Hits(self.videos, self.segments, scores)], depth)
         proposals = propose(hits, self.catalogue.durations, length, rule)
         chosen = ranking.take(proposals, DEFAULTS.proposal_top_k)
-        columns = self.models.rank(
-            query.token_states, query.text_embedding, chosen.videos, chosen.spans, chosen.scores
-        )
-        name = self.models.ranker.name
-        judged = ranking.Judged(
-            name, columns.spans, columns.scores, columns.relevances, columns.refined, columns.confidences
-        )
-        moments = ranking.ordered(proposals, judged)
+        (ranked,) = self.models.ranker.rank_many([RankQuery.of(query, chosen)], self.models.features)
+        moments = ranking.ordered(proposals, ranked)
         return {
             RETRIEVAL: self._predicted(hits.videos, self._spans(hits, length), hits.scores),
             COARSE: self._predicted(proposals.videos, proposals.spans, proposals.scores),
@@ -131,9 +125,9 @@ def _vectors(models: Models, videos: int) -> Iterator[Floats]:
     """Yield every video's segment vectors (n, dim), of unit length, in ordinal order."""
     projector = models.projector
     if isinstance(projector, MeanPool):
-        projector = projector.hearing(models.contexts.speech()).to(models.device)
+        projector = projector.hearing(models.features.speech()).to(models.device)
     for video in range(videos):
-        rows = np.asarray(video_rows(projector.streams, partial(models.contexts.video, video)), np.float32)
+        rows = np.asarray(video_rows(projector.streams, partial(models.features.video, video)), np.float32)
         inputs = torch.from_numpy(segment_inputs(rows, projector.segment_length, projector.around))
         with torch.inference_mode():
             parts = [projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]

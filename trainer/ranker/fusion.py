@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.temporal import iou
 from engine.types import Doubles
 from trainer.evaluation.measures import Truth
-from workers.ranker.scoring.fusion import COLUMNS, Fusion, Weights, confidences, demoted, log_shares
+from workers.ranker.scoring.fusion import COLUMNS, Fusion, ScoreWeights, confidences, demoted, log_shares
 
 OVERLAPS = (0.5, 0.7)
 CONFIDENT_OVERLAP = 0.5
@@ -60,9 +60,9 @@ def fit_fusion(
 ) -> Fusion:
     """Return the fusion fitted on judged queries.
 
-    corpus: the videos that were searched. precision: `nothing_below` is the lowest confidence above which the
-    best moments of queries are right so often; 0 where every threshold reaches it or there is nothing to
-    learn from.
+    corpus: the videos that were searched. precision: `confidence_threshold` is the lowest confidence above
+    which the best moments of queries are right so often; 0 where every threshold reaches it or there
+    is nothing to learn from.
     """
     judged = [earned(answer, truth) for answer, truth in zip(answers, truths, strict=True)]
     score = _fit_score([answer.columns for answer in answers], [gain for gain, _ in judged])
@@ -79,15 +79,15 @@ def fit_fusion(
         if len(right):
             sure = confidences(fusion.logits(answer.columns, order, corpus))
             best.append((float(sure.max()), bool(right[sure.argmax()])))
-    return replace(fusion, nothing_below=_threshold(best, precision))
+    return replace(fusion, confidence_threshold=_threshold(best, precision))
 
 
-def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> Weights:
+def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> ScoreWeights:
     rows = [
         (columns, gain / gain.sum()) for columns, gain in zip(lists, gains, strict=True) if gain.sum() > 0
     ]
     if not rows:
-        return Weights(span_relevance=1.0)
+        return ScoreWeights(span_relevance=1.0)
     middle, spread = _scale(np.concatenate([columns for columns, _ in rows]))
     longest = max(len(columns) for columns, _ in rows)
     inputs, wanted = torch.zeros(len(rows), longest, len(COLUMNS)), torch.zeros(len(rows), longest)
@@ -100,13 +100,13 @@ def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> Weights:
         logits = (inputs @ weights[1:]).masked_fill(~there, -1e4)
         return -(wanted * logits.log_softmax(1)).sum(1).mean() + RIDGE * weights.square().sum()
 
-    return Weights(0.0, *_unscaled(_minimum(loss, len(COLUMNS)), middle, spread)[1])
+    return ScoreWeights(0.0, *_unscaled(_minimum(loss, len(COLUMNS)), middle, spread)[1])
 
 
-def _fit_confidence(columns: Doubles, good: NDArray[np.bool_]) -> tuple[Weights, float]:
+def _fit_confidence(columns: Doubles, good: NDArray[np.bool_]) -> tuple[ScoreWeights, float]:
     """Return the weights of columns (n, 7) and of a last one, log share."""
     if good.all() or not good.any():
-        return Weights(bias=_logit(float(good.mean()) if len(good) else 0.0)), 0.0
+        return ScoreWeights(bias=_logit(float(good.mean()) if len(good) else 0.0)), 0.0
     middle, spread = _scale(columns)
     inputs = torch.from_numpy((columns - middle) / spread).float()
     wanted = torch.from_numpy(good).float()
@@ -117,7 +117,7 @@ def _fit_confidence(columns: Doubles, good: NDArray[np.bool_]) -> tuple[Weights,
         return error + RIDGE / 10 * weights[1:].square().sum()
 
     start, weights = _unscaled(_minimum(loss, columns.shape[1]), middle, spread)
-    return Weights(start, *weights[:-1]), weights[-1]
+    return ScoreWeights(start, *weights[:-1]), weights[-1]
 
 
 def _minimum(loss: Callable[[torch.Tensor], torch.Tensor], columns: int) -> Doubles:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from engine.errors import InvalidInput
-from engine.types import Doubles, Floats, Proposals
+from engine.types import Doubles, Floats, Proposals, RankQuery
 from trainer.evaluation.measures import NDCGS, Ranking, Truth, evaluate
 from trainer.ranker.fusion import Answers, fit_fusion
 from trainer.ranker.settings import SELECT
@@ -17,7 +17,7 @@ from workers.ranker.model.relo import Relo
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.scoring.decode import DecodeConfig, in_seconds
 from workers.ranker.scoring.fusion import COLUMNS, columns, demoted
-from workers.ranker.scoring.relo_ranker import ReloRanker, Request
+from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import encoded_in_memory
 from workers.ranker.stores.features import ContextStore
 
@@ -25,6 +25,7 @@ PROBABILITY_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 COARSE_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
 # Queries ranked at a time: bounds memory.
 AT_ONCE = 32
+NO_EMBEDDING = np.zeros(0, np.float32)
 FOLDS = 5
 
 
@@ -59,23 +60,25 @@ class Validation:
         for first in range(0, len(self.tokens), AT_ONCE):
             part = self.proposals[first : first + AT_ONCE]
             tokens = self.tokens[first : first + AT_ONCE]
-            asked = [
-                Request(states, p.videos, p.spans, p.scores) for states, p in zip(tokens, part, strict=True)
+            # The trained ranker reads token states alone.
+            queries = [
+                RankQuery(states, NO_EMBEDDING, p.videos, p.spans, p.scores)
+                for states, p in zip(tokens, part, strict=True)
             ]
-            answers += self._answers(ranker, asked)
+            answers += self._answers(ranker, queries)
         return answers
 
-    def _answers(self, ranker: ReloRanker, asked: Sequence[Request]) -> list[Answers]:
-        windows, evidence = ranker.examine(asked, self.contexts)
-        videos = np.concatenate([request.videos for request in asked])
-        coarse = np.concatenate([request.spans for request in asked])
+    def _answers(self, ranker: ReloRanker, queries: Sequence[RankQuery]) -> list[Answers]:
+        windows, evidence = ranker.examine(queries, self.contexts)
+        videos = np.concatenate([query.videos for query in queries])
+        coarse = np.concatenate([query.spans for query in queries])
         spans = in_seconds(evidence, windows, self.contexts.durations[videos])
         spans = np.where((evidence.found & (spans[:, 1] > spans[:, 0]))[:, None], spans, coarse)
         answers, begin = [], 0
-        for request in asked:
-            own = slice(begin, begin + len(request.videos))
-            found = columns(evidence.cut(own), spans[own], request.coarse_scores)
-            answers.append(Answers(found, request.videos, spans[own]))
+        for query in queries:
+            own = slice(begin, begin + len(query))
+            found = columns(evidence.cut(own), spans[own], query.scores)
+            answers.append(Answers(found, query.videos, spans[own]))
             begin = own.stop
         return answers
 

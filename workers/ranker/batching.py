@@ -1,4 +1,4 @@
-"""Concurrent calls computed together: one thread gathers them, computes, and hands every caller its own."""
+"""Dynamic batching: one thread gathers concurrent calls, computes them together, hands each its own."""
 
 import queue
 import threading
@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from engine.errors import DeadlineExceeded
+
+LONGEST_WAIT = 600.0
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -34,7 +36,7 @@ class Batcher(Generic[In, Out]):
         """Return the result for `item`; DeadlineExceeded when it takes longer than `timeout` seconds."""
         future = self.submit(item)
         try:
-            return future.result(timeout)
+            return future.result(bounded(timeout))
         except TimeoutError:
             future.cancel()
             raise DeadlineExceeded("the deadline passed while the call waited for its batch") from None
@@ -77,3 +79,8 @@ class Batcher(Generic[In, Out]):
             except queue.Empty:
                 break
         return batch
+
+
+def bounded(timeout: float | None) -> float:
+    """Return seconds to wait; without a deadline gRPC says centuries, which no lock takes."""
+    return LONGEST_WAIT if timeout is None else min(max(0.0, timeout), LONGEST_WAIT)

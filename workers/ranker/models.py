@@ -12,32 +12,20 @@ import torch
 from engine import manifest
 from engine.errors import Mismatch
 from engine.manifest import Manifest
-from engine.types import Doubles, EncodedQuery, Floats, Ordinals
+from engine.types import EncodedQuery
 from workers.ranker.encoder.encoder import Encoder, pick_device
 from workers.ranker.encoder.files import explain
 from workers.ranker.encoder.known_queries import KnownQueries, is_known_queries
 from workers.ranker.projection.projector import MeanPool, Projector, load_projector
-from workers.ranker.scoring.decode import RankedColumns
-from workers.ranker.scoring.relo_ranker import ReloRanker, Request
+from workers.ranker.scoring.ranker import Ranker
+from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
 from workers.ranker.stores import checkpoint, contexts
 from workers.ranker.stores.contexts import EncodedStore
 from workers.ranker.stores.features import DIRECTORY, FRAMES, ContextStore
-from workers.warming import warm
 from workers.watch import Watch
 
 log = logging.getLogger("spr.ranker")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One query's proposals to rank: what Encode returned, videos (n,), spans (n, 2) seconds, scores (n,)."""
-
-    tokens: Floats
-    text_embedding: Floats
-    videos: Ordinals
-    spans: Doubles
-    scores: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +34,8 @@ class Models:
 
     encoder: Encoder | KnownQueries
     projector: Projector | MeanPool
-    ranker: ReloRanker | SimilarityCurve
-    contexts: ContextStore
+    ranker: Ranker
+    features: ContextStore
     manifest: Manifest
     device: torch.device
     watch: Watch
@@ -61,18 +49,10 @@ class Models:
         manifest.verify(generation, about, read)
         where = pick_device(device)
         encoder = _open_encoder(generation, about, str(where))
-        models = Models(
-            encoder=encoder,
-            projector=_open_projector(generation, about, encoder, where),
-            ranker=_open_ranker(generation, about, where),
-            contexts=ContextStore.open(generation),
-            manifest=about,
-            device=where,
-            watch=watch,
-        )
-        _fit(models, generation)
-        _use_stored(models, generation)
-        return models
+        projector = _open_projector(generation, about, encoder, where)
+        features = ContextStore.open(generation)
+        ranker = _open_ranker(generation, about, encoder, features, where)
+        return Models(encoder, projector, ranker, features, about, where, watch)
 
     @property
     def example(self) -> str:
@@ -89,35 +69,6 @@ class Models:
         rows = zip(projected / lengths, features.tokens, features.pooled, features.cut, strict=True)
         model = self.manifest.embedding_model
         return [EncodedQuery(embedding, tokens, text, model, cut) for embedding, tokens, text, cut in rows]
-
-    def rank(
-        self, tokens: Floats, text_embedding: Floats, videos: Ordinals, spans: Doubles, scores: Floats
-    ) -> RankedColumns:
-        """Return one row a proposal, in their order. Not for several threads at once."""
-        return self.rank_many([Asked(tokens, text_embedding, videos, spans, scores)])[0]
-
-    def rank_many(self, asked: Sequence[Asked]) -> list[RankedColumns]:
-        """Rank several queries' proposals together: one answer each. Not for several threads at once."""
-        if isinstance(self.ranker, ReloRanker):
-            requests = [Request(one.tokens, one.videos, one.spans, one.scores) for one in asked]
-            return self.ranker.rank_many(requests, self.contexts)
-        return [
-            self.ranker.rank(one.text_embedding, self.contexts, one.videos, one.spans, one.scores)
-            for one in asked
-        ]
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether the ranker reads stored contexts."""
-        return isinstance(self.ranker, ReloRanker) and self.ranker.stored is not None
-
-    def warm_up(self) -> None:
-        """Bring what ranking reads into memory, so that no first query waits for a disk."""
-        stored = self.ranker.stored if isinstance(self.ranker, ReloRanker) else None
-        if stored is None:
-            warm("features", [stream.rows for stream in self.contexts.streams.values()])
-        elif not stored.on_gpu:
-            warm("stored contexts", stored.store.arrays())
 
 
 def use_threads(count: int) -> None:
@@ -159,50 +110,53 @@ def _open_projector(
     return projector
 
 
-def _open_ranker(generation: Path, about: Manifest, device: torch.device) -> ReloRanker | SimilarityCurve:
+def _open_ranker(
+    generation: Path,
+    about: Manifest,
+    encoder: Encoder | KnownQueries,
+    features: ContextStore,
+    device: torch.device,
+) -> Ranker:
     if about.ranker is None:
-        return SimilarityCurve()
+        curve = SimilarityCurve()
+        _fit(curve, encoder, features, generation)
+        return curve
     ranker = ReloRanker.open(manifest.model_path(generation, about.ranker), device)
-    _agree("ranker", ranker.name.removeprefix("relo@"), about.ranker.fingerprint, generation)
+    _agree("ranker", ranker.fingerprint, about.ranker.fingerprint, generation)
+    _fit(ranker, encoder, features, generation)
+    _use_stored(ranker, about, features, generation)
     return ranker
 
 
-def _fit(models: Models, generation: Path) -> None:
+def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: ContextStore, generation: Path) -> None:
     """Refuse features that the ranker lacks, or that are not as wide as it reads them."""
-    wanted = {FRAMES: models.encoder.dim}
-    if isinstance(models.ranker, ReloRanker):
-        config = models.ranker.model.config
-        window = config.window
-        wanted = {window.video_stream: config.visual_dim, window.subtitle_stream: config.subtitle_dim}
-        if models.encoder.token_width != config.query_dim:
-            raise Mismatch(
-                f"The encoder's token states are {models.encoder.token_width} wide, {models.ranker.name} "
-                f"reads {config.query_dim}; train a ranker on this collection, or build without one."
-            )
-    for name, width in wanted.items():
-        stream = models.contexts.streams.get(name)
+    if ranker.token_width not in (0, encoder.token_width):
+        raise Mismatch(
+            f"The encoder's token states are {encoder.token_width} wide, {ranker.name} reads "
+            f"{ranker.token_width}; train a ranker on this collection, or build without one."
+        )
+    for name, width in (ranker.streams or {FRAMES: encoder.dim}).items():
+        stream = features.streams.get(name)
         if stream is None or stream.dim != width:
             found = "absent" if stream is None else f"{stream.dim} wide"
             raise Mismatch(
-                f"The {name} of generation {generation.name} are {found}, {models.ranker.name} reads "
+                f"The {name} of generation {generation.name} are {found}, {ranker.name} reads "
                 f"{width}; train a ranker on this collection, or build without one."
             )
 
 
-def _use_stored(models: Models, generation: Path) -> None:
+def _use_stored(ranker: ReloRanker, about: Manifest, features: ContextStore, generation: Path) -> None:
     """Let the ranker read the contexts that itself encoded; without such it encodes windows as they come."""
-    ranker, name = models.ranker, generation.name
-    if not isinstance(ranker, ReloRanker):
-        return
-    if not models.manifest.files_of(contexts.DIRECTORY):
+    name = generation.name
+    if not about.files_of(contexts.DIRECTORY):
         log.info("no stored contexts: windows are encoded for every query", extra={"generation": name})
         return
     store = EncodedStore.open(generation)
     if store.ranker != ranker.fingerprint:
-        about = {"generation": name, "stored_by": store.ranker, "ranker": ranker.fingerprint}
-        log.warning("stored contexts are another ranker's: windows are encoded for every query", extra=about)
+        found = {"generation": name, "stored_by": store.ranker, "ranker": ranker.fingerprint}
+        log.warning("stored contexts are another ranker's: windows are encoded for every query", extra=found)
         return
-    ranker.use_stored(store, models.contexts, torch.get_num_threads())
+    ranker.use_stored(store, features, torch.get_num_threads())
 
 
 def _agree(what: str, found: str, wanted: str, generation: Path, why: str = "") -> None:

@@ -1,17 +1,21 @@
-"""What stands between concurrent calls and the models: batches and deadlines; texts have texts.py."""
+"""Batches, caches and deadlines in front of the models; texts have texts.py."""
+
+from functools import partial
 
 import numpy as np
 
-from engine.types import Doubles, EncodedQuery, Floats, Ordinals
+from engine.types import EncodedQuery, Proposals, Ranked, RankQuery
 from workers.ranker.batching import Batcher
 from workers.ranker.encoder.known_queries import KnownQueries
-from workers.ranker.models import Asked, Models
-from workers.ranker.scoring.decode import RankedColumns
-from workers.ranker.texts import TYPICAL, Texts, bounded
+from workers.ranker.models import Models
+from workers.ranker.texts import TYPICAL, CachedTextEncoder
 
 
 class Scorer:
-    """Models behind two queues: concurrent texts are encoded together, and so are queries ranked."""
+    """Models behind two queues: concurrent texts are encoded together, and so are queries ranked.
+
+    rank: ranks one RankQuery with others that wait; see `Batcher`.
+    """
 
     def __init__(
         self,
@@ -22,11 +26,13 @@ class Scorer:
         cached: int = 1024,
         cached_bytes: int = 64 << 20,
     ) -> None:
-        """See `Texts` for max_batch, max_delay, cached and cached_bytes."""
+        """See `CachedTextEncoder` for max_batch, max_delay, cached and cached_bytes."""
         self.models = models
         # Windows that are encoded anew take a second a query: together, all would wait for the last.
-        self._rank = Batcher(models.rank_many, max_batch if models.is_stored else 1, max_delay)
-        self._texts = Texts(
+        most = max_batch if models.ranker.batched else 1
+        rank_many = partial(models.ranker.rank_many, features=models.features)
+        self.rank: Batcher[RankQuery, Ranked] = Batcher(rank_many, most, max_delay)
+        self._texts = CachedTextEncoder(
             self.models.encode,
             max_batch=max_batch,
             max_delay=max_delay,
@@ -35,29 +41,18 @@ class Scorer:
         )
 
     def encode(self, text: str, timeout: float | None = None) -> EncodedQuery:
-        """Return a text's vectors, computed or remembered; see `Texts.encode`."""
+        """Return a text's vectors, computed or from the cache; see `CachedTextEncoder.encode`."""
         return self._texts.encode(text, timeout)
-
-    def rank(
-        self,
-        tokens: Floats,
-        text_embedding: Floats,
-        videos: Ordinals,
-        spans: Doubles,
-        scores: Floats,
-        timeout: float | None = None,
-    ) -> RankedColumns:
-        """Rank one query's proposals, with others that wait; DeadlineExceeded after `timeout` seconds."""
-        return self._rank(Asked(tokens, text_embedding, videos, spans, scores), bounded(timeout))
 
     def warm_up(self) -> None:
         """Run every model once, so that the first caller does not wait for what happens only once."""
-        known = isinstance(self.models.encoder, KnownQueries)
-        self.models.warm_up()
-        for text in () if known else TYPICAL:
-            self.models.encode([text])
-        query = self.models.encode([self.models.example])[0]
-        videos = np.arange(min(8, len(self.models.contexts)), dtype=np.int32)
-        durations = self.models.contexts.durations[videos]
+        models = self.models
+        models.ranker.warm_up(models.features)
+        for text in () if isinstance(models.encoder, KnownQueries) else TYPICAL:
+            models.encode([text])
+        query = models.encode([models.example])[0]
+        videos = np.arange(min(8, len(models.features)), dtype=np.int32)
+        durations = models.features.durations[videos]
         spans = np.stack([np.zeros_like(durations), np.minimum(durations, 8.0)], axis=1)
-        self.rank(query.token_states, query.text_embedding, videos, spans, np.zeros(len(videos), np.float32))
+        ranks, scores = np.arange(len(videos), dtype=np.int32), np.zeros(len(videos), np.float32)
+        self.rank(RankQuery.of(query, Proposals(videos, spans, ranks, scores)))

@@ -1,19 +1,19 @@
-"""From concurrent callers' sentences to vectors: a memory, one computation a sentence, batches, deadlines."""
+"""Text encoding for concurrent callers: LRU cache, one computation a sentence, batches, deadlines."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
+from cachetools import LRUCache
+
 from engine.errors import DeadlineExceeded, InvalidInput
 from engine.queries import LONGEST_TEXT
 from engine.types import EncodedQuery
-from workers.ranker.batching import Batcher
+from workers.ranker.batching import Batcher, bounded
 
-LONGEST_WAIT = 600.0
-# Of the lengths that queries have: what a model does only once a length happens before the first caller.
+# For the warm-up, of the lengths that queries have: what a model does once a length, it does before serving.
 TYPICAL = (
     "a dog barks",
     "a woman in a red coat opens the door of a small shop",
@@ -30,11 +30,11 @@ class _Flight:
     waiting: int = 0
 
 
-class Texts:
+class CachedTextEncoder:
     """Sentences to vectors. Usable from many threads.
 
-    A sentence is computed once however many ask for it at the same time, different ones together, and what
-    was computed is remembered: the `cached` last used, in at most `cached_bytes` of vectors.
+    Concurrent calls for one sentence share one computation; different sentences are computed in batches. An
+    LRU cache keeps the `cached` last used, in at most `cached_bytes` of vectors.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Texts:
         cached_bytes: int = 64 << 20,
     ) -> None:
         self._batcher = Batcher(compute, max_batch, max_delay)
-        self._memory = Memory(cached, cached_bytes)
+        self._cache = TextCache(cached, cached_bytes)
         self._flights: dict[str, _Flight] = {}
         self._lock = threading.Lock()
 
     def encode(self, text: str, timeout: float | None = None) -> EncodedQuery:
-        """Return a text's vectors, computed or remembered; do not write to them.
+        """Return a text's vectors, computed or from the cache; do not write to them.
 
         Raises InvalidInput for one that is empty or too long, DeadlineExceeded after `timeout` seconds.
         """
         check(text)
         with self._lock:
-            known = self._memory.get(text)
+            known = self._cache.get(text)
             if known is not None:
                 return known
             flight = self._flights.get(text)
@@ -80,10 +80,10 @@ class Texts:
             if self._flights.get(text) is flight:
                 del self._flights[text]
             if not result.cancelled() and result.exception() is None:
-                self._memory.put(text, result.result())
+                self._cache[text] = result.result()
 
     def _leave(self, text: str, flight: _Flight) -> None:
-        """Give up waiting; what nobody waits for any more is not computed."""
+        """Stop waiting; cancel the computation if this was the last caller."""
         with self._lock:
             flight.waiting -= 1
             abandoned = flight.waiting == 0 and self._flights.get(text) is flight
@@ -93,32 +93,20 @@ class Texts:
             flight.result.cancel()
 
 
-class Memory:
-    """The texts used last, at most `limit` of them and `limit_bytes` of their vectors. Not locked."""
+class TextCache(LRUCache[str, EncodedQuery]):
+    """LRU cache of at most `texts` texts and `most_bytes` of their vectors. Not locked."""
 
-    def __init__(self, limit: int, limit_bytes: int) -> None:
-        self._limit, self._limit_bytes = limit, limit_bytes
-        self._known: OrderedDict[str, EncodedQuery] = OrderedDict()
-        self.bytes = 0
+    def __init__(self, texts: int, most_bytes: int) -> None:
+        super().__init__(most_bytes, getsizeof=_bytes_of)
+        self._texts = texts
 
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def get(self, text: str) -> EncodedQuery | None:
-        """Return what is known of a text, and keep it longer for that."""
-        found = self._known.get(text)
-        if found is not None:
-            self._known.move_to_end(text)
-        return found
-
-    def put(self, text: str, encoded: EncodedQuery) -> None:
-        """Remember a text, and forget what was unused longest where there is no room."""
-        if (replaced := self._known.pop(text, None)) is not None:
-            self.bytes -= _bytes_of(replaced)
-        self._known[text] = encoded
-        self.bytes += _bytes_of(encoded)
-        while self._known and (len(self._known) > self._limit or self.bytes > self._limit_bytes):
-            self.bytes -= _bytes_of(self._known.popitem(last=False)[1])
+    def __setitem__(self, text: str, encoded: EncodedQuery) -> None:
+        """Keep a text, unless it alone is larger than the cache; drop the least recently used for it."""
+        if _bytes_of(encoded) > self.maxsize:
+            return
+        super().__setitem__(text, encoded)
+        while len(self) > self._texts:
+            self.popitem()
 
 
 def check(text: str) -> None:
@@ -128,11 +116,6 @@ def check(text: str) -> None:
     if len(text) > LONGEST_TEXT:
         message = f"The query has {len(text)} characters; write at most {LONGEST_TEXT}."
         raise InvalidInput(message, "QUERY_TOO_LARGE", "text")
-
-
-def bounded(timeout: float | None) -> float:
-    """Return seconds to wait; without a deadline gRPC says centuries, which no lock takes."""
-    return LONGEST_WAIT if timeout is None else min(max(0.0, timeout), LONGEST_WAIT)
 
 
 def _bytes_of(encoded: EncodedQuery) -> int:

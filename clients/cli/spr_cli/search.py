@@ -111,8 +111,8 @@ def _print_json(result: "SearchResult", timings: bool) -> None:
 def _print_table(result: "SearchResult", timings: bool) -> None:
     from spr_cli.output import print_table
 
-    if result.nothing_good:
-        click.echo(f"nothing good found{_unsure(result)}; these are the nearest:")
+    if result.no_confident_match:
+        click.echo(f"no confident match: {_unsure(result)}; these are the nearest:")
     if result.moments:
         known = any(moment.confidence is not None for moment in result.moments)
         headings = ("rank", "video", "start", "end", "score", *["sure"] * known, "")
@@ -135,9 +135,7 @@ def _row(moment: "Moment", known: bool) -> tuple[str, ...]:
 def _unsure(result: "SearchResult") -> str:
     """Return how sure the ranker is at best, and how sure it would have to be."""
     best = max((moment.confidence or 0.0 for moment in result.moments), default=0.0)
-    if result.confidence_threshold is None:
-        return ""
-    return f": at best {best:.1%} sure, and {result.confidence_threshold:.1%} is needed"
+    return f"at best {best:.1%} sure, and {result.confidence_threshold or 0.0:.1%} is needed"
 
 
 def _footer(result: "SearchResult", timings: bool) -> list[str]:

@@ -86,7 +86,7 @@ def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | 
         ranker=versions.ranker_model,
         timings={timing.stage: _seconds(timing.elapsed) for timing in response.timings},
         refined=bool(versions.ranker_model) if refined is None else refined,
-        nothing_good=response.nothing_good,
+        no_confident_match=response.no_confident_match,
         query_truncated=response.query_truncated,
         confidence_threshold=(
             response.confidence_threshold if response.HasField("confidence_threshold") else None

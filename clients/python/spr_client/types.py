@@ -61,9 +61,9 @@ class SearchResult:
     total: moments over all pages. next_page: pass it as `page_token`; empty on the last page.
     ranker: which ranker spoke ("relo@...", "similarity-curve"), empty when nothing was refined.
     timings: seconds by stage. refined: True for the final list, False for the coarse one.
-    nothing_good: the ranker is sure enough of no moment. confidence_threshold: how sure that is; None where
-    the ranker says no confidence. query_truncated: the sentence was longer than the encoder reads; its end
-    was left out.
+    no_confident_match: no moment, over all pages, has a confidence of confidence_threshold or more; the
+    threshold is None where the ranker says no confidence. query_truncated: the sentence was longer than the
+    encoder reads; its end was left out.
     """
 
     moments: tuple[Moment, ...]
@@ -77,7 +77,7 @@ class SearchResult:
     ranker: str
     timings: Mapping[str, float]
     refined: bool
-    nothing_good: bool = False
+    no_confident_match: bool = False
     confidence_threshold: float | None = None
     query_truncated: bool = False
 

@@ -47,15 +47,18 @@ class GetStatusResponse(_message.Message):
     SEARCHES_FAILED_FIELD_NUMBER: _builtins.int
     SEARCHES_DEGRADED_FIELD_NUMBER: _builtins.int
     searches_answered: _builtins.int
+    """Degraded ones included."""
     searches_failed: _builtins.int
     searches_degraded: _builtins.int
-    """Answers with coverage below 1 or without refinement they asked for."""
+    """Answers with coverage below 1 or without the refinement they asked for."""
     @_builtins.property
     def collection(self) -> Global___Collection: ...
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Worker]: ...
     @_builtins.property
-    def uptime(self) -> _duration_pb2.Duration: ...
+    def uptime(self) -> _duration_pb2.Duration:
+        """Since the coordinator started; the counts are of this time."""
+
     def __init__(
         self,
         *,
@@ -93,16 +96,20 @@ class Collection(_message.Message):
     generation: _builtins.str
     embedding_model: _builtins.str
     ranker_model: _builtins.str
+    """As in ServingVersions."""
     videos: _builtins.int
     segments: _builtins.int
     shard_count: _builtins.int
     index_factory: _builtins.str
+    """FAISS's name of the index: "Flat", "IVF1024,PQ64"."""
     newest_generation: _builtins.str
     """What CURRENT names on disk: another than `generation` waits for a restart."""
     @_builtins.property
     def segment_length(self) -> _duration_pb2.Duration: ...
     @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the generation was built."""
+
     def __init__(
         self,
         *,
@@ -175,11 +182,14 @@ class Worker(_message.Message):
     name: _builtins.str
     """"shard-00003" or "ranker"."""
     target: _builtins.str
+    """Address it is asked at, "host:port"."""
     state: Global___Worker.State.ValueType
     generation: _builtins.str
     videos: _builtins.int
+    """What it holds; 0 where it did not answer, and segments of a ranker."""
     segments: _builtins.int
     bytes_resident: _builtins.int
+    """Memory of the process, shared pages included."""
     last_error: _builtins.str
     """Why it does not serve, or has answered badly lately; empty when it is well."""
     def __init__(

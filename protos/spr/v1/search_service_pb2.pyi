@@ -42,7 +42,7 @@ class SearchRequest(_message.Message):
     text: _builtins.str
     """At most 1000 characters."""
     page_size: _builtins.int
-    """Default 10, at most 100 (larger is coerced). A page of long names may be
+    """Moments a page. 0: 10; at most 100 (larger is coerced). A page of long names may be
     shorter, so that the answer fits into 4 MiB; the token goes on behind it.
     """
     page_token: _builtins.str
@@ -113,7 +113,9 @@ class SearchParams(_message.Message):
     Default 0: always answer, and say how much was searched.
     """
     @_builtins.property
-    def proposal_rule(self) -> Global___ProposalRule: ...
+    def proposal_rule(self) -> Global___ProposalRule:
+        """Default: the server's setting; see ProposalRule."""
+
     def __init__(
         self,
         *,
@@ -207,28 +209,31 @@ class SearchResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     TOTAL_MOMENTS_FIELD_NUMBER: _builtins.int
-    NOTHING_GOOD_FIELD_NUMBER: _builtins.int
+    NO_CONFIDENT_MATCH_FIELD_NUMBER: _builtins.int
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     QUERY_TRUNCATED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     request_id: _builtins.str
+    """The request's, or the server's own where that was empty."""
     total_moments: _builtins.int
     """Moments in the whole list, over all pages."""
-    nothing_good: _builtins.bool
-    """True where the ranker is of no moment of the whole list as sure as it was
-    fitted to be before something counts as found.
+    no_confident_match: _builtins.bool
+    """True if no moment's confidence, over all pages, reaches
+    `confidence_threshold`. False where that is absent.
     """
     confidence_threshold: _builtins.float
-    """The probability from which on a moment counts as found; absent where the
-    ranker says no confidence.
+    """The probability, 0..1, from which on a moment counts as found, as fitted on
+    judged queries; absent where the ranker says no confidence.
     """
     query_truncated: _builtins.bool
-    """The text has more tokens than the encoder reads (usually 64 or 77): its end
-    was left out.
+    """True if the text has more tokens than the encoder reads (usually 64 or 77):
+    its end was left out.
     """
     @_builtins.property
-    def moments(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Moment]: ...
+    def moments(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Moment]:
+        """One page, best first."""
+
     @_builtins.property
     def coverage(self) -> _types_pb2.Coverage: ...
     @_builtins.property
@@ -245,13 +250,13 @@ class SearchResponse(_message.Message):
         versions: Global___ServingVersions | None = ...,
         timings: _abc.Iterable[Global___StageTiming] | None = ...,
         total_moments: _builtins.int = ...,
-        nothing_good: _builtins.bool = ...,
+        no_confident_match: _builtins.bool = ...,
         confidence_threshold: _builtins.float | None = ...,
         query_truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "versions", b"versions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "nothing_good", b"nothing_good", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "no_confident_match", b"no_confident_match", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
@@ -294,6 +299,10 @@ Global___ServingVersions: _TypeAlias = ServingVersions  # noqa: Y015
 
 @_typing.final
 class StageTiming(_message.Message):
+    """What one stage took, waiting for workers included. Shards answer side by
+    side: theirs are parts of "retrieve".
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STAGE_FIELD_NUMBER: _builtins.int
@@ -368,7 +377,9 @@ class BatchSearchResponse(_message.Message):
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchSearchResponse.Entry]: ...
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchSearchResponse.Entry]:
+        """One a request, in their order."""
+
     def __init__(
         self,
         *,

@@ -46,16 +46,22 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     DESCRIPTOR: _descriptor.EnumDescriptor
     DEGRADED_REASON_UNSPECIFIED: _DegradedReason.ValueType  # 0
     DEGRADED_REASON_SHARD_TIMEOUT: _DegradedReason.ValueType  # 1
+    """A shard did not answer in time."""
     DEGRADED_REASON_SHARD_UNAVAILABLE: _DegradedReason.ValueType  # 2
+    """A shard has no worker that answers."""
     DEGRADED_REASON_RANKER_SKIPPED: _DegradedReason.ValueType  # 3
+    """No ranker answered in time: the moments are coarse, in coarse order."""
 
 class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
     """Why an answer is less than the whole corpus, fully ranked."""
 
 DEGRADED_REASON_UNSPECIFIED: DegradedReason.ValueType  # 0
 DEGRADED_REASON_SHARD_TIMEOUT: DegradedReason.ValueType  # 1
+"""A shard did not answer in time."""
 DEGRADED_REASON_SHARD_UNAVAILABLE: DegradedReason.ValueType  # 2
+"""A shard has no worker that answers."""
 DEGRADED_REASON_RANKER_SKIPPED: DegradedReason.ValueType  # 3
+"""No ranker answered in time: the moments are coarse, in coarse order."""
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
 @_typing.final
@@ -72,7 +78,9 @@ class Tensor(_message.Message):
     dtype: Global___DataType.ValueType
     data: _builtins.bytes
     @_builtins.property
-    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Size of every axis."""
+
     def __init__(
         self,
         *,
@@ -101,7 +109,9 @@ class Embedding(_message.Message):
     fails with FAILED_PRECONDITION / MODEL_MISMATCH.
     """
     @_builtins.property
-    def tensor(self) -> Global___Tensor: ...
+    def tensor(self) -> Global___Tensor:
+        """Shape [dim], or [queries, dim] where the field says so."""
+
     def __init__(
         self,
         *,
@@ -146,7 +156,7 @@ Global___TimeSpan: _TypeAlias = TimeSpan  # noqa: Y015
 
 @_typing.final
 class Moment(_message.Message):
-    """One hit of the engine: a span of one video."""
+    """One answer of the engine: a span of one video."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -158,6 +168,7 @@ class Moment(_message.Message):
     URI_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     video_id: _builtins.str
+    """The collection's name of the video."""
     rank: _builtins.int
     """1-based, dense within one result list."""
     score: _builtins.float
@@ -218,7 +229,9 @@ class MomentProvenance(_message.Message):
     refined: _builtins.bool
     """False: the span is the proposal's own."""
     relevance: _builtins.float
-    """The ranker's relevance of the refined moment; 0 where it was not refined."""
+    """The ranker's similarity of query and refined moment, a mean cosine; 0 where
+    it was not refined.
+    """
     @_builtins.property
     def proposal_span(self) -> Global___TimeSpan: ...
     def __init__(
@@ -258,7 +271,9 @@ class Coverage(_message.Message):
     ratio: _builtins.float
     """0..1 = videos_searched / videos_total."""
     @_builtins.property
-    def degraded(self) -> _containers.RepeatedScalarFieldContainer[Global___DegradedReason.ValueType]: ...
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[Global___DegradedReason.ValueType]:
+        """Each once; empty where nothing was lost."""
+
     @_builtins.property
     def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of shards that did not answer ("shard-00003")."""

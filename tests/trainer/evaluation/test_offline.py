@@ -19,7 +19,7 @@ from tests.workers.ranker.factories import TEXTS, VIDEOS, tiny_generation
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_queries
 from trainer.evaluation import offline
 from trainer.evaluation.offline import Offline, search_offline
-from workers.ranker.scoring.fusion import Fusion, Weights
+from workers.ranker.scoring.fusion import Fusion, ScoreWeights
 from workers.ranker.scoring.relo_ranker import ReloRanker
 
 
@@ -58,7 +58,7 @@ def test_what_a_search_would_not_rank_follows_unrefined(
     generation = Offline.open(made(tmp_path / "collection", trained=True), device="cpu")
     ranker = generation.models.ranker
     assert isinstance(ranker, ReloRanker)
-    fusion = Fusion(Weights(relevance=1.0), Weights(relevance=1.0))
+    fusion = Fusion(ScoreWeights(relevance=1.0), ScoreWeights(relevance=1.0))
     ranker.decode = replace(ranker.decode, fusion=fusion)
     answer = generation.answer(TEXTS[0])
     assert [row.confidence is None for row in answer["refined"]][:3] == [False, False, True]
@@ -80,7 +80,7 @@ def test_a_fitted_confidence_comes_with_its_moment(tmp_path: Path) -> None:
     assert isinstance(ranker, ReloRanker)
     assert {row.confidence for row in generation.answer(TEXTS[0])["refined"]} == {None}
     # The confidence follows the retrieval score alone, the order the length of the span.
-    fusion = Fusion(Weights(log_length=1.0), Weights(bias=-0.5, coarse=2.0), overlap=1.0)
+    fusion = Fusion(ScoreWeights(log_length=1.0), ScoreWeights(bias=-0.5, coarse=2.0), overlap=1.0)
     ranker.decode = replace(ranker.decode, fusion=fusion)
     answer = generation.answer(TEXTS[0], depth=6)
     expected = [1 / (1 + math.exp(0.5 - 2.0 * (row.score or 0.0))) for row in answer["coarse"]]

@@ -102,12 +102,12 @@ def test_confidence_holds_among_more_videos() -> None:
     assert abs(promised_too_much(fusion, corpus=40)) > 0.08
 
 
-def test_nothing_good_is_below_the_precision_asked_for() -> None:
+def test_the_threshold_follows_the_precision_asked_for() -> None:
     answers, truths = world(150, 0, answerable=0.5)
-    low = fit_fusion(answers, truths, VIDEOS, precision=0.6).nothing_below
-    high = fit_fusion(answers, truths, VIDEOS, precision=0.9).nothing_below
+    low = fit_fusion(answers, truths, VIDEOS, precision=0.6).confidence_threshold
+    high = fit_fusion(answers, truths, VIDEOS, precision=0.9).confidence_threshold
     assert 0 < low < high < 1
-    assert fit_fusion(answers, truths, VIDEOS, precision=0.05).nothing_below == 0
+    assert fit_fusion(answers, truths, VIDEOS, precision=0.05).confidence_threshold == 0
 
 
 def test_nothing_to_learn_from_is_no_error() -> None:

@@ -18,6 +18,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_ranker import command
 from tests import numeric
 from tests.trainer.ranker.world import DIM, ENCODER, make_collection
+from tests.workers.ranker.queries import of_tokens, rank
 from trainer.collection.places import open_projector
 from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
@@ -136,13 +137,9 @@ def test_what_a_training_leaves(collection: Path) -> None:
     ranker = ReloRanker.open(report.directory)
     assert ranker.model.config.window.clip_length == 1.0
     store = FeatureStore.open(collection / "features" / ENCODER)
-    columns = ranker.rank(
-        np.ones((2, 16), np.float32),
-        ContextStore.from_feature_store(store, store.ids()),
-        np.zeros(2, np.int32),
-        np.array([[0.0, 8.0], [8.0, 16.0]]),
-        np.zeros(2, np.float32),
-    )
+    spans = np.array([[0.0, 8.0], [8.0, 16.0]])
+    asked = of_tokens(np.ones((2, 16), np.float32), np.zeros(2, np.int32), spans)
+    columns = rank(ranker, asked, ContextStore.from_feature_store(store, store.ids()))
     assert len(columns) == 2
     assert train_ranker(collection, settings, device="cpu").fingerprint == report.fingerprint
 

@@ -12,12 +12,12 @@ import torch
 from engine import manifest
 from engine.errors import DeadlineExceeded, Mismatch
 from engine.files import read_json, write_json
+from engine.types import Ranked, RankQuery
 from tests import numeric
 from tests.workers.ranker.factories import named, tiny_generation
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.models import Models
 from workers.ranker.scorer import Scorer
-from workers.ranker.scoring.decode import RankedColumns
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import write_encoded
 
@@ -28,8 +28,8 @@ def generation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tiny_generation(tmp_path_factory.mktemp("collection"), trained=True)
     models = Models.open(made, "cpu")
     assert isinstance(models.ranker, ReloRanker)
-    assert not models.is_stored
-    videos = encode_videos(models.ranker.model, models.contexts, torch.device("cpu"))
+    assert not models.ranker.batched
+    videos = encode_videos(models.ranker.model, models.features, torch.device("cpu"))
     write_encoded(made / "encoded", 16, 1.0, "float16", videos, models.ranker.fingerprint)
     return _describe(made)
 
@@ -41,12 +41,13 @@ def _describe(made: Path) -> Path:
     return named(made, replace(manifest.read(made), files=manifest.describe_files(made, names)))
 
 
-def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> RankedColumns:
+def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> Ranked:
     query = scorer.encode("a red ball bounces")
     ordinals = np.arange(videos, dtype=np.int32)
     spans = np.tile([0.0, 3.0], (videos, 1))
     scores = np.zeros(videos, np.float32)
-    return scorer.rank(query.token_states, query.text_embedding, ordinals, spans, scores, timeout)
+    asked = RankQuery(query.token_states, query.text_embedding, ordinals, spans, scores)
+    return scorer.rank(asked, timeout)
 
 
 def test_a_generation_with_stored_contexts_is_served_from_them(
@@ -57,9 +58,9 @@ def test_a_generation_with_stored_contexts_is_served_from_them(
     scorer.warm_up()
     warmed = [record.getMessage() for record in caplog.records if "in memory" in record.getMessage()]
     assert warmed == ["stored contexts are in memory"]
-    assert scorer.models.is_stored
+    assert scorer.models.ranker.batched
     alone = [_ask(scorer, videos) for videos in (1, 2, 3)]
-    answers: dict[int, RankedColumns] = {}
+    answers: dict[int, Ranked] = {}
     threads = [threading.Thread(target=lambda n=n: answers.update({n: _ask(scorer, n)})) for n in (1, 2, 3)]
     for thread in threads:
         thread.start()
@@ -83,11 +84,11 @@ def test_contexts_of_another_ranker_are_passed_over(
         Models.open(generation, "cpu")
     other = _describe(generation)
     models = Models.open(other, "cpu")
-    assert not models.is_stored
+    assert not models.ranker.batched
     assert any("another ranker's" in record.getMessage() for record in caplog.records)
     write_json(other / "encoded" / "encoded.json", about)
     assert _describe(other) == generation
-    assert Models.open(generation, "cpu").is_stored
+    assert Models.open(generation, "cpu").ranker.batched
 
 
 def test_damaged_contexts_are_refused(generation: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from engine.errors import DeadlineExceeded, InvalidInput
 from engine.queries import LONGEST_TEXT
 from engine.types import EncodedQuery
-from workers.ranker.texts import Memory, Texts, bounded
+from workers.ranker.batching import bounded
+from workers.ranker.texts import CachedTextEncoder, TextCache
 
 
 def vectors(text: str) -> EncodedQuery:
@@ -41,14 +42,14 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never happened")
 
 
-def waiting_for(texts: Texts, text: str) -> int:
+def waiting_for(texts: CachedTextEncoder, text: str) -> int:
     flight = texts._flights.get(text)
     return flight.waiting if flight else 0
 
 
 def test_a_text_is_computed_once_and_remembered() -> None:
     tower = Tower()
-    texts = Texts(tower)
+    texts = CachedTextEncoder(tower)
     first = texts.encode("a ball")
     assert texts.encode("a ball") is first
     assert tower.batches == [["a ball"]]
@@ -57,7 +58,7 @@ def test_a_text_is_computed_once_and_remembered() -> None:
 def test_callers_of_the_same_text_share_one_computation() -> None:
     tower = Tower()
     tower.go_on.clear()
-    texts = Texts(tower)
+    texts = CachedTextEncoder(tower)
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(texts.encode, "a ball") for _ in range(8)]
         until(lambda: waiting_for(texts, "a ball") == 8)
@@ -70,7 +71,7 @@ def test_callers_of_the_same_text_share_one_computation() -> None:
 def test_different_texts_that_wait_are_computed_together() -> None:
     tower = Tower()
     tower.go_on.clear()
-    texts = Texts(tower, max_delay=0.0)
+    texts = CachedTextEncoder(tower, max_delay=0.0)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(texts.encode, "first")
         assert tower.began.wait(300)
@@ -85,7 +86,7 @@ def test_different_texts_that_wait_are_computed_together() -> None:
 
 def test_a_failure_reaches_its_callers_and_is_not_remembered() -> None:
     tower = Tower()
-    texts = Texts(tower)
+    texts = CachedTextEncoder(tower)
     for _ in range(2):
         with pytest.raises(ValueError, match="bad text"):
             texts.encode("bad")
@@ -96,7 +97,7 @@ def test_a_failure_reaches_its_callers_and_is_not_remembered() -> None:
 def test_an_impatient_caller_does_not_take_the_answer_from_a_patient_one() -> None:
     tower = Tower()
     tower.go_on.clear()
-    texts = Texts(tower)
+    texts = CachedTextEncoder(tower)
     with ThreadPoolExecutor(1) as pool:
         patient = pool.submit(texts.encode, "a ball")
         assert tower.began.wait(300)
@@ -109,7 +110,7 @@ def test_an_impatient_caller_does_not_take_the_answer_from_a_patient_one() -> No
 def test_what_nobody_waits_for_is_not_computed() -> None:
     tower = Tower()
     tower.go_on.clear()
-    texts = Texts(tower)
+    texts = CachedTextEncoder(tower)
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(texts.encode, "busy")
         assert tower.began.wait(300)
@@ -125,26 +126,26 @@ def test_what_nobody_waits_for_is_not_computed() -> None:
 @pytest.mark.parametrize("text", ["", " \n", "x" * (LONGEST_TEXT + 1)])
 def test_empty_and_endless_texts_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
-        Texts(Tower()).encode(text)
+        CachedTextEncoder(Tower()).encode(text)
 
 
-def test_the_memory_is_bounded_in_texts_and_in_bytes() -> None:
+def test_the_cache_is_bounded_in_texts_and_in_bytes() -> None:
     size = 64  # two rows of four float32 and as much of token states
-    memory = Memory(3, 10 * size)
+    cache = TextCache(3, 10 * size)
     for name in "abcd":
-        memory.put(name, vectors(name))
-        memory.get("a")
-    assert [memory.get(name) is not None for name in "abcd"] == [True, False, True, True]
-    assert memory.bytes == 3 * size
-    memory.put("a", vectors("a"))
-    assert (len(memory), memory.bytes) == (3, 3 * size)
-    small = Memory(100, 2 * size)
+        cache[name] = vectors(name)
+        cache.get("a")
+    assert [cache.get(name) is not None for name in "abcd"] == [True, False, True, True]
+    assert cache.currsize == 3 * size
+    cache["a"] = vectors("a")
+    assert (len(cache), cache.currsize) == (3, 3 * size)
+    small = TextCache(100, 2 * size)
     for name in "abcd":
-        small.put(name, vectors(name))
-    assert (len(small), small.bytes) == (2, 2 * size)
-    none = Memory(0, 0)
-    none.put("a", vectors("a"))
-    assert (len(none), none.bytes) == (0, 0)
+        small[name] = vectors(name)
+    assert (len(small), small.currsize) == (2, 2 * size)
+    none = TextCache(0, 0)
+    none["a"] = vectors("a")
+    assert (len(none), none.currsize) == (0, 0)
 
 
 def test_no_deadline_is_a_wait_that_locks_take() -> None:

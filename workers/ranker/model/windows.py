@@ -66,10 +66,9 @@ class Windows:
     def __len__(self) -> int:
         return len(self.videos)
 
-    def take(self, rows: NDArray[Any]) -> "Windows":
-        """Return some of the windows: by index, or by a boolean mask."""
-        columns = (self.videos, self.first, self.last, self.lengths, self.origins, self.steps)
-        return Windows(*(column[rows] for column in columns))
+    def take(self, rows: NDArray[Any] | slice) -> "Windows":
+        """Return some of the windows: by index, by a boolean mask, or a range of them as views."""
+        return Windows(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

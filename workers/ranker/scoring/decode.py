@@ -7,10 +7,9 @@ the same way, cannot overflow, and lets every part have its own weight.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
-from engine.types import Doubles, Floats
+from engine.types import Doubles, Ranked, RankQuery
 from workers.ranker.model.windows import Windows
 from workers.ranker.scoring.evidence import UNSURE as UNSURE_CLIP
 from workers.ranker.scoring.evidence import Evidence
@@ -43,26 +42,6 @@ class DecodeConfig:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class RankedColumns:
-    """One row a proposal, in the proposals' order.
-
-    spans: (n, 2) float64 seconds. scores: (n,) float64, higher is better. relevances: (n,) float32.
-    refined: (n,) bool, False where the span is the proposal's own. confidences: (n,) probability that the
-    moment is relevant, None where none was fitted. nothing_below: the lowest that means something good.
-    """
-
-    spans: Doubles
-    scores: Doubles
-    relevances: Floats
-    refined: NDArray[np.bool_]
-    confidences: Floats | None = None
-    nothing_below: float = 0.0
-
-    def __len__(self) -> int:
-        return len(self.spans)
-
-
 def in_seconds(evidence: Evidence, windows: Windows, durations: Doubles) -> Doubles:
     """Return (n, 2) seconds of the spans found; no end lies beyond its video's duration, (n,)."""
     begins = windows.origins + evidence.start * windows.steps
@@ -71,41 +50,30 @@ def in_seconds(evidence: Evidence, windows: Windows, durations: Doubles) -> Doub
 
 
 def ranked(
-    evidence: Evidence,
+    query: RankQuery,
     windows: Windows,
+    evidence: Evidence,
     durations: Doubles,
-    coarse_spans: Doubles,
-    coarse_scores: Floats,
     config: DecodeConfig,
     corpus: int,
-) -> RankedColumns:
-    """Score what was found; where there is no span, keep the coarse one (n, 2) with an unsure score.
+    ranker: str,
+) -> Ranked:
+    """Score what was found; where there is no span, keep the proposal's with an unsure score.
 
-    durations: (n,) seconds of the windows' videos. coarse_scores: (n,). corpus: the videos searched.
+    durations: (n,) seconds of the windows' videos. corpus: the videos searched. ranker: its name.
     """
     spans = in_seconds(evidence, windows, durations)
     refined = evidence.found & (spans[:, 1] > spans[:, 0])
-    spans = np.where(refined[:, None], spans, coarse_spans)
-    if config.fusion is not None:
-        return _fused(evidence, windows, spans, refined, coarse_scores, config.fusion, corpus)
+    spans = np.where(refined[:, None], spans, query.spans)
+    fusion, relevances = config.fusion, evidence.relevance
+    if fusion is not None:
+        found = columns(evidence, spans, query.scores)
+        scores = demoted(fusion.score.apply(found), query.videos, spans, fusion.overlap)
+        sure = confidences(fusion.logits(found, scores, corpus))
+        return Ranked(ranker, spans, scores, relevances, refined, sure, fusion.confidence_threshold)
     scores = (
-        config.relevance_weight * evidence.relevance.astype(np.float64)
+        config.relevance_weight * relevances.astype(np.float64)
         + config.probability_weight * np.where(refined, evidence.log_start + evidence.log_end, UNSURE)
-        + config.coarse_weight * coarse_scores.astype(np.float64)
+        + config.coarse_weight * query.scores.astype(np.float64)
     )
-    return RankedColumns(spans, scores, evidence.relevance, refined)
-
-
-def _fused(
-    evidence: Evidence,
-    windows: Windows,
-    spans: Doubles,
-    refined: NDArray[np.bool_],
-    coarse_scores: Floats,
-    fusion: Fusion,
-    corpus: int,
-) -> RankedColumns:
-    found = columns(evidence, spans, coarse_scores)
-    scores = demoted(fusion.score.apply(found), windows.videos, spans, fusion.overlap)
-    sure = confidences(fusion.logits(found, scores, corpus))
-    return RankedColumns(spans, scores, evidence.relevance, refined, sure, fusion.nothing_below)
+    return Ranked(ranker, spans, scores, relevances, refined)

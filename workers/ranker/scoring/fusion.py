@@ -4,17 +4,18 @@ The weights are fitted on validation queries and stored with the ranker as plain
 read: how much a unit of each column moves the score.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from engine.temporal import suppress
 from engine.types import Doubles, Floats, Ordinals
+from engine.values import FORMERLY
 from workers.ranker.scoring.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class ScoreWeights:
     """What one unit of every column weighs.
 
     relevance: S of the window. span_relevance: S of the span's clips. log_probability: log p of the span's
@@ -38,7 +39,7 @@ class Weights:
         return total
 
 
-COLUMNS = tuple(column.name for column in fields(Weights))[1:]
+COLUMNS = tuple(column.name for column in fields(ScoreWeights))[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,13 @@ class Fusion:
 
     score: orders the moments. confidence and log_share: the logit of the probability that a moment is
     relevant, grade 2 or more. overlap: a moment that overlaps a better one of its video by more than this IoU
-    comes after all that do not. nothing_below: where no moment is as confident as this, nothing good was
-    found.
+    comes after all that do not. confidence_threshold: the confidence from which on a moment counts as found.
     """
 
-    score: Weights
-    confidence: Weights
+    score: ScoreWeights
+    confidence: ScoreWeights
     overlap: float = 0.5
-    nothing_below: float = 0.0
+    confidence_threshold: float = field(default=0.0, metadata={FORMERLY: "nothing_below"})
     log_share: float = 0.0
 
     def logits(self, columns: Doubles, scores: Doubles, corpus: int) -> Doubles:

@@ -39,8 +39,9 @@ def supported() -> bool:
 
 @dataclass(slots=True)
 class Kernel:
-    """The compiled kernel with its threads; several callers may score at once. threads: 0 for one a core."""
+    """The compiled kernel over one store; several callers may score at once. threads: 0 for one a core."""
 
+    store: EncodedStore
     threads: int = 0
     _pool: ThreadPoolExecutor = field(init=False)
 
@@ -48,34 +49,30 @@ class Kernel:
         self.threads = self.threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="kernel")
 
-    def score(self, store: EncodedStore, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
+    def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
         """Return the evidence of every job, in order. The first call of a process compiles, for seconds."""
         found = Evidence.empty(len(jobs))
-        video, subtitle = (_stream(store.streams[name]) for name in (VIDEO, SUBTITLE))
+        video, subtitle = (_stream(self.store.streams[name]) for name in (VIDEO, SUBTITLE))
         vectors = (queries.unit_video, queries.linear_video, queries.unit_subtitle, queries.linear_subtitle)
         filters = (heads.start, heads.end, *_tables(heads), heads.min_span, heads.max_span)
-
-        def run(part: slice) -> None:
-            columns = (jobs.rows, jobs.lengths, jobs.first, jobs.last, jobs.queries)
-            out = found.cut(part)
-            _score(
-                *(*video, *subtitle, *vectors, *filters),
-                *(column[part] for column in columns),
-                *(out.start, out.end, out.log_start, out.log_end),
-                *(out.relevance, out.span_relevance, out.contrast),
-            )
-
+        columns = (jobs.rows, jobs.lengths, jobs.first, jobs.last, jobs.queries)
         parts = self._shares(jobs.lengths)
         turns = iter(parts)
 
         def work() -> None:
             for part in turns:  # shared: every part goes to whoever is free first
-                run(part)
+                out = found.cut(part)
+                _score(
+                    *(*video, *subtitle, *vectors, *filters),
+                    *(column[part] for column in columns),
+                    *(out.start, out.end, out.log_start, out.log_end),
+                    *(out.relevance, out.span_relevance, out.contrast),
+                )
 
         helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(parts)) - 1)]
         work()
         for helper in helpers:
-            # One that no core had time for is not waited for: nothing is left for it to do.
+            # A helper that never started can be cancelled: all parts are taken.
             if not helper.cancel():
                 helper.result()
         return found
@@ -228,12 +225,8 @@ def _score(  # every argument an array, so that nothing is boxed on the way
             fit *= _wide(words_norms[row])
             if video_scales.shape[0] > 0:
                 scale, other = _wide(video_scales[row]), _wide(words_scales[row])
-                cosine, similarity, spoken, fit = (
-                    cosine * scale,
-                    similarity * scale,
-                    spoken * other,
-                    fit * other,
-                )
+                cosine, similarity = cosine * scale, similarity * scale
+                spoken, fit = spoken * other, fit * other
             shift = _at(clip_bias, min(place - firsts[job], 0) + max(place - lasts[job], 0))
             cosines[0, place], cosines[1, place] = cosine + shift, spoken + shift
             r[place] = (similarity + fit) / numba.float32(2)

@@ -1,9 +1,9 @@
-"""The trained ranker as serving and evaluation use it: proposals in, refined and scored moments out.
+"""The trained ranker, for serving, evaluation and validation.
 
-Windows of videos with stored contexts are judged against those; all others are encoded now.
+It scores windows of videos with stored contexts against those, and encodes all others on the spot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,19 +13,18 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 from engine.errors import Mismatch
-from engine.types import Doubles, Floats, Ordinals
+from engine.types import Doubles, Floats, Ordinals, Ranked, RankQuery
 from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import Windows, batches, cut, gather, joined, proposal_clips, widened
-from workers.ranker.scoring.decode import DecodeConfig, RankedColumns, ranked
+from workers.ranker.scoring.decode import DecodeConfig, ranked
 from workers.ranker.scoring.evidence import Evidence, QueryVectors, judge
 from workers.ranker.scoring.query_branch import QueryBranch
 from workers.ranker.scoring.stored import StoredScorer, check_fit, heads_of, jobs_of, stored_windows
 from workers.ranker.stores import checkpoint
 from workers.ranker.stores.contexts import EncodedStore
 from workers.ranker.stores.features import ContextStore
-
-__all__ = ["KIND", "RankerConfig", "ReloRanker", "Request"]
+from workers.warming import warm
 
 KIND = "ranker"
 
@@ -36,16 +35,6 @@ class RankerConfig:
 
     model: ReloConfig = field(default_factory=ReloConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One query's proposals: tokens (t, width), videos (n,), spans (n, 2) seconds, coarse_scores (n,)."""
-
-    tokens: Floats
-    videos: Ordinals
-    spans: Doubles
-    coarse_scores: Floats
 
 
 class ReloRanker:
@@ -74,77 +63,79 @@ class ReloRanker:
         """Of the checkpoint; empty for a model that was never saved."""
         return self.name.partition("@")[2]
 
-    def use_stored(self, store: EncodedStore, contexts: ContextStore, threads: int = 0) -> None:
+    @property
+    def streams(self) -> Mapping[str, int]:
+        """Width of each feature stream it reads."""
+        config = self.model.config
+        window = config.window
+        return {window.video_stream: config.visual_dim, window.subtitle_stream: config.subtitle_dim}
+
+    @property
+    def token_width(self) -> int:
+        """Width of the token states it reads."""
+        return self.model.config.query_dim
+
+    @property
+    def batched(self) -> bool:
+        """Whether queries are ranked together: against stored contexts, in one call of the kernel."""
+        return self.stored is not None
+
+    def warm_up(self, features: ContextStore) -> None:
+        """Bring what ranking reads into memory: stored contexts that are not on a GPU, or features."""
+        if self.stored is None:
+            warm("features", [stream.rows for stream in features.streams.values()])
+        elif not self.stored.on_gpu:
+            warm("stored contexts", self.stored.store.arrays())
+
+    def use_stored(self, store: EncodedStore, features: ContextStore, threads: int = 0) -> None:
         """Rank against stored contexts from now on; Mismatch unless this very ranker encoded them."""
         if store.ranker != self.fingerprint:
             raise Mismatch(
                 f"stored contexts are of ranker {store.ranker}, this one is {self.fingerprint or 'unsaved'}; "
                 "run `spr build` again"
             )
-        check_fit(store, self.model, contexts)
+        check_fit(store, self.model, features)
         self.stored = StoredScorer(store, self.device, threads)
 
-    def rank(
-        self,
-        query_tokens: Floats,
-        contexts: ContextStore,
-        videos: Ordinals,
-        spans: Doubles,
-        coarse_scores: Floats,
-    ) -> RankedColumns:
-        """Rank the proposals of one query.
-
-        query_tokens: (t, width) token states. videos: (n,) ordinals of `contexts`. spans: (n, 2) seconds.
-        coarse_scores: (n,) retrieval scores. The answer has the proposals' order.
-        """
-        return self.rank_many([Request(query_tokens, videos, spans, coarse_scores)], contexts)[0]
-
-    def rank_many(self, requests: Sequence[Request], contexts: ContextStore) -> list[RankedColumns]:
-        """Rank several queries' proposals together; one answer a request, each in its proposals' order."""
-        if not requests:
+    def rank_many(self, queries: Sequence[RankQuery], features: ContextStore) -> list[Ranked]:
+        """Rank several queries' proposals together; one answer a query, each in its proposals' order."""
+        if not queries:
             return []
-        videos = np.concatenate([request.videos for request in requests])
-        spans = np.concatenate([request.spans for request in requests])
-        windows, found = self.examine(requests, contexts)
+        windows, found = self.examine(queries, features)
         answers, begin = [], 0
-        for request in requests:
-            own = slice(begin, begin + len(request.videos))
-            durations = contexts.durations[videos[own]]
-            columns = (
-                windows.take(np.arange(own.start, own.stop)),
-                durations,
-                spans[own],
-                request.coarse_scores,
-            )
-            answers.append(ranked(found.cut(own), *columns, self.decode, len(contexts)))
+        for query in queries:
+            own = slice(begin, begin + len(query))
+            durations = features.durations[query.videos]
+            columns = (windows.take(own), found.cut(own), durations)
+            answers.append(ranked(query, *columns, self.decode, len(features), self.name))
             begin = own.stop
         return answers
 
-    def examine(self, requests: Sequence[Request], contexts: ContextStore) -> tuple[Windows, Evidence]:
-        """Return the windows of all proposals, request after request, and what was found in them."""
-        videos = np.concatenate([request.videos for request in requests])
-        spans = np.concatenate([request.spans for request in requests])
-        owners = np.repeat(np.arange(len(requests)), [len(request.videos) for request in requests])
-        vectors = self._queries.vectors([request.tokens for request in requests])
-        windows = cut(videos, spans, contexts, self.model.config.window)
-        found, there = Evidence.empty(len(windows)), self._is_stored(videos, contexts)
+    def examine(self, queries: Sequence[RankQuery], features: ContextStore) -> tuple[Windows, Evidence]:
+        """Return the windows of all proposals, query after query, and what was found in them."""
+        videos = np.concatenate([query.videos for query in queries])
+        spans = np.concatenate([query.spans for query in queries])
+        owners = np.repeat(np.arange(len(queries)), [len(query) for query in queries])
+        vectors = self._queries.vectors([query.token_states for query in queries])
+        windows = cut(videos, spans, features, self.model.config.window)
+        found, there = Evidence.empty(len(windows)), self._is_stored(videos, features)
         if self.stored is not None and there.any():
             rows = np.flatnonzero(there)
             store, window = self.stored.store, self.model.config.window
-            part = stored_windows(videos[rows], spans[rows], store, contexts.durations, window)
+            part = stored_windows(videos[rows], spans[rows], store, features.durations, window)
             jobs = jobs_of(part, spans[rows], store, owners[rows])
-            found.put(rows, self.stored.score(vectors, jobs, self._heads))
+            found.put(rows, self.stored.scoring.score(vectors, jobs, self._heads))
             windows = joined(windows, part, rows)
         for rows in batches(np.where(there, 0, windows.lengths)):
             part = windows.take(rows)
-            found.put(rows, self._online(vectors, owners[rows], part, spans[rows], contexts))
+            found.put(rows, self._online(vectors, owners[rows], part, spans[rows], features))
         return windows, found
 
-    def _is_stored(self, videos: Ordinals, contexts: ContextStore) -> NDArray[np.bool_]:
+    def _is_stored(self, videos: Ordinals, features: ContextStore) -> NDArray[np.bool_]:
         """Return which videos' clips are all in the store."""
         if self.stored is None:
             return np.zeros(len(videos), bool)
-        offsets = contexts.offsets(self.model.config.window.video_stream)
+        offsets = features.offsets(self.model.config.window.video_stream)
         return np.asarray(self.stored.store.clips[videos] == offsets[videos + 1] - offsets[videos])
 
     @torch.inference_mode()
@@ -154,12 +145,12 @@ class ReloRanker:
         owners: NDArray[np.int64],
         windows: Windows,
         spans: Doubles,
-        contexts: ContextStore,
+        features: ContextStore,
     ) -> Evidence:
         """Encode windows and judge them; owners: (n,) the query of each."""
         window, halo = self.model.config.window, self.model.halo
-        wide, before = widened(windows, halo, contexts, window)
-        clips = gather(wide, contexts, replace(window, max_clips=window.max_clips + 2 * halo))
+        wide, before = widened(windows, halo, features, window)
+        clips = gather(wide, features, replace(window, max_clips=window.max_clips + 2 * halo))
         context = self.model.encode_context(
             *(self._tensor(column) for column in (clips.video, clips.subtitles, clips.mask))
         )

@@ -1,4 +1,4 @@
-"""The ranker that needs no training: it reads a moment off the query's similarity to every single frame.
+"""The zero-shot ranker: it reads a moment off the query's similarity to every single frame.
 
 A segment's embedding says that something within four seconds fits the sentence; the frames say when. For
 every proposal, over its window of seconds:
@@ -13,17 +13,18 @@ every proposal, over its window of seconds:
 Levels and sums adapt to each window, so nothing depends on how an encoder spreads its cosines.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
-from engine.types import Doubles, Floats, Ordinals
+from engine.types import Doubles, Floats, Ranked, RankQuery
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, arrange
-from workers.ranker.scoring.decode import RankedColumns
 from workers.ranker.scoring.fusion import demoted
 from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore
+from workers.warming import warm
 
 NAME = "similarity-curve"
 CHUNK = 16384  # rows read at once: bounds the memory of hour-long windows
@@ -65,47 +66,61 @@ class SimilarityCurve:
         self.config = config or CurveConfig()
         self.name = NAME
 
-    def rank(
-        self,
-        text_embedding: Floats,
-        contexts: ContextStore,
-        videos: Ordinals,
-        spans: Doubles,
-        coarse_scores: Floats,
-    ) -> RankedColumns:
-        """Refine and score the proposals of one query.
+    @property
+    def streams(self) -> Mapping[str, int]:
+        """Empty: it reads frames as wide as the encoder makes them, and subtitles that compare with them."""
+        return {}
 
-        text_embedding: (dim,) in the space of the frame features, any length. videos (n,), spans (n, 2)
-        seconds, coarse_scores (n,). Raises InvalidInput where the embedding does not fit the features.
+    @property
+    def token_width(self) -> int:
+        """0: it reads no token states."""
+        return 0
+
+    @property
+    def batched(self) -> bool:
+        """False: it ranks one query after the other."""
+        return False
+
+    def rank_many(self, queries: Sequence[RankQuery], features: ContextStore) -> list[Ranked]:
+        """Refine and score the proposals of every query, one query after the other.
+
+        Raises InvalidInput where a text embedding is not as wide as the frame features.
         """
-        config, step = self.config, contexts.step(FRAMES)
-        dim = contexts.streams[FRAMES].dim
-        if text_embedding.shape != (dim,):
+        return [self._rank(query, features) for query in queries]
+
+    def warm_up(self, features: ContextStore) -> None:
+        """Bring the features into memory."""
+        warm("features", [stream.rows for stream in features.streams.values()])
+
+    def _rank(self, query: RankQuery, features: ContextStore) -> Ranked:
+        config, step = self.config, features.step(FRAMES)
+        dim = features.streams[FRAMES].dim
+        if query.text_embedding.shape != (dim,):
             raise InvalidInput(
-                f"The text embedding has shape {text_embedding.shape}, the frame features are {dim} wide; "
-                "send the one that Encode returned.",
+                f"The text embedding has shape {query.text_embedding.shape}, the frame features are {dim} "
+                "wide; send the one that Encode returned.",
                 reason="TENSOR_SIZE_MISMATCH",
             )
-        offsets = contexts.offsets(FRAMES)
-        durations, clips = contexts.durations[videos], offsets[videos + 1] - offsets[videos]
+        offsets, videos = features.offsets(FRAMES), query.videos
+        durations, clips = features.durations[videos], offsets[videos + 1] - offsets[videos]
         wide = WindowConfig(clip_length=step, context=config.context, max_clips=UNBOUNDED)
-        windows = arrange(videos, spans, durations, clips, wide)
-        cosines, curve = curves(text_embedding, contexts, windows, config)
-        inside = clip_range(windows, spans, step)
+        windows = arrange(videos, query.spans, durations, clips, wide)
+        cosines, curve = curves(query.text_embedding, features, windows, config)
+        inside = clip_range(windows, query.spans, step)
         cut = best_cut(smoothed(curve, windows.lengths), windows.lengths, inside, config)
-        return _columns(cut, cosines, curve, windows, durations, spans, coarse_scores, config)
+        return _ranked(query, cut, cosines, curve, windows, durations, config)
 
 
 def curves(
-    text_embedding: Floats, contexts: ContextStore, windows: Windows, config: CurveConfig
+    text_embedding: Floats, features: ContextStore, windows: Windows, config: CurveConfig
 ) -> tuple[Doubles, Doubles]:
     """Return frame cosines and the joint curve of every window, both (n, longest window), 0 where invalid."""
     query = text_embedding.astype(np.float32)
     query = query / max(float(np.linalg.norm(query)), 1e-12)
-    frames, seen = _cosines(query, contexts, FRAMES, windows)
+    frames, seen = _cosines(query, features, FRAMES, windows)
     curve = standardised(frames, seen)
-    if SUBTITLES in contexts.streams and contexts.streams[SUBTITLES].dim == len(query):
-        subtitles, spoken = _cosines(query, contexts, SUBTITLES, windows)
+    if SUBTITLES in features.streams and features.streams[SUBTITLES].dim == len(query):
+        subtitles, spoken = _cosines(query, features, SUBTITLES, windows)
         lift = config.subtitle_weight * standardised(subtitles, spoken)
         curve = np.where(spoken, np.maximum(curve, lift), curve)
     return frames, curve
@@ -172,10 +187,10 @@ def best_cut(curve: Doubles, lengths: Counts, inside: Counts, config: CurveConfi
 
 
 def _cosines(
-    query: Floats, contexts: ContextStore, name: str, windows: Windows
+    query: Floats, features: ContextStore, name: str, windows: Windows
 ) -> tuple[Doubles, NDArray[np.bool_]]:
     """Return cosines with a stream's rows, (n, longest window), and where there is a row that is not zero."""
-    stream = contexts.streams[name]
+    stream = features.streams[name]
     starts = stream.offsets[windows.videos] + windows.first
     # A stream may be shorter than the frames, never longer.
     there = np.minimum(stream.offsets[windows.videos + 1] - starts, windows.lengths)
@@ -193,16 +208,15 @@ def _cosines(
     return values, present
 
 
-def _columns(
+def _ranked(
+    query: RankQuery,
     cut: Cut,
     cosines: Doubles,
     curve: Doubles,
     windows: Windows,
     durations: Doubles,
-    spans: Doubles,
-    coarse_scores: Floats,
     config: CurveConfig,
-) -> RankedColumns:
+) -> Ranked:
     begins = windows.origins + cut.first * windows.steps
     ends = np.minimum(windows.origins + cut.last * windows.steps, durations)
     refined = cut.clear & (ends > begins)
@@ -211,12 +225,7 @@ def _columns(
     count = np.maximum(chosen.sum(axis=1), 1)
     fit = np.where(chosen, curve, 0.0).sum(axis=1) / count
     relevances = np.where(chosen, cosines, 0.0).sum(axis=1) / count
-    coarse = standardised(coarse_scores.astype(np.float64), np.isfinite(coarse_scores))
-    refined_spans = np.where(refined[:, None], np.stack([begins, ends], axis=1), spans)
-    scores = fit + config.coarse_weight * coarse
-    return RankedColumns(
-        spans=refined_spans,
-        scores=demoted(scores, windows.videos, refined_spans, config.overlap),
-        relevances=relevances.astype(np.float32),
-        refined=refined,
-    )
+    coarse = standardised(query.scores.astype(np.float64), np.isfinite(query.scores))
+    spans = np.where(refined[:, None], np.stack([begins, ends], axis=1), query.spans)
+    scores = demoted(fit + config.coarse_weight * coarse, query.videos, spans, config.overlap)
+    return Ranked(NAME, spans, scores, relevances.astype(np.float32), refined)

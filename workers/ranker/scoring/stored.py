@@ -7,6 +7,7 @@ fits there, and scored by one graph.
 import dataclasses
 import logging
 import sys
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -54,11 +55,11 @@ def jobs_of(windows: Windows, spans: Doubles, store: EncodedStore, queries: NDAr
     return Jobs(rows, windows.lengths, places[:, 0].copy(), places[:, 1].copy(), queries)
 
 
-def check_fit(store: EncodedStore, model: Relo, contexts: ContextStore) -> None:
+def check_fit(store: EncodedStore, model: Relo, features: ContextStore) -> None:
     """Refuse (Mismatch) contexts of another width, step or number of videos than model and features."""
     window = model.config.window
     found = (store.hidden, store.step, len(store))
-    wanted = (model.config.hidden, window.clip_length, len(contexts))
+    wanted = (model.config.hidden, window.clip_length, len(features))
     if not np.allclose(found, wanted):
         raise Mismatch(
             f"stored contexts have (hidden, step, videos) {found}, ranker and features have {wanted}; "
@@ -66,8 +67,17 @@ def check_fit(store: EncodedStore, model: Relo, contexts: ContextStore) -> None:
         )
 
 
+class Scoring(Protocol):
+    """Scores windows of one store."""
+
+    def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
+        """Return the evidence of all windows, in order."""
+
+
 class StoredScorer:
-    """Judges windows of one store, from several threads if need be."""
+    """One store and what scores its windows, from several threads if need be."""
+
+    scoring: Scoring
 
     def __init__(self, store: EncodedStore, device: torch.device, threads: int = 0) -> None:
         """Place the store on `device` if it is a GPU with room for it. threads: of the kernel, 0 for all."""
@@ -75,26 +85,19 @@ class StoredScorer:
 
         self.store = store
         self.device = device if device.type == "cuda" and _fits(store, device) else torch.device("cpu")
-        self._kernel = kernel.Kernel(threads) if kernel.supported() else None
-        self._scoring: DeviceScoring | None = None
-        if self.on_gpu or self._kernel is None:
+        if self.on_gpu or not kernel.supported():
             self.read_with_torch()
+        else:
+            self.scoring = kernel.Kernel(store, threads)
 
     def read_with_torch(self) -> None:
-        """Copy the store to the device and judge there from now on, in torch."""
-        self._scoring = DeviceScoring(self.store, self.device)
+        """Copy the store to the device and score there from now on, in torch."""
+        self.scoring = DeviceScoring(self.store, self.device)
 
     @property
     def on_gpu(self) -> bool:
         """Whether the store lies in a GPU's memory."""
         return self.device.type == "cuda"
-
-    def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
-        """Return the evidence of all windows, in order."""
-        if self._scoring is not None:
-            return self._scoring.score(queries, jobs, heads)
-        assert self._kernel is not None
-        return self._kernel.score(self.store, queries, jobs, heads)
 
 
 def _fits(store: EncodedStore, device: torch.device) -> bool:

@@ -23,24 +23,26 @@ class EncodeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    """For the logs; may be empty."""
+    generation: _builtins.str
+    """As in SearchSegmentsRequest."""
     embedding_model: _builtins.str
     """Fingerprint the caller expects; FAILED_PRECONDITION / MODEL_MISMATCH
     otherwise.
     """
     text: _builtins.str
-    generation: _builtins.str
-    """As in SearchSegmentsRequest."""
+    """One sentence, not empty, at most 1000 characters."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
+        generation: _builtins.str = ...,
         embedding_model: _builtins.str = ...,
         text: _builtins.str = ...,
-        generation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -54,15 +56,18 @@ Global___EncodeRequest: _TypeAlias = EncodeRequest  # noqa: Y015
 class EncodeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    GENERATION_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
     TOKEN_STATES_FIELD_NUMBER: _builtins.int
     TEXT_EMBEDDING_FIELD_NUMBER: _builtins.int
-    COMPUTE_TIME_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
     TEXT_TRUNCATED_FIELD_NUMBER: _builtins.int
+    COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
+    """The generation whose models encoded: the request's."""
     text_truncated: _builtins.bool
-    """The text has more tokens than the text tower reads: its end was left out."""
+    """True if the text has more tokens than the text tower reads: its end was
+    left out.
+    """
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
         """Unit length, in the index's space: shape [dim]."""
@@ -78,16 +83,18 @@ class EncodeResponse(_message.Message):
         """
 
     @_builtins.property
-    def compute_time(self) -> _duration_pb2.Duration: ...
+    def compute_time(self) -> _duration_pb2.Duration:
+        """From the request's arrival to its answer, waiting for a batch included."""
+
     def __init__(
         self,
         *,
+        generation: _builtins.str = ...,
         embedding: _types_pb2.Embedding | None = ...,
         token_states: _types_pb2.Tensor | None = ...,
         text_embedding: _types_pb2.Tensor | None = ...,
-        compute_time: _duration_pb2.Duration | None = ...,
-        generation: _builtins.str = ...,
         text_truncated: _builtins.bool = ...,
+        compute_time: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -26,34 +26,37 @@ class SearchSegmentsRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
     QUERIES_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     NPROBE_FIELD_NUMBER: _builtins.int
-    SHARD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    """For the logs; may be empty."""
     generation: _builtins.str
     """Pins the generation so that one query never mixes two. Another one is
     FAILED_PRECONDITION / GENERATION_MISMATCH.
     """
-    top_k: _builtins.int
-    nprobe: _builtins.int
     shard: _builtins.str
     """The shard that is asked. Another one is FAILED_PRECONDITION /
     SHARD_MISMATCH: an address may lead to the wrong worker.
     """
+    top_k: _builtins.int
+    """Segments a query, at least 1."""
+    nprobe: _builtins.int
+    """IVF lists probed; absent: the index's own number."""
     @_builtins.property
     def queries(self) -> _types_pb2.Embedding:
-        """Shape [n_queries, dim]."""
+        """Shape [queries, dim]."""
 
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         generation: _builtins.str = ...,
+        shard: _builtins.str = ...,
         queries: _types_pb2.Embedding | None = ...,
         top_k: _builtins.int = ...,
         nprobe: _builtins.int | None = ...,
-        shard: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "nprobe", b"nprobe", "queries", b"queries"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -74,41 +77,47 @@ class SearchSegmentsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GENERATION_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     VIDEO_ORDINALS_FIELD_NUMBER: _builtins.int
-    SEGMENT_OFFSETS_FIELD_NUMBER: _builtins.int
+    SEGMENT_ORDINALS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
-    SEARCH_TIME_FIELD_NUMBER: _builtins.int
     VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
-    SHARD_FIELD_NUMBER: _builtins.int
+    SEARCH_TIME_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
+    """The generation and the shard that answer: the request's."""
+    shard: _builtins.str
     video_ordinals: _builtins.bytes
     """Ordinals of the generation's catalogue, int32 little-endian."""
-    segment_offsets: _builtins.bytes
-    """Segment number inside its video, int32 little-endian."""
+    segment_ordinals: _builtins.bytes
+    """Number of the segment inside its video, from 0, int32 little-endian."""
     scores: _builtins.bytes
     """float32 little-endian, higher is better."""
     videos_searched: _builtins.int
-    shard: _builtins.str
+    """Videos of the shard: all of them are searched."""
     @_builtins.property
-    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Rows of each query."""
+
     @_builtins.property
-    def search_time(self) -> _duration_pb2.Duration: ...
+    def search_time(self) -> _duration_pb2.Duration:
+        """Of the index alone."""
+
     def __init__(
         self,
         *,
         generation: _builtins.str = ...,
+        shard: _builtins.str = ...,
         counts: _abc.Iterable[_builtins.int] | None = ...,
         video_ordinals: _builtins.bytes = ...,
-        segment_offsets: _builtins.bytes = ...,
+        segment_ordinals: _builtins.bytes = ...,
         scores: _builtins.bytes = ...,
-        search_time: _duration_pb2.Duration | None = ...,
         videos_searched: _builtins.int = ...,
-        shard: _builtins.str = ...,
+        search_time: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["search_time", b"search_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_offsets", b"segment_offsets", "shard", b"shard", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_ordinals", b"segment_ordinals", "shard", b"shard", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -133,8 +142,8 @@ Global___GetShardInfoRequest: _TypeAlias = GetShardInfoRequest  # noqa: Y015
 class GetShardInfoResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    SHARD_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     VIDEOS_FIELD_NUMBER: _builtins.int
     SEGMENTS_FIELD_NUMBER: _builtins.int
@@ -143,13 +152,15 @@ class GetShardInfoResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     FAISS_VERSION_FIELD_NUMBER: _builtins.int
     QUANTIZER_SHA256_FIELD_NUMBER: _builtins.int
-    shard: _builtins.str
     generation: _builtins.str
+    shard: _builtins.str
     embedding_model: _builtins.str
     videos: _builtins.int
     segments: _builtins.int
     bytes_resident: _builtins.int
+    """Memory of the process, shared pages included."""
     index_factory: _builtins.str
+    """FAISS's name of the index: "Flat", "IVF1024,PQ64"."""
     device: _builtins.str
     """"cpu" or "gpu"."""
     faiss_version: _builtins.str
@@ -158,8 +169,8 @@ class GetShardInfoResponse(_message.Message):
     def __init__(
         self,
         *,
-        shard: _builtins.str = ...,
         generation: _builtins.str = ...,
+        shard: _builtins.str = ...,
         embedding_model: _builtins.str = ...,
         videos: _builtins.int = ...,
         segments: _builtins.int = ...,

@@ -20,51 +20,52 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RankRequest(_message.Message):
-    """Proposals are columns and name their features by reference: the worker reads
-    them from its own memory-mapped store. 100 proposals are 2 kB this way and
-    39 MB with their features inline.
+    """Columns, one row a proposal, at most 2000. A proposal names its features by
+    reference: the worker reads them from its own memory-mapped store. 100
+    proposals are 2 kB this way and 39 MB with their features inline.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     TOKEN_STATES_FIELD_NUMBER: _builtins.int
     TEXT_EMBEDDING_FIELD_NUMBER: _builtins.int
     VIDEO_ORDINALS_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
-    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    """For the logs; may be empty."""
     generation: _builtins.str
     """As in SearchSegmentsRequest."""
+    embedding_model: _builtins.str
+    """As in EncodeRequest."""
     video_ordinals: _builtins.bytes
-    """Ordinals of the generation's catalogue, int32 little-endian, one a
-    proposal, at most 2000.
-    """
+    """Ordinals of the generation's catalogue, int32 little-endian."""
     spans: _builtins.bytes
     """Seconds from the first frame, float64 little-endian, [start, end) pairs."""
     scores: _builtins.bytes
-    """Best retrieval score of the proposal's segments, float32 little-endian."""
-    embedding_model: _builtins.str
-    """As in EncodeRequest."""
+    """Retrieval score of the proposal's best segment, float32 little-endian."""
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
-        """From EncodeResponse."""
+        """From EncodeResponse: shape [tokens, width], at least one token."""
 
     @_builtins.property
-    def text_embedding(self) -> _types_pb2.Tensor: ...
+    def text_embedding(self) -> _types_pb2.Tensor:
+        """From EncodeResponse: shape [encoder dim]."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         generation: _builtins.str = ...,
+        embedding_model: _builtins.str = ...,
         token_states: _types_pb2.Tensor | None = ...,
         text_embedding: _types_pb2.Tensor | None = ...,
         video_ordinals: _builtins.bytes = ...,
         spans: _builtins.bytes = ...,
         scores: _builtins.bytes = ...,
-        embedding_model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -76,58 +77,67 @@ Global___RankRequest: _TypeAlias = RankRequest  # noqa: Y015
 
 @_typing.final
 class RankResponse(_message.Message):
-    """One row a proposal, in the request's order; the caller sorts."""
+    """Columns, one row a proposal, in the request's order; the caller sorts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    GENERATION_FIELD_NUMBER: _builtins.int
     RANKER_MODEL_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     RELEVANCES_FIELD_NUMBER: _builtins.int
     REFINED_FIELD_NUMBER: _builtins.int
-    COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     CONFIDENCES_FIELD_NUMBER: _builtins.int
-    NOTHING_BELOW_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    COMPUTE_TIME_FIELD_NUMBER: _builtins.int
+    generation: _builtins.str
+    """The generation that was read: the request's."""
     ranker_model: _builtins.str
     """"relo@<fingerprint>" or "similarity-curve"."""
     spans: _builtins.bytes
     """Refined seconds, float64 little-endian, [start, end) pairs."""
     scores: _builtins.bytes
-    """Final score, float64 little-endian: published scores span e^+-30."""
+    """Final score, float64 little-endian, higher is better: published scores
+    span e^+-30.
+    """
     relevances: _builtins.bytes
-    """float32 little-endian."""
+    """Similarity of query and moment, a mean cosine, float32 little-endian."""
     refined: _builtins.bytes
     """One byte a proposal: 0 where no features were found or the refined span
-    was degenerate, so that the span is the proposal's own.
+    was degenerate, so that the span is the proposal's own; else 1.
     """
     confidences: _builtins.bytes
-    """Probabilities that the moments are relevant, float32 little-endian; empty
-    from a ranker without a fitted confidence.
+    """Probabilities, 0..1, that the moments are relevant, float32 little-endian;
+    empty from a ranker without a fitted confidence.
     """
-    nothing_below: _builtins.float
-    """Where no moment is as sure as this, nothing good was found."""
-    generation: _builtins.str
+    confidence_threshold: _builtins.float
+    """The probability, 0..1, from which on a moment counts as found; absent where
+    `confidences` is empty.
+    """
     @_builtins.property
-    def compute_time(self) -> _duration_pb2.Duration: ...
+    def compute_time(self) -> _duration_pb2.Duration:
+        """From the request's arrival to its answer, waiting for a batch included."""
+
     def __init__(
         self,
         *,
+        generation: _builtins.str = ...,
         ranker_model: _builtins.str = ...,
         spans: _builtins.bytes = ...,
         scores: _builtins.bytes = ...,
         relevances: _builtins.bytes = ...,
         refined: _builtins.bytes = ...,
-        compute_time: _duration_pb2.Duration | None = ...,
         confidences: _builtins.bytes = ...,
-        nothing_below: _builtins.float = ...,
-        generation: _builtins.str = ...,
+        confidence_threshold: _builtins.float | None = ...,
+        compute_time: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "confidences", b"confidences", "generation", b"generation", "nothing_below", b"nothing_below", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold", "confidences", b"confidences", "generation", b"generation", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
+    _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_threshold) -> _WhichOneofReturnType__confidence_threshold | None: ...
 
 Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015
 
@@ -150,25 +160,28 @@ Global___GetRankerInfoRequest: _TypeAlias = GetRankerInfoRequest  # noqa: Y015
 class GetRankerInfoResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    RANKER_MODEL_FIELD_NUMBER: _builtins.int
-    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
+    RANKER_MODEL_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     VIDEOS_FIELD_NUMBER: _builtins.int
     BYTES_RESIDENT_FIELD_NUMBER: _builtins.int
-    ranker_model: _builtins.str
-    embedding_model: _builtins.str
     generation: _builtins.str
+    embedding_model: _builtins.str
+    ranker_model: _builtins.str
+    """As in RankResponse."""
     device: _builtins.str
     """"cpu" or "cuda:0"."""
     videos: _builtins.int
+    """Videos whose features it can read."""
     bytes_resident: _builtins.int
+    """Memory of the process, shared pages included."""
     def __init__(
         self,
         *,
-        ranker_model: _builtins.str = ...,
-        embedding_model: _builtins.str = ...,
         generation: _builtins.str = ...,
+        embedding_model: _builtins.str = ...,
+        ranker_model: _builtins.str = ...,
         device: _builtins.str = ...,
         videos: _builtins.int = ...,
         bytes_resident: _builtins.int = ...,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RankerServiceStub:
-    """Ranker worker: refines proposal boundaries and scores them.
+    """Ranker worker: refines proposal boundaries and scores them. Bound to a
+    private port.
     """
 
     def __init__(self, channel):
@@ -48,11 +49,14 @@ class RankerServiceStub:
 
 
 class RankerServiceServicer:
-    """Ranker worker: refines proposal boundaries and scores them.
+    """Ranker worker: refines proposal boundaries and scores them. Bound to a
+    private port.
     """
 
     def Rank(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One query's proposals. Stateless: safe to retry on another replica and
+        hedge.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -85,7 +89,8 @@ def add_RankerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RankerService:
-    """Ranker worker: refines proposal boundaries and scores them.
+    """Ranker worker: refines proposal boundaries and scores them. Bound to a
+    private port.
     """
 
     @staticmethod

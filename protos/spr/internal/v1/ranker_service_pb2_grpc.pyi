@@ -27,32 +27,47 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RankerServiceStub:
-    """Ranker worker: refines proposal boundaries and scores them."""
+    """Ranker worker: refines proposal boundaries and scores them. Bound to a
+    private port.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RankerServiceAsyncStub: ...
     Rank: _grpc.UnaryUnaryMultiCallable[_ranker_service_pb2.RankRequest, _ranker_service_pb2.RankResponse]
+    """One query's proposals. Stateless: safe to retry on another replica and
+    hedge.
+    """
     GetRankerInfo: _grpc.UnaryUnaryMultiCallable[_ranker_service_pb2.GetRankerInfoRequest, _ranker_service_pb2.GetRankerInfoResponse]
 
 @_typing.type_check_only
 class RankerServiceAsyncStub(RankerServiceStub):
-    """Ranker worker: refines proposal boundaries and scores them."""
+    """Ranker worker: refines proposal boundaries and scores them. Bound to a
+    private port.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Rank: _aio.UnaryUnaryMultiCallable[_ranker_service_pb2.RankRequest, _ranker_service_pb2.RankResponse]  # type: ignore[assignment]
+    """One query's proposals. Stateless: safe to retry on another replica and
+    hedge.
+    """
     GetRankerInfo: _aio.UnaryUnaryMultiCallable[_ranker_service_pb2.GetRankerInfoRequest, _ranker_service_pb2.GetRankerInfoResponse]  # type: ignore[assignment]
 
 class RankerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Ranker worker: refines proposal boundaries and scores them."""
+    """Ranker worker: refines proposal boundaries and scores them. Bound to a
+    private port.
+    """
 
     @_abc_1.abstractmethod
     def Rank(
         self,
         request: _ranker_service_pb2.RankRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_ranker_service_pb2.RankResponse, _abc.Awaitable[_ranker_service_pb2.RankResponse]]: ...
+    ) -> _typing.Union[_ranker_service_pb2.RankResponse, _abc.Awaitable[_ranker_service_pb2.RankResponse]]:
+        """One query's proposals. Stateless: safe to retry on another replica and
+        hedge.
+        """
 
     @_abc_1.abstractmethod
     def GetRankerInfo(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from engine.types import Floats
 from tests import numeric
+from tests.workers.ranker.queries import of_tokens
 from workers.ranker.model.windows import WindowConfig, arrange
 from workers.ranker.scoring.decode import UNSURE, DecodeConfig, ranked
 from workers.ranker.scoring.evidence import Evidence, best_spans
@@ -85,8 +86,10 @@ def test_degenerate_windows_keep_the_coarse_span() -> None:
     best = chosen(logits, logits[:, ::-1].copy(), windows.lengths, config)
     coarse = np.array([[0.0, 4.0], [0.0, 1.0], [8.0, 9.0]])
     best = replace(best, relevance=np.array([0.5, 0.2, -1.0], np.float32))
-    retrieved = np.array([1.0, 2.0, 3.0], np.float32)
-    columns = ranked(best, windows, np.array([20.0, 1.0, 9.0]), coarse, retrieved, config, 1)
+    query = of_tokens(
+        np.zeros((1, 4), np.float32), windows.videos, coarse, np.array([1.0, 2.0, 3.0], np.float32)
+    )
+    columns = ranked(query, windows, best, np.array([20.0, 1.0, 9.0]), config, 1, "relo")
     assert columns.refined.tolist() == [True, False, False]
     np.testing.assert_array_equal(columns.spans[1:], coarse[1:])
     numeric.close(columns.scores[1:], [2 + 0.5 * UNSURE + 4, -10 + 0.5 * UNSURE + 6])

@@ -6,16 +6,17 @@ import numpy as np
 from engine.values import filled
 from tests import numeric
 from tests.workers.ranker import golden
+from tests.workers.ranker.queries import of_tokens
 from workers.ranker.model.windows import WindowConfig, arrange
 from workers.ranker.scoring.decode import DecodeConfig, ranked
 from workers.ranker.scoring.evidence import Evidence
-from workers.ranker.scoring.fusion import COLUMNS, Fusion, Weights, columns, demoted, log_shares
+from workers.ranker.scoring.fusion import COLUMNS, Fusion, ScoreWeights, columns, demoted, log_shares
 
 FUSION = Fusion(
-    score=Weights(span_relevance=2.0, coarse=0.5, log_length=-1.0),
-    confidence=Weights(bias=-1.0, relevance=4.0),
+    score=ScoreWeights(span_relevance=2.0, coarse=0.5, log_length=-1.0),
+    confidence=ScoreWeights(bias=-1.0, relevance=4.0),
     overlap=0.5,
-    nothing_below=0.3,
+    confidence_threshold=0.3,
     log_share=0.5,
 )
 
@@ -32,7 +33,7 @@ def test_columns_are_what_their_names_say() -> None:
     evidence, coarse = found(4), np.array([0.1, 0.4, 0.2, 0.3], np.float32)
     spans = np.array([[0.0, 1], [2, 4], [0, 8], [5, 5]])
     by_name = dict(zip(COLUMNS, columns(evidence, spans, coarse).T, strict=True))
-    assert list(by_name) == list(asdict(Weights()))[1:]
+    assert list(by_name) == list(asdict(ScoreWeights()))[1:]
     numeric.close(by_name["log_rank"], np.log1p([3, 0, 2, 1]), numeric.FLOAT64)
     numeric.close(by_name["log_length"], np.log([1, 2, 8, 0.1]), numeric.FLOAT64)
     numeric.close(by_name["log_probability"], evidence.log_start + evidence.log_end, numeric.FLOAT64)
@@ -43,15 +44,16 @@ def test_fused_answers_are_weighed_sums_and_probabilities() -> None:
     evidence, coarse = found(3), np.array([0.5, 0.2, 0.1], np.float32)
     videos, spans = np.array([0, 1, 2], np.int32), np.array([[0.0, 9], [0, 9], [0, 9]])
     windows = arrange(videos, spans, np.full(3, 60.0), np.full(3, 60), WindowConfig(clip_length=1.0))
-    answer = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig(fusion=FUSION), 20)
+    query = of_tokens(np.zeros((1, 4), np.float32), videos, spans, coarse)
+    answer = ranked(query, windows, evidence, np.full(3, 60.0), DecodeConfig(fusion=FUSION), 20, "relo")
     weighed = 2 * evidence.span_relevance.astype(float) + 0.5 * coarse - np.log(4)
     numeric.close(answer.scores, weighed, numeric.FLOAT64)
     assert answer.confidences is not None
     places = np.argsort(np.argsort(-weighed))
     logits = 4 * evidence.relevance - 1 + 0.5 * np.log((places + 0.5) / 20)
     numeric.close(answer.confidences, 1 / (1 + np.exp(-logits)))
-    assert answer.nothing_below == 0.3
-    bare = ranked(evidence, windows, np.full(3, 60.0), spans, coarse, DecodeConfig(), 20)
+    assert answer.confidence_threshold == 0.3
+    bare = ranked(query, windows, evidence, np.full(3, 60.0), DecodeConfig(), 20, "relo")
     assert bare.confidences is None
     np.testing.assert_array_equal(bare.spans, answer.spans)
 

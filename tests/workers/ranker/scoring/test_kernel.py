@@ -42,7 +42,7 @@ def test_it_finds_what_the_readable_form_finds(
     jobs = random_jobs(rng, store, 120, 30)
     wanted = oracle(store, vectors, jobs, heads)
     for threads in (1, 3):
-        found = Kernel(threads).score(store, vectors, jobs, heads)
+        found = Kernel(store, threads).score(vectors, jobs, heads)
         for column in fields(found):
             values = getattr(found, column.name)
             assert np.isfinite(values).all()
@@ -60,7 +60,7 @@ def test_ties_go_to_the_earlier_start_then_end(tmp_path: Path) -> None:
     heads = Heads(np.ones(5, np.float32), np.ones(5, np.float32), 2, 5)
     columns = [np.array([value]) for value in (0, 12, 0, 11, 0)]
     vectors = random_vectors(np.random.default_rng(0), 1, HIDDEN)
-    found = Kernel(1).score(store, vectors, Jobs(*columns), heads)
+    found = Kernel(store, 1).score(vectors, Jobs(*columns), heads)
     assert (found.start[0], found.end[0]) == (0, 1)
     assert (found.relevance[0], found.span_relevance[0], found.contrast[0]) == (0.0, 0.0, 0.0)
     assert found.log_start[0] == pytest.approx(-np.log(12))
@@ -75,11 +75,11 @@ def test_many_threads_share_few_clips_and_many(tmp_path: Path, monkeypatch: pyte
     heads = Heads(start, end, 2, 16)
     for n in (3, 50):
         jobs = random_jobs(rng, store, n, 30)
-        alone, shared = (Kernel(threads).score(store, vectors, jobs, heads) for threads in (1, 7))
+        alone, shared = (Kernel(store, threads).score(vectors, jobs, heads) for threads in (1, 7))
         for column in fields(alone):
             np.testing.assert_array_equal(getattr(alone, column.name), getattr(shared, column.name))
     empty = Jobs(*(np.zeros(0, np.int64) for _ in range(5)))
-    assert len(Kernel(2).score(store, vectors, empty, heads)) == 0
+    assert len(Kernel(store, 2).score(vectors, empty, heads)) == 0
 
 
 def test_without_a_place_for_the_cache_it_compiles_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

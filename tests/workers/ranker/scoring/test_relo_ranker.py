@@ -1,6 +1,5 @@
 import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import torch
 from engine.errors import InvalidInput
 from tests import numeric
 from tests.workers.ranker import golden
+from tests.workers.ranker.queries import of_tokens, rank
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import WindowConfig, batches
 from workers.ranker.scoring.decode import DecodeConfig
@@ -56,13 +56,12 @@ def test_refined_moments_are_the_published_ones(query: str, context: int) -> Non
     again = Relo(ReloConfig(hidden=32, heads=4, window=window, **sizes))
     again.load_state_dict(model.state_dict())
     proposals = GOLDEN["proposals"][query]
-    columns = ReloRanker(again, DecodeConfig()).rank(
+    asked = of_tokens(
         golden.arrays("refine_data")[f"query/{query}"],
-        published_contexts(),
         np.array([VIDEOS.index(proposal["video_name"]) for proposal in proposals], np.int32),
         np.array([proposal["timestamp"] for proposal in proposals], float),
-        np.zeros(len(proposals), np.float32),
     )
+    columns = rank(ReloRanker(again, DecodeConfig()), asked, published_contexts())
     expected = GOLDEN["expected"]["results"][f"ctx{context}"]["pred"][query]
     # Windows too short for a span score 0 there, with an arbitrary span; here they keep the coarse one.
     expected = [moment for moment in expected if moment["model_scores"] > 0]
@@ -90,16 +89,16 @@ def test_the_answer_does_not_depend_on_what_is_ranked_together() -> None:
     spans = np.array([[4.0, 8], [0, 190], [0, 3], [0, 4], [40, 44], [28, 30]])
     coarse = np.arange(6, dtype=np.float32)
     tokens = np.random.default_rng(2).normal(size=(5, 4)).astype(np.float32)
-    together = ranker.rank(tokens, contexts, videos, spans, coarse)
+    together = rank(ranker, of_tokens(tokens, videos, spans, coarse), contexts)
     assert together.refined.tolist() == [True, True, True, False, True, True]
     assert together.relevances[3] == -1.0
     assert (together.spans[:, 1] <= contexts.durations[videos] + 1e-9)[[0, 1, 2, 4, 5]].all()
     for row in range(6):
         one = slice(row, row + 1)
-        alone = ranker.rank(tokens, contexts, videos[one], spans[one], coarse[one])
+        alone = rank(ranker, of_tokens(tokens, videos[one], spans[one], coarse[one]), contexts)
         np.testing.assert_array_equal(alone.spans[0], together.spans[row])
         numeric.close(alone.scores[0], together.scores[row])
-    none = ranker.rank(tokens, contexts, videos[:0], spans[:0], coarse[:0])
+    none = rank(ranker, of_tokens(tokens, videos[:0], spans[:0]), contexts)
     assert len(none) == 0
 
 
@@ -107,18 +106,14 @@ def test_a_saved_ranker_ranks_as_before(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, contexts = Relo(TINY.model), random_contexts([40])
     fingerprint = save_model(tmp_path / "ranker", KIND, TINY, model.state_dict(), encoder="abc")
-    inputs: tuple[Any, ...] = (
-        np.ones((3, 4), np.float32),
-        contexts,
-        np.zeros(2, np.int32),
-        np.array([[0.0, 4.0], [20.0, 28.0]]),
-        np.zeros(2, np.float32),
-    )
+    spans = np.array([[0.0, 4.0], [20.0, 28.0]])
+    asked = of_tokens(np.ones((3, 4), np.float32), np.zeros(2, np.int32), spans)
     opened = ReloRanker.open(tmp_path / "ranker")
     assert opened.name == f"relo@{fingerprint}"
     assert opened.decode == TINY.decode
     np.testing.assert_array_equal(
-        opened.rank(*inputs).scores, ReloRanker(model, TINY.decode).rank(*inputs).scores
+        rank(opened, asked, contexts).scores,
+        rank(ReloRanker(model, TINY.decode), asked, contexts).scores,
     )
     save_model(tmp_path / "other", "projector", TINY, model.state_dict())
     with pytest.raises(InvalidInput, match="not a ranker"):

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InvalidInput
-from engine.types import Doubles
+from engine.types import Doubles, Floats, Ordinals, Ranked
 from tests import numeric
+from tests.workers.ranker.queries import of_embedding, rank
 from workers.ranker.scoring.similarity_curve import CurveConfig, SimilarityCurve, best_cut, smoothed
 from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
 
@@ -86,12 +87,21 @@ def test_smoothing_stays_inside_the_window() -> None:
     numeric.close(smoothed(curve, np.array([3, 1])), expected, numeric.FLOAT64)
 
 
+def ask(
+    embedding: Floats,
+    store: ContextStore,
+    videos: Ordinals,
+    spans: Doubles,
+    scores: Floats | None = None,
+    config: CurveConfig | None = None,
+) -> Ranked:
+    return rank(SimilarityCurve(config), of_embedding(embedding, videos, spans, scores), store)
+
+
 def test_borders_move_to_where_the_frames_change() -> None:
     store = contexts([[(13, 22)], [(5, 9)], []], [60.0, 30.0, 40.0])
     spans = np.array([[12.0, 20.0], [4.0, 12.0], [8.0, 16.0]])
-    answer = SimilarityCurve().rank(
-        QUERY, store, np.array([0, 1, 2], np.int32), spans, np.array([0.5, 0.5, 0.5], np.float32)
-    )
+    answer = ask(QUERY, store, np.array([0, 1, 2], np.int32), spans, np.array([0.5, 0.5, 0.5], np.float32))
     numeric.close(answer.spans[:2], [[13.0, 22.0], [5.0, 9.0]], numeric.FLOAT64)
     assert answer.refined[:2].all()
     assert answer.scores[2] < answer.scores[:2].min()
@@ -101,7 +111,7 @@ def test_borders_move_to_where_the_frames_change() -> None:
 def test_a_coarse_score_breaks_the_tie() -> None:
     store = contexts([[(13, 22)], [(13, 22)]], [60.0, 60.0])
     videos, spans = np.array([0, 1], np.int32), np.array([[12.0, 24.0], [12.0, 24.0]])
-    answer = SimilarityCurve().rank(QUERY, store, videos, spans, np.array([0.2, 0.9], np.float32))
+    answer = ask(QUERY, store, videos, spans, np.array([0.2, 0.9], np.float32))
     assert answer.scores[1] > answer.scores[0]
 
 
@@ -109,8 +119,8 @@ def test_of_proposals_that_lead_to_the_same_moment_one_stays_in_front() -> None:
     store = contexts([[(13, 22)], []], [60.0, 60.0])
     videos, spans = np.array([0, 0, 1], np.int32), np.array([[12.0, 24.0], [8.0, 20.0], [12.0, 24.0]])
     coarse = np.ones(3, np.float32)
-    scores = SimilarityCurve().rank(QUERY, store, videos, spans, coarse).scores
-    repeated = SimilarityCurve(CurveConfig(overlap=1.0)).rank(QUERY, store, videos, spans, coarse).scores
+    scores = ask(QUERY, store, videos, spans, coarse).scores
+    repeated = ask(QUERY, store, videos, spans, coarse, CurveConfig(overlap=1.0)).scores
     assert repeated[:2].min() > repeated[2]
     assert scores[:2].max() > scores[2] > scores[:2].min()
 
@@ -119,7 +129,7 @@ def test_what_is_said_counts_where_nothing_is_seen() -> None:
     store = contexts([[], []], [60.0, 60.0], spoken=[[(30, 36)], []])
     videos, spans = np.array([0, 1], np.int32), np.array([[28.0, 40.0], [28.0, 40.0]])
     config = CurveConfig(subtitle_weight=1.0)
-    answer = SimilarityCurve(config).rank(QUERY, store, videos, spans, np.zeros(2, np.float32))
+    answer = ask(QUERY, store, videos, spans, None, config)
     numeric.close(answer.spans[0], [30.0, 36.0], 1.0, scale=1)
     assert answer.scores[0] > answer.scores[1]
 
@@ -128,7 +138,7 @@ def test_long_proposals_short_videos_and_odd_ends() -> None:
     store = contexts([[(1000, 1900)], [(0, 1)], [(0, 2)]], [3600.0, 0.4, 7.3])
     videos = np.array([0, 1, 2], np.int32)
     spans = np.array([[900.0, 2100.0], [0.0, 0.4], [4.0, 7.3]])
-    answer = SimilarityCurve().rank(QUERY, store, videos, spans, np.zeros(3, np.float32))
+    answer = ask(QUERY, store, videos, spans, np.zeros(3, np.float32))
     numeric.close(answer.spans[0], [1000.0, 1900.0], 1.0, scale=1)
     numeric.close(answer.spans[1], [0.0, 0.4], numeric.FLOAT64)
     assert not answer.refined[1]
@@ -143,21 +153,17 @@ def test_long_proposals_short_videos_and_odd_ends() -> None:
 def test_proposals_are_independent_but_for_the_scale_of_scores() -> None:
     store = contexts([[(13, 22)], [(5, 9)], [(30, 33)]], [60.0, 30.0, 40.0])
     videos, spans = np.array([0, 1, 2], np.int32), np.array([[12.0, 20], [4, 12], [28, 36]])
-    together = SimilarityCurve().rank(QUERY, store, videos, spans, np.ones(3, np.float32))
+    together = ask(QUERY, store, videos, spans, np.ones(3, np.float32))
     for row in range(3):
         one = slice(row, row + 1)
-        alone = SimilarityCurve().rank(QUERY, store, videos[one], spans[one], np.ones(1, np.float32))
+        alone = ask(QUERY, store, videos[one], spans[one], np.ones(1, np.float32))
         numeric.close(alone.spans, together.spans[one], numeric.FLOAT64)
         numeric.close(alone.relevances, together.relevances[one])
 
 
 def test_no_proposals_and_a_wrong_embedding() -> None:
     store = contexts([[]], [10.0])
-    none = SimilarityCurve().rank(
-        QUERY, store, np.zeros(0, np.int32), np.zeros((0, 2)), np.zeros(0, np.float32)
-    )
+    none = ask(QUERY, store, np.zeros(0, np.int32), np.zeros((0, 2)))
     assert len(none) == 0
     with pytest.raises(InvalidInput, match=r"shape \(3,\), the frame features are 16 wide"):
-        SimilarityCurve().rank(
-            QUERY[:3], store, np.zeros(1, np.int32), np.zeros((1, 2)), np.zeros(1, np.float32)
-        )
+        ask(QUERY[:3], store, np.zeros(1, np.int32), np.zeros((1, 2)))

@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from engine.errors import Mismatch
-from engine.types import Doubles, Ordinals
+from engine.types import Doubles, Ordinals, RankQuery
 from tests import numeric
 from tests.workers.ranker.contexts import random_store
+from tests.workers.ranker.queries import of_tokens, rank
 from tests.workers.ranker.scoring.test_relo_ranker import random_contexts
 from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import ReloConfig
 from workers.ranker.model.whole import encode_videos, pieces
 from workers.ranker.model.windows import WindowConfig, batches, cut, proposal_clips
 from workers.ranker.scoring.decode import DecodeConfig
-from workers.ranker.scoring.relo_ranker import ReloRanker, Request
+from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.stored import StoredScorer
 from workers.ranker.stores.contexts import EncodedStore, encoded_in_memory, write_encoded
 from workers.ranker.stores.features import ContextStore
@@ -46,10 +47,10 @@ def stored(folder: Path, ranker: ReloRanker, contexts: ContextStore, dtype: Any 
     return EncodedStore.open(folder)
 
 
-def request(seed: int, videos: Ordinals = VIDEOS, spans: Doubles = SPANS) -> Request:
+def request(seed: int, videos: Ordinals = VIDEOS, spans: Doubles = SPANS) -> RankQuery:
     rng = np.random.default_rng(seed)
     tokens = rng.normal(size=(4 + seed, 4)).astype(np.float32)
-    return Request(tokens, videos, spans, np.arange(len(videos), dtype=np.float32))
+    return of_tokens(tokens, videos, spans, np.arange(len(videos), dtype=np.float32))
 
 
 @pytest.mark.parametrize("halo", [0, 6])
@@ -110,7 +111,7 @@ def test_queries_ranked_together_are_answered_as_alone(tmp_path: Path) -> None:
         together = ranker.rank_many(asked, contexts)
         assert [len(columns) for columns in together] == [7, 0, 7, 3]
         for one, columns in zip(asked, together, strict=True):
-            alone = ranker.rank(one.tokens, contexts, one.videos, one.spans, one.coarse_scores)
+            alone = rank(ranker, one, contexts)
             np.testing.assert_array_equal(alone.spans, columns.spans)
             numeric.close(alone.scores, columns.scores)
     assert ranker.rank_many([], contexts) == []

@@ -1,0 +1,36 @@
+"""What a worker, an evaluation and a validation need of a ranker, whichever it is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from engine.types import Ranked, RankQuery
+from workers.ranker.stores.features import ContextStore
+
+
+class Ranker(Protocol):
+    """Refines and scores proposals. Not for use by several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """Of answers and logs: "relo@<fingerprint>" or "similarity-curve"."""
+
+    @property
+    def streams(self) -> Mapping[str, int]:
+        """Width of each feature stream it reads; empty for frames as wide as the encoder makes them."""
+
+    @property
+    def token_width(self) -> int:
+        """Width of the token states it reads; 0 if it reads none."""
+
+    @property
+    def batched(self) -> bool:
+        """Whether several queries ranked together cost less than one after the other."""
+
+    def rank_many(self, queries: Sequence[RankQuery], features: ContextStore) -> list[Ranked]:
+        """Rank several queries' proposals together; one answer a query, rows in its proposals' order.
+
+        features: of the videos that the queries name. Raises InvalidInput for a query that does not fit.
+        """
+
+    def warm_up(self, features: ContextStore) -> None:
+        """Bring what ranking reads into memory, so that no first query waits for a disk."""

@@ -22,7 +22,6 @@ from engine.errors import InvalidInput
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-LEVELS = ("debug", "info", "warning", "error")
 KEPT = 10_000  # lines that wait for the reader of stderr
 LAST_WORDS = 1.0  # seconds that the end of the process waits for them
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine import faults, logs, wire
 from engine.collection import Collection
-from engine.config import CoordinatorConfig, RankerConfig
+from engine.config import CoordinatorConfig, RankerWorkerConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable, quoted
 from engine.replicas import SILENT, Replicas
@@ -58,7 +58,7 @@ class Rankers:
     """The ranker workers, any of which may encode or rank."""
 
     def __init__(
-        self, collection: Collection, workers: Sequence[RankerConfig], config: CoordinatorConfig
+        self, collection: Collection, workers: Sequence[RankerWorkerConfig], config: CoordinatorConfig
     ) -> None:
         self._manifest = collection.manifest
         self._config = config

@@ -13,7 +13,7 @@ import grpc.aio
 from engine import faults, logs, merge, wire
 from engine.answers import Coverage, Degraded
 from engine.collection import Collection
-from engine.config import CoordinatorConfig, IndexConfig
+from engine.config import CoordinatorConfig, IndexWorkerConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
 from engine.queries import SearchOptions
@@ -55,7 +55,7 @@ class Retriever:
     """The shards of one generation."""
 
     def __init__(
-        self, collection: Collection, workers: Sequence[IndexConfig], config: CoordinatorConfig
+        self, collection: Collection, workers: Sequence[IndexWorkerConfig], config: CoordinatorConfig
     ) -> None:
         self._collection = collection
         self._config = config

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import grpc.aio
 
@@ -66,7 +66,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         )
         self._statistics = statistics
         self._pages: PageStore[Answer] = PageStore(config.page_lists, config.page_ttl)
-        self._uris = cast(wire_search.Uris, config.uris)
+        self._uris = config.uris
         self._gate = gate
         # All batches together have half of the places, so that single searches find one.
         self._for_batches = asyncio.Semaphore(max(1, gate.limit // 2))

@@ -20,7 +20,7 @@ import numpy as np
 from engine import manifest as manifests
 from engine import serving, wire
 from engine.catalogue import CATALOGUE, Catalogue
-from engine.config import CoordinatorConfig, IndexConfig, RankerConfig, Topology
+from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.errors import Mismatch, SprError
 from engine.gate import Gate
 from engine.types import EncodedQuery, Floats, Hits
@@ -319,11 +319,13 @@ def cluster(
         collection=collection,
         coordinator=CoordinatorConfig(listen="127.0.0.1:0", admin="127.0.0.1:0", **config),
         index=tuple(
-            IndexConfig(shard=shard, listen=serve(worker))
+            IndexWorkerConfig(shard=shard, listen=serve(worker))
             for shard, workers in enumerate(shards)
             for worker in workers
         ),
-        ranker=tuple(RankerConfig(listen=serve(judge), name=f"ranker-{i}") for i, judge in enumerate(judges)),
+        ranker=tuple(
+            RankerWorkerConfig(listen=serve(judge), name=f"ranker-{i}") for i, judge in enumerate(judges)
+        ),
     )
     try:
         yield Cluster(corpus, topology, shards, judges, servers)

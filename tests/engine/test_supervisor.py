@@ -12,7 +12,7 @@ import pytest
 
 from engine import programs
 from engine.child import FIRST_WAIT
-from engine.config import IndexConfig, Topology, from_json, parse
+from engine.config import IndexWorkerConfig, Topology, from_json, parse
 from engine.logs import Writer
 from engine.programs import Program
 from engine.supervisor import ChildFailed, Status, Supervisor
@@ -258,6 +258,6 @@ def test_what_the_operator_sets_goes_before_our_way_to_poll(
     monkeypatch.delenv("GRPC_EXPERIMENTS", raising=False)
     if given is not None:
         monkeypatch.setenv("GRPC_EXPERIMENTS", given)
-    worker = IndexConfig(shard=0, listen="h:1", threads=3)
+    worker = IndexWorkerConfig(shard=0, listen="h:1", threads=3)
     environment = programs.program(topology(), "index", worker).environment
     assert environment == {"OMP_NUM_THREADS": "3"} | (programs.POLLING if given is None else {})

@@ -6,7 +6,7 @@ import grpc.aio
 import torch
 
 from engine import manifest, serving
-from engine.config import RankerConfig, Topology
+from engine.config import RankerWorkerConfig, Topology
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
@@ -20,7 +20,7 @@ RANKER = ranker_service_pb2.DESCRIPTOR.services_by_name["RankerService"].full_na
 TEXT_TOWERS = "models/text"  # in the collection
 
 
-def serve(topology: Topology, worker: RankerConfig) -> None:
+def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
     """Load the generation's models and features, warm up, serve until a signal."""
     use_threads(worker.threads)
     models = Models.open(manifest.generation_dir(topology.collection, topology.generation), worker.device)
@@ -62,7 +62,7 @@ def serve(topology: Topology, worker: RankerConfig) -> None:
     )
 
 
-def _text_precision(models: Models, topology: Topology, worker: RankerConfig) -> str:
+def _text_precision(models: Models, topology: Topology, worker: RankerWorkerConfig) -> str:
     """Settle in which numbers texts are encoded; see text_precision.py."""
     if isinstance(models.encoder, KnownQueries):
         return "stored"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from engine.config import Topology
+    from engine.config import LogLevel, Topology
     from engine.supervisor import Status
 
 
@@ -61,7 +61,7 @@ def serve_all(
     topology: Path | None,
     collection: Path | None,
     port: int,
-    log_level: str | None,
+    log_level: "LogLevel | None",
     ready_file: Path | None,
     as_json: bool,
 ) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 import grpc.aio
 from grpc_health.v1 import health
 
-from engine import lifeline, serving
+from engine import control_pipe, serving
 from engine.admin import AdminServicer
+from engine.admission import Admission
 from engine.collection import Collection
 from engine.config import Topology
-from engine.gate import Gate
 from engine.monitor import Monitor
 from engine.pipeline import Pipeline
 from engine.ranking import Rankers
@@ -38,13 +38,13 @@ class Coordinator:
         retriever = Retriever(collection, topology.index, config)
         rankers = Rankers(collection, topology.ranker, config)
         self._pipeline = Pipeline(collection, retriever, rankers, config.encoded_queries)
-        self._monitor, statistics = Monitor(collection, retriever, rankers, lifeline.down), Statistics()
-        gate, batches = Gate(config.max_in_flight), Gate(config.max_in_flight)
+        self._monitor, statistics = Monitor(collection, retriever, rankers, control_pipe.down), Statistics()
+        admission, batches = Admission(config.max_in_flight), Admission(config.max_in_flight)
         # A batch waits here; its queries take the places.
-        gates = {f"/{SEARCH}/BatchSearch": batches}
-        self._public = serving.aio_server(gate, about=_PUBLIC, gates=gates, shared=True)
-        self._admin = serving.aio_server(Gate(8), about=_OPERATORS, shared=True)
-        searches = SearchServicer(self._pipeline, config, statistics, gate)
+        admissions = {f"/{SEARCH}/BatchSearch": batches}
+        self._public = serving.aio_server(admission, about=_PUBLIC, admissions=admissions, shared=True)
+        self._admin = serving.aio_server(Admission(8), about=_OPERATORS, shared=True)
+        searches = SearchServicer(self._pipeline, config, statistics, admission)
         add_SearchServiceServicer_to_server(searches, self._public)
         add_AdminServiceServicer_to_server(AdminServicer(collection, self._monitor, statistics), self._admin)
         self._probes = serving.add_probes(self._public, [SEARCH])

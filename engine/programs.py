@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine import lifeline
+from engine import control_pipe
 from engine.config import Topology
 
 MODULES = {"coordinator": "engine", "index": "workers.index", "ranker": "workers.ranker"}
@@ -40,7 +40,7 @@ class Program:
 
 def program(topology: Topology, role: str, part: Any, supervised: bool = True) -> Program:
     """Return how to start one part of a topology: with the topology on stdin, or alone from its file."""
-    source = lifeline.STDIN if supervised else str(topology.path.resolve())
+    source = control_pipe.STDIN if supervised else str(topology.path.resolve())
     which = ("--config", source, "--name", part.name, "--listen", part.listen)
     command = (sys.executable, "-m", MODULES[role], *which)
     threads = getattr(part, "threads", 1)

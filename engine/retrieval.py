@@ -16,9 +16,9 @@ from engine.collection import Collection
 from engine.config import CoordinatorConfig, IndexWorkerConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
+from engine.hedging import Hedging
 from engine.queries import SearchOptions
 from engine.replicas import SILENT, Replicas
-from engine.standing import Hedging
 from engine.types import Floats, Hits
 from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub

@@ -34,11 +34,11 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from engine import config, lifeline, logs
+from engine import config, control_pipe, logs
+from engine.admission import Admission
 from engine.errors import SprError, Unavailable
 from engine.files import of_disk
-from engine.gate import Gate
-from engine.holding import held
+from engine.generation_lock import locked_for_serving
 from engine.interceptors import Interceptor
 
 _log = logging.getLogger("spr.serving")
@@ -82,17 +82,17 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     """
     options = _options(role, argv)
     try:
-        given = options.config == lifeline.STDIN
-        topology = lifeline.receive() if given else config.read(Path(options.config))
+        given = options.config == control_pipe.STDIN
+        topology = control_pipe.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
-        with held(topology) as pinned:
+        with locked_for_serving(topology) as pinned:
             serve(pinned, select_part(pinned, role, options.name, options.listen))
     except (SprError, OSError) as error:
         refused = of_disk(error) if isinstance(error, OSError) else error
         if refused is None:
             raise
         announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)
-        if not lifeline.supervised:
+        if not control_pipe.supervised:
             print(f"spr: {refused}", file=sys.stderr)
         return refused.exit_code
     except KeyboardInterrupt:
@@ -119,7 +119,7 @@ def serve_worker(
     """
 
     async def serve() -> None:
-        server = aio_server(Gate(max_in_flight), pool, about)
+        server = aio_server(Admission(max_in_flight), pool, about)
         names = list(add_services(server))
         probes = add_probes(server, names)
         bound = bind(server, address)
@@ -148,10 +148,10 @@ def serve_worker(
 
 
 def aio_server(
-    gate: Gate,
+    admission: Admission,
     pool: Executor | None = None,
     about: str = "",
-    gates: Mapping[str, Gate] | None = None,
+    admissions: Mapping[str, Admission] | None = None,
     shared: bool = False,
 ) -> grpc.aio.Server:
     """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments.
@@ -159,7 +159,7 @@ def aio_server(
     shared: on a port that a successor can share.
     """
     options = SHARED_OPTIONS if shared else SERVER_OPTIONS
-    return grpc.aio.server(interceptors=[Interceptor(gate, pool, about, gates)], options=options)
+    return grpc.aio.server(interceptors=[Interceptor(admission, pool, about, admissions)], options=options)
 
 
 def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
@@ -188,7 +188,7 @@ async def told_to_stop() -> Callable[[], Awaitable[None]]:
 
     async def wait() -> None:
         await leave.wait()
-        if lifeline.supervised and not stop.is_set():
+        if control_pipe.supervised and not stop.is_set():
             announce(leaving=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), HANDOVER)

@@ -2,7 +2,7 @@
 
 Children learn of the supervisor's death by their stdin: it is a pipe whose other end only the supervisor
 holds, so they stop even when it is killed. They speak to it in JSON lines on stdout (engine.serving), it to
-them on stdin (engine.lifeline). It needs no gRPC itself, and so may start processes at any time.
+them on stdin (engine.control_pipe). It needs no gRPC itself, and so may start processes at any time.
 """
 
 import contextlib

@@ -19,10 +19,10 @@ import numpy as np
 
 from engine import manifest as manifests
 from engine import serving, wire
+from engine.admission import Admission
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.errors import Mismatch, SprError
-from engine.gate import Gate
 from engine.types import EncodedQuery, Floats, Hits
 from spr.internal.v1 import (
     encoder_service_pb2_grpc,
@@ -246,7 +246,7 @@ class Server:
         self._pool = ThreadPoolExecutor(places)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.gate = Gate(places)
+        self.admission = Admission(places)
         self._server, self.address = self._run(self._start(add, address))
 
     def stop(self) -> None:
@@ -263,7 +263,7 @@ class Server:
     async def _start(
         self, add: Callable[[grpc.aio.Server], object], address: str
     ) -> tuple[grpc.aio.Server, str]:
-        server = serving.aio_server(self.gate, self._pool, "it is a test's")
+        server = serving.aio_server(self.admission, self._pool, "it is a test's")
         add(server)
         serving.add_probes(server, [])
         bound = serving.bind(server, address)

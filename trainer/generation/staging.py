@@ -11,7 +11,7 @@ from pathlib import Path
 from engine import manifest
 from engine.errors import SprError, Unavailable
 from engine.files import sync
-from engine.holding import unheld
+from engine.generation_lock import locked_for_removal
 from engine.manifest import Manifest
 
 _BUILDING = ".building-"
@@ -108,7 +108,7 @@ def prune(collection: Path, keep: int, built: str) -> list[str]:
     newest = sorted(made, key=lambda name: (name in spared, made[name]), reverse=True)
     removed = []
     for name in newest[keep:]:
-        with unheld(generations / name) as free:
+        with locked_for_removal(generations / name) as free:
             if free and name not in spared:
                 remove(generations / name)
                 removed.append(name)

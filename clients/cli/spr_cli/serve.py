@@ -74,7 +74,7 @@ def serve_all(
     import dataclasses
 
     from engine import logs
-    from engine.holding import held
+    from engine.generation_lock import locked_for_serving
     from engine.programs import programs
     from engine.supervisor import Supervisor
 
@@ -91,7 +91,7 @@ def serve_all(
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
     # Held by this process too: one that is started anew finds the generation that the first ones had.
-    with held(read) as served:
+    with locked_for_serving(read) as served:
         served = dataclasses.replace(served, log_level=log_level or served.log_level)
         try:
             Supervisor(programs(served), ready, progress.show, served.hang_timeout, writer).run()

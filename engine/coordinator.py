@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import grpc.aio
 from grpc_health.v1 import health
 
-from engine import control_pipe, serving
+from engine import control_pipe, servers, serving
 from engine.admin import AdminServicer
 from engine.admission import Admission
 from engine.collection import Collection
@@ -42,18 +42,18 @@ class Coordinator:
         admission, batches = Admission(config.max_in_flight), Admission(config.max_in_flight)
         # A batch waits here; its queries take the places.
         admissions = {f"/{SEARCH}/BatchSearch": batches}
-        self._public = serving.aio_server(admission, about=_PUBLIC, admissions=admissions, shared=True)
-        self._admin = serving.aio_server(Admission(8), about=_OPERATORS, shared=True)
+        self._public = servers.aio_server(admission, about=_PUBLIC, admissions=admissions, shared=True)
+        self._admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
         searches = SearchServicer(self._pipeline, config, statistics, admission)
         add_SearchServiceServicer_to_server(searches, self._public)
         add_AdminServiceServicer_to_server(AdminServicer(collection, self._monitor, statistics), self._admin)
-        self._probes = serving.add_probes(self._public, [SEARCH])
-        self._admin_probes = serving.add_probes(self._admin, [ADMIN])
+        self._probes = servers.add_probes(self._public, [SEARCH])
+        self._admin_probes = servers.add_probes(self._admin, [ADMIN])
         if not topology.takeover:
             for address in (config.listen, config.admin):
-                serving.check_free(address)
-        self.address = serving.bind(self._public, config.listen)
-        self.admin_address = serving.bind(self._admin, config.admin)
+                servers.check_free(address)
+        self.address = servers.bind(self._public, config.listen)
+        self.admin_address = servers.bind(self._admin, config.admin)
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
@@ -62,7 +62,7 @@ class Coordinator:
         on_look: called after every look at the workers with those that do not answer: seconds by target.
         """
         await self._tell(False)
-        await self._admin_probes.set(ADMIN, serving.SERVING)
+        await self._admin_probes.set(ADMIN, servers.SERVING)
         for server in self._servers():
             await server.start()
         self._watching = asyncio.create_task(
@@ -86,6 +86,6 @@ class Coordinator:
         self._on_health(healthy)
 
     async def _tell(self, healthy: bool) -> None:
-        state = serving.SERVING if healthy else serving.NOT_SERVING
+        state = servers.SERVING if healthy else servers.NOT_SERVING
         for name in (health.OVERALL_HEALTH, SEARCH):
             await self._probes.set(name, state)

@@ -12,7 +12,7 @@ import grpc.aio
 from engine.errors import DeadlineExceeded, Mismatch, SprError
 from engine.hedging import Hedging
 from engine.replica_health import Health, ReplicaHealth, by_preference
-from engine.serving import CHANNEL_OPTIONS
+from engine.servers import CHANNEL_OPTIONS
 
 _log = logging.getLogger("spr.replicas")
 Stub = TypeVar("Stub")

@@ -18,7 +18,7 @@ import grpc.aio
 import numpy as np
 
 from engine import manifest as manifests
-from engine import serving, wire
+from engine import servers, wire
 from engine.admission import Admission
 from engine.catalogue import CATALOGUE, Catalogue
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
@@ -263,10 +263,10 @@ class Server:
     async def _start(
         self, add: Callable[[grpc.aio.Server], object], address: str
     ) -> tuple[grpc.aio.Server, str]:
-        server = serving.aio_server(self.admission, self._pool, "it is a test's")
+        server = servers.aio_server(self.admission, self._pool, "it is a test's")
         add(server)
-        serving.add_probes(server, [])
-        bound = serving.bind(server, address)
+        servers.add_probes(server, [])
+        bound = servers.bind(server, address)
         await server.start()
         return server, bound
 

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from engine import serving
+from engine import servers
 from engine.admission import Admission
 from engine.faults import reason_of
 from spr.internal.v1 import encoder_service_pb2 as pb
@@ -164,7 +164,7 @@ def test_a_listener_that_others_reach_warns(
         pytest.skip("this machine has no IPv6")
 
     async def run() -> None:
-        serving.bind(serving.aio_server(Admission(1)), address)
+        servers.bind(servers.aio_server(Admission(1)), address)
 
     asyncio.run(run())
     assert ("no access control" in caplog.text) == open_to_others

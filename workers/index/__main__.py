@@ -27,15 +27,14 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         return [SERVICE]
 
     about = {"generation": shard.manifest.id, "shard": worker.name, "device": shard.index.device}
-    serving.serve_worker(
-        add_services,
-        worker.listen,
+    served = serving.Worker(
         role="index",
+        add_services=add_services,
         max_in_flight=worker.max_in_flight,
-        about=serving.ABOUT_WORKERS,
         ready=about,
-        watch=lambda give_up: shard.watch.start(lambda: give_up(SERVICE)),
+        watch=lambda set_unfit: shard.watch.start(lambda: set_unfit(SERVICE)),
     )
+    serving.serve_worker(served, worker.listen)
 
 
 if __name__ == "__main__":

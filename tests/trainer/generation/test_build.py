@@ -155,6 +155,7 @@ def test_what_a_service_holds_is_kept(tmp_path: Path) -> None:
         assert topology.generation == served.id
         newer = build(BuildConfig(collection=path, shards=2, keep=1))
         assert newer.removed == []
+        assert newer.notes == [f"generation {served.id} is still served, so --keep 1 left it"]
         assert manifest.current(path).name == newer.id
     assert build(BuildConfig(collection=path, shards=2, keep=1)).removed == [served.id]
 

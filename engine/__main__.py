@@ -5,7 +5,7 @@ import sys
 
 import uvloop
 
-from engine import lifeline, serving
+from engine import control_pipe, serving
 from engine.collection import open_collection
 from engine.config import CoordinatorConfig, Topology
 from engine.coordinator import Coordinator
@@ -20,7 +20,7 @@ async def _serve(topology: Topology) -> None:
     collection = open_collection(topology)
     stopped = await serving.told_to_stop()
     coordinator = Coordinator(topology, collection, lambda healthy: serving.announce(healthy=healthy))
-    await coordinator.start(serving.beat if lifeline.supervised else lambda _: None)
+    await coordinator.start(serving.beat if control_pipe.supervised else lambda _: None)
     serving.keep_loaded()
     serving.announce(
         ready=True,

@@ -15,66 +15,69 @@ listen = "127.0.0.1:7420"
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from engine import logs
 from engine.errors import InvalidInput
 from engine.files import read_toml
-from engine.tables import part, parts, refuse_unknown, value
+from engine.values import DERIVED, Count, NonNegative, filled
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+Uris = Literal["none", "name", "full"]
+TextPrecision = Literal["auto", "int8", "float32"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoordinatorConfig:
     """The coordinator's addresses and limits. Times are seconds.
 
-    max_deadline: the longest a search may take, also for callers that set no deadline.
-    reserve: kept back of every deadline to put the answer together and send it.
-    shard_timeout: the longest one shard may take before its part is given up.
-    hedge_after: longest wait until a second replica is asked too, less once it is known how long answers
-    take; 0 never asks twice.
-    max_in_flight: searches at once; more are refused with QUEUE_FULL.
-    segment_top_k, proposal_top_k, proposals: segments fetched, proposals ranked (0: all) and the rule that
-    makes them, for a search that does not say.
-    encoded_queries: sentences whose vectors are kept, so that they need no encoder when asked again; 0: none.
-    page_lists, page_ttl: ranked lists kept for further pages, and for how long.
+    max_deadline: upper bound of every search's deadline, also of callers that set none.
+    reserve: part of a deadline kept to assemble and send the answer.
+    shard_timeout: time limit of one shard; a later answer is left out.
+    hedge_after: upper bound of the delay before a hedged request to a second replica; the delay itself
+    follows the latency quantile. 0 never hedges.
+    max_in_flight: admission limit; further searches are refused with QUEUE_FULL.
+    segment_top_k, proposal_top_k, proposals: segments fetched, proposals ranked (0: all) and the proposal
+    rule, for a search that does not say.
+    encoded_queries: size of the LRU cache of encoded sentences; 0: none.
+    page_lists, page_ttl: size and time to live of the cache of ranked lists behind page tokens.
     uris: what an answer tells of the source files: "none", "name" (the file's) or "full".
     """
 
     listen: str = "127.0.0.1:7400"
     admin: str = "127.0.0.1:7401"
-    max_in_flight: int = 64
-    batch_concurrency: int = 4
-    max_deadline: float = 10.0
-    reserve: float = 0.05
-    shard_timeout: float = 3.0
-    hedge_after: float = 0.25
-    segment_top_k: int = 200
-    proposal_top_k: int = 200
+    max_in_flight: Count = 64
+    batch_concurrency: Count = 4
+    max_deadline: NonNegative = 10.0
+    reserve: NonNegative = 0.05
+    shard_timeout: NonNegative = 3.0
+    hedge_after: NonNegative = 0.25
+    segment_top_k: Count = 200
+    proposal_top_k: Count = 200
     proposals: str = "peaks:1"
-    encoded_queries: int = 256
-    page_lists: int = 1000
-    page_ttl: float = 300.0
-    uris: str = "name"
-    name: str = "coordinator"
+    encoded_queries: Count = 256
+    page_lists: Count = 1000
+    page_ttl: NonNegative = 300.0
+    uris: Uris = "name"
+    name: str = field(default="coordinator", metadata=DERIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexConfig:
+class IndexWorkerConfig:
     """One index worker: a replica of one shard.
 
     address: where others reach it, if not at `listen`. threads: OpenMP threads of one search.
     device: "auto", "cpu" or "gpu".
-    max_in_flight: searches at once; more are refused with QUEUE_FULL.
+    max_in_flight: admission limit; further searches are refused with QUEUE_FULL.
     """
 
-    shard: int
+    shard: Count
     listen: str
     address: str = ""
-    threads: int = 1
+    threads: Count = 1
     device: str = "auto"
-    max_in_flight: int = 64
+    max_in_flight: Count = 64
 
     @property
     def name(self) -> str:
@@ -83,7 +86,7 @@ class IndexConfig:
 
     @property
     def target(self) -> str:
-        """Where the coordinator reaches it."""
+        """The address by which the coordinator reaches it."""
         return self.address or reachable(self.listen)
 
 
@@ -92,29 +95,28 @@ class RankerWorkerConfig:
     """One ranker worker, which also encodes the queries.
 
     threads: CPU threads of torch, 0 for one a core. device: "auto", "cpu" or "cuda".
-    max_batch, max_delay_ms: concurrent requests that are computed together, and the wait for more of them
-    where several wait already.
+    max_batch, max_delay_ms: largest batch of concurrent requests, and the longest wait to fill one.
     text_precision: "int8", "float32", or "auto": int8 on a CPU where it is faster and says the same.
-    text_cache: directory that keeps the int8 form; empty: in the collection.
-    cache_texts, cache_mb: encoded queries kept, and the memory they may take.
+    text_cache: directory of the int8 form; empty: in the collection.
+    cache_texts, cache_mb: entries and bytes of the LRU cache of encoded queries.
     """
 
     listen: str
     address: str = ""
-    threads: int = 0
+    threads: Count = 0
     device: str = "auto"
-    max_batch: int = 16
-    max_delay_ms: float = 2.0
-    text_precision: str = "auto"
+    max_batch: Count = 16
+    max_delay_ms: NonNegative = 2.0
+    text_precision: TextPrecision = "auto"
     text_cache: str = ""
-    cache_texts: int = 1024
-    cache_mb: int = 64
-    max_in_flight: int = 64
-    name: str = "ranker"
+    cache_texts: Count = 1024
+    cache_mb: Count = 64
+    max_in_flight: Count = 64
+    name: str = field(default="ranker", metadata=DERIVED)
 
     @property
     def target(self) -> str:
-        """Where the coordinator reaches it."""
+        """The address by which the coordinator reaches it."""
         return self.address or reachable(self.listen)
 
 
@@ -122,22 +124,22 @@ class RankerWorkerConfig:
 class Topology:
     """All processes of one collection. `path` is the file it was read from.
 
-    hang_timeout: seconds of silence after which a process is killed and started again; 0: never.
-    takeover: of a coordinator that is started while the one before it still serves; never in a file.
+    hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
+    takeover: whether a coordinator starts while its predecessor still serves; never in a file.
     """
 
-    path: Path
+    path: Path = field(default=Path(), metadata=DERIVED)
     collection: Path
     generation: str = ""
-    log_level: str = "info"
-    hang_timeout: float = 10.0
-    takeover: bool = False
+    log_level: LogLevel = "info"
+    hang_timeout: NonNegative = 10.0
+    takeover: bool = field(default=False, metadata=DERIVED)
     coordinator: CoordinatorConfig = CoordinatorConfig()
-    index: tuple[IndexConfig, ...] = ()
+    index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
 
 
-Part = TypeVar("Part", CoordinatorConfig, IndexConfig, RankerWorkerConfig)
+Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig)
 
 
 def shard_name(shard: int) -> str:
@@ -162,20 +164,14 @@ def read(path: Path) -> Topology:
 
 def parse(values: Mapping[str, Any], path: Path) -> Topology:
     """Build a topology from the values of a file at `path`, relative to which its paths are."""
-    known = {"collection", "generation", "log_level", "hang_timeout", "coordinator", "index", "ranker"}
-    refuse_unknown(values, known, str(path))
     if not isinstance(values.get("collection"), str):
         raise InvalidInput(f'{path} names no collection; write collection = "DIRECTORY" at its top')
-    rankers = parts(RankerWorkerConfig, values.get("ranker", []), path)
-    topology = Topology(
+    given = filled(Topology, values, str(path))
+    topology = dataclasses.replace(
+        given,
         path=path,
-        collection=(path.parent / values["collection"]).resolve(),
-        generation=str(values.get("generation", "")),
-        log_level=str(values.get("log_level", "info")),
-        hang_timeout=value(values.get("hang_timeout", 10.0), "float", f"{path}: hang_timeout"),
-        coordinator=part(CoordinatorConfig, values.get("coordinator", {}), f"{path}: [coordinator]"),
-        index=parts(IndexConfig, values.get("index", []), path),
-        ranker=tuple(dataclasses.replace(r, name=f"ranker-{i}") for i, r in enumerate(rankers)),
+        collection=(path.parent / given.collection).resolve(),
+        ranker=tuple(dataclasses.replace(r, name=f"ranker-{i}") for i, r in enumerate(given.ranker)),
     )
     _check(topology)
     return topology
@@ -233,16 +229,6 @@ def _check(topology: Topology) -> None:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    if topology.log_level not in logs.LEVELS:
-        levels = ", ".join(logs.LEVELS)
-        raise InvalidInput(f"{topology.path}: log_level is {topology.log_level!r}, not {levels}")
-    for ranker in topology.ranker:
-        if ranker.text_precision not in ("auto", "int8", "float32"):
-            raise InvalidInput(
-                f"{topology.path}: text_precision is {ranker.text_precision!r}, not auto, int8, float32"
-            )
-    if topology.coordinator.uris not in ("none", "name", "full"):
-        raise InvalidInput(f"{topology.path}: uris is {topology.coordinator.uris!r}, not none, name, full")
     all_parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
     listens = [topology.coordinator.admin, *(one.listen for one in all_parts)]
     for listen in listens:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 import grpc.aio
 from grpc_health.v1 import health
 
-from engine import lifeline, serving
+from engine import control_pipe, servers, serving
 from engine.admin import AdminServicer
+from engine.admission import Admission
 from engine.collection import Collection
 from engine.config import Topology
-from engine.gate import Gate
 from engine.monitor import Monitor
 from engine.pipeline import Pipeline
 from engine.ranking import Rankers
@@ -38,22 +38,22 @@ class Coordinator:
         retriever = Retriever(collection, topology.index, config)
         rankers = Rankers(collection, topology.ranker, config)
         self._pipeline = Pipeline(collection, retriever, rankers, config.encoded_queries)
-        self._monitor, statistics = Monitor(collection, retriever, rankers, lifeline.down), Statistics()
-        gate, batches = Gate(config.max_in_flight), Gate(config.max_in_flight)
+        self._monitor, statistics = Monitor(collection, retriever, rankers, control_pipe.down), Statistics()
+        admission, batches = Admission(config.max_in_flight), Admission(config.max_in_flight)
         # A batch waits here; its queries take the places.
-        gates = {f"/{SEARCH}/BatchSearch": batches}
-        self._public = serving.aio_server(gate, about=_PUBLIC, gates=gates, shared=True)
-        self._admin = serving.aio_server(Gate(8), about=_OPERATORS, shared=True)
-        searches = SearchServicer(self._pipeline, config, statistics, gate)
+        admissions = {f"/{SEARCH}/BatchSearch": batches}
+        self._public = servers.aio_server(admission, about=_PUBLIC, admissions=admissions, shared=True)
+        self._admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
+        searches = SearchServicer(self._pipeline, config, statistics, admission)
         add_SearchServiceServicer_to_server(searches, self._public)
         add_AdminServiceServicer_to_server(AdminServicer(collection, self._monitor, statistics), self._admin)
-        self._probes = serving.add_probes(self._public, [SEARCH])
-        self._admin_probes = serving.add_probes(self._admin, [ADMIN])
+        self._probes = servers.add_probes(self._public, [SEARCH])
+        self._admin_probes = servers.add_probes(self._admin, [ADMIN])
         if not topology.takeover:
             for address in (config.listen, config.admin):
-                serving.check_free(address)
-        self.address = serving.bind(self._public, config.listen)
-        self.admin_address = serving.bind(self._admin, config.admin)
+                servers.check_free(address)
+        self.address = servers.bind(self._public, config.listen)
+        self.admin_address = servers.bind(self._admin, config.admin)
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
@@ -62,7 +62,7 @@ class Coordinator:
         on_look: called after every look at the workers with those that do not answer: seconds by target.
         """
         await self._tell(False)
-        await self._admin_probes.set(ADMIN, serving.SERVING)
+        await self._admin_probes.set(ADMIN, servers.SERVING)
         for server in self._servers():
             await server.start()
         self._watching = asyncio.create_task(
@@ -86,6 +86,6 @@ class Coordinator:
         self._on_health(healthy)
 
     async def _tell(self, healthy: bool) -> None:
-        state = serving.SERVING if healthy else serving.NOT_SERVING
+        state = servers.SERVING if healthy else servers.NOT_SERVING
         for name in (health.OVERALL_HEALTH, SEARCH):
             await self._probes.set(name, state)

@@ -1,4 +1,4 @@
-"""What happens around every call: its message, request id, place at the gate, errors, and line of log.
+"""What happens around every call: its message, request id, place at the admission, errors, and line of log.
 
 Calls of other services (health, reflection) are only read here and take no place, so a full server still
 answers probes. A call takes its place when its message is there: one that is opened and never sent holds
@@ -21,8 +21,8 @@ import grpc
 import grpc.aio
 
 from engine import faults, logs, reading
+from engine.admission import Admission
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
-from engine.gate import Gate
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
@@ -35,21 +35,21 @@ Behaviour = Callable[..., Any]
 class Interceptor(grpc.aio.ServerInterceptor):
     """Wraps the methods of a grpc.aio server.
 
-    gate: for every method of ours that `gates` does not name. pool: runs the methods that are no coroutines.
-    about: what is served here and what elsewhere, for who asks a method that is not here.
+    admission: of every method of ours that `admissions` does not name. pool: threads for methods that are no
+    coroutines. about: what this port serves and what another does, for a caller of the wrong one.
     """
 
     def __init__(
         self,
-        gate: Gate,
+        admission: Admission,
         pool: Executor | None = None,
         about: str = "",
-        gates: Mapping[str, Gate] | None = None,
+        admissions: Mapping[str, Admission] | None = None,
     ) -> None:
-        self._gate = gate
+        self._admission = admission
         self._pool = pool
         self._about = about
-        self._gates = gates or {}
+        self._admissions = admissions or {}
         self._known: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
@@ -62,12 +62,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
                     method, WrongPort(f"{method[:LONGEST_METHOD]} is not served at this port; {self._about}")
                 )
             self._known[method] = self._wrapped(method, handler)
-        if method.startswith(_OURS) and (gate := self._gate_of(method)).full:
-            return _refusing(method, gate.refusal())
+        if method.startswith(_OURS) and (admission := self._admission_of(method)).full:
+            return _refusing(method, admission.refusal())
         return self._known[method]
 
-    def _gate_of(self, method: str) -> Gate:
-        return self._gates.get(method, self._gate)
+    def _admission_of(self, method: str) -> Admission:
+        return self._admissions.get(method, self._admission)
 
     def _wrapped(self, method: str, handler: Any) -> Any:
         """Return a handler that is given bytes; what they are is read inside, where errors have words."""
@@ -109,16 +109,16 @@ class Interceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         request = _ours(read, data, method)
         _refuse_late(context)
-        gate = self._gate_of(method)
-        gate.enter()
+        admission = self._admission_of(method)
+        admission.enter()
         if not inspect.iscoroutinefunction(behaviour):
-            return await self._in_pool(gate, behaviour, request, context)
+            return await self._in_pool(admission, behaviour, request, context)
         try:
             return await behaviour(request, context)
         finally:
-            gate.leave()
+            admission.leave()
 
-    async def _in_pool(self, gate: Gate, behaviour: Behaviour, request: Any, context: Any) -> Any:
+    async def _in_pool(self, admission: Admission, behaviour: Behaviour, request: Any, context: Any) -> Any:
         def run() -> Any:
             _refuse_late(context)
             return behaviour(request, context)
@@ -128,20 +128,20 @@ class Interceptor(grpc.aio.ServerInterceptor):
         try:
             future = self._pool.submit(contextvars.copy_context().run, run)
         except BaseException:
-            gate.leave()
+            admission.leave()
             raise
         # When the work is done, not when the caller is gone: the thread is busy until then.
-        future.add_done_callback(lambda _: gate.leave())
+        future.add_done_callback(lambda _: admission.leave())
         return await asyncio.wrap_future(future)
 
     async def _stream(
         self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
     ) -> None:
-        """Compute at the gate, write outside: a reader that never comes holds no place."""
+        """Compute at the admission, write outside: a reader that never comes holds no place."""
         request = _ours(read, data, method)
         _refuse_late(context)
-        gate = self._gate_of(method)
-        gate.enter()
+        admission = self._admission_of(method)
+        admission.enter()
         replies: asyncio.Queue[Any] = asyncio.Queue()
 
         async def compute() -> None:
@@ -150,7 +150,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                     replies.put_nowait(reply)
 
         def over(_: object) -> None:
-            gate.leave()
+            admission.leave()
             replies.put_nowait(None)
 
         computing = asyncio.create_task(compute())

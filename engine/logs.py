@@ -22,7 +22,6 @@ from engine.errors import InvalidInput
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-LEVELS = ("debug", "info", "warning", "error")
 KEPT = 10_000  # lines that wait for the reader of stderr
 LAST_WORDS = 1.0  # seconds that the end of the process waits for them
 
@@ -47,9 +46,9 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def line(logger: str, message: str) -> str:
-    """Return a warning as a line of the log, whatever the level."""
-    record = logging.LogRecord(logger, logging.WARNING, "", 0, message, None, None)
+def line(logger: str, message: str, level: int = logging.WARNING) -> str:
+    """Return a message as a line of the log, whatever level is configured."""
+    record = logging.LogRecord(logger, level, "", 0, message, None, None)
     return JsonFormatter().format(record) + "\n"
 
 

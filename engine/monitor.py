@@ -116,7 +116,7 @@ class Monitor:
     def _probed(self, replicas: Replicas[Any], member: Replica[Any], state: WorkerState) -> WorkerState:
         """Tell the replicas what a worker answered; return its state with what they know of it."""
         replicas.probed(member, state.fault)
-        why = member.standing.why
+        why = member.health.last_error
         return state if state.fault or not why else replace(state, fault=f"lately: {why}")
 
     def _unreachable(self, state: WorkerState, failure: grpc.aio.AioRpcError) -> WorkerState:

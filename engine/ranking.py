@@ -14,8 +14,8 @@ from engine.collection import Collection
 from engine.config import CoordinatorConfig, RankerWorkerConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable, quoted
+from engine.hedging import Hedging
 from engine.replicas import SILENT, Replicas
-from engine.standing import Hedging
 from engine.types import EncodedQuery, Floats, Moments, Proposals, Ranked, RankQuery
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub

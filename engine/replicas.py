@@ -1,4 +1,4 @@
-"""Copies of one worker, any of which may answer: replaced when dead, doubled when slow, left out when bad."""
+"""Calls to the replicas of one worker: failover, hedged requests, and ejection of bad replicas."""
 
 import asyncio
 import logging
@@ -10,14 +10,15 @@ import grpc
 import grpc.aio
 
 from engine.errors import DeadlineExceeded, Mismatch, SprError
-from engine.serving import CHANNEL_OPTIONS
-from engine.standing import IN, NEVER, OUT, Hedging, Standing, in_order
+from engine.hedging import Hedging
+from engine.replica_health import Health, ReplicaHealth, by_preference
+from engine.servers import CHANNEL_OPTIONS
 
 _log = logging.getLogger("spr.replicas")
 Stub = TypeVar("Stub")
 Reply = TypeVar("Reply")
 
-# Another copy may answer these; everything else it would answer alike. CANCELLED comes from a worker that
+# Failures of one replica; on all others every replica would fail alike. CANCELLED comes from a worker that
 # stops, FAILED_PRECONDITION from one that serves another generation or shard.
 _RETRYABLE = {
     grpc.StatusCode.UNAVAILABLE,
@@ -26,22 +27,26 @@ _RETRYABLE = {
     grpc.StatusCode.CANCELLED,
 }
 SILENT = "SILENT"
-_PLACES = {IN: "in rotation", OUT: "out of rotation", NEVER: "asked by probes alone"}
+_STATES = {
+    Health.HEALTHY: "healthy, in rotation",
+    Health.EJECTED: "ejected from rotation",
+    Health.OPEN: "not answering, circuit open",
+}
 
 
 class Replica(Generic[Stub]):
-    """One worker process: its address, a stub on a channel of its own, and how it has answered."""
+    """One worker process: its address, a stub on a channel of its own, and its health."""
 
     def __init__(self, target: str, stub: Callable[[grpc.aio.Channel], Stub]) -> None:
         self.target = target
         self.channel = grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
         self.stub = stub(self.channel)
-        self.standing = Standing(time.monotonic())
-        self.place = IN
+        self.health = ReplicaHealth(time.monotonic())
+        self.logged = Health.HEALTHY
 
 
 class Replicas(Generic[Stub]):
-    """The copies of one worker. Belongs to the event loop it was made in."""
+    """The replicas of one worker. Belongs to the event loop it was made in."""
 
     def __init__(self, name: str, targets: Sequence[str], stub: Callable[[grpc.aio.Channel], Stub]) -> None:
         self.name = name
@@ -51,32 +56,34 @@ class Replicas(Generic[Stub]):
     async def call(
         self, attempt: Callable[[Stub], Awaitable[Reply]], hedging: Hedging, hedge_after: float = 0.0
     ) -> Reply:
-        """Return the first answer of `attempt(stub)`; each copy is asked at most once.
+        """Return the first answer of `attempt(stub)`; each replica is asked at most once.
 
-        The next copy is asked when one cannot answer (UNAVAILABLE, RESOURCE_EXHAUSTED, FAILED_PRECONDITION,
-        CANCELLED, or `attempt` raises Mismatch), and when the others have been silent for longer than such
-        calls take, `hedge_after` seconds at the most; 0: never. Raises the last failure; DeadlineExceeded
-        SILENT when no copy is worth asking. `attempt` sets the time limit of its call; reads only, since two
-        copies may both do the work.
+        Fails over to the next replica when one cannot answer (UNAVAILABLE, RESOURCE_EXHAUSTED,
+        FAILED_PRECONDITION, CANCELLED, or `attempt` raises Mismatch). Hedges when no answer came within the
+        latency quantile of `hedging`, `hedge_after` seconds at most; 0: never. Raises the last failure;
+        DeadlineExceeded SILENT when every circuit is open. `attempt` sets the time limit of its call and must
+        be idempotent: two replicas may both run it.
         """
         self._turn += 1
-        order = in_order([member.standing for member in self.members], self._turn, time.monotonic())
+        order = by_preference([member.health for member in self.members], self._turn, time.monotonic())
         if not order:
-            raise DeadlineExceeded(f"{self.name} did not answer; probes look whether it does again", SILENT)
+            raise DeadlineExceeded(
+                f"{self.name} does not answer: its circuit is open until a probe succeeds", SILENT
+            )
         members = [self.members[i] for i in order]
 
         async def ask(member: Replica[Stub]) -> Reply:
             return await self._ask(member, attempt, hedging)
 
         if len(members) == 1:
-            # Nobody to turn to: no task is needed to watch it.
+            # Without a second replica there is no race, and no task to pay for.
             return await ask(members[0])
         return await _Race(members, ask, hedging, hedge_after).run()
 
     def probed(self, member: Replica[Stub], fault: str) -> None:
-        """Note what a probe found wrong with a copy that answered it; empty: nothing."""
-        member.standing.probed(fault, time.monotonic())
-        self._tell(member)
+        """Record what a probe that was answered found wrong with a replica; empty: nothing."""
+        member.health.probed(fault, time.monotonic())
+        self._log_change(member)
 
     async def close(self) -> None:
         """Close the channels."""
@@ -86,39 +93,39 @@ class Replicas(Generic[Stub]):
     async def _ask(
         self, member: Replica[Stub], attempt: Callable[[Stub], Awaitable[Reply]], hedging: Hedging
     ) -> Reply:
-        """Ask one copy, and note how it answered."""
-        standing, began = member.standing, time.monotonic()
-        standing.outstanding += 1
+        """Ask one replica, and record how it answered."""
+        health, began = member.health, time.monotonic()
+        health.outstanding += 1
         try:
             reply = await attempt(member.stub)
-            standing.well(time.monotonic())
+            health.succeeded(time.monotonic())
             hedging.answered(time.monotonic() - began)
             return reply
         except (grpc.aio.AioRpcError, SprError) as failure:
             if _retryable(failure):
-                standing.bad(_words(failure))
-            elif _late(failure):
-                standing.timed_out(time.monotonic() - began)
+                health.failed(_words(failure))
+            elif _timed_out(failure):
+                health.timed_out(time.monotonic() - began)
             raise
         finally:
-            standing.outstanding -= 1
-            self._tell(member)
+            health.outstanding -= 1
+            self._log_change(member)
 
-    def _tell(self, member: Replica[Stub]) -> None:
-        """Log it when a copy's place has changed."""
-        standing = member.standing
-        place = standing.place(time.monotonic())
-        if place == OUT and len(self.members) == 1:
-            place = IN  # there is no other to ask
-        if place != member.place and not standing.on_trial:
-            member.place = place
-            level = logging.INFO if place == IN else logging.WARNING
-            extra = {"why": standing.fault or standing.why}
-            _log.log(level, "%s at %s is %s", self.name, member.target, _PLACES[place], extra=extra)
+    def _log_change(self, member: Replica[Stub]) -> None:
+        """Log a change of a replica's state."""
+        health = member.health
+        state = health.state(time.monotonic())
+        if state is Health.EJECTED and len(self.members) == 1:
+            state = Health.HEALTHY  # the last replica is never ejected
+        if state is not member.logged and not health.half_open:
+            member.logged = state
+            level = logging.INFO if state is Health.HEALTHY else logging.WARNING
+            extra = {"why": health.fault or health.last_error}
+            _log.log(level, "%s at %s is %s", self.name, member.target, _STATES[state], extra=extra)
 
 
 class _Race(Generic[Stub, Reply]):
-    """One call, of which several copies may be asked."""
+    """One call that may be sent to several replicas."""
 
     def __init__(
         self,
@@ -129,8 +136,8 @@ class _Race(Generic[Stub, Reply]):
     ) -> None:
         self._waiting, self._ask, self._hedging = members, ask, hedging
         now = time.monotonic()
-        alike = members[0].standing.place(now) == members[1].standing.place(now)
-        # A copy that is out of rotation is asked beside a good one only when that one is very late.
+        alike = members[0].health.state(now) is members[1].health.state(now)
+        # An ejected replica is no early hedge for a healthy one.
         self._patience = hedging.after(hedge_after) if alike else hedge_after
         self._running: dict[asyncio.Task[Reply], tuple[Replica[Stub], float]] = {}
 
@@ -148,7 +155,7 @@ class _Race(Generic[Stub, Reply]):
                     del self._running[task]
                     failure = task.exception()
                     if failure is None:
-                        self._blame_silent()
+                        self._record_losers()
                         return task.result()
                     if not _retryable(failure):
                         raise failure
@@ -169,12 +176,12 @@ class _Race(Generic[Stub, Reply]):
 
         self._running[asyncio.create_task(run())] = (member, time.monotonic())
 
-    def _blame_silent(self) -> None:
-        """Note it of the copies that had been silent for long when another answered."""
+    def _record_losers(self) -> None:
+        """Record a failure of the replicas that were past their quantile when another answered."""
         for member, began in self._running.values():
             seconds = time.monotonic() - began
             if seconds >= self._patience:
-                member.standing.bad(f"another copy was first, {seconds:.2g} s after this one was asked")
+                member.health.failed(f"another replica was first, {seconds:.2g} s after this one was asked")
                 self._hedging.answered(seconds)
 
 
@@ -184,7 +191,7 @@ def _retryable(failure: BaseException) -> bool:
     return isinstance(failure, grpc.aio.AioRpcError) and failure.code() in _RETRYABLE
 
 
-def _late(failure: BaseException) -> bool:
+def _timed_out(failure: BaseException) -> bool:
     late = grpc.StatusCode.DEADLINE_EXCEEDED
     return isinstance(failure, grpc.aio.AioRpcError) and failure.code() is late
 

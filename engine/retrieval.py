@@ -13,12 +13,12 @@ import grpc.aio
 from engine import faults, logs, merge, wire
 from engine.answers import Coverage, Degraded
 from engine.collection import Collection
-from engine.config import CoordinatorConfig, IndexConfig
+from engine.config import CoordinatorConfig, IndexWorkerConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
+from engine.hedging import Hedging
 from engine.queries import SearchOptions
 from engine.replicas import SILENT, Replicas
-from engine.standing import Hedging
 from engine.types import Floats, Hits
 from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
@@ -55,7 +55,7 @@ class Retriever:
     """The shards of one generation."""
 
     def __init__(
-        self, collection: Collection, workers: Sequence[IndexConfig], config: CoordinatorConfig
+        self, collection: Collection, workers: Sequence[IndexWorkerConfig], config: CoordinatorConfig
     ) -> None:
         self._collection = collection
         self._config = config

@@ -7,16 +7,16 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import grpc.aio
 
 from engine import faults, logs, wire_search
+from engine.admission import Admission
 from engine.answers import Answer
 from engine.config import CoordinatorConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, SprError
-from engine.gate import Gate
 from engine.interceptors import when_over
 from engine.pages import PageStore
 from engine.pipeline import Pipeline
@@ -52,10 +52,10 @@ class Statistics:
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
-    """spr.v1.SearchService over one pipeline. gate: where the entries of a batch take their places."""
+    """spr.v1.SearchService over one pipeline. admission: where the entries of a batch take their places."""
 
     def __init__(
-        self, pipeline: Pipeline, config: CoordinatorConfig, statistics: Statistics, gate: Gate
+        self, pipeline: Pipeline, config: CoordinatorConfig, statistics: Statistics, admission: Admission
     ) -> None:
         self._pipeline = pipeline
         self._config = config
@@ -66,10 +66,10 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         )
         self._statistics = statistics
         self._pages: PageStore[Answer] = PageStore(config.page_lists, config.page_ttl)
-        self._uris = cast(wire_search.Uris, config.uris)
-        self._gate = gate
+        self._uris = config.uris
+        self._admission = admission
         # All batches together have half of the places, so that single searches find one.
-        self._for_batches = asyncio.Semaphore(max(1, gate.limit // 2))
+        self._for_batches = asyncio.Semaphore(max(1, admission.limit // 2))
 
     async def Search(self, request: Request, context: Context) -> Response:
         """Answer one query with one page."""
@@ -145,8 +145,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             try:
                 async with asyncio.timeout(deadline.left()):
                     await held.enter_async_context(self._for_batches)
-                    await self._gate.wait()
-                    held.callback(self._gate.leave)
+                    await self._admission.wait()
+                    held.callback(self._admission.leave)
             except TimeoutError:
                 self._statistics.failed += 1
                 message = "the deadline passed while the query waited for its turn; give it more time"

@@ -1,78 +1,47 @@
-"""Servers of all three kinds of processes: errors, health, reflection, logs, graceful stop.
+"""The life of a process: command line, topology, ready line, service, graceful shutdown.
 
 A worker's __main__ is
 
     sys.exit(serving.main("index", serve))
 
-where `serve(topology, worker)` loads what it needs and ends in `serve_worker(...)`. The process prints one
-line of JSON on stdout: {"ready": true, "role": "index", "address": "127.0.0.1:7410"} once it serves, or
-{"ready": false, "role": "index", "error": "why", "exit_code": 3} if it cannot. The coordinator adds a line
-{"healthy": true} whenever searches begin to be answerable, and {"healthy": false} when they cease; under a
-supervisor also {"beat": true, "silent": {"127.0.0.1:7410": 3.1}} every second, the workers that do not answer
-and for how long, and {"leaving": true} when it was told to stop and a successor may start.
+where `serve(topology, worker)` loads what it needs and ends in `serve_worker(...)`. The process prints JSON
+lines on stdout:
+
+    {"ready": true, "role": "index", "address": "127.0.0.1:7410"}            once it serves
+    {"ready": false, "role": "index", "error": "why", "exit_code": 3}        if it cannot
+    {"healthy": true}       from a coordinator, when searches begin or cease to be answerable
+    {"beat": true, "silent": {"127.0.0.1:7410": 3.1}}
+                            its heartbeat to a supervisor, with the seconds that workers have not answered
+    {"leaving": true}       it drains: the supervisor starts a successor
 """
 
 import argparse
 import asyncio
 import contextlib
-import errno
 import gc
-import ipaddress
 import json
-import logging
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import grpc
 import grpc.aio
 import uvloop
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
 
-from engine import config, lifeline, logs
-from engine.errors import SprError, Unavailable
+from engine import config, control_pipe, logs
+from engine.admission import Admission
+from engine.errors import SprError
 from engine.files import of_disk
-from engine.gate import Gate
-from engine.holding import held
-from engine.interceptors import Interceptor
+from engine.generation_lock import locked_for_serving
+from engine.servers import NOT_SERVING, SERVING, add_probes, aio_server, bind
 
-_log = logging.getLogger("spr.serving")
-GRACE = 5.0
+GRACE = 5.0  # seconds to finish calls in flight at the end
+HANDOVER = 20.0  # seconds that a draining coordinator waits for its successor
 ABOUT_WORKERS = "it is a worker's, for the coordinator alone; ask the coordinator, at port 7400 by default"
-HANDOVER = 20.0  # seconds that a coordinator waits for its successor
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-_OPTIONS = [
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    ("grpc.http2.max_ping_strikes", 0),
-    # Calls that wait in gRPC for our turn to refuse them. Beyond its own limit of a thousand it resets calls,
-    # and who called learns neither why nor when to come back.
-    ("grpc.server.max_pending_requests", 100_000),
-    ("grpc.server.max_pending_requests_hard_limit", 100_000),
-]
-# Without so_reuseport = 0 two processes could share a port and each get a part of the calls.
-SERVER_OPTIONS = [("grpc.so_reuseport", 0), *_OPTIONS]
-# A coordinator's port is shared with its successor for a moment; `check_free` refuses all others.
-SHARED_OPTIONS = [("grpc.so_reuseport", 1), *_OPTIONS]
-CHANNEL_OPTIONS = [
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    # Whom else to ask, and when, is decided in replicas.py; keeping every request for a retry only costs.
-    ("grpc.enable_retries", 0),
-]
 
 
 def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequence[str] | None = None) -> int:
@@ -82,17 +51,17 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     """
     options = _options(role, argv)
     try:
-        given = options.config == lifeline.STDIN
-        topology = lifeline.receive() if given else config.read(Path(options.config))
+        given = options.config == control_pipe.STDIN
+        topology = control_pipe.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
-        with held(topology) as pinned:
+        with locked_for_serving(topology) as pinned:
             serve(pinned, select_part(pinned, role, options.name, options.listen))
     except (SprError, OSError) as error:
         refused = of_disk(error) if isinstance(error, OSError) else error
         if refused is None:
             raise
         announce(ready=False, role=role, error=str(refused), exit_code=refused.exit_code)
-        if not lifeline.supervised:
+        if not control_pipe.supervised:
             print(f"spr: {refused}", file=sys.stderr)
         return refused.exit_code
     except KeyboardInterrupt:
@@ -100,81 +69,61 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     return 0
 
 
-def serve_worker(
-    add_services: Callable[[grpc.aio.Server], Sequence[str]],
-    address: str,
-    *,
-    role: str,
-    max_in_flight: int,
-    about: str = "",
-    ready: Mapping[str, Any] | None = None,
-    watch: Callable[[Callable[[str], None]], None] | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker serves.
 
-    add_services registers the servicers, whose methods run in threads, and returns their full names. At most
-    `max_in_flight` calls run at once, more are refused with QUEUE_FULL. about: what the port is, for who asks
-    for something else. `ready` adds fields to the line on stdout. `watch` starts what may find a service
-    unfit, and is given what to call then, from any thread, with its name: its health is NOT_SERVING.
+    add_services: registers the servicers, whose methods run in threads, and returns their full names.
+    max_in_flight: threads, and the admission limit: more calls are refused with QUEUE_FULL. about: what the
+    port is, for a caller who asks for something else. ready: fields of the ready line. watch: starts what may
+    find a service unfit; it gets a function to call then, from any thread, with the service's name, whose
+    health becomes NOT_SERVING.
     """
 
-    async def serve() -> None:
-        server = aio_server(Gate(max_in_flight), pool, about)
-        names = list(add_services(server))
-        probes = add_probes(server, names)
-        bound = bind(server, address)
-        for name in (health.OVERALL_HEALTH, *names):
-            await probes.set(name, SERVING)
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await server.start()
-        if watch is not None:
+    role: str
+    add_services: Callable[[grpc.aio.Server], Sequence[str]]
+    max_in_flight: int
+    about: str = ABOUT_WORKERS
+    ready: Mapping[str, Any] = field(default_factory=dict)
+    watch: Callable[[Callable[[str], None]], None] = lambda _: None
 
-            def unfit(name: str) -> None:
-                asyncio.run_coroutine_threadsafe(probes.set(name, NOT_SERVING), loop)
 
-            watch(unfit)
-        keep_loaded()
-        announce(ready=True, role=role, address=bound, **(ready or {}))
-        await stop.wait()
-        await probes.enter_graceful_shutdown()
-        await server.stop(GRACE)
-
-    # A thread a place. Calls that wait for their message, refusals and health checks need none.
-    pool = ThreadPoolExecutor(max(1, max_in_flight), thread_name_prefix="work")
-    uvloop.run(serve())
+def serve_worker(worker: Worker, address: str) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return."""
+    # A thread for every admitted call. Reading a message, a refusal and a health check need none.
+    pool = ThreadPoolExecutor(max(1, worker.max_in_flight), thread_name_prefix="work")
+    uvloop.run(_serve_worker(worker, address, pool))
     pool.shutdown(wait=False)
 
 
-def aio_server(
-    gate: Gate,
-    pool: Executor | None = None,
-    about: str = "",
-    gates: Mapping[str, Gate] | None = None,
-    shared: bool = False,
-) -> grpc.aio.Server:
-    """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments.
+async def _serve_worker(worker: Worker, address: str, pool: Executor) -> None:
+    server = aio_server(Admission(worker.max_in_flight), pool, worker.about)
+    names = list(worker.add_services(server))
+    probes = add_probes(server, names)
+    bound = bind(server, address)
+    for name in (health.OVERALL_HEALTH, *names):
+        await probes.set(name, SERVING)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await server.start()
+    worker.watch(lambda name: _set_unfit(loop, probes, name))
+    keep_loaded()
+    announce(ready=True, role=worker.role, address=bound, **worker.ready)
+    await stop.wait()
+    await probes.enter_graceful_shutdown()
+    await server.stop(GRACE)
 
-    shared: on a port that a successor can share.
-    """
-    options = SHARED_OPTIONS if shared else SERVER_OPTIONS
-    return grpc.aio.server(interceptors=[Interceptor(gate, pool, about, gates)], options=options)
 
-
-def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
-    """Add health and reflection to a grpc.aio server; the caller sets the health of `names`."""
-    probes = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    return probes
+def _set_unfit(loop: asyncio.AbstractEventLoop, probes: health.aio.HealthServicer, name: str) -> None:
+    asyncio.run_coroutine_threadsafe(probes.set(name, NOT_SERVING), loop)
 
 
 async def told_to_stop() -> Callable[[], Awaitable[None]]:
-    """Heed SIGTERM and SIGINT from now on; return what waits until it is time to stop.
+    """Handle SIGTERM and SIGINT from now on; return a coroutine function that waits for the time to stop.
 
-    After SIGTERM a supervisor is told, so that it starts a successor; it closes stdin (SIGINT) once that one
-    serves. Without a supervisor both stop at once.
+    SIGTERM begins a handover: the supervisor starts a successor, and closes stdin (SIGINT) once that serves.
+    SIGINT, and without a supervisor also SIGTERM, stops at once.
     """
     leave, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -188,7 +137,7 @@ async def told_to_stop() -> Callable[[], Awaitable[None]]:
 
     async def wait() -> None:
         await leave.wait()
-        if lifeline.supervised and not stop.is_set():
+        if control_pipe.supervised and not stop.is_set():
             announce(leaving=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), HANDOVER)
@@ -196,58 +145,8 @@ async def told_to_stop() -> Callable[[], Awaitable[None]]:
     return wait
 
 
-def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
-    """Listen at HOST:PORT, port 0 for a free one; return the address. Unavailable if it is taken.
-
-    Warns where other machines may reach it.
-    """
-    try:
-        port = server.add_insecure_port(address)
-    except RuntimeError:
-        raise _taken(address) from None
-    host = address.rpartition(":")[0]
-    if not is_loopback(host):
-        _log.warning(
-            "%s:%d can be reached from other machines, and there is no access control yet: whoever reaches "
-            "it may use it; listen at 127.0.0.1, or keep it in a network you trust",
-            host,
-            port,
-        )
-    return f"{host}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens at a host: a name, or an IPv4 or [IPv6] address."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.startswith("unix")
-
-
-def check_free(address: str) -> None:
-    """Raise Unavailable if another process listens at HOST:PORT, also one whose port can be shared."""
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(socket.gaierror):  # said better by `bind`
-        for family, kind, number, _, at in socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM
-        ):
-            with socket.socket(family, kind, number) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    trial.bind(at)
-                except OSError as error:
-                    if error.errno == errno.EADDRINUSE:
-                        raise _taken(address) from None
-
-
-def _taken(address: str) -> Unavailable:
-    return Unavailable(
-        f"cannot listen on {address}; is another process there? Stop it, or change the port", "ADDRESS_IN_USE"
-    )
-
-
 def keep_loaded() -> None:
-    """Take what was loaded until now out of the garbage collector's rounds: it stays until the end."""
+    """Freeze what is loaded now for the garbage collector: it lives until the end."""
     gc.collect()
     gc.freeze()
 
@@ -258,7 +157,7 @@ def announce(**fields: Any) -> None:
 
 
 def beat(silent: Mapping[str, float]) -> None:
-    """Tell the supervisor that this coordinator lives, and who is silent: target to seconds."""
+    """Send the heartbeat to the supervisor. silent: seconds without an answer by target."""
     announce(beat=True, silent=silent)
 
 

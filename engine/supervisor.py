@@ -1,8 +1,8 @@
-"""All processes of a topology on one machine: started, watched, restarted, stopped.
+"""Supervises all processes of a topology on one machine: start, health, restart with back-off, shutdown.
 
-Children learn of the supervisor's death by their stdin: it is a pipe whose other end only the supervisor
-holds, so they stop even when it is killed. They speak to it in JSON lines on stdout (engine.serving), it to
-them on stdin (engine.lifeline). It needs no gRPC itself, and so may start processes at any time.
+Children read their stdin, whose other end the supervisor alone holds: end of file stops them even when it was
+killed. They report in JSON lines on stdout (engine.serving), it answers on stdin (engine.control_pipe). The
+supervisor loads no gRPC, so it may fork at any time.
 """
 
 import contextlib
@@ -18,28 +18,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import logs
-from engine.child import FIRST_WAIT, Child, Event, Process, close, say
 from engine.errors import SprError
-from engine.programs import Program
+from engine.processes import FIRST_BACKOFF, Event, ManagedProcess, Pipes, Program, close, say
 
 _log = logging.getLogger("spr.supervisor")
-LONGEST_WAIT = 10.0  # seconds before a restart in a crash loop; twice as long after each crash
-STEADY = 10.0  # seconds after which a process that was ready is in no crash loop
-PATIENCE = 15.0  # seconds to stop before a process is killed; longer than engine.serving.GRACE
-TICK = 1.0  # seconds between looks at who has hung
+LONGEST_BACKOFF = 10.0  # seconds; upper bound of the exponential back-off in a crash loop
+STEADY = 10.0  # seconds of readiness that end a crash loop
+PATIENCE = 15.0  # seconds to drain before SIGKILL; longer than engine.serving.GRACE
+TICK = 1.0  # seconds between checks for hung processes
 
 
-class ChildFailed(SprError):
-    """A process of the topology could not start; exits as that process did."""
+class StartFailed(SprError):
+    """A process of the topology did not start; the exit code is that process's."""
 
     def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message, "CHILD_FAILED")
+        super().__init__(message, "START_FAILED")
         self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the supervisor tells of itself: each process's state, and whether searches are answered."""
+    """A progress report: each process's state, and whether searches can be answered."""
 
     states: Mapping[str, str]
     healthy: bool
@@ -50,9 +49,9 @@ class Status:
 class Supervisor:
     """Runs programs until told to stop.
 
-    on_ready is called once, when everything serves, with the coordinator's ready line; on_change whenever
-    a process's state changes before that. hang_timeout: seconds of silence after which a process is killed;
-    0: never. writer: takes what the processes write to stderr.
+    on_ready is called once, when everything serves, with the coordinator's ready line; on_change after every
+    change before that. hang_timeout: seconds without a heartbeat or answer before SIGKILL; 0: never.
+    writer: gets the processes' stderr.
     """
 
     programs: list[Program]
@@ -60,17 +59,17 @@ class Supervisor:
     on_change: Callable[[Status], None] = lambda _: None
     hang_timeout: float = 10.0
     writer: logs.Writer = field(default_factory=lambda: logs.Writer(sys.stderr))
-    children: list[Child] = field(default_factory=list)
+    children: list[ManagedProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # SimpleQueue may be used from a signal handler.
+        # SimpleQueue is reentrant: a signal handler may put.
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._healthy = self._told = False
         self._began = self._looked = time.monotonic()
 
     def run(self) -> None:
-        """Start everything and keep it running until SIGINT or SIGTERM; ChildFailed if it cannot start."""
-        self.children = [Child(program) for program in self.programs]
+        """Start everything and keep it running until SIGINT or SIGTERM; StartFailed if it cannot start."""
+        self.children = [ManagedProcess(program) for program in self.programs]
         with self._signals():
             try:
                 for child in self.children:
@@ -86,7 +85,7 @@ class Supervisor:
         return {child.program.label: child.process.pid for child in self.children if child.process}
 
     def _handle(self) -> bool:
-        """Take one event, or restart what is due; False when it is time to stop."""
+        """Handle one event, and restart what is due; False when it is time to stop."""
         now = time.monotonic()
         for child in self.children:
             if child.restart_at is not None and child.restart_at <= now:
@@ -107,59 +106,59 @@ class Supervisor:
         self._tell()
         return True
 
-    def _heard(self, child: Child, process: Process, line: dict[str, Any]) -> None:
+    def _heard(self, child: ManagedProcess, process: Pipes, line: dict[str, Any]) -> None:
         if process is not child.process:
             return
         if "beat" in line:
-            child.beat = time.monotonic()
+            child.heartbeat = time.monotonic()
             self._kill_silent_workers(line["silent"])
         elif "healthy" in line:
             self._healthy = bool(line["healthy"])
-            for old in child.leaving:
+            for old in child.draining:
                 close(old)
         elif line.get("leaving"):
-            _log.info("%s leaves; the next one starts", child.program.label)
-            child.leaving.append(process)
+            _log.info("%s drains; its successor starts", child.program.label)
+            child.draining.append(process)
             self._start(child)
         elif line.get("ready"):
             child.ready, child.served, child.down = line, True, ""
-            child.ready_at = child.beat = time.monotonic()
+            child.ready_at = child.heartbeat = time.monotonic()
             child.settled = line.get("settled", {})
             _log.info("%s is ready", child.program.label, extra={"address": line.get("address")})
             self._tell_down()
         elif "error" in line:
             child.error = str(line["error"])
 
-    def _ended(self, child: Child, process: Process, code: int) -> None:
-        if process in child.leaving:
-            child.leaving.remove(process)
+    def _ended(self, child: ManagedProcess, process: Pipes, code: int) -> None:
+        if process in child.draining:
+            child.draining.remove(process)
             return
         was_ready, child.process, child.ready = child.ready, None, None
         if not child.served:
-            # Nothing has ever worked here: trying again would only hide why.
+            # The first start fails for good: a retry would hide the reason.
             why = child.error or f"ended with exit code {code} before it was ready; see its messages above"
-            raise ChildFailed(f"{child.program.label}: {why}", code if code > 0 else 1)
+            raise StartFailed(f"{child.program.label}: {why}", code if code > 0 else 1)
         if was_ready and (code == 0 or time.monotonic() - child.ready_at > STEADY):
-            child.wait = FIRST_WAIT
-        # One that was told to stop, and did, is no crash.
-        wait = 0.0 if was_ready and code == 0 else child.wait
+            child.backoff = FIRST_BACKOFF
+        # A clean exit is no crash.
+        wait = 0.0 if was_ready and code == 0 else child.backoff
         why = child.error or (f"signal {-code}" if code < 0 else f"exit code {code}")
-        child.down, child.error = f"ended ({why}); again in {wait:.2g} s", ""
+        child.down, child.error = f"ended ({why}); restarts in {wait:.2g} s", ""
         _log.warning("%s %s", child.program.label, child.down)
         child.restart_at = time.monotonic() + wait
         if wait:
-            child.wait = min(2 * child.wait, LONGEST_WAIT)
+            child.backoff = min(2 * child.backoff, LONGEST_BACKOFF)
         self._tell_down()
 
     def _kill_silent_coordinator(self, now: float) -> None:
         if now - self._looked > 3 * TICK:
-            # It was this process that stood still: what the others said meanwhile is not read yet.
+            # This process was suspended itself; heartbeats of that time are still unread.
             for child in self.children:
-                child.beat = now
+                child.heartbeat = now
         self._looked = now
         for child in self.children:
             if child.program.role == "coordinator" and child.ready:
-                self._kill_silent(child, now - child.beat)
+                self._kill_silent(child, now - child.heartbeat)
 
     def _kill_silent_workers(self, silent: Mapping[str, float]) -> None:
         now = time.monotonic()
@@ -167,12 +166,12 @@ class Supervisor:
             if child.ready and child.program.target in silent:
                 self._kill_silent(child, min(silent[child.program.target], now - child.ready_at))
 
-    def _kill_silent(self, child: Child, seconds: float) -> None:
+    def _kill_silent(self, child: ManagedProcess, seconds: float) -> None:
         if child.process and 0 < self.hang_timeout <= seconds:
-            child.error = f"did not answer for {seconds:.0f} s, killed"
+            child.error = f"hung for {seconds:.0f} s, killed"
             child.process.kill()
 
-    def _start(self, child: Child) -> None:
+    def _start(self, child: ManagedProcess) -> None:
         child.start(self._events.put, self.writer)
 
     def _tell(self) -> None:
@@ -186,17 +185,17 @@ class Supervisor:
             self.on_ready({**(front or {}), "pids": self.pids()})
 
     def _tell_down(self) -> None:
-        """Tell the coordinator why workers are down, for those who ask it."""
+        """Report to the coordinator why workers are down, for `spr admin status`."""
         down = {child.program.target: child.down for child in self.children if child.down}
         for child in self.children:
             if child.program.role == "coordinator" and child.process and child.ready:
                 say(child.process, json.dumps({"down": down}))
 
     def _stop_all(self) -> None:
-        """Stop the coordinator, then the workers, so that searches in flight are still answered."""
+        """Drain the coordinator, then stop the workers, so that searches in flight are answered."""
         for roles in (("coordinator",), ("index", "ranker")):
             children = [child for child in self.children if child.program.role in roles]
-            group = [process for c in children for process in (c.process, *c.leaving) if process]
+            group = [process for c in children for process in (c.process, *c.draining) if process]
             for process in group:
                 process.terminate()
                 close(process)
@@ -205,7 +204,7 @@ class Supervisor:
                 try:
                     process.wait(timeout=max(0.0, ends - time.monotonic()))
                 except subprocess.TimeoutExpired:
-                    _log.warning("process %d does not stop; killed", process.pid)
+                    _log.warning("process %d did not drain in time; killed", process.pid)
                     process.kill()
                     process.wait()
 

@@ -1,11 +1,13 @@
-"""From the values of a JSON or TOML file to frozen dataclasses, or a sentence that names the wrong key."""
+"""Reads the values of a JSON or TOML file into frozen dataclasses; an error names the key that is wrong."""
 
 import dataclasses
 import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 from engine.errors import InvalidInput
 
@@ -14,33 +16,58 @@ Config = TypeVar("Config")
 FORMERLY = "formerly"
 
 
-def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: str = "") -> Config:
-    """Return dataclass `cls` with `values`; InvalidInput names `source` and the key that is wrong.
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A lower bound of a number, as in `Annotated[int, AtLeast(1)]`."""
 
-    Nested dataclasses take nested mappings; lists become tuples; ints are taken for floats, which are finite.
+    minimum: float
+
+
+Count = Annotated[int, AtLeast(0)]
+NonNegative = Annotated[float, AtLeast(0)]
+
+# Metadata of a field that no file sets: the program derives it.
+DERIVED = {"derived": True}
+
+
+def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: str = "") -> Config:
+    """Return dataclass `cls` with `values`; InvalidInput names `source`, the key, and what it may be.
+
+    Nested dataclasses take nested mappings; lists become tuples; ints are taken for floats, which are finite;
+    texts for paths.
     """
-    hints = typing.get_type_hints(cls)
-    fields = [field for field in dataclasses.fields(typing.cast(Any, cls)) if field.init]
-    known = {field.name for field in fields}
-    renamed = {field.metadata[FORMERLY]: field.name for field in fields if FORMERLY in field.metadata}
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls)) if _is_read(field)}
+    renamed = {field.metadata[FORMERLY]: name for name, field in fields.items() if FORMERLY in field.metadata}
     values = {renamed.get(key, key): value for key, value in values.items()}
     for key in values:
-        if key not in known:
-            raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {', '.join(sorted(known))}.")
+        if key not in fields:
+            raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {', '.join(sorted(fields))}.")
+    missing = [repr(name) for name, field in fields.items() if name not in values and _is_required(field)]
+    if missing:
+        owner = prefix.rstrip(".") or cls.__name__
+        raise InvalidInput(f"{source}: {owner} lacks {', '.join(missing)}.")
     arguments = {key: _value(hints[key], value, source, prefix + key) for key, value in values.items()}
     try:
         return cls(**arguments)
     except InvalidInput as error:
         text = str(error)
         raise InvalidInput(text if text.startswith(source) else f"{source}: {text}") from error
-    except TypeError as error:
-        missing = str(error).partition(": ")[2] or str(error)
-        raise InvalidInput(f"{source}: {prefix.rstrip('.') or cls.__name__} lacks {missing}.") from error
+
+
+def _is_read(field: "dataclasses.Field[Any]") -> bool:
+    return field.init and not field.metadata.get("derived")
+
+
+def _is_required(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _value(hint: Any, value: Any, source: str, key: str) -> Any:
     """Return `value` as `hint` wants it."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _bounded(options[1:], _value(options[0], value, source, key), source, key)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in options:
             return None
@@ -49,21 +76,38 @@ def _value(hint: Any, value: Any, source: str, key: str) -> Any:
         return _one_of(options, value, source, key)
     if hint is Any:
         return value
+    if hint is Path and isinstance(value, str):
+        return Path(value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return filled(hint, value, source, key + ".")
     if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_value(options[0], item, source, key) for item in value)
+        items = enumerate(value)
+        return tuple(_value(options[0], item, source, f"{key}[{number}]") for number, item in items)
     if origin is Mapping and isinstance(value, Mapping):
         return {name: _value(options[1], item, source, f"{key}.{name}") for name, item in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    return _typed(origin or hint, value, source, key)
+
+
+def _typed(expected: Any, value: Any, source: str, key: str) -> Any:
+    """Return `value` if it is of the type `expected`, an int also where that is float."""
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 1 << 1000 else math.inf
-    if hint is float and isinstance(value, float) and not math.isfinite(value):
+    if expected is float and isinstance(value, float) and not math.isfinite(value):
         raise InvalidInput(f"{source}: {key} = {value!r} is not finite.")
-    expected = origin or hint
+    if expected is tuple and isinstance(value, Mapping):
+        raise InvalidInput(f"{source}: {key} is one table, not a list; in TOML write [[{key}]].")
     if isinstance(expected, type) and (
-        not isinstance(value, expected) or (hint is int and isinstance(value, bool))
+        not isinstance(value, expected) or (expected is int and isinstance(value, bool))
     ):
         raise InvalidInput(f"{source}: {key} = {_shown(value)} is not of type {expected.__name__}.")
+    return value
+
+
+def _bounded(bounds: tuple[Any, ...], value: Any, source: str, key: str) -> Any:
+    """Return `value` if it is within its bounds."""
+    for bound in bounds:
+        if isinstance(bound, AtLeast) and value < bound.minimum:
+            raise InvalidInput(f"{source}: {key} = {value!r} is below {bound.minimum:g}.")
     return value
 
 

@@ -1,10 +1,11 @@
 """The public messages of a search <-> queries and answers."""
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from engine import wire
 from engine.answers import Answer, Coverage, Degraded
 from engine.collection import Collection
+from engine.config import Uris
 from engine.errors import InvalidInput, Mismatch, NotFound, quoted
 from engine.proposals import ProposalRule
 from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
@@ -22,7 +23,6 @@ _DEGRADED = {
     Degraded.RANKER_SKIPPED: types_pb2.DEGRADED_REASON_RANKER_SKIPPED,
 }
 Number = TypeVar("Number", int, float)
-Uris = Literal["none", "name", "full"]
 
 
 def query_from_pb(

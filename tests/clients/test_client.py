@@ -151,6 +151,22 @@ def test_arguments_that_cannot_be_sent_are_search_errors(arguments: dict[str, An
         asyncio.run(run())
 
 
+def test_a_query_that_cannot_be_sent_fails_its_own_entry_of_a_batch(address: str) -> None:
+    queries: list[Any] = ["\ud800", TEXT, 7, TEXT, Embedding((float("nan"),) * 3, "")]
+
+    async def run() -> list[Any]:
+        async with AsyncClient(address) as client:
+            return await client.search_batch(queries)
+
+    with Client(address) as client:
+        for entries in (client.search_batch(queries), asyncio.run(run())):
+            assert [isinstance(entry, SearchResult) for entry in entries] == [False, True, False, True, False]
+            assert [type(entry) for entry in entries[::2]][:2] == [spr_client.InvalidInput] * 2
+            assert "UTF-8" in str(entries[0])
+        with pytest.raises(spr_client.InvalidInput, match="page_size"):
+            client.search_batch([TEXT], page_size="many")  # type: ignore[arg-type]
+
+
 def test_one_query_is_no_batch() -> None:
     for queries in ("red", Embedding((1.0,), MODEL), 7):
         with Client("127.0.0.1:1") as client, pytest.raises(spr_client.InvalidInput, match="list of queries"):

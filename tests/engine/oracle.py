@@ -18,11 +18,11 @@ import grpc.aio
 import numpy as np
 
 from engine import manifest as manifests
-from engine import serving, wire
+from engine import servers, wire
+from engine.admission import Admission
 from engine.catalogue import CATALOGUE, Catalogue
-from engine.config import CoordinatorConfig, IndexConfig, RankerWorkerConfig, Topology
+from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.errors import Mismatch, SprError
-from engine.gate import Gate
 from engine.types import EncodedQuery, Floats, Hits
 from spr.internal.v1 import (
     encoder_service_pb2_grpc,
@@ -246,7 +246,7 @@ class Server:
         self._pool = ThreadPoolExecutor(places)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.gate = Gate(places)
+        self.admission = Admission(places)
         self._server, self.address = self._run(self._start(add, address))
 
     def stop(self) -> None:
@@ -263,10 +263,10 @@ class Server:
     async def _start(
         self, add: Callable[[grpc.aio.Server], object], address: str
     ) -> tuple[grpc.aio.Server, str]:
-        server = serving.aio_server(self.gate, self._pool, "it is a test's")
+        server = servers.aio_server(self.admission, self._pool, "it is a test's")
         add(server)
-        serving.add_probes(server, [])
-        bound = serving.bind(server, address)
+        servers.add_probes(server, [])
+        bound = servers.bind(server, address)
         await server.start()
         return server, bound
 
@@ -319,7 +319,7 @@ def cluster(
         collection=collection,
         coordinator=CoordinatorConfig(listen="127.0.0.1:0", admin="127.0.0.1:0", **config),
         index=tuple(
-            IndexConfig(shard=shard, listen=serve(worker))
+            IndexWorkerConfig(shard=shard, listen=serve(worker))
             for shard, workers in enumerate(shards)
             for worker in workers
         ),

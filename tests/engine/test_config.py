@@ -29,7 +29,7 @@ listen = "0.0.0.0:2"
 def test_the_example_states_the_defaults() -> None:
     topology = config.read(EXAMPLE)
     assert topology.coordinator == config.CoordinatorConfig()
-    assert topology.index[0] == config.IndexConfig(shard=0, listen="127.0.0.1:7410")
+    assert topology.index[0] == config.IndexWorkerConfig(shard=0, listen="127.0.0.1:7410")
     assert topology.ranker[0] == config.RankerWorkerConfig(listen="127.0.0.1:7420", name="ranker-0")
     assert topology.collection == EXAMPLE.parent / "collection"
     assert [worker.name for worker in topology.index] == ["shard-00000", "shard-00001"]
@@ -45,17 +45,23 @@ def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
         ("", "names no collection"),
         ("collection = ", "is not TOML"),
         ('collection = "c"', "has no [[index]]"),
-        (MINIMAL.replace("[[ranker]]\n", "[ranker]\n"), "[[ranker]] with two brackets"),
-        (MINIMAL.replace("shard = 0", ""), "[[index]] 0 needs shard"),
-        (MINIMAL.replace("shard = 0", 'shard = "0"'), "must be of type int"),
-        (MINIMAL.replace("shard = 0", "shard = -1"), "must not be negative"),
-        (MINIMAL.replace("shard = 0", "shard = 0\nthread = 2"), "does not know 'thread'"),
+        (MINIMAL.replace("[[ranker]]\n", "[ranker]\n"), "ranker is one table, not a list"),
+        (MINIMAL.replace("shard = 0", ""), "topology.toml: index[0] lacks 'shard'"),
+        (MINIMAL.replace("shard = 0", 'shard = "0"'), "index[0].shard = '0' is not of type int"),
+        (MINIMAL.replace("shard = 0", "shard = -1"), "index[0].shard = -1 is below 0"),
+        (MINIMAL.replace("shard = 0", "shard = 0\nthread = 2"), "unknown key index[0].thread; known are"),
         (MINIMAL.replace("0.0.0.0:2", "127.0.0.1:1"), "to two processes"),
         (MINIMAL.replace("0.0.0.0:2", "2"), "write HOST:PORT"),
-        ('log_level = "loud"' + MINIMAL, "not debug, info"),
-        (MINIMAL + '[coordinator]\nuris = "some"\n', "uris is 'some', not none, name, full"),
-        ('hang_timeout = "soon"' + MINIMAL, "hang_timeout is 'soon'; it must be of type float"),
-        (MINIMAL.replace("[[ranker]]\n", '[[ranker]]\ntext_precision = "int4"\n'), "not auto, int8, float32"),
+        ('log_level = "loud"' + MINIMAL, "log_level = 'loud' is not one of 'debug', 'info'"),
+        (MINIMAL + '[coordinator]\nuris = "some"\n', "coordinator.uris = 'some' is not one of 'none'"),
+        ('hang_timeout = "soon"' + MINIMAL, "hang_timeout = 'soon' is not of type float"),
+        (
+            MINIMAL + 'text_precision = "int4"\n',
+            "ranker[0].text_precision = 'int4' is not one of 'auto', 'int8'",
+        ),
+        (MINIMAL + '[coordinator]\nname = "mine"\n', "unknown key coordinator.name"),
+        ("takeover = true" + MINIMAL, "unknown key takeover"),
+        ("hang_timeout = inf" + MINIMAL, "hang_timeout = inf is not finite"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_reason(tmp_path: Path, broken: str, message: str) -> None:
@@ -75,9 +81,9 @@ def test_a_port_that_leaves_none_for_the_workers_is_refused(port: int) -> None:
 
 
 def test_select_names_one_worker() -> None:
-    first = config.IndexConfig(shard=0, listen="h:1")
-    replica = config.IndexConfig(shard=0, listen="h:2")
-    other = config.IndexConfig(shard=1, listen="h:3")
+    first = config.IndexWorkerConfig(shard=0, listen="h:1")
+    replica = config.IndexWorkerConfig(shard=0, listen="h:2")
+    other = config.IndexWorkerConfig(shard=1, listen="h:3")
     parts = [first, replica, other]
     assert config.select(parts, "shard-00001", None) is other
     assert config.select(parts, None, "h:2") is replica

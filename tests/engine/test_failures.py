@@ -13,7 +13,7 @@ import pytest
 from engine.errors import InvalidInput
 from engine.faults import reason_of
 from engine.monitor import INTERVAL
-from engine.standing import STRIKES
+from engine.replica_health import EJECT_AFTER
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.oracle import Cluster, Corpus, cluster
@@ -155,7 +155,7 @@ def test_what_a_worker_does_wrong_is_told_as_a_defect(tmp_path: Path) -> None:
 def test_shards_that_are_full_are_told_as_overload(tmp_path: Path) -> None:
     with cluster(tmp_path) as workers:
         for worker in workers.topology.index:
-            workers.servers[worker.target].gate.limit = 0
+            workers.servers[worker.target].admission.limit = 0
         assert refused(workers, search)[:2] == ("RESOURCE_EXHAUSTED", "QUEUE_FULL")
 
 
@@ -327,7 +327,7 @@ def test_a_stalled_ranker_beside_an_idle_one_is_hedged_and_then_left_alone(tmp_p
             for _ in range(40):  # how long ranking takes is known after some
                 await search(stub)
             stalled.ranking.open.clear()
-            while stalled.ranking.waiting < STRIKES:
+            while stalled.ranking.waiting < EJECT_AFTER:
                 await search(stub)
             asked, began = stalled.ranking.calls, time.monotonic()
             for _ in range(20):

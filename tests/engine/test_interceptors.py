@@ -10,9 +10,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from engine import serving
+from engine import servers
+from engine.admission import Admission
 from engine.faults import reason_of
-from engine.gate import Gate
 from spr.internal.v1 import encoder_service_pb2 as pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
 from tests.engine.oracle import Server
@@ -104,14 +104,14 @@ def test_calls_without_a_message_hold_nothing(served: Any) -> None:
 
 def test_a_full_server_refuses_without_reading(served: Any) -> None:
     _, server, channel = served
-    server.gate.limit = 0
+    server.admission.limit = 0
     error = send(channel, ENCODE, b"\xff")
     assert (error.code(), reason_of(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
 
 
 def test_every_refused_call_is_told_when_to_come_back(served: Any) -> None:
     _, server, _ = served
-    server.gate.limit = 0
+    server.admission.limit = 0
 
     async def run() -> list[Any]:
         async with grpc.aio.insecure_channel(server.address) as channel:
@@ -130,7 +130,7 @@ def test_work_whose_caller_is_gone_is_not_begun(served: Any) -> None:
     inside = [stub.Encode.future(pb.EncodeRequest(text="wait")) for _ in range(2)]
     assert encoder.inside.wait(10)
     # A third finds a place but no thread.
-    server.gate.limit = 3
+    server.admission.limit = 3
     with pytest.raises(grpc.RpcError) as caught:
         stub.Encode(pb.EncodeRequest(text="late"), timeout=0.2)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -164,7 +164,7 @@ def test_a_listener_that_others_reach_warns(
         pytest.skip("this machine has no IPv6")
 
     async def run() -> None:
-        serving.bind(serving.aio_server(Gate(1)), address)
+        servers.bind(servers.aio_server(Admission(1)), address)
 
     asyncio.run(run())
     assert ("no access control" in caplog.text) == open_to_others
@@ -182,21 +182,21 @@ def _has_ipv6() -> bool:
 
 def test_places_go_to_those_that_wait_in_their_order() -> None:
     async def run() -> list[str]:
-        gate, order = Gate(1), []
-        gate.enter()
+        admission, order = Admission(1), []
+        admission.enter()
 
         async def one(name: str) -> None:
-            await gate.wait()
+            await admission.wait()
             order.append(name)
-            gate.leave()
+            admission.leave()
 
         waiting = [asyncio.create_task(one(name)) for name in ("first", "gone", "second")]
         await asyncio.sleep(0)
         waiting[1].cancel()
-        assert gate.full
-        gate.leave()
+        assert admission.full
+        admission.leave()
         await asyncio.gather(*waiting, return_exceptions=True)
-        assert not gate.full
+        assert not admission.full
         return order
 
     assert asyncio.run(run()) == ["first", "second"]
@@ -204,13 +204,13 @@ def test_places_go_to_those_that_wait_in_their_order() -> None:
 
 def test_a_place_that_comes_as_its_caller_goes_is_passed_on() -> None:
     async def run() -> bool:
-        gate = Gate(1)
-        gate.enter()
-        waiting = asyncio.create_task(gate.wait())
+        admission = Admission(1)
+        admission.enter()
+        waiting = asyncio.create_task(admission.wait())
         await asyncio.sleep(0)
-        gate.leave()
+        admission.leave()
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        return gate.full
+        return admission.full
 
     assert not asyncio.run(run())

@@ -3,19 +3,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.errors import Mismatch
+from engine.hedging import Hedging
+from engine.replica_health import EJECT_AFTER, Health
 from engine.replicas import Replicas
-from engine.standing import OUT, STRIKES, Hedging
 
 
 def answered(attempt: Callable[[str], Awaitable[str]], out: tuple[int, ...] = (), **options: Any) -> str:
-    """Return what two copies, "0" and "1", answer; those of `out` have answered badly before."""
+    """Return what two replicas, "0" and "1", answer; those of `out` are ejected."""
 
     async def run() -> str:
         replicas: Replicas[str] = Replicas("shard", ["h:1", "h:2"], lambda _: "")
         for i, member in enumerate(replicas.members):
             member.stub = str(i)
-            for _ in range(STRIKES * (i in out)):
-                member.standing.bad("slow")
+            for _ in range(EJECT_AFTER * (i in out)):
+                member.health.failed("slow")
         try:
             return await replicas.call(attempt, Hedging(), **options)
         finally:
@@ -24,7 +25,7 @@ def answered(attempt: Callable[[str], Awaitable[str]], out: tuple[int, ...] = ()
     return asyncio.run(run())
 
 
-def test_a_copy_that_is_out_is_asked_when_the_one_in_rotation_stalls() -> None:
+def test_an_ejected_replica_is_asked_when_the_healthy_one_stalls() -> None:
     async def attempt(stub: str) -> str:
         if stub == "1":
             await asyncio.sleep(60)
@@ -33,7 +34,7 @@ def test_a_copy_that_is_out_is_asked_when_the_one_in_rotation_stalls() -> None:
     assert answered(attempt, out=(0,), hedge_after=0.01) == "0"
 
 
-def test_an_answer_that_cannot_be_used_is_asked_of_the_other_copy() -> None:
+def test_an_unusable_answer_fails_over_to_the_other_replica() -> None:
     asked = []
 
     async def attempt(stub: str) -> str:
@@ -46,7 +47,7 @@ def test_an_answer_that_cannot_be_used_is_asked_of_the_other_copy() -> None:
     assert sorted(asked) == ["0", "1"]
 
 
-def test_bad_answers_are_counted_and_told_once_they_put_a_copy_out() -> None:
+def test_failures_are_counted_and_logged_once_they_eject_a_replica() -> None:
     async def run() -> int:
         replicas: Replicas[str] = Replicas("shard", ["h:1", "h:2"], lambda _: "")
 
@@ -56,9 +57,9 @@ def test_bad_answers_are_counted_and_told_once_they_put_a_copy_out() -> None:
             return stub
 
         replicas.members[0].stub, replicas.members[1].stub = "bad", "good"
-        for _ in range(3 * STRIKES):
+        for _ in range(3 * EJECT_AFTER):
             assert await replicas.call(attempt, Hedging()) == "good"
         await replicas.close()
-        return replicas.members[0].place
+        return replicas.members[0].logged
 
-    assert asyncio.run(run()) == OUT
+    assert asyncio.run(run()) == Health.EJECTED

@@ -16,7 +16,7 @@ from engine import wire
 from engine.config import CoordinatorConfig
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
-from engine.serving import NOT_SERVING, SERVING
+from engine.servers import NOT_SERVING, SERVING
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from spr.v1.search_service_pb2_grpc import SearchServiceStub

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from engine import faults, logs, serving
+from engine import faults, logs, servers
 from engine.errors import InvalidInput, Overloaded, SprError, Unavailable
 from spr.internal.v1 import encoder_service_pb2 as encoder_pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
@@ -105,25 +105,25 @@ def test_a_full_worker_says_when_to_come_back(served: tuple[Any, Encoder]) -> No
 
 
 def test_a_taken_port_is_refused(served: tuple[Any, Encoder]) -> None:
-    server = grpc.server(ThreadPoolExecutor(1), options=serving.SERVER_OPTIONS)
-    address = serving.bind(server, "127.0.0.1:0")
-    other = grpc.server(ThreadPoolExecutor(1), options=serving.SERVER_OPTIONS)
+    server = grpc.server(ThreadPoolExecutor(1), options=servers.SERVER_OPTIONS)
+    address = servers.bind(server, "127.0.0.1:0")
+    other = grpc.server(ThreadPoolExecutor(1), options=servers.SERVER_OPTIONS)
     with pytest.raises(Unavailable, match="is another process there"):
-        serving.bind(other, address)
+        servers.bind(other, address)
     server.stop(None).wait()
     other.stop(None).wait()
 
 
 def test_a_port_that_a_successor_can_share_is_refused_to_all_others() -> None:
-    server, successor = (grpc.server(ThreadPoolExecutor(1), options=serving.SHARED_OPTIONS) for _ in range(2))
-    address = serving.bind(server, "127.0.0.1:0")
+    server, successor = (grpc.server(ThreadPoolExecutor(1), options=servers.SHARED_OPTIONS) for _ in range(2))
+    address = servers.bind(server, "127.0.0.1:0")
     server.start()
     with pytest.raises(Unavailable, match="is another process there"):
-        serving.check_free(address)
-    assert serving.bind(successor, address) == address
+        servers.check_free(address)
+    assert servers.bind(successor, address) == address
     for one in (server, successor):
         one.stop(None).wait()
-    serving.check_free("127.0.0.1:0")
+    servers.check_free("127.0.0.1:0")
 
 
 @pytest.mark.parametrize("kind", [InvalidInput, Overloaded, Unavailable])

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from engine import programs
-from engine.child import FIRST_WAIT
-from engine.config import IndexConfig, Topology, from_json, parse
+from engine import processes
+from engine.config import IndexWorkerConfig, Topology, from_json, parse
 from engine.logs import Writer
-from engine.programs import Program
-from engine.supervisor import ChildFailed, Status, Supervisor
+from engine.processes import FIRST_BACKOFF, Program
+from engine.supervisor import StartFailed, Status, Supervisor
 
 # Ready at once; ends when its stdin closes, as every worker does.
 STEADY = """
@@ -127,6 +126,18 @@ sys.exit(3)
 """
 
 
+# Drains when its stdin closes, during which the supervisor gets a second Ctrl-C.
+DRAINS = """
+import json, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(json.dumps({"ready": True, "role": sys.argv[1]}), flush=True)
+if sys.argv[1] == "coordinator":
+    print(json.dumps({"healthy": True}), flush=True)
+sys.stdin.read()
+os.kill(os.getppid(), signal.SIGINT)
+"""
+
+
 def program(code: str, role: str, name: str, *arguments: str) -> Program:
     command = (sys.executable, "-c", code, role, *arguments, "--listen", "h:1")
     return Program(role, name, command, {}, target="h:1" if role == "index" else "")
@@ -155,12 +166,25 @@ def test_everything_starts_is_told_once_and_stops_on_a_signal() -> None:
     assert set(seen[-1].states.values()) == {"ready"}
 
 
+def test_a_second_interrupt_while_all_drain_leaves_nothing_behind() -> None:
+    pids: list[int] = []
+
+    def ready(line: dict[str, Any]) -> None:
+        pids.extend(line["pids"].values())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    roles = {"ranker-0": "ranker", "shard-00000": "index", "coordinator": "coordinator"}
+    Supervisor([program(DRAINS, role, name) for name, role in roles.items()], ready).run()
+    assert len(pids) == 3
+    assert not any(alive(pid) for pid in pids)
+
+
 def test_what_dies_is_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     crashing = program(CRASHES_ONCE, "index", "shard-00000", str(tmp_path / "mark"))
     supervisor = Supervisor([crashing, program(STEADY, "coordinator", "coordinator")], lambda _: None)
     supervisor.run()
-    assert "shard-00000@h:1 ended (exit code 7); again in 0.25 s" in caplog.text
-    assert supervisor.children[0].wait == 0.5
+    assert "shard-00000@h:1 ended (exit code 7); restarts in 0.25 s" in caplog.text
+    assert supervisor.children[0].backoff == 0.5
 
 
 def test_one_that_was_told_to_stop_is_started_again_at_once(
@@ -169,8 +193,8 @@ def test_one_that_was_told_to_stop_is_started_again_at_once(
     ending = program(ENDS_WELL, "index", "shard-00000", str(tmp_path / "lives"))
     supervisor = Supervisor([ending], lambda _: None)
     supervisor.run()
-    assert caplog.text.count("shard-00000@h:1 ended (exit code 0); again in 0 s") == 4
-    assert supervisor.children[0].wait == FIRST_WAIT
+    assert caplog.text.count("shard-00000@h:1 ended (exit code 0); restarts in 0 s") == 4
+    assert supervisor.children[0].backoff == FIRST_BACKOFF
 
 
 def test_a_coordinator_that_leaves_serves_until_the_next_one_does(tmp_path: Path) -> None:
@@ -185,7 +209,7 @@ def test_a_worker_that_does_not_answer_is_killed_and_started_again(
     programs = [hanging, program(COMPLAINS, "coordinator", "coordinator")]
     supervisor = Supervisor(programs, lambda _: None, hang_timeout=0.1)
     supervisor.run()
-    assert "shard-00000@h:1 ended (did not answer for 0 s, killed); again in 0.25 s" in caplog.text
+    assert "shard-00000@h:1 ended (hung for 0 s, killed); restarts in 0.25 s" in caplog.text
 
 
 def test_a_coordinator_without_a_beat_is_killed_and_started_again(
@@ -194,7 +218,7 @@ def test_a_coordinator_without_a_beat_is_killed_and_started_again(
     monkeypatch.setattr("engine.supervisor.TICK", 0.05)
     hanging = program(HANGS_ONCE, "coordinator", "coordinator", str(tmp_path / "mark"))
     Supervisor([hanging], lambda _: None, hang_timeout=0.2).run()
-    assert "coordinator ended (did not answer for 0 s, killed)" in caplog.text
+    assert "coordinator ended (hung for 0 s, killed)" in caplog.text
 
 
 def test_what_a_process_writes_to_stderr_becomes_lines_of_log(tmp_path: Path) -> None:
@@ -210,7 +234,7 @@ def test_what_a_process_writes_to_stderr_becomes_lines_of_log(tmp_path: Path) ->
 def test_a_process_is_given_the_topology_that_the_supervisor_read() -> None:
     reading = program(READS, "index", "shard-00000")
     given = dataclasses.replace(topology(), generation="g1", log_level="error")
-    with pytest.raises(ChildFailed) as caught:
+    with pytest.raises(StartFailed) as caught:
         Supervisor([dataclasses.replace(reading, topology=given)], lambda _: None).run()
     received = from_json(str(caught.value).removeprefix("shard-00000@h:1: "))
     assert (received.generation, received.log_level, received.takeover) == ("g1", "error", False)
@@ -227,21 +251,21 @@ def test_what_a_ranker_settled_is_not_settled_anew(tmp_path: Path) -> None:
 def test_a_start_that_fails_ends_all_with_its_reason() -> None:
     steady = program(STEADY, "ranker", "ranker-0")
     supervisor = Supervisor([steady, program(REFUSES, "index", "shard-00000")], lambda _: None)
-    with pytest.raises(ChildFailed, match="shard-00000@h:1: the file is bad; fetch another") as caught:
+    with pytest.raises(StartFailed, match="shard-00000@h:1: the file is bad; fetch another") as caught:
         supervisor.run()
     assert caught.value.exit_code == 3
     assert not any(alive(pid) for pid in supervisor.pids().values())
 
 
 def test_a_crash_at_the_start_is_not_tried_again() -> None:
-    with pytest.raises(ChildFailed, match="exit code 9 before it was ready") as caught:
+    with pytest.raises(StartFailed, match="exit code 9 before it was ready") as caught:
         Supervisor([program("raise SystemExit(9)", "index", "shard-00000")], lambda _: None).run()
     assert caught.value.exit_code == 9
 
 
 def test_signals_are_handled_as_before_afterwards() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(ChildFailed):
+    with pytest.raises(StartFailed):
         Supervisor([program("raise SystemExit(9)", "index", "shard-00000")], lambda _: None).run()
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -258,6 +282,6 @@ def test_what_the_operator_sets_goes_before_our_way_to_poll(
     monkeypatch.delenv("GRPC_EXPERIMENTS", raising=False)
     if given is not None:
         monkeypatch.setenv("GRPC_EXPERIMENTS", given)
-    worker = IndexConfig(shard=0, listen="h:1", threads=3)
-    environment = programs.program(topology(), "index", worker).environment
-    assert environment == {"OMP_NUM_THREADS": "3"} | (programs.POLLING if given is None else {})
+    worker = IndexWorkerConfig(shard=0, listen="h:1", threads=3)
+    environment = processes.program(topology(), "index", worker).environment
+    assert environment == {"OMP_NUM_THREADS": "3"} | (processes.POLLING if given is None else {})

@@ -48,9 +48,11 @@ def test_a_damaged_shard_stops_the_start_with_its_sentence(collection: Path, tmp
         assert process.wait(timeout=300) == 3
         assert process.stdout is not None
         assert process.stdout.read() == ""
-    said = (tmp_path / "log").read_text().splitlines()[-1]
-    assert said.startswith("spr: shard-00001@127.0.0.1:")
-    assert "index.faiss has SHA-256" in said
+    # With --json every line on stderr is one of the log, the last words too.
+    said = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()][-1]
+    assert (said["level"], said["logger"]) == ("error", "spr.serve")
+    assert said["message"].startswith("shard-00001@127.0.0.1:")
+    assert "index.faiss has SHA-256" in said["message"]
 
 
 def test_one_worker_runs_in_the_foreground(collection: Path, tmp_path: Path) -> None:

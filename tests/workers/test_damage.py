@@ -9,7 +9,7 @@ import pytest
 
 from engine import manifest
 from engine.collection import open_collection
-from engine.config import CoordinatorConfig, IndexConfig, Topology
+from engine.config import CoordinatorConfig, IndexWorkerConfig, Topology
 from engine.errors import SprError
 from tests.trainer.generation.built import FRAMES, collection
 from tests.trainer.generation.test_contexts import with_ranker
@@ -93,7 +93,7 @@ def generations(
 
 def roles(generation: Path) -> dict[str, Callable[[], object]]:
     """What the processes do when they start, by the files they read."""
-    parts = (IndexConfig(shard=0, listen="127.0.0.1:0"),)
+    parts = (IndexWorkerConfig(shard=0, listen="127.0.0.1:0"),)
     topology = Topology(
         path=Path("topology.toml"),
         collection=generation.parent.parent,

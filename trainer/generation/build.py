@@ -7,7 +7,7 @@ one process bear no other order.
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,10 +79,12 @@ def build(config: BuildConfig, progress: Progress | None = None) -> BuildReport:
             about = found or _make(generations, config.collection, plan, progress or (lambda *_: None))
             if config.activate:
                 manifest.activate(config.collection, about.id)
-            removed = prune(config.collection, config.keep, about.id) if config.keep else []
+            removed, served = prune(config.collection, config.keep, about.id) if config.keep else ([], [])
     except OSError as error:
         raise refusal(error, error.filename or config.collection) from error
-    return _report(config, plan, about, found is not None, removed, time.monotonic() - began)
+    kept = [f"generation {name} is still served, so --keep {config.keep} left it" for name in served]
+    report = _report(config, plan, about, found is not None, removed, time.monotonic() - began)
+    return replace(report, notes=[*report.notes, *kept])
 
 
 def _make(generations: Path, collection: Path, plan: Plan, progress: Progress) -> Manifest:

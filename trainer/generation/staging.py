@@ -11,7 +11,7 @@ from pathlib import Path
 from engine import manifest
 from engine.errors import SprError, Unavailable
 from engine.files import sync
-from engine.holding import unheld
+from engine.generation_lock import locked_for_removal
 from engine.manifest import Manifest
 
 _BUILDING = ".building-"
@@ -91,10 +91,10 @@ def check_room(generations: Path, needed: int) -> None:
         )
 
 
-def prune(collection: Path, keep: int, built: str) -> list[str]:
-    """Remove all but the `keep` newest generations; return the removed ids.
+def prune(collection: Path, keep: int, built: str) -> tuple[list[str], list[str]]:
+    """Remove all but the `keep` newest generations; return the removed ids, and those still served.
 
-    The current one and `built` count as newest and are never removed, nor is what a service holds.
+    The current one and `built` count as newest and are never removed, nor is what a service has locked.
     """
     generations = collection / manifest.GENERATIONS
     spared = {built}
@@ -106,13 +106,15 @@ def prune(collection: Path, keep: int, built: str) -> list[str]:
             with contextlib.suppress(SprError):
                 made[path.name] = manifest.read(path).created
     newest = sorted(made, key=lambda name: (name in spared, made[name]), reverse=True)
-    removed = []
+    removed: list[str] = []
+    served: list[str] = []
     for name in newest[keep:]:
-        with unheld(generations / name) as free:
-            if free and name not in spared:
-                remove(generations / name)
-                removed.append(name)
-    return sorted(removed)
+        if name not in spared:
+            with locked_for_removal(generations / name) as free:
+                (removed if free else served).append(name)
+                if free:
+                    remove(generations / name)
+    return sorted(removed), sorted(served)
 
 
 def remove(generation: Path) -> None:

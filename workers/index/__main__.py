@@ -6,14 +6,14 @@ import sys
 import grpc.aio
 
 from engine import manifest, serving
-from engine.config import IndexConfig, Topology
+from engine.config import IndexWorkerConfig, Topology
 from spr.internal.v1 import index_shard_service_pb2
 from spr.internal.v1.index_shard_service_pb2_grpc import add_IndexShardServiceServicer_to_server
 
 SERVICE = index_shard_service_pb2.DESCRIPTOR.services_by_name["IndexShardService"].full_name
 
 
-def serve(topology: Topology, worker: IndexConfig) -> None:
+def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     """Open and verify the shard, serve until a signal."""
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
     os.environ["OMP_NUM_THREADS"] = str(worker.threads or os.cpu_count() or 1)
@@ -27,15 +27,14 @@ def serve(topology: Topology, worker: IndexConfig) -> None:
         return [SERVICE]
 
     about = {"generation": shard.manifest.id, "shard": worker.name, "device": shard.index.device}
-    serving.serve_worker(
-        add_services,
-        worker.listen,
+    served = serving.Worker(
         role="index",
+        add_services=add_services,
         max_in_flight=worker.max_in_flight,
-        about=serving.ABOUT_WORKERS,
         ready=about,
-        watch=lambda give_up: shard.watch.start(lambda: give_up(SERVICE)),
+        watch=lambda set_unfit: shard.watch.start(lambda: set_unfit(SERVICE)),
     )
+    serving.serve_worker(served, worker.listen)
 
 
 if __name__ == "__main__":

@@ -50,16 +50,15 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         # Weighed once: a restart answers sooner, and in the same numbers.
         "settled": {"text_precision": precision} if precision in text_precision.PRECISIONS else {},
     }
-    serving.serve_worker(
-        add_services,
-        worker.listen,
+    served = serving.Worker(
         role="ranker",
+        add_services=add_services,
         max_in_flight=worker.max_in_flight,
-        about=serving.ABOUT_WORKERS,
         ready=about,
-        # Texts are encoded with what is in memory: that goes on.
-        watch=lambda give_up: models.watch.start(lambda: give_up(RANKER)),
+        # The encoder is in memory as a whole: its service stays healthy.
+        watch=lambda set_unfit: models.watch.start(lambda: set_unfit(RANKER)),
     )
+    serving.serve_worker(served, worker.listen)
 
 
 def _text_precision(models: Models, topology: Topology, worker: RankerWorkerConfig) -> str:

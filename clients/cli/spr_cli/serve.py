@@ -1,15 +1,17 @@
 """`spr serve`: run the processes of a topology."""
 
+import contextlib
 import json
+import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from engine.config import Topology
+    from engine.config import LogLevel, Topology
     from engine.supervisor import Status
 
 
@@ -61,7 +63,7 @@ def serve_all(
     topology: Path | None,
     collection: Path | None,
     port: int,
-    log_level: str | None,
+    log_level: "LogLevel | None",
     ready_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -73,30 +75,55 @@ def serve_all(
     """
     import dataclasses
 
-    from engine import logs
-    from engine.holding import held
-    from engine.programs import programs
-    from engine.supervisor import Supervisor
-
-    read = _topology(topology, collection, port)
-    writer = logs.configure(log_level or read.log_level)
-    progress = _Progress(sys.stderr.isatty(), writer.put, silent=as_json)
-
     def ready(line: dict[str, Any]) -> None:
-        progress.end()
         if ready_file is not None:
             from engine.files import write_json
 
             write_json(ready_file, line)
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
-    # Held by this process too: one that is started anew finds the generation that the first ones had.
-    with held(read) as served:
-        served = dataclasses.replace(served, log_level=log_level or served.log_level)
+    with _json_errors() if as_json else contextlib.nullcontext():
+        read = _topology(topology, collection, port)
+        _supervise(dataclasses.replace(read, log_level=log_level or read.log_level), ready, as_json)
+
+
+def _supervise(topology: "Topology", ready: Callable[[dict[str, Any]], None], silent: bool) -> None:
+    """Run all processes until Ctrl-C; `ready` gets the ready line. silent: without progress on stderr."""
+    from engine import logs
+    from engine.generation_lock import locked_for_serving
+    from engine.processes import programs
+    from engine.supervisor import Supervisor
+
+    writer = logs.configure(topology.log_level)
+    progress = _Progress(sys.stderr.isatty(), writer.put, silent)
+
+    def on_ready(line: dict[str, Any]) -> None:
+        progress.end()
+        ready(line)
+
+    # Locked by the supervisor as well, so that the generation is still there when a process restarts.
+    with locked_for_serving(topology) as served:
         try:
-            Supervisor(programs(served), ready, progress.show, served.hang_timeout, writer).run()
+            Supervisor(programs(served), on_ready, progress.show, served.hang_timeout, writer).run()
         finally:
             writer.flush(logs.LAST_WORDS)
+
+
+@contextlib.contextmanager
+def _json_errors() -> Iterator[None]:
+    """Make a refusal a line of log on stderr, as all others there are, and exit with its code."""
+    from engine import logs
+    from engine.errors import SprError
+    from engine.files import of_disk
+
+    try:
+        yield
+    except (SprError, OSError) as error:
+        refused = of_disk(error) if isinstance(error, OSError) else error
+        if refused is None:
+            raise
+        click.echo(logs.line("spr.serve", str(refused), logging.ERROR), nl=False, err=True)
+        sys.exit(refused.exit_code)
 
 
 def _single(role: str, summary: str) -> click.Command:
@@ -111,11 +138,11 @@ def _single(role: str, summary: str) -> click.Command:
     def single(path: Path, name: str | None, listen: str | None) -> None:
         import os
 
-        from engine import config, programs, serving
+        from engine import config, processes, serving
 
         topology = config.read(path)
         part = serving.select_part(topology, role, name, listen)
-        program = programs.program(topology, role, part, supervised=False)
+        program = processes.program(topology, role, part, supervised=False)
         # Replaced, not started: the process that runs is the server itself, alone with its libraries.
         os.execve(sys.executable, list(program.command), {**os.environ, **program.environment})
 

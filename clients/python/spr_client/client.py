@@ -77,12 +77,15 @@ class Client:
         timeout: float | None = 60.0,
         options: Options = Options(),  # noqa: B008
     ) -> list[SearchResult | errors.SearchError]:
-        """Return an answer or an error for each of up to 64 queries, in order. The timeout is for all."""
+        """Return an answer or an error for each of up to 64 queries, in order. The timeout is for all.
+
+        A query that cannot even be sent fails its own entry alone; other bad arguments raise InvalidInput.
+        """
         limit = translate.limit(timeout)
-        request = translate.batch_to_pb(queries, options, page_size, self._collection)
+        request, refused = translate.batch_to_pb(queries, options, page_size, self._collection)
         with _failures(self._address):
             response = self._stub().BatchSearch(request, timeout=limit)
-        return [translate.entry_from_pb(entry) for entry in response.entries]
+        return translate.entries_from_pb(response, refused)
 
     def search_progressive(
         self,

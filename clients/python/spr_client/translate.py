@@ -2,7 +2,7 @@
 
 import dataclasses
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -52,12 +52,21 @@ def request_to_pb(
 
 def batch_to_pb(
     queries: Sequence[str | Embedding], options: Options, page_size: int, collection: str
-) -> search_service_pb2.BatchSearchRequest:
-    """Return a request of several queries; InvalidInput as for one, and for what is one."""
+) -> tuple[search_service_pb2.BatchSearchRequest, dict[int, SearchError]]:
+    """Return a request of several queries, and the errors of those that cannot be sent, by their row.
+
+    InvalidInput for other arguments that cannot be sent, and for one query in place of several.
+    """
     if isinstance(queries, str | Embedding) or not isinstance(queries, Iterable):
         raise InvalidInput("a batch is a list of queries; give one query to `search`", BAD)
-    requests = [request_to_pb(query, options, page_size, collection=collection) for query in queries]
-    return search_service_pb2.BatchSearchRequest(requests=requests)
+    request_to_pb("", options, page_size, collection=collection)
+    batch, refused = search_service_pb2.BatchSearchRequest(), dict[int, SearchError]()
+    for row, query in enumerate(queries):
+        try:
+            batch.requests.append(request_to_pb(query, options, page_size, collection=collection))
+        except InvalidInput as error:
+            refused[row] = error
+    return batch, refused
 
 
 def limit(timeout: float | None) -> float | None:
@@ -99,7 +108,17 @@ def progress_from_pb(message: search_service_pb2.ProgressiveSearchResponse) -> S
     return result_from_pb(message.response, refined=message.stage == message.STAGE_REFINED)
 
 
-def entry_from_pb(entry: search_service_pb2.BatchSearchResponse.Entry) -> SearchResult | SearchError:
+def entries_from_pb(
+    response: search_service_pb2.BatchSearchResponse, refused: Mapping[int, SearchError]
+) -> list[SearchResult | SearchError]:
+    """Return each query's answer or error; `refused` were never sent."""
+    entries = [_entry_from_pb(entry) for entry in response.entries]
+    for row, error in sorted(refused.items()):
+        entries.insert(row, error)
+    return entries
+
+
+def _entry_from_pb(entry: search_service_pb2.BatchSearchResponse.Entry) -> SearchResult | SearchError:
     """Return one query's answer or error."""
     if entry.WhichOneof("result") == "status":
         return from_status(entry.status)

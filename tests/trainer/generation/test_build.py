@@ -13,7 +13,7 @@ from engine.catalogue import Catalogue
 from engine.config import Topology
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import sha256
-from engine.holding import held
+from engine.generation_lock import locked_for_serving
 from engine.types import Hits
 from spr_cli.main import cli
 from tests import numeric
@@ -151,10 +151,11 @@ def test_old_generations_are_kept_until_told_otherwise(tmp_path: Path) -> None:
 def test_what_a_service_holds_is_kept(tmp_path: Path) -> None:
     path = collection(tmp_path)
     served = build(BuildConfig(collection=path))
-    with held(Topology(path=path, collection=path)) as topology:
+    with locked_for_serving(Topology(path=path, collection=path)) as topology:
         assert topology.generation == served.id
         newer = build(BuildConfig(collection=path, shards=2, keep=1))
         assert newer.removed == []
+        assert newer.notes == [f"generation {served.id} is still served, so --keep 1 left it"]
         assert manifest.current(path).name == newer.id
     assert build(BuildConfig(collection=path, shards=2, keep=1)).removed == [served.id]
 

@@ -3,14 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.values import filled
 from workers.ranker.stores.checkpoint import load_config, load_state, read_card, save_model
 
 
@@ -111,27 +110,3 @@ def test_missing_and_foreign_directories_are_named(tmp_path: Path) -> None:
     (tmp_path / "m" / "model.safetensors").unlink()
     with pytest.raises(NotFound, match=r"model\.safetensors is missing"):
         load_state(tmp_path / "m")
-
-
-def test_filled_takes_json_values() -> None:
-    values = {"dim": 1, "rate": 2, "sizes": [3], "threshold": None, "mode": "hard", "part": {"width": 7}}
-    assert filled(Shape, values, "f") == Shape(1, 2.0, "hard", None, (3,), Part(7))
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"dim": 1, "dims": 2}, r"f\.toml: unknown key dims; known are dim, mode"),
-        ({"dim": 1, "part": {"depth": 2}}, r"f\.toml: unknown key part\.depth"),
-        ({"dim": "1"}, r"f\.toml: dim = '1' is not of type int"),
-        ({"dim": True}, r"f\.toml: dim = True is not of type int"),
-        ({"dim": 1, "rate": "5e-4"}, r"f\.toml: rate = '5e-4' is not of type float"),
-        ({"dim": 1, "mode": "loud"}, r"f\.toml: mode = 'loud' is not one of 'soft', 'hard'"),
-        ({"dim": 1, "part": 3}, r"f\.toml: part = 3 is not of type Part"),
-        ({"dim": 1, "sizes": [1, "2"]}, r"f\.toml: sizes = '2' is not of type int"),
-        ({"rate": 1.0}, r"f\.toml: Shape lacks 'dim'"),
-    ],
-)
-def test_filled_names_file_and_key(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
-        filled(Shape, values, "f.toml")

@@ -8,29 +8,29 @@ import pytest
 from engine import manifest
 from engine.config import Topology
 from engine.errors import NotFound
-from engine.holding import held, unheld
+from engine.generation_lock import locked_for_removal, locked_for_serving
 from tests.engine.oracle import Corpus
 
 HOLDER = """
 import sys
 from pathlib import Path
 from engine.config import Topology
-from engine.holding import held
-with held(Topology(path=Path("t"), collection=Path(sys.argv[1]))):
+from engine.generation_lock import locked_for_serving
+with locked_for_serving(Topology(path=Path("t"), collection=Path(sys.argv[1]))):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 def free(generation: Path) -> bool:
-    with unheld(generation) as nobody:
+    with locked_for_removal(generation) as nobody:
         return nobody
 
 
 def test_a_generation_is_held_while_any_process_holds_it(tmp_path: Path) -> None:
     topology = Topology(path=tmp_path, collection=Corpus().write(tmp_path / "c"))
     generation = manifest.current(topology.collection)
-    with held(topology) as first, held(topology):
+    with locked_for_serving(topology) as first, locked_for_serving(topology):
         assert first.generation == generation.name
         assert not free(generation)
     assert free(generation)
@@ -59,6 +59,6 @@ def test_one_that_is_removed_before_it_is_held_is_not_served(
         generation = manifest.current(topology.collection)
         generation.rename(generation.with_name(".removed"))
 
-    monkeypatch.setattr("engine.holding.fcntl.flock", remove)
-    with pytest.raises(NotFound, match="was removed just now"), held(topology):
+    monkeypatch.setattr("engine.generation_lock.fcntl.flock", remove)
+    with pytest.raises(NotFound, match="was removed just now"), locked_for_serving(topology):
         pass

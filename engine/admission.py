@@ -1,4 +1,4 @@
-"""Places for calls in flight: a bounded number, and who gets them."""
+"""Admission control: a bounded number of calls in flight, and a FIFO queue of those that may wait."""
 
 import asyncio
 import threading
@@ -7,11 +7,11 @@ from collections import deque
 from engine.errors import Overloaded
 
 
-class Gate:
-    """Counts calls in flight and refuses those beyond `limit`.
+class Admission:
+    """A non-blocking semaphore: counts calls in flight and refuses those beyond `limit`.
 
-    `enter` and `leave` may be called from any thread; `wait` from the threads of one event loop alone, and
-    then so must they.
+    `enter` and `leave` are thread-safe. As soon as anybody uses `wait`, all three belong to the thread of its
+    event loop.
     """
 
     def __init__(self, limit: int) -> None:
@@ -22,22 +22,22 @@ class Gate:
 
     @property
     def full(self) -> bool:
-        """Whether a call that came now would be refused."""
+        """Whether the next call is refused."""
         return self._inside >= self.limit
 
     def refusal(self) -> Overloaded:
-        """Return what a refused call is told."""
+        """Return the error of a refused call."""
         return Overloaded(f"{self.limit} calls are in flight, which is the limit; try again")
 
     def enter(self) -> None:
-        """Take a place; Overloaded if there is none."""
+        """Take a slot; Overloaded if all are taken."""
         with self._lock:
             if self.full:
                 raise self.refusal()
             self._inside += 1
 
     def leave(self) -> None:
-        """Give a place back, to the first that waits for one."""
+        """Release a slot: to the first waiter, if there is one."""
         with self._lock:
             while self._waiting:
                 waiter = self._waiting.popleft()
@@ -47,7 +47,7 @@ class Gate:
             self._inside -= 1
 
     async def wait(self) -> None:
-        """Take a place as soon as there is one, in order of arrival."""
+        """Take a slot as soon as one is free, first in first out."""
         with self._lock:
             if not self.full:
                 self._inside += 1
@@ -58,6 +58,6 @@ class Gate:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                # The place came in the same moment.
+                # The slot was handed over before the cancellation arrived.
                 self.leave()
             raise

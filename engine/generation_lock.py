@@ -1,4 +1,7 @@
-"""What is served is held: a shared lock on the generation's directory, which vanishes with its holders."""
+"""Locks on generations: shared while one is served, exclusive while one is removed.
+
+They are `flock` locks on the generation's directory, so the kernel releases those of a killed process.
+"""
 
 import contextlib
 import dataclasses
@@ -13,15 +16,14 @@ from engine.errors import NotFound
 
 
 @contextlib.contextmanager
-def held(topology: Topology) -> Iterator[Topology]:
-    """Yield the topology with its generation named, held against removal until the end.
+def locked_for_serving(topology: Topology) -> Iterator[Topology]:
+    """Hold a shared lock on the topology's generation; yield the topology pinned to it.
 
-    The generation is the topology's, or where it names none the one that is current now. NotFound if there is
-    none.
+    The generation is the topology's, or the current one where it names none. NotFound if there is none.
     """
     directory = manifest.generation_dir(topology.collection, topology.generation)
     with _opened(directory) as number:
-        with contextlib.suppress(OSError):  # a file system without locks holds nothing
+        with contextlib.suppress(OSError):  # a file system without locks protects nothing
             fcntl.flock(number, fcntl.LOCK_SH)
         if not directory.exists() or not os.path.samestat(os.fstat(number), directory.stat()):
             raise NotFound(f"{directory} was removed just now; start again.", "GENERATION_NOT_FOUND")
@@ -29,8 +31,8 @@ def held(topology: Topology) -> Iterator[Topology]:
 
 
 @contextlib.contextmanager
-def unheld(generation: Path) -> Iterator[bool]:
-    """Yield whether nobody holds a generation; if so, nobody can begin to until the end."""
+def locked_for_removal(generation: Path) -> Iterator[bool]:
+    """Try for an exclusive lock on a generation; yield whether it was taken, that is, nobody serves it."""
     with _opened(generation) as number:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

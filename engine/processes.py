@@ -1,0 +1,152 @@
+"""The processes of a topology for their supervisor: how each is started, its pipes, and its state."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine import config, control_pipe, logs
+from engine.config import Topology
+
+FIRST_BACKOFF = 0.25  # seconds before the first restart after a crash
+MODULES = {"coordinator": "engine", "index": "workers.index", "ranker": "workers.ranker"}
+# gRPC's poller without a thread pool of its own: a call wakes fewer threads. gRPC reads the variable when it
+# is loaded, so it must be in the environment; a version without the choice ignores it with a warning.
+POLLING = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
+
+Pipes = subprocess.Popen[str]
+Event = tuple[Literal["line", "exit"], "ManagedProcess", Pipes, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How to start one process. environment: variables beside our own.
+
+    topology: the first line of its stdin, if its command reads one. target: where the coordinator reaches it.
+    """
+
+    role: str
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    topology: Topology | None = None
+    target: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return a unique name: replicas of a shard differ by where they listen."""
+        if self.role == "index":
+            return f"{self.name}@{self.command[self.command.index('--listen') + 1]}"
+        return self.name
+
+
+def program(topology: Topology, role: str, part: Any, supervised: bool = True) -> Program:
+    """Return how to start one part of a topology: with the topology on stdin, or alone from its file."""
+    source = control_pipe.STDIN if supervised else str(topology.path.resolve())
+    which = ("--config", source, "--name", part.name, "--listen", part.listen)
+    command = (sys.executable, "-m", MODULES[role], *which)
+    threads = getattr(part, "threads", 1)
+    environment = {name: value for name, value in POLLING.items() if name not in os.environ}
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return Program(role, part.name, command, environment, topology, getattr(part, "target", ""))
+
+
+def programs(topology: Topology) -> list[Program]:
+    """Return all processes of a topology, the slow starters first."""
+    parts: list[tuple[str, Any]] = [("ranker", part) for part in topology.ranker]
+    parts += [("index", part) for part in topology.index]
+    parts += [("coordinator", topology.coordinator)]
+    return [program(topology, role, part) for role, part in parts]
+
+
+@dataclass(eq=False)
+class ManagedProcess:
+    """One process of a topology across restarts. Times are of the monotonic clock.
+
+    draining: predecessors that finish their calls in flight. down: why it does not run. settled: settings
+    that a ranker measured at its first start, kept for the next ones. served: whether it was ever ready.
+    backoff: seconds before the next restart after a crash.
+    """
+
+    program: Program
+    process: Pipes | None = None
+    draining: list[Pipes] = field(default_factory=list)
+    ready: dict[str, Any] | None = None
+    ready_at: float = 0.0
+    heartbeat: float = 0.0
+    error: str = ""
+    down: str = ""
+    settled: dict[str, Any] = field(default_factory=dict)
+    served: bool = False
+    backoff: float = FIRST_BACKOFF
+    restart_at: float | None = None
+
+    def start(self, tell: "Callable[[Event], None]", writer: logs.Writer) -> None:
+        """Start it: `tell` gets each line of stdout and the exit code, `writer` gets stderr."""
+        self.restart_at, self.ready = None, None
+        # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which drains in order.
+        self.process = subprocess.Popen(
+            self.program.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, **self.program.environment},
+            start_new_session=True,
+        )
+        for run, args in (
+            (self._forward_lines, (self.process, tell, writer)),
+            (self._forward_errors, (self.process, writer)),
+        ):
+            threading.Thread(target=run, args=args, daemon=True).start()
+
+    def _forward_lines(self, process: Pipes, tell: "Callable[[Event], None]", writer: logs.Writer) -> None:
+        """Send a process its topology, then forward its lines and its exit code."""
+        assert process.stdout is not None
+        if self.program.topology is not None:
+            say(process, config.to_json(self._topology(self.program.topology)))
+        with process.stdout as lines:
+            for text in lines:
+                try:
+                    tell(("line", self, process, dict(json.loads(text))))
+                except ValueError:
+                    writer.put(logs.line(self.program.label, text.rstrip()))
+        code = process.wait()
+        close(process)
+        tell(("exit", self, process, code))
+
+    def _topology(self, topology: config.Topology) -> config.Topology:
+        """Return the topology of this start, with the settings that an earlier one measured."""
+        name, settled = self.program.name, self.settled
+        rankers = [dataclasses.replace(r, **settled) if r.name == name else r for r in topology.ranker]
+        return dataclasses.replace(topology, ranker=tuple(rankers), takeover=bool(self.draining))
+
+    def _forward_errors(self, process: Pipes, writer: logs.Writer) -> None:
+        """Forward stderr: JSON lines of log as they are, other text wrapped into such."""
+        assert process.stderr is not None
+        with process.stderr as errors:
+            for text in errors:
+                log = text.startswith("{") or not text.strip()
+                writer.put(text if log else logs.line(self.program.label, text.rstrip()))
+
+
+def say(process: Pipes, line: str) -> None:
+    """Write a line to a process's stdin; nothing if it is gone."""
+    with contextlib.suppress(OSError, ValueError):
+        assert process.stdin is not None
+        os.write(process.stdin.fileno(), f"{line}\n".encode())
+
+
+def close(process: Pipes) -> None:
+    """Close a process's stdin, which stops it."""
+    with contextlib.suppress(OSError, ValueError):
+        assert process.stdin is not None
+        process.stdin.close()

@@ -1,0 +1,121 @@
+"""gRPC servers and channels of our processes: options, interceptor, health, reflection, and listening."""
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from engine.admission import Admission
+from engine.errors import Unavailable
+from engine.interceptors import Interceptor
+
+_log = logging.getLogger("spr.servers")
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    # The queue in front of our admission control. Beyond gRPC's default of a thousand it resets calls, with
+    # neither a status nor a time to retry.
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+]
+# With SO_REUSEPORT two processes could share a port, and the kernel would split the calls between them.
+SERVER_OPTIONS = [("grpc.so_reuseport", 0), *_OPTIONS]
+# A coordinator shares its port with its successor during a handover; `check_free` refuses all others.
+SHARED_OPTIONS = [("grpc.so_reuseport", 1), *_OPTIONS]
+CHANNEL_OPTIONS = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Failover and hedging are in replicas.py; buffering requests for gRPC's own retries would only cost.
+    ("grpc.enable_retries", 0),
+]
+
+
+def aio_server(
+    admission: Admission,
+    pool: Executor | None = None,
+    about: str = "",
+    admissions: Mapping[str, Admission] | None = None,
+    shared: bool = False,
+) -> grpc.aio.Server:
+    """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments.
+
+    shared: whether a successor may listen at the same port during a handover.
+    """
+    options = SHARED_OPTIONS if shared else SERVER_OPTIONS
+    return grpc.aio.server(interceptors=[Interceptor(admission, pool, about, admissions)], options=options)
+
+
+def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
+    """Add health and reflection to a grpc.aio server; the caller sets the health of `names`."""
+    probes = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    return probes
+
+
+def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
+    """Listen at HOST:PORT, port 0 for a free one; return the address. Unavailable if it is taken.
+
+    Warns of an address that other machines can reach.
+    """
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError:
+        raise _taken(address) from None
+    host = address.rpartition(":")[0]
+    if not is_loopback(host):
+        _log.warning(
+            "%s:%d is reachable from other machines and there is no access control; listen at 127.0.0.1, or "
+            "keep it in a network you trust",
+            host,
+            port,
+        )
+    return f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at a host: a name, or an IPv4 or [IPv6] address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.startswith("unix")
+
+
+def check_free(address: str) -> None:
+    """Raise Unavailable if another process listens at HOST:PORT, also one whose port can be shared."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(socket.gaierror):  # said better by `bind`
+        for family, kind, number, _, at in socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM
+        ):
+            with socket.socket(family, kind, number) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    trial.bind(at)
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        raise _taken(address) from None
+
+
+def _taken(address: str) -> Unavailable:
+    return Unavailable(
+        f"cannot listen on {address}; is another process there? Stop it, or change the port", "ADDRESS_IN_USE"
+    )

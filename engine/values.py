@@ -20,10 +20,8 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     Nested dataclasses take nested mappings; lists become tuples; ints are taken for floats, which are finite.
     """
     hints = typing.get_type_hints(cls)
-    fields = [field for field in dataclasses.fields(typing.cast(Any, cls)) if field.init]
-    known = {field.name for field in fields}
-    renamed = {field.metadata[FORMERLY]: field.name for field in fields if FORMERLY in field.metadata}
-    values = {renamed.get(key, key): value for key, value in values.items()}
+    known = {field.name for field in dataclasses.fields(typing.cast(Any, cls)) if field.init}
+    values = _by_todays_names(cls, values)
     for key in values:
         if key not in known:
             raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {', '.join(sorted(known))}.")
@@ -79,3 +77,9 @@ def _one_of(options: tuple[Any, ...], value: Any, source: str, key: str) -> Any:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _by_todays_names(cls: type[Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return values under the names that their fields have today."""
+    renamed = {f.metadata[FORMERLY]: f.name for f in dataclasses.fields(cls) if FORMERLY in f.metadata}
+    return {renamed.get(key, key): value for key, value in values.items()}

@@ -57,7 +57,7 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         max_in_flight=worker.max_in_flight,
         about=serving.ABOUT_WORKERS,
         ready=about,
-        # Texts are encoded with what is in memory: that goes on.
+        # Encoding reads no files of the generation: it goes on when they have changed.
         watch=lambda give_up: models.watch.start(lambda: give_up(RANKER)),
     )
 

@@ -1,4 +1,4 @@
-"""What a ranker worker computes with: the models and features that one generation's manifest names."""
+"""The models and features of a ranker worker, as one generation's manifest names them."""
 
 import logging
 import os
@@ -146,7 +146,7 @@ def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: ContextStore
 
 
 def _use_stored(ranker: ReloRanker, about: Manifest, features: ContextStore, generation: Path) -> None:
-    """Let the ranker read the contexts that itself encoded; without such it encodes windows as they come."""
+    """Let the ranker read stored contexts, if this very ranker encoded them; else it encodes windows."""
     name = generation.name
     if not about.files_of(contexts.DIRECTORY):
         log.info("no stored contexts: windows are encoded for every query", extra={"generation": name})

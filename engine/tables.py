@@ -12,7 +12,7 @@ Part = TypeVar("Part")
 
 def parts(kind: Callable[..., Part], values: Any, path: Path) -> tuple[Part, ...]:
     """Return a dataclass for each table of a list of tables."""
-    table = getattr(kind, "__name__", "part").removesuffix("Config").lower()
+    table = getattr(kind, "__name__", "part").removesuffix("Config").removesuffix("Worker").lower()
     if not isinstance(values, list):
         raise InvalidInput(f"{path}: write [[{table}]] with two brackets, one table a worker")
     return tuple(part(kind, value, f"{path}: [[{table}]] {i}") for i, value in enumerate(values))

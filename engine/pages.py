@@ -22,7 +22,8 @@ class PageStore(Generic[Kept]):
     def keep(self, value: Kept) -> str:
         """Keep a list and return the name to ask for it."""
         name = secrets.token_urlsafe(12)
-        self._kept[name] = value
+        if self._kept.maxsize:
+            self._kept[name] = value
         return name
 
     def token(self, name: str, offset: int) -> str:

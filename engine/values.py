@@ -38,8 +38,7 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     """
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls)) if _is_read(field)}
-    renamed = {field.metadata[FORMERLY]: name for name, field in fields.items() if FORMERLY in field.metadata}
-    values = {renamed.get(key, key): value for key, value in values.items()}
+    values = _by_todays_names(cls, values)
     for key in values:
         if key not in fields:
             raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {', '.join(sorted(fields))}.")
@@ -123,3 +122,9 @@ def _one_of(options: tuple[Any, ...], value: Any, source: str, key: str) -> Any:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _by_todays_names(cls: type[Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return values under the names that their fields have today."""
+    renamed = {f.metadata[FORMERLY]: f.name for f in dataclasses.fields(cls) if FORMERLY in f.metadata}
+    return {renamed.get(key, key): value for key, value in values.items()}

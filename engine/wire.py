@@ -1,8 +1,7 @@
 """Messages <-> values: the small pieces, and the answers of the workers.
 
-Columns are little-endian bytes of a fixed type. Everything that comes in is checked here, once, and what it
-claims to be before anything is computed from it. What is read is a view of the message's own bytes, and so
-cannot be written to, wherever this machine has their byte order.
+Columns are little-endian bytes of a fixed type. Input is validated here, once: sizes before values. On a
+little-endian machine an array that was read is a read-only view of the message's bytes.
 """
 
 import itertools
@@ -76,8 +75,7 @@ def tensor_from_pb(
 ) -> Floats:
     """Return a Tensor as float32; InvalidInput unless its bytes, and `shape` (None: any), agree.
 
-    name: the field's path, for the message. largest: of the absolute values; what is not finite is refused
-    with any.
+    name: the field's path, for the message. largest: bound of the absolute values, which must be finite.
     """
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:

@@ -60,7 +60,7 @@ def ranked_from_pb(response: RankResponse, proposals: int) -> Ranked:
     refined = np.frombuffer(response.refined, np.uint8).astype(bool)
     if not proposals == len(spans) / 2 == len(scores) == len(relevances) == len(refined):
         raise Mismatch(f"the ranker answered {len(scores)} of {proposals} proposals")
-    # Written so that NaN fails; what is within has a place in the messages of an answer.
+    # Written so that NaN fails; within these bounds values fit into the messages of an answer.
     if not ((spans >= 0) & (spans <= LATEST)).all() or not (np.abs(scores) <= LARGEST_SCORE).all():
         raise Mismatch("the ranker answered a span or score that is not finite, or absurd")
     columns = (spans.reshape(-1, 2), scores, relevances, refined)

@@ -132,7 +132,7 @@ def _uri(uri: str, uris: Uris) -> str:
 
 
 def _sure(moments: Moments, rows: slice) -> list[float | None]:
-    """Return the confidences of some rows, None where nobody says."""
+    """Return the confidences of some rows, None where there is none."""
     if moments.confidences is None:
         return [None] * len(moments.proposals[rows])
     return [None if value != value else value for value in moments.confidences[rows].tolist()]

@@ -8,7 +8,7 @@ from bench.results import Context, Outcome, Row
 from bench.timing import laps
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.whole import encode_videos
-from workers.ranker.stores.features import SUBTITLES, ContextStore, ContextStream
+from workers.ranker.stores.features import SUBTITLES, FeatureMaps, FeatureStream
 
 _HOUR, _VIDEO = 3600.0, 76.0
 _WINDOW = 128
@@ -44,17 +44,17 @@ def run(context: Context) -> Outcome:
     return Outcome(rows, [note])
 
 
-def _features(videos: int, dim: int) -> ContextStore:
+def _features(videos: int, dim: int) -> FeatureMaps:
     rng = np.random.default_rng(14)
     clips = int(np.ceil(_VIDEO / models.CLIP_SECONDS))
     offsets = np.arange(videos + 1) * clips
     streams = {
-        name: ContextStream(
+        name: FeatureStream(
             rng.standard_normal((videos * clips, dim), np.float32), offsets, models.CLIP_SECONDS
         )
         for name in (models.CLIPS, SUBTITLES)
     }
-    return ContextStore(streams, np.full(videos, _VIDEO))
+    return FeatureMaps(streams, np.full(videos, _VIDEO))
 
 
 def _published(relo: Relo, dim: int, runs: int) -> float:

@@ -23,7 +23,7 @@ from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.stored import stored_windows
 from workers.ranker.stores.contexts import EncodedStore
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 from workers.warming import read_through
 
 PROPOSALS = 150
@@ -44,7 +44,7 @@ def run(context: Context) -> Outcome:
     rng = np.random.default_rng(12)
     tokens = [rng.standard_normal((models.WORDS + 2, sizes.tower[0]), np.float32) for _ in asked]
     rows, notes = _stored(context, generation, asked, tokens)
-    rows += _online(context, ContextStore.open(generation), asked, tokens)
+    rows += _online(context, FeatureMaps.open(generation), asked, tokens)
     return Outcome(rows, notes)
 
 
@@ -53,7 +53,7 @@ def _stored(
 ) -> tuple[list[Row], list[str]]:
     """Time ranking against warm contexts, from proposals to scored spans, for sentences read before."""
     sizes = context.sizes
-    store, contexts = EncodedStore.open(generation), ContextStore.open(generation)
+    store, contexts = EncodedStore.open(generation), FeatureMaps.open(generation)
     # Into the page cache: what is timed is memory, as in a worker that has warmed up.
     read_through(store.arrays())
     rows = []
@@ -91,7 +91,7 @@ def _stored(
 
 
 def _online(
-    context: Context, contexts: ContextStore, asked: list[Proposals], tokens: list[Floats]
+    context: Context, contexts: FeatureMaps, asked: list[Proposals], tokens: list[Floats]
 ) -> list[Row]:
     """Time the published model, windows encoded for every query: bucketed by length, and padded to 128."""
     sizes = context.sizes

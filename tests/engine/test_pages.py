@@ -33,6 +33,12 @@ def test_the_least_recently_used_list_goes_first() -> None:
         pages.find(second)
 
 
+def test_without_room_no_list_is_kept() -> None:
+    pages: PageStore[str] = PageStore(size=0, ttl=60)
+    with pytest.raises(InvalidInput):
+        pages.find(pages.token(pages.keep("list"), 0))
+
+
 @pytest.mark.parametrize("tail", ["", ".", ".-1", ".x", ".²", "." + "1" * 5000])
 def test_a_garbled_token_is_refused(tail: str) -> None:
     pages: PageStore[str] = PageStore(size=2, ttl=60)

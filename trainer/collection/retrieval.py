@@ -13,7 +13,7 @@ from engine.proposals import ProposalRule, propose
 from engine.types import Doubles, Hits, Ordinals, Proposals
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.projection.segments import segment_inputs, video_rows
-from workers.ranker.stores.features import FRAMES, ContextStore
+from workers.ranker.stores.features import FRAMES, FeatureMaps
 
 QUERIES_AT_ONCE = 256
 
@@ -34,7 +34,7 @@ class Retrieval:
 
     @staticmethod
     @torch.inference_mode()
-    def embed(contexts: ContextStore, projector: Projector | MeanPool, device: torch.device) -> "Retrieval":
+    def embed(contexts: FeatureMaps, projector: Projector | MeanPool, device: torch.device) -> "Retrieval":
         """Embed the segments of every video, as a build does."""
         if isinstance(projector, MeanPool):
             projector = projector.hearing(contexts.speech()).to(device)

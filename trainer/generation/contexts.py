@@ -10,7 +10,7 @@ from engine.errors import InvalidInput
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import DIRECTORY, ContextType, write_encoded
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 ContextsChoice = Literal["auto", "float16", "int8", "none"]
 CHOICES: tuple[ContextsChoice, ...] = ("auto", "float16", "int8", "none")
@@ -46,7 +46,7 @@ def write_contexts(
     progress: Callable[[str, int, int], None],
 ) -> None:
     """Encode the features that `building` holds with the ranker, and store the contexts beside them."""
-    contexts = ContextStore.open(building)
+    contexts = FeatureMaps.open(building)
     window = ranker.model.config.window
     total = int(contexts.offsets(window.video_stream)[-1])
     told = 0

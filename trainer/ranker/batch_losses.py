@@ -7,7 +7,7 @@ from trainer.ranker.data import Batch, WindowTensors
 from trainer.ranker.losses import list_losses, relo_losses
 from trainer.ranker.settings import RankerSettings
 from trainer.runs import Amp
-from workers.ranker.model.encodings import Context
+from workers.ranker.model.encodings import WindowEncoding
 from workers.ranker.model.relo import Relo
 
 # A batch's windows are encoded in so many groups of similar length.
@@ -27,7 +27,7 @@ def batch_losses(
     n, places = len(batch.tokens), batch.windows.places
     losses: dict[str, torch.Tensor] = {}
     if config.objective != "listwise":
-        own = Context(*(column[:n] for column in context))
+        own = WindowEncoding(*(column[:n] for column in context))
         losses = relo_losses(model, query, own, batch.targets, config, hard, wrong, places[:n])
         losses.pop("loss")
     if batch.worth is not None:
@@ -35,7 +35,7 @@ def batch_losses(
     return {**losses, "loss": torch.stack(list(losses.values())).sum()}
 
 
-def encode_by_length(model: Relo, windows: WindowTensors, groups: int) -> Context:
+def encode_by_length(model: Relo, windows: WindowTensors, groups: int) -> WindowEncoding:
     """Encode windows in groups of similar length: one long window must not pad all others.
 
     The result is that of one group, up to rounding. Its mask leaves out what only surrounds the windows.
@@ -52,4 +52,4 @@ def encode_by_length(model: Relo, windows: WindowTensors, groups: int) -> Contex
         features = [F.pad(x, (0, 0, 0, missing)) for x in encoded[:-1]]
         parts.append([*features, windows.inner[rows]])
     back = order.argsort()
-    return Context(*(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))
+    return WindowEncoding(*(torch.cat(columns)[back] for columns in zip(*parts, strict=True)))

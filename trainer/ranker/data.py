@@ -26,7 +26,7 @@ from workers.ranker.model.windows import (
     token_batch,
     widened,
 )
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 Integers = NDArray[np.int64]
 
@@ -92,7 +92,7 @@ def mine(
     pairs: Pairs,
     queries: torch.Tensor,
     retrieval: Retrieval,
-    contexts: ContextStore,
+    contexts: FeatureMaps,
     window: WindowConfig,
     settings: RankerSettings,
 ) -> tuple[Mined, Mined]:
@@ -118,7 +118,7 @@ def mine(
     return mined.take(label(mined.owners, mined.spans, pairs, contexts, window)[1].valid), Mined.of(wrong)
 
 
-def trainable(pairs: Pairs, contexts: ContextStore, length: float, window: WindowConfig) -> NDArray[np.bool_]:
+def trainable(pairs: Pairs, contexts: FeatureMaps, length: float, window: WindowConfig) -> NDArray[np.bool_]:
     """Return which pairs have at least one feature row of their moment: (n,)."""
     durations = contexts.durations[pairs.video]
     spans = around(pairs.moments, durations, length, np.random.default_rng(0))
@@ -126,7 +126,7 @@ def trainable(pairs: Pairs, contexts: ContextStore, length: float, window: Windo
 
 
 def label(
-    rows: Integers, spans: Doubles, pairs: Pairs, contexts: ContextStore, window: WindowConfig
+    rows: Integers, spans: Doubles, pairs: Pairs, contexts: FeatureMaps, window: WindowConfig
 ) -> tuple[Windows, ClipLabels]:
     """Return the windows of spans (n, 2) and where in them the moments of the pairs `rows` (n,) lie."""
     windows = cut(pairs.video[rows], spans, contexts, window)
@@ -172,7 +172,7 @@ class TrainingData:
     array a query. lists: for listwise losses. halo: clips around a window that its contexts depend on.
     """
 
-    contexts: ContextStore
+    contexts: FeatureMaps
     pairs: Pairs
     mined: Mined
     wrong: Mined | None

@@ -11,7 +11,7 @@ from trainer.formats.samples import Proposed, Samples
 from trainer.ranker.data import Pairs, label
 from trainer.ranker.mining import Mined
 from workers.ranker.model.windows import WindowConfig
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 
 def given(
@@ -19,7 +19,7 @@ def given(
     pairs: Pairs,
     queries: Sequence[JudgedQuery],
     ordinals: Mapping[str, int],
-    contexts: ContextStore,
+    contexts: FeatureMaps,
     window: WindowConfig,
 ) -> tuple[Mined, Mined]:
     """Return the proposals of pairs and of queries, as `mine` does; those that show no moment are left out.

@@ -23,9 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.ranker.model.relo import Context, Query, Relo
+from workers.ranker.model.encodings import QueryEncoding, WindowEncoding
+from workers.ranker.model.relo import Relo
 
-Encoded = TypeVar("Encoded", Query, Context)
+Encoded = TypeVar("Encoded", QueryEncoding, WindowEncoding)
 Variant = Literal[
     "reloclnet",
     "reloclnet_rvmr",
@@ -104,8 +105,8 @@ class Targets(NamedTuple):
 
 def list_losses(
     model: Relo,
-    query: Query,
-    context: Context,
+    query: QueryEncoding,
+    context: WindowEncoding,
     places: Tensor | None,
     targets: Targets,
     worth: Tensor,
@@ -117,7 +118,7 @@ def list_losses(
     window j is worth to query i.
     """
     n = len(worth)
-    own = Context(*(column[:n] for column in context))
+    own = WindowEncoding(*(column[:n] for column in context))
     starts, ends = model.boundaries(query, own, None if places is None else places[:n])
     scores = config.scale * model.relevance(query, context, places).float()
     by_query, by_window = graded_loss(scores, worth), graded_loss(scores.T, worth.T)
@@ -140,7 +141,9 @@ def graded_loss(scores: Tensor, worth: Tensor) -> Tensor:
     return (rows * there).sum() / there.sum().clamp(min=1)
 
 
-def inside_loss(model: Relo, query: Query, context: Context, foreground: Tensor, scale: float) -> Tensor:
+def inside_loss(
+    model: Relo, query: QueryEncoding, context: WindowEncoding, foreground: Tensor, scale: float
+) -> Tensor:
     """Return how little of a window's softmax of similarities lies on the moment's clips, (n,)."""
     video, subtitle = model.directions(query)
     picture = torch.einsum("nh,nlh->nl", video, F.normalize(context.video, dim=-1))
@@ -152,12 +155,12 @@ def inside_loss(model: Relo, query: Query, context: Context, foreground: Tensor,
 
 def relo_losses(
     model: Relo,
-    query: Query,
-    context: Context,
+    query: QueryEncoding,
+    context: WindowEncoding,
     targets: Targets,
     config: LossConfig,
     hard: bool,
-    wrong: Context | None = None,
+    wrong: WindowEncoding | None = None,
     places: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the weighted losses by name and their sum, "loss"; hard: draw negatives from the hardest.
@@ -210,7 +213,7 @@ def frame_loss(query: Tensor, features: Tensor, mask: Tensor, foreground: Tensor
     return _mean(negative, outside) - _mean(positive, inside)
 
 
-def batch_similarity(query: Query, context: Context) -> Tensor:
+def batch_similarity(query: QueryEncoding, context: WindowEncoding) -> Tensor:
     """Return the largest dot product of every query with every window's mid features, (n, n)."""
     absent = context.mask == 0
     sides = []
@@ -252,7 +255,7 @@ def _floats(columns: Encoded) -> Encoded:
     return type(columns)(*(column.float() for column in columns))
 
 
-def _similarity_by_pair(query: Query, windows: Context) -> Tensor:
+def _similarity_by_pair(query: QueryEncoding, windows: WindowEncoding) -> Tensor:
     """Return the largest dot product of query i with window i's mid features, (n,); -inf without clips."""
     similarity = batch_similarity(query, windows).diagonal()
     return similarity.masked_fill(windows.mask.sum(1) == 0, -math.inf)

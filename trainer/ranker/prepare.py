@@ -37,7 +37,7 @@ from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import ReloConfig
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.stores.checkpoint import read_card
-from workers.ranker.stores.features import FRAMES, ContextStore
+from workers.ranker.stores.features import FRAMES, FeatureMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +208,11 @@ def _nearest(query: JudgedQuery, top_k: int) -> JudgedQuery:
     return replace(query, moments=tuple(best))
 
 
-def _contexts(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[ContextStore, dict[str, int]]:
+def _contexts(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[FeatureMaps, dict[str, int]]:
     known = known_videos(store, list(videos))
     if not known:
         raise NotFound(f"None of the {split} videos has features in {store.path}; ingest them.")
-    return ContextStore.from_feature_store(store, known), {video: row for row, video in enumerate(known)}
+    return FeatureMaps.from_feature_store(store, known), {video: row for row, video in enumerate(known)}
 
 
 @torch.inference_mode()

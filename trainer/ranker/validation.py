@@ -19,7 +19,7 @@ from workers.ranker.scoring.decode import DecodeConfig, in_seconds
 from workers.ranker.scoring.fusion import COLUMNS, columns, demoted
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import encoded_in_memory
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 PROBABILITY_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 COARSE_WEIGHTS = (0.0, 3.0, 10.0, 30.0, 100.0)
@@ -36,7 +36,7 @@ class Validation:
     tokens: one (t, dim) array a query. proposals: one of each query, from its `depth` best `segments`.
     """
 
-    contexts: ContextStore
+    contexts: FeatureMaps
     tokens: Sequence[Floats]
     proposals: Sequence[Proposals]
     truths: dict[int, Truth]

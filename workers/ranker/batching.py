@@ -18,8 +18,8 @@ Out = TypeVar("Out")
 class Batcher(Generic[In, Out]):
     """Calls `compute` with up to `max_batch` items that wait at the same time.
 
-    An item that finds nobody else waiting is computed at once. Where several wait, up to `max_delay` seconds
-    are spent on more of them: then callers come faster than they are served, and a fuller batch helps all.
+    A lone item is a batch of its own, without delay. If several wait, the batch is filled for up to
+    `max_delay` seconds: callers then come faster than they are served, and a fuller batch helps all.
     compute: items -> one result an item, in order; what it raises, every caller of the batch gets.
     """
 
@@ -42,7 +42,7 @@ class Batcher(Generic[In, Out]):
             raise DeadlineExceeded("the deadline passed while the call waited for its batch") from None
 
     def submit(self, item: In) -> "Future[Out]":
-        """Queue `item` and return its result to come; cancel it if nobody wants it any more."""
+        """Queue `item` and return its future; cancel that if the result is no longer needed."""
         future: Future[Out] = Future()
         self._waiting.put((item, future))
         return future

@@ -1,4 +1,4 @@
-"""What a ranker worker computes with: the models and features that one generation's manifest names."""
+"""The models and features of a ranker worker, as one generation's manifest names them."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
 from workers.ranker.stores import checkpoint, contexts
 from workers.ranker.stores.contexts import EncodedStore
-from workers.ranker.stores.features import DIRECTORY, FRAMES, ContextStore
+from workers.ranker.stores.features import DIRECTORY, FRAMES, FeatureMaps
 from workers.watch import Watch
 
 log = logging.getLogger("spr.ranker")
@@ -35,7 +35,7 @@ class Models:
     encoder: Encoder | KnownQueries
     projector: Projector | MeanPool
     ranker: Ranker
-    features: ContextStore
+    features: FeatureMaps
     manifest: Manifest
     device: torch.device
     watch: Watch
@@ -50,7 +50,7 @@ class Models:
         where = pick_device(device)
         encoder = _open_encoder(generation, about, str(where))
         projector = _open_projector(generation, about, encoder, where)
-        features = ContextStore.open(generation)
+        features = FeatureMaps.open(generation)
         ranker = _open_ranker(generation, about, encoder, features, where)
         return Models(encoder, projector, ranker, features, about, where, watch)
 
@@ -114,7 +114,7 @@ def _open_ranker(
     generation: Path,
     about: Manifest,
     encoder: Encoder | KnownQueries,
-    features: ContextStore,
+    features: FeatureMaps,
     device: torch.device,
 ) -> Ranker:
     if about.ranker is None:
@@ -128,7 +128,7 @@ def _open_ranker(
     return ranker
 
 
-def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: ContextStore, generation: Path) -> None:
+def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: FeatureMaps, generation: Path) -> None:
     """Refuse features that the ranker lacks, or that are not as wide as it reads them."""
     if ranker.token_width not in (0, encoder.token_width):
         raise Mismatch(
@@ -145,8 +145,8 @@ def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: ContextStore
             )
 
 
-def _use_stored(ranker: ReloRanker, about: Manifest, features: ContextStore, generation: Path) -> None:
-    """Let the ranker read the contexts that itself encoded; without such it encodes windows as they come."""
+def _use_stored(ranker: ReloRanker, about: Manifest, features: FeatureMaps, generation: Path) -> None:
+    """Let the ranker read stored contexts, if this very ranker encoded them; else it encodes windows."""
     name = generation.name
     if not about.files_of(contexts.DIRECTORY):
         log.info("no stored contexts: windows are encoded for every query", extra={"generation": name})

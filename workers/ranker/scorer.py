@@ -28,7 +28,7 @@ class Scorer:
     ) -> None:
         """See `CachedTextEncoder` for max_batch, max_delay, cached and cached_bytes."""
         self.models = models
-        # Windows that are encoded anew take a second a query: together, all would wait for the last.
+        # Windows encoded online take a second a query: in a batch, every caller would wait for the last.
         most = max_batch if models.ranker.batched else 1
         rank_many = partial(models.ranker.rank_many, features=models.features)
         self.rank: Batcher[RankQuery, Ranked] = Batcher(rank_many, most, max_delay)

@@ -67,7 +67,7 @@ class CachedTextEncoder:
                 flight = self._flights[text] = _Flight(self._batcher.submit(text))
             flight.waiting += 1
         if first:
-            # Outside the lock: it runs at once if the result is there by now.
+            # Outside the lock: if the result is there already, the callback runs right here.
             flight.result.add_done_callback(partial(self._land, text, flight))
         try:
             return flight.result.result(bounded(timeout))

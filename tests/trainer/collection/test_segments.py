@@ -13,7 +13,7 @@ from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import check_streams, deal, embed, segment_counts
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 
 def test_videos_are_dealt_evenly_and_alike_every_time() -> None:
@@ -55,7 +55,7 @@ def test_without_a_projector_a_line_finds_the_segment_it_is_said_in(tmp_path: Pa
             store.append(f"v{video}", rows, duration=40.0)
     ids, cpu = store.ids(), torch.device("cpu")
     built = np.concatenate(list(embed(store, ids, MeanPool(), cpu)))
-    contexts = ContextStore.from_feature_store(store, ids)
+    contexts = FeatureMaps.from_feature_store(store, ids)
     numeric.close(Retrieval.embed(contexts, MeanPool(), cpu).vectors, built)
     asked = lines / np.linalg.norm(lines, axis=1, keepdims=True)
     assert (asked @ built.T).argmax(axis=1).tolist() == [10 * video + 5 for video in range(10)]
@@ -88,7 +88,7 @@ def test_what_is_said_and_around_is_read_alike_by_build_and_mining(
     cpu = torch.device("cpu")
     built = np.concatenate(list(embed(store, list(videos), projector, cpu)))
     numeric.close(built, torch.stack(expected))
-    contexts = ContextStore.from_feature_store(store, list(videos))
+    contexts = FeatureMaps.from_feature_store(store, list(videos))
     numeric.close(Retrieval.embed(contexts, projector, cpu).vectors, built)
 
 

@@ -25,7 +25,7 @@ from workers.feature_store.store import FeatureStore
 from workers.index.shard import IndexShard
 from workers.ranker.projection.projector import Projector, ProjectorConfig, load_projector
 from workers.ranker.stores.checkpoint import save_model
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 
 def search(report: BuildReport, queries: np.ndarray, k: int) -> list[Hits]:
@@ -92,7 +92,7 @@ def test_any_number_of_shards_answers_alike(tmp_path: Path, index: str) -> None:
 
 def test_the_rankers_features_lie_in_ordinal_order(tmp_path: Path) -> None:
     report = build(BuildConfig(collection=collection(tmp_path)))
-    contexts = ContextStore.open(Path(report.directory))
+    contexts = FeatureMaps.open(Path(report.directory))
     store = FeatureStore.open(tmp_path / "features" / ENCODER)
     for ordinal, video in enumerate(sorted(FRAMES)):
         np.testing.assert_array_equal(contexts.video(ordinal, "frames"), store.rows(video, "frames"))

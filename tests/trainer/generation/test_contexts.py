@@ -15,7 +15,7 @@ from workers.ranker.model.windows import WindowConfig
 from workers.ranker.scoring.relo_ranker import KIND, RankerConfig, ReloRanker
 from workers.ranker.stores.checkpoint import save_model
 from workers.ranker.stores.contexts import EncodedStore
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 
 def with_ranker(path: Path, padding: str = "tight", width: int = DIM, encoder: str = ENCODER) -> str:
@@ -43,7 +43,7 @@ def test_a_build_stores_what_its_ranker_makes_of_every_clip(tmp_path: Path) -> N
     generation = Path(report.directory)
     about = manifest.read(generation)
     assert len(about.files_of("encoded")) == 6
-    store, contexts = EncodedStore.open(generation), ContextStore.open(generation)
+    store, contexts = EncodedStore.open(generation), FeatureMaps.open(generation)
     assert (store.ranker, store.dtype, store.step) == (name, "float16", 1.0)
     np.testing.assert_array_equal(store.offsets, contexts.offsets("frames"))
     ranker = ReloRanker.open(tmp_path / "models" / "ranker" / name)

@@ -16,20 +16,20 @@ from trainer.ranker.mining import Mined, around
 from trainer.ranker.settings import RankerSettings
 from workers.ranker.model.windows import WindowConfig, cut
 from workers.ranker.projection.projector import MeanPool
-from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
+from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps, FeatureStream
 
 WINDOW = WindowConfig(clip_length=1.0, context=4.0)
 SETTINGS = RankerSettings(context=4.0, depth=6, batch=4)
 
 
-def contexts(lengths: list[int]) -> ContextStore:
+def contexts(lengths: list[int]) -> FeatureMaps:
     rng = np.random.default_rng(0)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     streams = {
-        name: ContextStream(rng.normal(size=(sum(lengths), 8)).astype(np.float32), offsets, 1.0)
+        name: FeatureStream(rng.normal(size=(sum(lengths), 8)).astype(np.float32), offsets, 1.0)
         for name in (FRAMES, SUBTITLES)
     }
-    return ContextStore(streams, np.array(lengths, float))
+    return FeatureMaps(streams, np.array(lengths, float))
 
 
 def moment(video: str, start: float, end: float, caption: str, similarity: float = 0.9) -> JudgedMoment:

@@ -36,7 +36,7 @@ from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.fusion import COLUMNS
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.checkpoint import read_card, save_model
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = RankerSettings(
@@ -139,7 +139,7 @@ def test_what_a_training_leaves(collection: Path) -> None:
     store = FeatureStore.open(collection / "features" / ENCODER)
     spans = np.array([[0.0, 8.0], [8.0, 16.0]])
     asked = of_tokens(np.ones((2, 16), np.float32), np.zeros(2, np.int32), spans)
-    columns = rank(ranker, asked, ContextStore.from_feature_store(store, store.ids()))
+    columns = rank(ranker, asked, FeatureMaps.from_feature_store(store, store.ids()))
     assert len(columns) == 2
     assert train_ranker(collection, settings, device="cpu").fingerprint == report.fingerprint
 

@@ -1,5 +1,6 @@
 """A tiny random CLIP and a tiny collection with one generation, for tests of the ranker worker."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from trainer.encoder.tokenizer import train_tokenizer
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.whole import encode_videos
 from workers.ranker.model.windows import WindowConfig
+from workers.ranker.models import Models
 from workers.ranker.projection import projector
 from workers.ranker.projection.projector import Projector, ProjectorConfig
 from workers.ranker.scoring import relo_ranker
-from workers.ranker.scoring.relo_ranker import RankerConfig
+from workers.ranker.scoring.relo_ranker import RankerConfig, ReloRanker
 from workers.ranker.stores.checkpoint import save_model
+from workers.ranker.stores.contexts import write_encoded
 from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, write_context
 
 WIDTH = 32
@@ -91,6 +95,28 @@ def tiny_generation(
         streams={stream: StreamEntry(WIDTH, 1.0, "float16") for stream in (FRAMES, SUBTITLES)},
         files=manifest.describe_files(generation, files),
     )
+    return named(generation, about)
+
+
+def with_contexts(collection: Path) -> Path:
+    """Build a trained generation with stored contexts; return its directory."""
+    made = tiny_generation(collection, trained=True)
+    models = Models.open(made, "cpu")
+    assert isinstance(models.ranker, ReloRanker)
+    assert not models.ranker.batched
+    videos = encode_videos(models.ranker.model, models.features, torch.device("cpu"))
+    write_encoded(made / "encoded", 16, 1.0, "float16", videos, models.ranker.fingerprint)
+    return described(made)
+
+
+def described(generation: Path) -> Path:
+    """Write the manifest of a generation whose features or contexts have changed; return its directory."""
+    names = [
+        str(path.relative_to(generation))
+        for folder in ("context", "encoded")
+        for path in generation.glob(f"{folder}/*")
+    ]
+    about = replace(manifest.read(generation), files=manifest.describe_files(generation, names))
     return named(generation, about)
 
 

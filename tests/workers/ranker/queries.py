@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.types import Doubles, Floats, Ordinals, Ranked, RankQuery
 from workers.ranker.scoring.ranker import Ranker
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 
 def of_tokens(tokens: Floats, videos: Ordinals, spans: Doubles, scores: Floats | None = None) -> RankQuery:
@@ -19,6 +19,6 @@ def of_embedding(
     return RankQuery(np.zeros((0, 0), np.float32), embedding, videos, spans, scores)
 
 
-def rank(ranker: Ranker, query: RankQuery, features: ContextStore) -> Ranked:
+def rank(ranker: Ranker, query: RankQuery, features: FeatureMaps) -> Ranked:
     (ranked,) = ranker.rank_many([query], features)
     return ranked

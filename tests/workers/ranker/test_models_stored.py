@@ -2,43 +2,24 @@
 
 import logging
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from engine import manifest
 from engine.errors import DeadlineExceeded, Mismatch
 from engine.files import read_json, write_json
 from engine.types import Ranked, RankQuery
 from tests import numeric
-from tests.workers.ranker.factories import named, tiny_generation
-from workers.ranker.model.whole import encode_videos
+from tests.workers.ranker.factories import described, with_contexts
 from workers.ranker.models import Models
 from workers.ranker.scorer import Scorer
-from workers.ranker.scoring.relo_ranker import ReloRanker
-from workers.ranker.stores.contexts import write_encoded
 
 
 @pytest.fixture(scope="module")
 def generation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generation with stored contexts."""
-    made = tiny_generation(tmp_path_factory.mktemp("collection"), trained=True)
-    models = Models.open(made, "cpu")
-    assert isinstance(models.ranker, ReloRanker)
-    assert not models.ranker.batched
-    videos = encode_videos(models.ranker.model, models.features, torch.device("cpu"))
-    write_encoded(made / "encoded", 16, 1.0, "float16", videos, models.ranker.fingerprint)
-    return _describe(made)
-
-
-def _describe(made: Path) -> Path:
-    names = [
-        str(path.relative_to(made)) for folder in ("context", "encoded") for path in made.glob(f"{folder}/*")
-    ]
-    return named(made, replace(manifest.read(made), files=manifest.describe_files(made, names)))
+    return with_contexts(tmp_path_factory.mktemp("collection"))
 
 
 def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> Ranked:
@@ -82,12 +63,12 @@ def test_contexts_of_another_ranker_are_passed_over(
     write_json(path, about | {"ranker": "0123456789abcdef"})
     with pytest.raises(Mismatch, match="manifest says"):
         Models.open(generation, "cpu")
-    other = _describe(generation)
+    other = described(generation)
     models = Models.open(other, "cpu")
     assert not models.ranker.batched
     assert any("another ranker's" in record.getMessage() for record in caplog.records)
     write_json(other / "encoded" / "encoded.json", about)
-    assert _describe(other) == generation
+    assert described(other) == generation
     assert Models.open(generation, "cpu").ranker.batched
 
 

@@ -1,6 +1,5 @@
 """A real ranker worker process, spoken to over gRPC."""
 
-import dataclasses
 import functools
 import json
 import signal
@@ -16,13 +15,13 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from engine import faults, manifest, wire
+from engine import faults, wire
 from engine.errors import Mismatch
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
 from tests import numeric
-from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, named, tiny_generation
+from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_generation
 from workers.ranker.models import Models
 
 TOPOLOGY = """
@@ -226,30 +225,3 @@ def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert not said["ready"]
     assert "encoder has fingerprint" in said["error"]
     assert "was built with 0123456789abcdef" in said["error"]
-
-
-def test_changed_features_are_refused(tmp_path: Path) -> None:
-    generation = tiny_generation(tmp_path / "collection", trained=False)
-    path = generation / "context" / "frames.npy"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(Mismatch, match=r"frames\.npy has SHA-256"):
-        Models.open(generation, "cpu")
-
-
-def test_a_changed_ranker_is_refused(tmp_path: Path) -> None:
-    collection = tmp_path / "collection"
-    generation = tiny_generation(collection, trained=True)
-    about = manifest.read(generation)
-    assert about.ranker is not None
-    other = dataclasses.replace(about.ranker, fingerprint="f" * 16)
-    generation = named(generation, dataclasses.replace(about, ranker=other))
-    with pytest.raises(Mismatch, match="ranker has fingerprint"):
-        Models.open(generation, "cpu")
-
-
-def test_a_ranker_for_other_features_is_refused(tmp_path: Path) -> None:
-    generation = tiny_generation(tmp_path / "collection", trained=True, ranker_width=WIDTH + 1)
-    with pytest.raises(Mismatch, match=r"frames of generation [0-9a-f]{16} are 32 wide"):
-        Models.open(generation, "cpu")

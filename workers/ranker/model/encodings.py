@@ -5,14 +5,14 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class Query(NamedTuple):
+class QueryEncoding(NamedTuple):
     """An encoded sentence: what to look for in the picture and in the subtitles, (n, h) each."""
 
     video: Tensor
     subtitle: Tensor
 
 
-class QueryVectors(NamedTuple):
+class QueryTensors(NamedTuple):
     """All that ranking needs of a query, (n, h) each.
 
     unit_*: meet a clip's unit vector, and the mean of the two is its relevance. linear_*: meet its vector.
@@ -24,7 +24,7 @@ class QueryVectors(NamedTuple):
     linear_subtitle: Tensor
 
 
-class Bias(NamedTuple):
+class BiasTables(NamedTuple):
     """What is added by the place in a window, (2R + 1,) each, distances clipped to -R..R.
 
     start: to start logits, by clip - the proposal's first. end: to end logits, by clip - the proposal's last.
@@ -36,7 +36,7 @@ class Bias(NamedTuple):
     outside: Tensor
 
 
-class Context(NamedTuple):
+class WindowEncoding(NamedTuple):
     """Encoded windows: mid and final features (n, length, h) and mask (n, length), 1 = valid."""
 
     video_mid: Tensor

@@ -77,7 +77,7 @@ class Residual(nn.Module):
         return out
 
 
-class Encoder(nn.Module):
+class SelfAttentionBlock(nn.Module):
     """One post-norm self-attention block without a feed-forward part."""
 
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workers.ranker.model.encodings import Context, Query
-from workers.ranker.model.layers import Attention, Convolution, Encoder, Mix, Projection
+from workers.ranker.model.encodings import QueryEncoding, WindowEncoding
+from workers.ranker.model.layers import Attention, Convolution, Mix, Projection, SelfAttentionBlock
 from workers.ranker.model.relo import Relo, ReloConfig
 
 # With a shortcut the encoders start as a small correction, and the start/end logits spread by so much.
@@ -40,7 +40,7 @@ class LocalRelo(Relo):
                 layers: list[nn.Module] = [Convolution(h, kernel, drop) for kernel in config.kernels]
                 self.add_module(f"{side}_cross", Mix(h, drop))
             else:
-                layers = [Encoder(h, heads, drop) for _ in range(3)]
+                layers = [SelfAttentionBlock(h, heads, drop) for _ in range(3)]
                 self.add_module(f"{side}_cross", _Attend(h, heads, drop))
             self.add_module(f"{side}_layers", nn.ModuleList(layers))
 
@@ -69,7 +69,7 @@ class LocalRelo(Relo):
             return sum(kernel // 2 for kernel in self.config.kernels)
         return 4 * self.config.reach
 
-    def encode_query(self, tokens: Tensor, mask: Tensor) -> Query:
+    def encode_query(self, tokens: Tensor, mask: Tensor) -> QueryEncoding:
         """Encode sentences: tokens (n, t, dim), mask (n, t) 1 = valid, t <= max_tokens.
 
         With a shortcut the vectors' lengths are what picture and subtitles weigh, 2 together.
@@ -82,15 +82,15 @@ class LocalRelo(Relo):
         weights = 2 * self.modality(last).softmax(-1)
         video = self.video_query_shortcut(last) + self.correction[0] * pooled.video
         subtitle = self.sub_query_shortcut(last) + self.correction[1] * pooled.subtitle
-        return Query(
+        return QueryEncoding(
             weights[:, :1] * F.normalize(video, dim=-1), weights[:, 1:] * F.normalize(subtitle, dim=-1)
         )
 
-    def directions(self, query: Query) -> Query:
+    def directions(self, query: QueryEncoding) -> QueryEncoding:
         """Return the vectors whose products with a clip's unit vectors are its similarity."""
         return query if self.config.shortcut else super().directions(query)
 
-    def encode_context(self, video: Tensor, subtitle: Tensor, mask: Tensor) -> Context:
+    def encode_context(self, video: Tensor, subtitle: Tensor, mask: Tensor) -> WindowEncoding:
         """Encode windows: video (n, l, visual_dim), subtitle (n, l, subtitle_dim), mask (n, l), of any l."""
         sides = {
             side: self._part(f"{side}_norm")(self._part(f"{side}_input_proj")(features))
@@ -103,7 +103,7 @@ class LocalRelo(Relo):
                 "video": self.video_shortcut(video) + self.correction[2] * final["video"],
                 "sub": self.sub_shortcut(subtitle) + self.correction[3] * final["sub"],
             }
-        return Context(mid["video"], mid["sub"], final["video"], final["sub"], mask)
+        return WindowEncoding(mid["video"], mid["sub"], final["video"], final["sub"], mask)
 
     @property
     def _first_layers(self) -> int:
@@ -125,7 +125,7 @@ class LocalRelo(Relo):
         layers = self._part(f"{side}_layers")
         assert isinstance(layers, nn.ModuleList)
         for layer in layers[first:last]:
-            if isinstance(layer, Encoder):
+            if isinstance(layer, SelfAttentionBlock):
                 x = layer.output(layer.self(x, x, self._band(mask)), x)
             else:
                 x = layer(x, mask)

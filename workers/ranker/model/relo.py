@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.errors import InvalidInput
-from workers.ranker.model.encodings import Bias, Context, Query, QueryVectors
-from workers.ranker.model.layers import Attention, Encoder, Positions, Projection
+from workers.ranker.model.encodings import BiasTables, QueryEncoding, QueryTensors, WindowEncoding
+from workers.ranker.model.layers import Attention, Positions, Projection, SelfAttentionBlock
 from workers.ranker.model.windows import WindowConfig
 
-__all__ = ["Context", "Query", "Relo", "ReloConfig"]
+__all__ = ["QueryEncoding", "Relo", "ReloConfig", "WindowEncoding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Relo(nn.Module):
         self.query_pos_embed = Positions(config.window.max_tokens, h, drop)
         self._make_context_layers()
         self.query_input_proj = Projection(config.query_dim, h, config.input_dropout)
-        self.query_encoder = Encoder(h, heads, drop)
-        self.query_encoder1 = Encoder(h, heads, drop)
+        self.query_encoder = SelfAttentionBlock(h, heads, drop)
+        self.query_encoder1 = SelfAttentionBlock(h, heads, drop)
         self.video_query_linear = nn.Linear(h, h)
         self.sub_query_linear = nn.Linear(h, h)
         self.modular_vector_mapping = nn.Linear(h, 2, bias=False)
@@ -92,7 +92,7 @@ class Relo(nn.Module):
         if config.head_init == "edge":
             self._detect_edges()
         if config.bias_reach:
-            for name in Bias._fields:
+            for name in BiasTables._fields:
                 self.register_parameter(f"{name}_bias", nn.Parameter(torch.zeros(2 * config.bias_reach + 1)))
 
     def _make_context_layers(self) -> None:
@@ -100,15 +100,15 @@ class Relo(nn.Module):
         h, heads, drop = config.hidden, config.heads, config.dropout
         self.ctx_pos_embed = Positions(config.window.max_clips, h, drop)
         self.video_input_proj = Projection(config.visual_dim, h, config.input_dropout)
-        self.video_encoder1 = Encoder(h, heads, drop)
-        self.video_encoder2 = Encoder(h, heads, drop)
-        self.video_encoder3 = Encoder(h, heads, drop)
+        self.video_encoder1 = SelfAttentionBlock(h, heads, drop)
+        self.video_encoder2 = SelfAttentionBlock(h, heads, drop)
+        self.video_encoder3 = SelfAttentionBlock(h, heads, drop)
         self.video_cross_att = Attention(h, heads, drop)
         self.video_cross_layernorm = nn.LayerNorm(h)
         self.sub_input_proj = Projection(config.subtitle_dim, h, config.input_dropout)
-        self.sub_encoder1 = Encoder(h, heads, drop)
-        self.sub_encoder2 = Encoder(h, heads, drop)
-        self.sub_encoder3 = Encoder(h, heads, drop)
+        self.sub_encoder1 = SelfAttentionBlock(h, heads, drop)
+        self.sub_encoder2 = SelfAttentionBlock(h, heads, drop)
+        self.sub_encoder3 = SelfAttentionBlock(h, heads, drop)
         self.sub_cross_att = Attention(h, heads, drop)
         self.sub_cross_layernorm = nn.LayerNorm(h)
 
@@ -117,15 +117,15 @@ class Relo(nn.Module):
         """How many clips on each side a clip's vector depends on; 0 where it depends on its whole window."""
         return 0
 
-    def encode_query(self, tokens: Tensor, mask: Tensor) -> Query:
+    def encode_query(self, tokens: Tensor, mask: Tensor) -> QueryEncoding:
         """Encode sentences: tokens (n, t, dim), mask (n, t) 1 = valid, t <= max_tokens."""
         words = self.query_pos_embed(self.query_input_proj(tokens))
         words = self.query_encoder1(self.query_encoder(words, mask), mask)
         attention = self.modular_vector_mapping(words).masked_fill(mask[..., None] == 0, -1e4).softmax(1)
         pooled = attention.transpose(1, 2) @ words
-        return Query(pooled[:, 0], pooled[:, 1])
+        return QueryEncoding(pooled[:, 0], pooled[:, 1])
 
-    def encode_context(self, video: Tensor, subtitle: Tensor, mask: Tensor) -> Context:
+    def encode_context(self, video: Tensor, subtitle: Tensor, mask: Tensor) -> WindowEncoding:
         """Encode windows: video (n, l, visual_dim), subtitle (n, l, subtitle_dim), mask (n, l).
 
         l <= max_clips; 1 in the mask = a clip that is there.
@@ -141,23 +141,27 @@ class Relo(nn.Module):
         video_mid = self.video_encoder2(crossed_v, mask)
         sub_mid = self.sub_encoder2(crossed_s, mask)
         final = self.video_encoder3(video_mid, mask), self.sub_encoder3(sub_mid, mask)
-        return Context(video_mid, sub_mid, *final, mask)
+        return WindowEncoding(video_mid, sub_mid, *final, mask)
 
-    def directions(self, query: Query) -> Query:
+    def directions(self, query: QueryEncoding) -> QueryEncoding:
         """Return the vectors whose products with a clip's unit vectors are its similarity."""
-        return Query(_unit(query.video), _unit(query.subtitle))
+        return QueryEncoding(_unit(query.video), _unit(query.subtitle))
 
-    def vectors(self, query: Query) -> QueryVectors:
+    def vectors(self, query: QueryEncoding) -> QueryTensors:
         """Return all that ranking against encoded clips needs of the queries."""
         linear = self.video_query_linear(query.video), self.sub_query_linear(query.subtitle)
-        return QueryVectors(*self.directions(query), *linear)
+        return QueryTensors(*self.directions(query), *linear)
 
     @property
-    def bias(self) -> Bias | None:
+    def bias(self) -> BiasTables | None:
         """The tables that say where a proposal lies, None without them."""
-        return Bias(self.start_bias, self.end_bias, self.outside_bias) if self.config.bias_reach else None
+        return (
+            BiasTables(self.start_bias, self.end_bias, self.outside_bias) if self.config.bias_reach else None
+        )
 
-    def relevance(self, query: Query, context: Context, places: Tensor | None = None) -> Tensor:
+    def relevance(
+        self, query: QueryEncoding, context: WindowEncoding, places: Tensor | None = None
+    ) -> Tensor:
         """Return how well every query fits every window's best clips: (queries, windows) in [-1, 1].
 
         places: (windows, 2) first and last clip of each window's proposal, needed where there is a bias.
@@ -170,7 +174,7 @@ class Relo(nn.Module):
         return (best + _best(subtitle, _unit(context.subtitle), context.mask, -1.0, outside)) / 2
 
     def boundaries(
-        self, query: Query, context: Context, places: Tensor | None = None
+        self, query: QueryEncoding, context: WindowEncoding, places: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return start and end logits (windows, l); query i goes with window i, one query with all of them.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.types import Floats
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, batches, gather
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 # Clips encoded at a time: enough for full matrix products, few enough for a processor's caches.
 AT_ONCE = 2048
@@ -46,7 +46,7 @@ def pieces(clips: int, config: WindowConfig, halo: int) -> Counts:
 
 def encode_videos(
     model: Relo,
-    contexts: ContextStore,
+    contexts: FeatureMaps,
     device: torch.device,
     on_done: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[Floats, Floats]]:
@@ -70,7 +70,7 @@ def encode_videos(
 @torch.inference_mode()
 def _encode(
     model: Relo,
-    contexts: ContextStore,
+    contexts: FeatureMaps,
     videos: NDArray[np.int64],
     device: torch.device,
     on_done: Callable[[int], None] | None,

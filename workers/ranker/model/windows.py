@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
 from engine.types import Doubles, Floats, Ordinals
-from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
+from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps, FeatureStream
 
 Counts = NDArray[np.int64]
 # Clips that are computed at a time: bounds memory whatever the number of proposals.
@@ -80,7 +80,7 @@ class Clips:
     mask: Floats
 
 
-def cut(videos: Ordinals, spans: Doubles, contexts: ContextStore, config: WindowConfig) -> Windows:
+def cut(videos: Ordinals, spans: Doubles, contexts: FeatureMaps, config: WindowConfig) -> Windows:
     """Lay a window around every span (n, 2); a video without features gets a window of length 0."""
     for stream in (config.video_stream, config.subtitle_stream):
         if stream not in contexts.streams:
@@ -133,7 +133,7 @@ def proposal_clips(windows: Windows, spans: Doubles) -> Counts:
 
 
 def widened(
-    windows: Windows, halo: int, contexts: ContextStore, config: WindowConfig
+    windows: Windows, halo: int, contexts: FeatureMaps, config: WindowConfig
 ) -> tuple[Windows, Counts]:
     """Return windows with up to `halo` more clips on both sides, and how many there are in front, (n,).
 
@@ -150,7 +150,7 @@ def widened(
     return replace(windows, first=first, last=last, lengths=lengths, origins=origins), before
 
 
-def gather(windows: Windows, contexts: ContextStore, config: WindowConfig) -> Clips:
+def gather(windows: Windows, contexts: FeatureMaps, config: WindowConfig) -> Clips:
     """Read the features of windows, padded to the longest of them (or to max_clips, as published)."""
     longest = int(windows.lengths.max(initial=1))
     width = config.max_clips if config.padding == "published" else max(longest, 1)
@@ -213,7 +213,7 @@ def pool(rows: Floats, length: int, whole: bool = True) -> Floats:
 
 
 def _read(
-    windows: Windows, stream: ContextStream, width: int, config: WindowConfig, normalize: bool
+    windows: Windows, stream: FeatureStream, width: int, config: WindowConfig, normalize: bool
 ) -> Floats:
     starts = stream.offsets[windows.videos] + windows.first
     # A stream may be shorter than the video's: what it lacks is zero.

@@ -1,4 +1,4 @@
-"""From what was found in windows to spans in seconds and scores.
+"""Decoding: from evidence to spans in seconds and scores.
 
 The published score of clips m..n is p_start[m] * p_end[n] * exp(30 S). Here it is its logarithm, which orders
 the same way, cannot overflow, and lets every part have its own weight.

@@ -1,4 +1,4 @@
-"""What the ranker finds in a window, before it is made a score: columns, one row a proposal.
+"""Evidence: what the ranker finds in a window before fusion makes a score of it; one row a proposal.
 
 `judge` is the readable form, in torch, for any device and for windows that were just encoded. `kernel` does
 the same for stored contexts in one pass; tests hold the two against each other.
@@ -20,7 +20,7 @@ UNSURE = float(np.log(1 / 128))
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found in n windows; every number is finite.
+    """Spans and measurements of n windows; every number is finite.
 
     start, end: (n,) int64 clips of the window, inclusive; end < start where no span fits into it.
     log_start, log_end: (n,) float64 log-probabilities of the two, UNSURE where there is no span.

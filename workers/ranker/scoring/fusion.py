@@ -1,7 +1,7 @@
-"""The final score of a moment, and how sure the ranker is: two weighted sums of what was found.
+"""Score fusion: a moment's final score and its confidence are two weighted sums of the evidence.
 
-The weights are fitted on validation queries and stored with the ranker as plain numbers, so that they can be
-read: how much a unit of each column moves the score.
+The weights are fitted on validation queries and stored with the ranker as plain numbers: how much a unit of
+each column moves the score.
 """
 
 from dataclasses import dataclass, field, fields
@@ -16,7 +16,7 @@ from workers.ranker.scoring.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class ScoreWeights:
-    """What one unit of every column weighs.
+    """Linear weights of the evidence, one a column.
 
     relevance: S of the window. span_relevance: S of the span's clips. log_probability: log p of the span's
     start and end. contrast: clip similarity in the span over that around it. coarse: the proposal's retrieval
@@ -44,7 +44,7 @@ COLUMNS = tuple(column.name for column in fields(ScoreWeights))[1:]
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How evidence becomes scores and confidences.
+    """Turns evidence into scores and confidences.
 
     score: orders the moments. confidence and log_share: the logit of the probability that a moment is
     relevant, grade 2 or more. overlap: a moment that overlaps a better one of its video by more than this IoU
@@ -58,7 +58,7 @@ class Fusion:
     log_share: float = 0.0
 
     def logits(self, columns: Doubles, scores: Doubles, corpus: int) -> Doubles:
-        """Return how sure it is of moments with these columns (n, 7): (n,).
+        """Return the logits of the confidences of moments with these columns (n, 7): (n,).
 
         scores: (n,) by which they are ordered. corpus: the videos they were found in.
         """
@@ -66,10 +66,10 @@ class Fusion:
 
 
 def log_shares(scores: Doubles, corpus: int) -> Doubles:
-    """Return the log of how many moments a video come as high as each, (n,): (its place + 1/2) / corpus.
+    """Return the log of each moment's rank as a share of the corpus, (n,): log((rank + 1/2) / corpus).
 
-    The tenth of 60 videos is no worse found than the thirtieth of 180. What is right at such a place does not
-    depend on how many videos there are, while what is right among the first ten does.
+    Normalising by the corpus calibrates: rank 10 among 60 videos is as good a sign as rank 30 among 180,
+    while precision in the first ten depends on the number of videos.
     """
     places = np.empty(len(scores))
     places[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
@@ -78,7 +78,7 @@ def log_shares(scores: Doubles, corpus: int) -> Doubles:
 
 
 def columns(evidence: Evidence, spans: Doubles, coarse_scores: Floats) -> Doubles:
-    """Return what is weighed, (n, 7) in the order of COLUMNS.
+    """Return the columns that the weights apply to, (n, 7) in the order of COLUMNS.
 
     spans: (n, 2) the refined seconds, the proposal's own where nothing was refined. coarse_scores: (n,).
     """
@@ -103,7 +103,7 @@ def confidences(logits: Doubles) -> Floats:
 
 
 def demoted(scores: Doubles, videos: Ordinals, spans: Doubles, overlap: float) -> Doubles:
-    """Return scores in which what repeats a better moment of its video comes after all that does not."""
+    """Return scores that rank near duplicates, by IoU with a better moment of the video, after all others."""
     if overlap >= 1 or not len(scores):
         return scores
     order = np.argsort(-scores, kind="stable")

@@ -66,7 +66,7 @@ def step(streams: Sequence[Rows], heads: Heads, width: int, jobs: Tensor, vector
 
 
 def shape_for(windows: int, width: int, queries: int) -> tuple[int, int, int]:
-    """Return the padded shape of a batch: powers of two, so that there are few.
+    """Return the padded shape of a batch: powers of two, so that few graphs are captured.
 
     >>> shape_for(150, 14, 1), shape_for(2400, 130, 16)
     ((256, 16, 1), (4096, 256, 16))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from engine.types import Ranked, RankQuery
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 
 class Ranker(Protocol):
@@ -26,11 +26,11 @@ class Ranker(Protocol):
     def batched(self) -> bool:
         """Whether several queries ranked together cost less than one after the other."""
 
-    def rank_many(self, queries: Sequence[RankQuery], features: ContextStore) -> list[Ranked]:
+    def rank_many(self, queries: Sequence[RankQuery], features: FeatureMaps) -> list[Ranked]:
         """Rank several queries' proposals together; one answer a query, rows in its proposals' order.
 
         features: of the videos that the queries name. Raises InvalidInput for a query that does not fit.
         """
 
-    def warm_up(self, features: ContextStore) -> None:
+    def warm_up(self, features: FeatureMaps) -> None:
         """Bring what ranking reads into memory, so that no first query waits for a disk."""

@@ -23,7 +23,7 @@ from workers.ranker.scoring.query_branch import QueryBranch
 from workers.ranker.scoring.stored import StoredScorer, check_fit, heads_of, jobs_of, stored_windows
 from workers.ranker.stores import checkpoint
 from workers.ranker.stores.contexts import EncodedStore
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 from workers.warming import warm
 
 KIND = "ranker"
@@ -80,14 +80,14 @@ class ReloRanker:
         """Whether queries are ranked together: against stored contexts, in one call of the kernel."""
         return self.stored is not None
 
-    def warm_up(self, features: ContextStore) -> None:
+    def warm_up(self, features: FeatureMaps) -> None:
         """Bring what ranking reads into memory: stored contexts that are not on a GPU, or features."""
         if self.stored is None:
             warm("features", [stream.rows for stream in features.streams.values()])
         elif not self.stored.on_gpu:
             warm("stored contexts", self.stored.store.arrays())
 
-    def use_stored(self, store: EncodedStore, features: ContextStore, threads: int = 0) -> None:
+    def use_stored(self, store: EncodedStore, features: FeatureMaps, threads: int = 0) -> None:
         """Rank against stored contexts from now on; Mismatch unless this very ranker encoded them."""
         if store.ranker != self.fingerprint:
             raise Mismatch(
@@ -97,7 +97,7 @@ class ReloRanker:
         check_fit(store, self.model, features)
         self.stored = StoredScorer(store, self.device, threads)
 
-    def rank_many(self, queries: Sequence[RankQuery], features: ContextStore) -> list[Ranked]:
+    def rank_many(self, queries: Sequence[RankQuery], features: FeatureMaps) -> list[Ranked]:
         """Rank several queries' proposals together; one answer a query, each in its proposals' order."""
         if not queries:
             return []
@@ -111,7 +111,7 @@ class ReloRanker:
             begin = own.stop
         return answers
 
-    def examine(self, queries: Sequence[RankQuery], features: ContextStore) -> tuple[Windows, Evidence]:
+    def examine(self, queries: Sequence[RankQuery], features: FeatureMaps) -> tuple[Windows, Evidence]:
         """Return the windows of all proposals, query after query, and what was found in them."""
         videos = np.concatenate([query.videos for query in queries])
         spans = np.concatenate([query.spans for query in queries])
@@ -131,7 +131,7 @@ class ReloRanker:
             found.put(rows, self._online(vectors, owners[rows], part, spans[rows], features))
         return windows, found
 
-    def _is_stored(self, videos: Ordinals, features: ContextStore) -> NDArray[np.bool_]:
+    def _is_stored(self, videos: Ordinals, features: FeatureMaps) -> NDArray[np.bool_]:
         """Return which videos' clips are all in the store."""
         if self.stored is None:
             return np.zeros(len(videos), bool)
@@ -145,7 +145,7 @@ class ReloRanker:
         owners: NDArray[np.int64],
         windows: Windows,
         spans: Doubles,
-        features: ContextStore,
+        features: FeatureMaps,
     ) -> Evidence:
         """Encode windows and judge them; owners: (n,) the query of each."""
         window, halo = self.model.config.window, self.model.halo

@@ -23,7 +23,7 @@ from engine.errors import InvalidInput
 from engine.types import Doubles, Floats, Ranked, RankQuery
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, arrange
 from workers.ranker.scoring.fusion import demoted
-from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore
+from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps
 from workers.warming import warm
 
 NAME = "similarity-curve"
@@ -81,18 +81,18 @@ class SimilarityCurve:
         """False: it ranks one query after the other."""
         return False
 
-    def rank_many(self, queries: Sequence[RankQuery], features: ContextStore) -> list[Ranked]:
+    def rank_many(self, queries: Sequence[RankQuery], features: FeatureMaps) -> list[Ranked]:
         """Refine and score the proposals of every query, one query after the other.
 
         Raises InvalidInput where a text embedding is not as wide as the frame features.
         """
         return [self._rank(query, features) for query in queries]
 
-    def warm_up(self, features: ContextStore) -> None:
+    def warm_up(self, features: FeatureMaps) -> None:
         """Bring the features into memory."""
         warm("features", [stream.rows for stream in features.streams.values()])
 
-    def _rank(self, query: RankQuery, features: ContextStore) -> Ranked:
+    def _rank(self, query: RankQuery, features: FeatureMaps) -> Ranked:
         config, step = self.config, features.step(FRAMES)
         dim = features.streams[FRAMES].dim
         if query.text_embedding.shape != (dim,):
@@ -112,7 +112,7 @@ class SimilarityCurve:
 
 
 def curves(
-    text_embedding: Floats, features: ContextStore, windows: Windows, config: CurveConfig
+    text_embedding: Floats, features: FeatureMaps, windows: Windows, config: CurveConfig
 ) -> tuple[Doubles, Doubles]:
     """Return frame cosines and the joint curve of every window, both (n, longest window), 0 where invalid."""
     query = text_embedding.astype(np.float32)
@@ -187,7 +187,7 @@ def best_cut(curve: Doubles, lengths: Counts, inside: Counts, config: CurveConfi
 
 
 def _cosines(
-    query: Floats, features: ContextStore, name: str, windows: Windows
+    query: Floats, features: FeatureMaps, name: str, windows: Windows
 ) -> tuple[Doubles, NDArray[np.bool_]]:
     """Return cosines with a stream's rows, (n, longest window), and where there is a row that is not zero."""
     stream = features.streams[name]

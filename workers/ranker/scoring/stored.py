@@ -21,7 +21,7 @@ from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.evidence import Biases, Evidence, Heads, Jobs, QueryVectors
 from workers.ranker.scoring.graph import DeviceScoring
 from workers.ranker.stores.contexts import EncodedStore
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 log = logging.getLogger("spr.ranker")
 
@@ -55,7 +55,7 @@ def jobs_of(windows: Windows, spans: Doubles, store: EncodedStore, queries: NDAr
     return Jobs(rows, windows.lengths, places[:, 0].copy(), places[:, 1].copy(), queries)
 
 
-def check_fit(store: EncodedStore, model: Relo, features: ContextStore) -> None:
+def check_fit(store: EncodedStore, model: Relo, features: FeatureMaps) -> None:
     """Refuse (Mismatch) contexts of another width, step or number of videos than model and features."""
     window = model.config.window
     found = (store.hidden, store.step, len(store))

@@ -26,7 +26,7 @@ DIRECTORY = "context"
 
 
 @dataclass(frozen=True, slots=True)
-class ContextStream:
+class FeatureStream:
     """One feature stream: rows (n, dim) float16 or float32, offsets (videos + 1,) int64, step in seconds."""
 
     rows: NDArray[Any]
@@ -40,17 +40,17 @@ class ContextStream:
 
 
 @dataclass(frozen=True, slots=True)
-class ContextStore:
+class FeatureMaps:
     """Read-only features of videos 0..n-1.
 
     streams: by name; FRAMES always. durations: (n,) float64 seconds.
     """
 
-    streams: Mapping[str, ContextStream]
+    streams: Mapping[str, FeatureStream]
     durations: NDArray[np.float64]
 
     @staticmethod
-    def open(generation: Path) -> "ContextStore":
+    def open(generation: Path) -> "FeatureMaps":
         """Map the context files of a generation; raise NotFound or Mismatch when they are not whole."""
         directory = generation / DIRECTORY
         if not (directory / "streams.json").is_file():
@@ -63,19 +63,19 @@ class ContextStore:
             whole = len(offsets) == len(durations) + 1 and offsets[-1] == len(rows)
             if not whole or rows.shape[1] != about["dim"]:
                 raise Mismatch(f"{directory / name}.npy does not fit its offsets; build the generation again")
-            streams[name] = ContextStream(rows, offsets, float(about["step"]))
-        return ContextStore(streams, durations)
+            streams[name] = FeatureStream(rows, offsets, float(about["step"]))
+        return FeatureMaps(streams, durations)
 
     @staticmethod
-    def from_feature_store(store: FeatureStore, ids: Sequence[str]) -> "ContextStore":
+    def from_feature_store(store: FeatureStore, ids: Sequence[str]) -> "FeatureMaps":
         """Gather the features of `ids` in memory; ordinal i is ids[i]. For training."""
         durations = np.array([store.record(video).duration for video in ids], np.float64)
         streams = {}
         for name, stream in store.streams.items():
             parts = [store.rows(video, name) for video in ids]
             rows = np.concatenate(parts) if parts else np.zeros((0, stream.dim), np.float32)
-            streams[name] = ContextStream(rows, _offsets([len(part) for part in parts]), stream.step)
-        return ContextStore(streams, durations)
+            streams[name] = FeatureStream(rows, _offsets([len(part) for part in parts]), stream.step)
+        return FeatureMaps(streams, durations)
 
     def __len__(self) -> int:
         return len(self.durations)

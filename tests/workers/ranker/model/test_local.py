@@ -5,7 +5,7 @@ import torch
 
 from engine.errors import InvalidInput
 from tests import numeric
-from workers.ranker.model.encodings import Context, Query
+from workers.ranker.model.encodings import QueryEncoding, WindowEncoding
 from workers.ranker.model.local import LocalRelo, make_model
 from workers.ranker.model.relo import Relo, ReloConfig
 
@@ -71,12 +71,12 @@ def test_tables_know_where_the_proposal_lies() -> None:
         model.start_bias.copy_(torch.tensor([1.0, 2, 3, 4, 5]))
         model.end_bias.copy_(torch.tensor([-1.0, -2, -3, -4, -5]))
         model.outside_bias.copy_(torch.tensor([10.0, 20, 0, 30, 40]))
-    query, places = Query(torch.zeros(1, 8), torch.zeros(1, 8)), torch.tensor([[3, 5]])
+    query, places = QueryEncoding(torch.zeros(1, 8), torch.zeros(1, 8)), torch.tensor([[3, 5]])
     with torch.no_grad():
         for linear in (model.video_query_linear, model.sub_query_linear):
             linear.bias.zero_()
     nothing = torch.zeros(1, 9, 8)
-    context = Context(nothing, nothing, nothing, nothing, torch.ones(1, 9))
+    context = WindowEncoding(nothing, nothing, nothing, nothing, torch.ones(1, 9))
     starts, ends = model.boundaries(query, context, places)
     assert starts[0].tolist() == [1, 1, 2, 3, 4, 5, 5, 5, 5]
     assert ends[0].tolist() == [-1, -1, -1, -1, -2, -3, -4, -5, -5]

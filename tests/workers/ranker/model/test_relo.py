@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from tests import numeric
 from tests.workers.ranker import golden
-from workers.ranker.model.relo import Context, Query, Relo, ReloConfig
+from workers.ranker.model.encodings import QueryEncoding, WindowEncoding
+from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import WindowConfig
 
 TINY = ReloConfig(visual_dim=6, subtitle_dim=5, query_dim=4, hidden=8, heads=2, window=WindowConfig())
@@ -23,7 +24,7 @@ def tensor(stored: dict[str, NDArray[Any]], name: str) -> torch.Tensor:
     return torch.from_numpy(stored[name])
 
 
-def encode(model: Relo, stored: dict[str, NDArray[Any]]) -> tuple[Query, Context]:
+def encode(model: Relo, stored: dict[str, NDArray[Any]]) -> tuple[QueryEncoding, WindowEncoding]:
     query = model.encode_query(tensor(stored, "in/query_feat"), tensor(stored, "in/query_mask"))
     video, subtitle = (tensor(stored, f"in/{name}_feat") for name in ("video", "sub"))
     return query, model.encode_context(video, subtitle, tensor(stored, "in/video_mask"))
@@ -63,7 +64,7 @@ def test_boundaries_are_the_published_ones(stored: dict[str, NDArray[Any]]) -> N
         for name, found in zip(("st", "ed"), model.boundaries(query, context), strict=True):
             numeric.close(found, stored[f"out/paired_{name}_logits"], within, where=where)
         for row in range(len(where)):
-            one = Query(query.video[row : row + 1], query.subtitle[row : row + 1])
+            one = QueryEncoding(query.video[row : row + 1], query.subtitle[row : row + 1])
             for name, found in zip(("st", "ed"), model.boundaries(one, context), strict=True):
                 numeric.close(found, stored[f"out/cross_{name}_logits"][row], within, where=where)
 

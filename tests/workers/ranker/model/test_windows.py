@@ -8,18 +8,18 @@ from engine.types import Floats
 from tests import numeric
 from tests.workers.ranker import golden
 from workers.ranker.model.windows import WindowConfig, cut, gather, pool, token_batch, unit
-from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
+from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps, FeatureStream
 
 CONFIG = WindowConfig(clip_length=1.0, context=2.0, max_clips=8)
 
 
-def contexts(lengths: list[int], durations: list[float], subtitles: list[int] | None = None) -> ContextStore:
+def contexts(lengths: list[int], durations: list[float], subtitles: list[int] | None = None) -> FeatureMaps:
     rng = np.random.default_rng(3)
     streams = {}
     for name, counts, dim in ((FRAMES, lengths, 4), (SUBTITLES, subtitles or lengths, 3)):
         rows = rng.normal(size=(sum(counts), dim)).astype(np.float16)
-        streams[name] = ContextStream(rows, np.concatenate([[0], np.cumsum(counts)]), 1.0)
-    return ContextStore(streams, np.array(durations))
+        streams[name] = FeatureStream(rows, np.concatenate([[0], np.cumsum(counts)]), 1.0)
+    return FeatureMaps(streams, np.array(durations))
 
 
 def slow_pool(rows: Floats, length: int) -> Floats:

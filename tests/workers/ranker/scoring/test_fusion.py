@@ -58,6 +58,13 @@ def test_fused_answers_are_weighed_sums_and_probabilities() -> None:
     np.testing.assert_array_equal(bare.spans, answer.spans)
 
 
+def test_older_checkpoints_call_the_threshold_otherwise() -> None:
+    values = {"score": {"relevance": 1.0}, "confidence": {}}
+    wanted = Fusion(ScoreWeights(relevance=1.0), ScoreWeights(), confidence_threshold=0.25)
+    for name in ("nothing_below", "confidence_threshold"):
+        assert filled(Fusion, {**values, name: 0.25}, "config.json") == wanted
+
+
 def test_a_place_counts_by_the_size_of_the_corpus() -> None:
     scores = np.array([3.0, 5.0, 1.0])
     numeric.close(np.exp(log_shares(scores, 10)), [0.15, 0.05, 0.25], numeric.FLOAT64)

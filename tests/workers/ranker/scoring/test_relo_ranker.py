@@ -14,7 +14,7 @@ from workers.ranker.model.windows import WindowConfig, batches
 from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.relo_ranker import KIND, RankerConfig, ReloRanker
 from workers.ranker.stores.checkpoint import save_model
-from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
+from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps, FeatureStream
 
 GOLDEN = golden.values("refine_data")
 VIDEOS = sorted(GOLDEN["corpus"])
@@ -26,24 +26,24 @@ TINY = RankerConfig(
 )
 
 
-def published_contexts() -> ContextStore:
+def published_contexts() -> FeatureMaps:
     stored = golden.arrays("refine_data")
     streams = {}
     for name, prefix in ((FRAMES, "video"), (SUBTITLES, "sub")):
         parts = [stored[f"{prefix}/{video}"] for video in VIDEOS]
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-        streams[name] = ContextStream(np.concatenate(parts), offsets, 1.5)
-    return ContextStore(streams, np.array([GOLDEN["corpus"][video] for video in VIDEOS]))
+        streams[name] = FeatureStream(np.concatenate(parts), offsets, 1.5)
+    return FeatureMaps(streams, np.array([GOLDEN["corpus"][video] for video in VIDEOS]))
 
 
-def random_contexts(lengths: list[int]) -> ContextStore:
+def random_contexts(lengths: list[int]) -> FeatureMaps:
     rng = np.random.default_rng(1)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     streams = {
-        name: ContextStream(rng.normal(size=(sum(lengths), dim)).astype(np.float32), offsets, 1.0)
+        name: FeatureStream(rng.normal(size=(sum(lengths), dim)).astype(np.float32), offsets, 1.0)
         for name, dim in ((FRAMES, 6), (SUBTITLES, 5))
     }
-    return ContextStore(streams, np.array(lengths, float))
+    return FeatureMaps(streams, np.array(lengths, float))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from engine.types import Doubles, Floats, Ordinals, Ranked
 from tests import numeric
 from tests.workers.ranker.queries import of_embedding, rank
 from workers.ranker.scoring.similarity_curve import CurveConfig, SimilarityCurve, best_cut, smoothed
-from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
+from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps, FeatureStream
 
 DIM = 16
 QUERY = np.eye(DIM, dtype=np.float32)[0] * 3
@@ -20,7 +20,7 @@ def contexts(
     events: Sequence[Sequence[tuple[int, int]]],
     seconds: Sequence[float],
     spoken: Sequence[Sequence[tuple[int, int]]] | None = None,
-) -> ContextStore:
+) -> FeatureMaps:
     """Videos in which the query is seen during `events`, heard during `spoken`: (first, end) seconds."""
     random = np.random.default_rng(0)
     counts = [max(1, int(np.ceil(length))) for length in seconds]
@@ -36,10 +36,10 @@ def contexts(
         for first, end in spans:
             subtitles[offsets[video] + first : offsets[video] + end, 0] += 4.0
     streams = {
-        FRAMES: ContextStream(frames.astype(np.float16), offsets, 1.0),
-        SUBTITLES: ContextStream(subtitles.astype(np.float16), offsets, 1.0),
+        FRAMES: FeatureStream(frames.astype(np.float16), offsets, 1.0),
+        SUBTITLES: FeatureStream(subtitles.astype(np.float16), offsets, 1.0),
     }
-    return ContextStore(streams, np.asarray(seconds, np.float64))
+    return FeatureMaps(streams, np.asarray(seconds, np.float64))
 
 
 def readable_cut(
@@ -89,7 +89,7 @@ def test_smoothing_stays_inside_the_window() -> None:
 
 def ask(
     embedding: Floats,
-    store: ContextStore,
+    store: FeatureMaps,
     videos: Ordinals,
     spans: Doubles,
     scores: Floats | None = None,

@@ -21,7 +21,7 @@ from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.stored import StoredScorer
 from workers.ranker.stores.contexts import EncodedStore, encoded_in_memory, write_encoded
-from workers.ranker.stores.features import ContextStore
+from workers.ranker.stores.features import FeatureMaps
 
 DECODE = DecodeConfig(min_span=1)
 LENGTHS = [30, 3, 0, 200, 700]
@@ -41,7 +41,7 @@ def ranker_of(kind: Any = "attention", **changes: Any) -> ReloRanker:
     return ReloRanker(model, DECODE, name="relo@abc")
 
 
-def stored(folder: Path, ranker: ReloRanker, contexts: ContextStore, dtype: Any = "float16") -> EncodedStore:
+def stored(folder: Path, ranker: ReloRanker, contexts: FeatureMaps, dtype: Any = "float16") -> EncodedStore:
     videos = encode_videos(ranker.model, contexts, torch.device("cpu"))
     write_encoded(folder / "encoded", 8, 1.0, dtype, videos, "abc")
     return EncodedStore.open(folder)
@@ -149,7 +149,7 @@ def test_videos_without_stored_contexts_are_encoded_online(tmp_path: Path) -> No
         name: dataclasses.replace(stream, offsets=np.minimum(stream.offsets, end), rows=stream.rows[:end])
         for name, stream in contexts.streams.items()
     }
-    shorter = ContextStore(streams, contexts.durations)
+    shorter = FeatureMaps(streams, contexts.durations)
     ranker.use_stored(stored(tmp_path, ranker, shorter), contexts, 1)
     assert ranker.stored is not None
     assert ranker.stored.store.clips.tolist() == [30, 3, 0, 0, 0]

@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import Mismatch, NotFound
 from workers.feature_store.store import FeatureStore, Stream
-from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, ContextStore, write_context
+from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, FeatureMaps, write_context
 
 STREAMS = {FRAMES: Stream(4, 1.0), SUBTITLES: Stream(3, 1.0)}
 
@@ -24,8 +24,8 @@ def test_written_and_gathered_contexts_are_the_same(store: FeatureStore, tmp_pat
     ids = ["a", "b", "c"]
     write_context(tmp_path / "generation" / DIRECTORY, store, ids)
     written, gathered = (
-        ContextStore.open(tmp_path / "generation"),
-        ContextStore.from_feature_store(store, ids),
+        FeatureMaps.open(tmp_path / "generation"),
+        FeatureMaps.from_feature_store(store, ids),
     )
     assert len(written) == 3
     assert isinstance(written.rows(FRAMES), np.memmap)
@@ -40,20 +40,20 @@ def test_written_and_gathered_contexts_are_the_same(store: FeatureStore, tmp_pat
 
 
 def test_ordinals_follow_the_ids_given(store: FeatureStore) -> None:
-    chosen = ContextStore.from_feature_store(store, ["c", "a"])
+    chosen = FeatureMaps.from_feature_store(store, ["c", "a"])
     np.testing.assert_array_equal(chosen.video(0, FRAMES), store.rows("c", FRAMES))
     np.testing.assert_array_equal(chosen.durations, [6.5, 1.5])
 
 
 def test_an_empty_collection_opens(store: FeatureStore, tmp_path: Path) -> None:
     write_context(tmp_path / "generation" / DIRECTORY, store, [])
-    assert len(ContextStore.open(tmp_path / "generation")) == 0
+    assert len(FeatureMaps.open(tmp_path / "generation")) == 0
 
 
 def test_missing_and_broken_files_are_refused(store: FeatureStore, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no ranker features"):
-        ContextStore.open(tmp_path)
+        FeatureMaps.open(tmp_path)
     write_context(tmp_path / DIRECTORY, store, ["a", "b"])
     np.save(tmp_path / DIRECTORY / "frames.offsets.npy", np.array([0, 2, 6]))
     with pytest.raises(Mismatch, match="does not fit"):
-        ContextStore.open(tmp_path)
+        FeatureMaps.open(tmp_path)

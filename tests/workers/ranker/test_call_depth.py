@@ -1,0 +1,89 @@
+"""How many functions a rank call passes inside its worker.
+
+Counted are the functions of `workers/` on the call stack, from `RankerServicer.Rank` to the kernel's entry,
+both counted. The way leads over two threads: the call's, down to where it waits for its batch, and the
+batcher's, from its loop on. Functions that have returned by then (checks, translations) do not count, nor do
+those of libraries and of `engine/`.
+"""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+import workers
+from engine import wire_rank
+from engine.types import Proposals, RankQuery
+from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub, add_RankerServiceServicer_to_server
+from tests.workers.ranker.factories import TEXTS, with_contexts
+from workers.ranker.models import Models
+from workers.ranker.scorer import Scorer
+from workers.ranker.scoring import kernel
+from workers.ranker.servicer import RankerServicer
+
+MOST = 8
+OURS = str(Path(str(workers.__path__[0])))
+
+
+def passed(frame: FrameType | None) -> list[str]:
+    """Return the names of our functions on a stack, outermost first."""
+    names = []
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(OURS):
+            names.append(frame.f_code.co_qualname)
+        frame = frame.f_back
+    return names[::-1]
+
+
+def waiting_call() -> list[str]:
+    """Return our functions of the thread that answers the call, once it waits for its batch."""
+    for _ in range(60_000):
+        for frame in sys._current_frames().values():
+            names = passed(frame)
+            if names[:1] == ["RankerServicer.Rank"] and frame.f_code.co_filename == threading.__file__:
+                return names
+        threading.Event().wait(0.001)
+    raise AssertionError("no call waits")
+
+
+@pytest.mark.skipif(not kernel.supported(), reason="this CPU cannot run the kernel")
+def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways: list[list[str]] = []
+    score = kernel._score
+
+    def spy(*arguments: Any) -> None:
+        inner = passed(sys._getframe(1))
+        if inner[0] == "Batcher._run":  # and no helper of the kernel's
+            ways.append([*waiting_call(), *inner, "_score"])
+        score(*arguments)
+
+    scorer = Scorer(Models.open(with_contexts(tmp_path / "collection"), "cpu"))
+    monkeypatch.setattr(kernel, "_score", spy)
+    request = _request(scorer)
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_RankerServiceServicer_to_server(RankerServicer(scorer), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        response = RankerServiceStub(channel).Rank(request, timeout=300)
+    server.stop(None).wait()
+    assert any(response.refined)
+    assert ways
+    for way in ways:
+        assert len(way) <= MOST, " > ".join(way)
+
+
+def _request(scorer: Scorer) -> Any:
+    query, about = scorer.encode(TEXTS[0]), scorer.models.manifest
+    rows, spans = np.arange(2, dtype=np.int32), np.array([[8.0, 16.0], [4.0, 8.0]])
+    request = wire_rank.query_to_pb(
+        RankQuery.of(query, Proposals(rows, spans, rows, np.zeros(2, np.float32)))
+    )
+    request.generation, request.embedding_model = about.id, about.embedding_model
+    return request

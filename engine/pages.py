@@ -1,4 +1,4 @@
-"""Pages of ranked lists: page 2 costs nothing and cannot shift, because the list is kept."""
+"""Page tokens over cached ranked lists: further pages cost no search, and cannot shift."""
 
 import secrets
 import time
@@ -13,7 +13,7 @@ LONGEST_OFFSET = 9  # digits
 
 
 class PageStore(Generic[Kept]):
-    """Ranked lists by token: at most `size`, the least recently used goes first, none older than `ttl` s."""
+    """An LRU cache of ranked lists by token: at most `size`, none older than `ttl` seconds."""
 
     def __init__(self, size: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
@@ -22,7 +22,7 @@ class PageStore(Generic[Kept]):
         self._kept: OrderedDict[str, tuple[float, Kept]] = OrderedDict()
 
     def keep(self, value: Kept) -> str:
-        """Keep a list and return the name to ask for it."""
+        """Cache a list and return its name."""
         name = secrets.token_urlsafe(12)
         self._kept[name] = (self._clock() + self._ttl, value)
         while len(self._kept) > self._size:
@@ -37,7 +37,7 @@ class PageStore(Generic[Kept]):
         """Return a token's list: its name, itself and the offset; InvalidInput if it is gone."""
         name, _, offset = token.rpartition(".")
         expires, value = self._kept.get(name, (0.0, None))
-        # Python reads no number of thousands of digits, and no list is as long as ten say.
+        # int() refuses thousands of digits; no list needs ten.
         well_formed = offset.isascii() and offset.isdecimal() and len(offset) <= LONGEST_OFFSET
         if value is None or not well_formed or self._clock() > expires:
             self._kept.pop(name, None)

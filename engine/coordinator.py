@@ -59,7 +59,7 @@ class Coordinator:
     async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
         """Serve, and probe the workers. Healthy once a shard and a ranker answer.
 
-        on_look: called after every round of probes with the seconds that workers have not answered, by target.
+        on_look: called after every round of probes with the seconds that workers did not answer, by target.
         """
         await self._tell(False)
         await self._admin_probes.set(ADMIN, servers.SERVING)

@@ -47,7 +47,7 @@ class StreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class SearchEntry:
-    """What the index was measured to find when it was built.
+    """The index's recall and latency, measured at build time.
 
     recall: recall@depth against exact search. queries: number of queries, of which `real` are the
     collection's own and the others perturbed segments. factor: candidates re-ranked per hit; nprobe: inverted

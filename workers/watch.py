@@ -1,8 +1,9 @@
 """Files that change while they are served: noticed, said, and answered from no more.
 
 A generation never changes, but a restore, a copy over it or a bad disk may change the bytes that a process
-maps. Size and time of what is open are compared before every answer goes out and every second; a scrubber hashes
-the bytes again in the background. Removing or replacing a file by name harms nobody: what is open stays.
+maps. Size and time of what is open are compared before every answer goes out and every second; a scrubber
+hashes the bytes again in the background. Removing or replacing a file by name harms nobody: what is open
+stays.
 """
 
 import hashlib

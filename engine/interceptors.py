@@ -79,7 +79,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         elif handler.response_streaming:
             behaviour = self._accounted(method, partial(self._stream, method, read, handler.unary_stream))
         else:
-            behaviour = self._accounted(method, partial(self._unary, method, read, handler.unary_unary))
+            unary = self._unary if inspect.iscoroutinefunction(handler.unary_unary) else self._in_pool
+            behaviour = self._accounted(method, partial(unary, method, read, handler.unary_unary))
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(behaviour, None, write)
         return grpc.unary_unary_rpc_method_handler(behaviour, None, write)
@@ -99,7 +100,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 code = _note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
-                when_over(context, _account(method, code, began))
+                _account(context, method, code, began)
 
         return call
 
@@ -110,20 +111,24 @@ class Interceptor(grpc.aio.ServerInterceptor):
         _refuse_late(context)
         admission = self._admission_of(method)
         admission.enter()
-        if not inspect.iscoroutinefunction(behaviour):
-            return await self._in_pool(admission, behaviour, request, context)
         try:
             return await behaviour(request, context)
         finally:
             admission.leave()
 
-    async def _in_pool(self, admission: Admission, behaviour: Behaviour, request: Any, context: Any) -> Any:
+    async def _in_pool(
+        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
+    ) -> Any:
         def run() -> Any:
             _refuse_late(context)
             return behaviour(request, context)
 
         if self._pool is None:
             raise TypeError(f"{behaviour} is no coroutine, and the server has no threads to run it in")
+        request = _ours(read, data, method)
+        _refuse_late(context)
+        admission = self._admission_of(method)
+        admission.enter()
         try:
             future = self._pool.submit(contextvars.copy_context().run, run)
         except BaseException:
@@ -175,7 +180,7 @@ def _refusing(method: str, error: SprError) -> Any:
         began = time.perf_counter()
         logs.bind_request_id("")
         code = _note(error, method)
-        when_over(context, _account(method, code, began))
+        _account(context, method, code, began)
         await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
 
     return grpc.stream_unary_rpc_method_handler(call)
@@ -217,9 +222,11 @@ def _note(error: Exception, method: str) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL
 
 
-def _account(method: str, code: grpc.StatusCode, began: float) -> Callable[[], None]:
-    """Return what writes the access log of a call that ends now, in the call's own context."""
-    elapsed = round(1000 * (time.perf_counter() - began), 3)
+def _account(context: Any, method: str, code: grpc.StatusCode, began: float) -> None:
+    """Write the access log of a call when it has ended, in the call's own context."""
     # At debug: at info a search has its own line, and a failure that of `_note`.
+    if not _log.isEnabledFor(logging.DEBUG):
+        return
+    elapsed = round(1000 * (time.perf_counter() - began), 3)
     line = partial(_log.debug, "%s %s", method[:LONGEST_METHOD], code.name, extra={"ms": elapsed})
-    return partial(contextvars.copy_context().run, line)
+    when_over(context, partial(contextvars.copy_context().run, line))

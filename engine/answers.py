@@ -1,4 +1,4 @@
-"""What a caller is told: moments, and what part of the corpus they speak for."""
+"""Answers: ranked moments, and their coverage of the corpus."""
 
 import enum
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from engine.types import Moments, Proposals
 
 
 class Degraded(enum.Enum):
-    """Why an answer is less than the whole corpus, fully ranked."""
+    """Why an answer is degraded: less than the whole corpus, fully ranked."""
 
     SHARD_TIMEOUT = "a shard was late"
     SHARD_UNAVAILABLE = "a shard did not answer"
@@ -16,7 +16,7 @@ class Degraded(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The part of the corpus an answer speaks for, counted in shards and in videos.
+    """The part of the corpus that was searched, in shards and in videos.
 
     degraded: reasons, each once, in the order of `Degraded`. unreachable: names of the lost shards.
     """
@@ -38,8 +38,8 @@ class Coverage:
 class Answer:
     """The whole ranked list of one query. timings: (stage, seconds) in the order they ran.
 
-    ranker_model: which ranker spoke; empty when nothing was refined. truncated: whether the encoder read only
-    the query's beginning.
+    ranker_model: the ranker that refined; empty without one. truncated: whether the encoder cut the query's
+    end off.
     """
 
     moments: Moments

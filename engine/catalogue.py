@@ -1,7 +1,7 @@
 """The catalogue of a generation: its videos by ordinal.
 
-An ordinal is a video's place among the generation's ids in Python's string order, so it does not depend on
-the number of shards. The file is SQLite, so that anyone can look into it; it is read once, into columns.
+An ordinal is a video's index in the sorted ids of the generation, independent of the number of shards. The
+file is SQLite, readable with any client; it is loaded once, into columns.
 """
 
 import contextlib
@@ -70,7 +70,7 @@ class Catalogue:
 
     @classmethod
     def open(cls, generation: Path) -> "Catalogue":
-        """Read the catalogue of a generation. Never writes; refuses a file that is not one."""
+        """Load the catalogue of a generation, read-only; Mismatch for a damaged file."""
         path = generation / CATALOGUE
         if not path.is_file():
             raise NotFound(f"{path} does not exist: run `spr build`.", reason="GENERATION_NOT_FOUND")
@@ -118,6 +118,6 @@ class Catalogue:
                 database.executescript(_SCHEMA)
                 database.executemany("insert into videos values (?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.OperationalError as error:
-            # Nobody else has this file: what goes wrong is the disk.
+            # The file is private to this build, so a failure is the disk's.
             number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
             raise OSError(number, os.strerror(number), str(path)) from error

@@ -1,4 +1,4 @@
-"""The one generation that a coordinator serves: its manifest and its catalogue, read once at start."""
+"""The generation that a coordinator serves: manifest and catalogue, loaded at start."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class Collection:
 
 
 def open_collection(topology: Topology) -> Collection:
-    """Read the generation that a topology names, and check that a worker is named for each of its shards."""
+    """Load a topology's generation; InvalidInput unless the topology names a worker for each shard."""
     directory = manifests.generation_dir(topology.collection, topology.generation)
     manifest = manifests.read(directory)
     manifests.verify(directory, manifest, [CATALOGUE])

@@ -1,4 +1,4 @@
-"""One TOML file says what runs where; each process reads its part of it once.
+"""The topology: one TOML file that says which processes run where.
 
 collection = "collection"          # directory, relative to this file
 generation = ""                    # empty: the one that COLLECTION/CURRENT names

@@ -1,4 +1,4 @@
-"""The coordinator: the public service, the operator's service, and the monitor behind their health."""
+"""The coordinator: public service, admin service, and the monitor that sets their health."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ _OPERATORS = "it is the coordinator's admin port; searches have a port of their 
 class Coordinator:
     """One coordinator in the running event loop, listening at `address` and `admin_address`.
 
-    on_health is told whenever searches begin or cease to be answerable.
+    on_health is called when searches begin or cease to be answerable.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Coordinator:
         self._pipeline = Pipeline(collection, retriever, rankers, config.encoded_queries)
         self._monitor, statistics = Monitor(collection, retriever, rankers, control_pipe.down), Statistics()
         admission, batches = Admission(config.max_in_flight), Admission(config.max_in_flight)
-        # A batch waits here; its queries take the places.
+        # Batches are admitted apart: their queries take slots one by one.
         admissions = {f"/{SEARCH}/BatchSearch": batches}
         self._public = servers.aio_server(admission, about=_PUBLIC, admissions=admissions, shared=True)
         self._admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
@@ -57,9 +57,9 @@ class Coordinator:
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
-        """Begin to serve, and to watch the workers. Healthy once a shard and a ranker answer.
+        """Serve, and probe the workers. Healthy once a shard and a ranker answer.
 
-        on_look: called after every look at the workers with those that do not answer: seconds by target.
+        on_look: called after every round of probes with the seconds that workers did not answer, by target.
         """
         await self._tell(False)
         await self._admin_probes.set(ADMIN, servers.SERVING)
@@ -70,7 +70,7 @@ class Coordinator:
         )
 
     async def stop(self, grace: float = serving.GRACE) -> None:
-        """Finish what is in flight, at most `grace` seconds, and close everything."""
+        """Drain for at most `grace` seconds, then close everything."""
         await self._probes.enter_graceful_shutdown()
         await asyncio.gather(*(server.stop(grace) for server in self._servers()))
         if self._watching is not None:

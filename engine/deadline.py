@@ -1,4 +1,4 @@
-"""The time a search has left: the caller's, and never more than the server allows."""
+"""Deadlines: the caller's, capped by the server's."""
 
 import time
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from engine.errors import DeadlineExceeded
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment of the monotonic clock, and the `reserve` seconds before it that are kept for the reply."""
+    """A time on the monotonic clock; the last `reserve` seconds before it are kept for the reply."""
 
     at: float
     reserve: float
@@ -20,7 +20,7 @@ class Deadline:
         return cls(time.monotonic() + seconds, min(reserve, seconds / 4))
 
     def left(self) -> float:
-        """Return the seconds that work may still take; DeadlineExceeded if there are none."""
+        """Return the time budget left for work, in seconds; DeadlineExceeded if it is spent."""
         left = self.at - self.reserve - time.monotonic()
         if left <= 0:
             raise DeadlineExceeded("the deadline passed before there was an answer; give it more time")

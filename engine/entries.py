@@ -1,4 +1,4 @@
-"""What a generation's manifest says, and which values no generation has."""
+"""The schema of a generation's manifest, and its validation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,11 +47,12 @@ class StreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class SearchEntry:
-    """What the index was measured to find when it was built.
+    """The index's recall and latency, measured at build time.
 
-    recall: share of the `depth` nearest segments of a query. queries: how many were asked, `real` of them the
-    collection's own, the others segments disturbed. factor: candidates a hit scored anew, nprobe: lists
-    visited, 0 where there are none. milliseconds: median of one query on one thread, over the largest shard.
+    recall: recall@depth against exact search. queries: number of queries, of which `real` are the
+    collection's own and the others perturbed segments. factor: candidates re-ranked per hit; nprobe: inverted
+    lists probed, 0 without lists. milliseconds: median latency of one query on one thread, over the largest
+    shard.
     """
 
     recall: float
@@ -65,7 +66,7 @@ class SearchEntry:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """What a file must be."""
+    """A file's checksum and size."""
 
     sha256: str
     bytes: int
@@ -75,8 +76,8 @@ class FileEntry:
 class Manifest:
     """Everything that must agree before a generation is served; segment_length in seconds.
 
-    id: set by `write`. sources: fingerprint of all that went in, so that the same input is found again.
-    settings: what the build was asked, for the next one to go by.
+    id: set by `write`. sources: fingerprint of all inputs, by which an equal build is found and reused.
+    settings: the build's settings, the defaults of the next one.
     """
 
     id: str
@@ -106,7 +107,7 @@ class Manifest:
 
 
 def check_values(manifest: Manifest, source: str) -> None:
-    """Refuse (InvalidInput) numbers that no generation has, with the name of the field."""
+    """Refuse (InvalidInput) values out of range, with the name of the field."""
     numbers: dict[str, float] = {
         "dim": manifest.dim,
         "segment_length": manifest.segment_length,
@@ -132,5 +133,5 @@ def _escapes(name: str) -> bool:
 
 
 def refuse(message: str) -> Mismatch:
-    """Return what to raise for a generation that is not what it was when it was built."""
+    """Return the error for a damaged generation."""
     return Mismatch(message, reason="GENERATION_CORRUPT")

@@ -20,12 +20,12 @@ LONGEST_NAME = 80
 
 
 def quoted(name: str) -> str:
-    """Return a name that somebody sent as it may stand in a message: quoted, cut to 80 characters."""
+    """Quote a caller's string for a message, cut to 80 characters."""
     return repr(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…")
 
 
 class SprError(Exception):
-    """Anything this project refuses to do, with a reason a program can read."""
+    """Base of all refusals, with a machine-readable reason."""
 
     status = grpc.StatusCode.INTERNAL
     exit_code = 1
@@ -37,7 +37,7 @@ class SprError(Exception):
 
 
 class InvalidInput(SprError):
-    """What the caller sent cannot be used. field: the path of the field that is wrong, if it is one."""
+    """What the caller sent cannot be used. field: the path of the wrong field, if there is one."""
 
     status = grpc.StatusCode.INVALID_ARGUMENT
     exit_code = 2
@@ -78,7 +78,7 @@ class Overloaded(SprError):
 
 
 class Unavailable(SprError):
-    """A process that is needed does not answer."""
+    """A process that is needed does not answer; retry after a back-off."""
 
     status = grpc.StatusCode.UNAVAILABLE
     exit_code = 4

@@ -1,4 +1,4 @@
-"""Errors on the wire: SprError -> google.rpc.Status, and a worker's status -> SprError."""
+"""Error mapping: SprError -> google.rpc.Status, and a worker's status -> SprError."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +20,14 @@ from engine.errors import (
 )
 
 DOMAIN = "spr.v1"
-# Details travel in trailers, of which gRPC takes 8 KiB: a longer message would hide the status itself.
+# Details travel in trailers, which gRPC limits to 8 KiB: a longer message would drop the status itself.
 LONGEST_MESSAGE = 500
 
 _KINDS: dict[grpc.StatusCode, type[SprError]] = {
     kind.status: kind
     for kind in (InvalidInput, NotFound, Mismatch, Overloaded, Unavailable, DeadlineExceeded)
 }
-# A defect of a worker stays one: asking again would only repeat it.
+# A worker's defect stays INTERNAL: a retry would only repeat it.
 _DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 
 
@@ -39,7 +39,7 @@ class _Status(grpc.Status):
 
 
 def status_of(error: BaseException, request_id: str = "") -> status_pb2.Status:
-    """Return what a caller is told: an SprError's own words, of anything else only that it happened."""
+    """Return the status for the caller: an SprError's message; of other errors only the request id."""
     if not isinstance(error, SprError):
         error = SprError(f"internal error; the server's log has it under request id {request_id}")
     message = words_of(error)
@@ -60,7 +60,7 @@ def status_of(error: BaseException, request_id: str = "") -> status_pb2.Status:
 
 
 def words_of(error: SprError) -> str:
-    """Return an error's sentence, cut to what fits into trailers and a line of the log."""
+    """Return an error's message, cut to fit into trailers."""
     message = str(error)
     return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
 
@@ -68,7 +68,7 @@ def words_of(error: SprError) -> str:
 def grpc_status(error: BaseException, request_id: str = "") -> grpc.Status:
     """Return `status_of` in the form that `abort_with_status` takes.
 
-    It tells gRPC's own retries, which are for calls that nobody answered, not to ask again.
+    Its pushback disables gRPC's transparent retries, which are for calls that nobody answered.
     """
     status = rpc_status.to_status(status_of(error, request_id))
     metadata = (*(status.trailing_metadata or ()), ("grpc-retry-pushback-ms", "-1"))
@@ -78,7 +78,8 @@ def grpc_status(error: BaseException, request_id: str = "") -> grpc.Status:
 def error_of(call: Any, who: str) -> SprError:
     """Return the SprError that the failed call `call` to `who` stands for, its reason kept.
 
-    Only words of our own processes are passed on: gRPC's name addresses. Those are for the log, `told_by`.
+    Only messages of our own processes are passed on: gRPC's contain addresses, which are for the log
+    (`told_by`).
     """
     code, reason = call.code(), reason_of(call)
     message = f"{who}: {call.details() if reason else code.name}"
@@ -90,7 +91,7 @@ def error_of(call: Any, who: str) -> SprError:
 
 
 def told_by(call: Any) -> str:
-    """Return what a failed call says, addresses included: for the log, not for callers."""
+    """Return a failed call's message with addresses: for the log, not for callers."""
     return str(call.details() or call.code().name)[:LONGEST_MESSAGE]
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, checksums, and readers that bound what they take."""
+"""Files: atomic writes (temporary file, fsync, rename), checksums, and readers with size limits."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from engine.errors import InvalidInput, SprError, Unavailable
 
-# Larger JSON takes some ten times its size of memory before anybody can look at it.
+# Parsed JSON takes some ten times its size in memory.
 JSON_BYTES = 512 << 20
 TOML_BYTES = 1 << 20
 TOML_DEPTH = 16
@@ -25,7 +25,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BadJson(InvalidInput, ValueError):
-    """A file that is not the JSON it should be; a sentence of its own, and `why` for a caller's."""
+    """A file that is not the expected JSON. `why`: the reason alone, for a caller's own sentence."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path} cannot be used: {why}; restore it from a copy or write it again.")
@@ -93,7 +93,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; FileNotFoundError where it is not there, InvalidInput for one that cannot be used.
 
-    The parser takes time and memory by the square of a key's depth, so both are bounded before it begins.
+    The parser is quadratic in a key's depth, so size and depth are limited before it runs.
     """
     try:
         text = _read_text(path, TOML_BYTES)
@@ -141,13 +141,13 @@ def _read_text(path: Path, limit: int) -> str:
 
 
 def of_disk(error: OSError) -> SprError | None:
-    """Return `refusal` of an error that names a file or a full disk; None for a socket's or a pipe's."""
+    """Return `refusal` of a file's or disk's error; None of a socket's or a pipe's."""
     numbered = error.errno in (*_NO_ROOM, errno.EROFS, errno.EIO) or _WITHOUT_NUMBER.fullmatch(str(error))
     return refusal(error) if error.filename is not None or numbered else None
 
 
 def as_os_error(error: Exception, path: Path) -> OSError | None:
-    """Return the disk's error in the words of a library that does not raise OSError; None if it is none."""
+    """Recover the OSError from a library's own exception by its text; None if there is none."""
     for number in (*_NO_ROOM, errno.EROFS, errno.EACCES, errno.EIO):
         if os.strerror(number) in str(error) or f"os error {number})" in str(error):
             return OSError(number, os.strerror(number), str(path))
@@ -155,14 +155,14 @@ def as_os_error(error: Exception, path: Path) -> OSError | None:
 
 
 def follow_umask(path: Path) -> None:
-    """Give a file that a library made for its owner alone the permissions that any new file has."""
+    """Set the default permissions of a new file (0666 less the umask) on one that a library made 0600."""
     mask = os.umask(0o077)
     os.umask(mask)
     path.chmod(0o666 & ~mask)
 
 
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:
-    """Return what to raise for an error of the disk: one sentence with the file, the reason and a remedy."""
+    """Translate a disk error into an SprError with the file, the reason and a remedy."""
     name = path or error.filename or "a file"
     why = error.strerror or str(error)
     # NumPy's own errors have no number.

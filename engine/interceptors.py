@@ -1,9 +1,8 @@
-"""What happens around every call: its message, request id, place at the admission, errors, and line of log.
+"""The server interceptor: deserialisation, request id, admission control, errors as statuses, access log.
 
-Calls of other services (health, reflection) are only read here and take no place, so a full server still
-answers probes. A call takes its place when its message is there: one that is opened and never sent holds
-none. A call that would find no place is refused before it is read. The line of log is written when the reply
-is on its way: nobody waits for it.
+Health and reflection bypass admission control, so a full server still answers probes. A call takes its slot
+when its message has arrived: a call that is opened and never sent takes none. When no slot is free, calls are
+refused before they are read. The access log is written after the reply, outside its latency.
 """
 
 import asyncio
@@ -20,14 +19,14 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import faults, logs, reading
+from engine import deserialization, faults, logs
 from engine.admission import Admission
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
-WRITE_PATIENCE = 10.0  # seconds that a stream's message waits for its reader
-LONGEST_METHOD = 80  # of a name in the log: whoever calls may make one up
+WRITE_PATIENCE = 10.0  # seconds of back-pressure before a stream is reset
+LONGEST_METHOD = 80  # characters in the log: a caller may invent a name
 
 Behaviour = Callable[..., Any]
 
@@ -53,7 +52,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         self._known: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Return the wrapped handler of a method, or one that refuses the call without reading it."""
+        """Return the wrapped handler of a method, or one that refuses the call unread."""
         method = str(handler_call_details.method)
         if method not in self._known:
             handler = await continuation(handler_call_details)
@@ -70,23 +69,24 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return self._admissions.get(method, self._admission)
 
     def _wrapped(self, method: str, handler: Any) -> Any:
-        """Return a handler that is given bytes; what they are is read inside, where errors have words."""
+        """Return a handler that takes bytes and deserialises them itself."""
         read, write = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming:
-            streamed = reading.stream(handler.stream_stream, read, method)
+            streamed = deserialization.stream(handler.stream_stream, read, method)
             return grpc.stream_stream_rpc_method_handler(streamed, None, write)
         if not method.startswith(_OURS):
-            behaviour = reading.unary(handler.unary_stream or handler.unary_unary, read, method)
+            behaviour = deserialization.unary(handler.unary_stream or handler.unary_unary, read, method)
         elif handler.response_streaming:
             behaviour = self._accounted(method, partial(self._stream, method, read, handler.unary_stream))
         else:
-            behaviour = self._accounted(method, partial(self._unary, method, read, handler.unary_unary))
+            unary = self._unary if inspect.iscoroutinefunction(handler.unary_unary) else self._in_pool
+            behaviour = self._accounted(method, partial(unary, method, read, handler.unary_unary))
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(behaviour, None, write)
         return grpc.unary_unary_rpc_method_handler(behaviour, None, write)
 
     def _accounted(self, method: str, answer: Callable[[bytes, Any], Awaitable[Any]]) -> Behaviour:
-        """Return `answer` with its errors made statuses, and a line of log."""
+        """Wrap `answer`: errors become statuses, and the call leaves a line in the access log."""
 
         async def call(data: bytes, context: Any) -> Any:
             began = time.perf_counter()
@@ -100,7 +100,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 code = _note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
-                when_over(context, _account(method, code, began))
+                _account(context, method, code, began)
 
         return call
 
@@ -111,33 +111,37 @@ class Interceptor(grpc.aio.ServerInterceptor):
         _refuse_late(context)
         admission = self._admission_of(method)
         admission.enter()
-        if not inspect.iscoroutinefunction(behaviour):
-            return await self._in_pool(admission, behaviour, request, context)
         try:
             return await behaviour(request, context)
         finally:
             admission.leave()
 
-    async def _in_pool(self, admission: Admission, behaviour: Behaviour, request: Any, context: Any) -> Any:
+    async def _in_pool(
+        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
+    ) -> Any:
         def run() -> Any:
             _refuse_late(context)
             return behaviour(request, context)
 
         if self._pool is None:
             raise TypeError(f"{behaviour} is no coroutine, and the server has no threads to run it in")
+        request = _ours(read, data, method)
+        _refuse_late(context)
+        admission = self._admission_of(method)
+        admission.enter()
         try:
             future = self._pool.submit(contextvars.copy_context().run, run)
         except BaseException:
             admission.leave()
             raise
-        # When the work is done, not when the caller is gone: the thread is busy until then.
+        # At the end of the work, not of the call: after a cancellation the thread is still busy.
         future.add_done_callback(lambda _: admission.leave())
         return await asyncio.wrap_future(future)
 
     async def _stream(
         self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
     ) -> None:
-        """Compute at the admission, write outside: a reader that never comes holds no place."""
+        """Compute inside a slot, write outside: a slow reader blocks no slot."""
         request = _ours(read, data, method)
         _refuse_late(context)
         admission = self._admission_of(method)
@@ -154,7 +158,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
             replies.put_nowait(None)
 
         computing = asyncio.create_task(compute())
-        # Not in the task itself: one that is cancelled before it began runs none of its lines.
+        # In a callback: a task that is cancelled before its first step never reaches its `finally`.
         computing.add_done_callback(over)
         try:
             while (reply := await replies.get()) is not None:
@@ -165,27 +169,27 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
 
 def when_over(context: Any, write: Callable[[], None]) -> None:
-    """Call `write` when a call of a grpc.aio server has ended, its reply on its way."""
+    """Call `write` when a call of a grpc.aio server has ended and its reply is sent."""
     context.add_done_callback(lambda _: write())
 
 
 def _refusing(method: str, error: SprError) -> Any:
-    """Return a handler that answers with an error and reads no message: its kind is one of streams."""
+    """Return a handler that fails the call unread: one of streams, since gRPC reads unary requests first."""
 
     async def call(messages: Any, context: Any) -> None:
         began = time.perf_counter()
         logs.bind_request_id("")
         code = _note(error, method)
-        when_over(context, _account(method, code, began))
+        _account(context, method, code, began)
         await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
 
     return grpc.stream_unary_rpc_method_handler(call)
 
 
 def _ours(read: Behaviour, data: bytes, method: str) -> Any:
-    """Return the request that a message is; what happens from here on has its request id."""
+    """Deserialise a request of ours and bind its request id to the context."""
     try:
-        request = reading.request(read, data, method)
+        request = deserialization.request(read, data, method)
     except InvalidInput:
         logs.bind_request_id("")
         raise
@@ -197,13 +201,13 @@ async def _written(context: Any, reply: Any) -> None:
     try:
         await asyncio.wait_for(context.write(reply), WRITE_PATIENCE)
     except TimeoutError:
-        _log.warning("nobody read an answer for %g s; its stream is closed", WRITE_PATIENCE)
-        # No status could be written either, so there is none: the stream is reset.
+        _log.warning("nobody read an answer for %g s; its stream is reset", WRITE_PATIENCE)
+        # A status could not be written either.
         raise asyncio.CancelledError from None
 
 
 def _refuse_late(context: Any) -> None:
-    # A call that waited past its deadline is not worth computing: nobody reads the answer.
+    # Load shedding: nobody reads an answer after the deadline.
     remaining = context.time_remaining()
     if remaining is not None and remaining <= 0:
         raise DeadlineExceeded("the deadline passed while the call waited")
@@ -218,9 +222,11 @@ def _note(error: Exception, method: str) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL
 
 
-def _account(method: str, code: grpc.StatusCode, began: float) -> Callable[[], None]:
-    """Return what writes the line of a call that ends now, under the call's own request id."""
+def _account(context: Any, method: str, code: grpc.StatusCode, began: float) -> None:
+    """Write the access log of a call when it has ended, in the call's own context."""
+    # At debug: at info a search has its own line, and a failure that of `_note`.
+    if not _log.isEnabledFor(logging.DEBUG):
+        return
     elapsed = round(1000 * (time.perf_counter() - began), 3)
-    # At debug: a search has a line of its own at info, and a failure has `_note`'s.
     line = partial(_log.debug, "%s %s", method[:LONGEST_METHOD], code.name, extra={"ms": elapsed})
-    return partial(contextvars.copy_context().run, line)
+    when_over(context, partial(contextvars.copy_context().run, line))

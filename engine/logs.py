@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line on stderr, each with the id of the request it belongs to.
 
-Lines go through a bounded queue to a thread that writes them, so that a stderr which nobody reads stops
-nothing: what does not fit is dropped and counted.
+A bounded queue and a writer thread decouple logging from stderr: when its reader stalls, lines are dropped
+and counted, and no request blocks.
 """
 
 import atexit
@@ -22,8 +22,8 @@ from engine.errors import InvalidInput
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-KEPT = 10_000  # lines that wait for the reader of stderr
-LAST_WORDS = 1.0  # seconds that the end of the process waits for them
+KEPT = 10_000  # lines in the queue
+LAST_WORDS = 1.0  # seconds to flush the queue at exit
 
 
 class JsonFormatter(logging.Formatter):
@@ -53,9 +53,9 @@ def line(logger: str, message: str, level: int = logging.WARNING) -> str:
 
 
 class Writer:
-    """Writes lines to a stream from a thread of its own; `put` never waits.
+    """A bounded queue of lines and the thread that writes them to a stream; `put` never blocks.
 
-    Beyond `kept` waiting lines new ones are dropped; how many is said once the stream takes lines again.
+    When `kept` lines are queued, new ones are dropped; their number is logged once the stream accepts again.
     """
 
     def __init__(self, stream: TextIO, kept: int = KEPT) -> None:
@@ -65,14 +65,14 @@ class Writer:
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def put(self, text: str) -> None:
-        """Write a text some time soon, or count it as dropped."""
+        """Enqueue a text, or count it as dropped."""
         try:
             self._lines.put_nowait(text)
         except queue.Full:
             self._dropped += 1
 
     def flush(self, seconds: float) -> None:
-        """Wait until all is written, at most so many seconds."""
+        """Wait until the queue is empty, at most so many seconds."""
         ends = time.monotonic() + seconds
         while self._lines.unfinished_tasks and time.monotonic() < ends:
             time.sleep(0.005)
@@ -86,7 +86,7 @@ class Writer:
             self._lines.task_done()
 
     def _write(self, text: str) -> None:
-        # Not through the stream where it is a file: its lock would be held while the reader is away.
+        # os.write on a file: the stream's lock would be held while its reader stalls.
         with contextlib.suppress(OSError, ValueError):
             try:
                 number = self._stream.fileno()
@@ -99,7 +99,7 @@ class Writer:
 
 
 class _Handler(logging.Handler):
-    """Formats a record where it is made, since the request id is of that context; `Writer` does the rest."""
+    """Formats in the calling context, which has the request id, and enqueues in `Writer`."""
 
     def __init__(self, writer: Writer) -> None:
         super().__init__()
@@ -118,14 +118,14 @@ def configure(level: str = "info") -> Writer:
     handler = _Handler(writer)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # It tells at info which instruction sets it could not load, every time.
+    # FAISS logs at info which instruction sets it cannot load, at every start.
     logging.getLogger("faiss").setLevel(logging.WARNING)
     atexit.register(writer.flush, LAST_WORDS)
     return writer
 
 
 def bind_request_id(given: str) -> str:
-    """Make `given`, or a new id if it is empty, this request's id; InvalidInput if it cannot be logged."""
+    """Bind `given`, or a new id if it is empty, as this request's id; InvalidInput if it cannot be logged."""
     if len(given) > 64 or not (given.isascii() and (given + "x").isprintable()):
         raise InvalidInput("request_id must be at most 64 printable ASCII characters", field="request_id")
     bound = given or uuid.uuid4().hex
@@ -134,9 +134,9 @@ def bind_request_id(given: str) -> str:
 
 
 class Fault:
-    """Something that may fail at every search: logged when it begins, changes and ends, counted in between.
+    """Rate-limited logging of a failure that every search may repeat: when it begins, changes and ends.
 
-    No two lines within `pause` seconds, so that one that comes and goes does not fill the log either.
+    At most one line in `pause` seconds, also when the failure flaps; the last one has the count.
     """
 
     def __init__(self, log: logging.Logger, what: str, pause: float = 1.0) -> None:
@@ -144,14 +144,14 @@ class Fault:
         self._reason, self._count, self._next = "", 0, 0.0
 
     def happened(self, why: object, reason: str) -> None:
-        """Count a failure, and log it unless the last one was told with this reason."""
+        """Count a failure; log it if its reason is new."""
         self._count += 1
         if reason != self._reason and self._due():
             self._log.warning("%s is lost: %s", self._what, why, extra={"reason": reason})
             self._reason = reason
 
     def over(self) -> None:
-        """Note that it went well."""
+        """Record a success; log the end of the failure."""
         if self._count and self._due():
             self._log.warning("%s is back", self._what, extra={"searches_without": self._count})
             self._reason, self._count = "", 0

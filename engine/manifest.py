@@ -3,10 +3,10 @@
     COLLECTION/CURRENT                       the id of the generation that is served
     COLLECTION/generations/<id>/manifest.json
 
-A generation is immutable and named by its content: the id is a hash of the manifest, which holds the
-checksum of every file and every setting, and it is the directory's name. So processes that agree on the id
-agree on all of it. Whoever opens a generation reads the manifest, verifies the files it is about to use
-(verification.py), and refuses with the reason when anything differs.
+A generation is immutable and content-addressed: its id, and its directory's name, is a hash of the manifest,
+which holds all settings and the checksum of every file. Processes that agree on the id agree on all of it. A
+process reads the manifest, verifies the checksums of the files it opens (verification.py), and refuses with
+the reason when anything differs.
 """
 
 import dataclasses
@@ -60,12 +60,12 @@ GENERATIONS = "generations"
 
 
 def embedding_model(encoder: str, projector: str | None) -> str:
-    """Name the space of the segment vectors by the fingerprints of what makes them."""
+    """Name the embedding space by the fingerprints of the models that make it."""
     return f"{encoder}/{projector or 'mean-pool'}"
 
 
 def identify(manifest: Manifest) -> str:
-    """Return the id: 16 hex digits over what the manifest says, but not when it was made and how fast."""
+    """Return the id: 16 hex digits of a hash over the manifest, without times."""
     value = dataclasses.asdict(manifest)
     value.pop("id")
     value.pop("created")

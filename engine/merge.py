@@ -1,4 +1,4 @@
-"""The answers of all shards -> one list of hits."""
+"""Merges the shards' hits into one top-k list."""
 
 from collections.abc import Sequence
 

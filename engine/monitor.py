@@ -1,4 +1,4 @@
-"""Is the path to an answer open? Asks every worker once a second what it is and what it serves."""
+"""Health probes: asks every worker once a second what it is and what it serves."""
 
 import asyncio
 import logging
@@ -23,17 +23,17 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What one worker last said of itself. fault: why it does not serve this generation, else empty.
+    """The result of a worker's last probe. fault: why it does not serve this generation, else empty.
 
-    state: "serving"; "not serving", it answers but serves something else; "unreachable".
-    late: it is unreachable because it did not answer in time.
+    state: "serving"; "not serving": it answers, but serves something else; "unreachable".
+    late: whether the probe timed out.
     """
 
     role: Literal["index", "ranker"]
     name: str
     target: str
     state: Literal["serving", "not serving", "unreachable"] = "unreachable"
-    fault: str = "not asked yet"
+    fault: str = "not probed yet"
     generation: str = ""
     model: str = ""
     videos: int = 0
@@ -45,7 +45,7 @@ class WorkerState:
 class Monitor:
     """The state of every worker of one generation.
 
-    down: why a worker's process has ended, by target, as its supervisor says.
+    down: why a worker's process has ended, by target, as the supervisor reports.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class Monitor:
 
     @property
     def healthy(self) -> bool:
-        """Whether a search can be answered: at least one shard and one ranker, which encodes, serve."""
+        """Whether a search can be answered: at least one shard serves, and one ranker, which also encodes."""
         return {"index", "ranker"} <= {worker.role for worker in self.workers if worker.state == "serving"}
 
     def silent(self) -> dict[str, float]:
-        """Return the seconds for which each worker that does not answer has been silent, by target."""
+        """Return how long probes of each late worker have timed out, in seconds by target."""
         now = time.monotonic()
         return {target: round(now - since, 1) for target, since in self._late_since.items()}
 
     async def run(
         self, on_change: Callable[[bool], Awaitable[None]], on_look: Callable[[], None] = lambda: None
     ) -> None:
-        """Look again and again until cancelled; tell `on_change` whether searches can be answered."""
+        """Probe every INTERVAL until cancelled; call `on_change` when `healthy` changes."""
         known: bool | None = None
         while True:
             await self.look()
@@ -90,7 +90,7 @@ class Monitor:
             await asyncio.sleep(INTERVAL)
 
     async def look(self) -> None:
-        """Ask every worker once, and the collection for its newest generation."""
+        """Probe every worker once, and look for a newer generation."""
         before = {(worker.name, worker.target): worker.state for worker in self.workers}
         self.workers = list(await asyncio.gather(*(probe() for probe in self._probes)))
         for worker in self.workers:
@@ -114,10 +114,10 @@ class Monitor:
         self.newest = found
 
     def _probed(self, replicas: Replicas[Any], member: Replica[Any], state: WorkerState) -> WorkerState:
-        """Tell the replicas what a worker answered; return its state with what they know of it."""
+        """Record a probe in the replica's health; return the state with its last error."""
         replicas.probed(member, state.fault)
         why = member.health.last_error
-        return state if state.fault or not why else replace(state, fault=f"lately: {why}")
+        return state if state.fault or not why else replace(state, fault=f"last error: {why}")
 
     def _unreachable(self, state: WorkerState, failure: grpc.aio.AioRpcError) -> WorkerState:
         late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED

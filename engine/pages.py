@@ -1,4 +1,4 @@
-"""Pages of ranked lists: page 2 costs nothing and cannot shift, because the list is kept."""
+"""Page tokens over cached ranked lists: further pages cost no search, and cannot shift."""
 
 import secrets
 import time
@@ -20,7 +20,7 @@ class PageStore(Generic[Kept]):
         self._kept: TTLCache[str, Kept] = TTLCache(size, ttl, clock)
 
     def keep(self, value: Kept) -> str:
-        """Keep a list and return the name to ask for it."""
+        """Cache a list and return its name."""
         name = secrets.token_urlsafe(12)
         if self._kept.maxsize:
             self._kept[name] = value
@@ -34,7 +34,7 @@ class PageStore(Generic[Kept]):
         """Return a token's list: its name, itself and the offset; InvalidInput if it is gone."""
         name, _, offset = token.rpartition(".")
         value = self._kept.get(name)
-        # Python reads no number of thousands of digits, and no list is as long as ten say.
+        # int() refuses thousands of digits; no list needs ten.
         well_formed = offset.isascii() and offset.isdecimal() and len(offset) <= LONGEST_OFFSET
         if value is None or not well_formed:
             raise InvalidInput(

@@ -1,15 +1,15 @@
-"""Names for a terminal: one line each, and nothing that a terminal obeys."""
+"""Escapes names for a terminal: no line breaks, no control sequences."""
 
 import unicodedata
 
 # Control characters, halves of surrogate pairs, line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# They reorder what follows: a name could pass for another.
+# Bidirectional controls reorder what follows: a name could pass for another.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def printable(name: str) -> str:
-    r"""Return a name as it may be shown: what a terminal would obey becomes an escape such as `\n` or `\x1b`.
+    r"""Return a name with control characters as escapes, such as `\n` or `\x1b`.
 
     Square brackets stay as they are: print the result as plain text (for rich: `rich.text.Text`, no markup).
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from engine.types import Doubles, Hits, Proposals
 
-# Segments that a peak may be widened by on either side.
+# Upper bound of the segments that widen a peak on either side.
 WIDEST = 100
 
 
@@ -144,8 +144,8 @@ def _bridged_constant(runs: _Runs, limit: int) -> NDArray[np.bool_]:
 
 
 def _bridged_adaptive(runs: _Runs, share: float) -> NDArray[np.bool_]:
-    # Greedy from left to right: what has been joined counts as one run, its bridged gaps included. Each
-    # decision needs the one before it, so this is a loop; plain lists make it fast enough.
+    # Greedy from left to right: a joined run's length includes its bridged gaps. Each decision depends on the
+    # one before, so this is a loop; plain lists make it fast enough.
     first, last = runs.first.tolist(), runs.last.tolist()
     same = _same_video(runs).tolist()
     bridged = []

@@ -1,4 +1,4 @@
-"""What a caller asks: a sentence or a vector, and how to answer it."""
+"""Queries: a sentence or a vector, with the search options."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from engine.types import Floats
 
 MOST_SEGMENTS = 2000
 LONGEST_TEXT = 1000
-# Chosen on val, with the segments and proposals of a search: docs/evaluation.md.
+# Tuned on val, together with segment_top_k and proposal_top_k: docs/evaluation.md.
 RULE = ProposalRule("peaks", 1)
 
 

@@ -1,4 +1,4 @@
-"""Retrieve: a query to all shards at once, their hits merged, and what a silent shard means said aloud."""
+"""Scatter-gather: a query to all shards in parallel, their hits merged, lost shards counted as coverage."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ _log = logging.getLogger("spr.retrieval")
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The best hits over all shards that answered, and what they cover. timings: (shard, seconds)."""
+    """The best hits over all shards that answered, and their coverage. timings: (shard, seconds)."""
 
     hits: Hits
     coverage: Coverage
@@ -41,7 +41,7 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class ShardAnswer:
-    """What one shard found, or why it is lost."""
+    """One shard's hits, or why it is lost."""
 
     shard: str
     seconds: float
@@ -69,10 +69,9 @@ class Retriever:
     async def retrieve(self, embedding: Floats, options: SearchOptions, deadline: Deadline) -> Retrieved:
         """Return the best segments for a query vector (dim,).
 
-        A shard that is late or dead is lost and counted; Unavailable when all are, or when less of the
-        corpus was searched than `min_coverage` asks for.
+        A late or dead shard lowers the coverage; Unavailable when none answers, or below `min_coverage`.
         """
-        # Half of what is left, so that the ranker can still work when a shard uses up its time.
+        # Half of the time budget, so a shard that uses it up leaves the ranker the other half.
         timeout = min(self._config.shard_timeout, deadline.left() / 2)
         short = timeout < self._config.shard_timeout
         request = SearchSegmentsRequest(
@@ -117,7 +116,7 @@ class Retriever:
         return ShardAnswer(shard.name, time.perf_counter() - began, hits, response.videos_searched)
 
     def _hits(self, response: SearchSegmentsResponse, shard: str) -> Hits:
-        """Return what a worker found; Mismatch unless it is this shard's, of this generation."""
+        """Read a worker's answer; Mismatch unless it is this shard's, of this generation."""
         manifest, catalogue = self._collection.manifest, self._collection.catalogue
         if response.generation != manifest.id:
             message = f"answered from generation {quoted(response.generation)}"
@@ -140,10 +139,9 @@ class Retriever:
         return parts[0]
 
     def _lost(self, failure: grpc.aio.AioRpcError | SprError, error: SprError, shard: str) -> Degraded:
-        """Return what a shard's failure means for the answer; raise it when the query itself is at fault.
+        """Classify a shard's failure; raise it when the query itself is invalid, which every shard refuses.
 
-        A malformed query fails alike on every shard: the caller must hear of it. Everything else loses one
-        shard. error: the failure, as a caller may be told.
+        error: the failure, as a caller may see it.
         """
         if isinstance(error, InvalidInput):
             raise error from None
@@ -165,7 +163,7 @@ class Retriever:
 
 
 def _check_coverage(coverage: Coverage, least: float, answers: Sequence[ShardAnswer], short: bool) -> None:
-    """Raise what a caller is told when too little was searched. short: its own deadline was the limit."""
+    """Raise when coverage is below `least`. short: whether the caller's deadline cut the time limit."""
     if coverage.shards_answered and coverage.ratio >= least:
         return
     errors = [answer.error for answer in answers if answer.error]
@@ -179,5 +177,5 @@ def _check_coverage(coverage: Coverage, least: float, answers: Sequence[ShardAns
         if error.status is grpc.StatusCode.INTERNAL:
             raise error
     if all(isinstance(error, Overloaded) for error in errors):
-        raise Overloaded(f"every shard has as much to do as it may ({lost}); try again")
+        raise Overloaded(f"every shard is overloaded ({lost}); try again")
     raise Unavailable(f"no shard answered ({lost}); look at `spr admin status`", "NO_SHARDS")

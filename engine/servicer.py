@@ -27,7 +27,7 @@ from spr.v1 import search_service_pb2_grpc
 
 _log = logging.getLogger("spr.search")
 LARGEST_BATCH = 64
-# Of the 4 MiB that gRPC's clients take by default; the rest is for what is around the moments.
+# gRPC clients accept 4 MiB by default; the rest is for the fields around the moments.
 LARGEST_MESSAGE = 7 << 19
 
 Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
@@ -39,20 +39,20 @@ Progress = search_pb.ProgressiveSearchResponse
 
 @dataclass(slots=True)
 class Statistics:
-    """What was answered so far, for the operator."""
+    """Counters of searches, for `spr admin status`."""
 
     answered: int = 0
     failed: int = 0
     degraded: int = 0
 
     def count(self, answer: Answer) -> None:
-        """Count an answer, and whether it was less than whole."""
+        """Count an answer, and whether it was degraded."""
         self.answered += 1
         self.degraded += bool(answer.coverage.degraded)
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
-    """spr.v1.SearchService over one pipeline. admission: where the entries of a batch take their places."""
+    """spr.v1.SearchService over one pipeline. admission: slots for the entries of a batch."""
 
     def __init__(
         self, pipeline: Pipeline, config: CoordinatorConfig, statistics: Statistics, admission: Admission
@@ -68,7 +68,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         self._pages: PageStore[Answer] = PageStore(config.page_lists, config.page_ttl)
         self._uris = config.uris
         self._admission = admission
-        # All batches together have half of the places, so that single searches find one.
+        # Batches together get half of the slots, so they cannot starve single searches.
         self._for_batches = asyncio.Semaphore(max(1, admission.limit // 2))
 
     async def Search(self, request: Request, context: Context) -> Response:
@@ -80,7 +80,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         request: search_pb.BatchSearchRequest,
         context: Context,
     ) -> search_pb.BatchSearchResponse:
-        """Answer up to 64 queries, each with its own status, a few at a time, each at its own place."""
+        """Answer up to 64 queries, a few at a time, each with its own status and slot."""
         if len(request.requests) > LARGEST_BATCH:
             message = f"the batch has {len(request.requests)} queries; send at most {LARGEST_BATCH}"
             raise InvalidInput(message, field="requests")
@@ -92,7 +92,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async with few:
                 return await self._entry(one, context, deadline, most)
 
-        # Tasks, because each binds its own request id.
+        # A task for each, since each binds its own request id.
         tasks = [asyncio.create_task(entry(one)) for one in request.requests]
         return search_pb.BatchSearchResponse(entries=await asyncio.gather(*tasks))
 
@@ -129,7 +129,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def _entry(self, request: Request, context: Context, deadline: Deadline, most: int) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
-            async with self._place(deadline):
+            async with self._slot(deadline):
                 return BatchEntry(response=await self._search(request, context, deadline, most))
         except SprError as error:
             _log.info("batch entry refused: %s", faults.words_of(error), extra={"reason": error.reason})
@@ -139,14 +139,14 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
 
     @contextlib.asynccontextmanager
-    async def _place(self, deadline: Deadline) -> AsyncIterator[None]:
-        """Wait for a place among the searches in flight, and hold it; DeadlineExceeded if none comes."""
-        async with contextlib.AsyncExitStack() as held:
+    async def _slot(self, deadline: Deadline) -> AsyncIterator[None]:
+        """Hold a slot among the searches in flight; DeadlineExceeded if none comes free."""
+        async with contextlib.AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(deadline.left()):
-                    await held.enter_async_context(self._for_batches)
+                    await stack.enter_async_context(self._for_batches)
                     await self._admission.wait()
-                    held.callback(self._admission.leave)
+                    stack.callback(self._admission.leave)
             except TimeoutError:
                 self._statistics.failed += 1
                 message = "the deadline passed while the query waited for its turn; give it more time"
@@ -172,7 +172,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     def _page(self, answer: Answer, first: int, size: int, name: str | None, most: int) -> Response:
         """Return a page, with the token of the next one unless `name` is None.
 
-        name: what the list is kept under, empty for one that is not kept yet.
+        name: the list's name in the page cache, empty for one that is not cached yet.
         """
         collection = self._pipeline.collection
         response = wire_search.answer_to_pb(answer, collection, first, size, self._uris)
@@ -204,7 +204,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
 
 def _describe(answer: Answer) -> None:
-    """Write the line of one search."""
+    """Write the access log of one search."""
     stages = {stage: round(1000 * seconds, 2) for stage, seconds in answer.timings}
     coverage = answer.coverage
     fields = {

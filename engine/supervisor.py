@@ -2,7 +2,7 @@
 
 Children read their stdin, whose other end the supervisor alone holds: end of file stops them even when it was
 killed. They report in JSON lines on stdout (engine.serving), it answers on stdin (engine.control_pipe). The
-supervisor loads no gRPC, so it may fork at any time.
+supervisor opens no gRPC channel, so it may fork at any time.
 """
 
 import contextlib

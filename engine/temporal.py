@@ -1,4 +1,4 @@
-"""The maths of time: overlap of spans, and of what overlaps only the best kept.
+"""Temporal IoU and non-maximum suppression.
 
 A span is `[start, end)` in seconds; a row of an (n, 2) float64 array.
 """
@@ -22,7 +22,7 @@ def iou(spans: Doubles, others: Doubles) -> Doubles:
 
 
 def suppress(videos: Ordinals, spans: Doubles, limit: float) -> NDArray[np.intp]:
-    """Return the rows to keep, best first: none overlaps a kept better one of its video by IoU > `limit`.
+    """Non-maximum suppression: return the rows to keep, none with IoU > `limit` to a better one of its video.
 
     Shape: videos (n,), spans (n, 2), both best first.
     """

@@ -1,7 +1,7 @@
 """Messages <-> values: the small pieces, and the answers of the workers.
 
-Columns are little-endian bytes of a fixed type. Input is validated here, once: sizes before values. On a
-little-endian machine an array that was read is a read-only view of the message's bytes.
+Columns are little-endian bytes of a fixed type. All input is validated here, once: sizes first, then values.
+On little-endian machines arrays are zero-copy, read-only views of the message's bytes.
 """
 
 import itertools
@@ -18,8 +18,8 @@ from engine.types import Doubles, EncodedQuery, Floats, Hits
 from spr.internal.v1 import encoder_service_pb2, index_shard_service_pb2
 from spr.v1 import types_pb2
 
-# Vectors are of unit length and encoders' states of some hundreds: with numbers of this size sums of squares
-# still are float32.
+# Vectors have unit length and token states values of some hundreds. With values up to this bound a sum of
+# squares does not overflow float32.
 LARGEST_VALUE = 1e15
 # A text tower has 512 positions at most.
 MOST_TOKENS = 1024
@@ -59,7 +59,7 @@ def span_parts(spans: Doubles) -> list[SpanParts]:
 
 
 def put_span(message: types_pb2.TimeSpan, parts: SpanParts) -> None:
-    """Write what `span_parts` says into a message that is there: a fourth of the cost of making one."""
+    """Write `span_parts` into an existing message, at a fourth of the cost of a new one."""
     start, end = message.start_offset, message.end_offset
     start.seconds, start.nanos, end.seconds, end.nanos = parts
 
@@ -75,13 +75,13 @@ def tensor_from_pb(
 ) -> Floats:
     """Return a Tensor as float32; InvalidInput unless its bytes, and `shape` (None: any), agree.
 
-    name: the field's path, for the message. largest: bound of the absolute values, which must be finite.
+    name: the field's path, for the error. largest: bound of the absolute values; they must always be finite.
     """
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         message = f"{name} has data type {tensor.dtype}; send FLOAT32 or FLOAT16"
         raise InvalidInput(message, field=f"{name}.dtype")
-    # The number of axes first: a shape of any length may come in, and their product has as many digits.
+    # The rank first: the product of a shape of any length has as many digits.
     if len(tensor.shape) != len(shape):
         message = f"{name} has {len(tensor.shape)} axes; it must have {len(shape)}"
         raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", f"{name}.shape")
@@ -102,9 +102,9 @@ def tensor_from_pb(
 
 
 def unit_from_pb(tensor: types_pb2.Tensor, dim: int, name: str) -> Floats:
-    """Return a Tensor of `dim` values at unit length, float32; InvalidInput if it has no direction."""
+    """Return a Tensor of `dim` values normalised to unit length, float32; InvalidInput for zero."""
     vector = tensor_from_pb(tensor, [dim], name, largest=math.inf).astype(np.float64)
-    # In float64: the squares of large and of small float32 numbers are none.
+    # In float64, since squares of float32 values overflow and underflow.
     length = math.sqrt(float(np.dot(vector, vector)))
     if length == 0:
         raise InvalidInput(f"{name} is zero; it points nowhere", field=f"{name}.data")
@@ -154,7 +154,7 @@ def hits_to_pb(parts: Sequence[Hits]) -> index_shard_service_pb2.SearchSegmentsR
 def hits_from_pb(response: index_shard_service_pb2.SearchSegmentsResponse, videos: int) -> list[Hits]:
     """Return the hits of each query; Mismatch unless the columns agree and name one of `videos` ordinals.
 
-    Who answered is another question: see engine.retrieval.
+    Whose answer it is, is checked in engine.retrieval.
     """
     ordinals = ints_from_bytes(response.video_ordinals, "video_ordinals")
     segments = ints_from_bytes(response.segment_ordinals, "segment_ordinals")
@@ -201,7 +201,7 @@ def _check_values(column: NDArray[np.floating], name: str, largest: float) -> No
 
 
 def _bytes(array: NDArray[np.generic], dtype: np.dtype[np.generic]) -> bytes:
-    # One copy: a message owns its bytes.
+    # One copy, since a message owns its bytes.
     return array.astype(dtype, copy=False).tobytes()
 
 

@@ -1,12 +1,14 @@
 """Files that change while they are served: noticed, said, and answered from no more.
 
 A generation never changes, but a restore, a copy over it or a bad disk may change the bytes that a process
-maps. Size and time of what is open are compared before every answer goes out and every second; the bytes are
-hashed again, slowly, all the time. Removing or replacing a file by name harms nobody: what is open stays.
+maps. Size and time of what is open are compared before every answer goes out and every second; a scrubber
+hashes the bytes again in the background. Removing or replacing a file by name harms nobody: what is open
+stays.
 """
 
 import hashlib
 import logging
+import math
 import os
 import threading
 import time
@@ -19,8 +21,10 @@ from engine.errors import Mismatch
 from engine.files import refusal
 
 INTERVAL = 1.0
-# Bytes hashed a second: under one hundredth of a core, and half a gigabyte in a minute.
+# Bytes hashed a second at most: under one hundredth of a core, and half a gigabyte in a minute.
 RATE = 8 << 20
+# Seconds of one pass over all files at least: small generations need no more.
+PASS = 60.0
 
 log = logging.getLogger("spr.watch")
 
@@ -43,6 +47,7 @@ class Watch:
         self._files = [_open(generation / name, manifest.files[name]) for name in sorted(names)]
         self._changed = ""
         self._place, self._offset, self._hash = 0, 0, hashlib.sha256()
+        self._rate = min(float(RATE), sum(one.entry.bytes for one in self._files) / PASS)
 
     def check(self) -> None:
         """Raise Mismatch (GENERATION_CORRUPT) with the file's name once one has changed."""
@@ -80,7 +85,7 @@ class Watch:
             time.sleep(INTERVAL)
             try:
                 self.check()
-                self.scrub(int(RATE * INTERVAL))
+                self.scrub(math.ceil(self._rate * INTERVAL))
             except Mismatch:
                 break
             except OSError as error:

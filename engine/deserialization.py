@@ -1,4 +1,7 @@
-"""Messages read where errors have words: gRPC would answer UNKNOWN and leave a traceback in the log."""
+"""Deserialises requests inside the handler, so a malformed one is INVALID_ARGUMENT.
+
+In gRPC's own deserialiser it would be UNKNOWN, with a traceback in the log.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -12,7 +15,7 @@ Behaviour = Callable[..., Any]
 
 
 def request(read: Behaviour, data: bytes, method: str) -> Any:
-    """Return the message that `read` makes of bytes; InvalidInput if they are none."""
+    """Deserialise `data` with `read`; InvalidInput if it is no such message."""
     try:
         return read(data)
     except Exception:
@@ -21,7 +24,7 @@ def request(read: Behaviour, data: bytes, method: str) -> Any:
 
 
 def unary(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
-    """Return a method of another service, of one request, as one that is given bytes."""
+    """Wrap a unary-request method of a third-party service to take bytes."""
 
     async def call(data: bytes, context: Any) -> Any:
         try:
@@ -31,14 +34,14 @@ def unary(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
         try:
             return await behaviour(message, context)
         except NotImplementedError:
-            # Of a service whose proto has methods that its library has not.
+            # Reflection and health declare methods that their library does not implement.
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not implemented")
 
     return call
 
 
 def stream(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
-    """Return a method of another service, of a stream of requests, as one that is given bytes."""
+    """Wrap a streaming-request method of a third-party service to take bytes."""
 
     async def requests(messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for data in messages:

@@ -20,7 +20,7 @@ from engine.config import shard_name
 from engine.files import refusal, sync
 from engine.manifest import Manifest, SearchEntry, ShardEntry, StreamEntry
 from engine.types import Floats, Ordinals
-from trainer.collection.segments import embed
+from trainer.collection.segments import VideoRows, embed
 from trainer.generation.check import check
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import write_contexts
@@ -121,7 +121,7 @@ def _embed(path: Path, plan: Plan, progress: Progress) -> Floats:
         os.posix_fallocate(file.fileno(), 0, 4 * plan.segments * plan.dim)
     vectors = np.memmap(path, np.float32, "r+", shape=(plan.segments, plan.dim))
     done = 0
-    for block in embed(plan.store, plan.ids, plan.projector, plan.device):
+    for block in embed(VideoRows.of_store(plan.store, plan.ids), plan.projector, plan.device):
         vectors[done : done + len(block)] = block
         done += len(block)
         progress("embed", done, plan.segments)

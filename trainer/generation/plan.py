@@ -18,7 +18,7 @@ from engine.manifest import EncoderEntry, ModelEntry
 from engine.types import Ordinals
 from trainer.collection.annotations import load_corpus
 from trainer.collection.places import FRAMES, describe_collection, features_directory, known_videos
-from trainer.collection.segments import deal, segment_counts
+from trainer.collection.segments import VideoRows, deal
 from trainer.generation.before import Before, before, check_model, check_videos, settings, settle
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
@@ -112,7 +112,7 @@ def make_plan(config: BuildConfig) -> Plan:
     entries = {kind: _model(config, served, kind, store.path.name, notes) for kind in ("projector", "ranker")}
     projector = load_stage1(collection, entries["projector"], store, device)
     ranker = load_ranker(collection, entries["ranker"], store)
-    counts = segment_counts(store, ids, projector.segment_length)
+    counts = VideoRows.of_store(store, ids).segment_counts(projector.segment_length)
     plan = Plan(
         sources="",
         settings=settings(config),

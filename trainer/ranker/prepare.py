@@ -24,6 +24,7 @@ from trainer.collection.places import (
 )
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.retrieval import Retrieval
+from trainer.collection.segments import VideoRows
 from trainer.evaluation.measures import Truth
 from trainer.formats.samples import Samples, kept_samples, load_samples
 from trainer.ranker.data import Pairs, TrainingData, mine, pairs_of, trainable
@@ -138,7 +139,7 @@ def _training(
     if samples:
         mined, wrong = given(samples, pairs, queries, ordinals, contexts, model.window)
     else:
-        retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+        retrieval = Retrieval.embed(VideoRows.of_contexts(contexts), stage1, device)
         projected = _projected(stage1, features, queries, device)
         mined, wrong = mine(pairs, projected, retrieval, contexts, model.window, settings)
     tokens = [features.tokens(query.query) for query in queries]
@@ -182,7 +183,7 @@ def _validation(
     device: torch.device,
 ) -> Validation:
     contexts, ordinals = _contexts(store, corpus, "val")
-    retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+    retrieval = Retrieval.embed(VideoRows.of_contexts(contexts), stage1, device)
     projected = _projected(stage1, features, queries, device)
     rule = ProposalRule.parse(settings.val_proposals)
     depth = retrieval.depth(settings.depth, settings.depth_share)

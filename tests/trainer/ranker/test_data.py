@@ -10,6 +10,7 @@ from engine.types import Proposals
 from tests import numeric
 from trainer.collection.annotations import JudgedMoment, JudgedQuery
 from trainer.collection.retrieval import Retrieval, seen_moments
+from trainer.collection.segments import VideoRows
 from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
 from trainer.ranker.lists import Graded, Lists, joined
 from trainer.ranker.mining import Mined, around
@@ -122,7 +123,7 @@ def test_mined_spans_are_drawn_evenly_from_the_own() -> None:
 @pytest.mark.parametrize("depth", [3, 40])
 def test_retrieval_proposes_the_nearest_segments(depth: int) -> None:
     store = contexts([20, 9, 30])
-    retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
+    retrieval = Retrieval.embed(VideoRows.of_contexts(store), MeanPool(), torch.device("cpu"))
     assert retrieval.videos.tolist() == [0] * 5 + [1] * 3 + [2] * 8
     query = retrieval.vectors[9:10] * 3
     proposals = next(iter(retrieval.proposals(query, depth, ProposalRule())))
@@ -134,7 +135,7 @@ def test_retrieval_proposes_the_nearest_segments(depth: int) -> None:
 
 
 def test_small_splits_are_not_retrieved_whole() -> None:
-    retrieval = Retrieval.embed(contexts([20, 9, 30]), MeanPool(), torch.device("cpu"))
+    retrieval = Retrieval.embed(VideoRows.of_contexts(contexts([20, 9, 30])), MeanPool(), torch.device("cpu"))
     assert [retrieval.depth(200, 1.0), retrieval.depth(200, 0.3), retrieval.depth(3, 0.3)] == [16, 4, 3]
     assert retrieval.depth(200, 0.01) == 1
 
@@ -143,7 +144,7 @@ def data(by_similarity: bool = False) -> TrainingData:
     store = contexts([50, 60, 5])
     every = pairs_of(QUERIES, ORDINALS, 0.5)
     pairs = every.take(trainable(every, store, 4.0, WINDOW))
-    retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
+    retrieval = Retrieval.embed(VideoRows.of_contexts(store), MeanPool(), torch.device("cpu"))
     queries = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     mined, wrong = mine(pairs, queries, retrieval, store, WINDOW, SETTINGS)
     tokens = [np.ones((n, 5), np.float32) for n in (2, 3, 40)]

@@ -109,10 +109,10 @@ def mine(
     for row, proposals in enumerate(retrieval.proposals(queries, depth, rule)):
         own = order[bounds[row] : bounds[row + 1]]
         moments, videos = pairs.moments[own], pairs.video[own]
-        shown = seen_moments(proposals, videos, moments, settings.context, settings.min_cover)
+        shown = seen_moments(proposals, videos, moments, window.context, settings.min_cover)
         for pair, columns in zip(own, shown, strict=True):
             right[pair] = proposals.videos[columns], proposals.spans[columns]
-        seen = seen_moments(proposals, videos, moments, settings.context, 0.0).any(0)
+        seen = seen_moments(proposals, videos, moments, window.context, 0.0).any(0)
         wrong.append((proposals.videos[~seen], proposals.spans[~seen]))
     mined = Mined.of(right)
     return mined.take(label(mined.owners, mined.spans, pairs, contexts, window)[1].valid), Mined.of(wrong)

@@ -39,7 +39,7 @@ Variant = Literal[
 class LossConfig:
     """Weights and settings; the defaults are those of the published run.
 
-    objective: "published", "listwise" or "both".
+    objective: "published" or "listwise", which of the two sums.
     variant: the published name of the training. "rvmr": a query wants every window whose caption it accepts;
     else its own alone. "hard_neg": a retrieved proposal that shows none of the query's moments is one more
     negative, its hinge weighs `hard_negative`. "weighted": a sample's losses are multiplied by its pseudo
@@ -61,7 +61,7 @@ class LossConfig:
     hard_from_epoch: int = 10
     hard_pool: int = 20
     hard_negative: float = 0.5
-    objective: Literal["published", "listwise", "both"] = "published"
+    objective: Literal["published", "listwise"] = "published"
     listwise: float = 1.0
     inside: float = 0.3
     list_size: int = 3
@@ -71,7 +71,7 @@ class LossConfig:
     @property
     def lists(self) -> bool:
         """Whether batches need lists of proposals with grades."""
-        return self.objective != "published"
+        return self.objective == "listwise"
 
     @property
     def several_positives(self) -> bool:

@@ -34,7 +34,6 @@ from trainer.ranker.mining import Mined
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import Validation
 from workers.feature_store.store import FeatureStore
-from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import ReloConfig
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.stores.checkpoint import read_card
@@ -81,7 +80,7 @@ def prepare(
     model = _model(store, features.tokens(texts[0]).shape[1], settings)
     samples = None
     if settings.samples == "kept":
-        samples = load_samples(kept_samples(collection, settings.top_k, settings.context))
+        samples = load_samples(kept_samples(collection, settings.top_k, model.window.context))
     train, dropped = _training(store, queries["train"], samples, features, stage1, model, settings, device)
     corpus = load_corpus(annotation_file(collection, "corpus_val"))
     validation = _validation(store, queries["val"], corpus, features, stage1, settings, device)
@@ -102,15 +101,17 @@ def prepare(
 
 
 def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:
-    names = (settings.video_stream, settings.subtitle_stream)
+    window = settings.model.window
+    names = (window.video_stream, window.subtitle_stream)
     for name in names:
         if name not in store.streams:
             raise InvalidInput(
                 f"{store.path} has no stream {name!r} but {', '.join(sorted(store.streams))}; "
-                "choose with --set video_stream=NAME and --set subtitle_stream=NAME."
+                "choose with --set model.window.video_stream=NAME and "
+                "--set model.window.subtitle_stream=NAME."
             )
     video, subtitles = (store.streams[name] for name in names)
-    return settings.model(video.dim, subtitles.dim, width, video.step)
+    return settings.model_for(video.dim, subtitles.dim, width, video.step)
 
 
 def _training(
@@ -153,7 +154,7 @@ def _training(
         segment_length=length,
         by_similarity=settings.loss.by_similarity,
         lists=_lists(nearest, ordinals, pairs, mined, wrong, settings) if settings.loss.lists else None,
-        halo=min(make_model(model).halo, settings.reach) if settings.context_encoder != "attention" else 0,
+        halo=min(model.halo, model.reach),
     )
     return made, len(every) - len(pairs)
 

@@ -130,7 +130,7 @@ def fit(
             rows = batch_rows(position, per_epoch * settings.batch, settings.batch, settings.seed + epoch)
             batch = data.train.batch(rows, (settings.seed, step), device)
             model.train()
-            losses = batch_losses(model, batch, settings, epoch >= settings.loss.hard_from_epoch, amp)
+            losses = batch_losses(model, batch, settings.loss, epoch >= settings.loss.hard_from_epoch, amp)
             for group in optimizer.param_groups:
                 group["lr"] = settings.lr * group["share"] * factor(step)
             norm = amp.step(losses["loss"], optimizer, model.parameters(), settings.clip)

@@ -20,7 +20,7 @@ from workers.ranker.projection.projector import MeanPool
 from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
 
 WINDOW = WindowConfig(clip_length=1.0, context=4.0)
-SETTINGS = RankerSettings(context=4.0, depth=6, batch=4)
+SETTINGS = RankerSettings(depth=6, batch=4)
 
 
 def contexts(lengths: list[int]) -> ContextStore:

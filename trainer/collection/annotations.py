@@ -11,10 +11,10 @@ The flat form, one object a moment with `query_id` and `query` beside its fields
 
 import math
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, write_json
@@ -58,15 +58,6 @@ class JudgedQuery:
         return self.slice is not None and self.slice.startswith("subtitle")
 
 
-class SegmentSample(NamedTuple):
-    """A segment that meets a query's moments: score 0..1, relevance of the best moment it meets or None."""
-
-    video: str
-    segment: int
-    score: float
-    relevance: float | None
-
-
 def load_queries(path: Path) -> list[JudgedQuery]:
     """Read an annotation file.
 
@@ -108,38 +99,6 @@ def check_duration(value: Any, where: str) -> float:
 def save_corpus(path: Path, durations: dict[str, float]) -> None:
     """Write `{video: duration in seconds}` atomically."""
     write_json(path, durations)
-
-
-def segment_samples(queries: Sequence[JudgedQuery], segment_length: float) -> list[list[SegmentSample]]:
-    """Return, per query, the segments its moments touch, sorted by video and segment.
-
-    Segment i of a video covers `[i * segment_length, (i + 1) * segment_length)` seconds. Its score is the
-    moment's similarity times the covered share of the segment, its relevance the moment's; the largest where
-    several moments meet it.
-    Segments whose score is not positive are left out.
-    """
-    return [_segments_of(query.moments, segment_length) for query in queries]
-
-
-def _segments_of(moments: Iterable[JudgedMoment], length: float) -> list[SegmentSample]:
-    best: dict[tuple[str, int], SegmentSample] = {}
-    for moment in moments:
-        for index in range(int(moment.start // length), math.ceil(moment.end / length)):
-            covered = min(moment.end, (index + 1) * length) - max(moment.start, index * length)
-            score = moment.similarity * covered / length
-            if score <= 0:
-                continue
-            key = (moment.video, index)
-            known = best.get(key)
-            relevance = _larger(known.relevance if known else None, moment.relevance)
-            best[key] = SegmentSample(*key, max(score, known.score if known else 0.0), relevance)
-    return [best[key] for key in sorted(best)]
-
-
-def _larger(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
 
 
 def _nested(entries: list[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from trainer.encoder.augment import Augmentation, augment
-from trainer.encoder.events import Event
+from trainer.encoder.events import CaptionedEvent
 from trainer.encoder.frames import Frames
 
 # Fewer marked pixels than this are noise: there is nothing to cut out.
@@ -24,7 +24,7 @@ class FrameSampler:
     """
 
     def __init__(
-        self, frames: Frames, events: Sequence[Event], ranges: Augmentation, moved: float, seed: int
+        self, frames: Frames, events: Sequence[CaptionedEvent], ranges: Augmentation, moved: float, seed: int
     ) -> None:
         self._frames, self._ranges, self._moved = frames, ranges, moved
         self._rows = [frames.of(event) for event in range(len(events))]

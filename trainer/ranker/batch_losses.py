@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from trainer.ranker.data import Batch, WindowTensors
-from trainer.ranker.losses import LossConfig, list_losses, relo_losses
+from trainer.ranker.list_losses import list_losses
+from trainer.ranker.losses import LossConfig, relo_losses
 from trainer.runs import Amp
 from workers.ranker.model.encodings import Context
 from workers.ranker.model.relo import Relo

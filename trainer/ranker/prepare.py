@@ -27,7 +27,7 @@ from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
 from trainer.evaluation.measures import Truth
 from trainer.formats.samples import Samples, kept_samples, load_samples
-from trainer.ranker.data import Pairs, TrainingData, mine, pairs_of, trainable
+from trainer.ranker.data import MomentPairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
 from trainer.ranker.lists import Graded, Lists, joined
 from trainer.ranker.mining import Mined
@@ -132,11 +132,7 @@ def _training(
     length = stage1.segment_length * contexts.step(FRAMES)
     every = pairs_of(nearest, ordinals, settings.min_similarity)
     pairs = every.take(trainable(every, contexts, length, model.window))
-    if len(pairs) < settings.batch:
-        raise InvalidInput(
-            f"Only {len(pairs)} training pairs have a similarity of {settings.min_similarity} or more, "
-            f"fewer than a batch of {settings.batch}; lower min_similarity or batch."
-        )
+    _check_enough(pairs, settings)
     if samples:
         mined, wrong = given(samples, pairs, queries, ordinals, contexts, model.window)
     else:
@@ -159,10 +155,19 @@ def _training(
     return made, len(every) - len(pairs)
 
 
+def _check_enough(pairs: MomentPairs, settings: RankerSettings) -> None:
+    """Refuse (InvalidInput) to train on fewer pairs than a batch has."""
+    if len(pairs) < settings.batch:
+        raise InvalidInput(
+            f"Only {len(pairs)} training pairs have a similarity of {settings.min_similarity} or more, "
+            f"fewer than a batch of {settings.batch}; lower min_similarity or batch."
+        )
+
+
 def _lists(
     queries: Sequence[JudgedQuery],
     ordinals: dict[str, int],
-    pairs: Pairs,
+    pairs: MomentPairs,
     mined: Mined,
     wrong: Mined,
     settings: RankerSettings,

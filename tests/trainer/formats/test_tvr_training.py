@@ -8,7 +8,8 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch
 from tests.trainer.formats import tvr
-from trainer.collection.annotations import load_queries, segment_samples
+from trainer.collection.annotations import load_queries
+from trainer.collection.segment_samples import segment_samples
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
 from trainer.formats.adopt import adopt_annotations

@@ -12,7 +12,7 @@ from trainer.collection.annotations import JudgedMoment, JudgedQuery
 from trainer.collection.retrieval import Retrieval, seen_moments
 from trainer.collection.segments import VideoRows
 from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
-from trainer.ranker.lists import Graded, Lists, joined
+from trainer.ranker.lists import Graded, Lists
 from trainer.ranker.mining import Mined, around
 from trainer.ranker.settings import RankerSettings
 from workers.ranker.model.windows import WindowConfig, cut
@@ -212,25 +212,6 @@ def test_lists_grade_proposals_by_what_their_windows_show() -> None:
     # Of 20..31.5 the window 20..32 shows all, of 2..9 the window 0..8 shows six sevenths.
     numeric.close(worth[0], [high * 6 / 7, high, 0, 2**0.4 - 1])
     assert not worth[1].any()
-
-
-def test_lists_join_the_right_and_the_wrong_proposals() -> None:
-    first = Mined.of(
-        [(np.array([5], np.int32), np.array([[0.0, 1]])), (np.zeros(0, np.int32), np.zeros((0, 2)))]
-    )
-    second = Mined.of(
-        [
-            (np.zeros(0, np.int32), np.zeros((0, 2))),
-            (np.array([6, 7], np.int32), np.array([[0.0, 2], [0, 3]])),
-        ]
-    )
-    both = joined(first, np.array([1, 0]), second, 2)
-    assert both.offsets.tolist() == [0, 0, 3]
-    assert both.videos.tolist() == [5, 6, 7]
-    videos, spans = Lists(
-        both, Graded.of(*(np.zeros(0, int),) * 2, np.zeros((0, 2)), np.zeros(0, np.float32), 2), 4
-    ).draw(np.array([0, 1]), np.random.default_rng(0))
-    assert len(videos) == len(spans) == 4
 
 
 def test_batches_with_surroundings_have_the_same_labels_further_in() -> None:

@@ -14,11 +14,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.errors import InvalidInput, Mismatch
 from spr_cli.train_ranker import command
 from tests import numeric
-from tests.trainer.ranker.world import DIM, ENCODER, make_collection
-from trainer.collection.places import open_projector
+from tests.trainer.ranker.world import ENCODER, make_collection
 from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import prepare
@@ -26,16 +25,14 @@ from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
 from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
-from trainer.runs.settings import SHIPPED, load_settings
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.local import LocalRelo
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import WindowConfig
-from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
 from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.fusion import COLUMNS
 from workers.ranker.scoring.relo_ranker import ReloRanker
-from workers.ranker.stores.checkpoint import read_card, save_model
+from workers.ranker.stores.checkpoint import read_card
 from workers.ranker.stores.features import ContextStore
 
 ROOT = Path(__file__).parents[3]
@@ -203,27 +200,6 @@ def test_a_training_that_diverges_makes_nothing_current(collection: Path) -> Non
     assert list(home.glob("*/model.safetensors")) == []
 
 
-@pytest.mark.parametrize("change", ["lr=nan", "steps=-1", "lr=0", "weight_decay=-0.1", "loss.boundary=inf"])
-def test_settings_that_cannot_be_are_refused_by_name(change: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"ranker\.{change.partition('=')[0]} = "):
-        load_settings(RankerSettings, "ranker", "demo", [change])
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ("hidden=256", "it is called ranker.model.hidden"),
-        ("context=4", "it is called ranker.model.window.context"),
-        ("model.visual_dim=3", "the collection's features decide it"),
-        ("model.window.clip_length=3", "the collection's features decide it"),
-    ],
-)
-def test_names_that_moved_and_what_the_features_decide_are_refused(change: str, why: str) -> None:
-    name = change.partition("=")[0]
-    with pytest.raises(InvalidInput, match=rf"demo\.toml with --set: ranker\.{name} cannot be set; {why}\.$"):
-        load_settings(RankerSettings, "ranker", "demo", [change])
-
-
 def test_command_line(collection: Path) -> None:
     changes = ["model.hidden=8", "model.heads=2", "steps=2", "eval_every=2", "batch=8", "loss.margin=0.2"]
     options = [option for change in changes for option in ("--set", change)]
@@ -234,31 +210,6 @@ def test_command_line(collection: Path) -> None:
     report = json.loads(result.stdout)
     settings = read_card(Path(report["directory"])).facts["settings"]
     assert (report["encoder"], settings["seed"], settings["loss"]["margin"]) == (ENCODER, 9, 0.2)
-
-
-@pytest.mark.parametrize("name", ["demo", "tvr-ranking-base", "tvr-ranking-large"])
-def test_shipped_configs_load(name: str) -> None:
-    assert (SHIPPED / f"{name}.toml").is_file()
-    settings = load_settings(RankerSettings, "ranker", name)
-    if name != "demo":
-        window = WindowConfig(padding="published", video_stream="i3d", subtitle_stream="subtitles-bert")
-        published = RankerSettings(model=ReloConfig(window=window), samples="kept", amp=False)
-        assert replace(settings, model=replace(settings.model, hidden=768)) == published
-        assert settings.model.hidden == {"tvr-ranking-base": 384, "tvr-ranking-large": 768}[name]
-
-
-def test_the_projector_must_fit_the_encoder(collection: Path) -> None:
-    assert isinstance(open_projector(collection, None, ENCODER), MeanPool)
-    assert isinstance(open_projector(collection, "none", ENCODER), MeanPool)
-    with pytest.raises(NotFound):
-        open_projector(collection, "0000", ENCODER)
-    config = ProjectorConfig(dim=DIM, type="meanP")
-    directory = collection / "models" / "projector" / "abcd"
-    save_model(directory, "projector", config, Projector(config).state_dict(), encoder="another")
-    with pytest.raises(Mismatch, match="made for encoder another"):
-        open_projector(collection, "abcd", ENCODER)
-    save_model(directory, "projector", config, Projector(config).state_dict(), encoder=ENCODER)
-    assert isinstance(open_projector(collection, "abcd", ENCODER), Projector)
 
 
 def test_settings_that_cannot_train_are_refused(collection: Path) -> None:

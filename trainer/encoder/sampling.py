@@ -18,9 +18,9 @@ _LEAST = 6
 class FrameSampler:
     """Draws varied frames of events.
 
-    A small world has as many places as videos: a model would rather recognise the place of an event than look
-    at what happens there. So what the masks mark is cut out and put in front of frames taken beside other
-    events, of the same `background` attribute so that all that is said stays true.
+    Copy-paste augmentation: a small world has as many backgrounds as videos, and a model would learn these in
+    place of the events. What the masks mark is pasted on frames taken beside other events, of the same
+    `background` attribute so that captions stay true.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Build a generation: segment vectors, shards, catalogue and the ranker's features, whole or not at all.
 
-torch (by `trainer.generation.plan`) is loaded before FAISS, and nothing forks: their two OpenMP runtimes in
-one process bear no other order.
+torch (by `trainer.generation.plan`) is loaded before FAISS, and nothing forks: any other order of their two
+OpenMP runtimes in one process deadlocks or crashes.
 """
 
 import os
@@ -117,7 +117,7 @@ def _fill(building: Path, collection: Path, plan: Plan, on_progress: OnProgress)
 def _embed(path: Path, plan: Plan, on_progress: OnProgress) -> Floats:
     """Write all segment vectors to a file and map it: (segments, dim)."""
     with path.open("wb") as file:
-        # A page of a sparse map that finds no room kills the process without a word.
+        # Writing to a sparse memory map on a full disk raises SIGBUS, which kills the process.
         os.posix_fallocate(file.fileno(), 0, 4 * plan.segments * plan.dim)
     vectors = np.memmap(path, np.float32, "r+", shape=(plan.segments, plan.dim))
     done = 0

@@ -1,4 +1,4 @@
-"""Search a written generation as it will be, compare with brute force, and try as hard as it takes."""
+"""Measure a written index's recall against brute force; set the search effort that the asked recall takes."""
 
 import statistics
 import time
@@ -31,7 +31,7 @@ TOLERANCE = 1e-6
 
 _BLOCK = 16_384
 _EXACT = ("Flat", "flatl2")
-# Below it an index is not coarse but broken; some kinds have been, without a word.
+# An index with less recall is broken, not coarse: some factories have built such without an error.
 _LOWEST_RECALL = 0.02
 
 

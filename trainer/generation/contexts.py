@@ -15,7 +15,7 @@ from workers.ranker.stores.features import ContextStore
 ContextsChoice = Literal["auto", "float16", "int8", "none"]
 CHOICES: tuple[ContextsChoice, ...] = ("auto", "float16", "int8", "none")
 
-# The progress line learns of so many parts.
+# Progress is reported about so many times.
 _PARTS = 200
 
 

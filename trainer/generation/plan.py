@@ -93,9 +93,9 @@ class Plan:
 
 
 def make_plan(config: BuildConfig) -> Plan:
-    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what stands in the way.
+    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what is missing or does not fit.
 
-    What was asked is checked before a model is loaded.
+    Options are checked before models are loaded.
     """
     collection = config.collection
     served = before(collection)

@@ -11,8 +11,8 @@ The flat form, one object a moment with `query_id` and `query` beside its fields
 
 import math
 import reprlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,14 @@ def load_queries(path: Path) -> list[JudgedQuery]:
 def save_queries(path: Path, queries: Iterable[JudgedQuery]) -> None:
     """Write an annotation file atomically; unjudged moments get no `relevance`."""
     write_json(path, [_query_entry(query) for query in queries])
+
+
+def nearest_moments(queries: Sequence[JudgedQuery], top_k: int) -> list[JudgedQuery]:
+    """Keep of each query the `top_k` moments whose captions are most similar to it."""
+    return [
+        replace(query, moments=tuple(sorted(query.moments, key=lambda moment: -moment.similarity)[:top_k]))
+        for query in queries
+    ]
 
 
 def load_corpus(path: Path) -> dict[str, float]:

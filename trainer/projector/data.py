@@ -1,7 +1,7 @@
 """Training pairs and validation truth as columns, and the frames of a split in one array."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -94,14 +94,6 @@ def load_segments(
         videos=np.repeat(np.arange(len(videos)), counts),
         first={video: (int(f), int(n)) for video, f, n in zip(videos, firsts, counts, strict=True)},
     )
-
-
-def nearest_moments(queries: Sequence[JudgedQuery], top_k: int) -> list[JudgedQuery]:
-    """Keep of each query the `top_k` moments whose captions are most similar to it."""
-    return [
-        replace(query, moments=tuple(sorted(query.moments, key=lambda moment: -moment.similarity)[:top_k]))
-        for query in queries
-    ]
 
 
 def pairs_of(

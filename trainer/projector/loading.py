@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from engine.errors import InvalidInput, NotFound
-from trainer.collection.annotations import load_corpus, load_queries
+from trainer.collection.annotations import load_corpus, load_queries, nearest_moments
 from trainer.collection.places import (
     FRAMES,
     annotation_file,
@@ -23,7 +23,6 @@ from trainer.projector.data import (
     SegmentPairs,
     Segments,
     load_segments,
-    nearest_moments,
     pairs_from,
     truth_of,
 )

@@ -13,7 +13,7 @@ from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from engine.ranking import take
 from engine.types import Floats
-from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries, nearest_moments
 from trainer.collection.places import (
     annotation_file,
     encoder_source,
@@ -124,7 +124,7 @@ def _training(
     settings: RankerSettings,
     device: torch.device,
 ) -> tuple[TrainingData, int]:
-    nearest = [_nearest(query, settings.top_k) for query in queries]
+    nearest = nearest_moments(queries, settings.top_k)
     videos = {moment.video for query in nearest for moment in query.moments}
     if samples and settings.loss.hard_negatives:
         videos |= samples.videos
@@ -208,11 +208,6 @@ def _validation(
         depth=depth,
         segments=len(retrieval.vectors),
     )
-
-
-def _nearest(query: JudgedQuery, top_k: int) -> JudgedQuery:
-    best = sorted(query.moments, key=lambda moment: -moment.similarity)[:top_k]
-    return replace(query, moments=tuple(best))
 
 
 def _contexts(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[ContextStore, dict[str, int]]:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from tests import numeric
-from trainer.collection.annotations import JudgedMoment, JudgedQuery
-from trainer.projector.data import SegmentPairs, Segments, load_segments, nearest_moments, pairs_of
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, nearest_moments
+from trainer.projector.data import SegmentPairs, Segments, load_segments, pairs_of
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.projection.segments import segment_inputs
 

@@ -24,7 +24,7 @@ from engine.files import read_json, write_json
 from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
 from engine.types import Floats
 from trainer.collection.segments import deal
-from trainer.generation.check import LARGEST_FACTOR, QUERIES, Truth
+from trainer.generation.check import LARGEST_FACTOR, QUERIES, ExactAnswers
 from workers.index.effort import Effort, least
 from workers.index.factory import Recipe, recipe
 from workers.index.files import write_effort
@@ -125,7 +125,7 @@ def _settle_effort(folders: list[Path], corpus: Corpus, made: Recipe) -> None:
     opened = [IndexShard.open(folder, "cpu") for folder in folders]
     start = opened[0].effort
     starts = np.cumsum(corpus.counts) - corpus.counts
-    truth = Truth(corpus.vectors, corpus.queries[:QUERIES], starts)
+    truth = ExactAnswers(corpus.vectors, corpus.queries[:QUERIES], starts)
     most = Effort(LARGEST_FACTOR if start.factor else 0, max(shard.partitions for shard in opened))
     effort, _ = least(lambda tried: truth.recall(opened, tried), start, most, made.recall)
     for folder in folders:

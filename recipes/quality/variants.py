@@ -48,13 +48,11 @@ ABLATION = {
     "published proposals": Variant(changes=(*SHORT, "val_proposals=adjacent")),
     "score of the published formula": Variant(changes=(*SHORT, *OWN)),
     "published losses alone": Variant(changes=(*SHORT, *LOSSES, "loss.objective=published")),
-    "published losses too": Variant(changes=(*SHORT, *LOSSES, "loss.objective=both")),
-    "no shortcut": Variant(changes=(*SHORT, "shortcut=false", "anchor=false")),
+    "no shortcut": Variant(changes=(*SHORT, "model.shortcut=false", "anchor=false")),
     "no anchor": Variant(changes=(*SHORT, "anchor=false")),
-    "no bias": Variant(changes=(*SHORT, "bias_reach=0")),
-    "local attention": Variant(changes=(*SHORT, "context_encoder=local")),
+    "no bias": Variant(changes=(*SHORT, "model.bias_reach=0")),
     "published attention": Variant(
-        changes=(*SHORT, "context_encoder=attention", "shortcut=false", "anchor=false")
+        changes=(*SHORT, "model.context_encoder=attention", "model.shortcut=false", "anchor=false")
     ),
 }
 # Stage 1 alone.

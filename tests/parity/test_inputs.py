@@ -14,7 +14,8 @@ from engine.types import Hits
 from tests import numeric
 from tests.workers.ranker import golden
 from tests.workers.ranker.scoring.test_relo_ranker import published_contexts
-from trainer.collection.annotations import JudgedQuery, SegmentSample, load_queries
+from trainer.collection.annotations import JudgedQuery, load_queries
+from trainer.collection.segment_samples import SegmentSample
 from trainer.formats.samples import load_samples
 from trainer.projector.data import Segments, load_segments, pairs_from
 from trainer.projector.optimisation import parameter_groups, schedule

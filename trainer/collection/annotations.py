@@ -12,9 +12,9 @@ The flat form, one object a moment with `query_id` and `query` beside its fields
 import math
 import reprlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, write_json
@@ -58,15 +58,6 @@ class JudgedQuery:
         return self.slice is not None and self.slice.startswith("subtitle")
 
 
-class SegmentSample(NamedTuple):
-    """A segment that meets a query's moments: score 0..1, relevance of the best moment it meets or None."""
-
-    video: str
-    segment: int
-    score: float
-    relevance: float | None
-
-
 def load_queries(path: Path) -> list[JudgedQuery]:
     """Read an annotation file.
 
@@ -89,6 +80,14 @@ def save_queries(path: Path, queries: Iterable[JudgedQuery]) -> None:
     write_json(path, [_query_entry(query) for query in queries])
 
 
+def nearest_moments(queries: Sequence[JudgedQuery], top_k: int) -> list[JudgedQuery]:
+    """Keep of each query the `top_k` moments whose captions are most similar to it."""
+    return [
+        replace(query, moments=tuple(sorted(query.moments, key=lambda moment: -moment.similarity)[:top_k]))
+        for query in queries
+    ]
+
+
 def load_corpus(path: Path) -> dict[str, float]:
     """Read `{video: duration in seconds}`.
 
@@ -108,38 +107,6 @@ def check_duration(value: Any, where: str) -> float:
 def save_corpus(path: Path, durations: dict[str, float]) -> None:
     """Write `{video: duration in seconds}` atomically."""
     write_json(path, durations)
-
-
-def segment_samples(queries: Sequence[JudgedQuery], segment_length: float) -> list[list[SegmentSample]]:
-    """Return, per query, the segments its moments touch, sorted by video and segment.
-
-    Segment i of a video covers `[i * segment_length, (i + 1) * segment_length)` seconds. Its score is the
-    moment's similarity times the covered share of the segment, its relevance the moment's; the largest where
-    several moments meet it.
-    Segments whose score is not positive are left out.
-    """
-    return [_segments_of(query.moments, segment_length) for query in queries]
-
-
-def _segments_of(moments: Iterable[JudgedMoment], length: float) -> list[SegmentSample]:
-    best: dict[tuple[str, int], SegmentSample] = {}
-    for moment in moments:
-        for index in range(int(moment.start // length), math.ceil(moment.end / length)):
-            covered = min(moment.end, (index + 1) * length) - max(moment.start, index * length)
-            score = moment.similarity * covered / length
-            if score <= 0:
-                continue
-            key = (moment.video, index)
-            known = best.get(key)
-            relevance = _larger(known.relevance if known else None, moment.relevance)
-            best[key] = SegmentSample(*key, max(score, known.score if known else 0.0), relevance)
-    return [best[key] for key in sorted(best)]
-
-
-def _larger(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
 
 
 def _nested(entries: list[Any]) -> list[Any]:

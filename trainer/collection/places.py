@@ -28,7 +28,7 @@ def describe_collection(collection: Path, name: str | None = None) -> str:
     """
     path = collection / ABOUT
     if name is not None and not (name.strip() == name and name.isprintable() and 0 < len(name) <= 80):
-        raise InvalidInput(f"--name {name!r} is no name: give 1 to 80 characters that can be seen.")
+        raise InvalidInput(f"--name {name!r} is no name: give 1 to 80 printable characters.")
     try:
         about = read_json(path, dict)
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def features_directory(collection: Path, encoder: str | None = None) -> Path:
     if not matching:
         there = ", ".join(map(_described, made.values()))
         raise NotFound(f"{collection} has no features of encoder {encoder}; there are {there}.")
-    # An ingest that found nothing leaves a store without videos: no choice.
+    # An ingest that found nothing leaves an empty store, which is no candidate.
     held = {name: path for name, path in matching.items() if _videos_in(path) != 0} or matching
     if len(held) > 1:
         choices = " or ".join(map(_described, held.values()))

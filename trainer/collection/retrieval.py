@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from engine.proposals import ProposalRule, propose
 from engine.types import Doubles, Hits, Ordinals, Proposals
+from trainer.collection.places import FRAMES
+from trainer.collection.segments import VideoRows, embed
 from workers.ranker.projection.projector import MeanPool, Projector
-from workers.ranker.projection.segments import segment_inputs, video_rows
-from workers.ranker.stores.features import FRAMES, FeatureMaps
 
 QUERIES_AT_ONCE = 256
 
@@ -33,23 +32,18 @@ class Retrieval:
     length: float
 
     @staticmethod
-    @torch.inference_mode()
-    def embed(contexts: FeatureMaps, projector: Projector | MeanPool, device: torch.device) -> "Retrieval":
-        """Embed the segments of every video, as a build does."""
-        if isinstance(projector, MeanPool):
-            projector = projector.hearing(contexts.speech()).to(device)
-        vectors, videos, numbers = [], [], []
-        for ordinal in range(len(contexts)):
-            rows = video_rows(projector.streams, partial(contexts.video, ordinal))
-            if not len(rows):
-                continue
-            inputs = segment_inputs(rows.astype(np.float32), projector.segment_length, projector.around)
-            vectors.append(F.normalize(projector.segments(torch.from_numpy(inputs).to(device)), dim=-1))
-            videos.append(np.full(len(inputs), ordinal, np.int32))
-            numbers.append(np.arange(len(inputs), dtype=np.int32))
-        step = contexts.step(FRAMES)
-        columns = np.concatenate(videos), np.concatenate(numbers)
-        return Retrieval(torch.cat(vectors), *columns, contexts.durations, projector.segment_length * step)
+    def embed(rows: VideoRows, projector: Projector | MeanPool, device: torch.device) -> "Retrieval":
+        """Embed the segments of every video, as a build does; Mismatch where a vector is not finite."""
+        width, step = rows.streams[FRAMES]
+        counts = rows.segment_counts(projector.segment_length)
+        blocks = [np.zeros((0, width), np.float32), *embed(rows, projector, device)]
+        return Retrieval(
+            vectors=torch.from_numpy(np.concatenate(blocks)).to(device),
+            videos=np.repeat(np.arange(len(rows), dtype=np.int32), counts),
+            numbers=np.concatenate([np.arange(count, dtype=np.int32) for count in [*counts, 0]]),
+            durations=rows.durations,
+            length=projector.segment_length * step,
+        )
 
     def depth(self, most: int, share: float) -> int:
         """Return how many segments to retrieve: `most`, but no more than a share of all, and at least one.

@@ -1,20 +1,73 @@
-"""Segment vectors of a feature store, and which shard each video goes to."""
+"""Segment vectors of videos, the same for training, build, evaluation and export; and the videos' shards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
-from engine.types import Floats, Ordinals
+from engine.types import Doubles, Floats, Ordinals
 from trainer.collection.places import FRAMES
 from workers.feature_store.store import FeatureStore
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.projection.segments import segment_rows, video_rows
-from workers.ranker.stores.features import SUBTITLES
+from workers.ranker.stores.features import SUBTITLES, FeatureMaps
 
 BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRows:
+    """Feature rows of some videos, read one video and stream at a time.
+
+    ids: (n,) names, for messages. frames: (n,) how many each video has. durations: (n,) seconds. streams: by
+    name (width, seconds a row). read: takes video number and stream, returns rows (m, width).
+    """
+
+    ids: Sequence[str]
+    frames: NDArray[np.int64]
+    durations: Doubles
+    streams: Mapping[str, tuple[int, float]]
+    read: Callable[[int, str], NDArray[Any]]
+
+    @staticmethod
+    def of_store(store: FeatureStore, ids: Sequence[str]) -> "VideoRows":
+        """Return the rows of videos `ids` of a feature store, in that order."""
+        records = [store.record(video) for video in ids]
+        return VideoRows(
+            ids,
+            np.array([record.streams[FRAMES][1] for record in records], np.int64),
+            np.array([record.duration for record in records], np.float64),
+            {name: (stream.dim, stream.step) for name, stream in store.streams.items()},
+            lambda number, stream: store.rows(ids[number], stream),
+        )
+
+    @staticmethod
+    def of_contexts(contexts: FeatureMaps) -> "VideoRows":
+        """Return the rows of all videos of a generation or of a split in memory, in ordinal order."""
+        return VideoRows(
+            [f"video {ordinal}" for ordinal in range(len(contexts))],
+            np.diff(contexts.offsets(FRAMES)),
+            contexts.durations,
+            {name: (stream.dim, stream.step) for name, stream in contexts.streams.items()},
+            contexts.video,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def segment_counts(self, segment_length: int) -> Ordinals:
+        """Return (n,) how many segments of `segment_length` frames each video has; the last may be short."""
+        return np.asarray(-(-self.frames // segment_length), np.int32)
+
+    def speech(self) -> Iterator[NDArray[Any]]:
+        """Yield every video's subtitle rows (m, dim); nothing where these do not compare with frames."""
+        if self.streams.get(SUBTITLES) == self.streams[FRAMES]:
+            yield from (self.read(number, SUBTITLES) for number in range(len(self)))
 
 
 def check_streams(store: FeatureStore, streams: Sequence[str]) -> None:
@@ -25,12 +78,6 @@ def check_streams(store: FeatureStore, streams: Sequence[str]) -> None:
                 f"{store.path} has no stream {name!r} as wide and as dense as its frames; "
                 "train a projector with --set subtitles=false."
             )
-
-
-def segment_counts(store: FeatureStore, ids: Sequence[str], segment_length: int) -> Ordinals:
-    """Return (n,) how many segments of `segment_length` frames each video has; the last may be short."""
-    frames = [store.record(video).streams[FRAMES][1] for video in ids]
-    return np.array([-(-count // segment_length) for count in frames], np.int32)
 
 
 def deal(counts: Ordinals, shards: int) -> Ordinals:
@@ -47,39 +94,36 @@ def deal(counts: Ordinals, shards: int) -> Ordinals:
     return dealt
 
 
-def embed(
-    store: FeatureStore, ids: Sequence[str], projector: Projector | MeanPool, device: torch.device
-) -> Iterator[Floats]:
+def embed(rows: VideoRows, projector: Projector | MeanPool, device: torch.device) -> Iterator[Floats]:
     """Yield the unit vectors (m, dim) float32 of all segments, in (video, segment) order.
 
     Without a trained projector what is said counts as well as what is seen. Raises Mismatch, with the video's
     name, for a vector that is not finite.
     """
-    if isinstance(projector, MeanPool) and store.streams.get(SUBTITLES) == store.streams[FRAMES]:
-        projector = projector.hearing(store.rows(video, SUBTITLES) for video in ids).to(device)
-    for names, inputs in _batches(store, ids, projector):
+    if isinstance(projector, MeanPool):
+        projector = projector.hearing(rows.speech())
+    projector = projector.to(device)
+    for names, inputs in _batches(rows, projector):
         with torch.inference_mode():
             projected = projector.segments(inputs.to(device)).float().cpu().numpy()
         if not np.isfinite(projected).all():
             message = f"a segment of {names[0]}...{names[-1]} has a vector that is not finite: "
-            raise Mismatch(message + "train the projector again, or build with --projector none.")
+            raise Mismatch(message + "train the projector again, or give --projector none.")
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         yield np.asarray(projected / np.maximum(lengths, 1e-12), np.float32)
 
 
-def _batches(
-    store: FeatureStore, ids: Sequence[str], projector: Projector | MeanPool
-) -> Iterator[tuple[list[str], torch.Tensor]]:
+def _batches(rows: VideoRows, projector: Projector | MeanPool) -> Iterator[tuple[list[str], torch.Tensor]]:
     """Yield (videos, inputs (m, frames a segment, width)) of about BATCH segments, long videos in parts."""
     names: list[str] = []
     parts: list[torch.Tensor] = []
     waiting = 0
-    for video in ids:
-        rows = video_rows(projector.streams, partial(store.rows, video))
-        numbers = segment_rows(len(rows), projector.segment_length, projector.around)
+    for video, name in enumerate(rows.ids):
+        features = video_rows(projector.streams, partial(rows.read, video))
+        numbers = segment_rows(len(features), projector.segment_length, projector.around)
         for start in range(0, len(numbers), BATCH):
-            inputs = rows[numbers[start : start + BATCH]].astype(np.float32)
-            names.append(video)
+            inputs = features[numbers[start : start + BATCH]].astype(np.float32)
+            names.append(name)
             parts.append(torch.from_numpy(inputs))
             waiting += len(inputs)
             if waiting >= BATCH:

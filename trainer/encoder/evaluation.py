@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.encoder.events import Event
+from trainer.encoder.events import CaptionedEvent
 from trainer.encoder.frames import Frames
 from workers.ranker.encoder.encoder import Encoder
 
@@ -14,7 +14,7 @@ Figures = dict[str, float]
 _PROMPTED = ("colour", "shape")
 
 
-def evaluate(encoder: Encoder, events: Sequence[Event], frames: Frames) -> dict[str, Any]:
+def evaluate(encoder: Encoder, events: Sequence[CaptionedEvent], frames: Frames) -> dict[str, Any]:
     """Return zero-shot figures: retrieval of events by captions, attributes by prompts, speech by questions.
 
     An event is the mean of its normalised frames. What chance reaches stands beside each figure.
@@ -61,7 +61,7 @@ def _chance(right: NDArray[np.int64], n: int, k: int) -> NDArray[np.float64]:
 
 def _prompted(
     encoder: Encoder,
-    events: Sequence[Event],
+    events: Sequence[CaptionedEvent],
     pooled: NDArray[np.float32],
     features: NDArray[np.float32],
     owners: NDArray[np.int64],

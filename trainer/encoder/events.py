@@ -13,7 +13,7 @@ _UNSEEN = ("motion", "times", "facts")
 
 
 @dataclass(frozen=True)
-class Event:
+class CaptionedEvent:
     """One event: `[start, end)` seconds of a video, what is said of it and what it is.
 
     `still` says only what one frame shows (the caption where there is no such text); `subtitle` is a sentence
@@ -40,8 +40,19 @@ class Event:
         """What is said."""
         return {key: value for key, value in self.attributes.items() if key.startswith("facts.")}
 
+    @property
+    def told(self) -> dict[str, str]:
+        """What a caption says: all but what is spoken."""
+        return {key: value for key, value in self.attributes.items() if not key.startswith("facts.")}
 
-def load_events(world: Path) -> list[Event]:
+    @property
+    def thing(self) -> dict[str, str]:
+        """What the only kind of thing in the event is; nothing where there are two kinds."""
+        paired = any(key.startswith("other.") for key in self.seen)
+        return {} if paired else {key: value for key, value in self.seen.items() if key != "background"}
+
+
+def load_events(world: Path) -> list[CaptionedEvent]:
     """Read WORLD/captions.jsonl. Raises NotFound where there is no world, InvalidInput for a bad line."""
     path = world / "captions.jsonl"
     if not path.is_file():
@@ -55,11 +66,11 @@ def load_events(world: Path) -> list[Event]:
     return events
 
 
-def _event(entry: Mapping[str, Any]) -> Event:
+def _event(entry: Mapping[str, Any]) -> CaptionedEvent:
     start, end = float(entry["start"]), float(entry["end"])
     if not 0 <= start < end:
         raise ValueError(f"[{start}, {end})")
-    return Event(
+    return CaptionedEvent(
         video=entry["video"],
         split=entry["split"],
         start=start,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
-from trainer.encoder.events import Event
+from trainer.encoder.events import CaptionedEvent
 from workers.ranker.encoder.image_transform import ImageTransform
 
 _CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ class Frames:
 
 def sample_frames(
     world: Path,
-    events: Sequence[Event],
+    events: Sequence[CaptionedEvent],
     per_event: int,
     transform: ImageTransform,
     seed: int,
@@ -74,7 +74,7 @@ class _Job:
     def __init__(
         self,
         world: Path,
-        events: Sequence[Event],
+        events: Sequence[CaptionedEvent],
         video: str,
         per_event: int,
         transform: ImageTransform,

@@ -87,9 +87,9 @@ def warm_start(vision: Any, shape: ModelShape, inputs: torch.Tensor) -> None:
     """Start the vision tower as something like a convolutional network on whitened patches.
 
     From random weights a transformer needs far more than two minutes to tell shapes apart. Patch embeddings
-    start as whitened principal components of `inputs` (n, 3, side, side), so that edges are as loud as flat
-    colour; some numbers of every token hold its place, and the heads of all layers but the last look at fixed
-    neighbours by it. Everything is trained from there.
+    start as whitened principal components of `inputs` (n, 3, side, side), so that edges and flat colour have
+    equal variance; some components of every token encode its position, by which the heads of all layers but
+    the last attend to fixed neighbours. Everything is trained from there.
     """
     content = shape.width - _PLACE
     embed = vision.embeddings.patch_embedding.weight

@@ -30,7 +30,7 @@ class AttributeHeads(nn.Module):
     def __init__(self, dim: int, attributes: Sequence[Mapping[str, str]], most: int = 64) -> None:
         super().__init__()
         keys = sorted({key for entry in attributes for key in entry})
-        # "" where there is no such thing: that, too, is worth knowing
+        # "" where there is no such thing: absence is a class too
         values = {key: sorted({entry.get(key, "") for entry in attributes}) for key in keys}
         self.values = {key: known for key, known in values.items() if 2 <= len(known) <= most}
         self.heads = nn.ModuleList([nn.Linear(dim, len(known)) for known in self.values.values()])
@@ -47,7 +47,7 @@ class AttributeHeads(nn.Module):
 
 
 class Thumbnail(nn.Module):
-    """A linear reading of the frame, 8 by 8 pixels, off a feature: it keeps what is where in the frame."""
+    """A linear reading of the frame, 8 by 8 pixels, off a feature: it keeps the layout."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -96,6 +96,6 @@ def rate(step: int, steps: int, warm_up: float = 0.05, floor: float = 0.02) -> f
 
 
 def clear(parameters: Iterable[nn.Parameter]) -> None:
-    """Forget gradients."""
+    """Drop the gradients."""
     for parameter in parameters:
         parameter.grad = None

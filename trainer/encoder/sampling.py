@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from trainer.encoder.augment import Augmentation, augment
-from trainer.encoder.events import Event
+from trainer.encoder.events import CaptionedEvent
 from trainer.encoder.frames import Frames
 
 # Fewer marked pixels than this are noise: there is nothing to cut out.
@@ -18,13 +18,13 @@ _LEAST = 6
 class FrameSampler:
     """Draws varied frames of events.
 
-    A small world has as many places as videos: a model would rather recognise the place of an event than look
-    at what happens there. So what the masks mark is cut out and put in front of frames taken beside other
-    events, of the same `background` attribute so that all that is said stays true.
+    Copy-paste augmentation: a small world has as many backgrounds as videos, and a model would learn these in
+    place of the events. What the masks mark is pasted on frames taken beside other events, of the same
+    `background` attribute so that captions stay true.
     """
 
     def __init__(
-        self, frames: Frames, events: Sequence[Event], ranges: Augmentation, moved: float, seed: int
+        self, frames: Frames, events: Sequence[CaptionedEvent], ranges: Augmentation, moved: float, seed: int
     ) -> None:
         self._frames, self._ranges, self._moved = frames, ranges, moved
         self._rows = [frames.of(event) for event in range(len(events))]

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.collection.annotations import JudgedQuery
-from trainer.encoder.events import Event
+from trainer.encoder.events import CaptionedEvent
 from trainer.encoder.texts import fit, tokenise
 
 
 @dataclass(frozen=True)
-class Speech:
+class SpokenPairs:
     """n pairs of a text that asks (rows 0..n-1) and a sentence that answers (rows n..2n-1).
 
     ids and mask (2n, length); weights (n, n): how well each sentence answers each text.
@@ -34,7 +34,9 @@ class Speech:
         return {"input_ids": self.ids[both, :length], "attention_mask": self.mask[both, :length]}
 
 
-def speech_pairs(events: Sequence[Event], queries: Sequence[JudgedQuery], tokenizer: Any) -> Speech | None:
+def speech_pairs(
+    events: Sequence[CaptionedEvent], queries: Sequence[JudgedQuery], tokenizer: Any
+) -> SpokenPairs | None:
     """Pair each spoken sentence with the report of it and with the queries about it; None without any."""
     place = {(event.video, round(event.start, 3)): event for event in events}
     pairs = [(event.spoken, event) for event in events if event.spoken and event.subtitle]
@@ -49,4 +51,4 @@ def speech_pairs(events: Sequence[Event], queries: Sequence[JudgedQuery], tokeni
     facts = [event.facts or {"subtitle": event.subtitle or ""} for event in told_of]
     ids, mask = tokenise(tokenizer, [*(text for text, _ in pairs), *(e.subtitle or "" for e in told_of)])
     weights = np.stack([fit(asked, facts, whole=True) for asked in facts])
-    return Speech(ids, mask, torch.from_numpy(weights))
+    return SpokenPairs(ids, mask, torch.from_numpy(weights))

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.collection.annotations import JudgedQuery
-from trainer.encoder.events import Event
+from trainer.encoder.events import CaptionedEvent
 
 # How much of what was asked must be there: a share of attributes, raised to this power, is the weight.
 SHARPNESS = 4.0
@@ -23,7 +23,7 @@ _WORDS_PER_EVENT = 4
 
 
 @dataclass(frozen=True)
-class Texts:
+class WeightedTexts:
     """n tokenised texts: ids and mask (n, length); weights (events, n); rows[kind][event] are their indices.
 
     captions (n,) is the event a text is the whole caption of, or -1.
@@ -52,8 +52,8 @@ class Texts:
 
 
 def visual_texts(
-    events: Sequence[Event], queries: Sequence[JudgedQuery], tokenizer: Any, rng: np.random.Generator
-) -> Texts:
+    events: Sequence[CaptionedEvent], queries: Sequence[JudgedQuery], tokenizer: Any, rng: np.random.Generator
+) -> WeightedTexts:
     """Gather everything that says what frames of `events` show."""
     texts: list[str] = []
     weights: list[NDArray[np.float32]] = []
@@ -79,7 +79,7 @@ def visual_texts(
     captions = torch.full((len(texts),), -1)
     for row, own in enumerate(lists["caption"]):
         captions[own] = row
-    return Texts(ids, mask, torch.from_numpy(np.stack(weights, 1)), captions, lists)
+    return WeightedTexts(ids, mask, torch.from_numpy(np.stack(weights, 1)), captions, lists)
 
 
 def fit(asked: Mapping[str, str], shown: Sequence[Mapping[str, str]], *, whole: bool) -> NDArray[np.float32]:
@@ -113,7 +113,7 @@ def _parts(shown: Mapping[str, str], rng: np.random.Generator) -> list[dict[str,
 
 
 def _visual_queries(
-    events: Sequence[Event], queries: Sequence[JudgedQuery]
+    events: Sequence[CaptionedEvent], queries: Sequence[JudgedQuery]
 ) -> list[tuple[str, NDArray[np.float32]]]:
     """Return queries about what is seen, with the weights their annotated similarities give the events."""
     place = {(event.video, round(event.start, 3)): row for row, event in enumerate(events)}

@@ -15,7 +15,7 @@ from engine.errors import InvalidInput
 from engine.files import write_json
 from trainer.collection.annotations import JudgedQuery, load_queries
 from trainer.encoder.evaluation import evaluate
-from trainer.encoder.events import Event, load_events
+from trainer.encoder.events import CaptionedEvent, load_events
 from trainer.encoder.frames import Frames, sample_frames
 from trainer.encoder.model import build_model, image_processor, normalise, warm_start
 from trainer.encoder.objective import AttributeHeads, Patches, Thumbnail, contrast
@@ -23,15 +23,15 @@ from trainer.encoder.optimiser import Optimiser
 from trainer.encoder.output import new_directory
 from trainer.encoder.sampling import FrameSampler
 from trainer.encoder.settings import EncoderSettings
-from trainer.encoder.speech import Speech, speech_pairs
-from trainer.encoder.texts import Texts, visual_texts
+from trainer.encoder.speech import SpokenPairs, speech_pairs
+from trainer.encoder.texts import WeightedTexts, visual_texts
 from trainer.encoder.tokenizer import train_tokenizer
 from trainer.runs import Diverged, pick_device, seed_everything
 from workers.ranker.encoder.encoder import Encoder, quietly
 from workers.ranker.encoder.image_transform import ImageTransform
 
 # Told of the phase, how much of it is done, how much there is, and a note.
-Report = Callable[[str, int, int, str], None]
+OnProgress = Callable[[str, int, int, str], None]
 Rows = NDArray[np.int64]
 
 
@@ -41,7 +41,7 @@ def train_encoder(
     settings: EncoderSettings,
     *,
     force: bool = False,
-    report: Report = lambda phase, done, total, note: None,
+    on_progress: OnProgress = lambda phase, done, total, note: None,
 ) -> dict[str, Any]:
     """Train on WORLD's train split, write `out` whole or not at all, and return the summary.
 
@@ -57,7 +57,7 @@ def train_encoder(
             raise InvalidInput(f"{world} has {len(train)} training events; render more videos.")
         path = world / "annotations" / "train.json"
         queries = load_queries(path) if path.is_file() else []
-        summary = _fit(world, train, queries, folder, settings, report)
+        summary = _fit(world, train, queries, folder, settings, on_progress)
         encoder = Encoder.load(str(folder), settings.device, "float32")
         summary |= {"val": _evaluated(world, val, encoder, settings), "fingerprint": encoder.fingerprint}
         summary |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
@@ -65,7 +65,7 @@ def train_encoder(
     return {"encoder": str(out), **summary}
 
 
-def choose(events: Sequence[Event], settings: EncoderSettings) -> list[Event]:
+def choose(events: Sequence[CaptionedEvent], settings: EncoderSettings) -> list[CaptionedEvent]:
     """Return the events of the train split, or of as many of its videos as there is time for."""
     train = [event for event in events if event.split == "train"]
     videos = sorted({event.video for event in train})
@@ -80,7 +80,7 @@ def choose(events: Sequence[Event], settings: EncoderSettings) -> list[Event]:
 
 
 def _evaluated(
-    world: Path, val: Sequence[Event], encoder: Encoder, settings: EncoderSettings
+    world: Path, val: Sequence[CaptionedEvent], encoder: Encoder, settings: EncoderSettings
 ) -> dict[str, Any] | None:
     if not val:
         return None
@@ -90,11 +90,11 @@ def _evaluated(
 
 def _fit(
     world: Path,
-    events: Sequence[Event],
+    events: Sequence[CaptionedEvent],
     queries: Sequence[JudgedQuery],
     folder: Path,
     settings: EncoderSettings,
-    report: Report,
+    on_progress: OnProgress,
 ) -> dict[str, Any]:
     """Train on `events` and save model, tokenizer and image processor in `folder`."""
     seed_everything(settings.seed)
@@ -110,22 +110,14 @@ def _fit(
         settings.frames_per_event,
         transform,
         settings.seed,
-        lambda done: report("decoding", done, videos, ""),
+        lambda done: on_progress("decoding", done, videos, ""),
     )
     with quietly():
         model = build_model(settings.shape, len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     sample = torch.from_numpy(np.random.default_rng([settings.seed, 4]).permutation(len(frames.pixels))[:500])
     warm_start(model.vision_model, settings.shape, normalise(frames.pixels[sample].float(), transform))
     trainer = Trainer(model, events, frames, texts, speech, transform, settings)
-    loss = 0.0
-    for step in range(settings.steps):
-        loss = trainer.step(step)
-        if not math.isfinite(loss):
-            raise Diverged("loss is", step + 1, "another --seed")
-        report("training", step + 1, settings.steps, f"loss {loss:.2f}")
-    for name, value in model.state_dict().items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise Diverged(f"numbers in {name} are", settings.steps, "another --seed")
+    loss = _train(model, trainer, settings, on_progress)
     with quietly():
         for part in (model.to("cpu"), tokenizer, processor):
             part.save_pretrained(folder)
@@ -133,7 +125,21 @@ def _fit(
     return {**counts, "spoken": len(speech) if speech else 0, "steps": settings.steps, "loss": loss}
 
 
-def _corpus(events: Sequence[Event], queries: Sequence[JudgedQuery]) -> list[str]:
+def _train(model: Any, trainer: "Trainer", settings: EncoderSettings, on_progress: OnProgress) -> float:
+    """Run all steps and return the last one's loss; Diverged where it or the model is not finite."""
+    loss = 0.0
+    for step in range(settings.steps):
+        loss = trainer.step(step)
+        if not math.isfinite(loss):
+            raise Diverged("loss is", step + 1, "another --seed")
+        on_progress("training", step + 1, settings.steps, f"loss {loss:.2f}")
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise Diverged(f"numbers in {name} are", settings.steps, "another --seed")
+    return loss
+
+
+def _corpus(events: Sequence[CaptionedEvent], queries: Sequence[JudgedQuery]) -> list[str]:
     said = [text for e in events for text in (e.caption, e.still, e.subtitle, e.spoken) if text]
     return said + [query.query for query in queries]
 
@@ -144,10 +150,10 @@ class Trainer:
     def __init__(
         self,
         model: Any,
-        events: Sequence[Event],
+        events: Sequence[CaptionedEvent],
         frames: Frames,
-        texts: Texts,
-        speech: Speech | None,
+        texts: WeightedTexts,
+        speech: SpokenPairs | None,
         transform: ImageTransform,
         settings: EncoderSettings,
     ) -> None:
@@ -157,11 +163,11 @@ class Trainer:
         self._sampler = FrameSampler(frames, events, settings.augmentation, settings.moved, settings.seed)
         self._rng = np.random.default_rng([settings.seed, 5])
         self._seen = AttributeHeads(settings.shape.dim, [event.seen for event in events])
-        self._told = AttributeHeads(settings.shape.dim, [_told(event) for event in events])
+        self._told = AttributeHeads(settings.shape.dim, [event.told for event in events])
         self._seen_labels = self._seen.labels([event.seen for event in events]).to(device)
-        self._told_labels = self._told.labels([_told(event) for event in events]).to(device)
+        self._told_labels = self._told.labels([event.told for event in events]).to(device)
         self._thumbnail = Thumbnail(settings.shape.dim)
-        things = [thing(event) for event in events]
+        things = [event.thing for event in events]
         self._patches = Patches(settings.shape.width, things)
         self._thing_labels = self._patches.kinds.labels(things).to(device)
         self._single = torch.tensor([bool(kind) for kind in things]).to(device)
@@ -220,7 +226,7 @@ class Trainer:
             loss = loss + self._told(told[owners >= 0], self._told_labels[owners[owners >= 0]])
         return loss
 
-    def _spoken(self, speech: Speech) -> torch.Tensor:
+    def _spoken(self, speech: SpokenPairs) -> torch.Tensor:
         count = min(self._settings.spoken, len(speech))
         pairs = self._rng.choice(len(speech), count, replace=False)
         asks, answers = self._embed(speech.inputs(pairs)).chunk(2)
@@ -235,14 +241,3 @@ class Trainer:
     def _scale(self) -> torch.Tensor:
         scale: torch.Tensor = self._model.logit_scale.exp().clamp(max=100.0)
         return scale
-
-
-def _told(event: Event) -> dict[str, str]:
-    """Return what a caption says: all but what is spoken."""
-    return {key: value for key, value in event.attributes.items() if not key.startswith("facts.")}
-
-
-def thing(event: Event) -> dict[str, str]:
-    """Return what the only kind of thing in an event is; nothing where there are two kinds."""
-    paired = any(key.startswith("other.") for key in event.seen)
-    return {} if paired else {key: value for key, value in event.seen.items() if key != "background"}

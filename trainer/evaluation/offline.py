@@ -5,14 +5,11 @@ themselves, which a service does not show. All segment vectors are held in memor
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from engine import manifest, merge, ranking
 from engine.catalogue import Catalogue
@@ -21,12 +18,11 @@ from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
 from engine.types import Doubles, Floats, Hits, Ordinals, RankQuery
 from trainer.collection.annotations import JudgedQuery
+from trainer.collection.retrieval import Retrieval
+from trainer.collection.segments import VideoRows
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
 from workers.ranker.models import Models
-from workers.ranker.projection.projector import MeanPool
-from workers.ranker.projection.segments import segment_inputs, video_rows
 
-BATCH = 4096
 DEFAULTS = SearchOptions()
 
 
@@ -45,15 +41,9 @@ class Offline:
         """Load a generation's models, embed its segments; NotFound or Mismatch say what is wrong."""
         directory = manifest.generation_dir(collection, generation)
         models, catalogue = Models.open(directory, device), Catalogue.open(directory)
-        parts = list(_vectors(models, len(catalogue)))
-        counts = [len(part) for part in parts]
-        return Offline(
-            models=models,
-            catalogue=catalogue,
-            vectors=np.concatenate(parts) if parts else np.zeros((0, models.manifest.dim), np.float32),
-            videos=np.repeat(np.arange(len(parts), dtype=np.int32), counts),
-            segments=np.concatenate([np.arange(count, dtype=np.int32) for count in [*counts, 0]]),
-        )
+        rows = VideoRows.of_contexts(models.features)
+        found = Retrieval.embed(rows, models.projector, models.device)
+        return Offline(models, catalogue, found.vectors.cpu().numpy(), found.videos, found.numbers)
 
     def answer(
         self, text: str, depth: int = DEFAULTS.segment_top_k, rule: ProposalRule = DEFAULTS.rule
@@ -119,17 +109,3 @@ def _check_holds(generation: Offline, queries: Sequence[JudgedQuery]) -> None:
             f"Generation {generation.models.manifest.id} holds none of the {len(wanted)} videos that answer "
             "the queries; build one of their split: spr build COLLECTION --videos corpus_val.json"
         )
-
-
-def _vectors(models: Models, videos: int) -> Iterator[Floats]:
-    """Yield every video's segment vectors (n, dim), of unit length, in ordinal order."""
-    projector = models.projector
-    if isinstance(projector, MeanPool):
-        projector = projector.hearing(models.features.speech()).to(models.device)
-    for video in range(videos):
-        rows = np.asarray(video_rows(projector.streams, partial(models.features.video, video)), np.float32)
-        inputs = torch.from_numpy(segment_inputs(rows, projector.segment_length, projector.around))
-        with torch.inference_mode():
-            parts = [projector.segments(part.to(models.device)) for part in torch.split(inputs, BATCH)]
-            vectors: Floats = F.normalize(torch.cat(parts), dim=-1).cpu().numpy()
-        yield vectors

@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import InvalidInput
-from trainer.collection.annotations import JudgedQuery, SegmentSample, segment_samples
+from trainer.collection.annotations import JudgedQuery
+from trainer.collection.segment_samples import SegmentSample, segment_samples
 from trainer.evaluation.calibration import confidence_figures
 from trainer.evaluation.ceiling import ceiling
 from trainer.evaluation.chance import chance, corpus_of

@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.errors import InvalidInput
 from engine.files import read_json
-from trainer.collection.annotations import JudgedQuery, SegmentSample, segment_samples
+from trainer.collection.annotations import JudgedQuery
+from trainer.collection.segment_samples import SegmentSample, segment_samples
 
 KEPT = Path("annotations/seg_anno")
 KEPT_RUNS = Path("annotations/coarse_pred")

@@ -9,7 +9,7 @@ How the published files were made is not published. Here both are what the colle
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from engine.types import Proposals
 from trainer.collection.annotations import JudgedQuery
 from trainer.collection.queries import QueryFeatures
 from trainer.collection.retrieval import Retrieval, seen_moments
-from trainer.collection.segments import embed, segment_counts
+from trainer.collection.segments import VideoRows
 from workers.feature_store.store import FeatureStore
 from workers.ranker.projection.projector import MeanPool, Projector
 
@@ -46,16 +46,9 @@ class Searched:
     ) -> "Searched":
         """Embed the segments of `videos`, which all have frames."""
         names = sorted(videos)
-        counts = segment_counts(store, names, projector.segment_length)
-        vectors = [torch.from_numpy(part).to(device) for part in embed(store, names, projector, device)]
-        retrieval = Retrieval(
-            vectors=torch.cat(vectors),
-            videos=np.repeat(np.arange(len(names), dtype=np.int32), counts),
-            numbers=np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
-            durations=np.array([durations[name] for name in names], np.float64),
-            length=float(projector.segment_length),
-        )
-        return Searched(names, retrieval)
+        lasting = np.array([durations[name] for name in names], np.float64)
+        rows = replace(VideoRows.of_store(store, names), durations=lasting)
+        return Searched(names, Retrieval.embed(rows, projector, device))
 
     def proposals(
         self,

@@ -1,4 +1,4 @@
-"""What the generation that is served now says to the next build: its settings, its videos, its models."""
+"""Settings, videos and models that a build takes over from the generation that is served."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Before:
 
 
 def before(collection: Path) -> Before:
-    """Read what is served; one that cannot be read is told and compared with nothing."""
+    """Read the served generation; one that cannot be read gives a note and is compared with nothing."""
     if not (collection / manifest.CURRENT).exists():
         return Before(None, frozenset())
     try:

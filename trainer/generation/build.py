@@ -1,7 +1,7 @@
 """Build a generation: segment vectors, shards, catalogue and the ranker's features, whole or not at all.
 
-torch (by `trainer.generation.plan`) is loaded before FAISS, and nothing forks: their two OpenMP runtimes in
-one process bear no other order.
+torch (by `trainer.generation.plan`) is loaded before FAISS, and nothing forks: any other order of their two
+OpenMP runtimes in one process deadlocks or crashes.
 """
 
 import os
@@ -20,7 +20,7 @@ from engine.config import shard_name
 from engine.files import refusal, sync
 from engine.manifest import Manifest, SearchEntry, ShardEntry, StreamEntry
 from engine.types import Floats, Ordinals
-from trainer.collection.segments import embed
+from trainer.collection.segments import VideoRows, embed
 from trainer.generation.check import check
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import write_contexts
@@ -32,7 +32,7 @@ from workers.ranker.stores.features import DIRECTORY, write_context
 
 __all__ = ["BuildConfig", "BuildReport", "build"]
 
-Progress = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 _VECTORS = "vectors.f32"
 _BLOCK = 16_384
@@ -66,17 +66,17 @@ class BuildReport:
     seconds: float
 
 
-def build(config: BuildConfig, progress: Progress | None = None) -> BuildReport:
+def build(config: BuildConfig, on_progress: OnProgress | None = None) -> BuildReport:
     """Build what `config` says, or find it built, and make it current.
 
-    progress: called with (stage, done, total). A failed or killed build leaves everything as it was.
+    on_progress: called with (stage, done, total). A failed or killed build leaves everything as it was.
     """
     began = time.monotonic()
     try:
         plan = make_plan(config)
         with only_builder(config.collection) as generations:
             found = find(generations, plan.sources)
-            about = found or _make(generations, config.collection, plan, progress or (lambda *_: None))
+            about = found or _make(generations, config.collection, plan, on_progress or (lambda *_: None))
             if config.activate:
                 manifest.activate(config.collection, about.id)
             removed, served = prune(config.collection, config.keep, about.id) if config.keep else ([], [])
@@ -87,63 +87,63 @@ def build(config: BuildConfig, progress: Progress | None = None) -> BuildReport:
     return replace(report, notes=[*report.notes, *kept])
 
 
-def _make(generations: Path, collection: Path, plan: Plan, progress: Progress) -> Manifest:
+def _make(generations: Path, collection: Path, plan: Plan, on_progress: OnProgress) -> Manifest:
     check_room(generations, plan.bytes)
     with staged(generations) as staging:
-        about = _fill(staging.path, collection, plan, progress)
+        about = _fill(staging.path, collection, plan, on_progress)
         staging.name = about.id
     return about
 
 
-def _fill(building: Path, collection: Path, plan: Plan, progress: Progress) -> Manifest:
+def _fill(building: Path, collection: Path, plan: Plan, on_progress: OnProgress) -> Manifest:
     """Write everything of a generation into `building`, the manifest last."""
-    vectors = _embed(building / _VECTORS, plan, progress)
+    vectors = _embed(building / _VECTORS, plan, on_progress)
     device = {"cuda": "auto"}.get(plan.device.type, "cpu")
-    template = train(plan.recipe, plan.dim, _sample(vectors, plan.recipe.sample, progress), device)
-    shards = _write_shards(building, plan, vectors, template, progress)
-    progress("check", 0, 1)
+    template = train(plan.recipe, plan.dim, _sample(vectors, plan.recipe.sample, on_progress), device)
+    shards = _write_shards(building, plan, vectors, template, on_progress)
+    on_progress("check", 0, 1)
     search = check(building, collection, plan, vectors)
-    progress("check", 1, 1)
+    on_progress("check", 1, 1)
     del vectors
     (building / _VECTORS).unlink()
-    progress("context", 0, 1)
+    on_progress("context", 0, 1)
     write_context(building / DIRECTORY, plan.store, plan.ids)
-    progress("context", 1, 1)
+    on_progress("context", 1, 1)
     if plan.ranker is not None and plan.contexts is not None:
-        write_contexts(building, plan.ranker, plan.contexts, plan.device, progress)
+        write_contexts(building, plan.ranker, plan.contexts, plan.device, on_progress)
     _catalogue(plan).write(building)
     sync(building / CATALOGUE)
     return _write_manifest(building, plan, shards, template.sha256, search)
 
 
-def _embed(path: Path, plan: Plan, progress: Progress) -> Floats:
+def _embed(path: Path, plan: Plan, on_progress: OnProgress) -> Floats:
     """Write all segment vectors to a file and map it: (segments, dim)."""
     with path.open("wb") as file:
-        # A page of a sparse map that finds no room kills the process without a word.
+        # Writing to a sparse memory map on a full disk raises SIGBUS, which kills the process.
         os.posix_fallocate(file.fileno(), 0, 4 * plan.segments * plan.dim)
     vectors = np.memmap(path, np.float32, "r+", shape=(plan.segments, plan.dim))
     done = 0
-    for block in embed(plan.store, plan.ids, plan.projector, plan.device):
+    for block in embed(VideoRows.of_store(plan.store, plan.ids), plan.projector, plan.device):
         vectors[done : done + len(block)] = block
         done += len(block)
-        progress("embed", done, plan.segments)
+        on_progress("embed", done, plan.segments)
     return vectors
 
 
-def _sample(vectors: Floats, size: int, progress: Progress) -> Floats:
+def _sample(vectors: Floats, size: int, on_progress: OnProgress) -> Floats:
     """Return `size` of the vectors to train on, the same ones every time."""
-    progress("train", 0, 1)
+    on_progress("train", 0, 1)
     rows = np.sort(np.random.default_rng(0).choice(len(vectors), size, replace=False))
     return np.asarray(vectors[rows])
 
 
 def _write_shards(
-    building: Path, plan: Plan, vectors: Floats, template: Template, progress: Progress
+    building: Path, plan: Plan, vectors: Floats, template: Template, on_progress: OnProgress
 ) -> list[ShardEntry]:
     videos = np.repeat(np.arange(len(plan.ids), dtype=np.int32), plan.counts)
     segments = np.arange(plan.segments, dtype=np.int32) - np.repeat(_starts(plan), plan.counts)
     entries, done = [], 0
-    progress("train", 1, 1)
+    on_progress("train", 1, 1)
     for number in range(int(plan.shards.max()) + 1):
         rows = np.flatnonzero(plan.shards[videos] == number)
         shard = IndexShard.build(template, _blocks(vectors, rows), videos[rows], segments[rows])
@@ -151,7 +151,7 @@ def _write_shards(
         count = int((plan.shards == number).sum())
         entries.append(ShardEntry(shard_name(number), count, len(rows)))
         done += len(rows)
-        progress("index", done, plan.segments)
+        on_progress("index", done, plan.segments)
     return entries
 
 

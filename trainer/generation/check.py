@@ -1,4 +1,4 @@
-"""Search a written generation as it will be, compare with brute force, and try as hard as it takes."""
+"""Measure a written index's recall against brute force; set the search effort that the asked recall takes."""
 
 import statistics
 import time
@@ -31,7 +31,7 @@ TOLERANCE = 1e-6
 
 _BLOCK = 16_384
 _EXACT = ("Flat", "flatl2")
-# Below it an index is not coarse but broken; some kinds have been, without a word.
+# An index with less recall is broken, not coarse: some factories have built such without an error.
 _LOWEST_RECALL = 0.02
 
 
@@ -43,7 +43,7 @@ def check(building: Path, collection: Path, plan: Plan, vectors: Floats) -> Sear
     queries, real = sample_queries(collection, plan, vectors)
     folders = [building / shard_name(number) for number in range(int(plan.shards.max()) + 1)]
     shards = [IndexShard.open(folder, "cpu") for folder in folders]
-    truth = Truth(vectors, queries, np.cumsum(plan.counts) - plan.counts)
+    truth = ExactAnswers(vectors, queries, np.cumsum(plan.counts) - plan.counts)
     most = Effort(LARGEST_FACTOR, max(shard.partitions for shard in shards))
     start = shards[0].effort
     most = Effort(most.factor if start.factor else 0, most.nprobe)
@@ -58,7 +58,7 @@ def check(building: Path, collection: Path, plan: Plan, vectors: Floats) -> Sear
     )
 
 
-class Truth:
+class ExactAnswers:
     """The exact answers to some queries. depth: how many of the nearest segments count."""
 
     def __init__(self, vectors: Floats, queries: Floats, starts: NDArray[np.int64]) -> None:

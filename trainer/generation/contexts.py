@@ -15,7 +15,7 @@ from workers.ranker.stores.features import FeatureMaps
 ContextsChoice = Literal["auto", "float16", "int8", "none"]
 CHOICES: tuple[ContextsChoice, ...] = ("auto", "float16", "int8", "none")
 
-# The progress line learns of so many parts.
+# Progress is reported about so many times.
 _PARTS = 200
 
 
@@ -43,7 +43,7 @@ def write_contexts(
     ranker: ReloRanker,
     dtype: ContextType,
     device: torch.device,
-    progress: Callable[[str, int, int], None],
+    on_progress: Callable[[str, int, int], None],
 ) -> None:
     """Encode the features that `building` holds with the ranker, and store the contexts beside them."""
     contexts = FeatureMaps.open(building)
@@ -55,9 +55,9 @@ def write_contexts(
         nonlocal told
         if clips - told >= total / _PARTS or clips == total:
             told = clips
-            progress("contexts", clips, total)
+            on_progress("contexts", clips, total)
 
-    progress("contexts", 0, total)
+    on_progress("contexts", 0, total)
     videos = encode_videos(ranker.model.to(device), contexts, device, on_done)
     hidden = ranker.model.config.hidden
     write_encoded(building / DIRECTORY, hidden, window.clip_length, dtype, videos, ranker.fingerprint)

@@ -67,7 +67,7 @@ def encoder_entry(collection: Path, store: FeatureStore) -> EncoderEntry:
     kept = kept_encoder(collection, fingerprint)
     if kept is None:
         return EncoderEntry(relative(collection, source), fingerprint)
-    # Where it was found on this machine is nothing that a generation depends on.
+    # The path on this machine is not part of a generation's identity.
     named = Path(source).name if Path(source).is_absolute() else source
     return EncoderEntry(named, fingerprint, relative(collection, str(kept)))
 

@@ -18,7 +18,7 @@ from engine.manifest import EncoderEntry, ModelEntry
 from engine.types import Ordinals
 from trainer.collection.annotations import load_corpus
 from trainer.collection.places import FRAMES, describe_collection, features_directory, known_videos
-from trainer.collection.segments import deal, segment_counts
+from trainer.collection.segments import VideoRows, deal
 from trainer.generation.before import Before, before, check_model, check_videos, settings, settle
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
@@ -93,9 +93,9 @@ class Plan:
 
 
 def make_plan(config: BuildConfig) -> Plan:
-    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what stands in the way.
+    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what is missing or does not fit.
 
-    What was asked is checked before a model is loaded.
+    Options are checked before models are loaded.
     """
     collection = config.collection
     served = before(collection)
@@ -104,15 +104,14 @@ def make_plan(config: BuildConfig) -> Plan:
     notes += store.notices
     ids, wanted, missing = _videos(store, config.videos)
     check_videos(config, served, ids, wanted)
-    if config.shards is None or not 1 <= config.shards <= len(ids):
-        raise InvalidInput(f"--shards {config.shards} is not between 1 and the number of videos, {len(ids)}.")
-    device = pick_device(config.device)
+    rows = VideoRows.of_store(store, ids)
     dim = store.streams[FRAMES].dim
-    check_recipe(_recipe(config, dim, sum(store.record(video).streams[FRAMES][1] for video in ids)), dim)
+    shards = _check_asked(config, rows, dim)
+    device = pick_device(config.device)
     entries = {kind: _model(config, served, kind, store.path.name, notes) for kind in ("projector", "ranker")}
     projector = load_stage1(collection, entries["projector"], store, device)
     ranker = load_ranker(collection, entries["ranker"], store)
-    counts = segment_counts(store, ids, projector.segment_length)
+    counts = rows.segment_counts(projector.segment_length)
     plan = Plan(
         sources="",
         settings=settings(config),
@@ -120,7 +119,7 @@ def make_plan(config: BuildConfig) -> Plan:
         store=store,
         ids=ids,
         counts=counts,
-        shards=deal(counts, config.shards),
+        shards=deal(counts, shards),
         encoder=encoder_entry(collection, store),
         projector=projector.to(device),
         projector_entry=entries["projector"],
@@ -133,6 +132,16 @@ def make_plan(config: BuildConfig) -> Plan:
         notes=notes,
     )
     return dataclasses.replace(plan, sources=_sources(plan))
+
+
+def _check_asked(config: BuildConfig, rows: VideoRows, dim: int) -> int:
+    """Return how many shards to make; InvalidInput for them, or an index, that cannot be."""
+    if config.shards is None or not 1 <= config.shards <= len(rows):
+        raise InvalidInput(
+            f"--shards {config.shards} is not between 1 and the number of videos, {len(rows)}."
+        )
+    check_recipe(_recipe(config, dim, int(rows.frames.sum())), dim)
+    return config.shards
 
 
 def _model(

@@ -1,4 +1,4 @@
-"""Generations on disk while they are made: one builder at a time, whole or absent, old ones kept."""
+"""Stage, publish and prune generations: a file lock admits one builder, a rename publishes atomically."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ _REMOVED = ".removed-"
 
 @contextlib.contextmanager
 def only_builder(collection: Path) -> Iterator[Path]:
-    """Yield the directory of generations, held against a second builder and swept of what killed ones left.
+    """Yield the directory of generations, locked against a second builder and swept of what killed ones left.
 
     Unavailable while another build is running.
     """
@@ -118,7 +118,7 @@ def prune(collection: Path, keep: int, built: str) -> tuple[list[str], list[str]
 
 
 def remove(generation: Path) -> None:
-    """Remove a generation: gone by one rename, so that nobody opens half of it."""
+    """Remove a generation: renamed away first, so that no reader opens half of it."""
     if generation.exists():
         trash = generation.with_name(f"{_REMOVED}{generation.name}")
         generation.rename(trash)

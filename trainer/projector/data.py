@@ -1,7 +1,7 @@
 """Training pairs and validation truth as columns, and the frames of a split in one array."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, NotFound
-from trainer.collection.annotations import JudgedQuery, SegmentSample, segment_samples
+from trainer.collection.annotations import JudgedQuery
 from trainer.collection.places import FRAMES
+from trainer.collection.segment_samples import SegmentSample, segment_samples
 from trainer.collection.segments import check_streams
-from trainer.projector.recall import Truth
+from trainer.projector.recall import RelevantSegments
 from workers.feature_store.store import FeatureStore
 from workers.ranker.projection.segments import segment_rows, video_rows
 
@@ -42,7 +43,7 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class SegmentPairs:
     """(query, segment) pairs as columns, ordered by `query * segments + segment`; no pair appears twice.
 
     query: (n,) query row. segment: (n,) segment number, below `segments`. score: (n,) above zero. relevance:
@@ -95,24 +96,16 @@ def load_segments(
     )
 
 
-def nearest_moments(queries: Sequence[JudgedQuery], top_k: int) -> list[JudgedQuery]:
-    """Keep of each query the `top_k` moments whose captions are most similar to it."""
-    return [
-        replace(query, moments=tuple(sorted(query.moments, key=lambda moment: -moment.similarity)[:top_k]))
-        for query in queries
-    ]
-
-
 def pairs_of(
     queries: Sequence[JudgedQuery], segments: Segments, segment_length: int, threshold: float = 0.0
-) -> Pairs:
+) -> SegmentPairs:
     """Return the pairs that follow from a split's moments, with a score of at least `threshold`."""
     return pairs_from(segment_samples(queries, segment_length), segments, threshold)
 
 
 def pairs_from(
     queries: Sequence[Sequence[SegmentSample]], segments: Segments, threshold: float = 0.0
-) -> Pairs:
+) -> SegmentPairs:
     """Return the pairs of the segments of every query, with a score of at least `threshold`.
 
     Videos without features, and segments past a video's last frame, are left out.
@@ -126,14 +119,16 @@ def pairs_from(
     columns.sort()
     table = np.array(columns, np.float64).reshape(-1, 4)
     query, segment = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
-    return Pairs(query, segment, table[:, 2], table[:, 3], len(segments))
+    return SegmentPairs(query, segment, table[:, 2], table[:, 3], len(segments))
 
 
-def truth_of(pairs: Pairs, segments: Segments, queries: int) -> Truth:
+def truth_of(pairs: SegmentPairs, segments: Segments, queries: int) -> RelevantSegments:
     """Return the relevant pairs (relevance above zero) of a judged split."""
     kept = pairs.relevance > 0
     if not kept.any():
         raise NotFound(
             "No validation query has a relevant moment in the videos with features; ingest its videos."
         )
-    return Truth(pairs.query[kept], pairs.segment[kept], pairs.score[kept], segments.videos, queries)
+    return RelevantSegments(
+        pairs.query[kept], pairs.segment[kept], pairs.score[kept], segments.videos, queries
+    )

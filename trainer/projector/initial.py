@@ -14,9 +14,8 @@ SPOKEN = 0.5
 def initialise(projector: Projector, how: Literal["published", "identity"]) -> None:
     """Leave the parameters as PyTorch made them ("published"), or make the projector equal mean pooling.
 
-    "identity" makes both projections the identity and silences what every residual branch adds: training
-    starts at zero-shot quality, and little data need not teach the encoder's space anew. What is said is
-    in the space of queries already, and is added with the weight SPOKEN.
+    "identity" makes both projections the identity and zeroes every residual branch: training starts at
+    zero-shot quality. Subtitles are in the space of queries already, and are added with the weight SPOKEN.
     """
     if how == "published":
         return
@@ -28,18 +27,18 @@ def initialise(projector: Projector, how: Literal["published", "identity"]) -> N
         if projector.config.subtitles:
             nn.init.eye_(projector.subtitle_proj.weight).mul_(SPOKEN)
         if projector.config.type == "seqTransf":
-            _silence(projector.frame_position_embeddings.weight)
+            _zero(projector.frame_position_embeddings.weight)
             for block in projector.seq_transf.resblocks:
                 for branch in (block.get_submodule("attn.out_proj"), block.get_submodule("mlp.c_proj")):
-                    _silence(*branch.parameters())
+                    _zero(*branch.parameters())
         if projector.config.type == "seqLSTM":
             # A cell whose candidate (the third of four gates) is zero stays zero.
             width = projector.config.dim
             for parameter in projector.seq_lstm.parameters():
-                _silence(parameter[2 * width : 3 * width])
+                _zero(parameter[2 * width : 3 * width])
 
 
-def _silence(*parameters: torch.Tensor) -> None:
+def _zero(*parameters: torch.Tensor) -> None:
     """Set parameters to zero."""
     for parameter in parameters:
         parameter.zero_()

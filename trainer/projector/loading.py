@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from engine.errors import InvalidInput, NotFound
-from trainer.collection.annotations import load_corpus, load_queries
+from trainer.collection.annotations import load_corpus, load_queries, nearest_moments
 from trainer.collection.places import (
     FRAMES,
     annotation_file,
@@ -19,28 +19,36 @@ from trainer.collection.places import (
 )
 from trainer.collection.queries import encode_queries
 from trainer.formats.segments import samples_of
-from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_from, truth_of
-from trainer.projector.recall import Truth
+from trainer.projector.data import (
+    SegmentPairs,
+    Segments,
+    load_segments,
+    pairs_from,
+    truth_of,
+)
+from trainer.projector.recall import RelevantSegments
 from trainer.projector.settings import ProjectorSettings
 from workers.feature_store.store import FeatureStore
 
 
 @dataclass(frozen=True)
-class Data:
+class ProjectorData:
     """What a training reads. Query features are (queries, dim) float32; `digest` names the data."""
 
     encoder: str
     dim: int
     train_queries: torch.Tensor
     train: Segments
-    pairs: Pairs
+    pairs: SegmentPairs
     val_queries: torch.Tensor
     val: Segments
-    truth: Truth
+    truth: RelevantSegments
     digest: str
 
 
-def load_data(collection: Path, settings: ProjectorSettings, encoder: str | None, device: str) -> Data:
+def load_data(
+    collection: Path, settings: ProjectorSettings, encoder: str | None, device: str
+) -> ProjectorData:
     """Read features and annotations of train and val; one-sentence errors name what is missing."""
     files = {name: annotation_file(collection, name) for name in ("train", "val", "corpus_val")}
     queries = {name: load_queries(files[name]) for name in ("train", "val")}
@@ -66,7 +74,7 @@ def load_data(collection: Path, settings: ProjectorSettings, encoder: str | None
     )
     texts = {name: torch.from_numpy(features.pooled([q.query for q in queries[name]])) for name in queries}
     _check_depths(settings, len(val))
-    return Data(
+    return ProjectorData(
         encoder=fingerprint,
         dim=texts["train"].shape[1],
         train_queries=texts["train"],

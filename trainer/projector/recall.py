@@ -14,7 +14,7 @@ UNRANKED = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
-class Truth:
+class RelevantSegments:
     """The relevant segments of queries, as columns: query row, segment number, weight above zero.
 
     videos: (segments,) int64 video number of every corpus segment. queries: how many query rows there are.
@@ -29,7 +29,7 @@ class Truth:
 
 
 def recalls(
-    queries: torch.Tensor, segments: torch.Tensor, truth: Truth, ks: Sequence[int]
+    queries: torch.Tensor, segments: torch.Tensor, truth: RelevantSegments, ks: Sequence[int]
 ) -> dict[str, float]:
     """Return {"recall@K", "weighted-recall@K", "video-recall@K", "videos@K"}, means over judged queries.
 
@@ -38,6 +38,27 @@ def recalls(
     share of their weight. Video recall: the share of their videos that the top K names. Videos: how many it
     names. InvalidInput for vectors whose products are not finite.
     """
+    judged = np.unique(truth.query)
+    ranks, video_ranks, named = _ranked(queries, segments, truth, ks)
+    # A video counts once a query, however many of its segments are relevant.
+    pair = truth.query * (truth.videos.max(initial=0) + 1) + truth.videos[truth.segment]
+    distinct = np.unique(pair, return_index=True)[1]
+    ones = np.ones(len(ranks))
+    result: dict[str, float] = {}
+    for position, k in enumerate(ks):
+        result[f"recall@{k}"] = _share(truth.query, ranks < k, ones, judged)
+        result[f"weighted-recall@{k}"] = _share(truth.query, ranks < k, truth.weight, judged)
+        result[f"video-recall@{k}"] = _share(
+            truth.query[distinct], video_ranks[distinct] < k, ones[distinct], judged
+        )
+        result[f"videos@{k}"] = float(named[position, judged].mean())
+    return result
+
+
+def _ranked(
+    queries: torch.Tensor, segments: torch.Tensor, truth: RelevantSegments, ks: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the ranks of every pair's segment and video, (pairs,), and the videos named, (ks, queries)."""
     deepest = min(max(ks), len(segments))
     judged = np.unique(truth.query)
     ranks = np.empty(len(truth.query), np.int64)
@@ -56,19 +77,7 @@ def recalls(
         video_ranks[pairs] = by_video[local, truth.videos[truth.segment[pairs]]]
         for position, k in enumerate(ks):
             videos_seen[position, rows] = (by_video < k).sum(axis=1)
-    # A video counts once a query, however many of its segments are relevant.
-    pair = truth.query * (truth.videos.max(initial=0) + 1) + truth.videos[truth.segment]
-    distinct = np.unique(pair, return_index=True)[1]
-    ones = np.ones(len(ranks))
-    result: dict[str, float] = {}
-    for position, k in enumerate(ks):
-        result[f"recall@{k}"] = _share(truth.query, ranks < k, ones, judged)
-        result[f"weighted-recall@{k}"] = _share(truth.query, ranks < k, truth.weight, judged)
-        result[f"video-recall@{k}"] = _share(
-            truth.query[distinct], video_ranks[distinct] < k, ones[distinct], judged
-        )
-        result[f"videos@{k}"] = float(videos_seen[position, judged].mean())
-    return result
+    return ranks, video_ranks, videos_seen
 
 
 def _ranks(top: NDArray[np.int64], videos: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from trainer.collection.places import make_current, models_directory
 from trainer.projector.initial import initialise
-from trainer.projector.loading import Data, load_data
+from trainer.projector.loading import ProjectorData, load_data
 from trainer.projector.losses import LOSSES
 from trainer.projector.optimisation import make_optimizer, schedule, set_learning_rates
 from trainer.projector.recall import recalls
@@ -27,7 +27,7 @@ SEGMENTS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
-class Report:
+class ProjectorReport:
     """What a training made. baseline: the metrics of mean pooling on the same validation data."""
 
     directory: Path
@@ -50,7 +50,7 @@ def train_projector(
     resume: bool | None = None,
     device: str = "auto",
     wandb: bool = False,
-) -> Report:
+) -> ProjectorReport:
     """Train, keep the model under `models/projector/<fingerprint>` and make it current.
 
     resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite.
@@ -63,19 +63,12 @@ def train_projector(
     initialise(projector, settings.init)
     projector.to(where)
     baseline = evaluate(MeanPool(settings.segment_length).to(where), data, settings, where)
-    with TrainingRun(
-        models_directory(collection, KIND) / "unfinished",
-        {**asdict(settings), "encoder": data.encoder, "data": data.digest},
-        resume=resume,
-        save_every=settings.save_every,
-        panels=panels(settings),
-        wandb="spr-projector" if wandb else None,
-    ) as run:
+    with _open_run(collection, data, settings, resume, wandb) as run:
         fit(projector, data, settings, run, where)
         run.plot()
     step, value = run.best or (0, 0.0)
     directory = _keep(collection, projector, data, settings, run, baseline)
-    return Report(
+    return ProjectorReport(
         directory=directory,
         fingerprint=directory.name,
         encoder=data.encoder,
@@ -89,8 +82,25 @@ def train_projector(
     )
 
 
+def _open_run(
+    collection: Path, data: ProjectorData, settings: ProjectorSettings, resume: bool | None, wandb: bool
+) -> TrainingRun:
+    return TrainingRun(
+        models_directory(collection, KIND) / "unfinished",
+        {**asdict(settings), "encoder": data.encoder, "data": data.digest},
+        resume=resume,
+        save_every=settings.save_every,
+        panels=panels(settings),
+        wandb="spr-projector" if wandb else None,
+    )
+
+
 def fit(
-    projector: Projector, data: Data, settings: ProjectorSettings, run: TrainingRun, device: torch.device
+    projector: Projector,
+    data: ProjectorData,
+    settings: ProjectorSettings,
+    run: TrainingRun,
+    device: torch.device,
 ) -> None:
     """Run the steps that are left, evaluating before the first, every `eval_every` and after the last."""
     steps = settings.steps or settings.epochs * batches_per_epoch(len(data.pairs), settings.batch)
@@ -124,7 +134,7 @@ def fit(
 def batch_loss(
     projector: Projector,
     queries: torch.Tensor,
-    data: Data,
+    data: ProjectorData,
     rows: NDArray[np.int64],
     settings: ProjectorSettings,
     amp: Amp,
@@ -139,7 +149,7 @@ def batch_loss(
 
 @torch.no_grad()
 def evaluate(
-    model: Projector | MeanPool, data: Data, settings: ProjectorSettings, device: torch.device
+    model: Projector | MeanPool, data: ProjectorData, settings: ProjectorSettings, device: torch.device
 ) -> dict[str, float]:
     """Return the recalls of a model over the whole validation corpus."""
     model.eval()
@@ -158,7 +168,7 @@ def evaluate(
 def _evaluate_and_offer(
     done: int,
     projector: Projector,
-    data: Data,
+    data: ProjectorData,
     settings: ProjectorSettings,
     run: TrainingRun,
     device: torch.device,
@@ -181,7 +191,7 @@ def panels(settings: ProjectorSettings) -> list[Panel]:
 def _keep(
     collection: Path,
     projector: Projector,
-    data: Data,
+    data: ProjectorData,
     settings: ProjectorSettings,
     run: TrainingRun,
     baseline: Mapping[str, float],

@@ -1,8 +1,8 @@
-"""A start for the shortcut: the space in which the encoder has frames, subtitles and sentences meet already.
+"""Initialise the shortcut in the encoder's space, where frames, subtitles and sentences are comparable.
 
-What stage 1 makes of a sentence is nearly linear in the sentence's last token state, so least squares over
-the training queries find that map. Then query, frame and subtitle are turned into the widest directions of
-the frames, as many as the ranker has. A model that starts so ranks like retrieval, and reads subtitles too.
+The vector of a query in stage 1 is nearly linear in the last token state, so least squares over the training
+queries find that map. Query, frame and subtitle are then projected on the principal directions of the frames,
+as many as the ranker is wide. A model with this start ranks like retrieval, and reads subtitles too.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ from workers.ranker.model.local import LocalRelo
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.windows import unit
 
-# Ridge, relative to the mean square of a token state's component; more rows than this say nothing new.
+# Ridge, relative to the mean square of a token state's component; frames are subsampled to so many rows.
 RIDGE = 1e-3
 MOST_ROWS = 20000
 
 
 def anchor(model: Relo, data: TrainingData, texts: Floats) -> None:
-    """Put `model` at that start. texts: (queries, dim), as retrieval searches them.
+    """Initialise `model`. texts: (queries, dim), as retrieval searches them.
 
     InvalidInput where frames and texts are not of the same width, so surely not of the same space.
     """
@@ -52,7 +52,7 @@ def _least_squares(inputs: NDArray[np.float64], wanted: NDArray[np.float64]) -> 
 
 
 def _directions(rows: Floats, hidden: int) -> NDArray[np.float64]:
-    """Return the `hidden` widest directions of rows (n, dim), (dim, hidden); zeros beyond dim."""
+    """Return the `hidden` principal directions of rows (n, dim), (dim, hidden); zeros beyond dim."""
     _, vectors = np.linalg.eigh((rows.T @ rows).astype(np.float64))
     widest = vectors[:, ::-1][:, :hidden]
     return np.pad(widest, ((0, 0), (0, hidden - widest.shape[1])))

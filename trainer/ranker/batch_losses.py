@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from trainer.ranker.data import Batch, WindowTensors
-from trainer.ranker.losses import list_losses, relo_losses
-from trainer.ranker.settings import RankerSettings
+from trainer.ranker.list_losses import list_losses
+from trainer.ranker.losses import LossConfig, relo_losses
 from trainer.runs import Amp
 from workers.ranker.model.encodings import WindowEncoding
 from workers.ranker.model.relo import Relo
@@ -15,23 +15,21 @@ LENGTH_GROUPS = 3
 
 
 def batch_losses(
-    model: Relo, batch: Batch, settings: RankerSettings, hard: bool, amp: Amp
+    model: Relo, batch: Batch, config: LossConfig, hard: bool, amp: Amp
 ) -> dict[str, torch.Tensor]:
-    """Return the losses of a batch; the encoders in mixed precision, the losses in float32."""
-    config = settings.loss
+    """Return the losses of a batch; the encoders in mixed precision, the losses in float32.
+
+    hard: draw negatives from the hardest.
+    """
     with amp.autocast():
         query = model.encode_query(batch.tokens, batch.token_mask)
-        groups = LENGTH_GROUPS if settings.padding == "tight" else 1
+        groups = LENGTH_GROUPS if model.config.window.padding == "tight" else 1
         context = encode_by_length(model, batch.windows, groups)
         wrong = encode_by_length(model, batch.wrong, groups) if batch.wrong else None
-    n, places = len(batch.tokens), batch.windows.places
-    losses: dict[str, torch.Tensor] = {}
-    if config.objective != "listwise":
-        own = WindowEncoding(*(column[:n] for column in context))
-        losses = relo_losses(model, query, own, batch.targets, config, hard, wrong, places[:n])
-        losses.pop("loss")
-    if batch.worth is not None:
-        losses |= list_losses(model, query, context, places, batch.targets, batch.worth, config)
+    places = batch.windows.places
+    if batch.worth is None:
+        return relo_losses(model, query, context, batch.targets, config, hard, wrong, places)
+    losses = list_losses(model, query, context, places, batch.targets, batch.worth, config)
     return {**losses, "loss": torch.stack(list(losses.values())).sum()}
 
 

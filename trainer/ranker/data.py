@@ -32,7 +32,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class MomentPairs:
     """(query, pseudo-positive moment) pairs as columns, and which captions each query accepts.
 
     query: (n,) query row. pair: (n,) the moment's pair_id. video: (n,) ordinal. moments: (n, 2) seconds.
@@ -57,7 +57,7 @@ class Pairs:
         found = np.minimum(np.searchsorted(self.accepted, keys), len(self.accepted) - 1)
         return np.asarray((self.accepted[found] == keys) | np.eye(len(rows), dtype=bool))
 
-    def take(self, rows: NDArray[np.bool_]) -> "Pairs":
+    def take(self, rows: NDArray[np.bool_]) -> "MomentPairs":
         """Return some of the pairs; what queries accept stays."""
         return replace(
             self,
@@ -70,7 +70,7 @@ class Pairs:
         )
 
 
-def pairs_of(queries: Sequence[JudgedQuery], ordinals: dict[str, int], min_similarity: float) -> Pairs:
+def pairs_of(queries: Sequence[JudgedQuery], ordinals: dict[str, int], min_similarity: float) -> MomentPairs:
     """Return the pairs of a split whose video has an ordinal and whose similarity is at least the given."""
     captions: dict[str, int] = {}
     rows: list[tuple[int, int, float, float, int, float, int]] = []
@@ -85,11 +85,11 @@ def pairs_of(queries: Sequence[JudgedQuery], ordinals: dict[str, int], min_simil
     query, caption, pair = (table[:, column].astype(np.int64) for column in (0, 4, 6))
     accepted = np.unique(query * len(captions) + caption)
     video, similarity = table[:, 1].astype(np.int32), table[:, 5].astype(np.float32)
-    return Pairs(query, pair, video, table[:, 2:4].copy(), caption, similarity, accepted, len(captions))
+    return MomentPairs(query, pair, video, table[:, 2:4].copy(), caption, similarity, accepted, len(captions))
 
 
 def mine(
-    pairs: Pairs,
+    pairs: MomentPairs,
     queries: torch.Tensor,
     retrieval: Retrieval,
     contexts: FeatureMaps,
@@ -109,16 +109,18 @@ def mine(
     for row, proposals in enumerate(retrieval.proposals(queries, depth, rule)):
         own = order[bounds[row] : bounds[row + 1]]
         moments, videos = pairs.moments[own], pairs.video[own]
-        shown = seen_moments(proposals, videos, moments, settings.context, settings.min_cover)
+        shown = seen_moments(proposals, videos, moments, window.context, settings.min_cover)
         for pair, columns in zip(own, shown, strict=True):
             right[pair] = proposals.videos[columns], proposals.spans[columns]
-        seen = seen_moments(proposals, videos, moments, settings.context, 0.0).any(0)
+        seen = seen_moments(proposals, videos, moments, window.context, 0.0).any(0)
         wrong.append((proposals.videos[~seen], proposals.spans[~seen]))
     mined = Mined.of(right)
     return mined.take(label(mined.owners, mined.spans, pairs, contexts, window)[1].valid), Mined.of(wrong)
 
 
-def trainable(pairs: Pairs, contexts: FeatureMaps, length: float, window: WindowConfig) -> NDArray[np.bool_]:
+def trainable(
+    pairs: MomentPairs, contexts: FeatureMaps, length: float, window: WindowConfig
+) -> NDArray[np.bool_]:
     """Return which pairs have at least one feature row of their moment: (n,)."""
     durations = contexts.durations[pairs.video]
     spans = around(pairs.moments, durations, length, np.random.default_rng(0))
@@ -126,7 +128,7 @@ def trainable(pairs: Pairs, contexts: FeatureMaps, length: float, window: Window
 
 
 def label(
-    rows: Integers, spans: Doubles, pairs: Pairs, contexts: FeatureMaps, window: WindowConfig
+    rows: Integers, spans: Doubles, pairs: MomentPairs, contexts: FeatureMaps, window: WindowConfig
 ) -> tuple[Windows, ClipLabels]:
     """Return the windows of spans (n, 2) and where in them the moments of the pairs `rows` (n,) lie."""
     windows = cut(pairs.video[rows], spans, contexts, window)
@@ -173,7 +175,7 @@ class TrainingData:
     """
 
     contexts: FeatureMaps
-    pairs: Pairs
+    pairs: MomentPairs
     mined: Mined
     wrong: Mined | None
     tokens: Sequence[Floats]

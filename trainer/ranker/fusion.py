@@ -2,9 +2,9 @@
 
 The score is a listwise fit: the softmax of a query's scores should be what its moments earn at IoU >= 0.5 and
 0.7. The confidence is a logistic one: whether a moment overlaps a relevant one, grade 2 or more, by 0.5. It
-is fitted on the first moments of every query, those that are looked at: fitted on all, it promises too much
-of them. It sees one column more, how many moments a video come as high: the first ten of a larger corpus are
-others. Both are linear with a little ridge, so that they have one optimum and few queries do not fool them.
+is fitted on the first moments of every query, which users see: a fit on all moments is overconfident there.
+It has one column more, the log of the moment's rank over the corpus size, because the first ten of a larger
+corpus are better. Both are linear with a little ridge: one optimum, and no overfitting on few queries.
 """
 
 import math

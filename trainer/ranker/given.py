@@ -8,7 +8,7 @@ from engine.errors import Mismatch
 from engine.types import Doubles, Ordinals
 from trainer.collection.annotations import JudgedQuery
 from trainer.formats.samples import Proposed, Samples
-from trainer.ranker.data import Pairs, label
+from trainer.ranker.data import MomentPairs, label
 from trainer.ranker.mining import Mined
 from workers.ranker.model.windows import WindowConfig
 from workers.ranker.stores.features import FeatureMaps
@@ -16,7 +16,7 @@ from workers.ranker.stores.features import FeatureMaps
 
 def given(
     samples: Samples,
-    pairs: Pairs,
+    pairs: MomentPairs,
     queries: Sequence[JudgedQuery],
     ordinals: Mapping[str, int],
     contexts: FeatureMaps,

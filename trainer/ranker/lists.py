@@ -56,7 +56,7 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """What queries may be shown beside their pairs. proposals: by query, all that retrieval found."""
+    """Further proposals to draw for each query of a batch. proposals: by query, all that retrieval found."""
 
     proposals: Mined
     graded: Graded

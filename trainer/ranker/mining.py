@@ -1,7 +1,7 @@
-"""Stage 1 run offline: what the trained retrieval proposes for training and validation queries.
+"""Mined proposals: what stage 1, run offline, retrieves for training pairs and queries.
 
-Training windows must look like those of serving, so their proposals come from the same retrieval and the same
-rule; a proposal trains the moment of its video that its window sees.
+Training windows follow the distribution of serving: proposals come from the same retrieval and rule. A
+proposal trains the moment of its video that its window shows.
 """
 
 from collections.abc import Sequence

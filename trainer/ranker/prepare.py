@@ -13,7 +13,7 @@ from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from engine.ranking import take
 from engine.types import Floats
-from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries, nearest_moments
 from trainer.collection.places import (
     annotation_file,
     encoder_source,
@@ -24,16 +24,16 @@ from trainer.collection.places import (
 )
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.retrieval import Retrieval
+from trainer.collection.segments import VideoRows
 from trainer.evaluation.measures import Truth
 from trainer.formats.samples import Samples, kept_samples, load_samples
-from trainer.ranker.data import Pairs, TrainingData, mine, pairs_of, trainable
+from trainer.ranker.data import MomentPairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
 from trainer.ranker.lists import Graded, Lists, joined
 from trainer.ranker.mining import Mined
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import Validation
 from workers.feature_store.store import FeatureStore
-from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import ReloConfig
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.stores.checkpoint import read_card
@@ -80,7 +80,7 @@ def prepare(
     model = _model(store, features.tokens(texts[0]).shape[1], settings)
     samples = None
     if settings.samples == "kept":
-        samples = load_samples(kept_samples(collection, settings.top_k, settings.context))
+        samples = load_samples(kept_samples(collection, settings.top_k, model.window.context))
     train, dropped = _training(store, queries["train"], samples, features, stage1, model, settings, device)
     corpus = load_corpus(annotation_file(collection, "corpus_val"))
     validation = _validation(store, queries["val"], corpus, features, stage1, settings, device)
@@ -101,15 +101,17 @@ def prepare(
 
 
 def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:
-    names = (settings.video_stream, settings.subtitle_stream)
+    window = settings.model.window
+    names = (window.video_stream, window.subtitle_stream)
     for name in names:
         if name not in store.streams:
             raise InvalidInput(
                 f"{store.path} has no stream {name!r} but {', '.join(sorted(store.streams))}; "
-                "choose with --set video_stream=NAME and --set subtitle_stream=NAME."
+                "choose with --set model.window.video_stream=NAME and "
+                "--set model.window.subtitle_stream=NAME."
             )
     video, subtitles = (store.streams[name] for name in names)
-    return settings.model(video.dim, subtitles.dim, width, video.step)
+    return settings.model_for(video.dim, subtitles.dim, width, video.step)
 
 
 def _training(
@@ -122,7 +124,7 @@ def _training(
     settings: RankerSettings,
     device: torch.device,
 ) -> tuple[TrainingData, int]:
-    nearest = [_nearest(query, settings.top_k) for query in queries]
+    nearest = nearest_moments(queries, settings.top_k)
     videos = {moment.video for query in nearest for moment in query.moments}
     if samples and settings.loss.hard_negatives:
         videos |= samples.videos
@@ -130,15 +132,11 @@ def _training(
     length = stage1.segment_length * contexts.step(FRAMES)
     every = pairs_of(nearest, ordinals, settings.min_similarity)
     pairs = every.take(trainable(every, contexts, length, model.window))
-    if len(pairs) < settings.batch:
-        raise InvalidInput(
-            f"Only {len(pairs)} training pairs have a similarity of {settings.min_similarity} or more, "
-            f"fewer than a batch of {settings.batch}; lower min_similarity or batch."
-        )
+    _check_enough(pairs, settings)
     if samples:
         mined, wrong = given(samples, pairs, queries, ordinals, contexts, model.window)
     else:
-        retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+        retrieval = Retrieval.embed(VideoRows.of_contexts(contexts), stage1, device)
         projected = _projected(stage1, features, queries, device)
         mined, wrong = mine(pairs, projected, retrieval, contexts, model.window, settings)
     tokens = [features.tokens(query.query) for query in queries]
@@ -152,15 +150,24 @@ def _training(
         segment_length=length,
         by_similarity=settings.loss.by_similarity,
         lists=_lists(nearest, ordinals, pairs, mined, wrong, settings) if settings.loss.lists else None,
-        halo=min(make_model(model).halo, settings.reach) if settings.context_encoder != "attention" else 0,
+        halo=min(model.halo, model.reach),
     )
     return made, len(every) - len(pairs)
+
+
+def _check_enough(pairs: MomentPairs, settings: RankerSettings) -> None:
+    """Refuse (InvalidInput) to train on fewer pairs than a batch has."""
+    if len(pairs) < settings.batch:
+        raise InvalidInput(
+            f"Only {len(pairs)} training pairs have a similarity of {settings.min_similarity} or more, "
+            f"fewer than a batch of {settings.batch}; lower min_similarity or batch."
+        )
 
 
 def _lists(
     queries: Sequence[JudgedQuery],
     ordinals: dict[str, int],
-    pairs: Pairs,
+    pairs: MomentPairs,
     mined: Mined,
     wrong: Mined,
     settings: RankerSettings,
@@ -182,7 +189,7 @@ def _validation(
     device: torch.device,
 ) -> Validation:
     contexts, ordinals = _contexts(store, corpus, "val")
-    retrieval = Retrieval.embed(contexts, stage1.to(device), device)
+    retrieval = Retrieval.embed(VideoRows.of_contexts(contexts), stage1, device)
     projected = _projected(stage1, features, queries, device)
     rule = ProposalRule.parse(settings.val_proposals)
     depth = retrieval.depth(settings.depth, settings.depth_share)
@@ -201,11 +208,6 @@ def _validation(
         depth=depth,
         segments=len(retrieval.vectors),
     )
-
-
-def _nearest(query: JudgedQuery, top_k: int) -> JudgedQuery:
-    best = sorted(query.moments, key=lambda moment: -moment.similarity)[:top_k]
-    return replace(query, moments=tuple(best))
 
 
 def _contexts(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[FeatureMaps, dict[str, int]]:

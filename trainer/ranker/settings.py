@@ -1,8 +1,9 @@
 """What decides a ranker's training; the defaults are the published values (arXiv 2501.05072)."""
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar, Literal
 
 from engine.errors import InvalidInput
 from engine.proposals import ProposalRule
@@ -12,55 +13,49 @@ from trainer.runs.settings import check_optimisation
 from workers.ranker.model.relo import ReloConfig
 from workers.ranker.model.windows import WindowConfig
 from workers.ranker.scoring.decode import DecodeConfig
-from workers.ranker.stores.features import FRAMES, SUBTITLES
 
 LONGEST_WINDOW = 1 << 16
 SELECT = tuple(NDCG(k, 0.7) for k in (10, 20, 40))
+
+
+# Settings that had no table of their own once: name to table.
+_NESTED = {
+    **{field.name: "model" for field in fields(ReloConfig)},
+    **{field.name: "model.window" for field in fields(WindowConfig)},
+}
+_OF_FEATURES = ("visual_dim", "subtitle_dim", "query_dim", "window.clip_length")
 
 
 @dataclass(frozen=True, slots=True)
 class RankerSettings:
     """The [ranker] table of a training config.
 
-    The features: `video_stream` and `subtitle_stream` name them; a row of both is a clip.
-    The model: sizes come from the features; padding and head_init as in ReloConfig.
-    The data: a query's `top_k` most similar moments with at least `min_similarity`; windows with `context`
-    seconds on both sides; proposals from the `depth` best segments, at most `depth_share` of a split's, by
-    the rule `proposals`. Of a mined proposal's moment, the share `min_cover` must lie in its window.
+    model: the model and its windows, as in ReloConfig and WindowConfig; the widths of features and the clip
+    length follow from the collection. loss, decode: as in LossConfig and DecodeConfig.
+    The data: a query's `top_k` most similar moments with at least `min_similarity`; proposals from the
+    `depth` best segments, at most `depth_share` of a split's, by the rule `proposals`. Of a mined proposal's
+    moment, the share `min_cover` must lie in its window.
     val_proposals: the rule for val, which is to be ranked as searches are.
     samples: train on what retrieval finds, or on the samples that an imported data set brought.
     The training: `steps` = 0 means `epochs` over all pairs; `warmup` is a share of all steps. Every
     `eval_every` steps val is ranked, and the model with the largest sum of NDCG@{10,20,40} at IoU>=0.7 kept.
-    context_encoder, reach, kernels, shortcut, bias_reach: as in ReloConfig.
     anchor: start the shortcut in the space of the encoder that made frames, subtitles and queries alike, and
     let it learn with the share `anchored_lr` of `lr`.
     score: "fixed" takes the weights of `decode`; "weighed" chooses those of log p and retrieval score on val;
-    "fused" fits all that was found, and a confidence, on val. precision: how often the best moments of
-    queries must be right for the confidence from which on something good was found.
+    "fused" fits all that was found, and a confidence, on val. precision: of the best moments whose confidence
+    reaches the fitted threshold, the share that is right.
     longest: seconds of the longest moment, in place of decode.max_span; 0 to leave that.
     """
 
-    hidden: int = 768
-    heads: int = 8
-    kernel: int = 5
-    input_dropout: float = 0.1
-    dropout: float = 0.1
-    padding: Literal["tight", "published"] = "tight"
-    head_init: Literal["published", "edge"] = "published"
-    context_encoder: Literal["attention", "local", "conv"] = "attention"
-    reach: int = 16
-    kernels: tuple[int, ...] = (5, 9)
-    shortcut: bool = False
-    bias_reach: int = 0
+    # Names that load_settings refuses, and why.
+    REFUSED: ClassVar[Mapping[str, str]] = {
+        **{name: f"it is called ranker.{table}.{name}" for name, table in _NESTED.items()},
+        **{f"model.{name}": "the collection's features decide it" for name in _OF_FEATURES},
+    }
+
+    model: ReloConfig = field(default_factory=ReloConfig)
     anchor: bool = False
     anchored_lr: float = 0.1
-    context: float = 8.0
-    max_clips: int = 128
-    max_tokens: int = 30
-    video_stream: str = FRAMES
-    subtitle_stream: str = SUBTITLES
-    normalize_video: bool = True
-    normalize_subtitles: bool = True
     top_k: int = 40
     min_similarity: float = -1.0
     depth: int = 200
@@ -99,8 +94,8 @@ class RankerSettings:
             raise InvalidInput("ranker.epochs and ranker.steps are both 0; give one of them.")
         if not 0 < self.warmup < 1:
             raise InvalidInput(f"ranker.warmup = {self.warmup} is no share; use a number between 0 and 1.")
-        if self.anchor and not self.shortcut:
-            raise InvalidInput("ranker.anchor starts a shortcut; set ranker.shortcut too.")
+        if self.anchor and not self.model.shortcut:
+            raise InvalidInput("ranker.anchor starts a shortcut; set ranker.model.shortcut too.")
         for rule in (self.proposals, self.val_proposals):
             ProposalRule.parse(rule)
 
@@ -110,34 +105,10 @@ class RankerSettings:
             return self.decode
         return replace(self.decode, max_span=max(1, math.ceil(self.longest / clip_length)))
 
-    def model(self, visual: int, subtitles: int, query: int, clip_length: float) -> ReloConfig:
+    def model_for(self, visual: int, subtitles: int, query: int, clip_length: float) -> ReloConfig:
         """Return the model for features of these widths, a row every `clip_length` seconds."""
-        window = WindowConfig(
-            clip_length=clip_length,
-            context=self.context,
+        window = replace(self.model.window, clip_length=clip_length)
+        if self.model.context_encoder != "attention":
             # Only a table of positions needs windows to end somewhere.
-            max_clips=self.max_clips if self.context_encoder == "attention" else LONGEST_WINDOW,
-            max_tokens=self.max_tokens,
-            normalize_video=self.normalize_video,
-            normalize_subtitles=self.normalize_subtitles,
-            padding=self.padding,
-            video_stream=self.video_stream,
-            subtitle_stream=self.subtitle_stream,
-        )
-        return ReloConfig(
-            visual_dim=visual,
-            subtitle_dim=subtitles,
-            query_dim=query,
-            hidden=self.hidden,
-            heads=self.heads,
-            kernel=self.kernel,
-            input_dropout=self.input_dropout,
-            dropout=self.dropout,
-            head_init=self.head_init,
-            window=window,
-            context_encoder=self.context_encoder,
-            reach=self.reach,
-            kernels=self.kernels,
-            shortcut=self.shortcut,
-            bias_reach=self.bias_reach,
-        )
+            window = replace(window, max_clips=LONGEST_WINDOW)
+        return replace(self.model, visual_dim=visual, subtitle_dim=subtitles, query_dim=query, window=window)

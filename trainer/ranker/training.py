@@ -26,7 +26,7 @@ Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RankerReport:
     """What a training made. coarse, refined: val measures before and after the ranker; score: its weights.
 
     val_depth: segments retrieved a query of val, of the val_segments there are.
@@ -57,7 +57,7 @@ def train_ranker(
     resume: bool | None = None,
     device: str = "auto",
     wandb: bool = False,
-) -> Report:
+) -> RankerReport:
     """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
 
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
@@ -66,27 +66,13 @@ def train_ranker(
     began = time.monotonic()
     where = pick_device(device)
     data = prepare(collection, settings, projector, encoder, where)
-    seed_everything(settings.seed)
-    model = make_model(data.model).to(where)
-    if settings.anchor:
-        anchor(model, data.train, data.texts)
-    with TrainingRun(
-        models_directory(collection, KIND) / "unfinished",
-        {**asdict(settings), "encoder": data.encoder, "projector": data.projector, "data": data.digest},
-        resume=resume,
-        save_every=settings.save_every,
-        panels=[
-            Panel("loss", ("loss", "boundary", "frame", "video", "context", "query", "listwise", "inside")),
-            Panel("val NDCG@10", tuple(f"NDCG@10,IoU>={iou}" for iou in (0.3, 0.5, 0.7))),
-        ],
-        wandb="spr-ranker" if wandb else None,
-    ) as run:
+    model = _start(data, settings, where)
+    with _open_run(collection, data, settings, resume, wandb) as run:
         fit(model, data, settings, run, where)
-        run.plot()
     step = run.best[0] if run.best else 0
     decode, coarse, refined = conclude(model, data, settings, run, where)
     directory = _keep(collection, model, RankerConfig(data.model, decode), data, run, coarse, refined)
-    return Report(
+    return RankerReport(
         directory=directory,
         fingerprint=directory.name,
         encoder=data.encoder,
@@ -101,6 +87,31 @@ def train_ranker(
         val_depth=data.validation.depth,
         val_segments=data.validation.segments,
         seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _start(data: Prepared, settings: RankerSettings, device: torch.device) -> Relo:
+    """Return the model before its first step."""
+    seed_everything(settings.seed)
+    model = make_model(data.model).to(device)
+    if settings.anchor:
+        anchor(model, data.train, data.texts)
+    return model
+
+
+def _open_run(
+    collection: Path, data: Prepared, settings: RankerSettings, resume: bool | None, wandb: bool
+) -> TrainingRun:
+    return TrainingRun(
+        models_directory(collection, KIND) / "unfinished",
+        {**asdict(settings), "encoder": data.encoder, "projector": data.projector, "data": data.digest},
+        resume=resume,
+        save_every=settings.save_every,
+        panels=[
+            Panel("loss", ("loss", "boundary", "frame", "video", "context", "query", "listwise", "inside")),
+            Panel("val NDCG@10", tuple(f"NDCG@10,IoU>={iou}" for iou in (0.3, 0.5, 0.7))),
+        ],
+        wandb="spr-ranker" if wandb else None,
     )
 
 
@@ -130,7 +141,7 @@ def fit(
             rows = batch_rows(position, per_epoch * settings.batch, settings.batch, settings.seed + epoch)
             batch = data.train.batch(rows, (settings.seed, step), device)
             model.train()
-            losses = batch_losses(model, batch, settings, epoch >= settings.loss.hard_from_epoch, amp)
+            losses = batch_losses(model, batch, settings.loss, epoch >= settings.loss.hard_from_epoch, amp)
             for group in optimizer.param_groups:
                 group["lr"] = settings.lr * group["share"] * factor(step)
             norm = amp.step(losses["loss"], optimizer, model.parameters(), settings.clip)
@@ -188,7 +199,7 @@ def conclude(
     answers, decode = _answers(model, data, settings, device)
     validation = data.validation
     if settings.score == "fused":
-        # What the fit has seen says too much: every query is measured with a fit to others.
+        # Report cross-fitted metrics: each query is scored by a fit to other folds.
         return decode, validation.coarse(), validation.crossed(answers, decode)
     if settings.score == "weighed":
         decode = validation.weighed(answers, decode)
@@ -209,6 +220,7 @@ def _keep(
     directory = models_directory(collection, KIND) / fingerprint
     facts = {"settings": run.settings, "best": run.best, "coarse": coarse, "refined": refined}
     save_model(directory, KIND, config, model.state_dict(), encoder=data.encoder, facts=facts)
+    run.plot()
     run.discard_states()
     shutil.move(run.directory, directory / "train")
     make_current(collection, KIND, fingerprint)

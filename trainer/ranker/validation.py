@@ -1,4 +1,4 @@
-"""How good the whole line is on val: retrieval -> proposals -> ranker -> NDCG, by the code that serves."""
+"""End-to-end validation: retrieval -> proposals -> ranker -> NDCG on val, by the code that serves."""
 
 import itertools
 from collections.abc import Sequence

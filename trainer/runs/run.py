@@ -184,7 +184,7 @@ class TrainingRun:
             raise Stopped(f"Stopped after step {step}; the same command goes on from there.", "STOPPED")
 
     def save(self, step: int, training: Training) -> None:
-        """Write the whole state; only then forget older best checkpoints, which an older state needs.
+        """Write the whole state; only then delete older best checkpoints, which an older state needs.
 
         Diverged where a parameter is not finite: no run could go on from it.
         """
@@ -213,7 +213,7 @@ class TrainingRun:
                 self._diverged(f"numbers in {name} are", step)
 
     def _diverged(self, what: str, step: int) -> NoReturn:
-        """Forget the saved state, which leads here again, and raise Diverged."""
+        """Delete the saved state, from which a resumed run would diverge again, and raise Diverged."""
         (self.directory / STATE_FILE).unlink(missing_ok=True)
         raise Diverged(what, step)
 

@@ -19,13 +19,16 @@ def load_settings(cls: type[Settings], table: str, config: str, changes: Sequenc
     """Return `[table]` of a shipped config ("demo") or of a TOML file, with "key=value" changes, as `cls`.
 
     Values of changes are TOML, or bare words for texts; a dotted key names a nested table's. NotFound or
-    InvalidInput name the file and the key.
+    InvalidInput name the file and the key; `cls.REFUSED` says of some keys why they are refused.
     """
     path = config_path(config)
     values = read_table(path, table)
     for change in changes:
         _change(values, change)
     source = f"{path} with --set" if changes else str(path)
+    for name, why in getattr(cls, "REFUSED", {}).items():
+        if _holds(values, name.split(".")):
+            raise InvalidInput(f"{source}: {table}.{name} cannot be set; {why}.")
     return filled(cls, values, source, f"{table}.")
 
 
@@ -63,6 +66,15 @@ def read_table(path: Path, table: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InvalidInput(f"{path} has no table [{table}]; add one.")
     return values
+
+
+def _holds(values: Any, keys: Sequence[str]) -> bool:
+    """Return whether nested tables have the key, given as the names on the way to it."""
+    for key in keys:
+        if not isinstance(values, dict) or key not in values:
+            return False
+        values = values[key]
+    return True
 
 
 def _change(values: dict[str, Any], change: str) -> None:

@@ -44,7 +44,7 @@ def command(
 
     settings = EncoderSettings(steps=steps_in(minutes), seed=seed, device=device)
     with _Phases() as phases:
-        summary = train_encoder(world, out, settings, force=force, report=phases)
+        summary = train_encoder(world, out, settings, force=force, on_progress=phases)
     if as_json:
         click.echo(json.dumps(summary))
         return

@@ -1,40 +1,17 @@
 """`spr train projector`: stage 1, the dual projectors of a collection."""
 
 from pathlib import Path
+from typing import Unpack
 
 import click
+
+from spr_cli.train_options import TrainOptions, changes_of, training_options
 
 
 @click.command()
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--config",
-    default="demo",
-    show_default=True,
-    help="demo, tvr-ranking-base, tvr-ranking-large, or a TOML file.",
-)
-@click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
-@click.option(
-    "--resume/--restart",
-    default=None,
-    help="Go on with an interrupted training, or throw it away.  [default: go on if the settings agree]",
-)
-@click.option("--seed", type=int, help="Seed; the config's by default.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--wandb", is_flag=True, help="Log to Weights & Biases too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(
-    collection: Path,
-    config: str,
-    encoder: str | None,
-    changes: tuple[str, ...],
-    resume: bool | None,
-    seed: int | None,
-    device: str,
-    wandb: bool,
-    as_json: bool,
-) -> None:
+@training_options
+def command(collection: Path, **options: Unpack[TrainOptions]) -> None:
     """Train query and segment projectors on the features and annotations of COLLECTION.
 
     Reads features/ and annotations/{train,val,corpus_val}.json; writes models/projector/<fingerprint>/ with
@@ -52,11 +29,16 @@ def command(
     from trainer.projector.training import train_projector
     from trainer.runs.settings import load_settings
 
-    if seed is not None:
-        changes = (*changes, f"seed={seed}")
-    settings = load_settings(ProjectorSettings, "projector", config, changes)
-    report = train_projector(collection, settings, encoder=encoder, resume=resume, device=device, wandb=wandb)
-    if as_json:
+    settings = load_settings(ProjectorSettings, "projector", options["config"], changes_of(options))
+    report = train_projector(
+        collection,
+        settings,
+        encoder=options["encoder"],
+        resume=options["resume"],
+        device=options["device"],
+        wandb=options["wandb"],
+    )
+    if options["as_json"]:
         click.echo(json.dumps(asdict(report), default=str))
         return
     before = report.baseline[report.metric]

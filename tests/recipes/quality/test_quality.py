@@ -27,7 +27,7 @@ def test_every_variant_is_a_training_of_its_own() -> None:
 
 def test_published_is_published_and_both_rank_the_same_proposals() -> None:
     published, default = (settings(MAIN[name]) for name in ("published ReLo, its own score", "default"))
-    assert (published.context_encoder, published.loss.objective) == ("attention", "published")
+    assert (published.model.context_encoder, published.loss.objective) == ("attention", "published")
     assert published.decode.coarse_weight == 0
     assert default == load_settings(RankerSettings, "ranker", "demo", LONG)
     assert published.val_proposals == default.val_proposals

@@ -14,8 +14,8 @@ from trainer.collection.annotations import (
     load_queries,
     save_corpus,
     save_queries,
-    segment_samples,
 )
+from trainer.collection.segment_samples import segment_samples
 
 MOMENT = {
     "pair_id": 7,

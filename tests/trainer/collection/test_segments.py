@@ -10,7 +10,7 @@ from tests import numeric
 from tests.trainer.generation.built import ENCODER, FRAMES, collection, mean_pooled
 from trainer.collection import segments
 from trainer.collection.retrieval import Retrieval
-from trainer.collection.segments import check_streams, deal, embed, segment_counts
+from trainer.collection.segments import VideoRows, check_streams, deal, embed
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
 from workers.ranker.stores.features import FeatureMaps
@@ -30,7 +30,7 @@ def test_more_videos_than_shards_leave_no_shard_empty() -> None:
 
 def test_the_last_segment_may_be_short(tmp_path: Path) -> None:
     store = FeatureStore.open(collection(tmp_path, {"a": 1, "b": 4, "c": 5}) / "features" / ENCODER)
-    assert segment_counts(store, ["a", "b", "c"], 4).tolist() == [1, 1, 2]
+    assert VideoRows.of_store(store, ["a", "b", "c"]).segment_counts(4).tolist() == [1, 1, 2]
 
 
 def test_batches_of_any_size_make_the_same_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_batches_of_any_size_make_the_same_vectors(tmp_path: Path, monkeypatch: 
     expected = np.stack(list(mean_pooled(tmp_path).values()))
     for batch in (1, 5, 1024):
         monkeypatch.setattr(segments, "BATCH", batch)
-        blocks = list(embed(store, sorted(FRAMES), MeanPool(), torch.device("cpu")))
+        blocks = list(embed(VideoRows.of_store(store, sorted(FRAMES)), MeanPool(), torch.device("cpu")))
         assert len(blocks) > 1 or batch == 1024
         numeric.close(np.concatenate(blocks), expected)
 
@@ -54,9 +54,9 @@ def test_without_a_projector_a_line_finds_the_segment_it_is_said_in(tmp_path: Pa
             rows = {"frames": rng.standard_normal((40, 16)) - 1.0, "subtitles": said}
             store.append(f"v{video}", rows, duration=40.0)
     ids, cpu = store.ids(), torch.device("cpu")
-    built = np.concatenate(list(embed(store, ids, MeanPool(), cpu)))
+    built = np.concatenate(list(embed(VideoRows.of_store(store, ids), MeanPool(), cpu)))
     contexts = FeatureMaps.from_feature_store(store, ids)
-    numeric.close(Retrieval.embed(contexts, MeanPool(), cpu).vectors, built)
+    numeric.close(Retrieval.embed(VideoRows.of_contexts(contexts), MeanPool(), cpu).vectors, built)
     asked = lines / np.linalg.norm(lines, axis=1, keepdims=True)
     assert (asked @ built.T).argmax(axis=1).tolist() == [10 * video + 5 for video in range(10)]
 
@@ -86,10 +86,10 @@ def test_what_is_said_and_around_is_read_alike_by_build_and_mining(
             read = both[[min(max(first + row, 0), seen - 1) for row in range(-around, 4 + around)]]
             expected.append(normalize(projector.segments(torch.from_numpy(read[None])), dim=-1)[0])
     cpu = torch.device("cpu")
-    built = np.concatenate(list(embed(store, list(videos), projector, cpu)))
+    built = np.concatenate(list(embed(VideoRows.of_store(store, list(videos)), projector, cpu)))
     numeric.close(built, torch.stack(expected))
     contexts = FeatureMaps.from_feature_store(store, list(videos))
-    numeric.close(Retrieval.embed(contexts, projector, cpu).vectors, built)
+    numeric.close(Retrieval.embed(VideoRows.of_contexts(contexts), projector, cpu).vectors, built)
 
 
 @pytest.mark.parametrize("said", [{}, {"subtitles": Stream(9, 1.0)}, {"subtitles": Stream(8, 1.5)}])

@@ -21,12 +21,13 @@ from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
+from workers.ranker.model.relo import ReloConfig
+from workers.ranker.model.windows import WindowConfig
 from workers.ranker.stores.checkpoint import read_card
 
 KEPT = Path("annotations/coarse_pred/train_top40_pos_neg_samples_context_8.json")
 SETTINGS = RankerSettings(
-    hidden=16,
-    heads=2,
+    model=ReloConfig(hidden=16, heads=2),
     steps=3,
     batch=4,
     samples="kept",
@@ -141,7 +142,7 @@ def test_samples_that_are_not_those_of_the_queries_are_refused(collection: Path)
 
 def test_samples_that_are_not_there_are_named(collection: Path) -> None:
     with pytest.raises(NotFound, match=r"context_4\.json does not exist .*context_8\.json.*samples=mined"):
-        prepared(collection, context=4.0)
+        prepared(collection, model=replace(SETTINGS.model, window=WindowConfig(context=4.0)))
     (collection / KEPT).unlink()
     with pytest.raises(NotFound, match="samples there: none"):
         prepared(collection)

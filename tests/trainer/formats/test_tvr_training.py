@@ -8,7 +8,8 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch
 from tests.trainer.formats import tvr
-from trainer.collection.annotations import load_queries, segment_samples
+from trainer.collection.annotations import load_queries
+from trainer.collection.segment_samples import segment_samples
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
 from trainer.formats.adopt import adopt_annotations
@@ -20,20 +21,19 @@ from trainer.projector.settings import ProjectorSettings
 from trainer.projector.training import train_projector
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
+from workers.ranker.model.relo import ReloConfig
+from workers.ranker.model.windows import WindowConfig
 from workers.ranker.scoring.relo_ranker import ReloRanker
 
 PROJECTOR = ProjectorSettings(
     type="meanP", heads=2, threshold=0.0, steps=4, batch=4, recall_at=(5,), select="recall@5"
 )
+WINDOW = WindowConfig(video_stream="i3d", subtitle_stream="subtitles-bert", padding="published")
 RANKER = RankerSettings(
-    hidden=16,
-    heads=2,
+    model=ReloConfig(hidden=16, heads=2, window=WINDOW),
     depth=10,
     steps=4,
     batch=4,
-    video_stream="i3d",
-    subtitle_stream="subtitles-bert",
-    padding="published",
 )
 
 
@@ -61,7 +61,8 @@ def test_the_whole_line_runs_on_it(collection: Path) -> None:
 def test_a_ranker_of_other_streams_is_refused(collection: Path) -> None:
     with pytest.raises(InvalidInput, match="no stream 'subtitles' but frames, i3d, subtitles-bert"):
         train_ranker(collection, RankerSettings(steps=1), device="cpu")
-    other = RankerSettings(hidden=16, heads=2, steps=1, batch=4, video_stream="frames", subtitle_stream="i3d")
+    window = WindowConfig(video_stream="frames", subtitle_stream="i3d")
+    other = RankerSettings(model=ReloConfig(hidden=16, heads=2, window=window), steps=1, batch=4)
     with pytest.raises(Mismatch, match=r"i3d come every 1\.5 s and the ranker was trained for 1\.0 s"):
         train_ranker(collection, other, device="cpu")
 

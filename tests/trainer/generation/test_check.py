@@ -16,7 +16,7 @@ from spr_cli.main import cli
 from tests.trainer.generation.built import ENCODER, collection
 from tests.workers.index.factories import clustered
 from trainer.generation.build import BuildConfig, BuildReport, build
-from trainer.generation.check import QUERIES, Truth
+from trainer.generation.check import QUERIES, ExactAnswers
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.effort import Effort
 from workers.index.factory import CODES
@@ -102,7 +102,7 @@ def test_truth_is_brute_force() -> None:
     vectors = clustered(900, 16)
     vectors[700:] = vectors[:200]
     queries = clustered(7, 16, seed=2)
-    truth = Truth(vectors, queries, np.arange(0, 900, 30))
+    truth = ExactAnswers(vectors, queries, np.arange(0, 900, 30))
     videos, segments = np.divmod(np.arange(900, dtype=np.int32), 30)
 
     class Half(IndexShard):

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from tests import numeric
-from trainer.collection.annotations import JudgedMoment, JudgedQuery
-from trainer.projector.data import Pairs, Segments, load_segments, nearest_moments, pairs_of
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, nearest_moments
+from trainer.projector.data import SegmentPairs, Segments, load_segments, pairs_of
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.projection.segments import segment_inputs
 
@@ -27,7 +27,7 @@ def test_published_score_matrix() -> None:
         if s["score"] >= 0.3
     )
     query, segment, score = (np.array(column) for column in zip(*kept, strict=True))
-    pairs = Pairs(query, segment, score, np.zeros(len(kept)), sum(counts.values()))
+    pairs = SegmentPairs(query, segment, score, np.zeros(len(kept)), sum(counts.values()))
     samples = [
         (s["query_id"], int(first[s["video_name"]]) + s["segment_idx"], s["score"]) for s in golden["samples"]
     ]
@@ -38,7 +38,7 @@ def test_published_score_matrix() -> None:
 def test_score_matrix_equals_dictionary_look_ups() -> None:
     rng = np.random.default_rng(4)
     keys = np.sort(rng.choice(20 * 50, 200, replace=False))
-    pairs = Pairs(keys // 50, keys % 50, rng.random(200) + 0.1, np.zeros(200), 50)
+    pairs = SegmentPairs(keys // 50, keys % 50, rng.random(200) + 0.1, np.zeros(200), 50)
     rows = rng.integers(0, 200, 60)
     scores = {(q, s): score for q, s, score in zip(pairs.query, pairs.segment, pairs.score, strict=True)}
     expected = [[scores.get((pairs.query[a], pairs.segment[b]), 0.0) for b in rows] for a in rows]

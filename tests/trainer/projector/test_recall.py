@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from engine.errors import InvalidInput
 from trainer.projector import recall
-from trainer.projector.recall import Truth, recalls
+from trainer.projector.recall import RelevantSegments, recalls
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "projector"
 NAMES = {
@@ -32,7 +32,7 @@ def test_published_values() -> None:
     ]
     query, segment, weight = (np.array(column) for column in zip(*relevant, strict=True))
     of_segment = np.array([videos.index(name.rpartition("_")[0]) for name in golden["names"]])
-    truth = Truth(query, segment, weight, of_segment, len(golden["gt"]))
+    truth = RelevantSegments(query, segment, weight, of_segment, len(golden["gt"]))
     queries, segments = (normalize(torch.from_numpy(arrays[name])) for name in ("queries", "segments"))
     found = recalls(queries, segments, truth, golden["topks"])
     for name, values in golden["results"].items():
@@ -51,7 +51,7 @@ def test_equals_a_loop_over_sets(monkeypatch: pytest.MonkeyPatch) -> None:
         for s in rng.choice(30, rng.integers(1, 9), replace=False)
     ]
     query, segment, weight = (np.array(column) for column in zip(*pairs, strict=True))
-    found = recalls(queries, segments, Truth(query, segment, weight, videos, 8), (1, 4, 50))
+    found = recalls(queries, segments, RelevantSegments(query, segment, weight, videos, 8), (1, 4, 50))
     order = np.argsort(-(queries @ segments.T).numpy(), axis=1)
     for k in (1, 4, 50):
         rows = []
@@ -69,6 +69,6 @@ def test_equals_a_loop_over_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_scores_that_are_not_finite_have_no_order() -> None:
     one = np.zeros(1, np.int64)
-    truth = Truth(one, one, np.ones(1), np.zeros(2, np.int64), 1)
+    truth = RelevantSegments(one, one, np.ones(1), np.zeros(2, np.int64), 1)
     with pytest.raises(InvalidInput, match="no order"):
         recalls(torch.tensor([[float("nan")]]), torch.ones(2, 1), truth, [1])

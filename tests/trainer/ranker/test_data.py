@@ -10,8 +10,9 @@ from engine.types import Proposals
 from tests import numeric
 from trainer.collection.annotations import JudgedMoment, JudgedQuery
 from trainer.collection.retrieval import Retrieval, seen_moments
+from trainer.collection.segments import VideoRows
 from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
-from trainer.ranker.lists import Graded, Lists, joined
+from trainer.ranker.lists import Graded, Lists
 from trainer.ranker.mining import Mined, around
 from trainer.ranker.settings import RankerSettings
 from workers.ranker.model.windows import WindowConfig, cut
@@ -19,7 +20,7 @@ from workers.ranker.projection.projector import MeanPool
 from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps, FeatureStream
 
 WINDOW = WindowConfig(clip_length=1.0, context=4.0)
-SETTINGS = RankerSettings(context=4.0, depth=6, batch=4)
+SETTINGS = RankerSettings(depth=6, batch=4)
 
 
 def contexts(lengths: list[int]) -> FeatureMaps:
@@ -122,7 +123,7 @@ def test_mined_spans_are_drawn_evenly_from_the_own() -> None:
 @pytest.mark.parametrize("depth", [3, 40])
 def test_retrieval_proposes_the_nearest_segments(depth: int) -> None:
     store = contexts([20, 9, 30])
-    retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
+    retrieval = Retrieval.embed(VideoRows.of_contexts(store), MeanPool(), torch.device("cpu"))
     assert retrieval.videos.tolist() == [0] * 5 + [1] * 3 + [2] * 8
     query = retrieval.vectors[9:10] * 3
     proposals = next(iter(retrieval.proposals(query, depth, ProposalRule())))
@@ -134,7 +135,7 @@ def test_retrieval_proposes_the_nearest_segments(depth: int) -> None:
 
 
 def test_small_splits_are_not_retrieved_whole() -> None:
-    retrieval = Retrieval.embed(contexts([20, 9, 30]), MeanPool(), torch.device("cpu"))
+    retrieval = Retrieval.embed(VideoRows.of_contexts(contexts([20, 9, 30])), MeanPool(), torch.device("cpu"))
     assert [retrieval.depth(200, 1.0), retrieval.depth(200, 0.3), retrieval.depth(3, 0.3)] == [16, 4, 3]
     assert retrieval.depth(200, 0.01) == 1
 
@@ -143,7 +144,7 @@ def data(by_similarity: bool = False) -> TrainingData:
     store = contexts([50, 60, 5])
     every = pairs_of(QUERIES, ORDINALS, 0.5)
     pairs = every.take(trainable(every, store, 4.0, WINDOW))
-    retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
+    retrieval = Retrieval.embed(VideoRows.of_contexts(store), MeanPool(), torch.device("cpu"))
     queries = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     mined, wrong = mine(pairs, queries, retrieval, store, WINDOW, SETTINGS)
     tokens = [np.ones((n, 5), np.float32) for n in (2, 3, 40)]
@@ -211,25 +212,6 @@ def test_lists_grade_proposals_by_what_their_windows_show() -> None:
     # Of 20..31.5 the window 20..32 shows all, of 2..9 the window 0..8 shows six sevenths.
     numeric.close(worth[0], [high * 6 / 7, high, 0, 2**0.4 - 1])
     assert not worth[1].any()
-
-
-def test_lists_join_the_right_and_the_wrong_proposals() -> None:
-    first = Mined.of(
-        [(np.array([5], np.int32), np.array([[0.0, 1]])), (np.zeros(0, np.int32), np.zeros((0, 2)))]
-    )
-    second = Mined.of(
-        [
-            (np.zeros(0, np.int32), np.zeros((0, 2))),
-            (np.array([6, 7], np.int32), np.array([[0.0, 2], [0, 3]])),
-        ]
-    )
-    both = joined(first, np.array([1, 0]), second, 2)
-    assert both.offsets.tolist() == [0, 0, 3]
-    assert both.videos.tolist() == [5, 6, 7]
-    videos, spans = Lists(
-        both, Graded.of(*(np.zeros(0, int),) * 2, np.zeros((0, 2)), np.zeros(0, np.float32), 2), 4
-    ).draw(np.array([0, 1]), np.random.default_rng(0))
-    assert len(videos) == len(spans) == 4
 
 
 def test_batches_with_surroundings_have_the_same_labels_further_in() -> None:

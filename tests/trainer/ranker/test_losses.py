@@ -6,6 +6,7 @@ import torch
 
 from tests import numeric
 from tests.workers.ranker import golden
+from trainer.ranker.list_losses import graded_loss, list_losses
 from trainer.ranker.losses import (
     LossConfig,
     Targets,
@@ -13,9 +14,7 @@ from trainer.ranker.losses import (
     boundary_loss,
     contrastive_loss,
     frame_loss,
-    graded_loss,
     hinge_loss,
-    list_losses,
     relo_losses,
 )
 from workers.ranker.model.local import make_model

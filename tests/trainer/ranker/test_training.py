@@ -14,12 +14,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.errors import InvalidInput, Mismatch
 from spr_cli.train_ranker import command
 from tests import numeric
-from tests.trainer.ranker.world import DIM, ENCODER, make_collection
+from tests.trainer.ranker.world import ENCODER, make_collection
 from tests.workers.ranker.queries import of_tokens, rank
-from trainer.collection.places import open_projector
 from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import prepare
@@ -27,25 +26,26 @@ from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
 from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
-from trainer.runs.settings import SHIPPED, load_settings
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.local import LocalRelo
-from workers.ranker.model.relo import Relo
-from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import WindowConfig
 from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.fusion import COLUMNS
 from workers.ranker.scoring.relo_ranker import ReloRanker
-from workers.ranker.stores.checkpoint import read_card, save_model
+from workers.ranker.stores.checkpoint import read_card
 from workers.ranker.stores.features import FeatureMaps
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = RankerSettings(
-    hidden=16,
-    heads=2,
-    head_init="edge",
-    dropout=0.0,
-    input_dropout=0.0,
-    context=4.0,
+    model=ReloConfig(
+        hidden=16,
+        heads=2,
+        head_init="edge",
+        dropout=0.0,
+        input_dropout=0.0,
+        window=WindowConfig(context=4.0),
+    ),
     depth=20,
     min_similarity=0.9,
     loss=LossConfig(boundary=0.1, hard_from_epoch=2),
@@ -75,8 +75,12 @@ def collection(made: Path, tmp_path: Path) -> Path:
 def start(collection: Path) -> "subprocess.Popen[bytes]":
     """Train in a process of its own."""
     tables = {"ranker": asdict(SETTINGS)}
-    for name in ("loss", "decode"):
+    for name in ("loss", "decode", "model"):
         tables[f"ranker.{name}"] = tables["ranker"].pop(name)
+    tables["ranker.model.window"] = tables["ranker.model"].pop("window")
+    for name in ("visual_dim", "subtitle_dim", "query_dim"):
+        del tables["ranker.model"][name]
+    del tables["ranker.model.window"]["clip_length"]
     lines: list[str] = []
     for table, values in tables.items():
         lines += [
@@ -103,8 +107,8 @@ def test_refined_clearly_beats_coarse(collection: Path) -> None:
 
 def test_lists_and_a_fitted_score_on_stored_contexts(collection: Path) -> None:
     loss = replace(SETTINGS.loss, objective="listwise", boundary=0.5, list_size=2)
-    family = {"context_encoder": "conv", "shortcut": True, "anchor": True, "bias_reach": 4, "score": "fused"}
-    settings = replace(SETTINGS, steps=60, hidden=24, loss=loss, longest=30.0, **family)  # type: ignore[arg-type]
+    model = replace(SETTINGS.model, hidden=24, context_encoder="conv", shortcut=True, bias_reach=4)
+    settings = replace(SETTINGS, model=model, steps=60, loss=loss, longest=30.0, anchor=True, score="fused")
     report = train_ranker(collection, settings, projector="none", device="cpu")
     for measure, least in (("NDCG@10,IoU>=0.7", 1.25), ("NDCG@10,IoU>=0.5", 1.05)):
         assert report.refined[measure] > least * report.coarse[measure], measure
@@ -172,7 +176,7 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
 
 
 def test_it_is_told_where_val_is_searched_otherwise_than_by_a_search(collection: Path) -> None:
-    changes = ["hidden=8", "heads=2", "steps=2", "eval_every=2", "batch=8", "depth_share=0.3"]
+    changes = ["model.hidden=8", "model.heads=2", "steps=2", "eval_every=2", "batch=8", "depth_share=0.3"]
     options = [option for change in changes for option in ("--set", change)]
     result = CliRunner().invoke(command, [str(collection), *options, "--device", "cpu"])
     assert result.exit_code == 0, result.output
@@ -193,14 +197,8 @@ def test_a_training_that_diverges_makes_nothing_current(collection: Path) -> Non
     assert list(home.glob("*/model.safetensors")) == []
 
 
-@pytest.mark.parametrize("change", ["lr=nan", "steps=-1", "lr=0", "weight_decay=-0.1", "loss.boundary=inf"])
-def test_settings_that_cannot_be_are_refused_by_name(change: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"ranker\.{change.partition('=')[0]} = "):
-        load_settings(RankerSettings, "ranker", "demo", [change])
-
-
 def test_command_line(collection: Path) -> None:
-    changes = ["hidden=8", "heads=2", "steps=2", "eval_every=2", "batch=8", "loss.margin=0.2"]
+    changes = ["model.hidden=8", "model.heads=2", "steps=2", "eval_every=2", "batch=8", "loss.margin=0.2"]
     options = [option for change in changes for option in ("--set", change)]
     result = CliRunner().invoke(
         command, [str(collection), *options, "--seed", "9", "--device", "cpu", "--json"]
@@ -209,35 +207,6 @@ def test_command_line(collection: Path) -> None:
     report = json.loads(result.stdout)
     settings = read_card(Path(report["directory"])).facts["settings"]
     assert (report["encoder"], settings["seed"], settings["loss"]["margin"]) == (ENCODER, 9, 0.2)
-
-
-@pytest.mark.parametrize("name", ["demo", "tvr-ranking-base", "tvr-ranking-large"])
-def test_shipped_configs_load(name: str) -> None:
-    assert (SHIPPED / f"{name}.toml").is_file()
-    settings = load_settings(RankerSettings, "ranker", name)
-    if name != "demo":
-        assert replace(settings, hidden=768) == RankerSettings(
-            padding="published",
-            video_stream="i3d",
-            subtitle_stream="subtitles-bert",
-            samples="kept",
-            amp=False,
-        )
-        assert settings.hidden == {"tvr-ranking-base": 384, "tvr-ranking-large": 768}[name]
-
-
-def test_the_projector_must_fit_the_encoder(collection: Path) -> None:
-    assert isinstance(open_projector(collection, None, ENCODER), MeanPool)
-    assert isinstance(open_projector(collection, "none", ENCODER), MeanPool)
-    with pytest.raises(NotFound):
-        open_projector(collection, "0000", ENCODER)
-    config = ProjectorConfig(dim=DIM, type="meanP")
-    directory = collection / "models" / "projector" / "abcd"
-    save_model(directory, "projector", config, Projector(config).state_dict(), encoder="another")
-    with pytest.raises(Mismatch, match="made for encoder another"):
-        open_projector(collection, "abcd", ENCODER)
-    save_model(directory, "projector", config, Projector(config).state_dict(), encoder=ENCODER)
-    assert isinstance(open_projector(collection, "abcd", ENCODER), Projector)
 
 
 def test_settings_that_cannot_train_are_refused(collection: Path) -> None:

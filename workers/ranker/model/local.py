@@ -1,7 +1,7 @@
-"""ReLo's relatives whose contexts know no positions: a clip's vector depends on its neighbours alone.
+"""ReLo's relative whose contexts know no positions: a clip's vector depends on its neighbours alone.
 
 So it is the same in every window, a whole video is encoded in one pass, and what is stored is what was
-trained. "conv" reads some clips on both sides by convolutions, "local" attends to them.
+trained. "conv" reads some clips on both sides by convolutions.
 """
 
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workers.ranker.model.encodings import QueryEncoding, WindowEncoding
-from workers.ranker.model.layers import Attention, Convolution, Mix, Projection, SelfAttentionBlock
+from workers.ranker.model.layers import Convolution, Mix, Projection
 from workers.ranker.model.relo import Relo, ReloConfig
 
 # With a shortcut the encoders start as a small correction, and the start/end logits spread by so much.
@@ -23,7 +23,7 @@ def make_model(config: ReloConfig) -> Relo:
 
 
 class LocalRelo(Relo):
-    """ReLo with a local context encoder and, if the config says so, a shortcut past all encoders."""
+    """ReLo with a convolutional context encoder and, if the config says so, a shortcut past all encoders."""
 
     def __init__(self, config: ReloConfig) -> None:
         super().__init__(config)
@@ -32,16 +32,12 @@ class LocalRelo(Relo):
 
     def _make_context_layers(self) -> None:
         config = self.config
-        h, heads, drop = config.hidden, config.heads, config.dropout
+        h, drop = config.hidden, config.dropout
         for side, dim in (("video", config.visual_dim), ("sub", config.subtitle_dim)):
             self.add_module(f"{side}_input_proj", Projection(dim, h, config.input_dropout))
             self.add_module(f"{side}_norm", nn.LayerNorm(h))
-            if config.context_encoder == "conv":
-                layers: list[nn.Module] = [Convolution(h, kernel, drop) for kernel in config.kernels]
-                self.add_module(f"{side}_cross", Mix(h, drop))
-            else:
-                layers = [SelfAttentionBlock(h, heads, drop) for _ in range(3)]
-                self.add_module(f"{side}_cross", _Attend(h, heads, drop))
+            layers = [Convolution(h, kernel, drop) for kernel in config.kernels]
+            self.add_module(f"{side}_cross", Mix(h, drop))
             self.add_module(f"{side}_layers", nn.ModuleList(layers))
 
     @torch.no_grad()
@@ -61,13 +57,6 @@ class LocalRelo(Relo):
             nn.init.eye_(linear.weight).mul_(SHARPNESS)
         nn.init.zeros_(self.modality.weight)
         nn.init.zeros_(self.modality.bias)
-
-    @property
-    def halo(self) -> int:
-        """How many clips on each side a clip's vector depends on."""
-        if self.config.context_encoder == "conv":
-            return sum(kernel // 2 for kernel in self.config.kernels)
-        return 4 * self.config.reach
 
     def encode_query(self, tokens: Tensor, mask: Tensor) -> QueryEncoding:
         """Encode sentences: tokens (n, t, dim), mask (n, t) 1 = valid, t <= max_tokens.
@@ -96,8 +85,13 @@ class LocalRelo(Relo):
             side: self._part(f"{side}_norm")(self._part(f"{side}_input_proj")(features))
             for side, features in (("video", video), ("sub", subtitle))
         }
-        mid = self._mid(sides, mask)
-        final = {side: self._run(side, mid[side], mask, self._first_layers, None) for side in mid}
+        # One layer for each stream alone, then what each takes of the other; mid features are that.
+        first = {side: self._run(side, x, mask, 0, 1) for side, x in sides.items()}
+        mid = {
+            side: self._part(f"{side}_cross")(first[side], first[other])
+            for side, other in (("video", "sub"), ("sub", "video"))
+        }
+        final = {side: self._run(side, x, mask, 1, None) for side, x in mid.items()}
         if self.config.shortcut:
             final = {
                 "video": self.video_shortcut(video) + self.correction[2] * final["video"],
@@ -105,52 +99,13 @@ class LocalRelo(Relo):
             }
         return WindowEncoding(mid["video"], mid["sub"], final["video"], final["sub"], mask)
 
-    @property
-    def _first_layers(self) -> int:
-        """How many layers follow the exchange of the streams in front of the mid features, and before it."""
-        return 1 if self.config.context_encoder == "conv" else 2
-
-    def _mid(self, sides: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
-        first = {side: self._run(side, x, mask, 0, 1) for side, x in sides.items()}
-        crossed = {}
-        for side, other in (("video", "sub"), ("sub", "video")):
-            cross = self._part(f"{side}_cross")
-            if isinstance(cross, Mix):
-                crossed[side] = cross(first[side], first[other])
-            else:
-                crossed[side] = cross(first[side], first[other], self._band(mask))
-        return {side: self._run(side, x, mask, 1, self._first_layers) for side, x in crossed.items()}
-
     def _run(self, side: str, x: Tensor, mask: Tensor, first: int, last: int | None) -> Tensor:
         layers = self._part(f"{side}_layers")
         assert isinstance(layers, nn.ModuleList)
         for layer in layers[first:last]:
-            if isinstance(layer, SelfAttentionBlock):
-                x = layer.output(layer.self(x, x, self._band(mask)), x)
-            else:
-                x = layer(x, mask)
+            x = layer(x, mask)
         return x
-
-    def _band(self, mask: Tensor) -> Tensor:
-        """Return which keys may be seen, (n, 1, l, l): those there are, at most `reach` clips away."""
-        clips = torch.arange(mask.shape[1], device=mask.device)
-        near = (clips[:, None] - clips).abs() <= self.config.reach
-        return mask[:, None, None] * near
 
     def _part(self, name: str) -> nn.Module:
         part: nn.Module = getattr(self, name)
         return part
-
-
-class _Attend(nn.Module):
-    """What one stream takes over from the clips of the other that it may see."""
-
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.attention = Attention(hidden, heads, dropout)
-        self.LayerNorm = nn.LayerNorm(hidden)
-
-    def forward(self, features: Tensor, other: Tensor, visible: Tensor) -> Tensor:
-        """Return (n, length, h); visible: (n, 1, length, length)."""
-        out: Tensor = self.LayerNorm(self.attention(features, other, visible) + features)
-        return out

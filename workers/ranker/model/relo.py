@@ -8,7 +8,7 @@ Deviation from the published code, unless `padding = "published"`: what lies beh
 zero before the start/end convolution, and keys there are hidden from the other stream. So logits do not
 depend on how far a window was padded; in the published code those of its last two clips do.
 
-The model has relatives that read a context without positions: see local.py. All of them share the query
+The model has a relative that reads a context without positions: see local.py. Both share the query
 branch, the heads and, if asked for, three small tables that say where in its window the proposal lies.
 """
 
@@ -33,10 +33,10 @@ class ReloConfig:
 
     head_init: "published" leaves the start/end filters random, "edge" makes them edge detectors of r.
     window: how the windows it reads are cut.
-    context_encoder: "attention" is the published one; "local" attends to `reach` clips on both sides, "conv"
-    is one convolution for each of `kernels`, both without positions, so that a clip's vector is the same in
-    every window. They alone can have a `shortcut`: features and sentences meet through one linear map
-    each, to which the encoders add, and a sentence weighs picture against subtitles.
+    context_encoder: "attention" is the published one; "conv" is one convolution for each of `kernels`,
+    without positions, so that a clip's vector is the same in every window. It alone can have a `shortcut`:
+    features and sentences meet through one linear map each, to which the encoders add, and a sentence weighs
+    picture against subtitles. reach: training reads at most so many clips on both sides of a window.
     bias_reach: how many clips around a proposal's ends have a learned bias of their own; 0 for none.
     """
 
@@ -50,7 +50,7 @@ class ReloConfig:
     dropout: float = 0.1
     head_init: Literal["published", "edge"] = "published"
     window: WindowConfig = field(default_factory=WindowConfig)
-    context_encoder: Literal["attention", "local", "conv"] = "attention"
+    context_encoder: Literal["attention", "conv"] = "attention"
     reach: int = 16
     kernels: tuple[int, ...] = (5, 9)
     shortcut: bool = False
@@ -64,11 +64,16 @@ class ReloConfig:
                 f"kernel {self.kernel} and kernels {self.kernels} must be odd, so that a filter has a middle"
             )
         if self.context_encoder == "attention" and self.shortcut:
-            raise InvalidInput("The published attention has no shortcut; use context_encoder local or conv.")
+            raise InvalidInput("The published attention has no shortcut; use context_encoder conv.")
+
+    @property
+    def halo(self) -> int:
+        """How many clips on each side a clip's vector depends on; 0 where it depends on its whole window."""
+        return 0 if self.context_encoder == "attention" else sum(kernel // 2 for kernel in self.kernels)
 
 
 class Relo(nn.Module):
-    """Query, video and subtitle branches, relevance and start/end heads."""
+    """QueryEncoding, video and subtitle branches, relevance and start/end heads."""
 
     start_bias: nn.Parameter
     end_bias: nn.Parameter
@@ -115,7 +120,7 @@ class Relo(nn.Module):
     @property
     def halo(self) -> int:
         """How many clips on each side a clip's vector depends on; 0 where it depends on its whole window."""
-        return 0
+        return self.config.halo
 
     def encode_query(self, tokens: Tensor, mask: Tensor) -> QueryEncoding:
         """Encode sentences: tokens (n, t, dim), mask (n, t) 1 = valid, t <= max_tokens."""

@@ -22,7 +22,7 @@ from workers.ranker.stores.checkpoint import load_config, load_model
 from workers.ranker.stores.features import FRAMES, SUBTITLES
 
 KIND = "projector"
-# Far above what is trained, so that the config of a stranger cannot ask for more.
+# An upper bound for untrusted configs, far above what is trained.
 MAX_LAYERS = 64
 _FEW_ROWS = 16
 

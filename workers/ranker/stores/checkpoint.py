@@ -1,7 +1,8 @@
 """Models on disk: `config.json` and `model.safetensors`, named by a fingerprint of both.
 
-Nothing here unpickles: a checkpoint from a stranger is data. A directory is written under a temporary name
-and renamed, so it is whole or absent; what is read is compared with its fingerprint before it is used.
+Checkpoints are safetensors and JSON, never pickles: an untrusted one cannot run code. A directory is written
+under a temporary name and renamed, so it is whole or absent; what is read is compared with its fingerprint
+before it is used.
 """
 
 import dataclasses
@@ -76,7 +77,7 @@ def save_model(
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise InvalidInput(f"The {kind}'s {name} has numbers that are not finite; it is no sound model.")
+            raise InvalidInput(f"The {kind}'s {name} has numbers that are not finite; train it again.")
     name = model_fingerprint(kind, values, encoder, tensors)
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -152,7 +153,7 @@ def load_state(directory: Path, device: str | torch.device = "cpu") -> State:
 
 
 class _NoStart(TorchFunctionMode):
-    """Leaves out first values: on tensors without room they cost a second of imports and do nothing."""
+    """Skips weight initialisation: on meta tensors it costs a second of imports and does nothing."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

@@ -8,7 +8,7 @@
 The files are memory-mapped: opening a collection of any size costs nothing, and a window is a slice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,12 +96,6 @@ class FeatureMaps:
         """Return the rows of one video: a view (n, dim)."""
         about = self.streams[stream]
         return about.rows[about.offsets[ordinal] : about.offsets[ordinal + 1]]
-
-    def speech(self) -> Iterator[NDArray[Any]]:
-        """Yield the subtitle rows (n, dim) of every video; nothing where they do not compare with frames."""
-        frames, said = self.streams[FRAMES], self.streams.get(SUBTITLES)
-        if said is not None and (said.dim, said.step) == (frames.dim, frames.step):
-            yield from (self.video(ordinal, SUBTITLES) for ordinal in range(len(self)))
 
 
 def write_context(directory: Path, store: FeatureStore, ids: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The ranker's relatives without positions: what a clip's vector may depend on."""
+"""The ranker's relative without positions: what a clip's vector may depend on."""
 
 import pytest
 import torch
@@ -24,12 +24,9 @@ def inputs(n: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(n, length, 6), torch.randn(n, length, 5)
 
 
-@pytest.mark.parametrize(("encoder", "halo"), [("conv", 3), ("local", 8)])
 @pytest.mark.parametrize("shortcut", [False, True])
-def test_a_video_gives_the_clips_of_its_windows_away_from_their_edges(
-    encoder: str, halo: int, shortcut: bool
-) -> None:
-    model = tiny(encoder, shortcut)
+def test_a_video_gives_the_clips_of_its_windows_away_from_their_edges(shortcut: bool) -> None:
+    model, halo = tiny("conv", shortcut), 3
     assert isinstance(model, LocalRelo)
     assert model.halo == halo
     video, subtitle = (rows[0] for rows in inputs(1, 60))
@@ -43,9 +40,8 @@ def test_a_video_gives_the_clips_of_its_windows_away_from_their_edges(
     numeric.close(whole[0][: 40 - halo], start.video[0, : 40 - halo])
 
 
-@pytest.mark.parametrize("encoder", ["conv", "local"])
-def test_padding_and_what_lies_in_it_are_not_seen(encoder: str) -> None:
-    model = tiny(encoder)
+def test_padding_and_what_lies_in_it_are_not_seen() -> None:
+    model = tiny("conv")
     video, subtitle = inputs(2, 12)
     mask = torch.ones(2, 12)
     mask[1, 7:] = 0
@@ -89,7 +85,7 @@ def test_tables_know_where_the_proposal_lies() -> None:
 
 def test_a_config_chooses_the_model() -> None:
     assert type(make_model(TINY)) is Relo
-    assert isinstance(tiny("local"), LocalRelo)
+    assert isinstance(tiny("conv"), LocalRelo)
     with pytest.raises(InvalidInput, match="shortcut"):
         tiny("attention", shortcut=True)
     with pytest.raises(InvalidInput, match="odd"):

@@ -70,9 +70,8 @@ def test_pieces_keep_every_clip_once_with_its_neighbours(clips: int, halo: int) 
             assert last == clips or last - end >= 2
 
 
-@pytest.mark.parametrize("kind", ["local", "conv"])
-def test_local_contexts_are_the_same_stored_and_online(tmp_path: Path, kind: str) -> None:
-    ranker, contexts = ranker_of(kind), random_contexts(LENGTHS)
+def test_local_contexts_are_the_same_stored_and_online(tmp_path: Path) -> None:
+    ranker, contexts = ranker_of("conv"), random_contexts(LENGTHS)
     _, online = ranker.examine([request(0)], contexts)
     ranker.use_stored(stored(tmp_path, ranker, contexts), contexts, 1)
     _, found = ranker.examine([request(0)], contexts)

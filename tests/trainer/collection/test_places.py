@@ -1,0 +1,26 @@
+"""Where a collection keeps what training reads and makes."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import Mismatch, NotFound
+from tests.trainer.ranker.world import DIM, ENCODER, make_collection
+from trainer.collection.places import open_projector
+from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
+from workers.ranker.stores.checkpoint import save_model
+
+
+def test_the_projector_must_fit_the_encoder(tmp_path: Path) -> None:
+    collection = make_collection(tmp_path / "collection", train=2, val=1)
+    assert isinstance(open_projector(collection, None, ENCODER), MeanPool)
+    assert isinstance(open_projector(collection, "none", ENCODER), MeanPool)
+    with pytest.raises(NotFound):
+        open_projector(collection, "0000", ENCODER)
+    config = ProjectorConfig(dim=DIM, type="meanP")
+    directory = collection / "models" / "projector" / "abcd"
+    save_model(directory, "projector", config, Projector(config).state_dict(), encoder="another")
+    with pytest.raises(Mismatch, match="made for encoder another"):
+        open_projector(collection, "abcd", ENCODER)
+    save_model(directory, "projector", config, Projector(config).state_dict(), encoder=ENCODER)
+    assert isinstance(open_projector(collection, "abcd", ENCODER), Projector)

@@ -6,8 +6,8 @@ from bench import published
 from bench.results import Figure, Outcome, Setup
 from bench.timing import laps
 from engine.temporal import iou
-from trainer.evaluation import measures
-from trainer.evaluation.measures import NDCGS, Ranking, Truth
+from trainer.evaluation.judged import Doubles, Judgements, Ranking
+from trainer.evaluation.measures import NDCGS, ndcg
 
 _PREDICTED, _JUDGED, _VIDEOS = 150, 30, 12
 
@@ -20,9 +20,9 @@ def run(setup: Setup) -> Outcome:
     limits = sorted({measure.iou for measure in NDCGS})
     for (run, truth), pair in zip(cases[:4], objects, strict=False):
         # Not timed: what is timed must say the same.
-        if not np.allclose(measures.ndcg(run, truth), published.ndcg(*pair, depths, limits), atol=1e-12):
+        if not np.allclose(ndcg(run, truth), published.ndcg(*pair, depths, limits), atol=1e-12):
             raise ArithmeticError("NDCG as columns and as a loop differ: evaluation.measures is wrong")
-    ours = laps(lambda run: measures.ndcg(*cases[run % len(cases)]), setup.sizes.runs)
+    ours = laps(lambda run: ndcg(*cases[run % len(cases)]), setup.sizes.runs)
     loop = laps(lambda run: published.ndcg(*objects[run % len(cases)], depths, limits), setup.sizes.runs)
     floor = laps(lambda run: _overlap(*cases[run % len(cases)]), setup.sizes.runs)
     return Outcome(
@@ -37,7 +37,7 @@ def run(setup: Setup) -> Outcome:
     )
 
 
-def _case(seed: int) -> tuple[Ranking, Truth]:
+def _case(seed: int) -> tuple[Ranking, Judgements]:
     rng = np.random.default_rng(seed)
     starts, true = rng.uniform(0, 80, _PREDICTED), rng.uniform(0, 80, _JUDGED)
     # Names as in the published corpus.
@@ -46,15 +46,15 @@ def _case(seed: int) -> tuple[Ranking, Truth]:
     judged = np.stack([true, true + rng.uniform(2, 16, _JUDGED)], axis=1)
     grades = rng.integers(0, 5, _JUDGED).astype(np.float64)
     run = Ranking(videos[rng.integers(0, _VIDEOS, _PREDICTED)], spans)
-    return run, Truth(videos[rng.integers(0, _VIDEOS, _JUDGED)], judged, grades)
+    return run, Judgements(videos[rng.integers(0, _VIDEOS, _JUDGED)], judged, grades)
 
 
-def _objects(rows: Ranking | Truth, grades: measures.Doubles | None = None) -> list[published.LoopMoment]:
+def _objects(rows: Ranking | Judgements, grades: Doubles | None = None) -> list[published.LoopMoment]:
     spans = rows.spans.tolist()
     relevances = [0.0] * len(spans) if grades is None else grades.tolist()
     columns = zip(rows.videos.tolist(), spans, relevances, strict=True)
     return [published.LoopMoment(video, start, end, 0, grade) for video, (start, end), grade in columns]
 
 
-def _overlap(run: Ranking, truth: Truth) -> measures.Doubles:
+def _overlap(run: Ranking, truth: Judgements) -> Doubles:
     return iou(run.spans[:40], truth.spans)

@@ -36,8 +36,8 @@ def run(setup: Setup) -> Outcome:
         ],
         [
             "A coordinator, two index workers of one thread each, a ranker worker that also encodes, and the "
-            "client share the cores. The stages are what each process logs of its call at debug level; of two "
-            "shards the slower one counts. The published system has no service to compare with.",
+            "client share the cores. The stages are what each process logs of its call at debug level; of "
+            "two shards the slower one counts. The published system has no service to compare with.",
         ],
     )
 

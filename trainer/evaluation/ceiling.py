@@ -6,20 +6,19 @@ is lost to every ranker; so is the second moment inside one long proposal. What 
 ceiling says how much is left to gain by ranking, the ceiling itself how much by proposing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.measures import NDCG, NDCGS, SPR, Absent, Protocol, Ranking, Truth, dcg
-
-Doubles = NDArray[np.float64]
-EMPTY = Ranking.of([], [])
+from trainer.evaluation.judged import EMPTY, Doubles, Judgements, Ranking, Rankings, Truth
+from trainer.evaluation.matching import SPR, Protocol, dcg
+from trainer.evaluation.measures import NDCG, NDCGS, Absent
 
 
 def ceiling(
-    proposals: Mapping[int, Ranking],
-    truth: Mapping[int, Truth],
+    proposals: Rankings,
+    truth: Truth,
     measures: Sequence[NDCG] = NDCGS,
     *,
     reach: float | None = None,
@@ -31,28 +30,28 @@ def ceiling(
 
     reach: None lets a proposal lead to any moment it overlaps; a number of seconds, only to what lies within
     its span widened by that much on both sides, so that a long moment seen in part has an IoU below one.
-    spans: moments a proposal may turn into. Queries count as in `measures.per_query`.
+    spans: moments a proposal may turn into. Queries count as in the measures.
     """
     return {
         query_id: best_ndcg(proposals.get(query_id, EMPTY), judged, measures, reach=reach, spans=spans)
         for query_id, judged in truth.items()
-        if (judged.answerable or protocol.keeps_irrelevant) and (absent == "zero" or query_id in proposals)
+        if measures[0].counts(judged, protocol) and (absent == "zero" or query_id in proposals)
     }
 
 
 def best_ndcg(
     proposals: Ranking,
-    truth: Truth,
+    judged: Judgements,
     measures: Sequence[NDCG] = NDCGS,
     *,
     reach: float | None = None,
     spans: int = 1,
 ) -> Doubles:
     """Return the measures of one query's proposals, refined and ordered perfectly; 0 without an answer."""
-    order = np.argsort(-truth.relevances, kind="stable")
-    order = order[truth.relevances[order] > 0]
-    ideal = truth.relevances[order]
-    overlap = _best_overlap(proposals, truth.videos[order], truth.spans[order], reach)
+    order = np.argsort(-judged.relevances, kind="stable")
+    order = order[judged.relevances[order] > 0]
+    ideal = judged.relevances[order]
+    overlap = _best_overlap(proposals, judged.videos[order], judged.spans[order], reach)
     values = []
     found: dict[float, Doubles] = {}
     deepest = max(measure.k for measure in measures)

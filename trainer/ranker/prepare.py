@@ -24,7 +24,7 @@ from trainer.collection.places import (
 )
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.retrieval import Retrieval
-from trainer.evaluation.measures import Truth
+from trainer.evaluation.judged import Judgements
 from trainer.formats.samples import Samples, kept_samples, load_samples
 from trainer.ranker.data import Pairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
@@ -189,7 +189,7 @@ def _validation(
     most = SearchOptions().proposal_top_k
     truths = {}
     for row, query in enumerate(queries):
-        truth = Truth.of(query)
+        truth = Judgements.of(query)
         # A video without features keeps counting: it is simply never found.
         numbers = np.array([ordinals.get(video, -1) for video in truth.videos], np.int64)
         truths[row] = replace(truth, videos=numbers)

@@ -1,4 +1,4 @@
-"""A figure and where it belongs: rows of stages, and the one JSON object of a run."""
+"""The figures of a stage, and the JSON object of a run."""
 
 import dataclasses
 import os
@@ -30,7 +30,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How a stage runs. cache: a directory of what is made once. threads: of stages that use many."""
+    """How a stage runs. cache: a directory for what is made once. threads: of stages that use many."""
 
     sizes: Sizes
     cache: Path

@@ -77,7 +77,7 @@ def running(collection: Path, threads: int, log_level: str = "info") -> Iterator
 
 
 def warm(service: Service, texts: Sequence[str], patience: float = 120.0) -> list[float]:
-    """Ask every sentence until its answer is whole: cold files may cost the first ones a shard's patience.
+    """Warm the service up: ask every sentence until its answer is whole, as cold files may time a shard out.
 
     Returns the milliseconds of each whole answer.
     """

@@ -1,4 +1,4 @@
-"""From hits to proposals: columns against objects."""
+"""Hits to proposals: arrays, beside the published loop over objects."""
 
 from functools import partial
 

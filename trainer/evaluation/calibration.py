@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says. Pure functions on arrays, and the figures of a run.
+"""Calibration of confidences: reliability bins, ECE, Brier score, AUROC; of arrays, and of a run.
 
 A moment's confidence is the probability that it is right (`judged.Right`): that it overlaps a true moment of
 grade 2 or more by an IoU of 0.5. A query's confidence is that of its best moment: the probability that
@@ -103,7 +103,7 @@ def confident(run: Rankings, truth: Truth, right: Right = RIGHT) -> Confident | 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What confidences of a stage are worth. right: the share that is; confidence: the mean.
+    """Calibration of a stage. right: the share of moments that are; confidence: their mean confidence.
 
     answerable, unanswerable: queries with and without a good moment; auroc: how well a query's best
     confidence tells them apart, None without both.

@@ -1,9 +1,9 @@
-"""What a ranker could reach at best with the proposals it is given: the ceiling.
+"""The ceiling: the best NDCG that a ranker can reach with the proposals it is given.
 
 A perfect ranker turns every proposal into the best true moment that the proposal leads to, and puts them in
 the best order. A proposal leads to `spans` moments at most, and to those it touches. What no proposal touches
-is lost to every ranker; so is the second moment inside one long proposal. What a ranker reaches of its
-ceiling says how much is left to gain by ranking, the ceiling itself how much by proposing.
+is lost to every ranker; so is the second moment inside one long proposal. The share of the ceiling that a
+ranker reaches says how much ranking can gain, the ceiling itself how much proposals can.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def matched(leads: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     """Return the rows that can have a column of their own, at most `most`, earlier rows first.
 
     leads: (moments, proposals), rows by falling worth. Rows that can be matched together form a matroid, so
-    taking each in turn where the others can make room for it has the largest worth at every depth.
+    the greedy choice (each row in turn, if an augmenting path finds it a column) is optimal at every depth.
     """
     owner: dict[int, int] = {}
     columns = [np.flatnonzero(row).tolist() for row in leads]

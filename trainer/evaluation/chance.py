@@ -1,7 +1,7 @@
-"""What blind guessing reaches: random spans of the corpus, as long as true moments are.
+"""The chance level: NDCG of random spans of the corpus, as long as true moments are.
 
 The guesser knows the videos, their durations and how long moments usually are, but reads no query and sees no
-frame. Whatever an engine scores above it comes from looking.
+frame. What an engine scores above it comes from the query and the frames.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Two runs side by side on the same truth: by how much one is better, and whether that may be chance.
+"""Compare two runs on the same truth: difference, bootstrap interval and permutation test of every measure.
 
 {"stage": "refined", "queries": 720, "answerable": 600, "samples": 2000, "runs": [1, 1],
  "measures": {"NDCG@10,IoU>=0.5": {"a": .., "b": .., "difference": .., "interval": [.., ..], "p": ..}, ...},

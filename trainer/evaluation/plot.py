@@ -1,4 +1,4 @@
-"""A report as charts: a panel an IoU, a group of bars a depth, a bar a stage; and a reliability diagram."""
+"""Draw a report: NDCG bars of every stage, a panel for each IoU; and a reliability diagram."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def plot_reliability(figures: Calibration, path: Path) -> None:
 
     bins = figures.bins
     figure, panel = pyplot.subplots(figsize=(4.6, 4.4), layout="constrained")
-    panel.plot([0, 1], [0, 1], color=COLOURS["chance"], linewidth=1, label="as it says")
+    panel.plot([0, 1], [0, 1], color=COLOURS["chance"], linewidth=1, label="calibrated")
     sizes = 20 + 180 * bins.counts / bins.counts.max()
     panel.plot(bins.confidence, bins.right, color=COLOURS[REFINED], linewidth=1)
     panel.scatter(bins.confidence, bins.right, sizes, color=COLOURS[REFINED], alpha=0.7)

@@ -1,4 +1,4 @@
-"""Answers on disk.
+"""Run files: answers on disk.
 
     {"stages": {"coarse": {"<query id>": [{"video_name", "timestamp": [start, end], "score"}, ...], ...},
                 "refined": {...}},
@@ -36,7 +36,7 @@ STAGES = (RETRIEVAL, COARSE, REFINED)
 class Predicted(NamedTuple):
     """One answered moment: seconds from the first frame; higher scores are better, or None where unknown.
 
-    confidence: the probability 0..1 that the moment is right, None where nobody says.
+    confidence: the probability 0..1 that the moment is right, None where it is unknown.
     """
 
     video: str

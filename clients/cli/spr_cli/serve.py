@@ -80,7 +80,7 @@ def serve_all(
 
     read = _topology(topology, collection, port)
     writer = logs.configure(log_level or read.log_level)
-    progress = _Progress(sys.stderr.isatty(), writer.put, silent=as_json)
+    progress = _StartProgress(sys.stderr.isatty(), writer.put, silent=as_json)
 
     def ready(line: dict[str, Any]) -> None:
         progress.end()
@@ -90,7 +90,7 @@ def serve_all(
             write_json(ready_file, line)
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
-    # Held by this process too: one that is started anew finds the generation that the first ones had.
+    # This process holds the generation too, so that a restarted one finds what the first ones served.
     with held(read) as served:
         served = dataclasses.replace(served, log_level=log_level or served.log_level)
         try:
@@ -141,7 +141,7 @@ def _topology(topology: Path | None, collection: Path | None, port: int) -> "Top
     return config.for_collection(collection, len(current.shards), port, current.id)
 
 
-class _Progress:
+class _StartProgress:
     """What is up so far: one changing line on a terminal, a line for each process otherwise."""
 
     def __init__(self, terminal: bool, put: Callable[[str], None], silent: bool) -> None:

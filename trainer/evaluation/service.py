@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import Unavailable
+from engine.errors import InvalidInput, Unavailable
 from engine.proposals import ProposalRule
 from spr_client import Client, Options, SearchError
 from trainer.collection.annotations import JudgedQuery
@@ -82,13 +82,13 @@ def collect(
 
     segment_top_k: segments retrieved a query. rule: how segments become proposals. None for the server's.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
-    Unavailable where no service listens, or where every query failed.
+    Unavailable where no service listens, or where every query failed; InvalidInput for what is no address.
     """
     began = time.monotonic()
     answers: dict[int, ServiceAnswer] = {}
     failures: dict[int, str] = {}
     options = _options(segment_top_k, rule)
-    with Client(address) as client, ThreadPoolExecutor(in_flight) as pool:
+    with _client(address) as client, ThreadPoolExecutor(in_flight) as pool:
         if queries:
             _check_reachable(client, queries[0].query, timeout)
         waiting = {
@@ -135,6 +135,13 @@ def ask(client: Client, text: str, timeout: float | None, options: Options = DEF
         },
         seconds=time.monotonic() - began,
     )
+
+
+def _client(address: str) -> Client:
+    try:
+        return Client(address)
+    except SearchError as error:
+        raise InvalidInput(str(error)) from None
 
 
 def _check_reachable(client: Client, text: str, timeout: float | None) -> None:

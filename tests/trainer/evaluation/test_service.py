@@ -107,6 +107,11 @@ def test_where_nothing_listens() -> None:
     assert said.endswith("; start a service with `spr serve TOPOLOGY.toml`, or give its --address.")
 
 
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="write HOST:PORT"):
+        collect("dns:///spr", QUERIES)
+
+
 def test_a_port_without_searches_is_told_from_a_closed_one() -> None:
     server = Server(lambda _: None)
     try:

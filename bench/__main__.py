@@ -20,14 +20,14 @@ def main() -> int:
         os.environ[name] = str(options.threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from bench import registry, sizes
-    from bench.results import Context
+    from bench.results import Setup
     from engine.errors import SprError
 
     options.cache.mkdir(parents=True, exist_ok=True)
-    context = Context(sizes.named(options.sizes), options.cache.resolve(), options.threads)
+    setup = Setup(sizes.named(options.sizes), options.cache.resolve(), options.threads)
     # What libraries print must not come between: the answer is the last line.
     try:
-        answer = registry.run_here(options.stage, context)
+        answer = registry.run_here(options.stage, setup)
     except SprError as error:
         print(f"spr: {error}", file=sys.stderr)
         return error.exit_code

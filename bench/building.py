@@ -7,6 +7,7 @@ ranker that has stored contexts does not read them.
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,16 +48,33 @@ def collection(cache: Path, sizes: Sizes) -> Path:
     corpus = corpora.load(cache, sizes.share, sizes.dim)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "collection.json", {"name": "default", "format": 1})
+    manifest.activate(folder, _write_generation(folder, corpus, _write_models(cache, folder, corpus, sizes)))
+    write_json(done, about)
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    encoder: EncoderEntry
+    projector: str
+    ranker: str
+
+
+def _write_models(cache: Path, folder: Path, corpus: Corpus, sizes: Sizes) -> _Models:
     encoder = models.write_encoder(cache, sizes)
-    asked = models.texts(sizes.queries)
-    projector = models.write_projector(folder / "projector", encoder, asked, corpus.queries[: sizes.queries])
-    ranker = models.write_ranker(folder / "ranker", sizes)
+    texts, wanted = models.texts(sizes.queries), corpus.queries[: sizes.queries]
+    projector = models.write_projector(folder / "projector", encoder, texts, wanted)
+    entry = EncoderEntry(str(encoder.resolve()), fingerprint_of(encoder))
+    return _Models(entry, projector, models.write_ranker(folder / "ranker", sizes))
+
+
+def _write_generation(folder: Path, corpus: Corpus, made: _Models) -> str:
+    """Write shards, catalogue, contexts and the manifest; return the generation's id."""
+    dim = corpus.vectors.shape[1]
     generation = folder / manifest.GENERATIONS / "bench"
     shards, quantizer, label = _write_shards(generation, corpus)
     _write_catalogue(generation, corpus)
-    _write_contexts(generation, corpus, sizes.dim, ranker)
-    streams = {name: StreamEntry(sizes.dim, step, "float16") for name, step in _STREAMS.items()}
-    encoder_entry = EncoderEntry(str(encoder.resolve()), fingerprint_of(encoder))
+    _write_contexts(generation, corpus, dim, made.ranker)
     files = [str(path.relative_to(generation)) for path in generation.rglob("*") if path.is_file()]
     written = manifest.write(
         generation,
@@ -64,25 +82,23 @@ def collection(cache: Path, sizes: Sizes) -> Path:
             id="",
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             collection="default",
-            encoder=encoder_entry,
-            projector=ModelEntry("projector", projector),
-            ranker=ModelEntry("ranker", ranker),
-            embedding_model=manifest.embedding_model(encoder_entry.fingerprint, projector),
-            dim=sizes.dim,
+            encoder=made.encoder,
+            projector=ModelEntry("projector", made.projector),
+            ranker=ModelEntry("ranker", made.ranker),
+            embedding_model=manifest.embedding_model(made.encoder.fingerprint, made.projector),
+            dim=dim,
             segment_length=float(corpora.SEGMENT),
             factory=label,
             quantizer_sha256=quantizer,
             videos=len(corpus.counts),
             segments=len(corpus.videos),
             shards=tuple(shards),
-            streams=streams,
+            streams={name: StreamEntry(dim, step, "float16") for name, step in _STREAMS.items()},
             files=manifest.describe_files(generation, files),
         ),
     )
     generation.rename(generation.with_name(written.id))
-    manifest.activate(folder, written.id)
-    write_json(done, about)
-    return folder
+    return written.id
 
 
 # The projector reads frames, the ranker clips; seconds a row.

@@ -1,4 +1,4 @@
-"""What cannot be saved: decoding, in processes that load nothing else."""
+"""The floor of ingest: decode every picture, in processes that load nothing else."""
 
 import contextlib
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def sample(path: Path, fps: Fraction, edge: int) -> int:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Put the file's name into what is said of it."""
+    """Put the file's name into its error."""
     try:
         yield
     except BadVideo as error:

@@ -26,7 +26,7 @@ Blocks = Iterable[Floats]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GroundTruth:
     """Queries (q, dim), and the rows of their exact nearest vectors (q, DEPTH), best first."""
 
     queries: Floats
@@ -69,7 +69,7 @@ def effort_for(
     shard: IndexShard,
     made: Recipe,
     rows_of: Callable[[Hits], NDArray[np.int64]],
-    asked: Asked,
+    asked: GroundTruth,
     start: Effort | None = None,
 ) -> Effort:
     """Return the least effort from `start` on by which a shard finds what its recipe asks for.
@@ -86,7 +86,7 @@ def effort_for(
 
 
 def answers(
-    shard: IndexShard, effort: Effort, rows_of: Callable[[Hits], NDArray[np.int64]], asked: Asked
+    shard: IndexShard, effort: Effort, rows_of: Callable[[Hits], NDArray[np.int64]], asked: GroundTruth
 ) -> list[NDArray[np.int64]]:
     """Return the rows that a shard finds for every query."""
     found = shard.search(asked.queries, DEPTH, effort.nprobe or None, effort.factor or None)

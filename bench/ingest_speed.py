@@ -28,7 +28,7 @@ Work = Callable[[Path], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StageSpeed:
     """One measured stage over all files, as fast as the cores allow.
 
     seconds: median of the runs. pictures: decoded, or encoded. of_decoding: this stage's speed over that of
@@ -59,7 +59,7 @@ def measure(
     device: str = "auto",
     fps: Fraction = Fraction(1),
     runs: int = 3,
-) -> list[Row]:
+) -> list[StageSpeed]:
     """Time decoding alone, decoding and sampling, encoding alone, and the whole ingest of the same files.
 
     The runs take turns, so that all stages see the same machine; processes are started and the encoder is
@@ -82,7 +82,7 @@ def measure(
             times["encode"].append(_clock(partial(_encode, encoder, summary.frames, options)))
     medians = {stage: statistics.median(each) for stage, each in times.items()}
     return [
-        Row(
+        StageSpeed(
             stage,
             seconds,
             summary.frames if stage == "encode" else summary.decoded_frames,
@@ -101,7 +101,7 @@ def decoders(files: Sequence[Path]) -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[StageSpeed]) -> str:
     """Return the rows as lines of text."""
     lines = [f"{'stage':16} {'seconds':>8} {'pictures/s':>11} {'x real time':>12} {'of decoding':>12}"]
     lines += [

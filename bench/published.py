@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Moment:
+class LoopMoment:
     """A moment as one object."""
 
     video: str
@@ -21,12 +21,12 @@ class Moment:
     relevance: float = 0.0
 
 
-def proposals(hits: Sequence[dict[str, Any]], durations: dict[str, float], length: float) -> list[Moment]:
+def proposals(hits: Sequence[dict[str, Any]], durations: dict[str, float], length: float) -> list[LoopMoment]:
     """Join adjacent hits, each {"video", "segment", "score"}, best first; return moments by best rank."""
     by_video: dict[str, list[tuple[int, int]]] = {}
     for rank, hit in enumerate(hits):
         by_video.setdefault(hit["video"], []).append((int(hit["segment"]), rank))
-    moments: list[Moment] = []
+    moments: list[LoopMoment] = []
     for video, segments in by_video.items():
         segments.sort()
         first, rank = segments[0]
@@ -42,7 +42,10 @@ def proposals(hits: Sequence[dict[str, Any]], durations: dict[str, float], lengt
 
 
 def ndcg(
-    predicted: Sequence[Moment], true: Sequence[Moment], depths: Sequence[int], limits: Sequence[float]
+    predicted: Sequence[LoopMoment],
+    true: Sequence[LoopMoment],
+    depths: Sequence[int],
+    limits: Sequence[float],
 ) -> list[float]:
     """Return NDCG at every depth and IoU limit, each worked out from the beginning."""
     return [_ndcg(predicted[:depth], true, depth, limit) for depth in depths for limit in limits]
@@ -50,11 +53,11 @@ def ndcg(
 
 def _moment(
     video: str, first: int, last: int, rank: int, durations: dict[str, float], length: float
-) -> Moment:
-    return Moment(video, first * length, min((last + 1) * length, durations[video]), rank)
+) -> LoopMoment:
+    return LoopMoment(video, first * length, min((last + 1) * length, durations[video]), rank)
 
 
-def _ndcg(predicted: Sequence[Moment], true: Sequence[Moment], depth: int, limit: float) -> float:
+def _ndcg(predicted: Sequence[LoopMoment], true: Sequence[LoopMoment], depth: int, limit: float) -> float:
     left = sorted((moment for moment in true if moment.relevance > 0), key=lambda m: -m.relevance)
     ideal = sum((2**moment.relevance - 1) / math.log2(i + 2) for i, moment in enumerate(left[:depth]))
     earned = 0.0
@@ -69,7 +72,7 @@ def _ndcg(predicted: Sequence[Moment], true: Sequence[Moment], depth: int, limit
     return earned / ideal if ideal else 0.0
 
 
-def _iou(one: Moment, other: Moment) -> float:
+def _iou(one: LoopMoment, other: LoopMoment) -> float:
     shared = max(0.0, min(one.end, other.end) - max(one.start, other.start))
     union = (one.end - one.start) + (other.end - other.start) - shared
     return shared / union if union > 0 else 0.0

@@ -4,7 +4,7 @@ import importlib
 import time
 from typing import Any
 
-from bench.results import Context, Outcome, to_json
+from bench.results import Outcome, Setup, to_json
 from engine.errors import InvalidInput
 
 # name: (module, what it measures, threads; 0: as many as the run is told)
@@ -36,10 +36,10 @@ def check(stages: tuple[str, ...]) -> list[str]:
     return [stage for stage in STAGES if not stages or stage in stages]
 
 
-def run_here(stage: str, context: Context) -> dict[str, Any]:
+def run_here(stage: str, setup: Setup) -> dict[str, Any]:
     """Run one stage in this process and return its part of the report."""
     began = time.perf_counter()
     module = importlib.import_module(f"bench.stages.{STAGES[stage][0]}")
-    outcome: Outcome = module.run(context)
-    about = {"threads": context.threads, "seconds": round(time.perf_counter() - began, 1)}
+    outcome: Outcome = module.run(setup)
+    about = {"threads": setup.threads, "seconds": round(time.perf_counter() - began, 1)}
     return {**about, **to_json(outcome)}

@@ -1,4 +1,4 @@
-"""A figure and where it belongs: rows of stages, and the one JSON object of a run."""
+"""The figures of a stage, and the JSON object of a run."""
 
 import dataclasses
 import os
@@ -29,8 +29,8 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """How a stage runs. cache: a directory of what is made once. threads: of stages that use many."""
+class Setup:
+    """How a stage runs. cache: a directory for what is made once. threads: of stages that use many."""
 
     sizes: Sizes
     cache: Path
@@ -38,7 +38,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Figure:
     """One figure. key: its name inside the stage. more: further figures of the same thing, by name."""
 
     key: str
@@ -53,7 +53,7 @@ class Row:
 class Outcome:
     """What a stage found. notes: what a reader must know to read the figures."""
 
-    rows: list[Row]
+    rows: list[Figure]
     notes: list[str] = field(default_factory=list)
 
 

@@ -1,4 +1,4 @@
-"""All stages, one process after another, and what they make together."""
+"""Run the stages, one process after another, and put their figures into one report."""
 
 import json
 import os

@@ -22,7 +22,10 @@ from engine.manifest import read as read_manifest
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 
+# The workers' calls, and the stage that each computes.
 _CALLS = {"Encode": "encode", "SearchSegments": "retrieve", "Rank": "rank"}
+# What every search computes; a query that the coordinator remembers needs no encoder.
+_ALWAYS = {"retrieve", "propose", "rank"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,15 @@ class Load:
 
 
 @contextlib.contextmanager
-def running(collection: Path, threads: int) -> Iterator[Service]:
-    """Serve a collection: a coordinator, an index worker a shard with one thread, and a ranker worker."""
+def running(collection: Path, threads: int, log_level: str = "info") -> Iterator[Service]:
+    """Serve a collection: a coordinator, an index worker a shard with one thread, and a ranker worker.
+
+    log_level: "debug" logs the milliseconds of every call, which `stages` reads.
+    """
     topology, log = collection / "topology.toml", collection / "serve.log"
     shards = len(read_manifest(current(collection)).shards)
-    topology.write_text(_topology(shards, threads), encoding="utf-8")
-    command = [sys.executable, "-m", "spr_cli.main", "serve", str(topology), "--json"]
+    topology.write_text(_topology(shards, threads, log_level), encoding="utf-8")
+    command = [sys.executable, "-m", "bench.supervised", str(topology)]
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
         with process:
@@ -63,7 +69,7 @@ def running(collection: Path, threads: int) -> Iterator[Service]:
                 line = process.stdout.readline()
                 if not line:
                     tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-5:])
-                    raise Unavailable(f"the service did not start; the end of {log} is: {tail}")
+                    raise Unavailable(f"the service did not start; {log} ends with: {tail}")
                 yield Service(json.loads(line)["address"], log)
             finally:
                 process.terminate()
@@ -71,7 +77,7 @@ def running(collection: Path, threads: int) -> Iterator[Service]:
 
 
 def warm(service: Service, texts: Sequence[str], patience: float = 120.0) -> list[float]:
-    """Ask every sentence until its answer is whole: cold files may cost the first ones a shard's patience.
+    """Warm the service up: ask every sentence until its answer is whole, as cold files may time a shard out.
 
     Returns the milliseconds of each whole answer.
     """
@@ -144,13 +150,18 @@ def ask_together(service: Service, texts: Sequence[str], clients: int, seconds: 
 def stages(log: Path, prefix: str) -> dict[str, dict[str, float]]:
     """Return by request id the milliseconds that were computed for it: encode, retrieve, propose, rank.
 
-    retrieve is the slower shard's; all are what the processes themselves log of their calls.
+    retrieve is the slower shard's; all are what the processes themselves log of their calls at debug level,
+    without the path between them. encode is missing where the coordinator remembered the query. Requests
+    that lack another stage are left out; Unavailable if that leaves none.
     """
     found: dict[str, dict[str, float]] = {}
     for line in log.read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(ValueError):
             _note(found, json.loads(line), prefix)
-    return found
+    whole = {request_id: parts for request_id, parts in found.items() if parts.keys() >= _ALWAYS}
+    if not whole:
+        raise Unavailable(f"{log} has no times of the workers' calls; serve with log_level debug.")
+    return whole
 
 
 def _note(found: dict[str, dict[str, float]], line: Mapping[str, Any], prefix: str) -> None:
@@ -173,9 +184,9 @@ async def _ask(stub: Any, text: str, request_id: str) -> tuple[SearchResponse, f
     return answer, 1000 * (time.perf_counter() - began)
 
 
-def _topology(shards: int, threads: int) -> str:
+def _topology(shards: int, threads: int, log_level: str) -> str:
     ports = iter(_free_ports(shards + 3))
-    lines = ['collection = "."', "[coordinator]"]
+    lines = ['collection = "."', f'log_level = "{log_level}"', "[coordinator]"]
     lines += [f'{name} = "127.0.0.1:{next(ports)}"' for name in ("listen", "admin")]
     for shard in range(shards):
         lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{next(ports)}"']

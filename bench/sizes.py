@@ -1,4 +1,4 @@
-"""How large a benchmark is: the published corpus, the same in less time, or what a test can run."""
+"""Sizes of a benchmark: the published corpus, a quarter of it, or what a test can run."""
 
 import dataclasses
 from dataclasses import dataclass

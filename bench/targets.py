@@ -1,4 +1,4 @@
-"""What is to be reached, and whether it was."""
+"""Performance targets, and whether a run met them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One line of the table: what, its goals, the published way's figure, and the floor's."""
+    """One line of the table: what is measured, its goals, the published way's figure and the floor's."""
 
     what: str
     goals: Sequence[Goal]

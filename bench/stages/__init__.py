@@ -1,1 +1,1 @@
-"""The stages of the benchmark, each a function `run(context) -> Outcome` in a module of its own."""
+"""The stages of the benchmark, each a function `run(setup) -> Outcome` in a module of its own."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from bench import models
-from bench.results import Context, Outcome, Row
+from bench.results import Figure, Outcome, Setup
 from bench.timing import laps
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.whole import encode_videos
@@ -14,10 +14,10 @@ _HOUR, _VIDEO = 3600.0, 76.0
 _WINDOW = 128
 
 
-def run(context: Context) -> Outcome:
+def run(setup: Setup) -> Outcome:
     """Time the encoding of an hour in videos of the published length, and the one multiplication in it."""
-    sizes = context.sizes
-    torch.set_num_threads(context.threads)
+    sizes = setup.sizes
+    torch.set_num_threads(setup.threads)
     torch.manual_seed(0)
     relo = Relo(models.ranker_config(sizes)).eval()
     hour = _HOUR if sizes.dim >= 512 else _VIDEO * 3
@@ -30,15 +30,15 @@ def run(context: Context) -> Outcome:
     floor = _multiplications(relo, clips, sizes.dim)
     more = {"clips": clips, "hours_an_hour": hour / (ours.median * scale)}
     rows = [
-        Row("ours", "one hour, videos as they are", "ours", ours.median * scale, "s", more),
-        Row(
+        Figure("ours", "one hour, videos as they are", "ours", ours.median * scale, "s", more),
+        Figure(
             "published",
             "the windows of one query, padded to 128, from one",
             "published",
             padded * scale * 150,
             "s",
         ),
-        Row("floor", "its matrix products alone", "floor", floor * scale, "s"),
+        Figure("floor", "its matrix products alone", "floor", floor * scale, "s"),
     ]
     note = "The published way encodes no video once: it encodes the windows of 150 proposals for every query."
     return Outcome(rows, [note])

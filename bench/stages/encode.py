@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from bench import models
-from bench.results import Context, Outcome, Row
+from bench.results import Figure, Outcome, Setup
 from bench.stages.floor import bytes_ms
 from bench.timing import laps
 from engine.types import EncodedQuery
@@ -13,16 +13,15 @@ from workers.ranker.encoder.text_precision import cosines, prepared
 from workers.ranker.texts import CachedTextEncoder
 
 
-def run(context: Context) -> Outcome:
-    """Time the tower in 8 bits and in float32, one sentence at a time, and a cached sentence."""
-    sizes = context.sizes
-    torch.set_num_threads(context.threads)
-    encoder = Encoder.load(str(models.write_encoder(context.cache, sizes)), "cpu")
+def run(setup: Setup) -> Outcome:
+    """Time the tower in 8 bits and in float32, one sentence at a time, and a sentence that is remembered."""
+    sizes = setup.sizes
+    torch.set_num_threads(setup.threads)
+    encoder = Encoder.load(str(models.write_encoder(setup.cache, sizes)), "cpu")
     texts = models.texts(sizes.queries)
-    runs = max(3, sizes.runs // 4)
-    exact = encoder.text(texts)
+    runs, exact = max(3, sizes.runs // 4), encoder.text(texts)
     published = laps(lambda run: encoder.text([texts[run % len(texts)]]), runs)
-    tower = prepared(encoder, context.cache / "text-int8", context.threads)
+    tower = prepared(encoder, setup.cache / "text-int8", setup.threads)
     encoder.use_tower(tower)
     ours = laps(lambda run: encoder.text([texts[run % len(texts)]]), runs)
     cosine = float(cosines(encoder.text(texts).pooled, exact.pooled).min())
@@ -37,14 +36,16 @@ def run(context: Context) -> Outcome:
     more = {"cosine": cosine, "p99_ms": ours.share(0.99)}
     tokens = len(exact.tokens[0])
     rows = [
-        Row("ours", f"{tokens} tokens, {'8 bits' if tower else 'float32'}", "ours", ours.median, more=more),
-        Row("cached", "a sentence that was encoded before", "ours", cached.median),
-        Row("published", f"{tokens} tokens, float32, torch", "published", published.median),
-        Row(
+        Figure(
+            "ours", f"{tokens} tokens, {'8 bits' if tower else 'float32'}", "ours", ours.median, more=more
+        ),
+        Figure("cached", "a sentence that was encoded before", "ours", cached.median),
+        Figure("published", f"{tokens} tokens, float32, torch", "published", published.median),
+        Figure(
             "floor",
             "reading the weights once, a byte each",
             "floor",
-            bytes_ms(weights, context.threads, sizes),
+            bytes_ms(weights, setup.threads, sizes),
         ),
     ]
     width, layers, heads = sizes.tower

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from bench.results import Context, Outcome, Row
+from bench.results import Figure, Outcome, Setup
 from bench.sizes import Sizes
 from bench.timing import Laps, laps
 from engine.types import Floats
@@ -12,15 +12,17 @@ from engine.types import Floats
 _BYTES = 768 * 2**20
 
 
-def run(context: Context) -> Outcome:
+def run(setup: Setup) -> Outcome:
     """Read a large array once, by one thread and by two, each thread its own part."""
-    size = _BYTES if context.sizes.dim >= 512 else 2**20
+    size = _BYTES if setup.sizes.dim >= 512 else 2**20
     rows = []
     for threads in (1, 2):
-        taken = reading(threads, size, max(3, context.sizes.runs // 10))
+        taken = reading(threads, size, max(3, setup.sizes.runs // 10))
         more = {"best_ms": taken.share(0.0), "median_ms": taken.median, "bytes": size}
         speed = size / 1e6 / taken.share(0.0)
-        rows.append(Row(f"read_{threads}", f"memory read, {threads} thread(s)", "floor", speed, "GB/s", more))
+        rows.append(
+            Figure(f"read_{threads}", f"memory read, {threads} thread(s)", "floor", speed, "GB/s", more)
+        )
     return Outcome(rows, ["The fastest pass counts: it is the floor, what others do on the machine is not."])
 
 

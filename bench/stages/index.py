@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bench import corpus as corpora
 from bench import indexes
 from bench.corpus import Corpus
-from bench.indexes import Asked
-from bench.results import Context, Outcome, Row, Way
+from bench.indexes import GroundTruth
+from bench.results import Figure, Outcome, Setup, Way
 from bench.stages.floor import bytes_ms
 from engine.files import read_json, write_json
 from engine.types import Hits
@@ -28,21 +28,23 @@ _KINDS: dict[str, tuple[str, str, Way]] = {
 }
 
 
-def run(context: Context) -> Outcome:
+def run(setup: Setup) -> Outcome:
     """Build every index on all cores, then ask one query after the other on one thread."""
-    sizes = context.sizes
-    corpus = corpora.load(context.cache, sizes.share, sizes.dim)
-    asked = Asked(corpus.queries, corpora.exact(corpus.vectors, corpus.queries, indexes.DEPTH))
-    rows: list[Row] = []
+    sizes = setup.sizes
+    corpus = corpora.load(setup.cache, sizes.share, sizes.dim)
+    asked = GroundTruth(corpus.queries, corpora.exact(corpus.vectors, corpus.queries, indexes.DEPTH))
+    rows: list[Figure] = []
     for key in _KINDS:
-        if not _wanted(context, key, corpus):
+        if not _wanted(setup, key, corpus):
             continue
-        rows += _index(context, corpus, asked, key)
+        rows += _index(setup, corpus, asked, key)
     default = next(row for row in rows if row.key == "default")
     code_bytes = 1e6 * float(default.more["codes_mb"])
-    rows.append(Row("floor", "reading the codes once", "floor", bytes_ms(code_bytes, 1, sizes)))
+    rows.append(Figure("floor", "reading the codes once", "floor", bytes_ms(code_bytes, 1, sizes)))
     total, dim = corpus.vectors.shape
-    rows.append(Row("floor_flat", "reading all vectors once", "floor", bytes_ms(4.0 * total * dim, 1, sizes)))
+    rows.append(
+        Figure("floor_flat", "reading all vectors once", "floor", bytes_ms(4.0 * total * dim, 1, sizes))
+    )
     notes = [
         f"{total:,} segments of {dim} dimensions, {len(asked.queries)} queries; recall is of the nearest "
         f"{indexes.DEPTH}. Built on all cores, searched by one thread."
@@ -52,20 +54,20 @@ def run(context: Context) -> Outcome:
     return Outcome(rows, notes)
 
 
-def _wanted(context: Context, key: str, corpus: Corpus) -> bool:
+def _wanted(setup: Setup, key: str, corpus: Corpus) -> bool:
     """Tell whether an index is measured: not the one that takes minutes, in a run that has no time for it."""
-    return key != "ivfpq" or (context.sizes.published and context.sizes.share >= 0.1)
+    return key != "ivfpq" or (setup.sizes.published and setup.sizes.share >= 0.1)
 
 
 def _folder(cache: Path, corpus: Corpus, key: str) -> Path:
     return cache / f"index-{key}-{len(corpus.counts)}x{corpus.vectors.shape[1]}"
 
 
-def _index(context: Context, corpus: Corpus, asked: Asked, key: str) -> list[Row]:
+def _index(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[Figure]:
     """Return the row of an index at the effort that its recipe asks for, and rows of other efforts."""
     kind, label, way = _KINDS[key]
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))
-    folder, seconds = _built(context.cache, corpus, key, kind, context.sizes.published)
+    folder, seconds = _built(setup.cache, corpus, key, kind, setup.sizes.published)
     shard = IndexShard.open(folder, "cpu")
     rows_of = partial(_rows, np.cumsum(corpus.counts) - corpus.counts)
     best = indexes.effort_for(shard, made, rows_of, asked) if made.recall else shard.effort
@@ -73,10 +75,10 @@ def _index(context: Context, corpus: Corpus, asked: Asked, key: str) -> list[Row
     about = {"codes_mb": codes, "originals_mb": indexes.size_mb(folder, ORIGINALS), "build_s": seconds}
     rows = []
     for effort in dict.fromkeys(
-        [best, *(_others(key, best, shard.partitions) if context.sizes.published else [])]
+        [best, *(_others(key, best, shard.partitions) if setup.sizes.published else [])]
     ):
         found = indexes.answers(shard, effort, rows_of, asked)
-        taken = indexes.latency(shard, effort, asked.queries, context.sizes.runs)
+        taken = indexes.latency(shard, effort, asked.queries, setup.sizes.runs)
         set_to = ", ".join(
             f"{name} {value}"
             for name, value in (("factor", effort.factor), ("nprobe", effort.nprobe))
@@ -91,7 +93,7 @@ def _index(context: Context, corpus: Corpus, asked: Asked, key: str) -> list[Row
             **({"effort": set_to} if set_to and main else {}),
         }
         name = key if main else f"{key} ({set_to})"
-        rows.append(Row(name, label if main else set_to, way, taken.median, more=more))
+        rows.append(Figure(name, label if main else set_to, way, taken.median, more=more))
     return rows
 
 

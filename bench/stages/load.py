@@ -1,16 +1,16 @@
 """Concurrent clients: how many searches a second, and how long the slowest take."""
 
 from bench import building, models, service
-from bench.results import Context, Outcome, Row
+from bench.results import Figure, Outcome, Setup
 
 
-def run(context: Context) -> Outcome:
+def run(setup: Setup) -> Outcome:
     """Let more and more clients ask, each its next query as soon as it has an answer."""
-    sizes = context.sizes
-    collection = building.collection(context.cache, sizes)
+    sizes = setup.sizes
+    collection = building.collection(setup.cache, sizes)
     texts = models.texts(sizes.queries)
     rows = []
-    with service.running(collection, context.threads) as running:
+    with service.running(collection, setup.threads) as running:
         service.warm(running, texts)
         service.ask_together(running, texts, max(sizes.clients), sizes.load_seconds / 2)
         for clients in sizes.clients:
@@ -23,7 +23,7 @@ def run(context: Context) -> Outcome:
                 "whole": load.whole / len(load.laps.values),
             }
             label = f"{clients} client{'s' if clients > 1 else ''}"
-            rows.append(Row(f"clients_{clients}", label, "ours", load.rate, "queries/s", more))
+            rows.append(Figure(f"clients_{clients}", label, "ours", load.rate, "queries/s", more))
     return Outcome(
         rows,
         ["Clients and all processes share the cores. whole: answers of all shards and the ranker."],

@@ -8,7 +8,7 @@ import torch
 
 from bench import building, models
 from bench import corpus as corpora
-from bench.results import Context, Outcome, Row
+from bench.results import Figure, Outcome, Setup
 from bench.stages.floor import bytes_ms
 from bench.stages.proposals import exact_hits
 from bench.timing import laps
@@ -30,34 +30,34 @@ PROPOSALS = 150
 _SAMPLE = 10
 
 
-def run(context: Context) -> Outcome:
+def run(setup: Setup) -> Outcome:
     """Time the ranker over stored contexts, over windows bucketed by length, and over padded windows."""
-    sizes = context.sizes
-    torch.set_num_threads(context.threads)
-    collection = building.collection(context.cache, sizes)
+    sizes = setup.sizes
+    torch.set_num_threads(setup.threads)
+    collection = building.collection(setup.cache, sizes)
     generation = manifest.current(collection)
-    corpus = corpora.load(context.cache, sizes.share, sizes.dim)
+    corpus = corpora.load(setup.cache, sizes.share, sizes.dim)
     asked = [
         take(propose(hits, corpus.durations, corpora.SEGMENT, SearchOptions().rule), PROPOSALS)
         for hits in exact_hits(corpus, sizes.queries, 2 * PROPOSALS)
     ]
     rng = np.random.default_rng(12)
     tokens = [rng.standard_normal((models.WORDS + 2, sizes.tower[0]), np.float32) for _ in asked]
-    rows, notes = _stored(context, generation, asked, tokens)
-    rows += _online(context, FeatureMaps.open(generation), asked, tokens)
+    rows, notes = _stored(setup, generation, asked, tokens)
+    rows += _online(setup, FeatureMaps.open(generation), asked, tokens)
     return Outcome(rows, notes)
 
 
 def _stored(
-    context: Context, generation: Path, asked: list[Proposals], tokens: list[Floats]
-) -> tuple[list[Row], list[str]]:
+    setup: Setup, generation: Path, asked: list[Proposals], tokens: list[Floats]
+) -> tuple[list[Figure], list[str]]:
     """Time ranking against warm contexts, from proposals to scored spans, for sentences read before."""
-    sizes = context.sizes
+    sizes = setup.sizes
     store, contexts = EncodedStore.open(generation), FeatureMaps.open(generation)
     # Into the page cache: what is timed is memory, as in a worker that has warmed up.
     read_through(store.arrays())
     rows = []
-    for threads in dict.fromkeys((1, context.threads)):
+    for threads in dict.fromkeys((1, setup.threads)):
         relo = _relo(models.ranker_config(sizes))
         ranker = ReloRanker(relo, DecodeConfig(), name=f"relo@{store.ranker}")
         ranker.use_stored(store, contexts, threads)
@@ -67,9 +67,9 @@ def _stored(
             ranker.rank_many([_query(tokens[run % len(asked)], one)], contexts)
 
         taken = laps(rank, sizes.runs, warm=len(asked))
-        key = "stored" if threads == context.threads else "stored_1"
+        key = "stored" if threads == setup.threads else "stored_1"
         label = f"{PROPOSALS} proposals against stored contexts, {threads} thread(s)"
-        rows.append(Row(key, label, "ours", taken.median, more={"p99_ms": taken.share(0.99)}))
+        rows.append(Figure(key, label, "ours", taken.median, more={"p99_ms": taken.share(0.99)}))
     window = models.ranker_config(sizes).window
     clips = float(
         np.mean(
@@ -81,8 +81,8 @@ def _stored(
     )
     read = clips * len(store.streams) * store.hidden * store.streams["video"].unit.itemsize
     more = {"clips": clips, "mb": read / 1e6}
-    floor = bytes_ms(read, context.threads, sizes)
-    rows.append(Row("floor", "reading their rows once", "floor", floor, more=more))
+    floor = bytes_ms(read, setup.threads, sizes)
+    rows.append(Figure("floor", "reading their rows once", "floor", floor, more=more))
     found = float(np.mean([len(one) for one in asked]))
     note = (
         f"{found:.0f} proposals a query, {clips / found:.1f} clips a window, {store.dtype} of {store.hidden}"
@@ -91,10 +91,10 @@ def _stored(
 
 
 def _online(
-    context: Context, contexts: FeatureMaps, asked: list[Proposals], tokens: list[Floats]
-) -> list[Row]:
+    setup: Setup, contexts: FeatureMaps, asked: list[Proposals], tokens: list[Floats]
+) -> list[Figure]:
     """Time the published model, windows encoded for every query: bucketed by length, and padded to 128."""
-    sizes = context.sizes
+    sizes = setup.sizes
     config = models.ranker_config(sizes)
     relo = _relo(config)
 
@@ -110,9 +110,9 @@ def _online(
         one = asked[run % len(asked)]
         tight.rank_many([_query(tokens[0], one)], contexts)
 
-    rows = [Row("query", "the query branch of the ranker", "ours", branch.median)]
+    rows = [Figure("query", "the query branch of the ranker", "ours", branch.median)]
     online = laps(bucketed, sizes.slow, warm=0, seconds=10)
-    rows.append(Row("online", "windows encoded online, bucketed by length", "ours", online.median))
+    rows.append(Figure("online", "windows encoded online, bucketed by length", "ours", online.median))
     window = dataclasses.replace(config.window, padding="published")
     published = ReloRanker(_relo(dataclasses.replace(config, window=window)), DecodeConfig())
     count = _SAMPLE if sizes.published else 4
@@ -125,7 +125,7 @@ def _online(
     more = {"windows_timed": len(part)}
     label = "windows encoded online, padded to 128, from a sample"
     scaled = taken * PROPOSALS / len(part) + branch.median
-    return [*rows, Row("published", label, "published", scaled, more=more)]
+    return [*rows, Figure("published", label, "published", scaled, more=more)]
 
 
 def _query(tokens: Floats, proposals: Proposals) -> RankQuery:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from bench import corpus as corpora
 from bench import indexes
-from bench.indexes import Asked
-from bench.results import Context, Outcome, Row
+from bench.indexes import GroundTruth
+from bench.results import Figure, Outcome, Setup
 from engine.types import Floats, Hits
 from workers.index.effort import Effort
 from workers.index.factory import recipe
@@ -23,16 +23,16 @@ _FIRST = Effort(factor=4, nprobe=16)
 PUBLISHED = 383_828
 
 
-def run(context: Context) -> Outcome:
+def run(setup: Setup) -> Outcome:
     """Build what `--index auto` picks for one shard of every size, and ask it at its recall."""
-    sizes = context.sizes
-    rows = [_size(context, segments) for segments in sizes.segments]
+    sizes = setup.sizes
+    rows = [_size(setup, segments) for segments in sizes.segments]
     reached = {int(row.more["segments"]): row.value for row in rows}
     small, large = min(reached, key=lambda n: abs(n - PUBLISHED)), max(reached)
     if large > small:
         growth, more = reached[large] / reached[small], {"from": small, "to": large}
         label = "latency of the largest over the published size"
-        rows.append(Row("growth", label, "ours", growth, "x", more))
+        rows.append(Figure("growth", label, "ours", growth, "x", more))
     notes = [
         "A corpus grows in videos of the same lengths, and the number of things to be seen grows with them. "
         "Every size tries just hard enough for a recall of 0.99.",
@@ -41,8 +41,8 @@ def run(context: Context) -> Outcome:
     return Outcome(rows, notes)
 
 
-def _size(context: Context, segments: int) -> Row:
-    dim = context.sizes.dim
+def _size(setup: Setup, segments: int) -> Figure:
+    dim = setup.sizes.dim
     counts = corpora.videos_for(segments)
     made = recipe("auto", dim, segments)
     wanted = np.sort(np.random.default_rng(0).choice(segments, made.sample, replace=False))
@@ -61,13 +61,13 @@ def _size(context: Context, segments: int) -> Row:
         return IndexShard.build(train(made, dim, sample), filled(), videos, numbers)
 
     shard, seconds = indexes.timed_build(build)
-    asked = Asked(queries, nearest.rows)
+    asked = GroundTruth(queries, nearest.rows)
     rows_of = partial(_rows, np.cumsum(counts) - counts)
     usual = shard.effort
     first = Effort(min(_FIRST.factor, usual.factor), min(_FIRST.nprobe, usual.nprobe))
     effort = indexes.effort_for(shard, made, rows_of, asked, first)
     found = indexes.answers(shard, effort, rows_of, asked)
-    taken = indexes.latency(shard, effort, queries, context.sizes.runs)
+    taken = indexes.latency(shard, effort, queries, setup.sizes.runs)
     more: dict[str, float | int | str] = {
         "segments": segments,
         "index": "auto",
@@ -78,7 +78,7 @@ def _size(context: Context, segments: int) -> Row:
         "factor": effort.factor,
         "nprobe": effort.nprobe,
     }
-    return Row(f"segments_{segments}", f"{segments:,} segments", "ours", taken.median, more=more)
+    return Figure(f"segments_{segments}", f"{segments:,} segments", "ours", taken.median, more=more)
 
 
 def _drawn(

@@ -3,16 +3,16 @@
 import statistics
 
 from bench import building, models, service
-from bench.results import Context, Outcome, Row
+from bench.results import Figure, Outcome, Setup
 from bench.timing import Laps
 
 
-def run(context: Context) -> Outcome:
+def run(setup: Setup) -> Outcome:
     """Ask every sentence once, then again; say what the stages computed and what the path took."""
-    sizes = context.sizes
-    collection = building.collection(context.cache, sizes)
+    sizes = setup.sizes
+    collection = building.collection(setup.cache, sizes)
     texts = models.texts(sizes.queries)
-    with service.running(collection, context.threads) as running:
+    with service.running(collection, setup.threads, log_level="debug") as running:
         first = service.warm(running, texts)
         service.warm(running, texts)
         again = service.ask_in_turn(running, texts, 2 * sizes.runs, "again")
@@ -29,15 +29,15 @@ def run(context: Context) -> Outcome:
     more = {"p95_ms": seen.share(0.95), "p99_ms": seen.share(0.99)}
     return Outcome(
         [
-            Row("p50", "a search, its query encoded before", "ours", seen.median, more=more),
-            Row("new", "a search, its query never seen", "ours", unseen.median),
-            Row("overhead", "what the path adds to the stages", "ours", over.median),
-            Row("floor", "what the stages computed", "floor", floor, more=stages),
+            Figure("p50", "a search, its query encoded before", "ours", seen.median, more=more),
+            Figure("new", "a search, its query never seen", "ours", unseen.median),
+            Figure("overhead", "what the path adds to the stages", "ours", over.median),
+            Figure("floor", "what the stages computed", "floor", floor, more=stages),
         ],
         [
             "A coordinator, two index workers of one thread each, a ranker worker that also encodes, and the "
-            "client share the cores. The stages are what each process logs of its call; of two shards the "
-            "slower one counts. The published system has no service to compare with.",
+            "client share the cores. The stages are what each process logs of its call at debug level; of "
+            "two shards the slower one counts. The published system has no service to compare with.",
         ],
     )
 

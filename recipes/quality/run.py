@@ -1,4 +1,4 @@
-"""From nothing to every figure: one `spr` command a step, printed as it runs; what is finished is kept."""
+"""The steps of the quality tables: one `spr` command each, printed as it runs; finished ones are kept."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is trained and compared: first stages, and rankers on them."""
+"""The variants that are trained and compared: first stages, and rankers on them."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,35 +1,50 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import corpus, registry
-from bench.results import Context
+from bench import corpus, registry, service
+from bench.results import Setup
 from bench.sizes import TINY
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Unavailable
 from tests import numeric
 
-# load is what search is, with more clients; it is run by hand.
-STAGES = [stage for stage in registry.STAGES if stage not in ("ingest", "load")]
+# load is what search is, with more clients; it is run by hand. search has a test of its own.
+STAGES = [stage for stage in registry.STAGES if stage not in ("ingest", "search", "load")]
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
-    return Context(TINY, tmp_path_factory.mktemp("bench"), threads=1)
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    return Setup(TINY, tmp_path_factory.mktemp("bench"), threads=1)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_measures_something(stage: str, context: Context) -> None:
-    found = json.loads(json.dumps(registry.run_here(stage, context)))
-    assert found["rows"]
-    keys = [row["key"] for row in found["rows"]]
-    assert len(set(keys)) == len(keys)
+def measured(stage: str, setup: Setup) -> dict[str, Any]:
+    """Run a stage; return its figures by key, each of them a measurement."""
+    found = json.loads(json.dumps(registry.run_here(stage, setup)))
+    rows = {row["key"]: row for row in found["rows"]}
+    assert len(rows) == len(found["rows"]) > 0
     for row in found["rows"]:
         assert row["way"] in ("ours", "published", "floor")
         assert np.isfinite(row["value"])
         # What the path adds may be lost in the noise of a few calls.
         assert row["value"] > 0 or row["key"] == "overhead"
+    return rows
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_measures_something(stage: str, setup: Setup) -> None:
+    measured(stage, setup)
+
+
+def test_a_search_measures_what_its_stages_compute(setup: Setup) -> None:
+    stages = measured("search", setup)["floor"]["more"]
+    assert all(stages[f"{stage}_ms"] > 0 for stage in ("retrieve", "propose", "rank"))
+    # The coordinator remembers the query.
+    assert stages["encode_ms"] == 0
 
 
 def test_vectors_are_the_same_however_they_are_read(tmp_path: Path) -> None:
@@ -53,3 +68,20 @@ def test_an_unknown_stage_is_refused() -> None:
     with pytest.raises(InvalidInput, match="'speed' is not known"):
         registry.check(("speed",))
     assert registry.check(("rank", "floor")) == ["floor", "rank"]
+
+
+def test_a_log_without_the_times_of_calls_is_refused(tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    log.write_text('{"message": "search", "request_id": "again-0", "ms": {"propose": 0.2}}\n')
+    with pytest.raises(Unavailable, match=r"serve\.log has no times .* log_level debug"):
+        service.stages(log, "again-")
+
+
+def test_a_service_that_cannot_start_says_why(tmp_path: Path) -> None:
+    topology = tmp_path / "topology.toml"
+    topology.write_text('collection = "nothing"\n[[index]]\nshard = 0\nlisten = "127.0.0.1:1"\n')
+    command = [sys.executable, "-m", "bench.supervised", str(topology)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode > 0
+    assert ended.stderr.startswith("spr: ")
+    assert "Traceback" not in ended.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from spr_cli import admin, search, serve
+from spr_cli import admin, eval_measure, search, serve
 from spr_client import Coverage, Moment, SearchResult
 from tests.engine.asking import TEXT
 from tests.engine.corpus import RANKER
@@ -81,7 +81,8 @@ def test_an_absent_service_is_said_with_the_remedy() -> None:
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:99999", ":7400", "host:0", "host:7400x"])
 def test_an_address_without_a_port_is_refused_in_one_sentence(address: str) -> None:
-    for asked, arguments in ((search.command, [TEXT]), (admin.command, ["status"])):
+    measured = (eval_measure.command, ["--truth", "test.json"])
+    for asked, arguments in ((search.command, [TEXT]), (admin.command, ["status"]), measured):
         result = CliRunner().invoke(asked, [*arguments, "--address", address])
         assert result.exit_code == 2
         assert f"{address!r} is no address; write HOST:PORT" in result.stderr

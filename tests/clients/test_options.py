@@ -1,7 +1,48 @@
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 import click
 import pytest
 
+from spr_cli import (
+    build,
+    corpus_export_tvr_ranking,
+    corpus_import_tvr_ranking,
+    eval_compare,
+    eval_measure,
+    import_checkpoint,
+    ingest,
+)
 from spr_cli.options import ADDRESS, SECONDS, WORDS
+from trainer.evaluation.compare import compare_files
+from trainer.evaluation.evaluation import EvalConfig
+from trainer.formats.checkpoints import Choices
+from trainer.formats.layout import Layout
+from trainer.formats.tvr_export import export_tvr_ranking
+from trainer.generation.build import BuildConfig
+from trainer.ingest.pipeline import IngestOptions
+
+
+@pytest.mark.parametrize(
+    ("command", "callee"),
+    [
+        (build.command, BuildConfig),
+        (corpus_export_tvr_ranking.command, export_tvr_ranking),
+        (corpus_import_tvr_ranking.command, Layout),
+        (eval_compare.command, compare_files),
+        (eval_measure.command, EvalConfig),
+        (import_checkpoint.command, Choices),
+        (ingest.command, IngestOptions),
+    ],
+    ids=["build", "export", "import", "compare", "measure", "checkpoint", "ingest"],
+)
+def test_what_a_command_hands_on_is_taken(command: click.Command, callee: Callable[..., Any]) -> None:
+    assert command.callback is not None
+    read = inspect.signature(inspect.unwrap(command.callback)).parameters
+    handed = {parameter.name for parameter in command.params} - read.keys()
+    assert handed
+    assert handed <= inspect.signature(callee).parameters.keys()
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "-inf", "ten", ""])

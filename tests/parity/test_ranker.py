@@ -14,7 +14,10 @@ from tests.parity.rule import by_rule, state_by_rule
 from tests.workers.ranker import golden
 from tests.workers.ranker.queries import of_tokens, rank
 from tests.workers.ranker.scoring.test_relo_ranker import published_contexts
-from trainer.evaluation.measures import NDCG, SPR, Ranking, Truth, evaluate
+from trainer.evaluation.judged import Judgements, Ranking
+from trainer.evaluation.matching import SPR
+from trainer.evaluation.measures import NDCG
+from trainer.evaluation.scores import evaluate
 from trainer.formats.checkpoints import Choices, read_checkpoint
 from trainer.formats.keeping import keep
 from trainer.ranker.labels import clip_labels
@@ -82,7 +85,7 @@ def test_recorded_moments_measure_as_published(context: int) -> None:
         moments = query["relevant_moment"]
         spans = ranking(moments)
         grades = np.array([moment["relevance"] for moment in moments], np.float64)
-        truth[query["query_id"]] = Truth(spans.videos, spans.spans, grades)
+        truth[query["query_id"]] = Judgements(spans.videos, spans.spans, grades)
         run[query["query_id"]] = ranking(result["pred"][str(query["query_id"])])
     found = evaluate(run, truth, protocol=SPR, absent="skip")
     for k, values in result["ndcg"].items():

@@ -12,7 +12,10 @@ from click.testing import CliRunner
 from engine.proposals import ProposalRule, propose
 from spr_cli.main import cli
 from tests.workers.index.factories import labels, shard, unit
-from trainer.evaluation.measures import NDCG, SPR, Ranking, Truth, evaluate, video_recall
+from trainer.evaluation.judged import Judgements, Ranking
+from trainer.evaluation.matching import SPR
+from trainer.evaluation.measures import NDCG, VideoRecall
+from trainer.evaluation.scores import evaluate
 
 FOLDER = Path(__file__).parents[1] / "golden"
 TABLE = json.loads((FOLDER / "retrieval.json").read_text())
@@ -35,12 +38,12 @@ def test_vectors_to_table(index: str, nprobe: int | None) -> None:
         assert [[video, *span, rank] for video, span, rank in rows] == wanted
         run[query] = Ranking(found.videos, found.spans)
         judged = np.array(TABLE["truth"][query], float)
-        truth[query] = Truth(judged[:, 0].astype(np.int64), judged[:, 1:3], judged[:, 3])
+        truth[query] = Judgements(judged[:, 0].astype(np.int64), judged[:, 1:3], judged[:, 3])
     measured = evaluate(run, truth, protocol=SPR, absent="skip")
     for k, values in TABLE["ndcg"].items():
         for iou, value in values.items():
             assert measured[str(NDCG(int(k), float(iou)))] == pytest.approx(value, abs=1e-9)
-    recalls = [video_recall(run[query], truth[query]) for query in run if truth[query].answerable]
+    recalls = [VideoRecall().of(run[query], truth[query]) for query in run if truth[query].answerable]
     assert np.mean(recalls) == pytest.approx(TABLE["video_recall"], abs=1e-9)
 
 

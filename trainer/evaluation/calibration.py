@@ -1,31 +1,20 @@
-"""Whether a confidence means what it says. Pure functions on arrays, and the figures of a run.
+"""Calibration of confidences: reliability bins, ECE, Brier score, AUROC; of arrays, and of a run.
 
-A moment's confidence is the probability that it is right: that it overlaps a true moment of grade 2 or more
-by an IoU of 0.5. A query's confidence is that of its best moment: the probability that anything good was
-found.
+A moment's confidence is the probability that it is right (`judged.Right`): that it overlaps a true moment of
+grade 2 or more by an IoU of 0.5. A query's confidence is that of its best moment: the probability that
+anything good was found.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.errors import InvalidInput
-from engine.temporal import iou
-from trainer.evaluation.measures import Ranking, Truth
-from trainer.evaluation.runfile import Answers, rankings
-
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from trainer.evaluation.judged import RIGHT, Bools, Doubles, Ranking, Rankings, Right, Truth
 
 BINS = 15
-# A moment of this grade is a good answer, and one that overlaps it by this much has found it.
-GOOD = 2.0
-OVERLAP = 0.5
-# Moments a query whose confidence is judged: those that are looked at.
-DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,49 +82,82 @@ def auroc(scores: ArrayLike, positive: ArrayLike) -> float | None:
     return float((below + not_above).mean() / 2 / len(negatives))
 
 
-def right_moments(ranking: Ranking, truth: Truth, good: float = GOOD, overlap: float = OVERLAP) -> Bools:
-    """Return for each predicted moment whether it overlaps a good true moment of its video enough, (n,)."""
-    rows = np.flatnonzero(truth.relevances >= good)
-    if not len(rows) or not len(ranking):
-        return np.zeros(len(ranking), bool)
-    same = ranking.videos[:, None] == truth.videos[rows][None, :]
-    return np.asarray((same & (iou(ranking.spans, truth.spans[rows]) >= overlap)).any(axis=1))
+@dataclass(frozen=True, slots=True)
+class Confident:
+    """The confidences of the first moments of judged queries, and whether each is right, both (n,)."""
+
+    confidence: Doubles
+    right: Bools
 
 
-def confidence_figures(
-    answers: Answers, truth: Mapping[int, Truth], bins: int = BINS, depth: int = DEPTH
-) -> dict[str, Any] | None:
-    """Return the figures of a stage whose first moments carry a confidence, None where one does not.
-
-    {"moments", "right" (share), "confidence" (mean), "ECE", "Brier", "bins": {"counts", "confidence",
-    "right"}, "no-answer": {"with", "without" (queries), "AUROC"}}. Of every judged query the first `depth`
-    moments count; a query without moments has a confidence of 0. Queries with a good moment are told from
-    those without.
-    """
-    judged = {query_id: rows for query_id, rows in answers.items() if query_id in truth}
-    listed = [row.confidence for rows in judged.values() for row in rows[:depth]]
-    if not listed or None in listed:
+def confident(run: Rankings, truth: Truth, right: Right = RIGHT) -> Confident | None:
+    """Return the confidences of every judged query's first moments; None unless there are any, in all."""
+    firsts = {query_id: run[query_id].first(right.depth) for query_id in run if query_id in truth}
+    columns = [ranking.confidences for ranking in firsts.values() if len(ranking)]
+    known = [column for column in columns if column is not None]
+    if not known or len(known) < len(columns) or np.isnan(np.concatenate(known)).any():
         return None
-    columns = rankings({query_id: rows[:depth] for query_id, rows in judged.items()})
-    right = np.concatenate([right_moments(columns[query_id], truth[query_id]) for query_id in judged])
-    kept = [float(row.confidence or 0.0) for rows in judged.values() for row in rows[:depth]]
-    best = [max((row.confidence or 0.0 for row in rows), default=0.0) for rows in judged.values()]
-    answered = [bool((truth[query_id].relevances >= GOOD).any()) for query_id in judged]
-    table = reliability(kept, right, bins)
-    return {
-        "moments": len(kept),
-        "right": float(right.mean()),
-        "confidence": float(np.mean(kept)),
-        "ECE": table.error,
-        "Brier": brier(kept, right),
-        "bins": {
-            "counts": table.counts.tolist(),
-            "confidence": table.confidence.tolist(),
-            "right": table.right.tolist(),
-        },
-        "no-answer": {
-            "with": sum(answered),
-            "without": len(answered) - sum(answered),
-            "AUROC": auroc(best, answered),
-        },
-    }
+    hits = [right.moments(ranking, truth[query_id]) for query_id, ranking in firsts.items()]
+    return Confident(np.concatenate(known), np.concatenate(hits))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Calibration of a stage. right: the share of moments that are; confidence: their mean confidence.
+
+    answerable, unanswerable: queries with and without a good moment; auroc: how well a query's best
+    confidence tells them apart, None without both.
+    """
+
+    moments: int
+    right: float
+    confidence: float
+    ece: float
+    brier: float
+    bins: Reliability
+    answerable: int
+    unanswerable: int
+    auroc: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures by the names that reports use."""
+        return {
+            "moments": self.moments,
+            "right": self.right,
+            "confidence": self.confidence,
+            "ECE": self.ece,
+            "Brier": self.brier,
+            "bins": {name: column.tolist() for name, column in asdict(self.bins).items()},
+            "no-answer": {"with": self.answerable, "without": self.unanswerable, "AUROC": self.auroc},
+        }
+
+
+def calibration(run: Rankings, truth: Truth, bins: int = BINS, right: Right = RIGHT) -> Calibration | None:
+    """Measure a stage whose first moments carry a confidence; None where one does not.
+
+    Of every judged query the first moments count. A query's confidence is that of its best moment; one
+    without moments has 0.
+    """
+    found = confident(run, truth, right)
+    if found is None:
+        return None
+    judged = [query_id for query_id in run if query_id in truth]
+    best = [_best(run[query_id]) for query_id in judged]
+    answered = [right.answerable(truth[query_id]) for query_id in judged]
+    table = reliability(found.confidence, found.right, bins)
+    return Calibration(
+        moments=len(found.confidence),
+        right=float(found.right.mean()),
+        confidence=float(found.confidence.mean()),
+        ece=table.error,
+        brier=brier(found.confidence, found.right),
+        bins=table,
+        answerable=sum(answered),
+        unanswerable=len(answered) - sum(answered),
+        auroc=auroc(best, answered),
+    )
+
+
+def _best(ranking: Ranking) -> float:
+    known = ranking.confidences
+    return 0.0 if known is None or not len(known) else float(np.nan_to_num(known).max())

@@ -1,25 +1,24 @@
-"""What a ranker could reach at best with the proposals it is given: the ceiling.
+"""The ceiling: the best NDCG that a ranker can reach with the proposals it is given.
 
 A perfect ranker turns every proposal into the best true moment that the proposal leads to, and puts them in
 the best order. A proposal leads to `spans` moments at most, and to those it touches. What no proposal touches
-is lost to every ranker; so is the second moment inside one long proposal. What a ranker reaches of its
-ceiling says how much is left to gain by ranking, the ceiling itself how much by proposing.
+is lost to every ranker; so is the second moment inside one long proposal. The share of the ceiling that a
+ranker reaches says how much ranking can gain, the ceiling itself how much proposals can.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.measures import NDCG, NDCGS, SPR, Absent, Protocol, Ranking, Truth, dcg
-
-Doubles = NDArray[np.float64]
-EMPTY = Ranking.of([], [])
+from trainer.evaluation.judged import EMPTY, Doubles, Judgements, Ranking, Rankings, Truth
+from trainer.evaluation.matching import SPR, Protocol, dcg
+from trainer.evaluation.measures import NDCG, NDCGS, Absent
 
 
 def ceiling(
-    proposals: Mapping[int, Ranking],
-    truth: Mapping[int, Truth],
+    proposals: Rankings,
+    truth: Truth,
     measures: Sequence[NDCG] = NDCGS,
     *,
     reach: float | None = None,
@@ -31,28 +30,28 @@ def ceiling(
 
     reach: None lets a proposal lead to any moment it overlaps; a number of seconds, only to what lies within
     its span widened by that much on both sides, so that a long moment seen in part has an IoU below one.
-    spans: moments a proposal may turn into. Queries count as in `measures.per_query`.
+    spans: moments a proposal may turn into. Queries count as in the measures.
     """
     return {
         query_id: best_ndcg(proposals.get(query_id, EMPTY), judged, measures, reach=reach, spans=spans)
         for query_id, judged in truth.items()
-        if (judged.answerable or protocol.keeps_irrelevant) and (absent == "zero" or query_id in proposals)
+        if measures[0].counts(judged, protocol) and (absent == "zero" or query_id in proposals)
     }
 
 
 def best_ndcg(
     proposals: Ranking,
-    truth: Truth,
+    judged: Judgements,
     measures: Sequence[NDCG] = NDCGS,
     *,
     reach: float | None = None,
     spans: int = 1,
 ) -> Doubles:
     """Return the measures of one query's proposals, refined and ordered perfectly; 0 without an answer."""
-    order = np.argsort(-truth.relevances, kind="stable")
-    order = order[truth.relevances[order] > 0]
-    ideal = truth.relevances[order]
-    overlap = _best_overlap(proposals, truth.videos[order], truth.spans[order], reach)
+    order = np.argsort(-judged.relevances, kind="stable")
+    order = order[judged.relevances[order] > 0]
+    ideal = judged.relevances[order]
+    overlap = _best_overlap(proposals, judged.videos[order], judged.spans[order], reach)
     values = []
     found: dict[float, Doubles] = {}
     deepest = max(measure.k for measure in measures)
@@ -70,7 +69,7 @@ def matched(leads: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     """Return the rows that can have a column of their own, at most `most`, earlier rows first.
 
     leads: (moments, proposals), rows by falling worth. Rows that can be matched together form a matroid, so
-    taking each in turn where the others can make room for it has the largest worth at every depth.
+    the greedy choice (each row in turn, if an augmenting path finds it a column) is optimal at every depth.
     """
     owner: dict[int, int] = {}
     columns = [np.flatnonzero(row).tolist() for row in leads]

@@ -1,7 +1,7 @@
-"""What blind guessing reaches: random spans of the corpus, as long as true moments are.
+"""The chance level: NDCG of random spans of the corpus, as long as true moments are.
 
 The guesser knows the videos, their durations and how long moments usually are, but reads no query and sees no
-frame. Whatever an engine scores above it comes from looking.
+frame. What an engine scores above it comes from the query and the frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from trainer.collection.annotations import JudgedQuery
-from trainer.evaluation.measures import NDCG, NDCGS, SPR, Protocol, Ranking, Truth, evaluate
+from trainer.evaluation.judged import Ranking, Truth
+from trainer.evaluation.matching import SPR, Protocol
+from trainer.evaluation.measures import NDCG, NDCGS
+from trainer.evaluation.scores import evaluate
 
 REPEATS = 5
 
@@ -38,7 +41,7 @@ def random_run(
 
 def chance(
     queries: Sequence[JudgedQuery],
-    truth: Mapping[int, Truth],
+    truth: Truth,
     corpus: Mapping[str, float],
     measures: Sequence[NDCG] = NDCGS,
     protocol: Protocol = SPR,

@@ -1,4 +1,4 @@
-"""Two runs side by side on the same truth: by how much one is better, and whether that may be chance.
+"""Compare two runs on the same truth: difference, bootstrap interval and permutation test of every measure.
 
 {"stage": "refined", "queries": 720, "answerable": 600, "samples": 2000, "runs": [1, 1],
  "measures": {"NDCG@10,IoU>=0.5": {"a": .., "b": .., "difference": .., "interval": [.., ..], "p": ..}, ...},
@@ -7,20 +7,58 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.errors import InvalidInput
-from trainer.collection.annotations import JudgedQuery
-from trainer.evaluation.measures import SPR, Protocol, Truth, truths
+from trainer.collection.annotations import JudgedQuery, load_queries
+from trainer.evaluation.judged import Truth, truths
+from trainer.evaluation.matching import PROTOCOLS, SPR, Protocol
 from trainer.evaluation.report import slice_names
 from trainer.evaluation.resample import SAMPLES, paired
-from trainer.evaluation.runfile import REFINED, Run, rankings
+from trainer.evaluation.runfile import REFINED, Run, load_about, load_run, rankings, truth_of
 from trainer.evaluation.scores import Scores, scores_of
 
 # Query ids named where two runs differ.
 _SHOWN = 5
+
+
+def compare_files(
+    a: Sequence[Path],
+    b: Sequence[Path],
+    *,
+    truth: Path | None = None,
+    stage: str = REFINED,
+    protocol: str = SPR.name,
+    seed: int = 0,
+    samples: int = SAMPLES,
+) -> dict[str, Any]:
+    """Return `compare` of run files, with the names of the files and of the truth.
+
+    truth: None for the queries that the first run says it answers; InvalidInput where another says otherwise.
+    """
+    if truth is None:
+        truth = truth_of(a[0])
+        wanted = load_about(a[0])["truth"]["sha256"]
+        for path in (*a[1:], *b):
+            if load_about(path).get("truth", {}).get("sha256") != wanted:
+                raise InvalidInput(
+                    f"{path} does not say that it answers {truth}, as {a[0]} does; give --truth."
+                )
+    value = compare(
+        list(map(load_run, a)),
+        list(map(load_run, b)),
+        load_queries(truth),
+        stage=stage,
+        protocol=PROTOCOLS[protocol],
+        seed=seed,
+        samples=samples,
+        names=(str(a[0]), str(b[0])),
+    )
+    files = {"a": list(map(str, a)), "b": list(map(str, b))}
+    return {"files": files, "truth": str(truth), **value}
 
 
 def compare(
@@ -42,16 +80,7 @@ def compare(
     two answer different queries or queries that are not judged, naming them.
     """
     sides = [[side] if isinstance(side, Mapping) else list(side) for side in (a, b)]
-    every = [(run, name) for side, name in zip(sides, names, strict=True) for run in side]
-    for run, name in every[1:]:
-        _check_same(every[0][0], run, stage, (every[0][1], name))
-    asked = set(every[0][0][stage])
-    judged = [query for query in queries if query.query_id in asked]
-    strangers = asked - {query.query_id for query in judged}
-    if strangers:
-        raise InvalidInput(
-            f"{' and '.join(names)} answer {_named(strangers)}, which the truth does not judge."
-        )
+    judged = _asked(sides, queries, stage, names)
     truth = truths(judged)
     one, other = (
         _average([scores_of(rankings(run[stage]), truth, protocol) for run in side]) for side in sides
@@ -70,7 +99,24 @@ def compare(
     }
 
 
-def _part(one: Scores, other: Scores, truth: Mapping[int, Truth], seed: int, samples: int) -> dict[str, Any]:
+def _asked(
+    sides: Sequence[Sequence[Run]], queries: Sequence[JudgedQuery], stage: str, names: tuple[str, str]
+) -> list[JudgedQuery]:
+    """Return the queries that all runs answer; InvalidInput where they answer others than the first does."""
+    every = [(run, name) for side, name in zip(sides, names, strict=True) for run in side]
+    for run, name in every[1:]:
+        _check_same(every[0][0], run, stage, (every[0][1], name))
+    asked = set(every[0][0][stage])
+    judged = [query for query in queries if query.query_id in asked]
+    strangers = asked - {query.query_id for query in judged}
+    if strangers:
+        raise InvalidInput(
+            f"{' and '.join(names)} answer {_named(strangers)}, which the truth does not judge."
+        )
+    return judged
+
+
+def _part(one: Scores, other: Scores, truth: Truth, seed: int, samples: int) -> dict[str, Any]:
     answerable = sum(judged.answerable for judged in truth.values())
     measures = _measures(one, other, seed, samples) if answerable else {}
     return {"queries": len(truth), "answerable": answerable, "measures": measures}

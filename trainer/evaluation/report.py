@@ -1,4 +1,4 @@
-"""Answers + truth -> the report.
+"""Measure a run against its truth: the report, and its JSON object.
 
     {"queries": 200, "answerable": 180, "unanswerable": 20, "protocol": "spr",
      "retrieval": {"VideoRecall": .., "SegmentRecall": .., "WeightedSegmentRecall": ..},
@@ -20,34 +20,101 @@ moments reach. `intervals` are 95 % bootstrap intervals over queries. `confidenc
 moments carry one.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import InvalidInput
 from trainer.collection.annotations import JudgedQuery
 from trainer.collection.segment_samples import SegmentSample, segment_samples
-from trainer.evaluation.calibration import confidence_figures
+from trainer.evaluation.calibration import Calibration, calibration
 from trainer.evaluation.ceiling import ceiling
 from trainer.evaluation.chance import chance, corpus_of
-from trainer.evaluation.measures import (
-    SPR,
-    Absent,
-    Protocol,
-    Ranking,
-    Truth,
-    segment_recall,
-    truths,
-    video_recall,
-    weighted_segment_recall,
-)
+from trainer.evaluation.judged import Rankings, Truth, truths
+from trainer.evaluation.matching import SPR, Protocol
+from trainer.evaluation.measures import Absent
 from trainer.evaluation.resample import SAMPLES
-from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted, Run, rankings
+from trainer.evaluation.retrieval import Retrieved
+from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Run, rankings
 from trainer.evaluation.scores import Scores, ndcg_scores, scores_of
 
-Report = dict[str, Any]
-EMPTY = Ranking.of([], [])
 CEILING = "ceiling"
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The figures of some judged queries, by the printed names of their measures.
+
+    stages: of every stage and the ceiling. intervals: of every NDCG of them, [low, high]. retrieval: of the
+    segments that were retrieved.
+    """
+
+    queries: int
+    answerable: int
+    stages: Mapping[str, Figures]
+    intervals: Mapping[str, Mapping[str, list[float]]]
+    retrieval: Figures
+
+    @property
+    def change(self) -> dict[str, float | None] | None:
+        """The relative change from coarse to refined; None without both."""
+        if COARSE not in self.stages or REFINED not in self.stages:
+            return None
+        return change(self.stages[COARSE], self.stages[REFINED])
+
+    @property
+    def share(self) -> dict[str, float | None] | None:
+        """How much of the ceiling the refined moments reach; None without both."""
+        if COARSE not in self.stages or REFINED not in self.stages:
+            return None
+        refined = self.stages[REFINED]
+        return {name: refined[name] / best if best else None for name, best in self.stages[CEILING].items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part of a report's JSON object."""
+        beside = {"change": self.change, "share": self.share}
+        return {
+            "queries": self.queries,
+            "answerable": self.answerable,
+            "unanswerable": self.queries - self.answerable,
+            **self.stages,
+            "intervals": self.intervals,
+            **{name: figures for name, figures in beside.items() if figures is not None},
+            RETRIEVAL: {**self.stages.get(RETRIEVAL, {}), **self.retrieval},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Every figure of a run. segments: whether relevant ones were "given" or follow from the "moments".
+
+    chance: what blind guessing reaches. confidence: of the stages whose moments carry one. about: what else
+    there is to say, such as who answered.
+    """
+
+    protocol: str
+    absent: Absent
+    segments: str
+    whole: Part
+    chance: Figures
+    slices: Mapping[str, Part]
+    confidence: Mapping[str, Calibration]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as one JSON object."""
+        confidence = {stage: figures.to_json() for stage, figures in self.confidence.items()}
+        return {
+            "protocol": self.protocol,
+            "absent": self.absent,
+            "segments": self.segments,
+            **self.whole.to_json(),
+            "chance": self.chance,
+            "slices": {name: part.to_json() for name, part in self.slices.items()},
+            **({"confidence": confidence} if confidence else {}),
+            **self.about,
+        }
 
 
 def report(
@@ -63,61 +130,56 @@ def report(
     samples: int = SAMPLES,
     given: Mapping[int, Sequence[SegmentSample]] | None = None,
 ) -> Report:
-    """Return every figure of a run as one JSON object; keys of measures are their printed names.
+    """Return every figure of a run; InvalidInput if it answers none of the judged queries.
 
     corpus: `{video: seconds}` for the chance level, default the videos that the truth names. reach: seconds
     around a proposal that a ranker sees, for the ceiling; None for any moment that a proposal overlaps.
-    samples: of the bootstrap. given: relevant segments by query id, which segment recall counts in place of
-    those that follow from the moments. Raises InvalidInput for a run that answers none of the judged queries.
+    samples: of the bootstrap. given: relevant segments by query id, in place of those that the moments touch.
     """
     truth = truths(queries)
     if not any(query_id in truth for answers in run.values() for query_id in answers):
         raise InvalidInput("The run answers none of the judged queries; give it the truth of the same split.")
     columns = {stage: rankings(answers) for stage, answers in run.items()}
+    scores = _scored(columns, truth, protocol, absent, reach)
+    sure = {stage: calibration(answers, truth) for stage, answers in columns.items()}
+    relevant = given or dict(zip(truth, segment_samples(queries, segment_length), strict=True))
+    retrieved = Retrieved.of(run, relevant, segment_length)
+
+    def part(some: Truth) -> Part:
+        return _part(scores, some, retrieved.recalls(some, absent), seed, samples)
+
+    return Report(
+        protocol=protocol.name,
+        absent=absent,
+        segments="given" if given else "moments",
+        whole=part(truth),
+        chance=chance(queries, truth, corpus or corpus_of(queries), protocol=protocol, seed=seed),
+        slices={name: part(some) for name, some in _slices(queries, truth).items()},
+        confidence={stage: figures for stage, figures in sure.items() if figures is not None},
+    )
+
+
+def _scored(
+    columns: Mapping[str, Rankings], truth: Truth, protocol: Protocol, absent: Absent, reach: float | None
+) -> dict[str, Scores]:
+    """Return the scores of every stage and, where there are proposals, of their ceiling."""
     scores = {stage: scores_of(answers, truth, protocol, absent) for stage, answers in columns.items()}
     if COARSE in columns:
         best = ceiling(columns[COARSE], truth, reach=reach, protocol=protocol, absent=absent)
         scores[CEILING] = ndcg_scores(best, truth)
-    whole = _part(scores, truth, seed, samples)
-    wanted = given or dict(zip(truth, segment_samples(queries, segment_length), strict=True))
-
-    def recalls(part: Mapping[int, Truth]) -> dict[str, float]:
-        return _retrieval(run, wanted, part, segment_length, absent)
-
-    value: Report = {
-        "protocol": protocol.name,
-        "absent": absent,
-        "segments": "given" if given else "moments",
-        **whole,
-        RETRIEVAL: {**whole.get(RETRIEVAL, {}), **recalls(truth)},
-        "chance": chance(queries, truth, corpus or corpus_of(queries), protocol=protocol, seed=seed),
-        "slices": _slices(scores, queries, truth, seed, samples, recalls),
-    }
-    confidence = {stage: confidence_figures(answers, truth) for stage, answers in run.items()}
-    if any(confidence.values()):
-        value["confidence"] = {stage: figures for stage, figures in confidence.items() if figures}
-    return value
+    return scores
 
 
-def _part(
-    scores: Mapping[str, Scores], truth: Mapping[int, Truth], seed: int, samples: int
-) -> dict[str, Any]:
-    """Return the figures of some judged queries, stage by stage, with their intervals."""
-    answerable = sum(judged.answerable for judged in truth.values())
-    stages = {stage: part.means() for stage, part in scores.items()}
-    value: dict[str, Any] = {
-        "queries": len(truth),
-        "answerable": answerable,
-        "unanswerable": len(truth) - answerable,
-        **stages,
-        "intervals": {stage: part.intervals(seed, samples) for stage, part in scores.items()},
-    }
-    if COARSE in stages and REFINED in stages:
-        value["change"] = change(stages[COARSE], stages[REFINED])
-        value["share"] = {
-            name: stages[REFINED][name] / best if best else None for name, best in stages[CEILING].items()
-        }
-    return value
+def _part(scores: Mapping[str, Scores], truth: Truth, retrieval: Figures, seed: int, samples: int) -> Part:
+    """Return the figures of the queries of `truth`."""
+    own = {stage: one.of(truth) for stage, one in scores.items()}
+    return Part(
+        queries=len(truth),
+        answerable=sum(judged.answerable for judged in truth.values()),
+        stages={stage: one.means() for stage, one in own.items()},
+        intervals={stage: one.intervals(seed, samples) for stage, one in own.items()},
+        retrieval=retrieval,
+    )
 
 
 def change(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float | None]:
@@ -125,59 +187,11 @@ def change(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str,
     return {key: after[key] / before[key] - 1.0 if before[key] else None for key in before if key in after}
 
 
-def _retrieval(
-    run: Run,
-    samples: Mapping[int, Sequence[SegmentSample]],
-    truth: Mapping[int, Truth],
-    segment_length: float,
-    absent: Absent,
-) -> dict[str, float]:
-    relevant = {
-        query_id: {(row.video, row.segment): row.score for row in rows if row.relevance}
-        for query_id, rows in samples.items()
+def _slices(queries: Sequence[JudgedQuery], truth: Truth) -> dict[str, Truth]:
+    return {
+        name: {query.query_id: truth[query.query_id] for query in queries if name in query.slices}
+        for name in slice_names(queries)
     }
-    source = run.get(RETRIEVAL) or run.get(COARSE)
-    if source is None:
-        return {}
-    columns = rankings(source)
-    recalls: dict[str, list[float]] = {"VideoRecall": [], "SegmentRecall": [], "WeightedSegmentRecall": []}
-    for query_id, judged in truth.items():
-        if not judged.answerable or (absent == "skip" and query_id not in source):
-            continue
-        found, wanted = segments_of(source.get(query_id, ()), segment_length), relevant.get(query_id, {})
-        recalls["VideoRecall"].append(video_recall(columns.get(query_id, EMPTY), judged))
-        if not wanted:  # Given segments may be none, though moments are relevant.
-            continue
-        recalls["SegmentRecall"].append(segment_recall(found, wanted.keys(), len(found)))
-        recalls["WeightedSegmentRecall"].append(weighted_segment_recall(found, wanted, len(found)))
-    return {name: sum(values) / len(values) if values else 0.0 for name, values in recalls.items()}
-
-
-def segments_of(rows: Iterable[Predicted], segment_length: float) -> list[tuple[str, int]]:
-    """Return the segments that moments on the segment grid are made of, moment by moment."""
-    segments = []
-    for row in rows:
-        first = math.floor(row.start / segment_length + 1e-6)
-        # A video's last segment ends with the video, so the end is rounded up.
-        last = math.ceil(row.end / segment_length - 1e-6)
-        segments += [(row.video, segment) for segment in range(first, last)]
-    return segments
-
-
-def _slices(
-    scores: Mapping[str, Scores],
-    queries: Sequence[JudgedQuery],
-    truth: Mapping[int, Truth],
-    seed: int,
-    samples: int,
-    recalls: Callable[[Mapping[int, Truth]], dict[str, float]],
-) -> dict[str, Any]:
-    slices = {}
-    for name in slice_names(queries):
-        part = {query.query_id: truth[query.query_id] for query in queries if name in query.slices}
-        figures = _part({stage: one.of(part) for stage, one in scores.items()}, part, seed, samples)
-        slices[name] = {**figures, RETRIEVAL: {**figures.get(RETRIEVAL, {}), **recalls(part)}}
-    return slices
 
 
 def slice_names(queries: Iterable[JudgedQuery]) -> list[str]:

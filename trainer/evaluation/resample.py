@@ -1,4 +1,4 @@
-"""How sure a mean over queries is: bootstrap intervals and paired tests, on arrays.
+"""Bootstrap intervals and paired permutation tests of means over queries, on arrays.
 
 Values are (queries, figures) float64; NaN where a query does not count for a figure. Every function is seeded
 and gives the same numbers for the same arguments.

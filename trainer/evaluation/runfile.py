@@ -1,4 +1,4 @@
-"""Answers on disk.
+"""Run files: answers on disk.
 
     {"stages": {"coarse": {"<query id>": [{"video_name", "timestamp": [start, end], "score"}, ...], ...},
                 "refined": {...}},
@@ -20,9 +20,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, sha256, write_json
-from trainer.evaluation.measures import Ranking
+from trainer.evaluation.judged import Ranking
 from trainer.formats.moments import load_predictions
 
 RETRIEVAL = "retrieval"
@@ -34,7 +36,7 @@ STAGES = (RETRIEVAL, COARSE, REFINED)
 class Predicted(NamedTuple):
     """One answered moment: seconds from the first frame; higher scores are better, or None where unknown.
 
-    confidence: the probability 0..1 that the moment is right, None where nobody says.
+    confidence: the probability 0..1 that the moment is right, None where it is unknown.
     """
 
     video: str
@@ -50,10 +52,14 @@ Run = Mapping[str, Answers]
 
 def rankings(answers: Answers) -> dict[int, Ranking]:
     """Return every query's answer as columns."""
-    return {
-        query_id: Ranking.of([row.video for row in rows], [(row.start, row.end) for row in rows])
-        for query_id, rows in answers.items()
-    }
+    return {query_id: _ranking(rows) for query_id, rows in answers.items()}
+
+
+def _ranking(rows: Sequence[Predicted]) -> Ranking:
+    sure = None
+    if any(row.confidence is not None for row in rows):
+        sure = np.array([math.nan if row.confidence is None else row.confidence for row in rows])
+    return Ranking.of([row.video for row in rows], [(row.start, row.end) for row in rows], sure)
 
 
 def save_run(path: Path, run: Run, about: Mapping[str, Any] | None = None) -> None:

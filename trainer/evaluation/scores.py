@@ -1,42 +1,17 @@
 """Every figure of every query of one stage, as an array that means, intervals and slices are taken of."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.measures import (
-    NDCGS,
-    SPR,
-    Absent,
-    Protocol,
-    Ranking,
-    Truth,
-    per_query,
-    relative_video_recall,
-)
-from trainer.evaluation.moment_measures import (
-    MEAN,
-    PRECISION_AT,
-    RECALL_AT,
-    THRESHOLDS,
-    average_precisions,
-    first_iou,
-)
+from trainer.evaluation.judged import EMPTY, Doubles, Judgements, Ranking, Rankings, Truth
+from trainer.evaluation.matching import SPR, Protocol
+from trainer.evaluation.measures import FIGURES, NDCG, NDCGS, Absent, Measure, PerQuery, ndcg
 from trainer.evaluation.resample import SAMPLES, bootstrap, means
 
-Doubles = NDArray[np.float64]
-DEPTHS = tuple(sorted({measure.k for measure in NDCGS}))
 RANKED = tuple(map(str, NDCGS))
-NAMES = (
-    *RANKED,
-    *(f"VideoRecall@{k}" for k in DEPTHS),
-    *(f"R@1,IoU>={limit:g}" for limit in RECALL_AT),
-    *(f"mAP,IoU>={limit:g}" for limit in PRECISION_AT),
-    MEAN,
-)
-EMPTY = Ranking.of([], [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +40,39 @@ class Scores:
 
 
 def scores_of(
-    run: Mapping[int, Ranking],
-    truth: Mapping[int, Truth],
+    run: Rankings,
+    truth: Truth,
     protocol: Protocol = SPR,
     absent: Absent = "zero",
+    measures: Sequence[PerQuery] = FIGURES,
 ) -> Scores:
-    """Measure every judged query of a stage; what a protocol leaves out of its mean is NaN."""
+    """Measure every judged query of a stage; what a measure leaves out of its mean is NaN."""
     queries = np.fromiter(truth, np.int64, len(truth))
-    values = np.full((len(queries), len(NAMES)), np.nan)
-    ranked = per_query(run, truth, NDCGS, protocol, absent)
+    values = np.full((len(queries), len(measures)), np.nan)
     for row, query_id in enumerate(queries.tolist()):
         judged = truth[query_id]
-        if query_id in ranked:
-            values[row, : len(NDCGS)] = ranked[query_id]
-        if judged.answerable and (absent == "zero" or query_id in run):
-            values[row, len(NDCGS) :] = _others(run.get(query_id, EMPTY), judged)
-    return Scores(NAMES, queries, values)
+        if absent == "zero" or query_id in run:
+            counted = [measure.counts(judged, protocol) for measure in measures]
+            some = [measure for measure, counts in zip(measures, counted, strict=True) if counts]
+            values[row, counted] = _values(run.get(query_id, EMPTY), judged, some, protocol)
+    return Scores(tuple(map(str, measures)), queries, values)
 
 
-def ndcg_scores(rows: Mapping[int, Doubles], truth: Mapping[int, Truth]) -> Scores:
+def evaluate(
+    run: Rankings,
+    truth: Truth,
+    measures: Sequence[Measure] = NDCGS,
+    protocol: Protocol = SPR,
+    absent: Absent = "zero",
+) -> dict[str, float]:
+    """Return the figure of every measure by its name: means over the queries that count, 0 without any."""
+    found = scores_of(run, truth, protocol, absent, [m for m in measures if isinstance(m, PerQuery)]).means()
+    others = [measure for measure in measures if not isinstance(measure, PerQuery)]
+    found |= {str(measure): measure.over(run, truth, protocol, absent) for measure in others}
+    return {str(measure): found[str(measure)] for measure in measures}
+
+
+def ndcg_scores(rows: Mapping[int, Doubles], truth: Truth) -> Scores:
     """Return NDCGs by query id, such as a ceiling's, as scores of all judged queries."""
     queries = np.fromiter(truth, np.int64, len(truth))
     missing = np.full(len(NDCGS), np.nan)
@@ -91,10 +80,13 @@ def ndcg_scores(rows: Mapping[int, Doubles], truth: Mapping[int, Truth]) -> Scor
     return Scores(RANKED, queries, values.reshape(-1, len(NDCGS)))
 
 
-def _others(ranking: Ranking, truth: Truth) -> Doubles:
-    recalls = [relative_video_recall(ranking, truth, k) for k in DEPTHS]
-    first = first_iou(ranking, truth)
-    precisions = average_precisions(ranking, truth)
-    chosen = [precisions[THRESHOLDS.index(limit)] for limit in PRECISION_AT]
-    hits = [float(first >= limit) for limit in RECALL_AT]
-    return np.array([*recalls, *hits, *chosen, precisions.mean()])
+def _values(
+    ranking: Ranking, judged: Judgements, measures: Sequence[PerQuery], protocol: Protocol
+) -> list[float]:
+    """Return every measure of one query; all NDCGs come from one matching."""
+    ranked = [measure for measure in measures if isinstance(measure, NDCG)]
+    known = dict(zip(ranked, ndcg(ranking, judged, ranked, protocol).tolist(), strict=True)) if ranked else {}
+    return [
+        known[measure] if isinstance(measure, NDCG) else measure.of(ranking, judged, protocol)
+        for measure in measures
+    ]

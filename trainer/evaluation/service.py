@@ -11,22 +11,22 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import numpy as np
 
-from engine.errors import Unavailable
+from engine.errors import InvalidInput, Unavailable
 from engine.proposals import ProposalRule
 from spr_client import Client, Options, SearchError
 from trainer.collection.annotations import JudgedQuery
 from trainer.evaluation.runfile import COARSE, REFINED, Predicted
 
 PAGE = 100
-CONNECT_TIMEOUT = 10.0
+# The client's reasons for an address where no search can be asked.
+_NOT_THERE = ("UNAVAILABLE", "WRONG_PORT")
 DEFAULTS = Options()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServiceAnswer:
     """One answer: both stages best first, whether it was less than whole, who gave it, seconds it took."""
 
     coarse: list[Predicted]
@@ -40,7 +40,7 @@ class Asked:
 class Collected:
     """The answers to all queries by query id, and the reasons of those that failed. seconds: wall time."""
 
-    answers: dict[int, Asked]
+    answers: dict[int, ServiceAnswer]
     failures: dict[int, str]
     seconds: float
 
@@ -82,14 +82,15 @@ def collect(
 
     segment_top_k: segments retrieved a query. rule: how segments become proposals. None for the server's.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
-    Unavailable where nothing listens, or where every query failed.
+    Unavailable where no service listens, or where every query failed; InvalidInput for what is no address.
     """
     began = time.monotonic()
-    answers: dict[int, Asked] = {}
+    answers: dict[int, ServiceAnswer] = {}
     failures: dict[int, str] = {}
-    with _channel(address) as channel, ThreadPoolExecutor(in_flight) as pool:
-        client = Client(channel=channel)
-        options = _options(segment_top_k, rule)
+    options = _options(segment_top_k, rule)
+    with _client(address) as client, ThreadPoolExecutor(in_flight) as pool:
+        if queries:
+            _check_reachable(client, queries[0].query, timeout)
         waiting = {
             pool.submit(ask, client, query.query, timeout, options): query.query_id for query in queries
         }
@@ -116,14 +117,14 @@ def _options(segment_top_k: int | None, rule: ProposalRule | None) -> Options:
     )
 
 
-def ask(client: Client, text: str, timeout: float | None, options: Options = DEFAULTS) -> Asked:
+def ask(client: Client, text: str, timeout: float | None, options: Options = DEFAULTS) -> ServiceAnswer:
     """Return the whole answer to one sentence, all pages; `timeout` seconds are for the first of them."""
     began = time.monotonic()
     pages = list(client.pages(text, page_size=PAGE, timeout=timeout, options=options))
     moments = [moment for page in pages for moment in page.moments]
     by_proposal = {moment.proposal_rank: moment for moment in moments}
     first = pages[0]
-    return Asked(
+    return ServiceAnswer(
         coarse=[Predicted(m.video, m.proposal_start, m.proposal_end) for _, m in sorted(by_proposal.items())],
         refined=[Predicted(m.video, m.start, m.end, m.score, m.confidence) for m in moments],
         degraded=bool(first.coverage.degraded),
@@ -136,11 +137,20 @@ def ask(client: Client, text: str, timeout: float | None, options: Options = DEF
     )
 
 
-def _channel(address: str) -> grpc.Channel:
-    channel = grpc.insecure_channel(address)
+def _client(address: str) -> Client:
     try:
-        grpc.channel_ready_future(channel).result(timeout=CONNECT_TIMEOUT)
-    except grpc.FutureTimeoutError:
-        channel.close()
-        raise Unavailable(f"Nothing answers at {address}; start it with `spr serve TOPOLOGY.toml`.") from None
-    return channel
+        return Client(address)
+    except SearchError as error:
+        raise InvalidInput(str(error)) from None
+
+
+def _check_reachable(client: Client, text: str, timeout: float | None) -> None:
+    """Raise Unavailable where nothing answers, or no coordinator; other failures are the query's own."""
+    try:
+        client.search(text, page_size=1, timeout=timeout)
+    except SearchError as error:
+        if error.reason not in _NOT_THERE:
+            return
+        raise Unavailable(
+            f"{error}; start a service with `spr serve TOPOLOGY.toml`, or give its --address."
+        ) from None

@@ -17,16 +17,12 @@ from numpy.typing import NDArray
 
 from engine.temporal import iou
 from engine.types import Doubles
-from trainer.evaluation.measures import Truth
+from trainer.evaluation.judged import RIGHT, Judgements, Ranking
 from workers.ranker.scoring.fusion import COLUMNS, Fusion, ScoreWeights, confidences, demoted, log_shares
 
 OVERLAPS = (0.5, 0.7)
-CONFIDENT_OVERLAP = 0.5
-RELEVANT = 2.0
 RIDGE = 1e-2
 FEW = 20
-# Moments a query that confidence is fitted on.
-SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class Answers:
     spans: Doubles
 
 
-def earned(answers: Answers, truth: Truth) -> tuple[Doubles, NDArray[np.bool_]]:
+def earned(answers: Answers, truth: Judgements) -> tuple[Doubles, NDArray[np.bool_]]:
     """Return what every moment would earn alone, the mean over OVERLAPS, and whether it is relevant: (n,)."""
     overlap = np.zeros((len(answers.spans), len(truth.spans)))
     if overlap.size:
@@ -46,13 +42,12 @@ def earned(answers: Answers, truth: Truth) -> tuple[Doubles, NDArray[np.bool_]]:
         overlap[answers.videos[:, None] != truth.videos[None]] = 0.0
     gains = np.exp2(truth.relevances) - 1
     parts = [np.where(overlap >= limit, gains, 0.0).max(1, initial=0.0) for limit in OVERLAPS]
-    good = (overlap >= CONFIDENT_OVERLAP) & (truth.relevances >= RELEVANT)
-    return np.mean(parts, axis=0), np.asarray(good.any(1))
+    return np.mean(parts, axis=0), RIGHT.moments(Ranking(answers.videos, answers.spans), truth)
 
 
 def fit_fusion(
     answers: Sequence[Answers],
-    truths: Sequence[Truth],
+    truths: Sequence[Judgements],
     corpus: int,
     *,
     overlap: float = 0.5,
@@ -69,7 +64,7 @@ def fit_fusion(
     orders = [demoted(score.apply(a.columns), a.videos, a.spans, overlap) for a in answers]
     seen, good = [], []
     for answer, order, (_, right) in zip(answers, orders, judged, strict=True):
-        first = np.argsort(-order, kind="stable")[:SHOWN]
+        first = np.argsort(-order, kind="stable")[: RIGHT.depth]
         seen.append(np.column_stack([answer.columns, log_shares(order, corpus)])[first])
         good.append(right[first])
     confidence, log_share = _fit_confidence(np.concatenate(seen), np.concatenate(good))

@@ -25,7 +25,7 @@ from trainer.collection.places import (
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
-from trainer.evaluation.measures import Truth
+from trainer.evaluation.judged import Judgements
 from trainer.formats.samples import Samples, kept_samples, load_samples
 from trainer.ranker.data import MomentPairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
@@ -196,7 +196,7 @@ def _validation(
     most = SearchOptions().proposal_top_k
     truths = {}
     for row, query in enumerate(queries):
-        truth = Truth.of(query)
+        truth = Judgements.of(query)
         # A video without features keeps counting: it is simply never found.
         numbers = np.array([ordinals.get(video, -1) for video in truth.videos], np.int64)
         truths[row] = replace(truth, videos=numbers)

@@ -9,7 +9,9 @@ import torch
 
 from engine.errors import InvalidInput
 from engine.types import Doubles, Floats, Proposals, RankQuery
-from trainer.evaluation.measures import NDCGS, Ranking, Truth, evaluate
+from trainer.evaluation.judged import Judgements, Ranking
+from trainer.evaluation.measures import NDCGS
+from trainer.evaluation.scores import evaluate
 from trainer.ranker.fusion import Answers, fit_fusion
 from trainer.ranker.settings import SELECT
 from workers.ranker.model.local import LocalRelo
@@ -39,7 +41,7 @@ class Validation:
     contexts: FeatureMaps
     tokens: Sequence[Floats]
     proposals: Sequence[Proposals]
-    truths: dict[int, Truth]
+    truths: dict[int, Judgements]
     depth: int
     segments: int
 

@@ -3,9 +3,11 @@
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER
 
 if TYPE_CHECKING:
     from trainer.generation.build import BuildConfig, BuildReport
@@ -27,7 +29,7 @@ UNITS = {"contexts": "clips"}
 )
 @click.option("--videos", help="A corpus file {video: duration}, or all. [default: as before, or all]")
 @click.option("--name", help="Give the collection another name; its first is the directory's.")
-@click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
+@OF_ENCODER
 @click.option("--projector", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option("--ranker", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option(
@@ -44,29 +46,12 @@ UNITS = {"contexts": "clips"}
 @click.option(
     "--nprobe", type=click.IntRange(1), help="Lists that a search visits, unless it says otherwise."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@DEVICE
 @click.option("--keep", type=click.IntRange(1), help="Remove all but the newest N generations.")
 @click.option("--allow-fewer", is_flag=True, help="Videos that are served now may be gone.")
 @click.option("--no-activate", is_flag=True, help="Leave the served generation as it is.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(
-    collection: Path,
-    shards: int | None,
-    index: str | None,
-    videos: str | None,
-    name: str | None,
-    encoder: str | None,
-    projector: str | None,
-    ranker: str | None,
-    contexts: str | None,
-    recall: float | None,
-    nprobe: int | None,
-    device: str,
-    keep: int | None,
-    allow_fewer: bool,
-    no_activate: bool,
-    as_json: bool,
-) -> None:
+@AS_JSON
+def command(collection: Path, videos: str | None, no_activate: bool, as_json: bool, **options: Any) -> None:
     """Build an index generation of COLLECTION and make it the one that is served.
 
     The generation holds everything that serving needs but the models. Its id comes from its content: built
@@ -81,29 +66,16 @@ def command(
     """
     import json
     from dataclasses import asdict
-    from typing import cast
 
     from trainer.generation.build import BuildConfig
-    from trainer.generation.contexts import ContextsChoice
 
     corpus = None if videos in (None, "all") else Path(str(videos))
     config = BuildConfig(
         collection=collection,
-        shards=shards,
-        index=index,
         videos=corpus,
         all_videos=videos == "all",
-        name=name,
-        encoder=encoder,
-        projector=projector,
-        ranker=ranker,
-        contexts=cast("ContextsChoice | None", contexts),
-        nprobe=nprobe,
-        recall=recall,
-        device=device,
         activate=not no_activate,
-        allow_fewer=allow_fewer,
-        keep=keep,
+        **options,
     )
     try:
         report = _build(config)

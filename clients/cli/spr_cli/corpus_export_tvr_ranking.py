@@ -1,8 +1,11 @@
 """`spr corpus export-tvr-ranking`: a collection in the published layout."""
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER
 
 
 @click.command()
@@ -27,32 +30,19 @@ import click
 @click.option(
     "--projector", help="Fingerprint of the projector for segment features, or none; the current one."
 )
-@click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
+@OF_ENCODER
 @click.option("--depth", default=200, show_default=True, type=click.IntRange(1), help="Segments retrieved.")
 @click.option(
     "--proposals",
+    "rule",
     default="adjacent",
     show_default=True,
     help="Rule for coarse predictions and training samples: adjacent, constant:N, adaptive:SHARE, peaks:N.",
 )
 @click.option("--no-proposals", is_flag=True, help="Retrieve none; write those that were imported.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(
-    collection: Path,
-    out: Path,
-    arch: str,
-    top_k: int,
-    min_similarity: float,
-    context: int,
-    projector: str | None,
-    encoder: str | None,
-    depth: int,
-    proposals: str,
-    no_proposals: bool,
-    device: str,
-    as_json: bool,
-) -> None:
+@DEVICE
+@AS_JSON
+def command(collection: Path, out: Path, no_proposals: bool, as_json: bool, **options: Any) -> None:
     """Write COLLECTION into OUT as the published SPR code reads it, with everything that its stage 3 needs.
 
     Stage 1 and retrieval_eval of that code know encoders of CLIP's widths alone, 512 and 768.
@@ -71,20 +61,7 @@ def command(
 
     from trainer.formats.tvr_export import export_tvr_ranking
 
-    report = export_tvr_ranking(
-        collection,
-        out,
-        arch=arch,
-        top_k=top_k,
-        min_similarity=min_similarity,
-        context=context,
-        projector=projector,
-        encoder=encoder,
-        proposals=not no_proposals,
-        depth=depth,
-        rule=proposals,
-        device=device,
-    )
+    report = export_tvr_ranking(collection, out, proposals=not no_proposals, **options)
     if as_json:
         click.echo(json.dumps(asdict(report)))
         return

@@ -1,8 +1,14 @@
 """`spr corpus import-tvr-ranking`: published features and judged queries into a collection."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from spr_cli.options import AS_JSON
+
+if TYPE_CHECKING:
+    from trainer.formats.tvr_import import Imported
 
 
 @click.command()
@@ -10,10 +16,10 @@ import click
 @click.option("--collection", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--arch", help="Encoder of the features, as in their file name.  [default: the one there is]")
 @click.option("--top-k", default=40, show_default=True, help="Which training file: train_top01, 20, 40.")
-@click.option("--segment-length", default=4, show_default=True, help="Seconds, as in file names.")
+@click.option("--segment-length", "length", default=4, show_default=True, help="Seconds, as in file names.")
 @click.option("--context", default=8, show_default=True, help="Of the training samples, as in the file name.")
 @click.option(
-    "--clip-length", type=float, help="Seconds a row of video and subtitle features.  [default: 1.5]"
+    "--clip-length", "step", type=float, help="Seconds a row of video and subtitle features.  [default: 1.5]"
 )
 @click.option(
     "--file", "files", multiple=True, metavar="NAME=PATH", help="Where one file is instead; repeatable."
@@ -21,20 +27,18 @@ import click
 @click.option("--encoder", default="", help="Encoder that made the features, to search with any sentence.")
 @click.option("--tolerance", default=1, show_default=True, help="Rows more or fewer than a duration says.")
 @click.option("--device", default="auto", show_default=True, help="For --encoder: auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@AS_JSON
 def command(
     directory: Path,
     collection: Path,
     arch: str | None,
-    top_k: int,
-    segment_length: int,
-    context: int,
-    clip_length: float | None,
+    step: float | None,
     files: tuple[str, ...],
+    as_json: bool,
     encoder: str,
     tolerance: int,
     device: str,
-    as_json: bool,
+    **named: int,
 ) -> None:
     """Check the TVR-Ranking data in DIRECTORY (the folder that holds TVR/) and copy it into a collection.
 
@@ -55,19 +59,16 @@ def command(
     from trainer.formats.sidecar import clip_step
     from trainer.formats.tvr_import import import_tvr_ranking
 
-    layout = Layout(
-        directory,
-        arch=arch or found_arch(directory),
-        top_k=top_k,
-        length=segment_length,
-        context=context,
-        step=clip_length or clip_step(directory),
-        overrides=_overrides(files),
-    )
+    arch, step = arch or found_arch(directory), step or clip_step(directory)
+    layout = Layout(directory, arch=arch, step=step, overrides=_overrides(files), **named)
     report = import_tvr_ranking(layout, collection, encoder=encoder, device=device, tolerance=tolerance)
     if as_json:
         click.echo(json.dumps(asdict(report)))
-        return
+    else:
+        _show(report)
+
+
+def _show(report: "Imported") -> None:
     streams = ", ".join(f"{name} ({width} wide)" for name, width in report.streams.items())
     click.echo(f"{report.videos} videos ({report.new_videos} new) with {streams}; encoder {report.encoder}")
     counts = ", ".join(f"{count} {split}" for split, count in report.queries.items())

@@ -42,7 +42,7 @@ def command(out: Path, videos: int, seed: int, profile: str, workers: int, as_js
     from trainer.world.build import build_world
     from trainer.world.profile import profile_of
 
-    with _Progress() as progress:
+    with _RenderProgress() as progress:
         world = build_world(out, videos, seed, workers, progress.advance, profile_of(profile))
     if as_json:
         rendered = {"rendered": progress.rendered, "render_seconds": round(progress.elapsed, 3)}
@@ -57,7 +57,7 @@ def command(out: Path, videos: int, seed: int, profile: str, workers: int, as_js
     click.echo(f"queries: {queries}; {progress.rendered} videos rendered in {progress.elapsed:.1f} s")
 
 
-class _Progress:
+class _RenderProgress:
     """Rate and time left on stderr: a bar on a terminal, a line every ten seconds elsewhere."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class _Progress:
         self.rendered = 0
         self.elapsed = 0.0
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _RenderProgress:
         self._bar.start()
         return self
 

@@ -1,8 +1,14 @@
 """`spr import-checkpoint`: a published checkpoint as a model of ours."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from spr_cli.options import AS_JSON
+
+if TYPE_CHECKING:
+    from trainer.formats.checkpoints import Checkpoint
 
 
 @click.command()
@@ -36,7 +42,7 @@ import click
 )
 @click.option("--video-stream", default="i3d", show_default=True, help="What a ranker sees.")
 @click.option("--subtitle-stream", default="subtitles-bert", show_default=True, help="What a ranker hears.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@AS_JSON
 def command(
     file: Path,
     out: Path | None,
@@ -58,12 +64,8 @@ def command(
       spr import-checkpoint best_model.pt --collection c --clip-length 1 --max-pred-l 24
       spr import-checkpoint best_model.pt --out models/relo --heads 8
     """
-    import json
-    from dataclasses import asdict
-
     from trainer.formats.checkpoints import Choices, read_checkpoint
     from trainer.formats.keeping import keep, keep_in_collection
-    from workers.ranker.stores.checkpoint import read_card
 
     if (out is None) == (collection is None):
         raise click.UsageError("Give either --out DIR or --collection COLLECTION.")
@@ -73,16 +75,20 @@ def command(
     else:
         directory = Path(str(out))
         keep(checkpoint, directory, encoder or "")
-    card = read_card(directory)
+    _show(checkpoint, directory, as_json)
+
+
+def _show(checkpoint: "Checkpoint", directory: Path, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from workers.ranker.stores.checkpoint import read_card
+
+    card, tensors = read_card(directory), len(checkpoint.state)
     values = sum(tensor.numel() for tensor in checkpoint.state.values())
     if as_json:
-        made = {
-            **asdict(card),
-            "directory": str(directory),
-            "tensors": len(checkpoint.state),
-            "values": values,
-        }
-        click.echo(json.dumps(made))
+        said = {**asdict(card), "directory": str(directory), "tensors": tensors, "values": values}
+        click.echo(json.dumps(said))
         return
     click.echo(f"{directory}")
-    click.echo(f"{card.kind} {card.fingerprint}: {len(checkpoint.state)} tensors, {values:,} values")
+    click.echo(f"{card.kind} {card.fingerprint}: {tensors} tensors, {values:,} values")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -94,33 +94,18 @@ def command(
     collection: Path,
     name: str | None,
     encoder: str,
-    fps: Fraction,
-    batch_size: int,
-    dtype: str,
     device: str,
     precision: str,
-    readers: int,
-    keep_truncated: bool,
-    forget: tuple[str, ...],
     max_pixels: int,
     max_hours: float | None,
-    limit: int,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Read the options; the rest is `_ingest`."""
     from trainer.ingest.limits import Limits
     from trainer.ingest.pipeline import IngestOptions
 
-    options = IngestOptions(
-        fps=fps,
-        batch_size=batch_size,
-        dtype=dtype,
-        keep_truncated=keep_truncated,
-        limit=limit,
-        readers=readers,
-        forget=forget,
-        limits=Limits(max_pixels, max_hours),
-    )
+    options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours))
     with _ending_at_once():
         summary = _ingest(paths, collection, name, options, (encoder, device, precision))
     for line in summary.lines():

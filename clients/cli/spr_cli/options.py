@@ -1,9 +1,13 @@
-"""Types of options that several commands share: each refuses what could only fail later."""
+"""What several commands share: types of options, each refuses what could only fail later, and options."""
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 # gRPC's names with a scheme (dns:///host, unix:/path, ipv6:[::1]:7400) stand as they are.
 _SCHEME = re.compile(r"(dns|unix|unix-abstract|ipv4|ipv6|vsock|xds):")
@@ -61,3 +65,14 @@ class _Words(click.ParamType[str]):
 SECONDS, ADDRESS, WORDS = _Seconds(), _Address(), _Words()
 # What the wire can carry of a number of things.
 COUNT = click.IntRange(1, 2**31 - 1)
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+# The fingerprint of a store of features; not what `spr ingest --encoder` names.
+OF_ENCODER = click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
+
+
+def protocol(help_text: str) -> Callable[[Command], Command]:
+    """Return the option of how moments are matched with judged ones."""
+    kinds = click.Choice(["spr", "tvr-ranking"])
+    return click.option("--protocol", type=kinds, default="spr", show_default=True, help=help_text)

@@ -9,14 +9,13 @@ from engine.errors import InvalidInput
 from trainer.evaluation.calibration import (
     auroc,
     brier,
-    confidence_figures,
+    calibration,
     expected_calibration_error,
     reliability,
-    right_moments,
 )
-from trainer.evaluation.measures import Ranking, Truth
+from trainer.evaluation.judged import RIGHT, Judgements, Ranking, Right
 from trainer.evaluation.plot import plot_reliability
-from trainer.evaluation.runfile import Predicted, load_run, save_run
+from trainer.evaluation.runfile import Predicted, load_run, rankings, save_run
 
 
 def slow_error(confidence: list[float], right: list[bool], bins: int) -> float:
@@ -86,17 +85,17 @@ def test_borders() -> None:
 
 
 TRUTH = {
-    1: Truth(np.array(["a", "a"]), np.array([[0.0, 10.0], [20.0, 30.0]]), np.array([4.0, 1.0])),
-    2: Truth(np.array([], str), np.zeros((0, 2)), np.zeros(0)),
+    1: Judgements(np.array(["a", "a"]), np.array([[0.0, 10.0], [20.0, 30.0]]), np.array([4.0, 1.0])),
+    2: Judgements(np.array([], str), np.zeros((0, 2)), np.zeros(0)),
 }
 
 
 def test_a_moment_is_right_that_overlaps_a_good_one() -> None:
     ranking = Ranking.of(["a", "a", "a", "b"], [(0, 10), (4, 10), (20, 30), (0, 10)])
-    assert right_moments(ranking, TRUTH[1]).tolist() == [True, True, False, False]
-    assert right_moments(ranking, TRUTH[1], overlap=0.7).tolist() == [True, False, False, False]
-    assert right_moments(ranking, TRUTH[1], good=1.0).tolist() == [True, True, True, False]
-    assert right_moments(ranking, TRUTH[2]).tolist() == [False] * 4
+    assert RIGHT.moments(ranking, TRUTH[1]).tolist() == [True, True, False, False]
+    assert Right(iou=0.7).moments(ranking, TRUTH[1]).tolist() == [True, False, False, False]
+    assert Right(grade=1.0).moments(ranking, TRUTH[1]).tolist() == [True, True, True, False]
+    assert RIGHT.moments(ranking, TRUTH[2]).tolist() == [False] * 4
 
 
 ANSWERS = {
@@ -107,17 +106,18 @@ ANSWERS = {
 
 
 def test_figures_of_a_run(tmp_path: Path) -> None:
-    figures = confidence_figures(ANSWERS, TRUTH, bins=3)
-    assert figures is not None
+    found = calibration(rankings(ANSWERS), TRUTH, bins=3)
+    assert found is not None
+    figures = found.to_json()
     # Three moments of judged queries: 0.3 wrong, 0.4 wrong, 0.9 right.
     assert (figures["moments"], figures["right"]) == (3, pytest.approx(1 / 3))
     assert figures["ECE"] == pytest.approx((0.3 + 0.4 + 0.1) / 3)
     assert figures["Brier"] == pytest.approx((0.09 + 0.16 + 0.01) / 3)
     assert figures["no-answer"] == {"with": 1, "without": 1, "AUROC": 1.0}
-    plot_reliability(figures, tmp_path / "reliability.png")
+    plot_reliability(found, tmp_path / "reliability.png")
     assert (tmp_path / "reliability.png").read_bytes()[:4] == b"\x89PNG"
-    assert confidence_figures({1: [Predicted("a", 0, 10)]}, TRUTH) is None
-    assert confidence_figures({1: []}, TRUTH) is None
+    assert calibration(rankings({1: [Predicted("a", 0, 10)]}), TRUTH) is None
+    assert calibration(rankings({1: []}), TRUTH) is None
 
 
 def test_confidence_survives_a_run_file(tmp_path: Path) -> None:

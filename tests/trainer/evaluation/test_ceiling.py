@@ -7,17 +7,21 @@ import pytest
 
 from tests import numeric
 from trainer.evaluation.ceiling import best_ndcg, ceiling, matched
-from trainer.evaluation.measures import NDCG, NDCGS, TVR_RANKING, Ranking, Truth, dcg, ndcg
+from trainer.evaluation.judged import Judgements, Ranking
+from trainer.evaluation.matching import TVR_RANKING, dcg
+from trainer.evaluation.measures import NDCG, NDCGS, ndcg
 
 MEASURES = (NDCG(1, 0.5), NDCG(3, 0.5), NDCG(3, 0.7))
 
 
-def truth(*rows: tuple[str, float, float, float]) -> Truth:
+def truth(*rows: tuple[str, float, float, float]) -> Judgements:
     videos, starts, ends, grades = zip(*rows, strict=True)
-    return Truth(np.array(videos), np.stack([starts, ends], axis=1).astype(float), np.array(grades, float))
+    return Judgements(
+        np.array(videos), np.stack([starts, ends], axis=1).astype(float), np.array(grades, float)
+    )
 
 
-def slow(proposals: Ranking, judged: Truth, k: int) -> float:
+def slow(proposals: Ranking, judged: Judgements, k: int) -> float:
     """Try every assignment of proposals to true moments that they overlap."""
     options: list[list[int]] = []
     for video, (start, end) in zip(proposals.videos, proposals.spans, strict=True):
@@ -42,7 +46,7 @@ def test_the_ceiling_is_the_best_of_all_assignments() -> None:
         spans = rng.integers(0, 20, (count, 1)) + np.array([0.0, 6.0])
         proposals = Ranking.of(rng.choice(["a", "b"], count), spans)
         starts = rng.integers(0, 20, (many, 1)) + np.array([0.0, 8.0])
-        judged = Truth(rng.choice(["a", "b"], many), starts, rng.integers(0, 5, many).astype(float))
+        judged = Judgements(rng.choice(["a", "b"], many), starts, rng.integers(0, 5, many).astype(float))
         found = best_ndcg(proposals, judged, MEASURES)
         expected = [slow(proposals, judged, measure.k) for measure in MEASURES]
         numeric.close(found, expected, numeric.FLOAT64)
@@ -53,7 +57,7 @@ def test_no_ranking_of_refined_proposals_beats_it() -> None:
     for _ in range(20):
         starts, firsts = rng.integers(0, 60, (8, 1)), rng.integers(0, 60, (12, 1))
         grades = rng.integers(0, 5, 8).astype(np.float64)
-        judged = Truth(rng.choice(["a", "b"], 8), starts + np.array([0.0, 9.0]), grades)
+        judged = Judgements(rng.choice(["a", "b"], 8), starts + np.array([0.0, 9.0]), grades)
         proposals = Ranking.of(rng.choice(["a", "b"], 12), firsts + np.array([0.0, 4.0]))
         best = best_ndcg(proposals, judged, NDCGS)
         assert (ndcg(proposals, judged, NDCGS) <= best + 1e-12).all()

@@ -12,9 +12,11 @@ from engine.errors import InvalidInput
 from spr_cli.eval import command
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, load_queries, save_queries
 from trainer.evaluation.compare import compare
-from trainer.evaluation.measures import NDCGS, evaluate, truths
+from trainer.evaluation.judged import truths
+from trainer.evaluation.measures import NDCGS
 from trainer.evaluation.report import report
 from trainer.evaluation.runfile import Predicted, rankings, save_run, truth_card, truth_of
+from trainer.evaluation.scores import evaluate
 
 FIRST = "NDCG@10,IoU>=0.5"
 
@@ -185,7 +187,7 @@ def test_a_run_file_is_measured_again_by_itself(folder: Path) -> None:
 
 
 def test_a_report_has_intervals_ceiling_and_slices() -> None:
-    value = report(BETTER, QUERIES)
+    value = report(BETTER, QUERIES).to_json()
     assert (value["queries"], value["answerable"], value["unanswerable"]) == (45, 40, 5)
     assert set(value["intervals"]) == {"coarse", "refined", "ceiling"}
     low, high = value["intervals"]["refined"][FIRST]
@@ -196,12 +198,12 @@ def test_a_report_has_intervals_ceiling_and_slices() -> None:
     assert value["slices"]["long-video"]["queries"] == 10
     assert "confidence" not in value
     json.dumps(value, allow_nan=False)
-    assert report(BETTER, QUERIES) == value
-    assert report(BETTER, QUERIES, seed=1)["intervals"] != value["intervals"]
+    assert report(BETTER, QUERIES).to_json() == value
+    assert report(BETTER, QUERIES, seed=1).to_json()["intervals"] != value["intervals"]
 
 
 def test_queries_without_an_answer_change_no_measure() -> None:
-    whole, answerable = report(BETTER, QUERIES), report(BETTER, QUERIES[:40])
+    whole, answerable = report(BETTER, QUERIES).to_json(), report(BETTER, QUERIES[:40]).to_json()
     for stage in ("coarse", "refined", "ceiling", "retrieval"):
         assert whole[stage] == answerable[stage]
     assert all(np.isfinite(list(whole["refined"].values())))
@@ -213,5 +215,5 @@ def test_a_file_of_queries_without_answers_round_trips(tmp_path: Path) -> None:
     raw = json.loads((tmp_path / "q.json").read_text())
     assert raw[0]["slice"] == ["imprecise", "long-video"]
     assert (raw[1]["slice"], raw[-1]["relevant_moment"]) == ("precise", [])
-    alone = report({"refined": {100: [Predicted("v1", 0, 8)]}}, QUERIES[40:])
+    alone = report({"refined": {100: [Predicted("v1", 0, 8)]}}, QUERIES[40:]).to_json()
     assert (alone["answerable"], alone["refined"][FIRST]) == (0, 0.0)

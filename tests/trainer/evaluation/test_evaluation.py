@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 from engine.errors import InvalidInput, NotFound
 from trainer.collection.annotations import JudgedMoment, JudgedQuery
 from trainer.evaluation.chance import chance, corpus_of, random_run
-from trainer.evaluation.measures import TVR_RANKING, truths
+from trainer.evaluation.judged import truths
+from trainer.evaluation.matching import TVR_RANKING
 from trainer.evaluation.plot import plot
-from trainer.evaluation.report import change, report, segments_of
-from trainer.evaluation.runfile import Predicted, load_run, rankings, save_run
+from trainer.evaluation.report import change, report
+from trainer.evaluation.retrieval import segments_of
+from trainer.evaluation.runfile import Predicted, Run, load_run, rankings, save_run
 
 
 def moment(video: str, start: float, end: float, relevance: float | None = 4.0) -> JudgedMoment:
@@ -27,8 +30,12 @@ COARSE = {1: [Predicted("a", 8, 20, 0.9), Predicted("b", 4, 12, 0.8)], 2: [Predi
 REFINED = {1: [Predicted("a", 10, 22, 2.0), Predicted("b", 4, 12, 1.0)], 2: [Predicted("b", 30, 40, 1.0)]}
 
 
+def figures(run: Run, queries: Sequence[JudgedQuery], **options: Any) -> dict[str, Any]:
+    return report(run, queries, **options).to_json()
+
+
 def test_report_says_what_each_stage_reached() -> None:
-    value = report({"coarse": COARSE, "refined": REFINED}, QUERIES)
+    value = figures({"coarse": COARSE, "refined": REFINED}, QUERIES)
     assert (value["queries"], value["answerable"]) == (3, 2)
     assert value["refined"]["NDCG@10,IoU>=0.7"] == pytest.approx(1.0)
     # [8, 20) against [10, 22) is an IoU of 10/14, just enough; query 2 found nothing.
@@ -44,14 +51,14 @@ def test_report_says_what_each_stage_reached() -> None:
 
 def test_queries_without_an_answer_count_as_zero() -> None:
     answered = {1: REFINED[1]}
-    assert report({"refined": answered}, QUERIES)["refined"]["NDCG@10,IoU>=0.5"] == pytest.approx(0.5)
-    published = report({"refined": answered}, QUERIES, absent="skip")
+    assert figures({"refined": answered}, QUERIES)["refined"]["NDCG@10,IoU>=0.5"] == pytest.approx(0.5)
+    published = figures({"refined": answered}, QUERIES, absent="skip")
     assert published["refined"]["NDCG@10,IoU>=0.5"] == pytest.approx(1.0)
     assert published["refined"]["VideoRecall@10"] == pytest.approx(1.0)
 
 
 def test_retrieval_is_read_off_the_proposals() -> None:
-    whole = report({"coarse": COARSE}, QUERIES)
+    whole = figures({"coarse": COARSE}, QUERIES)
     value = whole["retrieval"]
     assert whole["slices"]["precise"]["retrieval"]["SegmentRecall"] == pytest.approx(5 / 6)
     assert whole["slices"]["imprecise"]["retrieval"]["SegmentRecall"] == 0.0
@@ -65,7 +72,7 @@ def test_retrieval_is_read_off_the_proposals() -> None:
 
 def test_retrieved_segments_are_moments_of_their_own() -> None:
     hits = {1: [Predicted("a", 12, 16), Predicted("a", 16, 20)]}
-    value = report({"retrieval": hits, "coarse": COARSE}, QUERIES)["retrieval"]
+    value = figures({"retrieval": hits, "coarse": COARSE}, QUERIES)["retrieval"]
     assert value["SegmentRecall"] == pytest.approx(2 / 6 / 2)
     assert value["NDCG@10,IoU>=0.3"] > 0
     assert value["NDCG@10,IoU>=0.5"] == 0
@@ -77,17 +84,17 @@ def test_segments_of_proposals() -> None:
 
 
 def test_the_other_protocol_is_not_the_same() -> None:
-    value = report({"coarse": COARSE}, QUERIES, protocol=TVR_RANKING)
+    value = figures({"coarse": COARSE}, QUERIES, protocol=TVR_RANKING)
     assert value["protocol"] == "tvr-ranking"
     assert (
         value["coarse"]["NDCG@10,IoU>=0.3"]
-        < report({"coarse": COARSE}, QUERIES)["coarse"]["NDCG@10,IoU>=0.3"]
+        < figures({"coarse": COARSE}, QUERIES)["coarse"]["NDCG@10,IoU>=0.3"]
     )
 
 
 def test_a_run_of_another_split_is_refused() -> None:
     with pytest.raises(InvalidInput, match="answers none of the judged queries"):
-        report({"coarse": {99: COARSE[1]}}, QUERIES)
+        figures({"coarse": {99: COARSE[1]}}, QUERIES)
 
 
 def test_change_is_relative() -> None:
@@ -166,6 +173,5 @@ def test_a_missing_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_plot_writes_a_png(tmp_path: Path) -> None:
-    value: dict[str, Any] = report({"coarse": COARSE, "refined": REFINED}, QUERIES)
-    plot(value, tmp_path / "report.png")
+    plot(report({"coarse": COARSE, "refined": REFINED}, QUERIES), tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")

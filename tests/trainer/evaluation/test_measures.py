@@ -12,8 +12,23 @@ from hypothesis import strategies as st
 from engine import temporal
 from engine.errors import InvalidInput
 from trainer.collection.annotations import JudgedMoment, JudgedQuery
-from trainer.evaluation import measures
-from trainer.evaluation.measures import NDCG, NDCGS, SPR, TVR_RANKING, Protocol, Ranking, Truth
+from trainer.evaluation import matching, retrieval
+from trainer.evaluation.judged import Judgements, Ranking, truths
+from trainer.evaluation.matching import SPR, TVR_RANKING, Protocol
+from trainer.evaluation.measures import (
+    AP,
+    ECE,
+    FIGURES,
+    NDCG,
+    NDCGS,
+    Absent,
+    Measure,
+    Recall,
+    VideoRecall,
+    ndcg,
+    parse,
+)
+from trainer.evaluation.scores import evaluate, scores_of
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ndcg.json").read_text(encoding="utf-8"))
 
@@ -22,9 +37,9 @@ def ranking(moments: list[dict[str, Any]]) -> Ranking:
     return Ranking.of([m["video_name"] for m in moments], [m["timestamp"] for m in moments])
 
 
-def truth(moments: list[dict[str, Any]]) -> Truth:
+def truth(moments: list[dict[str, Any]]) -> Judgements:
     spans = ranking(moments)
-    return Truth(spans.videos, spans.spans, np.array([m["relevance"] for m in moments], np.float64))
+    return Judgements(spans.videos, spans.spans, np.array([m["relevance"] for m in moments], np.float64))
 
 
 RUN = {row: ranking(GOLDEN["pred"][name]) for row, name in enumerate(GOLDEN["gt"]) if name in GOLDEN["pred"]}
@@ -38,7 +53,7 @@ def readable_iou(one: Any, other: Any) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def readable_ndcg(run: Ranking, judged: Truth, measure: NDCG, protocol: Protocol) -> float:
+def readable_ndcg(run: Ranking, judged: Judgements, measure: NDCG, protocol: Protocol) -> float:
     """The definition as one reads it, one prediction after the other."""
     rows = zip(judged.videos, judged.spans, judged.relevances, strict=True)
     true = [row for row in rows if protocol.keeps_irrelevant or row[2] > 0]
@@ -60,7 +75,9 @@ def readable_ndcg(run: Ranking, judged: Truth, measure: NDCG, protocol: Protocol
     ("protocol", "key"), [(SPR, "per_query"), (TVR_RANKING, "per_query_tvr_ranking_variant")]
 )
 def test_every_published_value_is_met(protocol: Protocol, key: str) -> None:
-    values = measures.per_query(RUN, TRUTH, protocol=protocol, absent="skip")
+    scores = scores_of(RUN, TRUTH, protocol, "skip", NDCGS)
+    counted = ~np.isnan(scores.values).any(axis=1)
+    values = dict(zip(scores.queries[counted].tolist(), scores.values[counted], strict=True))
     for row, name in ROWS.items():
         expected = GOLDEN[key].get(name)
         if expected is None or expected["10"]["0.3"] is None:
@@ -74,7 +91,7 @@ def test_every_published_value_is_met(protocol: Protocol, key: str) -> None:
 
 
 def test_published_mean_leaves_absent_queries_out() -> None:
-    means = measures.evaluate(RUN, TRUTH, absent="skip")
+    means = evaluate(RUN, TRUTH, absent="skip")
     for measure in NDCGS:
         assert means[str(measure)] == pytest.approx(
             GOLDEN["mean"][str(measure.k)][f"{measure.iou:g}"], abs=1e-9
@@ -82,7 +99,7 @@ def test_published_mean_leaves_absent_queries_out() -> None:
 
 
 def test_absent_queries_count_as_zero() -> None:
-    skipped, counted = measures.evaluate(RUN, TRUTH, absent="skip"), measures.evaluate(RUN, TRUTH)
+    skipped, counted = evaluate(RUN, TRUTH, absent="skip"), evaluate(RUN, TRUTH)
     answerable = sum(judged.answerable for judged in TRUTH.values())
     present = sum(judged.answerable for row, judged in TRUTH.items() if row in RUN)
     assert present == answerable - 1
@@ -97,15 +114,15 @@ def test_iou(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", GOLDEN["dcg"])
 def test_dcg(case: dict[str, Any]) -> None:
-    assert measures.dcg(np.array(case["gains"], float)) == pytest.approx(case["dcg"], abs=1e-12)
+    assert matching.dcg(np.array(case["gains"], float)) == pytest.approx(case["dcg"], abs=1e-12)
 
 
 def test_video_recalls() -> None:
     answerable = [row for row in RUN if TRUTH[row].answerable]
-    found = np.mean([measures.video_recall(RUN[row], TRUTH[row]) for row in answerable])
+    found = np.mean([VideoRecall().of(RUN[row], TRUTH[row]) for row in answerable])
     assert found == pytest.approx(GOLDEN["video_recall"]["value"], abs=1e-9)
     for k, expected in GOLDEN["relative_video_recall"].items():
-        values = [measures.relative_video_recall(RUN[row], TRUTH[row], int(k)) for row in answerable]
+        values = [VideoRecall(int(k)).of(RUN[row], TRUTH[row]) for row in answerable]
         assert np.mean(values) == pytest.approx(expected, abs=1e-9)
 
 
@@ -119,33 +136,68 @@ judgements = st.lists(st.tuples(st.sampled_from("ab"), spans, st.sampled_from([0
 def test_arrays_do_what_the_loop_says(run: list[Any], judged: list[Any], protocol: Protocol) -> None:
     predicted = Ranking.of([row[0] for row in run], [row[1] for row in run])
     true = Ranking.of([row[0] for row in judged], [row[1] for row in judged])
-    columns = Truth(true.videos, true.spans, np.array([row[2] for row in judged], np.float64))
+    columns = Judgements(true.videos, true.spans, np.array([row[2] for row in judged], np.float64))
     wanted = [NDCG(3, 0.5), NDCG(10, 0.3), NDCG(10, 1.0)]
     expected = [readable_ndcg(predicted, columns, measure, protocol) for measure in wanted]
-    assert measures.ndcg(predicted, columns, wanted, protocol) == pytest.approx(expected, abs=1e-12)
+    assert ndcg(predicted, columns, wanted, protocol) == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_measure_prints_and_parses() -> None:
-    assert str(NDCG(10, 0.5)) == "NDCG@10,IoU>=0.5"
-    assert [NDCG.parse(str(measure)) for measure in NDCGS] == list(NDCGS)
-    with pytest.raises(InvalidInput, match="no measure"):
-        NDCG.parse("R@1")
+@pytest.mark.parametrize(
+    ("measure", "text"),
+    [
+        (NDCG(10, 0.5), "NDCG@10,IoU>=0.5"),
+        (Recall(1, 0.7), "R@1,IoU>=0.7"),
+        (AP(0.75), "mAP,IoU>=0.75"),
+        (AP(), "mAP,IoU>=0.5:0.05:0.95"),
+        (VideoRecall(40), "VideoRecall@40"),
+        (VideoRecall(), "VideoRecall"),
+        (ECE(), "ECE"),
+        (ECE(20), "ECE,bins=20"),
+    ],
+)
+def test_a_measure_prints_and_parses(measure: Measure, text: str) -> None:
+    assert str(measure) == text
+    assert parse(text) == type(measure).parse(text) == measure  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("text", ["NDCG", "R@1", "mAP,IoU>=0.5:0.95", "VideoRecall@", "ECE@3", ""])
+def test_what_is_no_measure_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is no measure; write it like"):
+        parse(text)
+
+
+@pytest.mark.parametrize("absent", ["zero", "skip"])
+@pytest.mark.parametrize("protocol", [SPR, TVR_RANKING])
+def test_a_measure_alone_is_what_it_is_among_others(protocol: Protocol, absent: Absent) -> None:
+    together = evaluate(RUN, TRUTH, FIGURES, protocol, absent)
+    alone = {str(measure): measure.over(RUN, TRUTH, protocol, absent) for measure in FIGURES}
+    assert together == pytest.approx(alone)
+    assert list(together) == list(map(str, FIGURES))
+
+
+def test_the_calibration_error_is_measured_like_any_other() -> None:
+    judged = {1: Judgements(np.array(["v"]), np.array([[0.0, 8.0]]), np.array([3.0]))}
+    spans = [(0.0, 8.0), (20.0, 28.0)]
+    run = {1: Ranking.of(["v", "v"], spans, np.array([0.9, 0.3]))}
+    assert evaluate(run, judged, [ECE(), Recall(1, 0.5)]) == {"ECE": pytest.approx(0.2), "R@1,IoU>=0.5": 1.0}
+    with pytest.raises(InvalidInput, match="carry no confidence"):
+        ECE().over({1: Ranking.of(["v", "v"], spans)}, judged)
 
 
 def test_unjudged_moments_are_refused() -> None:
     moment = JudgedMoment(1, "v", 0.0, 4.0, 9.0, "a ball", 0.5)
     with pytest.raises(InvalidInput, match="Query 7 has moments without relevance"):
-        measures.truths([JudgedQuery(7, "a ball", (moment,))])
-    assert not Truth.of(JudgedQuery(8, "nothing", ())).answerable
+        truths([JudgedQuery(7, "a ball", (moment,))])
+    assert not Judgements.of(JudgedQuery(8, "nothing", ())).answerable
 
 
 def test_segment_recall_counts_each_segment_once() -> None:
     scores = {("v", 1): 0.5, ("v", 2): 0.25, ("w", 0): 0.25}
     retrieved = [("v", 1), ("v", 1), ("x", 0), ("w", 0)]
-    assert measures.segment_recall(retrieved, scores.keys(), 2) == pytest.approx(1 / 3)
-    assert measures.weighted_segment_recall(retrieved, scores, 2) == pytest.approx(0.5)
-    assert measures.weighted_segment_recall(retrieved, scores, 4) == pytest.approx(0.75)
-    assert measures.segment_recall(retrieved, set(), 2) == 0.0
+    assert retrieval.segment_recall(retrieved, scores.keys(), 2) == pytest.approx(1 / 3)
+    assert retrieval.weighted_segment_recall(retrieved, scores, 2) == pytest.approx(0.5)
+    assert retrieval.weighted_segment_recall(retrieved, scores, 4) == pytest.approx(0.75)
+    assert retrieval.segment_recall(retrieved, set(), 2) == 0.0
 
 
 def test_a_query_takes_a_tenth_of_a_millisecond() -> None:
@@ -155,11 +207,11 @@ def test_a_query_takes_a_tenth_of_a_millisecond() -> None:
     true = Ranking.of(
         [f"v{i}" for i in random.integers(0, 3, 30)], np.stack([starts, starts + 11], axis=1)[:30]
     )
-    judged = Truth(true.videos, true.spans, random.integers(0, 5, 30).astype(float))
+    judged = Judgements(true.videos, true.spans, random.integers(0, 5, 30).astype(float))
     laps = []
     for _ in range(20):
         began = time.thread_time()
-        measures.ndcg(run, judged)
+        ndcg(run, judged)
         laps.append(time.thread_time() - began)
     # Of this thread alone, and twenty times the usual: a busy or slow machine does not fail it. The published
     # loop takes 4 ms.

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import numeric
-from trainer.evaluation.measures import Ranking, Truth
-from trainer.evaluation.moment_measures import MEAN, THRESHOLDS, average_precisions, first_iou, moment_figures
+from trainer.evaluation.judged import Judgements, Ranking, Rankings, Truth
+from trainer.evaluation.matching import THRESHOLDS, average_precisions, best_iou
+from trainer.evaluation.measures import AP, FIGURES, Absent, Recall
+from trainer.evaluation.scores import evaluate
 
 Span = tuple[float, float]
 
@@ -46,12 +48,19 @@ def ranking(spans: list[Span], video: str = "v") -> Ranking:
     return Ranking.of([video] * len(spans), spans)
 
 
-def truth(spans: list[Span], grades: Any = None) -> Truth:
-    return Truth(
+def truth(spans: list[Span], grades: Any = None) -> Judgements:
+    return Judgements(
         np.array(["v"] * len(spans), str),
         np.array(spans, np.float64).reshape(-1, 2),
         np.array(grades or [1.0] * len(spans), np.float64),
     )
+
+
+MEAN = str(AP())
+
+
+def moment_figures(run: Rankings, judged: Truth, absent: Absent = "zero") -> dict[str, float]:
+    return evaluate(run, judged, [m for m in FIGURES if isinstance(m, Recall | AP)], absent=absent)
 
 
 spans = st.tuples(st.integers(0, 40), st.integers(1, 20)).map(lambda s: (float(s[0]), float(s[0] + s[1])))
@@ -64,7 +73,7 @@ def test_precision_is_that_of_the_loop(predictions: list[Span], moments: list[Sp
     expected = [oracle_precision(predictions, moments, limit) for limit in THRESHOLDS]
     numeric.close(found, expected, numeric.FLOAT64)
     best = max((overlap(predictions[0], moment) for moment in moments), default=0.0) if predictions else 0.0
-    assert first_iou(ranking(predictions), truth(moments)) == pytest.approx(best)
+    assert best_iou(ranking(predictions), truth(moments)) == pytest.approx(best)
 
 
 def test_a_case_by_hand() -> None:

@@ -99,10 +99,26 @@ def test_where_every_query_fails_there_is_nothing_to_report(address: str) -> Non
         collect(address, QUERIES[1:])
 
 
-def test_where_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.evaluation.service.CONNECT_TIMEOUT", 0.2)
-    with pytest.raises(Unavailable, match="Nothing answers at 127"):
+def test_where_nothing_listens() -> None:
+    with pytest.raises(Unavailable) as caught:
         collect("127.0.0.1:9", QUERIES)
+    said = str(caught.value)
+    assert said.startswith("nothing answers at 127.0.0.1:9 (")
+    assert said.endswith("; start a service with `spr serve TOPOLOGY.toml`, or give its --address.")
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="write HOST:PORT"):
+        collect("dns:///spr", QUERIES)
+
+
+def test_a_port_without_searches_is_told_from_a_closed_one() -> None:
+    server = Server(lambda _: None)
+    try:
+        with pytest.raises(Unavailable, match=r"is not served at this port; .* give its --address"):
+            collect(server.address, QUERIES)
+    finally:
+        server.stop()
 
 
 def test_the_command_measures_a_service_and_its_run_file(address: str, tmp_path: Path) -> None:

@@ -95,6 +95,6 @@ def test_it_is_built_and_evaluated_as_any_other(tmp_path: Path) -> None:
     built = build(BuildConfig(collection=tmp_path / "c", device="cpu"))
     assert built.segments == made["segments"]
     queries = load_queries(tmp_path / "c/annotations/test.json")
-    figures = report(search_offline(Offline.open(tmp_path / "c", device="cpu"), queries), queries)
+    figures = report(search_offline(Offline.open(tmp_path / "c", device="cpu"), queries), queries).to_json()
     assert figures["retrieval"]["VideoRecall"] > 0.9
     assert figures["coarse"]["NDCG@10,IoU>=0.3"] > 10 * figures["chance"]["NDCG@10,IoU>=0.3"]

@@ -70,7 +70,7 @@ def exported(native: Path) -> Path:
 def table(collection: Path) -> Any:
     build(BuildConfig(collection=collection, device="cpu"))
     queries = load_queries(collection / "annotations" / "val.json")
-    return report(search_offline(Offline.open(collection, device="cpu"), queries), queries)
+    return report(search_offline(Offline.open(collection, device="cpu"), queries), queries).to_json()
 
 
 def test_a_collection_comes_back_as_it_was(native: Path, exported: Path, tmp_path: Path) -> None:

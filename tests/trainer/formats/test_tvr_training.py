@@ -53,7 +53,7 @@ def test_the_whole_line_runs_on_it(collection: Path) -> None:
     built = build(BuildConfig(collection=collection, device="cpu"))
     assert built.embedding_model.endswith(projector.fingerprint)
     queries = load_queries(collection / "annotations" / "test.json")
-    figures = report(search_offline(Offline.open(collection, device="cpu"), queries), queries)
+    figures = report(search_offline(Offline.open(collection, device="cpu"), queries), queries).to_json()
     assert figures["refined"].keys() == figures["coarse"].keys()
     assert figures["retrieval"]["VideoRecall"] == 1.0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.types import Floats
-from trainer.evaluation.measures import Truth
+from trainer.evaluation.judged import Judgements
 from trainer.ranker.fusion import Answers, earned, fit_fusion
 from workers.ranker.scoring.fusion import COLUMNS, Fusion, confidences, demoted
 
@@ -12,7 +12,7 @@ VIDEOS = 12
 RELEVANCE, CONTRAST = COLUMNS.index("relevance"), COLUMNS.index("contrast")
 
 
-def world(queries: int, seed: int, answerable: float = 1.0) -> tuple[list[Answers], list[Truth]]:
+def world(queries: int, seed: int, answerable: float = 1.0) -> tuple[list[Answers], list[Judgements]]:
     """Queries with 12 moments of which some are relevant; relevance and contrast tell, the rest is noise."""
     rng = np.random.default_rng(seed)
     answers, truths = [], []
@@ -23,7 +23,7 @@ def world(queries: int, seed: int, answerable: float = 1.0) -> tuple[list[Answer
         columns[:, CONTRAST] = 100 * (columns[:, CONTRAST] + good)
         videos, spans = np.arange(12, dtype=np.int32), np.tile([4.0, 9.0], (12, 1))
         answers.append(Answers(columns, videos, spans))
-        truths.append(Truth(videos[good], spans[good] + 0.5, np.full(good.sum(), 4.0)))
+        truths.append(Judgements(videos[good], spans[good] + 0.5, np.full(good.sum(), 4.0)))
     return answers, truths
 
 
@@ -34,12 +34,12 @@ def confidence(fusion: Fusion, answer: Answers, corpus: int) -> Floats:
 
 def test_what_a_moment_earns() -> None:
     videos, spans = np.array([0, 0, 1], np.int32), np.array([[0.0, 10], [0, 6], [0, 10]])
-    truth = Truth(np.array([0, 0]), np.array([[0.0, 10], [0, 5.5]]), np.array([3.0, 1.0]))
+    truth = Judgements(np.array([0, 0]), np.array([[0.0, 10], [0, 5.5]]), np.array([3.0, 1.0]))
     gains, good = earned(Answers(np.zeros((3, 7)), videos, spans), truth)
     # The second overlaps the better moment by 0.6, the lesser one by 0.92.
     assert gains.tolist() == [7, 4, 0]
     assert good.tolist() == [True, True, False]
-    empty = Truth(np.zeros(0), np.zeros((0, 2)), np.zeros(0))
+    empty = Judgements(np.zeros(0), np.zeros((0, 2)), np.zeros(0))
     assert not earned(Answers(np.zeros((3, 7)), videos, spans), empty)[0].any()
 
 
@@ -75,7 +75,7 @@ def test_confidence_is_fitted_on_the_first_ten_alone() -> None:
 
 
 def test_confidence_holds_among_more_videos() -> None:
-    def moody(videos: int, seed: int) -> tuple[list[Answers], list[Truth]]:
+    def moody(videos: int, seed: int) -> tuple[list[Answers], list[Judgements]]:
         """Queries that differ in how similar their moments are, right or wrong."""
         rng = np.random.default_rng(seed)
         answers, truths = [], []
@@ -85,7 +85,7 @@ def test_confidence_holds_among_more_videos() -> None:
             columns[:, RELEVANCE] += 1.5 * rng.normal() + rng.normal(size=videos) + 2 * good
             where, spans = np.arange(videos, dtype=np.int32), np.tile([4.0, 9.0], (videos, 1))
             answers.append(Answers(columns, where, spans))
-            truths.append(Truth(where[good], spans[good], np.full(good.sum(), 4.0)))
+            truths.append(Judgements(where[good], spans[good], np.full(good.sum(), 4.0)))
         return answers, truths
 
     def promised_too_much(fusion: Fusion, corpus: int) -> float:

@@ -1,0 +1,174 @@
+"""A whole evaluation: answers from where the configuration says, measured, and written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput
+from engine.files import write_json
+from engine.proposals import ProposalRule
+from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.evaluation.matching import PROTOCOLS
+from trainer.evaluation.measures import Absent
+from trainer.evaluation.report import Report, report
+from trainer.evaluation.resample import SAMPLES
+from trainer.evaluation.runfile import Run, load_about, load_run, save_run, truth_card, truth_of
+from trainer.formats.segments import segments_beside
+from trainer.runs.progress import Progress
+
+# What a report keeps of who answered, and a run file with it.
+KEPT = ("versions", "segment_length")
+SEGMENT_LENGTH = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig:
+    """What is measured, how, and which files are written. Times are seconds.
+
+    One of run (a run file), address (a service, HOST:PORT) and collection (its `generation`, the active one
+    if that is empty) gives the answers. truth: judged queries; None for those that the run file names.
+    corpus: videos and durations for the chance level; None for the file beside the truth.
+    protocol, absent, reach, bootstrap (resamples), seed: as in `report`. segment_top_k, proposals: how a
+    search retrieves and proposes, None for the defaults. segment_length: None for the collection's.
+    in_flight, timeout: of a service's queries. limit: only so many queries.
+    out, plot, reliability, run_out: the report as JSON and as charts, and the answers.
+    """
+
+    run: Path | None = None
+    address: str | None = None
+    collection: Path | None = None
+    generation: str = ""
+    truth: Path | None = None
+    corpus: Path | None = None
+    protocol: str = "spr"
+    absent: Absent = "zero"
+    segment_top_k: int | None = None
+    proposals: str | None = None
+    segment_length: float | None = None
+    in_flight: int = 4
+    timeout: float | None = 30.0
+    reach: float | None = None
+    bootstrap: int = SAMPLES
+    limit: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    plot: Path | None = None
+    reliability: Path | None = None
+    run_out: Path | None = None
+
+    @property
+    def rule(self) -> ProposalRule | None:
+        """The rule that makes proposals of segments."""
+        return ProposalRule.parse(self.proposals) if self.proposals else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answers to judged queries. facts: who gave them. failures: reasons by query id."""
+
+    run: Run
+    facts: dict[str, Any]
+    failures: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The report, and the reasons of the queries that failed and count as zero, by query id."""
+
+    report: Report
+    failures: Mapping[int, str]
+
+
+def run_evaluation(config: EvalConfig) -> Evaluation:
+    """Collect the answers, measure them, write what the configuration names, and return the report.
+
+    Raises InvalidInput, NotFound, Mismatch or Unavailable with what is wrong; failed queries of a service
+    that answers others are noted instead.
+    """
+    truth = config.truth or truth_of(_given(config.run))
+    queries = load_queries(truth)[: config.limit]
+    answered = _answered(config, queries)
+    length = config.segment_length or answered.facts.get("segment_length", SEGMENT_LENGTH)
+    facts = {**answered.facts, "segment_length": length}
+    corpus = config.corpus or truth.with_name(f"corpus_{truth.name}")
+    measured = report(
+        answered.run,
+        queries,
+        corpus=load_corpus(corpus) if corpus.is_file() else None,
+        segment_length=length,
+        protocol=PROTOCOLS[config.protocol],
+        samples=config.bootstrap,
+        given=segments_beside(truth, length),
+        absent=config.absent,
+        reach=config.reach,
+        seed=config.seed,
+    )
+    if config.run_out:
+        about = {name: facts[name] for name in KEPT if name in facts}
+        save_run(config.run_out, answered.run, {"truth": truth_card(truth), **about})
+    measured = replace(measured, about=facts)
+    _write(measured, config)
+    return Evaluation(measured, answered.failures)
+
+
+def _answered(config: EvalConfig, queries: Sequence[JudgedQuery]) -> Answered:
+    if config.run is not None:
+        about = load_about(config.run)
+        return Answered(load_run(config.run), {name: about[name] for name in KEPT if name in about})
+    with Progress("eval", total=len(queries), unit="queries") as progress:
+        if config.address is not None:
+            return _asked(config, config.address, queries, progress.update)
+        return _searched(config, _given(config.collection), queries, progress.update)
+
+
+def _asked(
+    config: EvalConfig, address: str, queries: Sequence[JudgedQuery], on_done: Callable[[int], None]
+) -> Answered:
+    from trainer.evaluation.service import collect
+
+    collected = collect(
+        address,
+        queries,
+        segment_top_k=config.segment_top_k,
+        rule=config.rule,
+        in_flight=config.in_flight,
+        timeout=config.timeout,
+        on_done=on_done,
+    )
+    return Answered(collected.run, collected.facts(), collected.failures)
+
+
+def _searched(
+    config: EvalConfig, collection: Path, queries: Sequence[JudgedQuery], on_done: Callable[[int], None]
+) -> Answered:
+    # torch, which a run file or a service does not need.
+    from trainer.evaluation.offline import Offline, search_offline
+
+    generation = Offline.open(collection, config.generation)
+    run = search_offline(generation, queries, config.segment_top_k, on_done, config.rule)
+    about = generation.models.manifest
+    versions = {"generation": about.id, "embedding_model": about.embedding_model}
+    versions |= {"ranker_model": generation.models.ranker.name}
+    return Answered(run, {"versions": versions, "segment_length": about.segment_length})
+
+
+def _given(path: Path | None) -> Path:
+    if path is None:
+        raise InvalidInput("Name a run file, an address or a collection, and the truth.")
+    return path
+
+
+def _write(measured: Report, config: EvalConfig) -> None:
+    if config.out:
+        write_json(config.out, measured.to_json())
+    if config.plot:
+        from trainer.evaluation.plot import plot
+
+        plot(measured, config.plot)
+    if config.reliability:
+        from trainer.evaluation.plot import plot_reliability
+
+        if not measured.confidence:
+            raise InvalidInput("The moments carry no confidence; leave --reliability out.")
+        plot_reliability(list(measured.confidence.values())[-1], config.reliability)

@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 
 from spr_cli import admin, search, serve
 from spr_client import Coverage, Moment, SearchResult
-from tests.engine.oracle import RANKER, cluster
+from tests.engine.asking import TEXT
+from tests.engine.corpus import RANKER
+from tests.engine.oracle import cluster
 from tests.engine.running import process
-from tests.engine.test_search import TEXT
 
 Service = tuple[str, str]
 

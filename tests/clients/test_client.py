@@ -21,9 +21,10 @@ from engine import errors, faults
 from engine.proposals import ProposalRule
 from spr.v1 import search_service_pb2, search_service_pb2_grpc
 from spr_client import AsyncClient, Client, Embedding, Moment, Options, SearchResult, clock
-from tests.engine.oracle import DIM, MODEL, RANKER, Cluster, Corpus, cluster, sentence
+from tests.engine.asking import TEXT, by_hand, rounded
+from tests.engine.corpus import DIM, MODEL, RANKER, Corpus, sentence
+from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import process
-from tests.engine.test_search import TEXT, by_hand, rounded
 
 
 @pytest.fixture(scope="module")

@@ -3,42 +3,16 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 
-from engine.errors import InvalidInput
-from engine.faults import reason_of
-from engine.monitor import INTERVAL
-from engine.standing import STRIKES
 from spr.v1 import search_service_pb2 as pb
-from spr.v1 import types_pb2
-from tests.engine.oracle import Cluster, Corpus, cluster
-from tests.engine.running import ask, coordinator, lines_of, refused, written
-from tests.engine.test_search import TEXT, by_hand, request, rounded, rows
-
-TIMEOUT = types_pb2.DEGRADED_REASON_SHARD_TIMEOUT
-UNAVAILABLE = types_pb2.DEGRADED_REASON_SHARD_UNAVAILABLE
-SKIPPED = types_pb2.DEGRADED_REASON_RANKER_SKIPPED
-
-
-def search(stub: Any, timeout: float | None = 10.0, **fields: Any) -> Awaitable[pb.SearchResponse]:
-    answer: Awaitable[pb.SearchResponse] = stub.Search(request(page_size=100, **fields), timeout=timeout)
-    return answer
-
-
-def timed(workers: Cluster, question: Callable[[Any], Awaitable[pb.SearchResponse]]) -> tuple[Any, float]:
-    """Return the answer and the seconds it took, the coordinator's start not counted."""
-
-    async def run() -> tuple[Any, float]:
-        async with coordinator(workers) as (stub, _):
-            began = time.monotonic()
-            return await question(stub), time.monotonic() - began
-
-    return asyncio.run(run())
+from tests.engine.asking import TEXT, by_hand, rounded, rows
+from tests.engine.faults import TIMEOUT, UNAVAILABLE, search, timed
+from tests.engine.oracle import cluster
+from tests.engine.running import ask, lines_of, refused, written
 
 
 def test_a_dead_shard_is_counted_and_its_videos_are_missing(tmp_path: Path) -> None:
@@ -170,140 +144,6 @@ def test_no_address_of_a_worker_is_told_to_a_caller(tmp_path: Path) -> None:
     assert target.rpartition(":")[2] in told["message"]
 
 
-def test_a_dead_ranker_leaves_the_coarse_answer(tmp_path: Path) -> None:
-    with cluster(tmp_path) as workers:
-
-        async def run(stub: Any) -> pb.SearchResponse:
-            # Encoding goes through the same process, so it dies between the two stages.
-            judge = workers.rankers[0]
-            judge.ranking.open.clear()
-            answer = asyncio.ensure_future(search(stub))
-            while not judge.ranking.calls:
-                await asyncio.sleep(0.01)
-            await asyncio.to_thread(workers.kill, workers.topology.ranker[0].target)
-            return await answer
-
-        response = ask(workers, run)
-        assert refused(workers, search)[:2] == ("UNAVAILABLE", "NO_ENCODER")
-    assert list(response.coverage.degraded) == [SKIPPED]
-    assert response.coverage.ratio == 1.0
-    assert rounded(rows(response)) == rounded(by_hand(workers.corpus, TEXT, refine=False))
-    assert response.versions.ranker_model == ""
-
-
-@pytest.mark.parametrize("deadline", [0.6, None])
-def test_a_stuck_ranker_does_not_cost_the_caller_its_deadline(tmp_path: Path, deadline: float | None) -> None:
-    with cluster(tmp_path, max_deadline=1.0) as workers:
-        workers.rankers[0].ranking.open.clear()
-        response, seconds = timed(workers, lambda stub: search(stub, timeout=deadline))
-    assert list(response.coverage.degraded) == [SKIPPED]
-    assert not any(moment.provenance.refined for moment in response.moments)
-    assert seconds < (deadline or 1.3)
-
-
-def test_a_stuck_ranker_still_ends_a_progressive_search(tmp_path: Path) -> None:
-    with cluster(tmp_path) as workers:
-        workers.rankers[0].ranking.open.clear()
-
-        async def run(stub: Any) -> list[pb.ProgressiveSearchResponse]:
-            return [message async for message in stub.ProgressiveSearch(request(), timeout=0.6)]
-
-        coarse, last = ask(workers, run)
-    assert not coarse.response.coverage.degraded
-    assert last.stage == last.STAGE_REFINED
-    assert list(last.response.coverage.degraded) == [SKIPPED]
-    assert last.response.moments == coarse.response.moments
-
-
-def test_a_stuck_encoder_is_named_before_the_deadline(tmp_path: Path) -> None:
-    with cluster(tmp_path, shard_timeout=0.2) as workers:
-        workers.rankers[0].encoding.open.clear()
-        code, reason, _ = refused(workers, lambda stub: search(stub, timeout=0.5))
-    assert (code, reason) == ("UNAVAILABLE", "NO_ENCODER")
-
-
-def test_a_callers_short_deadline_is_told_as_such(tmp_path: Path) -> None:
-    # What is kept back for the answer is long enough for a busy machine.
-    with cluster(tmp_path, reserve=2.0) as workers:
-        workers.rankers[0].encoding.open.clear()
-        encoding = refused(workers, lambda stub: search(stub, timeout=2.5))
-        workers.rankers[0].encoding.open.set()
-        for shard in workers.shards:
-            shard[0].held.open.clear()
-        searching = refused(workers, lambda stub: search(stub, timeout=2.5))
-        covering = refused(workers, lambda stub: search(stub, timeout=2.5, params={"min_coverage": 1.0}))
-    assert encoding[:2] == searching[:2] == covering[:2] == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
-    assert "give it more time" in encoding[2]
-
-
-def test_a_slow_encoder_is_hedged(tmp_path: Path) -> None:
-    with cluster(tmp_path, rankers=2, hedge_after=0.05) as workers:
-        workers.rankers[0].encoding.open.clear()
-        response, seconds = timed(workers, search)
-    assert response.moments
-    assert seconds < 2
-
-
-def test_searches_beyond_the_limit_are_refused_at_once_and_health_still_answers(tmp_path: Path) -> None:
-    with cluster(tmp_path, max_in_flight=2) as workers:
-        judge = workers.rankers[0]
-
-        async def run(stub: Any) -> tuple[Any, list[pb.SearchResponse]]:
-            judge.encoding.open.clear()
-            inside = [asyncio.ensure_future(search(stub)) for _ in range(2)]
-            while judge.encoding.calls < 2:
-                await asyncio.sleep(0.01)
-            with pytest.raises(grpc.RpcError) as failure:
-                await search(stub)
-            judge.encoding.open.set()
-            return failure.value, await asyncio.gather(*inside)
-
-        error, answers = ask(workers, run)
-    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert reason_of(error) == "QUEUE_FULL"
-    assert len(answers) == 2
-
-
-def test_the_operator_sees_who_serves_what(tmp_path: Path) -> None:
-    import grpc.aio
-
-    from spr.v1 import admin_service_pb2 as admin_pb
-    from spr.v1.admin_service_pb2_grpc import AdminServiceStub
-
-    async def run(workers: Cluster) -> Any:
-        async with (
-            coordinator(workers) as (stub, running),
-            grpc.aio.insecure_channel(running.admin_address) as channel,
-        ):
-            await search(stub)
-            with pytest.raises(grpc.RpcError):
-                await search(stub, collection="other")
-            return await AdminServiceStub(channel).GetStatus(admin_pb.GetStatusRequest())
-
-    with cluster(tmp_path, Corpus(shards=3)) as workers:
-        workers.kill(workers.topology.index[1].target)
-        workers.shards[2][0].generation = "g0"
-        status = asyncio.run(run(workers))
-    states = {worker.name: worker.state for worker in status.workers}
-    assert states == {
-        "shard-00000": admin_pb.Worker.STATE_SERVING,
-        "shard-00001": admin_pb.Worker.STATE_UNREACHABLE,
-        "shard-00002": admin_pb.Worker.STATE_NOT_SERVING,
-        "ranker-0": admin_pb.Worker.STATE_SERVING,
-    }
-    assert "serves generation g0" in status.workers[2].last_error
-    assert (status.searches_answered, status.searches_failed, status.searches_degraded) == (1, 1, 1)
-    assert status.collection.generation == workers.corpus.generation
-    assert status.collection.shard_count == 3
-
-
-def test_a_topology_must_name_the_generations_shards(tmp_path: Path) -> None:
-    with cluster(tmp_path) as workers:
-        workers.topology = dataclasses.replace(workers.topology, index=workers.topology.index[:1])
-        with pytest.raises(InvalidInput, match=r"has shard-00000, shard-00001, .* names shard-00000"):
-            ask(workers, search)
-
-
 def test_a_wrong_or_stopping_replica_costs_nothing_beside_a_sound_one(tmp_path: Path) -> None:
     with cluster(tmp_path, replicas=2, rankers=2) as workers:
         workers.shards[0][0].generation = "g0"
@@ -317,27 +157,6 @@ def test_a_wrong_or_stopping_replica_costs_nothing_beside_a_sound_one(tmp_path: 
         responses = ask(workers, run)
     assert not any(response.coverage.degraded for response in responses)
     assert all(moment.provenance.refined for response in responses for moment in response.moments)
-
-
-def test_a_stalled_ranker_beside_an_idle_one_is_hedged_and_then_left_alone(tmp_path: Path) -> None:
-    with cluster(tmp_path, rankers=2, hedge_after=0.05) as workers:
-        stalled = workers.rankers[0]
-
-        async def run(stub: Any) -> tuple[int, float]:
-            for _ in range(40):  # how long ranking takes is known after some
-                await search(stub)
-            stalled.ranking.open.clear()
-            while stalled.ranking.waiting < STRIKES:
-                await search(stub)
-            asked, began = stalled.ranking.calls, time.monotonic()
-            for _ in range(20):
-                assert not (await search(stub)).coverage.degraded
-            return stalled.ranking.calls - asked, time.monotonic() - began
-
-        asked, seconds = ask(workers, run)
-    # A probe a second may bring it back, for one call.
-    assert asked <= 1 + seconds / INTERVAL
-    assert seconds < 5
 
 
 def test_a_stalled_shard_costs_its_time_out_twice_and_comes_back(tmp_path: Path) -> None:
@@ -361,38 +180,3 @@ def test_a_stalled_shard_costs_its_time_out_twice_and_comes_back(tmp_path: Path)
         answers, seconds = ask(workers, run)
     assert all(list(answer.coverage.degraded) == [TIMEOUT] for answer in answers)
     assert seconds < 0.6
-
-
-def test_a_lost_shard_is_logged_once_and_counted(tmp_path: Path) -> None:
-    with cluster(tmp_path) as workers, written("spr.retrieval") as lines:
-        workers.kill(workers.topology.index[1].target)
-
-        async def run(stub: Any) -> None:
-            for _ in range(5):
-                await search(stub)
-
-        ask(workers, run)
-    assert lines.qsize() == 1
-    assert "shard-00001 is lost" in lines.get()["message"]
-
-
-def test_the_operator_hears_of_a_newer_generation(tmp_path: Path) -> None:
-    from spr.v1 import admin_service_pb2 as admin_pb
-    from spr.v1.admin_service_pb2_grpc import AdminServiceStub
-
-    async def run(workers: Cluster) -> Any:
-        async with (
-            coordinator(workers) as (_, running),
-            grpc.aio.insecure_channel(running.admin_address) as channel,
-        ):
-            path = workers.topology.collection
-            (path / "generations" / "g2").mkdir()
-            (path / "CURRENT").write_text("g2\n")
-            return await AdminServiceStub(channel).GetStatus(admin_pb.GetStatusRequest())
-
-    with cluster(tmp_path) as workers, written("spr.monitor") as lines:
-        status = asyncio.run(run(workers))
-    served = workers.corpus.generation
-    assert (status.collection.generation, status.collection.newest_generation) == (served, "g2")
-    told = [lines.get_nowait()["message"] for _ in range(lines.qsize())]
-    assert f"generation g2 is current on disk, {served} is served; restart the service to serve it" in told

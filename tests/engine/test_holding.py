@@ -9,7 +9,7 @@ from engine import manifest
 from engine.config import Topology
 from engine.errors import NotFound
 from engine.holding import held, unheld
-from tests.engine.oracle import Corpus
+from tests.engine.corpus import Corpus
 
 HOLDER = """
 import sys

@@ -4,90 +4,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
-from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, NotFound
 from spr_cli.train_encoder import command
-from tests import numeric
-from trainer.encoder.augment import Augmentation, augment
-from trainer.encoder.events import Event, load_events
-from trainer.encoder.frames import changes, frames_at, sample_frames, times_beside
-from trainer.encoder.model import ModelShape, build_model, image_processor, warm_start, whitening
-from trainer.encoder.objective import contrast
-from trainer.encoder.optimiser import orthogonal, rate
-from trainer.encoder.sampling import FrameSampler
-from trainer.encoder.settings import EncoderSettings, steps_in
-from trainer.encoder.texts import fit
-from trainer.encoder.tokenizer import train_tokenizer
+from tests.trainer.encoder.tiny import TINY
+from trainer.encoder.events import load_events
+from trainer.encoder.settings import steps_in
 from trainer.encoder.training import choose, train_encoder
 from trainer.runs import Diverged
 from workers.ranker.encoder.encoder import Encoder
-from workers.ranker.encoder.image_transform import ImageTransform
-
-FPS, SIDE = 8, 32
-COLOURS = {"red": (220, 30, 30), "blue": (40, 80, 230)}
-SPLITS = ("train", "train", "train", "val")
-TINY = EncoderSettings(
-    steps=6,
-    device="cpu",
-    shape=ModelShape(image=32, width=64, layers=2, heads=2, text_layers=1, dim=32),
-    batch=4,
-    backgrounds=1,
-    spoken=2,
-    frames_per_event=3,
-    val_frames_per_event=2,
-)
-
-
-def film(path: Path, colour: tuple[int, int, int], shapes: list[str], shade: int) -> None:
-    """Write 3 s of nothing and 3 s of a thing for each shape, and one more second of nothing."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width = stream.height = SIDE
-        stream.pix_fmt = "yuv420p"
-        for index in range((6 * len(shapes) + 1) * FPS):
-            picture = np.full((SIDE, SIDE, 3), shade, np.uint8)
-            if index // (3 * FPS) % 2:
-                high = 10 if shapes[index // (6 * FPS)] == "bar" else 20
-                picture[6 : 6 + high, 8:20] = colour
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    (folder / "videos").mkdir()
-    lines = []
-    for number, split in enumerate(SPLITS):
-        colour = list(COLOURS)[number % 2]
-        film(folder / f"videos/v{number}.mp4", COLOURS[colour], ["bar", "box"], 60 + 20 * number)
-        for place, shape in enumerate(("bar", "box")):
-            lines.append(
-                {
-                    "video": f"v{number}",
-                    "split": split,
-                    "start": 6.0 * place + 3,
-                    "end": 6.0 * place + 6,
-                    "caption": f"a {colour} {shape} rests",
-                    "still": f"a {colour} {shape}",
-                    "attributes": {
-                        "colour": colour,
-                        "shape": shape,
-                        "motion": "rest",
-                        "facts": {"topic": shape},
-                    },
-                    "subtitle": f"Let us talk about the {shape}",
-                    "spoken": f"someone mentions the {shape}",
-                }
-            )
-    (folder / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return folder
 
 
 def test_a_trained_model_loads_everywhere(world: Path, tmp_path: Path) -> None:
@@ -187,132 +115,3 @@ def test_large_worlds_are_sampled_by_video(world: Path) -> None:
     few = choose(events, replace(TINY, most_events=3))
     assert len(few) == 4
     assert {event.split for event in few} == {"train"}
-
-
-def test_frames_are_those_shown_at_the_time(world: Path) -> None:
-    frames = frames_at(world / "videos" / "v0.mp4", np.array([0.0, 2.99, 3.0, 5.9, 6.1, 11.0, 99.0]))
-    middle: NDArray[np.uint8] = frames[:, 10, 14]
-    assert (middle[:, 0] > 150).tolist() == [False, False, True, True, False, True, False]
-
-
-def test_masks_mark_what_happens(world: Path) -> None:
-    events = [event for event in load_events(world) if event.split == "train"]
-    transform = ImageTransform.from_processor(image_processor(TINY.shape))
-    frames = sample_frames(world, events, 3, transform, 0)
-    assert len(frames.pixels) == len(events) * 5
-    for row, event in enumerate(events):
-        high = 10 if event.attributes["shape"] == "bar" else 20
-        assert len(frames.of(row)) == 3
-        for mask in frames.masks[frames.of(row)]:
-            assert abs(int(mask.sum()) - high * 12) <= high + 12
-        assert not frames.masks[frames.beside(row)].any()
-
-
-def test_subjects_move_to_other_places(world: Path) -> None:
-    events = [event for event in load_events(world) if event.split == "train"]
-    transform = ImageTransform.from_processor(image_processor(TINY.shape))
-    frames = sample_frames(world, events, 3, transform, 0)
-    still = Augmentation(closest=1.0, calmest=1.0, widest=1.0, turn=0.0, light=0.0)
-    rows = np.zeros(64, np.int64)
-    shades = {}
-    for moved in (0.0, 1.0):
-        pixels, masks = FrameSampler(frames, events, still, moved, 0).draw(rows, 0, 1.0)
-        shades[moved] = {int(shade / 10 + 0.5) for shade in pixels[:, 0, 0, 0]}
-        red = pixels[:, 0][masks > 0.9]
-        assert (red > 150).float().mean() > 0.8
-    assert shades == {0.0: {6}, 1.0: {6, 8, 10}}
-
-
-def test_times_beside_events_are_outside_all_of_them() -> None:
-    numeric.close(times_beside([(0.1, 3.0), (3.2, 5.0)]), [[0.05, 3.1], [3.1, 5.3]], numeric.FLOAT64)
-
-
-def test_changes_must_differ_from_every_neighbour() -> None:
-    frames = torch.full((1, 3, 1, 3), 100, dtype=torch.uint8)
-    before, after = torch.tensor([100, 0, 0]), torch.tensor([0, 0, 100])
-    beside = torch.stack([before, after]).to(torch.uint8)[:, None, None].expand(2, 3, 1, 3)
-    assert changes(frames, beside)[0, 0].tolist() == [False, True, False]
-
-
-def test_windows_keep_what_is_marked() -> None:
-    pixels = torch.zeros(200, 3, 32, 32)
-    masks = torch.zeros(200, 32, 32, dtype=torch.bool)
-    masks[:, 3:9, 20:30] = True
-    pixels[:, :, 3:9, 20:30] = 255.0
-    ranges = Augmentation(turn=0.0)
-    _, early = augment(pixels, masks, 0.0, ranges, torch.Generator().manual_seed(0))
-    _, late = augment(pixels, masks, 1.0, ranges, torch.Generator().manual_seed(0))
-    share = masks[0].float().mean()
-    for moved in (early, late):
-        # Wholly inside: the ratio of sides varies by a stretch of 8 % each way.
-        assert float(moved.mean((1, 2)).min()) > 0.6 * float(share)
-    assert early.mean() > 1.4 * late.mean()
-
-
-def test_contrast_is_least_when_equals_agree() -> None:
-    eye = torch.eye(4)
-    weights = torch.tensor([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    together = eye[[0, 0, 1, 2]]
-    scale = torch.tensor(20.0)
-    assert contrast(together, together, weights, scale) < contrast(eye, eye, weights, scale)
-    # Further rows are negatives: one that looks like a text costs.
-    far, near = torch.cat([together, eye[3:]]), torch.cat([together, eye[2:3]])
-    assert contrast(far, together, weights, scale) < contrast(near, together, weights, scale)
-
-
-def test_fit_grades_what_is_shared() -> None:
-    shown = [{"colour": "red", "shape": "box"}, {"colour": "red", "shape": "bar"}, {"colour": "blue"}]
-    assert fit({"colour": "red"}, shown, whole=False).tolist() == [1.0, 1.0, 0.0]
-    assert fit(shown[0], shown, whole=True).tolist() == [1.0, 0.5**4, 0.0]
-
-
-def test_facts_and_motion_are_not_seen() -> None:
-    attributes = {"colour": "red", "motion": "left", "times": "2", "facts.topic": "money"}
-    event = Event("v", "train", 0.0, 1.0, "", "", attributes)
-    assert event.seen == {"colour": "red"}
-    assert event.facts == {"facts.topic": "money"}
-
-
-def test_orthogonal_brings_singular_values_near_one() -> None:
-    matrices = torch.randn(3, 8, 20, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonal(matrices))
-    assert values.min() > 0.5
-    assert values.max() < 1.5
-
-
-def test_the_rate_goes_up_then_down() -> None:
-    rates = [rate(step, 100) for step in range(100)]
-    assert max(rates) > 0.95
-    assert rates[0] < 0.25
-    assert rates[-1] < 0.03
-
-
-def test_whitened_patches_are_uncorrelated() -> None:
-    noise = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    inputs = torch.nn.functional.avg_pool2d(noise, 3, 1, 1) + noise.mean((2, 3), keepdim=True)
-    filters = whitening(inputs, 4, 20, floor=0.0)
-    patches = torch.nn.functional.unfold(inputs, 4, stride=4).transpose(1, 2).reshape(-1, 48)
-    seen = patches @ filters.T
-    numeric.close(seen.T @ seen / len(seen), torch.eye(20), 1e-2, scale=1)
-
-
-def test_heads_start_by_looking_at_their_neighbours() -> None:
-    torch.manual_seed(0)
-    shape = ModelShape()
-    vision = build_model(shape, 600, 0, 1).vision_model.eval()
-    inputs = torch.randn(4, 3, 64, 64)
-    warm_start(vision, shape, inputs)
-    vision.set_attn_implementation("eager")
-    with torch.no_grad():
-        first = vision(pixel_values=inputs, output_attentions=True).attentions[0].mean(0)
-    centre = 1 + 8 * 4 + 3  # row 4, column 3
-    for head, (x, y) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
-        assert int(first[head, centre].argmax()) == centre + x + 8 * y
-
-
-def test_every_byte_has_a_token() -> None:
-    tokenizer = train_tokenizer(["a red ball", "two red balls"], 600, 16)
-    assert tokenizer.get_vocab() == train_tokenizer(["a red ball", "two red balls"], 600, 16).get_vocab()
-    for text in ("!", "x", "é", "日本", "\x07"):
-        ids = tokenizer(text)["input_ids"]
-        assert ids.count(tokenizer.eos_token_id) == 1, text

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import InvalidInput
 from tests.trainer.projector import tiny as projector_world
 from tests.trainer.ranker import world as ranker_world
-from tests.trainer.ranker.test_training import SETTINGS as RANKER
+from tests.trainer.ranker.tiny import SETTINGS as RANKER
 from trainer.collection.annotations import JudgedQuery, load_queries, save_queries
 from trainer.collection.places import TEST_FILES, annotation_file
 from trainer.collection.queries import POOLED, TOKENS, text_key

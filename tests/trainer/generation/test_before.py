@@ -12,7 +12,7 @@ from engine.catalogue import Catalogue
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.main import cli
 from tests.trainer.generation.built import ENCODER, FRAMES, collection
-from tests.trainer.generation.test_build import make_projector
+from tests.trainer.generation.models import make_projector
 from tests.trainer.generation.test_contexts import with_ranker
 from trainer.collection.places import describe_collection
 from trainer.generation.build import BuildConfig, BuildReport, build

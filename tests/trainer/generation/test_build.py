@@ -5,44 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 from engine import manifest
 from engine.catalogue import Catalogue
 from engine.config import Topology
-from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from engine.errors import InvalidInput, NotFound, Unavailable
 from engine.files import sha256
 from engine.holding import held
-from engine.types import Hits
 from spr_cli.main import cli
 from tests import numeric
 from tests.trainer.generation.built import DIM, ENCODER, FRAMES, collection, killed_build, mean_pooled
-from tests.workers.index.factories import merged, pairs
-from trainer.generation.build import BuildConfig, BuildReport, build
+from tests.trainer.generation.searching import search
+from tests.workers.index.factories import pairs
+from trainer.generation.build import BuildConfig, build
 from trainer.generation.staging import only_builder
 from workers.feature_store.store import FeatureStore
 from workers.index.shard import IndexShard
-from workers.ranker.projection.projector import Projector, ProjectorConfig, load_projector
-from workers.ranker.stores.checkpoint import save_model
 from workers.ranker.stores.features import ContextStore
-
-
-def search(report: BuildReport, queries: np.ndarray, k: int) -> list[Hits]:
-    generation = Path(report.directory)
-    shards = [IndexShard.open(generation / entry.name) for entry in manifest.read(generation).shards]
-    answers = [shard.search(queries, k) for shard in shards]
-    return [merged([answer[query] for answer in answers], k) for query in range(len(queries))]
-
-
-def make_projector(path: Path, encoder: str = ENCODER, dim: int = DIM) -> str:
-    torch.manual_seed(0)
-    config = ProjectorConfig(dim=dim, layers=1, heads=2)
-    directory = path / "models" / "projector" / "made"
-    name = save_model(directory, "projector", config, Projector(config).state_dict(), encoder=encoder)
-    directory.rename(directory.with_name(name))
-    (directory.parent / "CURRENT").write_text(name + "\n")
-    return name
 
 
 def test_a_generation_holds_every_segment_once(tmp_path: Path) -> None:
@@ -169,40 +149,6 @@ def test_a_corpus_file_chooses_the_videos(tmp_path: Path) -> None:
     corpus.write_text(json.dumps({"never ingested": 9.0}))
     with pytest.raises(NotFound, match="spr ingest"):
         build(BuildConfig(collection=path, videos=corpus))
-
-
-def test_the_current_projector_is_taken_by_itself(tmp_path: Path) -> None:
-    path = collection(tmp_path)
-    name = make_projector(path)
-    report = build(BuildConfig(collection=path))
-    about = manifest.read(Path(report.directory))
-    assert about.projector == manifest.ModelEntry(f"models/projector/{name}", name)
-    assert about.embedding_model == f"{ENCODER}/{name}"
-    store = FeatureStore.open(path / "features" / ENCODER)
-    projector = load_projector(path / "models" / "projector" / name)
-    first = torch.from_numpy(np.asarray(store.rows("video 00", "frames")[:4], np.float32))
-    query = projector.segments(first[None]).numpy()
-    hits = search(report, query / np.linalg.norm(query), 1)[0]
-    assert pairs(hits) == [(0, 0)]
-    numeric.close(hits.scores, 1)
-    assert build(BuildConfig(collection=path, projector="none")).embedding_model == f"{ENCODER}/mean-pool"
-
-
-def test_a_model_of_another_encoder_is_passed_over_or_refused(tmp_path: Path) -> None:
-    path = collection(tmp_path)
-    name = make_projector(path, encoder="another")
-    report = build(BuildConfig(collection=path))
-    assert report.embedding_model == f"{ENCODER}/mean-pool"
-    assert name in report.notes[0]
-    with pytest.raises(Mismatch, match="another"):
-        build(BuildConfig(collection=path, projector=name))
-
-
-def test_a_projector_of_another_width_is_refused(tmp_path: Path) -> None:
-    path = collection(tmp_path)
-    make_projector(path, dim=8)
-    with pytest.raises(Mismatch, match="8 wide"):
-        build(BuildConfig(collection=path))
 
 
 @pytest.mark.parametrize(

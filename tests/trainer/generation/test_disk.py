@@ -15,7 +15,7 @@ from engine import manifest
 from engine.catalogue import Catalogue
 from engine.errors import InvalidInput, Unavailable
 from tests.trainer.generation.built import FRAMES, collection
-from tests.trainer.generation.test_build import make_projector
+from tests.trainer.generation.models import make_projector
 from tests.trainer.generation.test_contexts import with_ranker
 from tests.workers.ranker.factories import tiny_clip
 from trainer.generation.build import BuildConfig, build

@@ -21,18 +21,16 @@ from tests import numeric
 from tests.trainer.projector.tiny import ENCODER, SETTINGS, make_collection
 from trainer.projector.data import load_segments
 from trainer.projector.initial import initialise
-from trainer.projector.optimisation import parameter_groups, schedule
 from trainer.projector.settings import ProjectorSettings
 from trainer.projector.training import train_projector
 from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
-from trainer.runs.settings import SHIPPED, load_settings
+from trainer.runs.settings import load_settings
 from workers.feature_store.store import FeatureStore
 from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig, load_projector
 from workers.ranker.stores.checkpoint import read_card
 
 ROOT = Path(__file__).parents[3]
-GOLDEN = ROOT / "tests" / "golden" / "projector"
 
 
 @pytest.fixture(scope="module")
@@ -127,24 +125,6 @@ def test_a_training_that_diverges_leaves_the_current_model(collection: Path, cha
     assert train_projector(collection, replace(SETTINGS, steps=4), device="cpu").value == good.value
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ("steps=-1", "projector.steps = -1 must not be below 0"),
-        ("epochs=-1", "projector.epochs = -1 must not be below 0"),
-        ("lr=nan", "projector.lr = nan is not finite"),
-        ("lr=inf", "projector.lr = inf is not finite"),
-        ("lr=0", "projector.lr = 0.0 must be above 0"),
-        ("clip=-1", "projector.clip = -1.0 must be above 0"),
-        ("warmup=1", "projector.warmup = 1.0 is no share"),
-        ("eps=0", "projector.eps = 0.0 must be above 0"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused_by_name(change: str, expected: str) -> None:
-    with pytest.raises(InvalidInput, match=expected):
-        load_settings(ProjectorSettings, "projector", "demo", [change])
-
-
 def test_command_line(collection: Path) -> None:
     changes = [
         "steps=10",
@@ -179,14 +159,6 @@ def test_identity_starts_as_mean_pooling(collection: Path) -> None:
         assert torch.equal(projector.queries(frames[:, 0]), frames[:, 0])
 
 
-def test_identity_adds_half_of_what_is_said() -> None:
-    projector = Projector(ProjectorConfig(16, "seqTransf", 1, 2, subtitles=True, around=2))
-    initialise(projector, "identity")
-    inputs = torch.randn(5, 8, 32)
-    expected = MeanPool().segments(inputs[:, 2:6, :16]) + 0.5 * MeanPool().segments(inputs[..., 16:])
-    numeric.close(projector.segments(inputs), expected)
-
-
 def test_what_is_said_is_found_by_those_who_read_it(tmp_path: Path) -> None:
     spoken = make_collection(tmp_path / "spoken", spoken=True)
     deaf = train_projector(spoken, replace(SETTINGS, around=2), device="cpu")
@@ -199,31 +171,6 @@ def test_what_is_said_is_found_by_those_who_read_it(tmp_path: Path) -> None:
 def test_subtitles_must_be_there(collection: Path) -> None:
     with pytest.raises(InvalidInput, match="has no stream 'subtitles'"):
         train_projector(collection, replace(SETTINGS, subtitles=True), device="cpu")
-
-
-def test_published_groups_and_schedule() -> None:
-    with torch.device("meta"):
-        groups = parameter_groups(Projector(ProjectorConfig()))
-    assert [len(group) for group in groups] == [1, 39, 38]
-    golden = json.loads((GOLDEN / "schedule.json").read_text())
-    for step, factor in golden["factors"].items():
-        assert schedule(int(step), golden["steps"], 0.05) == pytest.approx(factor, abs=1e-12)
-
-
-def test_shipped_configs() -> None:
-    published = load_settings(ProjectorSettings, "projector", "tvr-ranking-large")
-    assert replace(published, heads=0, amp=True, save_every=200) == ProjectorSettings()
-    base = load_settings(ProjectorSettings, "projector", "tvr-ranking-base")
-    assert replace(base, heads=published.heads) == published
-    assert base.model(512) == ProjectorConfig(dim=512, heads=8)
-    shipped = {"demo", "demo-published", "tvr-ranking-base", "tvr-ranking-large"}
-    assert {path.stem for path in SHIPPED.glob("*.toml")} == shipped
-    demo = load_settings(ProjectorSettings, "projector", "demo")
-    assert (demo.init, demo.subtitles, demo.around) == ("identity", True, 2)
-    recipe = load_settings(ProjectorSettings, "projector", "demo-published")
-    assert (recipe.loss, recipe.threshold, recipe.init) == ("milnce", 0.3, "published")
-    assert (recipe.subtitles, recipe.around) == (False, 0)
-    assert (recipe.steps, recipe.batch) == (demo.steps, demo.batch)
 
 
 def test_missing_things_name_the_command_that_makes_them(collection: Path) -> None:

@@ -8,40 +8,13 @@ import torch
 from engine.proposals import ProposalRule
 from engine.types import Proposals
 from tests import numeric
-from trainer.collection.annotations import JudgedMoment, JudgedQuery
+from tests.trainer.ranker.pairs import ORDINALS, QUERIES, WINDOW, contexts, data, moment
+from trainer.collection.annotations import JudgedQuery
 from trainer.collection.retrieval import Retrieval, seen_moments
-from trainer.ranker.data import TrainingData, mine, pairs_of, trainable
-from trainer.ranker.lists import Graded, Lists, joined
+from trainer.ranker.data import TrainingData, pairs_of, trainable
+from trainer.ranker.lists import Graded, Lists
 from trainer.ranker.mining import Mined, around
-from trainer.ranker.settings import RankerSettings
-from workers.ranker.model.windows import WindowConfig, cut
 from workers.ranker.projection.projector import MeanPool
-from workers.ranker.stores.features import FRAMES, SUBTITLES, ContextStore, ContextStream
-
-WINDOW = WindowConfig(clip_length=1.0, context=4.0)
-SETTINGS = RankerSettings(context=4.0, depth=6, batch=4)
-
-
-def contexts(lengths: list[int]) -> ContextStore:
-    rng = np.random.default_rng(0)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    streams = {
-        name: ContextStream(rng.normal(size=(sum(lengths), 8)).astype(np.float32), offsets, 1.0)
-        for name in (FRAMES, SUBTITLES)
-    }
-    return ContextStore(streams, np.array(lengths, float))
-
-
-def moment(video: str, start: float, end: float, caption: str, similarity: float = 0.9) -> JudgedMoment:
-    return JudgedMoment(0, video, start, end, 60.0, caption, similarity)
-
-
-QUERIES = [
-    JudgedQuery(1, "one", (moment("a", 2, 9, "x"), moment("b", 20, 31.5, "y"), moment("c", 0, 4, "z", 0.1))),
-    JudgedQuery(2, "two", (moment("b", 40, 44, "x"), moment("gone", 1, 2, "x"), moment("a", 30, 37, "w"))),
-    JudgedQuery(3, "three", (moment("a", 57, 59, "v"),)),
-]
-ORDINALS = {"a": 0, "b": 1, "c": 2}
 
 
 def test_pairs_keep_what_can_be_trained() -> None:
@@ -139,17 +112,6 @@ def test_small_splits_are_not_retrieved_whole() -> None:
     assert retrieval.depth(200, 0.01) == 1
 
 
-def data(by_similarity: bool = False) -> TrainingData:
-    store = contexts([50, 60, 5])
-    every = pairs_of(QUERIES, ORDINALS, 0.5)
-    pairs = every.take(trainable(every, store, 4.0, WINDOW))
-    retrieval = Retrieval.embed(store, MeanPool(), torch.device("cpu"))
-    queries = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
-    mined, wrong = mine(pairs, queries, retrieval, store, WINDOW, SETTINGS)
-    tokens = [np.ones((n, 5), np.float32) for n in (2, 3, 40)]
-    return TrainingData(store, pairs, mined, wrong, tokens, WINDOW, 4.0, by_similarity)
-
-
 def test_batches_are_functions_of_their_seed_and_always_show_the_moment() -> None:
     made = data()
     rows = np.array([3, 0, 1, 2, 0])
@@ -198,38 +160,6 @@ def test_mined_proposals_come_from_the_own_video_and_show_the_moment() -> None:
     moments = made.pairs.moments[owners]
     assert (made.mined.spans[:, 0] - 4 < moments[:, 1]).all()
     assert (np.minimum(made.mined.spans[:, 1] + 4, durations) > moments[:, 0]).all()
-
-
-def test_lists_grade_proposals_by_what_their_windows_show() -> None:
-    store = contexts([60, 60, 20])
-    pairs = pairs_of(QUERIES, ORDINALS, -1.0)
-    graded = Graded.of(pairs.query, pairs.video, pairs.moments, pairs.similarity, len(QUERIES))
-    spans = np.array([[0.0, 4], [24, 28], [8, 12], [0, 4]])
-    windows = cut(np.array([0, 1, 1, 2], np.int32), spans, store, WINDOW)
-    worth = graded.worth(np.array([0, 1]), windows)
-    high = 2 ** (4 * 0.9) - 1
-    # Of 20..31.5 the window 20..32 shows all, of 2..9 the window 0..8 shows six sevenths.
-    numeric.close(worth[0], [high * 6 / 7, high, 0, 2**0.4 - 1])
-    assert not worth[1].any()
-
-
-def test_lists_join_the_right_and_the_wrong_proposals() -> None:
-    first = Mined.of(
-        [(np.array([5], np.int32), np.array([[0.0, 1]])), (np.zeros(0, np.int32), np.zeros((0, 2)))]
-    )
-    second = Mined.of(
-        [
-            (np.zeros(0, np.int32), np.zeros((0, 2))),
-            (np.array([6, 7], np.int32), np.array([[0.0, 2], [0, 3]])),
-        ]
-    )
-    both = joined(first, np.array([1, 0]), second, 2)
-    assert both.offsets.tolist() == [0, 0, 3]
-    assert both.videos.tolist() == [5, 6, 7]
-    videos, spans = Lists(
-        both, Graded.of(*(np.zeros(0, int),) * 2, np.zeros((0, 2)), np.zeros(0, np.float32), 2), 4
-    ).draw(np.array([0, 1]), np.random.default_rng(0))
-    assert len(videos) == len(spans) == 4
 
 
 def test_batches_with_surroundings_have_the_same_labels_further_in() -> None:

@@ -3,10 +3,8 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,48 +15,23 @@ from click.testing import CliRunner
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_ranker import command
 from tests import numeric
+from tests.trainer.ranker.pairs import SETTINGS
+from tests.trainer.ranker.tiny import start
 from tests.trainer.ranker.world import DIM, ENCODER, make_collection
 from trainer.collection.places import open_projector
 from trainer.ranker.batch_losses import encode_by_length
-from trainer.ranker.losses import LossConfig
 from trainer.ranker.prepare import prepare
-from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
 from trainer.runs import Diverged
 from trainer.runs.log import read_metrics
-from trainer.runs.settings import SHIPPED, load_settings
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.local import LocalRelo
 from workers.ranker.model.relo import Relo
 from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
-from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.fusion import COLUMNS
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.checkpoint import read_card, save_model
 from workers.ranker.stores.features import ContextStore
-
-ROOT = Path(__file__).parents[3]
-SETTINGS = RankerSettings(
-    hidden=16,
-    heads=2,
-    head_init="edge",
-    dropout=0.0,
-    input_dropout=0.0,
-    context=4.0,
-    depth=20,
-    min_similarity=0.9,
-    loss=LossConfig(boundary=0.1, hard_from_epoch=2),
-    decode=DecodeConfig(max_span=20),
-    optimizer="adamw",
-    steps=40,
-    batch=16,
-    lr=3e-3,
-    warmup=0.05,
-    eval_every=20,
-    log_every=1,
-    save_every=10,
-    seed=3,
-)
 
 
 @pytest.fixture(scope="module")
@@ -69,25 +42,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def collection(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made, tmp_path / "collection")
-
-
-def start(collection: Path) -> "subprocess.Popen[bytes]":
-    """Train in a process of its own."""
-    tables = {"ranker": asdict(SETTINGS)}
-    for name in ("loss", "decode"):
-        tables[f"ranker.{name}"] = tables["ranker"].pop(name)
-    lines: list[str] = []
-    for table, values in tables.items():
-        lines += [
-            f"[{table}]",
-            *(f"{n} = {json.dumps(value)}" for n, value in values.items() if value is not None),
-        ]
-    config = collection.parent / "config.toml"
-    config.write_text("\n".join(lines))
-    arguments = ["train", "ranker", str(collection), "--config", str(config), "--device", "cpu"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "spr_cli.main", *arguments, "--projector", "none"], cwd=ROOT
-    )
 
 
 def test_refined_clearly_beats_coarse(collection: Path) -> None:
@@ -196,12 +150,6 @@ def test_a_training_that_diverges_makes_nothing_current(collection: Path) -> Non
     assert list(home.glob("*/model.safetensors")) == []
 
 
-@pytest.mark.parametrize("change", ["lr=nan", "steps=-1", "lr=0", "weight_decay=-0.1", "loss.boundary=inf"])
-def test_settings_that_cannot_be_are_refused_by_name(change: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"ranker\.{change.partition('=')[0]} = "):
-        load_settings(RankerSettings, "ranker", "demo", [change])
-
-
 def test_command_line(collection: Path) -> None:
     changes = ["hidden=8", "heads=2", "steps=2", "eval_every=2", "batch=8", "loss.margin=0.2"]
     options = [option for change in changes for option in ("--set", change)]
@@ -212,21 +160,6 @@ def test_command_line(collection: Path) -> None:
     report = json.loads(result.stdout)
     settings = read_card(Path(report["directory"])).facts["settings"]
     assert (report["encoder"], settings["seed"], settings["loss"]["margin"]) == (ENCODER, 9, 0.2)
-
-
-@pytest.mark.parametrize("name", ["demo", "tvr-ranking-base", "tvr-ranking-large"])
-def test_shipped_configs_load(name: str) -> None:
-    assert (SHIPPED / f"{name}.toml").is_file()
-    settings = load_settings(RankerSettings, "ranker", name)
-    if name != "demo":
-        assert replace(settings, hidden=768) == RankerSettings(
-            padding="published",
-            video_stream="i3d",
-            subtitle_stream="subtitles-bert",
-            samples="kept",
-            amp=False,
-        )
-        assert settings.hidden == {"tvr-ranking-base": 384, "tvr-ranking-large": 768}[name]
 
 
 def test_the_projector_must_fit_the_encoder(collection: Path) -> None:

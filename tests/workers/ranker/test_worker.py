@@ -1,14 +1,8 @@
 """A real ranker worker process, spoken to over gRPC."""
 
-import dataclasses
 import functools
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,43 +10,14 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from engine import faults, manifest, wire
-from engine.errors import Mismatch
+from engine import faults, wire
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
 from tests import numeric
-from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, named, tiny_generation
+from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_generation
+from tests.workers.ranker.running import start, stop
 from workers.ranker.models import Models
-
-TOPOLOGY = """
-collection = "collection"
-[[index]]
-shard = 0
-listen = "127.0.0.1:0"
-[[ranker]]
-listen = "127.0.0.1:0"
-threads = 1
-device = "cpu"
-"""
-
-
-def start(folder: Path) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
-    (folder / "topology.toml").write_text(TOPOLOGY)
-    command = [sys.executable, "-m", "workers.ranker", "--config", str(folder / "topology.toml")]
-    log = (folder / "log.jsonl").open("w")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    log.close()
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
-
-
-def stop(process: "subprocess.Popen[str]") -> int:
-    process.send_signal(signal.SIGTERM)
-    code = process.wait(timeout=300)
-    assert process.stdout is not None
-    process.stdout.close()
-    return code
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["zero-shot", "trained"])
@@ -215,41 +180,3 @@ def test_proposals_that_are_refused(worker: Any, fields: dict[str, Any], reason:
 def test_no_proposals_are_no_moments(worker: Any) -> None:
     request = rank_request(worker[0], video_ordinals=b"", spans=b"", scores=b"")
     assert RankerServiceStub(worker[0]).Rank(request, timeout=300).spans == b""
-
-
-def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
-    tiny_generation(tmp_path / "collection", trained=False, fingerprint="0123456789abcdef")
-    process, said = start(tmp_path)
-    assert process.wait(timeout=300) == Mismatch.exit_code
-    assert process.stdout is not None
-    process.stdout.close()
-    assert not said["ready"]
-    assert "encoder has fingerprint" in said["error"]
-    assert "was built with 0123456789abcdef" in said["error"]
-
-
-def test_changed_features_are_refused(tmp_path: Path) -> None:
-    generation = tiny_generation(tmp_path / "collection", trained=False)
-    path = generation / "context" / "frames.npy"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(Mismatch, match=r"frames\.npy has SHA-256"):
-        Models.open(generation, "cpu")
-
-
-def test_a_changed_ranker_is_refused(tmp_path: Path) -> None:
-    collection = tmp_path / "collection"
-    generation = tiny_generation(collection, trained=True)
-    about = manifest.read(generation)
-    assert about.ranker is not None
-    other = dataclasses.replace(about.ranker, fingerprint="f" * 16)
-    generation = named(generation, dataclasses.replace(about, ranker=other))
-    with pytest.raises(Mismatch, match="ranker has fingerprint"):
-        Models.open(generation, "cpu")
-
-
-def test_a_ranker_for_other_features_is_refused(tmp_path: Path) -> None:
-    generation = tiny_generation(tmp_path / "collection", trained=True, ranker_width=WIDTH + 1)
-    with pytest.raises(Mismatch, match=r"frames of generation [0-9a-f]{16} are 32 wide"):
-        Models.open(generation, "cpu")

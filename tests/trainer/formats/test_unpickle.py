@@ -13,7 +13,7 @@ from engine.errors import InvalidInput, NotFound
 from tests.parity import files
 from tests.trainer.formats.states import SAVES, archive, projector_state
 from trainer.formats.checkpoints import read_checkpoint
-from trainer.formats.unpickle import Inert, Recipe, read_torch
+from trainer.formats.unpickle import Inert, UnreadTensor, read_torch
 
 
 class Evil:
@@ -142,5 +142,5 @@ def test_a_tensor_cannot_reach_beyond_its_storage(tmp_path: Path) -> None:
         (0, (2, -3), (3, 1)),
     ):
         with pytest.raises(ValueError, match="reaches beyond"):
-            Recipe(held.storage, offset, shape, strides).tensor()
-    assert Recipe(held.storage, 0, (0, 4), (4, 1)).tensor().shape == (0, 4)
+            UnreadTensor(held.storage, offset, shape, strides).tensor()
+    assert UnreadTensor(held.storage, 0, (0, 4), (4, 1)).tensor().shape == (0, 4)

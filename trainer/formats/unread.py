@@ -25,7 +25,7 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class UnreadTensor:
     """A tensor that has not been read: a view of a storage."""
 
     storage: Storage

@@ -44,7 +44,7 @@ def whole(client: Client) -> SearchResult | None:
 
 
 @contextmanager
-def searching(address: str, callers: int = 4) -> Iterator[list[SearchResult | SearchError]]:
+def searching(address: str, callers: int = 2) -> Iterator[list[SearchResult | SearchError]]:
     """Search from several clients until the block ends; yield what they were told."""
     told: list[SearchResult | SearchError] = []
     over = threading.Event()

@@ -16,6 +16,7 @@ listen = "127.0.0.1:0"
 listen = "127.0.0.1:0"
 threads = 1
 device = "cpu"
+text_precision = "float32"
 """
 
 

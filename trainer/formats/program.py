@@ -33,7 +33,7 @@ DTYPES = {
 }
 # A published checkpoint, its optimiser's state included, takes some ten thousand.
 MAX_STEPS = 500_000
-# What a class costs that stands for an unknown name.
+# Steps charged for every unknown name.
 CLASS_STEPS = 100
 MAX_AXES = 16
 
@@ -78,7 +78,7 @@ class Plain(dict[Any, Any]):
 
 
 class _Tuple(tuple[Any, ...]):
-    """A tuple that is no key, and that says nothing of what it holds."""
+    """A tuple without a hash and with a short repr: either takes exponential time on nested tuples."""
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
@@ -190,7 +190,7 @@ def _replace_by_inert(reader: Any) -> None:
 
 
 class _Bounded:
-    """A stream that makes no room for more bytes than are left of it."""
+    """A stream that reads no more bytes than are left of it, whatever length a pickle claims."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         at = stream.tell()

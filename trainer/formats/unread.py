@@ -1,4 +1,4 @@
-"""Tensors in a file that have not been read yet."""
+"""Lazy tensors: a type, a shape and a place in a file, read when asked for."""
 
 import math
 from collections.abc import Callable

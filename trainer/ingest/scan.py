@@ -1,4 +1,4 @@
-"""Find video files."""
+"""Finds video files below the given paths."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a file has become goes into the store and the summary."""
+"""Writes a file's outcome into the feature store and the summary."""
 
 from typing import Any
 

@@ -20,9 +20,9 @@ from trainer.world.questions import Question, question
 from trainer.world.slices import NO_ANSWER, belongs, unanswerable
 from trainer.world.stage import seen
 
-# Queries a video of the split, by training's appetite and evaluation's patience.
+# Queries per video of a split.
 QUERIES_PER_VIDEO = {"train": 9, "val": 6, "test": 4}
-# A training query names so many pseudo positives; a judged one, beside all relevant moments, so many zeros.
+# Pseudo positives of a training query; moments of relevance 0 of a judged one, beside all relevant ones.
 PSEUDO_POSITIVES = 40
 LISTED_ZEROS = 20
 

@@ -1,4 +1,4 @@
-"""Where things are at a time: a deed and its staging become poses. Pure functions of time."""
+"""Where things are at a time: a deed and its animation become poses. Pure functions of time."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the world is made of, and the words for it."""
+"""The vocabulary: shapes, colours, motions, facts, and the words for them."""
 
 from typing import NamedTuple
 

@@ -33,8 +33,11 @@ demo: install  ## Video files to ranked moments and an evaluation table, in buil
 serve: demo  ## Serve the demo's collection until Ctrl-C.
 	$(BIN)/spr serve build/demo/topology.toml
 
-test: install  ## Run the tests.
-	$(BIN)/python -m pytest
+# A worker a core. A file's tests stay together, so what its fixtures start is started once.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test: install  ## Run the tests, a worker a core; TESTS="-p randomly -k word" is handed on.
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
 	$(BIN)/python -m pytest -m nightly -s tests

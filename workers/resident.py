@@ -1,4 +1,4 @@
-"""How much memory this process holds."""
+"""The resident set: how much memory this process holds."""
 
 import resource
 from pathlib import Path

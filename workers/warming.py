@@ -1,4 +1,4 @@
-"""Memory-mapped files into memory before they are needed: a cold page costs a hundred warm ones."""
+"""Warm-up: reads memory-mapped files into the page cache; a page fault costs a hundred cached reads."""
 
 import logging
 import mmap

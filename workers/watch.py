@@ -1,9 +1,8 @@
-"""Files that change while they are served: noticed, said, and answered from no more.
+"""Change detection: a worker notices that a served file has changed, logs it and stops answering.
 
 A generation never changes, but a restore, a copy over it or a bad disk may change the bytes that a process
-maps. Size and time of what is open are compared before every answer goes out and every second; a scrubber
-hashes the bytes again in the background. Removing or replacing a file by name harms nobody: what is open
-stays.
+maps. Size and mtime of the open files are compared before every answer and once a second. A background scrub
+hashes the bytes again. Removing or replacing a file by name does no harm: the open file stays.
 """
 
 import hashlib
@@ -38,7 +37,7 @@ class _Open:
 
 
 class Watch:
-    """Keeps an eye on some files of a generation for as long as the process lives.
+    """Watches files of a generation for changes, as long as the process lives.
 
     Make it before the files are verified: what changes from then on is noticed.
     """

@@ -72,10 +72,14 @@ class Service:
         pids: dict[str, int] = self.ready["pids"]
         return next(pid for label, pid in pids.items() if label.startswith(name))
 
+    def children(self) -> list[int]:
+        """Return the processes that the service consists of now, without the supervisor."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in listed.read_text().split()]
+
     def pid_now(self, name: str) -> int:
         """Return the process that `name` is now, whatever it began as."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for pid in map(int, children.read_text().split()):
+        for pid in self.children():
             if f"--name\0{name}\0" in Path(f"/proc/{pid}/cmdline").read_text():
                 return pid
         raise LookupError(name)
@@ -93,6 +97,7 @@ def launch(log: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 @contextlib.contextmanager
 def running(log: Path, *arguments: str) -> Iterator[Service]:
+    """Serve for a block. Ctrl-C ends the service after it, with exit code 0 and no process left."""
     process = launch(log, *arguments, "--json")
     with process:
         assert process.stdout is not None
@@ -101,6 +106,11 @@ def running(log: Path, *arguments: str) -> Iterator[Service]:
         service = Service(process, json.loads(line), log)
         try:
             yield service
-        finally:
-            if process.poll() is None:
-                service.stop()
+        except BaseException:
+            service.stop()
+            raise
+        if process.poll() is None:
+            children = service.children()
+            assert children
+            assert service.stop(signal.SIGINT) == 0
+            assert not any(map(alive, children))

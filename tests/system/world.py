@@ -1,7 +1,6 @@
-"""A tiny collection of real features, built by the command, and the whole search over it in one process."""
+"""A tiny collection of real features, and the whole search over it in one process."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from engine.queries import SearchOptions
 from engine.ranking import coarse, ordered
 from engine.types import Floats, Hits, Moments, RankQuery
 from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
+from trainer.generation.build import BuildConfig, build
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import Models
@@ -40,8 +40,7 @@ def collection(path: Path, shards: int = 2) -> Path:
             arrays = {"frames": frames, "subtitles": np.zeros((seconds, WIDTH))}
             store.append(f"video-{video}", arrays, uri=f"file:///{video}.mp4", duration=seconds - 0.5)
     (path / "collection.json").write_text(json.dumps({"name": "tiny", "format": 1}))
-    command = [*SPR, "build", str(path), "--shards", str(shards), "--device", "cpu", "--json"]
-    subprocess.run(command, check=True, timeout=120, stdout=subprocess.PIPE)
+    build(BuildConfig(collection=path, shards=shards, device="cpu"))
     return path
 
 

@@ -1,4 +1,4 @@
-"""Many videos into a feature store: in groups, so that the disk is waited for seldom, and resumable."""
+"""Batch appends to a feature store: one sync for a group of videos, and resumable."""
 
 from collections.abc import Iterable
 

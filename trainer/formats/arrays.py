@@ -111,7 +111,7 @@ class Folder:
         return array
 
 
-class Reader(Protocol):
+class ArrayReader(Protocol):
     """Arrays by name."""
 
     def __getitem__(self, name: str) -> NDArray[Any]: ...

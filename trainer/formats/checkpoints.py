@@ -17,7 +17,7 @@ from torch import nn
 
 from engine.errors import InvalidInput
 from trainer.formats.layout import I3D, SUBTITLES_BERT
-from trainer.formats.unpickle import Inert, Recipe, read_torch, unsound
+from trainer.formats.unpickle import Inert, UnreadTensor, read_torch, unsound
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import WindowConfig
 from workers.ranker.projection.projector import Projector, ProjectorConfig
@@ -97,7 +97,7 @@ def _part(path: Path, held: Any) -> Mapping[str, Any]:
     if not isinstance(held, dict):
         raise InvalidInput(f"{path} holds {_what(held)}, no parts by name; name a published checkpoint.")
     part = next((held[name] for name in PARTS if name in held), None)
-    if part is None and held and all(isinstance(value, Recipe) for value in held.values()):
+    if part is None and held and all(isinstance(value, UnreadTensor) for value in held.values()):
         part = held
     if part is None:
         raise InvalidInput(
@@ -112,7 +112,7 @@ def _part(path: Path, held: Any) -> Mapping[str, Any]:
 def _tensors(path: Path, part: Mapping[Any, Any]) -> State:
     """Read the tensors, as float32; InvalidInput names what is none."""
     for name, value in part.items():
-        if not isinstance(name, str) or not isinstance(value, Recipe):
+        if not isinstance(name, str) or not isinstance(value, UnreadTensor):
             raise InvalidInput(
                 f"{path}: {_named(name)} in its {PARTS[0]} is {_what(value)}, not a tensor; "
                 "only tensors are imported."
@@ -129,7 +129,7 @@ def _tensors(path: Path, part: Mapping[Any, Any]) -> State:
     return {name.removeprefix("module.") if wrapped else name: value for name, value in state.items()}
 
 
-def _check_room(path: Path, part: Mapping[str, Recipe]) -> None:
+def _check_room(path: Path, part: Mapping[str, UnreadTensor]) -> None:
     """Refuse tensors that share their numbers so often that they would fill the memory."""
     values = sum(math.prod(value.shape) * value.storage.dtype.itemsize for value in part.values())
     if values > SHARED * path.stat().st_size:
@@ -233,7 +233,7 @@ def _fit(path: Path, state: State, model: type[nn.Module], config: Any) -> None:
 
 def _what(value: object) -> str:
     """Name what a value is, for a sentence."""
-    if isinstance(value, Recipe):
+    if isinstance(value, UnreadTensor):
         return "a tensor"
     kind = value if isinstance(value, type) else type(value)
     return f"a {getattr(kind, 'origin', kind.__name__) if issubclass(kind, Inert) else kind.__name__}"

@@ -6,7 +6,7 @@
 
 Every relevant window becomes a judged moment of similarity 1. Its relevance is the mean saliency (0..4) of
 all annotators over the clips whose middle lies in it, at least 1, since the window is relevant; where no
-saliency is given, a constant grade. Moments of a training split carry no relevance.
+saliency is given, a constant grade. MomentAnnotations of a training split carry no relevance.
 """
 
 import math
@@ -30,7 +30,7 @@ CLIP = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class MomentAnnotations:
     """Judged queries, `{video: seconds}`, and how many windows were left out or cut.
 
     empty: windows without length inside their video, left out. cut: windows that ended after their video.
@@ -54,7 +54,9 @@ class Moments:
         return [note for count, note in told if count]
 
 
-def load_moments(path: Path, *, grade: float = BEST, clip: float = CLIP, judged: bool = True) -> Moments:
+def load_moments(
+    path: Path, *, grade: float = BEST, clip: float = CLIP, judged: bool = True
+) -> MomentAnnotations:
     """Read annotations. grade: relevance without saliency. clip: seconds a saliency score stands for.
 
     NotFound for a missing file; InvalidInput names the line and what is wrong with it. What passes here is
@@ -77,7 +79,7 @@ def load_moments(path: Path, *, grade: float = BEST, clip: float = CLIP, judged:
         cut += sum(start < row.duration < end for start, end in row.windows)
         grades = [_grade(row.saliency, start, end, grade) if judged else None for start, end in spans]
         queries[row.query_id] = check_query(_entry(row, spans, grades), where)
-    return Moments(list(queries.values()), durations, empty, cut)
+    return MomentAnnotations(list(queries.values()), durations, empty, cut)
 
 
 class _Row(NamedTuple):
@@ -120,7 +122,7 @@ def _entry(row: _Row, spans: Sequence[tuple[float, float]], grades: Sequence[flo
 
 def import_moments(
     path: Path, collection: Path, split: str, *, grade: float = BEST, clip: float = CLIP
-) -> Moments:
+) -> MomentAnnotations:
     """Make the file a split of the collection's annotations; InvalidInput for videos without features.
 
     A collection without any features takes every video: predictions are measured without them. A file that is

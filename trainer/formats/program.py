@@ -1,8 +1,8 @@
-"""A pickle's program, run on nothing but plain containers and recipes of tensors.
+"""A pickle's program, run on nothing but plain containers and tensors not yet read.
 
 A pickle is a program: it names functions and calls them. Here it can name anything and reach nothing but
-tensors' recipes and plain containers; every other name becomes an `Inert` class, whose making, calling and
-filling do nothing. A tensor stays a recipe (`Recipe`) until it is asked for, so what is not wanted, such as
+unread tensors and plain containers; every other name becomes an `Inert` class, whose making, calling and
+filling do nothing. A tensor stays an `UnreadTensor` until it is asked for, so what is not wanted, such as
 an optimiser's state, is not even read.
 
 What a file costs is bounded by its size: no room is made for bytes that are not there, tuples are no keys
@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar
 
 import torch
 
-from trainer.formats.recipes import Bytes, Recipe, Storage
+from trainer.formats.unread import Bytes, Storage, UnreadTensor
 
 DTYPES = {
     "DoubleStorage": torch.float64,
@@ -33,7 +33,7 @@ DTYPES = {
 }
 # A published checkpoint, its optimiser's state included, takes some ten thousand.
 MAX_STEPS = 500_000
-# What a class costs that stands for an unknown name.
+# Steps charged for every unknown name.
 CLASS_STEPS = 100
 MAX_AXES = 16
 
@@ -78,7 +78,7 @@ class Plain(dict[Any, Any]):
 
 
 class _Tuple(tuple[Any, ...]):
-    """A tuple that is no key, and that says nothing of what it holds."""
+    """A tuple without a hash and with a short repr: either takes exponential time on nested tuples."""
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
@@ -100,7 +100,7 @@ class _Known:
 
 
 # Not pickle.Unpickler: written in C, it takes memory for whatever number a pickle gives an object.
-class Reader(pickle._Unpickler):
+class BoundedUnpickler(pickle._Unpickler):
     """Reads one pickle; `content(key)` tells how to read a storage's bytes."""
 
     def __init__(self, stream: IO[bytes], content: Callable[[str], Bytes]) -> None:
@@ -114,8 +114,8 @@ class Reader(pickle._Unpickler):
             ("collections", "OrderedDict"): plain,
             ("easydict", "EasyDict"): plain,
             ("builtins", "dict"): plain,
-            ("torch._utils", "_rebuild_tensor"): _Known(_recipe),
-            ("torch._utils", "_rebuild_tensor_v2"): _Known(_recipe),
+            ("torch._utils", "_rebuild_tensor"): _Known(_unread),
+            ("torch._utils", "_rebuild_tensor_v2"): _Known(_unread),
             ("torch._utils", "_rebuild_parameter"): _Known(lambda data, *_: data),
             **{("torch", name): dtype for name, dtype in DTYPES.items()},
         }
@@ -190,7 +190,7 @@ def _replace_by_inert(reader: Any) -> None:
 
 
 class _Bounded:
-    """A stream that makes no room for more bytes than are left of it."""
+    """A stream that reads no more bytes than are left of it, whatever length a pickle claims."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         at = stream.tell()
@@ -204,13 +204,13 @@ class _Bounded:
         return self._stream.readline()
 
 
-def _recipe(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Recipe:
+def _unread(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> UnreadTensor:
     if not isinstance(storage, Storage):
         raise ValueError("it has a tensor without a storage")
     numbers = (offset, *shape[:MAX_AXES], *strides[:MAX_AXES])
     if max(len(shape), len(strides)) > MAX_AXES or not all(map(_is_place, numbers)):
         raise ValueError("it has a tensor of an impossible shape")
-    return Recipe(storage, offset, tuple(shape), tuple(strides))
+    return UnreadTensor(storage, offset, tuple(shape), tuple(strides))
 
 
 def _is_place(value: object) -> bool:

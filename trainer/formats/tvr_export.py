@@ -1,18 +1,14 @@
 """A collection in the TVR-Ranking layout, complete enough that the published SPR code trains on it."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import InvalidInput, NotFound
 from engine.proposals import ProposalRule
-from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
-from trainer.collection.places import FRAMES, encoder_source, features_directory, open_projector
-from trainer.collection.queries import encode_queries
-from trainer.formats.layout import ARCHITECTURES, I3D, SEGMENTS, SPLITS, SUBTITLES_BERT, Layout
-from trainer.formats.names import check_names
-from trainer.formats.negatives import nearest, warning
-from trainer.formats.outgoing import Asked, Outgoing
+from trainer.collection.places import FRAMES
+from trainer.formats.layout import ARCHITECTURES, Layout
+from trainer.formats.negatives import warning
+from trainer.formats.outgoing import ExportOptions, Outgoing, open_export
 from trainer.formats.tvr_files import (
     write_annotations,
     write_features,
@@ -24,11 +20,6 @@ from trainer.formats.tvr_files import (
     write_segments,
 )
 from trainer.formats.tvr_samples import DEPTH
-from trainer.formats.verify import check_same_text
-from trainer.runs import pick_device
-from workers.feature_store.store import FeatureStore
-from workers.ranker.projection.projector import MeanPool
-from workers.ranker.stores.features import SUBTITLES
 
 # Seconds of the longest span that the published ranker may predict.
 LONGEST_SPAN = 24.0
@@ -74,9 +65,24 @@ def export_tvr_ranking(
     collection does not keep: of `depth` segments, by the proposal rule `rule`.
     """
     layout = Layout(out, arch=arch, top_k=top_k, context=context)
-    asked = Asked(min_similarity, depth, ProposalRule.parse(rule))
-    export = _open(collection, layout, asked, projector, encoder, device)
+    options = ExportOptions(min_similarity, depth, ProposalRule.parse(rule))
+    export = open_export(collection, layout, options, projector, encoder, device)
     notes: list[str] = []
+    segments = _write(export, notes, proposals)
+    return Exported(
+        directory=str(out),
+        arch=export.layout.arch,
+        videos=len(export.durations),
+        segments=segments,
+        queries={split: len(queries) for split, queries in export.queries.items()},
+        projector="given" if export.given_segments else type(export.projector).__name__,
+        stage3=_stage3(export),
+        notes=notes,
+    )
+
+
+def _write(export: Outgoing, notes: list[str], proposals: bool) -> int:
+    """Write all files and return the number of segments; the records come last, they say it is whole."""
     write_features(export)
     segments = write_segments(export)
     write_projector(export, notes)
@@ -87,17 +93,7 @@ def export_tvr_ranking(
         write_proposals(export, notes)
     _note_limits(export, notes)
     write_records(export)
-    made = "given" if export.given_segments else type(export.projector).__name__
-    return Exported(
-        directory=str(out),
-        arch=export.layout.arch,
-        videos=len(export.durations),
-        segments=segments,
-        queries={split: len(queries) for split, queries in export.queries.items()},
-        projector=made,
-        stage3=_stage3(export),
-        notes=notes,
-    )
+    return segments
 
 
 def _note_limits(export: Outgoing, notes: list[str]) -> None:
@@ -129,85 +125,3 @@ def _stage3(export: Outgoing) -> str:
         "query_input_size": export.token_width,
     }
     return " ".join(f"--{name} {value}" for name, value in arguments.items())
-
-
-def _open(
-    collection: Path,
-    wanted: Layout,
-    asked: Asked,
-    projector: str | None,
-    encoder: str | None,
-    device: str,
-) -> Outgoing:
-    store = FeatureStore.open(features_directory(collection, encoder))
-    fingerprint = str(store.meta.get("fingerprint", store.path.name))
-    queries, corpora = _judged(collection)
-    where = pick_device(device)
-    chosen = open_projector(collection, projector, fingerprint).to(where)
-    streams = _clip_streams(store)
-    step = store.streams[streams[0]].step
-    layout = replace(wanted, arch=wanted.arch or _arch(store), length=chosen.segment_length, step=step)
-    if layout.path("clip").exists() or layout.path("sidecar").exists():
-        raise InvalidInput(f"{layout.root} holds an export already; name an empty directory.")
-    check_names([layout.arch], "architecture", store.path)
-    shown = [video for video in store.ids() if store.record(video).streams[FRAMES][1]]
-    check_names(shown, "video", store.path)
-    durations = {video: store.record(video).duration for video in shown}
-    for corpus in corpora.values():
-        durations |= {video: corpus[video] for video in durations.keys() & corpus.keys()}
-    whole = queries.get("train", [])
-    train = nearest(whole, layout.top_k, asked.min_similarity)
-    if whole and not train:
-        raise InvalidInput("No training query has a moment of that similarity; lower --min-similarity.")
-    queries |= {"train": train} if whole else {}
-    texts = [query.query for rows in queries.values() for query in rows]
-    return Outgoing(
-        collection=collection,
-        layout=layout,
-        store=store,
-        durations={video: durations[video] for video in sorted(durations)},
-        queries=queries,
-        corpora=corpora,
-        features=encode_queries(collection, fingerprint, encoder_source(store), texts, device),
-        projector=chosen,
-        device=where,
-        streams=streams,
-        given_segments=isinstance(chosen, MeanPool) and SEGMENTS in store.streams and projector is None,
-        asked=asked,
-        cut=train != whole,
-    )
-
-
-def _judged(collection: Path) -> tuple[dict[str, list[JudgedQuery]], dict[str, dict[str, float]]]:
-    """Return the judged queries and the corpus of every split that there is."""
-    annotations = collection / "annotations"
-    queries = {
-        split: load_queries(annotations / f"{split}.json")
-        for split in SPLITS
-        if (annotations / f"{split}.json").is_file()
-    }
-    if not queries:
-        raise NotFound(f"{annotations} holds no judged queries; bring some in with: spr corpus annotate")
-    check_same_text(queries)
-    return queries, {split: load_corpus(annotations / f"corpus_{split}.json") for split in queries}
-
-
-def _arch(store: FeatureStore) -> str:
-    """Return the published name of the encoder: the imported one, or the one of this width."""
-    name = str(store.meta.get("encoder", ""))
-    return (
-        name if name.startswith("CLIP-ViT-") else ARCHITECTURES.get(store.streams[FRAMES].dim, "CLIP-other")
-    )
-
-
-def _clip_streams(store: FeatureStore) -> tuple[str, str]:
-    """Return the streams that the files of clips are made of; InvalidInput unless they fit each other."""
-    video = I3D if I3D in store.streams else FRAMES
-    subtitles = SUBTITLES_BERT if SUBTITLES_BERT in store.streams else SUBTITLES
-    if store.streams[FRAMES].step != 1.0:
-        raise InvalidInput(
-            f"{store.path} has a frame every {store.streams[FRAMES].step:g} s, not one a second."
-        )
-    if subtitles in store.streams and store.streams[subtitles].step != store.streams[video].step:
-        raise InvalidInput(f"{store.path}: {video} and {subtitles} have clips of different lengths.")
-    return video, subtitles

@@ -161,7 +161,7 @@ def _proposals(export: Outgoing, split: str, videos: list[str], notes: list[str]
     """Return coarse predictions of val and test, samples of train."""
     searched = Searched.of(export.store, videos, export.durations, export.projector, export.device)
     queries = export.queries[split]
-    depth, rule, segments = export.asked.depth, export.asked.rule, len(searched.retrieval.vectors)
+    depth, rule, segments = export.options.depth, export.options.rule, len(searched.retrieval.vectors)
     if depth > MOST_SHARE * segments and rule.kind != "peaks":
         fewer = f"--depth {max(1, round(FAIR_SHARE * segments))}, or --proposals peaks:1"
         notes.append(

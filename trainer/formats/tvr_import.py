@@ -14,7 +14,7 @@ from engine.files import fingerprint, replacing, sha256
 from trainer.collection.annotations import load_corpus, save_corpus, save_queries
 from trainer.collection.places import describe_collection
 from trainer.formats.appending import append_all
-from trainer.formats.arrays import Arrays, Folder, Reader
+from trainer.formats.arrays import ArrayReader, Arrays, Folder
 from trainer.formats.layout import Layout
 from trainer.formats.segments import KEPT, KEPT_RUNS, forget_given, segment_file
 from trainer.formats.sidecar import Sidecar, load_records, published, read_sidecar
@@ -103,7 +103,7 @@ def _fingerprint(layout: Layout, sidecar: Sidecar, found: Verified, encoder: str
 def _import_features(layout: Layout, store: FeatureStore, found: Verified, sidecar: Sidecar) -> int:
     records = load_records(layout.path("videos"))
     with ExitStack() as stack:
-        readers: dict[str, Reader] = {}
+        readers: dict[str, ArrayReader] = {}
         for file, stream in sidecar.files.items():
             if file == "segment_features":
                 readers[stream] = Folder(layout.path(file))
@@ -126,7 +126,7 @@ def _is_there(
 
 def _video(
     video: str,
-    readers: Mapping[str, Reader],
+    readers: Mapping[str, ArrayReader],
     durations: Mapping[str, float],
     record: Mapping[str, Any] | None,
 ) -> NewVideo:

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, NotFound
-from trainer.formats.program import Inert, Reader
-from trainer.formats.recipes import Bytes, Recipe
+from trainer.formats.program import BoundedUnpickler, Inert
+from trainer.formats.unread import Bytes, UnreadTensor
 
-__all__ = ["Inert", "Recipe", "read_torch", "unsound"]
+__all__ = ["Inert", "UnreadTensor", "read_torch", "unsound"]
 
 # How files of torch before 1.6 begin; their storages' bytes follow the pickles.
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def read_torch(path: Path) -> Any:
-    """Return what a file of `torch.save` holds: containers, `Recipe` for tensors, `Inert` for the rest.
+    """Return what a file of `torch.save` holds: containers, `UnreadTensor` for tensors, `Inert` for the rest.
 
     NotFound or InvalidInput name the file that is missing, damaged, or of another kind.
     """
@@ -51,7 +51,7 @@ def _read_zip(path: Path) -> Any:
         if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
             raise ValueError("it comes from a big-endian machine")
         program = io.BytesIO(archive.read(f"{root}data.pkl"))
-    return Reader(program, lambda key: _entry(path, f"{root}data/{key}")).load()
+    return BoundedUnpickler(program, lambda key: _entry(path, f"{root}data/{key}")).load()
 
 
 def _entry(path: Path, name: str) -> Bytes:
@@ -69,14 +69,14 @@ def _read_legacy(path: Path) -> Any:
         return lambda: _span(path, *places[key])
 
     with path.open("rb") as stream:
-        if stream.peek(1)[:1] != b"\x80" or Reader(stream, content).load() != LEGACY_MAGIC:
+        if stream.peek(1)[:1] != b"\x80" or BoundedUnpickler(stream, content).load() != LEGACY_MAGIC:
             raise ValueError("it does not begin as one")
-        _, system = (Reader(stream, content).load() for _ in range(2))
+        _, system = (BoundedUnpickler(stream, content).load() for _ in range(2))
         if not system.get("little_endian", True):
             raise ValueError("it comes from a big-endian machine")
-        reader = Reader(stream, content)
+        reader = BoundedUnpickler(stream, content)
         held = reader.load()
-        for key in Reader(stream, content).load():
+        for key in BoundedUnpickler(stream, content).load():
             values = struct.unpack("<q", stream.read(8))[0]
             length = values * reader.storages[key].dtype.itemsize
             places[key] = (stream.tell(), length)

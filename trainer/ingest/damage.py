@@ -1,4 +1,4 @@
-"""Judge a video by the pictures that came out against what its packets promise."""
+"""Damage detection: compares the pictures decoded with those that the packets promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of a text file into text, whatever encoding it was saved in."""
+"""Character encodings: decodes the bytes of a text file of any of them."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""How much of a file there is against how much its header promises."""
+"""Truncation detection: compares how much of a file there is with what its header promises."""
 
 from __future__ import annotations  # av.Packet is generic to type checkers only
 
@@ -31,7 +31,7 @@ LAST = 32
 FAR = 10
 # Frames a second that a container may claim; more is its tick.
 FASTEST = 1000
-# A medium that went away, not a file that ends.
+# I/O errors of a medium that went away, not of a file that ends.
 _AWAY = {EIO, ENXIO, ESTALE, ENODATA}
 
 

@@ -70,7 +70,7 @@ class Encoding:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # Who presses Ctrl-C does not wait for a batch, which can take a minute.
+        # Ctrl-C does not wait for a running batch, which can take a minute.
         self._pool.shutdown(wait=kind is not KeyboardInterrupt, cancel_futures=True)
 
     def begin(self, video: Hashable, unfinished: Unfinished) -> None:

@@ -22,7 +22,7 @@ Times = tuple[float, float]
 
 
 @dataclass(slots=True)
-class Found:
+class ParsedSubtitles:
     """What was read. untimed, long, wordless: cues left out for times, length, or as nothing is said."""
 
     cues: list[Cue] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Found:
             self.wordless += 1
 
 
-def parse(text: str, *, suffix: str = "") -> Found:
+def parse(text: str, *, suffix: str = "") -> ParsedSubtitles:
     """Read a subtitle text; InvalidInput for one of too many cues.
 
     suffix: decides only between SubRip and a WebVTT text without its signature. Time grows with the length
@@ -53,7 +53,7 @@ def parse(text: str, *, suffix: str = "") -> Found:
     # Before anything is read: to find out by reading them takes seconds.
     if text.count("-->") > MOST_CUES or len(re.findall(r"^dialogue:", text, re.I | re.M)) > MOST_CUES:
         raise InvalidInput(f"it has more than {MOST_CUES} cues; split it, or leave out what is no speech")
-    found = Found()
+    found = ParsedSubtitles()
     if _ASS.search(text, 0, 10_000) and not text.startswith("WEBVTT"):
         _read_ass(text, found)
     elif text.startswith("WEBVTT") or suffix == ".vtt":
@@ -105,7 +105,7 @@ def _timing(line: str) -> Times | None:
     return None if match is None else (seconds(match[1]), seconds(match[2]))
 
 
-def _read_srt(text: str, found: Found) -> None:
+def _read_srt(text: str, found: ParsedSubtitles) -> None:
     """Read cues: a line of times and what follows up to the next one, less the counter before that."""
     pieces = list(_pieces(text, every_arrow=False))
     count = _last_line(pieces[0][1])
@@ -141,7 +141,7 @@ def _is_counter(line: str) -> bool:
     return line.isdecimal() and len(line) < 10
 
 
-def _read_vtt(text: str, found: Found) -> None:
+def _read_vtt(text: str, found: ParsedSubtitles) -> None:
     """Read cues: blocks between empty lines: perhaps a name, the times, and the words."""
     pieces = list(_pieces(text, every_arrow=True))
     for index, (times, body) in enumerate(pieces):
@@ -153,7 +153,7 @@ def _read_vtt(text: str, found: Found) -> None:
         found.untimed += sum(bool(o.strip()) and not o.startswith(_VTT_ASIDES) for o in others)
 
 
-def _read_ass(text: str, found: Found) -> None:
+def _read_ass(text: str, found: ParsedSubtitles) -> None:
     """Read cues: lines "Dialogue:" of fields that a line "Format:" names; the last one is the text."""
     fields, events = _ASS_FIELDS, True
     for match in _ASS_LINE.finditer(text):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer.ingest.naming import local_path, names, whereabouts
 from trainer.ingest.reader import Job, Source
-from trainer.ingest.scan import Found
+from trainer.ingest.scan import VideoFile
 from trainer.ingest.summary import Summary
 from workers.feature_store.store import FeatureStore, VideoRecord
 
@@ -41,7 +41,7 @@ class Contents:
                 return record
         return None
 
-    def name(self, file: Found, given: str, before: VideoRecord) -> str:
+    def name(self, file: VideoFile, given: str, before: VideoRecord) -> str:
         """Return what a file that moved is called: as before where that still fits, else as `given`."""
         return before.id if before.id in names(file) else given
 

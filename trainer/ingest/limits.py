@@ -1,4 +1,4 @@
-"""What a file may cost, whatever it says of itself."""
+"""Resource limits of a file: pixels, duration, memory, whatever its header claims."""
 
 import os
 import threading
@@ -94,7 +94,7 @@ def cores() -> int:
 
 
 class Budget:
-    """An amount that threads share: one that wants more than is left waits; alone it gets what it wants."""
+    """A semaphore with weights: a thread that takes more than is left waits; alone it gets any amount."""
 
     def __init__(self, total: int) -> None:
         """total: what may be taken by all together."""

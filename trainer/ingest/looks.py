@@ -3,7 +3,7 @@
 import mimetypes
 from pathlib import Path
 
-# Names of videos, whatever is in them.
+# Extensions taken for videos before any byte is read.
 EXTENSIONS = frozenset(
     (
         ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .m2ts .m2v .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts "

@@ -1,4 +1,4 @@
-"""How far an ingest is."""
+"""Progress of an ingest, in bytes read."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from trainer.ingest.reader import Job
 from trainer.ingest.summary import Summary
 from trainer.ingest.video import Sample
 
-# Called now and then: bytes of files done, bytes in all, words about it.
+# Progress callback: bytes of files done, bytes in all, words about it.
 Progress = Callable[[int, int, str], None]
 
 _SECONDS_BETWEEN = 0.2

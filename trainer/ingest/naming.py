@@ -8,13 +8,13 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from engine.errors import InvalidInput
-from trainer.ingest.scan import Found, printable
+from trainer.ingest.scan import VideoFile, printable
 from workers.feature_store.format import check_id
 
 
 def name_videos(
-    found: Sequence[Found], known: Mapping[str, str]
-) -> tuple[dict[str, Found], list[tuple[Found, str]]]:
+    found: Sequence[VideoFile], known: Mapping[str, str]
+) -> tuple[dict[str, VideoFile], list[tuple[VideoFile, str]]]:
     """Return id -> file, and the files that can have none for now, each with the file in its way.
 
     known: id -> uri of the videos in the collection. A file keeps the id it has. A new one is called by the
@@ -23,8 +23,8 @@ def name_videos(
     """
     ids_by_uri = {uri: video for video, uri in known.items()}
     stems = Counter(file.stem for file in found)
-    named: dict[str, Found] = {}
-    fresh: list[Found] = []
+    named: dict[str, VideoFile] = {}
+    fresh: list[VideoFile] = []
     for file in found:
         if (kept := ids_by_uri.get(file.path.as_uri())) is not None:
             named[kept] = file
@@ -47,7 +47,7 @@ def name_videos(
     return dict(sorted(named.items(), key=lambda item: item[1].path)), clashes
 
 
-def names(file: Found, alone: bool = True) -> Iterator[str]:
+def names(file: VideoFile, alone: bool = True) -> Iterator[str]:
     """Yield what a file may be called: its stem if `alone`, its path as given, and ever more of its path."""
     parts = printable(file.path.with_suffix("").as_posix()).split("/")[1:]
     longer = ("/".join(parts[-count:]) for count in range(2, len(parts) + 1))

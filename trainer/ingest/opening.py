@@ -1,4 +1,4 @@
-"""What is checked before a model is loaded, and the store that features go to."""
+"""Checks before a model is loaded, and the feature store that an ingest writes."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from workers.feature_store.store import FeatureStore, Stream
 
 
 def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
-    """Return what there is to ingest; raise what says before any work that nothing could be.
+    """Return the files to ingest; raise before any work where none could be ingested.
 
     NotFound where there is no video, InvalidInput for a rate that cannot be, Mismatch for a collection of
     another format, Unavailable for one that cannot be written.
@@ -38,7 +38,7 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
 
 @contextlib.contextmanager
 def features(collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str) -> Iterator[FeatureStore]:
-    """Open the collection's store of this encoder's features for writing; none is left that stays empty."""
+    """Open the collection's store of this encoder's features for writing; a new, empty one is removed."""
     try:
         describe_collection(collection)
     except OSError as error:
@@ -53,7 +53,7 @@ def features(collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str)
         try:
             yield store
         finally:
-            # A store of nothing is one more for every build to choose from.
+            # An empty store would be one more that every build has to choose from.
             if new and not len(store) and not (path / DIRECTORY).exists():
                 shutil.rmtree(path)
 

@@ -29,7 +29,7 @@ class Shot:
     def image(self, edge: int, aspect: Fraction, scaler: VideoReformatter) -> NDArray[np.uint8]:
         """Return the small picture; the large one is let go."""
         if self._frame is not None:
-            # A scaler holds on to the last picture.
+            # The scaler keeps a reference to the last picture.
             fitting = None if self.large else scaler
             self._image, self._frame = upright(self._frame, edge, aspect, fitting), None
         assert self._image is not None
@@ -44,8 +44,8 @@ def upright(
 ) -> NDArray[np.uint8]:
     """Return the picture as a player shows it: (h, w, 3) uint8 RGB, short side at most `edge`.
 
-    pixel_aspect: width of a pixel over its height. Smaller pictures are not enlarged. scaler: to be used for
-    all frames of a video, for making one takes many times longer than scaling a small picture.
+    pixel_aspect: width of a pixel over its height. Smaller pictures are not enlarged. scaler: shared by
+    all frames of a video, since making one takes many times longer than scaling a small picture.
     """
     scaler = scaler or VideoReformatter()
     width, height = max(1, round(frame.width * pixel_aspect)), frame.height
@@ -54,10 +54,10 @@ def upright(
         # Rounded down as image processors round, so that they find nothing left to resize.
         width, height = width * edge // short, height * edge // short
     width, height = min(width, LONGEST * edge), min(height, LONGEST * edge)
-    # By itself it starts a thread a core: those cores decode.
+    # The scaler would start a thread a core by default; those cores decode.
     rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1)
     image = np.asarray(rgb.to_ndarray(), np.uint8)
-    # Asked for its side data a frame stays in memory until cycles are collected: this one is small.
+    # Reading side data makes a reference cycle, which keeps the frame in memory: this one is small.
     matrix = rgb.side_data.get("DISPLAYMATRIX")
     return image if matrix is None else orient(image, np.frombuffer(bytes(cast(bytes, matrix)), np.int32))
 

@@ -19,7 +19,7 @@ from trainer.ingest.naming import name_videos
 from trainer.ingest.opening import check, features
 from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, words
 from trainer.ingest.readers import Readers
-from trainer.ingest.scan import Found, Survey
+from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
@@ -105,17 +105,17 @@ class Ingest:
         self.storing = Storing(store, summary)
         self._sidecars = Sidecars()
         self._ended: deque[tuple[Job, Read]] = deque()
-        self._again: list[Found] = []
-        self._files: dict[Job, Found] = {}
+        self._again: list[VideoFile] = []
+        self._files: dict[Job, VideoFile] = {}
         self._meter = Meter(progress, options.fps, summary)
 
-    def run(self, files: Sequence[Found]) -> None:
+    def run(self, files: Sequence[VideoFile]) -> None:
         """Ingest what is new; fill in the summary.
 
         A file that another stands in the way of has its turn when that one turned out to be no video.
         """
         began = time.monotonic()
-        waiting: Sequence[Found] = files
+        waiting: Sequence[VideoFile] = files
         while True:
             known = {video: self._store.record(video).uri for video in self._store.ids()}
             named, clashes = name_videos(waiting, known)
@@ -129,7 +129,7 @@ class Ingest:
         self._summary.elapsed = round(time.monotonic() - began, 3)
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
 
-    def _clash(self, file: Found, other: str) -> BadVideo:
+    def _clash(self, file: VideoFile, other: str) -> BadVideo:
         """Say why a file has no id: one that is no video needs none."""
         reading = ReadOptions(self._options.fps, self._options.edge, self._options.keep_truncated)
         first = next(words(Job(file.stem, file.path, None, None), reading))
@@ -137,7 +137,7 @@ class Ingest:
             return first
         return BadVideo("id-clash", f"its id {file.stem!r} belongs to {printable(other)}; rename it")
 
-    def _round(self, named: Mapping[str, Found]) -> None:
+    def _round(self, named: Mapping[str, VideoFile]) -> None:
         todo = [job for video, file in named.items() if (job := self._job(video, file)) is not None]
         encoding = Encoding(
             self._encoder, self._options.batch_size, self._options.fps, self._options.encoders
@@ -161,7 +161,7 @@ class Ingest:
         apart = self._meter.left > FEW_BYTES if options.apart is None else options.apart
         return Readers(todo, reading, count, apart=apart)
 
-    def _job(self, video: str, file: Found) -> Job | None:
+    def _job(self, video: str, file: VideoFile) -> Job | None:
         """Return what is to be read: a file that is new, or whose size, time, place or subtitle file changed.
 
         Or one whose rows are damaged: the source is there to make them again.

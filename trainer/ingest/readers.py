@@ -56,8 +56,8 @@ class Readers:
         self._todo = iter(jobs)
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._children = [Child(options) for _ in range(count if apart else 0)]
-        sources: Sequence[Child | None] = self._children or [None] * count
+        self._children = [DecoderProcess(options) for _ in range(count if apart else 0)]
+        sources: Sequence[DecoderProcess | None] = self._children or [None] * count
         self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in sources]
 
     def __enter__(self) -> Self:
@@ -93,7 +93,7 @@ class Readers:
                 self._room.give(_bytes(item[1]))
                 yield item
 
-    def _run(self, child: "Child | None") -> None:
+    def _run(self, child: "DecoderProcess | None") -> None:
         while not self._stop.is_set():
             with self._lock:
                 job = next(self._todo, None)
@@ -103,7 +103,7 @@ class Readers:
                 return
         self._queue.put(None)
 
-    def _read(self, job: Job, child: "Child | None") -> bool:
+    def _read(self, job: Job, child: "DecoderProcess | None") -> bool:
         """Queue the words of a job; False where the reading is to end."""
         claimed = 0
 
@@ -125,7 +125,7 @@ class Readers:
         return True
 
 
-class Child:
+class DecoderProcess:
     """A process that reads files. It blocks while its pipe is full, and ends when this process does."""
 
     def __init__(self, options: ReadOptions) -> None:

@@ -1,4 +1,4 @@
-"""Find video files."""
+"""Finds video files below the given paths."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from trainer.ingest.looks import is_video, left_out
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class VideoFile:
     """A file to ingest. path: absolute. relative: below the directory that was given, without extension."""
 
     path: Path
@@ -29,12 +29,12 @@ class Survey:
     unreadable: folders that could not be listed. left_out: what looks like a video, or may hold some.
     """
 
-    found: list[Found] = field(default_factory=list)
+    found: list[VideoFile] = field(default_factory=list)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def find(paths: Iterable[Path]) -> list[Found]:
+def find(paths: Iterable[Path]) -> list[VideoFile]:
     """Return what `survey` finds."""
     return survey(paths).found
 
@@ -45,7 +45,7 @@ def survey(paths: Iterable[Path]) -> Survey:
     A file that is named is taken whatever its extension, and whether or not it exists: its error is reported
     with the others'. Hidden files and directories are passed over; links to directories are not followed.
     """
-    found: dict[Path, Found] = {}
+    found: dict[Path, VideoFile] = {}
     told = Survey()
     given = [Path(os.path.abspath(path)) for path in paths]
     for absolute in given:
@@ -67,8 +67,8 @@ def printable(name: str) -> str:
     return shown(os.fsencode(name).decode("utf-8", "replace"))
 
 
-def _found(file: Path, root: Path) -> Found:
-    return Found(file, printable(file.relative_to(root).with_suffix("").as_posix()))
+def _found(file: Path, root: Path) -> VideoFile:
+    return VideoFile(file, printable(file.relative_to(root).with_suffix("").as_posix()))
 
 
 def _videos_below(root: Path, told: Survey) -> list[Path]:

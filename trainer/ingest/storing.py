@@ -1,11 +1,11 @@
-"""What a file has become goes into the store and the summary."""
+"""Writes a file's outcome into the feature store and the summary."""
 
 from typing import Any
 
 from trainer.ingest.features import Rows
 from trainer.ingest.identity import Contents
 from trainer.ingest.reader import Job, Read, Unchanged
-from trainer.ingest.scan import Found
+from trainer.ingest.scan import VideoFile
 from trainer.ingest.summary import Summary, few
 from workers.feature_store.store import FeatureStore
 
@@ -17,7 +17,7 @@ class Storing:
         self._store, self._summary = store, summary
         self.contents = Contents(store)
 
-    def write(self, job: Job, file: Found, read: Read, frames: Rows, subtitles: Rows) -> None:
+    def write(self, job: Job, file: VideoFile, read: Read, frames: Rows, subtitles: Rows) -> None:
         """Store what was read of a file; InvalidInput for what a store cannot hold."""
         report = read.report
         before = self.contents.moved(job, read.source)
@@ -45,7 +45,7 @@ class Storing:
         for warning in read.warnings:
             self._summary.warn(job.path, warning)
 
-    def keep(self, job: Job, file: Found, found: Unchanged) -> bool:
+    def keep(self, job: Job, file: VideoFile, found: Unchanged) -> bool:
         """Note the new place, name or time of a file whose bytes are as before.
 
         False where another file of this run with the same bytes came first: this one is a copy, to be read.

@@ -1,4 +1,4 @@
-"""Rows of a video that is not complete: an interrupted ingest need not encode them again."""
+"""Checkpoints inside a video: an interrupted ingest does not encode finished batches again."""
 
 import contextlib
 import struct

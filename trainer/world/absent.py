@@ -1,4 +1,4 @@
-"""What a split does without, so that questions about it have no answer there."""
+"""Attributes held out of a split, so that questions about them have no answer there."""
 
 import itertools
 from dataclasses import dataclass

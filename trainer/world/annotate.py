@@ -14,32 +14,32 @@ from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpu
 from trainer.world import language
 from trainer.world.absent import absent
 from trainer.world.judge import Ask, Judge, grades, similarities
-from trainer.world.plan import SPLITS, Event, Thing, VideoPlan
+from trainer.world.plan import SPLITS, Thing, VideoPlan, WorldEvent
 from trainer.world.profile import PLAIN, Profile
 from trainer.world.questions import Question, question
 from trainer.world.slices import NO_ANSWER, belongs, unanswerable
 from trainer.world.stage import seen
 
-# Queries a video of the split, by training's appetite and evaluation's patience.
+# Queries per video of a split.
 QUERIES_PER_VIDEO = {"train": 9, "val": 6, "test": 4}
-# A training query names so many pseudo positives; a judged one, beside all relevant moments, so many zeros.
+# Pseudo positives of a training query; moments of relevance 0 of a judged one, beside all relevant ones.
 PSEUDO_POSITIVES = 40
 LISTED_ZEROS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CaptionedEvent:
     """An event in its video, with its caption, what one frame shows, and what is said, as reported."""
 
     video: VideoPlan
-    event: Event
+    event: WorldEvent
     caption: str
     still: str
     spoken: str | None
 
 
 # A moment with its pair_id, the same in every file of a world.
-Placed = tuple[int, Moment]
+Placed = tuple[int, CaptionedEvent]
 
 
 def annotate(
@@ -63,10 +63,10 @@ def annotate(
     return made
 
 
-def _moments(plan: VideoPlan) -> list[Moment]:
+def _moments(plan: VideoPlan) -> list[CaptionedEvent]:
     rng = np.random.default_rng([plan.seed, plan.index, 2])
     return [
-        Moment(
+        CaptionedEvent(
             plan, event, language.caption(event, rng), language.still(event, rng), language.spoken(event, rng)
         )
         for event in plan.events
@@ -112,7 +112,10 @@ def _first_id(split: str) -> int:
 
 
 def ask_questions(
-    events: Sequence[Event], count: int, rng: np.random.Generator, kinds: Mapping[str, float] = PLAIN.kinds
+    events: Sequence[WorldEvent],
+    count: int,
+    rng: np.random.Generator,
+    kinds: Mapping[str, float] = PLAIN.kinds,
 ) -> list[Question]:
     """Ask about random events, each sentence once; a tiny world runs out of them: fewer than `count`.
 
@@ -166,7 +169,7 @@ def _judged_moment(placed: Placed, similarity: float, relevance: float | None) -
     )
 
 
-def _caption_line(moment: Moment) -> dict[str, Any]:
+def _caption_line(moment: CaptionedEvent) -> dict[str, Any]:
     event = moment.event
     line = {
         "video": moment.video.name,
@@ -183,7 +186,7 @@ def _caption_line(moment: Moment) -> dict[str, Any]:
     return line
 
 
-def _attributes(event: Event) -> dict[str, Any]:
+def _attributes(event: WorldEvent) -> dict[str, Any]:
     deed = event.deed
     attributes = _look(deed.thing) | {"motion": deed.motion, "background": event.background}
     if deed.times:
@@ -195,7 +198,7 @@ def _attributes(event: Event) -> dict[str, Any]:
     return attributes
 
 
-def _track(event: Event) -> list[list[float]]:
+def _track(event: WorldEvent) -> list[list[float]]:
     """Return [second, x, y, height] of the thing, the middle of several, at seconds when it is seen."""
     track = []
     for second in range(math.ceil(event.start), math.ceil(event.end)):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.world.plan import Event, Thing
+from trainer.world.plan import Thing, WorldEvent
 from trainer.world.vocabulary import MUTUAL_MOTIONS, SIZES
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class AskWeights:
     """How much each thing asked counts. Size, times and the rest are details: missing one costs a grade."""
 
     shape: float = 3.0
@@ -48,13 +48,13 @@ class Weights:
     next_fact: float = 1.5
 
 
-WEIGHTS = Weights()
+WEIGHTS = AskWeights()
 
 
 class Judge:
     """Judges queries against a fixed list of events."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, events: Sequence[WorldEvent]) -> None:
         deeds = [event.deed for event in events]
         self._things = _columns([deed.thing for deed in deeds])
         self._others = _columns([deed.other for deed in deeds])

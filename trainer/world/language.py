@@ -5,7 +5,7 @@ from typing import TypeVar
 import numpy as np
 
 from trainer.world import vocabulary as words
-from trainer.world.plan import Event, Thing
+from trainer.world.plan import Thing, WorldEvent
 from trainer.world.vocabulary import Verb
 
 Generator = np.random.Generator
@@ -47,7 +47,7 @@ def verb_phrase(verb: Verb, number: int, rng: Generator, times: int = 0, *rest: 
     return " ".join(part for part in (form, verb.rest, *rest, times_word) if part)
 
 
-def caption(event: Event, rng: Generator) -> str:
+def caption(event: WorldEvent, rng: Generator) -> str:
     """Say what is to be seen during an event."""
     deed = event.deed
     subject = thing_noun(deed.thing, rng, size=rng.random() < 0.7)
@@ -56,7 +56,7 @@ def caption(event: Event, rng: Generator) -> str:
     return f"{subject} {action}{_where(event, rng, 0.3)}"
 
 
-def still(event: Event, rng: Generator) -> str:
+def still(event: WorldEvent, rng: Generator) -> str:
     """Say what one frame of an event shows: nothing about motion."""
     deed = event.deed
     size = deed.motion not in ("grow", "shrink")
@@ -64,7 +64,7 @@ def still(event: Event, rng: Generator) -> str:
     return " and ".join(things) + _where(event, rng, 0.5)
 
 
-def spoken(event: Event, rng: Generator) -> str | None:
+def spoken(event: WorldEvent, rng: Generator) -> str | None:
     """Say what is said during an event, as one who reports it."""
     if event.speech is None:
         return None
@@ -73,5 +73,5 @@ def spoken(event: Event, rng: Generator) -> str | None:
     return pick(reports, rng).format(**facts)
 
 
-def _where(event: Event, rng: Generator, chance: float) -> str:
+def _where(event: WorldEvent, rng: Generator, chance: float) -> str:
     return f" {pick(words.BACKGROUND_WORDS[event.background], rng)}" if rng.random() < chance else ""

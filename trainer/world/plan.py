@@ -39,7 +39,7 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
-class Staging:
+class Animation:
     """How a deed is staged: place 0..1 in the frame, phase 0..1, rate in turns a second, sense -1 or 1."""
 
     x: float
@@ -50,7 +50,7 @@ class Staging:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SpokenLine:
     """A spoken line, when (seconds), and the facts in it as (kind, value)."""
 
     start: float
@@ -60,15 +60,15 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WorldEvent:
     """A deed in `[start, end)` seconds in front of a background, perhaps with a line spoken meanwhile."""
 
     start: float
     end: float
     deed: Deed
-    staging: Staging
+    staging: Animation
     background: str
-    speech: Speech | None = None
+    speech: SpokenLine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class VideoPlan:
     noise: int
     subtitled: bool
     scenes: tuple[Scene, ...]
-    events: tuple[Event, ...]
-    lines: tuple[Speech, ...]
+    events: tuple[WorldEvent, ...]
+    lines: tuple[SpokenLine, ...]
     fps: int = FPS
 
     @property

@@ -10,14 +10,14 @@ from trainer.world.lookalike import look_alike
 from trainer.world.plan import (
     FPS,
     SPLIT_PATTERN,
+    Animation,
     Deed,
     Distractor,
-    Event,
     Scene,
-    Speech,
-    Staging,
+    SpokenLine,
     Thing,
     VideoPlan,
+    WorldEvent,
 )
 from trainer.world.profile import LONG_CYCLE, LONG_PLACES, PLAIN, Profile
 
@@ -41,7 +41,7 @@ def plan_video(seed: int, index: int, profile: Profile = PLAIN) -> VideoPlan:
     deeds = _deeds(len(spans), seed, rng, profile.look_alike, without)
     subtitled = bool(rng.random() < 0.5)
     events = tuple(
-        Event(
+        WorldEvent(
             start,
             end,
             deed,
@@ -172,19 +172,19 @@ def _other(thing: Thing, motion: str, rng: np.random.Generator) -> Thing:
     return Thing(str(rng.choice(["box", "ball"])), colour, "big", 1)
 
 
-def _staging(deed: Deed, rng: np.random.Generator) -> Staging:
+def _staging(deed: Deed, rng: np.random.Generator) -> Animation:
     rate = (
         float(rng.uniform(0.12, 0.22)) if deed.motion in ("spin", "circle") else float(rng.uniform(0.35, 0.6))
     )
     sense = int(rng.choice([-1, 1]))
-    return Staging(
+    return Animation(
         float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.3, 0.7)), float(rng.random()), rate, sense
     )
 
 
 def _speech(
     start: float, end: float, subtitled: bool, rng: np.random.Generator, without: Absent
-) -> Speech | None:
+) -> SpokenLine | None:
     if not subtitled or rng.random() < 0.15:
         return None
     kinds, lines, _ = words.SPEECHES[rng.integers(len(words.SPEECHES))]
@@ -199,13 +199,15 @@ def _facts(kinds: tuple[str, ...], rng: np.random.Generator) -> dict[str, str]:
     return {kind: str(rng.choice(words.FACTS[kind])) for kind in kinds}
 
 
-def _line(text: str, start: float, latest: float, facts: tuple[tuple[str, str], ...] = ()) -> Speech:
+def _line(text: str, start: float, latest: float, facts: tuple[tuple[str, str], ...] = ()) -> SpokenLine:
     """Speak at an easy pace, done before `latest`; to the millisecond, as subtitles are."""
     end = min(start + 0.6 + 0.38 * len(text.split()), latest - 0.1)
-    return Speech(round(start, 3), round(end, 3), text[0].upper() + text[1:], facts)
+    return SpokenLine(round(start, 3), round(end, 3), text[0].upper() + text[1:], facts)
 
 
-def _lines(events: tuple[Event, ...], duration: float, rng: np.random.Generator) -> tuple[Speech, ...]:
+def _lines(
+    events: tuple[WorldEvent, ...], duration: float, rng: np.random.Generator
+) -> tuple[SpokenLine, ...]:
     """Return the lines of the events and, in gaps that are long enough, lines that say nothing."""
     lines = [event.speech for event in events if event.speech]
     ends = [0.0, *(event.end for event in events)]

@@ -1,4 +1,4 @@
-"""What a world is made of: how its events are chosen and which questions are asked of it."""
+"""A world's profile: how its events are chosen and which questions are asked of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

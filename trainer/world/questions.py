@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from trainer.world import vocabulary as words
 from trainer.world.judge import Ask
 from trainer.world.language import Generator, noun, pick, spoken, thing_noun, verb_phrase
-from trainer.world.plan import Event
+from trainer.world.plan import WorldEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,12 @@ class Question:
     slice: str
 
 
-def question(event: Event, kind: str, rng: Generator) -> Question | None:
+def question(event: WorldEvent, kind: str, rng: Generator) -> Question | None:
     """Ask for an event by a kind that a profile names; None where the event has nothing of the kind."""
     return _KINDS[kind](event, rng)
 
 
-def _precise(event: Event, rng: Generator) -> Question:
+def _precise(event: WorldEvent, rng: Generator) -> Question:
     """Ask for all that matters, and perhaps a detail."""
     deed, thing = event.deed, event.deed.thing
     size = thing.size if thing.size != "medium" and rng.random() < 0.5 else None
@@ -40,7 +40,7 @@ def _precise(event: Event, rng: Generator) -> Question:
     return Question(text, ask, "precise")
 
 
-def _imprecise(event: Event, rng: Generator) -> Question:
+def _imprecise(event: WorldEvent, rng: Generator) -> Question:
     """Ask for one attribute with a vague verb, or for a single attribute."""
     thing, dice = event.deed.thing, rng.random()
     if dice < 0.25:
@@ -60,7 +60,7 @@ def _imprecise(event: Event, rng: Generator) -> Question:
     return Question(text, Ask(shape=shape, colour=colour, motions=motions), "imprecise")
 
 
-def _temporal(event: Event, rng: Generator) -> Question | None:
+def _temporal(event: WorldEvent, rng: Generator) -> Question | None:
     """Ask for a motion whose twin looks the same in one frame, and give little else to go by."""
     deed, dice = event.deed, rng.random()
     if deed.motion not in words.DIRECTED_MOTIONS:
@@ -73,7 +73,7 @@ def _temporal(event: Event, rng: Generator) -> Question | None:
     return Question(text, Ask(shape=shape, colour=colour, motions=frozenset({deed.motion})), "temporal")
 
 
-def _glimpse(event: Event, rng: Generator) -> Question:
+def _glimpse(event: WorldEvent, rng: Generator) -> Question:
     """Ask as vaguely as `_imprecise`, or for a look without saying what it does: "a purple star"."""
     if rng.random() < 0.75:
         return _imprecise(event, rng)
@@ -82,7 +82,7 @@ def _glimpse(event: Event, rng: Generator) -> Question:
     return Question(text, Ask(shape=thing.shape, colour=thing.colour), "imprecise")
 
 
-def _subtitle(event: Event, rng: Generator, seen: float = 0.4) -> Question | None:
+def _subtitle(event: WorldEvent, rng: Generator, seen: float = 0.4) -> Question | None:
     """Ask for what is said, and perhaps what is to be seen meanwhile."""
     if event.speech is None:
         return None
@@ -93,18 +93,18 @@ def _subtitle(event: Event, rng: Generator, seen: float = 0.4) -> Question | Non
     return Question(text, Ask(colour=colour, facts=event.speech.facts), "subtitle")
 
 
-def _temporal_only(event: Event, rng: Generator) -> Question | None:
+def _temporal_only(event: WorldEvent, rng: Generator) -> Question | None:
     asking = _temporal(event, rng)
     return replace(asking, slice="temporal-only") if asking else None
 
 
-def _subtitle_only(event: Event, rng: Generator) -> Question | None:
+def _subtitle_only(event: WorldEvent, rng: Generator) -> Question | None:
     """Ask for what is said alone: the picture helps nobody."""
     asking = _subtitle(event, rng, seen=0.0)
     return replace(asking, slice="subtitle-only") if asking else None
 
 
-_KINDS: dict[str, Callable[[Event, Generator], Question | None]] = {
+_KINDS: dict[str, Callable[[WorldEvent, Generator], Question | None]] = {
     "precise": _precise,
     "imprecise": _imprecise,
     "temporal": _temporal,

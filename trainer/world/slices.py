@@ -8,7 +8,7 @@ import numpy as np
 from trainer.world import vocabulary as words
 from trainer.world.absent import Absent, absent_deed
 from trainer.world.judge import Floats, Judge, grades
-from trainer.world.plan import Event, Speech, VideoPlan
+from trainer.world.plan import SpokenLine, VideoPlan, WorldEvent
 from trainer.world.questions import Question, question
 
 LOOK_ALIKE = "look-alike"
@@ -38,7 +38,7 @@ def belongs(asking: Question, shares: Floats, videos: Sequence[VideoPlan]) -> tu
 
 
 def unanswerable(
-    events: Sequence[Event],
+    events: Sequence[WorldEvent],
     count: int,
     without: Absent,
     kinds: Mapping[str, float],
@@ -58,7 +58,7 @@ def unanswerable(
     return list(asked.values())
 
 
-def _absent_event(event: Event, without: Absent, rng: np.random.Generator) -> Event:
+def _absent_event(event: WorldEvent, without: Absent, rng: np.random.Generator) -> WorldEvent:
     """Return an event as it could have been filmed instead of `event`."""
     deed = absent_deed(without.deeds[int(rng.integers(len(without.deeds)))], rng)
     said = sorted(without.facts)
@@ -66,4 +66,4 @@ def _absent_event(event: Event, without: Absent, rng: np.random.Generator) -> Ev
     lines = [kinds for kinds, _, _ in words.SPEECHES if kind in kinds]
     kinds = lines[int(rng.integers(len(lines)))]
     facts = tuple((other, name if other == kind else str(rng.choice(words.FACTS[other]))) for other in kinds)
-    return replace(event, deed=deed, speech=Speech(event.start, event.end, "", facts))
+    return replace(event, deed=deed, speech=SpokenLine(event.start, event.end, "", facts))

@@ -1,10 +1,10 @@
-"""Where things are at a time: a deed and its staging become poses. Pure functions of time."""
+"""Where things are at a time: a deed and its animation become poses. Pure functions of time."""
 
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from trainer.world.plan import Event, Thing
+from trainer.world.plan import Thing, WorldEvent
 from trainer.world.vocabulary import SIZES
 
 
@@ -19,7 +19,7 @@ class Pose(NamedTuple):
     angle: float = 0.0
 
 
-def poses(event: Event, time: float) -> list[Pose]:
+def poses(event: WorldEvent, time: float) -> list[Pose]:
     """Return what an event shows at `time` seconds of the video, back to front; nothing outside its span."""
     if not event.start <= time < event.end:
         return []
@@ -36,7 +36,7 @@ def poses(event: Event, time: float) -> list[Pose]:
     ]
 
 
-def seen(event: Event, time: float) -> list[Pose]:
+def seen(event: WorldEvent, time: float) -> list[Pose]:
     """Return the poses of the doer alone: none where it is not to be seen, as when it blinks or hides."""
     shown = poses(event, time)
     return [
@@ -65,65 +65,65 @@ def _between(low: float, high: float, share: float) -> float:
     return low + (high - low) * share
 
 
-def _inside(event: Event) -> tuple[float, float]:
+def _inside(event: WorldEvent) -> tuple[float, float]:
     """Return the staged place, drawn to the middle as far as several things need it."""
     room = 1.0 if event.deed.thing.number == 1 else 0.3
     return 0.5 + (event.staging.x - 0.5) * room, 0.5 + (event.staging.y - 0.5) * room
 
 
-def _rest(event: Event, progress: float, elapsed: float) -> Path:
+def _rest(event: WorldEvent, progress: float, elapsed: float) -> Path:
     return (*_inside(event), 1.0, 0.0)
 
 
-def _left(event: Event, progress: float, elapsed: float) -> Path:
+def _left(event: WorldEvent, progress: float, elapsed: float) -> Path:
     return _between(0.82, 0.18, progress), _inside(event)[1], 1.0, 0.0
 
 
-def _right(event: Event, progress: float, elapsed: float) -> Path:
+def _right(event: WorldEvent, progress: float, elapsed: float) -> Path:
     return _between(0.18, 0.82, progress), _inside(event)[1], 1.0, 0.0
 
 
-def _up(event: Event, progress: float, elapsed: float) -> Path:
+def _up(event: WorldEvent, progress: float, elapsed: float) -> Path:
     return _inside(event)[0], _between(0.82, 0.18, progress), 1.0, 0.0
 
 
-def _down(event: Event, progress: float, elapsed: float) -> Path:
+def _down(event: WorldEvent, progress: float, elapsed: float) -> Path:
     return _inside(event)[0], _between(0.18, 0.82, progress), 1.0, 0.0
 
 
-def _bounce(event: Event, progress: float, elapsed: float) -> Path:
+def _bounce(event: WorldEvent, progress: float, elapsed: float) -> Path:
     length = event.end - event.start
     hops = event.deed.times or max(5, round(length * event.staging.rate))
     floor = 0.97 - SIZES[event.deed.thing.size] / 2
     return _inside(event)[0], floor - 0.5 * abs(math.sin(math.pi * hops * progress)), 1.0, 0.0
 
 
-def _spin(event: Event, progress: float, elapsed: float) -> Path:
+def _spin(event: WorldEvent, progress: float, elapsed: float) -> Path:
     return (*_inside(event), 1.0, event.staging.sense * event.staging.rate * elapsed)
 
 
-def _circle(event: Event, progress: float, elapsed: float) -> Path:
+def _circle(event: WorldEvent, progress: float, elapsed: float) -> Path:
     turn = 2 * math.pi * (event.staging.phase + event.staging.sense * event.staging.rate * elapsed)
     radius = 0.28 if event.deed.thing.number == 1 else 0.16
     return 0.5 + radius * math.cos(turn), 0.5 + radius * math.sin(turn), 1.0, 0.0
 
 
-def _grow(event: Event, progress: float, elapsed: float) -> Path:
+def _grow(event: WorldEvent, progress: float, elapsed: float) -> Path:
     smallest, largest = (0.5, 1.6) if event.deed.thing.number == 1 else (0.4, 1.08)
     return (*_inside(event), _between(smallest, largest, progress), 0.0)
 
 
-def _shrink(event: Event, progress: float, elapsed: float) -> Path:
+def _shrink(event: WorldEvent, progress: float, elapsed: float) -> Path:
     return _grow(event, 1.0 - progress, elapsed)
 
 
-def _blink(event: Event, progress: float, elapsed: float) -> Path:
+def _blink(event: WorldEvent, progress: float, elapsed: float) -> Path:
     """Show it for two thirds of each period, which is no whole number of seconds: samples beat with it."""
     seen = (elapsed * event.staging.rate) % 1.0 < 2 / 3
     return (*_inside(event), 1.0 if seen else 0.0, 0.0)
 
 
-_PATHS: dict[str, Callable[[Event, float, float], Path]] = {
+_PATHS: dict[str, Callable[[WorldEvent, float, float], Path]] = {
     "left": _left,
     "right": _right,
     "up": _up,
@@ -138,7 +138,7 @@ _PATHS: dict[str, Callable[[Event, float, float], Path]] = {
 }
 
 
-def _pair(event: Event, thing: Thing, other: Thing, progress: float) -> list[Pose]:
+def _pair(event: WorldEvent, thing: Thing, other: Thing, progress: float) -> list[Pose]:
     """Two things: they come together, or apart; or one goes behind the other, or comes out from there."""
     motion, sense, y = event.deed.motion, event.staging.sense, event.staging.y
     if motion in ("part", "emerge"):

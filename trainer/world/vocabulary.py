@@ -1,4 +1,4 @@
-"""What the world is made of, and the words for it."""
+"""The vocabulary: shapes, colours, motions, facts, and the words for them."""
 
 from typing import NamedTuple
 
@@ -150,8 +150,8 @@ MOODS = ("happy", "sad", "angry", "tired", "nervous", "proud", "bored", "excited
 TOPICS = ("music", "the weather", "football", "cooking", "space travel", "money", "history", "dinosaurs")
 
 # The facts a spoken line carries, the line, and ways to ask for it.
-Speech = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-SPEECHES: tuple[Speech, ...] = (
+SpokenLine = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+SPEECHES: tuple[SpokenLine, ...] = (
     (
         ("person", "place"),
         (

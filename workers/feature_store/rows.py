@@ -14,7 +14,7 @@ from engine.printable import printable
 from workers.feature_store.format import NewVideo, Stream, VideoRecord, check_id, checksum, write_at
 
 
-class Rows:
+class RowFiles:
     """The rows of all streams. ends: stream -> where the last row ends that the journal names."""
 
     def __init__(self, path: Path, streams: Mapping[str, Stream], dtype: np.dtype[Any]) -> None:

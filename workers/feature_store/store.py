@@ -34,7 +34,7 @@ from workers.feature_store.format import (
     write_header,
 )
 from workers.feature_store.journal import JOURNAL, Journal, unnumbered
-from workers.feature_store.rows import Rows
+from workers.feature_store.rows import RowFiles
 
 __all__ = ["FeatureStore", "NewVideo", "Stream", "VideoRecord"]
 
@@ -63,7 +63,7 @@ class FeatureStore:
         self.streams, self.dtype, self.meta = header.streams, header.dtype, header.meta
         self._format = header.format
         self._journal = Journal(self.path)
-        self._rows = Rows(self.path, self.streams, self.dtype)
+        self._rows = RowFiles(self.path, self.streams, self.dtype)
         self._records: dict[str, VideoRecord] = {}
 
     @staticmethod

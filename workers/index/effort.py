@@ -1,4 +1,4 @@
-"""How hard a search tries, and the least of it that finds enough."""
+"""Search effort: candidates and inverted lists, and the least of both that reaches a recall."""
 
 import dataclasses
 import math

@@ -26,14 +26,14 @@ SAMPLE_AT_LEAST = 65_536
 
 # One bit a dimension finds candidates, half-precision originals score them: FAISS's names for it.
 CODES = "RaBitQfs,Refine(SQfp16)"
-# Reading this many numbers takes as long as going through codes: 13,000 segments of 768, 39,000 of 256.
+# Reading this many numbers takes as long as scanning codes: 13,000 segments of 768, 39,000 of 256.
 FLAT_VALUES = 10_000_000
-# Up to here going through all codes takes some 15 ms at most; above, lists are worth their building.
+# Scanning all codes takes 15 ms at most up to here; beyond it inverted lists are worth building.
 CODES_SEGMENTS = 1_000_000
 # Lists of codes are trained quickly: few vectors a list, few rounds, from well-spread first centroids.
 QUICK_SAMPLE_PER_LIST = 32
 QUICK_ROUNDS = 5
-# The share of the nearest segments that a build asks for, where it is not told.
+# Recall that a build asks for by default.
 AUTO_RECALL = 0.99
 FAST_RECALL = 0.95
 

@@ -1,4 +1,4 @@
-"""A shard's files: written, and opened without reading what is not needed.
+"""A shard's files: written safely, opened as memory maps.
 
 index.faiss        the FAISS index; of an index that scores candidates anew, the coarse half
 originals.faiss    its fine half, row i = segment i (fp16 as a rule): stays on disk, mapped

@@ -1,4 +1,4 @@
-"""Reach what is nested in a FAISS index."""
+"""Search parameters and inverted lists of a FAISS index, wherever they are nested."""
 
 from typing import Any
 

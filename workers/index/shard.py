@@ -36,7 +36,7 @@ VERSION: str = faiss.__version__
 
 # FAISS 1.15 takes BLAS from queries x dimension >= 128000.
 _BELOW_BLAS = 120_000
-# How many equal scores at the cut are sorted out; of more, any.
+# Ties at the k-th place are broken among so many candidates; beyond it arbitrarily.
 _MAX_TIED = 16_384
 
 

@@ -1,8 +1,5 @@
 import json
-import random
-import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +14,13 @@ from spr_cli.corpus_export_tvr_ranking import command
 from tests import numeric
 from tests.trainer.formats import tvr
 from tests.trainer.ranker.world import make_collection
-from trainer.collection.annotations import JudgedQuery, load_queries, save_queries
+from trainer.collection.annotations import load_queries, save_queries
 from trainer.collection.places import features_directory
 from trainer.collection.queries import QueryFeatures
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
 from trainer.formats.checkpoints import Choices, read_checkpoint
 from trainer.formats.layout import Layout
-from trainer.formats.negatives import failures, nearest, warning
 from trainer.formats.sidecar import clip_step
 from trainer.formats.tvr_export import export_tvr_ranking
 from trainer.formats.tvr_import import import_tvr_ranking
@@ -104,48 +100,6 @@ def test_it_is_searched_with_the_same_figures(native: Path, exported: Path, tmp_
         Offline.open(native, device="cpu").answer("nobody asked this")
 
 
-def test_published_data_comes_back_as_it_was(tmp_path: Path) -> None:
-    data = tvr.write_layout(tmp_path / "data", optional=True)
-    import_tvr_ranking(Layout(data), tmp_path / "c")
-    made = export_tvr_ranking(tmp_path / "c", tmp_path / "out", device="cpu")
-    assert (made.arch, made.projector, made.videos) == ("CLIP-ViT-L-14", "given", 6)
-    for file in ("clip", "video", "subtitles", "queries", "tokens"):
-        given, written = (tvr.read_h5(root / tvr.LAYOUT[file]) for root in (data, tmp_path / "out"))
-        names = given.keys() - {"not_in_corpus", "12", "13"}
-        assert written.keys() == names
-        for name in names - {f"{video}-mask" for video in tvr.VIDEOS}:
-            np.testing.assert_array_equal(written[name], given[name])
-            assert written[name].dtype == np.float32
-    assert written_mask(tmp_path / "out", "zoo").tolist() == [1, 1, 1, 0, 0, 0, 0] + [1] * 11
-    for folder in ("segments", "coarse"):
-        for path in (data / tvr.LAYOUT[folder]).iterdir():
-            again = tmp_path / "out" / tvr.LAYOUT[folder] / path.name
-            assert json.loads(again.read_text()) == json.loads(path.read_text())
-    for path in (data / tvr.LAYOUT["segment_features"]).iterdir():
-        again = tmp_path / "out" / tvr.LAYOUT["segment_features"] / path.name
-        np.testing.assert_array_equal(np.load(again), np.load(path))
-    for name in ("train_top40", "val", "test"):
-        given_queries, again_queries = (
-            load_queries(root / tvr.LAYOUT["annotations"] / f"{name}.json")
-            for root in (data, tmp_path / "out")
-        )
-        assert given_queries == again_queries
-    corpus = json.loads(
-        (tmp_path / "out" / tvr.LAYOUT["annotations"] / "video_corpus_sorted.json").read_text()
-    )
-    assert corpus == tvr.VIDEOS
-    assert list(corpus) == sorted(corpus)
-    import_tvr_ranking(Layout(tmp_path / "out"), tmp_path / "c2")
-    one, other = (features_directory(tmp_path / name) for name in ("c", "c2"))
-    for name in ("frames.bin", "i3d.bin", "subtitles-bert.bin", "segments.bin"):
-        assert (one / name).read_bytes() == (other / name).read_bytes()
-    assert one.name == other.name
-
-
-def written_mask(root: Path, video: str) -> Any:
-    return tvr.read_h5(root / tvr.LAYOUT["subtitles"])[f"{video}-mask"]
-
-
 def test_the_published_loaders_find_what_they_assert(native: Path, exported: Path) -> None:
     layout = Layout(exported, arch="CLIP-other", step=1.0)
     frames = tvr.read_h5(layout.path("clip"))
@@ -206,27 +160,6 @@ def test_refusals(native: Path, exported: Path, tmp_path: Path) -> None:
         export_tvr_ranking(tmp_path, tmp_path / "out", device="cpu")
 
 
-def test_all_that_was_kept_goes_out_again(tmp_path: Path) -> None:
-    """Files of another context or number of moments, and without any retrieval."""
-    data = tvr.write_layout(tmp_path / "data", optional=True)
-    folder = data / tvr.LAYOUT["coarse"]
-    (folder / "train_top40_pos_neg_samples_context_8.json").rename(
-        folder / "train_top40_pos_neg_samples_context_4.json"
-    )
-    import_tvr_ranking(Layout(data, context=4), tmp_path / "c")
-    (features,) = (tmp_path / "c" / "features").iterdir()
-    with FeatureStore.open(features, "a") as store:
-        empty = {name: np.zeros((0, stream.dim), np.float32) for name, stream in store.streams.items()}
-        store.append("unseen", empty, duration=1.0)
-    made = export_tvr_ranking(tmp_path / "c", tmp_path / "out", device="cpu", proposals=False)
-    assert made.notes[0] == "1 videos without a frame were left out"
-    assert not any("segments are retrieved" in note for note in made.notes)
-    for name in ("coarse", "segments"):
-        given, again = (root / tvr.LAYOUT[name] for root in (data, tmp_path / "out"))
-        for path in given.iterdir():
-            assert json.loads((again / path.name).read_text()) == json.loads(path.read_text())
-
-
 def test_the_command(native: Path, tmp_path: Path) -> None:
     arguments = [
         str(native),
@@ -247,62 +180,6 @@ def test_the_command(native: Path, tmp_path: Path) -> None:
     assert "CLIP's widths alone (512, 768), not 24" in result.stdout
 
 
-def published_negatives(queries: list[JudgedQuery], batch: list[tuple[int, int]]) -> bool:
-    """Whether the published rule finds a wrong moment for every query of a batch, and a wrong query for every
-    moment: moment b is right for query a where b's caption is among those of a's moments, or b is a's own.
-    """
-    captions = [{moment.caption for moment in queries[query].moments} for query, _ in batch]
-    said = [queries[query].moments[moment].caption for query, moment in batch]
-    right = np.array([[text in own for text in said] for own in captions]) | np.eye(len(batch), dtype=bool)
-    return not right.all(0).any() and not right.all(1).any()
-
-
-def epochs(queries: list[JudgedQuery], batch: int, count: int) -> Iterator[list[tuple[int, int]]]:
-    """Yield the batches of a published training: shuffled pairs, the last, smaller batch dropped."""
-    pairs = [(row, moment) for row, query in enumerate(queries) for moment in range(len(query.moments))]
-    rng = random.Random(2024)
-    for _ in range(count):
-        rng.shuffle(pairs)
-        yield from (pairs[at : at + batch] for at in range(0, len(pairs) - batch + 1, batch))
-
-
-def crowded(path: Path) -> None:
-    """Give the training queries of a collection captions that many share."""
-    queries = load_queries(path)
-    many = []
-    for row, query in enumerate(queries * 4):
-        moments = [replace(query.moments[0], pair_id=pair, similarity=1.0 - pair / 40) for pair in range(30)]
-        shared = [
-            replace(moment, caption=f"event {(row + 7 * pair) % 40}") for pair, moment in enumerate(moments)
-        ]
-        many.append(replace(query, query_id=5000 + row, query=f"{query.query} {row}", moments=tuple(shared)))
-    save_queries(path, many)
-
-
-def test_every_batch_of_an_export_has_negatives_where_it_promises_so(native: Path, tmp_path: Path) -> None:
-    collection = shutil.copytree(native, tmp_path / "c")
-    crowded(collection / "annotations" / "train.json")
-    whole = nearest(load_queries(collection / "annotations" / "train.json"), 40, -1.0)
-    # What the published code stops at, and that it is told.
-    assert not all(published_negatives(whole, batch) for batch in epochs(whole, 8, 2))
-    (told,) = [note for note in (warning(whole),) if note]
-    match = re.search(r"--top-k (\d+) keeps ([\d,]+) pairs and avoids it", told)
-    assert match is not None
-    cut = nearest(whole, int(match[1]), -1.0)
-    assert sum(len(query.moments) for query in cut) == int(match[2].replace(",", ""))
-    assert warning(cut) == ""
-    assert all(published_negatives(cut, batch) for batch in epochs(cut, 8, 20))
-
-
-def test_the_estimate_is_what_batches_show(native: Path, tmp_path: Path) -> None:
-    collection = shutil.copytree(native, tmp_path / "c")
-    crowded(collection / "annotations" / "train.json")
-    queries = nearest(load_queries(collection / "annotations" / "train.json"), 12, -1.0)
-    seen = [published_negatives(queries, batch) for batch in epochs(queries, 4, 12)]
-    share = seen.count(False) / len(seen)
-    assert share / 2 < failures(queries, 4) < 3 * share
-
-
 def test_a_cut_keeps_the_most_similar_moments_and_what_fits_them(native: Path, tmp_path: Path) -> None:
     made = export_tvr_ranking(native, tmp_path / "out", top_k=2, min_similarity=0.1, device="cpu")
     layout = Layout(tmp_path / "out", arch=made.arch, top_k=2, step=1.0)
@@ -317,15 +194,6 @@ def test_a_cut_keeps_the_most_similar_moments_and_what_fits_them(native: Path, t
     import_tvr_ranking(layout, tmp_path / "c")
     with pytest.raises(InvalidInput, match="lower --min-similarity"):
         export_tvr_ranking(native, tmp_path / "none", min_similarity=1.5, device="cpu")
-
-
-def test_what_was_kept_beside_other_training_moments_does_not_go_out(tmp_path: Path) -> None:
-    data = tvr.write_layout(tmp_path / "data", optional=True)
-    import_tvr_ranking(Layout(data), tmp_path / "c")
-    export_tvr_ranking(tmp_path / "c", tmp_path / "out", top_k=1, device="cpu", proposals=False)
-    names = {path.name for path in (tmp_path / "out" / tvr.LAYOUT["coarse"]).iterdir()}
-    assert names == {"val_coarse_proposals.json"}
-    import_tvr_ranking(Layout(tmp_path / "out", top_k=1), tmp_path / "again")
 
 
 def test_depth_and_rule_decide_the_coarse_proposals(native: Path, tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ def end_after_two_videos(world: Path, collection: Path, ending: signal.Signals) 
     tick = threading.Event()
     while journal_lines(collection) < 2:
         assert victim.poll() is None
-        tick.wait(0.001)
+        # Polling competes with the process for the cores; it stores a video in about this time.
+        tick.wait(0.005)
     os.killpg(victim.pid, ending)
     _, said = victim.communicate()
     return victim.returncode, said

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.ingest.factories import regular, write_video
-from tests.trainer.ingest.test_pipeline import OPTIONS, Levels, run, store
+from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
 from trainer.ingest.pipeline import IngestOptions
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from tests.trainer.ingest.factories import regular, write_video
-from tests.trainer.ingest.test_pipeline import Levels, run
+from tests.trainer.ingest.levels import Levels, run
 from trainer.collection.places import features_directory
 from trainer.ingest.opening import check
 from workers.feature_store.store import FeatureStore, Stream

@@ -4,73 +4,26 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from engine.errors import NotFound, Unavailable
 from tests import numeric
 from tests.trainer.ingest.factories import grey, regular, write_sound, write_video
+from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
 from trainer.ingest.features import encode_samples
 from trainer.ingest.pipeline import IngestOptions, ingest
-from trainer.ingest.summary import Summary
 from trainer.ingest.video import Sample
 from workers.feature_store.store import FeatureStore
-
-OPTIONS = IngestOptions(edge=32, batch_size=8)
-
-
-@dataclass(frozen=True)
-class Texts:
-    pooled: NDArray[np.float32]
-
-
-class Levels:
-    """Frames to their mean colour and size, sentences to their length: rows that tell their origin."""
-
-    name = "levels"
-    fingerprint = "0123456789abcdef"
-    dim = 5
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        self.batches.append(len(frames))
-        sizes = np.tile(frames.shape[1:3], (len(frames), 1))
-        return np.concatenate([frames.mean((1, 2)), sizes], axis=1).astype(np.float32)
-
-    def text(self, texts: Sequence[str]) -> Texts:
-        return Texts(np.array([[len(text)] * 5 for text in texts], np.float32))
 
 
 class Broken(Levels):
     def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.full((len(frames), 5), 1e9, np.float32)
-
-
-def run(root: Path, *paths: Path, encoder: Levels | None = None, options: IngestOptions = OPTIONS) -> Summary:
-    chosen = encoder or Levels()
-    return ingest(paths or (root / "videos",), root / "c", chosen, options, lambda *_: None)
-
-
-def store(root: Path) -> FeatureStore:
-    return FeatureStore.open(root / "c" / "features" / Levels.fingerprint)
-
-
-@pytest.fixture
-def videos(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    write_video(folder / "long.mp4", regular(7.5, 10))
-    write_video(folder / "short.mkv", regular(1, 10), size=(48, 64))
-    write_video(folder / "sub" / "lapse.mp4", [0, 3000, 4000])
-    (folder / "long.srt").write_text("1\n00:00:02,000 --> 00:00:03,500\nhello\n")
-    return folder
 
 
 def test_rows_are_the_frames_shown_and_the_sentences_said(tmp_path: Path, videos: Path) -> None:
@@ -150,28 +103,6 @@ def test_the_summary_tells_the_speed(tmp_path: Path, videos: Path) -> None:
     assert "pictures a second" in summary.lines()[-1]
 
 
-def test_unchanged_files_are_skipped_without_reading_them(tmp_path: Path, videos: Path) -> None:
-    run(tmp_path)
-    journal = tmp_path / "c" / "features" / Levels.fingerprint / "journal.jsonl"
-    before = journal.read_bytes()
-    encoder = Levels()
-    summary = run(tmp_path, encoder=encoder)
-    assert (summary.ingested, summary.skipped, encoder.batches) == (0, 3, [])
-    assert journal.read_bytes() == before
-
-
-def test_a_touched_or_moved_file_is_skipped_by_its_content(tmp_path: Path, videos: Path) -> None:
-    run(tmp_path)
-    os.utime(videos / "long.mp4", (1, 1))
-    (videos / "short.mkv").rename(videos / "sub" / "short.mkv")
-    encoder = Levels()
-    summary = run(tmp_path, encoder=encoder)
-    assert (summary.ingested, summary.skipped, summary.gone, encoder.batches) == (0, 3, [], [])
-    features = store(tmp_path)
-    assert features.record("short").uri == (videos / "sub" / "short.mkv").as_uri()
-    assert features.record("long").info["mtime_ns"] == 1_000_000_000
-
-
 @pytest.mark.parametrize("make", ["link to nothing", "directory", "garbage"])
 def test_a_bad_subtitle_file_is_a_warning_and_its_video_is_ingested(
     tmp_path: Path, videos: Path, make: str
@@ -204,20 +135,6 @@ def test_a_bad_subtitle_file_is_a_warning_and_its_video_is_ingested(
     assert "short.srt" in last.warnings[0]["warning"]
 
 
-def test_changed_content_and_changed_subtitles_are_ingested_anew(tmp_path: Path, videos: Path) -> None:
-    run(tmp_path)
-    write_video(videos / "short.mkv", regular(3, 10))
-    (videos / "long.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nchanged\n")
-    summary = run(tmp_path)
-    assert (summary.ingested, summary.skipped) == (2, 1)
-    features = store(tmp_path)
-    assert len(features.rows("short", "frames")) == 3
-    assert features.rows("long", "subtitles")[:, 0].tolist() == [7, 0, 0, 0, 0, 0, 0, 0]
-    (videos / "long.srt").unlink()
-    assert run(tmp_path).ingested == 1
-    assert not store(tmp_path).rows("long", "subtitles").any()
-
-
 def test_broken_files_never_stop_the_rest(tmp_path: Path, videos: Path) -> None:
     (videos / "empty.mp4").touch()
     (videos / "aaa.mp4").write_bytes(b"not a video at all" * 10)
@@ -246,35 +163,8 @@ def test_broken_files_never_stop_the_rest(tmp_path: Path, videos: Path) -> None:
     assert json.loads(json.dumps(kept.as_json()))["ingested"] == 1
 
 
-def test_a_file_that_stops_being_a_video_keeps_its_old_features(tmp_path: Path, videos: Path) -> None:
-    run(tmp_path)
-    (videos / "short.mkv").write_bytes(b"")
-    summary = run(tmp_path)
-    assert [failure.kind for failure in summary.failed] == ["empty"]
-    assert "short" in store(tmp_path)
-
-
-def test_files_that_are_gone_are_mentioned_and_kept(tmp_path: Path, videos: Path) -> None:
-    run(tmp_path)
-    (videos / "short.mkv").unlink()
-    summary = run(tmp_path)
-    assert (summary.gone, summary.failed) == (["short"], [])
-    assert "short" in store(tmp_path)
-    assert "1 video" in " ".join(summary.lines())
-
-
 def test_limit_takes_the_first_files(tmp_path: Path, videos: Path) -> None:
     assert run(tmp_path, options=replace(OPTIONS, limit=2)).ingested == 2
-
-
-def test_another_rate_is_stored_as_such_and_never_mixed(tmp_path: Path, videos: Path) -> None:
-    run(tmp_path, videos / "long.mp4", options=replace(OPTIONS, fps=Fraction(2)))
-    assert len(store(tmp_path).rows("long", "frames")) == 15
-    assert store(tmp_path).streams["frames"].step == 0.5
-    with pytest.raises(Mismatch, match="use the settings it was made with"):
-        run(tmp_path)
-    with pytest.raises(InvalidInput, match="not between 0 and 60"):
-        run(tmp_path, options=replace(OPTIONS, fps=Fraction(0)))
 
 
 def test_features_that_cannot_be_stored_fail_their_file(tmp_path: Path, videos: Path) -> None:

@@ -15,7 +15,7 @@ from trainer.ingest import readers
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import Admit
 from trainer.ingest.reader import Job, Read, ReadOptions, Word, words
-from trainer.ingest.readers import Child, Readers
+from trainer.ingest.readers import DecoderProcess, Readers
 from trainer.ingest.video import Sample
 
 OPTIONS = ReadOptions(Fraction(1), 32)
@@ -44,7 +44,7 @@ def test_a_process_says_what_a_thread_says(jobs: list[Job]) -> None:
 
 
 def test_a_process_that_dies_costs_one_file_and_another_goes_on(jobs: list[Job]) -> None:
-    child, stop = Child(OPTIONS), threading.Event()
+    child, stop = DecoderProcess(OPTIONS), threading.Event()
     child.start()
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.ingest.naming import local_path, name_videos, whereabouts
-from trainer.ingest.scan import Found, find, survey
+from trainer.ingest.scan import VideoFile, find, survey
 
 
 def touch(root: Path, *names: str) -> None:
@@ -15,7 +15,7 @@ def touch(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
-def names(found: list[Found], root: Path) -> list[str]:
+def names(found: list[VideoFile], root: Path) -> list[str]:
     return [file.path.relative_to(root).as_posix() for file in found]
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.trainer.ingest.factories import regular, write_video
-from tests.trainer.ingest.test_pipeline import OPTIONS, Levels, run, store
+from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
 from trainer.ingest.pipeline import ingest
 from trainer.ingest.summary import Interrupted
 from trainer.ingest.unfinished import Unfinished

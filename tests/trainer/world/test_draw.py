@@ -7,28 +7,28 @@ import pytest
 from numpy.typing import NDArray
 
 from trainer.world.draw import Painter
-from trainer.world.plan import SIZE, Deed, Event, Scene, Staging, Thing, VideoPlan
+from trainer.world.plan import SIZE, Animation, Deed, Scene, Thing, VideoPlan, WorldEvent
 from trainer.world.planner import plan_video
 from trainer.world.stage import poses, seen
 from trainer.world.vocabulary import COLOURS, MOTIONS, PAIR_MOTIONS, SHAPES, SIZES
 
-EVENT = Event(
+EVENT = WorldEvent(
     start=2.3,
     end=10.7,
     deed=Deed(Thing("box", "red", "medium", 1), "rest"),
-    staging=Staging(0.5, 0.5, 0.2, 0.45, 1),
+    staging=Animation(0.5, 0.5, 0.2, 0.45, 1),
     background="plain",
 )
 SCENE = Scene(0.0, 12.0, "plain", 5, False, ())
 
 
-def acting(motion: str, thing: Thing = EVENT.deed.thing, **changes: object) -> Event:
+def acting(motion: str, thing: Thing = EVENT.deed.thing, **changes: object) -> WorldEvent:
     other = Thing("ball", "blue", "big", 1) if motion in PAIR_MOTIONS else None
     deed = Deed(thing, motion, other=other)
     return dataclasses.replace(EVENT, deed=deed, **changes)  # type: ignore[arg-type]
 
 
-def masks(event: Event, times: NDArray[np.float64], colour: str = "red") -> NDArray[np.bool_]:
+def masks(event: WorldEvent, times: NDArray[np.float64], colour: str = "red") -> NDArray[np.bool_]:
     """Where a colour is seen, (times, SIZE, SIZE)."""
     plan = VideoPlan("v", "train", 0, 0, 96, 0, False, (SCENE,), (event,), ())
     frames = np.stack([Painter(plan).frame(0, time) for time in times]).astype(int)
@@ -36,16 +36,16 @@ def masks(event: Event, times: NDArray[np.float64], colour: str = "red") -> NDAr
     return near
 
 
-def visible(event: Event, times: NDArray[np.float64], colour: str = "red") -> NDArray[np.bool_]:
+def visible(event: WorldEvent, times: NDArray[np.float64], colour: str = "red") -> NDArray[np.bool_]:
     """Whether a colour is seen at all, (times,)."""
     return np.array([mask.any() for mask in masks(event, times, colour)])
 
 
-def during(event: Event, count: int = 12) -> NDArray[np.float64]:
+def during(event: WorldEvent, count: int = 12) -> NDArray[np.float64]:
     return np.linspace(event.start + 0.01, event.end - 0.01, count)
 
 
-def middles(event: Event) -> NDArray[np.float64]:
+def middles(event: WorldEvent) -> NDArray[np.float64]:
     """Middle (x, y) of the red thing over time, in shares of the frame."""
     return np.array([np.argwhere(mask).mean(axis=0)[::-1] / SIZE for mask in masks(event, during(event))])
 

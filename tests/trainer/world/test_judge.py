@@ -7,22 +7,22 @@ import pytest
 
 from tests import numeric
 from trainer.world.judge import WEIGHTS, Ask, Judge, grades, similarities
-from trainer.world.plan import Deed, Event, Speech, Staging, Thing
+from trainer.world.plan import Animation, Deed, SpokenLine, Thing, WorldEvent
 from trainer.world.planner import plan_video
 from trainer.world.profile import HARD, PLAIN
 from trainer.world.questions import question
 from trainer.world.vocabulary import MUTUAL_MOTIONS, SIZES
 
-STAGING = Staging(0.5, 0.5, 0.0, 0.5, 1)
+STAGING = Animation(0.5, 0.5, 0.0, 0.5, 1)
 BALL = Thing("ball", "red", "big", 1)
-EVENT = Event(1.0, 9.0, Deed(BALL, "left"), STAGING, "plain")
+EVENT = WorldEvent(1.0, 9.0, Deed(BALL, "left"), STAGING, "plain")
 
 
-def grade(ask: Ask, event: Event) -> int:
+def grade(ask: Ask, event: WorldEvent) -> int:
     return int(grades(Judge([event]).shares(ask))[0])
 
 
-def changed(motion: str = "left", background: str = "plain", **thing: str | int) -> Event:
+def changed(motion: str = "left", background: str = "plain", **thing: str | int) -> WorldEvent:
     deed = Deed(dataclasses.replace(BALL, **thing), motion)  # type: ignore[arg-type]
     return dataclasses.replace(EVENT, deed=deed, background=background)
 
@@ -47,7 +47,7 @@ PRECISE = Ask("ball", "red", "big", 1, frozenset({"left"}))
         (changed(motion="up", shape="star", colour="blue", number=2, size="small"), 0),
     ],
 )
-def test_each_thing_missing_costs_a_grade_or_two(event: Event, expected: int) -> None:
+def test_each_thing_missing_costs_a_grade_or_two(event: WorldEvent, expected: int) -> None:
     assert grade(PRECISE, event) == expected
 
 
@@ -75,11 +75,11 @@ def test_either_of_two_that_meet_may_be_named_first() -> None:
 def test_what_is_said_counts_and_only_where_it_is_said() -> None:
     facts = (("person", "Maria"), ("place", "garden"))
     ask = Ask(facts=facts)
-    said = [dataclasses.replace(EVENT, speech=Speech(2, 4, "", facts[:count])) for count in (2, 1)]
+    said = [dataclasses.replace(EVENT, speech=SpokenLine(2, 4, "", facts[:count])) for count in (2, 1)]
     assert [grade(ask, event) for event in (*said, EVENT)] == [4, 2, 0]
 
 
-def slow_share(ask: Ask, event: Event) -> float:
+def slow_share(ask: Ask, event: WorldEvent) -> float:
     """One event at a time, as one would say it."""
 
     def things(one: Thing | None, other: Thing | None) -> list[tuple[float, float]]:

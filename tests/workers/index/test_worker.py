@@ -1,10 +1,5 @@
 """A real index worker process, spoken to over gRPC."""
 
-import dataclasses
-import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,66 +12,15 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from engine import faults, manifest, wire
-from engine.types import Hits
+from engine import manifest, wire
 from spr.internal.v1 import index_shard_service_pb2 as pb
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
-from spr.v1 import types_pb2
 from tests import numeric
-from tests.trainer.generation.built import DIM, FRAMES, collection, mean_pooled
+from tests.trainer.generation.built import DIM, mean_pooled
+from tests.workers.index.asking import ONE, ask, refusal, request
 from tests.workers.index.factories import merged, pairs, unit
-from trainer.generation.build import BuildConfig, build
+from tests.workers.index.running import start, stop
 from workers.index.shard import IndexShard
-
-TOPOLOGY = """
-collection = "collection"
-[[index]]
-shard = 0
-listen = "127.0.0.1:0"
-device = "cpu"
-[[index]]
-shard = 1
-listen = "127.0.0.1:0"
-device = "cpu"
-[[index]]
-shard = 7
-listen = "127.0.0.1:0"
-[[ranker]]
-listen = "127.0.0.1:0"
-"""
-
-
-def start(folder: Path, name: str) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
-    (folder / "topology.toml").write_text(TOPOLOGY)
-    command = [
-        sys.executable,
-        "-m",
-        "workers.index",
-        "--config",
-        str(folder / "topology.toml"),
-        "--name",
-        name,
-    ]
-    log = (folder / f"{name}.jsonl").open("w")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ})
-    log.close()
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
-
-
-def stop(process: "subprocess.Popen[str]") -> int:
-    process.send_signal(signal.SIGTERM)
-    code = process.wait(timeout=300)
-    assert process.stdout is not None
-    process.stdout.close()
-    return code
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("index")
-    build(BuildConfig(collection=collection(folder / "collection"), shards=2, index="IVF8,Flat", nprobe=8))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -87,30 +31,6 @@ def workers(folder: Path) -> Iterator[list[grpc.Channel]]:
     for channel in channels:
         channel.close()
     assert [stop(process) for process, _ in started] == [0, 0]
-
-
-def request(
-    folder: Path, queries: np.ndarray, top_k: int = 5, shard: int = 0, **changes: Any
-) -> pb.SearchSegmentsRequest:
-    about = manifest.read(manifest.current(folder / "collection"))
-    embedding = types_pb2.Embedding(
-        tensor=wire.tensor_to_pb(queries), model_id=changes.pop("model_id", about.embedding_model)
-    )
-    name = f"shard-{shard:05d}"
-    fields = {"shard": name, "generation": about.id, "queries": embedding, "top_k": top_k, **changes}
-    return pb.SearchSegmentsRequest(**fields)
-
-
-def ask(channel: grpc.Channel, message: pb.SearchSegmentsRequest) -> list[Hits]:
-    response = IndexShardServiceStub(channel).SearchSegments(message, timeout=300)
-    return wire.hits_from_pb(response, len(FRAMES))
-
-
-def refusal(channel: grpc.Channel, message: pb.SearchSegmentsRequest, timeout: float = 20) -> tuple[str, str]:
-    with pytest.raises(grpc.RpcError) as caught:
-        IndexShardServiceStub(channel).SearchSegments(message, timeout=timeout)
-    error: Any = caught.value
-    return error.code().name, faults.reason_of(error)
 
 
 def test_both_shards_together_equal_brute_force(folder: Path, workers: list[grpc.Channel]) -> None:
@@ -152,9 +72,6 @@ def test_half_precision_queries_are_taken(folder: Path, workers: list[grpc.Chann
     query = next(iter(mean_pooled(folder / "collection").values()))[None]
     full, half = (ask(workers[0], request(folder, q))[0] for q in (query, query.astype(np.float16)))
     numeric.close(full.scores, half.scores, 2e-3, scale=1)
-
-
-ONE = np.ones((1, DIM), np.float32)
 
 
 @pytest.mark.parametrize(
@@ -222,51 +139,6 @@ def test_the_worker_is_healthy_and_has_no_torch(folder: Path, workers: list[grpc
     assert found.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("name", ["index.faiss", "segment_videos.npy", "segment_offsets.npy"])
-def test_a_corrupted_file_is_refused_by_name(folder: Path, tmp_path: Path, name: str) -> None:
-    shutil.copytree(folder / "collection", tmp_path / "collection")
-    path = manifest.current(tmp_path / "collection") / "shard-00000" / name
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    process, said = start(tmp_path, "shard-00000")
-    assert process.wait(timeout=300) == 3
-    assert process.stdout is not None
-    process.stdout.close()
-    assert said["ready"] is False
-    assert f"shard-00000/{name}" in said["error"]
-    assert "spr build" in said["error"]
-
-
-def test_the_damage_of_another_shard_does_no_harm(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder / "collection", tmp_path / "collection")
-    (manifest.current(tmp_path / "collection") / "shard-00000" / "index.faiss").unlink()
-    process, said = start(tmp_path, "shard-00001")
-    assert said["ready"] is True
-    assert stop(process) == 0
-
-
-def test_a_shard_the_generation_has_not_is_refused(folder: Path) -> None:
-    process, said = start(folder, "shard-00007")
-    assert process.wait(timeout=300) == 2
-    assert process.stdout is not None
-    process.stdout.close()
-    assert "only shard-00000, shard-00001" in said["error"]
-
-
-def test_a_manifest_of_another_width_is_refused(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder / "collection", tmp_path / "collection")
-    generation = manifest.current(tmp_path / "collection")
-    wrong = manifest.write(generation, dataclasses.replace(manifest.read(generation), dim=99))
-    generation.rename(generation.with_name(wrong.id))
-    (tmp_path / "collection" / "CURRENT").write_text(wrong.id)
-    process, said = start(tmp_path, "shard-00000")
-    assert process.wait(timeout=300) == 3
-    assert process.stdout is not None
-    process.stdout.close()
-    assert "of width 16, the manifest says" in said["error"]
-
-
 def test_a_worker_searches_what_the_shard_does(folder: Path, workers: list[grpc.Channel]) -> None:
     queries = unit(np.random.default_rng(3).standard_normal((5, DIM)).astype(np.float32))
     shard = IndexShard.open(manifest.current(folder / "collection") / "shard-00001")
@@ -275,26 +147,3 @@ def test_a_worker_searches_what_the_shard_does(folder: Path, workers: list[grpc.
     ):
         assert pairs(expected) == pairs(found)
         np.testing.assert_array_equal(expected.scores, found.scores)
-
-
-def test_a_file_that_changes_while_it_is_served_is_answered_from_no_more(
-    folder: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(folder / "collection", tmp_path / "collection")
-    path = manifest.current(tmp_path / "collection") / "shard-00000" / "index.faiss"
-    process, said = start(tmp_path, "shard-00000")
-    assert said["ready"] is True
-    message = request(tmp_path, ONE)
-    with grpc.insecure_channel(said["address"]) as channel:
-        assert ask(channel, message)
-        path.chmod(0o644)
-        with path.open("r+b") as file:
-            file.seek(path.stat().st_size // 2)
-            file.write(b"\xff" * 64)
-        assert refusal(channel, message) == ("FAILED_PRECONDITION", "GENERATION_CORRUPT")
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        question = health_pb2.HealthCheckRequest(service="spr.internal.v1.IndexShardService")
-        states = (answer.status for answer in stub.Watch(question, timeout=20))
-        assert health_pb2.HealthCheckResponse.NOT_SERVING in states
-    assert stop(process) == 0
-    assert "index.faiss was changed while it is served" in (tmp_path / "shard-00000.jsonl").read_text()

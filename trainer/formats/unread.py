@@ -1,4 +1,4 @@
-"""Tensors in a file that have not been read yet."""
+"""Lazy tensors: a type, a shape and a place in a file, read when asked for."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class UnreadTensor:
     """A tensor that has not been read: a view of a storage."""
 
     storage: Storage

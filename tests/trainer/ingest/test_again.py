@@ -1,0 +1,75 @@
+"""A second ingest: what is skipped, ingested anew, and kept."""
+
+import os
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InvalidInput, Mismatch
+from tests.trainer.ingest.factories import regular, write_video
+from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
+
+
+def test_unchanged_files_are_skipped_without_reading_them(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    journal = tmp_path / "c" / "features" / Levels.fingerprint / "journal.jsonl"
+    before = journal.read_bytes()
+    encoder = Levels()
+    summary = run(tmp_path, encoder=encoder)
+    assert (summary.ingested, summary.skipped, encoder.batches) == (0, 3, [])
+    assert journal.read_bytes() == before
+
+
+def test_a_touched_or_moved_file_is_skipped_by_its_content(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    os.utime(videos / "long.mp4", (1, 1))
+    (videos / "short.mkv").rename(videos / "sub" / "short.mkv")
+    encoder = Levels()
+    summary = run(tmp_path, encoder=encoder)
+    assert (summary.ingested, summary.skipped, summary.gone, encoder.batches) == (0, 3, [], [])
+    features = store(tmp_path)
+    assert features.record("short").uri == (videos / "sub" / "short.mkv").as_uri()
+    assert features.record("long").info["mtime_ns"] == 1_000_000_000
+
+
+def test_changed_content_and_changed_subtitles_are_ingested_anew(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    write_video(videos / "short.mkv", regular(3, 10))
+    (videos / "long.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nchanged\n")
+    summary = run(tmp_path)
+    assert (summary.ingested, summary.skipped) == (2, 1)
+    features = store(tmp_path)
+    assert len(features.rows("short", "frames")) == 3
+    assert features.rows("long", "subtitles")[:, 0].tolist() == [7, 0, 0, 0, 0, 0, 0, 0]
+    (videos / "long.srt").unlink()
+    assert run(tmp_path).ingested == 1
+    assert not store(tmp_path).rows("long", "subtitles").any()
+
+
+def test_a_file_that_stops_being_a_video_keeps_its_old_features(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    (videos / "short.mkv").write_bytes(b"")
+    summary = run(tmp_path)
+    assert [failure.kind for failure in summary.failed] == ["empty"]
+    assert "short" in store(tmp_path)
+
+
+def test_files_that_are_gone_are_mentioned_and_kept(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path)
+    (videos / "short.mkv").unlink()
+    summary = run(tmp_path)
+    assert (summary.gone, summary.failed) == (["short"], [])
+    assert "short" in store(tmp_path)
+    assert "1 video" in " ".join(summary.lines())
+
+
+def test_another_rate_is_stored_as_such_and_never_mixed(tmp_path: Path, videos: Path) -> None:
+    run(tmp_path, videos / "long.mp4", options=replace(OPTIONS, fps=Fraction(2)))
+    assert len(store(tmp_path).rows("long", "frames")) == 15
+    assert store(tmp_path).streams["frames"].step == 0.5
+    with pytest.raises(Mismatch, match="use the settings it was made with"):
+        run(tmp_path)
+    with pytest.raises(InvalidInput, match="not between 0 and 60"):
+        run(tmp_path, options=replace(OPTIONS, fps=Fraction(0)))

@@ -34,7 +34,7 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from engine import config, lifeline, logs
+from engine import config, connections, lifeline, logs
 from engine.errors import SprError, Unavailable
 from engine.files import of_disk
 from engine.gate import Gate
@@ -85,6 +85,7 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         given = options.config == lifeline.STDIN
         topology = lifeline.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
+        connections.raise_file_limit()
         with held(topology) as pinned:
             serve(pinned, select_part(pinned, role, options.name, options.listen))
     except (SprError, OSError) as error:
@@ -158,7 +159,8 @@ def aio_server(
 
     shared: on a port that a successor can share.
     """
-    options = SHARED_OPTIONS if shared else SERVER_OPTIONS
+    limits = connections.PUBLIC if shared else connections.INTERNAL
+    options = [*(SHARED_OPTIONS if shared else SERVER_OPTIONS), *limits.options()]
     return grpc.aio.server(interceptors=[Interceptor(gate, pool, about, gates)], options=options)
 
 

@@ -200,6 +200,9 @@ async def _written(context: Any, reply: Any) -> None:
         _log.warning("nobody read an answer for %g s; its stream is closed", WRITE_PATIENCE)
         # No status could be written either, so there is none: the stream is reset.
         raise asyncio.CancelledError from None
+    except grpc.aio.InternalError:
+        # The caller went while it was written to.
+        raise asyncio.CancelledError from None
 
 
 def _refuse_late(context: Any) -> None:

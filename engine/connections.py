@@ -17,18 +17,21 @@ class Limits:
     """Seconds. handshake: until a new connection speaks HTTP/2. idle: without any call.
 
     age: of a connection, whatever it does; its calls then have `grace` to end. 0: no limit of age.
+    calls: open at once on one connection; a client keeps further ones until there is room.
     """
 
     handshake: float = 10.0
     idle: float = 300.0
     age: float = 0.0
     grace: float = 60.0
+    calls: int = 1000
 
     def options(self) -> list[tuple[str, int]]:
         """Return them as options of a gRPC server."""
         options = [
             ("grpc.server_handshake_timeout_ms", round(1000 * self.handshake)),
             ("grpc.max_connection_idle_ms", round(1000 * self.idle)),
+            ("grpc.max_concurrent_streams", self.calls),
         ]
         if self.age:
             options.append(("grpc.max_connection_age_ms", round(1000 * self.age)))

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from collections.abc import Iterator
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -62,3 +63,35 @@ def few_files() -> Iterator[int]:
 def test_a_process_may_open_as_many_files_as_the_system_lets_it(few_files: int) -> None:
     connections.raise_file_limit()
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(few_files, connections.MOST_FILES)
+
+
+def test_one_connection_has_a_bounded_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "PUBLIC", Limits(calls=2))
+    begun: list[str] = []
+
+    async def run() -> None:
+        server = serving.aio_server(Gate(1), shared=True)
+        serving.add_probes(server, [])
+        address = serving.bind(server, "127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+            for watch in watches:
+                await asyncio.wait_for(watch.read(), 30)
+            third = asyncio.create_task(_check(stub, begun))
+            # Another connection has room: its answer comes, the third call's does not.
+            async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as other:
+                await _check(health_pb2_grpc.HealthStub(other), [])
+            assert begun == []
+            watches[0].cancel()
+            await asyncio.wait_for(third, 30)
+        await server.stop(None)
+
+    asyncio.run(run())
+    assert begun == ["answered"]
+
+
+async def _check(stub: Any, told: list[str]) -> None:
+    await stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
+    told.append("answered")

@@ -204,6 +204,9 @@ async def _written(context: Any, reply: Any) -> None:
         _log.warning("nobody read an answer for %g s; its stream is reset", WRITE_PATIENCE)
         # A status could not be written either.
         raise asyncio.CancelledError from None
+    except grpc.aio.InternalError:
+        # The caller went while it was written to.
+        raise asyncio.CancelledError from None
 
 
 def _refuse_late(context: Any) -> None:

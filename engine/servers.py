@@ -13,6 +13,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from engine import connections
 from engine.admission import Admission
 from engine.errors import Unavailable
 from engine.interceptors import Interceptor
@@ -59,7 +60,8 @@ def aio_server(
 
     shared: whether a successor may listen at the same port during a handover.
     """
-    options = SHARED_OPTIONS if shared else SERVER_OPTIONS
+    limits = connections.PUBLIC if shared else connections.INTERNAL
+    options = [*(SHARED_OPTIONS if shared else SERVER_OPTIONS), *limits.options()]
     return grpc.aio.server(interceptors=[Interceptor(admission, pool, about, admissions)], options=options)
 
 

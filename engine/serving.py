@@ -32,7 +32,7 @@ import grpc.aio
 import uvloop
 from grpc_health.v1 import health
 
-from engine import config, control_pipe, logs
+from engine import config, connections, control_pipe, logs
 from engine.admission import Admission
 from engine.errors import SprError
 from engine.files import of_disk
@@ -54,6 +54,7 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         given = options.config == control_pipe.STDIN
         topology = control_pipe.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
+        connections.raise_file_limit()
         with locked_for_serving(topology) as pinned:
             serve(pinned, select_part(pinned, role, options.name, options.listen))
     except (SprError, OSError) as error:

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from engine import servers
+from engine import interceptors, servers
 from engine.admission import Admission
 from engine.faults import reason_of
 from spr.internal.v1 import encoder_service_pb2 as pb
@@ -214,3 +214,12 @@ def test_a_place_that_comes_as_its_caller_goes_is_passed_on() -> None:
         return admission.full
 
     assert not asyncio.run(run())
+
+
+def test_a_caller_that_goes_while_it_is_written_to_cancels_its_stream() -> None:
+    class Gone:
+        async def write(self, reply: object) -> None:
+            raise grpc.aio.InternalError  # as gRPC does, where the call ended an instant before
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interceptors._written(Gone(), b""))

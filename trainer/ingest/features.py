@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.ingest.subtitles import Cue, subtitle_rows
+from trainer.ingest.subtitles import Cue, seen, subtitle_rows
 from trainer.ingest.unfinished import Unfinished
 from trainer.ingest.video import Sample
 
@@ -145,6 +145,7 @@ def encode_samples(encoder: FrameEncoder, samples: Sequence[Sample]) -> Rows:
 
 def encode_cues(encoder: FrameEncoder, cues: Sequence[Cue], rows: int, fps: Fraction) -> Rows:
     """Return the subtitle rows (rows, dim) of a video; each different sentence is encoded once."""
+    cues = seen(cues, rows, fps)
     texts = sorted({cue.text for cue in cues})
     vectors = dict(zip(texts, encoder.text(texts).pooled, strict=True)) if texts else {}
     return subtitle_rows(cues, vectors, rows, fps, encoder.dim)

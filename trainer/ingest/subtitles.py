@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 MOST_BYTES = 16 << 20
 MOST_CUES = 100_000
 LONGEST_CUE = 10_000
+# Cues in one row: layers of styled subtitles have some dozens. Their times bound what a file costs.
+MOST_IN_A_ROW = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,18 @@ def usable(cues: Sequence[Cue]) -> list[Cue]:
     return sorted((cue for cue in cues if cue.text and cue.end > cue.start), key=lambda cue: cue.start)
 
 
+def seen(cues: Sequence[Cue], rows: int, fps: Fraction) -> list[Cue]:
+    """Return the cues, given by start, that rows show; of more than MOST_IN_A_ROW in one row the first."""
+    found, count = [], np.zeros(rows + 1, np.int64)
+    for cue in cues:
+        first, last = _rows_of(cue, rows, fps)
+        # By start: no later row has more of those before.
+        if first < last and count[first] < MOST_IN_A_ROW:
+            count[first:last] += 1
+            found.append(cue)
+    return found
+
+
 def subtitle_rows(
     cues: Sequence[Cue], vectors: Mapping[str, NDArray[np.float32]], rows: int, fps: Fraction, dim: int
 ) -> NDArray[np.float32]:
@@ -42,9 +56,13 @@ def subtitle_rows(
     out = np.zeros((rows, dim), np.float32)
     taken = np.zeros(rows, bool)
     for cue in cues:
-        first = max(0, floor(Fraction(cue.start) * fps))
-        last = min(rows, ceil(Fraction(cue.end) * fps))
+        first, last = _rows_of(cue, rows, fps)
         shown, vector = out[first:last], vectors[cue.text]
         shown[:] = np.where(taken[first:last, None], np.maximum(shown, vector), vector)
         taken[first:last] = True
     return out
+
+
+def _rows_of(cue: Cue, rows: int, fps: Fraction) -> tuple[int, int]:
+    """Return the first row that shows a cue, and the one after the last."""
+    return max(0, floor(Fraction(cue.start) * fps)), min(rows, ceil(Fraction(cue.end) * fps))

@@ -128,7 +128,7 @@ class FeatureStore:
         try:
             for entry in self._journal.read() if self._format == FORMAT else unnumbered(self.path):
                 self._note(entry)
-        except (ValueError, KeyError, TypeError, InvalidInput) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, InvalidInput) as error:
             raise Mismatch(
                 f"{self.path / JOURNAL} is damaged ({error}); restore it from a backup, or move {self.path} "
                 "away and ingest again"

@@ -11,6 +11,7 @@ from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
 from workers.ranker.encoder import text_precision
+from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.known_queries import KnownQueries
 from workers.ranker.models import Models, use_threads
 from workers.ranker.scorer import Scorer
@@ -24,6 +25,8 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
     """Load the generation's models and features, warm up, serve until a signal."""
     use_threads(worker.threads)
     models = Models.open(manifest.generation_dir(topology.collection, topology.generation), worker.device)
+    if isinstance(models.encoder, Encoder):
+        models.encoder.hold_text_weights()
     precision = _text_precision(models, topology, worker)
     scorer = Scorer(
         models,

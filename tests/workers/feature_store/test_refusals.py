@@ -1,12 +1,13 @@
 """Ids, headers and files that a store refuses are a sentence each."""
 
 import json
+import zlib
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
-from tests.workers.feature_store.stores import STREAMS, as_format_1, check, rows, three
+from tests.workers.feature_store.stores import FILES, STREAMS, as_format_1, check, rows, three
 from workers.feature_store.store import FeatureStore
 
 
@@ -96,3 +97,15 @@ def test_files_that_cannot_be_read_or_written_are_a_sentence(tmp_path: Path, pla
     with pytest.raises(Unavailable, match=r"new cannot be written \(Permission denied\)"):
         FeatureStore.create(tmp_path / "new", STREAMS)
     tmp_path.chmod(0o700)
+
+
+def test_a_line_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    three(path)
+    # With the right checksum: a stranger can compute one too.
+    body = b'{"n": 0, "id": ' + b"[" * 100_000 + b"]" * 100_000
+    for file in FILES:
+        (path / file).write_bytes(body + b', "crc": "%08x"}\n' % zlib.crc32(body))
+    for mode in ("r", "a"):
+        with pytest.raises(Mismatch, match="is damaged"):
+            FeatureStore.open(path, mode)

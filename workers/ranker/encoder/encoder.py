@@ -100,6 +100,15 @@ class Encoder:
         """Encode texts by `tower` from now on, or by the model again; a tower runs on the CPU."""
         self._tower = tower
 
+    def hold_text_weights(self) -> None:
+        """Copy the weights that texts are encoded with out of their file, which is mapped until then.
+
+        A file that changes while it is mapped changes the answers, or ends the process where it is cut.
+        """
+        for name, weight in self._model.named_parameters():
+            if not name.startswith("vision"):
+                weight.data = weight.data.clone()
+
     def text(self, texts: Sequence[str], batch_size: int = 64) -> TextFeatures:
         """Encode texts, cut to the tower's positions. Raises InvalidInput on an empty one."""
         for position, text in enumerate(texts):

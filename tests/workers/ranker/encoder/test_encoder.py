@@ -17,6 +17,7 @@ from tests.workers.ranker.encoders import tiny_siglip
 from tests.workers.ranker.factories import tiny_clip
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.image_transform import ImageTransform
+from workers.ranker.encoder.text_tower import parts_of
 
 TEXTS = ["a red ball bounces twice", "two boxes", "Zoë's café — 3 stars."]
 
@@ -194,3 +195,21 @@ def test_an_unreachable_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     assert "'spr-tests/not-in-the-cache'" in message
     assert "give a local directory" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("kind", [tiny_clip, lambda folder: tiny_siglip(folder, "SiglipTokenizer")])
+def test_texts_stay_the_same_when_the_weights_file_changes(tmp_path: Path, kind: Any) -> None:
+    folder = kind(tmp_path)
+    encoder = Encoder.load(str(folder), device="cpu")
+    encoder.hold_text_weights()
+    parts = parts_of(encoder.model)
+    before = encoder.text(TEXTS).pooled
+    assert parts is not None
+    tables = [array.copy() for array in (*parts.weights.values(), parts.head)]
+    # In place: what is mapped changes with it.
+    with (folder / "model.safetensors").open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        file.write(b"\x3c" * size)
+    assert np.array_equal(encoder.text(TEXTS).pooled, before)
+    assert all(map(np.array_equal, tables, (*parts.weights.values(), parts.head)))

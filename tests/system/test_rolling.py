@@ -86,7 +86,7 @@ def test_what_is_restarted_after_a_build_serves_what_the_service_serves(
 ) -> None:
     served = service.ready["generation"]
     command = [*SPR, "build", str(copied), "--shards", "3", "--device", "cpu", "--keep", "1", "--json"]
-    built = json.loads(subprocess.run(command, check=True, timeout=120, capture_output=True).stdout)
+    built = json.loads(subprocess.run(command, check=True, timeout=500, capture_output=True).stdout)
     assert (built["removed"], manifest.current(copied).name == served) == ([], False)
     with Client(service.address) as client:
         for name in ("shard-00000", "ranker-0", "coordinator"):

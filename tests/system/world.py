@@ -41,7 +41,7 @@ def collection(path: Path, shards: int = 2) -> Path:
             store.append(f"video-{video}", arrays, uri=f"file:///{video}.mp4", duration=seconds - 0.5)
     (path / "collection.json").write_text(json.dumps({"name": "tiny", "format": 1}))
     command = [*SPR, "build", str(path), "--shards", str(shards), "--device", "cpu", "--json"]
-    subprocess.run(command, check=True, timeout=120, stdout=subprocess.PIPE)
+    subprocess.run(command, check=True, timeout=500, stdout=subprocess.PIPE)
     return path
 
 

@@ -204,6 +204,13 @@ def test_a_bad_subtitle_file_is_a_warning_and_its_video_is_ingested(
     assert "short.srt" in last.warnings[0]["warning"]
 
 
+def test_subtitles_outside_the_video_are_told(tmp_path: Path, videos: Path) -> None:
+    cue = "1\n{}:00:00,000 --> {}:00:02,000\nwords\n\n"
+    (videos / "short.srt").write_text("".join(cue.format(hour, hour) for hour in ("00", "01", "100")))
+    (warning,) = run(tmp_path).warnings
+    assert warning["warning"].startswith("2 of its 3 subtitles lie outside its ")
+
+
 def test_changed_content_and_changed_subtitles_are_ingested_anew(tmp_path: Path, videos: Path) -> None:
     run(tmp_path)
     write_video(videos / "short.mkv", regular(3, 10))

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,14 +68,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> Any:
-    """Read a JSON file, with or without a byte order mark; `kind` (dict, list) is what it must hold.
+    """Read a JSON file in UTF-8, -16 or -32, with a byte order mark or not; `kind` is what it must hold.
 
-    Raises BadJson, which is a ValueError, for one that is too large or too deep, not UTF-8, not strict JSON
+    Raises BadJson, which is a ValueError, for one that is too large or too deep, not Unicode, not strict JSON
     (NaN) or of another kind; FileNotFoundError where it is not there, InvalidInput where it cannot be read.
     """
-    text = _read_text(path, limit)
+    text = _read_text(path, limit, json.detect_encoding)
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json_value(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise BadJson(path, "its JSON is nested too deeply") from None
     except ValueError as error:
@@ -83,6 +83,21 @@ def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> 
     if kind is not None and not isinstance(value, kind):
         wanted = "an object" if kind is dict else "a list" if kind is list else kind.__name__
         raise BadJson(path, f"it does not hold {wanted}")
+    return value
+
+
+def json_value(text: str, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """Parse JSON; RecursionError where it is too deep, ValueError with a plain reason where it is none."""
+    try:
+        value = json.loads(text, parse_constant=parse_constant)
+    except ValueError as error:
+        # Python's own reason names a function of Python.
+        raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text in it holds half a character, an unpaired \\ud800 to \\udfff") from None
     return value
 
 
@@ -124,7 +139,7 @@ def read_name(path: Path) -> str:
     return name
 
 
-def _read_text(path: Path, limit: int) -> str:
+def _read_text(path: Path, limit: int, encoding: Callable[[bytes], str] = lambda _: "utf-8-sig") -> str:
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
@@ -134,10 +149,11 @@ def _read_text(path: Path, limit: int) -> str:
         raise refusal(error, path) from None
     if len(content) > limit:
         raise BadJson(path, f"it is larger than {limit / 2**20:.0f} MB")
+    name = encoding(content)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(name)
     except UnicodeDecodeError as error:
-        raise BadJson(path, f"byte {error.start} is not UTF-8") from None
+        raise BadJson(path, f"byte {error.start} is not {name.removesuffix('-sig').upper()}") from None
 
 
 def of_disk(error: OSError) -> SprError | None:

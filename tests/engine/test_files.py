@@ -17,6 +17,9 @@ DEEP = 200_000
         (b"[" * DEEP + b"]" * DEEP, "nested too deeply"),
         (b'{"a":' * DEEP + b"1" + b"}" * DEEP, "nested too deeply"),
         (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
+        ('{"a": "\x00'.encode("utf-16")[:-1], "is not UTF-16"),
+        (b'{"a": 1' + b"0" * 5000 + b"}", "a number has too many digits"),
+        (b'{"a": "\\ud800"}', "a text in it holds half a character"),
         (b'{"a": NaN}', "NaN is no JSON number"),
         (b'{"a": -Infinity}', "-Infinity is no JSON number"),
         (b'{"a": ', "it is not JSON"),
@@ -36,6 +39,13 @@ def test_json_that_cannot_be_used_is_refused_in_one_sentence(
     assert isinstance(caught.value, InvalidInput)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_is_read_in_any_unicode(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes('{"name": "é \\ud83d\\ude00"}'.encode(encoding))
+    assert files.read_json(path, dict) == {"name": "é \U0001f600"}
 
 
 def test_json_that_is_not_there_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:

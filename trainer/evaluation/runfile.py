@@ -149,6 +149,8 @@ def _in_order(rows: list[Any], where: str) -> list[Any]:
 
 def _predicted(row: Any, where: str) -> Predicted:
     try:
+        if len(row["timestamp"]) != 2:
+            raise ValueError("timestamp is not two numbers")
         start, end = map(_finite, row["timestamp"])
         score, confidence = (_optional(row.get(name)) for name in ("score", "confidence"))
         if not isinstance(row["video_name"], str):

@@ -1,16 +1,16 @@
 """JSON lines: one object a line, read one line at a time.
 
 A line ends at a line feed and nowhere else, so sentences may hold any other character, U+2028 and U+0085
-too. UTF-8 with or without a byte order mark, and UTF-16 with one, as some editors save it.
+too. UTF-8, -16 or -32 with a byte order mark or without, as editors and shells save it.
 """
 
-import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, NotFound
+from engine.files import json_value
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -31,13 +31,12 @@ def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _encoding(path: Path) -> str:
     with path.open("rb") as file:
-        mark = file.read(2)
-    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        return json.detect_encoding(file.read(4))
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = json_value(line)
     except RecursionError as error:
         raise InvalidInput(f"{where} is nested too deeply; write one flat object a line.") from error
     except ValueError as error:

@@ -194,21 +194,28 @@ def _numbers(values: Any) -> list[float]:
     return numbers
 
 
+def _of_length(values: Any, *lengths: int) -> list[float]:
+    numbers = _numbers(values)
+    if len(numbers) not in lengths:
+        raise ValueError(f"the window {reprlib.repr(values)} is not start and end in seconds")
+    return numbers
+
+
 def _span(values: Any) -> tuple[float, float]:
-    start, end = _numbers(values)
+    start, end = _of_length(values, 2)
     if start < 0:
         raise ValueError(f"the window {values!r} starts before the video")
     return start, end
 
 
 def _window(video: str, values: Any) -> Window:
-    start, end, *score = _numbers(values)
-    if len(score) > 1:
-        raise ValueError(f"the window {reprlib.repr(values)} has more than start, end and score")
+    start, end, *score = _of_length(values, 2, 3)
     return video, start, end, score[0] if score else None
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TypeError):
+        return "a value is of another kind than it should be"
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 
 import chardet
 from chardet import EncodingEra
@@ -19,6 +20,9 @@ _SAMPLE = 64_000
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f\ufffd]")
 # Lines of times and counters say nothing of a language; lines with these bytes do.
 _TELLING_LINE = re.compile(rb"[^\r\n]*[\x80-\xff\x1b][^\r\n]*")
+# Alphabets that no word shares with the Latin one; Chinese and Japanese words may.
+_UNMIXED = frozenset({"ARABIC", "CYRILLIC", "GREEK", "HEBREW", "THAI"})
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def decode(data: bytes) -> tuple[str, str]:
@@ -67,7 +71,15 @@ def _guess(data: bytes) -> str:
             break
     name = chardet.detect(bytes(sample), encoding_era=_ERAS)["encoding"] or "cp1252"
     try:
-        codecs.lookup(name)
+        words = sample.decode(name, "replace")
     except LookupError:
         return "cp1252"
-    return name
+    return "cp1252" if _mixes_alphabets(words) else name
+
+
+def _mixes_alphabets(text: str) -> bool:
+    """Whether most words beyond ASCII hold Latin letters beside those of another alphabet: a wrong guess."""
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
+    alphabets = [{unicodedata.name(char, "").partition(" ")[0] for char in word} for word in words]
+    mixed = sum("LATIN" in found and bool(found & _UNMIXED) for found in alphabets)
+    return mixed * 2 > len(words)

@@ -10,6 +10,10 @@ from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue
 
 _TIME = r"(-?(?:-?\d{1,9}:)?-?\d{1,2}:-?\d{1,2}(?:[.,:;]-?\d{1,9})?)"
 _TIMING = re.compile(rf"\s*{_TIME}\s*--+>\s*{_TIME}(?:\s.*)?")
+# The arrow as people and word processors write it: ->, an en or em dash and >, one character.
+_OTHER_ARROW = re.compile(
+    rf"^([ \t]*{_TIME}[ \t]*)(?:->|[\u2013\u2014]-?>|\u2192)(?=[ \t]*{_TIME}(?:\s|$))", re.M
+)
 _CLOCK = re.compile(r"\d:-?\d")
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n\s*")
 _ASS = re.compile(
@@ -50,6 +54,7 @@ def parse(text: str, *, suffix: str = "") -> ParsedSubtitles:
     of the text: it is searched for the lines that hold times, never taken apart line by line.
     """
     text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff \t\n")
+    text = _OTHER_ARROW.sub(r"\1-->", text)
     # Before anything is read: to find out by reading them takes seconds.
     if text.count("-->") > MOST_CUES or len(re.findall(r"^dialogue:", text, re.I | re.M)) > MOST_CUES:
         raise InvalidInput(f"it has more than {MOST_CUES} cues; split it, or leave out what is no speech")

@@ -130,10 +130,10 @@ class Ingest:
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
 
     def _clash(self, file: VideoFile, other: str) -> BadVideo:
-        """Say why a file has no id: one that is no video needs none."""
+        """Say why a file has no id: one that cannot be used needs none."""
         reading = ReadOptions(self._options.fps, self._options.edge, self._options.keep_truncated)
         first = next(words(Job(file.stem, file.path, None, None), reading))
-        if isinstance(first, BadVideo) and first.kind == "not-a-video":
+        if isinstance(first, BadVideo):
             return first
         return BadVideo("id-clash", f"its id {file.stem!r} belongs to {printable(other)}; rename it")
 

@@ -156,6 +156,10 @@ def _same(known: VideoRecord, source: Source) -> bool:
 
 def _cues(words: Words, notes: tuple[str, ...], report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
     """Return the sidecar's cues where it has any, else the embedded ones, and what is to be told of both."""
-    if words.cues:
-        return [cue.shifted(-report.lead) for cue in words.cues], (*notes, *words.warnings)
-    return report.cues, (*notes, *words.warnings, *report.text_warnings)
+    notes = (*notes, *words.warnings)
+    if not words.cues:
+        return report.cues, (*notes, *report.text_warnings)
+    cues = [cue.shifted(-report.lead) for cue in words.cues]
+    if beyond := sum(cue.start >= report.duration or cue.end <= 0 for cue in cues):
+        notes = (*notes, f"{beyond} of its {len(cues)} subtitles lie outside its {report.duration:.0f} s")
+    return cues, notes

@@ -18,6 +18,7 @@ from trainer.ingest.subtitles import LONGEST_CUE, MOST_BYTES, Cue, usable
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*|[0-9]{1,2}")
+_SEPARATOR = re.compile(r"[\W_]+")
 _PARTIAL = frozenset("forced foreign commentary signs songs".split())
 _KINDS = frozenset(
     "sdh default full auto orig original subtitles subtitle subs captions transcript generated "
@@ -142,6 +143,9 @@ def _assign(names: Collection[str], videos: Collection[str]) -> dict[str, _Offer
                 for video in exact or owners:
                     _offer(offers[video], name, tags, base == os.path.splitext(video)[0])
                 break
+        else:
+            for video in next((found for base in _roots(stem) if (found := by_key.get(_key(base)))), ()):
+                offers[video].strangers.append(name)
     return offers
 
 
@@ -159,6 +163,12 @@ def _beginnings(stem: str) -> Iterator[tuple[str, list[str]]]:
     parts = stem.split(".")
     for cut in range(len(parts), 0, -1):
         yield ".".join(parts[:cut]), [part.lower() for part in parts[cut:]]
+
+
+def _roots(stem: str) -> Iterator[str]:
+    """Yield the longer beginnings of a name first, each cut before what is no letter or digit."""
+    for cut in reversed([match.start() for match in _SEPARATOR.finditer(stem)]):
+        yield stem[:cut]
 
 
 def _key(name: str) -> str:

@@ -19,6 +19,13 @@ def test_a_line_ends_at_a_line_feed_alone(tmp_path: Path) -> None:
     assert [where.rpartition(": ")[2] for where, _ in read_lines(path)] == ["line 1", "line 3"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_unicode_is_read_without_a_mark_too(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(f"{ROW % 'ein Mädchen'}\n{ROW.replace('1', '2', 1) % 'zwei'}\n".encode(encoding))
+    assert [query.query for query in load_moments(path).queries] == ["ein Mädchen", "zwei"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be-with-mark"])
 def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.jsonl"
@@ -37,6 +44,9 @@ def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, encoding: str) -> N
         (b'{"a":' * 200_000, "line 1 is nested too deeply"),
         (b'{}\n{"a": 1', "line 2 is not JSON"),
         (b"null", "line 1 is NoneType; write an object"),
+        (ROW.replace("9", "1" + "0" * 5000).encode() % b"x", "a number has too many digits"),
+        (ROW.encode() % b"a \\ud800 b", "holds half a character"),
+        (ROW.encode() % b"a \\uDC00 b", "holds half a character"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -46,6 +56,12 @@ def test_what_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes, expec
         list(read_lines(path))
     with pytest.raises(InvalidInput):
         load_predictions(path)
+
+
+def test_escapes_of_whole_characters_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(ROW % "a \\ud83d\\ude00 b", encoding="ascii")
+    assert load_moments(path).queries[0].query == "a \U0001f600 b"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -79,6 +79,11 @@ def test_videos_need_features_where_there_are_some(tmp_path: Path) -> None:
         ([{**ROW, "relevant_windows": [[float("nan"), 2]]}], "not all finite numbers"),
         ([{**ROW, "relevant_windows": [[0, float("inf")]]}], "not all finite numbers"),
         ([{**ROW, "relevant_windows": [["0", "2"]]}], "not all finite numbers"),
+        (
+            [{**ROW, "relevant_windows": [[1, 2, 3]]}],
+            r"the window \[1, 2, 3\] is not start and end in seconds",
+        ),
+        ([{**ROW, "relevant_windows": 5}], "a value is of another kind than it should be"),
         ([ROW, {**ROW, "qid": 2, "duration": 149}], "lasts 149 s here and 150 s above"),
         ([3], "line 1 is int"),
     ],

@@ -32,6 +32,23 @@ def test_an_encoding_found_by_its_statistics_is_told(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("cp1252", "Voilà, ça a été un élève\noù es-tu né ?"),
+        ("cp1252", "Señor, ¿dónde está el niño?"),
+        ("cp1252", "Smörgåsbord på ön"),
+        ("iso8859_15", "déjà vu, c'est là"),
+        ("shift_jis", "DVDを見る\nTシャツ"),
+        ("gb18030", "卡拉OK\n我的T恤"),
+    ],
+)
+def test_a_short_text_is_read_in_words_of_one_alphabet(encoding: str, words: str) -> None:
+    found, doubt = decode((TIMES + words).encode(encoding))
+    assert found == TIMES + words
+    assert "save it as UTF-8" in doubt
+
+
+@pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"]
 )
 @pytest.mark.parametrize("words", ["plain words", *LINES.values()])

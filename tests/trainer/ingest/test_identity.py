@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.trainer.ingest.factories import regular, write_video
+from tests.trainer.ingest.factories import regular, write_sound, write_video
 from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
 from trainer.ingest.pipeline import IngestOptions
 
@@ -128,6 +128,15 @@ def test_ids_are_claimed_by_what_is_a_video(tmp_path: Path) -> None:
     again = run(tmp_path, *sorted(folder.iterdir()))
     assert (again.ingested, again.skipped) == (0, 1)
     assert list(uris(tmp_path)) == ["movie"]
+
+
+def test_what_cannot_be_used_says_why_whoever_has_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    flat(folder / "a.mp4", 2)
+    write_sound(folder / "a.mov")
+    (folder / "a.avi").write_bytes(b"")
+    failed = {Path(failure.path).name: failure.kind for failure in run(tmp_path).failed}
+    assert failed == {"a.mov": "audio-only", "a.avi": "empty"}
 
 
 def test_a_folder_that_may_not_be_entered_stops_nothing(tmp_path: Path, plain_user: None) -> None:

@@ -135,6 +135,13 @@ def test_a_bad_subtitle_file_is_a_warning_and_its_video_is_ingested(
     assert "short.srt" in last.warnings[0]["warning"]
 
 
+def test_subtitles_outside_the_video_are_told(tmp_path: Path, videos: Path) -> None:
+    cue = "1\n{}:00:00,000 --> {}:00:02,000\nwords\n\n"
+    (videos / "short.srt").write_text("".join(cue.format(hour, hour) for hour in ("00", "01", "100")))
+    (warning,) = run(tmp_path).warnings
+    assert warning["warning"].startswith("2 of its 3 subtitles lie outside its ")
+
+
 def test_broken_files_never_stop_the_rest(tmp_path: Path, videos: Path) -> None:
     (videos / "empty.mp4").touch()
     (videos / "aaa.mp4").write_bytes(b"not a video at all" * 10)

@@ -114,6 +114,17 @@ def test_a_name_that_says_nothing_known_is_told(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["film_en.srt", "film-en.srt", "Film [en].srt", "film (2).de.srt", "film en.srt"]
+)
+def test_a_name_set_apart_by_no_dot_is_told_of_the_video_it_is_nearest(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "film.mp4", "fil.mp4", name)
+    sidecars = Sidecars()
+    (note,) = sidecars.of(tmp_path / "film.mp4").notes
+    assert note.startswith(f"{name} beside it is not used")
+    assert sidecars.of(tmp_path / "fil.mp4").notes == ()
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_a_subtitle_file_of_any_encoding(tmp_path: Path, encoding: str, newline: str) -> None:

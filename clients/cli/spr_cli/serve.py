@@ -80,7 +80,7 @@ def serve_all(
 
     read = _topology(topology, collection, port)
     writer = logs.configure(log_level or read.log_level)
-    progress = _StartProgress(sys.stderr.isatty(), writer.put, silent=as_json)
+    progress = _Progress(sys.stderr.isatty(), writer.put, silent=as_json)
 
     def ready(line: dict[str, Any]) -> None:
         progress.end()
@@ -141,7 +141,7 @@ def _topology(topology: Path | None, collection: Path | None, port: int) -> "Top
     return config.for_collection(collection, len(current.shards), port, current.id)
 
 
-class _StartProgress:
+class _Progress:
     """What is up so far: one changing line on a terminal, a line for each process otherwise."""
 
     def __init__(self, terminal: bool, put: Callable[[str], None], silent: bool) -> None:

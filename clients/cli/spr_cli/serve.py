@@ -90,7 +90,7 @@ def serve_all(
             write_json(ready_file, line)
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
-    # This process holds the generation too, so that a restarted one finds what the first ones served.
+    # Held by this process too: one that is started anew finds the generation that the first ones had.
     with held(read) as served:
         served = dataclasses.replace(served, log_level=log_level or served.log_level)
         try:

@@ -95,7 +95,7 @@ def _supervise(topology: "Topology", ready: Callable[[dict[str, Any]], None], si
     from engine.supervisor import Supervisor
 
     writer = logs.configure(topology.log_level)
-    progress = _StartProgress(sys.stderr.isatty(), writer.put, silent)
+    progress = _Progress(sys.stderr.isatty(), writer.put, silent)
 
     def on_ready(line: dict[str, Any]) -> None:
         progress.end()
@@ -168,7 +168,7 @@ def _topology(topology: Path | None, collection: Path | None, port: int) -> "Top
     return config.for_collection(collection, len(current.shards), port, current.id)
 
 
-class _StartProgress:
+class _Progress:
     """What is up so far: one changing line on a terminal, a line for each process otherwise."""
 
     def __init__(self, terminal: bool, put: Callable[[str], None], silent: bool) -> None:

@@ -1,7 +1,7 @@
 """Settings, videos and models that a build takes over from the generation that is served."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,12 @@ def _relative(collection: Path, path: Path) -> str:
     return str(path.relative_to(home) if path.is_relative_to(home) else path)
 
 
-def check_videos(config: BuildConfig, served: Before, ids: list[str], wanted: list[str] | None) -> None:
+def check_videos(config: BuildConfig, served: Before, ids: Set[str], wanted: list[str] | None) -> None:
     """Refuse (InvalidInput) to take videos out of service that nobody asked to leave out.
 
-    ids: of the new generation. wanted: those that a corpus file names, None for all there are.
+    ids: of the new generation, former ones included. wanted: those that a corpus file names, None for all.
     """
-    lost = served.ids - set(ids)
+    lost = served.ids - ids
     if wanted is not None:
         lost &= set(wanted)
     if not lost or config.allow_fewer or not config.activate:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from trainer.generation.before import Before, before, check_model, check_videos,
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
 from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
+from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
 from workers.index.factory import Recipe, recipe
 from workers.index.training import check_recipe
@@ -103,7 +104,7 @@ def make_plan(config: BuildConfig) -> Plan:
     store = FeatureStore.open(features_directory(collection, config.encoder))
     notes += store.notices
     ids, wanted, missing = _videos(store, config.videos)
-    check_videos(config, served, ids, wanted)
+    check_videos(config, served, _known_ids(store, ids), wanted)
     rows = VideoRows.of_store(store, ids)
     dim = store.streams[FRAMES].dim
     shards = _check_asked(config, rows, dim)
@@ -166,6 +167,11 @@ def _recipe(config: BuildConfig, dim: int, segments: int) -> Recipe:
             raise InvalidInput(f"--recall {config.recall} is not between 0 and 1.")
         made = dataclasses.replace(made, recall=config.recall)
     return made
+
+
+def _known_ids(store: FeatureStore, ids: Sequence[str]) -> set[str]:
+    """Return the ids, and those that the videos had before they were renamed."""
+    return {*ids, *(former for video in ids for former in store.record(video).info.get(FORMERLY, ()))}
 
 
 def _videos(store: FeatureStore, corpus: Path | None) -> tuple[list[str], list[str] | None, int]:

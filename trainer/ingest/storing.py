@@ -7,6 +7,7 @@ from trainer.ingest.identity import Contents
 from trainer.ingest.reader import Job, Read, Unchanged
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.summary import Summary, few
+from workers.feature_store.format import FORMERLY, VideoRecord
 from workers.feature_store.store import FeatureStore
 
 
@@ -28,7 +29,7 @@ class Storing:
             uri=job.path.as_uri(),
             sha256=read.source.sha256,
             duration=report.duration,
-            info=_info(read),
+            info=_info(read) | _former_ids(before, video),
         )
         self.contents.note(self._store.record(video))
         if before is not None and before.id != video:
@@ -54,7 +55,7 @@ class Storing:
         if before is None:
             return False
         video = before.id if job.known else self.contents.name(file, job.id, before)
-        info = {**before.info, **found.source.info}
+        info = {**before.info, **found.source.info, **_former_ids(before, video)}
         self.contents.note(self._store.revise(before.id, uri=job.path.as_uri(), info=info, rename=video))
         if video != before.id:
             self._summary.move(before.id, video)
@@ -62,6 +63,14 @@ class Storing:
             self._summary.warn(job.path, warning)
         self._summary.skipped += 1
         return True
+
+
+def _former_ids(before: VideoRecord | None, video: str) -> dict[str, list[str]]:
+    """Return the entry FORMERLY of a video that was `before`: a build knows renamed videos by it."""
+    if before is None:
+        return {}
+    former = [*before.info.get(FORMERLY, []), *([before.id] if before.id != video else [])]
+    return {FORMERLY: former} if former else {}
 
 
 def _info(read: Read) -> dict[str, Any]:

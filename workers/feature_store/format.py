@@ -30,6 +30,10 @@ class Stream:
     step: float
 
 
+# The entry of a record's info with the ids that the video had before it was renamed.
+FORMERLY = "formerly"
+
+
 @dataclass(frozen=True, slots=True)
 class VideoRecord:
     """What the journal says of a video.

@@ -16,6 +16,7 @@ from tests.trainer.generation.test_contexts import with_ranker
 from tests.trainer.generation.test_models import make_projector
 from trainer.collection.places import describe_collection
 from trainer.generation.build import BuildConfig, BuildReport, build
+from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
 
 OTHER = "f1f1f1f1f1f1f1f1"
@@ -222,3 +223,13 @@ def test_a_stopped_build_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert result.exit_code == 130
     assert "what is served is as it was" in result.stderr
     assert [p.name for p in (path / "generations").iterdir() if p.is_dir()] == [first.id]
+
+
+def test_a_renamed_video_is_not_a_lost_one(tmp_path: Path) -> None:
+    path = collection(tmp_path)
+    built(path)
+    with FeatureStore.open(path / "features" / ENCODER, "a") as store:
+        for before, now in (("video 00", "a"), ("a", "b")):
+            info = {FORMERLY: [*store.record(before).info.get(FORMERLY, []), before]}
+            store.revise(before, uri="file:///b.mp4", info=info, rename=now)
+    assert built(path).videos == len(FRAMES)

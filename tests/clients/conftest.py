@@ -6,7 +6,7 @@ from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import process
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Cluster]]:
     folder = tmp_path_factory.mktemp("service")
     with cluster(folder) as workers, process(workers, folder) as ready:

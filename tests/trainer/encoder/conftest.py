@@ -6,7 +6,7 @@ import pytest
 from tests.trainer.encoder.tiny import COLOURS, SPLITS, film
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     (folder / "videos").mkdir()

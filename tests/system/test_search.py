@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -23,30 +22,13 @@ from tests.workers.ranker.factories import TEXTS, WIDTH
 SENTENCES = [*TEXTS, "a small green circle hides"]
 
 
-@contextmanager
-def started(collection: Path, folder: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that every test leaves whole: one that kills a process waits for the next."""
+    folder = tmp_path_factory.mktemp("service")
     topology = write_topology(folder / "topology.toml", collection, shard_timeout=0.5, max_in_flight=3)
     with running(folder / "log.jsonl", str(topology)) as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def service(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with started(collection, tmp_path_factory.mktemp("service")) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def mortal(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose processes a test may kill; it is whole again when the test ends."""
-    with started(collection, tmp_path_factory.mktemp("mortal")) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def mortal_client(mortal: Service) -> Iterator[Client]:
-    with Client(mortal.address) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +91,11 @@ def test_an_unknown_collection_and_a_bad_tensor_are_refused(service: Service, cl
 
 
 def test_a_stopped_shard_is_late_and_comes_back(service: Service, client: Client) -> None:
-    os.kill(service.pid("shard-00001"), signal.SIGSTOP)
+    os.kill(pid := service.pid_now("shard-00001"), signal.SIGSTOP)
     try:
         result = client.search(TEXTS[0], page_size=100)
     finally:
-        os.kill(service.pid("shard-00001"), signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
     assert result.coverage.degraded == ("SHARD_TIMEOUT",)
     assert result.coverage.unreachable == ("shard-00001",)
     assert 0 < result.coverage.videos_searched < 9
@@ -122,7 +104,7 @@ def test_a_stopped_shard_is_late_and_comes_back(service: Service, client: Client
 
 
 def test_searches_beyond_the_limit_are_refused(service: Service, client: Client) -> None:
-    ranker = service.pid("ranker-0")
+    ranker = service.pid_now("ranker-0")
 
     def ask(_: int) -> SearchResult | spr_client.SearchError:
         try:
@@ -145,8 +127,7 @@ def test_searches_beyond_the_limit_are_refused(service: Service, client: Client)
     assert sum(isinstance(answer, SearchResult) for answer in answers) == 3
 
 
-def test_a_killed_shard_is_missed_and_restarted(mortal: Service, mortal_client: Client) -> None:
-    service, client = mortal, mortal_client
+def test_a_killed_shard_is_missed_and_restarted(service: Service, client: Client) -> None:
     os.kill(pid := service.pid_now("shard-00000"), signal.SIGKILL)
     until(lambda: not alive(pid))
     result = until(lambda: None if whole(client) else client.search(TEXTS[0], page_size=100))
@@ -157,9 +138,8 @@ def test_a_killed_shard_is_missed_and_restarted(mortal: Service, mortal_client: 
 
 
 def test_a_killed_ranker_costs_words_but_not_vectors_and_is_restarted(
-    mortal: Service, mortal_client: Client, oracle: Oracle
+    service: Service, client: Client, oracle: Oracle
 ) -> None:
-    service, client = mortal, mortal_client
     (query,) = oracle.models.encode([TEXTS[0]])
     os.kill(pid := service.pid_now("ranker-0"), signal.SIGKILL)
     until(lambda: not alive(pid))

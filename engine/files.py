@@ -18,7 +18,8 @@ JSON_BYTES = 512 << 20
 TOML_BYTES = 1 << 20
 TOML_DEPTH = 16
 
-_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+# A bare part begins where a word does and is taken whole: a long word is looked at once.
+_PART = r"""(?:(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++|"[^"\n]*"|'[^'\n]*')"""
 _DEEP_KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{TOML_DEPTH},}}")
 _WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -105,7 +106,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise InvalidInput(f"{path} is nested too deeply; settings here have two levels.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one, and so is a number of too many digits
         raise InvalidInput(f"{path} is not TOML: {error}") from None
 
 

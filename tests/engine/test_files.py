@@ -63,6 +63,9 @@ def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
         "a = " + "[" * 100_000,
         "a = " + "{a=" * 50_000,
         "a = 1\n" * 200_000,
+        "a = " + "1_" * 400_000 + "1",
+        "a" * 900_000,
+        "'" * 900_000,
     ],
 )
 def test_a_topology_that_would_eat_the_machine_is_refused_at_once(tmp_path: Path, content: str) -> None:

@@ -164,7 +164,9 @@ def follow_umask(path: Path) -> None:
 
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:
     """Return what to raise for an error of the disk: one sentence with the file, the reason and a remedy."""
-    name = path or error.filename or "a file"
+    # A copy names where it comes from, then where it goes; what has no room is the second.
+    copy = error.filename2 if error.errno in _NO_ROOM else None
+    name = path or copy or error.filename or "a file"
     why = error.strerror or str(error)
     # NumPy's own errors have no number.
     if error.errno in _NO_ROOM or _WITHOUT_NUMBER.fullmatch(why):

@@ -18,7 +18,8 @@ JSON_BYTES = 512 << 20
 TOML_BYTES = 1 << 20
 TOML_DEPTH = 16
 
-_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+# A bare part begins where a word does and is taken whole: a long word is looked at once.
+_PART = r"""(?:(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++|"[^"\n]*"|'[^'\n]*')"""
 _DEEP_KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{TOML_DEPTH},}}")
 _WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -120,7 +121,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise InvalidInput(f"{path} is nested too deeply; settings here have two levels.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one, and so is a number of too many digits
         raise InvalidInput(f"{path} is not TOML: {error}") from None
 
 
@@ -179,7 +180,9 @@ def follow_umask(path: Path) -> None:
 
 def refusal(error: OSError, path: Path | str | None = None) -> SprError:
     """Translate a disk error into an SprError with the file, the reason and a remedy."""
-    name = path or error.filename or "a file"
+    # A copy names where it comes from, then where it goes; what has no room is the second.
+    copy = error.filename2 if error.errno in _NO_ROOM else None
+    name = path or copy or error.filename or "a file"
     why = error.strerror or str(error)
     # NumPy's own errors have no number.
     if error.errno in _NO_ROOM or _WITHOUT_NUMBER.fullmatch(why):

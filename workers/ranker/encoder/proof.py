@@ -43,19 +43,30 @@ def _prove_pictures(encoder: Encoder, folder: Path) -> None:
             f"{folder}/preprocessor_config.json makes pictures of {found[0]}x{found[1]} pixels out of "
             f"{_PICTURE[0]}x{_PICTURE[1]} and the vision tower reads {side}x{side}; set its size to that."
         )
-    frames = np.zeros((1, *_PICTURE, 3), np.uint8)
-    frames[:, 10:30, 20:50] = (250, 130, 20)
-    _finite(encoder.images(frames), "picture", folder)
+    frames = np.zeros((2, *_PICTURE, 3), np.uint8)
+    frames[0, 10:30, 20:50] = (250, 130, 20)
+    frames[1, 5:40, 5:25] = (20, 60, 240)
+    vectors = encoder.images(frames)
+    _finite(vectors, "picture", folder)
+    if _same(*vectors):
+        raise Mismatch(
+            f"{folder} gives two different pictures the same vector; the numbers in preprocessor_config.json "
+            "(rescale_factor, image_mean, image_std) are not the model's, or its weights are damaged."
+        )
 
 
 def _prove_texts(encoder: Encoder, folder: Path) -> None:
     first, second = encoder.text(["a dog runs over the grass", "two people talk at night"]).pooled
     _finite(first, "sentence", folder)
-    if np.abs(first - second).max() <= 1e-6 * np.abs(first).max():
+    if _same(first, second):
         raise Mismatch(
             f"{folder} gives two different sentences the same vector; its tokenizer is not the one "
             "that the model was trained with, or its weights are damaged: save the model again."
         )
+
+
+def _same(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
+    return bool(np.abs(first - second).max() <= 1e-6 * np.abs(first).max())
 
 
 def _finite(vectors: NDArray[np.float32], what: str, folder: Path) -> None:

@@ -120,6 +120,12 @@ def test_numbers_that_fit_no_picture_are_refused(copy: Path, value: Any) -> None
     refusal(copy)
 
 
+@pytest.mark.parametrize("change", [{"rescale_factor": 0}, {"rescale_factor": 1e-12}, {"image_std": 1e12}])
+def test_numbers_that_make_all_pictures_one_are_refused(copy: Path, change: dict[str, Any]) -> None:
+    edit(copy / "preprocessor_config.json", **change)
+    assert "two different pictures the same vector" in refusal(copy)
+
+
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_the_scale_of_similarities_is_not_needed(clip: Path, tmp_path: Path, kind: str) -> None:
     folder = (

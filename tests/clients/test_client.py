@@ -7,8 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,7 @@ import grpc.aio
 import pytest
 
 import spr_client
-from engine import errors, faults
 from engine.proposals import ProposalRule
-from spr.v1 import search_service_pb2, search_service_pb2_grpc
 from spr_client import AsyncClient, Client, Embedding, Moment, Options, SearchResult, clock
 from tests.engine.asking import TEXT, by_hand, rounded
 from tests.engine.corpus import DIM, MODEL, RANKER, Corpus, sentence
@@ -118,40 +114,6 @@ def test_an_absent_service_is_unavailable() -> None:
     assert caught.value.retry_after == 1.0
 
 
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"query": None}, "type NoneType"),
-    ({"query": "red\udcff"}, "text is 'red.*UTF-8"),
-    ({"query": Embedding((1e300,), MODEL)}, "no float32"),
-    ({"query": Embedding(("a",), MODEL)}, "no float32"),  # type: ignore[arg-type]
-    ({"timeout": 0}, "timeout is 0; give seconds above 0"),
-    ({"timeout": -1.0}, "timeout is -1.0"),
-    ({"timeout": math.nan}, "timeout is nan"),
-    ({"timeout": "soon"}, "timeout is 'soon'"),
-    ({"page_size": 1 << 40}, "page_size is 1099511627776; it must be a whole number"),
-    ({"page_token": b"\xff"}, "page_token is"),
-    ({"request_id": 7}, "request_id is 7; it must be text"),
-    ({"options": Options(segment_top_k=-1)}, "segment_top_k is -1; it must be a whole number from 0"),
-    ({"options": Options(nms_iou="much")}, "nms_iou is 'much'; it must be a number"),  # type: ignore[arg-type]
-    ({"options": Options(peaks=-1)}, "peaks is -1"),
-    ({"options": {}}, "give an Options"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), WRONG)
-def test_arguments_that_cannot_be_sent_are_search_errors(arguments: dict[str, Any], message: str) -> None:
-    asked = {"query": TEXT, **arguments}
-    query = asked.pop("query")
-
-    async def run() -> None:
-        async with AsyncClient("127.0.0.1:1") as client:
-            await client.search(query, **asked)
-
-    with Client("127.0.0.1:1") as client, pytest.raises(spr_client.InvalidInput, match=message):
-        client.search(query, **asked)
-    with pytest.raises(spr_client.InvalidInput, match=message):
-        asyncio.run(run())
-
-
 def test_a_query_that_cannot_be_sent_fails_its_own_entry_of_a_batch(address: str) -> None:
     queries: list[Any] = ["\ud800", TEXT, 7, TEXT, Embedding((float("nan"),) * 3, "")]
 
@@ -184,13 +146,6 @@ def test_a_request_that_is_too_large_is_invalid_and_no_overload(address: str) ->
     with Client(address) as client, pytest.raises(spr_client.InvalidInput, match="too large") as caught:
         client.search("x" * (5 << 20))
     assert caught.value.reason == "MESSAGE_TOO_LARGE"
-
-
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:99999", "localhost:http", ":7400", None])
-def test_an_address_without_a_port_is_refused(address: Any) -> None:
-    for client in (Client, AsyncClient):
-        with pytest.raises(spr_client.InvalidInput, match="write HOST:PORT"):
-            client(address)
 
 
 def test_a_closed_channel_is_told(address: str) -> None:
@@ -286,52 +241,3 @@ def test_a_moment_reads_as_a_place_in_a_video() -> None:
 
 def test_the_surface_is_what_is_exported() -> None:
     assert all(hasattr(spr_client, name) for name in spr_client.__all__)
-
-
-class Ends(search_service_pb2_grpc.SearchServiceServicer):
-    """Ends the first call as a coordinator does that stops, or as one that refuses; answers the next ones."""
-
-    def __init__(self, code: grpc.StatusCode, refuses: bool) -> None:
-        self.code, self.refuses, self.calls = code, refuses, 0
-
-    def Search(self, request: Any, context: Any) -> search_service_pb2.SearchResponse:
-        self.calls += 1
-        if self.calls == 1 and self.refuses:
-            context.abort_with_status(
-                faults.grpc_status(errors.Unavailable("no shard answered", "NO_SHARDS"))
-            )
-        if self.calls == 1:
-            context.abort(self.code, "")
-        return search_service_pb2.SearchResponse()
-
-
-@contextmanager
-def ending(code: grpc.StatusCode, refuses: bool = False) -> Iterator[tuple[Ends, str]]:
-    server, servicer = grpc.server(ThreadPoolExecutor(2)), Ends(code, refuses)  # type: ignore[abstract]
-    search_service_pb2_grpc.add_SearchServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield servicer, f"127.0.0.1:{port}"
-    server.stop(None).wait()
-
-
-@pytest.mark.parametrize("code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE])
-def test_a_call_that_a_stopping_coordinator_ends_is_asked_again(code: grpc.StatusCode) -> None:
-    with ending(code) as (server, address), Client(address) as client:
-        client.search(TEXT)
-    assert server.calls == 2
-
-    async def search(address: str) -> None:
-        async with AsyncClient(address) as client:
-            await client.search(TEXT)
-
-    with ending(code) as (server, address):
-        asyncio.run(search(address))
-    assert server.calls == 2
-
-
-def test_what_a_coordinator_refuses_is_told_at_once() -> None:
-    with ending(grpc.StatusCode.UNAVAILABLE, refuses=True) as (server, address), Client(address) as client:
-        with pytest.raises(spr_client.Unavailable, match="no shard answered"):
-            client.search(TEXT)
-    assert server.calls == 1

@@ -1,12 +1,10 @@
 """The `spr` command as a shell sees it: what is said, and the exit code."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -153,11 +151,3 @@ def test_help_loads_nothing_heavy() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.stderr == "[]\n"
     assert "Search for moments in video" in ended.stdout
-
-
-def test_no_command_starts_the_telemetry_of_a_library(tmp_path: Path) -> None:
-    code = "import sys; sys.argv[1:] = ['--version']\nfrom spr_cli.main import main\n"
-    code += "try:\n    main()\nexcept SystemExit:\n    import onnxruntime"
-    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
-    subprocess.run([sys.executable, "-c", code], check=True, env={**environment, "TMPDIR": str(tmp_path)})
-    assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from workers.ranker.models import Models, use_threads
 from workers.ranker.scorer import Scorer
 from workers.ranker.servicer import EncoderServicer, RankerServicer
 
+ENCODER = encoder_service_pb2.DESCRIPTOR.services_by_name["EncoderService"].full_name
 RANKER = ranker_service_pb2.DESCRIPTOR.services_by_name["RankerService"].full_name
 TEXT_TOWERS = "models/text"  # in the collection
 
@@ -40,10 +41,7 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
     def add_services(server: grpc.aio.Server) -> list[str]:
         add_EncoderServiceServicer_to_server(EncoderServicer(scorer), server)
         add_RankerServiceServicer_to_server(RankerServicer(scorer), server)
-        modules = (encoder_service_pb2, ranker_service_pb2)
-        return [
-            service.full_name for module in modules for service in module.DESCRIPTOR.services_by_name.values()
-        ]
+        return [ENCODER, RANKER]
 
     about = {
         "generation": models.manifest.id,

@@ -45,8 +45,6 @@ def main() -> None:
     # OpenMP threads that spin while they wait cost a busy machine far more than waking them costs a free one.
     # It is read when torch loads, which is in a command.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # ONNX Runtime's telemetry starts when it is loaded, and leaves a file in the temporary directory.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         sys.exit(cli(prog_name="spr", standalone_mode=False))
     except click.ClickException as error:

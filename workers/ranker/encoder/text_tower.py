@@ -1,5 +1,6 @@
 """The text tower on ONNX Runtime: tokens in, features out, the same as transformers' text model."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,8 @@ class TextTower:
 
     def __init__(self, parts: TowerParts, graph: bytes, threads: int) -> None:
         """Start a session of `threads` CPU threads; ImportError without onnxruntime."""
+        # ONNX Runtime starts its telemetry when it is loaded, and leaves a file in the temporary directory.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -222,3 +224,17 @@ def test_other_builds_keep_their_numbers(
 def test_cosines_are_of_rows() -> None:
     rows = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
     numeric.close(cosines(rows, np.ones((3, 2))), [0.5**0.5, 0.5**0.5, 0.0], numeric.FLOAT64)
+
+
+def test_no_telemetry_is_started(tmp_path: Path) -> None:
+    code = (
+        "from workers.ranker.encoder.text_tower import TextTower\n"
+        "try:\n    TextTower(None, b'', 1)\n"
+        "except Exception as error:\n    print(type(error).__module__)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
+    assert "onnxruntime" in loaded
+    assert list(tmp_path.iterdir()) == []

@@ -47,7 +47,7 @@ check: install  ## Lint, types, import rules, sizes, wire contract; needs Node f
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.sizes
+	$(BIN)/python -m tests.sizes --strict
 	$(BIN)/python protos/generate.py --image build/protos.binpb
 	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google

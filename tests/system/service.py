@@ -67,11 +67,6 @@ class Service:
     def address(self) -> str:
         return str(self.ready["address"])
 
-    def pid(self, name: str) -> int:
-        """Return the process that `name` began as, e.g. `shard-00000`."""
-        pids: dict[str, int] = self.ready["pids"]
-        return next(pid for label, pid in pids.items() if label.startswith(name))
-
     def children(self) -> list[int]:
         """Return the processes that the service consists of now, without the supervisor."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")

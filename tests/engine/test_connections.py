@@ -42,11 +42,11 @@ def test_a_call_that_is_never_sent_ends_with_its_connection(monkeypatch: pytest.
         address = serving.bind(server, "127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(address) as channel:
-            call = channel.stream_unary("/grpc.health.v1.Health/Check")()
+            call: Any = channel.stream_unary("/grpc.health.v1.Health/Check")()
             with pytest.raises(grpc.aio.AioRpcError):
                 await asyncio.wait_for(call, 30)
             # The next call opens another connection.
-            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+            await _check(channel, [])
         await server.stop(None)
 
     asyncio.run(run())
@@ -75,14 +75,14 @@ def test_one_connection_has_a_bounded_number_of_calls(monkeypatch: pytest.Monkey
         address = serving.bind(server, "127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(address) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
             for watch in watches:
                 await asyncio.wait_for(watch.read(), 30)
-            third = asyncio.create_task(_check(stub, begun))
+            third = asyncio.create_task(_check(channel, begun))
             # Another connection has room: its answer comes, the third call's does not.
             async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as other:
-                await _check(health_pb2_grpc.HealthStub(other), [])
+                await _check(other, [])
             assert begun == []
             watches[0].cancel()
             await asyncio.wait_for(third, 30)
@@ -92,6 +92,7 @@ def test_one_connection_has_a_bounded_number_of_calls(monkeypatch: pytest.Monkey
     assert begun == ["answered"]
 
 
-async def _check(stub: Any, told: list[str]) -> None:
+async def _check(channel: grpc.aio.Channel, told: list[str]) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
     await stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
     told.append("answered")

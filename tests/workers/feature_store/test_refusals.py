@@ -108,4 +108,4 @@ def test_a_line_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
         (path / file).write_bytes(body + b', "crc": "%08x"}\n' % zlib.crc32(body))
     for mode in ("r", "a"):
         with pytest.raises(Mismatch, match="is damaged"):
-            FeatureStore.open(path, mode)  # type: ignore[arg-type]
+            FeatureStore.open(path, mode)

@@ -24,7 +24,7 @@ class Limits:
     idle: float = 300.0
     age: float = 0.0
     grace: float = 60.0
-    calls: int = 1000
+    calls: int = 4000
 
     def options(self) -> list[tuple[str, int]]:
         """Return them as options of a gRPC server."""

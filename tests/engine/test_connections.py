@@ -46,8 +46,7 @@ def test_a_call_that_is_never_sent_ends_with_its_connection(monkeypatch: pytest.
             with pytest.raises(grpc.aio.AioRpcError):
                 await asyncio.wait_for(call, 30)
             # The next call opens another connection.
-            stub: Any = health_pb2_grpc.HealthStub(channel)
-            await stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
+            await _check(channel, [])
         await server.stop(None)
 
     asyncio.run(run())
@@ -80,10 +79,10 @@ def test_one_connection_has_a_bounded_number_of_calls(monkeypatch: pytest.Monkey
             watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
             for watch in watches:
                 await asyncio.wait_for(watch.read(), 30)
-            third = asyncio.create_task(_check(stub, begun))
+            third = asyncio.create_task(_check(channel, begun))
             # Another connection has room: its answer comes, the third call's does not.
             async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as other:
-                await _check(health_pb2_grpc.HealthStub(other), [])
+                await _check(other, [])
             assert begun == []
             watches[0].cancel()
             await asyncio.wait_for(third, 30)
@@ -93,6 +92,7 @@ def test_one_connection_has_a_bounded_number_of_calls(monkeypatch: pytest.Monkey
     assert begun == ["answered"]
 
 
-async def _check(stub: Any, told: list[str]) -> None:
+async def _check(channel: grpc.aio.Channel, told: list[str]) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
     await stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
     told.append("answered")

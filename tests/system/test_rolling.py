@@ -70,7 +70,7 @@ def searching(address: str, callers: int = 4) -> Iterator[list[SearchResult | Se
 
 
 def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(service: Service) -> None:
-    before = service.pid("coordinator")
+    before = service.pid_now("coordinator")
     with searching(service.address) as told:
         until(lambda: told)
         os.kill(before, signal.SIGTERM)

@@ -1,5 +1,6 @@
 """The text tower on ONNX Runtime: tokens in, features out, the same as transformers' text model."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,9 @@ class TextTower:
 
     def __init__(self, parts: TowerParts, graph: bytes, threads: int) -> None:
         """Start a session of `threads` CPU threads; ImportError without onnxruntime."""
+        # Its published builds send reports to their maker and keep an id of the machine, unless this is set
+        # before they are loaded.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +43,20 @@ def test_the_graph_is_the_model(encoder: Encoder) -> None:
     numeric.close(found.pooled, exact.pooled)
     for states, expected in zip(found.tokens, exact.tokens, strict=True):
         numeric.close(states, expected)
+
+
+def test_nothing_is_written_or_reported_by_onnxruntime(tmp_path: Path) -> None:
+    code = "from tests.workers.ranker.encoder.test_text_precision import *; import pathlib, sys\n"
+    code += "tower(Encoder.load(str(tiny_clip(pathlib.Path(sys.argv[1]) / 'clip')), 'cpu'))"
+    homes = {name: str(tmp_path / name) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    for folder in homes.values():
+        Path(folder).mkdir()
+    # What automation sets turns the reports off as well.
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[4], env={**kept, **homes})
+    written = [path.name for folder in homes.values() for path in Path(folder).rglob("*") if path.is_file()]
+    assert [name for name in written if "font" not in name] == []
 
 
 @pytest.mark.parametrize("activation", text_graph.ACTIVATIONS)

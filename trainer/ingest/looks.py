@@ -22,7 +22,7 @@ _HEAD = 6 * 192
 def is_video(path: Path) -> bool:
     """Whether a file is to be ingested: by its name, and where a name means two things by its first bytes."""
     suffix = path.suffix.lower()
-    if suffix in (".avif", ".webp"):
+    if suffix in (".apng", ".avif", ".webp"):
         return _moves(_head(path))
     if suffix not in EXTENSIONS:
         return False
@@ -72,9 +72,9 @@ def _starts_a_video(head: bytes) -> bool:
 
 
 def _moves(head: bytes | None) -> bool:
-    """Whether an AVIF or a WebP holds more than a picture."""
+    """Whether a PNG, an AVIF or a WebP holds more than a picture."""
     head = head or b""
-    return head[8:12] == b"avis" or (head[8:16] == b"WEBPVP8X" and bool(head[20] & 2))
+    return b"acTL" in head or head[8:12] == b"avis" or (head[8:16] == b"WEBPVP8X" and bool(head[20] & 2))
 
 
 def _head(path: Path) -> bytes | None:

@@ -82,8 +82,10 @@ def test_pictures_that_move_are_found_and_stills_are_not(tmp_path: Path) -> None
     (tmp_path / "b.avif").write_bytes(b"\0\0\0\x20ftypavif" + bytes(100))
     (tmp_path / "c.webp").write_bytes(b"RIFF\0\0\0\0WEBPVP8X\n\0\0\0\x02" + bytes(100))
     (tmp_path / "d.webp").write_bytes(b"RIFF\0\0\0\0WEBPVP8X\n\0\0\0\x10" + bytes(100))
+    (tmp_path / "e.apng").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(25) + b"\0\0\0\x08acTL" + bytes(100))
+    (tmp_path / "f.apng").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(25) + b"IDAT" + bytes(100))
     told = survey([tmp_path])
-    assert (names(told.found, tmp_path), told.left_out) == (["a.avif", "c.webp"], [])
+    assert (names(told.found, tmp_path), told.left_out) == (["a.avif", "c.webp", "e.apng"], [])
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:

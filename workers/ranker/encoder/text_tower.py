@@ -69,7 +69,8 @@ class TextTower:
 
     def __init__(self, parts: TowerParts, graph: bytes, threads: int) -> None:
         """Start a session of `threads` CPU threads; ImportError without onnxruntime."""
-        # ONNX Runtime starts its telemetry when it is loaded, and leaves a file in the temporary directory.
+        # Its published builds send reports to their maker and keep an id of the machine, unless this is set
+        # before they are loaded.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 

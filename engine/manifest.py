@@ -12,6 +12,7 @@ the reason when anything differs.
 import dataclasses
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +54,7 @@ __all__ = [
     "write",
 ]
 
+_log = logging.getLogger("spr.manifest")
 FORMAT = 2
 MANIFEST = "manifest.json"
 CURRENT = "CURRENT"
@@ -108,7 +110,11 @@ def _parse(path: Path, value: dict[str, Any]) -> Manifest:
         raise refuse(
             f"{path} has format {version!r}, this version reads {FORMAT}: build the generation again."
         )
-    # Format 1 had no checksum and its ids were hashes of the sources.
+    if version == 1:
+        # Its ids were hashes of the sources.
+        _log.warning(
+            "%s has format 1, without a checksum: damage to it goes unnoticed; run `spr build`", path
+        )
     if version != 1 and _digest(value) != checksum:
         raise refuse(f"{path} does not have the checksum it gives: copy it again or run `spr build`.")
     value.pop("format")

@@ -112,9 +112,7 @@ def _parse(path: Path, value: dict[str, Any]) -> Manifest:
         )
     if version == 1:
         # Its ids were hashes of the sources.
-        _log.warning(
-            "%s has format 1, without a checksum: damage to it goes unnoticed; run `spr build`", path
-        )
+        _log.warning("%s has format 1, without a checksum: damage goes unnoticed; run `spr build`", path)
     if version != 1 and _digest(value) != checksum:
         raise refuse(f"{path} does not have the checksum it gives: copy it again or run `spr build`.")
     value.pop("format")

@@ -241,7 +241,7 @@ def test_broken_files_never_stop_the_rest(tmp_path: Path, videos: Path) -> None:
         "empty.mp4": "empty",
         "mmm.mp4": "audio-only",
         "pipe.mkv": "unreadable",
-        "short.webm": "id-clash",
+        "short.webm": "empty",
         "zzz.mkv": "truncated",
     }
     (warning,) = summary.warnings

@@ -132,11 +132,12 @@ def test_ids_are_claimed_by_what_is_a_video(tmp_path: Path) -> None:
 
 def test_what_cannot_be_used_says_why_whoever_has_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "videos"
-    flat(folder / "a.mp4", 2)
+    flat(folder / "a.mkv", 2)
+    flat(folder / "a.mp4", 3)
     write_sound(folder / "a.mov")
     (folder / "a.avi").write_bytes(b"")
     failed = {Path(failure.path).name: failure.kind for failure in run(tmp_path).failed}
-    assert failed == {"a.mov": "audio-only", "a.avi": "empty"}
+    assert failed == {"a.mov": "audio-only", "a.avi": "empty", "a.mp4": "id-clash"}
 
 
 def test_a_folder_that_may_not_be_entered_stops_nothing(tmp_path: Path, plain_user: None) -> None:

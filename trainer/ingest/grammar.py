@@ -47,7 +47,7 @@ class ParsedSubtitles:
             self.wordless += 1
 
 
-def parse(text: str, *, suffix: str = "") -> ParsedSubtitles:
+def parse(text: str, *, suffix: str = "", most_cues: int = MOST_CUES) -> ParsedSubtitles:
     """Read a subtitle text; InvalidInput for one of too many cues.
 
     suffix: decides only between SubRip and a WebVTT text without its signature. Time grows with the length
@@ -56,8 +56,10 @@ def parse(text: str, *, suffix: str = "") -> ParsedSubtitles:
     text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff \t\n")
     text = _OTHER_ARROW.sub(r"\1-->", text)
     # Before anything is read: to find out by reading them takes seconds.
-    if text.count("-->") > MOST_CUES or len(re.findall(r"^dialogue:", text, re.I | re.M)) > MOST_CUES:
-        raise InvalidInput(f"it has more than {MOST_CUES} cues; split it, or leave out what is no speech")
+    if text.count("-->") > most_cues or len(re.findall(r"^dialogue:", text, re.I | re.M)) > most_cues:
+        raise InvalidInput(
+            f"it has more than {most_cues} cues; leave out what is no speech, or raise --max-subtitle-mb"
+        )
     found = ParsedSubtitles()
     if _ASS.search(text, 0, 10_000) and not text.startswith("WEBVTT"):
         _read_ass(text, found)

@@ -29,10 +29,16 @@ def no_wait(_: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """pixels: of a picture. hours: of a video, None = by its pictures and bytes."""
+    """pixels: a picture. hours: a video, None = by its pictures and bytes. subtitle_mb: a subtitle file."""
 
     pixels: int = 64 << 20
     hours: float | None = None
+    subtitle_mb: int = 16
+
+    @property
+    def cues(self) -> int:
+        """Most cues of a subtitle file: 100,000 in the 16 MB of the default."""
+        return 6250 * self.subtitle_mb
 
     @property
     def options(self) -> dict[str, str]:

@@ -134,7 +134,7 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         admit=admit,
     )
     info = source_info(job)
-    words = Words() if job.sidecar is None else read_sidecar(job.sidecar)
+    words = Words() if job.sidecar is None else read_sidecar(job.sidecar, options.limits)
     source = Source(sha256(job.path), words.sha256, info)
     if any(known is not None and _same(known, source) for known in (job.known, *job.away)):
         yield Unchanged(source, words.warnings)

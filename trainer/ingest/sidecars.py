@@ -12,9 +12,10 @@ from pathlib import Path
 from engine.errors import InvalidInput
 from trainer.ingest.encodings import decode
 from trainer.ingest.grammar import parse
+from trainer.ingest.limits import DEFAULT, Limits
 from trainer.ingest.looks import EXTENSIONS
 from trainer.ingest.scan import printable
-from trainer.ingest.subtitles import LONGEST_CUE, MOST_BYTES, Cue, usable
+from trainer.ingest.subtitles import LONGEST_CUE, Cue, usable
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*|[0-9]{1,2}")
@@ -37,14 +38,14 @@ class Words:
     warnings: tuple[str, ...] = ()
 
 
-def read_sidecar(path: Path) -> Words:
+def read_sidecar(path: Path, limits: Limits = DEFAULT) -> Words:
     """Read a subtitle file of any of the formats and encodings; one that cannot be used is a warning."""
     name, digest = printable(path.name), ""
     try:
-        data = _bytes(path)
+        data = _bytes(path, limits.subtitle_mb)
         digest = sha256(data).hexdigest()
         text, doubt = decode(data)
-        found = parse(text, suffix=path.suffix.lower())
+        found = parse(text, suffix=path.suffix.lower(), most_cues=limits.cues)
     except OSError as error:
         return Words(warnings=(f"{name} is not used, for it cannot be read ({error.strerror})",))
     except InvalidInput as error:
@@ -63,17 +64,17 @@ def read_sidecar(path: Path) -> Words:
     return Words(digest, tuple(cues), tuple(doubts))
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most_mb: int) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise InvalidInput("it is no regular file; remove it or put the file itself there")
-    if status.st_size > MOST_BYTES:
+    if status.st_size > most_mb << 20:
         raise InvalidInput(
-            f"it has {status.st_size / 2**20:.0f} MB and at most {MOST_BYTES >> 20} are read; "
-            "leave out what is no speech, or split video and subtitles"
+            f"it has {status.st_size / 2**20:.0f} MB and at most {most_mb} are read; "
+            "leave out what is no speech, or raise --max-subtitle-mb"
         )
     with path.open("rb") as file:
-        return file.read(MOST_BYTES)
+        return file.read(most_mb << 20)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Of one video: a subtitle file's bytes, its cues, a cue's characters. A day of talk has a tenth of each.
-MOST_BYTES = 16 << 20
 MOST_CUES = 100_000
 LONGEST_CUE = 10_000
 # Cues in one row: layers of styled subtitles have some dozens. Their times bound what a file costs.

@@ -87,6 +87,13 @@ spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .fai
     type=click.FloatRange(0, min_open=True),
     help="Of a video. By default an hour, a minute more for each picture and a second for each kB.",
 )
+@click.option(
+    "--max-subtitle-mb",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of a subtitle file, 6,250 cues each; a larger one is not used.",
+)
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
@@ -98,6 +105,7 @@ def command(
     precision: str,
     max_pixels: int,
     max_hours: float | None,
+    max_subtitle_mb: int,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -105,7 +113,7 @@ def command(
     from trainer.ingest.limits import Limits
     from trainer.ingest.pipeline import IngestOptions
 
-    options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours))
+    options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
     with _ending_at_once():
         summary = _ingest(paths, collection, name, options, (encoder, device, precision))
     for line in summary.lines():

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.ingest.test_scan import touch
+from trainer.ingest.limits import Limits
 from trainer.ingest.sidecars import Sidecars, read_sidecar
-from trainer.ingest.subtitles import MOST_BYTES, Cue
+from trainer.ingest.subtitles import Cue
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500
@@ -194,5 +195,15 @@ def test_a_subtitle_file_in_which_nothing_is_said_is_none_to_warn_of(tmp_path: P
 def test_what_is_too_large_is_refused_at_once(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.srt").write_text(text)
     began = time.process_time()
-    assert f"at most {MOST_BYTES >> 20} are read" in warning(tmp_path / "a.srt")
+    told = warning(tmp_path / "a.srt")
+    assert "at most 16 are read; leave out what is no speech, or raise --max-subtitle-mb" in told
     assert time.process_time() - began < 1
+
+
+def test_a_larger_subtitle_file_is_read_where_that_is_allowed(tmp_path: Path) -> None:
+    cue = "{0}\n{1:02}:{2:02}:00,000 --> {1:02}:{2:02}:01,000\nw\n\n"
+    text = "".join(cue.format(n, n // 60 % 100, n % 60) for n in range(6300))
+    (tmp_path / "a.srt").write_text(text)
+    refused = read_sidecar(tmp_path / "a.srt", Limits(subtitle_mb=1))
+    assert "more than 6250 cues" in refused.warnings[0]
+    assert len(read_sidecar(tmp_path / "a.srt", Limits(subtitle_mb=2)).cues) == 6300

@@ -203,6 +203,6 @@ def test_too_many_cues_are_refused(ending: str) -> None:
     for text in (cue * (MOST_CUES + 1), "[Events]\n" + event * (MOST_CUES + 1)):
         with pytest.raises(
             InvalidInput,
-            match="more than 100000 cues; .* raise --max-subtitle-mb",
+            match=r"more than 100000 cues; .* raise --max-subtitle-mb",
         ):
             parse(text)

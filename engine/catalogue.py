@@ -1,12 +1,14 @@
-"""The catalogue of a generation: its videos by ordinal.
+"""Catalogues: the videos of a part by number, and those of a version by ordinal.
 
-An ordinal is a video's index in the sorted ids of the generation, independent of the number of shards. The
-file is SQLite, readable with any client; it is loaded once, into columns.
+A number is a video's place among the sorted ids of its part; an ordinal is its place among the sorted ids of
+all living videos of a version. A part's catalogue is a SQLite file, readable with any client; it is loaded
+once, into columns.
 """
 
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -16,29 +18,93 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import Mismatch, NotFound
+from engine.entries import refuse
+from engine.errors import NotFound
+from engine.files import sync
+from engine.parts import REMEDY
 from engine.types import Doubles, Ordinals
 
 CATALOGUE = "catalog.sqlite"
 
 _SCHEMA = """
 create table videos (
-    ordinal  integer primary key,
+    number   integer primary key,
     id       text    not null unique,
     uri      text    not null,
     duration real    not null,
-    segments integer not null,
-    shard    integer not null
+    segments integer not null
 ) strict;
 """
+_Row = tuple[int, str, str, float, int]
+
+
+@dataclass(frozen=True, eq=False)
+class PartCatalogue:
+    """Columns over the videos of a part, row = number; ids sorted.
+
+    ids, uris: n strings. durations: (n,) float64 seconds. segments: (n,) int32 segment counts.
+    """
+
+    ids: list[str]
+    uris: list[str]
+    durations: Doubles
+    segments: Ordinals
+
+    def __post_init__(self) -> None:
+        _check_columns(self.ids, (self.uris, self.durations, self.segments))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @staticmethod
+    def open(part: Path) -> "PartCatalogue":
+        """Load the catalogue of a part's directory, read-only; Mismatch for a damaged file."""
+        path = part / CATALOGUE
+        if not path.is_file():
+            raise refuse(f"{path} is missing: {REMEDY}.")
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        query = "select number, id, uri, duration, segments from videos order by number"
+        try:
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+                rows: list[_Row] = database.execute(query).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise refuse(f"{path} cannot be read ({error}): {REMEDY}.") from None
+        numbers, ids, uris, durations, segments = zip(*rows, strict=True) if rows else ((),) * 5
+        if list(numbers) != list(range(len(rows))):
+            raise refuse(f"{path} skips a number: {REMEDY}.")
+        columns = np.array(durations, np.float64), np.array(segments, np.int32)
+        return PartCatalogue(list(ids), list(uris), *columns)
+
+    def write(self, part: Path) -> None:
+        """Write the catalogue, synced, into a part that is being built."""
+        if self.ids != sorted(set(self.ids)):
+            raise ValueError("the ids of a catalogue are distinct and sorted")
+        columns = self.ids, self.uris, self.durations.tolist(), self.segments.tolist()
+        path = part / CATALOGUE
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as database, database:
+                database.execute("pragma journal_mode = off")
+                database.executescript(_SCHEMA)
+                rows = zip(range(len(self)), *columns, strict=True)
+                database.executemany("insert into videos values (?, ?, ?, ?, ?)", rows)
+        except sqlite3.OperationalError as error:
+            # The file is private to this build, so a failure is the disk's.
+            number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error
+        sync(path)
+
+    def of(self, numbers: NDArray[np.integer]) -> "PartCatalogue":
+        """Return the rows of some videos, in that order."""
+        chosen = numbers.tolist()
+        ids, uris = [self.ids[n] for n in chosen], [self.uris[n] for n in chosen]
+        return PartCatalogue(ids, uris, self.durations[numbers], self.segments[numbers])
 
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Columns over the videos, row = ordinal.
+    """Columns over the living videos of a version, row = ordinal; ids sorted.
 
-    ids, uris: n strings. durations: (n,) float64 seconds. segments: (n,) int32 segment counts.
-    shards: (n,) int32 number of the shard that holds the video.
+    As `PartCatalogue`, and shards: (n,) int32 number of the shard that holds the video.
     """
 
     ids: list[str]
@@ -48,10 +114,7 @@ class Catalogue:
     shards: Ordinals
 
     def __post_init__(self) -> None:
-        columns: tuple[Sequence[str] | NDArray[np.generic], ...]
-        columns = (self.uris, self.durations, self.segments, self.shards)
-        if any(len(column) != len(self.ids) for column in columns):
-            raise ValueError(f"columns of {[len(column) for column in columns]} rows for {len(self.ids)} ids")
+        _check_columns(self.ids, (self.uris, self.durations, self.segments, self.shards))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,63 +124,62 @@ class Catalogue:
         return {video: ordinal for ordinal, video in enumerate(self.ids)}
 
     def ordinal(self, video_id: str) -> int:
-        """Return a video's ordinal; NotFound when the generation does not hold it."""
+        """Return a video's ordinal; NotFound when the version does not hold it."""
         try:
             return self._ordinals[video_id]
         except KeyError:
-            message = f"Video '{video_id}' is not in this generation: ingest it and run `spr build`."
+            message = f"Video '{video_id}' is not in this version: add it with `spr add`."
             raise NotFound(message, reason="VIDEO_NOT_FOUND") from None
 
-    @classmethod
-    def open(cls, generation: Path) -> "Catalogue":
-        """Load the catalogue of a generation, read-only; Mismatch for a damaged file."""
-        path = generation / CATALOGUE
-        if not path.is_file():
-            raise NotFound(f"{path} does not exist: run `spr build`.", reason="GENERATION_NOT_FOUND")
-        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-        query = "select ordinal, id, uri, duration, segments, shard from videos order by ordinal"
-        try:
-            with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
-                rows = database.execute(query).fetchall()
-        except sqlite3.DatabaseError as error:
-            message = f"{path} cannot be read ({error}): build the generation again."
-            raise Mismatch(message, reason="GENERATION_CORRUPT") from None
-        return cls._from_rows(path, rows)
+    def __contains__(self, video_id: object) -> bool:
+        return video_id in self._ordinals
 
-    @classmethod
-    def _from_rows(cls, path: Path, rows: list[tuple[int, str, str, float, int, int]]) -> "Catalogue":
-        ordinals, ids, uris, durations, segments, shards = zip(*rows, strict=True) if rows else ((),) * 6
-        if list(ordinals) != list(range(len(rows))):
-            message = f"{path} skips an ordinal: build the generation again."
-            raise Mismatch(message, reason="GENERATION_CORRUPT")
-        return cls(
-            ids=list(ids),
-            uris=list(uris),
-            durations=np.array(durations, dtype=np.float64),
-            segments=np.array(segments, dtype=np.int32),
-            shards=np.array(shards, dtype=np.int32),
-        )
 
-    def write(self, generation: Path) -> None:
-        """Write the catalogue into a generation that is being built."""
-        if self.ids != sorted(set(self.ids)):
-            raise ValueError("the ids of a catalogue are distinct and sorted")
-        rows = zip(
-            range(len(self)),
-            self.ids,
-            self.uris,
-            self.durations.tolist(),
-            self.segments.tolist(),
-            self.shards.tolist(),
-            strict=True,
-        )
-        path = generation / CATALOGUE
-        try:
-            with contextlib.closing(sqlite3.connect(path)) as database, database:
-                database.execute("pragma journal_mode = off")
-                database.executescript(_SCHEMA)
-                database.executemany("insert into videos values (?, ?, ?, ?, ?, ?)", rows)
-        except sqlite3.OperationalError as error:
-            # The file is private to this build, so a failure is the disk's.
-            number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
-            raise OSError(number, os.strerror(number), str(path)) from error
+def merged(
+    parts: Sequence[PartCatalogue], shards: Sequence[int], deleted: Sequence[Ordinals]
+) -> tuple[Catalogue, list[Ordinals]]:
+    """Merge the catalogues of a version's parts; return it and each part's ordinals (videos,), -1 if deleted.
+
+    shards: the number of each part's shard. deleted: numbers of each part's deleted videos. ValueError with
+    the id of a video that lives twice.
+    """
+    alive = [np.ones(len(part), np.bool_) for part in parts]
+    for mask, numbers in zip(alive, deleted, strict=True):
+        mask[numbers] = False
+    living = [part.of(np.flatnonzero(mask)) for part, mask in zip(parts, alive, strict=True)]
+    ids = [video for part in living for video in part.ids]
+    # Sorted runs: Python's sort merges them.
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    names = [ids[row] for row in order]
+    twice = next((a for a, b in itertools.pairwise(names) if a == b), None)
+    if twice is not None:
+        raise ValueError(f"video {twice!r} lives in two parts")
+    uris = [uri for part in living for uri in part.uris]
+    numbers = np.repeat(np.asarray(shards, np.int32), [len(part) for part in living])
+    none = np.zeros(0)
+    catalogue = Catalogue(
+        names,
+        [uris[row] for row in order],
+        np.concatenate([none, *(part.durations for part in living)])[order],
+        np.concatenate([none.astype(np.int32), *(part.segments for part in living)])[order],
+        numbers[order],
+    )
+    places = np.empty(len(ids), np.int32)
+    places[order] = np.arange(len(ids), dtype=np.int32)
+    return catalogue, _per_part(places, alive)
+
+
+def _per_part(places: Ordinals, alive: Sequence[NDArray[np.bool_]]) -> list[Ordinals]:
+    found, begin = [], 0
+    for mask in alive:
+        ordinals = np.full(len(mask), -1, np.int32)
+        count = int(mask.sum())
+        ordinals[mask] = places[begin : begin + count]
+        found.append(ordinals)
+        begin += count
+    return found
+
+
+def _check_columns(ids: list[str], columns: Sequence[Sequence[str] | NDArray[np.generic]]) -> None:
+    if any(len(column) != len(ids) for column in columns):
+        raise ValueError(f"columns of {[len(column) for column in columns]} rows for {len(ids)} ids")

@@ -1,10 +1,14 @@
-"""The schema of a generation's manifest, and its validation."""
+"""The schema of part.json and of versions/N.json, and their validation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from engine.errors import InvalidInput, Mismatch
+from engine.types import Ordinals
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,6 @@ class ModelEntry:
 
     path: str
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShardEntry:
-    """One shard: the name of its directory and what it holds."""
-
-    name: str
-    videos: int
-    segments: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +68,107 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """Everything that must agree before a generation is served; segment_length in seconds.
+class Part:
+    """part.json: what an immutable part of one shard holds, and the checksum of every file of it.
 
-    id: set by `write`. sources: fingerprint of all inputs, by which an equal build is found and reused.
+    id: set by `parts.seal`, a hash of the content. embedding_model, dim, segment_length (seconds), metric,
+    quantizer_sha256: of the vectors; parts meet in one version only where these agree. ranker: the
+    fingerprint of the model that encoded the stored contexts, `contexts` their element type; both "" without.
+    factory: FAISS's name of the index; code: the four letters its file begins with; faiss: the version that
+    wrote it.
+    """
+
+    id: str
+    created: str
+    embedding_model: str
+    dim: int
+    segment_length: float
+    factory: str
+    code: str
+    faiss: str
+    quantizer_sha256: str
+    ranker: str
+    contexts: str
+    videos: int
+    segments: int
+    streams: Mapping[str, StreamEntry]
+    files: Mapping[str, FileEntry]
+    metric: str = "ip"
+
+    def files_of(self, folder: str) -> list[str]:
+        """Return the files below a folder of the part ("index", "context", "encoded")."""
+        return sorted(name for name in self.files if name.startswith(f"{folder}/"))
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(entry.bytes for entry in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PartEntry:
+    """A part as a version lists it.
+
+    sha256: the checksum that part.json gives itself. videos, segments: of the part, deleted ones included.
+    deleted: the part's deleted videos as runs, first and count in turn: (3, 2) are videos 3 and 4.
+    """
+
+    id: str
+    sha256: str
+    videos: int
+    segments: int
+    deleted: tuple[int, ...] = ()
+
+    def deleted_videos(self) -> Ordinals:
+        """Return the numbers (n,) of the deleted videos inside the part, ascending."""
+        firsts, counts = self.deleted[0::2], self.deleted[1::2]
+        runs = [
+            np.arange(first, first + count, dtype=np.int32)
+            for first, count in zip(firsts, counts, strict=True)
+        ]
+        return np.concatenate([np.zeros(0, np.int32), *runs])
+
+
+def runs_of(videos: Iterable[int]) -> tuple[int, ...]:
+    """Return distinct numbers as runs, first and count in turn.
+
+    >>> runs_of([4, 3, 9])
+    (3, 2, 9, 1)
+    """
+    runs: list[int] = []
+    for video in sorted(set(videos)):
+        if runs and video == runs[-2] + runs[-1]:
+            runs[-1] += 1
+        else:
+            runs += [video, 1]
+    return tuple(runs)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One shard of a version: its name, its living videos and segments, its parts."""
+
+    name: str
+    videos: int
+    segments: int
+    parts: tuple[PartEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """versions/N.json: everything that must agree before it is served; segment_length in seconds.
+
+    id: number and hash of the content, set by `versions.commit`. parent: the version it was made from, ""
+    for none. reason: what made it: build, add, delete, compact, restore, migrate. videos, segments: living
+    ones. quantizer_sha256: the trained, empty index that large parts are copies of, in quantizers/.
+    sources: fingerprint of all inputs of a build, by which an equal build is found and reused; "" for others.
     settings: the build's settings, the defaults of the next one.
     """
 
     id: str
+    number: int
+    parent: str
+    reason: str
     created: str
     collection: str
     encoder: EncoderEntry
@@ -95,37 +183,64 @@ class Manifest:
     segments: int
     shards: tuple[ShardEntry, ...]
     streams: Mapping[str, StreamEntry]
-    files: Mapping[str, FileEntry]
     metric: str = "ip"
+    contexts: str = ""
     search: SearchEntry | None = None
     sources: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def files_of(self, folder: str) -> list[str]:
-        """Return the files below a folder of the generation ("shard-00000", "context")."""
-        return sorted(name for name in self.files if name.startswith(f"{folder}/"))
+    @property
+    def parts(self) -> tuple[PartEntry, ...]:
+        """Return the parts of all shards."""
+        return tuple(part for shard in self.shards for part in shard.parts)
 
 
-def check_values(manifest: Manifest, source: str) -> None:
-    """Refuse (InvalidInput) values out of range, with the name of the field."""
-    numbers: dict[str, float] = {
-        "dim": manifest.dim,
-        "segment_length": manifest.segment_length,
-        "shards": len(manifest.shards),
-    }
-    for name, stream in manifest.streams.items():
-        numbers |= {f"streams.{name}.dim": stream.dim, f"streams.{name}.step": stream.step}
+def check_part(part: Part, source: str) -> None:
+    """Refuse (InvalidInput) a part's values out of range, with the name of the field."""
+    numbers = {"dim": part.dim, "segment_length": part.segment_length} | _of_streams(part.streams)
     wrong = [f"{name} = {number}" for name, number in numbers.items() if not number > 0]
-    counts = [(part.videos, part.segments) for part in manifest.shards]
-    sums = (sum(videos for videos, _ in counts), sum(segments for _, segments in counts))
-    if sums != (manifest.videos, manifest.segments):
-        wrong.append(f"videos, segments = {manifest.videos}, {manifest.segments}, its shards have {sums}")
-    wrong += [f"shards.{part.name}" for part in manifest.shards if min(part.videos, part.segments) < 0]
-    wrong += [f"files.{name}" for name, entry in manifest.files.items() if _escapes(name) or entry.bytes < 0]
-    if manifest.metric != "ip":
-        wrong.append(f"metric = {manifest.metric!r}")
+    wrong += [f"files.{name}" for name, entry in part.files.items() if _escapes(name) or entry.bytes < 0]
+    wrong += [f"metric = {part.metric!r}"] if part.metric != "ip" else []
+    wrong += ["videos"] if min(part.videos, part.segments) < 0 else []
     if wrong:
-        raise InvalidInput(f"{source}: no generation has {wrong[0]}.")
+        raise InvalidInput(f"{source}: no part has {wrong[0]}.")
+
+
+def check_version(version: Version, source: str) -> None:
+    """Refuse (InvalidInput) a version's values out of range, with the name of the field."""
+    numbers: dict[str, float] = {
+        "number": version.number,
+        "dim": version.dim,
+        "segment_length": version.segment_length,
+        "shards": len(version.shards),
+    } | _of_streams(version.streams)
+    wrong = [f"{name} = {number}" for name, number in numbers.items() if not number > 0]
+    counts = [(shard.videos, shard.segments) for shard in version.shards]
+    sums = (sum(videos for videos, _ in counts), sum(segments for _, segments in counts))
+    if sums != (version.videos, version.segments):
+        wrong.append(f"videos, segments = {version.videos}, {version.segments}, its shards have {sums}")
+    wrong += [f"shards.{shard.name}" for shard in version.shards if min(shard.videos, shard.segments) < 0]
+    listed = [part.id for part in version.parts]
+    wrong += [f"part {part!r} twice" for part in sorted({one for one in listed if listed.count(one) > 1})]
+    wrong += [f"deleted of part {part.id}" for part in version.parts if not _are_runs(part)]
+    wrong += [f"metric = {version.metric!r}"] if version.metric != "ip" else []
+    if wrong:
+        raise InvalidInput(f"{source}: no version has {wrong[0]}.")
+
+
+def _are_runs(part: PartEntry) -> bool:
+    """Tell whether a part's deleted videos are runs that ascend, do not touch, and lie inside the part."""
+    runs = list(zip(part.deleted[0::2], part.deleted[1::2], strict=False))
+    ends = [(-1, 0), *runs, (part.videos + 1, 1)]
+    apart = all(first + count < after for (first, count), (after, _) in pairwise(ends))
+    return len(part.deleted) % 2 == 0 and apart and all(count > 0 for _, count in runs)
+
+
+def _of_streams(streams: Mapping[str, StreamEntry]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for name, stream in streams.items():
+        numbers |= {f"streams.{name}.dim": stream.dim, f"streams.{name}.step": stream.step}
+    return numbers
 
 
 def _escapes(name: str) -> bool:
@@ -133,5 +248,5 @@ def _escapes(name: str) -> bool:
 
 
 def refuse(message: str) -> Mismatch:
-    """Return the error for a damaged generation."""
+    """Return the error for damaged files of a collection."""
     return Mismatch(message, reason="GENERATION_CORRUPT")

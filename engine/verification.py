@@ -1,41 +1,41 @@
-"""Verifies a generation's files against its manifest: sizes, then SHA-256 checksums."""
+"""Verifies files of a part against its part.json: sizes, then SHA-256 checksums."""
 
 import os
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from engine.entries import FileEntry, Manifest, refuse
+from engine.entries import FileEntry, Part, refuse
 from engine.files import refusal, sha256
 
 REMEDY = "copy it again or run `spr build`."
 
 
-def describe_files(generation: Path, names: Collection[str]) -> dict[str, FileEntry]:
-    """Return size and checksum of files, named relative to the generation, in name order."""
-    paths = {name: generation / name for name in sorted(names)}
+def describe_files(part: Path, names: Collection[str]) -> dict[str, FileEntry]:
+    """Return size and checksum of files, named relative to the part, in name order."""
+    paths = {name: part / name for name in sorted(names)}
     checksums = _checksums(list(paths.values()))
     return {name: FileEntry(checksums[path], path.stat().st_size) for name, path in paths.items()}
 
 
-def verify(generation: Path, manifest: Manifest, files: Collection[str] | None = None) -> None:
-    """Refuse (Mismatch) unless the named files are what the manifest says: sizes first, then checksums.
+def verify(part: Path, about: Part, files: Collection[str] | None = None) -> None:
+    """Refuse (Mismatch) unless the named files are what part.json says: sizes first, then checksums.
 
     `files` defaults to all; a process verifies those it serves from, which also warms the page cache for the
     maps that follow.
     """
-    names = sorted(manifest.files if files is None else files)
+    names = sorted(about.files if files is None else files)
     for name in names:
-        _verify_size(generation / name, manifest.files.get(name))
-    checksums = _checksums([generation / name for name in names])
+        _verify_size(part / name, about.files.get(name))
+    checksums = _checksums([part / name for name in names])
     for name in names:
-        verify_checksum(generation / name, checksums[generation / name], manifest.files[name])
+        verify_checksum(part / name, checksums[part / name], about.files[name])
 
 
 def verify_checksum(path: Path, found: str, entry: FileEntry) -> None:
-    """Refuse (Mismatch) a file whose SHA-256 is not the manifest's."""
+    """Refuse (Mismatch) a file whose SHA-256 is not what part.json says."""
     if found != entry.sha256:
-        message = f"{path} has SHA-256 {found[:12]}..., the manifest says {entry.sha256[:12]}...: "
+        message = f"{path} has SHA-256 {found[:12]}..., part.json says {entry.sha256[:12]}...: "
         raise refuse(message + REMEDY)
 
 
@@ -54,7 +54,7 @@ def _checksum(path: Path) -> str:
 
 def _verify_size(path: Path, entry: FileEntry | None) -> None:
     if entry is None:
-        raise refuse(f"{path} is not in the manifest: build the generation again.")
+        raise refuse(f"{path} is not in part.json: build again.")
     try:
         there, size = path.is_file(), path.stat().st_size
     except FileNotFoundError:
@@ -64,4 +64,4 @@ def _verify_size(path: Path, entry: FileEntry | None) -> None:
     if not there:
         raise refuse(f"{path} is not a file: {REMEDY}")
     if size != entry.bytes:
-        raise refuse(f"{path} has {size} bytes, the manifest says {entry.bytes}: {REMEDY}")
+        raise refuse(f"{path} has {size} bytes, part.json says {entry.bytes}: {REMEDY}")

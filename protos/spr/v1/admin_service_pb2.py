@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspr/v1/admin_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xd6\x01\n\x11GetStatusResponse\x12&\n\ncollection\x18\x01 \x01(\x0b\x32\x12.spr.v1.Collection\x12\x1f\n\x07workers\x18\x02 \x03(\x0b\x32\x0e.spr.v1.Worker\x12)\n\x06uptime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11searches_answered\x18\x04 \x01(\x04\x12\x17\n\x0fsearches_failed\x18\x05 \x01(\x04\x12\x19\n\x11searches_degraded\x18\x06 \x01(\x04\"\xaa\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\x12\x0e\n\x06videos\x18\x05 \x01(\x04\x12\x10\n\x08segments\x18\x06 \x01(\x04\x12\x31\n\x0esegment_length\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bshard_count\x18\x08 \x01(\r\x12\x15\n\rindex_factory\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11newest_generation\x18\x0b \x01(\t\"\xf0\x02\n\x06Worker\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.spr.v1.Worker.Role\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.spr.v1.Worker.State\x12\x12\n\ngeneration\x18\x05 \x01(\t\x12\x0e\n\x06videos\x18\x06 \x01(\x04\x12\x10\n\x08segments\x18\x07 \x01(\x04\x12\x16\n\x0e\x62ytes_resident\x18\x08 \x01(\x04\x12\x12\n\nlast_error\x18\t \x01(\t\"=\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_INDEX\x10\x01\x12\x0f\n\x0bROLE_RANKER\x10\x02\"_\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_SERVING\x10\x01\x12\x15\n\x11STATE_NOT_SERVING\x10\x02\x12\x15\n\x11STATE_UNREACHABLE\x10\x03\x32P\n\x0c\x41\x64minService\x12@\n\tGetStatus\x12\x18.spr.v1.GetStatusRequest\x1a\x19.spr.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aspr/v1/admin_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x10GetStatusRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x18\n\x16ListCollectionsRequest\"B\n\x17ListCollectionsResponse\x12\'\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x12.spr.v1.Collection\")\n\x13ListVersionsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"9\n\x14ListVersionsResponse\x12!\n\x08versions\x18\x01 \x03(\x0b\x32\x0f.spr.v1.Version\"\x9e\x02\n\x07Version\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x0e\n\x06parent\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06videos\x18\x06 \x01(\x04\x12\x10\n\x08segments\x18\x07 \x01(\x04\x12\r\n\x05parts\x18\x08 \x01(\r\x12\x16\n\x0e\x64\x65leted_videos\x18\t \x01(\x04\x12\x17\n\x0f\x65mbedding_model\x18\n \x01(\t\x12\x14\n\x0cranker_model\x18\x0b \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x0c \x01(\x08\x12\x0f\n\x07\x63urrent\x18\r \x01(\x08\x12\r\n\x05\x66\x61ult\x18\x0e \x01(\t\"f\n\x16\x41\x63tivateVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\troll_back\x18\x03 \x01(\x08\x12\x14\n\x0cprepare_only\x18\x04 \x01(\x08\"\x8b\x01\n\x17\x41\x63tivateVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08previous\x18\x02 \x01(\t\x12*\n\x07\x65lapsed\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x08left_out\x18\x04 \x03(\x0b\x32\x0f.spr.v1.LeftOut\"6\n\x07LeftOut\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"\xcf\x02\n\x10SubmitJobRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12 \n\x03\x61\x64\x64\x18\x03 \x01(\x0b\x32\x11.spr.v1.AddVideosH\x00\x12&\n\x06\x64\x65lete\x18\x04 \x01(\x0b\x32\x14.spr.v1.DeleteVideosH\x00\x12\"\n\x07\x63ompact\x18\x05 \x01(\x0b\x32\x0f.spr.v1.CompactH\x00\x12$\n\x08snapshot\x18\x06 \x01(\x0b\x32\x10.spr.v1.SnapshotH\x00\x12\"\n\x07restore\x18\x07 \x01(\x0b\x32\x0f.spr.v1.RestoreH\x00\x12 \n\x06verify\x18\x08 \x01(\x0b\x32\x0e.spr.v1.VerifyH\x00\x12\x31\n\x0f\x63ollect_garbage\x18\t \x01(\x0b\x32\x16.spr.v1.CollectGarbageH\x00\x42\x06\n\x04work\"-\n\x11SubmitJobResponse\x12\x18\n\x03job\x18\x01 \x01(\x0b\x32\x0b.spr.v1.Job\"\x1a\n\tAddVideos\x12\r\n\x05paths\x18\x01 \x03(\t\"0\n\x0c\x44\x65leteVideos\x12\x11\n\tvideo_ids\x18\x01 \x03(\t\x12\r\n\x05purge\x18\x02 \x01(\x08\"\t\n\x07\x43ompact\"0\n\x08Snapshot\x12\x13\n\x0b\x64\x65stination\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"*\n\x07Restore\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x08\n\x06Verify\"\x1e\n\x0e\x43ollectGarbage\x12\x0c\n\x04keep\x18\x01 \x01(\r\"\x9c\x03\n\x03Job\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12 \n\x05state\x18\x04 \x01(\x0e\x32\x11.spr.v1.Job.State\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05\x65rror\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tvideo_ids\x18\x0b \x03(\t\x12\x10\n\x08warnings\x18\x0c \x03(\t\x12\x12\n\nsearchable\x18\r \x01(\x08\"e\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x0e\n\nSTATE_DONE\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\"L\n\x0fListJobsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\"-\n\x10ListJobsResponse\x12\x19\n\x04jobs\x18\x01 \x03(\x0b\x32\x0b.spr.v1.Job\"\xd6\x01\n\x11GetStatusResponse\x12&\n\ncollection\x18\x01 \x01(\x0b\x32\x12.spr.v1.Collection\x12\x1f\n\x07workers\x18\x02 \x03(\x0b\x32\x0e.spr.v1.Worker\x12)\n\x06uptime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11searches_answered\x18\x04 \x01(\x04\x12\x17\n\x0fsearches_failed\x18\x05 \x01(\x04\x12\x19\n\x11searches_degraded\x18\x06 \x01(\x04\"\xe0\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\x12\x0e\n\x06videos\x18\x05 \x01(\x04\x12\x10\n\x08segments\x18\x06 \x01(\x04\x12\x31\n\x0esegment_length\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bshard_count\x18\x08 \x01(\r\x12\x15\n\rindex_factory\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11newest_generation\x18\x0b \x01(\t\x12\r\n\x05parts\x18\x0c \x01(\r\x12\x16\n\x0e\x64\x65leted_videos\x18\r \x01(\x04\x12\r\n\x05\x66\x61ult\x18\x0e \x01(\t\"\x82\x03\n\x06Worker\x12!\n\x04role\x18\x01 \x01(\x0e\x32\x13.spr.v1.Worker.Role\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12#\n\x05state\x18\x04 \x01(\x0e\x32\x14.spr.v1.Worker.State\x12\x12\n\ngeneration\x18\x05 \x01(\t\x12\x0e\n\x06videos\x18\x06 \x01(\x04\x12\x10\n\x08segments\x18\x07 \x01(\x04\x12\x16\n\x0e\x62ytes_resident\x18\x08 \x01(\x04\x12\x12\n\nlast_error\x18\t \x01(\t\"O\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_INDEX\x10\x01\x12\x0f\n\x0bROLE_RANKER\x10\x02\x12\x10\n\x0cROLE_LIBRARY\x10\x03\"_\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_SERVING\x10\x01\x12\x15\n\x11STATE_NOT_SERVING\x10\x02\x12\x15\n\x11STATE_UNREACHABLE\x10\x03\x32\xc4\x03\n\x0c\x41\x64minService\x12@\n\tGetStatus\x12\x18.spr.v1.GetStatusRequest\x1a\x19.spr.v1.GetStatusResponse\x12R\n\x0fListCollections\x12\x1e.spr.v1.ListCollectionsRequest\x1a\x1f.spr.v1.ListCollectionsResponse\x12I\n\x0cListVersions\x12\x1b.spr.v1.ListVersionsRequest\x1a\x1c.spr.v1.ListVersionsResponse\x12R\n\x0f\x41\x63tivateVersion\x12\x1e.spr.v1.ActivateVersionRequest\x1a\x1f.spr.v1.ActivateVersionResponse\x12@\n\tSubmitJob\x12\x18.spr.v1.SubmitJobRequest\x1a\x19.spr.v1.SubmitJobResponse\x12=\n\x08ListJobs\x12\x17.spr.v1.ListJobsRequest\x1a\x18.spr.v1.ListJobsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,59 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.v1.admin_service_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSTATUSREQUEST']._serialized_start=103
-  _globals['_GETSTATUSREQUEST']._serialized_end=121
-  _globals['_GETSTATUSRESPONSE']._serialized_start=124
-  _globals['_GETSTATUSRESPONSE']._serialized_end=338
-  _globals['_COLLECTION']._serialized_start=341
-  _globals['_COLLECTION']._serialized_end=639
-  _globals['_WORKER']._serialized_start=642
-  _globals['_WORKER']._serialized_end=1010
-  _globals['_WORKER_ROLE']._serialized_start=852
-  _globals['_WORKER_ROLE']._serialized_end=913
-  _globals['_WORKER_STATE']._serialized_start=915
-  _globals['_WORKER_STATE']._serialized_end=1010
-  _globals['_ADMINSERVICE']._serialized_start=1012
-  _globals['_ADMINSERVICE']._serialized_end=1092
+  _globals['_GETSTATUSREQUEST']._serialized_end=141
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=143
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=167
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=169
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=235
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=237
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=278
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=280
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=337
+  _globals['_VERSION']._serialized_start=340
+  _globals['_VERSION']._serialized_end=626
+  _globals['_ACTIVATEVERSIONREQUEST']._serialized_start=628
+  _globals['_ACTIVATEVERSIONREQUEST']._serialized_end=730
+  _globals['_ACTIVATEVERSIONRESPONSE']._serialized_start=733
+  _globals['_ACTIVATEVERSIONRESPONSE']._serialized_end=872
+  _globals['_LEFTOUT']._serialized_start=874
+  _globals['_LEFTOUT']._serialized_end=928
+  _globals['_SUBMITJOBREQUEST']._serialized_start=931
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1266
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1268
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1313
+  _globals['_ADDVIDEOS']._serialized_start=1315
+  _globals['_ADDVIDEOS']._serialized_end=1341
+  _globals['_DELETEVIDEOS']._serialized_start=1343
+  _globals['_DELETEVIDEOS']._serialized_end=1391
+  _globals['_COMPACT']._serialized_start=1393
+  _globals['_COMPACT']._serialized_end=1402
+  _globals['_SNAPSHOT']._serialized_start=1404
+  _globals['_SNAPSHOT']._serialized_end=1452
+  _globals['_RESTORE']._serialized_start=1454
+  _globals['_RESTORE']._serialized_end=1496
+  _globals['_VERIFY']._serialized_start=1498
+  _globals['_VERIFY']._serialized_end=1506
+  _globals['_COLLECTGARBAGE']._serialized_start=1508
+  _globals['_COLLECTGARBAGE']._serialized_end=1538
+  _globals['_JOB']._serialized_start=1541
+  _globals['_JOB']._serialized_end=1953
+  _globals['_JOB_STATE']._serialized_start=1852
+  _globals['_JOB_STATE']._serialized_end=1953
+  _globals['_LISTJOBSREQUEST']._serialized_start=1955
+  _globals['_LISTJOBSREQUEST']._serialized_end=2031
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2033
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2078
+  _globals['_GETSTATUSRESPONSE']._serialized_start=2081
+  _globals['_GETSTATUSRESPONSE']._serialized_end=2295
+  _globals['_COLLECTION']._serialized_start=2298
+  _globals['_COLLECTION']._serialized_end=2650
+  _globals['_WORKER']._serialized_start=2653
+  _globals['_WORKER']._serialized_end=3039
+  _globals['_WORKER_ROLE']._serialized_start=2863
+  _globals['_WORKER_ROLE']._serialized_end=2942
+  _globals['_WORKER_STATE']._serialized_start=2944
+  _globals['_WORKER_STATE']._serialized_end=3039
+  _globals['_ADMINSERVICE']._serialized_start=3042
+  _globals['_ADMINSERVICE']._serialized_end=3494
 # @@protoc_insertion_point(module_scope)

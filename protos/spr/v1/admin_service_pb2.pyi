@@ -23,6 +23,27 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetStatusRequest(_message.Message):
+    """In every request `collection` is a collection's name; empty means the first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
+
+@_typing.final
+class ListCollectionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -34,7 +55,589 @@ class GetStatusRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
+Global___ListCollectionsRequest: _TypeAlias = ListCollectionsRequest  # noqa: Y015
+
+@_typing.final
+class ListCollectionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Collection]: ...
+    def __init__(
+        self,
+        *,
+        collections: _abc.Iterable[Global___Collection] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collections", b"collections"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCollectionsResponse: _TypeAlias = ListCollectionsResponse  # noqa: Y015
+
+@_typing.final
+class ListVersionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVersionsRequest: _TypeAlias = ListVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListVersionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Version]: ...
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___Version] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVersionsResponse: _TypeAlias = ListVersionsResponse  # noqa: Y015
+
+@_typing.final
+class Version(_message.Message):
+    """One version of a collection, as its file says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    VIDEOS_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    DELETED_VIDEOS_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
+    RANKER_MODEL_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """"00000042-1f0c2a9b7d3e"."""
+    number: _builtins.int
+    parent: _builtins.str
+    """Id of the version it was made from; empty without one."""
+    reason: _builtins.str
+    """"build", "add", "delete", "compact", "restore" or "migrate"."""
+    videos: _builtins.int
+    segments: _builtins.int
+    parts: _builtins.int
+    deleted_videos: _builtins.int
+    embedding_model: _builtins.str
+    ranker_model: _builtins.str
+    """As in ServingVersions; empty without a trained ranker."""
+    active: _builtins.bool
+    """New queries are answered from it."""
+    current: _builtins.bool
+    """CURRENT names it."""
+    fault: _builtins.str
+    """Why its file cannot be used; the other fields but id and number are empty
+    then.
+    """
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        number: _builtins.int = ...,
+        parent: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        videos: _builtins.int = ...,
+        segments: _builtins.int = ...,
+        parts: _builtins.int = ...,
+        deleted_videos: _builtins.int = ...,
+        embedding_model: _builtins.str = ...,
+        ranker_model: _builtins.str = ...,
+        active: _builtins.bool = ...,
+        current: _builtins.bool = ...,
+        fault: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "create_time", b"create_time", "current", b"current", "deleted_videos", b"deleted_videos", "embedding_model", b"embedding_model", "fault", b"fault", "id", b"id", "number", b"number", "parent", b"parent", "parts", b"parts", "ranker_model", b"ranker_model", "reason", b"reason", "segments", b"segments", "videos", b"videos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Version: _TypeAlias = Version  # noqa: Y015
+
+@_typing.final
+class ActivateVersionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ROLL_BACK_FIELD_NUMBER: _builtins.int
+    PREPARE_ONLY_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    version: _builtins.str
+    """Id or number; empty: the one that CURRENT names."""
+    roll_back: _builtins.bool
+    """The parent of the active version instead of `version`."""
+    prepare_only: _builtins.bool
+    """Prepare only: searches may name it (SearchRequest.version), none is
+    switched. It stays
+    prepared for as long as page tokens live.
+    """
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        version: _builtins.str = ...,
+        roll_back: _builtins.bool = ...,
+        prepare_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "prepare_only", b"prepare_only", "roll_back", b"roll_back", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateVersionRequest: _TypeAlias = ActivateVersionRequest  # noqa: Y015
+
+@_typing.final
+class ActivateVersionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    ELAPSED_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    previous: _builtins.str
+    """What was active before."""
+    @_builtins.property
+    def elapsed(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOut]:
+        """Workers that could not prepare, with why."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        previous: _builtins.str = ...,
+        elapsed: _duration_pb2.Duration | None = ...,
+        left_out: _abc.Iterable[Global___LeftOut] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["elapsed", b"elapsed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elapsed", b"elapsed", "left_out", b"left_out", "previous", b"previous", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateVersionResponse: _TypeAlias = ActivateVersionResponse  # noqa: Y015
+
+@_typing.final
+class LeftOut(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    target: _builtins.str
+    why: _builtins.str
+    def __init__(
+        self,
+        *,
+        worker: _builtins.str = ...,
+        target: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target", "why", b"why", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftOut: _TypeAlias = LeftOut  # noqa: Y015
+
+@_typing.final
+class SubmitJobRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ADD_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
+    COMPACT_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    RESTORE_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
+    COLLECT_GARBAGE_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    request_id: _builtins.str
+    """Made by the caller; a job of the same id is returned, not made again. Made
+    by the server when empty. At most 64 printable ASCII characters.
+    """
+    @_builtins.property
+    def add(self) -> Global___AddVideos: ...
+    @_builtins.property
+    def delete(self) -> Global___DeleteVideos: ...
+    @_builtins.property
+    def compact(self) -> Global___Compact: ...
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot: ...
+    @_builtins.property
+    def restore(self) -> Global___Restore: ...
+    @_builtins.property
+    def verify(self) -> Global___Verify: ...
+    @_builtins.property
+    def collect_garbage(self) -> Global___CollectGarbage: ...
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        add: Global___AddVideos | None = ...,
+        delete: Global___DeleteVideos | None = ...,
+        compact: Global___Compact | None = ...,
+        snapshot: Global___Snapshot | None = ...,
+        restore: Global___Restore | None = ...,
+        verify: Global___Verify | None = ...,
+        collect_garbage: Global___CollectGarbage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "collect_garbage", b"collect_garbage", "compact", b"compact", "delete", b"delete", "restore", b"restore", "snapshot", b"snapshot", "verify", b"verify", "work", b"work"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "collect_garbage", b"collect_garbage", "collection", b"collection", "compact", b"compact", "delete", b"delete", "request_id", b"request_id", "restore", b"restore", "snapshot", b"snapshot", "verify", b"verify", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["add", "delete", "compact", "snapshot", "restore", "verify", "collect_garbage"]  # noqa: Y015
+    _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
+
+Global___SubmitJobRequest: _TypeAlias = SubmitJobRequest  # noqa: Y015
+
+@_typing.final
+class SubmitJobResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job: ...
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitJobResponse: _TypeAlias = SubmitJobResponse  # noqa: Y015
+
+@_typing.final
+class AddVideos(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATHS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Files or folders as the library process sees them."""
+
+    def __init__(
+        self,
+        *,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paths", b"paths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddVideos: _TypeAlias = AddVideos  # noqa: Y015
+
+@_typing.final
+class DeleteVideos(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_IDS_FIELD_NUMBER: _builtins.int
+    PURGE_FIELD_NUMBER: _builtins.int
+    purge: _builtins.bool
+    """Also remove their rows from the disk: compact, then collect garbage."""
+    @_builtins.property
+    def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        video_ids: _abc.Iterable[_builtins.str] | None = ...,
+        purge: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["purge", b"purge", "video_ids", b"video_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteVideos: _TypeAlias = DeleteVideos  # noqa: Y015
+
+@_typing.final
+class Compact(_message.Message):
+    """Merge small parts, and leave deleted videos out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Compact: _TypeAlias = Compact  # noqa: Y015
+
+@_typing.final
+class Snapshot(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    destination: _builtins.str
+    """Directory or fsspec URL."""
+    version: _builtins.str
+    """Id or number; empty: the one that CURRENT names."""
+    def __init__(
+        self,
+        *,
+        destination: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class Restore(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    version: _builtins.str
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Restore: _TypeAlias = Restore  # noqa: Y015
+
+@_typing.final
+class Verify(_message.Message):
+    """Check every byte of every part, version and model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verify: _TypeAlias = Verify  # noqa: Y015
+
+@_typing.final
+class CollectGarbage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEEP_FIELD_NUMBER: _builtins.int
+    keep: _builtins.int
+    """Newest versions to keep beside the current one and those that are held; 0:
+    the default, 10.
+    """
+    def __init__(
+        self,
+        *,
+        keep: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectGarbage: _TypeAlias = CollectGarbage  # noqa: Y015
+
+@_typing.final
+class Job(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Job._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Job._State.ValueType  # 0
+        STATE_QUEUED: Job._State.ValueType  # 1
+        """Acknowledged, on disk."""
+        STATE_RUNNING: Job._State.ValueType  # 2
+        STATE_DONE: Job._State.ValueType  # 3
+        """Done: of an add or a delete, CURRENT names the version that has it."""
+        STATE_FAILED: Job._State.ValueType  # 4
+
+    class State(_State, metaclass=_StateEnumTypeWrapper): ...
+    STATE_UNSPECIFIED: Job.State.ValueType  # 0
+    STATE_QUEUED: Job.State.ValueType  # 1
+    """Acknowledged, on disk."""
+    STATE_RUNNING: Job.State.ValueType  # 2
+    STATE_DONE: Job.State.ValueType  # 3
+    """Done: of an add or a delete, CURRENT names the version that has it."""
+    STATE_FAILED: Job.State.ValueType  # 4
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    VIDEO_IDS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    SEARCHABLE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    collection: _builtins.str
+    kind: _builtins.str
+    """"add", "delete", "compact", "snapshot", "restore", "verify", "gc"."""
+    state: Global___Job.State.ValueType
+    detail: _builtins.str
+    """What it does now ("encoding shop.mp4, 40 %"), or did."""
+    error: _builtins.str
+    """Of a failed one: one sentence, and the errors' reason."""
+    reason: _builtins.str
+    version: _builtins.str
+    """The version that it made."""
+    searchable: _builtins.bool
+    """Whether new searches are answered from `version`: set by the admin service."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the videos that it added or deleted, at most 1000 told."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was left out, one sentence each."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        state: Global___Job.State.ValueType = ...,
+        detail: _builtins.str = ...,
+        error: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        version: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        video_ids: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        searchable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "create_time", b"create_time", "detail", b"detail", "end_time", b"end_time", "error", b"error", "kind", b"kind", "reason", b"reason", "request_id", b"request_id", "searchable", b"searchable", "state", b"state", "version", b"version", "video_ids", b"video_ids", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class ListJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    request_id: _builtins.str
+    """Only this one."""
+    page_size: _builtins.int
+    """Newest first; 0: 100, at most 1000."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "page_size", b"page_size", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
+
+@_typing.final
+class ListJobsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]: ...
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[Global___Job] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
 
 @_typing.final
 class GetStatusResponse(_message.Message):
@@ -92,6 +695,9 @@ class Collection(_message.Message):
     INDEX_FACTORY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     NEWEST_GENERATION_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    DELETED_VIDEOS_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     generation: _builtins.str
     embedding_model: _builtins.str
@@ -103,7 +709,14 @@ class Collection(_message.Message):
     index_factory: _builtins.str
     """FAISS's name of the index: "Flat", "IVF1024,PQ64"."""
     newest_generation: _builtins.str
-    """What CURRENT names on disk: another than `generation` waits for a restart."""
+    """What CURRENT names on disk: where it is another than `generation`, it is
+    being prepared, or could not be: see `fault`.
+    """
+    parts: _builtins.int
+    """Parts of all shards."""
+    deleted_videos: _builtins.int
+    fault: _builtins.str
+    """Why the newest version is not active; empty where it is."""
     @_builtins.property
     def segment_length(self) -> _duration_pb2.Duration: ...
     @_builtins.property
@@ -124,10 +737,13 @@ class Collection(_message.Message):
         index_factory: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         newest_generation: _builtins.str = ...,
+        parts: _builtins.int = ...,
+        deleted_videos: _builtins.int = ...,
+        fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "segment_length", b"segment_length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "embedding_model", b"embedding_model", "generation", b"generation", "index_factory", b"index_factory", "name", b"name", "newest_generation", b"newest_generation", "ranker_model", b"ranker_model", "segment_length", b"segment_length", "segments", b"segments", "shard_count", b"shard_count", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deleted_videos", b"deleted_videos", "embedding_model", b"embedding_model", "fault", b"fault", "generation", b"generation", "index_factory", b"index_factory", "name", b"name", "newest_generation", b"newest_generation", "parts", b"parts", "ranker_model", b"ranker_model", "segment_length", b"segment_length", "segments", b"segments", "shard_count", b"shard_count", "videos", b"videos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -146,11 +762,13 @@ class Worker(_message.Message):
         ROLE_UNSPECIFIED: Worker._Role.ValueType  # 0
         ROLE_INDEX: Worker._Role.ValueType  # 1
         ROLE_RANKER: Worker._Role.ValueType  # 2
+        ROLE_LIBRARY: Worker._Role.ValueType  # 3
 
     class Role(_Role, metaclass=_RoleEnumTypeWrapper): ...
     ROLE_UNSPECIFIED: Worker.Role.ValueType  # 0
     ROLE_INDEX: Worker.Role.ValueType  # 1
     ROLE_RANKER: Worker.Role.ValueType  # 2
+    ROLE_LIBRARY: Worker.Role.ValueType  # 3
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -180,7 +798,7 @@ class Worker(_message.Message):
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     role: Global___Worker.Role.ValueType
     name: _builtins.str
-    """"shard-00003" or "ranker"."""
+    """"shard-00003", "ranker-0" or "library"."""
     target: _builtins.str
     """Address it is asked at, "host:port"."""
     state: Global___Worker.State.ValueType

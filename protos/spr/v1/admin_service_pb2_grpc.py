@@ -40,6 +40,31 @@ class AdminServiceStub:
                 request_serializer=spr_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=spr_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.ListCollections = channel.unary_unary(
+                '/spr.v1.AdminService/ListCollections',
+                request_serializer=spr_dot_v1_dot_admin__service__pb2.ListCollectionsRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_admin__service__pb2.ListCollectionsResponse.FromString,
+                _registered_method=True)
+        self.ListVersions = channel.unary_unary(
+                '/spr.v1.AdminService/ListVersions',
+                request_serializer=spr_dot_v1_dot_admin__service__pb2.ListVersionsRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_admin__service__pb2.ListVersionsResponse.FromString,
+                _registered_method=True)
+        self.ActivateVersion = channel.unary_unary(
+                '/spr.v1.AdminService/ActivateVersion',
+                request_serializer=spr_dot_v1_dot_admin__service__pb2.ActivateVersionRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_admin__service__pb2.ActivateVersionResponse.FromString,
+                _registered_method=True)
+        self.SubmitJob = channel.unary_unary(
+                '/spr.v1.AdminService/SubmitJob',
+                request_serializer=spr_dot_v1_dot_admin__service__pb2.SubmitJobRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_admin__service__pb2.SubmitJobResponse.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/spr.v1.AdminService/ListJobs',
+                request_serializer=spr_dot_v1_dot_admin__service__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_admin__service__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -47,8 +72,46 @@ class AdminServiceServicer:
     """
 
     def GetStatus(self, request, context):
-        """The served collection, every worker's state, and what was answered so far.
+        """A served collection, every worker's state, and what was answered so far.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCollections(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVersions(self, request, context):
+        """All versions on disk, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateVersion(self, request, context):
+        """Prepares a version on every worker while the old one serves, then switches
+        new queries to it. Queries in flight and page tokens stay on theirs. A
+        replica that cannot prepare is left out, with its reason; where a shard or
+        the ranker has no ready replica the old version stays:
+        FAILED_PRECONDITION / NOT_PREPARED. NOT_FOUND / GENERATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitJob(self, request, context):
+        """Work of the library process: durable when acknowledged, idempotent by
+        request id. UNAVAILABLE / NO_LIBRARY where none runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -60,6 +123,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=spr_dot_v1_dot_admin__service__pb2.GetStatusRequest.FromString,
                     response_serializer=spr_dot_v1_dot_admin__service__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ListCollections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCollections,
+                    request_deserializer=spr_dot_v1_dot_admin__service__pb2.ListCollectionsRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_admin__service__pb2.ListCollectionsResponse.SerializeToString,
+            ),
+            'ListVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVersions,
+                    request_deserializer=spr_dot_v1_dot_admin__service__pb2.ListVersionsRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_admin__service__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'ActivateVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateVersion,
+                    request_deserializer=spr_dot_v1_dot_admin__service__pb2.ActivateVersionRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_admin__service__pb2.ActivateVersionResponse.SerializeToString,
+            ),
+            'SubmitJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitJob,
+                    request_deserializer=spr_dot_v1_dot_admin__service__pb2.SubmitJobRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_admin__service__pb2.SubmitJobResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=spr_dot_v1_dot_admin__service__pb2.ListJobsRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_admin__service__pb2.ListJobsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +178,141 @@ class AdminService:
             '/spr.v1.AdminService/GetStatus',
             spr_dot_v1_dot_admin__service__pb2.GetStatusRequest.SerializeToString,
             spr_dot_v1_dot_admin__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCollections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.AdminService/ListCollections',
+            spr_dot_v1_dot_admin__service__pb2.ListCollectionsRequest.SerializeToString,
+            spr_dot_v1_dot_admin__service__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.AdminService/ListVersions',
+            spr_dot_v1_dot_admin__service__pb2.ListVersionsRequest.SerializeToString,
+            spr_dot_v1_dot_admin__service__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.AdminService/ActivateVersion',
+            spr_dot_v1_dot_admin__service__pb2.ActivateVersionRequest.SerializeToString,
+            spr_dot_v1_dot_admin__service__pb2.ActivateVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.AdminService/SubmitJob',
+            spr_dot_v1_dot_admin__service__pb2.SubmitJobRequest.SerializeToString,
+            spr_dot_v1_dot_admin__service__pb2.SubmitJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.AdminService/ListJobs',
+            spr_dot_v1_dot_admin__service__pb2.ListJobsRequest.SerializeToString,
+            spr_dot_v1_dot_admin__service__pb2.ListJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,22 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatusRequest, _admin_service_pb2.GetStatusResponse]
-    """The served collection, every worker's state, and what was answered so far."""
+    """A served collection, every worker's state, and what was answered so far."""
+    ListCollections: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListCollectionsRequest, _admin_service_pb2.ListCollectionsResponse]
+    ListVersions: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListVersionsRequest, _admin_service_pb2.ListVersionsResponse]
+    """All versions on disk, newest first."""
+    ActivateVersion: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ActivateVersionRequest, _admin_service_pb2.ActivateVersionResponse]
+    """Prepares a version on every worker while the old one serves, then switches
+    new queries to it. Queries in flight and page tokens stay on theirs. A
+    replica that cannot prepare is left out, with its reason; where a shard or
+    the ranker has no ready replica the old version stays:
+    FAILED_PRECONDITION / NOT_PREPARED. NOT_FOUND / GENERATION_NOT_FOUND.
+    """
+    SubmitJob: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SubmitJobRequest, _admin_service_pb2.SubmitJobResponse]
+    """Work of the library process: durable when acknowledged, idempotent by
+    request id. UNAVAILABLE / NO_LIBRARY where none runs.
+    """
+    ListJobs: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListJobsRequest, _admin_service_pb2.ListJobsResponse]
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -42,7 +57,22 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatusRequest, _admin_service_pb2.GetStatusResponse]  # type: ignore[assignment]
-    """The served collection, every worker's state, and what was answered so far."""
+    """A served collection, every worker's state, and what was answered so far."""
+    ListCollections: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListCollectionsRequest, _admin_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
+    ListVersions: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListVersionsRequest, _admin_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
+    """All versions on disk, newest first."""
+    ActivateVersion: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ActivateVersionRequest, _admin_service_pb2.ActivateVersionResponse]  # type: ignore[assignment]
+    """Prepares a version on every worker while the old one serves, then switches
+    new queries to it. Queries in flight and page tokens stay on theirs. A
+    replica that cannot prepare is left out, with its reason; where a shard or
+    the ranker has no ready replica the old version stays:
+    FAILED_PRECONDITION / NOT_PREPARED. NOT_FOUND / GENERATION_NOT_FOUND.
+    """
+    SubmitJob: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SubmitJobRequest, _admin_service_pb2.SubmitJobResponse]  # type: ignore[assignment]
+    """Work of the library process: durable when acknowledged, idempotent by
+    request id. UNAVAILABLE / NO_LIBRARY where none runs.
+    """
+    ListJobs: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListJobsRequest, _admin_service_pb2.ListJobsResponse]  # type: ignore[assignment]
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the operator sees. Served on its own port."""
@@ -53,6 +83,51 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetStatusResponse, _abc.Awaitable[_admin_service_pb2.GetStatusResponse]]:
-        """The served collection, every worker's state, and what was answered so far."""
+        """A served collection, every worker's state, and what was answered so far."""
+
+    @_abc_1.abstractmethod
+    def ListCollections(
+        self,
+        request: _admin_service_pb2.ListCollectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListCollectionsResponse, _abc.Awaitable[_admin_service_pb2.ListCollectionsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListVersions(
+        self,
+        request: _admin_service_pb2.ListVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListVersionsResponse, _abc.Awaitable[_admin_service_pb2.ListVersionsResponse]]:
+        """All versions on disk, newest first."""
+
+    @_abc_1.abstractmethod
+    def ActivateVersion(
+        self,
+        request: _admin_service_pb2.ActivateVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ActivateVersionResponse, _abc.Awaitable[_admin_service_pb2.ActivateVersionResponse]]:
+        """Prepares a version on every worker while the old one serves, then switches
+        new queries to it. Queries in flight and page tokens stay on theirs. A
+        replica that cannot prepare is left out, with its reason; where a shard or
+        the ranker has no ready replica the old version stays:
+        FAILED_PRECONDITION / NOT_PREPARED. NOT_FOUND / GENERATION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitJob(
+        self,
+        request: _admin_service_pb2.SubmitJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SubmitJobResponse, _abc.Awaitable[_admin_service_pb2.SubmitJobResponse]]:
+        """Work of the library process: durable when acknowledged, idempotent by
+        request id. UNAVAILABLE / NO_LIBRARY where none runs.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJobs(
+        self,
+        request: _admin_service_pb2.ListJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListJobsResponse, _abc.Awaitable[_admin_service_pb2.ListJobsResponse]]: ...
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

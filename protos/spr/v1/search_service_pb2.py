@@ -27,7 +27,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from spr.v1 import types_pb2 as spr_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bspr/v1/search_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a\x12spr/v1/types.proto\"\xc5\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12&\n\tembedding\x18\x04 \x01(\x0b\x32\x11.spr.v1.EmbeddingH\x00\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12$\n\x06params\x18\x07 \x01(\x0b\x32\x14.spr.v1.SearchParamsB\x07\n\x05query\"\xa7\x02\n\x0cSearchParams\x12\x1a\n\rsegment_top_k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0eproposal_top_k\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06nprobe\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06rerank\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x07nms_iou\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x19\n\x0cmin_coverage\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12+\n\rproposal_rule\x18\x07 \x01(\x0b\x32\x14.spr.v1.ProposalRuleB\x10\n\x0e_segment_top_kB\x11\n\x0f_proposal_top_kB\t\n\x07_nprobeB\t\n\x07_rerankB\n\n\x08_nms_iouB\x0f\n\r_min_coverage\"k\n\x0cProposalRule\x12\x16\n\x0c\x63onstant_gap\x18\x01 \x01(\rH\x00\x12\x16\n\x0c\x61\x64\x61ptive_gap\x18\x02 \x01(\x02H\x00\x12\x12\n\x08\x61\x64jacent\x18\x03 \x01(\x08H\x00\x12\x0f\n\x05peaks\x18\x04 \x01(\rH\x00\x42\x06\n\x04rule\"\xdb\x02\n\x0eSearchResponse\x12\x1f\n\x07moments\x18\x01 \x03(\x0b\x32\x0e.spr.v1.Moment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\"\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x10.spr.v1.Coverage\x12)\n\x08versions\x18\x05 \x01(\x0b\x32\x17.spr.v1.ServingVersions\x12$\n\x07timings\x18\x06 \x03(\x0b\x32\x13.spr.v1.StageTiming\x12\x15\n\rtotal_moments\x18\x07 \x01(\r\x12\x1a\n\x12no_confident_match\x18\x08 \x01(\x08\x12!\n\x14\x63onfidence_threshold\x18\t \x01(\x02H\x00\x88\x01\x01\x12\x17\n\x0fquery_truncated\x18\n \x01(\x08\x42\x17\n\x15_confidence_threshold\"h\n\x0fServingVersions\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\"H\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\x12\x42\x61tchSearchRequest\x12\'\n\x08requests\x18\x01 \x03(\x0b\x32\x15.spr.v1.SearchRequest\"\xae\x01\n\x13\x42\x61tchSearchResponse\x12\x32\n\x07\x65ntries\x18\x01 \x03(\x0b\x32!.spr.v1.BatchSearchResponse.Entry\x1a\x63\n\x05\x45ntry\x12*\n\x08response\x18\x01 \x01(\x0b\x32\x16.spr.v1.SearchResponseH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xc2\x01\n\x19ProgressiveSearchResponse\x12\x36\n\x05stage\x18\x01 \x01(\x0e\x32\'.spr.v1.ProgressiveSearchResponse.Stage\x12(\n\x08response\x18\x02 \x01(\x0b\x32\x16.spr.v1.SearchResponse\"C\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTAGE_COARSE\x10\x01\x12\x11\n\rSTAGE_REFINED\x10\x02\x32\xe1\x01\n\rSearchService\x12\x37\n\x06Search\x12\x15.spr.v1.SearchRequest\x1a\x16.spr.v1.SearchResponse\x12\x46\n\x0b\x42\x61tchSearch\x12\x1a.spr.v1.BatchSearchRequest\x1a\x1b.spr.v1.BatchSearchResponse\x12O\n\x11ProgressiveSearch\x12\x15.spr.v1.SearchRequest\x1a!.spr.v1.ProgressiveSearchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bspr/v1/search_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a\x12spr/v1/types.proto\"\xd6\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12&\n\tembedding\x18\x04 \x01(\x0b\x32\x11.spr.v1.EmbeddingH\x00\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12$\n\x06params\x18\x07 \x01(\x0b\x32\x14.spr.v1.SearchParams\x12\x0f\n\x07version\x18\x08 \x01(\tB\x07\n\x05query\"\xa7\x02\n\x0cSearchParams\x12\x1a\n\rsegment_top_k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0eproposal_top_k\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06nprobe\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06rerank\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x07nms_iou\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x19\n\x0cmin_coverage\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12+\n\rproposal_rule\x18\x07 \x01(\x0b\x32\x14.spr.v1.ProposalRuleB\x10\n\x0e_segment_top_kB\x11\n\x0f_proposal_top_kB\t\n\x07_nprobeB\t\n\x07_rerankB\n\n\x08_nms_iouB\x0f\n\r_min_coverage\"k\n\x0cProposalRule\x12\x16\n\x0c\x63onstant_gap\x18\x01 \x01(\rH\x00\x12\x16\n\x0c\x61\x64\x61ptive_gap\x18\x02 \x01(\x02H\x00\x12\x12\n\x08\x61\x64jacent\x18\x03 \x01(\x08H\x00\x12\x0f\n\x05peaks\x18\x04 \x01(\rH\x00\x42\x06\n\x04rule\"\xdb\x02\n\x0eSearchResponse\x12\x1f\n\x07moments\x18\x01 \x03(\x0b\x32\x0e.spr.v1.Moment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\"\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x10.spr.v1.Coverage\x12)\n\x08versions\x18\x05 \x01(\x0b\x32\x17.spr.v1.ServingVersions\x12$\n\x07timings\x18\x06 \x03(\x0b\x32\x13.spr.v1.StageTiming\x12\x15\n\rtotal_moments\x18\x07 \x01(\r\x12\x1a\n\x12no_confident_match\x18\x08 \x01(\x08\x12!\n\x14\x63onfidence_threshold\x18\t \x01(\x02H\x00\x88\x01\x01\x12\x17\n\x0fquery_truncated\x18\n \x01(\x08\x42\x17\n\x15_confidence_threshold\"h\n\x0fServingVersions\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\"H\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\x12\x42\x61tchSearchRequest\x12\'\n\x08requests\x18\x01 \x03(\x0b\x32\x15.spr.v1.SearchRequest\"\xae\x01\n\x13\x42\x61tchSearchResponse\x12\x32\n\x07\x65ntries\x18\x01 \x03(\x0b\x32!.spr.v1.BatchSearchResponse.Entry\x1a\x63\n\x05\x45ntry\x12*\n\x08response\x18\x01 \x01(\x0b\x32\x16.spr.v1.SearchResponseH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xc2\x01\n\x19ProgressiveSearchResponse\x12\x36\n\x05stage\x18\x01 \x01(\x0e\x32\'.spr.v1.ProgressiveSearchResponse.Stage\x12(\n\x08response\x18\x02 \x01(\x0b\x32\x16.spr.v1.SearchResponse\"C\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTAGE_COARSE\x10\x01\x12\x11\n\rSTAGE_REFINED\x10\x02\x32\xe1\x01\n\rSearchService\x12\x37\n\x06Search\x12\x15.spr.v1.SearchRequest\x1a\x16.spr.v1.SearchResponse\x12\x46\n\x0b\x42\x61tchSearch\x12\x1a.spr.v1.BatchSearchRequest\x1a\x1b.spr.v1.BatchSearchResponse\x12O\n\x11ProgressiveSearch\x12\x15.spr.v1.SearchRequest\x1a!.spr.v1.ProgressiveSearchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,27 +35,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.v1.search_service_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SEARCHREQUEST']._serialized_start=117
-  _globals['_SEARCHREQUEST']._serialized_end=314
-  _globals['_SEARCHPARAMS']._serialized_start=317
-  _globals['_SEARCHPARAMS']._serialized_end=612
-  _globals['_PROPOSALRULE']._serialized_start=614
-  _globals['_PROPOSALRULE']._serialized_end=721
-  _globals['_SEARCHRESPONSE']._serialized_start=724
-  _globals['_SEARCHRESPONSE']._serialized_end=1071
-  _globals['_SERVINGVERSIONS']._serialized_start=1073
-  _globals['_SERVINGVERSIONS']._serialized_end=1177
-  _globals['_STAGETIMING']._serialized_start=1179
-  _globals['_STAGETIMING']._serialized_end=1251
-  _globals['_BATCHSEARCHREQUEST']._serialized_start=1253
-  _globals['_BATCHSEARCHREQUEST']._serialized_end=1314
-  _globals['_BATCHSEARCHRESPONSE']._serialized_start=1317
-  _globals['_BATCHSEARCHRESPONSE']._serialized_end=1491
-  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_start=1392
-  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_end=1491
-  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_start=1494
-  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_end=1688
-  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_start=1621
-  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_end=1688
-  _globals['_SEARCHSERVICE']._serialized_start=1691
-  _globals['_SEARCHSERVICE']._serialized_end=1916
+  _globals['_SEARCHREQUEST']._serialized_end=331
+  _globals['_SEARCHPARAMS']._serialized_start=334
+  _globals['_SEARCHPARAMS']._serialized_end=629
+  _globals['_PROPOSALRULE']._serialized_start=631
+  _globals['_PROPOSALRULE']._serialized_end=738
+  _globals['_SEARCHRESPONSE']._serialized_start=741
+  _globals['_SEARCHRESPONSE']._serialized_end=1088
+  _globals['_SERVINGVERSIONS']._serialized_start=1090
+  _globals['_SERVINGVERSIONS']._serialized_end=1194
+  _globals['_STAGETIMING']._serialized_start=1196
+  _globals['_STAGETIMING']._serialized_end=1268
+  _globals['_BATCHSEARCHREQUEST']._serialized_start=1270
+  _globals['_BATCHSEARCHREQUEST']._serialized_end=1331
+  _globals['_BATCHSEARCHRESPONSE']._serialized_start=1334
+  _globals['_BATCHSEARCHRESPONSE']._serialized_end=1508
+  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_start=1409
+  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_end=1508
+  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_start=1511
+  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_end=1705
+  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_start=1638
+  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_end=1705
+  _globals['_SEARCHSERVICE']._serialized_start=1708
+  _globals['_SEARCHSERVICE']._serialized_end=1933
 # @@protoc_insertion_point(module_scope)

@@ -33,8 +33,9 @@ class SearchRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
-    """The collection's name; empty means the one that is served."""
+    """The collection's name; empty means the first that is served."""
     request_id: _builtins.str
     """Echoed back, logged and sent to every worker. Made by the server when
     empty. At most 64 printable ASCII characters.
@@ -49,6 +50,10 @@ class SearchRequest(_message.Message):
     """From SearchResponse.next_page_token; of the rest only page_size is read
     then. Pages of one answer never shift. A token lives for minutes, less when
     the server is very busy; then it is INVALID_ARGUMENT / PAGE_TOKEN_INVALID.
+    """
+    version: _builtins.str
+    """A version to search in place of the active one: id or number, of those that
+    are prepared. NOT_FOUND / GENERATION_NOT_FOUND for another.
     """
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
@@ -68,10 +73,11 @@ class SearchRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         params: Global___SearchParams | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "params", b"params", "query", b"query", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding", b"embedding", "page_size", b"page_size", "page_token", b"page_token", "params", b"params", "query", b"query", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding", b"embedding", "page_size", b"page_size", "page_token", b"page_token", "params", b"params", "query", b"query", "request_id", b"request_id", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["text", "embedding"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015

@@ -62,7 +62,7 @@ class SearchServiceServicer:
         """One query, one page. Read-only and safe to retry and hedge.
         INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER, PAGE_TOKEN_INVALID, TENSOR_SIZE_MISMATCH,
         MESSAGE_INVALID
-        NOT_FOUND            COLLECTION_NOT_FOUND
+        NOT_FOUND            COLLECTION_NOT_FOUND, GENERATION_NOT_FOUND
         FAILED_PRECONDITION  MODEL_MISMATCH
         RESOURCE_EXHAUSTED   QUEUE_FULL (with RetryInfo)
         UNAVAILABLE          NO_SHARDS, NO_ENCODER, COVERAGE_TOO_LOW (with RetryInfo)

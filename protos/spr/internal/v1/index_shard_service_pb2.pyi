@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from spr.internal.v1 import version_service_pb2 as _version_service_pb2
 from spr.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -33,8 +34,8 @@ class SearchSegmentsRequest(_message.Message):
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
-    """Pins the generation so that one query never mixes two. Another one is
-    FAILED_PRECONDITION / GENERATION_MISMATCH.
+    """The version's id. It pins a query, so that it never mixes two. One that is
+    not held is FAILED_PRECONDITION / GENERATION_MISMATCH.
     """
     shard: _builtins.str
     """The shard that is asked. Another one is FAILED_PRECONDITION /
@@ -88,13 +89,13 @@ class SearchSegmentsResponse(_message.Message):
     """The generation and the shard that answer: the request's."""
     shard: _builtins.str
     video_ordinals: _builtins.bytes
-    """Ordinals of the generation's catalogue, int32 little-endian."""
+    """Ordinals of the version's catalogue, int32 little-endian."""
     segment_ordinals: _builtins.bytes
     """Number of the segment inside its video, from 0, int32 little-endian."""
     scores: _builtins.bytes
     """float32 little-endian, higher is better."""
     videos_searched: _builtins.int
-    """Videos of the shard: all of them are searched."""
+    """Living videos of the shard: all of them are searched."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Rows of each query."""
@@ -142,47 +143,31 @@ Global___GetShardInfoRequest: _TypeAlias = GetShardInfoRequest  # noqa: Y015
 class GetShardInfoResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    GENERATION_FIELD_NUMBER: _builtins.int
     SHARD_FIELD_NUMBER: _builtins.int
-    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
-    VIDEOS_FIELD_NUMBER: _builtins.int
-    SEGMENTS_FIELD_NUMBER: _builtins.int
     BYTES_RESIDENT_FIELD_NUMBER: _builtins.int
-    INDEX_FACTORY_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     FAISS_VERSION_FIELD_NUMBER: _builtins.int
-    QUANTIZER_SHA256_FIELD_NUMBER: _builtins.int
-    generation: _builtins.str
+    HELD_FIELD_NUMBER: _builtins.int
     shard: _builtins.str
-    embedding_model: _builtins.str
-    videos: _builtins.int
-    segments: _builtins.int
     bytes_resident: _builtins.int
     """Memory of the process, shared pages included."""
-    index_factory: _builtins.str
-    """FAISS's name of the index: "Flat", "IVF1024,PQ64"."""
     device: _builtins.str
     """"cpu" or "gpu"."""
     faiss_version: _builtins.str
-    quantizer_sha256: _builtins.str
-    """The same for all shards of one generation: scores compare only then."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[_version_service_pb2.HeldVersion]: ...
     def __init__(
         self,
         *,
-        generation: _builtins.str = ...,
         shard: _builtins.str = ...,
-        embedding_model: _builtins.str = ...,
-        videos: _builtins.int = ...,
-        segments: _builtins.int = ...,
         bytes_resident: _builtins.int = ...,
-        index_factory: _builtins.str = ...,
         device: _builtins.str = ...,
         faiss_version: _builtins.str = ...,
-        quantizer_sha256: _builtins.str = ...,
+        held: _abc.Iterable[_version_service_pb2.HeldVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "embedding_model", b"embedding_model", "faiss_version", b"faiss_version", "generation", b"generation", "index_factory", b"index_factory", "quantizer_sha256", b"quantizer_sha256", "segments", b"segments", "shard", b"shard", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "faiss_version", b"faiss_version", "held", b"held", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,9 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from spr.internal.v1 import version_service_pb2 as _version_service_pb2
 from spr.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -42,7 +45,7 @@ class RankRequest(_message.Message):
     embedding_model: _builtins.str
     """As in EncodeRequest."""
     video_ordinals: _builtins.bytes
-    """Ordinals of the generation's catalogue, int32 little-endian."""
+    """Ordinals of the version's catalogue, int32 little-endian."""
     spans: _builtins.bytes
     """Seconds from the first frame, float64 little-endian, [start, end) pairs."""
     scores: _builtins.bytes
@@ -160,35 +163,25 @@ Global___GetRankerInfoRequest: _TypeAlias = GetRankerInfoRequest  # noqa: Y015
 class GetRankerInfoResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    GENERATION_FIELD_NUMBER: _builtins.int
-    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
-    RANKER_MODEL_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
-    VIDEOS_FIELD_NUMBER: _builtins.int
     BYTES_RESIDENT_FIELD_NUMBER: _builtins.int
-    generation: _builtins.str
-    embedding_model: _builtins.str
-    ranker_model: _builtins.str
-    """As in RankResponse."""
+    HELD_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"cpu" or "cuda:0"."""
-    videos: _builtins.int
-    """Videos whose features it can read."""
     bytes_resident: _builtins.int
     """Memory of the process, shared pages included."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[_version_service_pb2.HeldVersion]: ...
     def __init__(
         self,
         *,
-        generation: _builtins.str = ...,
-        embedding_model: _builtins.str = ...,
-        ranker_model: _builtins.str = ...,
         device: _builtins.str = ...,
-        videos: _builtins.int = ...,
         bytes_resident: _builtins.int = ...,
+        held: _abc.Iterable[_version_service_pb2.HeldVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "embedding_model", b"embedding_model", "generation", b"generation", "ranker_model", b"ranker_model", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "held", b"held"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,168 @@
+"""Versions: small immutable files that list the parts a collection consists of at one time.
+
+    COLLECTION/CURRENT                  the id of the active version
+    COLLECTION/versions/00000042.json   models, shards -> parts (and what is deleted of each), parent, reason
+
+A version's id is its number and a hash of its content, "00000042-1f0c2a9b7d3e": processes that agree on the
+id agree on all of it. `CURRENT` is replaced by an atomic rename. A video's ordinal in a version is its place
+among the sorted ids of the version's living videos, however many parts there are: so the same videos give the
+same answer however they came together.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine import sealed
+from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, check_version, refuse
+from engine.errors import InvalidInput, NotFound, SprError, Unavailable
+from engine.files import read_name, replacing, sync
+from engine.values import filled
+
+CURRENT = "CURRENT"
+VERSIONS = "versions"
+LEGACY = "generations"
+REMEDY = "copy it again, or roll back to another version"
+_NAME = re.compile(r"([0-9]{8,})\.json")
+_ID = re.compile(r"([0-9]{8,})-[0-9a-f]{12}")
+
+
+def embedding_model(encoder: str, projector: str | None) -> str:
+    """Name the embedding space by the fingerprints of the models that make it."""
+    return f"{encoder}/{projector or 'mean-pool'}"
+
+
+def path_of(collection: Path, version: str) -> Path:
+    """Return the file of a version; NotFound for a name that is no version's."""
+    match = _ID.fullmatch(version)
+    if match is None:
+        raise NotFound(f"'{version}' is no id of a version.", reason="GENERATION_NOT_FOUND")
+    return collection / VERSIONS / f"{match[1]}.json"
+
+
+def current(collection: Path) -> str:
+    """Return the id of the version that CURRENT names; NotFound where there is none, with the remedy."""
+    try:
+        name = read_name(collection / CURRENT)
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"Collection {collection} has no active version: run `spr build {collection}`."
+        raise NotFound(message, reason="GENERATION_NOT_FOUND") from None
+    if _ID.fullmatch(name) is None and (collection / LEGACY / name).is_dir():
+        message = f"Collection {collection} is of an older format: run `spr migrate {collection}`."
+        raise NotFound(message, reason="FORMAT_OLD")
+    return name
+
+
+def resolve(collection: Path, version: str = "") -> str:
+    """Return the full id of a version named by its id or its number; of the current one for "".
+
+    NotFound with the versions that there are.
+    """
+    if not version:
+        return current(collection)
+    if version.isdecimal():
+        path = collection / VERSIONS / f"{int(version):08d}.json"
+        if path.is_file():
+            return _read(path).id
+    elif _ID.fullmatch(version) and path_of(collection, version).is_file():
+        return version
+    there = ", ".join(str(number) for number in numbers(collection)) or "none"
+    message = f"Collection {collection} has no version '{version}'; there are: {there}."
+    raise NotFound(message, reason="GENERATION_NOT_FOUND")
+
+
+def numbers(collection: Path) -> list[int]:
+    """Return the numbers of all versions, ascending."""
+    found = [_NAME.fullmatch(path.name) for path in (collection / VERSIONS).glob("*.json")]
+    return sorted(int(match[1]) for match in found if match)
+
+
+def read(collection: Path, version: str = "") -> Version:
+    """Read a version, the current one for ""; NotFound or Mismatch say what is wrong with it."""
+    name = resolve(collection, version)
+    path = path_of(collection, name)
+    found = _read(path)
+    if found.id != name:
+        raise refuse(f"{path} is version {found.id}, not {name}: {REMEDY}.")
+    return found
+
+
+def _read(path: Path) -> Version:
+    try:
+        values, checksum = sealed.read(path, REMEDY)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"{path} does not exist: {REMEDY}.", reason="GENERATION_NOT_FOUND") from None
+    try:
+        # The checksum cannot be in what it is of; neither can the id, which has it.
+        found = filled(Version, values, str(path))
+        check_version(found, str(path))
+    except InvalidInput as error:
+        raise refuse(f"{str(error).rstrip('.')}: {REMEDY}.") from None
+    if f"{found.number:08d}.json" != path.name:
+        raise refuse(f"{path} holds version number {found.number}: {REMEDY}.")
+    return dataclasses.replace(found, id=f"{found.number:08d}-{checksum[:12]}")
+
+
+def commit(collection: Path, version: Version) -> Version:
+    """Write a version under the next number, synced; return it with id, number and time; activate nothing.
+
+    The caller holds the writer's lock. Unavailable where another writer took the number.
+    """
+    folder = collection / VERSIONS
+    folder.mkdir(parents=True, exist_ok=True)
+    number = max(numbers(collection), default=0) + 1
+    created = datetime.now(UTC).isoformat(timespec="milliseconds")
+    named = dataclasses.replace(version, id="", number=number, created=created)
+    check_version(named, f"version {number}")
+    path = folder / f"{number:08d}.json"
+    partial = folder / f".{path.name}.{os.getpid()}.partial"
+    checksum = sealed.write(partial, named)
+    try:
+        # A link, unlike a rename, fails where the name is taken: of two writers one wins.
+        os.link(partial, path)
+    except FileExistsError:
+        message = f"{path} was written by another process just now: run the command again."
+        raise Unavailable(message, "VERSION_TAKEN") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    sync(folder)
+    return dataclasses.replace(named, id=f"{number:08d}-{checksum[:12]}")
+
+
+def activate(collection: Path, version: str) -> None:
+    """Make a version the current one, by an atomic rename; refused where it cannot be read."""
+    read(collection, version)
+    with replacing(collection / CURRENT) as partial:
+        partial.write_text(version + "\n", encoding="utf-8")
+
+
+def newest(collection: Path) -> str:
+    """Return the version that CURRENT names now, empty if it names none."""
+    try:
+        return current(collection)
+    except (SprError, OSError, ValueError):
+        return ""
+
+
+def with_shards(version: Version, shards: Iterable[ShardEntry], reason: str) -> Version:
+    """Return the version that follows `version` with other shards, its counts summed, to be committed."""
+    listed = tuple(shards)
+    return dataclasses.replace(
+        version,
+        id="",
+        parent=version.id,
+        reason=reason,
+        shards=listed,
+        videos=sum(shard.videos for shard in listed),
+        segments=sum(shard.segments for shard in listed),
+        sources="",
+    )
+
+
+def model_path(collection: Path, entry: ModelEntry | EncoderEntry) -> Path:
+    """Return a model's directory: absolute, or relative to the collection."""
+    path = entry.path if isinstance(entry, ModelEntry) else entry.path or entry.source
+    return collection.resolve() / path

@@ -1,0 +1,136 @@
+"""The settings of each kind of process, as a topology's tables give them."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.values import DERIVED, Count, NonNegative
+
+Uris = Literal["none", "name", "full"]
+TextPrecision = Literal["auto", "int8", "float32"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinatorConfig:
+    """The coordinator's addresses and limits. Times are seconds.
+
+    max_deadline: upper bound of every search's deadline, also of callers that set none.
+    reserve: part of a deadline kept to assemble and send the answer.
+    shard_timeout: time limit of one shard; a later answer is left out.
+    hedge_after: upper bound of the delay before a hedged request to a second replica; the delay itself
+    follows the latency quantile. 0 never hedges.
+    max_in_flight: admission limit; further searches are refused with QUEUE_FULL.
+    segment_top_k, proposal_top_k, proposals: segments fetched, proposals ranked (0: all) and the proposal
+    rule, for a search that does not say.
+    encoded_queries: size of the LRU cache of encoded sentences; 0: none.
+    page_lists, page_ttl: size and time to live of the cache of ranked lists behind page tokens.
+    uris: what an answer tells of the source files: "none", "name" (the file's) or "full".
+    """
+
+    listen: str = "127.0.0.1:7400"
+    admin: str = "127.0.0.1:7401"
+    max_in_flight: Count = 64
+    batch_concurrency: Count = 4
+    max_deadline: NonNegative = 10.0
+    reserve: NonNegative = 0.05
+    shard_timeout: NonNegative = 3.0
+    hedge_after: NonNegative = 0.25
+    segment_top_k: Count = 200
+    proposal_top_k: Count = 200
+    proposals: str = "peaks:1"
+    encoded_queries: Count = 256
+    page_lists: Count = 1000
+    page_ttl: NonNegative = 300.0
+    uris: Uris = "name"
+    name: str = field(default="coordinator", metadata=DERIVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexWorkerConfig:
+    """One index worker: a replica of one shard.
+
+    address: where others reach it, if not at `listen`. threads: OpenMP threads of one search.
+    device: "auto", "cpu" or "gpu".
+    max_in_flight: admission limit; further searches are refused with QUEUE_FULL.
+    """
+
+    shard: Count
+    listen: str
+    address: str = ""
+    threads: Count = 1
+    device: str = "auto"
+    max_in_flight: Count = 64
+
+    @property
+    def name(self) -> str:
+        """The shard's name, the same for all its replicas: `shard-00003`."""
+        return shard_name(self.shard)
+
+    @property
+    def target(self) -> str:
+        """The address by which the coordinator reaches it."""
+        return self.address or reachable(self.listen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankerWorkerConfig:
+    """One ranker worker, which also encodes the queries.
+
+    threads: CPU threads of torch, 0 for one a core. device: "auto", "cpu" or "cuda".
+    max_batch, max_delay_ms: largest batch of concurrent requests, and the longest wait to fill one.
+    text_precision: "int8", "float32", or "auto": int8 on a CPU where it is faster and says the same.
+    text_cache: directory of the int8 form; empty: in the collection.
+    cache_texts, cache_mb: entries and bytes of the LRU cache of encoded queries.
+    """
+
+    listen: str
+    address: str = ""
+    threads: Count = 0
+    device: str = "auto"
+    max_batch: Count = 16
+    max_delay_ms: NonNegative = 2.0
+    text_precision: TextPrecision = "auto"
+    text_cache: str = ""
+    cache_texts: Count = 1024
+    cache_mb: Count = 64
+    max_in_flight: Count = 64
+    name: str = field(default="ranker", metadata=DERIVED)
+
+    @property
+    def target(self) -> str:
+        """The address by which the coordinator reaches it."""
+        return self.address or reachable(self.listen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryConfig:
+    """The library process, the only writer of the topology's collections.
+
+    max_queued: jobs that may wait; further ones are refused with QUEUE_FULL. threads: CPU threads of its
+    work. device: "auto", "cpu" or "cuda". keep: versions to keep beside the current one. watch: folders whose
+    videos are added to the first collection as they appear.
+    """
+
+    listen: str = "127.0.0.1:7403"
+    address: str = ""
+    threads: Count = 1
+    device: str = "auto"
+    max_queued: Count = 10_000
+    keep: Count = 10
+    watch: tuple[str, ...] = ()
+    name: str = field(default="library", metadata=DERIVED)
+
+    @property
+    def target(self) -> str:
+        """The address by which the coordinator reaches it."""
+        return self.address or reachable(self.listen)
+
+
+def shard_name(shard: int) -> str:
+    """Return the name of a shard and of its directory."""
+    return f"shard-{shard:05d}"
+
+
+def reachable(listen: str) -> str:
+    """Return the address by which this machine reaches what listens there."""
+    host, _, port = listen.rpartition(":")
+    return f"localhost:{port}" if host in ("0.0.0.0", "[::]", "") else listen

@@ -67,7 +67,7 @@ class Topology:
     log_level: LogLevel = "info"
     hang_timeout: NonNegative = 10.0
     takeover: bool = field(default=False, metadata=DERIVED)
-    coordinator: CoordinatorConfig = CoordinatorConfig()
+    coordinator: CoordinatorConfig = field(default_factory=CoordinatorConfig)
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
@@ -107,7 +107,7 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
 
 
 def for_collection(collection: Path, shards: int, port: int) -> Topology:
-    """Return a topology for one machine: the coordinator at `port`, all others above it, a library among them.
+    """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
     InvalidInput if there are no ports for them.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.errors import InvalidInput, NotFound, SprError, Unavailable
-from engine.files import refusal, replacing, sync
+from engine.files import make_folder, refusal, replacing, sync
 
 _EXTRA = 'install it with: pip install "spr[remote]"'
 
@@ -91,7 +91,7 @@ class Directory:
     def create(self, name: str, content: bytes) -> bool:
         """See `Place`."""
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         partial.write_bytes(content)
         sync(partial)
@@ -161,7 +161,7 @@ class Remote:
 
     def fetch(self, name: str, target: Path) -> None:
         """See `Place`."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with self._told():
             self._files.get_file(self._at(name), str(target))
         sync(target)
@@ -184,7 +184,7 @@ class Remote:
 
 def copy(source: Path, target: Path) -> None:
     """Copy a local file, synced; a hard link where it is read-only and the disk is the same."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     try:
         if not source.stat().st_mode & 0o222:
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
 from engine.errors import NotFound
-from engine.files import replacing, sync
+from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
@@ -28,7 +28,7 @@ def restore(
     and goes on when it is called again.
     """
     place = open_place(source)
-    collection.mkdir(parents=True, exist_ok=True)
+    make_folder(collection)
     staging.sweep(collection)
     found = _version(place, version)
     tell, copied, done = on_progress or (lambda *_: None), 0, 0
@@ -52,7 +52,7 @@ def _version(place: Place, version: str) -> Version:
         names = [versions.CURRENT, *place.sizes(versions.VERSIONS)]
         for name in names:
             path = local / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             try:
                 path.write_bytes(place.read(name))
             except FileNotFoundError:
@@ -110,7 +110,7 @@ def _folder(place: Place, collection: Path, name: str) -> int:
         return 0
     if not there:
         raise NotFound(f"{place.name} lacks {name}: take another snapshot.")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for file in there:
@@ -127,5 +127,6 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _is_here(collection: Path, version: Version) -> bool:
-    path = versions.path_of(collection, version.id)
-    return path.is_file() and versions.read(collection, version.id) == version
+    if not versions.path_of(collection, version.id).is_file():
+        return False
+    return versions.read(collection, str(version.number)).id == version.id

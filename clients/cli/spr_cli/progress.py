@@ -1,5 +1,6 @@
 """A bar of progress on stderr, for commands that copy or read much."""
 
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,7 @@ class Progress:
     """A bar that appears with the first step; silent with `--json` and where stderr is no terminal."""
 
     def __init__(self, silent: bool) -> None:
-        self._silent = silent or not click.get_text_stream("stderr").isatty()
+        self._silent = silent or not sys.stderr.isatty()
         self._shown = False
 
     def __enter__(self) -> Self:

@@ -63,7 +63,7 @@ def sync(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a directory and those above it, on disk when this returns: a new one is known to its parent only."""
+    """Make a directory and those above it; each is on disk when this returns."""
     if path.is_dir():
         return
     make_folder(path.parent)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from engine.errors import InvalidInput, NotFound, SprError, Unavailable
 from engine.files import make_folder, refusal, replacing, sync
 
-_EXTRA = 'install it with: pip install "spr[remote]"'
+_EXTRA = 'install it with: pip install "spr-engine[remote]"'
 
 
 class Place(Protocol):

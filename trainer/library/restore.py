@@ -13,6 +13,7 @@ from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
+from trainer.library.records import restore_features
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -41,6 +42,7 @@ def restore(
     if not _is_here(collection, found):
         reason = dataclasses.replace(found, parent=found.id, reason="restore")
         restored = versions.commit(collection, reason)
+    restore_features(collection, restored)
     versions.activate(collection, restored.id)
     return restored, copied
 

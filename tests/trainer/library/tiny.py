@@ -29,7 +29,7 @@ def write_part(collection: Path, ids: Sequence[str]) -> PartEntry:
         path = made.path / "index" / "index.faiss"
         path.write_bytes(",".join(sorted(ids)).encode() * 100)
         sync(path)
-        made.id = parts.seal(made.path, _about(count)).id
+        made.id = parts.seal(made.path, about_part(count)).id
     return parts.entry_of(collection, made.id)
 
 
@@ -60,7 +60,7 @@ def living(collection: Path, version: str = "") -> list[str]:
     return corpus.catalogue.ids
 
 
-def _about(videos: int) -> Part:
+def about_part(videos: int) -> Part:
     return Part(
         id="",
         created="",

@@ -183,7 +183,7 @@ _link = os.link
 
 def _path(given: Any, options: dict[str, Any]) -> str:
     if isinstance(given, int):
-        return os.readlink(f"/proc/self/fd/{given}")
+        return str(os.readlink(f"/proc/self/fd/{given}"))
     path = os.fspath(given)
     folder = options.get("dir_fd") or options.get("dst_dir_fd")
     if folder is not None and not os.path.isabs(path):

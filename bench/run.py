@@ -47,13 +47,14 @@ def run(
 
 
 def save(report: dict[str, Any], out: Path) -> None:
-    """Write bench.json and the plots into `out`, and beside it OUT.md, the page that shows them."""
+    """Write bench.json, plots and stages.md into `out`, and beside it OUT.md, the page that shows them."""
     from bench import plots
-    from bench.page import page
+    from bench.page import page, stages_page
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "bench.json", report)
     plots.draw(report, out)
+    (out / "stages.md").write_text(stages_page(report), encoding="utf-8")
     out.with_name(f"{out.name}.md").write_text(page(report, f"{out.name}/"), encoding="utf-8")
 
 

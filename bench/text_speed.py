@@ -96,7 +96,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def main() -> None:
-    """Print the table of docs/encoder.md."""
+    """Print the table of docs/experiments/2026-11-text-tower.md."""
     parser = argparse.ArgumentParser(prog="python -m bench.text_speed", description=__doc__)
     parser.add_argument(
         "--encoder", default="", help="directory or hub name; default: ViT-L/14's size, random"

@@ -19,7 +19,7 @@ PAGES = [
     ROOT / "clients" / "python" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-WRITTEN_BY_A_PROGRAM = {ROOT / "docs" / "performance.md"}
+WRITTEN_BY_A_PROGRAM = {ROOT / "docs" / "performance.md", ROOT / "docs" / "performance" / "stages.md"}
 WIDTH = 100
 SECTIONS = ("Reference", "Measurement", "History")
 TOPS = "bench clients deploy docs engine protos recipes tests trainer workers".split()

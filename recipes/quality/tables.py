@@ -1,4 +1,4 @@
-"""The Markdown tables of docs/quality.md: mean and standard deviation over seeds of every variant."""
+"""Markdown tables: mean and standard deviation over seeds of every variant."""
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence

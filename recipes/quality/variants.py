@@ -42,6 +42,7 @@ MAIN = {
     "published ReLo, fitted score": Variant(PUBLISHED, ("score=fused", PEAKS)),
     "default": Variant(changes=LONG),
 }
+# docs/experiments/2026-11-ranker-ablation.md
 ABLATION = {
     "default": Variant(changes=SHORT),
     "published first stage": Variant(changes=SHORT, projector=PUBLISHED),
@@ -55,7 +56,7 @@ ABLATION = {
         changes=(*SHORT, "model.context_encoder=attention", "model.shortcut=false", "anchor=false")
     ),
 }
-# Stage 1 alone.
+# Stage 1 alone: docs/experiments/2026-11-first-stage.md
 FIRST = {
     "published recipe": Variant(PUBLISHED, ("logit_scale=4.605170185988092", "lr=5e-4")),
     "the same, for a small world": Variant(PUBLISHED),

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from bench import results, run
-from bench.page import page
+from bench.page import page, stages_page
 from bench.targets import TARGETS, number
 from engine.errors import InvalidInput
 
@@ -43,14 +43,25 @@ REPORT: dict[str, Any] = {
 
 def test_the_page_says_what_was_met() -> None:
     lines = page(REPORT).splitlines()
-    assert any("≤ 10 ms | 9.5 | yes | 78 ms" in line for line in lines)
-    assert any("≤ 20 s to build | 21 | **no**" in line for line in lines)
-    assert any("≤ 0.3 ms | not measured |" in line for line in lines)
-    assert "* a note" in lines
+    asked = "≤ 10 ms; ≥ 0.99 recall@200; ≤ 60 MB of codes; ≤ 20 s to build"
+    assert any(f"| {asked} | 9.5; 0.995; 40; 21 | yes; yes; yes; NO | 78 ms |" in line for line in lines)
+    assert any("| ≤ 4 x the latency | not measured | - |" in line for line in lines)
+
+
+def test_the_page_of_stages_has_every_row_and_no_noise() -> None:
+    default = row("default", 9.5, more={"recall@200": 0.995, "recall@10": 0.999, "p99_ms": 11.0})
+    search = {"threads": 2, "seconds": 3.0, "rows": [row("p50", 8.5, more={"p99_ms": 14.6})], "notes": []}
+    index = {**REPORT["stages"]["index"], "rows": [default, row("flat", 78.0, "published")]}
+    lines = stages_page({**REPORT, "stages": {"index": index, "search": search}}).splitlines()
+    assert "On 1 thread. a note" in lines
+    assert "| default | 9.5 ms, 0.995 recall@200 |" in lines
+    assert "| published way: flat | 78 ms |" in lines
+    assert "| p50 | 8.5 ms, 14.6 ms p99 |" in lines
 
 
 def test_page_plots_and_json_are_written_and_read_again(tmp_path: Path) -> None:
     run.save(REPORT, tmp_path)
+    assert (tmp_path / "stages.md").read_text(encoding="utf-8") == stages_page(REPORT)
     assert (tmp_path / "latency-recall.png").stat().st_size > 1000
     assert not (tmp_path / "load.png").exists()
     assert results.read(tmp_path / "bench.json") == REPORT
@@ -59,8 +70,9 @@ def test_page_plots_and_json_are_written_and_read_again(tmp_path: Path) -> None:
         results.read(tmp_path / "bench.json")
 
 
-def test_the_committed_page_is_what_its_figures_make() -> None:
+def test_the_committed_pages_are_what_their_figures_make() -> None:
     found = results.read(DOCS / "performance" / "bench.json")
+    assert (DOCS / "performance" / "stages.md").read_text(encoding="utf-8") == stages_page(found)
     assert (DOCS / "performance.md").read_text(encoding="utf-8") == page(found, "performance/")
 
 

@@ -15,7 +15,7 @@ import click
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write bench.json and the plots here, and a page that shows them beside it: OUT.md.",
+    help="Write bench.json, the plots and stages.md here, and a page that shows them beside it: OUT.md.",
 )
 @click.option(
     "--cache",
@@ -28,7 +28,7 @@ import click
 @click.option(
     "--report",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Measure nothing: show this bench.json, or write its plots and page anew with --out.",
+    help="Measure nothing: show this bench.json, or write its plots and pages anew with --out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(

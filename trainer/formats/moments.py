@@ -25,11 +25,9 @@ from trainer.collection.annotations import (
     check_duration,
     check_query,
     check_span,
-    save_corpus,
-    save_queries,
 )
 from trainer.formats.lines import read_lines
-from trainer.formats.segments import forget_given
+from trainer.formats.splits import write_split
 from workers.feature_store.store import FeatureStore
 
 BEST, LOWEST = 4.0, 1.0
@@ -149,11 +147,7 @@ def import_moments(
             f"{path} names {len(strangers)} videos without features in {collection}, such as "
             f"{', '.join(strangers[:3])}; ingest them first."
         )
-    target = collection / "annotations" / f"{split}.json"
-    replaced = target.is_file()
-    forget_given(collection, split)
-    save_corpus(target.with_name(f"corpus_{split}.json"), found.durations)
-    save_queries(target, found.queries)
+    replaced = write_split(collection, split, found.queries, found.durations)
     return replace(found, replaced=replaced)
 
 

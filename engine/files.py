@@ -174,6 +174,16 @@ def as_os_error(error: Exception, path: Path) -> OSError | None:
     return None
 
 
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Have a library that writes `path` raise its disk errors as OSError with a file's name."""
+    try:
+        yield
+    except Exception as error:
+        named = isinstance(error, OSError) and error.filename is not None
+        raise (None if named else as_os_error(error, path)) or error from None
+
+
 def follow_umask(path: Path) -> None:
     """Set the default permissions of a new file (0666 less the umask) on one that a library made 0600."""
     mask = os.umask(0o077)

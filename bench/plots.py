@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.runs.figures import new_figure
+
 PLOTS = {
     "latency-recall": "Latency against recall at 200",
     "cost-size": "Latency against the size of the corpus",
@@ -19,21 +21,16 @@ def drawn(report: Mapping[str, Any], name: str) -> bool:
 
 def draw(report: Mapping[str, Any], out: Path) -> list[Path]:
     """Draw what there is to draw into `out`, as PNG; return the files."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     made = []
     for name, title in PLOTS.items():
         if not drawn(report, name):
             continue
-        figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
+        figure = new_figure(7, 4.2)
+        axes = figure.subplots()
         {"latency-recall": _recall, "cost-size": _size, "load": _load}[name](axes, _points(report, name))
         axes.set_title(title)
         axes.grid(alpha=0.3)
         figure.savefig(out / f"{name}.png", dpi=110)
-        pyplot.close(figure)
         made.append(out / f"{name}.png")
     return made
 

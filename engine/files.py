@@ -21,6 +21,7 @@ TOML_DEPTH = 16
 # A bare part begins where a word does and is taken whole: a long word is looked at once.
 _PART = r"""(?:(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++|"[^"\n]*"|'[^'\n]*')"""
 _DEEP_KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{TOML_DEPTH},}}")
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -84,8 +85,14 @@ def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> 
     (NaN) or of another kind; FileNotFoundError where it is not there, InvalidInput where it cannot be read.
     """
     text = _read_text(path, limit, json.detect_encoding)
+
+    def refuse(name: str) -> NoReturn:
+        # Texts hold no line feed, so lines keep their numbers without them.
+        before = _TEXT.sub("", text).partition(name)[0]
+        raise ValueError(f"line {before.count(chr(10)) + 1}: {name} is no JSON number; write a finite one")
+
     try:
-        value = json_value(text, parse_constant=_refuse_constant)
+        value = json_value(text, parse_constant=refuse)
     except RecursionError:
         raise BadJson(path, "its JSON is nested too deeply") from None
     except ValueError as error:
@@ -109,10 +116,6 @@ def json_value(text: str, parse_constant: Callable[[str], Any] | None = None) ->
         except UnicodeEncodeError:
             raise ValueError("a text in it holds half a character, an unpaired \\ud800 to \\udfff") from None
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -178,6 +181,16 @@ def as_os_error(error: Exception, path: Path) -> OSError | None:
         if os.strerror(number) in str(error) or f"os error {number})" in str(error):
             return OSError(number, os.strerror(number), str(path))
     return None
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Have a library that writes `path` raise its disk errors as OSError with a file's name."""
+    try:
+        yield
+    except Exception as error:
+        named = isinstance(error, OSError) and error.filename is not None
+        raise (None if named else as_os_error(error, path)) or error from None
 
 
 def follow_umask(path: Path) -> None:

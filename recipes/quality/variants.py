@@ -61,8 +61,8 @@ FIRST = {
     "published recipe": Variant(PUBLISHED, ("logit_scale=4.605170185988092", "lr=5e-4")),
     "the same, for a small world": Variant(PUBLISHED),
     "default": Variant(),
-    "without subtitles": Variant(changes=("subtitles=false",)),
-    "without surroundings": Variant(changes=("around=0",)),
+    "without subtitles": Variant(changes=("model.subtitles=false",)),
+    "without surroundings": Variant(changes=("model.around=0",)),
     "published loss and threshold": Variant(changes=("loss=milnce", "threshold=0.3")),
     "published start": Variant(changes=("init=published",)),
 }

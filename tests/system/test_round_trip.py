@@ -11,14 +11,19 @@ from spr_cli.main import cli
 from tests.system.service import running, write_topology
 from tests.trainer.ranker.world import make_collection
 from trainer.collection.places import features_directory
-from trainer.projector.settings import ProjectorSettings
+from trainer.projector.settings import ProjectorSettings, ProjectorShape
 from trainer.projector.training import train_projector
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
 from workers.ranker.model.relo import ReloConfig
 
 PROJECTOR = ProjectorSettings(
-    type="meanP", heads=2, threshold=0.0, steps=4, batch=4, recall_at=(5,), select="recall@5"
+    model=ProjectorShape(type="meanP", heads=2),
+    threshold=0.0,
+    steps=4,
+    batch=4,
+    recall_at=(5,),
+    select="recall@5",
 )
 RANKER = RankerSettings(model=ReloConfig(hidden=16, heads=2), steps=4, batch=4, depth=10)
 

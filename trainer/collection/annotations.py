@@ -9,7 +9,6 @@ A judged query without moments has no answer. Times are seconds.
 The flat form, one object a moment with `query_id` and `query` beside its fields, is read too.
 """
 
-import math
 import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,8 @@ from typing import Any
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, write_json
+
+_MOST = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,28 @@ def check_duration(value: Any, where: str) -> float:
     return float(value)
 
 
+def check_span(value: Any, where: str, *, empty: bool = False) -> tuple[float, float]:
+    """Return a moment's (start, end) in seconds; InvalidInput, beginning with `where`, for what is none.
+
+    empty: whether a moment may be without length.
+    """
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_number, value)):
+        raise InvalidInput(f"{where} is {reprlib.repr(value)}; write [start, end] in finite seconds.")
+    start, end = float(value[0]), float(value[1])
+    if start < 0 or end < start or (end == start and not empty):
+        wrong = "starts before the video" if start < 0 else "is empty" if end == start else "is reversed"
+        raise InvalidInput(f"{where} {list(value)} {wrong}; write 0 <= start {'<=' if empty else '<'} end.")
+    return start, end
+
+
+def check_number(entry: dict[str, Any], key: str, where: str) -> float:
+    """Return the number under `key`; InvalidInput, beginning with `where`, for what is no finite one."""
+    value = entry.get(key)
+    if not _is_number(value):
+        raise InvalidInput(f"{where}: {key!r} is {reprlib.repr(value)}; write a finite number.")
+    return float(entry[key])
+
+
 def save_corpus(path: Path, durations: dict[str, float]) -> None:
     """Write `{video: duration in seconds}` atomically."""
     write_json(path, durations)
@@ -159,8 +182,8 @@ def _slices(value: Any, where: str) -> list[Any]:
 def _moment(value: Any, where: str) -> JudgedMoment:
     if not isinstance(value, dict):
         raise InvalidInput(f"{where} is {type(value).__name__}; write an object.")
-    start, end = _timestamp(value, where)
-    relevance = _number(value, "relevance", where) if value.get("relevance") is not None else None
+    start, end = check_span(value.get("timestamp"), f"{where}: timestamp")
+    relevance = check_number(value, "relevance", where) if value.get("relevance") is not None else None
     if relevance is not None and not 0 <= relevance <= 4:
         raise InvalidInput(f"{where}: relevance is {relevance}; grades go from 0 to 4.")
     return JudgedMoment(
@@ -168,32 +191,16 @@ def _moment(value: Any, where: str) -> JudgedMoment:
         video=_text(value, "video_name", where),
         start=start,
         end=end,
-        duration=_number(value, "duration", where),
+        duration=check_number(value, "duration", where),
         caption=_text(value, "caption", where),
-        similarity=_number(value, "similarity", where),
+        similarity=check_number(value, "similarity", where),
         relevance=relevance,
     )
 
 
-def _timestamp(value: dict[str, Any], where: str) -> tuple[float, float]:
-    span = value.get("timestamp")
-    if not isinstance(span, list) or len(span) != 2 or not all(map(_is_number, span)):
-        raise InvalidInput(f"{where}: timestamp is {span!r}; write [start, end] in seconds.")
-    start, end = float(span[0]), float(span[1])
-    if not 0 <= start < end:
-        raise InvalidInput(f"{where}: timestamp {span!r} is empty or negative; write 0 <= start < end.")
-    return start, end
-
-
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _number(entry: dict[str, Any], key: str, where: str) -> float:
-    value = entry.get(key)
-    if not _is_number(value):
-        raise InvalidInput(f"{where}: {key!r} is {value!r}; write a finite number.")
-    return float(entry[key])
+    # An int may have more digits than a float can hold.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST < value < _MOST
 
 
 def _integer(entry: dict[str, Any], key: str, where: str) -> int:

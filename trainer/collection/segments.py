@@ -76,7 +76,7 @@ def check_streams(store: FeatureStore, streams: Sequence[str]) -> None:
         if store.streams.get(name) != store.streams[FRAMES]:
             raise InvalidInput(
                 f"{store.path} has no stream {name!r} as wide and as dense as its frames; "
-                "train a projector with --set subtitles=false."
+                "train a projector with --set model.subtitles=false."
             )
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
-from engine.files import write_json
+from engine.files import disk_errors, write_json
 from trainer.collection.annotations import JudgedQuery, load_queries
 from trainer.encoder.evaluation import evaluate
 from trainer.encoder.events import CaptionedEvent, load_events
@@ -118,7 +118,7 @@ def _fit(
     warm_start(model.vision_model, settings.shape, normalise(frames.pixels[sample].float(), transform))
     trainer = Trainer(model, events, frames, texts, speech, transform, settings)
     loss = _train(model, trainer, settings, on_progress)
-    with quietly():
+    with quietly(), disk_errors(folder):
         for part in (model.to("cpu"), tokenizer, processor):
             part.save_pretrained(folder)
     counts = {"events": len(events), "videos": videos, "frames": len(frames.pixels), "texts": len(texts.ids)}

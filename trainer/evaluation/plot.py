@@ -9,21 +9,18 @@ from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.measures import NDCG, NDCGS
 from trainer.evaluation.report import Report
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL
+from trainer.runs.figures import new_figure
 
 COLOURS = {"chance": "#b0b0b0", RETRIEVAL: "#8fb8de", COARSE: "#4c78a8", REFINED: "#e4572e"}
 
 
 def plot(report: Report, path: Path) -> None:
     """Write a report's NDCG figures as PNG, atomically."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     heights_of = {"chance": report.chance, **report.whole.stages}
     stages = [stage for stage in COLOURS if stage in heights_of]
     depths, thresholds = sorted({m.k for m in NDCGS}), sorted({m.iou for m in NDCGS})
-    figure, panels = pyplot.subplots(1, len(thresholds), figsize=(11, 3.6), sharey=True, layout="constrained")
+    figure = new_figure(11, 3.6)
+    panels = figure.subplots(1, len(thresholds), sharey=True)
     width = 0.8 / len(stages)
     for panel, threshold in zip(panels, thresholds, strict=True):
         for column, stage in enumerate(stages):
@@ -38,18 +35,13 @@ def plot(report: Report, path: Path) -> None:
     panels[-1].legend(frameon=False, fontsize=8)
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=130)
-    pyplot.close(figure)
 
 
 def plot_reliability(figures: Calibration, path: Path) -> None:
     """Write the reliability diagram of a stage as PNG, atomically."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     bins = figures.bins
-    figure, panel = pyplot.subplots(figsize=(4.6, 4.4), layout="constrained")
+    figure = new_figure(4.6, 4.4)
+    panel = figure.subplots()
     panel.plot([0, 1], [0, 1], color=COLOURS["chance"], linewidth=1, label="calibrated")
     sizes = 20 + 180 * bins.counts / bins.counts.max()
     panel.plot(bins.confidence, bins.right, color=COLOURS[REFINED], linewidth=1)
@@ -63,4 +55,3 @@ def plot_reliability(figures: Calibration, path: Path) -> None:
     panel.legend(frameon=False, fontsize=8, loc="upper left")
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=130)
-    pyplot.close(figure)

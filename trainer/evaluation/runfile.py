@@ -24,6 +24,7 @@ import numpy as np
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, sha256, write_json
+from trainer.collection.annotations import check_number, check_span
 from trainer.evaluation.judged import Ranking
 from trainer.formats.moments import load_predictions
 
@@ -134,44 +135,36 @@ def _answers(value: Any, where: str) -> dict[int, list[Predicted]]:
             shown = reprlib.repr(query_id)
             raise InvalidInput(f"{where}: {shown} is not an integer query id with a list of moments.")
         named = f"{where}: query {query_id}"
-        answers[int(query_id)] = [_predicted(row, named) for row in _in_order(rows, named)]
+        answers[int(query_id)] = [
+            _predicted(rows[place], f"{named}, moment {place}") for place in _order(rows, named)
+        ]
     return answers
 
 
-def _in_order(rows: list[Any], where: str) -> list[Any]:
-    """Return moments by their rank, if all say one; else as they are, best first."""
+def _order(rows: list[Any], where: str) -> Sequence[int]:
+    """Return the places of moments by their rank, if all say one; else as they are, best first."""
+    places = range(len(rows))
     if not all(isinstance(row, dict) and "moment_rank" in row for row in rows):
-        return rows
+        return places
     if not all(isinstance(row["moment_rank"], int) for row in rows):
         raise InvalidInput(f"{where} has a moment_rank that is no integer; number the moments from 0.")
-    return sorted(rows, key=lambda row: int(row["moment_rank"]))
+    return sorted(places, key=lambda place: int(rows[place]["moment_rank"]))
 
 
 def _predicted(row: Any, where: str) -> Predicted:
-    try:
-        if len(row["timestamp"]) != 2:
-            raise ValueError("timestamp is not two numbers")
-        start, end = map(_finite, row["timestamp"])
-        score, confidence = (_optional(row.get(name)) for name in ("score", "confidence"))
-        if not isinstance(row["video_name"], str):
-            raise ValueError("video_name is no text")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    if not isinstance(row, dict) or not isinstance(row.get("video_name"), str):
         raise InvalidInput(
-            f"{where}: {reprlib.repr(row)} is no moment ({error}); "
-            "write video_name and timestamp [start, end]."
-        ) from error
+            f"{where} is {reprlib.repr(row)}; write an object of video_name and timestamp [start, end]."
+        )
+    start, end = check_span(row.get("timestamp"), f"{where}: timestamp", empty=True)
+    score, confidence = (_optional(row, name, where) for name in ("score", "confidence"))
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise InvalidInput(f"{where}: confidence is {confidence:g}; write a probability, 0 to 1.")
     return Predicted(row["video_name"], start, end, score, confidence)
 
 
-def _finite(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, str | bool) or not math.isfinite(number):
-        raise ValueError(f"{value!r} is no finite number")
-    return number
-
-
-def _optional(value: Any) -> float | None:
-    return None if value is None else _finite(value)
+def _optional(row: dict[str, Any], name: str, where: str) -> float | None:
+    return None if row.get(name) is None else check_number(row, name, where)
 
 
 def _entry(row: Predicted) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 from engine.errors import InvalidInput, NotFound
-from trainer.collection.annotations import load_corpus, load_queries, save_corpus, save_queries
-from trainer.formats.segments import forget_given
+from trainer.collection.annotations import load_corpus, load_queries
+from trainer.formats.splits import write_split
 from workers.feature_store.store import FeatureStore
 
 SPLITS = ("train", "val", "test")
 
 
-def adopt_annotations(source: Path, collection: Path) -> dict[str, tuple[int, int, int]]:
-    """Copy every split of `source` into `collection/annotations`; return (queries, moments, videos) a split.
+def adopt_annotations(source: Path, collection: Path) -> tuple[dict[str, tuple[int, int, int]], list[str]]:
+    """Copy every split of `source` into `collection/annotations`.
 
+    Return (queries, moments, videos) a split, and the splits that had other queries before.
     All splits are checked before any is written. A moment's video must be in its split's corpus, and a
     corpus's videos must have features in the collection: InvalidInput names the first that are not.
     """
@@ -28,15 +29,12 @@ def adopt_annotations(source: Path, collection: Path) -> dict[str, tuple[int, in
         _refuse(source / f"{split}.json", judged - corpus.keys(), f"that corpus_{split}.json lacks")
         _refuse(source / f"corpus_{split}.json", corpus.keys() - known, "without features; ingest them first")
         loaded[split] = (queries, corpus)
-    target = collection / "annotations"
-    for split, (queries, corpus) in loaded.items():
-        forget_given(collection, split)
-        save_corpus(target / f"corpus_{split}.json", corpus)
-        save_queries(target / f"{split}.json", queries)
-    return {
+    replaced = [split for split, found in loaded.items() if write_split(collection, split, *found)]
+    counts = {
         split: (len(queries), sum(len(query.moments) for query in queries), len(corpus))
         for split, (queries, corpus) in loaded.items()
     }
+    return counts, replaced
 
 
 def _videos_with_features(collection: Path) -> set[str]:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch
+from engine.files import read_name
 from trainer.collection.places import FRAMES, features_directory, make_current, models_directory
 from trainer.formats.checkpoints import Checkpoint
 from workers.feature_store.store import FeatureStore
@@ -22,8 +23,12 @@ def keep(checkpoint: Checkpoint, directory: Path, encoder: str = "") -> str:
     return save_model(directory, kind, checkpoint.config, checkpoint.state, encoder=encoder, facts=facts)
 
 
-def keep_in_collection(checkpoint: Checkpoint, collection: Path, encoder: str | None = None) -> Path:
-    """Write the model into `collection/models`, make it current, and return its directory.
+def keep_in_collection(
+    checkpoint: Checkpoint, collection: Path, encoder: str | None = None
+) -> tuple[Path, Path | None]:
+    """Write the model into `collection/models` and make it current.
+
+    Return its directory, and that of another model that was current before; that one stays.
 
     encoder: fingerprint of the features it reads, where the collection has several. Mismatch when the model
     does not fit the collection's features.
@@ -32,11 +37,13 @@ def keep_in_collection(checkpoint: Checkpoint, collection: Path, encoder: str | 
     name = str(store.meta.get("fingerprint", store.path.name))
     _check(checkpoint, store)
     fingerprint = model_fingerprint(checkpoint.kind, asdict(checkpoint.config), name, checkpoint.state)
-    directory = models_directory(collection, checkpoint.kind) / fingerprint
+    models = models_directory(collection, checkpoint.kind)
+    directory, current = models / fingerprint, models / "CURRENT"
+    before = models / read_name(current) if current.is_file() else directory
     if not directory.exists():
         keep(checkpoint, directory, name)
     make_current(collection, checkpoint.kind, fingerprint)
-    return directory
+    return directory, before if before != directory else None
 
 
 def _check(checkpoint: Checkpoint, store: FeatureStore) -> None:

@@ -20,9 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.errors import InvalidInput
-from trainer.collection.annotations import JudgedQuery, check_duration, check_query, save_corpus, save_queries
+from trainer.collection.annotations import (
+    JudgedQuery,
+    check_duration,
+    check_query,
+    check_span,
+)
 from trainer.formats.lines import read_lines
-from trainer.formats.segments import forget_given
+from trainer.formats.splits import write_split
 from workers.feature_store.store import FeatureStore
 
 BEST, LOWEST = 4.0, 1.0
@@ -101,7 +106,10 @@ def _row(where: str, line: Mapping[str, Any], clip: float) -> _Row:
             query=line["query"],
             video=video,
             duration=check_duration(line["duration"], f"{where}: duration of {video!r}"),
-            windows=[_span(window) for window in line.get("relevant_windows") or []],
+            windows=[
+                check_span(window, f"{where}: relevant window", empty=True)
+                for window in line.get("relevant_windows") or []
+            ],
             saliency=_saliency(line, clip),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -139,11 +147,7 @@ def import_moments(
             f"{path} names {len(strangers)} videos without features in {collection}, such as "
             f"{', '.join(strangers[:3])}; ingest them first."
         )
-    target = collection / "annotations" / f"{split}.json"
-    replaced = target.is_file()
-    forget_given(collection, split)
-    save_corpus(target.with_name(f"corpus_{split}.json"), found.durations)
-    save_queries(target, found.queries)
+    replaced = write_split(collection, split, found.queries, found.durations)
     return replace(found, replaced=replaced)
 
 
@@ -160,7 +164,7 @@ def load_predictions(path: Path) -> dict[int, list[Window]]:
     for where, row in read_lines(path):
         try:
             query_id, video = _query_id(row["qid"]), _name(row["vid"])
-            windows = [_window(video, values) for values in row["pred_relevant_windows"]]
+            windows = [_window(video, values, where) for values in row["pred_relevant_windows"]]
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(
                 f"{where} is no prediction ({_reason(error)}); it has qid, vid, "
@@ -194,23 +198,11 @@ def _numbers(values: Any) -> list[float]:
     return numbers
 
 
-def _of_length(values: Any, *lengths: int) -> list[float]:
-    numbers = _numbers(values)
-    if len(numbers) not in lengths:
-        raise ValueError(f"the window {reprlib.repr(values)} is not start and end in seconds")
-    return numbers
-
-
-def _span(values: Any) -> tuple[float, float]:
-    start, end = _of_length(values, 2)
-    if start < 0:
-        raise ValueError(f"the window {values!r} starts before the video")
-    return start, end
-
-
-def _window(video: str, values: Any) -> Window:
-    start, end, *score = _of_length(values, 2, 3)
-    return video, start, end, score[0] if score else None
+def _window(video: str, values: Any, where: str) -> Window:
+    if not isinstance(values, list) or len(values) not in (2, 3):
+        raise ValueError(f"{reprlib.repr(values)} is no window")
+    start, end = check_span(values[:2], f"{where}: predicted window", empty=True)
+    return video, start, end, _numbers(values)[2] if len(values) == 3 else None
 
 
 def _reason(error: Exception) -> str:

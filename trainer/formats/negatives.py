@@ -14,9 +14,8 @@ from trainer.collection.annotations import JudgedQuery
 
 PUBLISHED_BATCH = 8
 PUBLISHED_EPOCHS = 50
-# Failures in a whole training that are few enough to say nothing of, and the cuts that are tried.
-SELDOM = 0.1
-FEWER = (20, 10, 5, 3, 1)
+# Failures in a whole training that are few enough.
+SELDOM = 0.01
 
 
 def nearest(queries: Sequence[JudgedQuery], top_k: int, min_similarity: float) -> list[JudgedQuery]:
@@ -36,7 +35,7 @@ def nearest(queries: Sequence[JudgedQuery], top_k: int, min_similarity: float) -
 def failures(queries: Sequence[JudgedQuery], batch: int = PUBLISHED_BATCH) -> float:
     """Return how many failures a step are expected, at most, for random batches of so many pairs."""
     taken = {query.query_id: {moment.caption for moment in query.moments} for query in queries}
-    pairs = sum(len(query.moments) for query in queries)
+    pairs = _pairs(queries)
     captions = Counter(moment.caption for query in queries for moment in query.moments)
     takers: Counter[str] = Counter()
     expected = 0.0
@@ -51,23 +50,36 @@ def failures(queries: Sequence[JudgedQuery], batch: int = PUBLISHED_BATCH) -> fl
     return batch * expected / pairs if pairs else 0.0
 
 
-def warning(queries: Sequence[JudgedQuery]) -> str:
-    """Return what to say of a training file that the published code is likely to stop at; "" for none."""
-    if _expected(queries) < SELDOM:
-        return ""
+def with_negatives(queries: Sequence[JudgedQuery], whole: bool) -> tuple[list[JudgedQuery], str]:
+    """Return the queries with as many of their nearest moments as leave every batch a negative, and a note.
+
+    whole: keep all moments, and tell what they lead to. The note is "" where there is nothing to tell.
+    """
+    given = list(queries)
+    if _expected(given) < SELDOM:
+        return given, ""
+    steps = max(1, round(1 / failures(given)))
     told = (
-        f"at its batch of {PUBLISHED_BATCH} the published stage 3 is expected to stop once in "
-        f"{max(1, round(1 / failures(queries))):,} steps, at a batch without a negative"
+        f"the published stage 3 is expected to stop once in {steps:,} steps at its batch of "
+        f"{PUBLISHED_BATCH}, at one without a negative"
     )
-    for top_k in FEWER:
-        cut = nearest(queries, top_k, -1.0)
-        if _expected(cut) < SELDOM:
-            left = sum(len(query.moments) for query in cut)
-            return f"{told}; --top-k {top_k} keeps {left:,} pairs and avoids it"
-    return f"{told}; train it with a larger batch"
+    if whole:
+        return given, f"{told}; leave --all-moments out"
+    pairs = _pairs(given)
+    for top_k in range(max(len(query.moments) for query in given) - 1, 0, -1):
+        cut = nearest(given, top_k, -1.0)
+        if _expected(cut) < SELDOM and _pairs(cut) >= PUBLISHED_BATCH:
+            return cut, (
+                f"{pairs - _pairs(cut):,} of {pairs:,} training pairs were left out, all but each query's "
+                f"{top_k} nearest moments: with them {told}; --all-moments writes them too"
+            )
+    return given, f"{told}, however few moments a query has; train it with a larger batch"
 
 
 def _expected(queries: Sequence[JudgedQuery]) -> float:
     """Return how many failures are expected in a whole published training."""
-    pairs = sum(len(query.moments) for query in queries)
-    return failures(queries) * PUBLISHED_EPOCHS * (pairs // PUBLISHED_BATCH)
+    return failures(queries) * PUBLISHED_EPOCHS * (_pairs(queries) // PUBLISHED_BATCH)
+
+
+def _pairs(queries: Sequence[JudgedQuery]) -> int:
+    return sum(len(query.moments) for query in queries)

@@ -13,7 +13,7 @@ from trainer.collection.places import FRAMES, encoder_source, features_directory
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.formats.layout import ARCHITECTURES, I3D, SEGMENTS, SPLITS, SUBTITLES_BERT, Layout
 from trainer.formats.names import check_names
-from trainer.formats.negatives import nearest
+from trainer.formats.negatives import nearest, with_negatives
 from trainer.formats.verify import check_same_text
 from trainer.runs import pick_device
 from workers.feature_store.store import FeatureStore
@@ -23,11 +23,15 @@ from workers.ranker.stores.features import SUBTITLES
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """A caller's choices. min_similarity: of training moments. depth: segments retrieved for proposals."""
+    """A caller's choices. min_similarity: of training moments. depth: segments retrieved for proposals.
+
+    all_moments: whether training moments go out that the published training may stop at.
+    """
 
     min_similarity: float
     depth: int
     rule: ProposalRule
+    all_moments: bool
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Outgoing:
     """What is written. durations: of all videos with frames, by name. streams: of the files of clips.
 
     given_segments: whether the collection's own segment features go out, and not the projector's.
-    cut: whether training moments were left out, so that what was kept beside them does not fit.
+    cut: whether training moments were left out, so that what was kept beside them does not fit; about_cut:
+    what to tell of it; uncut: training queries with all their moments, by id.
     """
 
     collection: Path
@@ -51,6 +56,8 @@ class Outgoing:
     given_segments: bool
     options: ExportOptions
     cut: bool
+    about_cut: str
+    uncut: Mapping[int, JudgedQuery]
 
     @property
     def token_width(self) -> int:
@@ -80,7 +87,8 @@ def open_export(
     streams = _clip_streams(store)
     layout = _layout(wanted, store, streams, chosen)
     durations = _durations(store, corpora.values())
-    cut = _keep_nearest(queries, layout.top_k, options.min_similarity)
+    uncut = {query.query_id: query for query in queries.get("train", [])}
+    cut, about_cut = _keep_nearest(queries, layout.top_k, options)
     texts = [query.query for rows in queries.values() for query in rows]
     return Outgoing(
         collection=collection,
@@ -96,6 +104,8 @@ def open_export(
         given_segments=isinstance(chosen, MeanPool) and SEGMENTS in store.streams and projector is None,
         options=options,
         cut=cut,
+        about_cut=about_cut,
+        uncut=uncut,
     )
 
 
@@ -125,15 +135,18 @@ def _durations(store: FeatureStore, corpora: Iterable[Mapping[str, float]]) -> d
     return {video: durations[video] for video in sorted(durations)}
 
 
-def _keep_nearest(queries: dict[str, list[JudgedQuery]], top_k: int, min_similarity: float) -> bool:
-    """Keep the most similar moments of training queries alone; return whether any was left out."""
+def _keep_nearest(
+    queries: dict[str, list[JudgedQuery]], top_k: int, options: ExportOptions
+) -> tuple[bool, str]:
+    """Keep training queries' most similar moments; return whether any was left out, and a note."""
     whole = queries.get("train", [])
     if not whole:
-        return False
-    queries["train"] = nearest(whole, top_k, min_similarity)
-    if not queries["train"]:
+        return False, ""
+    near = nearest(whole, top_k, options.min_similarity)
+    if not near:
         raise InvalidInput("No training query has a moment of that similarity; lower --min-similarity.")
-    return queries["train"] != whole
+    queries["train"], told = with_negatives(near, options.all_moments)
+    return queries["train"] != whole, told
 
 
 def _judged(collection: Path) -> tuple[dict[str, list[JudgedQuery]], dict[str, dict[str, float]]]:

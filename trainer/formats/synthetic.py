@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
 from engine.files import fingerprint
-from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
+from trainer.collection.annotations import JudgedMoment, JudgedQuery
 from trainer.collection.places import describe_collection
 from trainer.formats.appending import append_all
 from trainer.formats.durations import Lengths
+from trainer.formats.splits import write_split
 from trainer.runs.progress import Progress
 from workers.feature_store.store import FeatureStore, NewVideo, Stream
 from workers.ranker.encoder.known_queries import POOLED, TOKENS, text_key
@@ -106,7 +107,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Synthesized:
-    """What was made. new_videos: those that were not there before."""
+    """What was made. new_videos: those that were not there before. replaced: splits that had queries."""
 
     collection: str
     encoder: str
@@ -116,6 +117,7 @@ class Synthesized:
     frames: int
     queries: int
     dim: int
+    replaced: list[str]
 
 
 def synthesize(
@@ -137,8 +139,7 @@ def synthesize(
             append_all(store, _videos(space, lengths, todo), progress, done)
     judged = _write_queries(out, space, lengths, name, queries)
     durations = dict(zip(lengths.names, lengths.seconds.tolist(), strict=True))
-    save_corpus(out / "annotations" / "corpus_test.json", durations)
-    save_queries(out / "annotations" / "test.json", judged)
+    replaced = write_split(out, "test", judged, durations)
     return Synthesized(
         collection=str(out),
         encoder=name,
@@ -148,6 +149,7 @@ def synthesize(
         frames=int(lengths.frames.sum()),
         queries=len(judged),
         dim=dim,
+        replaced=["test"] if replaced else [],
     )
 
 

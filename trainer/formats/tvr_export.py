@@ -7,7 +7,6 @@ from pathlib import Path
 from engine.proposals import ProposalRule
 from trainer.collection.places import FRAMES
 from trainer.formats.layout import ARCHITECTURES, Layout
-from trainer.formats.negatives import warning
 from trainer.formats.outgoing import ExportOptions, Outgoing, open_export
 from trainer.formats.tvr_files import (
     write_annotations,
@@ -49,6 +48,7 @@ def export_tvr_ranking(
     arch: str = "",
     top_k: int = 40,
     min_similarity: float = -1.0,
+    all_moments: bool = False,
     context: int = 8,
     projector: str | None = None,
     encoder: str | None = None,
@@ -60,12 +60,13 @@ def export_tvr_ranking(
     """Write the layout under `out`, which must not hold one.
 
     top_k, min_similarity: the moments of a training query that go out; top_k is in the names of its files.
+    all_moments: also those that would leave some batches of the published training without a negative.
     context: seconds around training samples. projector: a fingerprint, "none" for mean pooling, None for the
     current one. proposals: whether retrieval is run for the coarse predictions and training samples that the
     collection does not keep: of `depth` segments, by the proposal rule `rule`.
     """
     layout = Layout(out, arch=arch, top_k=top_k, context=context)
-    options = ExportOptions(min_similarity, depth, ProposalRule.parse(rule))
+    options = ExportOptions(min_similarity, depth, ProposalRule.parse(rule), all_moments)
     export = open_export(collection, layout, options, projector, encoder, device)
     notes: list[str] = []
     segments = _write(export, notes, proposals)
@@ -107,9 +108,8 @@ def _note_limits(export: Outgoing, notes: list[str]) -> None:
             "stage 1 and retrieval_eval of the published code know CLIP's widths alone "
             f"({', '.join(map(str, ARCHITECTURES))}), not {width}: only its stage 3 and its index take these"
         )
-    told = warning(export.queries.get("train", []))
-    if told:
-        notes.append(told)
+    if export.about_cut:
+        notes.append(export.about_cut)
 
 
 def _stage3(export: Outgoing) -> str:

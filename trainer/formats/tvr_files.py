@@ -175,7 +175,9 @@ def _proposals(export: Outgoing, split: str, videos: list[str], notes: list[str]
         for done, (query, proposals) in enumerate(found, start=1):
             name = str(query.query_id)
             if split == "train":
-                samples = searched.samples(query, proposals, export.layout.context)
+                samples = searched.samples(
+                    query, export.uncut[query.query_id], proposals, export.layout.context
+                )
                 positives[name], negatives[name] = samples
             else:
                 positives[name] = searched.entries(proposals)

@@ -11,13 +11,14 @@ import numpy as np
 
 from engine.errors import Mismatch
 from engine.files import fingerprint, replacing, sha256
-from trainer.collection.annotations import load_corpus, save_corpus, save_queries
+from trainer.collection.annotations import load_corpus
 from trainer.collection.places import describe_collection
 from trainer.formats.appending import append_all
 from trainer.formats.arrays import ArrayReader, Arrays, Folder
 from trainer.formats.layout import Layout
-from trainer.formats.segments import KEPT, KEPT_RUNS, forget_given, segment_file
+from trainer.formats.segments import KEPT, KEPT_RUNS, segment_file
 from trainer.formats.sidecar import Sidecar, load_records, published, read_sidecar
+from trainer.formats.splits import told, write_split
 from trainer.formats.verify import Verified, verify
 from trainer.runs.progress import Progress
 from workers.feature_store.store import FeatureStore, NewVideo, Stream
@@ -64,14 +65,13 @@ def import_tvr_ranking(
     features = collection / "features" / name
     with FeatureStore.ensure(features, sidecar.streams, sidecar.dtype, meta) as store:
         new = _import_features(layout, store, found, sidecar)
-    for split in found.queries:
-        forget_given(collection, split)
-    kept = _keep_files(layout, collection)
+    replaced = []
     for split, queries in found.queries.items():
         own = layout.path(f"corpus_{split}")
         corpus = load_corpus(own) if own.is_file() else found.durations
-        save_corpus(collection / "annotations" / f"corpus_{split}.json", corpus)
-        save_queries(collection / "annotations" / f"{split}.json", queries)
+        if write_split(collection, split, queries, corpus):
+            replaced.append(split)
+    kept = _keep_files(layout, collection)
     return Imported(
         collection=str(collection),
         encoder=name,
@@ -81,7 +81,7 @@ def import_tvr_ranking(
         streams={stream: about.dim for stream, about in sidecar.streams.items()},
         queries={split: len(queries) for split, queries in found.queries.items()},
         kept=kept,
-        notes=found.notes,
+        notes=[*found.notes, *told(replaced)],
     )
 
 

@@ -74,11 +74,14 @@ class Searched:
         ]
 
     def samples(
-        self, query: JudgedQuery, proposals: Proposals, context: float
+        self, query: JudgedQuery, uncut: JudgedQuery, proposals: Proposals, context: float
     ) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
-        """Return (positives by pair id, negatives) of one training query."""
+        """Return (positives by pair id, negatives) of one training query.
+
+        uncut: the query with the moments too that were left out, which make no negative.
+        """
         ordinals = {name: ordinal for ordinal, name in enumerate(self.videos)}
-        moments = [moment for moment in query.moments if moment.video in ordinals]
+        moments = [moment for moment in uncut.moments if moment.video in ordinals]
         videos = np.array([ordinals[moment.video] for moment in moments], np.int32)
         spans = np.array([(moment.start, moment.end) for moment in moments], np.float64).reshape(-1, 2)
         shown = seen_moments(proposals, videos, spans, context, 0.0)
@@ -88,6 +91,6 @@ class Searched:
         positives = {
             str(moment.pair_id): [entries[column] for column in np.flatnonzero(row)]
             for moment, row in zip(moments, shown, strict=True)
-            if row.any()
+            if row.any() and moment in query.moments
         }
         return positives, [entries[column] for column in np.flatnonzero(~shown.any(axis=0))[:NEGATIVES]]

@@ -6,28 +6,45 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import av.error
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from trainer.ingest.clock import OUT_OF_ORDER
+
+# Formats of a constant frame rate.
+_STEADY = frozenset({"mpegts", "mpeg", "mxf"})
+# Codecs in which every packet is a picture, and whose decoders leave out what refers to lost ones.
+# Others have a few packets without a picture of their own (VP8, MPEG-4).
+_ONE_TO_ONE = frozenset({"hevc", "vvc"})
 
 
 class Damage:
     """Counts packets that do not decode, and pictures that are missing, incomplete or patched."""
 
-    def __init__(self, time_base: Fraction) -> None:
-        """time_base: seconds a tick."""
+    def __init__(self, time_base: Fraction, codec: str = "", steady: bool = False) -> None:
+        """time_base: seconds a tick. steady: whether the format keeps a frame rate, so that gaps tell."""
         self.packets = self.failed = 0
         self.unsupported = False
         # The timestamp that the first packet promises a picture for.
         self.head: int | None = None
-        self._gaps = _Gaps(time_base)
+        self._gaps = _Gaps(time_base, steady)
+        self._one_to_one = codec in _ONE_TO_ONE
         self._partial = self._patched = 0
         # Packets the decoder is not told to leave out, and pictures; of all, and since the first failure.
         self._wanted = self._pictures = 0
         self._wanted_after = self._pictures_after = 0
         self._fields = False
+        # Packets to be shown before the first one.
+        self._leading = 0
+
+    @staticmethod
+    def of(container: InputContainer, stream: VideoStream) -> Damage:
+        """Return the damage of a stream that nothing is read of yet."""
+        steady = container.format.name in _STEADY
+        return Damage(stream.time_base or Fraction(1, 1000), stream.codec_context.name, steady)
 
     def packet(self, packet: Packet[Stream], shown: bool) -> None:
         """Take a video packet; `shown` if the decoder is not told to leave it out."""
@@ -36,6 +53,8 @@ class Damage:
         if not self.packets:
             self.head = packet.pts
         self.packets += 1
+        if self.head is not None and packet.pts is not None:
+            self._leading += packet.pts < self.head
         self._partial += packet.is_corrupt
         self._wanted += shown
         self._wanted_after += self.failed > 0
@@ -74,7 +93,8 @@ class Damage:
             alone = f"; {float(gaps):.1f} of {float(duration):.1f} s have no picture of their own"
             return f"damaged or missing pictures: {self.count} of {self.packets}{alone if gaps else ''}"
         if odd := self._gaps.odd:
-            return f"{float(odd):.1f} of {float(duration):.1f} s have no pictures: a part may be missing"
+            shown = f"{float(odd):.{1 if odd >= 1 else 2}f} of {float(duration):.1f}"
+            return f"{shown} s have no pictures: a part may be missing"
         return None
 
     @property
@@ -82,21 +102,24 @@ class Damage:
         if self._fields:  # which may be two packets of one picture
             return self.failed
         silent = self._wanted - self._pictures
-        # Some codecs have a few packets without a picture of their own (VP8, MPEG-4).
-        if not self.failed and silent * 4 <= self.packets:
+        if self._one_to_one:
+            # A stream may begin where pictures to be shown earlier refer to ones that are not in it.
+            silent -= self._leading
+        elif not self.failed and silent * 4 <= self.packets:
             silent = 0
         return max(self.failed, silent, self._wanted_after - self._pictures_after)
 
 
 class _Gaps:
-    """Finds long gaps in an otherwise regular sequence of packets."""
+    """Finds gaps in an otherwise regular sequence of packets: long ones, or of two pictures if `steady`."""
 
-    def __init__(self, time_base: Fraction) -> None:
+    def __init__(self, time_base: Fraction, steady: bool) -> None:
         self._time_base = time_base
         self._long = OUT_OF_ORDER / time_base
+        self._steady = steady
         self._end: int | None = None
         self._duration = 0
-        self._lost = self._regular = self._seen = 0
+        self._lost = self._lost_short = self._regular = self._seen = 0
 
     def add(self, dts: int | None, duration: int | None) -> None:
         """Take a packet's decoding time, which runs on regularly whatever the order of pictures."""
@@ -106,11 +129,18 @@ class _Gaps:
             gap = dts - self._end
             self._seen += 1
             self._regular += gap * 2 <= self._duration
-            self._lost += gap if gap > self._long else 0
+            if gap > self._long:
+                self._lost += gap
+            elif gap * 2 > self._duration * 3 > 0:
+                self._lost_short += gap
         self._duration = duration or 0
         self._end = dts + self._duration
 
     @property
     def odd(self) -> Fraction:
-        """Seconds in long gaps, 0 where gaps are usual."""
-        return self._lost * self._time_base if self._regular * 10 >= self._seen * 9 else Fraction(0)
+        """Seconds in gaps, 0 where gaps are usual."""
+        irregular = self._seen - self._regular
+        lost = self._lost if irregular * 10 <= self._seen else 0
+        if self._steady and irregular * 50 <= self._seen:
+            lost += self._lost_short
+        return lost * self._time_base

@@ -7,6 +7,8 @@ import unicodedata
 import chardet
 from chardet import EncodingEra
 
+from engine.errors import InvalidInput
+
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark begins it
@@ -23,16 +25,27 @@ _TELLING_LINE = re.compile(rb"[^\r\n]*[\x80-\xff\x1b][^\r\n]*")
 # Alphabets that no word shares with the Latin one; Chinese and Japanese words may.
 _UNMIXED = frozenset({"ARABIC", "CYRILLIC", "GREEK", "HEBREW", "THAI"})
 _WORD = re.compile(r"[^\W\d_]+")
+# Encodings in ASCII bytes, of the time when mail had seven bits. ISO 2022 designates a set by an escape; its
+# Korean and Chinese kinds then shift to it and back, and what is between is EUC without the eighth bit.
+_JAPANESE = re.compile(rb"\x1b(\$[@AB]|\$\([CDOPQ]|\([IJ])")
+_JAPANESE_KINDS = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004")
+_SHIFTING = {b"\x1b$)C": ("iso2022_kr", "euc_kr"), b"\x1b$)A": ("iso2022_cn", "gb2312")}
+_SHIFTED = re.compile(rb"\x0e([^\x0f\r\n]*)\x0f?")
+_TAIWANESE = re.compile(rb"\x1b\$(\)[EG]|[*+][HI-M])")
+_HZ = re.compile(rb"~\{((?:[\x21-\x77][\x21-\x7e])+)(?:~\}|(?=[\r\n])|\Z)")
 
 
 def decode(data: bytes) -> tuple[str, str]:
     """Return the text and what is doubtful about it, "" where nothing is.
 
-    By byte order mark, then as Unicode, then by the statistics of the bytes: that is a guess, so it is told.
+    By byte order mark, then by escapes, then as Unicode, then by the statistics of the bytes: what is a guess
+    is told. Raises InvalidInput, without the file's name, for an encoding that cannot be read.
     """
     known = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
     known = known or _wide(data)
-    if known is None and b"\x1b$" not in data:
+    if known is None and data.isascii() and (escaped := _escaped(data)) is not None:
+        return escaped
+    if known is None:
         try:
             return data.decode(), ""
         except UnicodeDecodeError:
@@ -42,10 +55,38 @@ def decode(data: bytes) -> tuple[str, str]:
         broken = text.count("\ufffd")
         return text, f"{broken} of its characters are damaged" if broken else ""
     name = _guess(data)
-    return data.decode(name, "replace"), (
+    return data.decode(name, "replace"), _guessed(name)
+
+
+def _guessed(name: str) -> str:
+    return (
         f"it is not in Unicode and was read as {name}, which its bytes are likeliest to be; "
         "save it as UTF-8 if its words come out wrong"
     )
+
+
+def _escaped(data: bytes) -> tuple[str, str] | None:
+    """Return `decode` of ASCII bytes that stand for other letters, None where they stand for themselves."""
+    if _TAIWANESE.search(data):
+        raise InvalidInput("it is in ISO-2022-CN with letters that are not read here; save it as UTF-8")
+    for designation, (name, wide) in _SHIFTING.items():
+        if designation in data:
+            plain = _SHIFTED.sub(_with_eighth_bit, data).replace(designation, b"")
+            return plain.decode(wide, "replace"), _guessed(name)
+    if _JAPANESE.search(data):
+        texts = {name: data.decode(name, "replace") for name in _JAPANESE_KINDS}
+        name = min(texts, key=lambda name: texts[name].count("\ufffd"))
+        return texts[name], _guessed(name)
+    pairs = b"".join(_HZ.findall(data))
+    # Most characters are of the first half of the set, whose bytes are capitals; spelt words are not.
+    if sum(byte < 0x58 for byte in pairs[::2]) * 4 > len(pairs):
+        plain = _HZ.sub(_with_eighth_bit, data).replace(b"~~", b"~").replace(b"~\n", b"")
+        return plain.decode("gb2312", "replace"), _guessed("hz")
+    return None
+
+
+def _with_eighth_bit(run: re.Match[bytes]) -> bytes:
+    return bytes(byte | 0x80 for byte in run[1])
 
 
 def _wide(data: bytes) -> str | None:

@@ -3,13 +3,14 @@
 from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.ingest.subtitles import Cue, seen, subtitle_rows
+from trainer.ingest.subtitles import MOST_IN_A_ROW, Cue, seen, subtitle_rows
 from trainer.ingest.unfinished import Unfinished
 from trainer.ingest.video import Sample
 
@@ -22,6 +23,18 @@ class TextRows(Protocol):
     @property
     def pooled(self) -> NDArray[np.float32]:
         """(n, dim), un-normalised."""
+
+    @property
+    def cut(self) -> Sequence[bool]:
+        """(n,), whether a text is longer than the encoder reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The subtitle rows of a video, (rows, dim). doubt: what is to be told of its cues, "" for nothing."""
+
+    rows: Rows
+    doubt: str = ""
 
 
 class FrameEncoder(Protocol):
@@ -63,7 +76,7 @@ class Encoding:
         self._running: deque[Future[Rows]] = deque()
         self._waiting: dict[Hashable, list[Sample]] = {}
         self._frames: dict[Hashable, list[Future[Rows]]] = {}
-        self._subtitles: dict[Hashable, Future[Rows]] = {}
+        self._subtitles: dict[Hashable, Future[Said]] = {}
         self._unfinished: dict[Hashable, Unfinished] = {}
 
     def __enter__(self) -> Self:
@@ -91,10 +104,10 @@ class Encoding:
 
     def done(self, video: Hashable) -> bool:
         """Whether `take` would not wait."""
-        return all(future.done() for future in [*self._frames[video], self._subtitles[video]])
+        return self._subtitles[video].done() and all(future.done() for future in self._frames[video])
 
-    def take(self, video: Hashable) -> tuple[Rows, Rows]:
-        """Return and forget the frames' and subtitles' rows of a video that ended, each (n, dim).
+    def take(self, video: Hashable) -> tuple[Rows, Said]:
+        """Return and forget the frames' rows (n, dim) and the subtitles of a video that ended.
 
         A frame shown at several grid points repeats. Raises what the encoder raised.
         """
@@ -143,9 +156,21 @@ def encode_samples(encoder: FrameEncoder, samples: Sequence[Sample]) -> Rows:
     return np.repeat(vectors, [sample.rows for sample in samples], axis=0)
 
 
-def encode_cues(encoder: FrameEncoder, cues: Sequence[Cue], rows: int, fps: Fraction) -> Rows:
-    """Return the subtitle rows (rows, dim) of a video; each different sentence is encoded once."""
-    cues = seen(cues, rows, fps)
-    texts = sorted({cue.text for cue in cues})
-    vectors = dict(zip(texts, encoder.text(texts).pooled, strict=True)) if texts else {}
-    return subtitle_rows(cues, vectors, rows, fps, encoder.dim)
+def encode_cues(encoder: FrameEncoder, cues: Sequence[Cue], rows: int, fps: Fraction) -> Said:
+    """Return the subtitle rows of a video; each different sentence is encoded once."""
+    shown, left_out = seen(cues, rows, fps)
+    texts = sorted({cue.text for cue in shown})
+    if not texts:
+        return Said(np.zeros((rows, encoder.dim), np.float32))
+    found = encoder.text(texts)
+    vectors = dict(zip(texts, found.pooled, strict=True))
+    long = {text for text, cut in zip(texts, found.cut, strict=True) if cut}
+    told = (
+        (left_out, f"are not used, for {MOST_IN_A_ROW} others are on screen with them"),
+        (
+            sum(cue.text in long for cue in shown),
+            "are longer than the text encoder reads: their ends are cut",
+        ),
+    )
+    doubts = [f"{count} of its {len(cues)} subtitles {why}" for count, why in told if count]
+    return Said(subtitle_rows(shown, vectors, rows, fps, encoder.dim), "; ".join(doubts))

@@ -29,9 +29,9 @@ class Contents:
             self._by_sha256.setdefault(record.sha256, set()).add(record.id)
 
     def away(self, size: int) -> tuple[VideoRecord, ...]:
-        """Return the videos of a size whose files are not where they were."""
+        """Return the videos of a size whose files are not where they were, as far as can be seen."""
         records = (self._store.record(v) for v in self._by_size.get(size, ()) if v in self._store)
-        return tuple(record for record in records if _place(record) != "there")
+        return tuple(record for record in records if _place(record) in ("gone", "away"))
 
     def moved(self, job: Job, source: Source) -> VideoRecord | None:
         """Return the video that a job's file is, under another name or in another place than before."""
@@ -62,13 +62,15 @@ def settle_absent(store: FeatureStore, paths: Sequence[Path], contents: Contents
         where = whereabouts(path)
         if where == "there":
             continue
-        if twins := [v for v in contents.copies(video) if _place(store.record(v)) == "there"]:
+        twins = [v for v in contents.copies(video) if _place(store.record(v)) == "there"]
+        if where != "gone":
+            # It may come back beside its twin.
+            summary.unseen.append(video)
+        elif twins:
             store.forget(video)
             summary.move(video, twins[0])
-        elif where == "gone":
-            summary.gone.append(video)
         else:
-            summary.unseen.append(video)
+            summary.gone.append(video)
 
 
 def _place(record: VideoRecord) -> str:

@@ -65,17 +65,17 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme == "file" else None
 
 
-def whereabouts(path: Path | None) -> Literal["there", "gone", "unseen"]:
-    """Say whether a file is there; "unseen" where its folder does not tell: it is away, or forbidden.
+def whereabouts(path: Path | None) -> Literal["there", "gone", "away", "hidden"]:
+    """Say whether a file is there, gone from its folder, away with it, or hidden: it may not be looked at.
 
-    None, for what is no file here, is there.
+    Only "gone" is certain: a folder may be unplugged. None, for what is no file here, is there.
     """
     try:
         if path is not None:
             path.stat()
     except (FileNotFoundError, NotADirectoryError):
         assert path is not None
-        return "gone" if os.path.isdir(path.parent) else "unseen"
+        return "gone" if os.path.isdir(path.parent) else "away"
     except (OSError, ValueError):
-        return "unseen"
+        return "hidden"
     return "there"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainer.ingest.features import Rows
+from trainer.ingest.features import Rows, Said
 from trainer.ingest.identity import Contents
 from trainer.ingest.reader import Job, Read, Unchanged
 from trainer.ingest.scan import VideoFile
@@ -18,18 +18,19 @@ class Storing:
         self._store, self._summary = store, summary
         self.contents = Contents(store)
 
-    def write(self, job: Job, file: VideoFile, read: Read, frames: Rows, subtitles: Rows) -> None:
+    def write(self, job: Job, file: VideoFile, read: Read, frames: Rows, subtitles: Said) -> None:
         """Store what was read of a file; InvalidInput for what a store cannot hold."""
         report = read.report
+        warnings = (*read.warnings, *([subtitles.doubt] if subtitles.doubt else []))
         before = self.contents.moved(job, read.source)
         video = job.id if before is None else self.contents.name(file, job.id, before)
         self._store.append(
             video,
-            {"frames": frames, "subtitles": subtitles},
+            {"frames": frames, "subtitles": subtitles.rows},
             uri=job.path.as_uri(),
             sha256=read.source.sha256,
             duration=report.duration,
-            info=_info(read) | _former_ids(before, video),
+            info=_info(read, warnings) | _former_ids(before, video),
         )
         self.contents.note(self._store.record(video))
         if before is not None and before.id != video:
@@ -43,7 +44,7 @@ class Storing:
             self._summary.warn(
                 job.path, f"it has the same content as {few(copies)}; each of them is searched"
             )
-        for warning in read.warnings:
+        for warning in warnings:
             self._summary.warn(job.path, warning)
 
     def keep(self, job: Job, file: VideoFile, found: Unchanged) -> bool:
@@ -73,7 +74,7 @@ def _former_ids(before: VideoRecord | None, video: str) -> dict[str, list[str]]:
     return {FORMERLY: former} if former else {}
 
 
-def _info(read: Read) -> dict[str, Any]:
+def _info(read: Read, warnings: tuple[str, ...]) -> dict[str, Any]:
     report = read.report
     return {
         **read.source.info,
@@ -83,5 +84,5 @@ def _info(read: Read) -> dict[str, Any]:
         "width": report.width,
         "height": report.height,
         "decoded_frames": report.frames,
-        "warnings": list(read.warnings),
+        "warnings": list(warnings),
     }

@@ -33,16 +33,23 @@ def usable(cues: Sequence[Cue]) -> list[Cue]:
     return sorted((cue for cue in cues if cue.text and cue.end > cue.start), key=lambda cue: cue.start)
 
 
-def seen(cues: Sequence[Cue], rows: int, fps: Fraction) -> list[Cue]:
-    """Return the cues, given by start, that rows show; of more than MOST_IN_A_ROW in one row the first."""
-    found, count = [], np.zeros(rows + 1, np.int64)
+def seen(cues: Sequence[Cue], rows: int, fps: Fraction) -> tuple[list[Cue], int]:
+    """Return the cues, given by start, that rows show, and how many are left out.
+
+    Of more than MOST_IN_A_ROW in one row the first are shown.
+    """
+    found, left_out, count = [], 0, np.zeros(rows + 1, np.int64)
     for cue in cues:
         first, last = _rows_of(cue, rows, fps)
+        if first >= last:
+            continue
         # By start: no later row has more of those before.
-        if first < last and count[first] < MOST_IN_A_ROW:
+        if count[first] < MOST_IN_A_ROW:
             count[first:last] += 1
             found.append(cue)
-    return found
+        else:
+            left_out += 1
+    return found, left_out
 
 
 def subtitle_rows(

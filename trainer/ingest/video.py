@@ -123,7 +123,7 @@ class VideoSampler:
             self._aspect = stream.sample_aspect_ratio or Fraction(1)
             self._size = container.size
             extent = Extent(container, stream, self.path)
-            self._damage = Damage(stream.time_base or Fraction(1, 1000))
+            self._damage = Damage.of(container, stream)
             self._expected = extent.expected
             self._ahead = Ahead.of(container, stream, self._fps)
             yield from self._pick(container, stream, extent)

@@ -54,7 +54,7 @@ def load_data(
     queries = {name: load_queries(files[name]) for name in ("train", "val")}
     store = FeatureStore.open(features_directory(collection, encoder))
     fingerprint = str(store.meta.get("fingerprint", store.path.name))
-    length = settings.segment_length
+    length = settings.model.segment_length
     train_judged = nearest_moments(queries["train"], settings.top_k)
     listed = [moment.video for query in train_judged for moment in query.moments]
     train = _segments(store, listed, settings, "train")
@@ -92,8 +92,8 @@ def _segments(store: FeatureStore, videos: list[str], settings: ProjectorSetting
     known = known_videos(store, videos)
     if not known:
         raise NotFound(f"None of the {split} videos has features in {store.path}; ingest them.")
-    streams = settings.model(store.streams[FRAMES].dim).streams
-    return load_segments(store, known, settings.segment_length, streams, settings.around)
+    streams = settings.model_for(store.streams[FRAMES].dim).streams
+    return load_segments(store, known, settings.model.segment_length, streams, settings.model.around)
 
 
 def _check_depths(settings: ProjectorSettings, segments: int) -> None:

@@ -1,7 +1,8 @@
 """What decides a projector's training; the defaults are the published values (arXiv 2501.05072)."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import ClassVar, Literal
 
 from engine.errors import InvalidInput
 from trainer.runs.settings import check_optimisation
@@ -11,15 +12,10 @@ POSITIVE = ("lr", "scale_lr", "eps", "clip")
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectorSettings:
-    """The [projector] table of a training config.
+class ProjectorShape:
+    """The [projector.model] table: a ProjectorConfig without the width, which the features decide.
 
-    The model: heads = 0 means dim / 64; init "published" is PyTorch's, "identity" starts as mean pooling.
-    subtitles and around (frames) say what a segment reads beside its own frames, as in ProjectorConfig.
-    The data: a query's `top_k` most similar moments, their segments with a score of at least `threshold`.
-    The training: `steps` = 0 means `epochs` over all pairs; the temperature learns at `scale_lr` of `lr`;
-    `warmup` is a share of all steps. Every `eval_every` steps recall is taken at each of `recall_at`, and the
-    model with the best `select` is kept.
+    heads: 0 means a head for every 64 of the width.
     """
 
     type: Literal["seqTransf", "seqLSTM", "meanP"] = "seqTransf"
@@ -31,6 +27,27 @@ class ProjectorSettings:
     segment_length: int = 4
     subtitles: bool = False
     around: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectorSettings:
+    """The [projector] table of a training config.
+
+    model: its shape. init: "published" is PyTorch's, "identity" starts as mean pooling. logit_scale: the
+    logarithm of the factor on cosines at the start.
+    The data: a query's `top_k` most similar moments, their segments with a score of at least `threshold`.
+    The training: `steps` = 0 means `epochs` over all pairs; the temperature learns at `scale_lr` of `lr`;
+    `warmup` is a share of all steps. Every `eval_every` steps recall is taken at each of `recall_at`, and the
+    model with the best `select` is kept.
+    """
+
+    # Names that load_settings refuses, and why.
+    REFUSED: ClassVar[Mapping[str, str]] = {
+        **{shape.name: f"it is called projector.model.{shape.name}" for shape in fields(ProjectorShape)},
+        "model.dim": "the collection's features decide it",
+    }
+
+    model: ProjectorShape = field(default_factory=ProjectorShape)
     init: Literal["published", "identity"] = "published"
     logit_scale: float = 4.605170185988092
     top_k: int = 40
@@ -72,17 +89,7 @@ class ProjectorSettings:
                 f"projector.select = {self.select!r} is not measured; use one of {', '.join(names)}."
             )
 
-    def model(self, dim: int) -> ProjectorConfig:
-        """Return the shape of the projector for features of width `dim`."""
-        return ProjectorConfig(
-            dim=dim,
-            type=self.type,
-            layers=self.layers,
-            heads=self.heads or max(1, dim // 64),
-            positions=self.positions,
-            query_proj=self.query_proj,
-            temp_proj=self.temp_proj,
-            segment_length=self.segment_length,
-            subtitles=self.subtitles,
-            around=self.around,
-        )
+    def model_for(self, dim: int) -> ProjectorConfig:
+        """Return the projector for features of width `dim`."""
+        heads = self.model.heads or max(1, dim // 64)
+        return ProjectorConfig(dim=dim, **{**asdict(self.model), "heads": heads})

@@ -59,10 +59,10 @@ def train_projector(
     where = pick_device(device)
     data = load_data(collection, settings, encoder, device)
     seed_everything(settings.seed)
-    projector = Projector(settings.model(data.dim), settings.logit_scale)
+    projector = Projector(settings.model_for(data.dim), settings.logit_scale)
     initialise(projector, settings.init)
     projector.to(where)
-    baseline = evaluate(MeanPool(settings.segment_length).to(where), data, settings, where)
+    baseline = evaluate(MeanPool(settings.model.segment_length).to(where), data, settings, where)
     with _open_run(collection, data, settings, resume, wandb) as run:
         fit(projector, data, settings, run, where)
         run.plot()
@@ -155,8 +155,8 @@ def evaluate(
     model.eval()
     chunks = range(0, len(data.val), SEGMENTS_AT_ONCE)
     # Mean pooling reads less than the projector beside which it is measured.
-    skip, width = settings.around - model.around, data.dim * len(model.streams)
-    read = slice(skip, skip + settings.segment_length + 2 * model.around)
+    skip, width = settings.model.around - model.around, data.dim * len(model.streams)
+    read = slice(skip, skip + settings.model.segment_length + 2 * model.around)
     inputs = (data.val.inputs(slice(at, at + SEGMENTS_AT_ONCE), device) for at in chunks)
     parts = [model.segments(part[:, read, :width]) for part in inputs]
     segments = F.normalize(torch.cat(parts), dim=-1)

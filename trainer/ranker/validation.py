@@ -14,7 +14,6 @@ from trainer.evaluation.measures import NDCGS
 from trainer.evaluation.scores import evaluate
 from trainer.ranker.fusion import Answers, fit_fusion
 from trainer.ranker.settings import SELECT
-from workers.ranker.model.local import LocalRelo
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.scoring.decode import DecodeConfig, in_seconds
@@ -51,10 +50,10 @@ class Validation:
         return evaluate(run, self.truths, NDCGS)
 
     def judge(self, model: Relo, decode: DecodeConfig, device: torch.device) -> list[Answers]:
-        """Return what the ranker finds for every query, from stored contexts where the model allows them."""
+        """Return what the ranker finds for every query, from stored contexts where a build stores them."""
         ranker = ReloRanker(model, decode, device)
-        if isinstance(model, LocalRelo):
-            window = model.config.window
+        window = model.config.window
+        if window.padding == "tight":
             videos = encode_videos(model.eval(), self.contexts, device)
             store = encoded_in_memory(model.config.hidden, window.clip_length, videos)
             ranker.use_stored(store, self.contexts, threads=1)

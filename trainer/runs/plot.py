@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.files import replacing
+from trainer.runs.figures import new_figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,7 @@ class Panel:
 
 def plot_metrics(path: Path, rows: Sequence[Mapping[str, Any]], panels: Sequence[Panel]) -> None:
     """Draw the panels side by side from rows with a "step" each; a metric is drawn where a row has it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.5 * len(panels), 4)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for name in panel.metrics:
             points = [(row["step"], row[name]) for row in rows if name in row]

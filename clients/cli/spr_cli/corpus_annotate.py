@@ -14,6 +14,7 @@ def command(annotations: Path, collection: Path, as_json: bool) -> None:
 
     ANNOTATIONS holds train.json, val.json and test.json in the TVR-Ranking format, and beside each a
     corpus_<split>.json {video: duration}. A video that the collection has no features of is refused.
+    Queries that a split had are replaced, with a note.
 
     \b
     spr corpus annotate world/annotations --collection c
@@ -21,10 +22,13 @@ def command(annotations: Path, collection: Path, as_json: bool) -> None:
     import json
 
     from trainer.formats.adopt import adopt_annotations
+    from trainer.formats.splits import told
 
-    counts = adopt_annotations(annotations, collection)
+    counts, replaced = adopt_annotations(annotations, collection)
     if as_json:
-        click.echo(json.dumps(counts))
+        click.echo(json.dumps({**counts, "replaced": replaced}))
         return
     for split, (queries, moments, videos) in counts.items():
         click.echo(f"{split}: {queries} queries, {moments} judged moments, {videos} videos")
+    for note in told(replaced):
+        click.echo(f"note: {note}")

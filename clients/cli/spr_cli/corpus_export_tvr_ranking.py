@@ -26,6 +26,11 @@ from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER
     type=click.FloatRange(-1, 1),
     help="Of training moments.",
 )
+@click.option(
+    "--all-moments",
+    is_flag=True,
+    help="Also training moments that leave a batch of 8 without a negative: the published code stops there.",
+)
 @click.option("--context", default=8, show_default=True, help="Seconds around the training samples.")
 @click.option(
     "--projector", help="Fingerprint of the projector for segment features, or none; the current one."

@@ -44,6 +44,7 @@ def command(
     from dataclasses import asdict
 
     from trainer.formats.durations import lengths
+    from trainer.formats.splits import told
     from trainer.formats.synthetic import synthesize
 
     made = synthesize(out, lengths(durations, scale, seed), dim=dim, seed=seed, queries=queries)
@@ -54,3 +55,5 @@ def command(
         f"{made.collection}: {made.videos} videos ({made.new_videos} new), {made.segments} segments, "
         f"{made.frames} frames of {made.dim} values, {made.queries} queries"
     )
+    for note in told(made.replaced):
+        click.echo(f"note: {note}")

@@ -70,15 +70,16 @@ def command(
     if (out is None) == (collection is None):
         raise click.UsageError("Give either --out DIR or --collection COLLECTION.")
     checkpoint = read_checkpoint(file, Choices(**choices), kind)  # type: ignore[arg-type]
+    before = None
     if collection is not None:
-        directory = keep_in_collection(checkpoint, collection, encoder)
+        directory, before = keep_in_collection(checkpoint, collection, encoder)
     else:
         directory = Path(str(out))
         keep(checkpoint, directory, encoder or "")
-    _show(checkpoint, directory, as_json)
+    _show(checkpoint, directory, before, as_json)
 
 
-def _show(checkpoint: "Checkpoint", directory: Path, as_json: bool) -> None:
+def _show(checkpoint: "Checkpoint", directory: Path, before: Path | None, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
@@ -87,8 +88,16 @@ def _show(checkpoint: "Checkpoint", directory: Path, as_json: bool) -> None:
     card, tensors = read_card(directory), len(checkpoint.state)
     values = sum(tensor.numel() for tensor in checkpoint.state.values())
     if as_json:
-        said = {**asdict(card), "directory": str(directory), "tensors": tensors, "values": values}
+        said = {
+            **asdict(card),
+            "directory": str(directory),
+            "replaced": before and str(before),
+            "tensors": tensors,
+            "values": values,
+        }
         click.echo(json.dumps(said))
         return
     click.echo(f"{directory}")
     click.echo(f"{card.kind} {card.fingerprint}: {tensors} tensors, {values:,} values")
+    if before is not None:
+        click.echo(f"note: it took the place of the current {card.kind}, which stays in {before}")

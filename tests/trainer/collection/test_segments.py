@@ -96,5 +96,7 @@ def test_what_is_said_and_around_is_read_alike_by_build_and_mining(
 def test_streams_that_do_not_fit_are_refused(tmp_path: Path, said: dict[str, Stream]) -> None:
     with FeatureStore.create(tmp_path / "s", {"frames": Stream(8, 1.0), **said}, "float16") as store:
         check_streams(store, ("frames",))
-        with pytest.raises(InvalidInput, match=r"no stream 'subtitles' as wide .* --set subtitles=false"):
+        with pytest.raises(
+            InvalidInput, match=r"no stream 'subtitles' as wide .* --set model.subtitles=false"
+        ):
             check_streams(store, ("frames", "subtitles"))

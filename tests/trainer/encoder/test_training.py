@@ -12,8 +12,10 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, NotFound
+from engine.files import refusal
 from spr_cli.train_encoder import command
 from tests import numeric
+from tests.trainer.generation.test_disk import largest_file
 from trainer.encoder.augment import Augmentation
 from trainer.encoder.events import load_events
 from trainer.encoder.frames import changes, frames_at, sample_frames, times_beside
@@ -84,6 +86,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
     (folder / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
+
+
+@pytest.mark.parametrize("room", [1_000, 20_000])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(world: Path, tmp_path: Path, room: int) -> None:
+    with largest_file(room), pytest.raises(OSError, match="File too large") as caught:
+        train_encoder(world, tmp_path / "encoder", replace(TINY, steps=1))
+    told = refusal(caught.value)
+    assert told.reason == "DISK_FULL"
+    assert str(told).startswith(f"{tmp_path}/")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_trained_model_loads_everywhere(world: Path, tmp_path: Path) -> None:

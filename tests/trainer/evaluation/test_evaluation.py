@@ -144,16 +144,33 @@ def test_a_run_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ('{"stages": {"fine": {}}}', "stage 'fine' is unknown"),
         ('{"q1": []}', "'q1' is not an integer query id"),
-        ('{"1": [{"video_name": "v", "timestamp": [1]}]}', "query 1: .* is no moment"),
         (
-            '{"1": [{"video_name": "v", "timestamp": [NaN, 5]}]}',
-            "nan is no finite number|NaN is no JSON number",
+            '{"1": [{"video_name": "v", "timestamp": [1]}]}',
+            r"query 1, moment 0: timestamp is \[1\]; write \[start, end\] in finite seconds",
+        ),
+        (
+            '{"1": [{"video_name": "NaN",\n"timestamp": [NaN, 5]}]}',
+            r"run\.json cannot be used: .*line 2: NaN is no JSON number; write a finite one",
         ),
         (
             '{"1": [{"video_name": "v", "timestamp": [0, 5], "score": Infinity}]}',
-            "inf is no finite number|Infinity is no JSON",
+            "line 1: Infinity is no JSON number; write a finite one",
         ),
-        ('{"1": [{"video_name": null, "timestamp": [0, 5]}]}', "video_name is no text"),
+        (
+            '{"1": [{"video_name": "v", "timestamp": [0, 5]}, {"video_name": "v", "timestamp": [7, 5.5]}]}',
+            r"run\.json: coarse: query 1, moment 1: timestamp \[7, 5.5\] is reversed; write 0 <= start",
+        ),
+        (
+            '{"stages": {"refined": {"1": [{"video_name": "v", "timestamp": [-2, 5]}]}}}',
+            r"refined: query 1, moment 0: timestamp \[-2, 5\] starts before the video",
+        ),
+        ('{"1": [{"video_name": "v", "timestamp": [1, 1e999]}]}', "in finite seconds"),
+        ('{"1": [{"video_name": "v", "timestamp": [0, 5], "score": "a"}]}', "'score' is 'a'; write a finite"),
+        (
+            '{"1": [{"video_name": "v", "timestamp": [0, 5], "confidence": 2}]}',
+            r"run\.json: coarse: query 1, moment 0: confidence is 2; write a probability, 0 to 1",
+        ),
+        ('{"1": [{"video_name": null, "timestamp": [0, 5]}]}', "write an object of video_name"),
         ('{"1.7": []}', "'1.7' is not an integer query id"),
         ('{"--1": []}', "is not an integer query id"),
         ('{"1": [{"video_name": "v", "timestamp": [0, 5], "moment_rank": "a"}]}', "moment_rank"),

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from engine.errors import InvalidInput, NotFound
+from spr_cli.corpus import command as corpus
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, load_queries, save_corpus, save_queries
 from trainer.formats.adopt import adopt_annotations
 from workers.feature_store.store import FeatureStore, Stream
@@ -29,9 +31,20 @@ def collection(tmp_path: Path) -> Path:
 
 def test_splits_are_copied_as_they_are(tmp_path: Path, collection: Path) -> None:
     train, test = write_split(tmp_path / "w", "train", "a"), write_split(tmp_path / "w", "test", "b")
-    assert adopt_annotations(tmp_path / "w", collection) == {"train": (1, 1, 1), "test": (1, 1, 1)}
+    counts = {"train": (1, 1, 1), "test": (1, 1, 1)}
+    assert adopt_annotations(tmp_path / "w", collection) == (counts, [])
     assert load_queries(collection / "annotations/train.json") == train
     assert load_queries(collection / "annotations/test.json") == test
+
+
+def test_queries_that_are_replaced_are_told(tmp_path: Path, collection: Path) -> None:
+    write_split(tmp_path / "w", "train", "a")
+    adopt_annotations(tmp_path / "w", collection)
+    write_split(tmp_path / "w", "test", "b")
+    call = ["annotate", str(tmp_path / "w"), "--collection", str(collection)]
+    first, second = (CliRunner().invoke(corpus, call).output for _ in range(2))
+    assert "note: the queries that train had were replaced\n" in first
+    assert "note: the queries that train, test had were replaced\n" in second
 
 
 def test_a_video_without_features_is_refused_and_nothing_is_written(tmp_path: Path, collection: Path) -> None:

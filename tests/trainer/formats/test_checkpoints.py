@@ -132,8 +132,12 @@ def test_into_a_collection_that_it_fits(tmp_path: Path) -> None:
         home = collection / "models" / kind
         assert (home / "CURRENT").read_text() == told["fingerprint"] + "\n"
         assert Path(told["directory"]) == home / told["fingerprint"]
+        assert told["replaced"] is None
         again = keep_in_collection(read_checkpoint(path), collection)
-        assert again == home / told["fingerprint"]
+        assert again == (home / told["fingerprint"], None)
+        (home / "CURRENT").write_text("another\n")
+        result = CliRunner().invoke(cli, ["import-checkpoint", str(path), "--collection", str(collection)])
+        assert f"took the place of the current {kind}, which stays in {home / 'another'}" in result.output
     for choices, sentence in (
         (Choices(video_stream="clips"), "reads stream 'clips'"),
         (Choices(clip_length=1.0), "10 numbers a row every 1 s"),

@@ -4,13 +4,16 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.trainer.ranker.world import make_collection
-from trainer.collection.annotations import JudgedQuery, load_queries
-from trainer.formats.negatives import failures, nearest, warning
+from trainer.collection.annotations import JudgedQuery, load_queries, save_queries
+from trainer.formats.layout import Layout
+from trainer.formats.negatives import failures, nearest, with_negatives
+from trainer.formats.tvr_export import export_tvr_ranking
 
 
 def published_negatives(queries: list[JudgedQuery], batch: list[tuple[int, int]]) -> bool:
@@ -46,17 +49,50 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> list[JudgedQuery]:
     return many
 
 
-def test_every_batch_of_an_export_has_negatives_where_it_promises_so(crowd: list[JudgedQuery]) -> None:
-    whole = nearest(crowd, 40, -1.0)
+def test_every_batch_of_an_export_has_negatives(crowd: list[JudgedQuery]) -> None:
+    whole, told = with_negatives(crowd, whole=True)
     # What the published code stops at, and that it is told.
+    assert whole == crowd
     assert not all(published_negatives(whole, batch) for batch in epochs(whole, 8, 2))
-    (told,) = [note for note in (warning(whole),) if note]
-    match = re.search(r"--top-k (\d+) keeps ([\d,]+) pairs and avoids it", told)
+    assert told.endswith("; leave --all-moments out")
+    cut, told = with_negatives(crowd, whole=False)
+    match = re.match(
+        r"([\d,]+) of ([\d,]+) training pairs were left out, all but each query's (\d+) nearest", told
+    )
     assert match is not None
-    cut = nearest(whole, int(match[1]), -1.0)
-    assert sum(len(query.moments) for query in cut) == int(match[2].replace(",", ""))
-    assert warning(cut) == ""
+    left, pairs, top_k = (int(group.replace(",", "")) for group in match.groups())
+    assert cut == nearest(whole, top_k, -1.0)
+    assert (pairs, pairs - left) == tuple(sum(len(q.moments) for q in some) for some in (whole, cut))
+    assert with_negatives(cut, whole=False) == (cut, "")
     assert all(published_negatives(cut, batch) for batch in epochs(cut, 8, 20))
+
+
+def test_where_no_cut_helps_nothing_is_left_out(crowd: list[JudgedQuery]) -> None:
+    same = [replace(q, moments=tuple(replace(m, caption="the one") for m in q.moments)) for q in crowd]
+    kept, told = with_negatives(same, whole=False)
+    assert kept == same
+    assert told.endswith("train it with a larger batch")
+
+
+def test_what_an_export_writes_has_negatives_unless_all_is_asked_for(
+    crowd: list[JudgedQuery], tmp_path: Path
+) -> None:
+    native = make_collection(tmp_path / "c", train=10, val=1)
+    known = [query.query for query in load_queries(native / "annotations" / "train.json")]
+    # Sentences whose features the collection has, so that no encoder is needed.
+    queries = [replace(query, query=known[row % len(known)]) for row, query in enumerate(crowd)]
+    save_queries(native / "annotations" / "train.json", queries)
+    counts = []
+    for name, all_moments in (("cut", False), ("whole", True)):
+        made = export_tvr_ranking(
+            native, tmp_path / name, all_moments=all_moments, proposals=False, device="cpu"
+        )
+        written = load_queries(Layout(tmp_path / name, arch=made.arch, step=1.0).path("train"))
+        batches = epochs(written, 8, 4)
+        assert all(published_negatives(written, batch) for batch in batches) is not all_moments
+        assert any("--all-moments" in note for note in made.notes)
+        counts.append(sum(len(query.moments) for query in written))
+    assert counts[0] < counts[1] == sum(len(query.moments) for query in crowd)
 
 
 def test_the_estimate_is_what_batches_show(crowd: list[JudgedQuery]) -> None:

@@ -65,7 +65,12 @@ def test_the_order_of_a_file_does_not_change_its_figures(tmp_path: Path) -> None
         ([{1: [[0, 2, 0.1], [2, 4]]}], "1 of 2 windows have no score"),
         ([{1: [[0, 2, float("nan")]]}], "no prediction"),
         ([{1: [[0, 2, 0.5, 0.5]]}], "no prediction"),
-        ([{1: [[0, float("inf"), 0.5]]}], "not all finite numbers"),
+        ([{1: [[0, float("inf"), 0.5]]}], r"write \[start, end\] in finite seconds"),
+        (
+            [{1: [[0, 2]], 2: [[9, 4, 0.5]]}],
+            r"a\.jsonl: line 2: predicted window \[9, 4\] is reversed; write 0 <= start <= end",
+        ),
+        ([{1: [[-3, 4, 0.5]]}], r"line 1: predicted window \[-3, 4\] starts before the video"),
         ([{1.7: [[0, 2, 0.5]]}], "qid is 1.7, not an integer"),
         ([{1: []}, {1: []}], "line 2: qid 1 appears twice"),
     ],

@@ -72,6 +72,7 @@ def test_it_goes_on_where_it_stopped_and_is_the_same(tmp_path: Path) -> None:
             store.forget(video)
     again = synthesize(tmp_path / "b", made, dim=16, seed=5, queries=4)
     assert (whole.videos, whole.new_videos, again.new_videos) == (20, 20, 13)
+    assert (whole.replaced, again.replaced) == ([], ["test"])
     expected, resumed = FeatureStore.open(one), FeatureStore.open(other)
     assert resumed.ids() == expected.ids()
     for video in expected.ids():

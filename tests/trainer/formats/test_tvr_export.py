@@ -59,7 +59,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(native: Path) -> Path:
-    export_tvr_ranking(native, native.parent / "out", device="cpu")
+    export_tvr_ranking(native, native.parent / "out", all_moments=True, device="cpu")
     return native.parent / "out"
 
 
@@ -184,12 +184,19 @@ def test_a_cut_keeps_the_most_similar_moments_and_what_fits_them(native: Path, t
     made = export_tvr_ranking(native, tmp_path / "out", top_k=2, min_similarity=0.1, device="cpu")
     layout = Layout(tmp_path / "out", arch=made.arch, top_k=2, step=1.0)
     given = load_queries(native / "annotations" / "train.json")
+    samples = json.loads(layout.path("samples").read_text())
     for query in load_queries(layout.path("train")):
         (own,) = [one for one in given if one.query_id == query.query_id]
         best = sorted((moment.similarity for moment in own.moments), reverse=True)[:2]
         kept = [moment.similarity for moment in query.moments]
         assert sorted(kept, reverse=True) == [value for value in best if value >= 0.1]
         assert set(query.moments) <= set(own.moments)
+        assert samples["pos"][str(own.query_id)].keys() <= {str(moment.pair_id) for moment in query.moments}
+        # A moment that was left out is no wrong one for that.
+        for found in samples["neg"][str(own.query_id)]:
+            for moment in own.moments:
+                overlaps = found["timestamp"][0] - 8 < moment.end and found["timestamp"][1] + 8 > moment.start
+                assert found["video_name"] != moment.video or not overlaps
     # What comes back is whole: samples and segments are of the moments that went out.
     import_tvr_ranking(layout, tmp_path / "c")
     with pytest.raises(InvalidInput, match="lower --min-similarity"):

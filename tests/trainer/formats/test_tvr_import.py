@@ -69,6 +69,8 @@ def test_an_import_goes_on_where_it_stopped(tmp_path: Path) -> None:
             store.forget(video)
     again = import_tvr_ranking(Layout(data), c)
     assert (first.new_videos, again.new_videos, again.encoder) == (6, 4, first.encoder)
+    assert not any("replaced" in note for note in first.notes)
+    assert "the queries that train, val, test had were replaced" in again.notes
     resumed = FeatureStore.open(features_directory(c))
     assert resumed.ids() == sorted(expected)
     for video, rows in expected.items():

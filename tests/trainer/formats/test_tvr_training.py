@@ -17,7 +17,7 @@ from trainer.formats.layout import Layout
 from trainer.formats.segments import samples_of
 from trainer.formats.tvr_import import import_tvr_ranking
 from trainer.generation.build import BuildConfig, build
-from trainer.projector.settings import ProjectorSettings
+from trainer.projector.settings import ProjectorSettings, ProjectorShape
 from trainer.projector.training import train_projector
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.training import train_ranker
@@ -26,7 +26,12 @@ from workers.ranker.model.windows import WindowConfig
 from workers.ranker.scoring.relo_ranker import ReloRanker
 
 PROJECTOR = ProjectorSettings(
-    type="meanP", heads=2, threshold=0.0, steps=4, batch=4, recall_at=(5,), select="recall@5"
+    model=ProjectorShape(type="meanP", heads=2),
+    threshold=0.0,
+    steps=4,
+    batch=4,
+    recall_at=(5,),
+    select="recall@5",
 )
 WINDOW = WindowConfig(video_stream="i3d", subtitle_stream="subtitles-bert", padding="published")
 RANKER = RankerSettings(

@@ -17,14 +17,19 @@ OPTIONS = IngestOptions(edge=32, batch_size=8)
 @dataclass(frozen=True)
 class Texts:
     pooled: NDArray[np.float32]
+    cut: list[bool]
 
 
 class Levels:
-    """Frames to their mean colour and size, sentences to their length: rows that tell their origin."""
+    """Frames to their mean colour and size, sentences to their length: rows that tell their origin.
+
+    Reads a sentence of up to `longest` characters.
+    """
 
     name = "levels"
     fingerprint = "0123456789abcdef"
     dim = 5
+    longest = 1000
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -35,7 +40,9 @@ class Levels:
         return np.concatenate([frames.mean((1, 2)), sizes], axis=1).astype(np.float32)
 
     def text(self, texts: Sequence[str]) -> Texts:
-        return Texts(np.array([[len(text)] * 5 for text in texts], np.float32))
+        lengths = [len(text) for text in texts]
+        rows = np.array([[length] * 5 for length in lengths], np.float32)
+        return Texts(rows, [length > self.longest for length in lengths])
 
 
 def run(root: Path, *paths: Path, encoder: Levels | None = None, options: IngestOptions = OPTIONS) -> Summary:

@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from tests.trainer.ingest.factories import grey, regular, write_video
@@ -123,6 +124,66 @@ def test_nothing_is_told_of_a_whole_file(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name, regular(6, 25), codec=codec.get(name, "libx264"), rate=25)
     _, report = read(path)
     assert (report.warnings, report.damaged, report.frames) == ((), 0, 150)
+
+
+HEVC = {"x265-params": "log-level=none:keyint=25"}
+
+
+def without(path: Path, lost: range) -> Path:
+    """Write the file again without some of its packets, numbered as if none were lost."""
+    out = path.with_name(f"less.{path.name}")
+    with av.open(str(path)) as given, av.open(str(out), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(given.demux(given.streams.video[0])):
+            if packet.size and number not in lost:
+                packet.stream = stream
+                container.mux(packet)
+    return out
+
+
+@pytest.mark.parametrize(("codec", "options"), [("libx265", HEVC), ("libx264", {}), ("mpeg2video", {})])
+@pytest.mark.parametrize("lost", [range(60, 62), range(62, 71), range(60, 80)])
+def test_lost_packets_that_no_counter_tells_of_are_told(
+    tmp_path: Path, codec: str, options: dict[str, str], lost: range
+) -> None:
+    whole = write_video(tmp_path / "a.ts", regular(6, 25), codec=codec, rate=25, options=options)
+    assert read(whole)[1].warnings == ()
+    _, report = read(without(whole, lost))
+    assert report.duration == pytest.approx(6)
+    (warning,) = report.warnings
+    assert "of 6.0 s have no picture" in warning
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_pictures_that_hevc_leaves_out_are_told_in_any_format(tmp_path: Path, name: str) -> None:
+    whole = write_video(tmp_path / name, regular(6, 25), codec="libx265", rate=25, options=HEVC)
+    assert read(whole)[1].warnings == ()
+    _, report = read(without(whole, range(52, 54)))
+    assert report.damaged > 0
+    assert "damaged or missing pictures: " in report.warnings[0]
+
+
+def test_a_packet_lost_in_its_place_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mxf", regular(6, 25), codec="mpeg2video", rate=25)
+    assert read(path)[1].warnings == ()
+    with av.open(str(path)) as container:
+        places = [packet.pos or 0 for packet in container.demux(container.streams.video[0]) if packet.size]
+    data = bytearray(path.read_bytes())
+    data[places[60] : places[70]] = bytes(places[70] - places[60])
+    path.write_bytes(data)
+    assert read(path)[1].warnings == ("0.40 of 6.0 s have no pictures: a part may be missing",)
+
+
+def test_hevc_that_begins_in_an_open_group_is_whole(tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=none:keyint=50:min-keyint=50:scenecut=0:b-adapt=0"}
+    whole = write_video(tmp_path / "a.ts", regular(6, 25), codec="libx265", rate=25, options=options)
+    with av.open(str(whole)) as container:
+        packets = [(packet.pts or 0, packet.is_keyframe) for packet in container.demux() if packet.size]
+    begin = [number for number, (_, key) in enumerate(packets) if key][1]
+    # What is shown before its first picture refers to a group that is not there.
+    assert packets[begin + 1][0] < packets[begin][0]
+    _, report = read(without(whole, range(begin)))
+    assert (report.warnings, report.damaged) == ((), 0)
 
 
 @pytest.mark.parametrize("starts", [(0, 5000), (5000, 0), (0, 60, 30)])

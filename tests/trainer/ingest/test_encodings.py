@@ -1,7 +1,10 @@
 """Bytes of every usual encoding into text, with a word where it is a guess."""
 
+from unittest.mock import ANY
+
 import pytest
 
+from engine.errors import InvalidInput
 from trainer.ingest.encodings import decode
 
 LINES = {
@@ -18,6 +21,8 @@ LINES = {
     "shift_jis": "こんにちは、世界。これは字幕です。\n明日は東京へ行きます。",
     "euc_jp": "こんにちは、世界。これは字幕です。\n明日は東京へ行きます。",
     "iso2022_jp": "こんにちは、世界。これは字幕です。\n明日は東京へ行きます。",
+    "hz": "大家好，今天我们一起做饭。\n先把蔬菜切好，然后放进锅里 ~ OK",
+    "iso2022_kr": "안녕하세요, 세상. 이것은 자막입니다.\n내일 서울에 갑니다.",
     "euc_kr": "안녕하세요, 세상. 이것은 자막입니다.\n내일 서울에 갑니다.",
 }
 TIMES = "1\n00:00:01,000 --> 00:00:02,000\n"
@@ -73,3 +78,21 @@ def test_whatever_the_bytes_are_there_is_a_text() -> None:
         text, doubt = decode(data)
         assert isinstance(text, str)
         assert text == data.decode("ascii", "replace") or doubt
+
+
+def test_each_kind_of_seven_bits_is_read() -> None:
+    # Half-width letters have a set of their own, and so do the letters of 2004.
+    for encoding, words in (("iso2022_jp_ext", "ｺﾝﾆﾁﾊ"), ("iso2022_jp_2004", "𠮟る")):
+        assert decode((TIMES + words).encode(encoding)) == (TIMES + words, ANY)
+    words = "大家好，今天我们一起做饭。"
+    chinese = b"\x1b$)A\x0e" + bytes(byte & 0x7F for byte in words.encode("gb2312")) + b"\x0f ok"
+    assert decode(TIMES.encode() + chinese) == (TIMES + words + " ok", ANY)
+    unclosed = TIMES.encode() + words.encode("hz").removesuffix(b"~}") + b"\n\n"
+    assert decode(unclosed) == (TIMES + words + "\n\n", ANY)
+    with pytest.raises(InvalidInput, match="save it as UTF-8"):
+        decode(b"\x1b$)G\x0e(!\x0f")
+
+
+@pytest.mark.parametrize("words", ["~{lala~} ~{oh no~}", "{~ a ~}", "a ~ b ~{", "\x1b[31mred\x1b[0m", "~{}"])
+def test_ascii_that_stands_for_itself_stays(words: str) -> None:
+    assert decode(words.encode()) == (words, "")

@@ -157,6 +157,36 @@ def test_a_folder_that_may_not_be_entered_stops_nothing(tmp_path: Path, plain_us
     assert list(uris(tmp_path)) == ["other/x", "x", "y"]
 
 
+def test_a_copy_of_what_is_only_out_of_sight_is_no_new_name_of_it(tmp_path: Path) -> None:
+    drive = tmp_path / "videos" / "drive"
+    old = flat(drive / "x.mp4", 2)
+    twin = tmp_path / "videos" / "kept" / "y.mp4"
+    twin.parent.mkdir()
+    shutil.copy(old, twin)
+    run(tmp_path)
+    drive.rename(tmp_path / "unplugged")
+    summary = run(tmp_path)
+    assert (summary.moved, summary.unseen, summary.gone) == ([], ["x"], [])
+    assert uris(tmp_path) == {"x": old.as_uri(), "y": twin.as_uri()}
+    (tmp_path / "unplugged").rename(drive)
+    assert run(tmp_path).skipped == 2
+
+
+def test_a_new_copy_of_what_may_not_be_looked_at_is_no_new_name_of_it(
+    tmp_path: Path, plain_user: None
+) -> None:
+    locked = tmp_path / "videos" / "locked"
+    old = flat(locked / "x.mp4", 2)
+    run(tmp_path)
+    shutil.copy(old, tmp_path / "videos" / "y.mp4")
+    locked.chmod(0)
+    summary = run(tmp_path)
+    assert (summary.ingested, summary.moved, summary.unseen) == (1, [], ["x"])
+    locked.chmod(0o700)
+    assert list(uris(tmp_path)) == ["x", "y"]
+    assert run(tmp_path).skipped == 2
+
+
 def test_damaged_rows_are_made_again_by_the_same_command(tmp_path: Path) -> None:
     flat(tmp_path / "videos" / "a.mp4", 2)
     flat(tmp_path / "videos" / "b.mp4", 3)

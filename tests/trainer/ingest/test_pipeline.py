@@ -142,6 +142,24 @@ def test_subtitles_outside_the_video_are_told(tmp_path: Path, videos: Path) -> N
     assert warning["warning"].startswith("2 of its 3 subtitles lie outside its ")
 
 
+def test_subtitles_that_are_cut_or_too_many_are_told_once_with_their_count(
+    tmp_path: Path, videos: Path
+) -> None:
+    cues = [
+        f"00:00:00,000 --> 00:00:02,000\n{'word ' * (number % 2) + str(number)}\n\n" for number in range(53)
+    ]
+    (videos / "short.srt").write_text("".join(cues))
+    encoder = Levels()
+    encoder.longest = 5
+    (warning,) = run(tmp_path, encoder=encoder).warnings
+    assert Path(warning["path"]).stem == "short"
+    assert warning["warning"] == (
+        "3 of its 53 subtitles are not used, for 50 others are on screen with them; "
+        "25 of its 53 subtitles are longer than the text encoder reads: their ends are cut"
+    )
+    assert store(tmp_path).record("short").info["warnings"] == [warning["warning"]]
+
+
 def test_broken_files_never_stop_the_rest(tmp_path: Path, videos: Path) -> None:
     (videos / "empty.mp4").touch()
     (videos / "aaa.mp4").write_bytes(b"not a video at all" * 10)

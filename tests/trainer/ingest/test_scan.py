@@ -161,7 +161,7 @@ def test_folders_that_cannot_be_listed_are_named_and_the_rest_is_found(
     assert names(told.found, tmp_path) == ["a.mp4", "c/d.mp4"]
     assert told.unreadable == [(tmp_path / "locked", "it cannot be read: Permission denied")]
     assert names(find([tmp_path / "locked" / "b.mp4"]), tmp_path) == ["locked/b.mp4"]
-    assert whereabouts(tmp_path / "locked" / "b.mp4") == "unseen"
+    assert whereabouts(tmp_path / "locked" / "b.mp4") == "hidden"
     (tmp_path / "locked").chmod(0o700)
 
 
@@ -169,7 +169,7 @@ def test_whereabouts(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     assert whereabouts(tmp_path / "a.mp4") == whereabouts(None) == "there"
     assert whereabouts(tmp_path / "b.mp4") == "gone"
-    assert whereabouts(tmp_path / "drive" / "b.mp4") == "unseen"
+    assert whereabouts(tmp_path / "drive" / "b.mp4") == "away"
 
 
 def test_names_that_are_no_unicode(tmp_path: Path) -> None:

@@ -20,10 +20,13 @@ def test_rows_are_the_maximum_over_the_sentences_shown() -> None:
 def test_what_no_row_shows_and_what_a_row_has_too_much_of_is_left_out() -> None:
     crowd = [Cue(1, 9, str(number)) for number in range(MOST_IN_A_ROW + 5)]
     later = [Cue(2, 3, "not shown"), Cue(9, 9.5, "shown"), Cue(12, 13, "after the end")]
-    kept = seen([Cue(-2, 0, "before"), Cue(0, 1, "first"), *crowd, *later], 10, Fraction(1))
+    kept, left_out = seen([Cue(-2, 0, "before"), Cue(0, 1, "first"), *crowd, *later], 10, Fraction(1))
     assert [cue.text for cue in kept] == ["first", *(cue.text for cue in crowd[:MOST_IN_A_ROW]), "shown"]
+    # Of five of the crowd and one later; what no row shows is none of them.
+    assert left_out == 6
 
 
 def test_a_hundred_thousand_sentences_at_once_are_few_to_encode() -> None:
     cues = [Cue(number % 50, 36_000, str(number)) for number in range(100_000)]
-    assert len(seen(sorted(cues, key=lambda cue: cue.start), 36_000, Fraction(1))) == MOST_IN_A_ROW
+    kept, left_out = seen(sorted(cues, key=lambda cue: cue.start), 36_000, Fraction(1))
+    assert (len(kept), left_out) == (MOST_IN_A_ROW, 100_000 - MOST_IN_A_ROW)

@@ -50,7 +50,7 @@ def collection(made: Path, tmp_path: Path) -> Path:
     [("seqTransf", "identity"), ("seqTransf", "published"), ("meanP", "identity"), ("seqLSTM", "identity")],
 )
 def test_training_beats_mean_pooling_and_its_loss_falls(collection: Path, kind: Any, init: Any) -> None:
-    settings = replace(SETTINGS, type=kind, init=init)
+    settings = replace(SETTINGS, model=replace(SETTINGS.model, type=kind), init=init)
     report = train_projector(collection, settings, device="cpu")
     assert report.value > report.baseline[report.metric] + 0.2
     losses = [
@@ -133,9 +133,9 @@ def test_command_line(collection: Path) -> None:
         "eval_every=5",
         "recall_at=[5, 10]",
         "select=recall@5",
-        "heads=1",
+        "model.heads=1",
         "batch=16",
-        "subtitles=false",
+        "model.subtitles=false",
     ]
     options = [option for change in changes for option in ("--set", change)]
     result = CliRunner().invoke(
@@ -171,8 +171,9 @@ def test_identity_adds_half_of_what_is_said() -> None:
 
 def test_what_is_said_is_found_by_those_who_read_it(tmp_path: Path) -> None:
     spoken = make_collection(tmp_path / "spoken", spoken=True)
-    deaf = train_projector(spoken, replace(SETTINGS, around=2), device="cpu")
-    heard = train_projector(spoken, replace(SETTINGS, around=2, subtitles=True), device="cpu")
+    wide = replace(SETTINGS.model, around=2)
+    deaf = train_projector(spoken, replace(SETTINGS, model=wide), device="cpu")
+    heard = train_projector(spoken, replace(SETTINGS, model=replace(wide, subtitles=True)), device="cpu")
     assert heard.baseline == deaf.baseline
     assert heard.value > deaf.value + 0.2
     assert load_projector(heard.directory).streams == ("frames", "subtitles")
@@ -180,7 +181,9 @@ def test_what_is_said_is_found_by_those_who_read_it(tmp_path: Path) -> None:
 
 def test_subtitles_must_be_there(collection: Path) -> None:
     with pytest.raises(InvalidInput, match="has no stream 'subtitles'"):
-        train_projector(collection, replace(SETTINGS, subtitles=True), device="cpu")
+        train_projector(
+            collection, replace(SETTINGS, model=replace(SETTINGS.model, subtitles=True)), device="cpu"
+        )
 
 
 def test_published_groups_and_schedule() -> None:

@@ -7,15 +7,14 @@ import numpy as np
 
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
 from trainer.collection.queries import POOLED, TOKENS, text_key
-from trainer.projector.settings import ProjectorSettings
+from trainer.projector.settings import ProjectorSettings, ProjectorShape
 from trainer.projector.training import train_projector
 from workers.feature_store.store import FeatureStore, Stream
 
 DIM, CONCEPTS = 16, 12
 ENCODER = "0123456789abcdef"
 SETTINGS = ProjectorSettings(
-    layers=1,
-    heads=2,
+    model=ProjectorShape(layers=1, heads=2),
     init="identity",
     logit_scale=2.5,
     threshold=0.3,

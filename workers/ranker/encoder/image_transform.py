@@ -1,6 +1,7 @@
 """Frames to a vision tower's input: the resize, crop and normalisation of an image processor, in batches."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from engine.errors import Mismatch
 
 # PIL's numbers of the resampling filters that torch has too.
-_FILTERS = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
+_BICUBIC = 3
+_FILTERS = {0: "nearest-exact", 2: "bilinear", _BICUBIC: "bicubic"}
+_MOST_PIXELS = 4096
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,21 @@ class ImageTransform:
     @classmethod
     def from_processor(cls, processor: Any, name: str = "the image processor") -> "ImageTransform":
         """Read the attributes of a CLIP or SigLIP image processor; Mismatch, with `name`, for wrong ones."""
-        size = _mapping(processor.size) if processor.do_resize else {}
-        crop = _mapping(processor.crop_size) if processor.do_center_crop else {}
+        size = _sides(processor.size, "size", name) if processor.do_resize else {}
+        crop = _sides(processor.crop_size, "crop_size", name) if processor.do_center_crop else {}
         normalise = bool(processor.do_normalize)
         return cls(
             shortest_edge=size.get("shortest_edge"),
-            size=(size["height"], size["width"]) if "height" in size else None,
-            crop=(crop["height"], crop["width"]) if "height" in crop else None,
-            resample=int(processor.resample),
-            scale=float(processor.rescale_factor) if processor.do_rescale else 1.0,
+            size=(size["height"], size["width"]) if "height" in size and "width" in size else None,
+            crop=(crop["height"], crop["width"]) if "height" in crop and "width" in crop else None,
+            resample=_filter(processor.resample, name) if processor.do_resize else _BICUBIC,
+            scale=_positive([processor.rescale_factor], "rescale_factor", name)[0]
+            if processor.do_rescale
+            else 1.0,
             mean=_channels(processor.image_mean, "image_mean", name) if normalise else (0.0, 0.0, 0.0),
-            std=_channels(processor.image_std, "image_std", name) if normalise else (1.0, 1.0, 1.0),
+            std=_positive(_channels(processor.image_std, "image_std", name), "image_std", name)
+            if normalise
+            else (1.0, 1.0, 1.0),
         )
 
     def __call__(self, frames: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
@@ -69,7 +76,7 @@ class ImageTransform:
         target = self._target(int(pixels.shape[2]), int(pixels.shape[3]))
         if target is None or target == tuple(pixels.shape[2:]):
             return pixels
-        mode = _FILTERS.get(self.resample, "bicubic")
+        mode = _FILTERS[self.resample]
         antialias = mode != "nearest-exact"
         if pixels.device.type == "cpu":
             return F.interpolate(pixels, target, mode=mode, antialias=antialias)
@@ -102,14 +109,30 @@ def _channels(value: Any, key: str, name: str) -> tuple[float, ...]:
         found = np.asarray(value, np.float64).reshape(-1)
     except (TypeError, ValueError):
         found = np.full(1, np.nan)
-    if len(found) not in (1, 3) or not np.isfinite(found).all() or (key == "image_std" and not found.all()):
-        raise Mismatch(
-            f"{name} has {key} {value}; give one number, or three, and for image_std none that is 0."
-        )
+    if len(found) not in (1, 3) or not np.isfinite(found).all():
+        raise Mismatch(f"{name} has {key} {value}; give one number, or one for each of the three channels.")
     return tuple(float(number) for number in np.broadcast_to(found, 3))
 
 
-def _mapping(size: Any) -> dict[str, int]:
-    """Return a processor's size, whatever its class, as the keys that are set."""
-    items = size if isinstance(size, Mapping) else vars(size)
-    return {key: int(value) for key, value in items.items() if value is not None}
+def _positive(values: Sequence[Any], key: str, name: str) -> tuple[float, ...]:
+    for value in values:
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise Mismatch(f"{name} has {key} {value!r}; give a number above 0.")
+    return tuple(map(float, values))
+
+
+def _filter(value: Any, name: str) -> int:
+    if value not in _FILTERS:
+        known = ", ".join(f"{number} ({called})" for number, called in _FILTERS.items())
+        raise Mismatch(f"{name} has resample {value!r}; give one of {known}.")
+    return int(value)
+
+
+def _sides(size: Any, key: str, name: str) -> dict[str, int]:
+    """Return a processor's size, whatever its class, as the keys that are set; all are pixels."""
+    items = size if isinstance(size, Mapping) else getattr(size, "__dict__", {})
+    sides = {side: value for side, value in items.items() if value is not None}
+    for side, value in sides.items():
+        if not isinstance(value, int) or not 1 <= value <= _MOST_PIXELS:
+            raise Mismatch(f"{name} has {key} with {side} {value!r}; give pixels, 1 to {_MOST_PIXELS}.")
+    return sides

@@ -114,13 +114,27 @@ def test_one_number_is_for_all_channels(clip: Path, copy: Path) -> None:
     assert Encoder.load(str(copy), "cpu").transform == transform
 
 
-@pytest.mark.parametrize("value", [[0.5, 0.5], "grey", 0.0, [1.0, 0.0, 1.0], float("nan")])
-def test_numbers_that_fit_no_picture_are_refused(copy: Path, value: Any) -> None:
-    edit(copy / "preprocessor_config.json", image_std=value)
-    refusal(copy)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("image_std", value) for value in ([0.5, 0.5], "grey", 0.0, -0.5, [1.0, 0.0, 1.0], [1, -1, 1])),
+        ("image_std", float("nan")),
+        *(("rescale_factor", value) for value in (0, -1, "x", None, float("nan"))),
+        *(("resample", value) for value in (99, 1, -3, "bicubic", None)),
+        *(("size", {"shortest_edge": value}) for value in (0, -16, 10**9, "a", 16.5)),
+        ("size", {"height": -3, "width": 16}),
+        *(("crop_size", {"height": value, "width": value}) for value in (0, -16)),
+        ("crop_size", None),
+    ],
+)
+def test_numbers_that_fit_no_picture_are_refused(copy: Path, key: str, value: Any) -> None:
+    edit(copy / "preprocessor_config.json", **{key: value})
+    message = refusal(copy)
+    assert key in message or "size" in message
+    assert "give" in message or "set its size" in message or "save or fetch" in message
 
 
-@pytest.mark.parametrize("change", [{"rescale_factor": 0}, {"rescale_factor": 1e-12}, {"image_std": 1e12}])
+@pytest.mark.parametrize("change", [{"rescale_factor": 1e-12}, {"image_std": 1e12}])
 def test_numbers_that_make_all_pictures_one_are_refused(copy: Path, change: dict[str, Any]) -> None:
     edit(copy / "preprocessor_config.json", **change)
     assert "two different pictures the same vector" in refusal(copy)

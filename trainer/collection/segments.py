@@ -51,7 +51,7 @@ class VideoRows:
         """Return the rows of all videos of a generation or of a split in memory, in ordinal order."""
         return VideoRows(
             [f"video {ordinal}" for ordinal in range(len(contexts))],
-            np.diff(contexts.offsets(FRAMES)),
+            contexts.counts(FRAMES),
             contexts.durations,
             {name: (stream.dim, stream.step) for name, stream in contexts.streams.items()},
             contexts.video,

@@ -52,7 +52,7 @@ def encode_videos(
     depend on which others are stored with it. on_done: called with the number of clips finished.
     """
     done = 0
-    for video, clips in enumerate(np.diff(contexts.offsets(model.config.window.video_stream))):
+    for video, clips in enumerate(contexts.counts(model.config.window.video_stream)):
         yield _encode(model, contexts, video, int(clips), device)
         done += int(clips)
         if on_done:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from engine import parts
 from engine.catalogue import PartCatalogue
@@ -75,9 +76,14 @@ def write_index(
     shard = IndexShard.build(template, blocks, videos, segments)
     shard.save(building / INDEX_DIRECTORY)
     if isinstance(kit.projector, MeanPool) and kit.projector.said is not None:
-        np.save(building / SAID, kit.projector.said.cpu().numpy())
-        sync(building / SAID)
+        write_said(building, kit.projector.said)
     return shard
+
+
+def write_said(building: Path, mean: torch.Tensor) -> None:
+    """Keep (dim,) the mean of what is said with a part; see `kit.said`."""
+    np.save(building / SAID, mean.cpu().numpy())
+    sync(building / SAID)
 
 
 def finish_part(

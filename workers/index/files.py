@@ -82,6 +82,30 @@ def read(directory: Path) -> tuple[Any, Effort]:
     return index, effort or own_effort(index)
 
 
+def read_emptied(directory: Path) -> Any:
+    """Return a written index without its vectors, trained as it is; Unavailable for one larger than memory.
+
+    Read and not mapped: FAISS ends the process that empties a map.
+    """
+    index: Any = _in_memory(directory / INDEX)
+    if (directory / ORIGINALS).is_file():
+        index = faiss.IndexRefine(index, _in_memory(directory / ORIGINALS))
+        effort = Effort(**read_json(directory / SEARCH, dict))
+        index.k_factor = effort.factor
+    index.reset()
+    return index
+
+
+def _in_memory(path: Path) -> Any:
+    check_memory(path)
+    try:
+        return faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise Mismatch(
+            f"{path} cannot be read ({reason(error)}): copy it again.", "GENERATION_CORRUPT"
+        ) from None
+
+
 def check_memory(path: Path) -> None:
     """Refuse (Unavailable) a file that every search goes through but that memory cannot hold."""
     size, free = path.stat().st_size, available_bytes()

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from engine.manifest import Manifest, ShardEntry
 
 from engine import manifest as manifests
 from engine import wire
 from engine.errors import InvalidInput, Mismatch, NotFound, quoted
-from engine.manifest import Manifest, ShardEntry
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
 from workers.index.files import warm_originals
 from workers.index.shard import IndexShard

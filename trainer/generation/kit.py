@@ -12,7 +12,6 @@ from engine import parts, versions
 from engine.entries import EncoderEntry, ModelEntry, Version, refuse
 from engine.errors import Mismatch
 from trainer.collection.places import FRAMES, features_directory
-from trainer.generation import quantizers
 from trainer.generation.models import load_ranker, load_stage1
 from workers.feature_store.store import FeatureStore
 from workers.index.training import Template
@@ -71,7 +70,7 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
         projector=projector.to(where),
         embedding_model=version.embedding_model,
         factory=version.factory,
-        template=quantizers.read(collection, version.quantizer_sha256),
+        template=Template.read(collection, version.quantizer_sha256),
         ranker=load_ranker(collection, version.ranker, store) if version.contexts else None,
         contexts=cast("ContextType | None", version.contexts or None),
         device=where,

@@ -23,12 +23,13 @@ from engine.errors import NotFound, SprError, Unavailable
 from engine.files import read_name, refusal
 from engine.staging import check_room, staged, sweep
 from engine.version_lock import only_writer
-from trainer.generation import legacy, quantizers
+from trainer.generation import legacy
 from trainer.generation.kit import OnProgress
 from trainer.generation.legacy import Manifest
-from trainer.generation.part import INDEX_DIRECTORY, code_of, nothing, write_said
+from trainer.generation.part import nothing, write_said
 from trainer.generation.splitting import said, write_contexts, write_index
-from workers.index.files import INDEX, read_emptied
+from workers.index.files import INDEX, code_of, read_emptied
+from workers.index.part import DIRECTORY
 from workers.index.training import Template
 from workers.ranker.stores.contexts import EncodedStore
 
@@ -90,7 +91,7 @@ def _make(collection: Path, generation: Path, on_progress: OnProgress) -> Versio
         on_progress("migrate", number, len(about.shards))
         numbers = np.flatnonzero(shards == number).astype(np.int32)
         with staged(collection) as staging:
-            write_index(staging.path / INDEX_DIRECTORY, generation / shard.name, numbers)
+            write_index(staging.path / DIRECTORY, generation / shard.name, numbers)
             if mean is not None:
                 write_said(staging.path, mean)
             write_contexts(staging.path, generation, numbers, whole=len(about.shards) == 1)
@@ -101,7 +102,7 @@ def _make(collection: Path, generation: Path, on_progress: OnProgress) -> Versio
         entries.append(parts.entry_of(collection, staging.id))
     on_progress("migrate", len(about.shards), len(about.shards))
     if template is not None:
-        quantizers.write(collection, template)
+        template.save(collection)
     return _commit(collection, _version(collection, about, template, entries))
 
 
@@ -123,7 +124,7 @@ def _part(building: Path, about: Manifest, template: Template | None, counts: tu
         dim=about.dim,
         segment_length=about.segment_length,
         factory=about.factory,
-        code=code_of(building / INDEX_DIRECTORY / INDEX),
+        code=code_of(building / DIRECTORY / INDEX),
         faiss="",
         quantizer_sha256=template.sha256 if template else about.quantizer_sha256,
         ranker=ranker,

@@ -16,12 +16,11 @@ from engine.types import Floats
 from trainer.collection.segments import VideoRows, embed_as_told
 from trainer.generation.contexts import write_contexts
 from trainer.generation.kit import SAID, Kit, OnProgress
-from workers.index.files import INDEX
-from workers.index.shard import VERSION, IndexShard
+from workers.index.files import INDEX, code_of
+from workers.index.part import DIRECTORY as INDEX_DIRECTORY
+from workers.index.part import VERSION, IndexPart
 from workers.index.training import Template
 from workers.ranker.projection.projector import MeanPool
-
-INDEX_DIRECTORY = "index"
 
 
 def nothing(stage: str, done: int, total: int) -> None:
@@ -49,7 +48,7 @@ def make_part(
     names = sorted(ids)
     rows = VideoRows.of_store(kit.store, names)
     blocks = embed_as_told(rows, kit.projector, kit.device)
-    template = kit.template.exact() if small else kit.template
+    template = kit.template.small() if small else kit.template
     write_index(building, kit, names, blocks, template)
     return finish_part(
         building, kit, names, exact_factory(kit.factory) if small else kit.factory, on_progress
@@ -68,12 +67,12 @@ def exact_factory(factory: str) -> str:
 
 def write_index(
     building: Path, kit: Kit, ids: Sequence[str], blocks: Iterable[Floats], template: Template
-) -> IndexShard:
+) -> IndexPart:
     """Write a part's index. ids: sorted. blocks: their unit vectors (m, dim), in (video, segment) order."""
     counts = VideoRows.of_store(kit.store, ids).segment_counts(kit.projector.segment_length)
     videos = np.repeat(np.arange(len(ids), dtype=np.int32), counts)
     segments = np.concatenate([np.arange(count, dtype=np.int32) for count in [*counts, 0]])
-    shard = IndexShard.build(template, blocks, videos, segments)
+    shard = IndexPart.build(template, blocks, videos, segments)
     shard.save(building / INDEX_DIRECTORY)
     if isinstance(kit.projector, MeanPool) and kit.projector.said is not None:
         write_said(building, kit.projector.said)
@@ -136,9 +135,3 @@ def streams_of(kit: Kit) -> dict[str, StreamEntry]:
     """Return the feature streams as part.json and a version name them."""
     dtype = kit.store.dtype.name
     return {name: StreamEntry(s.dim, s.step, dtype) for name, s in kit.store.streams.items()}
-
-
-def code_of(path: Path) -> str:
-    """Return the four letters that an index file begins with, which name its kind."""
-    with path.open("rb") as file:
-        return file.read(4).decode("ascii", "replace")

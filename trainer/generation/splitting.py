@@ -12,7 +12,7 @@ from engine.types import Ordinals
 from trainer.collection.segments import VideoRows, hearing
 from trainer.generation.legacy import Manifest
 from workers.index.files import INDEX, ORIGINALS, SEARCH
-from workers.index.shard import OFFSETS, VIDEOS
+from workers.index.part import OFFSETS, VIDEOS
 from workers.ranker.projection.projector import MeanPool
 from workers.ranker.stores import contexts, features
 from workers.ranker.stores.contexts import EncodedStore

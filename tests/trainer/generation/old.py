@@ -14,8 +14,8 @@ from engine import versions
 from engine.corpus import Corpus, open_corpus
 from engine.files import sha256
 from trainer.collection.places import features_directory
-from trainer.generation.part import INDEX_DIRECTORY
 from workers.feature_store.store import FeatureStore
+from workers.index.part import DIRECTORY
 from workers.ranker.stores.features import write_context
 from workers.ranker.stores.merging import merge_encoded
 
@@ -40,7 +40,7 @@ def as_generation(path: Path, number: int) -> Path:
     write_catalogue(generation, corpus)
     for number_of_part, part in enumerate(corpus.parts):
         shard = generation / f"shard-{number_of_part:05d}"
-        shutil.copytree(part.directory / INDEX_DIRECTORY, shard)
+        shutil.copytree(part.directory / DIRECTORY, shard)
         (shard / "said.npy").unlink(missing_ok=True)
         videos = np.load(shard / "segment_videos.npy")
         (shard / "segment_videos.npy").unlink()

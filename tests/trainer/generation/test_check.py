@@ -20,7 +20,7 @@ from trainer.generation.check import QUERIES, ExactAnswers
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.effort import Effort
 from workers.index.factory import CODES
-from workers.index.shard import ORIGINALS, IndexShard
+from workers.index.part import ORIGINALS, IndexPart
 
 DIM = 48
 FRAMES = {f"v{number:02d}": 280 for number in range(12)}
@@ -85,7 +85,7 @@ def test_effort_is_raised_until_enough_is_found(path: Path, shards: int) -> None
     for report in (few, many):
         assert len(report.parts) == shards
         for part in report.parts:
-            opened = IndexShard.open(parts.directory(path, part) / "index")
+            opened = IndexPart.open(parts.directory(path, part) / "index")
             assert opened.effort == Effort(measured(report).factor, measured(report).nprobe)
 
 
@@ -106,7 +106,7 @@ def test_truth_is_brute_force() -> None:
     truth = ExactAnswers(vectors, queries, [np.arange(0, 900, 30)])
     videos, segments = np.divmod(np.arange(900, dtype=np.int32), 30)
 
-    class Half(IndexShard):
+    class Half(IndexPart):
         """Finds every second of the best."""
 
         def search(self, queries, k, nprobe=None, factor=None):  # type: ignore[no-untyped-def]
@@ -121,7 +121,7 @@ def test_truth_is_brute_force() -> None:
 
     index = faiss.IndexFlatIP(16)
     index.add(vectors)
-    assert truth.recall([IndexShard(index, videos, segments)], Effort()) == 1
+    assert truth.recall([IndexPart(index, videos, segments)], Effort()) == 1
     assert truth.recall([Half(index, videos, segments)], Effort()) == 0.5
 
 

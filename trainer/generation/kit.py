@@ -61,10 +61,7 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
     where = pick_device(device)
     for entry in (version.projector, version.ranker):
         _check_card(collection, version, entry)
-    projector = load_stage1(collection, version.projector, store, where)
-    if isinstance(projector, MeanPool):
-        frames = round(version.segment_length / store.streams[FRAMES].step)
-        projector = MeanPool(frames, said(collection, version))
+    projector = as_built(load_stage1(collection, version.projector, store, where), collection, version)
     found = Kit(
         store=store,
         projector=projector.to(where),
@@ -79,6 +76,14 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
         message = f"{store.path} gives segments of {found.segment_length} s, version {version.id} has "
         raise Mismatch(f"{message}{version.segment_length} s: run `spr build`.")
     return found
+
+
+def as_built(projector: Projector | MeanPool, collection: Path, version: Version) -> Projector | MeanPool:
+    """Return the projector as it embedded the version's segments: a mean pool with what it had heard."""
+    if not isinstance(projector, MeanPool):
+        return projector
+    frames = round(version.segment_length / version.streams[FRAMES].step)
+    return MeanPool(frames, said(collection, version))
 
 
 def said(collection: Path, version: Version) -> torch.Tensor | None:

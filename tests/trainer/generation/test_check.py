@@ -20,7 +20,7 @@ from trainer.generation.check import QUERIES, ExactAnswers
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.effort import Effort
 from workers.index.factory import CODES
-from workers.index.part import ORIGINALS, IndexPart
+from workers.index.part import IndexPart
 
 DIM = 48
 FRAMES = {f"v{number:02d}": 280 for number in range(12)}
@@ -123,21 +123,6 @@ def test_truth_is_brute_force() -> None:
     index.add(vectors)
     assert truth.recall([IndexPart(index, videos, segments)], Effort()) == 1
     assert truth.recall([Half(index, videos, segments)], Effort()) == 0.5
-
-
-def test_the_command_line_verifies_every_byte(path: Path) -> None:
-    report = built(path, index=CODES, recall=0.9)
-    verify = ["admin", "verify", os.fspath(path)]
-    result = CliRunner().invoke(cli, verify)
-    assert result.exit_code == 0, result.output
-    assert report.id in result.stdout
-    originals = Path(report.directory) / "shard-00000" / ORIGINALS
-    content = bytearray(originals.read_bytes())
-    content[-1] ^= 1
-    originals.write_bytes(content)
-    result = CliRunner().invoke(cli, [*verify, "--generation", report.id])
-    assert isinstance(result.exception, Mismatch)
-    assert ORIGINALS in str(result.exception)
 
 
 def test_the_command_line_says_what_was_measured(path: Path) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine import manifest
 from spr_cli import admin
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult

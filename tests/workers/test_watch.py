@@ -3,10 +3,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from engine.manifest import Manifest
 
 from engine import manifest
 from engine.errors import Mismatch
-from engine.manifest import Manifest
 from tests.engine.test_manifest import describe, named
 from workers import watch
 from workers.watch import Watch

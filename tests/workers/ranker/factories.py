@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
 
 from engine import manifest
-from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
 from trainer.encoder.tokenizer import train_tokenizer
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder

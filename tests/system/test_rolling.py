@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from engine import versions
 from spr_cli import admin
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult

@@ -50,6 +50,7 @@ def make_part(
     blocks = embed_as_told(rows, kit.projector, kit.device)
     template = kit.template.small() if small else kit.template
     write_index(building, kit, names, blocks, template)
+    write_context(building / DIRECTORY, kit.store, names)
     return finish_part(
         building, kit, names, exact_factory(kit.factory) if small else kit.factory, on_progress
     )

@@ -21,6 +21,7 @@ from workers.index.part import DIRECTORY as INDEX_DIRECTORY
 from workers.index.part import VERSION, IndexPart
 from workers.index.training import Template
 from workers.ranker.projection.projector import MeanPool
+from workers.ranker.stores.features import DIRECTORY, write_context
 
 
 def nothing(stage: str, done: int, total: int) -> None:

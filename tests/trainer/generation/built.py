@@ -77,4 +77,4 @@ def search(path: Path, report: BuildReport, queries: Floats, k: int) -> list[Hit
 
 def parts_there(path: Path) -> list[str]:
     """Return the names of all directories of parts, unfinished ones too."""
-    return sorted(part.name for part in (path / "parts").iterdir())
+    return sorted(part.name for part in (path / "parts").glob("*"))

@@ -130,3 +130,9 @@ def file_of(collection: Path, name: str, number: int = 0) -> Path:
     path = part_of(collection, number).directory / DIRECTORY / name
     path.chmod(0o644)
     return path
+
+
+def maps_of(collection: Path, part: PartEntry) -> int:
+    """How many maps this process has of a part's vectors."""
+    path = str((parts.directory(collection, part.id) / DIRECTORY / INDEX).resolve())
+    return sum(line.endswith(path) for line in Path("/proc/self/maps").read_text().splitlines())

@@ -12,6 +12,7 @@ from engine.types import Floats
 from workers.index.parameters import search_parameters
 
 Found = tuple[Floats, NDArray[np.int64]]
+_python: Any = faiss  # its stubs know only what C++ takes
 
 
 class Living:
@@ -20,7 +21,7 @@ class Living:
     def __init__(self, rows: NDArray[np.bool_]) -> None:
         self.rows = rows
         self.count = int(rows.sum())
-        self.selector: Any = faiss.IDSelectorBitmap(np.packbits(rows, bitorder="little"))
+        self.selector: Any = _python.IDSelectorBitmap(np.packbits(rows, bitorder="little"))
 
 
 def selects(index: Any) -> bool:

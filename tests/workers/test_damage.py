@@ -1,4 +1,4 @@
-"""Every file that a coordinator or a ranker reads, damaged in every way, is refused by name when it is opened."""
+"""Every file that a coordinator or a ranker reads, damaged in every way, is refused by name."""
 
 import os
 from collections.abc import Callable

@@ -51,7 +51,8 @@ def over_fetched(search: Callable[[int, int], Found], living: Living, k: int, ca
     """
     total = len(living.rows)
     share = total / max(1, living.count)
-    fetch, depth = min(total, math.ceil(k * share)), math.ceil(candidates * share)
+    # A tenth more than the share says: a second search costs far more than a few rows.
+    fetch, depth = min(total, math.ceil(1.1 * k * share) + 16), math.ceil(candidates * share)
     while True:
         scores, rows = search(fetch, max(fetch, min(total, depth)))
         alive = (rows >= 0) & living.rows[rows]

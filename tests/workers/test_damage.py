@@ -1,7 +1,6 @@
-"""Every file of a generation, damaged in every way, is refused by name when it is opened."""
+"""Every file that a coordinator or a ranker reads, damaged in every way, is refused by name."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,61 +12,12 @@ from engine.config import CoordinatorConfig, IndexWorkerConfig, Topology
 from engine.errors import SprError
 from tests.trainer.generation.built import FRAMES, collection
 from tests.trainer.generation.test_contexts import with_ranker
+from tests.workers.damages import DAMAGES
 from tests.workers.ranker.factories import tiny_clip
 from trainer.generation.build import BuildConfig, build
 from workers.index.factory import CODES
-from workers.index.servicer import open_shard
 from workers.ranker.encoder.files import fingerprint_of
 from workers.ranker.models import Models
-
-
-def flip(place: float) -> Callable[[Path, Path], None]:
-    def damage(path: Path, older: Path) -> None:
-        content = bytearray(path.read_bytes())
-        content[int(place * (len(content) - 1))] ^= 1
-        path.write_bytes(content)
-
-    return damage
-
-
-def cut(path: Path, older: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-2])
-
-
-def empty(path: Path, older: Path) -> None:
-    path.write_bytes(b"")
-
-
-def old(path: Path, older: Path) -> None:
-    path.unlink()
-    if older.is_file():
-        shutil.copyfile(older, path)
-
-
-def missing(path: Path, older: Path) -> None:
-    path.unlink()
-
-
-def locked(path: Path, older: Path) -> None:
-    path.chmod(0)
-
-
-def directory(path: Path, older: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-DAMAGES = {
-    "first bit": flip(0),
-    "middle bit": flip(0.5),
-    "last bit": flip(1),
-    "cut": cut,
-    "emptied": empty,
-    "older": old,
-    "missing": missing,
-    "locked": locked,
-    "directory": directory,
-}
 
 
 @pytest.fixture(scope="module", params=["flat", CODES])
@@ -104,7 +54,6 @@ def roles(generation: Path) -> dict[str, Callable[[], object]]:
     ranker = lambda: Models.open(generation, "cpu")  # noqa: E731
     return {
         "catalog": lambda: open_collection(topology),
-        "shard": lambda: open_shard(generation, "shard-00000", "cpu"),
         "context": ranker,
         "encoded": ranker,
     }

@@ -49,7 +49,7 @@ def write_part(collection: Path, chosen: Videos, template: Template, trained: Te
     with staged(collection) as staging:
         index = IndexPart.build(template, [vectors], numbers, segments)
         index.save(staging.path / DIRECTORY)
-        PartCatalogue(ids, [""] * len(ids), 4.0 * counts, counts).write(staging.path)
+        PartCatalogue(ids, [""] * len(ids), 4 * counts.astype(np.float64), counts).write(staging.path)
         about = Part(
             id="",
             created="",

@@ -63,9 +63,8 @@ def test_deleted_rows_are_as_if_they_had_never_been(
 ) -> None:
     alive = near(vectors, queries, deleted)
     part = shard(vectors, COUNTS, index)
-    arguments = {"nprobe": 16, "factor": 100}
-    expected = fresh(vectors, np.flatnonzero(alive), index).search(queries, 20, **arguments)
-    found = part.search(queries, 20, **arguments, living=Living(alive))
+    expected = fresh(vectors, np.flatnonzero(alive), index).search(queries, 20, 16, 100)
+    found = part.search(queries, 20, 16, 100, living=Living(alive))
     assert all(len(hits) == 20 for hits in found)
     same(expected, found)
 

@@ -1,6 +1,6 @@
 """A shard of a version, as parts, against one fresh flat index of what lives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +132,18 @@ def test_memory_for_all_new_parts_together_is_checked_before_any_is_maps_of(
     assert len(kept.parts) == 1
 
 
+def test_codes_must_fit_into_memory_and_originals_need_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(tmp_path, [written(tmp_path, [CORPUS], CODES)], template(rows_of(CORPUS)[0], CODES))
+    size = file_of(tmp_path, INDEX).stat().st_size
+    monkeypatch.setattr(shards, "available_bytes", lambda: size)
+    ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+    monkeypatch.setattr(shards, "available_bytes", lambda: size - 1)
+    with pytest.raises(Unavailable, match=INDEX):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+
+
 def test_codes_of_another_format_are_made_again_from_their_originals(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +171,7 @@ def test_codes_of_another_format_without_a_template_are_refused(
         ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
 
 
-def with_another_format(save):  # type: ignore[no-untyped-def]
+def with_another_format(save: Callable[[IndexPart, Path], None]) -> Callable[[IndexPart, Path], None]:
     def saved(part: IndexPart, directory: Path) -> None:
         save(part, directory)
         with (directory / INDEX).open("r+b") as file:

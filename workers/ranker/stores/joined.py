@@ -28,7 +28,7 @@ class JoinedRows:
         self.arrays = tuple(arrays)
         self.bases = bases_of(arrays)
         self.dtype = arrays[0].dtype
-        self.shape = (int(self.bases[-1]), *arrays[0].shape[1:])
+        self.shape: tuple[int, ...] = (int(self.bases[-1]), *arrays[0].shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]

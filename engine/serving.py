@@ -36,7 +36,6 @@ from engine import config, connections, control_pipe, logs
 from engine.admission import Admission
 from engine.errors import SprError
 from engine.files import of_disk
-from engine.generation_lock import locked_for_serving
 from engine.servers import NOT_SERVING, SERVING, add_probes, aio_server, bind
 
 GRACE = 5.0  # seconds to finish calls in flight at the end
@@ -47,7 +46,7 @@ ABOUT_WORKERS = "it is a worker's, for the coordinator alone; ask the coordinato
 def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequence[str] | None = None) -> int:
     """Read the command line, run `serve` with the topology and this worker's part, return the exit code.
 
-    role: "coordinator", "index" or "ranker".
+    role: "coordinator", "index", "ranker" or "library".
     """
     options = _options(role, argv)
     try:
@@ -55,8 +54,7 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         topology = control_pipe.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
         connections.raise_file_limit()
-        with locked_for_serving(topology) as pinned:
-            serve(pinned, select_part(pinned, role, options.name, options.listen))
+        serve(topology, select_part(topology, role, options.name, options.listen))
     except (SprError, OSError) as error:
         refused = of_disk(error) if isinstance(error, OSError) else error
         if refused is None:
@@ -176,4 +174,6 @@ def select_part(topology: config.Topology, role: str, name: str | None, listen: 
         return config.select(topology.index, name, listen)
     if role == "ranker":
         return config.select(topology.ranker, name, listen)
+    if role == "library":
+        return config.select([topology.library] if topology.library else [], name, listen)
     return config.select([topology.coordinator], name, listen)

@@ -17,7 +17,6 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from engine import config
-from engine.collection import open_collection
 from engine.coordinator import Coordinator
 from engine.faults import reason_of
 from engine.logs import JsonFormatter
@@ -32,7 +31,7 @@ Result = TypeVar("Result")
 
 @asynccontextmanager
 async def coordinator(cluster: Cluster) -> AsyncIterator[tuple["SearchServiceAsyncStub", Coordinator]]:
-    running = Coordinator(cluster.topology, open_collection(cluster.topology))
+    running = Coordinator(cluster.topology)
     await running.start()
     try:
         async with grpc.aio.insecure_channel(running.address) as channel:

@@ -65,8 +65,8 @@ class Fleet:
         if not listed <= set(self.shards) or (self._alone and listed != set(self.shards)):
             raise InvalidInput(
                 f"version {version.id} of collection {version.collection!r} has {_list(listed)}, "
-                f"{self._path} names {_list(set(self.shards))}; write one [[index]] or more for each shard of "
-                "the version"
+                f"{self._path} names {_list(set(self.shards))}; write one [[index]] or more for each shard "
+                "of the version"
             )
         return [*(self.shards[shard.name] for shard in version.shards), self.rankers]
 

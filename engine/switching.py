@@ -118,8 +118,9 @@ class Switcher:
 
     async def _look(self) -> None:
         """Switch to what CURRENT names, if it is another version and can be prepared."""
-        newest = await asyncio.to_thread(versions.newest, self._directory)
         async with self._turn:
+            # Read in turn: an activation that waits for its own writes CURRENT as well.
+            newest = await asyncio.to_thread(versions.newest, self._directory)
             self.collection.newest = newest
             if newest and newest != self._active_id():
                 if newest != self._failed or time.monotonic() >= self._again:

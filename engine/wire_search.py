@@ -4,10 +4,10 @@ from typing import TypeVar
 
 from engine import wire
 from engine.answers import Coverage, Degraded
-from engine.config import Uris
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
 from engine.listed import Listed
+from engine.process_config import Uris
 from engine.proposals import ProposalRule
 from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
 from engine.types import Floats, Moments

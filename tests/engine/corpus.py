@@ -64,8 +64,12 @@ class Corpus:
         """
         shards = []
         for shard in range(self.shards):
-            entry = parts.entry_of(directory, self._write_part(directory, shard))
-            shards.append(ShardEntry(f"shard-{shard:05d}", entry.videos, entry.segments, (entry,)))
+            name, part = f"shard-{shard:05d}", self._write_part(directory, shard)
+            if part is None:
+                shards.append(ShardEntry(name, 0, 0))
+                continue
+            entry = parts.entry_of(directory, part)
+            shards.append(ShardEntry(name, entry.videos, entry.segments, (entry,)))
         about = Version(
             id="",
             number=0,
@@ -91,8 +95,10 @@ class Corpus:
             versions.activate(directory, self.version)
         return directory
 
-    def _write_part(self, directory: Path, shard: int) -> str:
+    def _write_part(self, directory: Path, shard: int) -> str | None:
         videos, ids = self.of_shard(shard), self.ids()
+        if not videos:
+            return None
         with staged(directory) as staging:
             catalogue = PartCatalogue(
                 ids=[ids[video] for video in videos],

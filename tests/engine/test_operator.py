@@ -42,7 +42,7 @@ def test_the_operator_sees_who_serves_what(tmp_path: Path) -> None:
         "ranker-0": admin_pb.Worker.STATE_SERVING,
     }
     served = workers.corpus.version
-    assert status.workers[2].last_error.startswith(f"does not hold version {served} (it holds: none)")
+    assert f"version {served}" in status.workers[2].last_error
     assert (status.searches_answered, status.searches_failed, status.searches_degraded) == (1, 1, 1)
     assert status.collection.generation == served
     assert status.collection.shard_count == 3

@@ -129,11 +129,7 @@ def _json_errors() -> Iterator[None]:
 
 def _single(role: str, summary: str) -> click.Command:
     """Return the command that becomes one process of a topology."""
-    name = (
-        ""
-        if role in ("coordinator", "library")
-        else f" --name {'shard-00000' if role == 'index' else 'ranker-0'}"
-    )
+    name = {"index": " --name shard-00000", "ranker": " --name ranker-0"}.get(role, "")
     example = f"\b\nspr serve {role} --config topology.toml{name}"
 
     @click.command(role, help=f"{summary}\n\n{example}", short_help=summary)

@@ -68,8 +68,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb.ListVersionsResponse:
         """Return all versions of a collection on disk, newest first."""
         collection = self._collections.named(request.collection)
-        active = "" if collection.active is None else collection.active.corpus.id
-        found = await asyncio.to_thread(wire_admin.versions_to_pb, collection.directory, active)
+        found = await asyncio.to_thread(wire_admin.versions_to_pb, collection.directory, collection.active_id)
         return admin_pb.ListVersionsResponse(versions=found)
 
     async def ActivateVersion(
@@ -121,12 +120,10 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         """Set of each job whether new searches are answered from a version that has what it did."""
         for job in jobs:
             for collection, lineage in self._lineages.items():
-                active = collection.active
-                if job.collection == collection.name and job.version and active is not None:
-                    done = job.state == admin_pb.Job.STATE_DONE
-                    job.searchable = done and await asyncio.to_thread(
-                        lineage.includes, active.corpus.id, job.version
-                    )
+                done = job.state == admin_pb.Job.STATE_DONE and job.version != ""
+                if done and job.collection == collection.name:
+                    active = collection.active_id
+                    job.searchable = await asyncio.to_thread(lineage.includes, active, job.version)
         return jobs
 
     def _needed(self) -> Library:

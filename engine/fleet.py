@@ -72,7 +72,7 @@ class Fleet:
 
     async def close(self) -> None:
         """Close the channels."""
-        await asyncio.gather(*(replicas.close() for replicas in (*self.shards.values(), self.rankers)))
+        await asyncio.gather(*(shard.close() for shard in self.shards.values()), self.rankers.close())
 
 
 def _list(names: set[str]) -> str:

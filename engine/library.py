@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -39,7 +39,7 @@ class Library:
         self.target = config.target
         self._channel = grpc.aio.insecure_channel(self.target, CHANNEL_OPTIONS)
         self._stub: LibraryServiceAsyncStub = LibraryServiceStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 
     async def submit(self, job: admin_pb.SubmitJobRequest) -> admin_pb.Job:
         """Hand over a job; return it when it is durable. Unavailable NO_LIBRARY where nobody answers."""

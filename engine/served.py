@@ -73,6 +73,11 @@ class ServedCollection:
         # Batches together get half of the slots, so they cannot starve single searches.
         self.for_batches = asyncio.Semaphore(max(1, limit // 2))
 
+    @property
+    def active_id(self) -> str:
+        """The active version's id, "" without one."""
+        return "" if self.active is None else self.active.corpus.id
+
     def switch(self, served: Served) -> Served | None:
         """Answer new queries from a version; return the one that was active."""
         before, self.active = self.active, served

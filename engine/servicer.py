@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from functools import partial
 from typing import TypeAlias
 
@@ -98,7 +98,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
 
     async def _progress(
         self, request: Request, collection: ServedCollection, context: Context
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncGenerator[Progress, None]:
         deadline = self._deadline(context)
         size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:

@@ -109,7 +109,7 @@ class Switcher:
             if served is not self.collection.active:
                 served.used, served.linger = time.monotonic(), self._kept
                 self.collection.versions[served.corpus.id] = served
-            return Activation(served.corpus.id, self._active_id(), left_out)
+            return Activation(served.corpus.id, self.collection.active_id, left_out)
 
     def close(self) -> None:
         """Release every version's lock."""
@@ -122,7 +122,7 @@ class Switcher:
             # Read in turn: an activation that waits for its own writes CURRENT as well.
             newest = await asyncio.to_thread(versions.newest, self._directory)
             self.collection.newest = newest
-            if newest and newest != self._active_id():
+            if newest and newest != self.collection.active_id:
                 if newest != self._failed or time.monotonic() >= self._again:
                     await self._follow(newest)
             else:
@@ -161,7 +161,7 @@ class Switcher:
     async def _prepared(self, version: str) -> tuple[Served, tuple[LeftOut, ...]]:
         """Open a version and have the workers prepare it; Mismatch NOT_PREPARED if not enough of them can."""
         kept = self.collection.versions.get(version)
-        served = kept or await asyncio.to_thread(self._open, version)
+        served = kept if kept is not None else await asyncio.to_thread(self._open, version)
         about = served.corpus.version
         self.collection.coming.add(version)
         try:
@@ -171,7 +171,7 @@ class Switcher:
                 if kept is None:
                     for member in ready.members:
                         self._preparing.drop(member, about.collection, version)
-                active = self._active_id()
+                active = self.collection.active_id
                 stays = f"version {active} stays active" if active else "none is active"
                 message = f"version {version} was not prepared by any worker of {ready.why()}; {stays}"
                 raise Mismatch(message, "NOT_PREPARED")
@@ -240,10 +240,7 @@ class Switcher:
         active = self.collection.active
         parent = "" if active is None else active.corpus.version.parent
         if not parent:
-            of = f"version {self._active_id()}" if active else f"collection {self.collection.name!r}"
+            of = f"version {self.collection.active_id}" if active else f"collection {self.collection.name!r}"
             message = f"{of} was made from no other version: name the one to activate"
             raise InvalidInput(message, field="roll_back")
         return parent
-
-    def _active_id(self) -> str:
-        return "" if self.collection.active is None else self.collection.active.corpus.id

@@ -56,8 +56,7 @@ def worker_to_pb(worker: WorkerState, collection: ServedCollection) -> admin_pb.
         last_error=worker.why,
     )
     mine = [held for held in worker.held.values() if held.collection == collection.name]
-    active = "" if collection.active is None else collection.active.corpus.id
-    held = worker.held.get(active) or max(mine, key=lambda one: one.version, default=None)
+    held = worker.held.get(collection.active_id) or max(mine, key=lambda one: one.version, default=None)
     if held is not None:
         message.generation, message.videos, message.segments = held.version, held.videos, held.segments
     return message

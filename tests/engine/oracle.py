@@ -23,7 +23,7 @@ from spr.internal.v1 import (
 )
 from tests.engine.corpus import DIM, MODEL, RANKER, Corpus, sentence
 from tests.engine.holding import Held, Versions
-from tests.engine.server import Server
+from tests.engine.server import Server as Server
 
 
 def refuse(code: grpc.StatusCode | None) -> None:

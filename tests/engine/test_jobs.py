@@ -143,7 +143,7 @@ def test_the_library_s_news_begin_a_switch_at_once(tmp_path: Path, monkeypatch: 
         async with operated(workers) as (_, __, running):
             second = workers.write(Corpus(videos=15, seed=1))
             library.changed.set()
-            await until(lambda: running.collections.first.active.corpus.id == second.version)
+            await until(lambda: running.collections.first.active_id == second.version)
 
     with cluster(tmp_path) as workers, with_library(workers) as library:
         asyncio.run(run(workers, library))

@@ -49,8 +49,8 @@ def activate(
 ) -> None:
     """Prepare VERSION (id or number; without one what CURRENT names) on all workers, then switch to it.
 
-    Searches go on meanwhile: those in flight and further pages stay on the old version. Where no worker of a
-    shard can prepare it, or the gate refuses it, the old version stays and the exit code is 3.
+    Searches go on: those in flight and further pages stay on the old version. Where no worker of a shard can
+    prepare it, or the gate refuses it, the old version stays and the exit code is 3.
 
     \b
     spr admin activate 42
@@ -61,11 +61,9 @@ def activate(
 
     if gate is not None and prepare_only:
         raise click.UsageError("--gate measures in order to switch; leave --prepare-only away")
-    measured = None
+    measured, only = None, prepare_only or gate is not None
     with operator(address, as_json) as stub:
-        request = ActivateVersionRequest(
-            collection=collection, version=version, prepare_only=prepare_only or gate is not None
-        )
+        request = ActivateVersionRequest(collection=collection, version=version, prepare_only=only)
         done = stub.ActivateVersion(request, timeout=timeout)
         if gate is not None:
             from spr_cli.admin_gate import passed

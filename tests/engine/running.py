@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 import pytest
-from engine.collection import open_collection
 from google.rpc import error_details_pb2, status_pb2
 
 from engine import config

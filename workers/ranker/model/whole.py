@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from engine.types import Floats
 from workers.ranker.model.relo import Relo
-from workers.ranker.model.windows import Counts, WindowConfig, Windows, batches, gather
+from workers.ranker.model.windows import Counts, WindowConfig, Windows, gather
 from workers.ranker.stores.features import FeatureMaps
 from workers.ranker.stores.joined import offsets_of
 
 # Clips encoded at a time: enough for full matrix products, few enough for a processor's caches.
 AT_ONCE = 2048
-# Clips whose pieces are sorted by length together, so that a batch is little padding.
+# Clips whose pieces are sorted by length together.
 SORTED = 32768
 # Clips that a piece is kept for, besides its neighbours.
 PIECE = 256
@@ -90,7 +90,7 @@ def _encode(
     windows = Windows(videos[owners].astype(np.int32), places[:, 0], places[:, 1], lengths, origins, steps)
     reading = replace(config, max_clips=max(int(lengths.max(initial=1)), 1), padding="tight")
     ready = tuple(np.zeros((int(counts.sum()), model.config.hidden), np.float32) for _ in range(2))
-    for rows in batches(lengths, AT_ONCE):
+    for rows in alike(lengths):
         clips = gather(windows.take(rows), contexts, reading)
         tensors = (torch.from_numpy(x).to(device) for x in (clips.video, clips.subtitles, clips.mask))
         context = model.encode_context(*tensors)
@@ -100,6 +100,19 @@ def _encode(
         if on_done:
             on_done(done)
     return ready[0], ready[1]
+
+
+def alike(lengths: Counts) -> list[Counts]:
+    """Split windows into batches of one length each; empty windows are left out.
+
+    Padding would change the last bits of sums: without it, a video has the same contexts whatever else is
+    encoded with it, in a large part or added alone.
+    """
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1) if len(order) else []
+    parts = ((group, min(len(group), -(-int(lengths[group].sum()) // AT_ONCE))) for group in groups)
+    return [part for group, count in parts for part in np.array_split(group, count)]
 
 
 def _keep(out: Floats, features: Floats, places: Counts, starts: Counts) -> None:

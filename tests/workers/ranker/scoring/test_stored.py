@@ -79,6 +79,30 @@ def test_local_contexts_are_the_same_stored_and_online(tmp_path: Path) -> None:
         numeric.close(getattr(found, column.name), getattr(online, column.name), 0.02, scale=1)
 
 
+def test_videos_are_encoded_without_padding_so_that_neighbours_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contexts = random_contexts([30, 3, 0, 200, 700, 30, 3, 3, 129])
+    for kind in ("attention", "conv"):
+        model = ranker_of(kind).model
+        encode = model.encode_context
+        seen: list[tuple[int, int]] = []
+
+        def spy(video: Any, subtitles: Any, mask: Any, encode: Any = encode, seen: Any = seen) -> Any:
+            seen.append(mask.shape)
+            assert mask.all()
+            return encode(video, subtitles, mask)
+
+        monkeypatch.setattr(model, "encode_context", spy)
+        made = list(encode_videos(model, contexts, torch.device("cpu")))
+        assert [len(video) for video, _ in made] == contexts.counts("frames").tolist()
+        assert max(windows for windows, _ in seen) > 2
+        monkeypatch.setattr("workers.ranker.model.whole.AT_ONCE", 8)
+        for one, other in zip(made, encode_videos(model, contexts, torch.device("cpu")), strict=True):
+            numeric.close(one[0], other[0])
+        monkeypatch.undo()
+
+
 def test_contexts_in_memory_are_those_on_disk(tmp_path: Path) -> None:
     ranker, contexts = ranker_of("conv"), random_contexts(LENGTHS)
     kept = encoded_in_memory(8, 1.0, encode_videos(ranker.model, contexts, torch.device("cpu")))

@@ -60,7 +60,7 @@ def _directions(rows: Floats, hidden: int) -> NDArray[np.float64]:
 
 
 def _some(rows: AnyRows) -> Floats:
-    return unit(rows[:: max(1, len(rows) // MOST_ROWS)].astype(np.float32))
+    return unit(rows[np.arange(0, len(rows), max(1, len(rows) // MOST_ROWS))].astype(np.float32))
 
 
 def _set(linear: torch.nn.Linear, weight: NDArray[np.float64]) -> None:

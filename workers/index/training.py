@@ -48,13 +48,13 @@ class Template:
 
     def save(self, collection: Path) -> None:
         """Keep it in the collection under the name that `read` finds, atomically; once is enough."""
-        with replacing(_path(collection, self.sha256)) as partial:
+        with replacing(path_of(collection, self.sha256)) as partial:
             partial.write_bytes(self._bytes.tobytes())
 
     @classmethod
     def read(cls, collection: Path, sha256: str) -> "Template":
         """Return the template of this checksum; NotFound or Mismatch where it is not there, whole."""
-        path = _path(collection, sha256)
+        path = path_of(collection, sha256)
         try:
             content = np.frombuffer(path.read_bytes(), np.uint8)
         except FileNotFoundError:
@@ -72,7 +72,8 @@ class Template:
         return found
 
 
-def _path(collection: Path, sha256: str) -> Path:
+def path_of(collection: Path, sha256: str) -> Path:
+    """Return where the template of a checksum is kept."""
     return collection / QUANTIZERS / f"{sha256[:16]}.faiss"
 
 

@@ -112,7 +112,7 @@ def test_versions_share_the_parts_they_have_in_common(tmp_path: Path) -> None:
     assert (maps_of(tmp_path, third), maps_of(tmp_path, first)) == (0, 0)
 
 
-def test_memory_for_all_new_parts_together_is_checked_before_any_is_maps_of(
+def test_memory_for_all_new_parts_together_is_checked_before_any_is_mapped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = written(tmp_path, dealt(CORPUS, 3))

@@ -1,6 +1,5 @@
 """A real ranker worker process, spoken to over gRPC."""
 
-import dataclasses
 import functools
 import json
 import signal
@@ -16,12 +15,11 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from engine import faults, versions, wire
+from engine import faults, wire
 from engine.errors import Mismatch
-from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2, version_service_pb2
+from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
-from spr.internal.v1.version_service_pb2_grpc import VersionServiceStub
 from tests import numeric
 from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_collection
 from workers.ranker.models import Models
@@ -219,38 +217,6 @@ def test_proposals_that_are_refused(worker: Any, fields: dict[str, Any], reason:
 def test_no_proposals_are_no_moments(worker: Any) -> None:
     request = rank_request(worker[0], video_ordinals=b"", spans=b"", scores=b"")
     assert RankerServiceStub(worker[0]).Rank(request, timeout=300).spans == b""
-
-
-def test_a_version_is_prepared_beside_another_and_dropped(worker: Any) -> None:
-    channel, models, _ = worker
-    stub, before = VersionServiceStub(channel), models.corpus
-    (entry,) = before.version.parts
-    fewer = dataclasses.replace(entry, deleted=(1, 1))
-    shard = dataclasses.replace(before.version.shards[0], videos=2, segments=11, parts=(fewer,))
-    after = versions.commit(before.directory, versions.with_shards(before.version, [shard], "delete")).id
-    request = version_service_pb2.PrepareVersionRequest(collection="default", version=after)
-    with pytest.raises(grpc.RpcError) as caught:
-        encode(channel, TEXTS[0], generation=after)
-    assert faults.reason_of(caught.value) == "GENERATION_MISMATCH"
-    done = stub.PrepareVersion(request, timeout=300)
-    assert (done.parts_opened, done.parts_shared) == (0, 1)
-    assert encode(channel, TEXTS[0], generation=after).generation == after
-    answer = RankerServiceStub(channel).Rank(rank_request(channel), timeout=300)
-    row = {"video_ordinals": wire.ints_to_bytes(np.array([1]))}
-    row |= {
-        "spans": wire.doubles_to_bytes(np.array([[0.0, 3.0]])),
-        "scores": wire.floats_to_bytes(np.zeros(1)),
-    }
-    # "c" is video 2 of the one and video 1 of the other.
-    found = RankerServiceStub(channel).Rank(rank_request(channel, generation=after, **row), timeout=300)
-    assert (found.generation, answer.generation) == (after, before.id)
-    assert found.relevances == answer.relevances[-4:]
-    info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=20)
-    assert [(held.version, held.videos) for held in info.held] == [(before.id, 3), (after, 2)]
-    stub.DropVersion(version_service_pb2.DropVersionRequest(collection="default", version=after), timeout=20)
-    with pytest.raises(grpc.RpcError) as caught:
-        RankerServiceStub(channel).Rank(rank_request(channel, generation=after, **row), timeout=300)
-    assert faults.reason_of(caught.value) == "GENERATION_MISMATCH"
 
 
 def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ class Service:
     def __call__(self, *words: str) -> Result:
         return CliRunner().invoke(admin.command, [*words, "--address", self.address])
 
-    def next(self, **changes: int) -> Corpus:
-        return self.workers.write(Corpus(**{"videos": 15, "seed": 1, **changes}), activate=False)
+    def next(self) -> Corpus:
+        return self.workers.write(Corpus(videos=15, seed=1), activate=False)
 
     def done(self, job: Job, corpus: Corpus | None = None, **fields: str) -> None:
         """End a job; of one that makes a version this is the current one from then on."""

@@ -13,10 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from engine import versions
-from spr_cli import admin
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
-from tests.system.service import Service, alive, free_ports, running, until
+from tests.system.service import Service, alive, free_ports, running, until, write_topology
 from tests.workers.ranker.factories import TEXTS
 
 
@@ -80,32 +79,48 @@ def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(ser
     assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
 
 
-def test_a_build_is_served_by_the_processes_that_run(service: Service, copied: Path) -> None:
-    served = service.ready["generation"]
-    arguments = ["build", str(copied), "--index", "flatl2", "--device", "cpu", "--json"]
-    with searching(service.address) as told, Client(service.address) as client:
-        built = json.loads(CliRunner().invoke(cli, arguments).stdout)
-        until(lambda: client.search(TEXTS[0]).generation == built["id"])
-        answered = len(told)
-        until(lambda: len(told) > answered + 5)
-    assert [error for error in told if isinstance(error, SearchError)] == []
-    assert {result.generation for result in told if isinstance(result, SearchResult)} <= {served, built["id"]}
-    assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
-
-
-def test_what_is_restarted_after_a_build_that_does_not_fit_serves_what_was_served(
-    service: Service, copied: Path
+def test_a_build_is_switched_to_without_a_restart_and_what_is_restarted_serves_it(
+    collection: Path, tmp_path: Path
 ) -> None:
-    served = versions.current(copied)
+    # Without a library process, which would be the only writer.
+    copied = shutil.copytree(collection, tmp_path / "collection")
+    topology = write_topology(tmp_path / "topology.toml", copied)
+    arguments = ["build", str(copied), "--index", "SQfp16", "--device", "cpu", "--keep", "1", "--json"]
+    with (
+        running(tmp_path / "log.jsonl", str(topology)) as service,
+        Client(service.address) as client,
+        searching(service.address) as told,
+    ):
+        served = service.ready["generation"]
+        assert versions.current(copied) == served
+        built = json.loads(CliRunner().invoke(cli, arguments).stdout)
+        assert built["removed"] == []
+        until(lambda: client.search(TEXTS[0]).generation == built["id"])
+        answered = list(told)
+        for name in ("shard-00000", "ranker-0", "coordinator"):
+            os.kill(pid := service.pid_now(name), signal.SIGKILL)
+            until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
+            assert until(lambda: whole(client)).generation == built["id"]
+    assert [error for error in answered if isinstance(error, SearchError)] == []
+    results = [result for result in answered if isinstance(result, SearchResult)]
+    assert {result.generation for result in results} == {served, built["id"]}
+    assert not any(result.coverage.degraded for result in results)
+
+
+def test_a_build_that_does_not_fit_the_topology_changes_nothing_even_after_restarts(
+    collection: Path, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(collection, tmp_path / "collection")
+    topology = write_topology(tmp_path / "topology.toml", copied)
     arguments = ["build", str(copied), "--shards", "3", "--device", "cpu", "--keep", "1", "--json"]
-    built = json.loads(CliRunner().invoke(cli, arguments).stdout)
-    assert served not in built["removed"]
-    assert versions.current(copied) == built["id"]
-    with Client(service.address) as client:
+    with running(tmp_path / "log.jsonl", str(topology)) as service, Client(service.address) as client:
+        served = service.ready["generation"]
+        built = json.loads(CliRunner().invoke(cli, arguments).stdout)
+        assert (built["removed"], versions.current(copied)) == ([], built["id"])
         for name in ("shard-00000", "ranker-0", "coordinator"):
             os.kill(pid := service.pid_now(name), signal.SIGKILL)
             until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
             assert until(lambda: whole(client)).generation == served
-    told = CliRunner().invoke(admin.command, ["status", "--address", service.ready["admin"]]).stdout
+        told = CliRunner().invoke(cli, ["admin", "status", "--address", service.ready["admin"]]).stdout
     assert f"version {built['id']} is not served: " in told
     assert "write one [[index]] or more for each shard" in told

@@ -27,11 +27,12 @@ def passed(
     from trainer.evaluation.gate import MEASURE, measure
 
     figures = []
-    for version in (prepared.previous, prepared.version):
+    # The prepared one first: it stays for a while after its last query only.
+    for version in (prepared.version, prepared.previous):
         figure = measure(searches, queries, collection, version)
         click.echo(f"version {version}: {MEASURE} {figure:.4f} over {len(queries)} queries", err=True)
         figures.append(figure)
-    before, after = figures
+    after, before = figures
     told = {"measure": str(MEASURE), "before": before, "after": after, "change": after - before}
     if after - before < least:
         sentence = (

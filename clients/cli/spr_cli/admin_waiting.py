@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SUBMISSION = 30.0  # seconds
 INTERVAL = 0.2  # seconds between looks at a job
+# Kinds of jobs whose version is made for searches to be answered from it.
+CHANGING = ("add", "delete", "compact", "restore")
 # Exit codes of failed jobs, by the start of their reason; all others are 4.
 _CODES = {"GENERATION": 3, "MODEL": 3, "BAD": 2, "VIDEO_NOT_FOUND": 2, "NOT_FOUND": 2}
 
@@ -61,7 +63,7 @@ def run_job(options: dict[str, Any], **work: Any) -> None:
 
 def state_of(job: "Job") -> str:
     """Return a job's state as a word."""
-    if job.searchable:
+    if job.searchable and job.kind in CHANGING:
         return "searchable"
     return job.State.Name(job.state).removeprefix("STATE_").lower()
 
@@ -89,7 +91,7 @@ def _followed(stub: "AdminServiceStub", job: "Job", timeout: float | None, as_js
 def _ended(job: "Job") -> bool:
     """Whether nothing more comes of a job: it failed, or it is done and searches are answered from it."""
     if job.state == job.STATE_DONE:
-        return job.searchable or not job.version or job.kind not in ("add", "delete", "compact", "restore")
+        return job.searchable or not job.version or job.kind not in CHANGING
     return job.state == job.STATE_FAILED
 
 

@@ -199,7 +199,8 @@ def check_part(part: Part, source: str) -> None:
     """Refuse (InvalidInput) a part's values out of range, with the name of the field."""
     numbers = {"dim": part.dim, "segment_length": part.segment_length} | _of_streams(part.streams)
     wrong = [f"{name} = {number}" for name, number in numbers.items() if not number > 0]
-    wrong += [f"files.{name}" for name, entry in part.files.items() if _escapes(name) or entry.bytes < 0]
+    wrong += [f"files.{name}" for name in part.files if name.startswith("/") or ".." in name.split("/")]
+    wrong += [f"files.{name}" for name, entry in part.files.items() if entry.bytes < 0]
     wrong += [f"metric = {part.metric!r}"] if part.metric != "ip" else []
     wrong += ["videos"] if min(part.videos, part.segments) < 0 else []
     if wrong:
@@ -241,10 +242,6 @@ def _of_streams(streams: Mapping[str, StreamEntry]) -> dict[str, float]:
     for name, stream in streams.items():
         numbers |= {f"streams.{name}.dim": stream.dim, f"streams.{name}.step": stream.step}
     return numbers
-
-
-def _escapes(name: str) -> bool:
-    return name.startswith("/") or ".." in name.split("/")
 
 
 def refuse(message: str) -> Mismatch:

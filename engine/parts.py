@@ -2,7 +2,7 @@
 
     COLLECTION/parts/<id>/part.json           models, counts, FAISS's version, size and SHA-256 of every file
     COLLECTION/parts/<id>/catalog.sqlite      its videos by number, in the order of their ids
-    COLLECTION/parts/<id>/index/              FAISS index, originals, segment tables: workers/index/shard.py
+    COLLECTION/parts/<id>/index/              FAISS index, originals, segment tables: workers/index/part.py
     COLLECTION/parts/<id>/context/            features: workers/ranker/stores/features.py
     COLLECTION/parts/<id>/encoded/            stored contexts: workers/ranker/stores/contexts.py
 
@@ -12,7 +12,6 @@ nothing of the versions that list it: a video's number inside it is local.
 
 import dataclasses
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from engine import sealed
@@ -39,14 +38,11 @@ def seal(building: Path, about: Part) -> Part:
     """Describe all files below `building` and write its part.json, the last file of a part; return it.
 
     about: all but id, created and files, which are set here. The caller gives the directory the id as name.
+    No clock goes in: what is made again, of a damaged part, is what versions list, to the byte.
     """
     names = [str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()]
     found = dataclasses.replace(about, files=describe_files(building, names), id="", created="")
-    named = dataclasses.replace(
-        found,
-        id=sealed.digest(dataclasses.asdict(found))[:16],
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
+    named = dataclasses.replace(found, id=sealed.digest(dataclasses.asdict(found))[:16])
     sealed.write(building / PART, named)
     return named
 

@@ -1,13 +1,13 @@
-"""The models that a build takes: which, whether they fit the features, and how the manifest names them."""
+"""The models that a build takes: which, whether they fit the features, and how a version names them."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from engine.entries import EncoderEntry, ModelEntry
 from engine.errors import InvalidInput, Mismatch
 from engine.files import read_name
-from engine.manifest import EncoderEntry, ModelEntry
 from trainer.collection.places import FRAMES, keep_encoder, kept_encoder, models_directory
 from trainer.collection.segments import check_streams
 from workers.feature_store.store import FeatureStore
@@ -67,7 +67,7 @@ def encoder_entry(collection: Path, store: FeatureStore) -> EncoderEntry:
     kept = kept_encoder(collection, fingerprint)
     if kept is None:
         return EncoderEntry(relative(collection, source), fingerprint)
-    # The path on this machine is not part of a generation's identity.
+    # The path on this machine is not part of a version's identity.
     named = Path(source).name if Path(source).is_absolute() else source
     return EncoderEntry(named, fingerprint, relative(collection, str(kept)))
 

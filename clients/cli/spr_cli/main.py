@@ -17,7 +17,8 @@ COMMANDS = {
     "ingest": ("spr_cli.ingest", "Turn video files into features."),
     "train": ("spr_cli.train", "Train the encoder, the projector and the ranker."),
     "import-checkpoint": ("spr_cli.import_checkpoint", "Turn a published checkpoint into a model."),
-    "build": ("spr_cli.build", "Build an index generation from features and models."),
+    "build": ("spr_cli.build", "Build a version from features and models."),
+    "migrate": ("spr_cli.migrate", "Bring a collection of an older format up to date."),
     "eval": ("spr_cli.eval", "Measure how good the answers are."),
     "serve": ("spr_cli.serve", "Run the coordinator and its workers."),
     "search": ("spr_cli.search", "Ask a running service for moments."),
@@ -38,7 +39,7 @@ def cli() -> None:
     \b
     spr corpus render world --videos 20        make a small world of real MP4 files
     spr ingest world/videos --collection c     features of every video
-    spr build c --shards 2                     an index generation
+    spr build c --shards 2                     a version to search
     spr serve topology.toml                    coordinator, index and ranker workers
     spr search "a red ball bounces"            ranked moments
     """

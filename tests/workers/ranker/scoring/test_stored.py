@@ -21,7 +21,7 @@ from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.stored import StoredScorer
 from workers.ranker.stores.contexts import EncodedStore, encoded_in_memory, write_encoded
-from workers.ranker.stores.features import FeatureMaps
+from workers.ranker.stores.features import FeatureMaps, FeatureStream
 
 DECODE = DecodeConfig(min_span=1)
 LENGTHS = [30, 3, 0, 200, 700]
@@ -79,13 +79,29 @@ def test_local_contexts_are_the_same_stored_and_online(tmp_path: Path) -> None:
         numeric.close(getattr(found, column.name), getattr(online, column.name), 0.02, scale=1)
 
 
+def test_a_videos_contexts_do_not_depend_on_what_is_encoded_with_it() -> None:
+    contexts, device = random_contexts(LENGTHS), torch.device("cpu")
+    for kind in ("attention", "conv"):
+        model = ranker_of(kind).model
+        for video, made in enumerate(encode_videos(model, contexts, device)):
+            streams = {
+                name: FeatureStream.of(contexts.video(video, name), [LENGTHS[video]], 1.0)
+                for name in contexts.streams
+            }
+            alone = FeatureMaps(streams, contexts.durations[video : video + 1])
+            (wanted,) = encode_videos(model, alone, device)
+            np.testing.assert_array_equal(made[0], wanted[0])
+            np.testing.assert_array_equal(made[1], wanted[1])
+
+
 def test_contexts_in_memory_are_those_on_disk(tmp_path: Path) -> None:
     ranker, contexts = ranker_of("conv"), random_contexts(LENGTHS)
     kept = encoded_in_memory(8, 1.0, encode_videos(ranker.model, contexts, torch.device("cpu")))
     for one, other in zip(kept.arrays(), stored(tmp_path, ranker, contexts).arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype
-    np.testing.assert_array_equal(kept.offsets, EncodedStore.open(tmp_path).offsets)
+    np.testing.assert_array_equal(kept.starts, EncodedStore.open(tmp_path).starts)
+    np.testing.assert_array_equal(kept.clips, EncodedStore.open(tmp_path).clips)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
@@ -143,9 +159,8 @@ def test_videos_without_stored_contexts_are_encoded_online(tmp_path: Path) -> No
     ranker, contexts = ranker_of("conv"), random_contexts(LENGTHS)
     online = ranker.rank_many([request(0)], contexts)[0]
     # As if the last two videos had come without features.
-    end = int(contexts.offsets("frames")[3])
     streams = {
-        name: dataclasses.replace(stream, offsets=np.minimum(stream.offsets, end), rows=stream.rows[:end])
+        name: dataclasses.replace(stream, counts=np.where(np.arange(5) < 3, stream.counts, 0))
         for name, stream in contexts.streams.items()
     }
     shorter = FeatureMaps(streams, contexts.durations)
@@ -162,7 +177,7 @@ def test_contexts_of_another_ranker_or_shape_are_refused(tmp_path: Path) -> None
     store = stored(tmp_path, ranker, contexts)
     with pytest.raises(Mismatch, match="of ranker other"):
         ranker.use_stored(dataclasses.replace(store, ranker="other"), contexts)
-    for wrong in ({"hidden": 9}, {"step": 1.5}, {"offsets": store.offsets[:-1]}):
+    for wrong in ({"hidden": 9}, {"step": 1.5}, {"starts": store.starts[:-1]}):
         with pytest.raises(Mismatch, match="spr build"):
             ranker.use_stored(dataclasses.replace(store, **wrong), contexts)
     assert ranker.stored is None

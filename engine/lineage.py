@@ -3,7 +3,18 @@
 from pathlib import Path
 
 from engine import versions
+from engine.entries import Version
 from engine.errors import SprError
+
+
+def before(directory: Path, version: Version) -> str:
+    """Return the version to roll back to, "" for none: the parent, past compactions, which change no answer.
+
+    Reads files. NotFound where one of them was removed.
+    """
+    while version.reason == "compact" and version.parent:
+        version = versions.read(directory, version.parent)
+    return version.parent
 
 
 class Lineage:

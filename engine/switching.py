@@ -16,6 +16,7 @@ from engine.corpus import Corpus, Known, open_corpus
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError
 from engine.files import of_disk
 from engine.fleet import Fleet
+from engine.lineage import before
 from engine.pipeline import Pipeline
 from engine.preparing import FIRST_PAUSE, LONGEST_PAUSE, Preparing
 from engine.quorum import LeftOut
@@ -238,7 +239,7 @@ class Switcher:
 
     def _parent(self) -> str:
         active = self.collection.active
-        parent = "" if active is None else active.corpus.version.parent
+        parent = "" if active is None else before(self._directory, active.corpus.version)
         if not parent:
             of = f"version {self.collection.active_id}" if active else f"collection {self.collection.name!r}"
             message = f"{of} was made from no other version: name the one to activate"

@@ -134,9 +134,6 @@ class Recording:
                     seen.add(state.key())
                     yield state
 
-    def __len__(self) -> int:
-        return len(self._moments)
-
     def _watched(self, name: str) -> Callable[..., Any]:
         original = getattr(os, name)
 
@@ -184,7 +181,7 @@ _link = os.link
 def _path(given: Any, options: dict[str, Any]) -> str:
     if isinstance(given, int):
         return str(os.readlink(f"/proc/self/fd/{given}"))
-    path = os.fspath(given)
+    path: str = os.fspath(given)
     folder = options.get("dir_fd") or options.get("dst_dir_fd")
     if folder is not None and not os.path.isabs(path):
         return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)

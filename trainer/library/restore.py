@@ -13,7 +13,7 @@ from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
-from trainer.library.records import restore_features
+from trainer.generation.records import restore_features
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -40,7 +40,7 @@ def restore(
     copied += _rest(place, collection, found)
     restored = found
     if not _is_here(collection, found):
-        reason = dataclasses.replace(found, parent=found.id, reason="restore")
+        reason = dataclasses.replace(found, parent=versions.newest(collection), reason="restore")
         restored = versions.commit(collection, reason)
     restore_features(collection, restored)
     versions.activate(collection, restored.id)

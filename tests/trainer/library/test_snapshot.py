@@ -43,7 +43,7 @@ def test_a_thrown_away_collection_comes_back(collection: Path, destination: str)
     shutil.rmtree(collection)
     found, copied = restore(collection, destination)
     assert living(collection) == ["a", "c", "d"]
-    assert (found.parent, found.reason, copied > 0) == (made.id, "restore", True)
+    assert (found.parent, found.reason, found.videos, copied > 0) == ("", "restore", made.videos, True)
     assert versions.current(collection) == found.id
     assert verify(collection) == []
 

@@ -9,7 +9,7 @@ from engine import parts, staging
 from engine.catalogue import PartCatalogue
 from engine.entries import PartEntry
 from tests.trainer.library.tiny import STREAMS, about_part, without, write_version
-from trainer.library.records import merge_records, restore_features, write_records
+from trainer.generation.records import merge_records, restore_features, write_records
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.stores.features import DIRECTORY, write_context
 

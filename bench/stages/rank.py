@@ -52,9 +52,7 @@ def _stored(
 ) -> tuple[list[Figure], list[str]]:
     """Time ranking against warm contexts, from proposals to scored spans, for sentences read before."""
     sizes = setup.sizes
-    contexts = _features(opened)
-    stores = [EncodedStore.open(part.directory) for part in opened.parts]
-    store = EncodedStore.of_parts(stores, [part.ordinals for part in opened.parts])
+    contexts, store = _features(opened), _contexts(opened)
     # Into the page cache: what is timed is memory, as in a worker that has warmed up.
     read_through(store.arrays())
     rows = []
@@ -94,6 +92,11 @@ def _stored(
 def _features(opened: Corpus) -> FeatureMaps:
     maps = [FeatureMaps.open(part.directory) for part in opened.parts]
     return FeatureMaps.of_parts(maps, [part.ordinals for part in opened.parts], opened.version.streams)
+
+
+def _contexts(opened: Corpus) -> EncodedStore:
+    stores = [EncodedStore.open(part.directory) for part in opened.parts]
+    return EncodedStore.of_parts(stores, [part.ordinals for part in opened.parts])
 
 
 def _online(

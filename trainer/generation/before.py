@@ -26,6 +26,11 @@ class Before:
     ids: frozenset[str]
     notes: tuple[str, ...] = ()
 
+    @property
+    def id(self) -> str:
+        """The version's id, "" for none."""
+        return self.about.id if self.about is not None else ""
+
 
 def before(collection: Path) -> Before:
     """Read the served version; one that cannot be read gives a note and is compared with nothing.

@@ -135,16 +135,15 @@ def make_plan(config: BuildConfig) -> Plan:
 
     Options are checked before models are loaded.
     """
-    collection, asked = config.collection, config
+    collection, named = config.collection, config.videos is not None
     served = before(collection)
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
     notes += store.notices
     ids, wanted, missing = _videos(store, config.videos)
     # A corpus file of before does not say that what was added since may go.
-    check_videos(config, served, _known_ids(store, ids), wanted if asked.videos is not None else None)
-    rows = VideoRows.of_store(store, ids)
-    dim = store.streams[FRAMES].dim
+    check_videos(config, served, _known_ids(store, ids), wanted if named else None)
+    rows, dim = VideoRows.of_store(store, ids), store.streams[FRAMES].dim
     shards = _check_asked(config, rows, dim)
     device = pick_device(config.device)
     entries = {kind: _model(config, served, kind, store.path.name, notes) for kind in ("projector", "ranker")}
@@ -152,7 +151,7 @@ def make_plan(config: BuildConfig) -> Plan:
     ranker = load_ranker(collection, entries["ranker"], store)
     counts = rows.segment_counts(projector.segment_length)
     plan = Plan(
-        parent=served.about.id if served.about is not None else "",
+        parent=served.id,
         sources="",
         settings=settings(config),
         name=describe_collection(collection, config.name),

@@ -100,3 +100,20 @@ def test_streams_that_do_not_fit_are_refused(tmp_path: Path, said: dict[str, Str
             InvalidInput, match=r"no stream 'subtitles' as wide .* --set model.subtitles=false"
         ):
             check_streams(store, ("frames", "subtitles"))
+
+
+def test_a_video_has_the_same_vectors_whatever_is_embedded_with_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    dim = 64
+    with FeatureStore.create(tmp_path / "s", {"frames": Stream(dim, 1.0)}, "float16") as store:
+        # A matrix product of few rows sums in another order than one of many.
+        for video, frames in {"a": 6, "b": 52, "c": 600}.items():
+            store.append(video, {"frames": rng.standard_normal((frames, dim))}, duration=float(frames))
+    torch.manual_seed(0)
+    projector = Projector(ProjectorConfig(dim, layers=1, heads=4)).requires_grad_(False)
+
+    def vectors(*ids: str) -> np.ndarray:
+        return np.concatenate(list(embed(VideoRows.of_store(store, ids), projector, torch.device("cpu"))))
+
+    alone = [vectors(video) for video in "abc"]
+    np.testing.assert_array_equal(vectors("a", "b", "c"), np.concatenate(alone))

@@ -1,6 +1,5 @@
 """What a build takes over from the version that is served, and what it refuses to lose."""
 
-import dataclasses
 import json
 import os
 from pathlib import Path
@@ -17,7 +16,6 @@ from tests.trainer.generation.test_contexts import with_ranker
 from tests.trainer.generation.test_models import make_projector
 from trainer.collection.places import describe_collection
 from trainer.generation.build import BuildConfig, BuildReport, build
-from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
 
 OTHER = "f1f1f1f1f1f1f1f1"
@@ -230,29 +228,6 @@ def test_a_stopped_build_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "what is served is as it was" in result.stderr
     assert versions.current(path) == first.id
     assert parts_there(path) == first.parts
-
-
-def test_a_renamed_video_is_not_a_lost_one(tmp_path: Path) -> None:
-    path = collection(tmp_path)
-    built(path)
-    with FeatureStore.open(path / "features" / ENCODER, "a") as store:
-        for before, now in (("video 00", "a"), ("a", "b")):
-            info = {FORMERLY: [*store.record(before).info.get(FORMERLY, []), before]}
-            store.revise(before, uri="file:///b.mp4", info=info, rename=now)
-    assert built(path).videos == len(FRAMES)
-
-
-def test_a_corpus_file_of_before_does_not_take_what_was_added_since(tmp_path: Path) -> None:
-    path = collection(tmp_path)
-    videos = corpus(path, "video 01", "video 03")
-    built(path, videos=videos)
-    served = built(path, all_videos=True)
-    version = versions.read(path, served.id)
-    settings = {**version.settings, "videos": str(videos)}
-    versions.activate(path, versions.commit(path, dataclasses.replace(version, settings=settings)).id)
-    with pytest.raises(InvalidInput, match="10 of the 12 videos that are served would be gone"):
-        built(path)
-    assert built(path, videos=videos).videos == 2
 
 
 def test_a_collection_of_an_older_format_is_migrated_first(tmp_path: Path) -> None:

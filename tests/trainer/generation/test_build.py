@@ -26,7 +26,6 @@ from tests.trainer.generation.built import (
     parts_there,
     search,
 )
-from tests.trainer.generation.test_models import make_projector
 from tests.workers.index.factories import pairs
 from trainer.generation.build import BuildConfig, build
 from workers.feature_store.store import FeatureStore
@@ -107,25 +106,6 @@ def test_a_version_of_before_is_made_current_again(tmp_path: Path) -> None:
     assert build(BuildConfig(collection=path, shards=2)).reused
     assert versions.current(path) == first.id
     assert versions.numbers(path) == [1, 2]
-
-
-def test_a_video_has_the_same_vectors_whatever_is_built_with_it(tmp_path: Path) -> None:
-    many = collection(tmp_path / "many")
-    few = collection(tmp_path / "few", {"video 03": FRAMES["video 03"], "video 07": FRAMES["video 07"]})
-    for path in (many, few):
-        make_projector(path)
-        build(BuildConfig(collection=path))
-    (whole,), (two,) = open_corpus(many).parts, open_corpus(few).parts
-    vectors: dict[tuple[str, int, int], list[float]] = {}
-    for part in (whole, two):
-        shard = IndexPart.open(part.directory / "index")
-        queries = np.eye(DIM, dtype=np.float32)
-        names = PartCatalogue.open(part.directory).ids
-        for axis, hits in enumerate(shard.search(queries, len(shard))):
-            for video, segment, score in zip(hits.videos, hits.segments, hits.scores, strict=True):
-                vectors.setdefault((names[video], int(segment), axis), []).append(float(score))
-    both = [scores for (name, _, _), scores in vectors.items() if name in ("video 03", "video 07")]
-    assert all(len(scores) == 2 and scores[0] == scores[1] for scores in both)
 
 
 @pytest.mark.parametrize("changes", [{"shards": 3}, {"index": "flatl2"}, {"index": "ivfflat", "nprobe": 1}])

@@ -11,9 +11,9 @@ from engine.entries import Version, refuse
 from engine.errors import NotFound
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
+from trainer.generation.records import restore_features
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
-from trainer.generation.records import restore_features
 
 OnProgress = Callable[[str, int, int], None]
 

@@ -47,10 +47,9 @@ def run(setup: Setup) -> Outcome:
 def _features(videos: int, dim: int) -> FeatureMaps:
     rng = np.random.default_rng(14)
     clips = int(np.ceil(_VIDEO / models.CLIP_SECONDS))
-    offsets = np.arange(videos + 1) * clips
     streams = {
-        name: FeatureStream(
-            rng.standard_normal((videos * clips, dim), np.float32), offsets, models.CLIP_SECONDS
+        name: FeatureStream.of(
+            rng.standard_normal((videos * clips, dim), np.float32), [clips] * videos, models.CLIP_SECONDS
         )
         for name in (models.CLIPS, SUBTITLES)
     }

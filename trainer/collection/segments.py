@@ -51,7 +51,7 @@ class VideoRows:
         """Return the rows of all videos of a generation or of a split in memory, in ordinal order."""
         return VideoRows(
             [f"video {ordinal}" for ordinal in range(len(contexts))],
-            np.diff(contexts.offsets(FRAMES)),
+            contexts.counts(FRAMES),
             contexts.durations,
             {name: (stream.dim, stream.step) for name, stream in contexts.streams.items()},
             contexts.video,
@@ -100,34 +100,42 @@ def embed(rows: VideoRows, projector: Projector | MeanPool, device: torch.device
     Without a trained projector what is said counts as well as what is seen. Raises Mismatch, with the video's
     name, for a vector that is not finite.
     """
-    if isinstance(projector, MeanPool):
-        projector = projector.hearing(rows.speech())
+    yield from embed_as_told(rows, hearing(projector, rows), device)
+
+
+def hearing(projector: Projector | MeanPool, rows: VideoRows) -> Projector | MeanPool:
+    """Return the projector for these videos: a mean pool that has heard what they say, any other as it is."""
+    if not isinstance(projector, MeanPool) or rows.streams.get(SUBTITLES) != rows.streams[FRAMES]:
+        return projector
+    heard = projector.hearing(rows.speech())
+    if heard.said is not None:
+        return heard
+    # Where nobody has spoken yet, a later video may.
+    return MeanPool(projector.segment_length, torch.zeros(rows.streams[FRAMES][0]))
+
+
+def embed_as_told(rows: VideoRows, projector: Projector | MeanPool, device: torch.device) -> Iterator[Floats]:
+    """Yield vectors as `embed`, by the projector as it is.
+
+    Videos are embedded one by one: the last bits of a matrix product depend on its size, and a video's
+    vectors must not depend on which others are added with it.
+    """
     projector = projector.to(device)
-    for names, inputs in _batches(rows, projector):
+    for name, inputs in _batches(rows, projector):
         with torch.inference_mode():
             projected = projector.segments(inputs.to(device)).float().cpu().numpy()
         if not np.isfinite(projected).all():
-            message = f"a segment of {names[0]}...{names[-1]} has a vector that is not finite: "
+            message = f"a segment of {name} has a vector that is not finite: "
             raise Mismatch(message + "train the projector again, or give --projector none.")
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         yield np.asarray(projected / np.maximum(lengths, 1e-12), np.float32)
 
 
-def _batches(rows: VideoRows, projector: Projector | MeanPool) -> Iterator[tuple[list[str], torch.Tensor]]:
-    """Yield (videos, inputs (m, frames a segment, width)) of about BATCH segments, long videos in parts."""
-    names: list[str] = []
-    parts: list[torch.Tensor] = []
-    waiting = 0
+def _batches(rows: VideoRows, projector: Projector | MeanPool) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield (video, inputs (m, frames a segment, width)) of at most BATCH segments of one video."""
     for video, name in enumerate(rows.ids):
         features = video_rows(projector.streams, partial(rows.read, video))
         numbers = segment_rows(len(features), projector.segment_length, projector.around)
         for start in range(0, len(numbers), BATCH):
             inputs = features[numbers[start : start + BATCH]].astype(np.float32)
-            names.append(name)
-            parts.append(torch.from_numpy(inputs))
-            waiting += len(inputs)
-            if waiting >= BATCH:
-                yield names, torch.cat(parts)
-                names, parts, waiting = [], [], 0
-    if parts:
-        yield names, torch.cat(parts)
+            yield name, torch.from_numpy(inputs)

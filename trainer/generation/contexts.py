@@ -48,7 +48,7 @@ def write_contexts(
     """Encode the features that `building` holds with the ranker, and store the contexts beside them."""
     contexts = FeatureMaps.open(building)
     window = ranker.model.config.window
-    total = int(contexts.offsets(window.video_stream)[-1])
+    total = int(contexts.counts(window.video_stream).sum())
     told = 0
 
     def on_done(clips: int) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from engine.entries import EncoderEntry, ModelEntry
 from engine.errors import InvalidInput, Mismatch
 from engine.files import read_name
-from engine.manifest import EncoderEntry, ModelEntry
 from trainer.collection.places import FRAMES, keep_encoder, kept_encoder, models_directory
 from trainer.collection.segments import check_streams
 from workers.feature_store.store import FeatureStore

@@ -38,6 +38,7 @@ from workers.ranker.model.relo import ReloConfig
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.stores.checkpoint import read_card
 from workers.ranker.stores.features import FRAMES, FeatureMaps
+from workers.ranker.stores.joined import offsets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,5 +235,5 @@ def _digest(files: Sequence[Path], train: TrainingData, projector: str) -> str:
         digest.update(path.read_bytes())
     digest.update(train.mined.spans.tobytes())
     for stream in train.contexts.streams.values():
-        digest.update(stream.offsets.tobytes())
+        digest.update(offsets_of(stream.counts).tobytes())
     return digest.hexdigest()

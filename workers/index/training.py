@@ -21,16 +21,28 @@ class Template:
 
     def __init__(self, index: Any) -> None:
         # Kept as bytes: they have a checksum, and every kind of index can be read, not all can be cloned.
-        self._bytes = faiss.serialize_index(index)
+        self.content: bytes = faiss.serialize_index(index).tobytes()
+
+    @classmethod
+    def of_bytes(cls, content: bytes) -> "Template":
+        """Return the template of that `content`; nothing is read from it yet."""
+        template = cls.__new__(cls)
+        template.content = content
+        return template
 
     @property
     def sha256(self) -> str:
         """Name the trained quantizer by its bytes."""
-        return hashlib.sha256(self._bytes.tobytes()).hexdigest()
+        return hashlib.sha256(self.content).hexdigest()
 
     def copy(self) -> Any:
         """Return an empty FAISS index, trained alike."""
-        return faiss.deserialize_index(self._bytes)
+        return faiss.deserialize_index(np.frombuffer(self.content, np.uint8))
+
+    def exact(self) -> "Template":
+        """Return the template of small parts: of an index that scores anew what does so, else this one."""
+        index = self.copy()
+        return Template(index.refine_index) if isinstance(index, faiss.IndexRefine) else self
 
 
 def train(recipe: Recipe, dim: int, sample: Floats, device: str = "cpu") -> Template:

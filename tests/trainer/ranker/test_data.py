@@ -25,9 +25,8 @@ SETTINGS = RankerSettings(depth=6, batch=4)
 
 def contexts(lengths: list[int]) -> FeatureMaps:
     rng = np.random.default_rng(0)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
     streams = {
-        name: FeatureStream(rng.normal(size=(sum(lengths), 8)).astype(np.float32), offsets, 1.0)
+        name: FeatureStream.of(rng.normal(size=(sum(lengths), 8)).astype(np.float32), lengths, 1.0)
         for name in (FRAMES, SUBTITLES)
     }
     return FeatureMaps(streams, np.array(lengths, float))

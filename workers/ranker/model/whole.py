@@ -17,6 +17,7 @@ from engine.types import Floats
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, batches, gather
 from workers.ranker.stores.features import FeatureMaps
+from workers.ranker.stores.joined import offsets_of
 
 # Clips encoded at a time: enough for full matrix products, few enough for a processor's caches.
 AT_ONCE = 2048
@@ -54,8 +55,8 @@ def encode_videos(
 
     on_done: called with the number of clips finished.
     """
-    offsets = contexts.offsets(model.config.window.video_stream)
-    counts, done, begin = np.diff(offsets), 0, 0
+    counts = contexts.counts(model.config.window.video_stream)
+    offsets, done, begin = offsets_of(counts), 0, 0
     while begin < len(counts):
         end = int(np.searchsorted(offsets, offsets[begin] + SORTED, side="right")) - 1
         end = max(begin + 1, min(end, len(counts)))
@@ -78,7 +79,7 @@ def _encode(
 ) -> tuple[Floats, Floats]:
     """Encode neighbouring videos together; return their clips one after the other, (n, h) each."""
     config = model.config.window
-    counts = np.diff(contexts.offsets(config.video_stream))[videos]
+    counts = contexts.counts(config.video_stream)[videos]
     laid = [pieces(int(count), config, model.halo) for count in counts]
     places = np.concatenate(laid)
     owners = np.repeat(np.arange(len(videos)), [len(part) for part in laid])

@@ -94,8 +94,8 @@ def cut(videos: Ordinals, spans: Doubles, contexts: FeatureMaps, config: WindowC
                 f"{stream} come every {step} s and the ranker was trained for {config.clip_length} s; "
                 "train a ranker on this collection, or ingest it as the ranker's was"
             )
-    offsets = contexts.offsets(config.video_stream)
-    return arrange(videos, spans, contexts.durations[videos], offsets[videos + 1] - offsets[videos], config)
+    clips = contexts.counts(config.video_stream)[videos]
+    return arrange(videos, spans, contexts.durations[videos], clips, config)
 
 
 def arrange(
@@ -139,8 +139,7 @@ def widened(
 
     A window that is pooled already stays as it is: its clips are not those of the features.
     """
-    offsets = contexts.offsets(config.video_stream)
-    clips = offsets[windows.videos + 1] - offsets[windows.videos]
+    clips = contexts.counts(config.video_stream)[windows.videos]
     more = np.where(windows.last - windows.first > windows.lengths, 0, halo)
     first = np.maximum(windows.first - more, 0)
     last = np.minimum(windows.last + more, clips)
@@ -215,9 +214,9 @@ def pool(rows: Floats, length: int, whole: bool = True) -> Floats:
 def _read(
     windows: Windows, stream: FeatureStream, width: int, config: WindowConfig, normalize: bool
 ) -> Floats:
-    starts = stream.offsets[windows.videos] + windows.first
+    starts = stream.starts[windows.videos] + windows.first
     # A stream may be shorter than the video's: what it lacks is zero.
-    there = np.minimum(stream.offsets[windows.videos + 1] - starts, windows.last - windows.first)
+    there = np.minimum(stream.counts[windows.videos] - windows.first, windows.last - windows.first)
     places = np.arange(width)
     valid = places < np.minimum(there, config.max_clips)[:, None]
     features = np.zeros((len(windows), width, stream.dim), np.float32)

@@ -135,8 +135,8 @@ class ReloRanker:
         """Return which videos' clips are all in the store."""
         if self.stored is None:
             return np.zeros(len(videos), bool)
-        offsets = features.offsets(self.model.config.window.video_stream)
-        return np.asarray(self.stored.store.clips[videos] == offsets[videos + 1] - offsets[videos])
+        clips = features.counts(self.model.config.window.video_stream)
+        return np.asarray(self.stored.store.clips[videos] == clips[videos])
 
     @torch.inference_mode()
     def _online(

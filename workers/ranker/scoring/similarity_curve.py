@@ -24,7 +24,6 @@ from engine.types import Doubles, Floats, Ranked, RankQuery
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, arrange
 from workers.ranker.scoring.fusion import demoted
 from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps
-from workers.warming import warm
 
 NAME = "similarity-curve"
 CHUNK = 16384  # rows read at once: bounds the memory of hour-long windows
@@ -88,10 +87,6 @@ class SimilarityCurve:
         """
         return [self._rank(query, features) for query in queries]
 
-    def warm_up(self, features: FeatureMaps) -> None:
-        """Bring the features into memory."""
-        warm("features", [stream.rows for stream in features.streams.values()])
-
     def _rank(self, query: RankQuery, features: FeatureMaps) -> Ranked:
         config, step = self.config, features.step(FRAMES)
         dim = features.streams[FRAMES].dim
@@ -101,8 +96,8 @@ class SimilarityCurve:
                 "wide; send the one that Encode returned.",
                 reason="TENSOR_SIZE_MISMATCH",
             )
-        offsets, videos = features.offsets(FRAMES), query.videos
-        durations, clips = features.durations[videos], offsets[videos + 1] - offsets[videos]
+        videos = query.videos
+        durations, clips = features.durations[videos], features.counts(FRAMES)[videos]
         wide = WindowConfig(clip_length=step, context=config.context, max_clips=UNBOUNDED)
         windows = arrange(videos, query.spans, durations, clips, wide)
         cosines, curve = curves(query.text_embedding, features, windows, config)
@@ -191,9 +186,9 @@ def _cosines(
 ) -> tuple[Doubles, NDArray[np.bool_]]:
     """Return cosines with a stream's rows, (n, longest window), and where there is a row that is not zero."""
     stream = features.streams[name]
-    starts = stream.offsets[windows.videos] + windows.first
+    starts = stream.starts[windows.videos] + windows.first
     # A stream may be shorter than the frames, never longer.
-    there = np.minimum(stream.offsets[windows.videos + 1] - starts, windows.lengths)
+    there = np.minimum(stream.counts[windows.videos] - windows.first, windows.lengths)
     places = np.arange(int(windows.lengths.max(initial=0)))
     valid = places < there[:, None]
     rows = (starts[:, None] + places)[valid]

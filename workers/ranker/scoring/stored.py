@@ -51,7 +51,7 @@ def stored_windows(
 def jobs_of(windows: Windows, spans: Doubles, store: EncodedStore, queries: NDArray[np.int64]) -> Jobs:
     """Return the rows of windows and the places of their proposals (n, 2); queries: (n,) whose each is."""
     places = proposal_clips(windows, spans)
-    rows = store.offsets[windows.videos] + windows.first
+    rows = store.starts[windows.videos] + windows.first
     return Jobs(rows, windows.lengths, places[:, 0].copy(), places[:, 1].copy(), queries)
 
 

@@ -1,4 +1,4 @@
-"""Contexts that were encoded when the generation was built: one vector a clip and stream, the vectors mapped.
+"""Contexts that were encoded when the part was made: one vector a clip and stream, the vectors mapped.
 
     encoded/encoded.json             format, fingerprint of the ranker, hidden, dtype, step, clips, videos
     encoded/offsets.npy              int64 (videos + 1,): video v owns rows [offsets[v], offsets[v + 1])
@@ -10,7 +10,7 @@ Only final features are kept. A ranker serves from the contexts that itself enco
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import read_json, sync, write_json
-from engine.types import Floats
+from engine.types import Floats, Ordinals
+from workers.ranker.stores.joined import AnyRows, Counts, arrays_of, bases_of, joined, offsets_of, places
+from workers.ranker.stores.npy import save, write_header
 
 DIRECTORY = "encoded"
 FORMAT = 1
@@ -37,9 +39,15 @@ class EncodedStream:
     norms: (clips,) float16. scales: (clips,) float16, None for float16 rows, which need none.
     """
 
-    unit: NDArray[Any]
-    norms: NDArray[np.float16]
-    scales: NDArray[np.float16] | None
+    unit: AnyRows
+    norms: AnyRows
+    scales: AnyRows | None
+
+    def parts(self) -> list[tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16] | None]]:
+        """Return unit, norms and scales of each part."""
+        units, norms = arrays_of(self.unit), arrays_of(self.norms)
+        scales = [None] * len(units) if self.scales is None else arrays_of(self.scales)
+        return list(zip(units, norms, scales, strict=True))
 
     def units(self, rows: NDArray[np.int64] | slice) -> Floats:
         """Return unit vectors (n, h) float32 of some rows."""
@@ -49,28 +57,30 @@ class EncodedStream:
 
 @dataclass(frozen=True, slots=True)
 class EncodedStore:
-    """Read-only contexts of videos 0..n-1. offsets: (n + 1,) int64. step: seconds a clip.
+    """Read-only contexts of videos 0..n-1. step: seconds a clip.
 
-    ranker: the fingerprint of the model that encoded them.
+    ranker: the fingerprint of the model that encoded them. starts, clips: (n,) int64, the first row of every
+    video and how many it has.
     """
 
     ranker: str
     hidden: int
     dtype: ContextType
     step: float
-    offsets: NDArray[np.int64]
+    starts: Counts
+    clips: Counts
     streams: Mapping[str, EncodedStream]
 
     @staticmethod
-    def there(generation: Path) -> bool:
-        """Tell whether a generation has stored contexts."""
-        return (generation / DIRECTORY / "encoded.json").is_file()
+    def there(part: Path) -> bool:
+        """Tell whether a part has stored contexts."""
+        return (part / DIRECTORY / "encoded.json").is_file()
 
     @staticmethod
-    def open(generation: Path) -> "EncodedStore":
-        """Map a generation's stored contexts; NotFound without them, Mismatch when they are not whole."""
-        directory = generation / DIRECTORY
-        if not EncodedStore.there(generation):
+    def open(part: Path) -> "EncodedStore":
+        """Map a part's stored contexts; NotFound without them, Mismatch when they are not whole."""
+        directory = part / DIRECTORY
+        if not EncodedStore.there(part):
             raise NotFound(
                 f"{directory} holds no stored contexts; run `spr build` with --contexts float16 or int8"
             )
@@ -82,17 +92,30 @@ class EncodedStore:
             )
         offsets = np.load(directory / "offsets.npy")
         streams = {name: _open_stream(directory, name, about, int(offsets[-1])) for name in MODALITIES}
-        return EncodedStore(
-            about["ranker"], about["hidden"], about["dtype"], float(about["step"]), offsets, streams
-        )
+        kind = about["ranker"], about["hidden"], about["dtype"], float(about["step"])
+        return EncodedStore(*kind, offsets[:-1], np.diff(offsets), streams)
 
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+    @staticmethod
+    def of_parts(parts: Sequence["EncodedStore"], ordinals: Sequence[Ordinals]) -> "EncodedStore":
+        """Return a version's view of its parts' contexts, by ordinal; Mismatch where these are not alike.
+
+        parts: one or more. ordinals: of each part's videos, -1 for a deleted one.
+        """
+        kinds = {part.kind for part in parts}
+        if len(kinds) != 1:
+            raise Mismatch(f"parts have contexts of {sorted(kinds)}, which differ; run `spr build` again")
+        streams = {name: _joined([part.streams[name] for part in parts]) for name in MODALITIES}
+        bases = bases_of([array for part in parts for array in arrays_of(part.streams[VIDEO].norms)])
+        where = places([part.starts for part in parts], [part.clips for part in parts], bases, ordinals)
+        return EncodedStore(*parts[0].kind, *where, streams)
 
     @property
-    def clips(self) -> NDArray[np.int64]:
-        """How many clips every video has, (videos,)."""
-        return np.diff(self.offsets)
+    def kind(self) -> tuple[str, int, ContextType, float]:
+        """What stores must have in common to be read as one: ranker, width, dtype, step."""
+        return self.ranker, self.hidden, self.dtype, self.step
+
+    def __len__(self) -> int:
+        return len(self.starts)
 
     @property
     def bytes(self) -> int:
@@ -100,9 +123,14 @@ class EncodedStore:
         return sum(array.nbytes for array in self.arrays())
 
     def arrays(self) -> list[NDArray[Any]]:
-        """Everything that ranking reads."""
-        parts = [(stream.unit, stream.norms, stream.scales) for stream in self.streams.values()]
+        """Everything that ranking reads, part by part."""
+        parts = [part for stream in self.streams.values() for part in stream.parts()]
         return [array for part in parts for array in part if array is not None]
+
+
+def _joined(streams: Sequence[EncodedStream]) -> EncodedStream:
+    units, norms, scales = zip(*(part for stream in streams for part in stream.parts()), strict=True)
+    return EncodedStream(joined(units), joined(norms), None if scales[0] is None else joined(scales))
 
 
 def _open_stream(directory: Path, name: str, about: dict[str, Any], clips: int) -> EncodedStream:
@@ -125,9 +153,9 @@ def write_encoded(
     videos: Iterable[tuple[Floats, Floats]],
     fingerprint: str,
 ) -> None:
-    """Write contexts into `directory`, a generation's `encoded`; nothing here is atomic, all is synced.
+    """Write contexts into `directory`, a part's `encoded`; nothing here is atomic, all is synced.
 
-    videos: in ordinal order, video (n, hidden) and subtitle (n, hidden), as the ranker's encoder gives them.
+    videos: by number, video (n, hidden) and subtitle (n, hidden), as the ranker's encoder gives them.
     fingerprint: the ranker's. InvalidInput when a vector is not of this width, or not finite in float16.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -144,9 +172,8 @@ def write_encoded(
             for writer, array in zip(writers, arrays, strict=True):
                 writer.append(array)
             counts.append(len(arrays[0]))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    np.save(directory / "offsets.npy", offsets)
-    sync(directory / "offsets.npy")
+    offsets = offsets_of(counts)
+    save(directory / "offsets.npy", offsets)
     about = {"format": FORMAT, "ranker": fingerprint, "hidden": hidden, "dtype": dtype, "step": step}
     about |= {"modalities": list(MODALITIES), "clips": int(offsets[-1]), "videos": len(counts)}
     write_json(directory / "encoded.json", about)
@@ -155,13 +182,13 @@ def write_encoded(
 def encoded_in_memory(hidden: int, step: float, videos: Iterable[tuple[Floats, Floats]]) -> EncodedStore:
     """Return contexts in half precision as `write_encoded` stores them, of a ranker that has no name yet."""
     arrays = list(videos)
-    offsets = np.concatenate([[0], np.cumsum([len(video) for video, _ in arrays])]).astype(np.int64)
+    offsets = offsets_of([len(video) for video, _ in arrays])
     streams = {}
     for side, name in enumerate(MODALITIES):
         none = np.zeros((0, hidden), np.float32)
         unit, norms = unit_and_norms(np.concatenate([none, *(pair[side] for pair in arrays)]))
         streams[name] = EncodedStream(unit.astype(np.float16), norms, None)
-    return EncodedStore("", hidden, "float16", step, offsets, streams)
+    return EncodedStore("", hidden, "float16", step, offsets[:-1], np.diff(offsets), streams)
 
 
 def unit_and_norms(vectors: Floats) -> tuple[Floats, NDArray[np.float16]]:
@@ -200,8 +227,7 @@ class _Writer:
         extras = {"norms": self._norms} | ({"scales": self._scales} if self._dtype == np.int8 else {})
         for name, parts in extras.items():
             path = self._path.with_name(f"{self._path.name}.{name}.npy")
-            np.save(path, np.concatenate([np.zeros(0, np.float16), *parts]))
-            sync(path)
+            save(path, np.concatenate([np.zeros(0, np.float16), *parts]))
 
     def append(self, vectors: Floats) -> None:
         """Write (n, hidden) vectors as unit vectors and norms."""
@@ -215,12 +241,4 @@ class _Writer:
         self._norms.append(norms)
 
     def _header(self, rows: int) -> None:
-        # Version 1.0 headers are padded to 64 bytes with room for a longer shape: rewriting keeps the size.
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {
-                "descr": np.lib.format.dtype_to_descr(self._dtype),
-                "fortran_order": False,
-                "shape": (rows, self._hidden),
-            },
-        )
+        write_header(self._file, (rows, self._hidden), self._dtype)

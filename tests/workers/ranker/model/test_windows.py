@@ -18,7 +18,7 @@ def contexts(lengths: list[int], durations: list[float], subtitles: list[int] | 
     streams = {}
     for name, counts, dim in ((FRAMES, lengths, 4), (SUBTITLES, subtitles or lengths, 3)):
         rows = rng.normal(size=(sum(counts), dim)).astype(np.float16)
-        streams[name] = FeatureStream(rows, np.concatenate([[0], np.cumsum(counts)]), 1.0)
+        streams[name] = FeatureStream.of(rows, counts, 1.0)
     return FeatureMaps(streams, np.array(durations))
 
 

@@ -27,7 +27,7 @@ def random_heads(rng: np.random.Generator, reach: int, shortest: int = 2, longes
 
 def random_jobs(rng: np.random.Generator, store: EncodedStore, n: int, longest: int) -> Jobs:
     lengths = rng.integers(0, longest + 1, n)
-    rows = rng.integers(0, store.offsets[-1] - longest, n)
+    rows = rng.integers(0, store.clips.sum() - longest, n)
     first = rng.integers(0, np.maximum(lengths, 1))
     return Jobs(rows, lengths, first, rng.integers(first, np.maximum(lengths, 1)), rng.integers(0, 3, n))
 

@@ -21,7 +21,7 @@ HIDDEN = 24
 def random_jobs(rng: np.random.Generator, store: EncodedStore, n: int, longest: int) -> Jobs:
     lengths = rng.integers(0, longest + 1, n)
     lengths[:3] = [0, 1, 2]
-    rows = rng.integers(0, store.offsets[-1] - longest, n)
+    rows = rng.integers(0, store.clips.sum() - longest, n)
     first = rng.integers(0, np.maximum(lengths, 1))
     last = rng.integers(first, np.maximum(lengths, 1))
     return Jobs(rows, lengths, first, last, rng.integers(0, 2, n))

@@ -31,16 +31,14 @@ def published_contexts() -> FeatureMaps:
     streams = {}
     for name, prefix in ((FRAMES, "video"), (SUBTITLES, "sub")):
         parts = [stored[f"{prefix}/{video}"] for video in VIDEOS]
-        offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-        streams[name] = FeatureStream(np.concatenate(parts), offsets, 1.5)
+        streams[name] = FeatureStream.of(np.concatenate(parts), [len(part) for part in parts], 1.5)
     return FeatureMaps(streams, np.array([GOLDEN["corpus"][video] for video in VIDEOS]))
 
 
 def random_contexts(lengths: list[int]) -> FeatureMaps:
     rng = np.random.default_rng(1)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
     streams = {
-        name: FeatureStream(rng.normal(size=(sum(lengths), dim)).astype(np.float32), offsets, 1.0)
+        name: FeatureStream.of(rng.normal(size=(sum(lengths), dim)).astype(np.float32), lengths, 1.0)
         for name, dim in ((FRAMES, 6), (SUBTITLES, 5))
     }
     return FeatureMaps(streams, np.array(lengths, float))

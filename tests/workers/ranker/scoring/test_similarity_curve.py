@@ -36,8 +36,8 @@ def contexts(
         for first, end in spans:
             subtitles[offsets[video] + first : offsets[video] + end, 0] += 4.0
     streams = {
-        FRAMES: FeatureStream(frames.astype(np.float16), offsets, 1.0),
-        SUBTITLES: FeatureStream(subtitles.astype(np.float16), offsets, 1.0),
+        FRAMES: FeatureStream.of(frames.astype(np.float16), counts, 1.0),
+        SUBTITLES: FeatureStream.of(subtitles.astype(np.float16), counts, 1.0),
     }
     return FeatureMaps(streams, np.asarray(seconds, np.float64))
 

@@ -85,7 +85,8 @@ def test_contexts_in_memory_are_those_on_disk(tmp_path: Path) -> None:
     for one, other in zip(kept.arrays(), stored(tmp_path, ranker, contexts).arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype
-    np.testing.assert_array_equal(kept.offsets, EncodedStore.open(tmp_path).offsets)
+    np.testing.assert_array_equal(kept.starts, EncodedStore.open(tmp_path).starts)
+    np.testing.assert_array_equal(kept.clips, EncodedStore.open(tmp_path).clips)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
@@ -143,9 +144,8 @@ def test_videos_without_stored_contexts_are_encoded_online(tmp_path: Path) -> No
     ranker, contexts = ranker_of("conv"), random_contexts(LENGTHS)
     online = ranker.rank_many([request(0)], contexts)[0]
     # As if the last two videos had come without features.
-    end = int(contexts.offsets("frames")[3])
     streams = {
-        name: dataclasses.replace(stream, offsets=np.minimum(stream.offsets, end), rows=stream.rows[:end])
+        name: dataclasses.replace(stream, counts=np.where(np.arange(5) < 3, stream.counts, 0))
         for name, stream in contexts.streams.items()
     }
     shorter = FeatureMaps(streams, contexts.durations)
@@ -162,7 +162,7 @@ def test_contexts_of_another_ranker_or_shape_are_refused(tmp_path: Path) -> None
     store = stored(tmp_path, ranker, contexts)
     with pytest.raises(Mismatch, match="of ranker other"):
         ranker.use_stored(dataclasses.replace(store, ranker="other"), contexts)
-    for wrong in ({"hidden": 9}, {"step": 1.5}, {"offsets": store.offsets[:-1]}):
+    for wrong in ({"hidden": 9}, {"step": 1.5}, {"starts": store.starts[:-1]}):
         with pytest.raises(Mismatch, match="spr build"):
             ranker.use_stored(dataclasses.replace(store, **wrong), contexts)
     assert ranker.stored is None

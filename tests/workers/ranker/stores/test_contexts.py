@@ -26,7 +26,7 @@ def test_what_is_stored_comes_back(tmp_path: Path, dtype: Any, error: float) -> 
     write_encoded(tmp_path / "encoded", HIDDEN, 1.5, dtype, iter(made), "abc")
     store = EncodedStore.open(tmp_path)
     assert (store.ranker, store.hidden, store.dtype, store.step, len(store)) == ("abc", HIDDEN, dtype, 1.5, 3)
-    assert (store.offsets.tolist(), store.clips.tolist()) == ([0, 3, 3, 43], [3, 0, 40])
+    assert (store.starts.tolist(), store.clips.tolist()) == ([0, 3, 3], [3, 0, 40])
     assert isinstance(store.streams[VIDEO].unit, np.memmap)
     for place, name in enumerate((VIDEO, SUBTITLE)):
         vectors = np.concatenate([pair[place] for pair in made])
@@ -41,7 +41,7 @@ def test_what_is_stored_comes_back(tmp_path: Path, dtype: Any, error: float) -> 
 
 def test_no_videos_are_no_clips(tmp_path: Path) -> None:
     write_encoded(tmp_path / "encoded", HIDDEN, 1.5, "int8", [], "abc")
-    assert EncodedStore.open(tmp_path).offsets.tolist() == [0]
+    assert EncodedStore.open(tmp_path).clips.tolist() == []
     assert read_through(EncodedStore.open(tmp_path).arrays()) == 0
 
 

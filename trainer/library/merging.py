@@ -1,0 +1,113 @@
+"""Write one part in place of several, without their deleted videos; all that is stored is taken as it is."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engine import parts
+from engine.catalogue import PartCatalogue
+from engine.corpus import Corpus, PartOfVersion
+from engine.entries import Part
+from engine.files import sync
+from engine.types import Floats, Ordinals
+from trainer.generation import quantizers
+from trainer.generation.kit import SAID
+from trainer.generation.part import INDEX_DIRECTORY, code_of, exact_factory
+from workers.index.factory import FLAT_VALUES
+from workers.index.files import INDEX
+from workers.index.shard import VERSION, IndexShard
+from workers.index.training import Template
+from workers.index.vectors import vectors_of
+from workers.ranker.stores import contexts, features
+from workers.ranker.stores.merging import Kept, merge_context, merge_encoded
+
+_BLOCK = 16_384
+
+
+def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]) -> Part:
+    """Write and seal the part that has the living videos of `chosen`, at least one, of one shard.
+
+    The caller gives the directory the part's id as its name.
+    """
+    living = [PartCatalogue.open(part.directory).of(part.living) for part in chosen]
+    ids = [video for catalogue in living for video in catalogue.ids]
+    order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+    catalogue = _catalogue(living, order)
+    template, factory = _template(corpus, int(catalogue.segments.sum()))
+    _write_index(building / INDEX_DIRECTORY, corpus, chosen, order, catalogue, template, factory)
+    if SAID in chosen[0].about.files:
+        shutil.copyfile(chosen[0].directory / SAID, building / SAID)
+        sync(building / SAID)
+    kept: list[Kept] = [(part.directory, part.living) for part in chosen]
+    merge_context(building / features.DIRECTORY, kept, order)
+    if corpus.version.contexts:
+        merge_encoded(building / contexts.DIRECTORY, kept, order)
+    catalogue.write(building)
+    about = dataclasses.replace(
+        chosen[0].about,
+        factory=factory,
+        code=code_of(building / INDEX_DIRECTORY / INDEX),
+        faiss=VERSION,
+        videos=len(catalogue),
+        segments=int(catalogue.segments.sum()),
+    )
+    return parts.seal(building, about)
+
+
+def _catalogue(living: Sequence[PartCatalogue], order: Ordinals) -> PartCatalogue:
+    ids = [video for part in living for video in part.ids]
+    uris = [uri for part in living for uri in part.uris]
+    return PartCatalogue(
+        [ids[row] for row in order],
+        [uris[row] for row in order],
+        np.concatenate([part.durations for part in living])[order],
+        np.concatenate([part.segments for part in living])[order],
+    )
+
+
+def _template(corpus: Corpus, segments: int) -> tuple[Template, str]:
+    """Return the empty index for so many segments, and its name: exact while that is as fast."""
+    version = corpus.version
+    template = quantizers.read(corpus.directory, version.quantizer_sha256)
+    if segments * version.dim > FLAT_VALUES:
+        return template, version.factory
+    return template.exact(), exact_factory(version.factory)
+
+
+def _write_index(
+    directory: Path,
+    corpus: Corpus,
+    chosen: Sequence[PartOfVersion],
+    order: Ordinals,
+    catalogue: PartCatalogue,
+    template: Template,
+    factory: str,
+) -> None:
+    videos = np.repeat(np.arange(len(catalogue), dtype=np.int32), catalogue.segments)
+    segments = np.concatenate([np.arange(count, dtype=np.int32) for count in catalogue.segments])
+    shard = IndexShard.build(template, _blocks(chosen, order), videos, segments)
+    shard.save(directory)
+
+
+def _blocks(chosen: Sequence[PartOfVersion], order: Ordinals) -> Iterator[Floats]:
+    """Yield the living vectors (m, dim) in the new part's (video, segment) order."""
+    spans: list[tuple[int, int, int]] = []
+    readers = [vectors_of(part.directory) for part in chosen]
+    for number, part in enumerate(chosen):
+        counts = PartCatalogue.open(part.directory).segments
+        starts = np.cumsum(counts) - counts
+        spans += [(number, int(starts[video]), int(counts[video])) for video in part.living]
+    waiting: list[Floats] = []
+    size = 0
+    for place in order:
+        number, start, count = spans[int(place)]
+        waiting.append(readers[number][start : start + count])
+        size += count
+        if size >= _BLOCK:
+            yield np.concatenate(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting)

@@ -36,7 +36,6 @@ from engine import config, connections, control_pipe, logs
 from engine.admission import Admission
 from engine.errors import SprError
 from engine.files import of_disk
-from engine.generation_lock import locked_for_serving
 from engine.servers import NOT_SERVING, SERVING, add_probes, aio_server, bind
 
 GRACE = 5.0  # seconds to finish calls in flight at the end
@@ -55,8 +54,7 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         topology = control_pipe.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
         connections.raise_file_limit()
-        with locked_for_serving(topology) as pinned:
-            serve(pinned, select_part(pinned, role, options.name, options.listen))
+        serve(topology, select_part(topology, role, options.name, options.listen))
     except (SprError, OSError) as error:
         refused = of_disk(error) if isinstance(error, OSError) else error
         if refused is None:
@@ -75,10 +73,10 @@ class Worker:
     """What a worker serves.
 
     add_services: registers the servicers, whose methods run in threads, and returns their full names.
-    max_in_flight: threads, and the admission limit: more calls are refused with QUEUE_FULL. about: what the
-    port is, for a caller who asks for something else. ready: fields of the ready line. watch: starts what may
-    find a service unfit; it gets a function to call then, from any thread, with the service's name, whose
-    health becomes NOT_SERVING.
+    max_in_flight: threads, and the admission limit: more calls are refused with QUEUE_FULL. admissions: of
+    methods that have a limit of their own. about: what the port is, for a caller who asks for something else.
+    ready: fields of the ready line. watch: starts what may find a service unfit, or fit again; it gets a
+    function to call then, from any thread, with the service's name and whether it is fit.
     """
 
     role: str
@@ -86,7 +84,8 @@ class Worker:
     max_in_flight: int
     about: str = ABOUT_WORKERS
     ready: Mapping[str, Any] = field(default_factory=dict)
-    watch: Callable[[Callable[[str], None]], None] = lambda _: None
+    admissions: Mapping[str, Admission] = field(default_factory=dict)
+    watch: Callable[[Callable[[str, bool], None]], None] = lambda _: None
 
 
 def serve_worker(worker: Worker, address: str) -> None:
@@ -98,7 +97,7 @@ def serve_worker(worker: Worker, address: str) -> None:
 
 
 async def _serve_worker(worker: Worker, address: str, pool: Executor) -> None:
-    server = aio_server(Admission(worker.max_in_flight), pool, worker.about)
+    server = aio_server(Admission(worker.max_in_flight), pool, worker.about, worker.admissions)
     names = list(worker.add_services(server))
     probes = add_probes(server, names)
     bound = bind(server, address)
@@ -108,7 +107,7 @@ async def _serve_worker(worker: Worker, address: str, pool: Executor) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await server.start()
-    worker.watch(lambda name: _set_unfit(loop, probes, name))
+    worker.watch(lambda name, fit: _set_fit(loop, probes, name, fit))
     keep_loaded()
     announce(ready=True, role=worker.role, address=bound, **worker.ready)
     await stop.wait()
@@ -116,8 +115,10 @@ async def _serve_worker(worker: Worker, address: str, pool: Executor) -> None:
     await server.stop(GRACE)
 
 
-def _set_unfit(loop: asyncio.AbstractEventLoop, probes: health.aio.HealthServicer, name: str) -> None:
-    asyncio.run_coroutine_threadsafe(probes.set(name, NOT_SERVING), loop)
+def _set_fit(
+    loop: asyncio.AbstractEventLoop, probes: health.aio.HealthServicer, name: str, fit: bool
+) -> None:
+    asyncio.run_coroutine_threadsafe(probes.set(name, SERVING if fit else NOT_SERVING), loop)
 
 
 async def told_to_stop() -> Callable[[], Awaitable[None]]:

@@ -1,8 +1,9 @@
-"""Change detection: a worker notices that a served file has changed, logs it and stops answering.
+"""Change detection: a worker notices that a served file of a part has changed, and answers nothing from it.
 
-A generation never changes, but a restore, a copy over it or a bad disk may change the bytes that a process
-maps. Size and mtime of the open files are compared before every answer and once a second. A background scrub
-hashes the bytes again. Removing or replacing a file by name does no harm: the open file stays.
+A part never changes, but a restore, a copy over it or a bad disk may change the bytes that a process maps.
+Size and mtime of the open files are compared around every answer and once a second; a file whose stamp has
+changed is hashed at once. A background scrub hashes all bytes again. Removing or replacing a file by name
+does no harm: the open file stays.
 """
 
 import hashlib
@@ -11,85 +12,129 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Collection
+import weakref
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.entries import FileEntry, Manifest, refuse
+from engine.entries import FileEntry, Part, refuse
 from engine.errors import Mismatch
 from engine.files import refusal
 
 INTERVAL = 1.0
-# Bytes hashed a second at most: under one hundredth of a core, and half a gigabyte in a minute.
+# Bytes hashed a second of a part that takes less than HOUR that way: under one hundredth of a core.
 RATE = 8 << 20
-# Seconds of one pass over all files at least: small generations need no more.
-PASS = 60.0
+# Seconds of one pass over a part's files: at least for a small one, at most for a large one.
+PASS, HOUR = 60.0, 1800.0
+# Seconds that an answer waits for the checksum of a file that was touched.
+PATIENCE = 2.0
+_BLOCK = 1 << 20
 
 log = logging.getLogger("spr.watch")
+Stamp = tuple[int, int]
+_NO_FILE: Stamp = (-1, -1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
     path: Path
     handle: int
     entry: FileEntry
-    stamp: tuple[int, int]
+    stamp: Stamp
+    sound: float  # time.time() when its checksum was last seen right
 
 
 class Watch:
-    """Watches files of a generation for changes, as long as the process lives.
+    """Watches files of one open part. A watch that has found a fault keeps it: the part is opened anew.
 
-    Make it before the files are verified: what changes from then on is noticed.
+    Make it before the files are verified: what changes from then on is noticed. Thread-safe, but for `look`
+    and `scrub`, which belong to one thread.
     """
 
-    def __init__(self, generation: Path, manifest: Manifest, names: Collection[str]) -> None:
-        self._files = [_open(generation / name, manifest.files[name]) for name in sorted(names)]
-        self._changed = ""
+    def __init__(self, part: Path, about: Part, names: Collection[str]) -> None:
+        """Open the files `names` (relative to the directory `part`); Mismatch for one that is missing."""
+        self.part = part
+        self.fault = ""
+        """What is wrong, without a remedy: "FILE was changed while it is served"; empty while all is well."""
+        self._files: list[_Open] = []
+        self._handles: list[int] = []
+        weakref.finalize(self, _close, self._handles)
+        for name in sorted(names):
+            self._files.append(_open(part / name, about.files[name]))
+            self._handles.append(self._files[-1].handle)
         self._place, self._offset, self._hash = 0, 0, hashlib.sha256()
-        self._rate = min(float(RATE), sum(one.entry.bytes for one in self._files) / PASS)
+        size = sum(one.entry.bytes for one in self._files)
+        self._rate = max(size / HOUR, min(float(RATE), size / PASS))
+        self._examining = threading.Lock()
 
     def check(self) -> None:
-        """Raise Mismatch (GENERATION_CORRUPT) with the file's name once one has changed."""
-        if not self._changed:
-            changed = next((one.path for one in self._files if _stamp(one.handle) != one.stamp), None)
-            if changed is not None:
-                self._note(f"{changed} was changed while it is served")
-        if self._changed:
-            raise refuse(f"{self._changed}: copy it again and restart this worker.")
+        """Raise Mismatch (GENERATION_CORRUPT) with the file's name once one has changed.
 
-    def start(self, on_change: Callable[[], None]) -> None:
-        """Look every second in a thread of its own; call `on_change` once, when a file has changed."""
-        threading.Thread(target=self._run, args=(on_change,), name="watch", daemon=True).start()
+        A file whose size or time has changed is hashed in here: one that was only touched goes on.
+        """
+        if not self.fault and any(_stamp(one.handle) != one.stamp for one in self._files):
+            self._examine()
+        if self.fault:
+            raise refuse(f"{self.fault}: copy it again.")
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Check before an answer is read from the files (a cut map kills the process), and after it."""
+        self.check()
+        yield
+        self.check()
+
+    def look(self) -> None:
+        """Check, and hash as much as is due every INTERVAL; a fault is kept in `fault`, nothing is raised."""
+        try:
+            self.check()
+            self.scrub(math.ceil(self._rate * INTERVAL))
+        except Mismatch:
+            return
 
     def scrub(self, amount: int) -> None:
         """Hash the next `amount` bytes of the files, from the last one's end on with the first again."""
-        while amount > 0 and self._files:
+        while amount > 0 and self._files and not self.fault:
             file = self._files[self._place]
-            block = os.pread(file.handle, min(amount, 1 << 20), self._offset)
+            try:
+                block = os.pread(file.handle, min(amount, _BLOCK), self._offset)
+            except OSError as error:
+                return self._note(f"{file.path} cannot be read any more ({error.strerror})", file)
             amount -= max(1, len(block))
             self._offset += len(block)
             self._hash.update(block)
             if not block:
                 if self._hash.hexdigest() != file.entry.sha256:
-                    self._note(f"{file.path} no longer has the checksum that the manifest gives")
+                    return self._note(f"{file.path} no longer has the checksum that part.json gives", file)
+                file.sound = time.time()
                 self._place = (self._place + 1) % len(self._files)
                 self._offset, self._hash = 0, hashlib.sha256()
 
-    def _note(self, what: str) -> None:
-        self._changed = what
-        log.error("%s; nothing is answered from it any more", what)
+    def on_disk(self) -> tuple[tuple[int, ...], ...]:
+        """Return what identifies the files that the paths name now: one thing more to try after a change."""
+        return tuple(_identity(one.path) for one in self._files)
 
-    def _run(self, on_change: Callable[[], None]) -> None:
-        while not self._changed:
-            time.sleep(INTERVAL)
-            try:
-                self.check()
-                self.scrub(math.ceil(self._rate * INTERVAL))
-            except Mismatch:
-                break
-            except OSError as error:
-                self._note(f"a file cannot be read ({error.strerror})")
-        on_change()
+    def _examine(self) -> None:
+        if not self._examining.acquire(timeout=PATIENCE):
+            raise refuse(f"a file of {self.part} was changed just now and is being checked: ask again.")
+        try:
+            for file in self._files:
+                stamp = _stamp(file.handle)
+                if stamp == file.stamp or self.fault:
+                    continue
+                if stamp[0] != file.entry.bytes or _checksum(file.handle) != file.entry.sha256:
+                    self._note(f"{file.path} was changed while it is served", file)
+                else:
+                    log.info("%s was touched; its bytes are the same", file.path)
+                    file.stamp, file.sound = stamp, time.time()
+        finally:
+            self._examining.release()
+
+    def _note(self, what: str, file: _Open) -> None:
+        self.fault = what
+        about = {"part": self.part.name, "sound_seconds_ago": round(time.time() - file.sound, 1)}
+        log.error("%s; nothing is answered from its part", what, extra=about)
 
 
 def _open(path: Path, entry: FileEntry) -> _Open:
@@ -99,9 +144,37 @@ def _open(path: Path, entry: FileEntry) -> _Open:
         raise refuse(f"{path} is missing: copy it again or run `spr build`.") from None
     except OSError as error:
         raise refusal(error, path) from None
-    return _Open(path, handle, entry, _stamp(handle))
+    return _Open(path, handle, entry, _stamp(handle), time.time())
 
 
-def _stamp(handle: int) -> tuple[int, int]:
-    about = os.fstat(handle)
+def _close(handles: list[int]) -> None:
+    for handle in handles:
+        os.close(handle)
+
+
+def _stamp(handle: int) -> Stamp:
+    try:
+        about = os.fstat(handle)
+    except OSError:
+        return _NO_FILE
     return about.st_size, about.st_mtime_ns
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        about = path.stat()
+    except OSError:
+        return ()
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _checksum(handle: int) -> str:
+    """Return the SHA-256 of an open file's bytes, "" where they cannot be read."""
+    digest, offset = hashlib.sha256(), 0
+    try:
+        while block := os.pread(handle, _BLOCK, offset):
+            digest.update(block)
+            offset += len(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()

@@ -99,7 +99,8 @@ def _check_room(collection: Path, kit: Kit, videos: Sequence[str]) -> None:
     needed = 0
     for video in videos:
         rows = kit.store.record(video).streams
-        needed += sum(rows[name][1] * s.dim * kit.store.dtype.itemsize for name, s in kit.store.streams.items())
+        needed += sum(
+            rows[name][1] * s.dim * kit.store.dtype.itemsize for name, s in kit.store.streams.items()
+        )
         needed += 4 * kit.dim * (rows[FRAMES][1] // kit.projector.segment_length + 1)
     staging.check_room(collection, 2 * needed)
-

@@ -1,4 +1,4 @@
-"""Compaction: parts of a shard merged into one without deleted videos, and a version that lists it instead."""
+"""Compaction: parts of a shard merged into one without deleted videos; a version lists it in their place."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path

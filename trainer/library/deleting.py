@@ -1,4 +1,4 @@
-"""Deleting videos: a version without them, then they leave the feature store, so that no build brings them back."""
+"""Deleting: a version without the videos, which then leave the feature store, so that no build finds them."""
 
 import contextlib
 import difflib

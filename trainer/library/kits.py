@@ -39,7 +39,7 @@ class Kits:
             loaded = Encoder.load(source, self._device)
             if loaded.fingerprint != wanted:
                 raise Mismatch(
-                    f"{source} has fingerprint {loaded.fingerprint}, version {corpus.id} was made with encoder "
+                    f"{source} has fingerprint {loaded.fingerprint}, {corpus.id} was made with encoder "
                     f"{wanted}: put that encoder back, or ingest with the new one and run `spr build`."
                 )
             self._encoders[wanted] = loaded
@@ -52,4 +52,11 @@ def _models(corpus: Corpus) -> object:
     said = [part.about.files[SAID].sha256 for part in corpus.parts[:1] if SAID in part.about.files]
     entries = [entry and (versions.model_path(corpus.directory, entry), entry.fingerprint) for entry in
                (version.encoder, version.projector, version.ranker)]  # fmt: skip
-    return (entries, version.segment_length, version.quantizer_sha256, version.contexts, version.factory, said)
+    return (
+        entries,
+        version.segment_length,
+        version.quantizer_sha256,
+        version.contexts,
+        version.factory,
+        said,
+    )

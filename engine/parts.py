@@ -12,7 +12,6 @@ nothing of the versions that list it: a video's number inside it is local.
 
 import dataclasses
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 
 from engine import sealed
@@ -39,14 +38,11 @@ def seal(building: Path, about: Part) -> Part:
     """Describe all files below `building` and write its part.json, the last file of a part; return it.
 
     about: all but id, created and files, which are set here. The caller gives the directory the id as name.
+    No clock goes in: what is made again, of a damaged part, is what versions list, to the byte.
     """
     names = [str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()]
     found = dataclasses.replace(about, files=describe_files(building, names), id="", created="")
-    named = dataclasses.replace(
-        found,
-        id=sealed.digest(dataclasses.asdict(found))[:16],
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
+    named = dataclasses.replace(found, id=sealed.digest(dataclasses.asdict(found))[:16])
     sealed.write(building / PART, named)
     return named
 

@@ -25,6 +25,7 @@ from engine.values import filled
 CURRENT = "CURRENT"
 VERSIONS = "versions"
 LEGACY = "generations"
+FORMAT_OLD = "FORMAT_OLD"
 REMEDY = "copy it again, or roll back to another version"
 _NAME = re.compile(r"([0-9]{8,})\.json")
 _ID = re.compile(r"([0-9]{8,})-[0-9a-f]{12}")
@@ -52,7 +53,7 @@ def current(collection: Path) -> str:
         raise NotFound(message, reason="GENERATION_NOT_FOUND") from None
     if _ID.fullmatch(name) is None and (collection / LEGACY / name).is_dir():
         message = f"Collection {collection} is of an older format: run `spr migrate {collection}`."
-        raise NotFound(message, reason="FORMAT_OLD")
+        raise NotFound(message, reason=FORMAT_OLD)
     return name
 
 

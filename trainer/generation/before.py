@@ -1,4 +1,4 @@
-"""Settings, videos and models that a build takes over from the generation that is served."""
+"""Settings, videos and models that a build takes over from the version that is served."""
 
 import dataclasses
 from collections.abc import Mapping, Set
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import manifest
-from engine.catalogue import CATALOGUE, Catalogue
+from engine import versions
+from engine.corpus import open_corpus
+from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, SprError
-from engine.manifest import Manifest
 from trainer.generation.config import BuildConfig
 
-# What a build is asked, and what it does where neither it nor the generation before says.
+# What a build is asked, and what it does where neither it nor the version before says.
 DEFAULTS: dict[str, Any] = {"shards": 1, "index": "auto", "recall": None, "nprobe": None, "contexts": "auto"}
 # These belong to an index: whoever names another index means another effort too.
 _OF_INDEX = ("recall", "nprobe")
@@ -20,29 +20,32 @@ _OF_INDEX = ("recall", "nprobe")
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The generation that is served; about is None for the first one. ids: of its videos."""
+    """The version that is served; about is None for the first one. ids: of its videos."""
 
-    about: Manifest | None
+    about: Version | None
     ids: frozenset[str]
     notes: tuple[str, ...] = ()
 
 
 def before(collection: Path) -> Before:
-    """Read the served generation; one that cannot be read gives a note and is compared with nothing."""
-    if not (collection / manifest.CURRENT).exists():
+    """Read the served version; one that cannot be read gives a note and is compared with nothing.
+
+    NotFound for one of an older format, which is to be migrated.
+    """
+    if not (collection / versions.CURRENT).exists():
         return Before(None, frozenset())
     try:
-        directory = manifest.current(collection)
-        about = manifest.read(directory)
-        manifest.verify(directory, about, [CATALOGUE])
-        return Before(about, frozenset(Catalogue.open(directory).ids))
+        corpus = open_corpus(collection)
+        return Before(corpus.version, frozenset(corpus.catalogue.ids))
     except SprError as error:
-        note = f"the generation before cannot be read, so nothing is compared with it: {error}"
+        if error.reason == versions.FORMAT_OLD:
+            raise
+        note = f"the version before cannot be read, so nothing is compared with it: {error}"
         return Before(None, frozenset(), (note,))
 
 
 def settle(config: BuildConfig, served: Before) -> tuple[BuildConfig, list[str]]:
-    """Return the settings with nothing left open, and a note of what the generation before decided."""
+    """Return the settings with nothing left open, and a note of what the version before decided."""
     kept = dict(served.about.settings) if served.about is not None else {}
     if served.about is not None:
         kept.setdefault("shards", len(served.about.shards))
@@ -52,7 +55,7 @@ def settle(config: BuildConfig, served: Before) -> tuple[BuildConfig, list[str]]
         videos = config.collection / str(kept["videos"])
         if not videos.is_file():
             raise InvalidInput(
-                f"the generation before was of the videos in {videos}, which is gone: "
+                f"the version before was of the videos in {videos}, which is gone: "
                 "say --videos FILE, or --videos all."
             )
         config = dataclasses.replace(config, videos=videos)
@@ -67,12 +70,12 @@ def settle(config: BuildConfig, served: Before) -> tuple[BuildConfig, list[str]]
                 said.insert(0, f"--{name} {values[name]}")
     notes = [*served.notes]
     if said:
-        notes.append(f"as the generation before: {' '.join(said)}")
+        notes.append(f"as the version before: {' '.join(said)}")
     return dataclasses.replace(config, **values), notes
 
 
 def settings(config: BuildConfig) -> Mapping[str, Any]:
-    """Return what the manifest keeps of a settled config, for the build after."""
+    """Return what a version keeps of a settled config, for the build after."""
     kept = {name: getattr(config, name) for name in DEFAULTS}
     return kept | {"videos": _relative(config.collection, config.videos) if config.videos else None}
 
@@ -85,7 +88,7 @@ def _relative(collection: Path, path: Path) -> str:
 def check_videos(config: BuildConfig, served: Before, ids: Set[str], wanted: list[str] | None) -> None:
     """Refuse (InvalidInput) to take videos out of service that nobody asked to leave out.
 
-    ids: of the new generation, former ones included. wanted: those that a corpus file names, None for all.
+    ids: of the new version, former ones included. wanted: those that a corpus file names, None for all.
     """
     lost = served.ids - ids
     if wanted is not None:
@@ -100,11 +103,11 @@ def check_videos(config: BuildConfig, served: Before, ids: Set[str], wanted: lis
 
 
 def check_model(config: BuildConfig, served: Before, kind: str, found: bool, why: str) -> None:
-    """Refuse (Mismatch) to go on without a model that the generation before has, unless "none" was said."""
+    """Refuse (Mismatch) to go on without a model that the version before has, unless "none" was said."""
     had = getattr(served.about, kind) if served.about is not None else None
     if had is None or found or getattr(config, kind) == "none" or not config.activate:
         return
     raise Mismatch(
-        f"the generation before has {kind} {had.fingerprint} and this one would have none ({why}): "
+        f"the version before has {kind} {had.fingerprint} and this one would have none ({why}): "
         f"name one with --{kind}, or say --{kind} none."
     )

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.config import shard_name
+from engine.entries import SearchEntry
 from engine.errors import Mismatch
-from engine.manifest import SearchEntry
 from engine.types import Floats
 from trainer.generation.plan import Plan
 from workers.feature_store.store import FeatureStore
@@ -35,15 +34,16 @@ _EXACT = ("Flat", "flatl2")
 _LOWEST_RECALL = 0.02
 
 
-def check(building: Path, collection: Path, plan: Plan, vectors: Floats) -> SearchEntry:
-    """Measure the written shards' recall and set the effort that the asked recall takes.
+def check(folders: Sequence[Path], collection: Path, plan: Plan, vectors: Floats) -> SearchEntry:
+    """Measure the written parts' recall and set the effort that the asked recall takes.
 
-    vectors: (segments, dim), all of them. Raises Mismatch (INDEX_UNFIT) where no effort reaches it.
+    folders: of the index of each shard's part. vectors: (segments, dim), all of them. Raises Mismatch
+    (INDEX_UNFIT) where no effort reaches it.
     """
     queries, real = sample_queries(collection, plan, vectors)
-    folders = [building / shard_name(number) for number in range(int(plan.shards.max()) + 1)]
     shards = [IndexShard.open(folder, "cpu") for folder in folders]
-    truth = ExactAnswers(vectors, queries, np.cumsum(plan.counts) - plan.counts)
+    starts = np.cumsum(plan.counts) - plan.counts
+    truth = ExactAnswers(vectors, queries, [starts[plan.shards == number] for number in range(len(shards))])
     most = Effort(LARGEST_FACTOR, max(shard.partitions for shard in shards))
     start = shards[0].effort
     most = Effort(most.factor if start.factor else 0, most.nprobe)
@@ -61,8 +61,8 @@ def check(building: Path, collection: Path, plan: Plan, vectors: Floats) -> Sear
 class ExactAnswers:
     """The exact answers to some queries. depth: how many of the nearest segments count."""
 
-    def __init__(self, vectors: Floats, queries: Floats, starts: NDArray[np.int64]) -> None:
-        """vectors: (segments, dim); queries: (nq, dim); starts: (videos,) first row of each video."""
+    def __init__(self, vectors: Floats, queries: Floats, starts: Sequence[NDArray[np.int64]]) -> None:
+        """vectors: (segments, dim); queries: (nq, dim); starts: of each shard (videos,) their first rows."""
         self.depth = min(DEPTH, len(vectors))
         self._vectors, self._queries, self._starts = vectors, queries, starts
         best = np.full((len(queries), 0), 0, np.float32)
@@ -79,7 +79,8 @@ class ExactAnswers:
         ]
         found = 0
         for query, hits in enumerate(zip(*answers, strict=True)):
-            rows = np.concatenate([self._starts[part.videos] + part.segments for part in hits])
+            places = zip(self._starts, hits, strict=True)
+            rows = np.concatenate([starts[part.videos] + part.segments for starts, part in places])
             order = np.argsort(-np.concatenate([part.scores for part in hits]), kind="stable")
             exact = self._vectors[np.sort(rows[order[: self.depth]])] @ self._queries[query]
             found += int((exact >= self._worst[query] - TOLERANCE).sum())

@@ -8,15 +8,15 @@ from trainer.generation.contexts import ContextsChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildConfig:
-    """What to build. shards, index, contexts, nprobe, recall, videos: as the served generation if None.
+    """What to build. shards, index, contexts, nprobe, recall, videos: as the served version if None.
 
-    videos: a corpus file {video: duration}. all_videos: all there are, also where the generation before had a
+    videos: a corpus file {video: duration}. all_videos: all there are, also where the version before had a
     corpus file. name: the collection's, if it is to have another.
     projector, ranker: a directory, a fingerprint, "none", or None for the collection's current one.
     contexts: how the ranker's contexts are stored; see `choose_contexts`.
-    keep: generations to leave, all if None. nprobe: lists a search visits at least, by default. recall: share
+    keep: versions to leave, all if None. nprobe: lists a search visits at least, by default. recall: share
     of the 200 nearest segments that the index must find, None for what its type asks.
-    allow_fewer: videos that are served may be gone from the new generation.
+    allow_fewer: videos that are served may be gone from the new version.
     """
 
     collection: Path

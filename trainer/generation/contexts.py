@@ -1,4 +1,4 @@
-"""The ranker's contexts at build: whether a generation stores them, and how, and their encoding."""
+"""The ranker's contexts at build: whether a part stores them, and how, and their encoding."""
 
 from collections.abc import Callable
 from pathlib import Path

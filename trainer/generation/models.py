@@ -1,4 +1,4 @@
-"""The models that a build takes: which, whether they fit the features, and how the manifest names them."""
+"""The models that a build takes: which, whether they fit the features, and how a version names them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +67,7 @@ def encoder_entry(collection: Path, store: FeatureStore) -> EncoderEntry:
     kept = kept_encoder(collection, fingerprint)
     if kept is None:
         return EncoderEntry(relative(collection, source), fingerprint)
-    # The path on this machine is not part of a generation's identity.
+    # The path on this machine is not part of a version's identity.
     named = Path(source).name if Path(source).is_absolute() else source
     return EncoderEntry(named, fingerprint, relative(collection, str(kept)))
 

@@ -19,7 +19,6 @@ from workers.index.files import INDEX
 from workers.index.shard import VERSION, IndexShard
 from workers.index.training import Template
 from workers.ranker.projection.projector import MeanPool
-from workers.ranker.stores.features import DIRECTORY, write_context
 
 INDEX_DIRECTORY = "index"
 
@@ -84,11 +83,10 @@ def write_index(
 def finish_part(
     building: Path, kit: Kit, ids: Sequence[str], factory: str, on_progress: OnProgress = nothing
 ) -> Part:
-    """Write what a part has besides its index, and part.json; return it.
+    """Write what a part has besides its index and features, and part.json; return it.
 
     ids: sorted, as the index has them. factory: FAISS's name of that index.
     """
-    write_context(building / DIRECTORY, kit.store, ids)
     if kit.ranker is not None and kit.contexts is not None:
         write_contexts(building, kit.ranker, kit.contexts, kit.device, on_progress)
     catalogue = _catalogue(kit, ids)

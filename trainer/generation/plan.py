@@ -1,8 +1,6 @@
 """What a build will make, settled before any work: videos, models, index, shards."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from engine import manifest
+from engine import versions
+from engine.entries import EncoderEntry, ModelEntry
 from engine.errors import InvalidInput, NotFound
-from engine.files import fingerprint
-from engine.manifest import EncoderEntry, ModelEntry
 from engine.types import Ordinals
 from trainer.collection.annotations import load_corpus
 from trainer.collection.places import FRAMES, describe_collection, features_directory, known_videos
@@ -22,27 +20,31 @@ from trainer.collection.segments import VideoRows, deal
 from trainer.generation.before import Before, before, check_model, check_videos, settings, settle
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
+from trainer.generation.kit import Kit
 from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
+from trainer.generation.sources import fingerprint_of
 from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
 from workers.index.factory import Recipe, recipe
-from workers.index.training import check_recipe
+from workers.index.training import Template, check_recipe
 from workers.ranker.encoder.encoder import pick_device
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import ContextType
 
 # Part of what names the sources: raise it when the same input would make other files.
-RECIPE_VERSION = 3
+RECIPE_VERSION = 4
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides what a generation is. counts, shards: (n,) of the videos `ids`.
+    """Everything that decides what a version is. counts, shards: (n,) of the videos `ids`.
 
     sources: fingerprint of all that goes in, by which the same is found again. settings: for the next build.
+    parent: the id of the version before, "" for none.
     """
 
+    parent: str
     sources: str
     settings: Mapping[str, Any]
     name: str
@@ -85,12 +87,47 @@ class Plan:
     def embedding_model(self) -> str:
         """The name of the vectors' space."""
         projected = self.projector_entry.fingerprint if self.projector_entry else None
-        return manifest.embedding_model(self.encoder.fingerprint, projected)
+        return versions.embedding_model(self.encoder.fingerprint, projected)
 
     @property
     def segment_length(self) -> float:
         """Seconds."""
         return self.projector.segment_length * self.store.streams[FRAMES].step
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards there are."""
+        return int(self.shards.max()) + 1
+
+    def ids_of(self, shard: int) -> list[str]:
+        """Return the videos of a shard, sorted."""
+        return [self.ids[video] for video in np.flatnonzero(self.shards == shard)]
+
+    def rows_of(self, shard: int) -> NDArray[np.int64]:
+        """Return (n,) the numbers of a shard's segments among all of them, in (video, segment) order."""
+        return np.flatnonzero(np.repeat(self.shards, self.counts) == shard)
+
+    @property
+    def clips(self) -> int:
+        """How many clips the ranker encodes, 0 without one."""
+        if self.ranker is None:
+            return 0
+        stream = self.ranker.model.config.window.video_stream
+        return sum(self.store.record(video).streams[stream][1] for video in self.ids)
+
+    def kit(self, template: Template) -> Kit:
+        """Return what every part is made with."""
+        ranker = self.ranker if self.contexts is not None else None
+        return Kit(
+            self.store,
+            self.projector,
+            self.embedding_model,
+            self.recipe.label,
+            template,
+            ranker,
+            self.contexts,
+            self.device,
+        )
 
 
 def make_plan(config: BuildConfig) -> Plan:
@@ -98,13 +135,14 @@ def make_plan(config: BuildConfig) -> Plan:
 
     Options are checked before models are loaded.
     """
-    collection = config.collection
+    collection, asked = config.collection, config
     served = before(collection)
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
     notes += store.notices
     ids, wanted, missing = _videos(store, config.videos)
-    check_videos(config, served, _known_ids(store, ids), wanted)
+    # A corpus file of before does not say that what was added since may go.
+    check_videos(config, served, _known_ids(store, ids), wanted if asked.videos is not None else None)
     rows = VideoRows.of_store(store, ids)
     dim = store.streams[FRAMES].dim
     shards = _check_asked(config, rows, dim)
@@ -114,6 +152,7 @@ def make_plan(config: BuildConfig) -> Plan:
     ranker = load_ranker(collection, entries["ranker"], store)
     counts = rows.segment_counts(projector.segment_length)
     plan = Plan(
+        parent=served.about.id if served.about is not None else "",
         sources="",
         settings=settings(config),
         name=describe_collection(collection, config.name),
@@ -188,7 +227,6 @@ def _videos(store: FeatureStore, corpus: Path | None) -> tuple[list[str], list[s
 def _sources(plan: Plan) -> str:
     """Return 16 hex digits over all that decides the content: the features row by row; no clock is."""
     head = {
-        "version": RECIPE_VERSION,
         "collection": plan.name,
         "encoder": dataclasses.asdict(plan.encoder),
         "projector": plan.projector_entry and dataclasses.asdict(plan.projector_entry),
@@ -196,21 +234,7 @@ def _sources(plan: Plan) -> str:
         "contexts": plan.contexts,
         "index": dataclasses.asdict(plan.recipe),
         "segment_length": plan.segment_length,
-        "shards": int(plan.shards.max()) + 1,
-        "streams": {name: dataclasses.asdict(stream) for name, stream in plan.store.streams.items()},
-        "dtype": np.dtype(plan.store.dtype).name,
+        "shards": plan.shard_count,
         "videos": plan.settings["videos"],
     }
-    parts = [json.dumps(head, sort_keys=True).encode()]
-    parts += [_identity(plan.store, video) for video in plan.ids]
-    return fingerprint(*parts)
-
-
-def _identity(store: FeatureStore, video: str) -> bytes:
-    """Return what tells a video and its features from others: the rows, not the file they came from."""
-    record = store.record(video)
-    rows = {}
-    for name in sorted(store.streams):
-        found = np.ascontiguousarray(store.rows(video, name))
-        rows[name] = [len(found), hashlib.sha256(found.tobytes()).hexdigest()]
-    return json.dumps([video, record.uri, record.duration, rows]).encode()
+    return fingerprint_of(head, plan.store, plan.ids)

@@ -20,7 +20,6 @@ from workers.index.factory import FLAT_VALUES
 from workers.index.files import INDEX
 from workers.index.shard import VERSION, IndexShard
 from workers.index.training import Template
-from workers.index.vectors import vectors_of
 from workers.ranker.stores import contexts, features
 from workers.ranker.stores.merging import Kept, merge_context, merge_encoded
 
@@ -111,3 +110,14 @@ def _blocks(chosen: Sequence[PartOfVersion], order: Ordinals) -> Iterator[Floats
             waiting, size = [], 0
     if waiting:
         yield np.concatenate(waiting)
+
+
+def vectors_of(directory: Path) -> Floats:
+    """Return (n, dim) the vectors of a part."""
+    import faiss
+
+    index = IndexShard.open(directory / INDEX_DIRECTORY, "cpu")._index
+    if isinstance(index, faiss.IndexRefine):
+        index = index.refine_index
+    found: Floats = index.reconstruct_n(0, index.ntotal)
+    return found

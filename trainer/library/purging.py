@@ -13,7 +13,7 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> Change:
     Versions that a service holds stay until it drops them: the next garbage run removes those. The caller
     holds the writer's lock.
     """
-    from trainer.library.gc import collect_garbage
+    from trainer.generation.garbage import collect_garbage
 
     count = 0
     for shard in versions.read(collection).shards:

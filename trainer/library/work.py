@@ -100,7 +100,7 @@ class Work:
         return Outcome("every byte is as it was written", versions.newest(collection))
 
     def _gc(self, collection: Path, task: Task, tell: Tell) -> Outcome:
-        from trainer.library.gc import collect_garbage
+        from trainer.generation.garbage import collect_garbage
 
         tell("removing")
         removed = collect_garbage(collection, task.work.collect_garbage.keep or self._keep)

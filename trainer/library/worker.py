@@ -121,7 +121,7 @@ class Worker:
             raise Stopped
 
     def _collect(self, collection: Path) -> None:
-        from trainer.library.gc import collect_garbage
+        from trainer.generation.garbage import collect_garbage
 
         if versions.newest(collection):
             try:

@@ -5,24 +5,19 @@ by half, and each clip is taken from the window in whose middle it lies best. Wh
 its neighbours alone, a video is cut into pieces with as many neighbours on both sides as count.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine.types import Floats
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, batches, gather
 from workers.ranker.stores.features import FeatureMaps
-from workers.ranker.stores.joined import offsets_of
 
 # Clips encoded at a time: enough for full matrix products, few enough for a processor's caches.
 AT_ONCE = 2048
-# Clips whose pieces are sorted by length together, so that a batch is little padding.
-SORTED = 32768
 # Clips that a piece is kept for, besides its neighbours.
 PIECE = 256
 
@@ -53,56 +48,41 @@ def encode_videos(
 ) -> Iterator[tuple[Floats, Floats]]:
     """Yield every video's contexts, video (n, h) and subtitle (n, h) float32, in ordinal order.
 
-    on_done: called with the number of clips finished.
+    Each video alone: the last bits of a matrix product depend on its size, and a video's contexts must not
+    depend on which others are stored with it. on_done: called with the number of clips finished.
     """
-    counts = contexts.counts(model.config.window.video_stream)
-    offsets, done, begin = offsets_of(counts), 0, 0
-    while begin < len(counts):
-        end = int(np.searchsorted(offsets, offsets[begin] + SORTED, side="right")) - 1
-        end = max(begin + 1, min(end, len(counts)))
-        ready = _encode(model, contexts, np.arange(begin, end), device, on_done, done)
-        starts = offsets[begin : end + 1] - offsets[begin]
-        for first, last in itertools.pairwise(starts):
-            yield ready[0][first:last], ready[1][first:last]
-        done += int(starts[-1])
-        begin = end
+    done = 0
+    for video, clips in enumerate(contexts.counts(model.config.window.video_stream)):
+        yield _encode(model, contexts, video, int(clips), device)
+        done += int(clips)
+        if on_done:
+            on_done(done)
 
 
 @torch.inference_mode()
 def _encode(
-    model: Relo,
-    contexts: FeatureMaps,
-    videos: NDArray[np.int64],
-    device: torch.device,
-    on_done: Callable[[int], None] | None,
-    done: int,
+    model: Relo, contexts: FeatureMaps, video: int, clips: int, device: torch.device
 ) -> tuple[Floats, Floats]:
-    """Encode neighbouring videos together; return their clips one after the other, (n, h) each."""
+    """Encode a video; return its clips' contexts, (n, h) each."""
     config = model.config.window
-    counts = contexts.counts(config.video_stream)[videos]
-    laid = [pieces(int(count), config, model.halo) for count in counts]
-    places = np.concatenate(laid)
-    owners = np.repeat(np.arange(len(videos)), [len(part) for part in laid])
-    starts = np.cumsum(counts) - counts
+    places = pieces(clips, config, model.halo)
     lengths = places[:, 1] - places[:, 0]
     origins = places[:, 0].astype(np.float64) * config.clip_length
     steps = np.full(len(places), config.clip_length, np.float64)
-    windows = Windows(videos[owners].astype(np.int32), places[:, 0], places[:, 1], lengths, origins, steps)
+    videos = np.full(len(places), video, np.int32)
+    windows = Windows(videos, places[:, 0], places[:, 1], lengths, origins, steps)
     reading = replace(config, max_clips=max(int(lengths.max(initial=1)), 1), padding="tight")
-    ready = tuple(np.zeros((int(counts.sum()), model.config.hidden), np.float32) for _ in range(2))
+    ready = tuple(np.zeros((clips, model.config.hidden), np.float32) for _ in range(2))
     for rows in batches(lengths, AT_ONCE):
-        clips = gather(windows.take(rows), contexts, reading)
-        tensors = (torch.from_numpy(x).to(device) for x in (clips.video, clips.subtitles, clips.mask))
+        found = gather(windows.take(rows), contexts, reading)
+        tensors = (torch.from_numpy(x).to(device) for x in (found.video, found.subtitles, found.mask))
         context = model.encode_context(*tensors)
         for out, features in zip(ready, (context.video, context.subtitle), strict=True):
-            _keep(out, features.float().cpu().numpy(), places[rows], starts[owners[rows]])
-        done += int((places[rows, 3] - places[rows, 2]).sum())
-        if on_done:
-            on_done(done)
+            _keep(out, features.float().cpu().numpy(), places[rows])
     return ready[0], ready[1]
 
 
-def _keep(out: Floats, features: Floats, places: Counts, starts: Counts) -> None:
-    """Copy the part of every piece that is kept to where its video begins in `out`."""
-    for row, ((first, _, begin, end), start) in enumerate(zip(places.tolist(), starts.tolist(), strict=True)):
-        out[start + begin : start + end] = features[row, begin - first : end - first]
+def _keep(out: Floats, features: Floats, places: Counts) -> None:
+    """Copy the part of every piece that is kept to where it lies in the video."""
+    for row, (first, _, begin, end) in enumerate(places.tolist()):
+        out[begin:end] = features[row, begin - first : end - first]

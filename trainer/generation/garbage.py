@@ -1,0 +1,95 @@
+"""Remove versions that are not kept, then parts and quantizers that no version lists."""
+
+import contextlib
+from collections.abc import Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine import parts, versions
+from engine.entries import Version
+from engine.errors import SprError
+from engine.files import sync
+from engine.staging import remove, sweep
+from engine.version_lock import locked_for_removal
+from trainer.generation import quantizers
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What was removed: ids of versions and of parts, quantizers by name; bytes of the parts.
+
+    held: ids of versions that would have gone, but that a process serves.
+    """
+
+    versions: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    quantizers: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+
+def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset()) -> Garbage:
+    """Remove all but the `keep` newest versions, and what only those listed; return what is gone.
+
+    The current version and those of the ids `spared` count among the newest and are never removed, nor is
+    one that a process holds. The caller holds the writer's lock. Raises what is wrong with the current
+    version where it cannot be read: nobody knows which parts it needs. Safe against a kill at any moment.
+    """
+    sweep(collection)
+    made = _versions(collection)
+    current = versions.newest(collection)
+    if current:
+        versions.read(collection, current)
+    safe = {current, *spared}
+    newest = sorted(made, key=lambda name: (name in safe, name), reverse=True)
+    removed: list[str] = []
+    held: list[str] = []
+    for name in newest[max(keep, 1) :]:
+        if name not in safe:
+            with locked_for_removal(collection, name) as free:
+                (removed if free else held).append(name)
+                if free:
+                    versions.path_of(collection, name).unlink()
+    for folder in (versions.VERSIONS, quantizers.QUANTIZERS):
+        _sweep_partials(collection / folder)
+    kept = [about for name, about in made.items() if name not in removed]
+    gone, size = _collect_parts(collection, kept)
+    return Garbage(sorted(removed), sorted(held), gone, _collect_quantizers(collection, kept), size)
+
+
+def _versions(collection: Path) -> dict[str, Version]:
+    """Return the versions that can be read, by id; one that cannot be is left where it is."""
+    found = {}
+    for number in versions.numbers(collection):
+        with contextlib.suppress(SprError):
+            about = versions.read(collection, str(number))
+            found[about.id] = about
+    return found
+
+
+def _sweep_partials(folder: Path) -> None:
+    """Remove what killed writers left, and make what was removed stay so."""
+    if folder.is_dir():
+        for left in folder.glob(".*.partial"):
+            left.unlink()
+        sync(folder)
+
+
+def _collect_parts(collection: Path, kept: list[Version]) -> tuple[list[str], int]:
+    listed = {entry.id for about in kept for entry in about.parts}
+    gone = sorted(path.name for path in (collection / parts.PARTS).glob("[!.]*") if path.name not in listed)
+    size = 0
+    for part in gone:
+        size += sum(
+            path.stat().st_size for path in parts.directory(collection, part).rglob("*") if path.is_file()
+        )
+        remove(collection, part)
+    return gone, size
+
+
+def _collect_quantizers(collection: Path, kept: list[Version]) -> list[str]:
+    listed = {quantizers.path_of(collection, about.quantizer_sha256) for about in kept}
+    gone = [path for path in (collection / quantizers.QUANTIZERS).glob("[!.]*") if path not in listed]
+    for path in gone:
+        path.unlink()
+    return sorted(path.name for path in gone)

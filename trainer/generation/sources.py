@@ -1,0 +1,36 @@
+"""What a version is built of, as 16 hex digits: equal input is found again and not built twice."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.files import fingerprint
+from workers.feature_store.store import FeatureStore
+
+# Part of what names the sources: raise it when the same input would make other files.
+RECIPE_VERSION = 4
+
+
+def fingerprint_of(settings: Mapping[str, Any], store: FeatureStore, ids: Sequence[str]) -> str:
+    """Return the fingerprint of settings, of the videos `ids`, and of their features."""
+    head = {
+        **settings,
+        "version": RECIPE_VERSION,
+        "streams": {name: dataclasses.asdict(stream) for name, stream in store.streams.items()},
+        "dtype": np.dtype(store.dtype).name,
+    }
+    return fingerprint(json.dumps(head, sort_keys=True).encode(), *(_identity(store, one) for one in ids))
+
+
+def _identity(store: FeatureStore, video: str) -> bytes:
+    """Return what tells a video and its features from others: the rows, not the file they came from."""
+    record = store.record(video)
+    rows = {}
+    for name in sorted(store.streams):
+        found = np.ascontiguousarray(store.rows(video, name))
+        rows[name] = [len(found), hashlib.sha256(found.tobytes()).hexdigest()]
+    return json.dumps([video, record.uri, record.duration, rows]).encode()

@@ -1,5 +1,6 @@
-"""What a build takes over from the generation that is served, and what it refuses to lose."""
+"""What a build takes over from the version that is served, and what it refuses to lose."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from engine import manifest
-from engine.catalogue import Catalogue
+from engine import parts, versions
+from engine.corpus import open_corpus
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.main import cli
-from tests.trainer.generation.built import ENCODER, FRAMES, collection
+from tests.trainer.generation.built import ENCODER, FRAMES, collection, parts_there
 from tests.trainer.generation.test_contexts import with_ranker
 from tests.trainer.generation.test_models import make_projector
 from trainer.collection.places import describe_collection
@@ -30,6 +31,10 @@ def built(path: Path, **changes: object) -> BuildReport:
     return build(BuildConfig(**{"collection": path, **changes}))  # type: ignore[arg-type]
 
 
+def damage(path: Path, number: int) -> None:
+    (path / "versions" / f"{number:08d}.json").write_bytes(b"{}")
+
+
 def corpus(path: Path, *videos: str) -> Path:
     file = path / "annotations" / "corpus.json"
     file.parent.mkdir(exist_ok=True)
@@ -37,13 +42,13 @@ def corpus(path: Path, *videos: str) -> Path:
     return file
 
 
-def test_a_build_goes_on_as_the_served_generation_was(tmp_path: Path) -> None:
+def test_a_build_goes_on_as_the_served_version_was(tmp_path: Path) -> None:
     path = collection(tmp_path)
     videos = corpus(path, "video 01", "video 03", "video 05")
     first = built(path, shards=2, index="IVF1,Flat", nprobe=1, videos=videos)
     again = built(path)
     assert (again.id, again.reused) == (first.id, True)
-    said = f"as the generation before: --nprobe 1 --index IVF1,Flat --shards 2 --videos {videos}"
+    said = f"as the version before: --nprobe 1 --index IVF1,Flat --shards 2 --videos {videos}"
     assert again.notes == [said]
     assert said in spr("build", path).stderr
     widened = built(path, all_videos=True, index="flat")
@@ -69,10 +74,10 @@ def test_videos_that_are_served_are_not_lost_without_a_word(tmp_path: Path) -> N
     with pytest.raises(InvalidInput) as caught:
         built(path, encoder=OTHER)
     assert words in str(caught.value)
-    assert manifest.current(path).name == served.id
+    assert versions.current(path) == served.id
     assert built(path, encoder=OTHER, activate=False).videos == 2
     assert built(path, encoder=OTHER, allow_fewer=True).videos == 2
-    assert manifest.read(manifest.current(path)).encoder.fingerprint == OTHER
+    assert versions.read(path).encoder.fingerprint == OTHER
 
 
 def test_a_corpus_file_says_which_videos_may_go(tmp_path: Path) -> None:
@@ -92,9 +97,9 @@ def test_a_model_that_was_served_is_not_lost_without_a_word(tmp_path: Path, kind
     (path / "models" / kind / "CURRENT").unlink()
     with pytest.raises(Mismatch, match=rf"has {kind} {name} .* no CURRENT .*--{kind} none"):
         built(path)
-    assert getattr(manifest.read(manifest.current(path)), kind).fingerprint == name
+    assert getattr(versions.read(path), kind).fingerprint == name
     built(path, **{kind: "none"})
-    assert getattr(manifest.read(manifest.current(path)), kind) is None
+    assert getattr(versions.read(path), kind) is None
     report = built(path)
     assert report.notes[-1].endswith(f"and no CURRENT that names one: built without a {kind}")
 
@@ -120,20 +125,19 @@ def test_an_empty_store_of_another_encoder_blocks_nothing(tmp_path: Path) -> Non
         built(path, encoder="abc")
 
 
-def test_a_damaged_generation_before_is_told_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_damaged_version_before_is_told_and_stops_nothing(tmp_path: Path) -> None:
     path = collection(tmp_path)
-    first = built(path, shards=2)
-    (Path(first.directory) / "manifest.json").write_bytes(b"{}")
+    built(path, shards=2)
+    damage(path, 1)
     report = built(path)
-    assert "the generation before cannot be read" in report.notes[0]
+    assert "the version before cannot be read" in report.notes[0]
     assert report.videos == 12
 
 
-def test_a_generation_is_pruned_beside_a_damaged_one(tmp_path: Path) -> None:
+def test_a_version_is_removed_beside_a_damaged_one(tmp_path: Path) -> None:
     path = collection(tmp_path)
-    first, second = built(path), built(path, shards=2)
-    (Path(first.directory) / "manifest.json").chmod(0o644)
-    (Path(first.directory) / "manifest.json").write_bytes(b"{}")
+    _, second = built(path), built(path, shards=2)
+    damage(path, 1)
     assert built(path, shards=3, keep=1).removed == [second.id]
 
 
@@ -158,9 +162,10 @@ def test_a_garbled_collection_is_refused_in_one_sentence(tmp_path: Path, content
 def test_a_collection_is_called_as_its_directory_until_it_has_a_name(tmp_path: Path) -> None:
     path = collection(tmp_path / "holidays")
     (path / "collection.json").unlink()
-    assert manifest.read(Path(built(path).directory)).collection == "holidays"
+    built(path)
+    assert versions.read(path).collection == "holidays"
     assert spr("build", path, "--name", "summer").exit_code == 0
-    assert manifest.read(manifest.current(path)).collection == "summer"
+    assert versions.read(path).collection == "summer"
     assert describe_collection(path) == "summer"
     for name in ("", " summer", "a\nb", "x" * 81):
         with pytest.raises(InvalidInput, match="--name"):
@@ -178,7 +183,7 @@ def test_what_was_asked_is_checked_before_a_model_is_loaded(
             built(path, **changes)
 
 
-def test_features_of_other_content_make_another_generation(tmp_path: Path) -> None:
+def test_features_of_other_content_make_another_version(tmp_path: Path) -> None:
     path = collection(tmp_path)
     first = built(path)
     with FeatureStore.open(path / "features" / ENCODER, "a") as store:
@@ -201,13 +206,14 @@ def test_features_that_changed_in_place_are_refused_by_name(tmp_path: Path) -> N
     assert "ingest that video again" in str(result.exception)
 
 
-def test_a_built_generation_is_read_only_and_can_be_removed(tmp_path: Path) -> None:
+def test_a_built_part_is_read_only_and_can_be_removed(tmp_path: Path) -> None:
     path = collection(tmp_path)
-    first = Path(built(path).directory)
+    report = built(path)
+    first = parts.directory(path, report.parts[0])
     modes = {file.stat().st_mode & 0o222 for file in first.rglob("*") if file.is_file()}
     assert modes == {0}
-    assert Catalogue.open(first).ids == sorted(FRAMES)
-    assert built(path, shards=2, keep=1).removed == [first.name]
+    assert open_corpus(path).catalogue.ids == sorted(FRAMES)
+    assert built(path, shards=2, keep=1).removed == [report.id]
     assert not first.exists()
 
 
@@ -218,11 +224,12 @@ def test_a_stopped_build_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainer.generation.build.check", stop)
+    monkeypatch.setattr("trainer.generation.indexing.check", stop)
     result = spr("build", path, "--shards", "2")
     assert result.exit_code == 130
     assert "what is served is as it was" in result.stderr
-    assert [p.name for p in (path / "generations").iterdir() if p.is_dir()] == [first.id]
+    assert versions.current(path) == first.id
+    assert parts_there(path) == first.parts
 
 
 def test_a_renamed_video_is_not_a_lost_one(tmp_path: Path) -> None:
@@ -233,3 +240,24 @@ def test_a_renamed_video_is_not_a_lost_one(tmp_path: Path) -> None:
             info = {FORMERLY: [*store.record(before).info.get(FORMERLY, []), before]}
             store.revise(before, uri="file:///b.mp4", info=info, rename=now)
     assert built(path).videos == len(FRAMES)
+
+
+def test_a_corpus_file_of_before_does_not_take_what_was_added_since(tmp_path: Path) -> None:
+    path = collection(tmp_path)
+    videos = corpus(path, "video 01", "video 03")
+    built(path, videos=videos)
+    served = built(path, all_videos=True)
+    version = versions.read(path, served.id)
+    settings = {**version.settings, "videos": str(videos)}
+    versions.activate(path, versions.commit(path, dataclasses.replace(version, settings=settings)).id)
+    with pytest.raises(InvalidInput, match="10 of the 12 videos that are served would be gone"):
+        built(path)
+    assert built(path, videos=videos).videos == 2
+
+
+def test_a_collection_of_an_older_format_is_migrated_first(tmp_path: Path) -> None:
+    path = collection(tmp_path)
+    (path / "generations" / "0123456789abcdef").mkdir(parents=True)
+    (path / "CURRENT").write_text("0123456789abcdef\n")
+    with pytest.raises(NotFound, match="of an older format: run `spr migrate"):
+        built(path)

@@ -1,4 +1,4 @@
-"""A generation is measured before it is kept, and refused when it finds too little."""
+"""A version is measured before it is kept, and refused when it finds too little."""
 
 import dataclasses
 import json
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from engine import manifest
+from engine import parts, versions
+from engine.entries import SearchEntry
 from engine.errors import Mismatch
-from engine.manifest import SearchEntry
 from spr_cli.main import cli
-from tests.trainer.generation.built import ENCODER, collection
+from tests.trainer.generation.built import ENCODER, collection, parts_there
 from tests.workers.index.factories import clustered
 from trainer.generation.build import BuildConfig, BuildReport, build
 from trainer.generation.check import QUERIES, ExactAnswers
@@ -57,7 +57,7 @@ def test_a_small_collection_is_searched_exactly(path: Path) -> None:
 def test_the_measure_is_kept_and_told_again(path: Path) -> None:
     report = built(path, index=CODES, recall=0.9, shards=2)
     search = measured(report)
-    assert search == manifest.read(Path(report.directory)).search
+    assert search == versions.read(path).search
     assert search == measured(built(path, index=CODES, recall=0.9, shards=2))
     assert (search.queries, search.real) == (QUERIES, 0)
     assert 0.9 <= search.recall <= 1
@@ -83,8 +83,9 @@ def test_effort_is_raised_until_enough_is_found(path: Path, shards: int) -> None
     assert 0.3 <= measured(few).recall < 0.97 <= measured(many).recall
     assert measured(few).nprobe < measured(many).nprobe
     for report in (few, many):
-        for number in range(shards):
-            opened = IndexShard.open(Path(report.directory) / f"shard-{number:05d}")
+        assert len(report.parts) == shards
+        for part in report.parts:
+            opened = IndexShard.open(parts.directory(path, part) / "index")
             assert opened.effort == Effort(measured(report).factor, measured(report).nprobe)
 
 
@@ -92,8 +93,8 @@ def test_an_index_that_finds_too_little_is_refused_and_leaves_nothing(path: Path
     first = built(path)
     with pytest.raises(Mismatch, match=r"finds 0\.\d+ .* nprobe 4, .* 0\.99 is asked: use --index flat"):
         built(path, index="IVF4,PQ4", nprobe=1, recall=0.99)
-    assert manifest.current(path).name == first.id
-    assert [p.name for p in (path / "generations").iterdir() if p.is_dir()] == [first.id]
+    assert versions.current(path) == first.id
+    assert parts_there(path) == first.parts
     # Published types promise nothing unless they are asked.
     assert measured(built(path, index="IVF4,PQ4", nprobe=1)).recall < 0.99
 
@@ -102,7 +103,7 @@ def test_truth_is_brute_force() -> None:
     vectors = clustered(900, 16)
     vectors[700:] = vectors[:200]
     queries = clustered(7, 16, seed=2)
-    truth = ExactAnswers(vectors, queries, np.arange(0, 900, 30))
+    truth = ExactAnswers(vectors, queries, [np.arange(0, 900, 30)])
     videos, segments = np.divmod(np.arange(900, dtype=np.int32), 30)
 
     class Half(IndexShard):

@@ -5,10 +5,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from engine import manifest
+from engine import parts, versions
+from engine.catalogue import PartCatalogue
+from engine.corpus import open_corpus
 from engine.errors import InvalidInput
 from spr_cli.main import cli
-from tests.trainer.generation.built import DIM, ENCODER, FRAMES, collection, killed_build
+from tests.trainer.generation.built import DIM, ENCODER, FRAMES, collection, killed_build, parts_there
 from trainer.generation.build import BuildConfig, build
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import WindowConfig
@@ -40,17 +42,44 @@ def test_a_build_stores_what_its_ranker_makes_of_every_clip(tmp_path: Path) -> N
     total = sum(FRAMES.values())
     assert report.contexts == "float16"
     assert [stage for stage in stages if stage[0] == "contexts"][-1] == ("contexts", total, total)
-    generation = Path(report.directory)
-    about = manifest.read(generation)
+    about, _ = parts.read(tmp_path, report.parts[0])
     assert len(about.files_of("encoded")) == 6
-    store, contexts = EncodedStore.open(generation), FeatureMaps.open(generation)
+    assert (about.ranker, about.contexts, versions.read(tmp_path).contexts) == (name, "float16", "float16")
+    part = parts.directory(tmp_path, about.id)
+    store, contexts = EncodedStore.open(part), FeatureMaps.open(part)
     assert (store.ranker, store.dtype, store.step) == (name, "float16", 1.0)
     np.testing.assert_array_equal(store.offsets, contexts.offsets("frames"))
     ranker = ReloRanker.open(tmp_path / "models" / "ranker" / name)
     ranker.use_stored(store, contexts)
 
 
-def test_every_choice_is_a_generation_of_its_own(tmp_path: Path) -> None:
+def test_a_video_has_the_same_contexts_whatever_is_stored_with_it(tmp_path: Path) -> None:
+    with_ranker(tmp_path)
+    stages: list[tuple[str, int, int]] = []
+    reports = [
+        build(BuildConfig(collection=tmp_path, shards=shards), lambda *stage: stages.append(stage))
+        for shards in (1, 5)
+    ]
+    total = sum(FRAMES.values())
+    assert {of for stage, _, of in stages if stage == "contexts"} == {total}
+    assert stages[-1] == ("contexts", total, total)
+    found: list[dict[str, list[np.ndarray]]] = []
+    for report in reports:
+        found.append({})
+        for part in open_corpus(tmp_path, report.id).parts:
+            store = EncodedStore.open(part.directory)
+            for number, video in enumerate(PartCatalogue.open(part.directory).ids):
+                rows = slice(*store.offsets[number : number + 2])
+                streams = store.streams.values()
+                found[-1][video] = [
+                    array[rows] for stream in streams for array in (stream.unit, stream.norms)
+                ]
+    for video in FRAMES:
+        for one, other in zip(found[0][video], found[1][video], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_every_choice_is_a_version_of_its_own(tmp_path: Path) -> None:
     with_ranker(tmp_path)
     reports = {
         choice: build(BuildConfig(collection=tmp_path, contexts=choice))
@@ -58,7 +87,7 @@ def test_every_choice_is_a_generation_of_its_own(tmp_path: Path) -> None:
     }
     assert [report.contexts for report in reports.values()] == ["float16", "int8", "none"]
     assert len({report.id for report in reports.values()}) == 3
-    assert not EncodedStore.there(Path(reports["none"].directory))
+    assert not EncodedStore.there(parts.directory(tmp_path, reports["none"].parts[0]))
     assert reports["int8"].bytes < reports["auto"].bytes
     again = build(BuildConfig(collection=tmp_path, contexts="float16"))
     assert (again.id, again.reused) == (reports["auto"].id, True)
@@ -67,7 +96,8 @@ def test_every_choice_is_a_generation_of_its_own(tmp_path: Path) -> None:
 def test_a_damaged_store_is_built_again(tmp_path: Path) -> None:
     with_ranker(tmp_path)
     report = build(BuildConfig(collection=tmp_path))
-    path = Path(report.directory) / "encoded" / "video.npy"
+    path = parts.directory(tmp_path, report.parts[0]) / "encoded" / "video.npy"
+    path.chmod(0o644)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     again = build(BuildConfig(collection=tmp_path))
@@ -80,7 +110,7 @@ def test_a_build_killed_while_it_encodes_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "CURRENT").exists()
     report = build(BuildConfig(collection=tmp_path, shards=2))
     assert not report.reused
-    assert [path.name for path in (tmp_path / "generations").iterdir() if path.is_dir()] == [report.id]
+    assert parts_there(tmp_path) == sorted(report.parts)
 
 
 def test_rankers_that_depend_on_padding_are_stored_when_asked_for(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine import manifest
-from engine.catalogue import Catalogue
+from engine import parts, versions
+from engine.catalogue import PartCatalogue
 from engine.errors import InvalidInput, Unavailable
-from tests.trainer.generation.built import FRAMES, collection
+from tests.trainer.generation.built import FRAMES, collection, parts_there
 from tests.trainer.generation.test_contexts import with_ranker
 from tests.trainer.generation.test_models import make_projector
 from tests.workers.ranker.factories import tiny_clip
@@ -39,8 +39,11 @@ def test_wherever_the_disk_is_full_the_build_ends_in_a_sentence(tmp_path: Path, 
     path = tmp_path / "c"
     config = BuildConfig(collection=path, index=index, recall=0.5)
     whole = build(config)
-    sizes = sorted({entry.bytes for entry in manifest.read(Path(whole.directory)).files.values()})
-    shutil.rmtree(path / "generations")
+    about, _ = parts.read(path, whole.parts[0])
+    files = [*path.glob("versions/*.json"), *path.glob("quantizers/*"), *path.glob("parts/*/part.json")]
+    sizes = sorted({entry.bytes for entry in about.files.values()} | {file.stat().st_size for file in files})
+    for folder in ("parts", "versions", "quantizers"):
+        shutil.rmtree(path / folder)
     (path / "CURRENT").unlink()
     refused = 0
     for size in sizes:
@@ -50,10 +53,11 @@ def test_wherever_the_disk_is_full_the_build_ends_in_a_sentence(tmp_path: Path, 
         assert caught.value.reason == "DISK_FULL"
         assert str(caught.value).endswith(": make room and run the same command again.")
         assert "\n" not in str(caught.value)
-        assert not [p for p in (path / "generations").iterdir() if p.is_dir()]
+        assert not [name for name in parts_there(path) if name.startswith(".")]
         assert not (path / "CURRENT").exists()
+        assert versions.numbers(path) == []
     assert refused == len(sizes) > 5
-    assert build(config).id == whole.id
+    assert build(config).parts == whole.parts
 
 
 def test_a_disk_that_is_too_small_is_told_before_the_work(
@@ -72,7 +76,7 @@ def test_a_full_catalogue_is_an_error_of_the_disk(tmp_path: Path) -> None:
 
     ids = [f"{number:06d}" for number in range(5000)]
     numbers = np.zeros(len(ids), np.int32)
-    catalogue = Catalogue(ids, ids, numbers.astype(np.float64), numbers, numbers)
+    catalogue = PartCatalogue(ids, ids, numbers.astype(np.float64), numbers)
     with largest_file(20_000), pytest.raises(OSError, match="catalog") as caught:
         catalogue.write(tmp_path)
     assert caught.value.errno in (errno.ENOSPC, errno.EIO)
@@ -84,10 +88,10 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
     path = collection(tmp_path)
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path / "generations"))
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path / "parts"))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(InvalidInput, match=r"generations cannot be written \(Read-only file system\)"):
+    with pytest.raises(InvalidInput, match=r"parts cannot be written \(Read-only file system\)"):
         build(BuildConfig(collection=path))
 
 
@@ -116,13 +120,13 @@ def test_a_collection_keeps_its_encoder_and_moves_with_it(tmp_path: Path) -> Non
     path = collection(tmp_path / "c", FRAMES, fingerprint, dim=32)
     header = path / "features" / fingerprint / "store.json"
     header.write_text(header.read_text().replace('"source": "tiny"', f'"source": "{encoder}"'))
-    first = build(BuildConfig(collection=path, device="cpu"))
-    about = manifest.read(Path(first.directory))
+    build(BuildConfig(collection=path, device="cpu"))
+    about = versions.read(path)
     assert (about.encoder.path, about.encoder.source) == (f"models/encoder/{fingerprint}", "encoder")
     shutil.rmtree(encoder)
     moved = shutil.copytree(path, tmp_path / "elsewhere" / "c")
     shutil.rmtree(path)
-    assert Models.open(manifest.current(moved), "cpu").encoder.fingerprint == fingerprint
+    assert Models.open(moved, device="cpu").encoder.fingerprint == fingerprint
     assert build(BuildConfig(collection=moved, device="cpu")).reused
     assert not build(BuildConfig(collection=moved, device="cpu", shards=2)).reused
     kept = moved / "models" / "encoder" / fingerprint

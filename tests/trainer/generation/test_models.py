@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine import manifest
+from engine import versions
+from engine.entries import ModelEntry
 from engine.errors import Mismatch
 from tests import numeric
-from tests.trainer.generation.built import DIM, ENCODER, collection
-from tests.trainer.generation.test_build import search
+from tests.trainer.generation.built import DIM, ENCODER, collection, search
 from tests.workers.index.factories import pairs
 from trainer.generation.build import BuildConfig, build
 from workers.feature_store.store import FeatureStore
@@ -32,14 +32,14 @@ def test_the_current_projector_is_taken_by_itself(tmp_path: Path) -> None:
     path = collection(tmp_path)
     name = make_projector(path)
     report = build(BuildConfig(collection=path))
-    about = manifest.read(Path(report.directory))
-    assert about.projector == manifest.ModelEntry(f"models/projector/{name}", name)
+    about = versions.read(path)
+    assert about.projector == ModelEntry(f"models/projector/{name}", name)
     assert about.embedding_model == f"{ENCODER}/{name}"
     store = FeatureStore.open(path / "features" / ENCODER)
     projector = load_projector(path / "models" / "projector" / name)
     first = torch.from_numpy(np.asarray(store.rows("video 00", "frames")[:4], np.float32))
     query = projector.segments(first[None]).numpy()
-    hits = search(report, query / np.linalg.norm(query), 1)[0]
+    hits = search(path, report, query / np.linalg.norm(query), 1)[0]
     assert pairs(hits) == [(0, 0)]
     numeric.close(hits.scores, 1)
     assert build(BuildConfig(collection=path, projector="none")).embedding_model == f"{ENCODER}/mean-pool"

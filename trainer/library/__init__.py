@@ -1,1 +1,1 @@
-"""The writer of a living corpus: add, delete and compact, in the foreground or as a service's process."""
+"""The library: adds, deletes and compacts, snapshots and restores; the only writer of a collection."""

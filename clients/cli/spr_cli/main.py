@@ -21,6 +21,10 @@ COMMANDS = {
     "eval": ("spr_cli.eval", "Measure how good the answers are."),
     "serve": ("spr_cli.serve", "Run the coordinator and its workers."),
     "search": ("spr_cli.search", "Ask a running service for moments."),
+    "snapshot": ("spr_cli.snapshot", "Copy a version to another place."),
+    "restore": ("spr_cli.restore", "Bring a snapshot back."),
+    "verify": ("spr_cli.verify", "Check every byte of a collection."),
+    "gc": ("spr_cli.gc", "Remove old versions and what no version lists."),
     "bench": ("spr_cli.bench", "Time the stages of a search on this machine."),
     "admin": ("spr_cli.admin", "Look into a running service."),
 }

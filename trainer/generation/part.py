@@ -19,6 +19,7 @@ from workers.index.files import INDEX
 from workers.index.shard import VERSION, IndexShard
 from workers.index.training import Template
 from workers.ranker.projection.projector import MeanPool
+from workers.ranker.stores.features import DIRECTORY, write_context
 
 INDEX_DIRECTORY = "index"
 
@@ -50,6 +51,7 @@ def make_part(
     blocks = embed_as_told(rows, kit.projector, kit.device)
     template = kit.template.exact() if small else kit.template
     write_index(building, kit, names, blocks, template)
+    write_context(building / DIRECTORY, kit.store, names)
     return finish_part(
         building, kit, names, exact_factory(kit.factory) if small else kit.factory, on_progress
     )

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine import parts
 from engine.catalogue import PartCatalogue
 from engine.corpus import Corpus, PartOfVersion
 from engine.entries import Part
 from engine.files import sync
-from engine.types import Floats, Ordinals
+from engine.types import Floats
 from trainer.generation import quantizers
 from trainer.generation.kit import SAID
 from trainer.generation.part import INDEX_DIRECTORY, code_of, exact_factory
+from trainer.library.records import merge_records
 from workers.index.factory import FLAT_VALUES
 from workers.index.files import INDEX
 from workers.index.shard import VERSION, IndexShard
@@ -23,6 +25,8 @@ from workers.index.training import Template
 from workers.ranker.stores import contexts, features
 from workers.ranker.stores.merging import Kept, merge_context, merge_encoded
 
+# (videos,) the new part's videos, each as its place among the living ones of all parts, part after part.
+Order = NDArray[np.int64]
 _BLOCK = 16_384
 
 
@@ -36,7 +40,7 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
     catalogue = _catalogue(living, order)
     template, factory = _template(corpus, int(catalogue.segments.sum()))
-    _write_index(building / INDEX_DIRECTORY, corpus, chosen, order, catalogue, template, factory)
+    _write_index(building / INDEX_DIRECTORY, chosen, order, catalogue, template)
     if SAID in chosen[0].about.files:
         shutil.copyfile(chosen[0].directory / SAID, building / SAID)
         sync(building / SAID)
@@ -44,6 +48,7 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     merge_context(building / features.DIRECTORY, kept, order)
     if corpus.version.contexts:
         merge_encoded(building / contexts.DIRECTORY, kept, order)
+    merge_records(building, [(part.directory, one.ids) for part, one in zip(chosen, living, strict=True)])
     catalogue.write(building)
     about = dataclasses.replace(
         chosen[0].about,
@@ -56,7 +61,7 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     return parts.seal(building, about)
 
 
-def _catalogue(living: Sequence[PartCatalogue], order: Ordinals) -> PartCatalogue:
+def _catalogue(living: Sequence[PartCatalogue], order: Order) -> PartCatalogue:
     ids = [video for part in living for video in part.ids]
     uris = [uri for part in living for uri in part.uris]
     return PartCatalogue(
@@ -78,12 +83,10 @@ def _template(corpus: Corpus, segments: int) -> tuple[Template, str]:
 
 def _write_index(
     directory: Path,
-    corpus: Corpus,
     chosen: Sequence[PartOfVersion],
-    order: Ordinals,
+    order: Order,
     catalogue: PartCatalogue,
     template: Template,
-    factory: str,
 ) -> None:
     videos = np.repeat(np.arange(len(catalogue), dtype=np.int32), catalogue.segments)
     segments = np.concatenate([np.arange(count, dtype=np.int32) for count in catalogue.segments])
@@ -91,7 +94,7 @@ def _write_index(
     shard.save(directory)
 
 
-def _blocks(chosen: Sequence[PartOfVersion], order: Ordinals) -> Iterator[Floats]:
+def _blocks(chosen: Sequence[PartOfVersion], order: Order) -> Iterator[Floats]:
     """Yield the living vectors (m, dim) in the new part's (video, segment) order."""
     spans: list[tuple[int, int, int]] = []
     readers = [vectors_of(part.directory) for part in chosen]

@@ -50,7 +50,7 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
 
         def add_services(server: grpc.aio.Server) -> list[str]:
             servicer = LibraryServicer({queue.name: queue for queue in queues.values()}, worker.wake)
-            add_LibraryServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+            add_LibraryServiceServicer_to_server(servicer, server)
             return [SERVICE]
 
         serving.serve_worker(

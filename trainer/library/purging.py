@@ -20,5 +20,5 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> Change:
         worn = [part.id for part in shard.parts if part.deleted]
         if worn:
             count += compact(collection, shard.name, worn, on_progress).parts
-    collect_garbage(collection, 0)
+    collect_garbage(collection, 1)
     return Change(versions.current(collection), parts=count)

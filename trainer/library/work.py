@@ -103,8 +103,10 @@ class Work:
         from trainer.generation.garbage import collect_garbage
 
         tell("removing")
-        removed = collect_garbage(collection, task.work.collect_garbage.keep or self._keep)
-        return Outcome(f"removed {removed}", versions.newest(collection))
+        # The current version and those beside it.
+        removed = collect_garbage(collection, 1 + (task.work.collect_garbage.keep or self._keep))
+        told = f"removed {len(removed.versions)} versions and {len(removed.parts)} parts"
+        return Outcome(f"{told}, {removed.bytes / 2**20:.1f} MB", versions.newest(collection))
 
 
 def _added(survey: Survey | SprError, added: Added | None) -> Outcome:

@@ -125,7 +125,7 @@ class Worker:
 
         if versions.newest(collection):
             try:
-                collect_garbage(collection, self._keep)
+                collect_garbage(collection, 1 + self._keep)
             except (SprError, OSError) as error:
                 _log.error("old versions of %s cannot be removed: %s", collection, error)
 

@@ -17,7 +17,7 @@ from trainer.generation.plan import Plan
 from workers.feature_store.store import FeatureStore
 from workers.index.effort import Effort, least
 from workers.index.files import write_effort
-from workers.index.shard import IndexShard
+from workers.index.part import IndexPart
 from workers.ranker.encoder.known_queries import POOLED
 
 DEPTH = 200
@@ -41,7 +41,7 @@ def check(folders: Sequence[Path], collection: Path, plan: Plan, vectors: Floats
     (INDEX_UNFIT) where no effort reaches it.
     """
     queries, real = sample_queries(collection, plan, vectors)
-    shards = [IndexShard.open(folder, "cpu") for folder in folders]
+    shards = [IndexPart.open(folder, "cpu") for folder in folders]
     starts = np.cumsum(plan.counts) - plan.counts
     truth = ExactAnswers(vectors, queries, [starts[plan.shards == number] for number in range(len(shards))])
     most = Effort(LARGEST_FACTOR, max(shard.partitions for shard in shards))
@@ -71,7 +71,7 @@ class ExactAnswers:
             best = -np.partition(-scores, min(self.depth, scores.shape[1]) - 1, axis=1)[:, : self.depth]
         self._worst = best.min(axis=1)
 
-    def recall(self, shards: Sequence[IndexShard], effort: Effort) -> float:
+    def recall(self, shards: Sequence[IndexPart], effort: Effort) -> float:
         """Return the share of the nearest segments that all shards together find."""
         answers = [
             shard.search(self._queries, self.depth, effort.nprobe or None, effort.factor or None)
@@ -134,7 +134,7 @@ def _accept(plan: Plan, recall: float, effort: Effort) -> None:
     raise Mismatch(message + "use --index flat, or ask less with --recall.", reason="INDEX_UNFIT")
 
 
-def _latency(shard: IndexShard, queries: Floats, depth: int, effort: Effort) -> float:
+def _latency(shard: IndexPart, queries: Floats, depth: int, effort: Effort) -> float:
     """Return the median milliseconds of one query on one thread."""
     threads = torch.get_num_threads()  # FAISS and torch set each other's
     faiss.omp_set_num_threads(1)

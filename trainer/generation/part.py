@@ -16,7 +16,7 @@ from trainer.collection.segments import VideoRows, embed_as_told
 from trainer.generation.contexts import write_contexts
 from trainer.generation.kit import SAID, Kit, OnProgress
 from workers.index.files import INDEX
-from workers.index.shard import VERSION, IndexShard
+from workers.index.part import VERSION, IndexPart
 from workers.index.training import Template
 from workers.ranker.projection.projector import MeanPool
 from workers.ranker.stores.features import DIRECTORY, write_context
@@ -69,12 +69,12 @@ def exact_factory(factory: str) -> str:
 
 def write_index(
     building: Path, kit: Kit, ids: Sequence[str], blocks: Iterable[Floats], template: Template
-) -> IndexShard:
+) -> IndexPart:
     """Write a part's index. ids: sorted. blocks: their unit vectors (m, dim), in (video, segment) order."""
     counts = VideoRows.of_store(kit.store, ids).segment_counts(kit.projector.segment_length)
     videos = np.repeat(np.arange(len(ids), dtype=np.int32), counts)
     segments = np.concatenate([np.arange(count, dtype=np.int32) for count in [*counts, 0]])
-    shard = IndexShard.build(template, blocks, videos, segments)
+    shard = IndexPart.build(template, blocks, videos, segments)
     shard.save(building / INDEX_DIRECTORY)
     if isinstance(kit.projector, MeanPool) and kit.projector.said is not None:
         np.save(building / SAID, kit.projector.said.cpu().numpy())

@@ -14,14 +14,14 @@ from engine.corpus import Corpus, PartOfVersion
 from engine.entries import Part
 from engine.files import sync
 from engine.types import Floats
-from trainer.generation import quantizers
 from trainer.generation.kit import SAID
-from trainer.generation.part import INDEX_DIRECTORY, code_of, exact_factory
+from trainer.generation.part import code_of, exact_factory
 from trainer.library.records import merge_records
 from workers.index.factory import FLAT_VALUES
 from workers.index.files import INDEX
-from workers.index.shard import VERSION, IndexShard
+from workers.index.part import DIRECTORY, VERSION, IndexPart
 from workers.index.training import Template
+from workers.index.vectors import vectors_of
 from workers.ranker.stores import contexts, features
 from workers.ranker.stores.merging import Kept, merge_context, merge_encoded
 
@@ -40,7 +40,7 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
     catalogue = _catalogue(living, order)
     template, factory = _template(corpus, int(catalogue.segments.sum()))
-    _write_index(building / INDEX_DIRECTORY, chosen, order, catalogue, template)
+    _write_index(building / DIRECTORY, chosen, order, catalogue, template)
     if SAID in chosen[0].about.files:
         shutil.copyfile(chosen[0].directory / SAID, building / SAID)
         sync(building / SAID)
@@ -53,7 +53,7 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     about = dataclasses.replace(
         chosen[0].about,
         factory=factory,
-        code=code_of(building / INDEX_DIRECTORY / INDEX),
+        code=code_of(building / DIRECTORY / INDEX),
         faiss=VERSION,
         videos=len(catalogue),
         segments=int(catalogue.segments.sum()),
@@ -75,10 +75,10 @@ def _catalogue(living: Sequence[PartCatalogue], order: Order) -> PartCatalogue:
 def _template(corpus: Corpus, segments: int) -> tuple[Template, str]:
     """Return the empty index for so many segments, and its name: exact while that is as fast."""
     version = corpus.version
-    template = quantizers.read(corpus.directory, version.quantizer_sha256)
+    template = Template.read(corpus.directory, version.quantizer_sha256)
     if segments * version.dim > FLAT_VALUES:
         return template, version.factory
-    return template.exact(), exact_factory(version.factory)
+    return template.small(), exact_factory(version.factory)
 
 
 def _write_index(
@@ -90,37 +90,36 @@ def _write_index(
 ) -> None:
     videos = np.repeat(np.arange(len(catalogue), dtype=np.int32), catalogue.segments)
     segments = np.concatenate([np.arange(count, dtype=np.int32) for count in catalogue.segments])
-    shard = IndexShard.build(template, _blocks(chosen, order), videos, segments)
+    shard = IndexPart.build(template, _blocks(chosen, order), videos, segments)
     shard.save(directory)
 
 
 def _blocks(chosen: Sequence[PartOfVersion], order: Order) -> Iterator[Floats]:
     """Yield the living vectors (m, dim) in the new part's (video, segment) order."""
+    opened = [IndexPart.open(part.directory / DIRECTORY, "cpu") for part in chosen]
     spans: list[tuple[int, int, int]] = []
-    readers = [vectors_of(part.directory) for part in chosen]
     for number, part in enumerate(chosen):
         counts = PartCatalogue.open(part.directory).segments
         starts = np.cumsum(counts) - counts
         spans += [(number, int(starts[video]), int(counts[video])) for video in part.living]
-    waiting: list[Floats] = []
+    waiting: list[tuple[int, int, int]] = []
     size = 0
     for place in order:
-        number, start, count = spans[int(place)]
-        waiting.append(readers[number][start : start + count])
-        size += count
+        waiting.append(spans[int(place)])
+        size += waiting[-1][2]
         if size >= _BLOCK:
-            yield np.concatenate(waiting)
+            yield _gathered(opened, waiting, size)
             waiting, size = [], 0
-    if waiting:
-        yield np.concatenate(waiting)
+    yield _gathered(opened, waiting, size)
 
 
-def vectors_of(directory: Path) -> Floats:
-    """Return (n, dim) the vectors of a part."""
-    import faiss
-
-    index = IndexShard.open(directory / INDEX_DIRECTORY, "cpu")._index
-    if isinstance(index, faiss.IndexRefine):
-        index = index.refine_index
-    found: Floats = index.reconstruct_n(0, index.ntotal)
+def _gathered(opened: Sequence[IndexPart], spans: Sequence[tuple[int, int, int]], size: int) -> Floats:
+    """Return the vectors of spans: (part, first row, rows) each."""
+    found = np.zeros((size, opened[0].dim), np.float32)
+    owners = np.repeat([number for number, _, _ in spans], [count for _, _, count in spans])
+    rows = np.concatenate([np.zeros(0, np.int64), *(np.arange(s, s + n) for _, s, n in spans)])
+    for number, part in enumerate(opened):
+        mine = owners == number
+        if mine.any():
+            found[mine] = vectors_of(part, rows[mine])
     return found

@@ -5,7 +5,7 @@ import sys
 
 import grpc.aio
 
-from engine import manifest, serving
+from engine import serving
 from engine.config import IndexWorkerConfig, Topology
 from spr.internal.v1 import index_shard_service_pb2
 from spr.internal.v1.index_shard_service_pb2_grpc import add_IndexShardServiceServicer_to_server
@@ -14,25 +14,30 @@ SERVICE = index_shard_service_pb2.DESCRIPTOR.services_by_name["IndexShardService
 
 
 def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
-    """Open and verify the shard, serve until a signal."""
+    """Open and verify the shard of every collection's current version, serve until a signal."""
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
     os.environ["OMP_NUM_THREADS"] = str(worker.threads or os.cpu_count() or 1)
-    from workers.index.servicer import IndexShardServicer, open_shard
+    from workers import version_service
+    from workers.index.servicer import IndexShardServicer
+    from workers.index.shard import ShardOpener
+    from workers.versions import Held
 
-    generation = manifest.generation_dir(topology.collection, topology.generation)
-    shard = open_shard(generation, worker.name, worker.device)
+    held = Held(topology.directories, ShardOpener(worker.name, worker.device))
+    held.prepare_current()
+    versions = {about.collection: about.version for about in held.listing()}
+    device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
 
     def add_services(server: grpc.aio.Server) -> list[str]:
-        add_IndexShardServiceServicer_to_server(IndexShardServicer(shard), server)
-        return [SERVICE]
+        add_IndexShardServiceServicer_to_server(IndexShardServicer(held, worker.name, device), server)
+        return [SERVICE, version_service.add_version_service(server, held)]
 
-    about = {"generation": shard.manifest.id, "shard": worker.name, "device": shard.index.device}
     served = serving.Worker(
         role="index",
         add_services=add_services,
         max_in_flight=worker.max_in_flight,
-        ready=about,
-        watch=lambda set_unfit: shard.watch.start(lambda: set_unfit(SERVICE)),
+        admissions=version_service.admissions(),
+        ready={"versions": versions, "shard": worker.name, "device": device},
+        watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),
     )
     serving.serve_worker(served, worker.listen)
 

@@ -1,4 +1,4 @@
-"""A shard's files: written safely, opened as memory maps.
+"""A part's index files: written safely, opened as memory maps.
 
 index.faiss        the FAISS index; of an index that scores candidates anew, the coarse half
 originals.faiss    its fine half, row i = segment i (fp16 as a rule): stays on disk, mapped
@@ -6,22 +6,26 @@ search.json        {"factor", "nprobe"}: how hard a search tries unless it says 
 """
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from engine.errors import Mismatch, NotFound, Unavailable
+from engine.errors import Mismatch, NotFound
 from engine.files import read_json, refusal, sync, write_json
 from workers.index.effort import Effort
 from workers.index.parameters import inverted_lists
-from workers.index.training import reason
-from workers.warming import available_bytes, warm
+from workers.index.training import VERSION, Template, reason
+from workers.warming import warm
 
 INDEX = "index.faiss"
 ORIGINALS = "originals.faiss"
 SEARCH = "search.json"
+_BLOCK = 65_536
+
+log = logging.getLogger("spr.index")
 
 
 def own_effort(index: Any) -> Effort:
@@ -41,14 +45,14 @@ def write(index: Any, effort: Effort, directory: Path) -> None:
     write_effort(effort, directory)
 
 
-_callbacks: Any = faiss  # its stubs lack them
+_python: Any = faiss  # its stubs lack what its Python part adds
 
 
 def _write(index: Any, path: Path) -> None:
     # FAISS's own writer does not notice what a disk refuses when the file is closed.
     try:
         with path.open("wb") as file:
-            faiss.write_index(index, _callbacks.PyCallbackIOWriter(file.write))
+            faiss.write_index(index, _python.PyCallbackIOWriter(file.write))
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     sync(path)
@@ -59,19 +63,28 @@ def write_effort(effort: Effort, directory: Path) -> None:
     write_json(directory / SEARCH, dataclasses.asdict(effort))
 
 
-def read(directory: Path) -> tuple[Any, Effort]:
+def code_of(path: Path) -> str:
+    """Return the four letters that a FAISS file begins with: they name the kind of index and its format."""
+    with path.open("rb") as file:
+        return file.read(4).decode("ascii", "replace")
+
+
+def read(directory: Path, template: Template | None = None, again: bool = False) -> tuple[Any, Effort]:
     """Map an index and return it with its effort.
 
-    Raises NotFound for a missing file, Mismatch for a damaged one, Unavailable for one larger than memory.
+    template: what codes that cannot be read, or all with `again`, are made again from, of their originals.
+    Raises NotFound for a missing file, Mismatch for a damaged one.
     """
     path = directory / SEARCH
     try:
         effort = Effort(**read_json(path, dict)) if path.is_file() else None
-        check_memory(directory / INDEX)
-        index = _read(directory / INDEX)
-        if effort is not None and effort.factor:
-            index = _refine(index, _read(directory / ORIGINALS))
-            index.k_factor = effort.factor
+        if effort is None or not effort.factor:
+            index = _read(directory / INDEX)
+            return index, effort or own_effort(index)
+        originals = _read(directory / ORIGINALS)
+        index = _refine(_codes(directory / INDEX, originals, template, again), originals)
+        index.k_factor = effort.factor
+        return index, effort
     except FileNotFoundError as error:
         raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
     except OSError as error:
@@ -79,15 +92,25 @@ def read(directory: Path) -> tuple[Any, Effort]:
     except (TypeError, ValueError, RuntimeError) as error:
         message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
         raise Mismatch(message, reason="GENERATION_CORRUPT") from None
-    return index, effort or own_effort(index)
 
 
-def check_memory(path: Path) -> None:
-    """Refuse (Unavailable) a file that every search goes through but that memory cannot hold."""
-    size, free = path.stat().st_size, available_bytes()
-    if size > free:
-        message = f"{path} takes {size >> 20} MB of memory and {free >> 20} MB are available: "
-        raise Unavailable(message + "use a larger machine, more shards, or --index auto.", "NO_MEMORY")
+def _codes(path: Path, originals: Any, template: Template | None, again: bool) -> Any:
+    """Read codes, or make them again from their originals, which takes seconds and nothing of the disk."""
+    why = "it is damaged"
+    if not again or template is None:
+        try:
+            return _read(path)
+        except RuntimeError as error:
+            if template is None:
+                raise
+            why = f"FAISS {VERSION} cannot read it ({reason(error)})"
+    log.warning("%s is made again in memory from its originals: %s", path, why)
+    base = template.copy()
+    index = faiss.downcast_index(base.base_index if isinstance(base, faiss.IndexRefine) else base)
+    for start in range(0, originals.ntotal, _BLOCK):
+        index.add(originals.reconstruct_n(start, min(_BLOCK, originals.ntotal - start)))
+    _python.add_to_referenced_objects(index, base)  # which owns it
+    return index
 
 
 def warm_originals(directory: Path) -> None:
@@ -95,7 +118,7 @@ def warm_originals(directory: Path) -> None:
     path = directory / ORIGINALS
     if path.is_file():
         # FAISS maps the same file: its pages are these.
-        warm(f"the originals of {directory.name}", [np.memmap(path, np.uint8, "r")])
+        warm(f"the originals of {directory.parent.name}", [np.memmap(path, np.uint8, "r")])
 
 
 def _read(path: Path) -> Any:

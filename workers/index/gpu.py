@@ -1,9 +1,10 @@
 """Search on a GPU, where FAISS has one.
 
-A GPU index is not thread safe: one lock around every search. Copies have been wrong before without a word,
-so a copy must agree with its original before it is used.
+Parts share one set of FAISS's GPU resources, which is not thread safe: one lock around every search. Copies
+have been wrong before without a word, so a copy must agree with its original before it is used.
 """
 
+import functools
 import logging
 import threading
 from typing import Any
@@ -24,6 +25,7 @@ _PROBES = 16
 _BLOCK = 65_536
 _TOLERANCE = 1e-3
 _log = logging.getLogger("spr.index")
+_lock = threading.Lock()
 
 
 class GpuCopy:
@@ -31,12 +33,10 @@ class GpuCopy:
 
     def __init__(self, index: Any) -> None:
         """Copy `index`, a CPU index; RuntimeError where its kind has no GPU form."""
-        self._resources = faiss.StandardGpuResources()
         self._original = index
         self.exact = isinstance(index, faiss.IndexRefine)
         copied = _flat if self.exact else _cloned
-        self._index = copied(self._resources, index)
-        self._lock = threading.Lock()
+        self._index = copied(_resources(), index)
 
     def takes(self, k: int, nprobe: int) -> bool:
         """Tell whether a search is within the GPU's limits."""
@@ -44,10 +44,16 @@ class GpuCopy:
 
     def search(self, queries: Floats, k: int, nprobe: int) -> tuple[Floats, NDArray[np.int64]]:
         """Search as faiss.Index.search does, one call at a time."""
-        with self._lock:
+        with _lock:
             parameters = None if self.exact else search_parameters(self._original, nprobe)
             distances, rows = self._index.search(queries, k, params=parameters)
             return distances, rows
+
+
+@functools.cache
+def _resources() -> Any:
+    # A gigabyte of scratch memory: once for all parts.
+    return faiss.StandardGpuResources()
 
 
 def _cloned(resources: Any, index: Any) -> Any:

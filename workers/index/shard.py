@@ -1,198 +1,182 @@
-"""One shard of segment vectors on FAISS.
+"""One shard of a version as it is served: its parts, searched one by one and merged."""
 
-    shard-00000/index.faiss             vectors or codes, row i = segment i of the shard
-    shard-00000/originals.faiss         vectors that score the codes' candidates anew: mapped, where codes are
-    shard-00000/search.json             how hard a search tries by default
-    shard-00000/segment_videos.npy      int32 (n,) catalogue ordinal of each row's video
-    shard-00000/segment_offsets.npy     int32 (n,) segment number inside its video
-
-Rows are ordered by (video, segment). Scores are inner products, higher is better; FAISS's distances, ids and
--1 stay in here. A hit's score does not depend on the shard it lies in or on the queries beside it: searches
-stay below the size from which FAISS turns to BLAS, whose sums depend on both.
-"""
-
-from collections.abc import Iterable
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import faiss
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import sync
+from engine.corpus import Corpus, PartOfVersion
+from engine.entries import ShardEntry, Version, refuse
+from engine.errors import NotFound, SprError, Unavailable
+from engine.merge import top_k
 from engine.types import Floats, Hits, Ordinals
-from workers.index import files, gpu
-from workers.index.effort import Effort
-from workers.index.files import INDEX, ORIGINALS, SEARCH
-from workers.index.parameters import inverted_lists, search_parameters
-from workers.index.training import Template, reason
+from engine.verification import verify
+from spr.internal.v1 import version_service_pb2
+from workers.index.files import warm_originals
+from workers.index.living import Living
+from workers.index.part import DIRECTORY, INDEX, ORIGINALS, IndexPart
+from workers.index.training import Template
+from workers.open_parts import OpenParts
+from workers.warming import available_bytes
+from workers.watch import Watch
 
-__all__ = ["INDEX", "OFFSETS", "ORIGINALS", "SEARCH", "VERSION", "VIDEOS", "IndexShard"]
-
-VIDEOS = "segment_videos.npy"
-OFFSETS = "segment_offsets.npy"
-VERSION: str = faiss.__version__
-
-# FAISS 1.15 takes BLAS from queries x dimension >= 128000.
-_BELOW_BLAS = 120_000
-# Ties at the k-th place are broken among so many candidates; beyond it arbitrarily.
-_MAX_TIED = 16_384
+log = logging.getLogger("spr.index")
+_CODES, _ORIGINALS = f"{DIRECTORY}/{INDEX}", f"{DIRECTORY}/{ORIGINALS}"
 
 
-class IndexShard:
-    """Segment vectors of whole videos, searchable from many threads at once."""
+@dataclass(frozen=True, eq=False)
+class OpenPart:
+    """A part's index, open in this process, and what watches its files."""
 
-    def __init__(
-        self,
-        index: Any,
-        videos: Ordinals,
-        segments: Ordinals,
-        device: str = "cpu",
-        effort: Effort | None = None,
-    ) -> None:
-        """Use `build` or `open`."""
-        if not index.ntotal == len(videos) == len(segments):
-            message = (
-                f"the index holds {index.ntotal} vectors, its tables {len(videos)} and {len(segments)}: "
-            )
-            raise Mismatch(message + "build the generation again.", reason="GENERATION_CORRUPT")
-        self.videos = videos
-        self.segments = segments
-        self.effort = effort or files.own_effort(index)
-        self._index = index
-        self._gpu = gpu.copy(index, device)
+    index: IndexPart
+    watch: Watch
 
-    @classmethod
-    def build(
-        cls, template: Template, blocks: Iterable[Floats], videos: Ordinals, segments: Ordinals
-    ) -> "IndexShard":
-        """Fill a copy of `template` with unit vectors, blocks of (m, dim), in (video, segment) order.
 
-        videos, segments: (n,) of the rows of all blocks together.
-        """
-        index = template.copy()
-        for block in blocks:
-            index.add(_contiguous(block))
-        return cls(index, np.asarray(videos, np.int32), np.asarray(segments, np.int32))
+@dataclass(frozen=True, slots=True, eq=False)
+class LivingPart:
+    """An open part inside a version. ordinals: of its videos, -1 for a deleted one. living: None for all."""
 
-    def __len__(self) -> int:
-        return len(self.videos)
+    open: OpenPart
+    ordinals: Ordinals
+    living: Living | None
+
+    def search(self, queries: Floats, k: int, nprobe: int | None) -> list[Hits]:
+        """Return the best `k` living segments of each query, by the version's ordinals."""
+        found = self.open.index.search(queries, k, nprobe, living=self.living)
+        return [Hits(self.ordinals[hits.videos], hits.segments, hits.scores) for hits in found]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """A shard of a version; nothing of it changes."""
+
+    version: Version
+    entry: ShardEntry
+    parts: tuple[LivingPart, ...]
 
     @property
-    def dim(self) -> int:
-        """Width of a vector."""
-        return int(self._index.d)
+    def watches(self) -> Sequence[Watch]:
+        """The watches of its parts."""
+        return [part.open.watch for part in self.parts]
 
     @property
     def device(self) -> str:
-        """Return "gpu" or "cpu"."""
-        return "gpu" if self._gpu else "cpu"
+        """Return "gpu" if any part is searched there, else "cpu"."""
+        return "gpu" if any(part.open.index.device == "gpu" for part in self.parts) else "cpu"
 
-    @property
-    def partitions(self) -> int:
-        """Return the number of inverted lists, 0 without."""
-        ivf = inverted_lists(self._index)
-        return int(ivf.nlist) if ivf is not None else 0
+    def about(self) -> version_service_pb2.HeldVersion:
+        """Describe it for VersionService's listing."""
+        return version_service_pb2.HeldVersion(
+            collection=self.version.collection,
+            version=self.version.id,
+            embedding_model=self.version.embedding_model,
+            videos=self.entry.videos,
+            segments=self.entry.segments,
+            parts=len(self.parts),
+            index_factory=self.version.factory,
+            quantizer_sha256=self.version.quantizer_sha256,
+        )
 
-    def save(self, directory: Path) -> None:
-        """Write the shard's files, synced; the caller renames the generation into place."""
-        directory.mkdir(parents=True, exist_ok=True)
-        files.write(self._index, self.effort, directory)
-        for name, table in ((VIDEOS, self.videos), (OFFSETS, self.segments)):
-            np.save(directory / name, table)
-            sync(directory / name)
+    def search(self, queries: Floats, k: int, nprobe: int | None = None) -> list[Hits]:
+        """Return the best `k` living segments of each query, as one index of them all would.
 
-    @classmethod
-    def open(cls, directory: Path, device: str = "auto") -> "IndexShard":
-        """Map a shard into memory; of originals nothing is read. device: "auto", "cpu" or "gpu".
-
-        Raises NotFound for a missing file, Mismatch for a damaged one, Unavailable for too little memory.
+        Equal scores are in order of (ordinal, segment). Arguments and errors are `IndexPart.search`'s;
+        Mismatch (GENERATION_CORRUPT) once a file of a part has changed.
         """
-        try:
-            # Read and not mapped: they are small, and cannot change under a search.
-            videos = np.load(directory / VIDEOS)
-            segments = np.load(directory / OFFSETS)
-        except FileNotFoundError as error:
-            raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
-        except ValueError as error:
-            message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
-            raise Mismatch(message, reason="GENERATION_CORRUPT") from None
-        index, effort = files.read(directory)
-        return cls(index, videos, segments, device, effort)
+        with contextlib.ExitStack() as unchanged:
+            for watch in self.watches:
+                unchanged.enter_context(watch.around())
+            found = [part.search(queries, k, nprobe) for part in self.parts]
+        if len(found) == 1:
+            return found[0]
+        return [top_k([hits[query] for hits in found], k) for query in range(len(queries))]
 
-    def search(
-        self, queries: Floats, k: int, nprobe: int | None = None, factor: int | None = None
-    ) -> list[Hits]:
-        """Return the best `k` segments of each query, ties in (video, segment) order.
 
-        queries: (nq, dim) unit vectors. nprobe: lists to visit. factor: candidates a hit to score anew. Both
-        are as the shard was built if None, and mean nothing to an index without lists or originals. A query
-        gets fewer than `k` hits where there are fewer, never a made-up one. Raises InvalidInput for a wrong
-        argument.
+class ShardOpener:
+    """Opens one shard, by its name, of versions of any collection; versions share open parts."""
+
+    def __init__(self, name: str, device: str = "auto") -> None:
+        self.name = name
+        self._device = device
+        self._parts: OpenParts[OpenPart] = OpenParts()
+
+    def __call__(self, corpus: Corpus, healing: bool = False) -> Shard:
+        """Open the shard of a version: memory checked first, new parts verified, one search made.
+
+        healing: make damaged codes again from their originals where those are sound. NotFound for a shard
+        that the version has not, Mismatch with the file that differs, Unavailable for too little memory.
         """
-        self._check(queries, k, nprobe)
-        effort = Effort(factor or self.effort.factor, nprobe or self.effort.nprobe)
-        step = max(1, _BELOW_BLAS // self.dim)
-        blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
-        return [hits for block in blocks for hits in self._search(_contiguous(block), k, effort)]
+        entry = next((shard for shard in corpus.version.shards if shard.name == self.name), None)
+        if entry is None:
+            names = ", ".join(shard.name for shard in corpus.version.shards)
+            message = f"version {corpus.id} has no {self.name}, only {names}."
+            raise NotFound(message, reason="SHARD_NOT_FOUND")
+        listed = corpus.of_shard(self.name)
+        check_memory(self._parts.missing(listed))
+        opened = [self._parts.take(part, lambda new: self._open(corpus, new, healing)) for part in listed]
+        parts = (_living(part, one) for part, one in zip(listed, opened, strict=True))
+        shard = Shard(corpus.version, entry, tuple(parts))
+        probe = np.full((1, corpus.version.dim), corpus.version.dim**-0.5, np.float32)
+        shard.search(probe, 10)
+        return shard
 
-    def _check(self, queries: Floats, k: int, nprobe: int | None) -> None:
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
-            message = f"queries have shape {queries.shape}, this shard wants (n, {self.dim})."
-            raise InvalidInput(message, reason="TENSOR_SIZE_MISMATCH")
-        if not np.isfinite(queries).all():
-            raise InvalidInput("a query vector holds a value that is not finite.")
-        if k < 1 or (nprobe is not None and nprobe < 1):
-            message = f"top_k is {k} and nprobe {nprobe}; both must be at least 1."
-            raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")
-
-    def _search(self, queries: Floats, k: int, effort: Effort) -> list[Hits]:
-        # One more than asked: if it scores like the k-th, the cut may run through a group of equals.
-        fetch = min(k + 1, len(self))
-        candidates = min(fetch * max(1, effort.factor), len(self))
-        scores, rows = self._nearest(queries, fetch, candidates, effort.nprobe)
-        hits = [self._hits(s, r, k) for s, r in zip(scores, rows, strict=True)]
-        tied = np.flatnonzero(_cut_is_tied(scores, rows, k))
-        while len(tied) and fetch < min(len(self), k + _MAX_TIED):
-            fetch = min(4 * fetch, len(self), k + _MAX_TIED)
-            scores, rows = self._nearest(queries[tied], fetch, max(fetch, candidates), effort.nprobe)
-            for query, s, r in zip(tied, scores, rows, strict=True):
-                hits[query] = self._hits(s, r, k)
-            tied = tied[_cut_is_tied(scores, rows, k)]
-        return hits
-
-    def _nearest(
-        self, queries: Floats, k: int, candidates: int, nprobe: int
-    ) -> tuple[Floats, NDArray[np.int64]]:
-        """Return inner products and rows, (nq, k) each; row -1 where FAISS found fewer."""
-        if k == 0:
-            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-        if self._gpu and self._gpu.takes(k, nprobe):
-            distances, rows = self._gpu.search(queries, k, nprobe)
-        else:
-            parameters = search_parameters(self._index, nprobe, candidates / k)
-            distances, rows = self._index.search(queries, k, params=parameters)
-        if self._index.metric_type == faiss.METRIC_L2:
-            # |q - x|^2 = |q|^2 + 1 - 2 q.x of unit vectors x.
-            norms = np.einsum("qd,qd->q", queries, queries)[:, None]
-            distances = ((norms + 1 - distances) / 2).astype(np.float32)
-        return distances, rows
-
-    def _hits(self, scores: Floats, rows: NDArray[np.int64], k: int) -> Hits:
-        found = rows >= 0
-        scores, rows = scores[found], rows[found]
-        best = np.lexsort((rows, -scores))[:k]
-        rows = rows[best]
-        return Hits(np.asarray(self.videos[rows]), np.asarray(self.segments[rows]), scores[best])
+    def _open(self, corpus: Corpus, part: PartOfVersion, healing: bool) -> OpenPart:
+        watch, sound = _verified(part, healing)
+        template = None
+        if _ORIGINALS in part.about.files:
+            template = _template(corpus.directory, part.about.quantizer_sha256, needed=not sound)
+        index = IndexPart.open(part.directory / DIRECTORY, self._device, template, again=not sound)
+        if (index.dim, len(index)) != (part.about.dim, part.about.segments):
+            message = f"{part.directory} holds {len(index)} vectors of width {index.dim}, part.json says "
+            raise refuse(message + f"{part.about.segments} of {part.about.dim}: copy the part again.")
+        if index.device == "cpu":
+            warm_originals(part.directory / DIRECTORY)
+        return OpenPart(index, watch)
 
 
-def _contiguous(queries: Floats) -> Floats:
-    return np.ascontiguousarray(queries, np.float32)
+def check_memory(parts: Sequence[PartOfVersion]) -> None:
+    """Refuse (Unavailable) parts whose indexes every search goes through but that memory cannot hold."""
+    size, free = sum(part.about.files[_CODES].bytes for part in parts if _CODES in part.about.files), 0
+    if parts and size > (free := available_bytes()):
+        paths = ", ".join(str(part.directory / _CODES) for part in parts[:3])
+        message = f"{paths} take {size >> 20} MB of memory and {free >> 20} MB are available: "
+        raise Unavailable(message + "use a larger machine, more shards, or --index auto.", "NO_MEMORY")
 
 
-def _cut_is_tied(scores: Floats, rows: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
-    """Tell, (nq,), whether equals of the k-th hit may lie behind the last one fetched."""
-    if scores.shape[1] <= k:
-        return np.zeros(len(scores), np.bool_)
-    return np.asarray((rows[:, -1] >= 0) & (scores[:, k - 1] == scores[:, -1]))
+def _verified(part: PartOfVersion, healing: bool) -> tuple[Watch, bool]:
+    """Verify a part's index files; return what watches them from before on, and whether the codes are sound.
+
+    With `healing`, codes that have originals need not be.
+    """
+    names = part.about.files_of(DIRECTORY)
+    served = [name for name in names if name in (_CODES, _ORIGINALS)]
+    try:
+        watch = Watch(part.directory, part.about, served)
+        verify(part.directory, part.about, names)
+    except SprError:
+        if not healing or _ORIGINALS not in names:
+            raise
+        watch = Watch(part.directory, part.about, [_ORIGINALS])
+        verify(part.directory, part.about, [name for name in names if name != _CODES])
+        return watch, False
+    return watch, True
+
+
+def _template(collection: Path, sha256: str, needed: bool) -> Template | None:
+    """Read the collection's template; it is needed only where codes are made again."""
+    try:
+        return Template.read(collection, sha256)
+    except SprError as error:
+        if needed:
+            raise
+        log.warning("codes could not be made again from their originals: %s", error)
+        return None
+
+
+def _living(part: PartOfVersion, opened: OpenPart) -> LivingPart:
+    alive = part.ordinals >= 0
+    living = None if alive.all() else Living(alive[opened.index.videos])
+    return LivingPart(opened, part.ordinals, living)

@@ -1,23 +1,31 @@
-"""Train a FAISS index once; every shard of a generation starts from a copy of it."""
+"""Train a FAISS index once; every large part of a collection starts from a copy of it.
+
+COLLECTION/quantizers/<first 16 of its SHA-256>.faiss
+"""
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from engine.errors import InvalidInput
+from engine.entries import refuse
+from engine.errors import InvalidInput, NotFound
+from engine.files import refusal, replacing
 from engine.types import Floats
 from workers.index import gpu
 from workers.index.factory import Recipe
 from workers.index.parameters import inverted_lists
 
 VERSION: str = faiss.__version__
+QUANTIZERS = "quantizers"
+_REMEDY = "copy it again or run `spr build`."
 
 
 class Template:
-    """A trained, empty index. Only shards made from the same one have scores that compare."""
+    """A trained, empty index. Only parts made from the same one have scores that compare."""
 
     def __init__(self, index: Any) -> None:
         # Kept as bytes: they have a checksum, and every kind of index can be read, not all can be cloned.
@@ -39,10 +47,42 @@ class Template:
         """Return an empty FAISS index, trained alike."""
         return faiss.deserialize_index(np.frombuffer(self.content, np.uint8))
 
-    def exact(self) -> "Template":
-        """Return the template of small parts: of an index that scores anew what does so, else this one."""
+    def small(self) -> "Template":
+        """Return the template of small parts: exact, in the type of the originals, where there are any."""
         index = self.copy()
         return Template(index.refine_index) if isinstance(index, faiss.IndexRefine) else self
+
+    def exact(self) -> "Template":
+        """See `small`."""
+        return self.small()
+
+    def save(self, collection: Path) -> None:
+        """Keep it in the collection under the name that `read` finds, atomically; once is enough."""
+        with replacing(_path(collection, self.sha256)) as partial:
+            partial.write_bytes(self.content)
+
+    @classmethod
+    def read(cls, collection: Path, sha256: str) -> "Template":
+        """Return the template of this checksum; NotFound or Mismatch where it is not there, whole."""
+        path = _path(collection, sha256)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"{path} does not exist: {_REMEDY}", "GENERATION_CORRUPT") from None
+        except OSError as error:
+            raise refusal(error, path) from None
+        found = cls.of_bytes(content)
+        if found.sha256 != sha256:
+            raise refuse(f"{path} does not have the checksum that the version gives: {_REMEDY}")
+        try:
+            found.copy()
+        except RuntimeError as error:
+            raise refuse(f"{path} cannot be read by FAISS {VERSION} ({reason(error)}): {_REMEDY}") from None
+        return found
+
+
+def _path(collection: Path, sha256: str) -> Path:
+    return collection / QUANTIZERS / f"{sha256[:16]}.faiss"
 
 
 def train(recipe: Recipe, dim: int, sample: Floats, device: str = "cpu") -> Template:

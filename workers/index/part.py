@@ -1,0 +1,228 @@
+"""The segment vectors of one part on FAISS.
+
+    index/index.faiss             vectors or codes, row i = segment i of the part
+    index/originals.faiss         vectors that score the codes' candidates anew: mapped, where codes are
+    index/search.json             how hard a search tries by default
+    index/segment_videos.npy      int32 (n,) number of each row's video inside the part
+    index/segment_offsets.npy     int32 (n,) segment number inside its video
+
+Rows are ordered by (video, segment). Scores are inner products, higher is better; FAISS's distances, ids and
+-1 stay in here. A hit's score does not depend on the part it lies in or on the queries beside it: searches
+stay below the size from which FAISS turns to BLAS, whose sums depend on both.
+"""
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.files import sync
+from engine.types import Floats, Hits, Ordinals
+from workers.index import files, gpu
+from workers.index.effort import Effort
+from workers.index.files import INDEX, ORIGINALS, SEARCH
+from workers.index.living import Living, over_fetched, selects
+from workers.index.parameters import inverted_lists, search_parameters
+from workers.index.training import Template, reason
+
+__all__ = ["DIRECTORY", "INDEX", "OFFSETS", "ORIGINALS", "SEARCH", "VERSION", "VIDEOS", "IndexPart"]
+
+DIRECTORY = "index"  # in the part
+VIDEOS = "segment_videos.npy"
+OFFSETS = "segment_offsets.npy"
+VERSION: str = faiss.__version__
+
+# FAISS 1.15 takes BLAS from queries x dimension >= 128000.
+_BELOW_BLAS = 120_000
+# Ties at the k-th place are broken among so many candidates; beyond it arbitrarily.
+_MAX_TIED = 16_384
+
+
+class IndexPart:
+    """Segment vectors of whole videos, searchable from many threads at once."""
+
+    def __init__(
+        self,
+        index: Any,
+        videos: Ordinals,
+        segments: Ordinals,
+        device: str = "cpu",
+        effort: Effort | None = None,
+    ) -> None:
+        """Use `build` or `open`."""
+        if not index.ntotal == len(videos) == len(segments):
+            message = (
+                f"the index holds {index.ntotal} vectors, its tables {len(videos)} and {len(segments)}: "
+            )
+            raise Mismatch(message + "copy the part again.", reason="GENERATION_CORRUPT")
+        self.videos = videos
+        self.segments = segments
+        self.effort = effort or files.own_effort(index)
+        self.index = index
+        self._gpu = gpu.copy(index, device)
+
+    @classmethod
+    def build(
+        cls, template: Template, blocks: Iterable[Floats], videos: Ordinals, segments: Ordinals
+    ) -> "IndexPart":
+        """Fill a copy of `template` with unit vectors, blocks of (m, dim), in (video, segment) order.
+
+        videos, segments: (n,) of the rows of all blocks together.
+        """
+        index = template.copy()
+        for block in blocks:
+            index.add(_contiguous(block))
+        return cls(index, np.asarray(videos, np.int32), np.asarray(segments, np.int32))
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return int(self.index.d)
+
+    @property
+    def device(self) -> str:
+        """Return "gpu" or "cpu"."""
+        return "gpu" if self._gpu else "cpu"
+
+    @property
+    def partitions(self) -> int:
+        """Return the number of inverted lists, 0 without."""
+        ivf = inverted_lists(self.index)
+        return int(ivf.nlist) if ivf is not None else 0
+
+    def save(self, directory: Path) -> None:
+        """Write the part's index files, synced, into its DIRECTORY; the caller seals the part."""
+        directory.mkdir(parents=True, exist_ok=True)
+        files.write(self.index, self.effort, directory)
+        for name, table in ((VIDEOS, self.videos), (OFFSETS, self.segments)):
+            np.save(directory / name, table)
+            sync(directory / name)
+
+    @classmethod
+    def open(
+        cls, directory: Path, device: str = "auto", template: Template | None = None, again: bool = False
+    ) -> "IndexPart":
+        """Map the files of a part's DIRECTORY; of originals nothing is read. device: "auto", "cpu" or "gpu".
+
+        template: the trained one of the collection. With it, codes that this FAISS cannot read, and with
+        `again` all codes, are made again from their originals, in memory. Raises NotFound for a missing file,
+        Mismatch for a damaged one.
+        """
+        try:
+            # Read and not mapped: they are small, and cannot change under a search.
+            videos = np.load(directory / VIDEOS)
+            segments = np.load(directory / OFFSETS)
+        except FileNotFoundError as error:
+            raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
+        except ValueError as error:
+            message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
+            raise Mismatch(message, reason="GENERATION_CORRUPT") from None
+        index, effort = files.read(directory, template, again)
+        return cls(index, videos, segments, device, effort)
+
+    def search(
+        self,
+        queries: Floats,
+        k: int,
+        nprobe: int | None = None,
+        factor: int | None = None,
+        living: Living | None = None,
+    ) -> list[Hits]:
+        """Return the best `k` segments of each query, ties in (video, segment) order.
+
+        queries: (nq, dim) unit vectors. nprobe: lists to visit. factor: candidates a hit to score anew. Both
+        are as the part was built if None, and mean nothing to an index without lists or originals. living:
+        the rows that may be found, None for all. A query gets fewer than `k` hits where there are fewer,
+        never a made-up one. Raises InvalidInput for a wrong argument.
+        """
+        self._check(queries, k, nprobe)
+        effort = Effort(factor or self.effort.factor, nprobe or self.effort.nprobe)
+        step = max(1, _BELOW_BLAS // self.dim)
+        blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
+        return [hits for block in blocks for hits in self._search(_contiguous(block), k, effort, living)]
+
+    def _check(self, queries: Floats, k: int, nprobe: int | None) -> None:
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            message = f"queries have shape {queries.shape}, this index wants (n, {self.dim})."
+            raise InvalidInput(message, reason="TENSOR_SIZE_MISMATCH")
+        if not np.isfinite(queries).all():
+            raise InvalidInput("a query vector holds a value that is not finite.")
+        if k < 1 or (nprobe is not None and nprobe < 1):
+            message = f"top_k is {k} and nprobe {nprobe}; both must be at least 1."
+            raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")
+
+    def _search(self, queries: Floats, k: int, effort: Effort, living: Living | None) -> list[Hits]:
+        total = len(self) if living is None else living.count
+        # One more than asked: if it scores like the k-th, the cut may run through a group of equals.
+        fetch = min(k + 1, total)
+        candidates = min(fetch * max(1, effort.factor), total)
+        scores, rows = self._nearest(queries, fetch, candidates, effort.nprobe, living)
+        hits = [self._hits(s, r, k) for s, r in zip(scores, rows, strict=True)]
+        tied = np.flatnonzero(_cut_is_tied(scores, rows, k))
+        while len(tied) and fetch < min(total, k + _MAX_TIED):
+            fetch = min(4 * fetch, total, k + _MAX_TIED)
+            scores, rows = self._nearest(queries[tied], fetch, max(fetch, candidates), effort.nprobe, living)
+            for query, s, r in zip(tied, scores, rows, strict=True):
+                hits[query] = self._hits(s, r, k)
+            tied = tied[_cut_is_tied(scores, rows, k)]
+        return hits
+
+    def _nearest(
+        self, queries: Floats, k: int, candidates: int, nprobe: int, living: Living | None
+    ) -> tuple[Floats, NDArray[np.int64]]:
+        """Return inner products and living rows, (nq, k) each; row -1 where FAISS found fewer."""
+        if k == 0:
+            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
+        if living is None:
+            distances, rows = self._unfiltered(queries, k, candidates, nprobe)
+        elif self._gpu is None and self._selects:
+            parameters = search_parameters(self.index, nprobe, candidates / k, living.selector)
+            distances, rows = self.index.search(queries, k, params=parameters)
+        else:
+            distances, rows = over_fetched(
+                lambda fetch, depth: self._unfiltered(queries, fetch, depth, nprobe), living, k, candidates
+            )
+        if self.index.metric_type == faiss.METRIC_L2:
+            # |q - x|^2 = |q|^2 + 1 - 2 q.x of unit vectors x.
+            norms = np.einsum("qd,qd->q", queries, queries)[:, None]
+            distances = ((norms + 1 - distances) / 2).astype(np.float32)
+        return distances, rows
+
+    def _unfiltered(
+        self, queries: Floats, k: int, candidates: int, nprobe: int
+    ) -> tuple[Floats, NDArray[np.int64]]:
+        if self._gpu and self._gpu.takes(k, nprobe):
+            return self._gpu.search(queries, k, nprobe)
+        parameters = search_parameters(self.index, nprobe, candidates / k)
+        distances, rows = self.index.search(queries, k, params=parameters)
+        return distances, rows
+
+    @functools.cached_property
+    def _selects(self) -> bool:
+        return selects(self.index)
+
+    def _hits(self, scores: Floats, rows: NDArray[np.int64], k: int) -> Hits:
+        found = rows >= 0
+        scores, rows = scores[found], rows[found]
+        best = np.lexsort((rows, -scores))[:k]
+        rows = rows[best]
+        return Hits(np.asarray(self.videos[rows]), np.asarray(self.segments[rows]), scores[best])
+
+
+def _contiguous(queries: Floats) -> Floats:
+    return np.ascontiguousarray(queries, np.float32)
+
+
+def _cut_is_tied(scores: Floats, rows: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+    """Tell, (nq,), whether equals of the k-th hit may lie behind the last one fetched."""
+    if scores.shape[1] <= k:
+        return np.zeros(len(scores), np.bool_)
+    return np.asarray((rows[:, -1] >= 0) & (scores[:, k - 1] == scores[:, -1]))

@@ -53,7 +53,7 @@ def with_part(shards: Sequence[ShardEntry], number: int, part: PartEntry) -> Sha
 def without(shards: Sequence[ShardEntry], places: Iterable[Place]) -> Shards:
     """Return the shards with some living videos deleted; a part without a living one is no longer listed.
 
-    ValueError for a video that does not live.
+    But for the last of all parts: further ones are made as it was. ValueError for a video that does not live.
     """
     by_part: dict[str, list[Place]] = defaultdict(list)
     for place in places:
@@ -61,7 +61,11 @@ def without(shards: Sequence[ShardEntry], places: Iterable[Place]) -> Shards:
     changed = tuple(_without(shard, by_part) for shard in shards)
     if by_part:
         raise ValueError(f"part {next(iter(by_part))} is not listed")
-    return changed
+    living = tuple(
+        dataclasses.replace(shard, parts=tuple(one for one in shard.parts if not _is_dead(one)))
+        for shard in changed
+    )
+    return living if any(shard.parts for shard in living) else _with_one(changed)
 
 
 def merged(shards: Sequence[ShardEntry], parts: Collection[str], into: PartEntry | None) -> Shards:
@@ -93,9 +97,21 @@ def _without(shard: ShardEntry, by_part: dict[str, list[Place]]) -> ShardEntry:
             raise ValueError(f"part {part.id} has not the living videos {[place.number for place in gone]}")
         videos -= len(gone)
         segments -= sum(place.segments for place in gone)
-        if count < part.videos:
-            parts.append(dataclasses.replace(part, deleted=deleted))
+        parts.append(dataclasses.replace(part, deleted=deleted))
     return ShardEntry(shard.name, videos, segments, tuple(parts))
+
+
+def _is_dead(part: PartEntry) -> bool:
+    return part.videos > 0 and sum(part.deleted[1::2]) == part.videos
+
+
+def _with_one(shards: Shards) -> Shards:
+    """Return the shards with the first of all their parts alone."""
+    first = next((part for shard in shards for part in shard.parts), None)
+    return tuple(
+        dataclasses.replace(shard, parts=tuple(part for part in shard.parts if part is first))
+        for shard in shards
+    )
 
 
 def _replaced(shards: Sequence[ShardEntry], changed: ShardEntry) -> Shards:

@@ -54,7 +54,8 @@ def merge(corpus: Corpus, chosen: Collection[str], on_progress: OnProgress = not
     old = [part for part in corpus.parts if part.about.id in chosen]
     on_progress("compact", 0, len(old))
     entry = None
-    if sum(len(part.living) for part in old):
+    # Of the last part an empty one stays, with what further ones are made with.
+    if sum(len(part.living) for part in old) or len(old) == len(corpus.parts):
         staging.check_room(corpus.directory, sum(part.about.bytes for part in old))
         with staging.staged(corpus.directory) as made:
             made.id = write_merged(made.path, corpus, old).id

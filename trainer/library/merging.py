@@ -89,7 +89,7 @@ def _write_index(
     template: Template,
 ) -> None:
     videos = np.repeat(np.arange(len(catalogue), dtype=np.int32), catalogue.segments)
-    segments = np.concatenate([np.arange(count, dtype=np.int32) for count in catalogue.segments])
+    segments = np.concatenate([np.arange(count, dtype=np.int32) for count in [*catalogue.segments, 0]])
     shard = IndexPart.build(template, _blocks(chosen, order), videos, segments)
     shard.save(directory)
 

@@ -17,7 +17,7 @@ from trainer.generation.build import BuildConfig, build
 from trainer.generation.kit import Kit
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.part import IndexPart
-from workers.index.shard import ShardOpener
+from workers.index.shard import Shard, ShardOpener
 from workers.ranker.stores.features import FeatureMaps
 
 ENCODER = "e0e0e0e0e0e0e0e0"
@@ -74,23 +74,27 @@ class Searcher:
         self.path = path
         self.known: Known = {}
         self.shards: dict[str, ShardOpener] = {}
+        self.held: list[Shard] = []
 
     def corpus(self) -> Corpus:
         return open_corpus(self.path, known=self.known)
 
-    def answer(self, top: int = 1000) -> Answer:
-        corpus = self.corpus()
-        opened = [
+    def answers(self, corpus: Corpus, *tops: int) -> list[Answer]:
+        """Return what the queries find, so many hits each time."""
+        # Held until the next time, so that versions share open parts.
+        self.held = [
             self.shards.setdefault(shard.name, ShardOpener(shard.name, "cpu"))(corpus)
             for shard in corpus.version.shards
         ]
-        found = [shard.search(QUERIES, top) for shard in opened]
-        hits = [top_k([one[query] for one in found], top) for query in range(len(QUERIES))]
-        return [_told(each, corpus.catalogue.ids) for each in hits]
+        told = []
+        for top in tops:
+            found = [shard.search(QUERIES, top) for shard in self.held]
+            hits = [top_k([one[query] for one in found], top) for query in range(len(QUERIES))]
+            told.append([_told(each, corpus.catalogue.ids) for each in hits])
+        return told
 
-    def features(self) -> dict[str, tuple[str, float, bytes]]:
+    def features(self, corpus: Corpus) -> dict[str, tuple[str, float, bytes]]:
         """Return what the catalogue and the ranker's features say of every video."""
-        corpus = self.corpus()
         parts = [FeatureMaps.open(part.directory) for part in corpus.parts]
         maps = FeatureMaps.of_parts(parts, [part.ordinals for part in corpus.parts], corpus.version.streams)
         columns = zip(corpus.catalogue.ids, corpus.catalogue.uris, corpus.catalogue.durations, strict=True)
@@ -111,14 +115,14 @@ class Fresh:
         self._kit = kit
         self._vectors: dict[Content, Floats] = {}
 
-    def answer(self, videos: Mapping[str, Content], top: int = 1000) -> Answer:
+    def answers(self, videos: Mapping[str, Content], *tops: int) -> list[Answer]:
         names = sorted(videos)
         blocks = [self._of(videos[name]) for name in names]
         counts = [len(block) for block in blocks]
         numbers = np.repeat(np.arange(len(names), dtype=np.int32), counts)
         segments = np.concatenate([np.zeros(0, np.int32), *(np.arange(n, dtype=np.int32) for n in counts)])
         index = IndexPart.build(self._kit.template, blocks, numbers, segments)
-        return [_told(hits, names) for hits in index.search(QUERIES, top)]
+        return [[_told(hits, names) for hits in index.search(QUERIES, top)] for top in tops]
 
     def _of(self, content: Content) -> Floats:
         if content not in self._vectors:

@@ -63,8 +63,11 @@ def test_any_changes_keep_what_lives_and_its_counts(data: st.DataObject) -> None
             shards = without(shards, [Place(name, number, living[number]) for number in gone])
             model[name] = (model[name][0], {n: s for n, s in living.items() if n not in gone})
             dead = [one for one in model if not model[one][1]]
-            # Of all parts dead, the first is kept.
-            for one in dead if len(dead) < len(model) else dead[:0]:
+            if len(dead) == len(model):
+                # One is kept, with what further ones are made with.
+                (kept,) = [one.id for shard in shards for one in shard.parts]
+                dead.remove(kept)
+            for one in dead:
                 del model[one]
         else:
             number = model[data.draw(st.sampled_from(listed))][0]

@@ -30,7 +30,6 @@ from tests.trainer.library.living import (
     copied,
     features_of,
     ingested,
-    store,
 )
 from trainer.library import policy
 from trainer.library.adding import add
@@ -42,6 +41,9 @@ BUILT: dict[str, Content] = {"b": (1, 9), "d": (2, 14), "f": (3, 5)}
 VIDEOS = ["a", "b", "c", "d", "e", "f", "g"]
 NAMES = st.sampled_from(VIDEOS)
 CONTENTS = st.tuples(st.integers(1, 4), st.integers(4, 13))
+# Fewer than there may be otherwise, so that short sequences reach it.
+MOST = 3
+MEMORY = Path("/dev/shm")  # syncs nothing: power cuts are another test's
 # Where a process dies: before or after a function of the writer.
 DEATHS = [
     (staging, "_publish", "before"),
@@ -76,7 +78,7 @@ class Living(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="spr-living-"))
+        self.home = Path(tempfile.mkdtemp(prefix="spr-living-", dir=MEMORY if MEMORY.is_dir() else None))
         self.path = copied(self.built, self.home / "c")
         self.kits = Kits("cpu")
         self.searcher = Searcher(self.path)
@@ -99,8 +101,7 @@ class Living(RuleBasedStateMachine):
             except Died:
                 (self.path / "parts" / ".building-1-1").mkdir(exist_ok=True)
                 # What the dying process made is there as a whole or not at all.
-                found = self.searcher.corpus().catalogue
-                if found.ids == sorted(then) and self.searcher.features() == features_of(then):
+                if self.searcher.features(self.searcher.corpus()) == features_of(then):
                     self.served = then
                 self.restart()
                 return False
@@ -156,21 +157,14 @@ class Living(RuleBasedStateMachine):
 
     @invariant()
     def answers_are_those_of_a_fresh_build(self) -> None:
-        assert self.searcher.answer() == self.fresh.answer(self.served)
-        assert self.searcher.answer(3) == self.fresh.answer(self.served, 3)
-
-    @invariant()
-    def features_are_those_of_the_model(self) -> None:
-        assert self.searcher.features() == features_of(self.served)
-        assert store(self.path, "r").ids() == sorted(self.stored)
-
-    @invariant()
-    def parts_are_few(self) -> None:
-        assert all(len(shard.parts) <= 3 for shard in self.searcher.corpus().version.shards)
+        corpus = self.searcher.corpus()
+        assert self.searcher.answers(corpus, 3, 1000) == self.fresh.answers(self.served, 3, 1000)
+        assert self.searcher.features(corpus) == features_of(self.served)
+        assert all(len(shard.parts) <= MOST for shard in corpus.version.shards)
 
 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: int, steps: int, *more: Phase) -> None:
-    monkeypatch.setattr(policy, "MOST", 3)
+    monkeypatch.setattr(policy, "MOST", MOST)
     Living.built = collection(tmp_path / "built", BUILT)
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Living,
@@ -187,7 +181,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: int, steps: 
 def test_any_order_gives_the_answers_of_a_fresh_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tmp_path, monkeypatch, 200, 6)
+    run(tmp_path, monkeypatch, 200, 5)
 
 
 @pytest.mark.nightly

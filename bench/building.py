@@ -1,14 +1,15 @@
-"""A generation of the published shape that real processes open, made without a model touching a video.
+"""A version of the published shape that real processes open, made without a model touching a video.
 
 The collection has the corpus's vectors as segments in two shards, models of the published sizes with random
 weights, and stored contexts of random unit vectors. The raw features are files of zeros that take no room: a
 ranker that has stored contexts does not read them.
 """
 
+import contextlib
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +19,26 @@ from bench import corpus as corpora
 from bench import indexes, models
 from bench.corpus import Corpus
 from bench.sizes import Sizes
-from engine import manifest
-from engine.catalogue import Catalogue
+from engine import parts, versions
+from engine.catalogue import PartCatalogue
 from engine.config import shard_name
+from engine.entries import EncoderEntry, ModelEntry, Part, PartEntry, ShardEntry, StreamEntry, Version
 from engine.files import read_json, write_json
-from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
-from engine.types import Floats
+from engine.staging import Staging, staged
+from engine.types import Doubles, Floats, Ordinals
+from engine.version_lock import only_writer
 from trainer.collection.segments import deal
 from trainer.generation.check import LARGEST_FACTOR, QUERIES, ExactAnswers
 from workers.index.effort import Effort, least
 from workers.index.factory import Recipe, recipe
-from workers.index.files import write_effort
-from workers.index.shard import IndexShard
+from workers.index.files import INDEX, code_of, write_effort
+from workers.index.part import DIRECTORY, IndexPart
+from workers.index.training import QUANTIZERS, VERSION, Template
 from workers.ranker.encoder.files import fingerprint_of
 from workers.ranker.stores import contexts, features
 
 SHARDS = 2
-_VERSION = 4
+_VERSION = 5
 
 
 def collection(cache: Path, sizes: Sizes) -> Path:
@@ -44,11 +48,14 @@ def collection(cache: Path, sizes: Sizes) -> Path:
     done = folder / "about.json"
     if done.is_file() and read_json(done) == about:
         return folder
-    shutil.rmtree(folder / manifest.GENERATIONS, ignore_errors=True)
+    for name in (versions.LEGACY, versions.VERSIONS, parts.PARTS, QUANTIZERS):
+        shutil.rmtree(folder / name, ignore_errors=True)
     corpus = corpora.load(cache, sizes.share, sizes.dim)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "collection.json", {"name": "default", "format": 1})
-    manifest.activate(folder, _write_generation(folder, corpus, _write_models(cache, folder, corpus, sizes)))
+    with only_writer(folder):
+        made = _write_version(folder, corpus, _write_models(cache, folder, corpus, sizes))
+        versions.activate(folder, made.id)
     write_json(done, about)
     return folder
 
@@ -68,46 +75,76 @@ def _write_models(cache: Path, folder: Path, corpus: Corpus, sizes: Sizes) -> _M
     return _Models(entry, projector, models.write_ranker(folder / "ranker", sizes))
 
 
-def _write_generation(folder: Path, corpus: Corpus, made: _Models) -> str:
-    """Write shards, catalogue, contexts and the manifest; return the generation's id."""
+def _write_version(folder: Path, corpus: Corpus, made: _Models) -> Version:
+    """Write a part a shard, and the version that lists them; return it."""
     dim = corpus.vectors.shape[1]
-    generation = folder / manifest.GENERATIONS / "bench"
-    shards, quantizer, label = _write_shards(generation, corpus)
-    _write_catalogue(generation, corpus)
-    _write_contexts(generation, corpus, dim, made.ranker)
-    files = [str(path.relative_to(generation)) for path in generation.rglob("*") if path.is_file()]
-    written = manifest.write(
-        generation,
-        Manifest(
-            id="",
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            collection="default",
-            encoder=made.encoder,
-            projector=ModelEntry("projector", made.projector),
-            ranker=ModelEntry("ranker", made.ranker),
-            embedding_model=manifest.embedding_model(made.encoder.fingerprint, made.projector),
-            dim=dim,
-            segment_length=float(corpora.SEGMENT),
-            factory=label,
-            quantizer_sha256=quantizer,
-            videos=len(corpus.counts),
-            segments=len(corpus.videos),
-            shards=tuple(shards),
-            streams={name: StreamEntry(dim, step, "float16") for name, step in _STREAMS.items()},
-            files=manifest.describe_files(generation, files),
-        ),
+    numbers = _dealt(corpus)
+    with contextlib.ExitStack() as stack:
+        stages = [stack.enter_context(staged(folder)) for _ in numbers]
+        template, label = _write_indexes(stages, corpus, numbers)
+        about = _about(made, dim, label, template)
+        for staging, mine in zip(stages, numbers, strict=True):
+            staging.id = _finish(staging.path, corpus, mine, about).id
+    template.save(folder)
+    entries = [parts.entry_of(folder, staging.id) for staging in stages]
+    return versions.commit(folder, _version(made, about, entries))
+
+
+def _version(made: _Models, about: Part, entries: list[PartEntry]) -> Version:
+    shards = [
+        ShardEntry(shard_name(number), one.videos, one.segments, (one,)) for number, one in enumerate(entries)
+    ]
+    return Version(
+        id="",
+        number=0,
+        parent="",
+        reason="build",
+        created="",
+        collection="default",
+        encoder=made.encoder,
+        projector=ModelEntry("projector", made.projector),
+        ranker=ModelEntry("ranker", made.ranker),
+        embedding_model=about.embedding_model,
+        dim=about.dim,
+        segment_length=about.segment_length,
+        factory=about.factory,
+        quantizer_sha256=about.quantizer_sha256,
+        videos=sum(one.videos for one in entries),
+        segments=sum(one.segments for one in entries),
+        shards=tuple(shards),
+        streams=about.streams,
+        contexts=about.contexts,
     )
-    generation.rename(generation.with_name(written.id))
-    return written.id
+
+
+def _about(made: _Models, dim: int, label: str, template: Template) -> Part:
+    """Return what all parts have in common."""
+    return Part(
+        id="",
+        created="",
+        embedding_model=versions.embedding_model(made.encoder.fingerprint, made.projector),
+        dim=dim,
+        segment_length=float(corpora.SEGMENT),
+        factory=label,
+        code="",
+        faiss=VERSION,
+        quantizer_sha256=template.sha256,
+        ranker=made.ranker,
+        contexts="float16",
+        videos=0,
+        segments=0,
+        streams={name: StreamEntry(dim, step, "float16") for name, step in _STREAMS.items()},
+        files={},
+    )
 
 
 # The projector reads frames, the ranker clips; seconds a row.
 _STREAMS = {features.FRAMES: 1.0, models.CLIPS: models.CLIP_SECONDS, features.SUBTITLES: models.CLIP_SECONDS}
 
 
-def clips(corpus: Corpus) -> NDArray[np.int64]:
-    """Return clips of every video, (videos,)."""
-    return np.ceil(corpus.durations / models.CLIP_SECONDS).astype(np.int64)
+def clips(durations: Doubles) -> NDArray[np.int64]:
+    """Return clips of every video, (videos,); durations: (videos,) seconds."""
+    return np.ceil(durations / models.CLIP_SECONDS).astype(np.int64)
 
 
 def random_contexts(counts: NDArray[np.int64], hidden: int) -> Iterator[tuple[Floats, Floats]]:
@@ -121,56 +158,62 @@ def random_contexts(counts: NDArray[np.int64], hidden: int) -> Iterator[tuple[Fl
         yield pool[places[0]], pool[places[1]]
 
 
-def _write_shards(generation: Path, corpus: Corpus) -> tuple[list[ShardEntry], str, str]:
+def _dealt(corpus: Corpus) -> list[Ordinals]:
+    """Return the videos (n,) of every shard."""
     shards = deal(np.asarray(corpus.counts, np.int32), SHARDS)
+    return [np.flatnonzero(shards == number).astype(np.int32) for number in range(SHARDS)]
+
+
+def _write_indexes(stages: list[Staging], corpus: Corpus, numbers: list[Ordinals]) -> tuple[Template, str]:
     made = recipe("auto", corpus.vectors.shape[1], len(corpus.videos), SHARDS)
     template = indexes.template_of(made, corpus)
-    entries, folders = [], []
-    for number in range(SHARDS):
-        rows = np.flatnonzero(shards[corpus.videos] == number)
+    folders = [staging.path / DIRECTORY for staging in stages]
+    for folder, mine in zip(folders, numbers, strict=True):
+        rows = np.flatnonzero(np.isin(corpus.videos, mine))
+        videos = np.searchsorted(mine, corpus.videos[rows])
         blocks = indexes.blocks_of(corpus, rows)
-        folders.append(generation / shard_name(number))
-        IndexShard.build(template, blocks, corpus.videos[rows], corpus.segments[rows]).save(folders[-1])
-        entries.append(ShardEntry(shard_name(number), int((shards == number).sum()), len(rows)))
-    _settle_effort(folders, corpus, made)
-    return entries, template.sha256, made.label
+        IndexPart.build(template, blocks, videos, corpus.segments[rows]).save(folder)
+    _settle_effort(folders, corpus, numbers, made)
+    return template, made.label
 
 
-def _settle_effort(folders: list[Path], corpus: Corpus, made: Recipe) -> None:
+def _settle_effort(folders: list[Path], corpus: Corpus, numbers: list[Ordinals], made: Recipe) -> None:
     """Set how hard the shards try, as a build does: by the recall over all of them."""
-    opened = [IndexShard.open(folder, "cpu") for folder in folders]
+    opened = [IndexPart.open(folder, "cpu") for folder in folders]
     start = opened[0].effort
     starts = np.cumsum(corpus.counts) - corpus.counts
-    truth = ExactAnswers(corpus.vectors, corpus.queries[:QUERIES], starts)
+    truth = ExactAnswers(corpus.vectors, corpus.queries[:QUERIES], [starts[mine] for mine in numbers])
     most = Effort(LARGEST_FACTOR if start.factor else 0, max(shard.partitions for shard in opened))
     effort, _ = least(lambda tried: truth.recall(opened, tried), start, most, made.recall)
     for folder in folders:
         write_effort(effort, folder)
 
 
-def _write_catalogue(generation: Path, corpus: Corpus) -> None:
-    names = corpus.lengths.names
-    Catalogue(
-        ids=names,
-        uris=[f"file:///videos/{name}.mp4" for name in names],
-        durations=corpus.durations,
-        segments=np.asarray(corpus.counts, np.int32),
-        shards=deal(np.asarray(corpus.counts, np.int32), SHARDS),
-    ).write(generation)
+def _finish(building: Path, corpus: Corpus, mine: Ordinals, about: Part) -> Part:
+    """Write what a part of videos `mine` has besides its index, and seal it."""
+    names = [corpus.lengths.names[number] for number in mine]
+    segments = np.asarray(corpus.counts, np.int32)[mine]
+    durations = corpus.durations[mine]
+    uris = [f"file:///videos/{name}.mp4" for name in names]
+    PartCatalogue(names, uris, durations, segments).write(building)
+    _write_contexts(building, durations, about)
+    code = code_of(building / DIRECTORY / INDEX)
+    made = dataclasses.replace(about, code=code, videos=len(names), segments=int(segments.sum()))
+    return parts.seal(building, made)
 
 
-def _write_contexts(generation: Path, corpus: Corpus, dim: int, ranker: str) -> None:
-    directory = generation / features.DIRECTORY
+def _write_contexts(building: Path, durations: Doubles, about: Part) -> None:
+    directory = building / features.DIRECTORY
     directory.mkdir(parents=True)
-    counts = clips(corpus)
     for name, step in _STREAMS.items():
-        offsets = np.concatenate([[0], np.cumsum(np.ceil(corpus.durations / step).astype(np.int64))])
+        offsets = np.concatenate([[0], np.cumsum(np.ceil(durations / step).astype(np.int64))])
         np.lib.format.open_memmap(
-            directory / f"{name}.npy", "w+", np.float16, (int(offsets[-1]), dim)
+            directory / f"{name}.npy", "w+", np.float16, (int(offsets[-1]), about.dim)
         ).flush()
         np.save(directory / f"{name}.offsets.npy", offsets)
-    np.save(directory / "durations.npy", corpus.durations)
-    about = {name: {"dim": dim, "step": step, "dtype": "float16"} for name, step in _STREAMS.items()}
-    write_json(directory / "streams.json", about)
-    made = random_contexts(counts, dim)
-    contexts.write_encoded(generation / contexts.DIRECTORY, dim, models.CLIP_SECONDS, "float16", made, ranker)
+    np.save(directory / "durations.npy", durations)
+    streams = {name: {"dim": about.dim, "step": step, "dtype": "float16"} for name, step in _STREAMS.items()}
+    write_json(directory / "streams.json", streams)
+    made = random_contexts(clips(durations), about.dim)
+    encoded = building / contexts.DIRECTORY
+    contexts.write_encoded(encoded, about.dim, models.CLIP_SECONDS, "float16", made, about.ranker)

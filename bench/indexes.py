@@ -16,7 +16,7 @@ from engine.types import Floats, Hits
 from trainer.generation.check import LARGEST_FACTOR
 from workers.index.effort import Effort, least
 from workers.index.factory import Recipe
-from workers.index.shard import IndexShard
+from workers.index.part import IndexPart
 from workers.index.training import Template, train
 
 DEPTH = 200
@@ -55,7 +55,7 @@ def blocks_of(corpus: Corpus, rows: NDArray[np.int64]) -> Iterator[Floats]:
         yield np.asarray(corpus.vectors[rows[start : start + _BLOCK]])
 
 
-def timed_build(build: Callable[[], IndexShard]) -> tuple[IndexShard, float]:
+def timed_build(build: Callable[[], IndexPart]) -> tuple[IndexPart, float]:
     """Return what `build` makes on all cores, and the seconds; searches go on with one thread."""
     faiss.omp_set_num_threads(os.cpu_count() or 1)
     began = time.perf_counter()
@@ -66,7 +66,7 @@ def timed_build(build: Callable[[], IndexShard]) -> tuple[IndexShard, float]:
 
 
 def effort_for(
-    shard: IndexShard,
+    shard: IndexPart,
     made: Recipe,
     rows_of: Callable[[Hits], NDArray[np.int64]],
     asked: GroundTruth,
@@ -86,14 +86,14 @@ def effort_for(
 
 
 def answers(
-    shard: IndexShard, effort: Effort, rows_of: Callable[[Hits], NDArray[np.int64]], asked: GroundTruth
+    shard: IndexPart, effort: Effort, rows_of: Callable[[Hits], NDArray[np.int64]], asked: GroundTruth
 ) -> list[NDArray[np.int64]]:
     """Return the rows that a shard finds for every query."""
     found = shard.search(asked.queries, DEPTH, effort.nprobe or None, effort.factor or None)
     return [rows_of(hits) for hits in found]
 
 
-def latency(shard: IndexShard, effort: Effort, queries: Floats, runs: int) -> Laps:
+def latency(shard: IndexPart, effort: Effort, queries: Floats, runs: int) -> Laps:
     """Time single queries."""
 
     def search(run: int) -> None:

@@ -16,9 +16,8 @@ import grpc
 import grpc.aio
 
 from bench.timing import Laps
+from engine import versions
 from engine.errors import Unavailable
-from engine.manifest import current
-from engine.manifest import read as read_manifest
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 
@@ -58,7 +57,7 @@ def running(collection: Path, threads: int, log_level: str = "info") -> Iterator
     log_level: "debug" logs the milliseconds of every call, which `stages` reads.
     """
     topology, log = collection / "topology.toml", collection / "serve.log"
-    shards = len(read_manifest(current(collection)).shards)
+    shards = len(versions.read(collection).shards)
     topology.write_text(_topology(shards, threads, log_level), encoding="utf-8")
     command = [sys.executable, "-m", "bench.supervised", str(topology)]
     with log.open("w", encoding="utf-8") as file:

@@ -13,18 +13,16 @@ from typing import Any
 
 from engine import config, logs
 from engine.errors import SprError
-from engine.generation_lock import locked_for_serving
 from engine.processes import programs
 from engine.supervisor import Supervisor
 
 
 def serve(path: Path) -> None:
-    """Run the processes of a topology until a signal, holding its generation against removal."""
+    """Run the processes of a topology until a signal."""
     topology = config.read(path)
     writer = logs.configure(topology.log_level)
     try:
-        with locked_for_serving(topology) as served:
-            Supervisor(programs(served), _ready, hang_timeout=served.hang_timeout, writer=writer).run()
+        Supervisor(programs(topology), _ready, hang_timeout=topology.hang_timeout, writer=writer).run()
     finally:
         writer.flush(logs.LAST_WORDS)
 

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def commands(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
-    """Return the commands from nothing to a built generation, by step name."""
+    """Return the commands from nothing to a built version, by step name."""
     world, collection = f"{out}/world", f"{out}/collection"
     test = f"{collection}/annotations/corpus_test.json"
     return [
@@ -67,7 +67,7 @@ def commands(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
 
 
 def evaluated(out: Path) -> str:
-    """Return the generation that an evaluation speaks for."""
+    """Return the version that an evaluation speaks for."""
     return (out / "collection" / "CURRENT").read_text().strip()
 
 

@@ -1,4 +1,4 @@
-"""Encoding what the ranker reads of an hour of video, once, when a generation is built."""
+"""Encoding what the ranker reads of an hour of video, once, when a part is made."""
 
 import numpy as np
 import torch

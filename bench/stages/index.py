@@ -17,7 +17,7 @@ from engine.files import read_json, write_json
 from engine.types import Hits
 from workers.index.effort import Effort
 from workers.index.factory import recipe
-from workers.index.shard import INDEX, ORIGINALS, IndexShard
+from workers.index.part import INDEX, ORIGINALS, IndexPart
 
 # key: (--index, label, way)
 _KINDS: dict[str, tuple[str, str, Way]] = {
@@ -68,7 +68,7 @@ def _index(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[F
     kind, label, way = _KINDS[key]
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))
     folder, seconds = _built(setup.cache, corpus, key, kind, setup.sizes.published)
-    shard = IndexShard.open(folder, "cpu")
+    shard = IndexPart.open(folder, "cpu")
     rows_of = partial(_rows, np.cumsum(corpus.counts) - corpus.counts)
     best = indexes.effort_for(shard, made, rows_of, asked) if made.recall else shard.effort
     codes = indexes.size_mb(folder, INDEX)
@@ -118,10 +118,10 @@ def _built(cache: Path, corpus: Corpus, key: str, kind: str, anew: bool) -> tupl
     shutil.rmtree(folder, ignore_errors=True)
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))
 
-    def build() -> IndexShard:
+    def build() -> IndexPart:
         template = indexes.template_of(made, corpus)
         blocks = indexes.blocks_of(corpus, np.arange(len(corpus.videos)))
-        return IndexShard.build(template, blocks, corpus.videos, corpus.segments)
+        return IndexPart.build(template, blocks, corpus.videos, corpus.segments)
 
     shard, seconds = indexes.timed_build(build)
     shard.save(folder)

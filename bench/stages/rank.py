@@ -1,7 +1,6 @@
 """Ranking 150 proposals: against stored contexts, and as published, every window encoded again."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from bench.results import Figure, Outcome, Setup
 from bench.stages.floor import bytes_ms
 from bench.stages.proposals import exact_hits
 from bench.timing import laps
-from engine import manifest
+from engine.corpus import Corpus, open_corpus
 from engine.proposals import propose
 from engine.queries import SearchOptions
 from engine.ranking import take
@@ -35,7 +34,7 @@ def run(setup: Setup) -> Outcome:
     sizes = setup.sizes
     torch.set_num_threads(setup.threads)
     collection = building.collection(setup.cache, sizes)
-    generation = manifest.current(collection)
+    opened = open_corpus(collection)
     corpus = corpora.load(setup.cache, sizes.share, sizes.dim)
     asked = [
         take(propose(hits, corpus.durations, corpora.SEGMENT, SearchOptions().rule), PROPOSALS)
@@ -43,17 +42,19 @@ def run(setup: Setup) -> Outcome:
     ]
     rng = np.random.default_rng(12)
     tokens = [rng.standard_normal((models.WORDS + 2, sizes.tower[0]), np.float32) for _ in asked]
-    rows, notes = _stored(setup, generation, asked, tokens)
-    rows += _online(setup, FeatureMaps.open(generation), asked, tokens)
+    rows, notes = _stored(setup, opened, asked, tokens)
+    rows += _online(setup, _features(opened), asked, tokens)
     return Outcome(rows, notes)
 
 
 def _stored(
-    setup: Setup, generation: Path, asked: list[Proposals], tokens: list[Floats]
+    setup: Setup, opened: Corpus, asked: list[Proposals], tokens: list[Floats]
 ) -> tuple[list[Figure], list[str]]:
     """Time ranking against warm contexts, from proposals to scored spans, for sentences read before."""
     sizes = setup.sizes
-    store, contexts = EncodedStore.open(generation), FeatureMaps.open(generation)
+    contexts = _features(opened)
+    stores = [EncodedStore.open(part.directory) for part in opened.parts]
+    store = EncodedStore.of_parts(stores, [part.ordinals for part in opened.parts])
     # Into the page cache: what is timed is memory, as in a worker that has warmed up.
     read_through(store.arrays())
     rows = []
@@ -88,6 +89,11 @@ def _stored(
         f"{found:.0f} proposals a query, {clips / found:.1f} clips a window, {store.dtype} of {store.hidden}"
     )
     return rows, [f"{note}; {len(asked)} queries in turn. The query branch is a row of its own."]
+
+
+def _features(opened: Corpus) -> FeatureMaps:
+    maps = [FeatureMaps.open(part.directory) for part in opened.parts]
+    return FeatureMaps.of_parts(maps, [part.ordinals for part in opened.parts], opened.version.streams)
 
 
 def _online(

@@ -13,7 +13,7 @@ from bench.results import Figure, Outcome, Setup
 from engine.types import Floats, Hits
 from workers.index.effort import Effort
 from workers.index.factory import recipe
-from workers.index.shard import IndexShard
+from workers.index.part import IndexPart
 from workers.index.training import train
 
 _QUERIES = 64
@@ -57,8 +57,8 @@ def _size(setup: Setup, segments: int) -> Figure:
             nearest.add(vectors)
             yield vectors
 
-    def build() -> IndexShard:
-        return IndexShard.build(train(made, dim, sample), filled(), videos, numbers)
+    def build() -> IndexPart:
+        return IndexPart.build(train(made, dim, sample), filled(), videos, numbers)
 
     shard, seconds = indexes.timed_build(build)
     asked = GroundTruth(queries, nearest.rows)

@@ -103,8 +103,8 @@ def _answers(
     question = ["eval", "--collection", collection, "--truth", truth, *search, "--json"]
 
     def make() -> str:
-        generation = json.loads(steps.spr(command, capture=True))["id"]
-        return steps.spr([*question, "--generation", generation], capture=True)
+        version = json.loads(steps.spr(command, capture=True))["id"]
+        return steps.spr([*question, "--version", version], capture=True)
 
     said = steps.once(f"{after}-on-{split}", [*command, *question], make, after=(after,))
     value: Row = json.loads(said)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 import pytest
+from engine.collection import open_collection
 from google.rpc import error_details_pb2, status_pb2
 
 from engine import config
-from engine.collection import open_collection
 from engine.coordinator import Coordinator
 from engine.faults import reason_of
 from engine.logs import JsonFormatter

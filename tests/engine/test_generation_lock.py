@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from engine.generation_lock import locked_for_removal, locked_for_serving
 
 from engine import manifest
 from engine.config import Topology
 from engine.errors import NotFound
-from engine.generation_lock import locked_for_removal, locked_for_serving
 from tests.engine.corpus import Corpus
 
 HOLDER = """

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine.manifest import EncoderEntry, FileEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
 
 from engine import manifest
 from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.manifest import EncoderEntry, FileEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
 
 
 @pytest.fixture

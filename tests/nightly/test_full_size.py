@@ -77,7 +77,7 @@ def test_the_published_size(folder: Path) -> None:
     imported = spr("corpus", "import-tvr-ranking", out, "--collection", second)
     assert (imported["encoder"], imported["new_videos"]) == (made["encoder"], made["videos"])
     assert len(list((out / "TVR/TVR-Ranking/seg_feats").iterdir())) == made["videos"]
-    print(f"sizes: collection with a generation {size(first)}, export {size(out)}")
+    print(f"sizes: collection with a version {size(first)}, export {size(out)}")
     shutil.rmtree(out)
     same(first, second)
     shutil.rmtree(first)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine import manifest
+from engine import parts, versions
 from spr_cli import search
 from tests.system.service import alive, free_ports, launch, running, until, write_topology
 from tests.system.world import SPR
@@ -28,7 +28,7 @@ def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
     with running(tmp_path / "log", *options) as service:
         assert json.loads(ready_file.read_text()) == service.ready
         assert service.address == f"127.0.0.1:{port}"
-        assert service.ready["generation"] == manifest.current(collection).name
+        assert service.ready["generation"] == versions.current(collection)
         found = CliRunner().invoke(search.command, [TEXTS[0], "--address", service.address, "--top", "1"])
         assert "video-0" in found.stdout
         service.process.kill()
@@ -41,7 +41,8 @@ def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
 
 def test_a_damaged_shard_stops_the_start_with_its_sentence(collection: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(collection, tmp_path / "collection")
-    index = manifest.current(copy) / "shard-00001" / "index.faiss"
+    index = parts.directory(copy, versions.read(copy).parts[1].id) / "index" / "index.faiss"
+    index.chmod(0o644)
     index.write_bytes(index.read_bytes()[:-1] + b"x")
     topology = write_topology(tmp_path / "topology.toml", copy)
     with launch(tmp_path / "log", str(topology), "--json") as process:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from engine import manifest
+from engine import versions
 from spr_cli import admin
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
@@ -86,7 +86,7 @@ def test_what_is_restarted_after_a_build_serves_what_the_service_serves(
     served = service.ready["generation"]
     arguments = ["build", str(copied), "--shards", "3", "--device", "cpu", "--keep", "1", "--json"]
     built = json.loads(CliRunner().invoke(cli, arguments).stdout)
-    assert (built["removed"], manifest.current(copied).name == served) == ([], False)
+    assert (built["removed"], versions.current(copied) == served) == ([], False)
     with Client(service.address) as client:
         for name in ("shard-00000", "ranker-0", "coordinator"):
             os.kill(pid := service.pid_now(name), signal.SIGKILL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import manifest, merge
+from engine import merge
 from engine.proposals import propose
 from engine.queries import SearchOptions
 from engine.ranking import coarse, ordered
@@ -22,7 +22,7 @@ SPR = [sys.executable, "-m", "spr_cli.main"]
 
 
 def collection(path: Path, shards: int = 2) -> Path:
-    """Build a generation of nine videos; each sentence of TEXTS is shown once, for 8 s."""
+    """Build a version of nine videos; each sentence of TEXTS is shown once, for 8 s."""
     source = tiny_clip(path / "models" / "encoder" / "tiny")
     encoder = Encoder.load(str(source), "cpu")
     shown = encoder.text(TEXTS).pooled
@@ -48,8 +48,7 @@ class Oracle:
     """The same search in one process: every segment compared, no index, no server."""
 
     def __init__(self, path: Path) -> None:
-        self.generation = manifest.current(path)
-        self.models = Models.open(self.generation, "cpu")
+        self.models = Models.open(path, device="cpu")
         store = FeatureStore.open(path / "features" / self.models.encoder.fingerprint)
         self.ids = sorted(store.ids())
         self.durations = np.array([store.record(video).duration for video in self.ids])

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from engine.collection import open_collection
 
 from engine import manifest
-from engine.collection import open_collection
 from engine.config import CoordinatorConfig, IndexWorkerConfig, Topology
 from engine.errors import SprError
 from tests.trainer.generation.built import FRAMES, collection

@@ -48,7 +48,7 @@ class VideoRows:
 
     @staticmethod
     def of_contexts(contexts: FeatureMaps) -> "VideoRows":
-        """Return the rows of all videos of a generation or of a split in memory, in ordinal order."""
+        """Return the rows of all videos of a version or of a split in memory, in ordinal order."""
         return VideoRows(
             [f"video {ordinal}" for ordinal in range(len(contexts))],
             contexts.counts(FRAMES),
@@ -105,7 +105,9 @@ def embed(rows: VideoRows, projector: Projector | MeanPool, device: torch.device
 
 def hearing(projector: Projector | MeanPool, rows: VideoRows) -> Projector | MeanPool:
     """Return the projector for these videos: a mean pool that has heard what they say, any other as it is."""
-    if not isinstance(projector, MeanPool) or rows.streams.get(SUBTITLES) != rows.streams[FRAMES]:
+    if not isinstance(projector, MeanPool) or projector.said is not None:
+        return projector
+    if rows.streams.get(SUBTITLES) != rows.streams[FRAMES]:
         return projector
     heard = projector.hearing(rows.speech())
     if heard.said is not None:

@@ -3,7 +3,7 @@
 evaluation  the whole of it, from a configuration
 runfile     answers on disk, stage by stage
 service     answers of a running service
-offline     answers of a generation in this process
+offline     answers of a version in this process
 judged      a query's ranked and judged moments as columns; when a moment is right
 matching    predictions matched with judged moments, on arrays
 measures    measures as values

@@ -26,7 +26,7 @@ SEGMENT_LENGTH = 4.0
 class EvalConfig:
     """What is measured, how, and which files are written. Times are seconds.
 
-    One of run (a run file), address (a service, HOST:PORT) and collection (its `generation`, the active one
+    One of run (a run file), address (a service, HOST:PORT) and collection (its `version`, the active one
     if that is empty) gives the answers. truth: judged queries; None for those that the run file names.
     corpus: videos and durations for the chance level; None for the file beside the truth.
     protocol, absent, reach, bootstrap (resamples), seed: as in `report`. segment_top_k, proposals: how a
@@ -38,7 +38,7 @@ class EvalConfig:
     run: Path | None = None
     address: str | None = None
     collection: Path | None = None
-    generation: str = ""
+    version: str = ""
     truth: Path | None = None
     corpus: Path | None = None
     protocol: str = "spr"
@@ -145,11 +145,11 @@ def _searched(
     # torch, which a run file or a service does not need.
     from trainer.evaluation.offline import Offline, search_offline
 
-    generation = Offline.open(collection, config.generation)
-    run = search_offline(generation, queries, config.segment_top_k, on_done, config.rule)
-    about = generation.models.manifest
-    versions = {"generation": about.id, "embedding_model": about.embedding_model}
-    versions |= {"ranker_model": generation.models.ranker.name}
+    searched = Offline.open(collection, config.version)
+    run = search_offline(searched, queries, config.segment_top_k, on_done, config.rule)
+    about = searched.models.version
+    versions = {"version": about.id, "embedding_model": about.embedding_model}
+    versions |= {"ranker_model": searched.models.ranker.name}
     return Answered(run, {"versions": versions, "segment_length": about.segment_length})
 
 

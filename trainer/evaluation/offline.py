@@ -1,4 +1,4 @@
-"""Answers of a generation without a service: the same models and rules in this process, over an exact search.
+"""Answers of a version without a service: the same models and rules in this process, over an exact search.
 
 What a service with a flat index answers, to the last digit or two, without its processes; and the segments
 themselves, which a service does not show. All segment vectors are held in memory.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import manifest, merge, ranking
+from engine import merge, ranking
 from engine.catalogue import Catalogue
 from engine.errors import InvalidInput
 from engine.proposals import ProposalRule, propose
@@ -21,6 +21,7 @@ from trainer.collection.annotations import JudgedQuery
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
+from trainer.generation.kit import as_built
 from workers.ranker.models import Models
 
 DEFAULTS = SearchOptions()
@@ -28,7 +29,7 @@ DEFAULTS = SearchOptions()
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """One generation, searched exhaustively. vectors: (n, dim) unit rows of segments (videos, segments)."""
+    """One version, searched exhaustively. vectors: (n, dim) unit rows of segments (videos, segments)."""
 
     models: Models
     catalogue: Catalogue
@@ -37,13 +38,18 @@ class Offline:
     segments: Ordinals
 
     @staticmethod
-    def open(collection: Path, generation: str = "", device: str = "auto") -> "Offline":
-        """Load a generation's models, embed its segments; NotFound or Mismatch say what is wrong."""
-        directory = manifest.generation_dir(collection, generation)
-        models, catalogue = Models.open(directory, device), Catalogue.open(directory)
+    def open(collection: Path, version: str = "", device: str = "auto") -> "Offline":
+        """Load a version's models, embed its segments; NotFound or Mismatch say what is wrong.
+
+        version: its id or number, the current one for "".
+        """
+        models = Models.open(collection, version, device)
         rows = VideoRows.of_contexts(models.features)
-        found = Retrieval.embed(rows, models.projector, models.device)
-        return Offline(models, catalogue, found.vectors.cpu().numpy(), found.videos, found.numbers)
+        projector = as_built(models.projector, collection, models.version)
+        found = Retrieval.embed(rows, projector, models.device)
+        return Offline(
+            models, models.corpus.catalogue, found.vectors.cpu().numpy(), found.videos, found.numbers
+        )
 
     def answer(
         self, text: str, depth: int = DEFAULTS.segment_top_k, rule: ProposalRule = DEFAULTS.rule
@@ -51,7 +57,7 @@ class Offline:
         """Return one sentence's answer, stage by stage, best first; a service ranks as many proposals."""
         (query,) = self.models.encode([text])
         scores = self.vectors @ query.embedding
-        length = self.models.manifest.segment_length
+        length = self.models.version.segment_length
         hits = merge.top_k([Hits(self.videos, self.segments, scores)], depth)
         proposals = propose(hits, self.catalogue.durations, length, rule)
         chosen = ranking.take(proposals, DEFAULTS.proposal_top_k)
@@ -78,7 +84,7 @@ class Offline:
 
 
 def search_offline(
-    generation: Offline,
+    version: Offline,
     queries: Sequence[JudgedQuery],
     segment_top_k: int | None = None,
     on_done: Callable[[int], None] | None = None,
@@ -86,14 +92,12 @@ def search_offline(
 ) -> dict[str, dict[int, list[Predicted]]]:
     """Return the answers to all queries as a run with all three stages; on_done gets the number finished.
 
-    Raises InvalidInput where the generation holds none of the videos that answer the queries.
+    Raises InvalidInput where the version holds none of the videos that answer the queries.
     """
-    _check_holds(generation, queries)
+    _check_holds(version, queries)
     run: dict[str, dict[int, list[Predicted]]] = {RETRIEVAL: {}, COARSE: {}, REFINED: {}}
     for done, query in enumerate(queries, start=1):
-        answer = generation.answer(
-            query.query, segment_top_k or DEFAULTS.segment_top_k, rule or DEFAULTS.rule
-        )
+        answer = version.answer(query.query, segment_top_k or DEFAULTS.segment_top_k, rule or DEFAULTS.rule)
         for stage, rows in answer.items():
             run[stage][query.query_id] = rows
         if on_done:
@@ -101,11 +105,11 @@ def search_offline(
     return run
 
 
-def _check_holds(generation: Offline, queries: Sequence[JudgedQuery]) -> None:
-    """Refuse a generation of another split, which would reach zero without saying why."""
+def _check_holds(version: Offline, queries: Sequence[JudgedQuery]) -> None:
+    """Refuse a version of another split, which would reach zero without saying why."""
     wanted = {moment.video for query in queries for moment in query.moments if moment.relevance}
-    if wanted and not wanted & set(generation.catalogue.ids):
+    if wanted and not wanted & set(version.catalogue.ids):
         raise InvalidInput(
-            f"Generation {generation.models.manifest.id} holds none of the {len(wanted)} videos that answer "
+            f"Version {version.models.version.id} holds none of the {len(wanted)} videos that answer "
             "the queries; build one of their split: spr build COLLECTION --videos corpus_val.json"
         )

@@ -129,7 +129,7 @@ def ask(client: Client, text: str, timeout: float | None, options: Options = DEF
         refined=[Predicted(m.video, m.start, m.end, m.score, m.confidence) for m in moments],
         degraded=bool(first.coverage.degraded),
         versions={
-            "generation": first.generation,
+            "version": first.generation,
             "embedding_model": first.embedding_model,
             "ranker_model": first.ranker,
         },

@@ -18,13 +18,13 @@ from engine.files import refusal
 from engine.staging import check_room, staged, sweep
 from engine.verification import verify
 from engine.version_lock import only_writer
-from trainer.generation import quantizers
 from trainer.generation.config import BuildConfig
 from trainer.generation.garbage import Garbage, collect_garbage
 from trainer.generation.indexing import write_indexes
 from trainer.generation.kit import Kit, OnProgress
 from trainer.generation.part import finish_part, nothing, streams_of
 from trainer.generation.plan import Plan, make_plan
+from workers.index.training import Template
 from workers.ranker.stores.features import DIRECTORY, write_context
 
 __all__ = ["BuildConfig", "BuildReport", "build"]
@@ -91,7 +91,7 @@ def _find(collection: Path, sources: str) -> Version | None:
             if about.sources == sources:
                 for part in open_corpus(collection, about.id).parts:
                     verify(part.directory, part.about)
-                quantizers.read(collection, about.quantizer_sha256)
+                Template.read(collection, about.quantizer_sha256)
                 return about
     return None
 
@@ -113,7 +113,7 @@ def _make(collection: Path, plan: Plan, on_progress: OnProgress) -> Version:
         ShardEntry(shard_name(number), entry.videos, entry.segments, (entry,))
         for number, entry in enumerate(entries)
     ]
-    quantizers.write(collection, kit.template)
+    kit.template.save(collection)
     return _commit(collection, _version(plan, kit, shards, search))
 
 

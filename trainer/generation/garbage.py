@@ -11,7 +11,7 @@ from engine.errors import SprError
 from engine.files import sync
 from engine.staging import remove, sweep
 from engine.version_lock import locked_for_removal
-from trainer.generation import quantizers
+from workers.index.training import QUANTIZERS, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
                 (removed if free else held).append(name)
                 if free:
                     versions.path_of(collection, name).unlink()
-    for folder in (versions.VERSIONS, quantizers.QUANTIZERS):
+    for folder in (versions.VERSIONS, QUANTIZERS):
         _sweep_partials(collection / folder)
     kept = [about for name, about in made.items() if name not in removed]
     gone, size = _collect_parts(collection, kept)
@@ -88,8 +88,8 @@ def _collect_parts(collection: Path, kept: list[Version]) -> tuple[list[str], in
 
 
 def _collect_quantizers(collection: Path, kept: list[Version]) -> list[str]:
-    listed = {quantizers.path_of(collection, about.quantizer_sha256) for about in kept}
-    gone = [path for path in (collection / quantizers.QUANTIZERS).glob("[!.]*") if path not in listed]
+    listed = {path_of(collection, about.quantizer_sha256) for about in kept}
+    gone = [path for path in (collection / QUANTIZERS).glob("[!.]*") if path not in listed]
     for path in gone:
         path.unlink()
     return sorted(path.name for path in gone)

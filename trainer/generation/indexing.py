@@ -17,8 +17,9 @@ from engine.types import Floats
 from trainer.collection.segments import VideoRows, embed_as_told, hearing
 from trainer.generation.check import check
 from trainer.generation.kit import Kit, OnProgress
-from trainer.generation.part import INDEX_DIRECTORY, write_index
+from trainer.generation.part import write_index
 from trainer.generation.plan import Plan
+from workers.index.part import DIRECTORY
 from workers.index.training import train
 
 _VECTORS = "vectors.f32"
@@ -47,7 +48,7 @@ def write_indexes(
             done += len(rows)
             on_progress("index", done, plan.segments)
         on_progress("check", 0, 1)
-        folders = [staging.path / INDEX_DIRECTORY for staging in made]
+        folders = [staging.path / DIRECTORY for staging in made]
         search = check(folders, collection, plan, vectors)
         on_progress("check", 1, 1)
         del vectors

@@ -12,7 +12,6 @@ from engine import parts, versions
 from engine.entries import EncoderEntry, ModelEntry, Version, refuse
 from engine.errors import Mismatch
 from trainer.collection.places import FRAMES, features_directory
-from trainer.generation import quantizers
 from trainer.generation.models import load_ranker, load_stage1
 from workers.feature_store.store import FeatureStore
 from workers.index.training import Template
@@ -62,16 +61,13 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
     where = pick_device(device)
     for entry in (version.projector, version.ranker):
         _check_card(collection, version, entry)
-    projector = load_stage1(collection, version.projector, store, where)
-    if isinstance(projector, MeanPool):
-        frames = round(version.segment_length / store.streams[FRAMES].step)
-        projector = MeanPool(frames, said(collection, version))
+    projector = as_built(load_stage1(collection, version.projector, store, where), collection, version)
     found = Kit(
         store=store,
         projector=projector.to(where),
         embedding_model=version.embedding_model,
         factory=version.factory,
-        template=quantizers.read(collection, version.quantizer_sha256),
+        template=Template.read(collection, version.quantizer_sha256),
         ranker=load_ranker(collection, version.ranker, store) if version.contexts else None,
         contexts=cast("ContextType | None", version.contexts or None),
         device=where,
@@ -80,6 +76,14 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
         message = f"{store.path} gives segments of {found.segment_length} s, version {version.id} has "
         raise Mismatch(f"{message}{version.segment_length} s: run `spr build`.")
     return found
+
+
+def as_built(projector: Projector | MeanPool, collection: Path, version: Version) -> Projector | MeanPool:
+    """Return the projector as it embedded the version's segments: a mean pool with what it had heard."""
+    if not isinstance(projector, MeanPool):
+        return projector
+    frames = round(version.segment_length / version.streams[FRAMES].step)
+    return MeanPool(frames, said(collection, version))
 
 
 def said(collection: Path, version: Version) -> torch.Tensor | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from engine import parts
 from engine.catalogue import PartCatalogue
@@ -15,13 +16,12 @@ from engine.types import Floats
 from trainer.collection.segments import VideoRows, embed_as_told
 from trainer.generation.contexts import write_contexts
 from trainer.generation.kit import SAID, Kit, OnProgress
-from workers.index.files import INDEX
+from workers.index.files import INDEX, code_of
+from workers.index.part import DIRECTORY as INDEX_DIRECTORY
 from workers.index.part import VERSION, IndexPart
 from workers.index.training import Template
 from workers.ranker.projection.projector import MeanPool
 from workers.ranker.stores.features import DIRECTORY, write_context
-
-INDEX_DIRECTORY = "index"
 
 
 def nothing(stage: str, done: int, total: int) -> None:
@@ -49,7 +49,7 @@ def make_part(
     names = sorted(ids)
     rows = VideoRows.of_store(kit.store, names)
     blocks = embed_as_told(rows, kit.projector, kit.device)
-    template = kit.template.exact() if small else kit.template
+    template = kit.template.small() if small else kit.template
     write_index(building, kit, names, blocks, template)
     write_context(building / DIRECTORY, kit.store, names)
     return finish_part(
@@ -77,9 +77,14 @@ def write_index(
     shard = IndexPart.build(template, blocks, videos, segments)
     shard.save(building / INDEX_DIRECTORY)
     if isinstance(kit.projector, MeanPool) and kit.projector.said is not None:
-        np.save(building / SAID, kit.projector.said.cpu().numpy())
-        sync(building / SAID)
+        write_said(building, kit.projector.said)
     return shard
+
+
+def write_said(building: Path, mean: torch.Tensor) -> None:
+    """Keep (dim,) the mean of what is said with a part; see `kit.said`."""
+    np.save(building / SAID, mean.cpu().numpy())
+    sync(building / SAID)
 
 
 def finish_part(
@@ -132,9 +137,3 @@ def streams_of(kit: Kit) -> dict[str, StreamEntry]:
     """Return the feature streams as part.json and a version name them."""
     dtype = kit.store.dtype.name
     return {name: StreamEntry(s.dim, s.step, dtype) for name, s in kit.store.streams.items()}
-
-
-def code_of(path: Path) -> str:
-    """Return the four letters that an index file begins with, which name its kind."""
-    with path.open("rb") as file:
-        return file.read(4).decode("ascii", "replace")

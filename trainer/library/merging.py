@@ -15,10 +15,10 @@ from engine.entries import Part
 from engine.files import sync
 from engine.types import Floats
 from trainer.generation.kit import SAID
-from trainer.generation.part import code_of, exact_factory
+from trainer.generation.part import exact_factory
 from trainer.library.records import merge_records
 from workers.index.factory import FLAT_VALUES
-from workers.index.files import INDEX
+from workers.index.files import INDEX, code_of
 from workers.index.part import DIRECTORY, VERSION, IndexPart
 from workers.index.training import Template
 from workers.index.vectors import vectors_of

@@ -13,12 +13,12 @@ from typing import Any
 import faiss
 import numpy as np
 
-from engine.errors import Mismatch, NotFound
+from engine.errors import Mismatch, NotFound, Unavailable
 from engine.files import read_json, refusal, sync, write_json
 from workers.index.effort import Effort
 from workers.index.parameters import inverted_lists
 from workers.index.training import VERSION, Template, reason
-from workers.warming import warm
+from workers.warming import available_bytes, warm
 
 INDEX = "index.faiss"
 ORIGINALS = "originals.faiss"
@@ -92,6 +92,32 @@ def read(directory: Path, template: Template | None = None, again: bool = False)
     except (TypeError, ValueError, RuntimeError) as error:
         message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
         raise Mismatch(message, reason="GENERATION_CORRUPT") from None
+
+
+def read_emptied(directory: Path) -> Any:
+    """Return a written index without its vectors, trained as it is; Unavailable for one larger than memory.
+
+    Read and not mapped: FAISS ends the process that empties a map.
+    """
+    index: Any = _in_memory(directory / INDEX)
+    if (directory / ORIGINALS).is_file():
+        index = faiss.IndexRefine(index, _in_memory(directory / ORIGINALS))
+        effort = Effort(**read_json(directory / SEARCH, dict))
+        index.k_factor = effort.factor
+    index.reset()
+    return index
+
+
+def _in_memory(path: Path) -> Any:
+    size, free = path.stat().st_size, available_bytes()
+    if size > free:
+        message = f"{path} takes {size >> 20} MB of memory and {free >> 20} MB are available: "
+        raise Unavailable(message + "use a larger machine.", "NO_MEMORY")
+    try:
+        return faiss.read_index(str(path))
+    except RuntimeError as error:
+        message = f"{path} cannot be read ({reason(error)}): copy it again."
+        raise Mismatch(message, "GENERATION_CORRUPT") from None
 
 
 def _codes(path: Path, originals: Any, template: Template | None, again: bool) -> Any:

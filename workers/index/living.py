@@ -54,7 +54,7 @@ def over_fetched(search: Callable[[int, int], Found], living: Living, k: int, ca
     while True:
         scores, rows = search(fetch, max(fetch, min(total, depth)))
         alive = (rows >= 0) & living.rows[rows]
-        if fetch == total or ((alive.sum(axis=1) >= k) | (rows[:, -1] < 0)).all():
+        if fetch == total or (alive.sum(axis=1) >= k).all():
             break
         fetch, depth = min(total, 2 * fetch), 2 * depth
     first = np.argsort(~alive, axis=1, kind="stable")[:, :k]

@@ -10,6 +10,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.entries import refuse
 from engine.errors import InvalidInput, NotFound
@@ -29,49 +30,39 @@ class Template:
 
     def __init__(self, index: Any) -> None:
         # Kept as bytes: they have a checksum, and every kind of index can be read, not all can be cloned.
-        self.content: bytes = faiss.serialize_index(index).tobytes()
-
-    @classmethod
-    def of_bytes(cls, content: bytes) -> "Template":
-        """Return the template of that `content`; nothing is read from it yet."""
-        template = cls.__new__(cls)
-        template.content = content
-        return template
+        self._bytes: NDArray[np.uint8] = faiss.serialize_index(index)
 
     @property
     def sha256(self) -> str:
         """Name the trained quantizer by its bytes."""
-        return hashlib.sha256(self.content).hexdigest()
+        return hashlib.sha256(self._bytes.tobytes()).hexdigest()
 
     def copy(self) -> Any:
         """Return an empty FAISS index, trained alike."""
-        return faiss.deserialize_index(np.frombuffer(self.content, np.uint8))
+        return faiss.deserialize_index(self._bytes)
 
     def small(self) -> "Template":
         """Return the template of small parts: exact, in the type of the originals, where there are any."""
         index = self.copy()
         return Template(index.refine_index) if isinstance(index, faiss.IndexRefine) else self
 
-    def exact(self) -> "Template":
-        """See `small`."""
-        return self.small()
-
     def save(self, collection: Path) -> None:
         """Keep it in the collection under the name that `read` finds, atomically; once is enough."""
-        with replacing(_path(collection, self.sha256)) as partial:
-            partial.write_bytes(self.content)
+        with replacing(path_of(collection, self.sha256)) as partial:
+            partial.write_bytes(self._bytes.tobytes())
 
     @classmethod
     def read(cls, collection: Path, sha256: str) -> "Template":
         """Return the template of this checksum; NotFound or Mismatch where it is not there, whole."""
-        path = _path(collection, sha256)
+        path = path_of(collection, sha256)
         try:
-            content = path.read_bytes()
+            content = np.frombuffer(path.read_bytes(), np.uint8)
         except FileNotFoundError:
             raise NotFound(f"{path} does not exist: {_REMEDY}", "GENERATION_CORRUPT") from None
         except OSError as error:
             raise refusal(error, path) from None
-        found = cls.of_bytes(content)
+        found = cls.__new__(cls)
+        found._bytes = content
         if found.sha256 != sha256:
             raise refuse(f"{path} does not have the checksum that the version gives: {_REMEDY}")
         try:
@@ -81,7 +72,8 @@ class Template:
         return found
 
 
-def _path(collection: Path, sha256: str) -> Path:
+def path_of(collection: Path, sha256: str) -> Path:
+    """Return where the template of a checksum is kept."""
     return collection / QUANTIZERS / f"{sha256[:16]}.faiss"
 
 

@@ -3,9 +3,10 @@
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from engine.errors import DeadlineExceeded
 
@@ -13,6 +14,8 @@ LONGEST_WAIT = 600.0
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+# None ends the thread.
+_Queue: TypeAlias = "queue.SimpleQueue[tuple[In, Future[Out]] | None]"
 
 
 class Batcher(Generic[In, Out]):
@@ -26,11 +29,11 @@ class Batcher(Generic[In, Out]):
     def __init__(
         self, compute: Callable[[Sequence[In]], Sequence[Out]], max_batch: int, max_delay: float
     ) -> None:
-        self._compute = compute
-        self._max_batch = max(1, max_batch)
-        self._max_delay = max_delay
-        self._waiting: queue.SimpleQueue[tuple[In, Future[Out]]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="batcher", daemon=True).start()
+        self._waiting: _Queue[In, Out] = queue.SimpleQueue()
+        settings = (self._waiting, compute, max(1, max_batch), max_delay)
+        threading.Thread(target=self._run, args=settings, name="batcher", daemon=True).start()
+        # The thread does not hold the batcher: it ends with it.
+        weakref.finalize(self, self._waiting.put, None).atexit = False
 
     def __call__(self, item: In, timeout: float | None = None) -> Out:
         """Return the result for `item`; DeadlineExceeded when it takes longer than `timeout` seconds."""
@@ -52,15 +55,19 @@ class Batcher(Generic[In, Out]):
         """Calls that are not yet part of a batch."""
         return self._waiting.qsize()
 
-    def _run(self) -> None:
-        while True:
-            batch = [
-                (item, future) for item, future in self._gather() if future.set_running_or_notify_cancel()
-            ]
+    @staticmethod
+    def _run(
+        waiting: "_Queue[In, Out]",
+        compute: Callable[[Sequence[In]], Sequence[Out]],
+        max_batch: int,
+        max_delay: float,
+    ) -> None:
+        while gathered := _gather(waiting, max_batch, max_delay):
+            batch = [(item, future) for item, future in gathered if future.set_running_or_notify_cancel()]
             if not batch:
                 continue
             try:
-                results = self._compute([item for item, _ in batch])
+                results = compute([item for item, _ in batch])
                 for (_, future), result in zip(batch, results, strict=True):
                     future.set_result(result)
             except Exception as error:
@@ -68,17 +75,24 @@ class Batcher(Generic[In, Out]):
                     if not future.done():
                         future.set_exception(error)
 
-    def _gather(self) -> list[tuple[In, Future[Out]]]:
-        batch = [self._waiting.get()]
-        if self._waiting.empty():
-            return batch
-        closes = time.monotonic() + self._max_delay
-        while len(batch) < self._max_batch:
-            try:
-                batch.append(self._waiting.get(timeout=max(0.0, closes - time.monotonic())))
-            except queue.Empty:
-                break
+
+def _gather(waiting: "_Queue[In, Out]", max_batch: int, max_delay: float) -> "list[tuple[In, Future[Out]]]":
+    """Return the next batch; nothing when the batcher is gone: nobody can wait for it then."""
+    first = waiting.get()
+    batch = [] if first is None else [first]
+    if not batch or waiting.empty():
         return batch
+    closes = time.monotonic() + max_delay
+    while len(batch) < max_batch:
+        try:
+            item = waiting.get(timeout=max(0.0, closes - time.monotonic()))
+        except queue.Empty:
+            break
+        if item is None:
+            waiting.put(None)
+            break
+        batch.append(item)
+    return batch
 
 
 def bounded(timeout: float | None) -> float:

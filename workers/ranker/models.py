@@ -1,74 +1,147 @@
-"""The models and features of a ranker worker, as one generation's manifest names them."""
+"""The models and features of a version, as a ranker worker and an evaluation use them."""
 
 import logging
 import os
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from engine import manifest
+from engine import versions
+from engine.corpus import Corpus, open_corpus
+from engine.entries import Version
 from engine.errors import Mismatch
-from engine.manifest import Manifest
 from engine.types import EncodedQuery
+from workers.open_parts import OpenParts
 from workers.ranker.encoder.encoder import Encoder, pick_device
-from workers.ranker.encoder.files import explain
-from workers.ranker.encoder.known_queries import KnownQueries, is_known_queries
-from workers.ranker.projection.projector import MeanPool, Projector, load_projector
+from workers.ranker.encoder.known_queries import KnownQueries
+from workers.ranker.parts import RankerPart
+from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.query_models import QueryModels, agree, open_encoder, open_projector
 from workers.ranker.scoring.ranker import Ranker
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
-from workers.ranker.stores import checkpoint, contexts
 from workers.ranker.stores.contexts import EncodedStore
-from workers.ranker.stores.features import DIRECTORY, FRAMES, FeatureMaps
-from workers.watch import Watch
+from workers.ranker.stores.features import FRAMES, FeatureMaps
+from workers.warming import warm
 
 log = logging.getLogger("spr.ranker")
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Encoder, projector, ranker and features of one generation, checked against its manifest."""
+    """Encoder, projector, ranker and features of one version, checked against it. features: by ordinal."""
 
-    encoder: Encoder | KnownQueries
-    projector: Projector | MeanPool
+    corpus: Corpus
+    queries: QueryModels
     ranker: Ranker
     features: FeatureMaps
-    manifest: Manifest
+    parts: tuple[RankerPart, ...]
     device: torch.device
-    watch: Watch
 
     @staticmethod
-    def open(generation: Path, device: str = "auto") -> "Models":
-        """Load what the manifest names; Mismatch says what differs from it, NotFound what is missing."""
-        about = manifest.read(generation)
-        read = about.files_of(DIRECTORY) + about.files_of(contexts.DIRECTORY)
-        watch = Watch(generation, about, read)
-        manifest.verify(generation, about, read)
-        where = pick_device(device)
-        encoder = _open_encoder(generation, about, str(where))
-        projector = _open_projector(generation, about, encoder, where)
-        features = FeatureMaps.open(generation)
-        ranker = _open_ranker(generation, about, encoder, features, where)
-        return Models(encoder, projector, ranker, features, about, where, watch)
+    def open(collection: Path, version: str = "", device: str = "auto") -> "Models":
+        """Load what a version names, the current one for ""; see `SharedModels.open`."""
+        return SharedModels(device).open(open_corpus(collection, version))
 
     @property
-    def example(self) -> str:
-        """A sentence that the encoder takes."""
-        return self.encoder.example if isinstance(self.encoder, KnownQueries) else "a first sentence"
+    def version(self) -> Version:
+        """The version that all of it is of."""
+        return self.corpus.version
+
+    @property
+    def encoder(self) -> Encoder | KnownQueries:
+        """What encodes texts."""
+        return self.queries.encoder
+
+    @property
+    def projector(self) -> Projector | MeanPool:
+        """What brings texts into the index's space."""
+        return self.queries.projector
 
     def encode(self, texts: Sequence[str]) -> list[EncodedQuery]:
         """Return every text as the index and the ranker need it."""
-        features = self.encoder.text(texts)
-        with torch.inference_mode():
-            pooled = torch.from_numpy(features.pooled).to(self.device)
-            projected = self.projector.queries(pooled).float().cpu().numpy()
-        lengths = np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-12)
-        rows = zip(projected / lengths, features.tokens, features.pooled, features.cut, strict=True)
-        model = self.manifest.embedding_model
-        return [EncodedQuery(embedding, tokens, text, model, cut) for embedding, tokens, text, cut in rows]
+        return self.queries.encode(texts)
+
+    def warm(self) -> None:
+        """Bring what ranking reads into memory, of parts where that was not done, so that no query waits."""
+        reads = self.ranker.reads
+        cold = [part for part in self.parts if reads not in part.warmed]
+        if arrays := [array for part in cold for array in part.arrays(reads)]:
+            warm(reads, arrays)
+        for part in cold:
+            part.warmed.add(reads)
+
+
+class SharedModels:
+    """The models and parts that are open in this process: versions that name the same ones share them.
+
+    All is held weakly: it goes with the last version, or call, that has it. For one thread at a time.
+    """
+
+    def __init__(self, device: str = "auto", settle: Callable[[Encoder, Path], None] | None = None) -> None:
+        """settle: called with every encoder that is loaded, and the collection it is of."""
+        self.device = pick_device(device)
+        self._settle = settle
+        self._parts: OpenParts[RankerPart] = OpenParts()
+        self._encoders: weakref.WeakValueDictionary[str, Encoder] = weakref.WeakValueDictionary()
+        self._queries: weakref.WeakValueDictionary[tuple[str, float], QueryModels] = (
+            weakref.WeakValueDictionary()
+        )
+        self._rankers: weakref.WeakValueDictionary[str, ReloRanker] = weakref.WeakValueDictionary()
+
+    def open(self, corpus: Corpus) -> Models:
+        """Load what the version names and is not open; Mismatch or NotFound say what is wrong or missing."""
+        version = corpus.version
+        parts = [self._parts.take(part, RankerPart.open) for part in corpus.parts]
+        ordinals = [part.ordinals for part in corpus.parts]
+        features = FeatureMaps.of_parts([part.features for part in parts], ordinals, version.streams)
+        queries = self._query_models(corpus)
+        ranker = self._ranker(corpus)
+        _fit(ranker, queries.encoder, features, version)
+        stores = [part.contexts for part in parts if part.contexts is not None]
+        if isinstance(ranker, ReloRanker) and len(stores) == len(parts) > 0:
+            store = EncodedStore.of_parts(stores, ordinals)
+            ranker.use_stored(store, features, torch.get_num_threads())
+        elif isinstance(ranker, ReloRanker):
+            log.info("no stored contexts: windows are encoded for every query", extra={"version": version.id})
+        return Models(corpus, queries, ranker, features, tuple(parts), self.device)
+
+    def _query_models(self, corpus: Corpus) -> QueryModels:
+        version = corpus.version
+        key = version.embedding_model, version.segment_length / version.streams[FRAMES].step
+        found = self._queries.get(key)
+        if found is None:
+            encoder = self._encoder(corpus)
+            projector = open_projector(corpus.directory, version, encoder.fingerprint, self.device)
+            found = QueryModels(encoder, projector, version.embedding_model, self.device)
+            # Stored sentences are one collection's, and may have become more.
+            if not isinstance(encoder, KnownQueries):
+                self._queries[key] = found
+        return found
+
+    def _encoder(self, corpus: Corpus) -> Encoder | KnownQueries:
+        found: Encoder | KnownQueries | None = self._encoders.get(corpus.version.encoder.fingerprint)
+        if found is None:
+            found = open_encoder(corpus.directory, corpus.version, self.device)
+            if isinstance(found, Encoder):
+                self._encoders[found.fingerprint] = found
+                if self._settle:
+                    self._settle(found, corpus.directory)
+        return found
+
+    def _ranker(self, corpus: Corpus) -> SimilarityCurve | ReloRanker:
+        entry = corpus.version.ranker
+        if entry is None:
+            return SimilarityCurve()
+        found = self._rankers.get(entry.fingerprint)
+        if found is None:
+            found = ReloRanker.open(versions.model_path(corpus.directory, entry), self.device)
+            agree("ranker", found.fingerprint, entry.fingerprint, corpus.version)
+            self._rankers[entry.fingerprint] = found
+        return found.again()
 
 
 def use_threads(count: int) -> None:
@@ -76,59 +149,7 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count or os.cpu_count() or 1)
 
 
-def _open_encoder(generation: Path, about: Manifest, device: str) -> Encoder | KnownQueries:
-    local = manifest.model_path(generation, about.encoder)
-    encoder: Encoder | KnownQueries
-    if is_known_queries(local):
-        encoder = KnownQueries(local)
-    else:
-        encoder = Encoder.load(str(local) if local.is_dir() else about.encoder.source, device)
-    wanted = about.encoder.fingerprint
-    why = explain(local, wanted) if encoder.fingerprint != wanted and local.is_dir() else ""
-    _agree("encoder", encoder.fingerprint, wanted, generation, why)
-    return encoder
-
-
-def _open_projector(
-    generation: Path, about: Manifest, encoder: Encoder | KnownQueries, device: torch.device
-) -> Projector | MeanPool:
-    frames_a_segment = round(about.segment_length / about.streams[FRAMES].step)
-    projector: Projector | MeanPool = MeanPool(frames_a_segment)
-    found = ""
-    if about.projector is not None:
-        directory = manifest.model_path(generation, about.projector)
-        projector = load_projector(directory, device)
-        found = checkpoint.read_card(directory).fingerprint
-        _agree("projector", found, about.projector.fingerprint, generation)
-    if projector.segment_length != frames_a_segment:
-        raise Mismatch(
-            f"The projector reads {projector.segment_length} frames a segment, generation {generation.name} "
-            f"has {frames_a_segment}; run `spr build` again."
-        )
-    made = manifest.embedding_model(encoder.fingerprint, found)
-    _agree("embedding model", made, about.embedding_model, generation)
-    return projector
-
-
-def _open_ranker(
-    generation: Path,
-    about: Manifest,
-    encoder: Encoder | KnownQueries,
-    features: FeatureMaps,
-    device: torch.device,
-) -> Ranker:
-    if about.ranker is None:
-        curve = SimilarityCurve()
-        _fit(curve, encoder, features, generation)
-        return curve
-    ranker = ReloRanker.open(manifest.model_path(generation, about.ranker), device)
-    _agree("ranker", ranker.fingerprint, about.ranker.fingerprint, generation)
-    _fit(ranker, encoder, features, generation)
-    _use_stored(ranker, about, features, generation)
-    return ranker
-
-
-def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: FeatureMaps, generation: Path) -> None:
+def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: FeatureMaps, version: Version) -> None:
     """Refuse features that the ranker lacks, or that are not as wide as it reads them."""
     if ranker.token_width not in (0, encoder.token_width):
         raise Mismatch(
@@ -140,29 +161,6 @@ def _fit(ranker: Ranker, encoder: Encoder | KnownQueries, features: FeatureMaps,
         if stream is None or stream.dim != width:
             found = "absent" if stream is None else f"{stream.dim} wide"
             raise Mismatch(
-                f"The {name} of generation {generation.name} are {found}, {ranker.name} reads "
+                f"The {name} of version {version.id} are {found}, {ranker.name} reads "
                 f"{width}; train a ranker on this collection, or build without one."
             )
-
-
-def _use_stored(ranker: ReloRanker, about: Manifest, features: FeatureMaps, generation: Path) -> None:
-    """Let the ranker read stored contexts, if this very ranker encoded them; else it encodes windows."""
-    name = generation.name
-    if not about.files_of(contexts.DIRECTORY):
-        log.info("no stored contexts: windows are encoded for every query", extra={"generation": name})
-        return
-    store = EncodedStore.open(generation)
-    if store.ranker != ranker.fingerprint:
-        found = {"generation": name, "stored_by": store.ranker, "ranker": ranker.fingerprint}
-        log.warning("stored contexts are another ranker's: windows are encoded for every query", extra=found)
-        return
-    ranker.use_stored(store, features, torch.get_num_threads())
-
-
-def _agree(what: str, found: str, wanted: str, generation: Path, why: str = "") -> None:
-    if found != wanted:
-        remedy = "ingest and build again" if why else "put the old model back or run `spr build` again"
-        raise Mismatch(
-            f"The {what} has fingerprint {found}, generation {generation.name} was built with {wanted}{why}; "
-            f"{remedy}."
-        )

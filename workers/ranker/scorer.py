@@ -1,58 +1,118 @@
-"""Batches, caches and deadlines in front of the models; texts have texts.py."""
+"""Batches, caches and deadlines in front of a version's models; texts have texts.py."""
 
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from engine.corpus import Corpus
 from engine.types import EncodedQuery, Proposals, Ranked, RankQuery
+from spr.internal.v1.version_service_pb2 import HeldVersion
 from workers.ranker.batching import Batcher
 from workers.ranker.encoder.known_queries import KnownQueries
-from workers.ranker.models import Models
+from workers.ranker.models import Models, SharedModels
+from workers.ranker.query_models import QueryModels
 from workers.ranker.texts import TYPICAL, CachedTextEncoder
+from workers.watch import Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """See `Batcher` for max_batch and max_delay, `CachedTextEncoder` for cached and cached_bytes."""
+
+    max_batch: int = 16
+    max_delay: float = 0.002
+    cached: int = 1024
+    cached_bytes: int = 64 << 20
+
+    def texts(self, models: QueryModels) -> CachedTextEncoder:
+        """Return a cache and a queue of texts in front of models."""
+        return CachedTextEncoder(
+            models.encode,
+            max_batch=self.max_batch,
+            max_delay=self.max_delay,
+            cached=self.cached,
+            cached_bytes=self.cached_bytes,
+        )
 
 
 class Scorer:
-    """Models behind two queues: concurrent texts are encoded together, and so are queries ranked.
+    """A version behind two queues: concurrent texts are encoded together, and so are queries ranked.
 
     rank: ranks one RankQuery with others that wait; see `Batcher`.
     """
 
     def __init__(
-        self,
-        models: Models,
-        *,
-        max_batch: int = 16,
-        max_delay: float = 0.002,
-        cached: int = 1024,
-        cached_bytes: int = 64 << 20,
+        self, models: Models, texts: CachedTextEncoder | None = None, limits: Limits | None = None
     ) -> None:
-        """See `CachedTextEncoder` for max_batch, max_delay, cached and cached_bytes."""
+        """texts: of these models; made here where none is given."""
+        limits = limits or Limits()
         self.models = models
+        self.texts = texts or limits.texts(models.queries)
         # Windows encoded online take a second a query: in a batch, every caller would wait for the last.
-        most = max_batch if models.ranker.batched else 1
+        most = limits.max_batch if models.ranker.batched else 1
         rank_many = partial(models.ranker.rank_many, features=models.features)
-        self.rank: Batcher[RankQuery, Ranked] = Batcher(rank_many, most, max_delay)
-        self._texts = CachedTextEncoder(
-            self.models.encode,
-            max_batch=max_batch,
-            max_delay=max_delay,
-            cached=cached,
-            cached_bytes=cached_bytes,
+        self.rank: Batcher[RankQuery, Ranked] = Batcher(rank_many, most, limits.max_delay)
+
+    @property
+    def watches(self) -> Sequence[Watch]:
+        """What watches the files of each part."""
+        return [part.watch for part in self.models.parts]
+
+    def check(self) -> None:
+        """Refuse (Mismatch) to answer from files that have changed."""
+        for part in self.models.parts:
+            part.watch.check()
+
+    def about(self) -> HeldVersion:
+        """Describe the version."""
+        corpus, models = self.models.corpus, self.models
+        return HeldVersion(
+            collection=corpus.name,
+            version=corpus.id,
+            embedding_model=models.queries.embedding_model,
+            videos=len(models.features),
+            segments=models.version.segments,
+            parts=len(models.parts),
+            ranker_model=models.ranker.name,
         )
 
     def encode(self, text: str, timeout: float | None = None) -> EncodedQuery:
         """Return a text's vectors, computed or from the cache; see `CachedTextEncoder.encode`."""
-        return self._texts.encode(text, timeout)
+        return self.texts.encode(text, timeout)
 
     def warm_up(self) -> None:
-        """Run every model once, so that the first caller does not wait for what happens only once."""
+        """Run the ranker once, so that the first caller does not wait for what happens only once."""
         models = self.models
-        models.ranker.warm_up(models.features)
-        for text in () if isinstance(models.encoder, KnownQueries) else TYPICAL:
-            models.encode([text])
-        query = models.encode([models.example])[0]
+        models.warm()
+        query = self.encode(models.queries.example)
         videos = np.arange(min(8, len(models.features)), dtype=np.int32)
         durations = models.features.durations[videos]
         spans = np.stack([np.zeros_like(durations), np.minimum(durations, 8.0)], axis=1)
         ranks, scores = np.arange(len(videos), dtype=np.int32), np.zeros(len(videos), np.float32)
         self.rank(RankQuery.of(query, Proposals(videos, spans, ranks, scores)))
+
+
+class Scorers:
+    """Opens versions for serving. Those with the same models share them, and the cache of texts."""
+
+    def __init__(self, shared: SharedModels, limits: Limits | None = None) -> None:
+        self._shared = shared
+        self._limits = limits or Limits()
+        self._texts: weakref.WeakValueDictionary[int, CachedTextEncoder] = weakref.WeakValueDictionary()
+
+    def open(self, corpus: Corpus, healing: bool = False) -> Scorer:
+        """Open a version, warmed up: what is shared with an open one is neither loaded nor warmed again."""
+        del healing
+        models = self._shared.open(corpus)
+        key = id(models.queries)  # which the text encoder keeps alive
+        texts = self._texts.get(key)
+        if texts is None:
+            texts = self._texts[key] = self._limits.texts(models.queries)
+            for text in () if isinstance(models.encoder, KnownQueries) else TYPICAL:
+                models.encode([text])
+        scorer = Scorer(models, texts, self._limits)
+        scorer.warm_up()
+        return scorer

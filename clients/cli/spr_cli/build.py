@@ -1,4 +1,4 @@
-"""`spr build`: a generation from features and models."""
+"""`spr build`: a version from features and models."""
 
 import contextlib
 import sys
@@ -47,16 +47,16 @@ UNITS = {"contexts": "clips"}
     "--nprobe", type=click.IntRange(1), help="Lists that a search visits, unless it says otherwise."
 )
 @DEVICE
-@click.option("--keep", type=click.IntRange(1), help="Remove all but the newest N generations.")
+@click.option("--keep", type=click.IntRange(1), help="Remove all but the newest N versions.")
 @click.option("--allow-fewer", is_flag=True, help="Videos that are served now may be gone.")
-@click.option("--no-activate", is_flag=True, help="Leave the served generation as it is.")
+@click.option("--no-activate", is_flag=True, help="Leave the served version as it is.")
 @AS_JSON
 def command(collection: Path, videos: str | None, no_activate: bool, as_json: bool, **options: Any) -> None:
-    """Build an index generation of COLLECTION and make it the one that is served.
+    """Build a version of COLLECTION and make it the one that is served.
 
-    The generation holds everything that serving needs but the models. Its id comes from its content: built
-    twice, it is found and not made again. What is not said is as in the served generation; a note says so.
-    A build that fails or is killed leaves the served generation alone.
+    A version lists parts, one a shard, which hold everything that serving needs but the models. The same
+    build is found and not made again. What is not said is as in the served version; a note says so. A build
+    that fails or is killed leaves the served version alone.
 
     \b
     spr build c
@@ -111,9 +111,11 @@ def _show(report: "BuildReport", videos: Path | None) -> None:
         click.echo(f"note: {note}", err=True)
     if report.missing:
         click.echo(f"note: {report.missing} videos of {videos} have no features and are left out", err=True)
-    click.echo(report.directory)
+    click.echo(f"version {report.number} ({report.id})")
     made = "reused" if report.reused else f"built in {report.seconds:.1f} s"
-    size = f"{report.videos} videos, {report.segments} segments in {report.shards} shards of {report.factory}"
+    size = (
+        f"{report.videos} videos, {report.segments} segments in {len(report.parts)} parts of {report.factory}"
+    )
     models = f"embedding {report.embedding_model}, ranker {report.ranker}, contexts {report.contexts}"
     click.echo(f"{made}: {size}; {models}")
     if report.search is not None:
@@ -124,6 +126,6 @@ def _show(report: "BuildReport", videos: Path | None) -> None:
             f"nprobe {report.search.nprobe}"
         )
     for removed in report.removed:
-        click.echo(f"removed generation {removed}")
+        click.echo(f"removed version {removed}")
     if not report.active:
-        click.echo("not activated: the served generation is the one before")
+        click.echo("not activated: the served version is the one before")

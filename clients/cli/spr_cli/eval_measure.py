@@ -18,9 +18,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--collection",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Ask the active generation of a collection, in this process, without a service.",
+    help="Ask the active version of a collection, in this process, without a service.",
 )
-@click.option("--generation", default="", help="Of --collection.  [default: the active one]")
+@click.option(
+    "--version", default="", help="Id or number of a version of --collection.  [default: the active one]"
+)
 @click.option("--truth", type=FILE, help="Judged queries (val.json, test.json) to ask.")
 @click.option(
     "--corpus", type=FILE, help="Videos and seconds, for the chance level.  [default: beside the truth]"
@@ -58,7 +60,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Measure how good the answers are, against judged queries.
 
-    With --address every query is asked of a running service; with --collection, of its active generation in
+    With --address every query is asked of a running service; with --collection, of its active version in
     this process, by exact search; otherwise FILES are a run file and the truth (which a run file written by
     --run-out names itself). Coarse proposals and refined moments are measured side by side, between what
     blind guessing reaches and the ceiling, what perfect ranking would make of the proposals. A query without

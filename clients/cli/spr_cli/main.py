@@ -17,7 +17,8 @@ COMMANDS = {
     "ingest": ("spr_cli.ingest", "Turn video files into features."),
     "train": ("spr_cli.train", "Train the encoder, the projector and the ranker."),
     "import-checkpoint": ("spr_cli.import_checkpoint", "Turn a published checkpoint into a model."),
-    "build": ("spr_cli.build", "Build an index generation from features and models."),
+    "build": ("spr_cli.build", "Build a version from features and models."),
+    "migrate": ("spr_cli.migrate", "Bring a collection of an older format up to date."),
     "add": ("spr_cli.add", "Add videos to a collection that is searched."),
     "delete": ("spr_cli.delete", "Delete videos from a collection that is searched."),
     "compact": ("spr_cli.compact", "Merge the parts of a collection."),
@@ -41,7 +42,7 @@ def cli() -> None:
     \b
     spr corpus render world --videos 20        make a small world of real MP4 files
     spr ingest world/videos --collection c     features of every video
-    spr build c --shards 2                     an index generation
+    spr build c --shards 2                     a version to search
     spr serve topology.toml                    coordinator, index and ranker workers
     spr search "a red ball bounces"            ranked moments
     """

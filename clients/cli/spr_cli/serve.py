@@ -89,8 +89,9 @@ def serve_all(
 
 def _supervise(topology: "Topology", ready: Callable[[dict[str, Any]], None], silent: bool) -> None:
     """Run all processes until Ctrl-C; `ready` gets the ready line. silent: without progress on stderr."""
-    from engine import logs
     from engine.generation_lock import locked_for_serving
+
+    from engine import logs
     from engine.processes import programs
     from engine.supervisor import Supervisor
 

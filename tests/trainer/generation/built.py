@@ -12,9 +12,8 @@ from engine.corpus import open_corpus
 from engine.types import Floats, Hits
 from tests.workers.index.factories import merged
 from trainer.generation.build import BuildReport
-from trainer.generation.part import INDEX_DIRECTORY
 from workers.feature_store.store import FeatureStore, Stream
-from workers.index.shard import IndexShard
+from workers.index.part import DIRECTORY, IndexPart
 
 ENCODER = "e0e0e0e0e0e0e0e0"
 DIM = 16
@@ -71,11 +70,11 @@ def search(path: Path, report: BuildReport, queries: Floats, k: int) -> list[Hit
     """Return the best segments of a version, by ordinal, one list a query."""
     answers = []
     for part in open_corpus(path, report.id).parts:
-        found = IndexShard.open(part.directory / INDEX_DIRECTORY).search(queries, k)
+        found = IndexPart.open(part.directory / DIRECTORY).search(queries, k)
         answers.append([Hits(part.ordinals[hits.videos], hits.segments, hits.scores) for hits in found])
     return [merged([answer[query] for answer in answers], k) for query in range(len(queries))]
 
 
 def parts_there(path: Path) -> list[str]:
     """Return the names of all directories of parts, unfinished ones too."""
-    return sorted(part.name for part in (path / "parts").iterdir())
+    return sorted(part.name for part in (path / "parts").glob("*"))

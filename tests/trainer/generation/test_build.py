@@ -30,7 +30,7 @@ from tests.trainer.generation.test_models import make_projector
 from tests.workers.index.factories import pairs
 from trainer.generation.build import BuildConfig, build
 from workers.feature_store.store import FeatureStore
-from workers.index.shard import IndexShard
+from workers.index.part import IndexPart
 from workers.ranker.stores.features import FeatureMaps
 
 
@@ -49,7 +49,7 @@ def test_a_version_holds_every_segment_once(tmp_path: Path) -> None:
     for number, part in enumerate(corpus.parts):
         verify(part.directory, part.about)
         assert (part.about.factory, part.about.code, part.shard) == ("Flat", "IxFI", f"shard-{number:05d}")
-        shard = IndexShard.open(part.directory / "index")
+        shard = IndexPart.open(part.directory / "index")
         assert set(shard.videos.tolist()) == set(range(part.about.videos))
         assert corpus.catalogue.shards[part.ordinals].tolist() == [number] * part.about.videos
         found |= set(zip(part.ordinals[shard.videos].tolist(), shard.segments.tolist(), strict=True))
@@ -118,7 +118,7 @@ def test_a_video_has_the_same_vectors_whatever_is_built_with_it(tmp_path: Path) 
     (whole,), (two,) = open_corpus(many).parts, open_corpus(few).parts
     vectors = {}
     for part in (whole, two):
-        shard = IndexShard.open(part.directory / "index")
+        shard = IndexPart.open(part.directory / "index")
         queries = np.eye(DIM, dtype=np.float32)
         names = PartCatalogue.open(part.directory).ids
         for axis, hits in enumerate(shard.search(queries, len(shard))):

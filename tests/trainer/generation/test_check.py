@@ -20,7 +20,7 @@ from trainer.generation.check import QUERIES, ExactAnswers
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.effort import Effort
 from workers.index.factory import CODES
-from workers.index.shard import ORIGINALS, IndexShard
+from workers.index.part import IndexPart
 
 DIM = 48
 FRAMES = {f"v{number:02d}": 280 for number in range(12)}
@@ -85,7 +85,7 @@ def test_effort_is_raised_until_enough_is_found(path: Path, shards: int) -> None
     for report in (few, many):
         assert len(report.parts) == shards
         for part in report.parts:
-            opened = IndexShard.open(parts.directory(path, part) / "index")
+            opened = IndexPart.open(parts.directory(path, part) / "index")
             assert opened.effort == Effort(measured(report).factor, measured(report).nprobe)
 
 
@@ -106,7 +106,7 @@ def test_truth_is_brute_force() -> None:
     truth = ExactAnswers(vectors, queries, [np.arange(0, 900, 30)])
     videos, segments = np.divmod(np.arange(900, dtype=np.int32), 30)
 
-    class Half(IndexShard):
+    class Half(IndexPart):
         """Finds every second of the best."""
 
         def search(self, queries, k, nprobe=None, factor=None):  # type: ignore[no-untyped-def]
@@ -121,23 +121,8 @@ def test_truth_is_brute_force() -> None:
 
     index = faiss.IndexFlatIP(16)
     index.add(vectors)
-    assert truth.recall([IndexShard(index, videos, segments)], Effort()) == 1
+    assert truth.recall([IndexPart(index, videos, segments)], Effort()) == 1
     assert truth.recall([Half(index, videos, segments)], Effort()) == 0.5
-
-
-def test_the_command_line_verifies_every_byte(path: Path) -> None:
-    report = built(path, index=CODES, recall=0.9)
-    verify = ["admin", "verify", os.fspath(path)]
-    result = CliRunner().invoke(cli, verify)
-    assert result.exit_code == 0, result.output
-    assert report.id in result.stdout
-    originals = Path(report.directory) / "shard-00000" / ORIGINALS
-    content = bytearray(originals.read_bytes())
-    content[-1] ^= 1
-    originals.write_bytes(content)
-    result = CliRunner().invoke(cli, [*verify, "--generation", report.id])
-    assert isinstance(result.exception, Mismatch)
-    assert ORIGINALS in str(result.exception)
 
 
 def test_the_command_line_says_what_was_measured(path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_build_stores_what_its_ranker_makes_of_every_clip(tmp_path: Path) -> N
     part = parts.directory(tmp_path, about.id)
     store, contexts = EncodedStore.open(part), FeatureMaps.open(part)
     assert (store.ranker, store.dtype, store.step) == (name, "float16", 1.0)
-    np.testing.assert_array_equal(store.offsets, contexts.offsets("frames"))
+    np.testing.assert_array_equal(store.clips, contexts.counts("frames"))
     ranker = ReloRanker.open(tmp_path / "models" / "ranker" / name)
     ranker.use_stored(store, contexts)
 
@@ -69,7 +69,7 @@ def test_a_video_has_the_same_contexts_whatever_is_stored_with_it(tmp_path: Path
         for part in open_corpus(tmp_path, report.id).parts:
             store = EncodedStore.open(part.directory)
             for number, video in enumerate(PartCatalogue.open(part.directory).ids):
-                rows = slice(*store.offsets[number : number + 2])
+                rows = slice(store.starts[number], store.starts[number] + store.clips[number])
                 streams = store.streams.values()
                 found[-1][video] = [
                     array[rows] for stream in streams for array in (stream.unit, stream.norms)

@@ -2,12 +2,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.generation.built import collection
-from trainer.generation.build import BuildConfig, build
+from tests.workers.index.asking import VIDEOS
+from tests.workers.index.corpora import commit, rows_of, write_part
+from tests.workers.index.factories import template
 
 
 @pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of two shards, the first of two parts, in the folder `collection`."""
     folder = tmp_path_factory.mktemp("index")
-    build(BuildConfig(collection=collection(folder / "collection"), shards=2, index="IVF8,Flat", nprobe=8))
+    trained = template(rows_of(VIDEOS)[0], "IVF8,Flat")
+    names = list(VIDEOS)
+    shares = [names[:10], names[10:14], names[14:]]
+    entries = [
+        write_part(folder / "collection", {name: VIDEOS[name] for name in share}, trained, trained)
+        for share in shares
+    ]
+    commit(folder / "collection", [entries[:2], entries[2:]], trained, dim=16)
     return folder

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.types import Floats, Hits, Ordinals
 from workers.index.factory import recipe
-from workers.index.shard import IndexShard
+from workers.index.part import IndexPart
 from workers.index.training import Template, train
 
 
@@ -33,16 +33,16 @@ def template(vectors: Floats, index: str) -> Template:
     return train(recipe(index, vectors.shape[1], len(vectors)), vectors.shape[1], vectors)
 
 
-def shard(vectors: Floats, counts: Sequence[int], index: str = "flat") -> IndexShard:
-    return IndexShard.build(template(vectors, index), [vectors], *labels(counts))
+def shard(vectors: Floats, counts: Sequence[int], index: str = "flat") -> IndexPart:
+    return IndexPart.build(template(vectors, index), [vectors], *labels(counts))
 
 
-def shards(vectors: Floats, counts: Sequence[int], index: str, n: int) -> list[IndexShard]:
+def shards(vectors: Floats, counts: Sequence[int], index: str, n: int) -> list[IndexPart]:
     """The same videos dealt to n shards that share one template."""
     videos, segments = labels(counts)
     trained = template(vectors, index)
     parts = [np.flatnonzero(videos % n == part) for part in range(n)]
-    return [IndexShard.build(trained, [vectors[rows]], videos[rows], segments[rows]) for rows in parts]
+    return [IndexPart.build(trained, [vectors[rows]], videos[rows], segments[rows]) for rows in parts]
 
 
 def merged(answers: Sequence[Hits], k: int) -> Hits:

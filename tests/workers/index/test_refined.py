@@ -13,7 +13,7 @@ from tests import numeric
 from tests.workers.index.factories import brute_force, clustered, labels, merged, pairs, shard, shards, unit
 from workers.index import files
 from workers.index.factory import CODES
-from workers.index.shard import INDEX, ORIGINALS, SEARCH, IndexShard
+from workers.index.part import INDEX, ORIGINALS, SEARCH, IndexPart
 
 COUNTS = [25] * 80
 LISTS = f"IVF16,{CODES}"
@@ -122,7 +122,7 @@ def test_a_saved_shard_answers_alike_and_keeps_its_effort(
     for factor in (10, 3):
         effort = {**json.loads((tmp_path / SEARCH).read_text()), "factor": factor}
         (tmp_path / SEARCH).write_text(json.dumps(effort))
-        opened = IndexShard.open(tmp_path, "cpu")
+        opened = IndexPart.open(tmp_path, "cpu")
         assert opened.effort.factor == factor
         assert opened.partitions == built.partitions
         expected = built.search(queries, 40, factor=factor)
@@ -140,7 +140,7 @@ def test_opening_maps_the_originals_and_reads_none(tmp_path: Path) -> None:
     noise = unit(np.random.default_rng(0).standard_normal((20_000, 512)).astype(np.float32))
     shard(noise, [20_000], CODES).save(tmp_path)
     before = resident("RssAnon") + resident("RssFile")
-    opened = IndexShard.open(tmp_path, "cpu")
+    opened = IndexPart.open(tmp_path, "cpu")
     grown = resident("RssAnon") + resident("RssFile") - before
     size = (tmp_path / ORIGINALS).stat().st_size
     assert grown < size / 4
@@ -156,10 +156,10 @@ def test_missing_or_cut_off_files_are_refused_by_name(tmp_path: Path, vectors: F
     for length in (40, len(content) // 2, len(content) - 1):
         (tmp_path / name).write_bytes(content[:length])
         with pytest.raises(Mismatch, match=tmp_path.name):
-            IndexShard.open(tmp_path)
+            IndexPart.open(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(NotFound, match=name):
-        IndexShard.open(tmp_path)
+        IndexPart.open(tmp_path)
 
 
 def test_originals_of_another_shard_are_refused(tmp_path: Path, vectors: Floats) -> None:
@@ -167,7 +167,7 @@ def test_originals_of_another_shard_are_refused(tmp_path: Path, vectors: Floats)
     shard(vectors[:500], COUNTS[:20], CODES).save(tmp_path / "other")
     (tmp_path / "other" / ORIGINALS).replace(tmp_path / "one" / ORIGINALS)
     with pytest.raises(Mismatch, match="500"):
-        IndexShard.open(tmp_path / "one")
+        IndexPart.open(tmp_path / "one")
 
 
 def test_what_memory_cannot_hold_is_refused(
@@ -176,10 +176,10 @@ def test_what_memory_cannot_hold_is_refused(
     shard(vectors, COUNTS, CODES).save(tmp_path)
     # Codes fit, originals need not.
     monkeypatch.setattr(files, "available_bytes", lambda: (tmp_path / INDEX).stat().st_size)
-    assert len(IndexShard.open(tmp_path)) == 2000
+    assert len(IndexPart.open(tmp_path)) == 2000
     monkeypatch.setattr(files, "available_bytes", lambda: 1000)
     with pytest.raises(Unavailable, match=INDEX) as caught:
-        IndexShard.open(tmp_path)
+        IndexPart.open(tmp_path)
     assert caught.value.reason == "NO_MEMORY"
 
 

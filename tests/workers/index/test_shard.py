@@ -1,227 +1,196 @@
+"""A shard of a version, as parts, against one fresh flat index of what lives."""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
-from engine.types import Floats
-from tests import numeric
-from tests.workers.index.factories import (
-    brute_force,
-    clustered,
-    labels,
-    merged,
-    pairs,
-    shard,
-    shards,
-    template,
-    unit,
-)
-from workers.index import gpu
-from workers.index.shard import INDEX, OFFSETS, VIDEOS, IndexShard
+from engine.corpus import open_corpus
+from engine.entries import PartEntry
+from engine.errors import Mismatch, NotFound, Unavailable
+from engine.types import Floats, Hits
+from tests.workers.index.corpora import Videos, commit, file_of, rows_of, videos, without, write_part
+from tests.workers.index.factories import pairs, template, unit
+from workers.index import shard as shards
+from workers.index.factory import CODES
+from workers.index.part import INDEX, ORIGINALS, IndexPart
+from workers.index.shard import Shard, ShardOpener
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "segments.npz"
-COUNTS = [25] * 48
+SHARD = "shard-00000"
+CORPUS = videos(60, seed=3)
+QUERIES = unit(np.random.default_rng(7).standard_normal((15, 32)).astype(np.float32))
 
 
-@pytest.fixture(scope="module")
-def vectors() -> Floats:
-    return clustered(sum(COUNTS), 32)
+def dealt(chosen: Videos, count: int) -> list[dict[str, Floats]]:
+    names = list(chosen)
+    return [{name: chosen[name] for name in names[part::count]} for part in range(count)]
 
 
-@pytest.fixture(scope="module")
-def queries(vectors: Floats) -> Floats:
-    noise = np.random.default_rng(1).standard_normal((20, 32))
-    return unit((vectors[::60] + 0.05 * noise).astype(np.float32))
+def fresh(chosen: Videos, index: str = "flat") -> IndexPart:
+    vectors, numbers, segments = rows_of(chosen)
+    return IndexPart.build(template(rows_of(CORPUS)[0], index), [vectors], numbers, segments)
 
 
-@pytest.mark.parametrize(
-    ("index", "expected", "nprobe"),
-    [("flat", "flat", None), ("flatl2", "flatl2", None), ("IVF16,Flat", "ivfflat", 16)],
-)
-def test_exact_searches_equal_the_published_ones(index: str, expected: str, nprobe: int | None) -> None:
-    with np.load(GOLDEN) as golden:
-        features, counts = unit(golden["features"]), golden["counts"].tolist()
-        wanted, queries = golden[expected], unit(golden["queries"])
-    videos, segments = labels(counts)
-    answers = shard(features, counts, index).search(queries, 50, nprobe)
-    for rows, hits in zip(wanted, answers, strict=True):
-        np.testing.assert_array_equal(hits.videos, videos[rows])
-        np.testing.assert_array_equal(hits.segments, segments[rows])
+def same(expected: Sequence[Hits], found: Sequence[Hits]) -> None:
+    for one, other in zip(expected, found, strict=True):
+        assert pairs(one) == pairs(other)
+        np.testing.assert_array_equal(one.scores, other.scores)
 
 
-@pytest.mark.parametrize(
-    ("index", "floor"),
-    [
-        ("flat", 1.0),
-        ("flatl2", 1.0),
-        ("ivfflat", 0.95),
-        ("ivfpq", 0.6),
-        ("SQfp16", 0.99),
-        ("HNSW16", 0.9),
-        ("OPQ16,IVF16,PQ16,RFlat", 0.9),
-        ("RaBitQfs,Refine(SQfp16)", 0.9),
-    ],
-)
-def test_recall_against_brute_force(vectors: Floats, queries: Floats, index: str, floor: float) -> None:
-    answers = shard(vectors, COUNTS, index).search(queries, 10)
-    found = [
-        len(brute_force(vectors, COUNTS, q, 10) & set(pairs(h)))
-        for q, h in zip(queries, answers, strict=True)
+def written(collection: Path, parts: Sequence[Videos], index: str = "flat") -> list[PartEntry]:
+    """Parts: the first from the trained template, the others small ones."""
+    trained = template(rows_of(CORPUS)[0], index)
+    return [
+        write_part(collection, one, trained.small() if n else trained, trained) for n, one in enumerate(parts)
     ]
-    assert np.mean(found) / 10 >= floor
 
 
-@pytest.mark.parametrize("index", ["flat", "flatl2", "ivfflat", "SQfp16"])
-def test_scores_are_inner_products_best_first(vectors: Floats, queries: Floats, index: str) -> None:
-    videos, segments = labels(COUNTS)
-    rows = {pair: row for row, pair in enumerate(zip(videos.tolist(), segments.tolist(), strict=True))}
-    for query, hits in zip(queries, shard(vectors, COUNTS, index).search(queries, 30), strict=True):
-        exact = vectors[[rows[pair] for pair in pairs(hits)]] @ query
-        numeric.close(hits.scores, exact, 1e-3, scale=1)
-        assert (np.diff(hits.scores) <= 0).all()
-        assert [column.dtype.name for column in (hits.videos, hits.segments)] == ["int32", "int32"]
-        assert hits.scores.dtype.name == "float32"
+def version(collection: Path, entries: Sequence[PartEntry], index: str = "flat") -> Shard:
+    commit(collection, [entries], template(rows_of(CORPUS)[0], index))
+    return ShardOpener(SHARD, "cpu")(open_corpus(collection))
 
 
-@pytest.mark.parametrize("n", [3, 8])
-@pytest.mark.parametrize("index", ["flat", "flatl2", "ivfflat", "ivfpq"])
-def test_one_shard_or_many_give_the_same_bits(vectors: Floats, queries: Floats, index: str, n: int) -> None:
-    twins = vectors.copy()
-    twins[600:] = vectors[:600]  # every score twice: ties at every rank, also at the cut
-    whole = shard(twins, COUNTS, index).search(queries, 21)
-    parts = [part.search(queries, 21) for part in shards(twins, COUNTS, index, n)]
-    for query, hits in enumerate(whole):
-        joined = merged([answers[query] for answers in parts], 21)
-        assert pairs(joined) == pairs(hits)
-        np.testing.assert_array_equal(joined.scores, hits.scores)
-
-
-def test_many_equals_at_the_cut_come_in_order(vectors: Floats) -> None:
-    same = np.repeat(vectors[:1], 1000, axis=0)
-    hits = shard(same, [10] * 100).search(vectors[:1], 25)[0]
-    assert pairs(hits) == [(row // 10, row % 10) for row in range(25)]
-
-
-def test_neighbouring_queries_do_not_change_a_score(vectors: Floats) -> None:
-    index = shard(clustered(300, 1024), [3] * 100)
-    many = clustered(200, 1024, seed=5)
-    for query, hits in zip(many, index.search(many, 7), strict=True):
-        np.testing.assert_array_equal(index.search(query[None], 7)[0].scores, hits.scores)
-
-
-def test_queries_are_left_as_they_were(vectors: Floats) -> None:
-    queries = np.asfortranarray(3 * vectors[:7])
-    before = queries.copy()
-    shard(vectors, COUNTS).search(queries, 5)
-    np.testing.assert_array_equal(queries, before)
-
-
-def test_too_few_candidates_make_a_short_answer(vectors: Floats, queries: Floats) -> None:
-    index = shard(vectors, COUNTS, "IVF30,Flat")
-    assert index.partitions == 30
-    lengths = [len(hits) for hits in index.search(queries, 500, nprobe=1)]
-    assert max(lengths) < 500
-    for hits in index.search(queries, 500, nprobe=1):
-        assert len(set(pairs(hits))) == len(hits)
-    assert [len(hits) for hits in index.search(queries, 5000, nprobe=10_000)] == [1200] * len(queries)
-
-
-def test_nprobe_reaches_nested_lists(vectors: Floats, queries: Floats) -> None:
-    index = shard(vectors, COUNTS, "PCA16,IVF30,PQ16,RFlat")
-    one, all_lists = (
-        sum(len(hits) for hits in index.search(queries, 1000, nprobe=nprobe)) for nprobe in (1, 30)
-    )
-    assert one < all_lists == 1000 * len(queries)
-
-
-@pytest.mark.parametrize("index", ["flat", "flatl2", "ivfflat", "ivfpq", "PCA16,IVF16,PQ16,RFlat", "HNSW16"])
-def test_a_saved_shard_answers_alike(tmp_path: Path, vectors: Floats, queries: Floats, index: str) -> None:
-    built = shard(vectors, COUNTS, index)
-    built.save(tmp_path)
-    opened = IndexShard.open(tmp_path, device="cpu")
-    assert (len(opened), opened.dim, opened.device) == (1200, 32, "cpu")
-    for expected, found in zip(built.search(queries, 40), opened.search(queries, 40), strict=True):
-        assert pairs(expected) == pairs(found)
-        np.testing.assert_array_equal(expected.scores, found.scores)
-
-
-def test_shards_of_a_template_share_its_quantizer(vectors: Floats) -> None:
-    assert template(vectors, "ivfflat").sha256 == template(vectors, "ivfflat").sha256
-    assert template(vectors, "ivfflat").sha256 != template(vectors[:900], "ivfflat").sha256
-
-
-@pytest.mark.parametrize("name", [INDEX, VIDEOS, OFFSETS])
-def test_a_missing_or_damaged_file_is_refused_by_name(tmp_path: Path, vectors: Floats, name: str) -> None:
-    shard(vectors, COUNTS).save(tmp_path)
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
-    with pytest.raises(Mismatch, match=tmp_path.name):
-        IndexShard.open(tmp_path)
-    (tmp_path / name).unlink()
-    with pytest.raises(NotFound, match=name):
-        IndexShard.open(tmp_path)
-
-
-def test_tables_of_another_shard_are_refused(tmp_path: Path, vectors: Floats) -> None:
-    shard(vectors, COUNTS).save(tmp_path)
-    np.save(tmp_path / VIDEOS, np.zeros(7, np.int32))
-    with pytest.raises(Mismatch, match="1200"):
-        IndexShard.open(tmp_path)
-
-
-@pytest.mark.parametrize("index", ["Nope", "IVF4", "IVF4,PQ7", "IDMap,Flat", "LSH", "PQ5"])
-def test_nonsense_factories_are_refused_in_a_sentence(vectors: Floats, index: str) -> None:
-    with pytest.raises(InvalidInput, match=index) as caught:
-        template(vectors, index)
-    assert "cpp" not in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_too_few_segments_to_train_are_named(vectors: Floats) -> None:
-    with pytest.raises(InvalidInput, match="100 segments"):
-        template(vectors[:100], "PQ16x8")
-
-
-@pytest.mark.parametrize(
-    ("queries", "k", "nprobe", "reason"),
-    [
-        (np.zeros((2, 31), np.float32), 5, None, "TENSOR_SIZE_MISMATCH"),
-        (np.zeros(32, np.float32), 5, None, "TENSOR_SIZE_MISMATCH"),
-        (np.full((1, 32), np.nan, np.float32), 5, None, "BAD_PARAMETER"),
-        (np.zeros((1, 32), np.float32), 0, None, "BAD_PARAMETER"),
-        (np.zeros((1, 32), np.float32), 5, 0, "BAD_PARAMETER"),
-    ],
-)
-def test_wrong_questions_are_refused(
-    vectors: Floats, queries: Floats, k: int, nprobe: int | None, reason: str
+@pytest.mark.parametrize("index", ["flat", "flatl2", "SQfp16", "IVF4,Flat"])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_parts_and_deletions_answer_with_the_bits_of_one_fresh_index(
+    tmp_path: Path, index: str, count: int
 ) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        shard(vectors, COUNTS).search(queries, k, nprobe)
-    assert caught.value.reason == reason
+    gone = list(CORPUS)[::4]
+    entries = [without(tmp_path, entry, gone) for entry in written(tmp_path, dealt(CORPUS, count), index)]
+    living = {name: vectors for name, vectors in CORPUS.items() if name not in gone}
+    expected = fresh(living, index)
+    found = version(tmp_path, entries, index)
+    for k in (1, 5, 40, 1000):
+        same(expected.search(QUERIES, k, nprobe=4), found.search(QUERIES, k, nprobe=4))
 
 
-def test_no_queries_have_no_answers(vectors: Floats) -> None:
-    assert shard(vectors, COUNTS).search(np.zeros((0, 32), np.float32), 5) == []
+def test_ties_across_parts_are_in_the_order_of_ids_at_every_cut(tmp_path: Path) -> None:
+    vectors = list(CORPUS.values())[:3]
+    equals = {f"v{number:02d}": vectors[number % 3] for number in range(20)}
+    entries = written(tmp_path, dealt(equals, 5))
+    gone = ["v00", "v07", "v13", "v19"]
+    found = version(tmp_path, [without(tmp_path, entry, gone) for entry in entries])
+    expected = fresh({name: equals[name] for name in equals if name not in gone})
+    query = np.concatenate([one[:1] for one in vectors])
+    for k in range(1, 25):
+        same(expected.search(query, k), found.search(query, k))
 
 
-@pytest.mark.skipif(gpu.available(), reason="a GPU is there")
-def test_a_gpu_that_is_not_there_is_only_missed_when_asked_for(tmp_path: Path, vectors: Floats) -> None:
-    shard(vectors, COUNTS).save(tmp_path)
-    assert IndexShard.open(tmp_path, device="auto").device == "cpu"
-    with pytest.raises(Unavailable, match="faiss-gpu"):
-        IndexShard.open(tmp_path, device="gpu")
-    with pytest.raises(InvalidInput, match="tpu"):
-        IndexShard.open(tmp_path, device="tpu")
+def test_a_large_part_of_codes_and_small_exact_ones_answer_as_half_precision_does(tmp_path: Path) -> None:
+    corpus = videos(400, seed=5)
+    entries = written(tmp_path, dealt(corpus, 4), CODES)
+    gone = list(corpus)[::7]
+    found = version(tmp_path, [without(tmp_path, entry, gone) for entry in entries], CODES)
+    living = {name: vectors for name, vectors in corpus.items() if name not in gone}
+    assert [part.open.index.effort.factor > 0 for part in found.parts].count(True) == 1
+    same(fresh(living, "SQfp16").search(QUERIES, 10), found.search(QUERIES, 10))
 
 
-@pytest.mark.skipif(not gpu.available(), reason="no GPU")
-def test_the_gpu_answers_as_the_cpu(tmp_path: Path, vectors: Floats, queries: Floats) -> None:
-    built = shard(vectors, COUNTS, "ivfflat")
-    built.save(tmp_path)
-    on_gpu = IndexShard.open(tmp_path, device="gpu")
-    assert on_gpu.device == "gpu"
-    for k, nprobe in ((10, None), (10, 4), (1200, 30)):
-        for expected, found in zip(
-            built.search(queries, k, nprobe), on_gpu.search(queries, k, nprobe), strict=True
-        ):
-            numeric.close(found.scores, expected.scores)
+def test_all_deleted_and_none_at_all(tmp_path: Path) -> None:
+    (entry,) = written(tmp_path, [CORPUS])
+    assert [
+        len(hits) for hits in version(tmp_path, [without(tmp_path, entry, list(CORPUS))]).search(QUERIES, 5)
+    ] == [0] * len(QUERIES)
+    assert [len(hits) for hits in version(tmp_path, []).search(QUERIES, 5)] == [0] * len(QUERIES)
+
+
+def test_versions_share_the_parts_they_have_in_common(tmp_path: Path) -> None:
+    first, second, third = written(tmp_path, dealt(CORPUS, 3))
+    trained = template(rows_of(CORPUS)[0], "flat")
+    opener = ShardOpener(SHARD, "cpu")
+    commit(tmp_path, [[first, second]], trained)
+    one = opener(open_corpus(tmp_path))
+    commit(tmp_path, [[without(tmp_path, first, list(CORPUS)[:9]), third]], trained)
+    other = opener(open_corpus(tmp_path))
+    assert other.parts[0].open is one.parts[0].open
+    assert mapped(tmp_path, first) <= 1
+    assert (mapped(tmp_path, second), mapped(tmp_path, third)) == (1, 1)
+    del one
+    assert (mapped(tmp_path, second), mapped(tmp_path, first)) == (0, 1)
+    del other
+    assert (mapped(tmp_path, third), mapped(tmp_path, first)) == (0, 0)
+
+
+def mapped(collection: Path, part: PartEntry) -> int:
+    """How many maps this process has of a part's vectors."""
+    path = str((collection / "parts" / part.id / "index" / INDEX).resolve())
+    return sum(line.rstrip().endswith(path) for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_memory_for_all_new_parts_together_is_checked_before_any_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = written(tmp_path, dealt(CORPUS, 3))
+    trained = template(rows_of(CORPUS)[0], "flat")
+    opener = ShardOpener(SHARD, "cpu")
+    commit(tmp_path, [entries[:1]], trained)
+    kept = opener(open_corpus(tmp_path))
+    commit(tmp_path, [entries], trained)
+    sizes = [file_of(tmp_path, INDEX, number).stat().st_size for number in range(3)]
+    monkeypatch.setattr(shards, "available_bytes", lambda: sizes[1] + sizes[2] - 1)
+    with pytest.raises(Unavailable, match=INDEX) as caught:
+        opener(open_corpus(tmp_path))
+    assert caught.value.reason == "NO_MEMORY"
+    assert [mapped(tmp_path, entry) for entry in entries] == [1, 0, 0]
+    monkeypatch.setattr(shards, "available_bytes", lambda: sizes[1] + sizes[2])
+    assert len(opener(open_corpus(tmp_path)).parts) == 3
+    assert len(kept.parts) == 1
+
+
+def test_codes_of_another_format_are_made_again_from_their_originals(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = template(rows_of(CORPUS)[0], CODES)
+    before = version(tmp_path / "old", written(tmp_path / "old", [CORPUS], CODES), CODES).search(QUERIES, 9)
+    monkeypatch.setattr(IndexPart, "save", with_another_format(IndexPart.save))
+    commit(tmp_path, [[write_part(tmp_path, CORPUS, trained, trained)]], trained)
+    assert file_of(tmp_path, INDEX).read_bytes()[:4] == b"Zzzz"
+    found = ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+    same(before, found.search(QUERIES, 9))
+    assert "is made again in memory from its originals: FAISS" in caplog.text
+    file_of(tmp_path, ORIGINALS).unlink()
+    with pytest.raises(Mismatch, match=ORIGINALS):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+
+
+def test_codes_of_another_format_without_a_template_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = template(rows_of(CORPUS)[0], CODES)
+    monkeypatch.setattr(IndexPart, "save", with_another_format(IndexPart.save))
+    commit(tmp_path, [[write_part(tmp_path, CORPUS, trained, trained)]], trained)
+    (tmp_path / "quantizers" / f"{trained.sha256[:16]}.faiss").write_bytes(b"damaged")
+    with pytest.raises(Mismatch, match=r"cannot be read .*run `spr build`"):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+
+
+def with_another_format(save):  # type: ignore[no-untyped-def]
+    def saved(part: IndexPart, directory: Path) -> None:
+        save(part, directory)
+        with (directory / INDEX).open("r+b") as file:
+            file.write(b"Zzzz")
+
+    return saved
+
+
+def test_damage_is_refused_when_opened_and_healed_where_originals_are_sound(tmp_path: Path) -> None:
+    before = version(tmp_path, written(tmp_path, [CORPUS], CODES), CODES).search(QUERIES, 9)
+    path = file_of(tmp_path, INDEX)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(Mismatch, match=INDEX):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+    same(before, ShardOpener(SHARD, "cpu")(open_corpus(tmp_path), True).search(QUERIES, 9))
+    path.unlink()
+    same(before, ShardOpener(SHARD, "cpu")(open_corpus(tmp_path), True).search(QUERIES, 9))
+    originals = file_of(tmp_path, ORIGINALS)
+    originals.write_bytes(originals.read_bytes()[::-1])
+    with pytest.raises(Mismatch, match=ORIGINALS):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path), True)
+
+
+def test_a_shard_the_version_has_not_is_refused(tmp_path: Path) -> None:
+    commit(tmp_path, [written(tmp_path, [CORPUS])], template(rows_of(CORPUS)[0], "flat"))
+    with pytest.raises(NotFound, match="has no shard-00007, only shard-00000") as caught:
+        ShardOpener("shard-00007", "cpu")(open_corpus(tmp_path))
+    assert caught.value.reason == "SHARD_NOT_FOUND"

@@ -1,28 +1,39 @@
-"""A tiny random CLIP and a tiny collection with one generation, for tests of the ranker worker."""
+"""A tiny random CLIP and a tiny collection of parts and versions, for tests of the ranker worker."""
 
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from engine import manifest
-from engine.manifest import EncoderEntry, Manifest, ModelEntry, ShardEntry, StreamEntry
+from engine import parts, versions
+from engine.catalogue import PartCatalogue
+from engine.entries import (
+    EncoderEntry,
+    ModelEntry,
+    Part,
+    PartEntry,
+    ShardEntry,
+    StreamEntry,
+    Version,
+    runs_of,
+)
+from engine.staging import staged
 from trainer.encoder.tokenizer import train_tokenizer
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.model.windows import WindowConfig
-from workers.ranker.models import Models
 from workers.ranker.projection import projector
 from workers.ranker.projection.projector import Projector, ProjectorConfig
 from workers.ranker.scoring import relo_ranker
 from workers.ranker.scoring.relo_ranker import RankerConfig, ReloRanker
 from workers.ranker.stores.checkpoint import save_model
 from workers.ranker.stores.contexts import write_encoded
-from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, write_context
+from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, FeatureMaps, write_context
 
 WIDTH = 32
 TEXTS = ["a red ball bounces", "a blue square moves to the left", "something spins"]
@@ -60,82 +71,134 @@ def tiny_clip(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def tiny_generation(
-    collection: Path, *, trained: bool, fingerprint: str = "", ranker_width: int = WIDTH
-) -> Path:
-    """Build a generation of VIDEOS, with a random projector and ranker if `trained`; return its directory.
+@dataclass(frozen=True, slots=True)
+class Tiny:
+    """A tiny collection: its directory, its features, and a version of its models without any part."""
 
-    fingerprint: what the manifest says the encoder's is, in place of the truth. ranker_width: of the frame
-    features that the ranker reads.
+    directory: Path
+    store: FeatureStore
+    template: Version
+
+    def part(self, ids: Iterable[str]) -> PartEntry:
+        """Write a part of some videos, with their features, contexts and catalogue."""
+        chosen, template = sorted(ids), self.template
+        durations = np.array([self.store.record(video).duration for video in chosen], np.float64)
+        segments = np.ceil(durations / template.segment_length).astype(np.int32)
+        with staged(self.directory) as staging:
+            write_context(staging.path / DIRECTORY, self.store, chosen)
+            if template.contexts:
+                self._write_contexts(staging.path, chosen)
+            PartCatalogue(chosen, [""] * len(chosen), durations, segments).write(staging.path)
+            staging.id = parts.seal(staging.path, self._about(len(chosen), int(segments.sum()))).id
+        return parts.entry_of(self.directory, staging.id)
+
+    def version(self, *shards: Sequence[PartEntry], deleted: Collection[str] = ()) -> str:
+        """Write a version that lists these parts of each shard, make it current, and return its id."""
+        entries = [self._shard(n, listed, set(deleted)) for n, listed in enumerate(shards)]
+        made = versions.commit(self.directory, versions.with_shards(self.template, entries, "build"))
+        versions.activate(self.directory, made.id)
+        return made.id
+
+    def _shard(self, number: int, listed: Sequence[PartEntry], deleted: set[str]) -> ShardEntry:
+        entries, living, segments = [], 0, 0
+        for entry in listed:
+            catalogue = PartCatalogue.open(parts.directory(self.directory, entry.id))
+            gone = [n for n, video in enumerate(catalogue.ids) if video in deleted]
+            entries.append(replace(entry, deleted=runs_of(gone)))
+            living += entry.videos - len(gone)
+            segments += entry.segments - int(catalogue.segments[gone].sum())
+        return ShardEntry(f"shard-{number:05d}", living, segments, tuple(entries))
+
+    def _about(self, videos: int, segments: int) -> Part:
+        version = self.template
+        ranker = version.ranker.fingerprint if version.ranker and version.contexts else ""
+        return Part(
+            id="",
+            created="",
+            embedding_model=version.embedding_model,
+            dim=version.dim,
+            segment_length=version.segment_length,
+            factory=version.factory,
+            code="IxFI",
+            faiss="",
+            quantizer_sha256="",
+            ranker=ranker,
+            contexts=version.contexts,
+            videos=videos,
+            segments=segments,
+            streams=version.streams,
+            files={},
+        )
+
+    def _write_contexts(self, part: Path, ids: list[str]) -> None:
+        """Write contexts, every video encoded by itself: the same in whatever part it lies."""
+        assert self.template.ranker is not None
+        ranker = ReloRanker.open(versions.model_path(self.directory, self.template.ranker))
+        device = torch.device("cpu")
+        alone = (FeatureMaps.from_feature_store(self.store, [video]) for video in ids)
+        videos = [pair for maps in alone for pair in encode_videos(ranker.model, maps, device)]
+        dtype: Any = self.template.contexts
+        write_encoded(part / "encoded", 16, 1.0, dtype, videos, ranker.fingerprint)
+
+
+def tiny(
+    collection: Path,
+    *,
+    trained: bool,
+    contexts: str = "",
+    videos: Mapping[str, int] = VIDEOS,
+    fingerprint: str = "",
+    ranker_width: int = WIDTH,
+) -> Tiny:
+    """Make features of videos (seconds by id) and models, a random projector and ranker too if `trained`.
+
+    contexts: how parts store them, "float16" or "int8". fingerprint: what versions say the encoder's is, in
+    place of the truth. ranker_width: of the frame features that the ranker reads.
     """
     encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
-    generation = collection / "generations" / "building"
-    write_context(generation / DIRECTORY, _features(collection, encoder), sorted(VIDEOS))
     made = (
         {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width)} if trained else {}
     )
-    files = [f"{DIRECTORY}/{path.name}" for path in (generation / DIRECTORY).iterdir()]
     name = fingerprint or encoder.fingerprint
-    projected = made["projector"].fingerprint if trained else None
-    about = Manifest(
+    template = Version(
         id="",
-        created="2025-01-01T00:00:00Z",
+        number=0,
+        parent="",
+        reason="build",
+        created="",
         collection="default",
-        encoder=EncoderEntry("models/encoder/tiny", name),
+        encoder=EncoderEntry("tiny", name, "models/encoder/tiny"),
         projector=made.get("projector"),
         ranker=made.get("ranker"),
-        embedding_model=manifest.embedding_model(name, projected),
+        embedding_model=versions.embedding_model(name, made["projector"].fingerprint if trained else None),
         dim=WIDTH,
         segment_length=4.0,
         factory="Flat",
         quantizer_sha256="",
-        videos=len(VIDEOS),
-        segments=18,
-        shards=(ShardEntry("shard-00000", len(VIDEOS), 18),),
+        videos=0,
+        segments=0,
+        shards=(),
         streams={stream: StreamEntry(WIDTH, 1.0, "float16") for stream in (FRAMES, SUBTITLES)},
-        files=manifest.describe_files(generation, files),
+        contexts=contexts,
     )
-    return named(generation, about)
+    return Tiny(collection, _features(collection, encoder, videos), template)
 
 
-def with_contexts(collection: Path) -> Path:
-    """Build a trained generation with stored contexts; return its directory."""
-    made = tiny_generation(collection, trained=True)
-    models = Models.open(made, "cpu")
-    assert isinstance(models.ranker, ReloRanker)
-    assert not models.ranker.batched
-    videos = encode_videos(models.ranker.model, models.features, torch.device("cpu"))
-    write_encoded(made / "encoded", 16, 1.0, "float16", videos, models.ranker.fingerprint)
-    return described(made)
+def tiny_collection(collection: Path, **settings: Any) -> Tiny:
+    """Make a collection with one version of one part; see `tiny`."""
+    made = tiny(collection, **settings)
+    made.version([made.part(made.store.ids())])
+    return made
 
 
-def described(generation: Path) -> Path:
-    """Write the manifest of a generation whose features or contexts have changed; return its directory."""
-    names = [
-        str(path.relative_to(generation))
-        for folder in ("context", "encoded")
-        for path in generation.glob(f"{folder}/*")
-    ]
-    about = replace(manifest.read(generation), files=manifest.describe_files(generation, names))
-    return named(generation, about)
-
-
-def named(generation: Path, about: Manifest) -> Path:
-    """Write a generation's manifest, give the directory its name, make it current; return the directory."""
-    about = manifest.write(generation, about)
-    directory = generation.rename(generation.with_name(about.id))
-    manifest.activate(directory.parent.parent, about.id)
-    return directory
-
-
-def _features(collection: Path, encoder: Encoder) -> FeatureStore:
+def _features(collection: Path, encoder: Encoder, videos: Mapping[str, int]) -> FeatureStore:
     """Noise in which video "a" shows TEXTS[0] from second 12 to 20."""
     random = np.random.default_rng(0)
     shown = encoder.text([TEXTS[0]]).pooled[0]
     streams = {FRAMES: Stream(WIDTH, 1.0), SUBTITLES: Stream(WIDTH, 1.0)}
     folder = collection / "features" / encoder.fingerprint
     with FeatureStore.create(folder, streams, "float16") as store:
-        for video, seconds in VIDEOS.items():
+        for video, seconds in videos.items():
             frames = 0.3 * random.normal(size=(seconds, WIDTH)) * np.linalg.norm(shown) / np.sqrt(WIDTH)
             if video == "a":
                 frames[12:20] += shown

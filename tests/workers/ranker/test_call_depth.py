@@ -18,14 +18,15 @@ import numpy as np
 import pytest
 
 import workers
-from engine import wire_rank
+from engine import versions, wire_rank
 from engine.types import Proposals, RankQuery
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub, add_RankerServiceServicer_to_server
-from tests.workers.ranker.factories import TEXTS, with_contexts
-from workers.ranker.models import Models
-from workers.ranker.scorer import Scorer
+from tests.workers.ranker.factories import TEXTS, tiny_collection
+from workers.ranker.models import SharedModels
+from workers.ranker.scorer import Scorer, Scorers
 from workers.ranker.scoring import kernel
 from workers.ranker.servicer import RankerServicer
+from workers.versions import Held
 
 MOST = 8
 OURS = str(Path(str(workers.__path__[0])))
@@ -63,11 +64,13 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
             ways.append([*waiting_call(), *inner, "_score"])
         score(*arguments)
 
-    scorer = Scorer(Models.open(with_contexts(tmp_path / "collection"), "cpu"))
+    made = tiny_collection(tmp_path / "collection", trained=True, contexts="float16")
+    held = Held([made.directory], Scorers(SharedModels("cpu")).open)
+    held.prepare_current()
+    request = _request(held.get(versions.current(made.directory)))
     monkeypatch.setattr(kernel, "_score", spy)
-    request = _request(scorer)
     server = grpc.server(ThreadPoolExecutor(1))
-    add_RankerServiceServicer_to_server(RankerServicer(scorer), server)
+    add_RankerServiceServicer_to_server(RankerServicer(held, "cpu"), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -80,7 +83,7 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def _request(scorer: Scorer) -> Any:
-    query, about = scorer.encode(TEXTS[0]), scorer.models.manifest
+    query, about = scorer.encode(TEXTS[0]), scorer.models.version
     rows, spans = np.arange(2, dtype=np.int32), np.array([[8.0, 16.0], [4.0, 8.0]])
     request = wire_rank.query_to_pb(
         RankQuery.of(query, Proposals(rows, spans, rows, np.zeros(2, np.float32)))

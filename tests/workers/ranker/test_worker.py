@@ -21,7 +21,7 @@ from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
 from tests import numeric
-from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_generation
+from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_collection
 from workers.ranker.models import Models
 
 TOPOLOGY = """
@@ -57,11 +57,11 @@ def stop(process: "subprocess.Popen[str]") -> int:
 @pytest.fixture(scope="module", params=[False, True], ids=["zero-shot", "trained"])
 def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("worker")
-    generation = tiny_generation(folder / "collection", trained=request.param)
+    made = tiny_collection(folder / "collection", trained=request.param)
     process, ready = start(folder)
     assert ready["ready"], ready
     with grpc.insecure_channel(ready["address"]) as channel:
-        yield channel, Models.open(generation, "cpu"), request.param
+        yield channel, Models.open(made.directory, device="cpu"), request.param
     assert stop(process) == 0
 
 
@@ -73,7 +73,7 @@ def encode(channel: grpc.Channel, text: str, **fields: str) -> encoder_service_p
 @functools.cache
 def served(channel: grpc.Channel) -> dict[str, str]:
     info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=20)
-    return {"generation": info.generation, "embedding_model": info.embedding_model}
+    return {"generation": info.held[0].version, "embedding_model": info.held[0].embedding_model}
 
 
 def rank_request(channel: grpc.Channel, **fields: Any) -> ranker_service_pb2.RankRequest:
@@ -97,7 +97,7 @@ def test_encode_gives_what_the_models_give(worker: Any) -> None:
     numeric.close(served.token_states, expected.token_states)
     numeric.close(served.text_embedding, expected.text_embedding)
     assert np.linalg.norm(served.embedding) == pytest.approx(1.0, abs=1e-5)
-    assert served.model_id == models.manifest.embedding_model
+    assert served.model_id == models.version.embedding_model
 
 
 def test_a_text_longer_than_the_tower_reads_is_told(worker: Any) -> None:
@@ -137,16 +137,19 @@ def test_rank_refines_every_proposal_inside_its_video(worker: Any) -> None:
 def test_info_names_the_models(worker: Any) -> None:
     channel, models, _ = worker
     info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=300)
-    assert (info.generation, info.device, info.videos) == (models.manifest.id, "cpu", 3)
-    assert info.embedding_model == models.manifest.embedding_model
-    assert info.ranker_model == models.ranker.name
+    (held,) = info.held
+    assert (held.collection, held.version, held.videos) == ("default", models.corpus.id, 3)
+    assert (held.segments, held.parts, held.fault) == (18, 1, "")
+    assert held.embedding_model == models.version.embedding_model
+    assert held.ranker_model == models.ranker.name
+    assert info.device == "cpu"
     assert info.bytes_resident > 1 << 20
 
 
-@pytest.mark.parametrize("service", ["spr.internal.v1.EncoderService", "spr.internal.v1.RankerService"])
-def test_health(worker: Any, service: str) -> None:
+@pytest.mark.parametrize("name", ["EncoderService", "RankerService", "VersionService"])
+def test_health(worker: Any, name: str) -> None:
     stub: Any = health_pb2_grpc.HealthStub(worker[0])
-    answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=300)
+    answer = stub.Check(health_pb2.HealthCheckRequest(service=f"spr.internal.v1.{name}"), timeout=300)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -217,7 +220,7 @@ def test_no_proposals_are_no_moments(worker: Any) -> None:
 
 
 def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
-    tiny_generation(tmp_path / "collection", trained=False, fingerprint="0123456789abcdef")
+    tiny_collection(tmp_path / "collection", trained=False, fingerprint="0123456789abcdef")
     process, said = start(tmp_path)
     assert process.wait(timeout=300) == Mismatch.exit_code
     assert process.stdout is not None

@@ -64,6 +64,14 @@ class Evidence:
         for column in fields(self):
             getattr(self, column.name)[rows] = getattr(part, column.name)
 
+    def moved(self, places: NDArray[np.int64] | slice) -> "Evidence":
+        """Return the same rows elsewhere: row i at places[i]; as they are for a slice, which is of all."""
+        if isinstance(places, slice):
+            return self
+        whole = Evidence.empty(len(self))
+        whole.put(places, self)
+        return whole
+
     def cut(self, rows: slice) -> "Evidence":
         """Return a range of rows, as views."""
         return Evidence(*(getattr(self, column.name)[rows] for column in fields(self)))
@@ -137,7 +145,7 @@ class Jobs:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: NDArray[np.int64]) -> "Jobs":
+    def take(self, rows: NDArray[np.int64] | slice) -> "Jobs":
         """Return some of the jobs."""
         return Jobs(*(getattr(self, column.name)[rows] for column in fields(self)))
 

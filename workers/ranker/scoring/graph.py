@@ -20,6 +20,7 @@ from torch import Tensor
 from workers.ranker.model.windows import batches
 from workers.ranker.scoring.evidence import Biases, Evidence, Heads, Jobs, QueryVectors, decide
 from workers.ranker.stores.contexts import SUBTITLE, VIDEO, EncodedStore, EncodedStream
+from workers.ranker.stores.joined import AnyRows, arrays_of
 
 log = logging.getLogger("spr.ranker")
 
@@ -42,8 +43,8 @@ class Rows:
     @staticmethod
     def of(stream: EncodedStream, device: torch.device) -> "Rows":
         """Copy a modality to a device."""
-        scales = None if stream.scales is None else torch.tensor(stream.scales).to(device)
-        return Rows(torch.tensor(stream.unit).to(device), torch.tensor(stream.norms).to(device), scales)
+        scales = None if stream.scales is None else _copied(stream.scales, device)
+        return Rows(_copied(stream.unit, device), _copied(stream.norms, device), scales)
 
 
 def step(streams: Sequence[Rows], heads: Heads, width: int, jobs: Tensor, vectors: Tensor) -> Tensor:
@@ -178,6 +179,16 @@ def _meet(stream: Rows, clips: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]
     if stream.scales is not None:
         products = products * stream.scales[clips].float()[..., None]
     return products[..., 0], products[..., 1] * stream.norms[clips].float()
+
+
+def _copied(rows: AnyRows, device: torch.device) -> Tensor:
+    """Return the rows of all parts, one after the other, as one tensor on the device."""
+    dtype = torch.tensor(np.zeros(0, rows.dtype)).dtype
+    whole, begin = torch.empty(rows.shape, dtype=dtype, device=device), 0
+    for array in arrays_of(rows):
+        whole[begin : begin + len(array)] = torch.tensor(array)
+        begin += len(array)
+    return whole
 
 
 def _placed(heads: Heads, device: torch.device) -> Heads:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from engine.types import Floats
 from workers.ranker.scoring.evidence import Evidence, Heads, Jobs, QueryVectors
-from workers.ranker.stores.contexts import SUBTITLE, VIDEO, EncodedStore, EncodedStream
+from workers.ranker.stores.contexts import SUBTITLE, VIDEO, EncodedStore
+from workers.ranker.stores.joined import bases_of, owners
 
 # Fewer clips than this are not worth a turn of their own, and a thread takes about so many turns.
 FEW_CLIPS = 512
@@ -39,59 +40,69 @@ def supported() -> bool:
 
 @dataclass(slots=True)
 class Kernel:
-    """The compiled kernel over one store; several callers may score at once. threads: 0 for one a core."""
+    """The compiled kernel over one store; several callers may score at once. threads: 0 for one a core.
+
+    The windows of a store of several parts are scored part by part, each from the part's own arrays.
+    """
 
     store: EncodedStore
     threads: int = 0
     _pool: ThreadPoolExecutor = field(init=False)
+    _parts: list[tuple[NDArray[Any], ...]] = field(init=False)
+    _bases: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.threads = self.threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="kernel")
+        video, subtitle = (self.store.streams[name].parts() for name in (VIDEO, SUBTITLE))
+        self._parts = [(*_bits(*one), *_bits(*other)) for one, other in zip(video, subtitle, strict=True)]
+        self._bases = bases_of([part[0] for part in self._parts])
 
     def score(self, queries: QueryVectors, jobs: Jobs, heads: Heads) -> Evidence:
         """Return the evidence of every job, in order. The first call of a process compiles, for seconds."""
+        parts = owners(self._bases, jobs.rows)
+        order = np.argsort(parts, kind="stable") if len(self._parts) > 1 else slice(None)
+        parts, jobs = parts[order], jobs.take(order)
         found = Evidence.empty(len(jobs))
-        video, subtitle = (_stream(self.store.streams[name]) for name in (VIDEO, SUBTITLE))
         vectors = (queries.unit_video, queries.linear_video, queries.unit_subtitle, queries.linear_subtitle)
         filters = (heads.start, heads.end, *_tables(heads), heads.min_span, heads.max_span)
-        columns = (jobs.rows, jobs.lengths, jobs.first, jobs.last, jobs.queries)
-        parts = self._shares(jobs.lengths)
-        turns = iter(parts)
+        columns = (jobs.rows - self._bases[parts], jobs.lengths, jobs.first, jobs.last, jobs.queries)
+        shares = self._shares(jobs.lengths, parts)
+        turns = iter(shares)
 
         def work() -> None:
-            for part in turns:  # shared: every part goes to whoever is free first
-                out = found.cut(part)
+            for share in turns:  # shared: every one goes to whoever is free first
+                out = found.cut(share)
                 _score(
-                    *(*video, *subtitle, *vectors, *filters),
-                    *(column[part] for column in columns),
+                    *(*self._parts[parts[share.start]], *vectors, *filters),
+                    *(column[share] for column in columns),
                     *(out.start, out.end, out.log_start, out.log_end),
                     *(out.relevance, out.span_relevance, out.contrast),
                 )
 
-        helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(parts)) - 1)]
+        helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(shares)) - 1)]
         work()
         for helper in helpers:
-            # A helper that never started can be cancelled: all parts are taken.
+            # A helper that never started can be cancelled: all shares are taken.
             if not helper.cancel():
                 helper.result()
-        return found
+        return found.moved(order)
 
-    def _shares(self, lengths: NDArray[np.int64]) -> list[slice]:
-        """Split jobs into ranges of about as many clips."""
+    def _shares(self, lengths: NDArray[np.int64], parts: NDArray[np.int64]) -> list[slice]:
+        """Split jobs into ranges of about as many clips, each of one part; parts: (n,) ascending."""
         clips = np.cumsum(lengths)
         total = int(clips[-1]) if len(clips) else 0
-        parts = max(1, min(TURNS * self.threads, total // FEW_CLIPS)) if self.threads > 1 else 1
-        borders = np.searchsorted(clips, np.arange(1, parts) * total / parts, side="left") + 1
-        edges = [0, *np.minimum(borders, len(lengths)).tolist(), len(lengths)]
+        count = max(1, min(TURNS * self.threads, total // FEW_CLIPS)) if self.threads > 1 else 1
+        borders = np.searchsorted(clips, np.arange(1, count) * total / count, side="left") + 1
+        between = np.flatnonzero(np.diff(parts)) + 1
+        edges = np.unique([0, *np.minimum(borders, len(lengths)), *between, len(lengths)]).tolist()
         return [slice(begin, end) for begin, end in itertools.pairwise(edges)]
 
 
-def _stream(stream: EncodedStream) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _bits(*arrays: NDArray[Any] | None) -> list[NDArray[Any]]:
     """Return rows, norms and scales as the kernel takes them: half-precision numbers as their bits."""
-    rows = stream.unit if stream.scales is not None else stream.unit.view(np.uint16)
-    scales = np.zeros(0, np.uint16) if stream.scales is None else stream.scales.view(np.uint16)
-    return rows, stream.norms.view(np.uint16), scales
+    given = (np.zeros(0, np.float16) if array is None else array for array in arrays)
+    return [array.view(np.uint16) if array.dtype == np.float16 else array for array in given]
 
 
 def _tables(heads: Heads) -> tuple[Floats, Floats, Floats]:

@@ -1,10 +1,13 @@
 """What a worker, an evaluation and a validation need of a ranker, whichever it is."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from engine.types import Ranked, RankQuery
 from workers.ranker.stores.features import FeatureMaps
+
+# From the maps of the parts; nothing where all of it is in a GPU's memory.
+Reads = Literal["features", "stored contexts", "nothing"]
 
 
 class Ranker(Protocol):
@@ -23,6 +26,10 @@ class Ranker(Protocol):
         """Width of the token states it reads; 0 if it reads none."""
 
     @property
+    def reads(self) -> Reads:
+        """What it reads of every part."""
+
+    @property
     def batched(self) -> bool:
         """Whether several queries ranked together cost less than one after the other."""
 
@@ -31,6 +38,3 @@ class Ranker(Protocol):
 
         features: of the videos that the queries name. Raises InvalidInput for a query that does not fit.
         """
-
-    def warm_up(self, features: FeatureMaps) -> None:
-        """Bring what ranking reads into memory, so that no first query waits for a disk."""

@@ -3,6 +3,7 @@
 It scores windows of videos with stored contexts against those, and encodes all others on the spot.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,11 +21,11 @@ from workers.ranker.model.windows import Windows, batches, cut, gather, joined, 
 from workers.ranker.scoring.decode import DecodeConfig, ranked
 from workers.ranker.scoring.evidence import Evidence, QueryVectors, judge
 from workers.ranker.scoring.query_branch import QueryBranch
+from workers.ranker.scoring.ranker import Reads
 from workers.ranker.scoring.stored import StoredScorer, check_fit, heads_of, jobs_of, stored_windows
 from workers.ranker.stores import checkpoint
 from workers.ranker.stores.contexts import EncodedStore
 from workers.ranker.stores.features import FeatureMaps
-from workers.warming import warm
 
 KIND = "ranker"
 
@@ -48,6 +49,7 @@ class ReloRanker:
         self.decode = decode
         self.name = name
         self.stored: StoredScorer | None = None
+        self._first: ReloRanker | None = None
         self._heads = heads_of(self.model, decode)
         self._queries = QueryBranch(self.model, self.device)
 
@@ -80,12 +82,21 @@ class ReloRanker:
         """Whether queries are ranked together: against stored contexts, in one call of the kernel."""
         return self.stored is not None
 
-    def warm_up(self, features: FeatureMaps) -> None:
-        """Bring what ranking reads into memory: stored contexts that are not on a GPU, or features."""
+    @property
+    def reads(self) -> Reads:
+        """Stored contexts that are not on a GPU, or features."""
         if self.stored is None:
-            warm("features", [stream.rows for stream in features.streams.values()])
-        elif not self.stored.on_gpu:
-            warm("stored contexts", self.stored.store.arrays())
+            return "features"
+        return "nothing" if self.stored.on_gpu else "stored contexts"
+
+    def again(self) -> "ReloRanker":
+        """Return a ranker of the same model and query cache, for another version: without stored contexts.
+
+        Two such may be used at the same time. It keeps the first of them alive, to be found by others.
+        """
+        other = copy.copy(self)
+        other.stored, other._first = None, self._first or self
+        return other
 
     def use_stored(self, store: EncodedStore, features: FeatureMaps, threads: int = 0) -> None:
         """Rank against stored contexts from now on; Mismatch unless this very ranker encoded them."""

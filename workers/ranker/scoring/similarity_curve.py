@@ -23,6 +23,7 @@ from engine.errors import InvalidInput
 from engine.types import Doubles, Floats, Ranked, RankQuery
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, arrange
 from workers.ranker.scoring.fusion import demoted
+from workers.ranker.scoring.ranker import Reads
 from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps
 
 NAME = "similarity-curve"
@@ -74,6 +75,11 @@ class SimilarityCurve:
     def token_width(self) -> int:
         """0: it reads no token states."""
         return 0
+
+    @property
+    def reads(self) -> Reads:
+        """Features."""
+        return "features"
 
     @property
     def batched(self) -> bool:

@@ -101,6 +101,8 @@ class StoredScorer:
 
 
 def _fits(store: EncodedStore, device: torch.device) -> bool:
+    # What a version that was dropped has left in torch's cache is free.
+    torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(device)
     if store.bytes <= DEVICE_SHARE * free:
         return True

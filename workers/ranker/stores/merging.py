@@ -1,7 +1,7 @@
 """Compaction of what the ranker reads: the files of several parts written as those of one.
 
-Rows are copied as they are, bit by bit, a video at a time, in the order of the new part; everything is synced,
-nothing is atomic: the caller renames the part into place.
+Rows are copied as they are, bit by bit, a video at a time, in the order of the new part. Everything is
+synced, nothing is atomic: the caller renames the part into place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def merge_encoded(directory: Path, parts: Sequence[Kept], order: NDArray[np.inte
 
 
 def _ordinals(parts: Sequence[Kept]) -> list[Ordinals]:
-    """Number the kept videos of all parts, part after part; -1 for the others."""
+    """Return the kept videos' places among those of all parts, part after part; -1 for the others."""
     found, begin = [], 0
     for part, numbers in parts:
         ordinals = np.full(len(np.load(part / features.DIRECTORY / "durations.npy")), -1, np.int32)

@@ -1,0 +1,94 @@
+"""What no kept version lists leaves the disk, and nothing else."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from engine import versions
+from engine.corpus import open_corpus
+from engine.entries import runs_of
+from engine.errors import Mismatch
+from engine.version_lock import held, only_writer
+from engine.versions import with_shards
+from tests.trainer.generation.built import collection, parts_there
+from trainer.generation.build import BuildConfig, BuildReport, build
+from trainer.generation.garbage import Garbage, collect_garbage
+from workers.index.training import path_of
+
+
+def three(path: Path) -> list[BuildReport]:
+    collection(path)
+    kinds = ("flat", "flatl2", "IVF2,Flat")
+    return [build(BuildConfig(collection=path, index=index, recall=0.0)) for index in kinds]
+
+
+def collected(path: Path, keep: int) -> Garbage:
+    with only_writer(path):
+        return collect_garbage(path, keep)
+
+
+def test_old_versions_go_with_what_only_they_list(tmp_path: Path) -> None:
+    first, second, third = three(tmp_path)
+    found = collected(tmp_path, 2)
+    assert (found.versions, found.parts, found.held) == ([first.id], first.parts, [])
+    assert found.bytes > 0
+    assert parts_there(tmp_path) == sorted([*second.parts, *third.parts])
+    assert len(found.quantizers) == 1
+    for report in (second, third):
+        corpus = open_corpus(tmp_path, report.id)
+        assert path_of(tmp_path, corpus.version.quantizer_sha256).is_file()
+    assert collected(tmp_path, 2) == Garbage()
+
+
+def test_the_current_version_stays_however_old(tmp_path: Path) -> None:
+    first, second, third = three(tmp_path)
+    versions.activate(tmp_path, first.id)
+    assert collected(tmp_path, 2).versions == [second.id]
+    assert versions.numbers(tmp_path) == [first.number, third.number]
+
+
+def test_a_version_that_a_process_holds_stays_until_it_is_dropped(tmp_path: Path) -> None:
+    first, second, third = three(tmp_path)
+    with held(tmp_path, first.id):
+        found = collected(tmp_path, 1)
+        assert (found.versions, found.held) == ([second.id], [first.id])
+        assert parts_there(tmp_path) == sorted([*first.parts, *third.parts])
+    assert collected(tmp_path, 1).versions == [first.id]
+
+
+def test_a_part_that_two_versions_share_stays(tmp_path: Path) -> None:
+    report = build(BuildConfig(collection=collection(tmp_path)))
+    about = versions.read(tmp_path)
+    (shard,) = about.shards
+    catalogue = open_corpus(tmp_path).catalogue
+    entry = dataclasses.replace(shard.parts[0], deleted=runs_of([2]))
+    left = shard.segments - int(catalogue.segments[2])
+    shard = dataclasses.replace(shard, videos=11, segments=left, parts=(entry,))
+    made = versions.commit(tmp_path, with_shards(about, [shard], "delete"))
+    versions.activate(tmp_path, made.id)
+    found = collected(tmp_path, 1)
+    assert (found.versions, found.parts) == ([report.id], [])
+    assert "video 02" not in open_corpus(tmp_path).catalogue
+
+
+def test_what_killed_writers_left_goes_too(tmp_path: Path) -> None:
+    report = build(BuildConfig(collection=collection(tmp_path)))
+    (tmp_path / "parts" / ".building-1-0" / "index").mkdir(parents=True)
+    (tmp_path / "versions" / ".00000002.json.1.partial").write_text("{")
+    (tmp_path / "quantizers" / ".0.faiss.1.partial").write_text("")
+    unlisted = tmp_path / "parts" / ("0" * 16)
+    unlisted.mkdir()
+    (unlisted / "part.json").write_text("{}")
+    assert collected(tmp_path, 5).parts == ["0" * 16]
+    assert parts_there(tmp_path) == report.parts
+    for folder in ("versions", "quantizers"):
+        assert [path.name for path in (tmp_path / folder).iterdir() if path.name.startswith(".")] == []
+
+
+def test_nothing_goes_while_the_current_version_cannot_be_read(tmp_path: Path) -> None:
+    _, _, third = three(tmp_path)
+    (tmp_path / "versions" / f"{third.number:08d}.json").write_text("{}")
+    with pytest.raises(Mismatch, match=r"00000003\.json"):
+        collected(tmp_path, 1)
+    assert len(parts_there(tmp_path)) == 3

@@ -106,10 +106,10 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
     return topology
 
 
-def for_collection(collection: Path, shards: int, port: int) -> Topology:
+def for_collection(collection: Path, shards: int, port: int, others: Sequence[Path] = ()) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
-    InvalidInput if there are no ports for them.
+    shards: of the collection that has most. others: further collections. InvalidInput if there are no ports.
     """
     highest = port + 9 + shards
     if not 1 <= port <= highest <= 65535:
@@ -117,6 +117,7 @@ def for_collection(collection: Path, shards: int, port: int) -> Topology:
         raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
     values = {
         "collection": str(collection.resolve()),
+        "collections": [str(other.resolve()) for other in others],
         "coordinator": {"listen": f"127.0.0.1:{port}", "admin": f"127.0.0.1:{port + 1}"},
         "index": [{"shard": n, "listen": f"127.0.0.1:{port + 10 + n}"} for n in range(shards)],
         "ranker": [{"listen": f"127.0.0.1:{port + 2}"}],

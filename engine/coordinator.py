@@ -1,21 +1,31 @@
-"""The coordinator: public service, admin service, and the monitor that sets their health."""
+"""The coordinator: public service, admin service, the monitor that sets their health, and the switchers."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
+from cachetools import LRUCache
 from grpc_health.v1 import health
 
 from engine import control_pipe, servers, serving
 from engine.admin import AdminServicer
 from engine.admission import Admission
-from engine.collection import Collection
 from engine.config import Topology
+from engine.corpus import Corpus
+from engine.errors import InvalidInput, NotFound
+from engine.fleet import Fleet
+from engine.hedging import Hedging
+from engine.library import Library
 from engine.monitor import Monitor
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, Sentences
+from engine.preparing import Preparing
 from engine.ranking import Rankers
 from engine.retrieval import Retriever
-from engine.servicer import SearchServicer, Statistics
+from engine.served import Collections, ServedCollection
+from engine.servicer import SearchServicer
+from engine.switching import Switcher
 from spr.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from spr.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 
@@ -30,23 +40,21 @@ class Coordinator:
     on_health is called when searches begin or cease to be answerable.
     """
 
-    def __init__(
-        self, topology: Topology, collection: Collection, on_health: Callable[[bool], None] = lambda _: None
-    ) -> None:
+    def __init__(self, topology: Topology, on_health: Callable[[bool], None] = lambda _: None) -> None:
         self._on_health = on_health
         config = topology.coordinator
-        retriever = Retriever(collection, topology.index, config)
-        rankers = Rankers(collection, topology.ranker, config)
-        self._pipeline = Pipeline(collection, retriever, rankers, config.encoded_queries)
-        self._monitor, statistics = Monitor(collection, retriever, rankers, control_pipe.down), Statistics()
-        admission, batches = Admission(config.max_in_flight), Admission(config.max_in_flight)
-        # Batches are admitted apart: their queries take slots one by one.
-        admissions = {f"/{SEARCH}/BatchSearch": batches}
-        self._public = servers.aio_server(admission, about=_PUBLIC, admissions=admissions, shared=True)
-        self._admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
-        searches = SearchServicer(self._pipeline, config, statistics, admission)
-        add_SearchServiceServicer_to_server(searches, self._public)
-        add_AdminServiceServicer_to_server(AdminServicer(collection, self._monitor, statistics), self._admin)
+        self._fleet, self._preparing = Fleet(topology), Preparing()
+        self._library = Library(topology.library) if topology.library else None
+        sentences: Sentences = LRUCache(config.encoded_queries)
+        self._switchers = [
+            self._switcher(topology, directory, sentences) for directory in topology.directories
+        ]
+        self.collections = Collections([switcher.collection for switcher in self._switchers])
+        self._begin()
+        self._monitor = Monitor(
+            self.collections, self._fleet, self._preparing, self._library, control_pipe.down
+        )
+        self._public, self._admin = self._serve(topology)
         self._probes = servers.add_probes(self._public, [SEARCH])
         self._admin_probes = servers.add_probes(self._admin, [ADMIN])
         if not topology.takeover:
@@ -54,10 +62,10 @@ class Coordinator:
                 servers.check_free(address)
         self.address = servers.bind(self._public, config.listen)
         self.admin_address = servers.bind(self._admin, config.admin)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
-        """Serve, and probe the workers. Healthy once a shard and a ranker answer.
+        """Serve, probe the workers, follow the versions. Healthy once a shard and a ranker answer.
 
         on_look: called after every round of probes with the seconds that workers did not answer, by target.
         """
@@ -65,21 +73,73 @@ class Coordinator:
         await self._admin_probes.set(ADMIN, servers.SERVING)
         for server in self._servers():
             await server.start()
-        self._watching = asyncio.create_task(
-            self._monitor.run(self._changed, lambda: on_look(self._monitor.silent()))
-        )
+        runs: list[Coroutine[Any, Any, None]] = [switcher.run() for switcher in self._switchers]
+        runs.append(self._monitor.run(self._changed, lambda: on_look(self._monitor.silent())))
+        if self._library is not None:
+            runs.append(self._library.watch(self._poke))
+        self._watching = [asyncio.create_task(run) for run in runs]
 
     async def stop(self, grace: float = serving.GRACE) -> None:
         """Drain for at most `grace` seconds, then close everything."""
         await self._probes.enter_graceful_shutdown()
         await asyncio.gather(*(server.stop(grace) for server in self._servers()))
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-        await self._pipeline.close()
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        await self._preparing.close()
+        await self._fleet.close()
+        if self._library is not None:
+            await self._library.close()
+        for switcher in self._switchers:
+            switcher.close()
+
+    def _switcher(self, topology: Topology, directory: Path, sentences: Sentences) -> Switcher:
+        config, fleet = topology.coordinator, self._fleet
+        # Latencies are a collection's: versions of it take about as long.
+        searching, encoding, ranking = Hedging(), Hedging(), Hedging()
+
+        def pipeline(corpus: Corpus) -> Pipeline:
+            rankers = Rankers(corpus, fleet, config, encoding, ranking)
+            return Pipeline(corpus, Retriever(corpus, fleet, config, searching), rankers, sentences)
+
+        collection = ServedCollection(directory, config.max_in_flight)
+        return Switcher(collection, fleet, self._preparing, pipeline, config.page_ttl)
+
+    def _begin(self) -> None:
+        """Open what every collection's CURRENT names; the first collection must have a version."""
+        for switcher in self._switchers:
+            try:
+                switcher.begin()
+            except NotFound:
+                if switcher is self._switchers[0]:
+                    raise
+        names = [collection.name for collection in self.collections.all]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput(
+                    f"two collections of the topology are named {name!r}; give one of them another name"
+                )
+
+    def _serve(self, topology: Topology) -> tuple[grpc.aio.Server, grpc.aio.Server]:
+        """Return the public and the operators' server."""
+        config = topology.coordinator
+        # Each collection admits its own searches; what arrives for all of them together is bounded here.
+        most = config.max_in_flight * len(self._switchers)
+        # Batches are admitted apart: their queries take slots one by one.
+        admissions = {f"/{SEARCH}/BatchSearch": Admission(most)}
+        public = servers.aio_server(Admission(most), about=_PUBLIC, admissions=admissions, shared=True)
+        add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
+        admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
+        operator = AdminServicer(self.collections, self._switchers, self._monitor, self._library)
+        add_AdminServiceServicer_to_server(operator, admin)
+        return public, admin
 
     def _servers(self) -> Sequence[grpc.aio.Server]:
         return self._public, self._admin
+
+    def _poke(self) -> None:
+        for switcher in self._switchers:
+            switcher.poke()
 
     async def _changed(self, healthy: bool) -> None:
         await self._tell(healthy)

@@ -1,75 +1,66 @@
-"""Health probes: asks every worker once a second what it is and what it serves."""
+"""Health probes: asks every worker once a second what it holds, and has it prepare what it lacks."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import grpc.aio
 
-from engine.collection import Collection, newest
-from engine.ranking import Rankers
+from engine.fleet import RANKER, Fleet
+from engine.library import Library
+from engine.preparing import Preparing
 from engine.replicas import Replica, Replicas
-from engine.retrieval import Retriever
+from engine.served import Collections, ServedCollection
+from engine.worker_state import Role, WorkerState, unfit
 from spr.internal.v1.index_shard_service_pb2 import GetShardInfoRequest
 from spr.internal.v1.ranker_service_pb2 import GetRankerInfoRequest
+from spr.internal.v1.version_service_pb2 import HeldVersion
 
 _log = logging.getLogger("spr.monitor")
 INTERVAL = 1.0
 PATIENCE = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """The result of a worker's last probe. fault: why it does not serve this generation, else empty.
-
-    state: "serving"; "not serving": it answers, but serves something else; "unreachable".
-    late: whether the probe timed out.
-    """
-
-    role: Literal["index", "ranker"]
-    name: str
-    target: str
-    state: Literal["serving", "not serving", "unreachable"] = "unreachable"
-    fault: str = "not probed yet"
-    generation: str = ""
-    model: str = ""
-    videos: int = 0
-    segments: int = 0
-    bytes_resident: int = 0
-    late: bool = False
+# Seconds after which a worker is told to drop a version that nobody here needs: another coordinator, which
+# drains, may need it until then.
+LEFTOVER = 60.0
 
 
 class Monitor:
-    """The state of every worker of one generation.
+    """The state of every worker.
 
     down: why a worker's process has ended, by target, as the supervisor reports.
     """
 
     def __init__(
         self,
-        collection: Collection,
-        retriever: Retriever,
-        rankers: Rankers,
+        collections: Collections,
+        fleet: Fleet,
+        preparing: Preparing,
+        library: Library | None = None,
         down: Mapping[str, str] | None = None,
     ) -> None:
-        self._collection, self._manifest = collection, collection.manifest
+        self._collections, self._preparing, self._library = collections, preparing, library
         self._down = {} if down is None else down
         self._probes: list[Callable[[], Awaitable[WorkerState]]] = []
-        for shard in retriever.shards:
-            self._probes += [_bound(self._index, shard, shard.name, member) for member in shard.members]
-        for i, member in enumerate(rankers.workers.members):
-            self._probes.append(_bound(self._ranker, rankers.workers, f"ranker-{i}", member))
+        for name, shard in fleet.shards.items():
+            self._probes += [_bound(self._index, shard, name, member) for member in shard.members]
+        for i, member in enumerate(fleet.rankers.members):
+            self._probes.append(_bound(self._ranker, fleet.rankers, f"{RANKER}-{i}", member))
+        if library is not None:
+            self._probes.append(self._of_library)
         self.workers: list[WorkerState] = []
-        self.newest = collection.manifest.id
         self._late_since: dict[str, float] = {}
+        self._unneeded_since: dict[tuple[str, str], float] = {}
 
     @property
     def healthy(self) -> bool:
-        """Whether a search can be answered: at least one shard serves, and one ranker, which also encodes."""
-        return {"index", "ranker"} <= {worker.role for worker in self.workers if worker.state == "serving"}
+        """Whether a search can be answered: of a collection a shard is served, and by a ranker."""
+        return any(
+            {"index", "ranker"} <= {worker.role for worker in self.workers if worker.serves(collection)}
+            for collection in self._collections.all
+        )
 
     def silent(self) -> dict[str, float]:
         """Return how long probes of each late worker have timed out, in seconds by target."""
@@ -90,88 +81,116 @@ class Monitor:
             await asyncio.sleep(INTERVAL)
 
     async def look(self) -> None:
-        """Probe every worker once, and look for a newer generation."""
+        """Probe every worker once."""
         before = {(worker.name, worker.target): worker.state for worker in self.workers}
         self.workers = list(await asyncio.gather(*(probe() for probe in self._probes)))
         for worker in self.workers:
             if before.get((worker.name, worker.target)) != worker.state:
-                _log.info(
-                    "%s at %s is %s", worker.name, worker.target, worker.state, extra={"why": worker.fault}
-                )
+                extra = {"why": worker.why}
+                _log.info("%s at %s is %s", worker.name, worker.target, worker.state, extra=extra)
         now = time.monotonic()
         late = [worker.target for worker in self.workers if worker.late]
         self._late_since = {target: self._late_since.get(target, now) for target in late}
-        self._look_for_newer()
-
-    def _look_for_newer(self) -> None:
-        found = newest(self._collection) or self._manifest.id
-        if found != self.newest and found != self._manifest.id:
-            _log.warning(
-                "generation %s is current on disk, %s is served; restart the service to serve it",
-                found,
-                self._manifest.id,
-            )
-        self.newest = found
-
-    def _probed(self, replicas: Replicas[Any], member: Replica[Any], state: WorkerState) -> WorkerState:
-        """Record a probe in the replica's health; return the state with its last error."""
-        replicas.probed(member, state.fault)
-        why = member.health.last_error
-        return state if state.fault or not why else replace(state, fault=f"last error: {why}")
-
-    def _unreachable(self, state: WorkerState, failure: grpc.aio.AioRpcError) -> WorkerState:
-        late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        return replace(state, fault=self._down.get(state.target) or _why(failure), late=late)
 
     async def _index(self, replicas: Replicas[Any], name: str, member: Replica[Any]) -> WorkerState:
         try:
-            info = await member.stub.GetShardInfo(GetShardInfoRequest(), timeout=PATIENCE)
+            info = await member.stub.shard.GetShardInfo(GetShardInfoRequest(), timeout=PATIENCE)
         except grpc.aio.AioRpcError as failure:
-            return self._unreachable(WorkerState("index", name, member.target), failure)
-        fault = self._fault(info.generation, info.embedding_model)
-        if info.shard != name:
-            fault = f"serves {info.shard}"
-        elif info.quantizer_sha256 != self._manifest.quantizer_sha256:
-            fault = "has another quantizer than the generation, so its scores do not compare"
-        state = WorkerState(
-            role="index",
-            name=name,
-            target=member.target,
-            state="not serving" if fault else "serving",
-            fault=fault,
-            generation=info.generation,
-            model=info.embedding_model,
-            videos=info.videos,
-            segments=info.segments,
-            bytes_resident=info.bytes_resident,
-        )
-        return self._probed(replicas, member, state)
+            return self._unreachable("index", name, member, failure)
+        fault = f"serves {info.shard}" if info.shard != name else ""
+        return self._answered("index", replicas, name, member, info, fault)
 
     async def _ranker(self, replicas: Replicas[Any], name: str, member: Replica[Any]) -> WorkerState:
         try:
             info = await member.stub.ranker.GetRankerInfo(GetRankerInfoRequest(), timeout=PATIENCE)
         except grpc.aio.AioRpcError as failure:
-            return self._unreachable(WorkerState("ranker", name, member.target), failure)
-        fault = self._fault(info.generation, info.embedding_model)
+            return self._unreachable("ranker", name, member, failure)
+        return self._answered("ranker", replicas, name, member, info, "")
+
+    async def _of_library(self) -> WorkerState:
+        assert self._library is not None
+        fault, late = await self._library.probe(PATIENCE)
+        target = self._library.target
+        state = WorkerState("library", "library", target, fault=self._down.get(target) or fault, late=late)
+        return state if fault else replace(state, reached=True)
+
+    def _unreachable(
+        self, role: Role, name: str, member: Replica[Any], failure: grpc.aio.AioRpcError
+    ) -> WorkerState:
+        late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if not late:
+            # The process has gone: the next one at this address begins anew.
+            member.held.clear()
+            self._preparing.forget(member.target)
+        fault = self._down.get(member.target) or _why(failure)
+        return WorkerState(role, name, member.target, fault=fault, late=late)
+
+    def _answered(
+        self, role: Role, replicas: Replicas[Any], name: str, member: Replica[Any], info: Any, fault: str
+    ) -> WorkerState:
+        """Return the state of a worker that answered, and have it prepare and drop what it should."""
+        held = {one.version: one for one in info.held}
+        wrong = {one.version: why for one in info.held if (why := self._wrong(role, one))}
+        member.held = set() if fault else set(held) - set(wrong)
+        replicas.probed(member, fault)
         state = WorkerState(
-            role="ranker",
-            name=name,
-            target=member.target,
-            state="not serving" if fault else "serving",
+            role,
+            name,
+            member.target,
+            reached=True,
             fault=fault,
-            generation=info.generation,
-            model=info.ranker_model,
-            videos=info.videos,
+            held=held,
+            last_error=member.health.last_error,
             bytes_resident=info.bytes_resident,
         )
-        return self._probed(replicas, member, state)
+        if fault:
+            return state
+        self._drop_unneeded(member, held.values())
+        problems = {
+            collection.name: problem
+            for collection in self._collections.all
+            if state.concerns(collection) and (problem := self._problem(member, collection, wrong))
+        }
+        return replace(state, problems=problems)
 
-    def _fault(self, generation: str, embedding_model: str) -> str:
-        if generation != self._manifest.id:
-            return f"serves generation {generation}, this is {self._manifest.id}"
-        if embedding_model != self._manifest.embedding_model:
-            return f"uses model {embedding_model}, the generation needs {self._manifest.embedding_model}"
-        return ""
+    def _wrong(self, role: Role, held: HeldVersion) -> str:
+        """Return why nothing may be asked of a version that a worker holds, "" if it may."""
+        for collection in self._collections.all:
+            served = collection.versions.get(held.version)
+            if served is not None:
+                return unfit(role, held, served.corpus.version)
+        return held.fault
+
+    def _problem(self, member: Replica[Any], collection: ServedCollection, wrong: Mapping[str, str]) -> str:
+        """Return why a worker does not answer from a collection's active version; ask it to prepare it."""
+        assert collection.active is not None
+        version = collection.active.corpus.id
+        if version in member.held:
+            return ""
+        if version in wrong:
+            return wrong[version]
+        refusal = self._preparing.refusal(member.target, version)
+        if self._preparing.runs(member.target, version):
+            return f"prepares version {version}"
+        if refusal is None or time.monotonic() >= refusal.again:
+            self._preparing.begin(member, collection.name, version)
+        if refusal is not None:
+            return f"cannot prepare version {version}: {refusal.why}"
+        there = ", ".join(sorted(member.held)) or "none"
+        return f"does not hold version {version} (it holds: {there}); it was asked to prepare it"
+
+    def _drop_unneeded(self, member: Replica[Any], held: Any) -> None:
+        """Have a worker drop versions that have not been needed here for LEFTOVER seconds."""
+        needed = {name for one in self._collections.all for name in (*one.versions, *one.coming, one.newest)}
+        names = {one.name for one in self._collections.all}
+        now = time.monotonic()
+        for one in held:
+            key = member.target, one.version
+            if one.version in needed or one.collection not in names:
+                self._unneeded_since.pop(key, None)
+            elif now - self._unneeded_since.setdefault(key, now) >= LEFTOVER:
+                del self._unneeded_since[key]
+                self._preparing.drop(member, one.collection, one.version)
 
 
 def _bound(

@@ -3,13 +3,14 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from cachetools import LRUCache
 
 from engine import ranking, temporal
 from engine.answers import Answer, Coverage, Degraded
-from engine.collection import Collection
+from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.proposals import propose
 from engine.queries import Query
@@ -17,22 +18,19 @@ from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.types import EncodedQuery, Moments
 
+# Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for. Of the
+# event loop's thread alone: needs no lock. A sentence is 50 kB with a text tower of ViT-L/14's size.
+Sentences: TypeAlias = "LRUCache[tuple[str, str], EncodedQuery]"
+
 
 class Pipeline:
-    """Answers queries over one generation.
+    """Answers queries over one version. sentences: asked again, they need no encoder."""
 
-    remembered: size of the LRU cache of encoded sentences, 0 for none; asked again, they need no encoder. A
-    sentence is 50 kB with a text tower of ViT-L/14's size.
-    """
-
-    def __init__(
-        self, collection: Collection, retriever: Retriever, rankers: Rankers, remembered: int = 256
-    ) -> None:
-        self.collection = collection
+    def __init__(self, corpus: Corpus, retriever: Retriever, rankers: Rankers, sentences: Sentences) -> None:
+        self.corpus = corpus
         self._retriever = retriever
         self._rankers = rankers
-        # Of the event loop's thread alone: needs no lock.
-        self._encoded: LRUCache[str, EncodedQuery] = LRUCache(remembered)
+        self._sentences = sentences
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline."""
@@ -45,8 +43,8 @@ class Pipeline:
         watch.lap("encode")
         retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline)
         watch.lap("retrieve", retrieved.timings)
-        manifest, durations = self.collection.manifest, self.collection.catalogue.durations
-        proposals = propose(retrieved.hits, durations, manifest.segment_length, options.rule)
+        durations, segment_length = self.corpus.catalogue.durations, self.corpus.version.segment_length
+        proposals = propose(retrieved.hits, durations, segment_length, options.rule)
         watch.lap("propose")
         moments = _distinct(ranking.coarse(proposals), options.nms_iou)
         coarse = Answer(moments, proposals, retrieved.coverage, watch.laps(), truncated=encoded.truncated)
@@ -65,24 +63,20 @@ class Pipeline:
         moments = _distinct(ranking.ordered(proposals, ranked), options.nms_iou)
         yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
 
-    async def close(self) -> None:
-        """Close the channels to the workers."""
-        await self._retriever.close()
-        await self._rankers.close()
-
     async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         if query.embedding is None:
             return await self._encode_text(query.text, deadline)
         # A vector has no words for the ranker to read.
-        model = self.collection.manifest.embedding_model
+        model = self.corpus.version.embedding_model
         return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
 
     async def _encode_text(self, text: str, deadline: Deadline) -> EncodedQuery:
-        known = self._encoded.get(text)
+        key = self.corpus.version.embedding_model, text
+        known = self._sentences.get(key)
         if known is None:
             known = await self._rankers.encode(text, deadline)
-            if self._encoded.maxsize:
-                self._encoded[text] = known
+            if self._sentences.maxsize:
+                self._sentences[key] = known
         return known
 
 

@@ -15,7 +15,14 @@ from engine import config, control_pipe, logs
 from engine.config import Topology
 
 FIRST_BACKOFF = 0.25  # seconds before the first restart after a crash
-MODULES = {"coordinator": "engine", "index": "workers.index", "ranker": "workers.ranker"}
+MODULES = {
+    "coordinator": "engine",
+    "index": "workers.index",
+    "ranker": "workers.ranker",
+    "library": "trainer.library",
+}
+# Searches are answered without these: a first start that fails does not end the service.
+OPTIONAL = ("library",)
 # gRPC's poller without a thread pool of its own: a call wakes fewer threads. gRPC reads the variable when it
 # is loaded, so it must be in the environment; a version without the choice ignores it with a warning.
 POLLING = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
@@ -59,10 +66,11 @@ def program(topology: Topology, role: str, part: Any, supervised: bool = True) -
 
 
 def programs(topology: Topology) -> list[Program]:
-    """Return all processes of a topology, the slow starters first."""
+    """Return all processes of a topology, the slow starters first, and last what searches do not need."""
     parts: list[tuple[str, Any]] = [("ranker", part) for part in topology.ranker]
     parts += [("index", part) for part in topology.index]
     parts += [("coordinator", topology.coordinator)]
+    parts += [("library", topology.library)] if topology.library else []
     return [program(topology, role, part) for role, part in parts]
 
 

@@ -2,70 +2,55 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
 from engine import faults, logs, wire, wire_rank
-from engine.collection import Collection
-from engine.config import CoordinatorConfig, RankerWorkerConfig
+from engine.config import CoordinatorConfig
+from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable, quoted
+from engine.fleet import Fleet, RankerStubs
 from engine.hedging import Hedging
-from engine.replicas import SILENT, Replicas
+from engine.replicas import SILENT
 from engine.types import EncodedQuery, Floats, Moments, Proposals, Ranked, RankQuery
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
-from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
-from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
-
-if TYPE_CHECKING:
-    from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceAsyncStub
-    from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceAsyncStub
 
 _log = logging.getLogger("spr.ranking")
 SLOWEST_RANKING = 1.0  # seconds after which a second worker is asked at the latest
 
 
-class Stubs:
-    """The two services of a ranker worker, on one channel."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self.encoder: EncoderServiceAsyncStub = EncoderServiceStub(channel)
-        self.ranker: RankerServiceAsyncStub = RankerServiceStub(channel)
-
-
 class Rankers:
-    """The ranker workers, any of which may encode or rank."""
+    """The ranker workers, asked about one version. encoding, ranking: hedging of the collection's calls."""
 
     def __init__(
-        self, collection: Collection, workers: Sequence[RankerWorkerConfig], config: CoordinatorConfig
+        self, corpus: Corpus, fleet: Fleet, config: CoordinatorConfig, encoding: Hedging, ranking: Hedging
     ) -> None:
-        self._manifest = collection.manifest
+        self._version = corpus.version
         self._config = config
-        targets = [worker.target for worker in workers]
-        self.workers: Replicas[Stubs] = Replicas("ranker", targets, Stubs)
-        self._encoding, self._ranking = Hedging(), Hedging()
+        self._workers = fleet.rankers
+        self._encoding, self._ranking = encoding, ranking
         self._fault, self._unencoded = logs.Fault(_log, "ranking"), logs.Fault(_log, "encoding")
 
     async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
         """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time."""
-        model = self._manifest.embedding_model
+        model = self._version.embedding_model
         request = EncodeRequest(
             request_id=logs.request_id.get(),
             embedding_model=model,
             text=text,
-            generation=self._manifest.id,
+            generation=self._version.id,
         )
         began = time.monotonic()
 
-        async def attempt(stubs: Stubs) -> EncodedQuery:
+        async def attempt(stubs: RankerStubs) -> EncodedQuery:
             return self._encoded(await stubs.encoder.Encode(request, timeout=deadline.left()))
 
         try:
-            encoded = await self.workers.call(attempt, self._encoding, self._config.hedge_after)
+            hedge_after = self._config.hedge_after
+            encoded = await self._workers.call(attempt, self._encoding, hedge_after, self._version.id)
         except (grpc.aio.AioRpcError, DeadlineExceeded) as failure:
             if isinstance(failure, DeadlineExceeded) and failure.reason != SILENT:
                 raise
@@ -85,33 +70,33 @@ class Rankers:
         return encoded
 
     def _encoded(self, response: EncodeResponse) -> EncodedQuery:
-        """Read an encoder's answer; Mismatch if it cannot be used with this generation."""
-        model = self._manifest.embedding_model
+        """Read an encoder's answer; Mismatch if it cannot be used with this version."""
+        model = self._version.embedding_model
         try:
-            encoded = wire.encoded_from_pb(response, self._manifest.dim)
+            encoded = wire.encoded_from_pb(response, self._version.dim)
         except InvalidInput as error:
             raise Mismatch(f"the encoder answered what cannot be used: {error}") from None
         if encoded.model_id != model:
-            raise Mismatch(f"the encoder is {quoted(encoded.model_id)}, the generation needs {model}")
-        _check_generation(response.generation, self._manifest.id, "encoder")
+            raise Mismatch(f"the encoder is {quoted(encoded.model_id)}, the version needs {model}")
+        _check_version(response.generation, self._version.id, "encoder")
         return encoded
 
     async def rank(self, query: EncodedQuery, proposals: Proposals, deadline: Deadline) -> Ranked | None:
         """Return the ranker's answer for all proposals, None when none answers in time."""
         request = wire_rank.query_to_pb(RankQuery.of(query, proposals))
         request.request_id = logs.request_id.get()
-        request.generation = self._manifest.id
-        request.embedding_model = self._manifest.embedding_model
+        request.generation = self._version.id
+        request.embedding_model = self._version.embedding_model
 
-        async def attempt(stubs: Stubs) -> Ranked:
+        async def attempt(stubs: RankerStubs) -> Ranked:
             response = await stubs.ranker.Rank(request, timeout=deadline.left())
-            _check_generation(response.generation, self._manifest.id, "ranker")
+            _check_version(response.generation, self._version.id, "ranker")
             return wire_rank.ranked_from_pb(response, len(proposals))
 
         try:
             # Ranking is the costly stage: until it is known how long it takes, a second worker is asked late.
             longest = min(SLOWEST_RANKING, deadline.left() / 2) if self._config.hedge_after else 0.0
-            ranked = await self.workers.call(attempt, self._ranking, longest)
+            ranked = await self._workers.call(attempt, self._ranking, longest, self._version.id)
         except (grpc.aio.AioRpcError, SprError) as failure:
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
             told = failure if isinstance(failure, SprError) else faults.told_by(failure)
@@ -119,10 +104,6 @@ class Rankers:
             return None
         self._fault.over()
         return ranked
-
-    async def close(self) -> None:
-        """Close the channels."""
-        await self.workers.close()
 
 
 def coarse(proposals: Proposals) -> Moments:
@@ -172,7 +153,7 @@ def take(proposals: Proposals, n: int | None) -> Proposals:
     return Proposals(p.videos[:n], p.spans[:n], p.ranks[:n], p.scores[:n])
 
 
-def _check_generation(answered: str, served: str, who: str) -> None:
+def _check_version(answered: str, served: str, who: str) -> None:
     if answered != served:
-        message = f"the {who} answered from generation {quoted(answered)}, this is {served}"
+        message = f"the {who} answered from version {quoted(answered)}, this is {served}"
         raise Mismatch(message, "GENERATION_MISMATCH")

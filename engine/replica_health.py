@@ -3,7 +3,7 @@
 Pure bookkeeping. Times are seconds of a monotonic clock that the caller reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -78,12 +78,15 @@ class ReplicaHealth:
         return self.timeouts >= OPEN_AFTER and now - self.last_success >= OPEN_SILENCE
 
 
-def by_preference(replicas: Sequence[ReplicaHealth], turn: int, now: float) -> list[int]:
+def by_preference(
+    replicas: Sequence[ReplicaHealth], turn: int, now: float, lacking: Collection[int] = ()
+) -> list[int]:
     """Return the replicas to ask, first to last: healthy, then ejected; least outstanding calls first.
 
-    turn: where the round robin among equals begins.
+    turn: where the round robin among equals begins. lacking: those that are not known to hold what is asked
+    for; they come last.
     """
     states = [replica.state(now) for replica in replicas]
     n = len(replicas)
     askable = [i for i in range(n) if states[i] is not Health.OPEN]
-    return sorted(askable, key=lambda i: (states[i], replicas[i].outstanding, (i - turn) % n))
+    return sorted(askable, key=lambda i: (i in lacking, states[i], replicas[i].outstanding, (i - turn) % n))

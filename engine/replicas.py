@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import grpc
 import grpc.aio
 
+from engine import faults
 from engine.errors import DeadlineExceeded, Mismatch, SprError
 from engine.hedging import Hedging
 from engine.replica_health import Health, ReplicaHealth, by_preference
@@ -19,7 +20,7 @@ Stub = TypeVar("Stub")
 Reply = TypeVar("Reply")
 
 # Failures of one replica; on all others every replica would fail alike. CANCELLED comes from a worker that
-# stops, FAILED_PRECONDITION from one that serves another generation or shard.
+# stops, FAILED_PRECONDITION from one that does not hold the version, or serves another shard.
 _RETRYABLE = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -27,6 +28,7 @@ _RETRYABLE = {
     grpc.StatusCode.CANCELLED,
 }
 SILENT = "SILENT"
+NOT_HELD = "GENERATION_MISMATCH"
 _STATES = {
     Health.HEALTHY: "healthy, in rotation",
     Health.EJECTED: "ejected from rotation",
@@ -35,7 +37,10 @@ _STATES = {
 
 
 class Replica(Generic[Stub]):
-    """One worker process: its address, a stub on a channel of its own, and its health."""
+    """One worker process: its address, a stub on a channel of its own, its health, and what it holds.
+
+    held: ids of the versions that it answers from, as far as is known.
+    """
 
     def __init__(self, target: str, stub: Callable[[grpc.aio.Channel], Stub]) -> None:
         self.target = target
@@ -43,6 +48,7 @@ class Replica(Generic[Stub]):
         self.stub = stub(self.channel)
         self.health = ReplicaHealth(time.monotonic())
         self.logged = Health.HEALTHY
+        self.held: set[str] = set()
 
 
 class Replicas(Generic[Stub]):
@@ -54,10 +60,15 @@ class Replicas(Generic[Stub]):
         self._turn = 0
 
     async def call(
-        self, attempt: Callable[[Stub], Awaitable[Reply]], hedging: Hedging, hedge_after: float = 0.0
+        self,
+        attempt: Callable[[Stub], Awaitable[Reply]],
+        hedging: Hedging,
+        hedge_after: float = 0.0,
+        version: str = "",
     ) -> Reply:
         """Return the first answer of `attempt(stub)`; each replica is asked at most once.
 
+        version: what is asked for; replicas that are not known to hold it are asked last.
         Fails over to the next replica when one cannot answer (UNAVAILABLE, RESOURCE_EXHAUSTED,
         FAILED_PRECONDITION, CANCELLED, or `attempt` raises Mismatch). Hedges when no answer came within the
         latency quantile of `hedging`, `hedge_after` seconds at most; 0: never. Raises the last failure;
@@ -65,7 +76,9 @@ class Replicas(Generic[Stub]):
         be idempotent: two replicas may both run it.
         """
         self._turn += 1
-        order = by_preference([member.health for member in self.members], self._turn, time.monotonic())
+        lacking = {i for i, member in enumerate(self.members) if version not in member.held}
+        health = [member.health for member in self.members]
+        order = by_preference(health, self._turn, time.monotonic(), lacking)
         if not order:
             raise DeadlineExceeded(
                 f"{self.name} does not answer: its circuit is open until a probe succeeds", SILENT
@@ -73,12 +86,17 @@ class Replicas(Generic[Stub]):
         members = [self.members[i] for i in order]
 
         async def ask(member: Replica[Stub]) -> Reply:
-            return await self._ask(member, attempt, hedging)
+            return await self._ask(member, attempt, hedging, version)
 
         if len(members) == 1:
             # Without a second replica there is no race, and no task to pay for.
             return await ask(members[0])
-        return await _Race(members, ask, hedging, hedge_after).run()
+        # An ejected replica, or one that lacks the version, is no early hedge for a good one.
+        first, second = order[:2]
+        now = time.monotonic()
+        alike = health[first].state(now) is health[second].state(now)
+        alike = alike and (first in lacking) is (second in lacking)
+        return await _Race(members, ask, hedging, hedging.after(hedge_after) if alike else hedge_after).run()
 
     def probed(self, member: Replica[Stub], fault: str) -> None:
         """Record what a probe that was answered found wrong with a replica; empty: nothing."""
@@ -91,7 +109,11 @@ class Replicas(Generic[Stub]):
             await member.channel.close()
 
     async def _ask(
-        self, member: Replica[Stub], attempt: Callable[[Stub], Awaitable[Reply]], hedging: Hedging
+        self,
+        member: Replica[Stub],
+        attempt: Callable[[Stub], Awaitable[Reply]],
+        hedging: Hedging,
+        version: str,
     ) -> Reply:
         """Ask one replica, and record how it answered."""
         health, began = member.health, time.monotonic()
@@ -102,7 +124,10 @@ class Replicas(Generic[Stub]):
             hedging.answered(time.monotonic() - began)
             return reply
         except (grpc.aio.AioRpcError, SprError) as failure:
-            if _retryable(failure):
+            if _reason(failure) == NOT_HELD:
+                # Nothing is wrong with the replica: it lacks this version, and holds others perhaps.
+                member.held.discard(version)
+            elif _retryable(failure):
                 health.failed(_words(failure))
             elif _timed_out(failure):
                 health.timed_out(time.monotonic() - began)
@@ -125,20 +150,17 @@ class Replicas(Generic[Stub]):
 
 
 class _Race(Generic[Stub, Reply]):
-    """One call that may be sent to several replicas."""
+    """One call that may be sent to several replicas. patience: seconds before a hedge; 0: never."""
 
     def __init__(
         self,
         members: list[Replica[Stub]],
         ask: Callable[[Replica[Stub]], Awaitable[Reply]],
         hedging: Hedging,
-        hedge_after: float,
+        patience: float,
     ) -> None:
         self._waiting, self._ask, self._hedging = members, ask, hedging
-        now = time.monotonic()
-        alike = members[0].health.state(now) is members[1].health.state(now)
-        # An ejected replica is no early hedge for a healthy one.
-        self._patience = hedging.after(hedge_after) if alike else hedge_after
+        self._patience = patience
         self._running: dict[asyncio.Task[Reply], tuple[Replica[Stub], float]] = {}
 
     async def run(self) -> Reply:
@@ -189,6 +211,10 @@ def _retryable(failure: BaseException) -> bool:
     if isinstance(failure, Mismatch):
         return True
     return isinstance(failure, grpc.aio.AioRpcError) and failure.code() in _RETRYABLE
+
+
+def _reason(failure: grpc.aio.AioRpcError | SprError) -> str:
+    return failure.reason if isinstance(failure, SprError) else faults.reason_of(failure)
 
 
 def _timed_out(failure: BaseException) -> bool:

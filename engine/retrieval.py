@@ -5,27 +5,23 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 
 from engine import faults, logs, merge, wire
 from engine.answers import Coverage, Degraded
-from engine.collection import Collection
-from engine.config import CoordinatorConfig, IndexWorkerConfig
+from engine.config import CoordinatorConfig
+from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
+from engine.fleet import Fleet, IndexStubs
 from engine.hedging import Hedging
 from engine.queries import SearchOptions
 from engine.replicas import SILENT, Replicas
 from engine.types import Floats, Hits
 from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
-from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
 from spr.v1.types_pb2 import Embedding
-
-if TYPE_CHECKING:
-    from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceAsyncStub
 
 _log = logging.getLogger("spr.retrieval")
 
@@ -52,19 +48,14 @@ class ShardAnswer:
 
 
 class Retriever:
-    """The shards of one generation."""
+    """The shards of one version. hedging: of the collection's searches."""
 
-    def __init__(
-        self, collection: Collection, workers: Sequence[IndexWorkerConfig], config: CoordinatorConfig
-    ) -> None:
-        self._collection = collection
+    def __init__(self, corpus: Corpus, fleet: Fleet, config: CoordinatorConfig, hedging: Hedging) -> None:
+        self._version, self._catalogue = corpus.version, corpus.catalogue
         self._config = config
-        self.shards = [
-            Replicas(shard.name, [w.target for w in workers if w.name == shard.name], IndexShardServiceStub)
-            for shard in collection.manifest.shards
-        ]
-        self._hedging = Hedging()
-        self._faults = {shard.name: logs.Fault(_log, f"shard {shard.name}") for shard in self.shards}
+        self._shards = [fleet.shards[shard.name] for shard in corpus.version.shards]
+        self._hedging = hedging
+        self._faults = {shard.name: logs.Fault(_log, f"shard {shard.name}") for shard in self._shards}
 
     async def retrieve(self, embedding: Floats, options: SearchOptions, deadline: Deadline) -> Retrieved:
         """Return the best segments for a query vector (dim,).
@@ -76,37 +67,35 @@ class Retriever:
         short = timeout < self._config.shard_timeout
         request = SearchSegmentsRequest(
             request_id=logs.request_id.get(),
-            generation=self._collection.manifest.id,
+            generation=self._version.id,
             queries=Embedding(
-                tensor=wire.tensor_to_pb(embedding[None]), model_id=self._collection.manifest.embedding_model
+                tensor=wire.tensor_to_pb(embedding[None]), model_id=self._version.embedding_model
             ),
             top_k=options.segment_top_k,
             nprobe=options.nprobe,
         )
-        answers = await asyncio.gather(*(self._ask(shard, request, timeout) for shard in self.shards))
+        answers = await asyncio.gather(*(self._ask(shard, request, timeout) for shard in self._shards))
         coverage = self._coverage(answers)
         _check_coverage(coverage, options.min_coverage, answers, short)
         hits = merge.top_k([answer.hits for answer in answers if answer.hits], options.segment_top_k)
         return Retrieved(hits, coverage, tuple((answer.shard, answer.seconds) for answer in answers))
 
-    async def close(self) -> None:
-        """Close the channels."""
-        await asyncio.gather(*(shard.close() for shard in self.shards))
-
     async def _ask(
-        self, shard: "Replicas[IndexShardServiceAsyncStub]", request: SearchSegmentsRequest, timeout: float
+        self, shard: Replicas[IndexStubs], request: SearchSegmentsRequest, timeout: float
     ) -> ShardAnswer:
         began = time.perf_counter()
         ends = began + timeout
         addressed = SearchSegmentsRequest(shard=shard.name)
         addressed.MergeFrom(request)
 
-        async def attempt(stub: "IndexShardServiceAsyncStub") -> tuple[SearchSegmentsResponse, Hits]:
-            response = await stub.SearchSegments(addressed, timeout=max(0.0, ends - time.perf_counter()))
+        async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits]:
+            left = max(0.0, ends - time.perf_counter())
+            response = await stubs.shard.SearchSegments(addressed, timeout=left)
             return response, self._hits(response, shard.name)
 
         try:
-            response, hits = await shard.call(attempt, self._hedging, self._config.hedge_after)
+            hedge_after = self._config.hedge_after
+            response, hits = await shard.call(attempt, self._hedging, hedge_after, self._version.id)
         except (grpc.aio.AioRpcError, SprError) as failure:
             seconds = time.perf_counter() - began
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, shard.name)
@@ -116,16 +105,16 @@ class Retriever:
         return ShardAnswer(shard.name, time.perf_counter() - began, hits, response.videos_searched)
 
     def _hits(self, response: SearchSegmentsResponse, shard: str) -> Hits:
-        """Read a worker's answer; Mismatch unless it is this shard's, of this generation."""
-        manifest, catalogue = self._collection.manifest, self._collection.catalogue
-        if response.generation != manifest.id:
-            message = f"answered from generation {quoted(response.generation)}"
+        """Read a worker's answer; Mismatch unless it is this shard's, of this version."""
+        version, catalogue = self._version, self._catalogue
+        if response.generation != version.id:
+            message = f"answered from version {quoted(response.generation)}"
             raise Mismatch(message, "GENERATION_MISMATCH")
         if response.shard != shard:
             raise Mismatch(f"{shard} answered as {quoted(response.shard)}", "SHARD_MISMATCH")
-        number, entry = next((i, e) for i, e in enumerate(manifest.shards) if e.name == shard)
+        number, entry = next((i, e) for i, e in enumerate(version.shards) if e.name == shard)
         if response.videos_searched != entry.videos:
-            message = f"{shard} searched {response.videos_searched} videos, the manifest says {entry.videos}"
+            message = f"{shard} searched {response.videos_searched} videos, the version has {entry.videos}"
             raise Mismatch(message, "SHARD_MISMATCH")
         try:
             parts = wire.hits_from_pb(response, len(catalogue))
@@ -155,7 +144,7 @@ class Retriever:
         return Coverage(
             shards_total=len(answers),
             shards_answered=sum(answer.lost is None for answer in answers),
-            videos_total=self._collection.manifest.videos,
+            videos_total=self._version.videos,
             videos_searched=sum(answer.videos for answer in answers),
             degraded=tuple(reason for reason in Degraded if reason in reasons),
             unreachable=tuple(answer.shard for answer in answers if answer.lost),

@@ -4,24 +4,23 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from functools import partial
 from typing import TypeAlias
 
 import grpc.aio
 
 from engine import faults, logs, wire_search
-from engine.admission import Admission
 from engine.answers import Answer
 from engine.config import CoordinatorConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, SprError
 from engine.interceptors import when_over
+from engine.listed import Listed
 from engine.pages import PageStore
-from engine.pipeline import Pipeline
 from engine.proposals import ProposalRule
-from engine.queries import Query, SearchOptions
+from engine.queries import SearchOptions
+from engine.served import Collections, ServedCollection
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc
 
@@ -37,43 +36,29 @@ BatchEntry = search_pb.BatchSearchResponse.Entry
 Progress = search_pb.ProgressiveSearchResponse
 
 
-@dataclass(slots=True)
-class Statistics:
-    """Counters of searches, for `spr admin status`."""
-
-    answered: int = 0
-    failed: int = 0
-    degraded: int = 0
-
-    def count(self, answer: Answer) -> None:
-        """Count an answer, and whether it was degraded."""
-        self.answered += 1
-        self.degraded += bool(answer.coverage.degraded)
-
-
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
-    """spr.v1.SearchService over one pipeline. admission: slots for the entries of a batch."""
+    """spr.v1.SearchService over several collections."""
 
-    def __init__(
-        self, pipeline: Pipeline, config: CoordinatorConfig, statistics: Statistics, admission: Admission
-    ) -> None:
-        self._pipeline = pipeline
+    def __init__(self, collections: Collections, config: CoordinatorConfig) -> None:
+        self._collections = collections
         self._config = config
         self._defaults = SearchOptions(
             segment_top_k=config.segment_top_k,
             proposal_top_k=config.proposal_top_k or None,
             rule=ProposalRule.parse(config.proposals),
         )
-        self._statistics = statistics
-        self._pages: PageStore[Answer] = PageStore(config.page_lists, config.page_ttl)
+        self._pages: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl)
         self._uris = config.uris
-        self._admission = admission
-        # Batches together get half of the slots, so they cannot starve single searches.
-        self._for_batches = asyncio.Semaphore(max(1, admission.limit // 2))
 
     async def Search(self, request: Request, context: Context) -> Response:
         """Answer one query with one page."""
-        return await self._search(request, context, self._deadline(context))
+        deadline = self._deadline(context)
+        with self._counted(request.collection) as collection:
+            collection.admission.enter()
+            try:
+                return await self._search(request, collection, context, deadline, LARGEST_MESSAGE)
+            finally:
+                collection.admission.leave()
 
     async def BatchSearch(
         self,
@@ -102,35 +87,43 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         context: Context,
     ) -> AsyncIterator[Progress]:
         """Answer one query twice: the coarse list first, then the refined one."""
-        try:
-            async for progress in self._progress(request, context):
-                yield progress
-        except Exception:
-            self._statistics.failed += 1
-            raise
+        with self._counted(request.collection) as collection:
+            collection.admission.enter()
+            try:
+                async with contextlib.aclosing(self._progress(request, collection, context)) as answers:
+                    async for progress in answers:
+                        yield progress
+            finally:
+                collection.admission.leave()
 
-    async def _progress(self, request: Request, context: Context) -> AsyncIterator[Progress]:
+    async def _progress(
+        self, request: Request, collection: ServedCollection, context: Context
+    ) -> AsyncGenerator[Progress, None]:
         deadline = self._deadline(context)
         size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:
             message = "page_token is not for ProgressiveSearch; ask Search for further pages"
             raise InvalidInput(message, field="page_token")
-        query = self._query(request)
-        refines = query.options.rerank and query.embedding is None
-        stage = Progress.STAGE_COARSE
-        async for answer in self._pipeline.answers(query, deadline):
-            last = stage == Progress.STAGE_REFINED or not refines
-            if last:
-                self._finish(answer, context)
-            page = self._page(answer, 0, size, "" if last else None, LARGEST_MESSAGE)
-            yield Progress(stage=stage, response=page)
-            stage = Progress.STAGE_REFINED
+        with collection.pinned(request.version) as served:
+            query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
+            refines = query.options.rerank and query.embedding is None
+            stage = Progress.STAGE_COARSE
+            async for answer in served.pipeline.answers(query, deadline):
+                last = stage == Progress.STAGE_REFINED or not refines
+                if last:
+                    _finish(answer, collection, context)
+                listed = Listed.of(answer, served.corpus)
+                page = self._page(listed, 0, size, "" if last else None, LARGEST_MESSAGE)
+                yield Progress(stage=stage, response=page)
+                stage = Progress.STAGE_REFINED
 
     async def _entry(self, request: Request, context: Context, deadline: Deadline, most: int) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
-            async with self._slot(deadline):
-                return BatchEntry(response=await self._search(request, context, deadline, most))
+            with self._counted(request.collection) as collection:
+                async with _slot(collection, deadline):
+                    answer = await self._search(request, collection, context, deadline, most)
+            return BatchEntry(response=answer)
         except SprError as error:
             _log.info("batch entry refused: %s", faults.words_of(error), extra={"reason": error.reason})
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
@@ -138,69 +131,82 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             _log.error("batch entry failed", exc_info=error)
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
 
-    @contextlib.asynccontextmanager
-    async def _slot(self, deadline: Deadline) -> AsyncIterator[None]:
-        """Hold a slot among the searches in flight; DeadlineExceeded if none comes free."""
-        async with contextlib.AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(deadline.left()):
-                    await stack.enter_async_context(self._for_batches)
-                    await self._admission.wait()
-                    stack.callback(self._admission.leave)
-            except TimeoutError:
-                self._statistics.failed += 1
-                message = "the deadline passed while the query waited for its turn; give it more time"
-                raise DeadlineExceeded(message) from None
-            yield
+    @contextlib.contextmanager
+    def _counted(self, name: str) -> Iterator[ServedCollection]:
+        """Yield the collection of that name; a failure counts as one of its searches."""
+        try:
+            collection = self._collections.named(name)
+        except SprError:
+            self._collections.first.statistics.failed += 1
+            raise
+        try:
+            yield collection
+        except Exception:
+            collection.statistics.failed += 1
+            raise
 
     async def _search(
-        self, request: Request, context: Context, deadline: Deadline, most: int = LARGEST_MESSAGE
+        self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline, most: int
     ) -> Response:
         """Answer one query with one page of at most `most` bytes."""
-        try:
-            size = wire_search.page_size_from_pb(request.page_size)
-            if request.page_token:
-                return self._next_page(request, size, most)
-            query = self._query(request)
-            answer = await self._pipeline.search(query, deadline)
-        except Exception:
-            self._statistics.failed += 1
-            raise
-        self._finish(answer, context)
-        return self._page(answer, 0, size, "", most)
+        size = wire_search.page_size_from_pb(request.page_size)
+        if request.page_token:
+            return self._next_page(request, size, most)
+        with collection.pinned(request.version) as served:
+            query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
+            answer = await served.pipeline.search(query, deadline)
+        _finish(answer, collection, context)
+        return self._page(Listed.of(answer, served.corpus), 0, size, "", most)
 
-    def _page(self, answer: Answer, first: int, size: int, name: str | None, most: int) -> Response:
+    def _page(self, listed: Listed, first: int, size: int, name: str | None, most: int) -> Response:
         """Return a page, with the token of the next one unless `name` is None.
 
         name: the list's name in the page cache, empty for one that is not cached yet.
         """
-        collection = self._pipeline.collection
-        response = wire_search.answer_to_pb(answer, collection, first, size, self._uris)
+        response = wire_search.page_to_pb(listed, first, size, self._uris)
         response.request_id = logs.request_id.get()
         wire_search.shorten(response, most)
         rest = first + len(response.moments)
-        if name is not None and len(response.moments) and rest < len(answer.moments):
-            response.next_page_token = self._pages.token(name or self._pages.keep(answer), rest)
+        if name is not None and len(response.moments) and rest < len(listed.answer.moments):
+            response.next_page_token = self._pages.token(name or self._pages.keep(listed), rest)
         return response
 
     def _next_page(self, request: Request, size: int, most: int) -> Response:
-        wire_search.check_collection(request.collection, self._pipeline.collection)
-        name, answer, first = self._pages.find(request.page_token)
-        response = self._page(answer, first, size, name, most)
+        name, listed, first = self._pages.find(request.page_token)
+        if request.collection not in ("", listed.collection):
+            raise InvalidInput(
+                f"the page token is of collection {listed.collection!r}; send that name, or none",
+                "PAGE_TOKEN_INVALID",
+                "page_token",
+            )
+        response = self._page(listed, first, size, name, most)
         # Nothing was searched for this page.
         response.ClearField("timings")
         return response
 
-    def _finish(self, answer: Answer, context: Context) -> None:
-        self._statistics.count(answer)
-        when_over(context, partial(contextvars.copy_context().run, _describe, answer))
-
-    def _query(self, request: Request) -> Query:
-        return wire_search.query_from_pb(request, self._pipeline.collection, self._defaults)
-
     def _deadline(self, context: Context) -> Deadline:
         config = self._config
         return Deadline.start(context.time_remaining(), config.max_deadline, config.reserve)
+
+
+@contextlib.asynccontextmanager
+async def _slot(collection: ServedCollection, deadline: Deadline) -> AsyncIterator[None]:
+    """Hold a slot among a collection's searches in flight; DeadlineExceeded if none comes free."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(deadline.left()):
+                await stack.enter_async_context(collection.for_batches)
+                await collection.admission.wait()
+                stack.callback(collection.admission.leave)
+        except TimeoutError:
+            message = "the deadline passed while the query waited for its turn; give it more time"
+            raise DeadlineExceeded(message) from None
+        yield
+
+
+def _finish(answer: Answer, collection: ServedCollection, context: Context) -> None:
+    collection.statistics.count(answer)
+    when_over(context, partial(contextvars.copy_context().run, _describe, answer))
 
 
 def _describe(answer: Answer) -> None:

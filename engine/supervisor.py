@@ -19,12 +19,13 @@ from typing import Any
 
 from engine import logs
 from engine.errors import SprError
-from engine.processes import FIRST_BACKOFF, Event, ManagedProcess, Pipes, Program, close, say
+from engine.processes import FIRST_BACKOFF, OPTIONAL, Event, ManagedProcess, Pipes, Program, close, say
 
 _log = logging.getLogger("spr.supervisor")
 LONGEST_BACKOFF = 10.0  # seconds; upper bound of the exponential back-off in a crash loop
 STEADY = 10.0  # seconds of readiness that end a crash loop
 PATIENCE = 15.0  # seconds to drain before SIGKILL; longer than engine.serving.GRACE
+OPTIONAL_PATIENCE = 5.0  # seconds that what searches do not need is waited for before all is told ready
 TICK = 1.0  # seconds between checks for hung processes
 
 
@@ -65,6 +66,7 @@ class Supervisor:
         # SimpleQueue is reentrant: a signal handler may put.
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._healthy = self._told = False
+        self._serving_since = 0.0
         self._began = self._looked = time.monotonic()
 
     def run(self) -> None:
@@ -95,6 +97,7 @@ class Supervisor:
         try:
             event = self._events.get(timeout=max(0.0, min([TICK, *due])))
         except queue.Empty:
+            self._tell()
             return True
         if event is None:
             return False
@@ -134,7 +137,7 @@ class Supervisor:
             child.draining.remove(process)
             return
         was_ready, child.process, child.ready = child.ready, None, None
-        if not child.served:
+        if not child.served and child.program.role not in OPTIONAL:
             # The first start fails for good: a retry would hide the reason.
             why = child.error or f"ended with exit code {code} before it was ready; see its messages above"
             raise StartFailed(f"{child.program.label}: {why}", code if code > 0 else 1)
@@ -179,7 +182,12 @@ class Supervisor:
             return
         states = {child.program.label: "ready" if child.ready else "starting" for child in self.children}
         self.on_change(Status(states, self._healthy, time.monotonic() - self._began))
-        if self._healthy and all(child.ready for child in self.children):
+        needed = [child for child in self.children if child.program.role not in OPTIONAL]
+        if not (self._healthy and all(child.ready for child in needed)):
+            return
+        self._serving_since = self._serving_since or time.monotonic()
+        late = time.monotonic() - self._serving_since >= OPTIONAL_PATIENCE
+        if late or all(child.ready or child.down for child in self.children):
             self._told = True
             front = next(child.ready for child in self.children if child.program.role == "coordinator")
             self.on_ready({**(front or {}), "pids": self.pids()})
@@ -193,7 +201,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Drain the coordinator, then stop the workers, so that searches in flight are answered."""
-        for roles in (("coordinator",), ("index", "ranker")):
+        for roles in (("coordinator",), ("index", "ranker", "library")):
             children = [child for child in self.children if child.program.role in roles]
             group = [process for c in children for process in (c.process, *c.draining) if process]
             for process in group:

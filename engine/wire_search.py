@@ -3,10 +3,11 @@
 from typing import TypeVar
 
 from engine import wire
-from engine.answers import Answer, Coverage, Degraded
-from engine.collection import Collection
-from engine.config import Uris
-from engine.errors import InvalidInput, Mismatch, NotFound, quoted
+from engine.answers import Coverage, Degraded
+from engine.entries import Version
+from engine.errors import InvalidInput, Mismatch, quoted
+from engine.listed import Listed
+from engine.process_config import Uris
 from engine.proposals import ProposalRule
 from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
 from engine.types import Floats, Moments
@@ -26,16 +27,15 @@ Number = TypeVar("Number", int, float)
 
 
 def query_from_pb(
-    request: search_pb.SearchRequest, collection: Collection, defaults: SearchOptions = DEFAULTS
+    request: search_pb.SearchRequest, version: Version, defaults: SearchOptions = DEFAULTS
 ) -> Query:
-    """Return what a request asks of `collection`; InvalidInput, NotFound or Mismatch says what is wrong.
+    """Return what a request asks of a version; InvalidInput or Mismatch says what is wrong.
 
     defaults: for what a request does not say.
     """
-    check_collection(request.collection, collection)
     options = _options_from_pb(request.params, defaults)
     if request.WhichOneof("query") == "embedding":
-        return Query(embedding=_embedding_from_pb(request.embedding, collection), options=options)
+        return Query(embedding=_embedding_from_pb(request.embedding, version), options=options)
     text = request.text.strip()
     if not text:
         raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
@@ -45,13 +45,6 @@ def query_from_pb(
     return Query(text=text, options=options)
 
 
-def check_collection(name: str, collection: Collection) -> None:
-    """Refuse (NotFound) a collection that is not the one that is served; empty means that one."""
-    if name not in ("", collection.name):
-        message = f"collection {quoted(name)} is not served here; this is {collection.name!r}"
-        raise NotFound(message, "COLLECTION_NOT_FOUND")
-
-
 def page_size_from_pb(page_size: int) -> int:
     """Return the moments of a page: 10 by default, at most 100."""
     if page_size < 0:
@@ -59,20 +52,19 @@ def page_size_from_pb(page_size: int) -> int:
     return min(page_size or DEFAULT_PAGE, LARGEST_PAGE)
 
 
-def answer_to_pb(
-    answer: Answer, collection: Collection, first: int, size: int, uris: Uris = "name"
-) -> search_pb.SearchResponse:
-    """Return the rows first..first + size of an answer as a page.
+def page_to_pb(listed: Listed, first: int, size: int, uris: Uris = "name") -> search_pb.SearchResponse:
+    """Return the rows first..first + size of a list as a page.
 
     The caller adds the request's id and the next page's token. uris: see CoordinatorConfig.
     """
+    answer = listed.answer
     last = min(first + size, len(answer.moments))
     response = search_pb.SearchResponse(
         coverage=_coverage_to_pb(answer.coverage),
         versions=search_pb.ServingVersions(
-            collection=collection.name,
-            generation=collection.manifest.id,
-            embedding_model=collection.manifest.embedding_model,
+            collection=listed.collection,
+            generation=listed.version,
+            embedding_model=listed.embedding_model,
             ranker_model=answer.ranker_model,
         ),
         timings=[
@@ -84,7 +76,7 @@ def answer_to_pb(
         query_truncated=answer.truncated,
         confidence_threshold=answer.moments.confidence_threshold,
     )
-    _put_moments(response, answer, collection, slice(first, last), uris)
+    _put_moments(response, listed, slice(first, last), uris)
     return response
 
 
@@ -94,14 +86,13 @@ def shorten(page: search_pb.SearchResponse, most: int) -> None:
         del page.moments[max(1, min(len(page.moments) - 1, len(page.moments) * most // size)) :]
 
 
-def _put_moments(
-    response: search_pb.SearchResponse, answer: Answer, collection: Collection, rows: slice, uris: Uris
-) -> None:
-    """Write some rows of an answer. Only here do columns become objects, each where it stays."""
-    moments, proposals, catalogue = answer.moments, answer.proposals, collection.catalogue
+def _put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice, uris: Uris) -> None:
+    """Write some rows of a list. Only here do columns become objects, each where it stays."""
+    moments, proposals = listed.answer.moments, listed.answer.proposals
     of_proposal = moments.proposals[rows]
     columns = zip(
-        moments.videos[rows].tolist(),
+        listed.ids[rows],
+        listed.uris[rows],
         wire.span_parts(moments.spans[rows]),
         moments.scores[rows].tolist(),
         moments.refined[rows].tolist(),
@@ -113,10 +104,9 @@ def _put_moments(
         strict=True,
     )
     for rank, row in enumerate(columns, rows.start + 1):
-        video, span, score, refined, relevance, proposal, coarse, best, sure = row
-        uri = _uri(catalogue.uris[video], uris)
+        video, uri, span, score, refined, relevance, proposal, coarse, best, sure = row
         moment = response.moments.add(
-            video_id=catalogue.ids[video], rank=rank, score=score, uri=uri, confidence=sure
+            video_id=video, rank=rank, score=score, uri=_uri(uri, uris), confidence=sure
         )
         wire.put_span(moment.span, span)
         provenance = moment.provenance
@@ -191,12 +181,11 @@ def _rule_from_pb(rule: search_pb.ProposalRule) -> ProposalRule | None:
     return ProposalRule() if rule.adjacent else None
 
 
-def _embedding_from_pb(embedding: types_pb2.Embedding, collection: Collection) -> Floats:
-    """Return the vector at unit length; Mismatch unless the generation's model made it."""
-    vector = wire.unit_from_pb(embedding.tensor, collection.manifest.dim, "embedding.tensor")
-    model = collection.manifest.embedding_model
+def _embedding_from_pb(embedding: types_pb2.Embedding, version: Version) -> Floats:
+    """Return the vector at unit length; Mismatch unless the version's model made it."""
+    vector = wire.unit_from_pb(embedding.tensor, version.dim, "embedding.tensor")
+    model = version.embedding_model
     if embedding.model_id != model:
-        raise Mismatch(
-            f"the embedding is by {quoted(embedding.model_id)}; this generation needs one by {model!r}"
-        )
+        given = quoted(embedding.model_id)
+        raise Mismatch(f"the embedding is by {given}; this version needs one by {model!r}")
     return vector

@@ -136,7 +136,7 @@ def test_status_shows_every_worker(service: Service) -> None:
     answer = json.loads(
         CliRunner().invoke(admin.command, ["status", "--json", "--address", service[1]]).stdout
     )
-    assert len(answer["collection"]["generation"]) == 16
+    assert len(answer["collection"]["generation"]) == 21
     assert [worker["state"] for worker in answer["workers"]] == [
         "STATE_SERVING", "STATE_UNREACHABLE", "STATE_SERVING",
     ]  # fmt: skip

@@ -48,7 +48,7 @@ def test_search_answers_with_plain_values(address: str) -> None:
     assert first.refined
     assert first.proposal_start < first.start < first.end < first.proposal_end
     assert first.uri == f"{first.video}.mp4"
-    assert (result.ranker, len(result.generation), result.collection) == (RANKER, 16, "default")
+    assert (result.ranker, len(result.generation), result.collection) == (RANKER, 21, "default")
     assert (result.request_id, result.refined, result.total) == ("mine", True, len(result.moments))
     assert result.coverage == spr_client.Coverage(2, 2, 12, 12, 1.0)
     assert {"encode", "retrieve", "propose", "rank"} <= set(result.timings)

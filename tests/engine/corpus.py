@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from engine import manifest as manifests
-from engine.catalogue import CATALOGUE, Catalogue
+from engine import parts, versions
+from engine.catalogue import PartCatalogue
+from engine.entries import EncoderEntry, Part, ShardEntry, Version
+from engine.staging import staged
 from engine.types import Floats, Hits
 
 DIM, SEGMENT, MODEL, RANKER = 8, 4.0, "enc/mean-pool", "oracle@1"
@@ -30,15 +32,17 @@ def sentence(text: str) -> Floats:
 
 @dataclass
 class Corpus:
-    """Videos of 1..9 segments, the last of which may be cut short. generation: its id, once written."""
+    """Videos of 1..9 segments, the last of which may be cut short. version: its id, once written."""
 
     videos: int = 12
     shards: int = 2
     seed: int = 0
     folder: str = "/videos"
+    prefix: str = "video"
+    name: str = "default"
     vectors: list[Floats] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
-    generation: str = ""
+    version: str = ""
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(self.seed)
@@ -48,38 +52,32 @@ class Corpus:
             self.durations.append(float(n * SEGMENT - random.uniform(0, SEGMENT - 0.1)))
 
     def ids(self) -> list[str]:
-        return [f"video-{i:03d}" for i in range(self.videos)]
+        return [f"{self.prefix}-{i:03d}" for i in range(self.videos)]
 
     def of_shard(self, shard: int) -> list[int]:
         return [video for video in range(self.videos) if video % self.shards == shard]
 
-    def write(self, directory: Path) -> Path:
-        """Write the collection with one generation, all but its shards; return its directory."""
-        generation = directory / "generations" / "building"
-        generation.mkdir(parents=True)
-        Catalogue(
-            ids=self.ids(),
-            uris=[f"file://{self.folder}/{name}.mp4" for name in self.ids()],
-            durations=np.array(self.durations),
-            segments=np.array([len(rows) for rows in self.vectors], np.int32),
-            shards=np.array([video % self.shards for video in range(self.videos)], np.int32),
-        ).write(generation)
-        self.generation = manifests.write(generation, self.manifest(generation)).id
-        generation.rename(generation.with_name(self.generation))
-        manifests.activate(directory, self.generation)
-        return directory
+    def write(self, directory: Path, parent: str = "", activate: bool = True) -> Path:
+        """Write it as the next version of a collection, catalogues alone; return the collection's directory.
 
-    def manifest(self, generation: Path) -> manifests.Manifest:
+        The version is made from `parent`, an id, and is the current one unless `activate` is False.
+        """
         shards = []
         for shard in range(self.shards):
-            videos = self.of_shard(shard)
-            segments = sum(len(self.vectors[video]) for video in videos)
-            shards.append(manifests.ShardEntry(f"shard-{shard:05d}", len(videos), segments))
-        return manifests.Manifest(
+            name, part = f"shard-{shard:05d}", self._write_part(directory, shard)
+            if part is None:
+                shards.append(ShardEntry(name, 0, 0))
+                continue
+            entry = parts.entry_of(directory, part)
+            shards.append(ShardEntry(name, entry.videos, entry.segments, (entry,)))
+        about = Version(
             id="",
-            created="2026-01-02T03:04:05+00:00",
-            collection="default",
-            encoder=manifests.EncoderEntry("enc", "enc"),
+            number=0,
+            parent=parent,
+            reason="add" if parent else "build",
+            created="",
+            collection=self.name,
+            encoder=EncoderEntry("enc", "enc"),
             projector=None,
             ranker=None,
             embedding_model=MODEL,
@@ -91,8 +89,43 @@ class Corpus:
             segments=sum(shard.segments for shard in shards),
             shards=tuple(shards),
             streams={},
-            files=manifests.describe_files(generation, [CATALOGUE]),
         )
+        self.version = versions.commit(directory, about).id
+        if activate:
+            versions.activate(directory, self.version)
+        return directory
+
+    def _write_part(self, directory: Path, shard: int) -> str | None:
+        videos, ids = self.of_shard(shard), self.ids()
+        if not videos:
+            return None
+        with staged(directory) as staging:
+            catalogue = PartCatalogue(
+                ids=[ids[video] for video in videos],
+                uris=[f"file://{self.folder}/{ids[video]}.mp4" for video in videos],
+                durations=np.array([self.durations[video] for video in videos]),
+                segments=np.array([len(self.vectors[video]) for video in videos], np.int32),
+            )
+            catalogue.write(staging.path)
+            about = Part(
+                id="",
+                created="",
+                embedding_model=MODEL,
+                dim=DIM,
+                segment_length=SEGMENT,
+                factory="Flat",
+                code="IxFI",
+                faiss="",
+                quantizer_sha256="",
+                ranker="",
+                contexts="",
+                videos=len(catalogue),
+                segments=int(catalogue.segments.sum()),
+                streams={},
+                files={},
+            )
+            staging.id = parts.seal(staging.path, about).id
+        return staging.id
 
     def search(self, vector: Floats, videos: Sequence[int], top_k: int) -> Hits:
         """Return the best segments of some videos, exhaustively."""

@@ -1,19 +1,15 @@
 """A whole engine by brute force: workers that answer the internal protos with plain numpy."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc.aio
 import numpy as np
 
-from engine import servers, wire
-from engine.admission import Admission
+from engine import versions, wire
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.errors import Mismatch, SprError
 from engine.types import EncodedQuery
@@ -23,25 +19,11 @@ from spr.internal.v1 import (
     index_shard_service_pb2_grpc,
     ranker_service_pb2,
     ranker_service_pb2_grpc,
+    version_service_pb2_grpc,
 )
 from tests.engine.corpus import DIM, MODEL, RANKER, Corpus, sentence
-
-Result = TypeVar("Result")
-
-
-class Held:
-    """Calls pass while `open` is set, probes while `info` is; otherwise they wait, as if stopped."""
-
-    def __init__(self) -> None:
-        self.open, self.info = threading.Event(), threading.Event()
-        self.open.set()
-        self.info.set()
-        self.calls = self.waiting = 0
-
-    def enter(self) -> None:
-        self.calls += 1
-        self.waiting += not self.open.is_set()
-        self.open.wait(20)
+from tests.engine.holding import Held, Versions
+from tests.engine.server import Server as Server
 
 
 def refuse(code: grpc.StatusCode | None) -> None:
@@ -51,11 +33,12 @@ def refuse(code: grpc.StatusCode | None) -> None:
         raise error
 
 
-class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
-    def __init__(self, corpus: Corpus, shard: int) -> None:
-        self.corpus, self.shard, self.held = corpus, shard, Held()
-        self.videos = corpus.of_shard(shard)
-        self.generation, self.name = corpus.generation, f"shard-{shard:05d}"
+class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServicer):
+    def __init__(self, library: dict[str, Corpus], shard: int) -> None:
+        super().__init__(library)
+        self.shard, self.held = shard, Held()
+        self.videos: list[int] | None = None  # in place of those of its shard
+        self.name = f"shard-{shard:05d}"
         self.broken = False
         self.careless = False  # one that answers for whatever shard it is asked
         self.refuses: grpc.StatusCode | None = None
@@ -65,37 +48,34 @@ class IndexOracle(index_shard_service_pb2_grpc.IndexShardServiceServicer):
         if self.broken:
             raise RuntimeError("secret detail")
         refuse(self.refuses)
-        if request.generation != self.generation:
-            raise Mismatch("another generation", "GENERATION_MISMATCH")
+        corpus = self.of(request.generation)
         if request.shard != self.name and not self.careless:
             raise Mismatch("another shard", "SHARD_MISMATCH")
         queries = wire.tensor_from_pb(request.queries.tensor, [None, DIM], "queries")
-        parts = [self.corpus.search(query, self.videos, request.top_k) for query in queries]
+        videos = corpus.of_shard(self.shard) if self.videos is None else self.videos
+        parts = [corpus.search(query, videos, request.top_k) for query in queries]
         response = wire.hits_to_pb(parts)
-        response.generation, response.videos_searched = self.generation, len(self.videos)
+        response.generation, response.videos_searched = request.generation, len(videos)
         response.shard = request.shard if self.careless else self.name
         return response
 
     def GetShardInfo(self, request: Any, context: Any) -> index_shard_service_pb2.GetShardInfoResponse:
         self.held.info.wait(20)
-        return index_shard_service_pb2.GetShardInfoResponse(
-            shard=self.name,
-            generation=self.generation,
-            embedding_model=MODEL,
-            videos=len(self.videos),
-        )
+        return index_shard_service_pb2.GetShardInfoResponse(shard=self.name, held=self.listing(self.shard))
 
 
 class RankerOracle(
-    ranker_service_pb2_grpc.RankerServiceServicer, encoder_service_pb2_grpc.EncoderServiceServicer
+    Versions, ranker_service_pb2_grpc.RankerServiceServicer, encoder_service_pb2_grpc.EncoderServiceServicer
 ):
-    def __init__(self, corpus: Corpus) -> None:
-        self.corpus, self.encoding, self.ranking = corpus, Held(), Held()
+    def __init__(self, library: dict[str, Corpus]) -> None:
+        super().__init__(library)
+        self.encoding, self.ranking = Held(), Held()
         self.refuses: grpc.StatusCode | None = None
 
     def Encode(self, request: Any, context: Any) -> Any:
         self.encoding.enter()
         refuse(self.refuses)
+        self.of(request.generation)
         if request.text == "broken":
             raise RuntimeError("secret detail")
         # The tokens carry the sentence, so that Rank can be checked against it.
@@ -112,7 +92,8 @@ class RankerOracle(
         text = tokens[:, 0].astype(np.uint8).tobytes().decode().strip()
         videos = wire.ints_from_bytes(request.video_ordinals, "videos")
         spans = wire.doubles_from_bytes(request.spans, "spans").reshape(-1, 2)
-        rows = [self.corpus.judge(text, int(v), *map(float, s)) for v, s in zip(videos, spans, strict=True)]
+        corpus = self.of(request.generation)
+        rows = [corpus.judge(text, int(v), *map(float, s)) for v, s in zip(videos, spans, strict=True)]
         table = np.array(rows, np.float64).reshape(-1, 3)
         return ranker_service_pb2.RankResponse(
             ranker_model=RANKER,
@@ -124,53 +105,14 @@ class RankerOracle(
         )
 
     def GetRankerInfo(self, request: Any, context: Any) -> ranker_service_pb2.GetRankerInfoResponse:
-        return ranker_service_pb2.GetRankerInfoResponse(
-            ranker_model=RANKER,
-            embedding_model=MODEL,
-            generation=self.corpus.generation,
-            videos=self.corpus.videos,
-        )
-
-
-class Server:
-    """A grpc.aio server as the workers run it, in a thread of its own. add: registers the servicers."""
-
-    def __init__(
-        self, add: Callable[[grpc.aio.Server], object], address: str = "127.0.0.1:0", places: int = 16
-    ) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._pool = ThreadPoolExecutor(places)
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self.admission = Admission(places)
-        self._server, self.address = self._run(self._start(add, address))
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self._run(self._server.stop(None))
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-            self._pool.shutdown(wait=False)
-
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
-
-    async def _start(
-        self, add: Callable[[grpc.aio.Server], object], address: str
-    ) -> tuple[grpc.aio.Server, str]:
-        server = servers.aio_server(self.admission, self._pool, "it is a test's")
-        add(server)
-        servers.add_probes(server, [])
-        bound = servers.bind(server, address)
-        await server.start()
-        return server, bound
+        return ranker_service_pb2.GetRankerInfoResponse(held=self.listing())
 
 
 def start(servicer: Any, address: str = "127.0.0.1:0") -> Server:
     """Serve an oracle at an address, port 0 for a free one."""
 
     def add(server: grpc.aio.Server) -> None:
+        version_service_pb2_grpc.add_VersionServiceServicer_to_server(servicer, server)
         if isinstance(servicer, IndexOracle):
             index_shard_service_pb2_grpc.add_IndexShardServiceServicer_to_server(servicer, server)
         else:
@@ -182,27 +124,51 @@ def start(servicer: Any, address: str = "127.0.0.1:0") -> Server:
 
 @dataclass
 class Cluster:
-    """Running workers and the topology that names them."""
+    """Running workers and the topology that names them. library: what they can prepare, by version."""
 
     corpus: Corpus
     topology: Topology
     shards: list[list[IndexOracle]]
     rankers: list[RankerOracle]
     servers: dict[str, Server]
+    library: dict[str, Corpus]
+
+    @property
+    def workers(self) -> list[IndexOracle | RankerOracle]:
+        return [*(worker for shard in self.shards for worker in shard), *self.rankers]
 
     def kill(self, target: str) -> None:
         self.servers[target].stop()
 
+    def write(self, corpus: Corpus, activate: bool = True) -> Corpus:
+        """Write a corpus as the version that follows the first one."""
+        corpus.write(self.topology.collection, self.corpus.version, activate=False)
+        # A worker can prepare it before anybody is told of it.
+        self.library[corpus.version] = corpus
+        if activate:
+            versions.activate(self.topology.collection, corpus.version)
+        return corpus
+
 
 @contextmanager
 def cluster(
-    folder: Path, corpus: Corpus | None = None, replicas: int = 1, rankers: int = 1, **config: Any
+    folder: Path,
+    corpus: Corpus | None = None,
+    replicas: int = 1,
+    rankers: int = 1,
+    others: Sequence[Corpus] = (),
+    **config: Any,
 ) -> Iterator[Cluster]:
-    """Start `replicas` workers a shard and `rankers` ranker workers; `config` is the coordinator's."""
+    """Start `replicas` workers a shard and `rankers` ranker workers; `config` is the coordinator's.
+
+    others: of further collections.
+    """
     corpus = corpus or Corpus()
     collection = corpus.write(folder / "collection")
-    shards = [[IndexOracle(corpus, shard) for _ in range(replicas)] for shard in range(corpus.shards)]
-    judges = [RankerOracle(corpus) for _ in range(rankers)]
+    more = tuple(other.write(folder / other.name) for other in others)
+    library = {one.version: one for one in (corpus, *others)}
+    shards = [[IndexOracle(library, shard) for _ in range(replicas)] for shard in range(corpus.shards)]
+    judges = [RankerOracle(library) for _ in range(rankers)]
     servers: dict[str, Server] = {}
 
     def serve(servicer: Any) -> str:
@@ -213,6 +179,7 @@ def cluster(
     topology = Topology(
         path=folder / "topology.toml",
         collection=collection,
+        collections=more,
         coordinator=CoordinatorConfig(listen="127.0.0.1:0", admin="127.0.0.1:0", **config),
         index=tuple(
             IndexWorkerConfig(shard=shard, listen=serve(worker))
@@ -223,14 +190,13 @@ def cluster(
             RankerWorkerConfig(listen=serve(judge), name=f"ranker-{i}") for i, judge in enumerate(judges)
         ),
     )
+    running = Cluster(corpus, topology, shards, judges, servers, library)
     try:
-        yield Cluster(corpus, topology, shards, judges, servers)
+        yield running
     finally:
-        for worker in [worker for workers in shards for worker in workers]:
-            worker.held.open.set()
-            worker.held.info.set()
-        for judge in judges:
-            judge.encoding.open.set()
-            judge.ranking.open.set()
+        for worker in running.workers:
+            for gate in (value for value in vars(worker).values() if isinstance(value, Held)):
+                gate.open.set()
+                gate.info.set()
         for server in servers.values():
             server.stop()

@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 @asynccontextmanager
 async def coordinator(cluster: Cluster) -> AsyncIterator[tuple["SearchServiceAsyncStub", Coordinator]]:
-    running = Coordinator(cluster.topology, open_collection(cluster.topology))
+    running = Coordinator(cluster.topology)
     await running.start()
     try:
         async with grpc.aio.insecure_channel(running.address) as channel:

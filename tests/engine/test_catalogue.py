@@ -4,28 +4,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.catalogue import CATALOGUE, Catalogue
+from engine.catalogue import CATALOGUE, Catalogue, PartCatalogue, merged
 from engine.errors import Mismatch, NotFound
 
 
-def catalogue(*ids: str) -> Catalogue:
+def catalogue(*ids: str) -> PartCatalogue:
     n = len(ids)
-    return Catalogue(
+    return PartCatalogue(
         ids=list(ids),
         uris=[f"file:///{video}.mp4" for video in ids],
         durations=np.linspace(1.5, 9.25, n),
         segments=np.arange(1, n + 1, dtype=np.int32),
-        shards=np.arange(n, dtype=np.int32) % 2,
     )
+
+
+def none() -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
+    return np.zeros(0, np.int32)
 
 
 def test_columns_come_back_as_they_were(tmp_path: Path) -> None:
     written = catalogue("B", "a", "clip 2", "é")
     written.write(tmp_path)
-    opened = Catalogue.open(tmp_path)
+    opened = PartCatalogue.open(tmp_path)
     assert opened.ids == written.ids
     assert opened.uris == written.uris
-    for name in ("durations", "segments", "shards"):
+    for name in ("durations", "segments"):
         np.testing.assert_array_equal(getattr(opened, name), getattr(written, name))
         assert getattr(opened, name).dtype == getattr(written, name).dtype
     assert len(opened) == 4
@@ -36,7 +39,7 @@ def test_a_read_only_catalogue_opens_and_leaves_nothing_behind(tmp_path: Path) -
     (tmp_path / CATALOGUE).chmod(0o444)
     tmp_path.chmod(0o555)
     try:
-        assert Catalogue.open(tmp_path).ids == ["a"]
+        assert PartCatalogue.open(tmp_path).ids == ["a"]
     finally:
         tmp_path.chmod(0o755)
     assert [path.name for path in tmp_path.iterdir()] == [CATALOGUE]
@@ -49,27 +52,21 @@ def test_the_same_videos_make_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one" / CATALOGUE).read_bytes() == (tmp_path / "two" / CATALOGUE).read_bytes()
 
 
-def test_a_video_is_found_by_its_id() -> None:
-    assert catalogue("a", "b", "c").ordinal("c") == 2
-    with pytest.raises(NotFound, match="'d'"):
-        catalogue("a").ordinal("d")
-
-
 def test_unsorted_or_repeated_ids_are_a_bug(tmp_path: Path) -> None:
     for ids in (("b", "a"), ("a", "a")):
         with pytest.raises(ValueError, match="sorted"):
             catalogue(*ids).write(tmp_path)
 
 
-def test_a_missing_catalogue_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=CATALOGUE):
-        Catalogue.open(tmp_path)
+def test_a_missing_catalogue_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Mismatch, match=CATALOGUE):
+        PartCatalogue.open(tmp_path)
 
 
 def test_a_broken_catalogue_is_refused(tmp_path: Path) -> None:
     (tmp_path / CATALOGUE).write_bytes(b"not a database at all" * 100)
     with pytest.raises(Mismatch, match=CATALOGUE):
-        Catalogue.open(tmp_path)
+        PartCatalogue.open(tmp_path)
 
 
 def test_a_catalogue_that_lost_a_video_is_refused(tmp_path: Path) -> None:
@@ -78,10 +75,52 @@ def test_a_catalogue_that_lost_a_video_is_refused(tmp_path: Path) -> None:
     with database:
         database.execute("delete from videos where id = 'b'")
     database.close()
-    with pytest.raises(Mismatch, match="ordinal"):
-        Catalogue.open(tmp_path)
+    with pytest.raises(Mismatch, match="skips a number"):
+        PartCatalogue.open(tmp_path)
 
 
 def test_an_empty_catalogue_is_empty(tmp_path: Path) -> None:
     catalogue().write(tmp_path)
-    assert len(Catalogue.open(tmp_path)) == 0
+    assert len(PartCatalogue.open(tmp_path)) == 0
+
+
+def test_ordinals_are_places_among_the_sorted_ids_of_all_living_videos() -> None:
+    parts = [catalogue("b", "d"), catalogue("a", "c", "e")]
+    found, ordinals = merged(parts, [1, 0], [none(), np.array([1], np.int32)])
+    assert found.ids == ["a", "b", "d", "e"]
+    assert [places.tolist() for places in ordinals] == [[1, 2], [0, -1, 3]]
+    assert found.shards.tolist() == [0, 1, 1, 0]
+    assert found.uris[2] == "file:///d.mp4"
+    assert found.segments.tolist() == [1, 1, 2, 3]
+
+
+def test_a_version_is_the_same_however_its_videos_are_parted() -> None:
+    whole = catalogue("a", "b", "c", "d")
+    one, _ = merged([whole], [0], [none()])
+    rows = np.arange(4)
+    pieces = [whole.of(rows[[1, 3]]), whole.of(rows[[0]]), whole.of(rows[[0, 2]])]
+    other, _ = merged(pieces, [0, 0, 0], [none(), np.array([0], np.int32), none()])
+    assert one.ids == other.ids
+    assert one.uris == other.uris
+    np.testing.assert_array_equal(one.durations, other.durations)
+    np.testing.assert_array_equal(one.segments, other.segments)
+
+
+def test_a_video_that_lives_twice_is_named() -> None:
+    with pytest.raises(ValueError, match="'b' lives in two parts"):
+        merged([catalogue("a", "b"), catalogue("b")], [0, 1], [none(), none()])
+
+
+def test_nothing_merged_is_an_empty_catalogue() -> None:
+    found, ordinals = merged([], [], [])
+    assert (len(found), ordinals) == (0, [])
+    assert found.segments.dtype == found.shards.dtype == np.int32
+
+
+def test_a_video_is_found_by_its_id() -> None:
+    found, _ = merged([catalogue("a", "b", "c")], [0], [none()])
+    assert isinstance(found, Catalogue)
+    assert found.ordinal("c") == 2
+    assert "c" in found
+    with pytest.raises(NotFound, match="'d'"):
+        found.ordinal("d")

@@ -94,7 +94,7 @@ def test_select_names_one_worker() -> None:
 
 
 def test_a_topology_survives_the_pipe_to_a_process(tmp_path: Path) -> None:
-    topology = dataclasses.replace(config.read(EXAMPLE), generation="g1", takeover=True)
+    topology = dataclasses.replace(config.read(EXAMPLE), collections=(tmp_path,), takeover=True)
     assert config.from_json(config.to_json(topology)) == topology
     alone = config.for_collection(tmp_path, 3, 7500)
     assert config.from_json(config.to_json(alone)) == alone

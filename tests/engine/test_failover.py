@@ -50,7 +50,7 @@ def test_a_slow_encoder_is_hedged(tmp_path: Path) -> None:
 
 def test_a_wrong_or_stopping_replica_costs_nothing_beside_a_sound_one(tmp_path: Path) -> None:
     with cluster(tmp_path, replicas=2, rankers=2) as workers:
-        workers.shards[0][0].generation = "g0"
+        workers.shards[0][0].refuse()
         workers.shards[1][1].refuses = grpc.StatusCode.CANCELLED
         workers.rankers[0].refuses = grpc.StatusCode.FAILED_PRECONDITION
 

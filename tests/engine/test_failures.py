@@ -61,11 +61,11 @@ def test_no_shard_is_no_answer(tmp_path: Path) -> None:
         assert refused(workers, search)[:2] == ("UNAVAILABLE", "NO_SHARDS")
 
 
-def test_a_shard_of_another_generation_is_lost(tmp_path: Path) -> None:
+def test_a_shard_without_the_version_is_lost(tmp_path: Path) -> None:
     with cluster(tmp_path) as workers:
-        workers.shards[1][0].generation = "g0"
+        workers.shards[1][0].refuse()
         response = ask(workers, search)
-    # Nothing mixes two generations.
+    # Nothing mixes two versions.
     assert list(response.coverage.unreachable) == ["shard-00001"]
 
 
@@ -89,9 +89,9 @@ def test_a_worker_of_another_shard_is_lost(tmp_path: Path) -> None:
 def test_an_answer_of_another_size_or_of_foreign_segments_is_lost(tmp_path: Path) -> None:
     with cluster(tmp_path) as workers:
         worker = workers.shards[1][0]
-        worker.videos = worker.videos[1:]
+        worker.videos = workers.corpus.of_shard(1)[1:]
         few = ask(workers, search)
-        worker.videos = worker.corpus.of_shard(0)
+        worker.videos = workers.corpus.of_shard(0)
         foreign = ask(workers, search)
     assert list(few.coverage.unreachable) == list(foreign.coverage.unreachable) == ["shard-00001"]
 

@@ -38,7 +38,7 @@ def test_equals_one_process_by_brute_force(tmp_path: Path, shards: int, refine: 
         shards_total=shards, shards_answered=shards, videos_total=12, videos_searched=12, ratio=1.0
     )
     assert response.versions.ranker_model == (RANKER if refine else "")
-    assert response.versions.generation == corpus.generation
+    assert response.versions.generation == corpus.version
     stages = [timing.stage for timing in response.timings]
     assert stages == ["encode", "retrieve", *(f"shard-{i:05d}" for i in range(shards)), "propose"] + (
         ["rank"] if refine else []

@@ -125,11 +125,11 @@ def test_what_a_process_writes_to_stderr_becomes_lines_of_log(tmp_path: Path) ->
 
 def test_a_process_is_given_the_topology_that_the_supervisor_read() -> None:
     reading = program(READS, "index", "shard-00000")
-    given = dataclasses.replace(topology(), generation="g1", log_level="error")
+    given = dataclasses.replace(topology(), log_level="error")
     with pytest.raises(StartFailed) as caught:
         Supervisor([dataclasses.replace(reading, topology=given)], lambda _: None).run()
     received = from_json(str(caught.value).removeprefix("shard-00000@h:1: "))
-    assert (received.generation, received.log_level, received.takeover) == ("g1", "error", False)
+    assert (received.log_level, received.takeover) == ("error", False)
     assert (received.index, received.ranker) == (given.index, given.ranker)
 
 

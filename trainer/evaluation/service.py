@@ -77,10 +77,13 @@ def collect(
     in_flight: int = 4,
     timeout: float | None = 30.0,
     on_done: Callable[[int], None] | None = None,
+    collection: str = "",
+    version: str = "",
 ) -> Collected:
     """Ask the service at HOST:PORT every query, a few at once; a query may take `timeout` seconds.
 
     segment_top_k: segments retrieved a query. rule: how segments become proposals. None for the server's.
+    collection, version: by name, and by id or number; "" for the first, and for the active one.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
     Unavailable where no service listens, or where every query failed; InvalidInput for what is no address.
     """
@@ -88,7 +91,7 @@ def collect(
     answers: dict[int, ServiceAnswer] = {}
     failures: dict[int, str] = {}
     options = _options(segment_top_k, rule)
-    with _client(address) as client, ThreadPoolExecutor(in_flight) as pool:
+    with _client(address, collection, version) as client, ThreadPoolExecutor(in_flight) as pool:
         if queries:
             _check_reachable(client, queries[0].query, timeout)
         waiting = {
@@ -137,9 +140,9 @@ def ask(client: Client, text: str, timeout: float | None, options: Options = DEF
     )
 
 
-def _client(address: str) -> Client:
+def _client(address: str, collection: str, version: str) -> Client:
     try:
-        return Client(address)
+        return Client(address, collection=collection, version=version)
     except SearchError as error:
         raise InvalidInput(str(error)) from None
 

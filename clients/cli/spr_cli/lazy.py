@@ -7,7 +7,10 @@ import click
 
 
 class LazyGroup(click.Group):
-    """Commands named with their one-line help; each is `command` in the module beside its name."""
+    """Commands named with their one-line help; each is in the module beside its name.
+
+    There it is `command`, or what follows a colon: "module:name".
+    """
 
     modules: dict[str, tuple[str, str]]
 
@@ -19,7 +22,8 @@ class LazyGroup(click.Group):
         """Import the command's module and return its `command`."""
         if cmd_name not in self.modules:
             return None
-        command: click.Command = importlib.import_module(self.modules[cmd_name][0]).command
+        module, _, name = self.modules[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or "command")
         return command
 
     def resolve_command(

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @click.argument("text", type=WORDS)
 @click.option("--address", type=ADDRESS, default="127.0.0.1:7400", show_default=True, help="The coordinator.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 100), help="Moments to show.")
-@click.option("--collection", type=WORDS, default="", help="Refuse unless this collection is served.")
+@click.option("--collection", type=WORDS, default="", help="Its name.  [default: the first]")
+@click.option("--version", type=WORDS, default="", help="A prepared version, by id or number.")
 @click.option("--progressive", is_flag=True, help="Show the coarse list first, then the refined one.")
 @click.option("--no-rerank", is_flag=True, help="Coarse proposals only.")
 @click.option("--segment-top-k", type=click.IntRange(1, 2000), help="Segments fetched before merging.")
@@ -39,6 +40,7 @@ def command(
     address: str,
     top: int,
     collection: str,
+    version: str,
     progressive: bool,
     no_rerank: bool,
     timeout: float | None,
@@ -52,6 +54,7 @@ def command(
     \b
     spr search "a red ball bounces"
     spr search "something spins" --top 5 --progressive --timings
+    spr search "an octave" --collection lectures
     spr search "two shapes meet" --json | jq .moments[0]
     """
     from spr_client import Client, Options, SearchError
@@ -63,7 +66,7 @@ def command(
         "page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen,
     }  # fmt: skip
     try:
-        with Client(address, collection=collection) as client:
+        with Client(address, collection=collection, version=version) as client:
             if progressive:
                 for result in client.search_progressive(text, **asked):
                     show(result, timings)

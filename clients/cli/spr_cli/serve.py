@@ -37,6 +37,8 @@ def command() -> None:
     \b
     spr serve topology.toml                    everything on this machine, until Ctrl-C
     spr serve --collection videos              the same without a file: one process a shard
+    spr serve --collection videos --collection lectures
+                                               both of them, by the same processes
     spr serve index --config topology.toml --name shard-00000
                                                one process, in the foreground
     """
@@ -46,8 +48,10 @@ def command() -> None:
 @click.argument("topology", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--collection",
+    "collections",
+    multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Serve the current generation of this collection, without a topology file.",
+    help="Serve this collection, without a topology file; several times for several.",
 )
 @click.option("--port", default=7400, show_default=True, help="With --collection: the coordinator's port.")
 @click.option(
@@ -61,7 +65,7 @@ def command() -> None:
 )
 def serve_all(
     topology: Path | None,
-    collection: Path | None,
+    collections: tuple[Path, ...],
     port: int,
     log_level: "LogLevel | None",
     ready_file: Path | None,
@@ -83,14 +87,12 @@ def serve_all(
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
     with _json_errors() if as_json else contextlib.nullcontext():
-        read = _topology(topology, collection, port)
+        read = _topology(topology, collections, port)
         _supervise(dataclasses.replace(read, log_level=log_level or read.log_level), ready, as_json)
 
 
 def _supervise(topology: "Topology", ready: Callable[[dict[str, Any]], None], silent: bool) -> None:
     """Run all processes until Ctrl-C; `ready` gets the ready line. silent: without progress on stderr."""
-    from engine.generation_lock import locked_for_serving
-
     from engine import logs
     from engine.processes import programs
     from engine.supervisor import Supervisor
@@ -102,12 +104,10 @@ def _supervise(topology: "Topology", ready: Callable[[dict[str, Any]], None], si
         progress.end()
         ready(line)
 
-    # Locked by the supervisor as well, so that the generation is still there when a process restarts.
-    with locked_for_serving(topology) as served:
-        try:
-            Supervisor(programs(served), on_ready, progress.show, served.hang_timeout, writer).run()
-        finally:
-            writer.flush(logs.LAST_WORDS)
+    try:
+        Supervisor(programs(topology), on_ready, progress.show, topology.hang_timeout, writer).run()
+    finally:
+        writer.flush(logs.LAST_WORDS)
 
 
 @contextlib.contextmanager
@@ -129,7 +129,7 @@ def _json_errors() -> Iterator[None]:
 
 def _single(role: str, summary: str) -> click.Command:
     """Return the command that becomes one process of a topology."""
-    name = "" if role == "coordinator" else f" --name {'shard-00000' if role == 'index' else 'ranker-0'}"
+    name = {"index": " --name shard-00000", "ranker": " --name ranker-0"}.get(role, "")
     example = f"\b\nspr serve {role} --config topology.toml{name}"
 
     @click.command(role, help=f"{summary}\n\n{example}", short_help=summary)
@@ -153,20 +153,27 @@ def _single(role: str, summary: str) -> click.Command:
 command.add_command(_single("coordinator", "Run the coordinator alone."))
 command.add_command(_single("index", "Run one index worker: a replica of one shard."))
 command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
+command.add_command(_single("library", "Run the library process, which adds and deletes videos."))
 
 
-def _topology(topology: Path | None, collection: Path | None, port: int) -> "Topology":
-    """Read a topology file, or make the topology of a collection's current generation."""
-    from engine import config, manifest
+def _topology(topology: Path | None, collections: Sequence[Path], port: int) -> "Topology":
+    """Read a topology file, or make the topology of collections' current versions."""
+    from engine import config, versions
+    from engine.errors import SprError
 
-    if topology is not None and collection is not None:
+    if topology is not None and collections:
         raise click.UsageError("name a topology file or a --collection, not both")
     if topology is not None:
         return config.read(topology)
-    if collection is None:
+    if not collections:
         raise click.UsageError("name a topology file, or a collection with --collection")
-    current = manifest.read(manifest.generation_dir(collection))
-    return config.for_collection(collection, len(current.shards), port, current.id)
+    first, *others = collections
+    shards = [len(versions.read(first).shards)]
+    for other in others:
+        # One without a version is served as soon as it has one.
+        with contextlib.suppress(SprError):
+            shards.append(len(versions.read(other).shards))
+    return config.for_collection(first, max(shards), port, others)
 
 
 class _Progress:
@@ -205,8 +212,11 @@ def _some(names: Sequence[str]) -> str:
 def _greeting(line: dict[str, Any]) -> str:
     address = line["address"]
     port = "" if address == "127.0.0.1:7400" else f" --address {address}"
+    more = [repr(name) for name in line["collections"][1:]]
+    others = f"Also {', '.join(more)}: --collection NAME.\n" if more else ""
     return (
-        f"Collection {line['collection']!r}, generation {line['generation']}, {line['videos']} videos.\n"
+        f"Collection {line['collection']!r}, version {line['number']} ({line['generation']}), "
+        f"{line['videos']} videos.\n{others}"
         f'  searches at {address}:  spr search{port} "a red ball bounces"\n'
         f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
         "Ctrl-C stops everything."

@@ -25,12 +25,17 @@ class AsyncClient:
     """
 
     def __init__(
-        self, address: str = ADDRESS, *, channel: grpc.aio.Channel | None = None, collection: str = ""
+        self,
+        address: str = ADDRESS,
+        *,
+        channel: grpc.aio.Channel | None = None,
+        collection: str = "",
+        version: str = "",
     ) -> None:
         self._address = "the channel" if channel is not None else checked(address)
         self._borrowed = channel
         self._own: grpc.aio.Channel | None = None
-        self._collection = collection
+        self._of = {"collection": collection, "version": version}
 
     async def search(
         self,
@@ -44,7 +49,7 @@ class AsyncClient:
     ) -> SearchResult:
         """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
         limit = translate.limit(timeout)
-        request = translate.request_to_pb(query, options, page_size, page_token, request_id, self._collection)
+        request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
         with _failures(self._address):
             return translate.result_from_pb(await self._stub().Search(request, timeout=limit))
 
@@ -76,7 +81,7 @@ class AsyncClient:
         A query that cannot even be sent fails its own entry alone; other bad arguments raise InvalidInput.
         """
         limit = translate.limit(timeout)
-        request, refused = translate.batch_to_pb(queries, options, page_size, self._collection)
+        request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
         with _failures(self._address):
             response = await self._stub().BatchSearch(request, timeout=limit)
         return translate.entries_from_pb(response, refused)
@@ -92,7 +97,7 @@ class AsyncClient:
     ) -> AsyncIterator[SearchResult]:
         """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
         limit = translate.limit(timeout)
-        request = translate.request_to_pb(query, options, page_size, "", request_id, self._collection)
+        request = translate.request_to_pb(query, options, page_size, "", request_id, **self._of)
         with _failures(self._address):
             async for message in self._stub().ProgressiveSearch(request, timeout=limit):
                 yield translate.progress_from_pb(message)

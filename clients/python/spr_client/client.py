@@ -24,19 +24,27 @@ class Client:
             for moment in client.search("a red ball bounces").moments:
                 print(moment)
 
+    collection: the name of the one to search; "" for the first that is served. version: id or number of a
+    prepared version to search in place of the active one.
+
     Every method raises spr_client.SearchError or one of its kinds. timeout is in seconds; None and
     infinity set no limit of your own, the server has one.
     """
 
     def __init__(
-        self, address: str = ADDRESS, *, channel: grpc.Channel | None = None, collection: str = ""
+        self,
+        address: str = ADDRESS,
+        *,
+        channel: grpc.Channel | None = None,
+        collection: str = "",
+        version: str = "",
     ) -> None:
         self._address = "the channel" if channel is not None else checked(address)
         # Made while the channel is open: gRPC crashes where one is made for a closed channel.
         self._borrowed = None if channel is None else SearchServiceStub(channel)
         self._own: grpc.Channel | None = None
         self._opening = threading.Lock()
-        self._collection = collection
+        self._of = {"collection": collection, "version": version}
 
     def search(
         self,
@@ -50,7 +58,7 @@ class Client:
     ) -> SearchResult:
         """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
         limit = translate.limit(timeout)
-        request = translate.request_to_pb(query, options, page_size, page_token, request_id, self._collection)
+        request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
         with _failures(self._address):
             return translate.result_from_pb(self._stub().Search(request, timeout=limit))
 
@@ -82,7 +90,7 @@ class Client:
         A query that cannot even be sent fails its own entry alone; other bad arguments raise InvalidInput.
         """
         limit = translate.limit(timeout)
-        request, refused = translate.batch_to_pb(queries, options, page_size, self._collection)
+        request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
         with _failures(self._address):
             response = self._stub().BatchSearch(request, timeout=limit)
         return translate.entries_from_pb(response, refused)
@@ -98,7 +106,7 @@ class Client:
     ) -> Iterator[SearchResult]:
         """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
         limit = translate.limit(timeout)
-        request = translate.request_to_pb(query, options, page_size, "", request_id, self._collection)
+        request = translate.request_to_pb(query, options, page_size, "", request_id, **self._of)
         with _failures(self._address):
             for message in self._stub().ProgressiveSearch(request, timeout=limit):
                 yield translate.progress_from_pb(message)

@@ -32,10 +32,12 @@ def request_to_pb(
     page_token: str = "",
     request_id: str = "",
     collection: str = "",
+    version: str = "",
 ) -> search_service_pb2.SearchRequest:
     """Return a search request; InvalidInput names the argument that cannot be sent."""
     request = search_service_pb2.SearchRequest(params=_options_to_pb(options))
     _put(request, "collection", collection)
+    _put(request, "version", version)
     _put(request, "request_id", request_id)
     _put(request, "page_size", page_size)
     _put(request, "page_token", page_token)
@@ -51,7 +53,7 @@ def request_to_pb(
 
 
 def batch_to_pb(
-    queries: Sequence[str | Embedding], options: Options, page_size: int, collection: str
+    queries: Sequence[str | Embedding], options: Options, page_size: int, collection: str, version: str = ""
 ) -> tuple[search_service_pb2.BatchSearchRequest, dict[int, SearchError]]:
     """Return a request of several queries, and the errors of those that cannot be sent, by their row.
 
@@ -59,11 +61,13 @@ def batch_to_pb(
     """
     if isinstance(queries, str | Embedding) or not isinstance(queries, Iterable):
         raise InvalidInput("a batch is a list of queries; give one query to `search`", BAD)
-    request_to_pb("", options, page_size, collection=collection)
+    request_to_pb("", options, page_size, collection=collection, version=version)
     batch, refused = search_service_pb2.BatchSearchRequest(), dict[int, SearchError]()
     for row, query in enumerate(queries):
         try:
-            batch.requests.append(request_to_pb(query, options, page_size, collection=collection))
+            batch.requests.append(
+                request_to_pb(query, options, page_size, collection=collection, version=version)
+            )
         except InvalidInput as error:
             refused[row] = error
     return batch, refused

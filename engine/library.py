@@ -1,0 +1,93 @@
+"""The library process as the coordinator sees it: jobs, and news of versions."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from engine import faults
+from engine.config import LibraryConfig
+from engine.errors import Unavailable
+from engine.servers import CHANNEL_OPTIONS, SERVING
+from spr.internal.v1.library_service_pb2 import (
+    ListRequest,
+    SubmitRequest,
+    WatchCurrentRequest,
+)
+from spr.internal.v1.library_service_pb2_grpc import LibraryServiceStub
+from spr.v1 import admin_service_pb2 as admin_pb
+
+if TYPE_CHECKING:
+    from spr.internal.v1.library_service_pb2_grpc import LibraryServiceAsyncStub
+
+_log = logging.getLogger("spr.library")
+Reply = TypeVar("Reply")
+PAUSE = 1.0  # seconds before the stream of news is asked for again
+PATIENCE = 20.0  # seconds of a job's submission: the library syncs it to disk
+NO_LIBRARY = "NO_LIBRARY"
+
+
+class Library:
+    """The library process of a topology. Belongs to the event loop it was made in."""
+
+    def __init__(self, config: LibraryConfig) -> None:
+        self.target = config.target
+        self._channel = grpc.aio.insecure_channel(self.target, CHANNEL_OPTIONS)
+        self._stub: LibraryServiceAsyncStub = LibraryServiceStub(self._channel)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)
+
+    async def submit(self, job: admin_pb.SubmitJobRequest) -> admin_pb.Job:
+        """Hand over a job; return it when it is durable. Unavailable NO_LIBRARY where nobody answers."""
+        response = await _answered(self._stub.Submit(SubmitRequest(job=job), timeout=PATIENCE))
+        return response.job
+
+    async def jobs(self, asked: admin_pb.ListJobsRequest) -> list[admin_pb.Job]:
+        """Return jobs, newest first; Unavailable NO_LIBRARY where nobody answers."""
+        response = await _answered(self._stub.List(ListRequest(jobs=asked), timeout=PATIENCE))
+        return list(response.jobs)
+
+    async def probe(self, patience: float) -> tuple[str, bool]:
+        """Return why it does not answer, "" if it does, and whether it was late."""
+        try:
+            found = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=patience)
+        except grpc.aio.AioRpcError as failure:
+            late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            return (f"did not answer within {patience:g} s" if late else faults.told_by(failure)), late
+        return "" if found.status == SERVING else "is not healthy", False
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Call `on_change` whenever a version becomes current, until cancelled."""
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                async for _ in self._stub.WatchCurrent(WatchCurrentRequest()):
+                    on_change()
+            await asyncio.sleep(PAUSE)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+
+async def _answered(call: Awaitable[Reply]) -> Reply:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as failure:
+        if failure.code() is grpc.StatusCode.UNAVAILABLE and not faults.reason_of(failure):
+            _log.warning("the library does not answer: %s", faults.told_by(failure))
+            message = "the library process does not answer; `spr admin status` says why"
+            raise Unavailable(message, NO_LIBRARY) from None
+        raise faults.error_of(failure, "library") from None
+
+
+def missing() -> Unavailable:
+    """Return the error of a service without a library process."""
+    return Unavailable(
+        "no library process runs here; write [library] into the topology and start the service again, or use "
+        "`spr add` and its like where no service runs",
+        NO_LIBRARY,
+    )

@@ -1,0 +1,72 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import versions
+from engine.errors import NotFound, Unavailable
+from engine.version_lock import held, locked_for_removal, only_writer
+from tests.engine.corpus import Corpus
+
+HOLDER = """
+import sys
+from pathlib import Path
+from engine.version_lock import held
+with held(Path(sys.argv[1]), sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def free(collection: Path, version: str) -> bool:
+    with locked_for_removal(collection, version) as nobody:
+        return nobody
+
+
+def test_a_version_is_held_while_anybody_holds_it(tmp_path: Path) -> None:
+    corpus = Corpus()
+    collection = corpus.write(tmp_path / "c")
+    with held(collection, corpus.version), held(collection, corpus.version):
+        assert not free(collection, corpus.version)
+    assert free(collection, corpus.version)
+
+
+def test_what_a_killed_process_held_is_free(tmp_path: Path) -> None:
+    corpus = Corpus()
+    collection = corpus.write(tmp_path / "c")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", HOLDER, str(collection), corpus.version]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert not free(collection, corpus.version)
+        holder.kill()
+        holder.wait(timeout=20)
+    assert free(collection, corpus.version)
+
+
+def test_one_that_is_removed_before_it_is_held_is_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = Corpus()
+    collection = corpus.write(tmp_path / "c")
+
+    def remove(number: int, how: int) -> None:
+        versions.path_of(collection, corpus.version).unlink()
+
+    monkeypatch.setattr("engine.version_lock.fcntl.flock", remove)
+    with pytest.raises(NotFound, match="was removed just now"), held(collection, corpus.version):
+        pass
+
+
+def test_one_writes_at_a_time(tmp_path: Path) -> None:
+    with only_writer(tmp_path, "build"):
+        with pytest.raises(Unavailable, match=r"another add of .* is running") as refused:
+            with only_writer(tmp_path, "add"):
+                pass
+        assert refused.value.reason == "WRITER_RUNNING"
+    with only_writer(tmp_path, "add"):
+        pass

@@ -69,7 +69,8 @@ def _ingest(
             fps=(1 / Fraction(frames.step)).limit_denominator(_FINEST),
             edge=frame_edge(encoder),
             dtype=frames.dtype,
-            encoders=encoders,
+            readers=kits.threads,
+            encoders=min(encoders, kits.threads or encoders),
             settings=f"{encoder.device.type} auto",
         )
         return ingest(paths, collection, encoder, options, progress, found)

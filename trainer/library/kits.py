@@ -13,11 +13,11 @@ from workers.ranker.encoder.encoder import Encoder
 class Kits:
     """What parts are made with, opened once for as long as a collection's versions need the same.
 
-    device: "auto", "cpu" or "cuda".
+    device: "auto", "cpu" or "cuda". threads: that an ingest takes, 0 for one a core.
     """
 
-    def __init__(self, device: str = "auto") -> None:
-        self._device = device
+    def __init__(self, device: str = "auto", threads: int = 0) -> None:
+        self._device, self.threads = device, threads
         self._kits: dict[Path, tuple[object, Kit]] = {}
         self._encoders: dict[str, Encoder] = {}
 

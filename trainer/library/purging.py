@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from engine import versions
+from trainer.generation.garbage import collect_garbage
 from trainer.library.compacting import compact
 from trainer.library.steps import Change, OnProgress, nothing
 
@@ -13,8 +14,6 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> Change:
     Versions that a service holds stay until it drops them: the next garbage run removes those. The caller
     holds the writer's lock.
     """
-    from trainer.generation.garbage import collect_garbage
-
     count = 0
     for shard in versions.read(collection).shards:
         worn = [part.id for part in shard.parts if part.deleted]

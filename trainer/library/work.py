@@ -1,19 +1,24 @@
 """What each kind of job does."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine import versions
+from engine.corpus import open_corpus
 from engine.errors import Mismatch, SprError
 from engine.printable import printable
+from trainer.generation.garbage import collect_garbage
 from trainer.ingest.scan import Survey
-from trainer.library.compacting import compact
+from trainer.library.compacting import compact, tidy
 from trainer.library.deleting import delete
 from trainer.library.ingesting import Added, add_files, files_of
 from trainer.library.kits import Kits
 from trainer.library.purging import purge
+from trainer.library.steps import Change, OnProgress
 from trainer.library.tasks import Outcome, Task
 
+_log = logging.getLogger("spr.library")
 Tell = Callable[[str], None]
 _DAMAGE_TOLD = 3
 
@@ -23,6 +28,13 @@ class Work:
 
     def __init__(self, kits: Kits, keep: int) -> None:
         self._kits, self._keep = kits, keep
+
+    def warm(self, collection: Path) -> None:
+        """Load what the first add needs, as far as it is there."""
+        try:
+            self._kits.encoder(open_corpus(collection))
+        except (SprError, OSError) as error:
+            _log.info("nothing can be added to %s yet: %s", collection, error)
 
     def do(self, collection: Path, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:
         """Do one job, or adds together; return how each ended. SprError where all of them failed alike.
@@ -41,6 +53,18 @@ class Work:
             "gc": self._gc,
         }
         return [kinds[task.kind](collection, task, tell)]
+
+    def tidy(self, collection: Path, on_progress: OnProgress) -> Change | None:
+        """Merge parts where that is worth it; see `compacting.tidy`."""
+        return tidy(collection, on_progress)
+
+    def collect(self, collection: Path) -> None:
+        """Remove the versions that are not kept and what only they need; what stands in the way is logged."""
+        if versions.newest(collection):
+            try:
+                collect_garbage(collection, 1 + self._keep)
+            except (SprError, OSError) as error:
+                _log.error("old versions of %s cannot be removed: %s", collection, error)
 
     def _add(self, collection: Path, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:
         surveys: dict[int, Survey | SprError] = {}
@@ -100,8 +124,6 @@ class Work:
         return Outcome("every byte is as it was written", versions.newest(collection))
 
     def _gc(self, collection: Path, task: Task, tell: Tell) -> Outcome:
-        from trainer.generation.garbage import collect_garbage
-
         tell("removing")
         # The current version and those beside it.
         removed = collect_garbage(collection, 1 + (task.work.collect_garbage.keep or self._keep))

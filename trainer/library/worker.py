@@ -2,16 +2,17 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine import versions
 from engine.errors import NotFound, SprError
 from engine.files import of_disk
-from trainer.library.compacting import tidy
 from trainer.library.jobs import Queue
 from trainer.library.tasks import Outcome, Task
-from trainer.library.work import Work
+
+if TYPE_CHECKING:
+    from trainer.library.work import Work
 
 _log = logging.getLogger("spr.library")
 # Adds that are done together: one ingest, one version.
@@ -26,10 +27,13 @@ class Stopped(Exception):
 
 
 class Worker:
-    """Works off the queues, oldest job first. queues: by collection. keep: versions that are left."""
+    """Works off the queues, oldest job first. queues: by collection.
 
-    def __init__(self, queues: Mapping[Path, Queue], work: Work, keep: int) -> None:
-        self._queues, self._work, self._keep = dict(queues), work, keep
+    open_work: called once, in the thread: what does the jobs takes seconds to load.
+    """
+
+    def __init__(self, queues: Mapping[Path, Queue], open_work: "Callable[[], Work]") -> None:
+        self._queues, self._open_work = dict(queues), open_work
         self._untidy = set(self._queues)
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
@@ -53,6 +57,9 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        self._work = self._open_work()
+        for collection in self._queues:
+            self._work.warm(collection)
         while not self._stop.is_set():
             self._wake.clear()
             try:
@@ -101,7 +108,7 @@ class Worker:
         """Merge parts of one shard, if that is worth it; after the last merge remove what nothing needs."""
         for collection in sorted(self._untidy):
             try:
-                change = tidy(collection, self._watch)
+                change = self._work.tidy(collection, self._watch)
             except Stopped:
                 return False
             except NotFound:  # nothing is built yet
@@ -113,21 +120,12 @@ class Worker:
                 _log.info("compacted", extra={"version": change.version, "parts": change.parts})
                 return True
             self._untidy.discard(collection)
-            self._collect(collection)
+            self._work.collect(collection)
         return False
 
     def _watch(self, stage: str, done: int, total: int) -> None:
         if self._stop.is_set():
             raise Stopped
-
-    def _collect(self, collection: Path) -> None:
-        from trainer.generation.garbage import collect_garbage
-
-        if versions.newest(collection):
-            try:
-                collect_garbage(collection, 1 + self._keep)
-            except (SprError, OSError) as error:
-                _log.error("old versions of %s cannot be removed: %s", collection, error)
 
 
 def _failed(error: Exception) -> Outcome:

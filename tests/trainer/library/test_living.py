@@ -166,7 +166,7 @@ class Living(RuleBasedStateMachine):
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: int, steps: int, *more: Phase) -> None:
     monkeypatch.setattr(policy, "MOST", MOST)
     Living.built = collection(tmp_path / "built", BUILT)
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Living,
         settings=settings(
             max_examples=sequences,

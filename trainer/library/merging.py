@@ -17,6 +17,7 @@ from engine.types import Floats
 from trainer.generation.kit import SAID
 from trainer.generation.part import exact_factory
 from trainer.library.records import merge_records
+from workers.index.effort import Effort
 from workers.index.factory import FLAT_VALUES
 from workers.index.files import INDEX, code_of
 from workers.index.part import DIRECTORY, VERSION, IndexPart
@@ -40,7 +41,9 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
     catalogue = _catalogue(living, order)
     template, factory = _template(corpus, int(catalogue.segments.sum()))
-    _write_index(building / DIRECTORY, chosen, order, catalogue, template)
+    shard = _indexed(chosen, order, catalogue, template)
+    shard.effort = _effort(corpus, factory) or shard.effort
+    shard.save(building / DIRECTORY)
     if SAID in chosen[0].about.files:
         shutil.copyfile(chosen[0].directory / SAID, building / SAID)
         sync(building / SAID)
@@ -81,17 +84,21 @@ def _template(corpus: Corpus, segments: int) -> tuple[Template, str]:
     return template.small(), exact_factory(version.factory)
 
 
-def _write_index(
-    directory: Path,
-    chosen: Sequence[PartOfVersion],
-    order: Order,
-    catalogue: PartCatalogue,
-    template: Template,
-) -> None:
+def _indexed(
+    chosen: Sequence[PartOfVersion], order: Order, catalogue: PartCatalogue, template: Template
+) -> IndexPart:
     videos = np.repeat(np.arange(len(catalogue), dtype=np.int32), catalogue.segments)
     segments = np.concatenate([np.arange(count, dtype=np.int32) for count in [*catalogue.segments, 0]])
-    shard = IndexPart.build(template, _blocks(chosen, order), videos, segments)
-    shard.save(directory)
+    return IndexPart.build(template, _blocks(chosen, order), videos, segments)
+
+
+def _effort(corpus: Corpus, factory: str) -> Effort | None:
+    """Return how hard searches try that a build measured, of the largest part of this kind; None without."""
+    alike = [part for part in corpus.parts if part.about.factory == factory]
+    if not alike:
+        return None
+    largest = max(alike, key=lambda part: part.about.segments)
+    return IndexPart.open(largest.directory / DIRECTORY, "cpu").effort
 
 
 def _blocks(chosen: Sequence[PartOfVersion], order: Order) -> Iterator[Floats]:

@@ -1,4 +1,4 @@
-"""The writer's steps with real builds: codes and originals, stored contexts, the same ranking; and the bound."""
+"""The steps of the writer with real builds: codes and originals, deletes, purges, the bound of parts."""
 
 from pathlib import Path
 

@@ -28,6 +28,8 @@ class Work:
 
     def __init__(self, kits: Kits, keep: int) -> None:
         self._kits, self._keep = kits, keep
+        # Collections of which old versions are still held that are to leave the disk.
+        self._purging: set[Path] = set()
 
     def warm(self, collection: Path) -> None:
         """Load what the first add needs, as far as it is there."""
@@ -58,13 +60,20 @@ class Work:
         """Merge parts where that is worth it; see `compacting.tidy`."""
         return tidy(collection, on_progress)
 
-    def collect(self, collection: Path) -> None:
-        """Remove the versions that are not kept and what only they need; what stands in the way is logged."""
+    def collect(self, collection: Path) -> bool:
+        """Remove the versions that are not kept and what only they need; what stands in the way is logged.
+
+        Returns whether it is to be tried again soon: a purge goes on until nobody holds an older version.
+        """
         if versions.newest(collection):
             try:
-                collect_garbage(collection, 1 + self._keep)
+                purging = collection in self._purging
+                found = collect_garbage(collection, 1 if purging else 1 + self._keep)
+                if purging and not found.held:
+                    self._purging.discard(collection)
             except (SprError, OSError) as error:
                 _log.error("old versions of %s cannot be removed: %s", collection, error)
+        return collection in self._purging
 
     def _add(self, collection: Path, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:
         surveys: dict[int, Survey | SprError] = {}
@@ -92,7 +101,10 @@ class Work:
         change = delete(collection, list(task.work.delete.video_ids), again=task.again)
         version = change.version
         if task.work.delete.purge:
-            version = purge(collection, _stages(tell)).version
+            purged, garbage = purge(collection, _stages(tell))
+            version = purged.version
+            if garbage.held:
+                self._purging.add(collection)
         return Outcome(f"deleted {_videos(len(change.videos))}", version, change.videos)
 
     def _compact(self, collection: Path, task: Task, tell: Tell) -> Outcome:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ _log = logging.getLogger("spr.library")
 # Adds that are done together: one ingest, one version.
 TOGETHER = 64
 AGAIN = 1.0  # seconds until a job is tried again that another process stood in the way of
+CALM = 2.0  # seconds without a job before parts are merged: a version more is work for all workers
 # Another process has what a job needs for a while.
 _IN_THE_WAY = ("STORE_LOCKED",)
 
@@ -35,6 +37,7 @@ class Worker:
     def __init__(self, queues: Mapping[Path, Queue], open_work: "Callable[[], Work]") -> None:
         self._queues, self._open_work = dict(queues), open_work
         self._untidy = set(self._queues)
+        self._calm_from = 0.0
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
 
@@ -91,6 +94,7 @@ class Worker:
             queue.end(task, outcome)
             _log.info("%s %s: %s", task.kind, task.id, outcome.error or outcome.detail)
         self._untidy.add(queue.collection)
+        self._calm_from = time.monotonic() + CALM
         return True
 
     def _tell(self, queue: Queue, tasks: list[Task], words: str) -> None:
@@ -106,6 +110,8 @@ class Worker:
 
     def _tidy(self) -> bool:
         """Merge parts of one shard, if that is worth it; after the last merge remove what nothing needs."""
+        if time.monotonic() < self._calm_from:
+            return False
         for collection in sorted(self._untidy):
             try:
                 change = self._work.tidy(collection, self._watch)
@@ -119,8 +125,8 @@ class Worker:
             if change is not None:
                 _log.info("compacted", extra={"version": change.version, "parts": change.parts})
                 return True
-            self._untidy.discard(collection)
-            self._work.collect(collection)
+            if not self._work.collect(collection):
+                self._untidy.discard(collection)
         return False
 
     def _watch(self, stage: str, done: int, total: int) -> None:

@@ -17,8 +17,8 @@ def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: 
 
     No answer of the version that this makes names them, and no build brings them back; the files themselves
     are not touched. What is stored of them leaves the disk with a later compaction, or now with --purge.
-    Where an id is not known nothing is deleted, and the exit code is 2. With a service that has a library, use
-    `spr admin delete`.
+    Where an id is not known nothing is deleted, and the exit code is 2. With a service that has a library,
+    use `spr admin delete`.
 
     \b
     spr delete c talk
@@ -36,7 +36,10 @@ def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: 
             from trainer.library.purging import purge as purge_now
 
             with Progress(as_json) as progress:
-                version = purge_now(collection, progress.tell).version
+                purged, garbage = purge_now(collection, progress.tell)
+            version = purged.version
+            for held in garbage.held:
+                click.echo(f"note: version {held} is still served, so its rows stay until `spr gc`", err=True)
     if as_json:
         print_json({"version": version, "deleted": list(change.videos), "purged": purge})
     else:

@@ -170,7 +170,7 @@ def _write_indexes(stages: list[Staging], corpus: Corpus, numbers: list[Ordinals
     folders = [staging.path / DIRECTORY for staging in stages]
     for folder, mine in zip(folders, numbers, strict=True):
         rows = np.flatnonzero(np.isin(corpus.videos, mine))
-        videos = np.searchsorted(mine, corpus.videos[rows])
+        videos = np.searchsorted(mine, corpus.videos[rows]).astype(np.int32)
         blocks = indexes.blocks_of(corpus, rows)
         IndexPart.build(template, blocks, videos, corpus.segments[rows]).save(folder)
     _settle_effort(folders, corpus, numbers, made)

@@ -2,7 +2,7 @@
 
     COLLECTION/parts/<id>/part.json           models, counts, FAISS's version, size and SHA-256 of every file
     COLLECTION/parts/<id>/catalog.sqlite      its videos by number, in the order of their ids
-    COLLECTION/parts/<id>/index/              FAISS index, originals, segment tables: workers/index/shard.py
+    COLLECTION/parts/<id>/index/              FAISS index, originals, segment tables: workers/index/part.py
     COLLECTION/parts/<id>/context/            features: workers/ranker/stores/features.py
     COLLECTION/parts/<id>/encoded/            stored contexts: workers/ranker/stores/contexts.py
 

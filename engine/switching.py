@@ -58,15 +58,15 @@ class Switcher:
         self._failed, self._again, self._pause = "", 0.0, FIRST_PAUSE
 
     def begin(self) -> None:
-        """Make active what CURRENT names before any worker was asked; one before it if it cannot be opened.
+        """Make active what CURRENT names before any worker was asked; one before it if it cannot be served.
 
-        NotFound where there is no version; InvalidInput where the topology does not fit.
+        NotFound where there is no version; InvalidInput where the topology fits none.
         """
         current = self.collection.newest = versions.current(self._directory)
         try:
             self.collection.switch(self._open(current))
             return
-        except (Mismatch, NotFound) as error:
+        except (InvalidInput, Mismatch, NotFound) as error:
             refused: SprError = error
         for number in reversed(versions.numbers(self._directory)[-substitutes.MOST - 1 :]):
             with contextlib.suppress(SprError):

@@ -80,7 +80,7 @@ def _stored(
             ]
         )
     )
-    read = clips * len(store.streams) * store.hidden * store.streams["video"].unit.itemsize
+    read = clips * len(store.streams) * store.hidden * store.streams["video"].unit.dtype.itemsize
     more = {"clips": clips, "mb": read / 1e6}
     floor = bytes_ms(read, setup.threads, sizes)
     rows.append(Figure("floor", "reading their rows once", "floor", floor, more=more))

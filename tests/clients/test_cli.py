@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from spr_cli import admin, eval_measure, search, serve
 from spr_client import Coverage, Moment, SearchResult
 from tests.engine.asking import TEXT
-from tests.engine.corpus import RANKER
+from tests.engine.corpus import RANKER, Corpus
 from tests.engine.oracle import cluster
 from tests.engine.running import process
 
@@ -148,6 +148,15 @@ def test_serve_takes_a_topology_or_a_collection_but_not_none(tmp_path: Path) -> 
     assert "name a topology file, or a collection" in result.stderr
     both = CliRunner().invoke(serve.command, ["--collection", str(tmp_path), __file__])
     assert "name a topology file or a --collection, not both" in both.stderr
+
+
+def test_several_collections_are_served_by_as_many_workers_as_the_largest_needs(tmp_path: Path) -> None:
+    first = Corpus(shards=1).write(tmp_path / "first")
+    second = Corpus(shards=3, name="second").write(tmp_path / "second")
+    (tmp_path / "empty").mkdir()
+    topology = serve._topology(None, (first, second, tmp_path / "empty"), 7500)
+    assert topology.directories == (first, second, tmp_path / "empty")
+    assert len(topology.index) == 3
 
 
 def test_a_wait_without_end_is_a_wait(service: Service) -> None:

@@ -24,6 +24,21 @@ sys.stdin.read()
 """
 
 
+# Cannot start in its first two lives; in the third it ends the test.
+STARTS_AT_LAST = """
+import json, os, signal, sys
+from pathlib import Path
+lives = Path(sys.argv[2])
+lives.write_text(lives.read_text() + "x" if lives.exists() else "x")
+if len(lives.read_text()) < 3:
+    print(json.dumps({"ready": False, "error": "another writes", "exit_code": 4}), flush=True)
+    sys.exit(4)
+print(json.dumps({"ready": True}), flush=True)
+os.kill(os.getppid(), signal.SIGTERM)
+sys.stdin.read()
+"""
+
+
 # Ready at once, then ends as one that was told to; in the fifth life it ends the test.
 ENDS_WELL = """
 import json, os, signal, sys

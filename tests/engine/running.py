@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 import pytest
-from engine.collection import open_collection
 from google.rpc import error_details_pb2, status_pb2
 
 from engine import config
@@ -104,13 +103,17 @@ def lines_of(lines: "queue.SimpleQueue[dict[str, Any]]", *requests: str) -> Iter
 
 def write_topology(cluster: Cluster, path: Path, **coordinator: Any) -> Path:
     """Write the cluster's topology as a file; free ports for the coordinator."""
-    lines = [f"collection = {json.dumps(str(cluster.topology.collection))}", "[coordinator]"]
+    lines = [f"collection = {json.dumps(str(cluster.topology.collection))}"]
+    lines += [f"collections = {json.dumps([str(one) for one in cluster.topology.collections])}"]
+    lines += ["[coordinator]"]
     settings = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", **coordinator}
     lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     for index in cluster.topology.index:
         lines += ["[[index]]", f"shard = {index.shard}", f'listen = "{index.listen}"']
     for ranker in cluster.topology.ranker:
         lines += ["[[ranker]]", f'listen = "{ranker.listen}"']
+    if cluster.topology.library:
+        lines += ["[library]", f'listen = "{cluster.topology.library.listen}"']
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

@@ -98,6 +98,8 @@ def test_a_topology_survives_the_pipe_to_a_process(tmp_path: Path) -> None:
     assert config.from_json(config.to_json(topology)) == topology
     alone = config.for_collection(tmp_path, 3, 7500)
     assert config.from_json(config.to_json(alone)) == alone
+    both = config.for_collection(tmp_path, 3, 7500, [tmp_path / "other"])
+    assert config.from_json(config.to_json(both)).directories == (tmp_path, tmp_path / "other")
     assert [worker.target for worker in alone.index] == [f"127.0.0.1:{port}" for port in (7510, 7511, 7512)]
 
 

@@ -1,76 +1,20 @@
 """Jobs of the library process, through the admin service."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import pytest
 
 from engine import versions
-from engine.config import LibraryConfig
-from engine.errors import Overloaded
-from spr.internal.v1 import library_service_pb2 as library_pb
-from spr.internal.v1 import library_service_pb2_grpc
 from spr.v1 import admin_service_pb2 as pb
 from tests.engine.asking import search
 from tests.engine.corpus import Corpus
+from tests.engine.library import LibraryOracle, with_library
 from tests.engine.oracle import Cluster, cluster
-from tests.engine.server import Server
 from tests.engine.switching import activated, failed, operated, status, until
 
 Job = pb.Job
-
-
-class LibraryOracle(library_service_pb2_grpc.LibraryServiceServicer):
-    """A library whose jobs the test does itself. changed: set when a version became current."""
-
-    def __init__(self) -> None:
-        self.jobs: list[Job] = []
-        self.full = False
-        self.changed = threading.Event()
-
-    def Submit(self, request: Any, context: Any) -> library_pb.SubmitResponse:
-        if self.full:
-            raise Overloaded("3 jobs wait, which is the limit; try again")
-        kind = request.job.WhichOneof("work")
-        job = Job(
-            request_id=request.job.request_id or "made",
-            collection=request.job.collection,
-            kind=kind,
-            state=Job.STATE_QUEUED,
-        )
-        self.jobs.insert(0, job)
-        return library_pb.SubmitResponse(job=job)
-
-    def List(self, request: Any, context: Any) -> library_pb.ListResponse:
-        wanted = request.jobs.request_id
-        return library_pb.ListResponse(jobs=[job for job in self.jobs if wanted in ("", job.request_id)])
-
-    async def WatchCurrent(self, request: Any, context: Any) -> Any:
-        yield library_pb.WatchCurrentResponse()
-        while True:
-            while not self.changed.is_set():
-                await asyncio.sleep(0.005)
-            self.changed.clear()
-            yield library_pb.WatchCurrentResponse()
-
-
-@contextmanager
-def with_library(workers: Cluster) -> Iterator[LibraryOracle]:
-    library = LibraryOracle()
-
-    def add(server: grpc.aio.Server) -> None:
-        library_service_pb2_grpc.add_LibraryServiceServicer_to_server(library, server)
-
-    server = Server(add)
-    workers.topology = replace(workers.topology, library=LibraryConfig(listen=server.address))
-    workers.servers[server.address] = server
-    yield library
 
 
 def adding(**fields: Any) -> pb.SubmitJobRequest:

@@ -26,6 +26,7 @@ from tests.engine.children import (
     READS,
     REFUSES,
     SETTLES,
+    STARTS_AT_LAST,
     STEADY,
 )
 
@@ -153,6 +154,43 @@ def test_a_crash_at_the_start_is_not_tried_again() -> None:
     with pytest.raises(StartFailed, match="exit code 9 before it was ready") as caught:
         Supervisor([program("raise SystemExit(9)", "index", "shard-00000")], lambda _: None).run()
     assert caught.value.exit_code == 9
+
+
+def test_a_library_that_cannot_start_leaves_the_service_and_is_tried_again(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    children = [
+        program(STEADY, "ranker", "ranker-0"),
+        program(STEADY, "coordinator", "coordinator"),
+        program(STARTS_AT_LAST, "library", "library", str(tmp_path / "lives")),
+    ]
+    Supervisor(children, told.append).run()
+    assert len(told) == 1
+    assert (tmp_path / "lives").read_text() == "xxx"
+
+
+def test_a_library_that_takes_long_to_start_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.supervisor.OPTIONAL_PATIENCE", 0.0)
+
+    def ready(line: dict[str, Any]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Supervisor(
+        [
+            program(STEADY, "coordinator", "coordinator"),
+            program("import sys; sys.stdin.read()", "library", "library"),
+        ],
+        ready,
+    ).run()
+
+
+def test_a_library_is_started_last_and_only_where_the_topology_has_one() -> None:
+    assert [one.role for one in processes.programs(topology())] == ["ranker", "index", "coordinator"]
+    values = {"collection": "here", "index": [{"shard": 0, "listen": "h:1"}], "ranker": [{"listen": "h:2"}]}
+    library = parse({**values, "library": {"listen": "h:3"}}, Path("topology.toml"))
+    last = processes.programs(library)[-1]
+    assert (last.label, last.target, last.command[2]) == ("library", "h:3", "trainer.library")
 
 
 def test_signals_are_handled_as_before_afterwards() -> None:

@@ -80,17 +80,32 @@ def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(ser
     assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
 
 
-def test_what_is_restarted_after_a_build_serves_what_the_service_serves(
+def test_a_build_is_served_by_the_processes_that_run(service: Service, copied: Path) -> None:
+    served = service.ready["generation"]
+    arguments = ["build", str(copied), "--index", "flatl2", "--device", "cpu", "--json"]
+    with searching(service.address) as told, Client(service.address) as client:
+        built = json.loads(CliRunner().invoke(cli, arguments).stdout)
+        until(lambda: client.search(TEXTS[0]).generation == built["id"])
+        answered = len(told)
+        until(lambda: len(told) > answered + 5)
+    assert [error for error in told if isinstance(error, SearchError)] == []
+    assert {result.generation for result in told if isinstance(result, SearchResult)} <= {served, built["id"]}
+    assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
+
+
+def test_what_is_restarted_after_a_build_that_does_not_fit_serves_what_was_served(
     service: Service, copied: Path
 ) -> None:
-    served = service.ready["generation"]
+    served = versions.current(copied)
     arguments = ["build", str(copied), "--shards", "3", "--device", "cpu", "--keep", "1", "--json"]
     built = json.loads(CliRunner().invoke(cli, arguments).stdout)
-    assert (built["removed"], versions.current(copied) == served) == ([], False)
+    assert served not in built["removed"]
+    assert versions.current(copied) == built["id"]
     with Client(service.address) as client:
         for name in ("shard-00000", "ranker-0", "coordinator"):
             os.kill(pid := service.pid_now(name), signal.SIGKILL)
             until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
             assert until(lambda: whole(client)).generation == served
     told = CliRunner().invoke(admin.command, ["status", "--address", service.ready["admin"]]).stdout
-    assert f"generation {built['id']} is newer on disk" in told
+    assert f"version {built['id']} is not served: " in told
+    assert "write one [[index]] or more for each shard" in told

@@ -55,7 +55,12 @@ def test_what_changes_while_an_answer_is_made_keeps_it_back(part: Path) -> None:
 def test_a_touched_file_is_hashed_once_and_served_on(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, hashed = watched(part), []
     checksum = watch._checksum
-    monkeypatch.setattr(watch, "_checksum", lambda handle: hashed.append(handle) or checksum(handle))
+
+    def counted(handle: int) -> str:
+        hashed.append(handle)
+        return checksum(handle)
+
+    monkeypatch.setattr(watch, "_checksum", counted)
     os.utime(part / INDEX, (1, 1))
     for _ in range(3):
         seen.check()

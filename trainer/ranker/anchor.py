@@ -15,6 +15,7 @@ from trainer.ranker.data import TrainingData
 from workers.ranker.model.local import LocalRelo
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.windows import unit
+from workers.ranker.stores.joined import AnyRows
 
 # Ridge, relative to the mean square of a token state's component; frames are subsampled to so many rows.
 RIDGE = 1e-3
@@ -58,8 +59,8 @@ def _directions(rows: Floats, hidden: int) -> NDArray[np.float64]:
     return np.pad(widest, ((0, 0), (0, hidden - widest.shape[1])))
 
 
-def _some(rows: NDArray[np.generic]) -> Floats:
-    return unit(rows[:: max(1, len(rows) // MOST_ROWS)].astype(np.float32))
+def _some(rows: AnyRows) -> Floats:
+    return unit(rows[np.arange(0, len(rows), max(1, len(rows) // MOST_ROWS))].astype(np.float32))
 
 
 def _set(linear: torch.nn.Linear, weight: NDArray[np.float64]) -> None:

@@ -12,6 +12,7 @@ from engine.types import Floats
 from workers.index.parameters import search_parameters
 
 Found = tuple[Floats, NDArray[np.int64]]
+_python: Any = faiss  # its stubs know only what C++ takes
 
 
 class Living:
@@ -20,7 +21,7 @@ class Living:
     def __init__(self, rows: NDArray[np.bool_]) -> None:
         self.rows = rows
         self.count = int(rows.sum())
-        self.selector: Any = faiss.IDSelectorBitmap(np.packbits(rows, bitorder="little"))
+        self.selector: Any = _python.IDSelectorBitmap(np.packbits(rows, bitorder="little"))
 
 
 def selects(index: Any) -> bool:
@@ -50,7 +51,8 @@ def over_fetched(search: Callable[[int, int], Found], living: Living, k: int, ca
     """
     total = len(living.rows)
     share = total / max(1, living.count)
-    fetch, depth = min(total, math.ceil(k * share)), math.ceil(candidates * share)
+    # A tenth more than the share says: a second search costs far more than a few rows.
+    fetch, depth = min(total, math.ceil(1.1 * k * share) + 16), math.ceil(candidates * share)
     while True:
         scores, rows = search(fetch, max(fetch, min(total, depth)))
         alive = (rows >= 0) & living.rows[rows]

@@ -11,6 +11,8 @@ from engine.types import Floats
 from workers.index.part import IndexPart
 from workers.index.training import reason
 
+_python: Any = faiss  # its stubs lack DirectMap
+
 
 def vectors_of(part: IndexPart, rows: NDArray[np.integer[Any]] | None = None) -> Floats:
     """Return vectors (n, dim) of some rows of a part, of all for None, in that order.
@@ -25,7 +27,7 @@ def vectors_of(part: IndexPart, rows: NDArray[np.integer[Any]] | None = None) ->
     wanted = np.arange(len(part)) if rows is None else rows
     lists = faiss.try_extract_index_ivf(index)
     try:
-        if lists is not None and lists.direct_map.type == faiss.DirectMap.NoMap:
+        if lists is not None and lists.direct_map.type == _python.DirectMap.NoMap:
             lists.make_direct_map()
         vectors: Floats = index.reconstruct_batch(np.ascontiguousarray(wanted, np.int64))
     except RuntimeError as error:

@@ -34,13 +34,7 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         precisions.append(_text_precision(encoder, collection, topology, worker))
 
     shared = SharedModels(worker.device, settle)
-    limits = Limits(
-        max_batch=worker.max_batch,
-        max_delay=worker.max_delay_ms / 1000,
-        cached=worker.cache_texts,
-        cached_bytes=worker.cache_mb << 20,
-    )
-    held = Held(topology.directories, Scorers(shared, limits).open)
+    held = Held(topology.directories, Scorers(shared, _limits(worker)).open)
     held.prepare_current()
     device, precision = str(shared.device), precisions[0] if precisions else "stored"
 
@@ -66,6 +60,15 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         watch=lambda set_health: held.start(lambda fit: set_health(RANKER, fit)),
     )
     serving.serve_worker(served, worker.listen)
+
+
+def _limits(worker: RankerWorkerConfig) -> Limits:
+    return Limits(
+        max_batch=worker.max_batch,
+        max_delay=worker.max_delay_ms / 1000,
+        cached=worker.cache_texts,
+        cached_bytes=worker.cache_mb << 20,
+    )
 
 
 def _text_precision(

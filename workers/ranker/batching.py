@@ -16,6 +16,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 # None ends the thread.
 _Queue: TypeAlias = "queue.SimpleQueue[tuple[In, Future[Out]] | None]"
+_Batch: TypeAlias = "list[tuple[In, Future[Out]]]"
 
 
 class Batcher(Generic[In, Out]):
@@ -62,28 +63,30 @@ class Batcher(Generic[In, Out]):
         max_batch: int,
         max_delay: float,
     ) -> None:
-        while gathered := _gather(waiting, max_batch, max_delay):
-            batch = [(item, future) for item, future in gathered if future.set_running_or_notify_cancel()]
-            if not batch:
-                continue
+        while (batch := _gather(waiting, max_batch, max_delay)) is not None:
             try:
-                results = compute([item for item, _ in batch])
-                for (_, future), result in zip(batch, results, strict=True):
-                    future.set_result(result)
+                if batch:
+                    _hand_out(batch, compute([item for item, _ in batch]))
             except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                for future in [future for _, future in batch if not future.done()]:
+                    future.set_exception(error)
+                    del future
+            # While it waits, the thread holds no call: what the last one used may be dropped.
+            del batch
 
 
-def _gather(waiting: "_Queue[In, Out]", max_batch: int, max_delay: float) -> "list[tuple[In, Future[Out]]]":
-    """Return the next batch; nothing when the batcher is gone: nobody can wait for it then."""
+def _hand_out(batch: "_Batch[In, Out]", results: Sequence[Out]) -> None:
+    for (_, future), result in zip(batch, results, strict=True):
+        future.set_result(result)
+
+
+def _gather(waiting: "_Queue[In, Out]", max_batch: int, max_delay: float) -> "_Batch[In, Out] | None":
+    """Return the next batch, without what was cancelled; None when the batcher is gone, with its callers."""
     first = waiting.get()
-    batch = [] if first is None else [first]
-    if not batch or waiting.empty():
-        return batch
-    closes = time.monotonic() + max_delay
-    while len(batch) < max_batch:
+    if first is None:
+        return None
+    batch, closes = [first], time.monotonic() + max_delay
+    while len(batch) < max_batch and not (len(batch) == 1 and waiting.empty()):
         try:
             item = waiting.get(timeout=max(0.0, closes - time.monotonic()))
         except queue.Empty:
@@ -92,7 +95,7 @@ def _gather(waiting: "_Queue[In, Out]", max_batch: int, max_delay: float) -> "li
             waiting.put(None)
             break
         batch.append(item)
-    return batch
+    return [(item, future) for item, future in batch if future.set_running_or_notify_cancel()]
 
 
 def bounded(timeout: float | None) -> float:

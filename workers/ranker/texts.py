@@ -1,6 +1,7 @@
 """Text encoding for concurrent callers: LRU cache, one computation a sentence, batches, deadlines."""
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -68,16 +69,18 @@ class CachedTextEncoder:
             flight.waiting += 1
         if first:
             # Outside the lock: if the result is there already, the callback runs right here.
-            flight.result.add_done_callback(partial(self._land, text, flight))
+            # Weak: a future keeps its callbacks, and would keep the encoder in a cycle.
+            flight.result.add_done_callback(partial(_land, weakref.ref(self), text))
         try:
             return flight.result.result(bounded(timeout))
         except TimeoutError:
             self._leave(text, flight)
             raise DeadlineExceeded("the deadline passed while the call waited for its text") from None
 
-    def _land(self, text: str, flight: _Flight, result: "Future[EncodedQuery]") -> None:
+    def _keep(self, text: str, result: "Future[EncodedQuery]") -> None:
         with self._lock:
-            if self._flights.get(text) is flight:
+            flight = self._flights.get(text)
+            if flight is not None and flight.result is result:
                 del self._flights[text]
             if not result.cancelled() and result.exception() is None:
                 self._cache[text] = result.result()
@@ -91,6 +94,12 @@ class CachedTextEncoder:
                 del self._flights[text]
         if abandoned:
             flight.result.cancel()
+
+
+def _land(encoder: "weakref.ref[CachedTextEncoder]", text: str, result: "Future[EncodedQuery]") -> None:
+    there = encoder()
+    if there is not None:
+        there._keep(text, result)
 
 
 class TextCache(LRUCache[str, EncodedQuery]):

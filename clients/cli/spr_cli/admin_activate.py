@@ -10,6 +10,7 @@ from spr_cli.options import ADDRESS, WORDS
 
 if TYPE_CHECKING:
     from spr.v1.admin_service_pb2 import ActivateVersionResponse
+    from trainer.collection.annotations import JudgedQuery
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -61,6 +62,7 @@ def activate(
 
     if gate is not None and prepare_only:
         raise click.UsageError("--gate measures in order to switch; leave --prepare-only away")
+    queries = _queries(gate)
     measured, only = None, prepare_only or gate is not None
     with operator(address, as_json) as stub:
         request = ActivateVersionRequest(collection=collection, version=version, prepare_only=only)
@@ -68,7 +70,7 @@ def activate(
         if gate is not None:
             from spr_cli.admin_gate import passed
 
-            measured = passed(gate, done, collection, searches, min_ndcg_change, as_json)
+            measured = passed(queries, done, collection, searches, min_ndcg_change, as_json)
             request = ActivateVersionRequest(collection=collection, version=done.version)
             done = stub.ActivateVersion(request, timeout=timeout)
     if as_json:
@@ -100,6 +102,15 @@ def rollback(address: str, collection: str, timeout: float | None, as_json: bool
         print_json(message_values(done))
     else:
         _print(done, prepare_only=False)
+
+
+def _queries(gate: Path | None) -> "list[JudgedQuery]":
+    """Read the judged queries of a gate, before anything is prepared for them."""
+    if gate is None:
+        return []
+    from trainer.collection.annotations import load_queries
+
+    return load_queries(gate)
 
 
 def _print(done: "ActivateVersionResponse", prepare_only: bool) -> None:

@@ -1,6 +1,6 @@
 """The gate of `spr admin activate`: two prepared versions, measured on the same judged queries."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,10 +9,11 @@ from spr_cli.admin_calls import end
 
 if TYPE_CHECKING:
     from spr.v1.admin_service_pb2 import ActivateVersionResponse
+    from trainer.collection.annotations import JudgedQuery
 
 
 def passed(
-    judged: Path,
+    queries: "Sequence[JudgedQuery]",
     prepared: "ActivateVersionResponse",
     collection: str,
     searches: str,
@@ -23,10 +24,8 @@ def passed(
 
     Ends with 3 where NDCG changes by less than `least`, or where a query went unanswered.
     """
-    from trainer.collection.annotations import load_queries
     from trainer.evaluation.gate import MEASURE, measure
 
-    queries = load_queries(judged)
     figures = []
     for version in (prepared.previous, prepared.version):
         figure = measure(searches, queries, collection, version)

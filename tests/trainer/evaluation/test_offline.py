@@ -1,4 +1,4 @@
-"""A generation searched in this process, exhaustively."""
+"""A version searched in this process, exhaustively."""
 
 import json
 import math
@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from engine.catalogue import Catalogue
 from engine.errors import InvalidInput
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from spr_cli.eval import command
 from tests import numeric
-from tests.workers.ranker.factories import TEXTS, VIDEOS, tiny_generation
+from tests.workers.ranker.factories import TEXTS, tiny_collection
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_queries
 from trainer.evaluation import offline
 from trainer.evaluation.offline import Offline, search_offline
@@ -29,22 +28,17 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(folder: Path, trained: bool) -> Path:
-    generation = tiny_generation(folder, trained=trained)
-    seconds = np.array([VIDEOS[video] for video in sorted(VIDEOS)], np.float64)
-    segments = np.ceil(seconds / 4).astype(np.int32)
-    zeros = np.zeros(len(seconds), np.int32)
-    Catalogue(sorted(VIDEOS), [""] * len(seconds), seconds, segments, zeros).write(generation)
-    return folder
+    return tiny_collection(folder, trained=trained).directory
 
 
 def test_every_stage_answers(collection: Path) -> None:
-    generation = Offline.open(collection, device="cpu")
-    assert len(generation.vectors) == 10 + 7 + 1
-    numeric.close(np.linalg.norm(generation.vectors, axis=1), 1.0)
-    answer = generation.answer(TEXTS[0], depth=3)
+    version = Offline.open(collection, device="cpu")
+    assert len(version.vectors) == 10 + 7 + 1
+    numeric.close(np.linalg.norm(version.vectors, axis=1), 1.0)
+    answer = version.answer(TEXTS[0], depth=3)
     assert {(row.video, row.start) for row in answer["retrieval"][:2]} == {("a", 12.0), ("a", 16.0)}
     assert answer["coarse"][0][:3] == ("a", 12.0, 24.0)
-    published = generation.answer(TEXTS[0], 3, ProposalRule())
+    published = version.answer(TEXTS[0], 3, ProposalRule())
     assert published["coarse"][0][:3] == ("a", 12.0, 20.0)
     assert answer["refined"][0][:3] == ("a", 12.0, 20.0)
     scores = [row.score for row in answer["retrieval"] if row.score is not None]
@@ -55,34 +49,34 @@ def test_what_a_search_would_not_rank_follows_unrefined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offline, "DEFAULTS", SearchOptions(proposal_top_k=2))
-    generation = Offline.open(made(tmp_path / "collection", trained=True), device="cpu")
-    ranker = generation.models.ranker
+    version = Offline.open(made(tmp_path / "collection", trained=True), device="cpu")
+    ranker = version.models.ranker
     assert isinstance(ranker, ReloRanker)
     fusion = Fusion(ScoreWeights(relevance=1.0), ScoreWeights(relevance=1.0))
     ranker.decode = replace(ranker.decode, fusion=fusion)
-    answer = generation.answer(TEXTS[0])
+    answer = version.answer(TEXTS[0])
     assert [row.confidence is None for row in answer["refined"]][:3] == [False, False, True]
     assert [row[:3] for row in answer["refined"][2:]] == [row[:3] for row in answer["coarse"][2:]]
 
 
-def test_a_generation_of_another_split_is_refused(collection: Path) -> None:
+def test_a_version_of_another_split_is_refused(collection: Path) -> None:
     moment = JudgedMoment(1, "elsewhere", 12.0, 20.0, 40.0, TEXTS[0], 1.0, 4.0)
-    generation = Offline.open(collection, device="cpu")
+    version = Offline.open(collection, device="cpu")
     with pytest.raises(InvalidInput, match="holds none of the 1 videos"):
-        search_offline(generation, [JudgedQuery(1, TEXTS[0], (moment,))])
+        search_offline(version, [JudgedQuery(1, TEXTS[0], (moment,))])
     # What has no answer asks for no video.
-    assert search_offline(generation, [JudgedQuery(1, TEXTS[0], ())])["refined"][1]
+    assert search_offline(version, [JudgedQuery(1, TEXTS[0], ())])["refined"][1]
 
 
 def test_a_fitted_confidence_comes_with_its_moment(tmp_path: Path) -> None:
-    generation = Offline.open(made(tmp_path / "collection", trained=True), device="cpu")
-    ranker = generation.models.ranker
+    version = Offline.open(made(tmp_path / "collection", trained=True), device="cpu")
+    ranker = version.models.ranker
     assert isinstance(ranker, ReloRanker)
-    assert {row.confidence for row in generation.answer(TEXTS[0])["refined"]} == {None}
+    assert {row.confidence for row in version.answer(TEXTS[0])["refined"]} == {None}
     # The confidence follows the retrieval score alone, the order the length of the span.
     fusion = Fusion(ScoreWeights(log_length=1.0), ScoreWeights(bias=-0.5, coarse=2.0), overlap=1.0)
     ranker.decode = replace(ranker.decode, fusion=fusion)
-    answer = generation.answer(TEXTS[0], depth=6)
+    answer = version.answer(TEXTS[0], depth=6)
     expected = [1 / (1 + math.exp(0.5 - 2.0 * (row.score or 0.0))) for row in answer["coarse"]]
     told = [row.confidence or 0.0 for row in answer["refined"]]
     assert len(set(told)) > 2

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import versions
 from engine.corpus import Corpus, open_corpus
+from engine.entries import Version
 from engine.files import sha256
 from trainer.collection.places import features_directory
 from workers.feature_store.store import FeatureStore
@@ -69,7 +69,7 @@ def write_catalogue(generation: Path, corpus: Corpus) -> None:
         database.executemany("insert into videos values (?, ?, ?, ?, ?, ?)", rows)
 
 
-def write_manifest(generation: Path, version: versions.Version, number: int) -> None:
+def write_manifest(generation: Path, version: Version, number: int) -> None:
     files = {
         str(file.relative_to(generation)): {"sha256": sha256(file), "bytes": file.stat().st_size}
         for file in sorted(generation.rglob("*"))

@@ -116,7 +116,7 @@ def test_a_video_has_the_same_vectors_whatever_is_built_with_it(tmp_path: Path) 
         make_projector(path)
         build(BuildConfig(collection=path))
     (whole,), (two,) = open_corpus(many).parts, open_corpus(few).parts
-    vectors = {}
+    vectors: dict[tuple[str, int, int], list[float]] = {}
     for part in (whole, two):
         shard = IndexPart.open(part.directory / "index")
         queries = np.eye(DIM, dtype=np.float32)

@@ -109,12 +109,12 @@ def test_truth_is_brute_force() -> None:
     class Half(IndexPart):
         """Finds every second of the best."""
 
-        def search(self, queries, k, nprobe=None, factor=None):  # type: ignore[no-untyped-def]
+        def search(self, queries, k, nprobe=None, factor=None, living=None):  # type: ignore[no-untyped-def]
             return [
                 dataclasses.replace(
                     hits, videos=hits.videos[::2], segments=hits.segments[::2], scores=hits.scores[::2]
                 )
-                for hits in super().search(queries, k, nprobe, factor)
+                for hits in super().search(queries, k, nprobe, factor, living)
             ]
 
     import faiss

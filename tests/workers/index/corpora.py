@@ -49,7 +49,7 @@ def write_part(collection: Path, chosen: Videos, template: Template, trained: Te
     with staged(collection) as staging:
         index = IndexPart.build(template, [vectors], numbers, segments)
         index.save(staging.path / DIRECTORY)
-        PartCatalogue(ids, [""] * len(ids), 4.0 * counts, counts).write(staging.path)
+        PartCatalogue(ids, [""] * len(ids), 4 * counts.astype(np.float64), counts).write(staging.path)
         about = Part(
             id="",
             created="",
@@ -130,3 +130,9 @@ def file_of(collection: Path, name: str, number: int = 0) -> Path:
     path = part_of(collection, number).directory / DIRECTORY / name
     path.chmod(0o644)
     return path
+
+
+def maps_of(collection: Path, part: PartEntry) -> int:
+    """How many maps this process has of a part's vectors."""
+    path = str((parts.directory(collection, part.id) / DIRECTORY / INDEX).resolve())
+    return sum(line.endswith(path) for line in Path("/proc/self/maps").read_text().splitlines())

@@ -26,8 +26,9 @@ listen = "127.0.0.1:0"
 """
 
 
-def start(folder: Path, name: str) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
-    (folder / "topology.toml").write_text(TOPOLOGY)
+def start(folder: Path, name: str, more: str = "") -> tuple["subprocess.Popen[str]", dict[str, Any]]:
+    """Start a worker of the topology, which `more` adds a line to; return it and its ready line."""
+    (folder / "topology.toml").write_text(f"{more}\n{TOPOLOGY}")
     command = [
         sys.executable,
         "-m",

@@ -1,10 +1,14 @@
 """Searches that leave out rows: every kind of index, at the cut, and with ties."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from engine.types import Floats, Hits
+from tests import numeric
 from tests.workers.index.factories import clustered, labels, merged, pairs, shard, template, unit
+from workers.index import gpu
 from workers.index.factory import CODES
 from workers.index.living import Living, selects
 from workers.index.part import IndexPart
@@ -63,9 +67,8 @@ def test_deleted_rows_are_as_if_they_had_never_been(
 ) -> None:
     alive = near(vectors, queries, deleted)
     part = shard(vectors, COUNTS, index)
-    arguments = {"nprobe": 16, "factor": 100}
-    expected = fresh(vectors, np.flatnonzero(alive), index).search(queries, 20, **arguments)
-    found = part.search(queries, 20, **arguments, living=Living(alive))
+    expected = fresh(vectors, np.flatnonzero(alive), index).search(queries, 20, 16, 100)
+    found = part.search(queries, 20, 16, 100, living=Living(alive))
     assert all(len(hits) == 20 for hits in found)
     same(expected, found)
 
@@ -174,3 +177,17 @@ def test_flat_halves_and_refined_codes_score_with_the_same_bits(
 
 def merged_in(answers: list[Hits]) -> list[Hits]:
     return [merged([hits], 20) for hits in answers]
+
+
+@pytest.mark.skipif(not gpu.available(), reason="no GPU")
+@pytest.mark.parametrize("index", ["flat", "IVF16,Flat", CODES])
+def test_a_gpu_leaves_out_the_same_rows(vectors: Floats, queries: Floats, index: str, tmp_path: Path) -> None:
+    built = shard(vectors, COUNTS, index)
+    built.save(tmp_path)
+    on_gpu = IndexPart.open(tmp_path, "gpu")
+    for share in (0.9, 0.1):
+        alive = np.random.default_rng(8).random(len(vectors)) < share
+        expected = built.search(queries, 10, 16, 100, living=Living(alive))
+        for one, other in zip(expected, on_gpu.search(queries, 10, 16, living=Living(alive)), strict=True):
+            assert alive[other.videos * 25 + other.segments].all()
+            numeric.close(other.scores, one.scores, 1e-3, scale=1)

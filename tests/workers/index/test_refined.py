@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import Mismatch, NotFound, Unavailable
+from engine.errors import Mismatch, NotFound
 from engine.types import Floats
 from tests import numeric
 from tests.workers.index.factories import brute_force, clustered, labels, merged, pairs, shard, shards, unit
@@ -170,30 +170,17 @@ def test_originals_of_another_shard_are_refused(tmp_path: Path, vectors: Floats)
         IndexPart.open(tmp_path / "one")
 
 
-def test_what_memory_cannot_hold_is_refused(
-    tmp_path: Path, vectors: Floats, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shard(vectors, COUNTS, CODES).save(tmp_path)
-    # Codes fit, originals need not.
-    monkeypatch.setattr(files, "available_bytes", lambda: (tmp_path / INDEX).stat().st_size)
-    assert len(IndexPart.open(tmp_path)) == 2000
-    monkeypatch.setattr(files, "available_bytes", lambda: 1000)
-    with pytest.raises(Unavailable, match=INDEX) as caught:
-        IndexPart.open(tmp_path)
-    assert caught.value.reason == "NO_MEMORY"
-
-
 def test_originals_are_read_before_the_first_search(
     tmp_path: Path, vectors: Floats, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    shard(vectors, COUNTS).save(tmp_path / "flat")
-    files.warm_originals(tmp_path / "flat")
+    shard(vectors, COUNTS).save(tmp_path / "flat" / "index")
+    files.warm_originals(tmp_path / "flat" / "index")
     assert not caplog.records
-    shard(vectors, COUNTS, CODES).save(tmp_path / "codes")
-    files.warm_originals(tmp_path / "codes")
+    shard(vectors, COUNTS, CODES).save(tmp_path / "codes" / "index")
+    files.warm_originals(tmp_path / "codes" / "index")
     (record,) = caplog.records
-    size = (tmp_path / "codes" / ORIGINALS).stat().st_size
+    size = (tmp_path / "codes" / "index" / ORIGINALS).stat().st_size
     assert record.getMessage() == "the originals of codes are in memory"
     assert record.__dict__["bytes"] == size
 

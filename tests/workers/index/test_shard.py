@@ -1,6 +1,6 @@
 """A shard of a version, as parts, against one fresh flat index of what lives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from engine.corpus import open_corpus
 from engine.entries import PartEntry
 from engine.errors import Mismatch, NotFound, Unavailable
 from engine.types import Floats, Hits
-from tests.workers.index.corpora import Videos, commit, file_of, rows_of, videos, without, write_part
+from tests.workers.index.corpora import Videos, commit, file_of, maps_of, rows_of, videos, without, write_part
 from tests.workers.index.factories import pairs, template, unit
 from workers.index import shard as shards
 from workers.index.factory import CODES
@@ -104,18 +104,12 @@ def test_versions_share_the_parts_they_have_in_common(tmp_path: Path) -> None:
     commit(tmp_path, [[without(tmp_path, first, list(CORPUS)[:9]), third]], trained)
     other = opener(open_corpus(tmp_path))
     assert other.parts[0].open is one.parts[0].open
-    assert mapped(tmp_path, first) <= 1
-    assert (mapped(tmp_path, second), mapped(tmp_path, third)) == (1, 1)
+    assert maps_of(tmp_path, first) == 1
+    assert (maps_of(tmp_path, second), maps_of(tmp_path, third)) == (1, 1)
     del one
-    assert (mapped(tmp_path, second), mapped(tmp_path, first)) == (0, 1)
+    assert (maps_of(tmp_path, second), maps_of(tmp_path, first)) == (0, 1)
     del other
-    assert (mapped(tmp_path, third), mapped(tmp_path, first)) == (0, 0)
-
-
-def mapped(collection: Path, part: PartEntry) -> int:
-    """How many maps this process has of a part's vectors."""
-    path = str((collection / "parts" / part.id / "index" / INDEX).resolve())
-    return sum(line.rstrip().endswith(path) for line in Path("/proc/self/maps").read_text().splitlines())
+    assert (maps_of(tmp_path, third), maps_of(tmp_path, first)) == (0, 0)
 
 
 def test_memory_for_all_new_parts_together_is_checked_before_any_is_mapped(
@@ -132,10 +126,22 @@ def test_memory_for_all_new_parts_together_is_checked_before_any_is_mapped(
     with pytest.raises(Unavailable, match=INDEX) as caught:
         opener(open_corpus(tmp_path))
     assert caught.value.reason == "NO_MEMORY"
-    assert [mapped(tmp_path, entry) for entry in entries] == [1, 0, 0]
+    assert [maps_of(tmp_path, entry) for entry in entries] == [1, 0, 0]
     monkeypatch.setattr(shards, "available_bytes", lambda: sizes[1] + sizes[2])
     assert len(opener(open_corpus(tmp_path)).parts) == 3
     assert len(kept.parts) == 1
+
+
+def test_codes_must_fit_into_memory_and_originals_need_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(tmp_path, [written(tmp_path, [CORPUS], CODES)], template(rows_of(CORPUS)[0], CODES))
+    size = file_of(tmp_path, INDEX).stat().st_size
+    monkeypatch.setattr(shards, "available_bytes", lambda: size)
+    ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+    monkeypatch.setattr(shards, "available_bytes", lambda: size - 1)
+    with pytest.raises(Unavailable, match=INDEX):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
 
 
 def test_codes_of_another_format_are_made_again_from_their_originals(
@@ -165,7 +171,7 @@ def test_codes_of_another_format_without_a_template_are_refused(
         ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
 
 
-def with_another_format(save):  # type: ignore[no-untyped-def]
+def with_another_format(save: Callable[[IndexPart, Path], None]) -> Callable[[IndexPart, Path], None]:
     def saved(part: IndexPart, directory: Path) -> None:
         save(part, directory)
         with (directory / INDEX).open("r+b") as file:

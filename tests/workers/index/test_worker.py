@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from engine import manifest, wire
+from engine import versions, wire
+from engine.corpus import open_corpus
 from spr.internal.v1 import index_shard_service_pb2 as pb
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
 from tests import numeric
-from tests.trainer.generation.built import DIM, mean_pooled
-from tests.workers.index.asking import ONE, ask, refusal, request
+from tests.workers.index.asking import DIM, ONE, VIDEOS, ask, refusal, request
+from tests.workers.index.corpora import rows_of
 from tests.workers.index.factories import merged, pairs, unit
 from tests.workers.index.running import start, stop
-from workers.index.shard import IndexShard
+from workers.index.shard import ShardOpener
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +35,18 @@ def workers(folder: Path) -> Iterator[list[grpc.Channel]]:
 
 
 def test_both_shards_together_equal_brute_force(folder: Path, workers: list[grpc.Channel]) -> None:
-    vectors = mean_pooled(folder / "collection")
-    matrix, names = np.stack(list(vectors.values())), list(vectors)
+    matrix, videos, segments = rows_of(VIDEOS)
+    names = list(zip(videos.tolist(), segments.tolist(), strict=True))
     queries = matrix[::9]
-    parts = [ask(channel, request(folder, queries, 10, i)) for i, channel in enumerate(workers)]
-    for query, hits in zip(queries, (merged(two, 10) for two in zip(*parts, strict=True)), strict=True):
+    answers = [ask(channel, request(folder, queries, 10, i)) for i, channel in enumerate(workers)]
+    for query, hits in zip(queries, (merged(two, 10) for two in zip(*answers, strict=True)), strict=True):
         best = np.sort(matrix @ query)[::-1][:10]
         numeric.close(hits.scores, best)
         assert pairs(hits)[0] == names[int((matrix @ query).argmax())]
 
 
 def test_the_answer_says_what_was_searched(folder: Path, workers: list[grpc.Channel]) -> None:
-    about = manifest.read(manifest.current(folder / "collection"))
+    about = versions.read(folder / "collection")
     query = unit(np.ones((1, DIM), np.float32))
     responses = [
         IndexShardServiceStub(channel).SearchSegments(request(folder, query, shard=i), timeout=300)
@@ -61,7 +62,7 @@ def test_few_lists_give_a_short_answer_without_made_up_hits(
     folder: Path, workers: list[grpc.Channel]
 ) -> None:
     queries = unit(np.ones((2, DIM), np.float32))
-    about = manifest.read(manifest.current(folder / "collection"))
+    about = versions.read(folder / "collection")
     for i, (channel, shard) in enumerate(zip(workers, about.shards, strict=True)):
         message, whole = request(folder, queries, 500, i, nprobe=1), request(folder, queries, 500, i)
         for few, everything in zip(ask(channel, message), ask(channel, whole), strict=True):
@@ -69,7 +70,7 @@ def test_few_lists_give_a_short_answer_without_made_up_hits(
 
 
 def test_half_precision_queries_are_taken(folder: Path, workers: list[grpc.Channel]) -> None:
-    query = next(iter(mean_pooled(folder / "collection").values()))[None]
+    query = next(iter(VIDEOS.values()))[:1]
     full, half = (ask(workers[0], request(folder, q))[0] for q in (query, query.astype(np.float16)))
     numeric.close(full.scores, half.scores, 2e-3, scale=1)
 
@@ -109,7 +110,7 @@ def test_a_tensor_shorter_than_its_shape_is_refused(folder: Path, workers: list[
 
 
 def test_concurrent_searches_are_not_mixed_up(folder: Path, workers: list[grpc.Channel]) -> None:
-    queries = np.stack(list(mean_pooled(folder / "collection").values()))[:40]
+    queries = rows_of(VIDEOS)[0][:40]
     alone = [ask(workers[0], request(folder, query[None]))[0] for query in queries]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda query: ask(workers[0], request(folder, query[None]))[0], queries))
@@ -117,15 +118,16 @@ def test_concurrent_searches_are_not_mixed_up(folder: Path, workers: list[grpc.C
 
 
 def test_info_says_what_the_worker_holds(folder: Path, workers: list[grpc.Channel]) -> None:
-    generation = manifest.current(folder / "collection")
-    about = manifest.read(generation)
+    about = versions.read(folder / "collection")
     for number, channel in enumerate(workers):
         info = IndexShardServiceStub(channel).GetShardInfo(pb.GetShardInfoRequest(), timeout=300)
         entry = about.shards[number]
-        assert (info.shard, info.videos, info.segments) == (entry.name, entry.videos, entry.segments)
-        assert (info.generation, info.embedding_model) == (about.id, about.embedding_model)
-        assert (info.index_factory, info.device) == ("IVF8,Flat", "cpu")
-        assert info.quantizer_sha256 == about.quantizer_sha256
+        (held,) = info.held
+        assert (info.shard, held.videos, held.segments) == (entry.name, entry.videos, entry.segments)
+        assert (held.version, held.embedding_model) == (about.id, about.embedding_model)
+        assert (held.collection, held.parts, held.fault) == ("tiny", len(entry.parts), "")
+        assert (held.index_factory, info.device) == (about.factory, "cpu")
+        assert held.quantizer_sha256 == about.quantizer_sha256
         assert info.faiss_version
         assert info.bytes_resident > 1 << 20
 
@@ -141,7 +143,7 @@ def test_the_worker_is_healthy_and_has_no_torch(folder: Path, workers: list[grpc
 
 def test_a_worker_searches_what_the_shard_does(folder: Path, workers: list[grpc.Channel]) -> None:
     queries = unit(np.random.default_rng(3).standard_normal((5, DIM)).astype(np.float32))
-    shard = IndexShard.open(manifest.current(folder / "collection") / "shard-00001")
+    shard = ShardOpener("shard-00001", "cpu")(open_corpus(folder / "collection"))
     for expected, found in zip(
         shard.search(queries, 7), ask(workers[1], request(folder, queries, 7, 1)), strict=True
     ):

@@ -1,5 +1,6 @@
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -55,3 +56,27 @@ def test_a_call_does_not_outlive_its_deadline() -> None:
         batcher(1, timeout=0.01)
     go_on.set()
     assert batcher(2, timeout=10) == 2
+
+
+def test_its_thread_ends_with_it_and_holds_no_call_until_then() -> None:
+    class Item:
+        """What can be referred to weakly."""
+
+    before = threading.active_count()
+    batcher: Batcher[Item, Item] = Batcher(list, max_batch=4, max_delay=0.0)
+    item = Item()
+    seen = weakref.ref(item)
+    assert batcher(item) is item
+    del item
+    until(lambda: seen() is None)
+    assert threading.active_count() == before + 1
+    del batcher
+    until(lambda: threading.active_count() == before)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(10_000):
+        if condition():
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError("it never happened")

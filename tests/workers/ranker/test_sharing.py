@@ -4,7 +4,6 @@ import dataclasses
 import logging
 import threading
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was loaded: the models' directories."""
     seen: list[str] = []
     encoder, ranker = Encoder.load, ReloRanker.open
@@ -71,10 +70,12 @@ def test_a_version_that_adds_a_part_opens_that_part_alone(
     caplog.set_level(logging.INFO)
     listed = [made.part(["a", "c"]), made.part(["b"])]
     before = made.version(listed)
+    after = made.version([*listed, made.part(["d", "e"])], deleted=["b"])
+    versions.activate(made.directory, before)
+    loads.clear()
     held = holding(made)
     ask(held.get(before), 3)
     warmed = [record for record in caplog.records if "in memory" in record.getMessage()]
-    after = made.version([*listed, made.part(["d", "e"])], deleted=["b"])
     done = held.prepare("default", after)
     assert (done.opened, done.shared) == (1, 2)
     assert done.elapsed <= 0.5
@@ -88,15 +89,14 @@ def test_a_version_that_adds_a_part_opens_that_part_alone(
     assert old.texts is new.texts
     assert old.models.queries is new.models.queries
     assert [part in old.models.parts for part in new.models.parts] == [True, True, False]
-    models = [one.models.ranker for one in (old, new)]
-    assert isinstance(models[0], ReloRanker)
-    assert isinstance(models[1], ReloRanker)
-    assert models[0].model is models[1].model
-    kept = [models[n].stored for n in (0, 1)]
-    assert kept[0] is not None
-    assert kept[1] is not None
-    for one in kept[0].store.arrays():
-        assert any(np.shares_memory(one, other) for other in kept[1].store.arrays())
+    first, second = old.models.ranker, new.models.ranker
+    assert isinstance(first, ReloRanker)
+    assert isinstance(second, ReloRanker)
+    assert first.model is second.model
+    assert first.stored is not None
+    assert second.stored is not None
+    for one in first.stored.store.arrays():
+        assert any(np.shares_memory(one, other) for other in second.stored.store.arrays())
     assert [len(ask(old, 3)), len(ask(new, 4))] == [3, 4]
 
 

@@ -67,8 +67,7 @@ class Kernel:
         vectors = (queries.unit_video, queries.linear_video, queries.unit_subtitle, queries.linear_subtitle)
         filters = (heads.start, heads.end, *_tables(heads), heads.min_span, heads.max_span)
         columns = (jobs.rows - self._bases[parts], jobs.lengths, jobs.first, jobs.last, jobs.queries)
-        shares = self._shares(jobs.lengths, parts)
-        turns = iter(shares)
+        turns = iter(shares := self._shares(jobs.lengths, parts))
 
         def work() -> None:
             for share in turns:  # shared: every one goes to whoever is free first

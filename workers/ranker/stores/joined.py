@@ -28,7 +28,7 @@ class JoinedRows:
         self.arrays = tuple(arrays)
         self.bases = bases_of(arrays)
         self.dtype = arrays[0].dtype
-        self.shape = (int(self.bases[-1]), *arrays[0].shape[1:])
+        self.shape: tuple[int, ...] = (int(self.bases[-1]), *arrays[0].shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -36,12 +36,12 @@ class JoinedRows:
     def __getitem__(self, key: NDArray[np.int64] | slice) -> NDArray[Any]:
         """Return rows by number, or a range of them: a view where they lie in one part."""
         if isinstance(key, slice):
-            begin, end, _ = key.indices(len(self))
+            begin, end, step = key.indices(len(self))
             part = int(self.owners(np.array(begin)))
             base = int(self.bases[part])
-            if end <= self.bases[part + 1]:
+            if step == 1 and end <= self.bases[part + 1]:
                 return self.arrays[part][begin - base : max(begin, end) - base]
-            key = np.arange(begin, end)
+            key = np.arange(begin, end, step)
         owners = self.owners(key)
         found = np.empty((*key.shape, *self.shape[1:]), self.dtype)
         for part in np.unique(owners):

@@ -21,7 +21,7 @@ from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.stored import StoredScorer
 from workers.ranker.stores.contexts import EncodedStore, encoded_in_memory, write_encoded
-from workers.ranker.stores.features import FeatureMaps
+from workers.ranker.stores.features import FeatureMaps, FeatureStream
 
 DECODE = DecodeConfig(min_span=1)
 LENGTHS = [30, 3, 0, 200, 700]
@@ -77,6 +77,21 @@ def test_local_contexts_are_the_same_stored_and_online(tmp_path: Path) -> None:
     _, found = ranker.examine([request(0)], contexts)
     for column in fields(found):
         numeric.close(getattr(found, column.name), getattr(online, column.name), 0.02, scale=1)
+
+
+def test_a_videos_contexts_do_not_depend_on_what_is_encoded_with_it() -> None:
+    contexts, device = random_contexts(LENGTHS), torch.device("cpu")
+    for kind in ("attention", "conv"):
+        model = ranker_of(kind).model
+        for video, made in enumerate(encode_videos(model, contexts, device)):
+            streams = {
+                name: FeatureStream.of(contexts.video(video, name), [LENGTHS[video]], 1.0)
+                for name in contexts.streams
+            }
+            alone = FeatureMaps(streams, contexts.durations[video : video + 1])
+            (wanted,) = encode_videos(model, alone, device)
+            np.testing.assert_array_equal(made[0], wanted[0])
+            np.testing.assert_array_equal(made[1], wanted[1])
 
 
 def test_contexts_in_memory_are_those_on_disk(tmp_path: Path) -> None:

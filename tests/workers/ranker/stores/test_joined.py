@@ -19,6 +19,7 @@ def test_several_arrays_read_as_one() -> None:
         for end in range(6):
             np.testing.assert_array_equal(rows[begin:end], WHOLE[begin:end])
     np.testing.assert_array_equal(rows[:], WHOLE)
+    np.testing.assert_array_equal(rows[::2], WHOLE[::2])
     assert np.shares_memory(rows[3:5], PARTS[2])
 
 

@@ -34,7 +34,7 @@ def write(part: Path, store: FeatureStore, ids: str, dtype: Any, ranker: str = "
     for video in ids:
         rng = np.random.default_rng(ord(video))
         made.append(tuple(rng.normal(size=(2, SECONDS[video], HIDDEN)).astype(np.float32)))
-    write_encoded(part / "encoded", HIDDEN, 1.0, dtype, made, ranker)  # type: ignore[arg-type]
+    write_encoded(part / "encoded", HIDDEN, 1.0, dtype, made, ranker)
     return part
 
 

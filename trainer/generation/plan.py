@@ -139,7 +139,6 @@ def make_plan(config: BuildConfig) -> Plan:
     served = before(collection)
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
-    notes += store.notices
     ids, wanted, missing = _videos(store, config.videos)
     # A corpus file of before does not say that what was added since may go.
     check_videos(config, served, _known_ids(store, ids), wanted if named else None)
@@ -168,7 +167,7 @@ def make_plan(config: BuildConfig) -> Plan:
         recipe=_recipe(config, dim, int(counts.sum())),
         device=device,
         missing=missing,
-        notes=notes,
+        notes=[*store.notices, *notes],
     )
     return dataclasses.replace(plan, sources=_sources(plan))
 

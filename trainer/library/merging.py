@@ -16,7 +16,7 @@ from engine.files import sync
 from engine.types import Floats
 from trainer.generation.kit import SAID
 from trainer.generation.part import exact_factory
-from trainer.library.records import merge_records
+from trainer.generation.records import merge_records
 from workers.index.effort import Effort
 from workers.index.factory import FLAT_VALUES
 from workers.index.files import INDEX, code_of

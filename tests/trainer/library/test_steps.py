@@ -106,11 +106,11 @@ def test_codes_are_made_for_large_parts_alone_from_the_same_originals(
 
 def test_adds_one_by_one_end_with_few_parts(path: Path) -> None:
     kits = Kits("cpu")
-    for number in range(40):
+    for number in range(24):
         ingested(path, {f"new-{number}": (number % 5, 5)})
         add(path, [f"new-{number}"], kits)
         assert max(parts_of(path).values()) <= MOST
-    assert len(living.living(path)) == len(VIDEOS) + 40
+    assert len(living.living(path)) == len(VIDEOS) + 24
     while tidy(path) is not None:
         pass
     assert max(parts_of(path).values()) <= MOST

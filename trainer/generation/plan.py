@@ -138,9 +138,8 @@ def make_plan(config: BuildConfig) -> Plan:
 
     Options are checked before models are loaded.
     """
-    collection = config.collection
     # A corpus file of before does not say that what was added since may go.
-    named = config.videos is not None
+    collection, named = config.collection, config.videos is not None
     served = before(collection)
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))

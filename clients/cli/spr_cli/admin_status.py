@@ -46,9 +46,9 @@ def _print(response: "GetStatusResponse") -> None:
     if served.generation:
         click.echo(
             f"collection '{printable(served.name)}', version {served.generation}: {served.videos} videos, "
-            f"{served.segments} segments in {served.shard_count} shards ({served.index_factory}), "
-            f"{served.parts} parts, {served.deleted_videos} deleted"
+            f"{served.segments} segments in {served.shard_count} shards ({served.index_factory})"
         )
+        click.echo(f"{served.parts} parts, {served.deleted_videos} deleted videos in them")
         click.echo(f"encoder {served.embedding_model}, ranker {served.ranker_model or 'unknown'}")
     else:
         click.echo(f"collection '{printable(served.name)}' has no version that is served")

@@ -49,7 +49,12 @@ def seal(building: Path, about: Part) -> Part:
 
 def read(collection: Path, part: str) -> tuple[Part, str]:
     """Return a part's part.json and the checksum it gives itself; NotFound or Mismatch say what is wrong."""
-    path = directory(collection, part) / PART
+    return read_at(directory(collection, part), part)
+
+
+def read_at(folder: Path, part: str) -> tuple[Part, str]:
+    """Return the part.json of a part that lies in `folder`, as `read` does."""
+    path = folder / PART
     try:
         values, checksum = sealed.read(path, REMEDY)
     except (FileNotFoundError, NotADirectoryError):

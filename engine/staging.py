@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine import parts
 from engine.errors import SprError, Unavailable
-from engine.files import sync
+from engine.files import make_folder, sync
 from engine.verification import verify
 
 TEMPORARY = ".building-"
@@ -33,7 +33,7 @@ def staged(collection: Path) -> Iterator[Staging]:
     is a hash of the content.
     """
     home = collection / parts.PARTS
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     staging = Staging(home / f"{TEMPORARY}{os.getpid()}-{next(_numbers)}")
     try:
         staging.path.mkdir()

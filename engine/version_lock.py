@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine import versions
 from engine.errors import NotFound, Unavailable
+from engine.files import make_folder
 
 WRITER = ".writer.lock"
 
@@ -45,7 +46,7 @@ def only_writer(collection: Path, what: str = "change") -> Iterator[None]:
 
     what: of the collection, in the message: "build".
     """
-    collection.mkdir(parents=True, exist_ok=True)
+    make_folder(collection)
     with (collection / WRITER).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

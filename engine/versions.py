@@ -19,7 +19,7 @@ from pathlib import Path
 from engine import sealed
 from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, check_version, refuse
 from engine.errors import InvalidInput, NotFound, SprError, Unavailable
-from engine.files import read_name, replacing, sync
+from engine.files import make_folder, read_name, replacing, sync
 from engine.values import filled
 
 CURRENT = "CURRENT"
@@ -113,7 +113,7 @@ def commit(collection: Path, version: Version) -> Version:
     The caller holds the writer's lock. Unavailable where another writer took the number.
     """
     folder = collection / VERSIONS
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     number = max(numbers(collection), default=0) + 1
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     named = dataclasses.replace(version, id="", number=number, created=created)

@@ -32,6 +32,9 @@ the collection is passed over, one that was moved or renamed keeps its features,
 again, and one that cannot be read is reported and never stops the rest. After an interruption of any kind
 the same command goes on where it stopped, inside a long file too.
 
+With --watch the collection has to be built; its own encoder and settings are used, and every video that
+appears below PATHS is searchable soon after nobody writes it any more.
+
 Exit code: 0 when all is ingested, 1 when some file or folder failed, 2 when nothing could begin, 130 when
 it was stopped by Ctrl-C.
 
@@ -39,6 +42,7 @@ it was stopped by Ctrl-C.
 spr ingest ~/videos --collection c --encoder build/demo/encoder
 spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
 spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
+spr ingest --watch ~/inbox --collection c
 """
 
 
@@ -48,7 +52,10 @@ spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .fai
     "--collection", required=True, type=click.Path(path_type=Path, file_okay=False), help="Directory to fill."
 )
 @click.option("--name", help="The collection's name in searches. [default: the directory's]")
-@click.option("--encoder", required=True, help="CLIP or SigLIP: a directory or a hub name.")
+@click.option("--encoder", help="CLIP or SigLIP: a directory or a hub name. Not with --watch.")
+@click.option(
+    "--watch", is_flag=True, help="Go on until Ctrl-C: add what appears in the folders to the collection."
+)
 @click.option(
     "--fps",
     default="1",
@@ -100,7 +107,8 @@ def command(
     paths: tuple[Path, ...],
     collection: Path,
     name: str | None,
-    encoder: str,
+    encoder: str | None,
+    watch: bool,
     device: str,
     precision: str,
     max_pixels: int,
@@ -110,11 +118,19 @@ def command(
     **settings: Any,
 ) -> None:
     """Read the options; the rest is `_ingest`."""
+    if watch:
+        from spr_cli.ingest_watch import follow_folders
+
+        follow_folders(paths, collection, encoder, device, as_json)
+        return
+    if encoder is None:
+        raise click.UsageError("Missing option '--encoder'.")
+
     from trainer.ingest.limits import Limits
     from trainer.ingest.pipeline import IngestOptions
 
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    with _ending_at_once():
+    with ending_at_once():
         summary = _ingest(paths, collection, name, options, (encoder, device, precision))
     for line in summary.lines():
         click.echo(line, err=as_json)
@@ -155,7 +171,7 @@ def _ingest(
             encoders=stack.enter_context(encoding_threads(loaded.device)),
             settings=f"{loaded.device.type} {model[2]}",
         )
-        summary = ingest(paths, collection, loaded, options, _bar(stack), found)
+        summary = ingest(paths, collection, loaded, options, bar(stack), found)
     if name is not None:
         describe_collection(collection, name)
     if kept_encoder(collection, loaded.fingerprint) is None:
@@ -163,7 +179,7 @@ def _ingest(
     return summary
 
 
-def _bar(stack: contextlib.ExitStack) -> "Progress":
+def bar(stack: contextlib.ExitStack) -> "Progress":
     """Return what shows a bar from the first call on."""
     from trainer.runs.progress import Progress as Bar
 
@@ -178,7 +194,7 @@ def _bar(stack: contextlib.ExitStack) -> "Progress":
 
 
 @contextlib.contextmanager
-def _ending_at_once() -> Iterator[None]:
+def ending_at_once() -> Iterator[None]:
     """Let Ctrl-C end this process now, with what it kept: encoders in threads would go on for a minute."""
     try:
         yield

@@ -1,0 +1,47 @@
+"""`spr delete`: videos are no longer found."""
+
+from pathlib import Path
+
+import click
+
+from spr_cli.options import AS_JSON, WORDS
+
+
+@click.command()
+@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("video_ids", nargs=-1, required=True, type=WORDS, metavar="ID...")
+@click.option("--purge", is_flag=True, help="Also remove them, and all older versions, from the disk now.")
+@AS_JSON
+def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: bool) -> None:
+    """Delete videos from COLLECTION, by the ids that searches tell.
+
+    No answer of the version that this makes names them, and no build brings them back; the files themselves
+    are not touched. What is stored of them leaves the disk with a later compaction, or now with --purge.
+    Where an id is not known nothing is deleted, and the exit code is 2. With a service that has a library,
+    use `spr admin delete`.
+
+    \b
+    spr delete c talk
+    spr delete c talk "lectures/2024 05" --purge
+    """
+    from engine.version_lock import only_writer
+    from spr_cli.output import print_json
+    from spr_cli.progress import Progress
+    from trainer.library.deleting import delete
+
+    with only_writer(collection, "change"):
+        change = delete(collection, video_ids)
+        version = change.version
+        if purge:
+            from trainer.library.purging import purge as purge_now
+
+            with Progress(as_json) as progress:
+                purged, garbage = purge_now(collection, progress.tell)
+            version = purged.version
+            for held in garbage.held:
+                click.echo(f"note: version {held} is still served, so its rows stay until `spr gc`", err=True)
+    if as_json:
+        print_json({"version": version, "deleted": list(change.videos), "purged": purge})
+    else:
+        count = "1 video is" if len(change.videos) == 1 else f"{len(change.videos)} videos are"
+        click.echo(f"{count} gone from version {version}" + (", and from the disk" if purge else ""))

@@ -1,0 +1,34 @@
+"""`spr gc`: remove versions that are not kept, and what no version lists."""
+
+from pathlib import Path
+
+import click
+
+from spr_cli.options import AS_JSON
+
+
+@click.command()
+@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Newest versions to keep."
+)
+@AS_JSON
+def command(collection: Path, keep: int, as_json: bool) -> None:
+    """Remove old versions of COLLECTION, and the parts that no version lists.
+
+    The current version and those that a process serves stay.
+
+    \b
+    spr gc c --keep 3
+    """
+    from engine.version_lock import only_writer
+    from spr_cli.output import print_json
+    from trainer.generation.garbage import collect_garbage
+
+    with only_writer(collection):
+        removed = collect_garbage(collection, keep)
+    if as_json:
+        print_json({"versions": removed.versions, "parts": removed.parts, "bytes": removed.bytes})
+    else:
+        counts = f"{len(removed.versions)} versions and {len(removed.parts)} parts"
+        click.echo(f"removed {counts}, {removed.bytes / 1e6:.1f} MB")

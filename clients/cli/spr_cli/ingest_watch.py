@@ -1,0 +1,48 @@
+"""`spr ingest --watch`: folders whose videos become searchable as they appear."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+
+def follow_folders(
+    folders: Sequence[Path], collection: Path, encoder: str | None, device: str, as_json: bool
+) -> None:
+    """Add what appears below the folders until Ctrl-C; a line for every file, JSON with `as_json`."""
+    import contextlib
+    import time
+
+    from engine.errors import SprError
+    from engine.version_lock import only_writer
+    from spr_cli.add import lines, values
+    from spr_cli.ingest import bar, ending_at_once
+    from spr_cli.output import print_json
+
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if encoder is not None:
+        raise click.UsageError("--watch uses the collection's own encoder; leave --encoder away.")
+    if missing:
+        raise click.UsageError(f"--watch wants folders, and {missing[0]} is none.")
+    with ending_at_once(), only_writer(collection, "change"):
+        from trainer.library.ingesting import add_files
+        from trainer.library.kits import Kits
+        from trainer.library.watching import INTERVAL, Folders
+
+        watched, kits = Folders([folder.resolve() for folder in folders]), Kits(device)
+        click.echo(f"watching {', '.join(map(str, folders))}; Ctrl-C stops", err=True)
+        while True:
+            ready = watched.ready()
+            if ready:
+                try:
+                    with contextlib.ExitStack() as stack:
+                        added = add_files(collection, list(ready), kits, bar(stack))
+                except SprError as error:
+                    click.echo(f"spr: {error}", err=True)
+                else:
+                    for line in lines(added):
+                        click.echo(line, err=as_json)
+                    if as_json:
+                        print_json(values(added))
+                watched.told(ready)
+            time.sleep(INTERVAL)

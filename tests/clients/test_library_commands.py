@@ -1,0 +1,65 @@
+"""`spr add`, `delete` and `compact` as a user runs them."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import versions
+from engine.corpus import open_corpus
+from engine.version_lock import only_writer
+from tests.system.world import SPR
+from tests.trainer.library.running import clip, world
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return world(tmp_path_factory.mktemp("commands"))
+
+
+def spr(*arguments: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [*SPR, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def ids(path: Path) -> list[str]:
+    return open_corpus(path).catalogue.ids
+
+
+def test_videos_are_added_told_and_deleted(path: Path) -> None:
+    new = clip(path.parent / "new" / "talk.mp4")
+    told = json.loads(spr("add", path, new, path.parent / "videos", "--json").stdout)
+    assert (told["added"], told["unchanged"]) == (["talk"], ["built-0", "built-1"])
+    assert told["version"] == versions.current(path)
+    assert ids(path) == ["built-0", "built-1", "talk"]
+
+    wrong = spr("delete", path, "talc", code=2)
+    assert "nothing was deleted: did you mean 'talk'" in wrong.stderr
+    assert len(wrong.stderr.splitlines()) == 1
+    assert ids(path) == ["built-0", "built-1", "talk"]
+
+    told = json.loads(spr("delete", path, "talk", "--purge", "--json").stdout)
+    assert told == {"version": versions.current(path), "deleted": ["talk"], "purged": True}
+    assert ids(path) == ["built-0", "built-1"]
+    assert "nothing to merge" in spr("compact", path).stdout
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_added(path: Path) -> None:
+    folder = path.parent / "mixed"
+    clip(folder / "good.mp4")
+    (folder / "bad.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(2000))
+    done = spr("add", path, folder, code=1)
+    assert "bad.mp4" in done.stdout
+    assert "good" in ids(path)
+
+
+@pytest.mark.parametrize("command", [("add", "video.mp4"), ("delete", "good"), ("compact",)])
+def test_a_service_that_writes_refuses_the_command(path: Path, command: tuple[str, ...]) -> None:
+    with only_writer(path, "change"):
+        done = spr(command[0], path, *command[1:], code=4)
+    assert "spr admin add" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,149 @@
+"""Snapshots go to a directory or a URL and come back, whole, and only what is missing is copied."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import parts, staging, versions
+from engine.errors import InvalidInput, Mismatch, NotFound
+from tests.trainer.library.tiny import living, without, write_part, write_version
+from trainer.library.places import open_place
+from trainer.library.restore import restore
+from trainer.library.snapshot import snapshot
+from trainer.library.verify import verify
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    home = tmp_path / "c"
+    home.mkdir()
+    (home / "collection.json").write_text('{"name": "tiny", "format": 1}')
+    first = write_part(home, ["a", "b", "c"])
+    one = write_version(home, [first], reason="build")
+    write_version(home, [without(first, 1), write_part(home, ["d"])], parent=one.id)
+    return home
+
+
+@pytest.fixture(params=["directory", "memory"])
+def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "directory":
+        yield str(tmp_path / "backup")
+        return
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    yield "memory://backup"
+    files.rm("/backup", recursive=True)
+
+
+def test_a_thrown_away_collection_comes_back(collection: Path, destination: str) -> None:
+    made, _ = snapshot(collection, destination)
+    shutil.rmtree(collection)
+    found, copied = restore(collection, destination)
+    assert living(collection) == ["a", "c", "d"]
+    assert (found.parent, found.reason, copied > 0) == (made.id, "restore", True)
+    assert versions.current(collection) == found.id
+    assert verify(collection) == []
+
+
+def test_only_what_is_missing_is_copied(collection: Path, destination: str) -> None:
+    _, first = snapshot(collection, destination)
+    _, again = snapshot(collection, destination)
+    assert (first > 0, again) == (True, 0)
+    entry = write_part(collection, ["e"])
+    write_version(collection, [*versions.read(collection).parts, entry])
+    _, third = snapshot(collection, destination)
+    about, _ = parts.read(collection, entry.id)
+    assert third == about.bytes
+    target = collection.with_name("other")
+    restore(target, destination)
+    _, nothing = restore(target, destination)
+    assert (living(target), nothing) == (["a", "c", "d", "e"], 0)
+
+
+def test_a_snapshot_in_a_directory_is_a_collection(collection: Path, tmp_path: Path) -> None:
+    made, _ = snapshot(collection, str(tmp_path / "backup"))
+    assert versions.current(tmp_path / "backup") == made.id
+    assert living(tmp_path / "backup") == ["a", "c", "d"]
+
+
+def test_an_older_version_can_be_taken_and_brought_back(collection: Path, destination: str) -> None:
+    snapshot(collection, destination, "1")
+    snapshot(collection, destination)
+    restore(collection, destination, "1")
+    assert living(collection) == ["a", "b", "c"]
+
+
+def test_a_damaged_part_is_replaced_from_a_snapshot(collection: Path, destination: str) -> None:
+    made, _ = snapshot(collection, destination)
+    # The bytes of a snapshot on the same disk may be the same: the bad file is another one.
+    path = next((collection / parts.PARTS).glob("*/index/index.faiss"))
+    good = path.read_bytes()
+    path.unlink()
+    path.write_bytes(b"\0" + good[1:])
+    assert len(verify(collection)) == 1
+    found, copied = restore(collection, destination)
+    assert (found.id, copied > 0, verify(collection), path.read_bytes()) == (made.id, True, [], good)
+
+
+def test_a_damaged_snapshot_is_refused_and_changes_nothing(collection: Path, tmp_path: Path) -> None:
+    snapshot(collection, str(tmp_path / "backup"))
+    path = next((tmp_path / "backup" / parts.PARTS).glob("*/index/index.faiss"))
+    path.chmod(0o644)
+    path.unlink()
+    path.write_bytes(b"x")
+    target = tmp_path / "new"
+    with pytest.raises(Mismatch, match="index"):
+        restore(target, str(tmp_path / "backup"))
+    assert versions.newest(target) == ""
+    assert not list((target / parts.PARTS).glob(f"{staging.TEMPORARY}*"))
+
+
+def test_what_is_no_snapshot_is_refused(collection: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="holds no snapshot"):
+        restore(tmp_path / "new", str(tmp_path / "nothing"))
+    with pytest.raises(InvalidInput, match="inside the collection"):
+        snapshot(collection, str(collection / "backup"))
+    with pytest.raises(InvalidInput, match="fsspec URL"):
+        snapshot(collection, "nosuch://place")
+
+
+def test_two_collections_do_not_share_a_place(collection: Path, tmp_path: Path) -> None:
+    snapshot(collection, str(tmp_path / "backup"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "collection.json").write_text('{"name": "other", "format": 1}')
+    write_version(other, [write_part(other, ["x"])])
+    write_version(other, [write_part(other, ["y"])])
+    with pytest.raises(InvalidInput, match="another version 2"):
+        snapshot(other, str(tmp_path / "backup"))
+
+
+def test_a_file_is_created_once(destination: str) -> None:
+    place = open_place(destination)
+    assert (place.create("a/b", b"1"), place.create("a/b", b"2"), place.read("a/b")) == (True, False, b"1")
+
+
+@pytest.mark.parametrize("name", ["00000001.json", "part.json", "index.faiss", "catalog.sqlite"])
+def test_verify_names_what_is_damaged(collection: Path, name: str) -> None:
+    path = next(collection.rglob(name))
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    said = verify(collection)
+    assert len(said) == 1
+    assert str(path) in said[0]
+
+
+def test_verify_notices_that_current_names_nothing(collection: Path) -> None:
+    (collection / "CURRENT").write_text("00000002-000000000000\n")
+    assert "not 00000002-000000000000" in verify(collection)[0]
+
+
+def test_verify_names_what_is_missing(collection: Path) -> None:
+    path = next(collection.rglob("index.faiss"))
+    path.unlink()
+    assert verify(collection) == [f"{path} is missing: copy it again or run `spr build`."]

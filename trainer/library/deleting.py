@@ -1,0 +1,55 @@
+"""Deleting: a version without the videos, which then leave the feature store, so that no build finds them."""
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from engine.catalogue import Catalogue
+from engine.corpus import open_corpus
+from engine.errors import NotFound, quoted
+from trainer.library.changes import without
+from trainer.library.steps import Change, Whereabouts, make_current
+from workers.feature_store.store import FeatureStore
+
+
+def delete(collection: Path, ids: Sequence[str], again: bool = False) -> Change:
+    """Delete videos from the current version and from the feature stores.
+
+    again: an earlier try may have done it already, so that an unknown id is no error. The caller holds the
+    writer's lock. NotFound for an unknown id, with those that are near it; nothing is deleted then.
+    """
+    corpus = open_corpus(collection)
+    wanted = sorted(set(ids))
+    # All are opened for writing before anything is done: a store that is locked refuses the whole.
+    with _stores(collection) as stores:
+        if not again:
+            _check_known(corpus.catalogue, stores, wanted)
+        there = [video for video in wanted if video in corpus.catalogue]
+        version = corpus.id
+        if there:
+            shards = without(corpus.version.shards, Whereabouts(corpus).places(there))
+            version = make_current(corpus, shards, "delete")
+        for store in stores:
+            for video in (video for video in wanted if video in store):
+                store.forget(video)
+    return Change(version, tuple(wanted))
+
+
+@contextlib.contextmanager
+def _stores(collection: Path) -> Iterator[list[FeatureStore]]:
+    with contextlib.ExitStack() as stack:
+        paths = sorted((collection / "features").glob("*/store.json"))
+        yield [stack.enter_context(FeatureStore.open(path.parent, "a")) for path in paths]
+
+
+def _check_known(catalogue: Catalogue, stores: Sequence[FeatureStore], wanted: Sequence[str]) -> None:
+    known = {*catalogue.ids, *(video for store in stores for video in store.ids())}
+    unknown = [video for video in wanted if video not in known]
+    if not unknown:
+        return
+    near = difflib.get_close_matches(unknown[0], sorted(known), 3, 0.5)
+    hint = f"did you mean {', '.join(map(quoted, near))}" if near else "search lists the ids that there are"
+    more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+    message = f"video {quoted(unknown[0])}{more} is not in the collection, so nothing was deleted: {hint}."
+    raise NotFound(message, "VIDEO_NOT_FOUND")

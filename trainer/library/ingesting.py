@@ -1,0 +1,82 @@
+"""Ingest into a collection with the encoder and the settings that it has already."""
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from engine.corpus import open_corpus
+from trainer.ingest.meter import Progress
+from trainer.ingest.opening import check
+from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.scan import Survey, VideoFile
+from trainer.ingest.summary import Summary
+from trainer.ingest.tuning import encoding_threads, frame_edge
+from trainer.library.adding import add
+from trainer.library.kits import Kits
+from trainer.library.steps import Change, OnProgress, nothing
+from workers.feature_store.store import FeatureStore
+
+_FINEST = 10_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Added:
+    """What came of some files. summary: of the ingest. change: of the version. ids: by URI of the file."""
+
+    summary: Summary
+    change: Change
+    ids: dict[str, str]
+
+    def ids_of(self, files: Sequence[VideoFile]) -> list[str]:
+        """Return the ids of those files that could be ingested, sorted."""
+        found = (self.ids.get(file.path.as_uri()) for file in files)
+        return sorted(video for video in found if video is not None)
+
+
+def files_of(collection: Path, paths: Sequence[Path]) -> Survey:
+    """Return the video files at paths; NotFound where there is none."""
+    return check(paths, collection, Fraction(1))
+
+
+def add_files(
+    collection: Path,
+    paths: Sequence[Path],
+    kits: Kits,
+    progress: Progress,
+    on_progress: OnProgress = nothing,
+) -> Added:
+    """Ingest files and folders, and add them to the current version; see `ingest` and `add` for the errors.
+
+    A file that cannot be ingested is in the summary, and the others are added. Runs again where it stopped.
+    """
+    found = files_of(collection, paths)
+    summary = _ingest(collection, paths, found, kits, progress)
+    corpus = open_corpus(collection)
+    ids = _ids(kits.of(corpus).store, found)
+    change = add(collection, ids.values(), kits, [move["before"] for move in summary.moved], on_progress)
+    return Added(summary, change, ids)
+
+
+def _ingest(
+    collection: Path, paths: Sequence[Path], found: Survey, kits: Kits, progress: Progress
+) -> Summary:
+    corpus = open_corpus(collection)
+    encoder = kits.encoder(corpus)
+    frames = corpus.version.streams["frames"]
+    with encoding_threads(encoder.device) as encoders:
+        options = IngestOptions(
+            fps=(1 / Fraction(frames.step)).limit_denominator(_FINEST),
+            edge=frame_edge(encoder),
+            dtype=frames.dtype,
+            readers=kits.threads,
+            encoders=min(encoders, kits.threads or encoders),
+            settings=f"{encoder.device.type} auto",
+        )
+        return ingest(paths, collection, encoder, options, progress, found)
+
+
+def _ids(store: FeatureStore, found: Survey) -> dict[str, str]:
+    wanted = {file.path.as_uri() for file in found.found}
+    records = (store.record(video) for video in store.ids())
+    return {record.uri: record.id for record in records if record.uri in wanted}

@@ -1,0 +1,199 @@
+"""The durable queue of a collection's jobs: COLLECTION/jobs.sqlite.
+
+A job is on disk when `submit` returns (SQLite's write-ahead log, synced). One that was running when its
+process died runs again. The library process alone writes; SQLite keeps others out.
+"""
+
+import contextlib
+import errno
+import json
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidInput, Mismatch, Overloaded, quoted
+from engine.files import refusal, sync
+from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
+from trainer.library.tasks import DONE, FAILED, QUEUED, RUNNING, Outcome, Task, job_of, kind_of, work_of
+
+FILE = "jobs.sqlite"
+# Finished jobs that are kept: so long is a request id known.
+KEPT = 10_000
+LONGEST_ID = 64
+_FORMAT = 1
+_SCHEMA = """
+create table if not exists jobs (
+    number   integer primary key autoincrement,
+    id       text    not null unique,
+    kind     text    not null,
+    work     blob    not null,
+    state    text    not null,
+    attempts integer not null default 0,
+    created  real    not null,
+    ended    real    not null default 0,
+    outcome  text    not null default '{}'
+) strict;
+create index if not exists by_state on jobs (state, number);
+"""
+
+
+@dataclass
+class Queue:
+    """The jobs of one collection, by the order of their submission; used from many threads.
+
+    name: the collection's in the API. max_queued: jobs that may wait.
+    """
+
+    collection: Path
+    name: str
+    max_queued: int
+    _details: dict[int, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        path = self.collection / FILE
+        with _told(path):
+            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            for pragma in ("journal_mode = wal", "synchronous = full", "busy_timeout = 10000"):
+                self._database.execute(f"pragma {pragma}")
+            found = self._database.execute("pragma user_version").fetchone()[0]
+            if found not in (0, _FORMAT):
+                raise Mismatch(f"{path} has format {found}, this program reads {_FORMAT}: use a newer one.")
+            self._database.executescript(f"{_SCHEMA} pragma user_version = {_FORMAT};")
+            sync(path)
+            sync(path.parent)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def submit(self, request: SubmitJobRequest) -> Job:
+        """Note a job, durably, and return it; the one there is where its id is known.
+
+        Raises InvalidInput for an id that is no name, or that is another job's; Overloaded for a full queue.
+        """
+        name = request.request_id or uuid.uuid4().hex
+        if not (name.isascii() and name.isprintable() and len(name) <= LONGEST_ID):
+            message = f"request id {quoted(name)} is not 1 to {LONGEST_ID} printable ASCII characters."
+            raise InvalidInput(message, field="request_id")
+        work = work_of(request)
+        with self._changing() as database:
+            row = self._row(database, name)
+            if row is None:
+                waiting = "select count(*) from jobs where state = ?"
+                if database.execute(waiting, (QUEUED,)).fetchone()[0] >= self.max_queued:
+                    message = f"{self.max_queued} jobs wait, which is the limit; try again"
+                    raise Overloaded(message, retry_after=5.0)
+                columns = (name, kind_of(request), work, QUEUED, time.time())
+                database.execute(
+                    "insert into jobs (id, kind, work, state, created) values (?, ?, ?, ?, ?)", columns
+                )
+                row = self._row(database, name)
+        assert row is not None
+        if row["work"] != work:
+            message = f"request id {quoted(name)} is that of another job: give every job an id of its own."
+            raise InvalidInput(message, field="request_id")
+        return self._job(row)
+
+    def take(self, most: int) -> list[Task]:
+        """Begin the oldest job that waits, an add with those that follow it; [] where none waits."""
+        with self._changing() as database:
+            rows = database.execute(
+                "select number, id, kind, work, attempts from jobs where state = ? order by number limit ?",
+                (QUEUED, most),
+            ).fetchall()
+            chosen = rows[:1]
+            for row in rows[1:]:
+                if rows[0]["kind"] != "add" or row["kind"] != "add":
+                    break
+                chosen.append(row)
+            begin = "update jobs set state = ?, attempts = attempts + 1 where number = ?"
+            database.executemany(begin, [(RUNNING, row["number"]) for row in chosen])
+        return [
+            Task(r["number"], r["id"], r["kind"], SubmitJobRequest.FromString(r["work"]), r["attempts"] > 0)
+            for r in chosen
+        ]
+
+    def oldest(self) -> float | None:
+        """Return when the oldest job that waits was submitted; None where none waits."""
+        query = "select created from jobs where state = ? order by number limit 1"
+        with self._reading() as database:
+            row = database.execute(query, (QUEUED,)).fetchone()
+        return None if row is None else float(row["created"])
+
+    def tell(self, task: Task, detail: str) -> None:
+        """Note what a running job does now; not durable."""
+        self._details[task.number] = detail
+
+    def end(self, task: Task, outcome: Outcome) -> None:
+        """Note how a job ended, durably, and forget the oldest ones that ended."""
+        state = FAILED if outcome.error else DONE
+        text = json.dumps(outcome.as_json())
+        with self._changing() as database:
+            end = "update jobs set state = ?, ended = ?, outcome = ? where number = ?"
+            database.execute(end, (state, time.time(), text, task.number))
+            ended = "select number from jobs where state in (?, ?) order by number desc limit -1 offset ?"
+            database.execute(f"delete from jobs where number in ({ended})", (DONE, FAILED, KEPT))
+        self._details.pop(task.number, None)
+
+    def put_back(self, task: Task) -> None:
+        """Let a job that was begun wait again, at its place."""
+        with self._changing() as database:
+            database.execute("update jobs set state = ? where number = ?", (QUEUED, task.number))
+
+    def recover(self) -> int:
+        """Let the jobs that a killed process was at wait again; return how many. The caller is the writer."""
+        with self._changing() as database:
+            again = "update jobs set state = ? where state = ?"
+            return database.execute(again, (QUEUED, RUNNING)).rowcount
+
+    def jobs(self, request_id: str = "", limit: int = 100) -> list[Job]:
+        """Return jobs, newest first; only the one of that id, if one is given."""
+        where, values = ("where id = ?", [request_id]) if request_id else ("", [])
+        query = f"select * from jobs {where} order by number desc limit ?"
+        with self._reading() as database:
+            return [self._job(row) for row in database.execute(query, [*values, limit]).fetchall()]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _told(self.collection / FILE):
+            self._database.row_factory = sqlite3.Row
+            yield self._database
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Commit, synced, at the end; nothing is changed on failure."""
+        with self._reading() as database:
+            database.execute("begin immediate")
+            try:
+                yield database
+                database.execute("commit")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    database.execute("rollback")
+                raise
+
+    def _row(self, database: sqlite3.Connection, name: str) -> Any:
+        return database.execute("select * from jobs where id = ?", (name,)).fetchone()
+
+    def _job(self, row: Any) -> Job:
+        return job_of(row, self.name, json.loads(row["outcome"]), self._details.get(row["number"], ""))
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what SQLite refuses into a sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+        raise refusal(OSError(number, str(error)), path) from error
+    except sqlite3.DatabaseError as error:
+        message = f"{path} cannot be read ({error}): move it away; jobs that waited are lost, no video is."
+        raise Mismatch(message, reason="QUEUE_CORRUPT") from None

@@ -1,0 +1,62 @@
+"""The models and stores that the writer keeps open from one job to the next."""
+
+from pathlib import Path
+
+from engine import versions
+from engine.corpus import Corpus
+from engine.errors import Mismatch
+from trainer.collection.places import encoder_source
+from trainer.generation.kit import SAID, Kit, open_kit
+from workers.ranker.encoder.encoder import Encoder
+
+
+class Kits:
+    """What parts are made with, opened once for as long as a collection's versions need the same.
+
+    device: "auto", "cpu" or "cuda". threads: that an ingest takes, 0 for one a core.
+    """
+
+    def __init__(self, device: str = "auto", threads: int = 0) -> None:
+        self._device, self.threads = device, threads
+        self._kits: dict[Path, tuple[object, Kit]] = {}
+        self._encoders: dict[str, Encoder] = {}
+
+    def of(self, corpus: Corpus) -> Kit:
+        """Return what the next part of a version is made with; its store is up to date."""
+        key = _models(corpus)
+        known, kit = self._kits.get(corpus.directory, (None, None))
+        if kit is None or known != key:
+            kit = open_kit(corpus.directory, corpus.version, self._device)
+            self._kits[corpus.directory] = (key, kit)
+        kit.store.refresh()
+        return kit
+
+    def encoder(self, corpus: Corpus) -> Encoder:
+        """Return the encoder of a version's features; Mismatch where it is another by now."""
+        wanted = corpus.version.encoder.fingerprint
+        if wanted not in self._encoders:
+            source = encoder_source(self.of(corpus).store)
+            loaded = Encoder.load(source, self._device)
+            if loaded.fingerprint != wanted:
+                raise Mismatch(
+                    f"{source} has fingerprint {loaded.fingerprint}, {corpus.id} was made with encoder "
+                    f"{wanted}: put that encoder back, or ingest with the new one and run `spr build`."
+                )
+            self._encoders[wanted] = loaded
+        return self._encoders[wanted]
+
+
+def _models(corpus: Corpus) -> object:
+    """Return what decides a kit."""
+    version = corpus.version
+    said = [part.about.files[SAID].sha256 for part in corpus.parts[:1] if SAID in part.about.files]
+    entries = [entry and (versions.model_path(corpus.directory, entry), entry.fingerprint) for entry in
+               (version.encoder, version.projector, version.ranker)]  # fmt: skip
+    return (
+        entries,
+        version.segment_length,
+        version.quantizer_sha256,
+        version.contexts,
+        version.factory,
+        said,
+    )

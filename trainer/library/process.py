@@ -1,0 +1,79 @@
+"""The library process: the only writer of a topology's collections."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc.aio
+
+from engine import serving
+from engine.config import LibraryConfig, Topology
+from engine.version_lock import only_writer
+from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
+from trainer.library.jobs import Queue
+from trainer.library.names import name_of
+from trainer.library.service import SERVICE, LibraryServicer
+from trainer.library.watching import Watching
+from trainer.library.worker import Worker
+
+if TYPE_CHECKING:
+    from trainer.library.work import Work
+
+IN_FLIGHT = 32
+NICE = 5
+PATIENCE = 8.0  # seconds for the job in hand to stop; the supervisor kills after 15
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line and serve; return the exit code."""
+    return serving.main("library", serve, argv)
+
+
+def serve(topology: Topology, about: LibraryConfig) -> None:
+    """Serve until told to stop; the writer's lock of every collection is held for as long."""
+    # Searches come first.
+    os.nice(NICE)
+    with contextlib.ExitStack() as stack:
+        queues: dict[Path, Queue] = {}
+        for directory in topology.directories:
+            stack.enter_context(only_writer(directory, "change"))
+            queue = Queue(directory, name_of(directory), about.max_queued)
+            stack.callback(queue.close)
+            queues[directory] = queue
+        worker = Worker(queues, lambda: _open_work(about))
+        watching = Watching(about.watch, next(iter(queues.values())), worker.wake)
+
+        def begin(_: object) -> None:
+            worker.start()
+            watching.start()
+
+        def add_services(server: grpc.aio.Server) -> list[str]:
+            servicer = LibraryServicer({queue.name: queue for queue in queues.values()}, worker.wake)
+            add_LibraryServiceServicer_to_server(servicer, server)
+            return [SERVICE]
+
+        serving.serve_worker(
+            serving.Worker(role="library", add_services=add_services, max_in_flight=IN_FLIGHT, watch=begin),
+            about.listen,
+        )
+        watching.stop()
+        if not worker.stop(PATIENCE):
+            # A library of C is at work; what it does is done again. Its thread would hold up a normal exit.
+            sys.stdout.flush()
+            os._exit(0)
+
+
+def _open_work(about: LibraryConfig) -> "Work":
+    """Load what does the jobs; torch first, since FAISS brings an OpenMP runtime of its own."""
+    import torch
+
+    if about.threads:
+        torch.set_num_threads(about.threads)
+
+    from trainer.library.kits import Kits
+    from trainer.library.work import Work
+
+    return Work(Kits(about.device, about.threads), about.keep)

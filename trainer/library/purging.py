@@ -1,0 +1,27 @@
+"""Purging: what is deleted leaves the disk at once."""
+
+from pathlib import Path
+
+from engine import versions
+from trainer.generation.garbage import Garbage, collect_garbage
+from trainer.library.compacting import compact
+from trainer.library.steps import Change, OnProgress, nothing
+from workers.feature_store.erasing import erase
+from workers.feature_store.store import FeatureStore
+
+
+def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, Garbage]:
+    """Write every part with deleted videos anew without them, and remove all versions and parts of before.
+
+    The feature stores' rows of deleted videos are overwritten. Versions that a service holds stay until it
+    drops them: see `Garbage.held`. The caller holds the writer's lock.
+    """
+    count = 0
+    for shard in versions.read(collection).shards:
+        worn = [part.id for part in shard.parts if part.deleted]
+        if worn:
+            count += compact(collection, shard.name, worn, on_progress).parts
+    for path in sorted((collection / "features").glob("*/store.json")):
+        with FeatureStore.open(path.parent, "a") as store:
+            erase(store)
+    return Change(versions.current(collection), parts=count), collect_garbage(collection, 1)

@@ -1,0 +1,134 @@
+"""Restoring: a snapshot's version comes back as the next version of a collection, whole or not at all."""
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import parts, staging, versions
+from engine.entries import Version, refuse
+from engine.errors import NotFound
+from engine.files import make_folder, replacing, sync
+from engine.verification import verify
+from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
+from trainer.library.places import Place, open_place
+from trainer.library.records import restore_features
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def restore(
+    collection: Path, source: str, version: str = "", on_progress: OnProgress | None = None
+) -> tuple[Version, int]:
+    """Bring a version back from a directory or URL, the source's current one for ""; return it and its bytes.
+
+    Parts that are there and whole are not copied. The version is committed under the next number, with reason
+    "restore", or is the very one where the collection still has it; it becomes current. The caller holds the
+    writer's lock. NotFound or Mismatch say what the snapshot lacks; an interrupted restore changes nothing
+    and goes on when it is called again.
+    """
+    place = open_place(source)
+    make_folder(collection)
+    staging.sweep(collection)
+    found = _version(place, version)
+    tell, copied, done = on_progress or (lambda *_: None), 0, 0
+    for entry in found.parts:
+        copied += 0 if staging.is_whole(collection, entry.id) else _part(place, collection, entry.id)
+        done += 1
+        tell("restore", done, len(found.parts))
+    copied += _rest(place, collection, found)
+    restored = found
+    if not _is_here(collection, found):
+        reason = dataclasses.replace(found, parent=found.id, reason="restore")
+        restored = versions.commit(collection, reason)
+    restore_features(collection, restored)
+    versions.activate(collection, restored.id)
+    return restored, copied
+
+
+def _version(place: Place, version: str) -> Version:
+    """Read a version at another place."""
+    with tempfile.TemporaryDirectory(prefix="spr-") as folder:
+        local = Path(folder)
+        names = [versions.CURRENT, *place.sizes(versions.VERSIONS)]
+        for name in names:
+            path = local / name
+            make_folder(path.parent)
+            try:
+                path.write_bytes(place.read(name))
+            except FileNotFoundError:
+                message = f"{place.name} holds no snapshot: name what `spr snapshot` wrote."
+                raise NotFound(message, "GENERATION_NOT_FOUND") from None
+        try:
+            return versions.read(local, version)
+        except NotFound as error:
+            raise NotFound(str(error).replace(str(local), place.name), error.reason) from None
+
+
+def _part(place: Place, collection: Path, part: str) -> int:
+    """Copy a part and verify every byte of it; return how many."""
+    folder = f"{parts.PARTS}/{part}"
+    there = place.sizes(folder)
+    if f"{folder}/{parts.PART}" not in there:
+        raise refuse(f"{place.name} lacks part {part}: take another snapshot.")
+    with staging.staged(collection) as made:
+        home = made.path
+        for name in there:
+            place.fetch(name, home / name.removeprefix(f"{folder}/"))
+        about, _ = parts.read_at(home, part)
+        verify(home, about)
+        made.id = part
+    return sum(there.values())
+
+
+def _rest(place: Place, collection: Path, version: Version) -> int:
+    """Copy quantizer, models and small files that are not there; return their bytes."""
+    copied = 0
+    wanted = [str(quantizer_path(collection, version).relative_to(collection))]
+    folders = [versions.model_path(Path(), entry) for _, entry in model_folders(version)]
+    for folder in folders:
+        copied += _folder(place, collection, str(folder.relative_to(Path().resolve())))
+    small = [name for name in place.sizes("annotations") if name.endswith(".json")]
+    small += [name for name in place.sizes("models") if name.endswith("/CURRENT")]
+    for name in (*wanted, "collection.json", *small):
+        if not (collection / name).exists():
+            try:
+                content = place.read(name)
+            except FileNotFoundError:
+                if name.startswith(QUANTIZERS):
+                    continue
+                raise NotFound(f"{place.name} lacks {name}: take another snapshot.") from None
+            _write(collection / name, content)
+            copied += len(content)
+    return copied
+
+
+def _folder(place: Place, collection: Path, name: str) -> int:
+    """Copy a model's folder, whole or not at all, unless it is there."""
+    target = collection / name
+    there = place.sizes(name)
+    if target.is_dir():
+        return 0
+    if not there:
+        raise NotFound(f"{place.name} lacks {name}: take another snapshot.")
+    make_folder(target.parent)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for file in there:
+        place.fetch(file, partial / file.removeprefix(f"{name}/"))
+    sync(partial)
+    partial.rename(target)
+    sync(target.parent)
+    return sum(there.values())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def _is_here(collection: Path, version: Version) -> bool:
+    if not versions.path_of(collection, version.id).is_file():
+        return False
+    return versions.read(collection, str(version.number)).id == version.id

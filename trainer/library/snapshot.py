@@ -1,0 +1,91 @@
+"""Snapshots: a version and all that it needs, copied to another place; what is there is not copied again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import parts, versions
+from engine.entries import Version, refuse
+from engine.errors import InvalidInput
+from engine.version_lock import held
+from trainer.library.contents import Item, items_of
+from trainer.library.places import Directory, Place, open_place
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def snapshot(
+    collection: Path, destination: str, version: str = "", on_progress: OnProgress | None = None
+) -> tuple[Version, int]:
+    """Copy a version, the current one for "", to a directory or fsspec URL; return it and the bytes copied.
+
+    The destination has the layout of a collection and becomes current at the end: an interrupted snapshot
+    leaves the one before, and goes on when it is called again. Models outside the collection are refused.
+    """
+    found = versions.read(collection, version)
+    place = open_place(destination)
+    _check_apart(collection, destination)
+    with held(collection, found.id):
+        copied = _Copy(place, on_progress or (lambda *_: None), sum(_bytes(collection, found)))
+        for entry in found.parts:
+            copied.part(collection, entry.id)
+        for item in items_of(collection, found):
+            copied.item(item)
+        path = versions.path_of(collection, found.id)
+        name = f"{versions.VERSIONS}/{path.name}"
+        content = path.read_bytes()
+        if not place.create(name, content) and place.read(name) != content:
+            message = (
+                f"{place.name} holds another version {found.number}: snapshots of two collections do not "
+            )
+            raise InvalidInput(message + "share a place; choose another destination.")
+        place.write(versions.CURRENT, f"{found.id}\n".encode())
+    return found, copied.bytes
+
+
+def _check_apart(collection: Path, destination: str) -> None:
+    if "://" not in destination and Path(destination).resolve().is_relative_to(collection.resolve()):
+        raise InvalidInput(
+            f"{destination} lies inside the collection {collection}: choose another destination."
+        )
+
+
+def _bytes(collection: Path, version: Version) -> list[int]:
+    return [parts.read(collection, entry.id)[0].bytes for entry in version.parts]
+
+
+class _Copy:
+    """Copies what is missing at a place. bytes: how many so far."""
+
+    def __init__(self, place: Place, on_progress: OnProgress, total: int) -> None:
+        self.bytes = 0
+        self._place, self._tell, self._total, self._done = place, on_progress, total, 0
+
+    def part(self, collection: Path, part: str) -> None:
+        """Copy a part, its part.json last: that it is there says that the part is whole."""
+        about, _ = parts.read(collection, part)
+        folder = f"{parts.PARTS}/{part}"
+        home = parts.directory(collection, part)
+        there = self._place.sizes(folder)
+        for name, entry in about.files.items():
+            if there.get(f"{folder}/{name}") != entry.bytes:
+                if not (home / name).is_file():
+                    raise refuse(f"{home / name} is missing: {parts.REMEDY}.")
+                self._replace(home / name, f"{folder}/{name}")
+            self._done += entry.bytes
+            self._tell("copy", self._done, self._total)
+        last = (home / parts.PART).read_bytes()
+        if f"{folder}/{parts.PART}" not in there or self._place.read(f"{folder}/{parts.PART}") != last:
+            self._place.write(f"{folder}/{parts.PART}", last)
+
+    def item(self, item: Item) -> None:
+        """Copy another file, unless it is there; small ones that change are written anew."""
+        if not item.immutable:
+            self._place.write(item.name, item.path.read_bytes())
+        elif self._place.sizes(item.name.rpartition("/")[0]).get(item.name) != item.path.stat().st_size:
+            self._replace(item.path, item.name)
+
+    def _replace(self, source: Path, name: str) -> None:
+        if isinstance(self._place, Directory):
+            (self._place.path / name).unlink(missing_ok=True)
+        self._place.store(source, name)
+        self.bytes += source.stat().st_size

@@ -1,0 +1,102 @@
+"""Verifying: every byte of every version, part, quantizer and model of a collection, and of its features."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from engine import parts, versions
+from engine.entries import EncoderEntry, Version, refuse
+from engine.errors import SprError
+from engine.verification import verify as verify_files
+from trainer.library.contents import QUANTIZERS, model_folders
+from workers.feature_store.store import FeatureStore
+from workers.ranker.encoder.files import fingerprint_of
+from workers.ranker.stores.checkpoint import load_state
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def verify(collection: Path, on_progress: OnProgress | None = None) -> list[str]:
+    """Return a sentence for everything that is damaged or missing, none if all is whole.
+
+    NotFound where the collection has no version at all.
+    """
+    tell = on_progress or (lambda *_: None)
+    versions.current(collection)
+    found: dict[str, Version] = {}
+    said: list[str] = []
+    for number in versions.numbers(collection):
+        said += _trying(_note, found, collection, number)
+    said += _trying(versions.read, collection)
+    listed = {entry.id: entry for version in found.values() for entry in version.parts}
+    for done, part in enumerate(sorted(listed)):
+        tell("parts", done, len(listed))
+        said += _trying(_verify_part, collection, part, listed[part].sha256)
+    tell("parts", len(listed), len(listed))
+    said += [line for path in sorted((collection / QUANTIZERS).glob("*.faiss")) for line in _quantizer(path)]
+    said += _models(collection, found)
+    said += [
+        line
+        for path in sorted((collection / "features").glob("*/store.json"))
+        for line in _features(path.parent)
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _trying(check: Callable[..., object], *arguments: object) -> list[str]:
+    try:
+        check(*arguments)
+    except SprError as error:
+        return [str(error)]
+    return []
+
+
+def _note(found: dict[str, Version], collection: Path, number: int) -> None:
+    version = versions.read(collection, str(number))
+    found[version.id] = version
+
+
+def _verify_part(collection: Path, part: str, checksum: str) -> None:
+    about, sealed = parts.read(collection, part)
+    if sealed != checksum:
+        raise refuse(f"{parts.directory(collection, part)} is not the part that its versions list.")
+    verify_files(parts.directory(collection, part), about)
+
+
+def _quantizer(path: Path) -> Iterator[str]:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(path.stem):
+        yield f"{path} has SHA-256 {found[:12]}..., not the one of its name: restore it from a snapshot."
+
+
+def _models(collection: Path, found: dict[str, Version]) -> list[str]:
+    entries = {
+        (kind, versions.model_path(collection, entry)): entry
+        for version in found.values()
+        for kind, entry in model_folders(version)
+    }
+    said = []
+    for (kind, folder), entry in entries.items():
+        wrong = _trying(_model, folder, entry)
+        said += wrong
+        if not wrong and isinstance(entry, EncoderEntry) and fingerprint_of(folder) != entry.fingerprint:
+            said.append(f"{folder} is not the {kind} of fingerprint {entry.fingerprint}: restore it.")
+    return said
+
+
+def _model(folder: Path, entry: object) -> None:
+    if not folder.is_dir():
+        raise refuse(f"{folder} is missing: restore it from a snapshot.")
+    if not isinstance(entry, EncoderEntry):
+        load_state(folder)
+
+
+def _features(path: Path) -> Iterator[str]:
+    try:
+        store = FeatureStore.open(path)
+    except SprError as error:
+        yield str(error)
+        return
+    for video in store.ids():
+        if not store.sound(video):
+            yield f"the rows of {video!r} in {path} are damaged: ingest it again."

@@ -9,16 +9,15 @@ from typing import Any
 
 import grpc
 import numpy as np
-from engine.manifest import Manifest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from engine import manifest as manifests
-from engine import wire
+from engine import versions, wire
 from engine.config import Topology
+from engine.entries import Version
 from engine.faults import reason_of
 from spr.internal.v1 import (
     encoder_service_pb2,
@@ -82,7 +81,7 @@ def fuzz(ports: list[Port], count: int, seed: int, control: Callable[[], None]) 
 @contextlib.contextmanager
 def ports_of(topology: Topology) -> Iterator[list[Port]]:
     """Yield all ports of a running service, with requests that each of them answers."""
-    manifest = manifests.read(manifests.current(topology.collection))
+    version = versions.read(topology.collection)
     with contextlib.ExitStack() as stack:
 
         def opened(address: str) -> grpc.Channel:
@@ -90,10 +89,10 @@ def ports_of(topology: Topology) -> Iterator[list[Port]]:
 
         ranker = opened(topology.ranker[0].target)
         encode = encoder_service_pb2.EncodeRequest(
-            text=TEXTS[0], generation=manifest.id, embedding_model=manifest.embedding_model
+            text=TEXTS[0], generation=version.id, embedding_model=version.embedding_model
         )
         encoded = encoder_service_pb2_grpc.EncoderServiceStub(ranker).Encode(encode, timeout=PATIENCE)
-        rank = _rank(encoded, manifest)
+        rank = _rank(encoded, version)
         searches = [
             search_service_pb2.SearchRequest(text=TEXTS[0], page_size=2, request_id="fuzz"),
             search_service_pb2.SearchRequest(embedding=encoded.embedding),
@@ -106,17 +105,17 @@ def ports_of(topology: Topology) -> Iterator[list[Port]]:
             Port(opened(admin), (admin_service_pb2,)),
         ]
         for index in topology.index:
-            asked = _search_segments(encoded, manifest, index.name)
+            asked = _search_segments(encoded, version, index.name)
             right = {"SearchSegmentsRequest": [asked]}
             ports.append(Port(opened(index.target), (index_shard_service_pb2,), right))
         services = (encoder_service_pb2, ranker_service_pb2)
         yield [*ports, Port(ranker, services, {"EncodeRequest": [encode], "RankRequest": [rank]})]
 
 
-def _rank(encoded: Any, manifest: Manifest) -> Message:
+def _rank(encoded: Any, version: Version) -> Message:
     return ranker_service_pb2.RankRequest(
-        generation=manifest.id,
-        embedding_model=manifest.embedding_model,
+        generation=version.id,
+        embedding_model=version.embedding_model,
         token_states=encoded.token_states,
         text_embedding=encoded.text_embedding,
         video_ordinals=wire.ints_to_bytes(np.arange(3)),
@@ -125,11 +124,11 @@ def _rank(encoded: Any, manifest: Manifest) -> Message:
     )
 
 
-def _search_segments(encoded: Any, manifest: Manifest, shard: str) -> Message:
-    row = wire.tensor_from_pb(encoded.embedding.tensor, [manifest.dim], "embedding")[None]
-    vectors = types_pb2.Embedding(tensor=wire.tensor_to_pb(row), model_id=manifest.embedding_model)
+def _search_segments(encoded: Any, version: Version, shard: str) -> Message:
+    row = wire.tensor_from_pb(encoded.embedding.tensor, [version.dim], "embedding")[None]
+    vectors = types_pb2.Embedding(tensor=wire.tensor_to_pb(row), model_id=version.embedding_model)
     return index_shard_service_pb2.SearchSegmentsRequest(
-        generation=manifest.id, shard=shard, queries=vectors, top_k=5
+        generation=version.id, shard=shard, queries=vectors, top_k=5
     )
 
 

@@ -36,6 +36,9 @@ from workers.ranker.stores.contexts import ContextType
 RECIPE_VERSION = 4
 
 
+KINDS = ("projector", "ranker")
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides what a version is. counts, shards: (n,) of the videos `ids`.
@@ -135,19 +138,18 @@ def make_plan(config: BuildConfig) -> Plan:
 
     Options are checked before models are loaded.
     """
+    # A corpus file of before does not say that what was added since may go.
     collection, named = config.collection, config.videos is not None
     served = before(collection)
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
     ids, wanted, missing = _videos(store, config.videos)
-    # A corpus file of before does not say that what was added since may go.
     check_videos(config, served, _known_ids(store, ids), wanted if named else None)
     rows, dim = VideoRows.of_store(store, ids), store.streams[FRAMES].dim
     shards = _check_asked(config, rows, dim)
     device = pick_device(config.device)
-    entries = {kind: _model(config, served, kind, store.path.name, notes) for kind in ("projector", "ranker")}
-    projector = load_stage1(collection, entries["projector"], store, device)
-    ranker = load_ranker(collection, entries["ranker"], store)
+    first, second = (_model(config, served, kind, store.path.name, notes) for kind in KINDS)
+    projector, ranker = load_stage1(collection, first, store, device), load_ranker(collection, second, store)
     counts = rows.segment_counts(projector.segment_length)
     plan = Plan(
         parent=served.id,
@@ -160,8 +162,8 @@ def make_plan(config: BuildConfig) -> Plan:
         shards=deal(counts, shards),
         encoder=encoder_entry(collection, store),
         projector=projector.to(device),
-        projector_entry=entries["projector"],
-        ranker_entry=entries["ranker"],
+        projector_entry=first,
+        ranker_entry=second,
         ranker=ranker,
         contexts=choose_contexts(config.contexts or "auto", ranker),
         recipe=_recipe(config, dim, int(counts.sum())),

@@ -16,14 +16,23 @@ class Panel:
     metrics: tuple[str, ...]
 
 
+# Of a panel, in inches; set by hand, as a layout that is computed costs as much as the drawing.
+_WIDTH, _HEIGHT = 5.5, 4.0
+_LEFT, _RIGHT, _BOTTOM, _TOP = 0.65, 0.15, 0.55, 0.4
+
+
 def plot_metrics(path: Path, rows: Sequence[Mapping[str, Any]], panels: Sequence[Panel]) -> None:
     """Draw the panels side by side from rows with a "step" each; a metric is drawn where a row has it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    width = _WIDTH * len(panels)
+    figure = Figure(figsize=(width, _HEIGHT), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    for number, panel in enumerate(panels):
+        left, bottom = (_WIDTH * number + _LEFT) / width, _BOTTOM / _HEIGHT
+        size = (_WIDTH - _LEFT - _RIGHT) / width, (_HEIGHT - _BOTTOM - _TOP) / _HEIGHT
+        axes = figure.add_axes((left, bottom, *size))
         for name in panel.metrics:
             points = [(row["step"], row[name]) for row in rows if name in row]
             if points:
@@ -33,4 +42,4 @@ def plot_metrics(path: Path, rows: Sequence[Mapping[str, Any]], panels: Sequence
         if axes.lines:
             axes.legend(fontsize="small")
     with replacing(path) as partial:
-        figure.savefig(partial, format="png", dpi=100)
+        canvas.print_png(partial)

@@ -19,5 +19,5 @@ def train_and_end(
         if now == step and "loss" in values:
             os.kill(os.getpid(), ending)
 
-    TrainingRun.log = log  # type: ignore[method-assign]
+    TrainingRun.log = log  # type: ignore[method-assign, assignment]
     train(*arguments, **named)

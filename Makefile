@@ -10,6 +10,9 @@ AT_HOME := $(shell test -w "$$HOME" && echo yes)
 CACHES := $(if $(AT_HOME),,npm_config_cache=$(CURDIR)/$(VENV)/npm BUF_CACHE_DIR=$(CURDIR)/$(VENV)/buf)
 BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 
+# Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install protos demo serve test nightly check bench quality clean
 
 help:  ## Show this list.

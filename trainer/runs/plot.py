@@ -17,10 +17,19 @@ class Panel:
     metrics: tuple[str, ...]
 
 
+# Of a panel, in inches; set by hand, as a layout that is computed costs as much as the drawing.
+_WIDTH, _HEIGHT = 5.5, 4.0
+_LEFT, _RIGHT, _BOTTOM, _TOP = 0.65, 0.15, 0.55, 0.4
+
+
 def plot_metrics(path: Path, rows: Sequence[Mapping[str, Any]], panels: Sequence[Panel]) -> None:
     """Draw the panels side by side from rows with a "step" each; a metric is drawn where a row has it."""
-    figure = new_figure(5.5 * len(panels), 4)
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    width = _WIDTH * len(panels)
+    figure = new_figure(width, _HEIGHT, layout="none")
+    for number, panel in enumerate(panels):
+        left, bottom = (_WIDTH * number + _LEFT) / width, _BOTTOM / _HEIGHT
+        size = (_WIDTH - _LEFT - _RIGHT) / width, (_HEIGHT - _BOTTOM - _TOP) / _HEIGHT
+        axes = figure.add_axes((left, bottom, *size))
         for name in panel.metrics:
             points = [(row["step"], row[name]) for row in rows if name in row]
             if points:

@@ -23,13 +23,14 @@ from trainer.ranker.training import train_ranker
 from workers.feature_store.store import FeatureStore
 
 NOTHING = "what nobody does"
+SMALL = {"train": 8, "val": 3}
 
 
 @pytest.fixture(params=["projector", "ranker"])
 def collection(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     """A collection whose test annotations cannot be opened and whose val has a query without an answer."""
-    world = projector_world if request.param == "projector" else ranker_world
-    path = world.make_collection(tmp_path / "collection")
+    world, sizes = (projector_world, {}) if request.param == "projector" else (ranker_world, SMALL)
+    path = world.make_collection(tmp_path / "collection", **sizes)
     annotations = path / "annotations"
     for name in TEST_FILES:
         # Opening a directory fails, as whoever tries would.

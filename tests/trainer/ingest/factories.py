@@ -77,11 +77,11 @@ def write_video(
 
 def write_audio(container: Any, stream: Any, seconds: float) -> None:
     """Mux a quiet tone."""
-    size = stream.codec_context.frame_size or 960
-    for start in range(0, int(seconds * 48000), size):
+    size, rate = stream.codec_context.frame_size or 960, stream.codec_context.sample_rate
+    for start in range(0, int(seconds * rate), size):
         tone = (np.sin(np.arange(start, start + size) / 20) * 0.1).astype(np.float32)
         frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
 

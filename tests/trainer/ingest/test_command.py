@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from engine.errors import SprError
 from spr_cli.ingest import command
+from tests import apart
 from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
 from workers.feature_store.store import FeatureStore
@@ -47,18 +46,17 @@ def journal_lines(collection: Path) -> int:
 
 def end_after_two_videos(world: Path, collection: Path, ending: signal.Signals) -> tuple[int, str]:
     """Send a signal to an ingest and all its processes; return its exit code and what it said."""
-    spr = [sys.executable, "-m", "spr_cli.main", "ingest", str(world / "videos"), "--batch-size", "4"]
-    victim = subprocess.Popen(
-        [*spr, *arguments(world, collection)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    log = collection.with_name("log")
+    given = ["ingest", str(world / "videos"), "--batch-size", "4", *arguments(world, collection)]
+    victim = apart.start(log, apart.spr, *given)
     tick = threading.Event()
     while journal_lines(collection) < 2:
-        assert victim.poll() is None
+        assert victim.is_alive(), log.read_text()
         # Polling competes with the process for the cores; it stores a video in about this time.
         tick.wait(0.005)
+    assert victim.pid is not None
     os.killpg(victim.pid, ending)
-    _, said = victim.communicate()
-    return victim.returncode, said
+    return apart.ended(victim), log.read_text()
 
 
 def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_path: Path) -> None:

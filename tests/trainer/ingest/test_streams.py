@@ -39,12 +39,10 @@ def picture(index: int, pts: int, rate: int) -> av.VideoFrame:
 def sound_first(path: Path, seconds: float) -> Path:
     """Write sound alone for a while, and then two seconds of pictures."""
     with av.open(path, "w") as container:
-        video: Any = container.add_stream("mpeg2video" if path.suffix == ".mpg" else "libx264", rate=25)
+        video: Any = container.add_stream("libx264", rate=25)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        sound: Any = container.add_stream("mp2" if path.suffix == ".mpg" else "aac", rate=48000)
+        sound: Any = container.add_stream("aac", rate=16000, options={"aac_coder": "fast"})
         sound.layout = "mono"
-        if path.suffix == ".mpg":
-            sound.format = "s16"
         write_audio(container, sound, seconds)
         for index in range(50):
             container.mux(video.encode(picture(index, round(seconds * 25) + index, 25)))

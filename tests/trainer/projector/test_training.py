@@ -3,9 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,9 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput, Mismatch, NotFound
 from spr_cli.train_projector import command
-from tests import numeric
+from tests import apart, numeric
 from tests.trainer.projector.tiny import ENCODER, SETTINGS, make_collection
+from tests.trainer.runs.ending import train_and_end
 from trainer.projector.data import load_segments
 from trainer.projector.initial import initialise
 from trainer.projector.optimisation import parameter_groups, schedule
@@ -85,15 +83,9 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     collection: Path, made: Path, tmp_path: Path
 ) -> None:
     unbroken = shutil.copytree(made, tmp_path / "unbroken")
-    unfinished = collection / "models" / "projector" / "unfinished"
-    process = start(collection)
-    while (
-        not (unfinished / "state.safetensors").exists()
-        or len(read_metrics(unfinished / "metrics.jsonl")) < 30
-    ):
-        time.sleep(0.001)
-    process.kill()
-    assert process.wait(timeout=300) == -signal.SIGKILL
+    ending = (train_projector, signal.SIGKILL, 30)
+    code = apart.call(tmp_path / "log", train_and_end, *ending, collection, SETTINGS, device="cpu")
+    assert code == -signal.SIGKILL
     assert not (collection / "models" / "projector" / "CURRENT").exists()
 
     with pytest.raises(Mismatch, match="has steps = 60, this one 61"):
@@ -237,8 +229,3 @@ def test_unusable_settings_are_named(collection: Path, tmp_path: Path) -> None:
         match="no config 'mega'; name a TOML file or one of demo, demo-published, tvr-ranking-base, tvr-rank",
     ):
         load_settings(ProjectorSettings, "projector", "mega")
-
-
-def start(collection: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.trainer.projector.tiny", str(collection), *options]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)

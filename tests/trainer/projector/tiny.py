@@ -1,6 +1,5 @@
 """A tiny collection whose texts live in a turned frame space: mean pooling finds little, training much."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ import numpy as np
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
 from trainer.collection.queries import POOLED, TOKENS, text_key
 from trainer.projector.settings import ProjectorSettings, ProjectorShape
-from trainer.projector.training import train_projector
 from workers.feature_store.store import FeatureStore, Stream
 
 DIM, CONCEPTS = 16, 12
@@ -87,10 +85,3 @@ def moments(
         for at, other in enumerate(shown[video])
         if other == concept
     )
-
-
-if __name__ == "__main__":
-    import torch
-
-    torch.set_num_threads(1)
-    train_projector(Path(sys.argv[1]), SETTINGS, device="cpu")

@@ -3,10 +3,7 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +13,9 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput, Mismatch
 from spr_cli.train_ranker import command
-from tests import numeric
+from tests import apart, numeric
 from tests.trainer.ranker.world import ENCODER, make_collection
+from tests.trainer.runs.ending import train_and_end
 from tests.workers.ranker.queries import of_tokens, rank
 from trainer.ranker.batch_losses import encode_by_length
 from trainer.ranker.losses import LossConfig
@@ -36,7 +34,6 @@ from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.checkpoint import read_card
 from workers.ranker.stores.features import FeatureMaps
 
-ROOT = Path(__file__).parents[3]
 SETTINGS = RankerSettings(
     model=ReloConfig(
         hidden=16,
@@ -70,29 +67,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def collection(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made, tmp_path / "collection")
-
-
-def start(collection: Path) -> "subprocess.Popen[bytes]":
-    """Train in a process of its own."""
-    tables = {"ranker": asdict(SETTINGS)}
-    for name in ("loss", "decode", "model"):
-        tables[f"ranker.{name}"] = tables["ranker"].pop(name)
-    tables["ranker.model.window"] = tables["ranker.model"].pop("window")
-    for name in ("visual_dim", "subtitle_dim", "query_dim"):
-        del tables["ranker.model"][name]
-    del tables["ranker.model.window"]["clip_length"]
-    lines: list[str] = []
-    for table, values in tables.items():
-        lines += [
-            f"[{table}]",
-            *(f"{n} = {json.dumps(value)}" for n, value in values.items() if value is not None),
-        ]
-    config = collection.parent / "config.toml"
-    config.write_text("\n".join(lines))
-    arguments = ["train", "ranker", str(collection), "--config", str(config), "--device", "cpu"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "spr_cli.main", *arguments, "--projector", "none"], cwd=ROOT
-    )
 
 
 def test_refined_clearly_beats_coarse(collection: Path) -> None:
@@ -153,13 +127,11 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     collection: Path, made: Path, tmp_path: Path
 ) -> None:
     unbroken = shutil.copytree(made, tmp_path / "unbroken")
-    unfinished = collection / "models" / "ranker" / "unfinished"
-    process = start(collection)
-    while not (unfinished / "state.safetensors").exists():
-        assert process.poll() is None
-        time.sleep(0.001)
-    process.kill()
-    assert process.wait(timeout=300) == -signal.SIGKILL
+    ending = (train_ranker, signal.SIGKILL, 13)
+    named = {"projector": "none", "device": "cpu"}
+    assert (
+        apart.call(tmp_path / "log", train_and_end, *ending, collection, SETTINGS, **named) == -signal.SIGKILL
+    )
     assert not (collection / "models" / "ranker" / "CURRENT").exists()
 
     with pytest.raises(Mismatch, match="has steps = 40, this one 41"):
@@ -197,16 +169,32 @@ def test_a_training_that_diverges_makes_nothing_current(collection: Path) -> Non
     assert list(home.glob("*/model.safetensors")) == []
 
 
-def test_command_line(collection: Path) -> None:
-    changes = ["model.hidden=8", "model.heads=2", "steps=2", "eval_every=2", "batch=8", "loss.margin=0.2"]
-    options = [option for change in changes for option in ("--set", change)]
+CONFIG = """
+[ranker]
+steps = 2
+eval_every = 2
+batch = 8
+[ranker.model]
+hidden = 8
+heads = 4
+[ranker.model.window]
+context = 4.0
+[ranker.loss]
+margin = 0.3
+"""
+
+
+def test_command_line(collection: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(CONFIG)
+    given = ["--config", str(tmp_path / "mine.toml"), "--set", "model.heads=2", "--set", "loss.margin=0.2"]
     result = CliRunner().invoke(
-        command, [str(collection), *options, "--seed", "9", "--device", "cpu", "--json"]
+        command, [str(collection), *given, "--seed", "9", "--device", "cpu", "--projector", "none", "--json"]
     )
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     settings = read_card(Path(report["directory"])).facts["settings"]
     assert (report["encoder"], settings["seed"], settings["loss"]["margin"]) == (ENCODER, 9, 0.2)
+    assert (settings["model"]["heads"], settings["model"]["window"]["context"]) == (2, 4.0)
 
 
 def test_settings_that_cannot_train_are_refused(collection: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,12 +16,13 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 )
 
 from engine.errors import InvalidInput, Mismatch, Unavailable
-from tests.trainer.runs.train_tiny import main as train_tiny
+from tests import apart
+from tests.trainer.runs.ending import train_and_end
+from tests.trainer.runs.train_tiny import train_tiny
 from trainer.runs import Diverged, Progress, Training, TrainingRun, batch_rows, pick_device
 from trainer.runs.log import read_metrics
 
 STEPS = 60
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -35,21 +35,20 @@ def _threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_stopped_killed_and_resumed_equals_unbroken(tmp_path: Path) -> None:
-    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
-    process = start(broken, "--signal", "SIGTERM", "19")
-    _, errors = process.communicate(timeout=300)
-    assert saved_step(broken) == 19
-    assert "Stopped after step 19; the same command goes on" in errors
+    broken, unbroken, log = tmp_path / "broken", tmp_path / "unbroken", tmp_path / "log"
 
-    process = start(broken, "--signal", "SIGKILL", "40")
-    process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGKILL
+    def train(ending: signal.Signals, step: int) -> int:
+        return apart.call(log, train_and_end, train_tiny, ending, step, broken, STEPS, None)
+
+    assert train(signal.SIGTERM, 19) > 0
+    assert saved_step(broken) == 19
+    assert "Stopped after step 19; the same command goes on" in log.read_text()
+
+    assert train(signal.SIGKILL, 40) == -signal.SIGKILL
     assert 19 < saved_step(broken) < 40
 
-    process = start(broken)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0
-    assert f"of the interrupted training in {broken}; --restart begins anew" in errors
+    assert apart.call(log, train_tiny, broken, STEPS, None) == 0
+    assert f"of the interrupted training in {broken}; --restart begins anew" in log.read_text()
     train_tiny(unbroken, STEPS, resume=False)
     assert contents(broken) == contents(unbroken)
 
@@ -180,11 +179,6 @@ def test_a_bar_shows_names_as_they_are(
     with Progress("ingest", total=2, unit="files") as progress:
         progress.update(2, "b]y[/red].mp4\x07\nnext")
     assert r"b]y[/red].mp4\x07\nnext" in capsys.readouterr().err
-
-
-def start(directory: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.trainer.runs.train_tiny", str(directory), str(STEPS), *options]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 def saved_step(directory: Path) -> int:

@@ -1,12 +1,6 @@
-"""A tiny training that draws from every random generator: run by test_runs as a process of its own.
+"""A tiny training that draws from every random generator."""
 
-python -m tests.trainer.runs.train_tiny DIRECTORY STEPS [--restart] [--signal NAME STEP]
-"""
-
-import argparse
-import os
 import random
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +9,8 @@ import torch
 from trainer.runs import Amp, Panel, Training, TrainingRun, batch_rows, seed_everything
 
 
-def main(
-    directory: Path, steps: int, resume: bool | None, save_every: int = 7, sent: tuple[str, int] | None = None
-) -> TrainingRun:
-    """Train a regression with dropout and a schedule for `steps` steps.
-
-    sent: a signal that this process sends itself, and the step whose loss is then logged and not yet saved.
-    """
+def train_tiny(directory: Path, steps: int, resume: bool | None, save_every: int = 7) -> TrainingRun:
+    """Train a regression with dropout and a schedule for `steps` steps."""
     seed_everything(5)
     torch.set_num_threads(1)
     x = torch.randn(40, 6)
@@ -44,8 +33,6 @@ def main(
             amp.step(loss, optimizer, model.parameters(), max_norm=5.0)
             scheduler.step()
             run.log(step + 1, {"loss": loss.item()})
-            if sent is not None and step + 1 == sent[1]:
-                os.kill(os.getpid(), signal.Signals[sent[0]])
             if (step + 1) % 5 == 0:
                 score = -loss.item()
                 run.log(step + 1, {"score": score})
@@ -54,14 +41,3 @@ def main(
         run.save(steps, training)
         run.plot()
     return run
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("steps", type=int)
-    parser.add_argument("--restart", action="store_true")
-    parser.add_argument("--signal", nargs=2)
-    given = parser.parse_args()
-    told = (given.signal[0], int(given.signal[1])) if given.signal else None
-    main(given.directory, given.steps, False if given.restart else None, sent=told)

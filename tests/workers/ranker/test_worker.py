@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,13 +16,14 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from engine import faults, wire
+from engine import faults, serving, wire
 from engine.errors import Mismatch
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
-from tests import numeric
+from tests import apart, numeric
 from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_collection
+from workers.ranker.__main__ import serve
 from workers.ranker.models import Models
 
 TOPOLOGY = """
@@ -219,12 +221,20 @@ def test_no_proposals_are_no_moments(worker: Any) -> None:
     assert RankerServiceStub(worker[0]).Rank(request, timeout=300).spans == b""
 
 
+def be_worker(out: Path, topology: Path) -> None:
+    """Be a ranker worker whose stdout is a file."""
+    with out.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+    sys.argv = ["ranker", "--config", str(topology)]
+    sys.exit(serving.main("ranker", serve))
+
+
 def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
     tiny_collection(tmp_path / "collection", trained=False, fingerprint="0123456789abcdef")
-    process, said = start(tmp_path)
-    assert process.wait(timeout=300) == Mismatch.exit_code
-    assert process.stdout is not None
-    process.stdout.close()
+    (tmp_path / "topology.toml").write_text(TOPOLOGY)
+    code = apart.call(tmp_path / "log", be_worker, tmp_path / "out", tmp_path / "topology.toml")
+    assert code == Mismatch.exit_code
+    said = json.loads((tmp_path / "out").read_text())
     assert not said["ready"]
     assert "encoder has fingerprint" in said["error"]
     assert "was built with 0123456789abcdef" in said["error"]

@@ -27,6 +27,7 @@ from trainer.generation import legacy
 from trainer.generation.kit import OnProgress
 from trainer.generation.legacy import Manifest
 from trainer.generation.part import nothing, write_said
+from trainer.generation.records import write_known
 from trainer.generation.splitting import said, write_contexts, write_index
 from workers.index.files import INDEX, code_of, read_emptied
 from workers.index.part import DIRECTORY
@@ -97,6 +98,7 @@ def _make(collection: Path, generation: Path, on_progress: OnProgress) -> Versio
             write_contexts(staging.path, generation, numbers, whole=len(about.shards) == 1)
             mine = catalogue.of(numbers)
             mine.write(staging.path)
+            write_known(staging.path, collection / "features" / about.encoder.fingerprint, mine.ids)
             counts = len(mine), int(mine.segments.sum())
             staging.id = parts.seal(staging.path, _part(staging.path, about, template, counts)).id
         entries.append(parts.entry_of(collection, staging.id))

@@ -5,6 +5,7 @@
 A part holds the features themselves as the ranker's context, row for row.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from engine.corpus import Corpus, PartOfVersion, open_corpus
 from engine.entries import Version
+from engine.errors import SprError
 from engine.files import make_folder, sync
 from workers.feature_store.store import FeatureStore, NewVideo, Stream
 from workers.ranker.stores.features import DIRECTORY
@@ -30,6 +32,12 @@ def write_records(building: Path, store: FeatureStore, ids: Sequence[str]) -> No
         for r in records
     ]
     _write(building / RECORDS, store.meta, lines)
+
+
+def write_known(building: Path, features: Path, ids: Sequence[str]) -> None:
+    """Write what the store in `features` says of videos `ids`, if it is sound and knows all of them."""
+    with contextlib.suppress(SprError):
+        write_records(building, FeatureStore.open(features), ids)
 
 
 def merge_records(building: Path, sources: Iterable[tuple[Path, Sequence[str]]]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def new_figure(
-    width: float, height: float, layout: Literal["constrained", "none"] = "constrained"
+    width: float, height: float, layout: Literal["constrained"] | None = "constrained"
 ) -> "Figure":
     """Return an empty figure of so many inches, to be saved as PNG."""
     _import_matplotlib()

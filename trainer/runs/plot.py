@@ -25,7 +25,7 @@ _LEFT, _RIGHT, _BOTTOM, _TOP = 0.65, 0.15, 0.55, 0.4
 def plot_metrics(path: Path, rows: Sequence[Mapping[str, Any]], panels: Sequence[Panel]) -> None:
     """Draw the panels side by side from rows with a "step" each; a metric is drawn where a row has it."""
     width = _WIDTH * len(panels)
-    figure = new_figure(width, _HEIGHT, layout="none")
+    figure = new_figure(width, _HEIGHT, layout=None)
     for number, panel in enumerate(panels):
         left, bottom = (_WIDTH * number + _LEFT) / width, _BOTTOM / _HEIGHT
         size = (_WIDTH - _LEFT - _RIGHT) / width, (_HEIGHT - _BOTTOM - _TOP) / _HEIGHT

@@ -121,7 +121,6 @@ def _about(made: _Models, dim: int, label: str, template: Template) -> Part:
     """Return what all parts have in common."""
     return Part(
         id="",
-        created="",
         embedding_model=versions.embedding_model(made.encoder.fingerprint, made.projector),
         dim=dim,
         segment_length=float(corpora.SEGMENT),

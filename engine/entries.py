@@ -79,7 +79,6 @@ class Part:
     """
 
     id: str
-    created: str
     embedding_model: str
     dim: int
     segment_length: float

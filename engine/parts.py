@@ -37,11 +37,11 @@ def directory(collection: Path, part: str) -> Path:
 def seal(building: Path, about: Part) -> Part:
     """Describe all files below `building` and write its part.json, the last file of a part; return it.
 
-    about: all but id, created and files, which are set here. The caller gives the directory the id as name.
+    about: all but id and files, which are set here. The caller gives the directory the id as name.
     No clock goes in: what is made again, of a damaged part, is what versions list, to the byte.
     """
     names = [str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()]
-    found = dataclasses.replace(about, files=describe_files(building, names), id="", created="")
+    found = dataclasses.replace(about, files=describe_files(building, names), id="")
     named = dataclasses.replace(found, id=sealed.digest(dataclasses.asdict(found))[:16])
     sealed.write(building / PART, named)
     return named
@@ -64,7 +64,7 @@ def read_at(folder: Path, part: str) -> tuple[Part, str]:
         check_part(about, str(path))
     except InvalidInput as error:
         raise refuse(f"{str(error).rstrip('.')}: {REMEDY}.") from None
-    unnamed = dataclasses.replace(about, id="", created="")
+    unnamed = dataclasses.replace(about, id="")
     if about.id != part or sealed.digest(dataclasses.asdict(unnamed))[:16] != part:
         raise refuse(f"{path} does not have the id of its content: {REMEDY}.")
     return about, checksum

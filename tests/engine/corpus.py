@@ -109,7 +109,6 @@ class Corpus:
             catalogue.write(staging.path)
             about = Part(
                 id="",
-                created="",
                 embedding_model=MODEL,
                 dim=DIM,
                 segment_length=SEGMENT,

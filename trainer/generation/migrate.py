@@ -121,7 +121,6 @@ def _part(building: Path, about: Manifest, template: Template | None, counts: tu
     ranker, dtype = _stored(about, building)
     return Part(
         id="",
-        created="",
         embedding_model=about.embedding_model,
         dim=about.dim,
         segment_length=about.segment_length,

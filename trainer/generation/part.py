@@ -118,7 +118,6 @@ def _about(building: Path, kit: Kit, catalogue: PartCatalogue, factory: str) -> 
     stored = kit.contexts if kit.ranker is not None else None
     return Part(
         id="",
-        created="",
         embedding_model=kit.embedding_model,
         dim=kit.dim,
         segment_length=kit.segment_length,

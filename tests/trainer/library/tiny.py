@@ -63,7 +63,6 @@ def living(collection: Path, version: str = "") -> list[str]:
 def about_part(videos: int) -> Part:
     return Part(
         id="",
-        created="",
         embedding_model="enc/mean-pool",
         dim=4,
         segment_length=4.0,

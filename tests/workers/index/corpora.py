@@ -52,7 +52,6 @@ def write_part(collection: Path, chosen: Videos, template: Template, trained: Te
         PartCatalogue(ids, [""] * len(ids), 4 * counts.astype(np.float64), counts).write(staging.path)
         about = Part(
             id="",
-            created="",
             embedding_model=MODEL,
             dim=vectors.shape[1],
             segment_length=4.0,

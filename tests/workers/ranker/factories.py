@@ -114,7 +114,6 @@ class Tiny:
         ranker = version.ranker.fingerprint if version.ranker and version.contexts else ""
         return Part(
             id="",
-            created="",
             embedding_model=version.embedding_model,
             dim=version.dim,
             segment_length=version.segment_length,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine import versions
 from engine.errors import NotFound, Unavailable
-from engine.files import make_folder
+from engine.files import make_folder, sync
 
 WRITER = ".writer.lock"
 
@@ -55,7 +55,16 @@ def only_writer(collection: Path, what: str = "change") -> Iterator[None]:
             raise Unavailable(
                 message + "stop it, or use `spr admin add` and `delete`.", "WRITER_RUNNING"
             ) from None
+        _settle(collection)
         yield
+
+
+def _settle(collection: Path) -> None:
+    """Sync all names: a writer that was killed may have left such as are seen and no disk has."""
+    sync(collection)
+    for pattern in ("*/", "models/*/", "features/*/"):
+        for folder in collection.glob(pattern):
+            sync(folder)
 
 
 @contextlib.contextmanager

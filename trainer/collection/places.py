@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError
-from engine.files import read_json, read_name, replacing, sync, write_json
+from engine.files import make_folder, read_json, read_name, replacing, sync, write_json
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
 from workers.ranker.projection.projector import KIND as PROJECTOR
@@ -112,7 +112,8 @@ def keep_encoder(collection: Path, folder: Path, fingerprint: str, source: str) 
         return
     partial = home.with_name(f".{fingerprint}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    make_folder(home.parent)
+    partial.mkdir()
     try:
         for path in model_files(folder):
             shutil.copyfile(path, partial / path.name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.files import follow_umask, sync
+from engine.files import follow_umask, make_folder, sync
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def new_directory(out: Path, force: bool) -> Iterator[Path]:
         raise InvalidInput(f"{out} exists already; give --force to replace it, or another --out.")
     if out.exists() and not (out / "config.json").is_file() and any(out.iterdir()):
         raise InvalidInput(f"{out} is not a model's directory; --force replaces models only.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
     shutil.rmtree(partial, ignore_errors=True)

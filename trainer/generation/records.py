@@ -7,6 +7,7 @@ A part holds the features themselves as the ranker's context, row for row.
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from engine.corpus import Corpus, PartOfVersion, open_corpus
 from engine.entries import Version
 from engine.errors import SprError
-from engine.files import make_folder, sync
+from engine.files import sync
 from workers.feature_store.store import FeatureStore, NewVideo, Stream
 from workers.ranker.stores.features import DIRECTORY
 
@@ -64,6 +65,8 @@ def restore_features(collection: Path, version: Version) -> int:
     path = collection / "features" / version.encoder.fingerprint
     if (path / "store.json").exists():
         return 0
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     corpus = open_corpus(collection, version.id)
     living = [part for part in corpus.parts if (part.directory / RECORDS).is_file()]
     if not living:
@@ -71,11 +74,15 @@ def restore_features(collection: Path, version: Version) -> int:
     meta, _ = _read(living[0].directory / RECORDS)
     streams = {name: Stream(entry.dim, entry.step) for name, entry in version.streams.items()}
     dtype = next(iter(version.streams.values())).dtype
-    make_folder(path.parent)
-    with FeatureStore.create(path, streams, dtype, meta) as store:
+    with FeatureStore.create(partial, streams, dtype, meta) as store:
         for part in living:
             _append(store, corpus, part)
-        return len(store)
+        count = len(store)
+    if path.exists():
+        shutil.rmtree(path)
+    partial.rename(path)
+    sync(path.parent)
+    return count
 
 
 def _append(store: FeatureStore, corpus: Corpus, part: PartOfVersion) -> None:

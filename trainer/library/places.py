@@ -93,14 +93,14 @@ class Directory:
         path = self.path / name
         make_folder(path.parent)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_bytes(content)
-        sync(partial)
         try:
+            partial.write_bytes(content)
+            sync(partial)
             os.link(partial, path)
         except FileExistsError:
             return False
         finally:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
         sync(path.parent)
         return True
 
@@ -195,9 +195,9 @@ def copy(source: Path, target: Path) -> None:
             else:
                 sync(target.parent)
                 return
-        shutil.copyfile(source, target)
-        sync(target)
-        sync(target.parent)
+        # Under its own name it has all its bytes: what is there by its size is not copied again.
+        with replacing(target) as partial:
+            shutil.copyfile(source, partial)
     except FileNotFoundError as error:
         raise NotFound(f"{error.filename} does not exist: take another snapshot.") from None
     except OSError as error:

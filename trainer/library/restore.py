@@ -1,5 +1,6 @@
 """Restoring: a snapshot's version comes back as the next version of a collection, whole or not at all."""
 
+import contextlib
 import dataclasses
 import shutil
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
-from engine.errors import NotFound
+from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features
@@ -24,8 +25,8 @@ def restore(
     """Bring a version back from a directory or URL, the source's current one for ""; return it and its bytes.
 
     Parts that are there and whole are not copied. The version is committed under the next number, with reason
-    "restore", or is the very one where the collection still has it; it becomes current. The caller holds the
-    writer's lock. NotFound or Mismatch say what the snapshot lacks; an interrupted restore changes nothing
+    "restore", or is the one of that content where the collection has it; it becomes current. The caller holds
+    the writer's lock. NotFound or Mismatch say what the snapshot lacks; an interrupted restore changes nothing
     and goes on when it is called again.
     """
     place = open_place(source)
@@ -38,10 +39,10 @@ def restore(
         done += 1
         tell("restore", done, len(found.parts))
     copied += _rest(place, collection, found)
-    restored = found
-    if not _is_here(collection, found):
-        reason = dataclasses.replace(found, parent=versions.newest(collection), reason="restore")
-        restored = versions.commit(collection, reason)
+    restored = _there(collection, found)
+    if restored is None:
+        made = dataclasses.replace(found, parent=versions.newest(collection), reason="restore")
+        restored = versions.commit(collection, made)
     restore_features(collection, restored)
     versions.activate(collection, restored.id)
     return restored, copied
@@ -128,7 +129,15 @@ def _write(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-def _is_here(collection: Path, version: Version) -> bool:
-    if not versions.path_of(collection, version.id).is_file():
-        return False
-    return versions.read(collection, str(version.number)).id == version.id
+def _there(collection: Path, version: Version) -> Version | None:
+    """Return the newest version here of the same content, as an interrupted restore leaves one."""
+    for number in reversed(versions.numbers(collection)):
+        with contextlib.suppress(SprError):
+            about = versions.read(collection, str(number))
+            if _content(about) == _content(version):
+                return about
+    return None
+
+
+def _content(version: Version) -> Version:
+    return dataclasses.replace(version, id="", number=0, created="", parent="", reason="")

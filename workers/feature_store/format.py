@@ -101,6 +101,14 @@ def lock(path: Path) -> BinaryIO:
     return held
 
 
+def settle(path: Path) -> None:
+    """Sync what is there: a writer that was killed may have left what readers see and no disk has."""
+    for file in path.iterdir():
+        if file.suffix in (".bin", ".jsonl"):
+            files.sync(file)
+    files.sync(path)
+
+
 def checksum(rows: NDArray[Any]) -> str:
     """Return the CRC-32 of rows as they are stored, 8 hex digits."""
     return f"{zlib.crc32(np.ascontiguousarray(rows).data):08x}"
@@ -199,6 +207,7 @@ def write_header(path: Path, streams: Mapping[str, Stream], dtype: str, meta: Ma
     """Make the .bin files, then store.json: a directory with a store.json is a whole store."""
     for name in streams:
         (path / f"{name}.bin").touch()
+    files.sync(path)
     described = {name: asdict(stream) for name, stream in streams.items()}
     header = {"format": FORMAT, "dtype": dtype, "streams": described, "meta": dict(meta)}
     files.write_json(path / "store.json", header)

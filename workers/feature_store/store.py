@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal, Self
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.files import make_folder
 from workers.feature_store.format import (
     FORMAT,
     Header,
@@ -30,6 +31,7 @@ from workers.feature_store.format import (
     lock,
     parse,
     read_header,
+    settle,
     told,
     write_header,
 )
@@ -86,7 +88,7 @@ class FeatureStore:
         path = Path(path)
         check_header(path, streams, dtype)
         with told(path, "written"):
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             with lock(path):
                 if (path / "store.json").exists():
                     raise InvalidInput(f"there is already a feature store in {path}; choose another path")
@@ -230,6 +232,7 @@ class FeatureStore:
             self.refresh()
         self._journal.mend()
         self._rows.open()
+        settle(self.path)
 
     def _check_writable(self) -> None:
         if self._lock is None:

@@ -18,6 +18,10 @@ from trainer.generation.kit import Kit
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.part import IndexPart
 from workers.index.shard import Shard, ShardOpener
+from workers.ranker.model.relo import Relo, ReloConfig
+from workers.ranker.model.windows import WindowConfig
+from workers.ranker.scoring.relo_ranker import KIND, RankerConfig
+from workers.ranker.stores.checkpoint import save_model
 from workers.ranker.stores.features import FeatureMaps
 
 ENCODER = "e0e0e0e0e0e0e0e0"
@@ -52,6 +56,18 @@ def ingested(collection: Path, videos: Mapping[str, Content]) -> None:
     with store(collection) as features:
         for video, content in videos.items():
             features.append(video, arrays(content), f"file:///{video}.mp4", f"{content}", content[1] - 0.5)
+
+
+def ranked(path: Path) -> str:
+    """Give a collection that is to be built an untrained ranker, so that its parts store contexts."""
+    torch.manual_seed(0)
+    window = WindowConfig(clip_length=1.0, max_clips=32)
+    model = ReloConfig(visual_dim=DIM, subtitle_dim=DIM, query_dim=DIM, hidden=8, heads=2, window=window)
+    folder = path / "models" / "ranker" / "made"
+    name = save_model(folder, KIND, RankerConfig(model), Relo(model).state_dict(), encoder=ENCODER)
+    folder.rename(folder.with_name(name))
+    (folder.parent / "CURRENT").write_text(name + "\n")
+    return name
 
 
 def collection(path: Path, videos: Mapping[str, Content], shards: int = 2, index: str = "flat") -> Path:

@@ -1,8 +1,5 @@
 """A power cut at any file operation loses nothing that was acknowledged and shows nothing by halves."""
 
-import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,50 +7,23 @@ import pytest
 
 from engine import staging, versions
 from tests.power_cut import Recording, State
+from tests.trainer.library.cuts import every_state, record
 from tests.trainer.library.tiny import living, without, write_part, write_version
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from workers.feature_store.store import FeatureStore, Stream
 
-Check = Callable[[Path, State], None]
-
-
-def record(root: Path, run: Callable[[Recording], None]) -> Recording:
-    """Record what `run` does below a directory, from a synced state on."""
-    spare = root.with_name("spare")
-    spare.mkdir()
-    with Recording(root, spare) as recording:
-        run(recording)
-    return recording
-
-
-def every_state(recording: Recording, scratch: Path, check: Check) -> int:
-    """Check every state that a power cut may leave; return how many there are."""
-    count = 0
-    for count, state in enumerate(recording.states(), start=1):  # noqa: B007
-        target = scratch / "state"
-        state.write(target)
-        try:
-            check(target, state)
-        except Exception as error:
-            raise AssertionError(f"a power cut before {state.before}, {state.kind}: {error}") from error
-        for path in target.rglob("*"):
-            if path.is_file():
-                os.chmod(path, 0o644)
-        shutil.rmtree(target)
-    return count
-
 
 @pytest.fixture
-def collection(tmp_path: Path) -> Path:
-    home = tmp_path / "c"
+def collection(memory: Path) -> Path:
+    home = memory / "c"
     home.mkdir()
     (home / "collection.json").write_text('{"name": "tiny", "format": 1}')
     write_version(home, [write_part(home, ["a", "b"])], reason="build")
     return home
 
 
-def test_every_change_of_a_collection_is_there_or_not(collection: Path, tmp_path: Path) -> None:
+def test_every_change_of_a_collection_is_there_or_not(collection: Path, memory: Path) -> None:
     """Add, delete, compact: an acknowledged version is current, and another is whole."""
     expected = [["a", "b"], ["a", "b", "c"], ["a", "c"], ["a", "c"]]
 
@@ -80,10 +50,10 @@ def test_every_change_of_a_collection_is_there_or_not(collection: Path, tmp_path
         write_version(found, [part])
         assert living(found) == ["z"]
 
-    assert every_state(record(collection, run), tmp_path, check) > 40
+    assert every_state(record(collection, run), memory, check) > 40
 
 
-def test_activate_and_roll_back(collection: Path, tmp_path: Path) -> None:
+def test_activate_and_roll_back(collection: Path, memory: Path) -> None:
     second = write_version(collection, [write_part(collection, ["x"])])
 
     def run(recording: Recording) -> None:
@@ -97,11 +67,11 @@ def test_activate_and_roll_back(collection: Path, tmp_path: Path) -> None:
         assert number in {(): (2, 1), ("1",): (1, 2), ("1", "2"): (2,)}[state.acknowledged]
         assert living(found) == ([["a", "b"], ["x"]][number - 1])
 
-    assert every_state(record(collection, run), tmp_path, check) > 5
+    assert every_state(record(collection, run), memory, check) > 5
 
 
-def test_a_snapshot_is_the_one_before_or_the_new_one(collection: Path, tmp_path: Path) -> None:
-    backup = tmp_path / "backup"
+def test_a_snapshot_is_the_one_before_or_the_new_one(collection: Path, memory: Path) -> None:
+    backup = memory / "backup"
     snapshot(collection, str(backup))
     write_version(collection, [*versions.read(collection).parts, write_part(collection, ["c"])])
 
@@ -115,11 +85,11 @@ def test_a_snapshot_is_the_one_before_or_the_new_one(collection: Path, tmp_path:
         snapshot(collection, str(found))
         assert living(found) == ["a", "b", "c"]
 
-    assert every_state(record(backup, run), tmp_path, check) > 20
+    assert every_state(record(backup, run), memory, check) > 20
 
 
-def test_a_restore_is_whole_or_did_not_happen(collection: Path, tmp_path: Path) -> None:
-    backup, target = tmp_path / "backup", tmp_path / "target"
+def test_a_restore_is_whole_or_did_not_happen(collection: Path, memory: Path) -> None:
+    backup, target = memory / "backup", memory / "target"
     snapshot(collection, str(backup))
     target.mkdir()
 
@@ -133,11 +103,11 @@ def test_a_restore_is_whole_or_did_not_happen(collection: Path, tmp_path: Path) 
         restore(found, str(backup))
         assert living(found) == ["a", "b"]
 
-    assert every_state(record(target, run), tmp_path, check) > 20
+    assert every_state(record(target, run), memory, check) > 20
 
 
-def test_what_was_ingested_stays(tmp_path: Path) -> None:
-    path = tmp_path / "features"
+def test_what_was_ingested_stays(memory: Path) -> None:
+    path = memory / "features"
     streams = {"frames": Stream(4, 1.0)}
     rows = {name: np.full((3, 4), place, np.float16) for place, name in enumerate("abc")}
     with FeatureStore.create(path, streams) as store:
@@ -162,4 +132,4 @@ def test_what_was_ingested_stays(tmp_path: Path) -> None:
             writer.append("d", {"frames": rows["a"]})
         assert "d" in FeatureStore.open(found).ids()
 
-    assert every_state(record(path, run), tmp_path, check) > 10
+    assert every_state(record(path, run), memory, check) > 10

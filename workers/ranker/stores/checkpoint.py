@@ -20,7 +20,16 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import BadJson, as_os_error, fingerprint, follow_umask, read_json, sync, write_json
+from engine.files import (
+    BadJson,
+    as_os_error,
+    fingerprint,
+    follow_umask,
+    make_folder,
+    read_json,
+    sync,
+    write_json,
+)
 from engine.values import filled
 
 Config = TypeVar("Config")
@@ -81,7 +90,8 @@ def save_model(
     name = model_fingerprint(kind, values, encoder, tensors)
     partial = directory.with_name(f".{directory.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    make_folder(directory.parent)
+    partial.mkdir()
     save_tensors(tensors, partial / MODEL_FILE)
     sync(partial / MODEL_FILE)
     card = {

@@ -26,8 +26,8 @@ def restore(
 
     Parts that are there and whole are not copied. The version is committed under the next number, with reason
     "restore", or is the one of that content where the collection has it; it becomes current. The caller holds
-    the writer's lock. NotFound or Mismatch say what the snapshot lacks; an interrupted restore changes nothing
-    and goes on when it is called again.
+    the writer's lock. NotFound or Mismatch say what the snapshot lacks; an interrupted restore changes
+    nothing and goes on when it is called again.
     """
     place = open_place(source)
     make_folder(collection)

@@ -87,8 +87,13 @@ def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
         raise
 
 
-def lock(path: Path) -> BinaryIO:
-    """Be the store's only writer until the file returned is closed; Unavailable where there is another."""
+def lock(path: Path, new: bool = False) -> BinaryIO:
+    """Be the store's only writer until the file returned is closed; Unavailable where there is another.
+
+    new: make the directory, on disk when this returns.
+    """
+    if new:
+        files.make_folder(path)
     held = os.fdopen(os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

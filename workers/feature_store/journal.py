@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from engine.errors import Mismatch
 from engine.files import replacing
 from engine.printable import printable
-from workers.feature_store.format import write_at
+from workers.feature_store.format import settle, write_at
 
 JOURNAL, COPY = "journal.jsonl", "journal.copy.jsonl"
 _SEAL = re.compile(rb', "crc": "([0-9a-f]{8})"}\n\Z')
@@ -116,6 +116,7 @@ class Journal:
         for file, content in zip((self._journal, self._copy), contents, strict=True):
             if content != right or not file.path.exists():
                 _replace(file.path, right)
+        settle(self.path)
         self._size = len(right)
         self._handles = [file.path.open("r+b", buffering=0) for file in (self._journal, self._copy)]
 

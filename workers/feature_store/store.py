@@ -18,7 +18,6 @@ from typing import Any, BinaryIO, Literal, Self
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import make_folder
 from workers.feature_store.format import (
     FORMAT,
     Header,
@@ -31,7 +30,6 @@ from workers.feature_store.format import (
     lock,
     parse,
     read_header,
-    settle,
     told,
     write_header,
 )
@@ -87,12 +85,10 @@ class FeatureStore:
         """Make an empty store and open it for appending; InvalidInput where one exists already."""
         path = Path(path)
         check_header(path, streams, dtype)
-        with told(path, "written"):
-            make_folder(path)
-            with lock(path):
-                if (path / "store.json").exists():
-                    raise InvalidInput(f"there is already a feature store in {path}; choose another path")
-                write_header(path, streams, dtype, meta or {})
+        with told(path, "written"), lock(path, new=True):
+            if (path / "store.json").exists():
+                raise InvalidInput(f"there is already a feature store in {path}; choose another path")
+            write_header(path, streams, dtype, meta or {})
         return FeatureStore(path, "a")
 
     @staticmethod
@@ -232,7 +228,6 @@ class FeatureStore:
             self.refresh()
         self._journal.mend()
         self._rows.open()
-        settle(self.path)
 
     def _check_writable(self) -> None:
         if self._lock is None:

@@ -72,13 +72,13 @@ def test_what_a_killed_process_left_unsynced_is_synced_by_the_next_one(
         ingested(ready, NEW)
     if step == "delete":
         add(ready, NEW, Kits("cpu"))
-    operations = record(copied(ready, memory / "c"), lambda _: steps(memory / "c")[step]()).operations
+    operations = done_again(copied(ready, memory / "c"), step, 0).operations
     for number in range(1, operations, max(1, operations // kills if kills else 1)):
         home = memory / str(number)
         home.mkdir()
         path = copied(ready, home / "c")
         recording = done_again(path, step, operations - number)
-        look = Looking(path, {versions.read(path).number: served}, memory)
+        look = Looking(path, {versions.read(path).number: served})
 
         def check(found: Path, state: State, look: Looking = look) -> None:
             look.whole(found)

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -19,6 +20,7 @@ from workers.index.effort import Effort, least
 from workers.index.files import write_effort
 from workers.index.part import IndexPart
 from workers.ranker.encoder.known_queries import POOLED
+from workers.ranker.projection.projector import MeanPool, Projector
 
 DEPTH = 200
 QUERIES = 64
@@ -29,7 +31,8 @@ LARGEST_FACTOR = 160
 TOLERANCE = 1e-6
 
 _BLOCK = 16_384
-_EXACT = ("Flat", "flatl2")
+EXACT = ("Flat", "flatl2")
+UNFIT = "INDEX_UNFIT"  # the reason of the error
 # An index with less recall is broken, not coarse: some factories have built such without an error.
 _LOWEST_RECALL = 0.02
 
@@ -40,28 +43,49 @@ def check(folders: Sequence[Path], collection: Path, plan: Plan, vectors: Floats
     folders: of the index of each shard's part. vectors: (segments, dim), all of them. Raises Mismatch
     (INDEX_UNFIT) where no effort reaches it.
     """
-    queries, real = sample_queries(collection, plan, vectors)
+    asked = real_queries(collection, plan.encoder.fingerprint, plan.projector, plan.device, plan.dim)
+    queries = sample_queries(asked, vectors)
     shards = [IndexPart.open(folder, "cpu") for folder in folders]
     starts = np.cumsum(plan.counts) - plan.counts
     truth = ExactAnswers(vectors, queries, [starts[plan.shards == number] for number in range(len(shards))])
+    recall, effort = reach(folders, shards, truth, plan.recipe.label, plan.recipe.recall)
+    milliseconds = _latency(max(shards, key=len), queries, truth.depth, effort)
+    return SearchEntry(
+        round(recall, 4), truth.depth, len(queries), len(asked), effort.factor, effort.nprobe, milliseconds
+    )
+
+
+def reach(
+    folders: Sequence[Path], shards: Sequence[IndexPart], truth: "ExactAnswers", label: str, asked: float
+) -> tuple[float, Effort]:
+    """Set the least effort, from that of `shards` on, that finds the share `asked`; return what is found.
+
+    folders: where the shards were written. label: the index's name. Mismatch (UNFIT) where no effort
+    reaches it.
+    """
     most = Effort(LARGEST_FACTOR, max(shard.partitions for shard in shards))
     start = shards[0].effort
     most = Effort(most.factor if start.factor else 0, most.nprobe)
-    effort, recall = least(lambda tried: truth.recall(shards, tried), start, most, plan.recipe.recall)
-    _accept(plan, recall, effort)
+    effort, recall = least(lambda tried: truth.recall(shards, tried), start, most, asked)
+    _accept(label, asked, recall, effort)
     if effort != start:
         for folder in folders:
             write_effort(effort, folder)
-    milliseconds = _latency(max(shards, key=len), queries, truth.depth, effort)
-    return SearchEntry(
-        round(recall, 4), truth.depth, len(queries), real, effort.factor, effort.nprobe, milliseconds
-    )
+    return recall, effort
+
+
+class Rows(Protocol):
+    """Vectors (n, dim), taken by slices or by arrays of row numbers: an array, or what reads such."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any: ...
 
 
 class ExactAnswers:
     """The exact answers to some queries. depth: how many of the nearest segments count."""
 
-    def __init__(self, vectors: Floats, queries: Floats, starts: Sequence[NDArray[np.int64]]) -> None:
+    def __init__(self, vectors: Rows, queries: Floats, starts: Sequence[NDArray[np.int64]]) -> None:
         """vectors: (segments, dim); queries: (nq, dim); starts: of each shard (videos,) their first rows."""
         self.depth = min(DEPTH, len(vectors))
         self._vectors, self._queries, self._starts = vectors, queries, starts
@@ -87,31 +111,31 @@ class ExactAnswers:
         return found / (self.depth * len(self._queries))
 
 
-def sample_queries(collection: Path, plan: Plan, vectors: Floats) -> tuple[Floats, int]:
-    """Return up to QUERIES unit vectors (nq, dim), the same ones every time, and how many are real queries.
-
-    Real ones are those whose features the collection holds; where they are too few, disturbed segments join.
-    """
+def sample_queries(real: Floats, vectors: Rows) -> Floats:
+    """Return QUERIES unit vectors (nq, dim), the same ones every time: real ones, and disturbed segments."""
     rng = np.random.default_rng(0)
-    real = _real_queries(collection / "queries" / plan.encoder.fingerprint, plan, rng)
     rows = np.sort(rng.integers(len(vectors), size=QUERIES - len(real)))
-    noise = rng.standard_normal((len(rows), plan.dim)).astype(np.float32)
+    noise = rng.standard_normal((len(rows), real.shape[1])).astype(np.float32)
     made = vectors[rows] + NOISE * _unit(noise)
-    return _unit(np.concatenate([real, made])), len(real)
+    return _unit(np.concatenate([real, made]))
 
 
-def _real_queries(path: Path, plan: Plan, rng: np.random.Generator) -> Floats:
+def real_queries(
+    collection: Path, encoder: str, projector: Projector | MeanPool, device: torch.device, dim: int
+) -> Floats:
+    """Return unit vectors (n, dim) of up to QUERIES queries whose features the collection holds."""
+    path = collection / "queries" / encoder
     if not (path / "store.json").is_file():
-        return np.zeros((0, plan.dim), np.float32)
+        return np.zeros((0, dim), np.float32)
     store = FeatureStore.open(path)
     ids = store.ids()
-    chosen = np.sort(rng.choice(len(ids), min(QUERIES, len(ids)), replace=False))
+    chosen = np.sort(np.random.default_rng(0).choice(len(ids), min(QUERIES, len(ids)), replace=False))
     rows = [np.asarray(store.rows(ids[number], POOLED), np.float32) for number in chosen]
-    if not rows or rows[0].shape[1] != plan.dim:
-        return np.zeros((0, plan.dim), np.float32)
+    if not rows or rows[0].shape[1] != dim:
+        return np.zeros((0, dim), np.float32)
     with torch.inference_mode():
-        pooled = torch.from_numpy(np.concatenate(rows)).to(plan.device)
-        projected: Floats = plan.projector.queries(pooled).float().cpu().numpy()
+        pooled = torch.from_numpy(np.concatenate(rows)).to(device)
+        projected: Floats = projector.queries(pooled).float().cpu().numpy()
     return _unit(projected)
 
 
@@ -119,19 +143,17 @@ def _unit(rows: Floats) -> Floats:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _accept(plan: Plan, recall: float, effort: Effort) -> None:
+def _accept(label: str, wanted: float, recall: float, effort: Effort) -> None:
     """Refuse an index that finds too little."""
-    asked = max(plan.recipe.recall, 0.999 if plan.recipe.label in _EXACT else _LOWEST_RECALL)
+    asked = max(wanted, 0.999 if label in EXACT else _LOWEST_RECALL)
     if recall >= asked:
         return
     raised = ", ".join(
         f"{name} {value}" for name, value in (("factor", effort.factor), ("nprobe", effort.nprobe)) if value
     )
     at = f" at {raised}, the most there is," if raised else ""
-    message = (
-        f"index {plan.recipe.label!r} finds {recall:.4f} of the nearest segments{at} and {asked} is asked: "
-    )
-    raise Mismatch(message + "use --index flat, or ask less with --recall.", reason="INDEX_UNFIT")
+    message = f"index {label!r} finds {recall:.4f} of the nearest segments{at} and {asked} is asked: "
+    raise Mismatch(message + "use --index flat, or ask less with --recall.", reason=UNFIT)
 
 
 def _latency(shard: IndexPart, queries: Floats, depth: int, effort: Effort) -> float:

@@ -1,5 +1,6 @@
 """Adding videos whose features are in the store: one small part a touched shard, and a version."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import numpy as np
 
 from engine import staging
 from engine.corpus import Corpus, open_corpus
+from engine.entries import PartEntry
+from engine.errors import Mismatch
 from trainer.collection.places import FRAMES
 from trainer.collection.segments import VideoRows
+from trainer.generation.check import UNFIT
 from trainer.generation.kit import Kit
 from trainer.generation.part import add_part
 from trainer.library.changes import deal, with_part, without
@@ -18,6 +22,8 @@ from trainer.library.policy import to_merge
 from trainer.library.steps import Change, OnProgress, Whereabouts, make_current, nothing
 from workers.feature_store.store import FeatureStore
 from workers.ranker.stores.features import FeatureMaps
+
+_log = logging.getLogger("spr.library")
 
 
 def add(
@@ -69,10 +75,24 @@ def _with_room(corpus: Corpus, touched: Iterable[int], on_progress: OnProgress) 
     """Merge parts of the touched shards where a further one would be too many; return the version then."""
     for number in touched:
         chosen = to_merge(corpus.version.shards[number].parts, room=1)
-        if chosen:
-            merge(corpus, [part.id for part in chosen], on_progress)
+        if chosen and _merged(corpus, chosen, on_progress):
             corpus = open_corpus(corpus.directory)
     return corpus
+
+
+def _merged(corpus: Corpus, chosen: Sequence[PartEntry], on_progress: OnProgress) -> bool:
+    """Merge parts, largest first; without the largest ones where codes of them all would find too little."""
+    while len(chosen) > 1:
+        try:
+            merge(corpus, [part.id for part in chosen], on_progress)
+        except Mismatch as error:
+            if error.reason != UNFIT:
+                raise
+            _log.warning("%d parts of %s are not merged: %s", len(chosen), corpus.directory, error)
+            chosen = chosen[1:]
+        else:
+            return True
+    return False
 
 
 def _unchanged(corpus: Corpus, store: FeatureStore, videos: Sequence[str]) -> set[str]:

@@ -14,9 +14,11 @@ from engine.corpus import Corpus, PartOfVersion
 from engine.entries import Part
 from engine.files import sync
 from engine.types import Floats
+from trainer.generation.check import EXACT
 from trainer.generation.kit import SAID
 from trainer.generation.part import exact_factory
 from trainer.generation.records import merge_records
+from trainer.library.proving import prove
 from workers.index.effort import Effort
 from workers.index.factory import FLAT_VALUES
 from workers.index.files import INDEX, code_of
@@ -34,7 +36,8 @@ _BLOCK = 16_384
 def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]) -> Part:
     """Write and seal the part that has the living videos of `chosen`, at least one, of one shard.
 
-    The caller gives the directory the part's id as its name.
+    The caller gives the directory the part's id as its name. Mismatch (INDEX_UNFIT) for codes that find too
+    little.
     """
     living = [PartCatalogue.open(part.directory).of(part.living) for part in chosen]
     ids = [video for catalogue in living for video in catalogue.ids]
@@ -44,6 +47,8 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     shard = _indexed(chosen, order, catalogue, template)
     shard.effort = _effort(corpus, factory) or shard.effort
     shard.save(building / DIRECTORY)
+    if factory not in EXACT and factory == corpus.version.factory:
+        prove(building / DIRECTORY, corpus, catalogue)
     if SAID in chosen[0].about.files:
         shutil.copyfile(chosen[0].directory / SAID, building / SAID)
         sync(building / SAID)

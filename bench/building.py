@@ -1,14 +1,14 @@
 """A version of the published shape that real processes open, made without a model touching a video.
 
 The collection has the corpus's vectors as segments in two shards, models of the published sizes with random
-weights, and stored contexts of random unit vectors. The raw features are files of zeros that take no room: a
-ranker that has stored contexts does not read them.
+weights, and stored contexts of random unit vectors. A ranker that has those reads no raw features: its clips
+are a file of zeros that takes no room, of frames and subtitles there are none.
 """
 
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from workers.ranker.encoder.files import fingerprint_of
 from workers.ranker.stores import contexts, features
 
 SHARDS = 2
-_VERSION = 5
+_VERSION = 6
 
 
 def collection(cache: Path, sizes: Sizes) -> Path:
@@ -78,13 +78,15 @@ def _write_models(cache: Path, folder: Path, corpus: Corpus, sizes: Sizes) -> _M
 def _write_version(folder: Path, corpus: Corpus, made: _Models) -> Version:
     """Write a part a shard, and the version that lists them; return it."""
     dim = corpus.vectors.shape[1]
-    numbers = _dealt(corpus)
+    numbers = dealt(corpus)
     with contextlib.ExitStack() as stack:
         stages = [stack.enter_context(staged(folder)) for _ in numbers]
         template, label = _write_indexes(stages, corpus, numbers)
         about = _about(made, dim, label, template)
         for staging, mine in zip(stages, numbers, strict=True):
-            staging.id = _finish(staging.path, corpus, mine, about).id
+            names = [corpus.lengths.names[number] for number in mine]
+            counts = np.asarray(corpus.counts, np.int32)[mine]
+            staging.id = finish_part(staging.path, names, counts, corpus.durations[mine], about).id
     template.save(folder)
     entries = [parts.entry_of(folder, staging.id) for staging in stages]
     return versions.commit(folder, _version(made, about, entries))
@@ -157,7 +159,7 @@ def random_contexts(counts: NDArray[np.int64], hidden: int) -> Iterator[tuple[Fl
         yield pool[places[0]], pool[places[1]]
 
 
-def _dealt(corpus: Corpus) -> list[Ordinals]:
+def dealt(corpus: Corpus) -> list[Ordinals]:
     """Return the videos (n,) of every shard."""
     shards = deal(np.asarray(corpus.counts, np.int32), SHARDS)
     return [np.flatnonzero(shards == number).astype(np.int32) for number in range(SHARDS)]
@@ -188,13 +190,15 @@ def _settle_effort(folders: list[Path], corpus: Corpus, numbers: list[Ordinals],
         write_effort(effort, folder)
 
 
-def _finish(building: Path, corpus: Corpus, mine: Ordinals, about: Part) -> Part:
-    """Write what a part of videos `mine` has besides its index, and seal it."""
-    names = [corpus.lengths.names[number] for number in mine]
-    segments = np.asarray(corpus.counts, np.int32)[mine]
-    durations = corpus.durations[mine]
+def finish_part(
+    building: Path, names: Sequence[str], segments: Ordinals, durations: Doubles, about: Part
+) -> Part:
+    """Write what a part has besides its index, and seal it.
+
+    names: (n,) ids, sorted. segments, durations: (n,) of each video. about: all but counts and code.
+    """
     uris = [f"file:///videos/{name}.mp4" for name in names]
-    PartCatalogue(names, uris, durations, segments).write(building)
+    PartCatalogue(list(names), uris, durations, segments).write(building)
     _write_contexts(building, durations, about)
     code = code_of(building / DIRECTORY / INDEX)
     made = dataclasses.replace(about, code=code, videos=len(names), segments=int(segments.sum()))
@@ -204,8 +208,9 @@ def _finish(building: Path, corpus: Corpus, mine: Ordinals, about: Part) -> Part
 def _write_contexts(building: Path, durations: Doubles, about: Part) -> None:
     directory = building / features.DIRECTORY
     directory.mkdir(parents=True)
-    for name, step in _STREAMS.items():
-        offsets = np.concatenate([[0], np.cumsum(np.ceil(durations / step).astype(np.int64))])
+    for name in _STREAMS:
+        rows = clips(durations) if name == models.CLIPS else np.zeros(len(durations), np.int64)
+        offsets = np.concatenate([[0], np.cumsum(rows)])
         np.lib.format.open_memmap(
             directory / f"{name}.npy", "w+", np.float16, (int(offsets[-1]), about.dim)
         ).flush()

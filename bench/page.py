@@ -66,6 +66,8 @@ def _machine(report: Mapping[str, Any]) -> str:
 def _targets(report: Mapping[str, Any]) -> str:
     lines = ["| what | reach | measured | met | published way | floor |", "|---|---|---|---|---|---|"]
     for target in TARGETS:
+        if not any(goal.stage in report["stages"] for goal in target.goals):
+            continue
         beside = (_beside(report, target.published), _beside(report, target.floor))
         lines.append(f"| {' | '.join((target.what, *summary(report, target), *beside))} |")
     return "\n".join(lines) + "\n"

@@ -16,7 +16,8 @@ import grpc
 import grpc.aio
 
 from bench.timing import Laps
-from engine import versions
+from engine import config, versions
+from engine.config import Topology
 from engine.errors import Unavailable
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
@@ -29,10 +30,18 @@ _ALWAYS = {"retrieve", "propose", "rank"}
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service: the coordinator's address, and the file all processes log to."""
+    """A running service: the coordinator's address, and the file all processes log to.
+
+    admin: the address of the coordinator's administration. index, ranker: those of the workers. process: the
+    supervisor's id.
+    """
 
     address: str
     log: Path
+    admin: str
+    index: tuple[str, ...]
+    ranker: str
+    process: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +78,21 @@ def running(collection: Path, threads: int, log_level: str = "info") -> Iterator
                 if not line:
                     tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-5:])
                     raise Unavailable(f"the service did not start; {log} ends with: {tail}")
-                yield Service(json.loads(line)["address"], log)
+                yield _service(config.read(topology), json.loads(line)["address"], log, process.pid)
             finally:
                 process.terminate()
                 process.wait(timeout=60)
 
 
-def warm(service: Service, texts: Sequence[str], patience: float = 120.0) -> list[float]:
+def _service(topology: Topology, address: str, log: Path, process: int) -> Service:
+    index = tuple(one.listen for one in topology.index)
+    return Service(address, log, topology.coordinator.admin, index, topology.ranker[0].listen, process)
+
+
+def warm(service: Service, texts: Sequence[str], patience: float = 120.0, version: str = "") -> list[float]:
     """Warm the service up: ask every sentence until its answer is whole, as cold files may time a shard out.
 
-    Returns the milliseconds of each whole answer.
+    version: as `ask_in_turn`'s. Returns the milliseconds of each whole answer.
     """
 
     async def run() -> list[float]:
@@ -89,7 +103,7 @@ def warm(service: Service, texts: Sequence[str], patience: float = 120.0) -> lis
             for text in texts:
                 while True:
                     try:
-                        answer, elapsed = await _ask(stub, text, "")
+                        answer, elapsed = await _ask(stub, text, "", version)
                         if not answer.coverage.degraded:
                             break
                     except grpc.aio.AioRpcError as error:
@@ -101,17 +115,24 @@ def warm(service: Service, texts: Sequence[str], patience: float = 120.0) -> lis
     return asyncio.run(run())
 
 
-def ask_in_turn(service: Service, texts: Sequence[str], runs: int, name: str) -> list[tuple[str, float]]:
-    """Ask one query after the other; return (request id, milliseconds) of each."""
+def ask_in_turn(
+    service: Service, texts: Sequence[str], runs: int, name: str, versions: Sequence[str] = ("",)
+) -> list[tuple[str, float]]:
+    """Ask one query after the other; return (request id, milliseconds) of each.
+
+    versions: by number, "" for the active one; each query is asked of all of them, in turn. The request id is
+    `name-version-run`.
+    """
 
     async def run() -> list[tuple[str, float]]:
         async with grpc.aio.insecure_channel(service.address) as channel:
             stub: Any = SearchServiceStub(channel)
             found = []
             for number in range(runs):
-                request_id = f"{name}-{number}"
-                _, elapsed = await _ask(stub, texts[number % len(texts)], request_id)
-                found.append((request_id, elapsed))
+                for version in versions:
+                    request_id = f"{name}-{version}-{number}"
+                    _, elapsed = await _ask(stub, texts[number % len(texts)], request_id, version)
+                    found.append((request_id, elapsed))
             return found
 
     return asyncio.run(run())
@@ -176,8 +197,8 @@ def _note(found: dict[str, dict[str, float]], line: Mapping[str, Any], prefix: s
         stages[stage] = max(stages.get(stage, 0.0), float(line["ms"]))
 
 
-async def _ask(stub: Any, text: str, request_id: str) -> tuple[SearchResponse, float]:
-    request = SearchRequest(text=text, request_id=request_id)
+async def _ask(stub: Any, text: str, request_id: str, version: str = "") -> tuple[SearchResponse, float]:
+    request = SearchRequest(text=text, request_id=request_id, version=version)
     began = time.perf_counter()
     answer = await stub.Search(request, timeout=20.0)
     return answer, 1000 * (time.perf_counter() - began)

@@ -110,6 +110,35 @@ TARGETS = (
         ),
     ),
     Target(
+        "a version that differs by one small part opened: index worker, ranker worker, coordinator",
+        (
+            Goal("living", "open_index", 0.5, "s"),
+            Goal("living", "open_ranker", 0.5, "s"),
+            Goal("living", "open_coordinator", 0.5, "s"),
+        ),
+        None,
+        ("living", "open_floor"),
+    ),
+    Target(
+        "memory of two versions that share parts against one: index worker, ranker worker",
+        (Goal("living", "memory_index", 1.1, "x"), Goal("living", "memory_ranker", 1.1, "x")),
+    ),
+    Target(
+        "p99 of the first searches after a restart against a warm service",
+        (Goal("living", "restart", 2, "x"),),
+    ),
+    Target(
+        "search with eight parts a shard, and after compaction, against one part as built",
+        (
+            Goal("living", "many", 1.5, "x", "of_one"),
+            Goal("living", "compacted", 1.1, "x compacted", "of_one"),
+        ),
+    ),
+    Target(
+        "the file of a version of a million videos written and read",
+        (Goal("living", "million", 0.5, "s"),),
+    ),
+    Target(
         "3.2M segments against 383,828, one thread, the same recall",
         (Goal("scale", "growth", 4, "x the latency"),),
     ),

@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import corpus, registry, service
+from bench import adding, building, catalogues, corpus, registry, service
 from bench.results import Setup
 from bench.sizes import TINY
+from bench.targets import TARGETS
+from engine import versions
+from engine.corpus import open_corpus
 from engine.errors import InvalidInput, Unavailable
+from engine.version_lock import only_writer
 from tests import numeric
+from trainer.library.compacting import compact
+from trainer.library.policy import MOST
 
-# load is what search is, with more clients; it is run by hand. search has a test of its own.
-STAGES = [stage for stage in registry.STAGES if stage not in ("ingest", "search", "load")]
+# load is what search is, with more clients; it is run by hand. search and living have tests of their own.
+STAGES = [stage for stage in registry.STAGES if stage not in ("ingest", "search", "load", "living")]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +51,45 @@ def test_a_search_measures_what_its_stages_compute(setup: Setup) -> None:
     assert all(stages[f"{stage}_ms"] > 0 for stage in ("retrieve", "propose", "rank"))
     # The coordinator remembers the query.
     assert stages["encode_ms"] == 0
+
+
+@pytest.mark.nightly
+def test_a_changing_corpus_is_measured_and_its_copy_removed(setup: Setup) -> None:
+    rows = measured("living", setup)
+    goals = [goal for target in TARGETS for goal in target.goals if goal.stage == "living"]
+    assert {goal.key for goal in goals} <= rows.keys()
+    assert all(rows[key]["more"]["of_one"] > 0 for key in ("many", "compacted"))
+    assert not list(setup.cache.glob("living-*"))
+
+
+def test_a_copy_of_a_collection_grows_and_is_compacted_beside_it(setup: Setup, tmp_path: Path) -> None:
+    collection = building.collection(setup.cache, TINY)
+    whole = corpus.load(setup.cache, TINY.share, TINY.dim)
+    built = versions.read(collection)
+    with adding.grown(collection, whole, tmp_path / "copy") as grown, only_writer(grown.folder):
+        made = grown.with_parts([[2, 1], [3]])
+        assert made.videos == built.videos + 6
+        assert [len(shard.parts) for shard in made.shards] == [3, 2]
+        assert len(open_corpus(grown.folder, made.id).catalogue) == made.videos
+        versions.activate(grown.folder, made.id)
+        merged = versions.read(grown.folder, compact(grown.folder).version)
+        assert (merged.videos, [len(shard.parts) for shard in merged.shards]) == (made.videos, [1, 1])
+    assert versions.read(collection) == built
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("adds", [5, 500])
+def test_parts_that_adding_leaves_are_as_many_as_a_shard_may_have(adds: int) -> None:
+    sizes = adding.sizes_after(9_800, adds)
+    assert len(sizes) == min(adds, MOST - 1)
+    assert sum(sizes) <= adds
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_version_of_many_videos_is_written_read_and_opened(setup: Setup, tmp_path: Path) -> None:
+    found = catalogues.measure(tmp_path / "many", building.collection(setup.cache, TINY), 4_000, 3)
+    assert 0 < found.size < 20_000
+    assert all(taken > 0 for taken in (found.written.median, found.read.median, found.opened))
 
 
 def test_vectors_are_the_same_however_they_are_read(tmp_path: Path) -> None:

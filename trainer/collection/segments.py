@@ -13,6 +13,7 @@ from engine.errors import InvalidInput, Mismatch
 from engine.types import Doubles, Floats, Ordinals
 from trainer.collection.places import FRAMES
 from workers.feature_store.store import FeatureStore
+from workers.ranker.model.side_by_side import in_turn
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.projection.segments import segment_rows, video_rows
 from workers.ranker.stores.features import SUBTITLES, FeatureMaps
@@ -119,18 +120,20 @@ def hearing(projector: Projector | MeanPool, rows: VideoRows) -> Projector | Mea
 def embed_as_told(rows: VideoRows, projector: Projector | MeanPool, device: torch.device) -> Iterator[Floats]:
     """Yield vectors as `embed`, by the projector as it is.
 
-    Videos are embedded one by one: the last bits of a matrix product depend on its size, and a video's
-    vectors must not depend on which others are added with it.
+    A video's vectors do not depend on which others are embedded, bit by bit: see `in_turn`.
     """
-    projector = projector.to(device)
-    for name, inputs in _batches(rows, projector):
-        with torch.inference_mode():
-            projected = projector.segments(inputs.to(device)).float().cpu().numpy()
-        if not np.isfinite(projected).all():
-            message = f"a segment of {name} has a vector that is not finite: "
-            raise Mismatch(message + "train the projector again, or give --projector none.")
-        lengths = np.linalg.norm(projected, axis=1, keepdims=True)
-        yield np.asarray(projected / np.maximum(lengths, 1e-12), np.float32)
+    yield from in_turn(partial(_embed, projector.to(device), device), _batches(rows, projector), device)
+
+
+def _embed(projector: Projector | MeanPool, device: torch.device, batch: tuple[str, torch.Tensor]) -> Floats:
+    name, inputs = batch
+    with torch.inference_mode():
+        projected = projector.segments(inputs.to(device)).float().cpu().numpy()
+    if not np.isfinite(projected).all():
+        message = f"a segment of {name} has a vector that is not finite: "
+        raise Mismatch(message + "train the projector again, or give --projector none.")
+    lengths = np.linalg.norm(projected, axis=1, keepdims=True)
+    return np.asarray(projected / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _batches(rows: VideoRows, projector: Projector | MeanPool) -> Iterator[tuple[str, torch.Tensor]]:

@@ -43,7 +43,8 @@ def command(
 ) -> None:
     """Time stages of a search on a corpus of the published shape, all of them when no STAGE is named.
 
-    Stages: floor, proposals, ndcg, index, rank, contexts, encode, ingest, search, load, scale.
+    Stages: floor, proposals, ndcg, index, rank, contexts, encode, ingest, search, load,
+    living, scale.
 
     \b
     spr bench                          everything, under 20 minutes on two cores

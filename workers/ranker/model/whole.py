@@ -6,13 +6,15 @@ its neighbours alone, a video is cut into pieces with as many neighbours on both
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from engine.types import Floats
 from workers.ranker.model.relo import Relo
+from workers.ranker.model.side_by_side import in_turn
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, batches, gather
 from workers.ranker.stores.features import FeatureMaps
 
@@ -40,6 +42,17 @@ def pieces(clips: int, config: WindowConfig, halo: int) -> Counts:
     return np.stack([first, first + size, borders[:-1], borders[1:]], axis=1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Pieces `rows` of a video; see `pieces`. clips: the video's. last: whether no others of it follow."""
+
+    video: int
+    clips: int
+    places: Counts
+    rows: Counts
+    last: bool
+
+
 def encode_videos(
     model: Relo,
     contexts: FeatureMaps,
@@ -48,38 +61,52 @@ def encode_videos(
 ) -> Iterator[tuple[Floats, Floats]]:
     """Yield every video's contexts, video (n, h) and subtitle (n, h) float32, in ordinal order.
 
-    Each video alone: the last bits of a matrix product depend on its size, and a video's contexts must not
-    depend on which others are stored with it. on_done: called with the number of clips finished.
+    A video's contexts do not depend on which others are encoded, bit by bit: see `in_turn`. on_done: called
+    with the number of clips finished.
     """
+    jobs = _jobs(contexts.counts(model.config.window.video_stream), model)
+    ready: tuple[Floats, ...] = ()
     done = 0
-    for video, clips in enumerate(contexts.counts(model.config.window.video_stream)):
-        yield _encode(model, contexts, video, int(clips), device)
-        done += int(clips)
-        if on_done:
-            on_done(done)
+    for job, found in in_turn(partial(_encode, model, contexts, device), jobs, device):
+        ready = ready or tuple(np.zeros((job.clips, model.config.hidden), np.float32) for _ in range(2))
+        for out, features in zip(ready, found, strict=True):
+            _keep(out, features, job.places[job.rows])
+        if job.last:
+            yield ready[0], ready[1]
+            ready, done = (), done + job.clips
+            if on_done:
+                on_done(done)
+
+
+def _jobs(counts: Counts, model: Relo) -> Iterator[_Job]:
+    for video, clips in enumerate(counts.tolist()):
+        places = pieces(clips, model.config.window, model.halo)
+        together = batches(places[:, 1] - places[:, 0], AT_ONCE) or [np.zeros(0, np.int64)]
+        for number, rows in enumerate(together, 1):
+            yield _Job(video, clips, places, rows, number == len(together))
 
 
 @torch.inference_mode()
 def _encode(
-    model: Relo, contexts: FeatureMaps, video: int, clips: int, device: torch.device
-) -> tuple[Floats, Floats]:
-    """Encode a video; return its clips' contexts, (n, h) each."""
+    model: Relo, contexts: FeatureMaps, device: torch.device, job: _Job
+) -> tuple[_Job, tuple[Floats, Floats]]:
+    """Encode pieces of a video; return their contexts, (pieces, clips, h) each."""
     config = model.config.window
-    places = pieces(clips, config, model.halo)
+    places = job.places[job.rows]
+    if not len(places):
+        none = np.zeros((0, 0, model.config.hidden), np.float32)
+        return job, (none, none)
     lengths = places[:, 1] - places[:, 0]
     origins = places[:, 0].astype(np.float64) * config.clip_length
     steps = np.full(len(places), config.clip_length, np.float64)
-    videos = np.full(len(places), video, np.int32)
+    videos = np.full(len(places), job.video, np.int32)
     windows = Windows(videos, places[:, 0], places[:, 1], lengths, origins, steps)
-    reading = replace(config, max_clips=max(int(lengths.max(initial=1)), 1), padding="tight")
-    ready = tuple(np.zeros((clips, model.config.hidden), np.float32) for _ in range(2))
-    for rows in batches(lengths, AT_ONCE):
-        found = gather(windows.take(rows), contexts, reading)
-        tensors = (torch.from_numpy(x).to(device) for x in (found.video, found.subtitles, found.mask))
-        context = model.encode_context(*tensors)
-        for out, features in zip(ready, (context.video, context.subtitle), strict=True):
-            _keep(out, features.float().cpu().numpy(), places[rows])
-    return ready[0], ready[1]
+    reading = replace(config, max_clips=max(int(lengths.max()), 1), padding="tight")
+    found = gather(windows, contexts, reading)
+    tensors = (torch.from_numpy(x).to(device) for x in (found.video, found.subtitles, found.mask))
+    context = model.encode_context(*tensors)
+    video, subtitle = (x.float().cpu().numpy() for x in (context.video, context.subtitle))
+    return job, (video, subtitle)
 
 
 def _keep(out: Floats, features: Floats, places: Counts) -> None:

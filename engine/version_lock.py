@@ -62,9 +62,7 @@ def only_library(collection: Path) -> Iterator[None]:
     """Be the only library process of a collection; Unavailable (LIBRARY_RUNNING) where another is."""
     with _alone(collection, LIBRARY, "library", 0) as other:
         if other is not None:
-            message = (
-                f"another service adds to {collection} already ({other}): stop it, or use it."
-            )
+            message = f"another service adds to {collection} already ({other}): stop it, or use it."
             raise Unavailable(message, "LIBRARY_RUNNING")
         yield
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trainer.library.ingesting import Added
 
 
 def follow_folders(
@@ -15,9 +19,7 @@ def follow_folders(
 
     from engine.errors import SprError
     from engine.version_lock import only_writer
-    from spr_cli.add import lines, values
     from spr_cli.ingest import bar, ending_at_once
-    from spr_cli.output import print_json
 
     missing = [folder for folder in folders if not folder.is_dir()]
     if encoder is not None:
@@ -38,10 +40,7 @@ def follow_folders(
                 if ready:
                     with only_writer(collection, "add", 0), contextlib.ExitStack() as stack:
                         added = add_files(collection, list(ready), kits, bar(stack))
-                    for line in lines(added):
-                        click.echo(line, err=as_json)
-                    if as_json:
-                        print_json(values(added))
+                    _tell(added, as_json)
                     told = ""
             except SprError as error:
                 if str(error) != told:
@@ -51,3 +50,13 @@ def follow_folders(
                     ready = {}
             watched.told(ready)
             time.sleep(INTERVAL)
+
+
+def _tell(added: "Added", as_json: bool) -> None:
+    from spr_cli.add import lines, values
+    from spr_cli.output import print_json
+
+    for line in lines(added):
+        click.echo(line, err=as_json)
+    if as_json:
+        print_json(values(added))

@@ -101,7 +101,8 @@ def test_what_another_process_stands_in_the_way_of_waits(library: Library, home:
     with only_writer(library.collection, "build"):
         library.submit(request_id="patient", add=AddVideos(paths=[str(path)]))
         library.submit(request_id="patient out", delete=DeleteVideos(video_ids=["no such"]))
-        job = until(lambda: (found := library.jobs()["patient"]).detail and found)
+        until(lambda: library.jobs()["patient"].detail != "")
+        job = library.jobs()["patient"]
         assert (job.state, job.detail[:29]) == (Job.STATE_QUEUED, "waits: another process writes")
     added, refused = library.ended("patient", "patient out")
     assert (added.error, list(added.video_ids)) == ("", ["patient"])

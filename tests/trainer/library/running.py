@@ -29,9 +29,9 @@ def clip(path: Path, seconds: float = 6.0) -> Path:
     return write_video(path, regular(seconds, 5))
 
 
-def world(path: Path) -> Path:
+def world(path: Path, name: str = "c") -> Path:
     """Build a collection of two clips; return its directory, which lies beside `videos`."""
-    collection, videos = path / "c", path / "videos"
+    collection, videos = path / name, path / "videos"
     for number in range(2):
         clip(videos / f"built-{number}.mp4", 5.0 + number)
     source = tiny_clip(path / "encoder")

@@ -1,11 +1,12 @@
-"""Locks on versions: shared while one is served, exclusive while one is removed; and the writer's lock.
+"""Locks on versions: shared while one is served, exclusive while one is removed; the writer's, the library's.
 
-They are `flock` locks on the version's file, so the kernel releases those of a killed process.
+They are `flock` locks on files, so the kernel releases those of a killed process.
 """
 
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from engine import versions
 from engine.errors import NotFound, Unavailable
 from engine.files import make_folder, sync
 
-WRITER = ".writer.lock"
+WRITER, LIBRARY = ".writer.lock", ".library.lock"
+PATIENCE = 10.0  # seconds that a command waits for another writer: what a library does takes less, mostly
+_LOOK = 0.05
+_LONGEST_NOTE = 100
 
 
 @contextlib.contextmanager
@@ -41,20 +45,15 @@ def locked_for_removal(collection: Path, version: str) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def only_writer(collection: Path, what: str = "change") -> Iterator[None]:
-    """Be the only process that writes parts and versions; Unavailable (WRITER_RUNNING) where one is.
+def only_writer(collection: Path, what: str = "change", patience: float | None = None) -> Iterator[None]:
+    """Be the only process that writes parts and versions; Unavailable (WRITER_RUNNING) where another is.
 
-    what: of the collection, in the message: "build".
+    what: is told to others meanwhile: "build". patience: seconds to wait for another, PATIENCE for None.
     """
-    make_folder(collection)
-    with (collection / WRITER).open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"another {what} of {collection} is running, or a service that writes it: wait for it, "
-            raise Unavailable(
-                message + "stop it, or use `spr admin add` and `delete`.", "WRITER_RUNNING"
-            ) from None
+    with _alone(collection, WRITER, what, PATIENCE if patience is None else patience) as other:
+        if other is not None:
+            message = f"another process writes {collection} ({other}): try again when it has ended."
+            raise Unavailable(message, "WRITER_RUNNING")
         _settle(collection)
         yield
 
@@ -65,6 +64,42 @@ def _settle(collection: Path) -> None:
     for pattern in ("*/", "models/*/", "features/*/"):
         for folder in collection.glob(pattern):
             sync(folder)
+
+
+@contextlib.contextmanager
+def only_library(collection: Path) -> Iterator[None]:
+    """Be the only library process of a collection; Unavailable (LIBRARY_RUNNING) where another is."""
+    with _alone(collection, LIBRARY, "library", 0) as other:
+        if other is not None:
+            message = f"another service adds to {collection} already ({other}): stop it, or use it."
+            raise Unavailable(message, "LIBRARY_RUNNING")
+        yield
+
+
+@contextlib.contextmanager
+def _alone(collection: Path, name: str, what: str, patience: float) -> Iterator[str | None]:
+    """Hold a lock of a collection and yield None, or yield who holds it, if for longer than `patience`."""
+    make_folder(collection)
+    ends = time.monotonic() + patience
+    with (collection / name).open("a+", encoding="utf-8") as handle:
+        while not _locked(handle.fileno()):
+            if time.monotonic() >= ends:
+                handle.seek(0)
+                yield handle.read(_LONGEST_NOTE) or "unknown"
+                return
+            time.sleep(_LOOK)
+        handle.truncate(0)
+        handle.write(f"{what}, process {os.getpid()}")
+        handle.flush()
+        yield None
+
+
+def _locked(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -1,13 +1,15 @@
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from engine import versions
 from engine.errors import NotFound, Unavailable
-from engine.version_lock import held, locked_for_removal, only_writer
+from engine.version_lock import held, locked_for_removal, only_library, only_writer
 from tests.engine.corpus import Corpus
 
 HOLDER = """
@@ -64,9 +66,22 @@ def test_one_that_is_removed_before_it_is_held_is_not_served(
 
 def test_one_writes_at_a_time(tmp_path: Path) -> None:
     with only_writer(tmp_path, "build"):
-        with pytest.raises(Unavailable, match=r"another add of .* is running") as refused:
-            with only_writer(tmp_path, "add"):
+        words = rf"another process writes .* \(build, process {os.getpid()}\)"
+        with pytest.raises(Unavailable, match=words) as told:
+            with only_writer(tmp_path, "add", patience=0):
                 pass
-        assert refused.value.reason == "WRITER_RUNNING"
+        assert told.value.reason == "WRITER_RUNNING"
+        with only_library(tmp_path), pytest.raises(Unavailable, match="another service"):
+            with only_library(tmp_path):
+                pass
     with only_writer(tmp_path, "add"):
         pass
+
+
+def test_a_writer_waits_for_another_for_a_while(tmp_path: Path) -> None:
+    first = contextlib.ExitStack()
+    first.enter_context(only_writer(tmp_path, "build"))
+    timer = threading.Timer(0.1, first.close)
+    timer.start()
+    with only_writer(tmp_path, "add", patience=60):
+        timer.join()

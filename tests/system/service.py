@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,9 +41,19 @@ def alive(pid: int) -> bool:
         return False
 
 
-def write_topology(path: Path, collection: Path, shards: int = 2, **coordinator: Any) -> Path:
-    front, admin, ranker, *index = free_ports(3 + shards)
-    lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"', "[coordinator]"]
+def write_topology(
+    path: Path,
+    collection: Path,
+    shards: int = 2,
+    *,
+    collections: Sequence[Path] = (),
+    library: dict[str, Any] | None = None,
+    **coordinator: Any,
+) -> Path:
+    """Write a topology on free ports. library: its settings, None for none."""
+    front, admin, ranker, jobs, *index = free_ports(4 + shards)
+    lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"']
+    lines += [f"collections = {json.dumps([*map(str, collections)])}", "[coordinator]"]
     front_settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
     lines += [f"{name} = {json.dumps(value)}" for name, value in front_settings.items()]
     for shard, port in enumerate(index):
@@ -51,6 +61,9 @@ def write_topology(path: Path, collection: Path, shards: int = 2, **coordinator:
     # "auto" chooses by time, which depends on what else runs.
     settings = ["threads = 1", 'device = "cpu"', 'text_precision = "float32"']
     lines += ["[[ranker]]", f'listen = "127.0.0.1:{ranker}"', *settings]
+    if library is not None:
+        lines += ["[library]", f'listen = "127.0.0.1:{jobs}"', 'device = "cpu"']
+        lines += [f"{name} = {json.dumps(value)}" for name, value in library.items()]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

@@ -4,9 +4,7 @@ import json
 import os
 import shutil
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,8 @@ from click.testing import CliRunner
 from engine import versions
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
+from tests.system.searching import searching, whole
 from tests.system.service import Service, alive, free_ports, running, until, write_topology
-from tests.workers.ranker.factories import TEXTS
 
 
 @pytest.fixture(scope="module")
@@ -32,39 +30,6 @@ def service(copied: Path) -> Iterator[Service]:
     options = ("--collection", str(copied), "--port", port, "--log-level", "warning")
     with running(folder / "log.jsonl", *options) as service:
         yield service
-
-
-def whole(client: Client) -> SearchResult | None:
-    try:
-        result = client.search(TEXTS[0])
-    except SearchError:
-        return None
-    return None if result.coverage.degraded else result
-
-
-@contextmanager
-def searching(address: str, callers: int = 2) -> Iterator[list[SearchResult | SearchError]]:
-    """Search from several clients until the block ends; yield what they were told."""
-    told: list[SearchResult | SearchError] = []
-    over = threading.Event()
-
-    def ask() -> None:
-        with Client(address) as client:
-            while not over.is_set():
-                try:
-                    told.append(client.search(TEXTS[0]))
-                except SearchError as error:
-                    told.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(callers)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield told
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(service: Service) -> None:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.errors import InvalidInput, Mismatch, Overloaded, quoted
 from engine.files import refusal, sync
@@ -40,6 +40,14 @@ create table if not exists jobs (
 ) strict;
 create index if not exists by_state on jobs (state, number);
 """
+
+
+class Waiting(NamedTuple):
+    """A job that waits. since: when it was submitted, seconds of the epoch."""
+
+    since: float
+    number: int
+    kind: str
 
 
 @dataclass
@@ -120,15 +128,15 @@ class Queue:
             for r in chosen
         ]
 
-    def oldest(self) -> float | None:
-        """Return when the oldest job that waits was submitted; None where none waits."""
-        query = "select created from jobs where state = ? order by number limit 1"
+    def first(self) -> Waiting | None:
+        """Return the oldest job that waits, None where none does."""
+        query = "select number, kind, created from jobs where state = ? order by number limit 1"
         with self._reading() as database:
             row = database.execute(query, (QUEUED,)).fetchone()
-        return None if row is None else float(row["created"])
+        return None if row is None else Waiting(row["created"], row["number"], row["kind"])
 
-    def tell(self, task: Task, detail: str) -> None:
-        """Note what a running job does now; not durable."""
+    def tell(self, task: "Task | Waiting", detail: str) -> None:
+        """Note what a job does now, or why it waits; not durable."""
         self._details[task.number] = detail
 
     def end(self, task: Task, outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from engine import versions
 from engine.corpus import Corpus
 from engine.errors import Mismatch
-from trainer.collection.places import encoder_source
+from trainer.collection.places import encoder_source, features_directory
 from trainer.generation.kit import SAID, Kit, open_kit
 from workers.ranker.encoder.encoder import Encoder
 
@@ -19,7 +19,7 @@ class Kits:
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
         self._device, self.threads = device, threads
         self._kits: dict[Path, tuple[object, Kit]] = {}
-        self._encoders: dict[str, Encoder] = {}
+        self._encoders: dict[Path, Encoder] = {}
 
     def of(self, corpus: Corpus) -> Kit:
         """Return what the next part of a version is made with; its store is up to date."""
@@ -34,21 +34,27 @@ class Kits:
     def encoder(self, corpus: Corpus) -> Encoder:
         """Return the encoder of a version's features; Mismatch where it is another by now."""
         wanted = corpus.version.encoder.fingerprint
-        if wanted not in self._encoders:
-            source = encoder_source(self.of(corpus).store)
-            loaded = Encoder.load(source, self._device)
-            if loaded.fingerprint != wanted:
-                raise Mismatch(
-                    f"{source} has fingerprint {loaded.fingerprint}, {corpus.id} was made with encoder "
-                    f"{wanted}: put that encoder back, or ingest with the new one and run `spr build`."
-                )
-            self._encoders[wanted] = loaded
-        return self._encoders[wanted]
+        known = {one.fingerprint: one for one in self._encoders.values()}
+        # One a collection: that of a version before leaves the memory.
+        found = self._encoders[corpus.directory] = known.get(wanted) or self._load(corpus, wanted)
+        return found
+
+    def _load(self, corpus: Corpus, wanted: str) -> Encoder:
+        source = encoder_source(self.of(corpus).store)
+        loaded = Encoder.load(source, self._device)
+        if loaded.fingerprint != wanted:
+            raise Mismatch(
+                f"{source} has fingerprint {loaded.fingerprint}, {corpus.id} was made with encoder "
+                f"{wanted}: put that encoder back, or ingest with the new one and run `spr build`."
+            )
+        return loaded
 
 
 def _models(corpus: Corpus) -> object:
-    """Return what decides a kit."""
+    """Return what decides a kit: models, and that the store is the one it was."""
     version = corpus.version
+    store = features_directory(corpus.directory, version.encoder.fingerprint) / "store.json"
+    status = store.stat()
     said = [part.about.files[SAID].sha256 for part in corpus.parts[:1] if SAID in part.about.files]
     entries = [entry and (versions.model_path(corpus.directory, entry), entry.fingerprint) for entry in
                (version.encoder, version.projector, version.ranker)]  # fmt: skip
@@ -59,4 +65,5 @@ def _models(corpus: Corpus) -> object:
         version.contexts,
         version.factory,
         said,
+        (status.st_ino, status.st_mtime_ns),
     )

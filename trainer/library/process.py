@@ -1,4 +1,4 @@
-"""The library process: the only writer of a topology's collections."""
+"""The library process: it takes jobs for a topology's collections, and works them off."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import grpc.aio
 
 from engine import serving
 from engine.config import LibraryConfig, Topology
-from engine.version_lock import only_writer
+from engine.version_lock import only_library
 from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
 from trainer.library.jobs import Queue
 from trainer.library.names import name_of
@@ -33,13 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def serve(topology: Topology, about: LibraryConfig) -> None:
-    """Serve until told to stop; the writer's lock of every collection is held for as long."""
+    """Serve until told to stop. The writer's lock of a collection is held while it is changed only."""
     # Searches come first.
     os.nice(NICE)
     with contextlib.ExitStack() as stack:
         queues: dict[Path, Queue] = {}
         for directory in topology.directories:
-            stack.enter_context(only_writer(directory, "change"))
+            stack.enter_context(only_library(directory))
             queue = Queue(directory, name_of(directory), about.max_queued)
             stack.callback(queue.close)
             queues[directory] = queue

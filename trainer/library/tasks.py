@@ -13,6 +13,8 @@ STATES = {
     DONE: Job.STATE_DONE,
     FAILED: Job.STATE_FAILED,
 }
+# Reasons of errors that pass: another process has what is needed for a while.
+IN_THE_WAY = ("STORE_LOCKED", "WRITER_RUNNING")
 # Of many videos and warnings the first are told.
 TOLD = 1000
 

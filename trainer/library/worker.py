@@ -1,16 +1,19 @@
 """The thread that works the jobs of all collections off, one after another, and tidies up between them."""
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import NotFound, SprError
+from engine import versions
+from engine.errors import NotFound, SprError, Unavailable
 from engine.files import of_disk
+from engine.version_lock import only_writer
 from trainer.library.jobs import Queue
-from trainer.library.tasks import Outcome, Task
+from trainer.library.tasks import IN_THE_WAY, Outcome, Task
 
 if TYPE_CHECKING:
     from trainer.library.work import Work
@@ -19,9 +22,10 @@ _log = logging.getLogger("spr.library")
 # Adds that are done together: one ingest, one version.
 TOGETHER = 64
 AGAIN = 1.0  # seconds until a job is tried again that another process stood in the way of
-CALM = 2.0  # seconds without a job before parts are merged: a version more is work for all workers
-# Another process has what a job needs for a while.
-_IN_THE_WAY = ("STORE_LOCKED",)
+CALM = 2.0  # seconds without a change before parts are merged: a version more is work for all workers
+# Seconds of work after which the writer's lock is left to others who wait for it, and for how long.
+TURN, BREATH = 1.0, 0.2
+_READING = ("snapshot", "verify")
 
 
 class Stopped(Exception):
@@ -36,8 +40,10 @@ class Worker:
 
     def __init__(self, queues: Mapping[Path, Queue], open_work: "Callable[[], Work]") -> None:
         self._queues, self._open_work = dict(queues), open_work
-        self._untidy = set(self._queues)
-        self._calm_from = 0.0
+        # By collection: until when its jobs wait for others; its version and since when; which one is tidy.
+        self._blocked = dict.fromkeys(self._queues, 0.0)
+        self._seen: dict[Path, tuple[str, float]] = {}
+        self._tidy_at: dict[Path, str] = {}
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
 
@@ -63,6 +69,7 @@ class Worker:
         self._work = self._open_work()
         for collection in self._queues:
             self._work.warm(collection)
+        turn = time.monotonic() + TURN
         while not self._stop.is_set():
             self._wake.clear()
             try:
@@ -72,30 +79,48 @@ class Worker:
                 busy = False
             if not busy:
                 self._wake.wait(AGAIN)
+            elif time.monotonic() >= turn:
+                self._stop.wait(BREATH)
+                turn = time.monotonic() + TURN
 
     def _job(self) -> bool:
-        """Do the oldest job; False where none waits, or none can be done now."""
-        waiting = [(since, queue) for queue in self._queues.values() if (since := queue.oldest()) is not None]
-        if not waiting:
-            return False
-        _, queue = min(waiting, key=lambda one: one[0])
+        """Do the oldest job that can be done now; False where there is none."""
+        waiting = [(first, queue) for queue in self._queues.values() if (first := queue.first()) is not None]
+        for first, queue in sorted(waiting, key=lambda one: one[0]):
+            if time.monotonic() < self._blocked[queue.collection]:
+                continue
+            try:
+                with _writing(queue.collection, first.kind):
+                    outcomes = self._do(queue)
+            except SprError as error:
+                if error.reason not in IN_THE_WAY:
+                    raise
+                queue.tell(first, f"waits: {error}")
+                self._blocked[queue.collection] = time.monotonic() + AGAIN
+            else:
+                for task, outcome in outcomes:
+                    queue.end(task, outcome)
+                    _log.info("%s %s: %s", task.kind, task.id, outcome.error or outcome.detail)
+                return True
+        return False
+
+    def _do(self, queue: Queue) -> list[tuple[Task, Outcome]]:
+        """Do the oldest job of a queue; return how it, and those done with it, ended.
+
+        What another process stands in the way of waits again, and the SprError that says so is raised.
+        """
         tasks = queue.take(TOGETHER)
         try:
             outcomes = self._work.do(queue.collection, tasks, lambda words: self._tell(queue, tasks, words))
         except Stopped:
-            self._put_back(queue, tasks, "")
-            return False
+            self._put_back(queue, tasks)
+            return []
         except Exception as error:
-            if isinstance(error, SprError) and error.reason in _IN_THE_WAY:
-                self._put_back(queue, tasks, f"waits: {error}")
-                return False
+            if isinstance(error, SprError) and error.reason in IN_THE_WAY:
+                self._put_back(queue, tasks)
+                raise
             outcomes = [_failed(error)] * len(tasks)
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            queue.end(task, outcome)
-            _log.info("%s %s: %s", task.kind, task.id, outcome.error or outcome.detail)
-        self._untidy.add(queue.collection)
-        self._calm_from = time.monotonic() + CALM
-        return True
+        return list(zip(tasks, outcomes, strict=True))
 
     def _tell(self, queue: Queue, tasks: list[Task], words: str) -> None:
         if self._stop.is_set():
@@ -103,35 +128,52 @@ class Worker:
         for task in tasks:
             queue.tell(task, words)
 
-    def _put_back(self, queue: Queue, tasks: list[Task], why: str) -> None:
+    def _put_back(self, queue: Queue, tasks: list[Task]) -> None:
         for task in tasks:
             queue.put_back(task)
-            queue.tell(task, why)
+            queue.tell(task, "")
 
     def _tidy(self) -> bool:
         """Merge parts of one shard, if that is worth it; after the last merge remove what nothing needs."""
-        if time.monotonic() < self._calm_from:
-            return False
-        for collection in sorted(self._untidy):
-            try:
-                change = self._work.tidy(collection, self._watch)
-            except Stopped:
-                return False
-            except NotFound:  # nothing is built yet
-                change = None
-            except (SprError, OSError) as error:
-                _log.error("%s cannot be compacted: %s", collection, error)
-                change = None
-            if change is not None:
-                _log.info("compacted", extra={"version": change.version, "parts": change.parts})
-                return True
-            if not self._work.collect(collection):
-                self._untidy.discard(collection)
+        for collection in self._queues:
+            version = versions.newest(collection)
+            seen, since = self._seen.get(collection, (None, 0.0))
+            if version != seen:
+                self._seen[collection] = version, time.monotonic()
+            elif version != self._tidy_at.get(collection) and time.monotonic() >= since + CALM:
+                with contextlib.suppress(Stopped, Unavailable), only_writer(collection, "compact", 0):
+                    if self._merged(collection):
+                        return True
+                    if not self._work.collect(collection):
+                        self._tidy_at[collection] = version
         return False
+
+    def _merged(self, collection: Path) -> bool:
+        """Do one merge, if that is worth it; whether it is done. The caller holds the writer's lock."""
+        try:
+            change = self._work.tidy(collection, self._watch)
+        except NotFound:  # nothing is built yet
+            return False
+        except (SprError, OSError) as error:
+            _log.error("%s cannot be compacted: %s", collection, error)
+            return False
+        if change is None:
+            return False
+        # What is to follow on a merge follows at once.
+        self._seen[collection] = change.version, 0.0
+        _log.info("compacted", extra={"version": change.version, "parts": change.parts})
+        return True
 
     def _watch(self, stage: str, done: int, total: int) -> None:
         if self._stop.is_set():
             raise Stopped
+
+
+@contextlib.contextmanager
+def _writing(collection: Path, kind: str) -> Iterator[None]:
+    """Hold the writer's lock, unless a job of the kind only reads; Unavailable where another process does."""
+    with contextlib.nullcontext() if kind in _READING else only_writer(collection, kind, 0):
+        yield
 
 
 def _failed(error: Exception) -> Outcome:

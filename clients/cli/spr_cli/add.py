@@ -16,8 +16,7 @@ HELP = """Add videos to COLLECTION: ingest them with its encoder, and make a ver
 
 VIDEOS are files, or folders that are searched with all below them. Videos that are there unchanged are told
 and left alone, changed ones are replaced, and a file that cannot be read never stops the rest. A running
-service that serves the collection without a library takes the version up by itself; with a library, use
-`spr admin add`.
+service takes the version up by itself; `spr admin add` is faster, since its models are loaded.
 
 After an interruption of any kind the same command goes on where it stopped. Exit code: 0 when all is added,
 1 when some file or folder failed, 2 when nothing could begin, 130 when it was stopped by Ctrl-C.
@@ -39,7 +38,7 @@ def command(collection: Path, videos: tuple[Path, ...], device: str, as_json: bo
     from spr_cli.ingest import bar, ending_at_once
     from spr_cli.output import print_json
 
-    with ending_at_once(), only_writer(collection, "change"), contextlib.ExitStack() as stack:
+    with ending_at_once(), only_writer(collection, "add"), contextlib.ExitStack() as stack:
         from trainer.library.ingesting import add_files
         from trainer.library.kits import Kits
 

@@ -28,7 +28,7 @@ def command(collection: Path, shard: str, as_json: bool) -> None:
     from spr_cli.progress import Progress
     from trainer.library.compacting import compact
 
-    with only_writer(collection, "change"):
+    with only_writer(collection, "compact"):
         there = [one.name for one in versions.read(collection).shards]
         if shard and shard not in there:
             raise NotFound(f"{collection} has no shard '{shard}'; there are: {', '.join(there)}.")

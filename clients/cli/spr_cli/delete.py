@@ -17,8 +17,8 @@ def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: 
 
     No answer of the version that this makes names them, and no build brings them back; the files themselves
     are not touched. What is stored of them leaves the disk with a later compaction, or now with --purge.
-    Where an id is not known nothing is deleted, and the exit code is 2. With a service that has a library,
-    use `spr admin delete`.
+    Where an id is not known nothing is deleted, and the exit code is 2. A running service takes the version
+    up by itself.
 
     \b
     spr delete c talk
@@ -29,7 +29,7 @@ def command(collection: Path, video_ids: tuple[str, ...], purge: bool, as_json: 
     from spr_cli.progress import Progress
     from trainer.library.deleting import delete
 
-    with only_writer(collection, "change"):
+    with only_writer(collection, "delete"):
         change = delete(collection, video_ids)
         version = change.version
         if purge:

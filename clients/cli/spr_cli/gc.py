@@ -25,7 +25,7 @@ def command(collection: Path, keep: int, as_json: bool) -> None:
     from spr_cli.output import print_json
     from trainer.generation.garbage import collect_garbage
 
-    with only_writer(collection):
+    with only_writer(collection, "gc"):
         removed = collect_garbage(collection, keep)
     if as_json:
         print_json({"versions": removed.versions, "parts": removed.parts, "bytes": removed.bytes})

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from trainer.library.ingesting import Added
 
 
 def follow_folders(
@@ -15,34 +19,44 @@ def follow_folders(
 
     from engine.errors import SprError
     from engine.version_lock import only_writer
-    from spr_cli.add import lines, values
     from spr_cli.ingest import bar, ending_at_once
-    from spr_cli.output import print_json
 
     missing = [folder for folder in folders if not folder.is_dir()]
     if encoder is not None:
         raise click.UsageError("--watch uses the collection's own encoder; leave --encoder away.")
     if missing:
         raise click.UsageError(f"--watch wants folders, and {missing[0]} is none.")
-    with ending_at_once(), only_writer(collection, "change"):
+    with ending_at_once():
         from trainer.library.ingesting import add_files
         from trainer.library.kits import Kits
+        from trainer.library.tasks import IN_THE_WAY
         from trainer.library.watching import INTERVAL, Folders
 
-        watched, kits = Folders([folder.resolve() for folder in folders]), Kits(device)
+        watched, kits, told = Folders([folder.resolve() for folder in folders]), Kits(device), ""
         click.echo(f"watching {', '.join(map(str, folders))}; Ctrl-C stops", err=True)
         while True:
             ready = watched.ready()
-            if ready:
-                try:
-                    with contextlib.ExitStack() as stack:
+            try:
+                if ready:
+                    with only_writer(collection, "add", 0), contextlib.ExitStack() as stack:
                         added = add_files(collection, list(ready), kits, bar(stack))
-                except SprError as error:
-                    click.echo(f"spr: {error}", err=True)
-                else:
-                    for line in lines(added):
-                        click.echo(line, err=as_json)
-                    if as_json:
-                        print_json(values(added))
-                watched.told(ready)
+                    _tell(added, as_json)
+                    told = ""
+            except SprError as error:
+                if str(error) != told:
+                    told = str(error)
+                    click.echo(f"spr: {told}", err=True)
+                if error.reason in IN_THE_WAY:
+                    ready = {}
+            watched.told(ready)
             time.sleep(INTERVAL)
+
+
+def _tell(added: "Added", as_json: bool) -> None:
+    from spr_cli.add import lines, values
+    from spr_cli.output import print_json
+
+    for line in lines(added):
+        click.echo(line, err=as_json)
+    if as_json:
+        print_json(values(added))

@@ -27,7 +27,7 @@ def command(source: str, collection: Path, version: str, as_json: bool) -> None:
     from spr_cli.progress import Progress
     from trainer.library.restore import restore
 
-    with Progress(as_json) as progress, only_writer(collection):
+    with Progress(as_json) as progress, only_writer(collection, "restore"):
         found, copied = restore(collection, source, version, progress.tell)
     if as_json:
         print_json({"version": found.id, "source": source, "videos": found.videos, "copied": copied})

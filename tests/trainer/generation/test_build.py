@@ -191,9 +191,10 @@ def test_what_cannot_be_built_is_refused(tmp_path: Path, changes: dict[str, obje
     assert not (path / "CURRENT").exists()
 
 
-def test_one_build_at_a_time(tmp_path: Path) -> None:
+def test_one_build_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = collection(tmp_path)
-    with only_writer(path), pytest.raises(Unavailable, match="another build"):
+    monkeypatch.setattr("engine.version_lock.PATIENCE", 0)
+    with only_writer(path), pytest.raises(Unavailable, match="another process writes"):
         build(BuildConfig(collection=path))
 
 

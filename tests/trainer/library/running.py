@@ -29,9 +29,9 @@ def clip(path: Path, seconds: float = 6.0) -> Path:
     return write_video(path, regular(seconds, 5))
 
 
-def world(path: Path) -> Path:
+def world(path: Path, name: str = "c") -> Path:
     """Build a collection of two clips; return its directory, which lies beside `videos`."""
-    collection, videos = path / "c", path / "videos"
+    collection, videos = path / name, path / "videos"
     for number in range(2):
         clip(videos / f"built-{number}.mp4", 5.0 + number)
     source = tiny_clip(path / "encoder")
@@ -46,7 +46,7 @@ def world(path: Path) -> Path:
 class Library:
     """The process; its life may be ended and begun again."""
 
-    def __init__(self, collection: Path, **settings: Any) -> None:
+    def __init__(self, collection: Path, file: str = "topology.toml", **settings: Any) -> None:
         ports = free_ports(6)
         self.collection, self.address = collection, f"127.0.0.1:{ports[0]}"
         lines = [f"collection = {json.dumps(str(collection))}", "[coordinator]"]
@@ -56,7 +56,7 @@ class Library:
         lines += ["[[ranker]]", f'listen = "127.0.0.1:{ports[5]}"']
         lines += ["[library]", f'listen = "{self.address}"', 'device = "cpu"']
         lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-        self.topology = collection.parent / "topology.toml"
+        self.topology = collection.parent / file
         self.topology.write_text("\n".join(lines))
         self.process: subprocess.Popen[str] | None = None
 

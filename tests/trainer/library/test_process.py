@@ -10,10 +10,10 @@ import pytest
 
 from engine import versions
 from engine.corpus import open_corpus
-from engine.errors import Unavailable
 from engine.version_lock import only_writer
 from spr.internal.v1 import library_service_pb2 as pb
 from spr.v1.admin_service_pb2 import AddVideos, Compact, DeleteVideos, Job, Verify
+from tests.system.service import until
 from tests.trainer.library.running import Library, clip, world
 from trainer.collection.places import features_directory
 from workers.feature_store.store import FeatureStore
@@ -96,9 +96,27 @@ def test_refusals(library: Library, home: Path) -> None:
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_nobody_else_writes_while_it_runs(library: Library) -> None:
-    with pytest.raises(Unavailable, match="spr admin add"), only_writer(library.collection, "change"):
-        pass
+def test_what_another_process_stands_in_the_way_of_waits(library: Library, home: Path) -> None:
+    path = clip(home / "more" / "patient.mp4")
+    with only_writer(library.collection, "build"):
+        library.submit(request_id="patient", add=AddVideos(paths=[str(path)]))
+        library.submit(request_id="patient out", delete=DeleteVideos(video_ids=["no such"]))
+        until(lambda: library.jobs()["patient"].detail != "")
+        job = library.jobs()["patient"]
+        assert (job.state, job.detail[:29]) == (Job.STATE_QUEUED, "waits: another process writes")
+    added, refused = library.ended("patient", "patient out")
+    assert (added.error, list(added.video_ids)) == ("", ["patient"])
+    # That it waited makes it no job that was done in part before.
+    assert refused.reason == "VIDEO_NOT_FOUND"
+
+
+def test_a_second_library_of_a_collection_is_refused(library: Library) -> None:
+    second = Library(library.collection, "second.toml")
+    line = second.start()
+    assert (line["ready"], line["exit_code"]) == (False, 4)
+    assert "another service adds to" in line["error"]
+    assert second.process is not None
+    second.process.communicate()
 
 
 def test_whoever_watches_is_told_of_a_version_at_once(library: Library, home: Path) -> None:

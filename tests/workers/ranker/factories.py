@@ -40,7 +40,7 @@ TEXTS = ["a red ball bounces", "a blue square moves to the left", "something spi
 VIDEOS = {"a": 40, "b": 25, "c": 3}
 
 
-def tiny_clip(folder: Path, seed: int = 0) -> Path:
+def tiny_clip(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
     """Save a random CLIP of 16 pixels and two layers as a Hugging Face directory."""
     from transformers.models.clip.configuration_clip import CLIPConfig
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -49,8 +49,8 @@ def tiny_clip(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(TEXTS, 600, 24)
     sizes: dict[str, Any] = {
-        "hidden_size": WIDTH,
-        "intermediate_size": 2 * WIDTH,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
     }
@@ -63,7 +63,7 @@ def tiny_clip(folder: Path, seed: int = 0) -> Path:
         "pad_token_id": tokenizer.pad_token_id,
     }
     vision = {**sizes, "image_size": 16, "patch_size": 8}
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=WIDTH))
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=width))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     size = {"height": 16, "width": 16}

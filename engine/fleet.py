@@ -63,10 +63,12 @@ class Fleet:
         listed = {shard.name for shard in version.shards}
         # With several collections the largest one sets the number of workers.
         if not listed <= set(self.shards) or (self._alone and listed != set(self.shards)):
+            remedy = "write one [[index]] or more for each shard of the version"
             raise InvalidInput(
                 f"version {version.id} of collection {version.collection!r} has {_list(listed)}, "
-                f"{self._path} names {_list(set(self.shards))}; write one [[index]] or more for each shard "
-                "of the version"
+                f"{self._path} names {_list(set(self.shards))}; "
+                # A topology without a file is made of the collections, by their shards.
+                f"{'start `spr serve` again' if self._path.is_dir() else remedy}"
             )
         return [*(self.shards[shard.name] for shard in version.shards), self.rankers]
 

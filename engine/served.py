@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine import versions
 from engine.admission import Admission
 from engine.answers import Answer
 from engine.corpus import Corpus
-from engine.errors import NotFound, quoted
+from engine.errors import NotFound, SprError, quoted
 from engine.files import BadJson, read_json
 from engine.pipeline import Pipeline
 
@@ -101,7 +102,7 @@ class ServedCollection:
     def _find(self, version: str) -> Served:
         if not version:
             if self.active is None:
-                why = self.fault or f"it has no version yet: run `spr build {self.directory}`"
+                why = self.fault or _without_version(self.directory)
                 message = f"nothing of collection {self.name!r} can be searched: {why}"
                 raise NotFound(message, "GENERATION_NOT_FOUND")
             return self.active
@@ -114,6 +115,14 @@ class ServedCollection:
             f"version {quoted(version)} of collection {self.name!r} is not prepared; these are: {there}",
             "GENERATION_NOT_FOUND",
         )
+
+
+def _without_version(directory: Path) -> str:
+    """Say why nothing of a collection is served, and what to run."""
+    try:
+        return f"version {versions.current(directory)} is being prepared"
+    except SprError as error:
+        return str(error)
 
 
 class Collections:

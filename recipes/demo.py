@@ -3,7 +3,7 @@
     python -m recipes.demo [--out build/demo] [--videos 120] [--seed 7]
 
 Each step is one `spr` command, printed before it runs. A step is kept that has finished before with the same
-command line after the same steps, so a second run only serves and searches.
+command line after the same steps, so a second run only serves, searches, and adds and deletes a video.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from recipes.living import add_find_delete, content
 from recipes.steps import SPR, Steps, show
 
 SENTENCES = (
@@ -27,7 +28,7 @@ SENTENCES = (
 
 
 def main() -> None:
-    """Run every step, then serve, evaluate and search."""
+    """Run every step, then serve, evaluate, search, and change what is searched."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/demo"))
     parser.add_argument("--videos", type=int, default=120)
@@ -39,13 +40,14 @@ def main() -> None:
     for name, command in commands(options.out, options.videos, options.seed):
         steps.run(name, command, after=before)
         before = (name,)
-    with serving(options.out) as address:
+    with serving(options.out) as (address, admin):
         truth = f"{options.out}/collection/annotations/test.json"
         evaluate = ["eval", "--address", address, "--truth", truth]
         outputs = ["--out", f"{options.out}/report.json", "--plot", f"{options.out}/report.png"]
-        steps.run("eval", [*evaluate, *outputs], after=before, key=evaluated(options.out))
+        steps.run("eval", [*evaluate, *outputs], after=before, key=content(options.out / "collection"))
         for sentence in SENTENCES:
             steps.spr(["search", sentence, "--address", address, "--top", "5"])
+        add_find_delete(steps, options.out / "new", address, admin)
     print_report(options.out)
     print(f"\nDone in {time.monotonic() - began:.0f} s. `make serve` serves this collection; then try")
     print('  .venv/bin/spr search "something red moves"')
@@ -66,14 +68,9 @@ def commands(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
     ]
 
 
-def evaluated(out: Path) -> str:
-    """Return the version that an evaluation speaks for."""
-    return (out / "collection" / "CURRENT").read_text().strip()
-
-
 @contextlib.contextmanager
-def serving(out: Path) -> Iterator[str]:
-    """Start coordinator, two index workers and a ranker worker; yield the coordinator's address."""
+def serving(out: Path) -> Iterator[tuple[str, str]]:
+    """Start all processes of TOPOLOGY; yield the coordinator's addresses for searches and for operators."""
     topology = out / "topology.toml"
     topology.write_text(TOPOLOGY, encoding="utf-8")
     print(f"\n$ {show(['serve', str(topology)])} &", flush=True)
@@ -84,12 +81,23 @@ def serving(out: Path) -> Iterator[str]:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            sys.exit(f"spr serve did not start; its log is {log.name}")
-        yield json.loads(line)["address"]
+            process.wait(timeout=30)
+            sys.exit(f"spr serve did not start: {last_words(Path(log.name))} Its log is {log.name}")
+        ready = json.loads(line)
+        yield ready["address"], ready["admin"]
     finally:
         process.terminate()
         process.wait(timeout=30)
         log.close()
+
+
+def last_words(log: Path) -> str:
+    """Return the message of a log's last line."""
+    lines = log.read_text(encoding="utf-8").splitlines() or ["it says nothing."]
+    try:
+        return str(json.loads(lines[-1])["message"])
+    except ValueError:
+        return lines[-1]
 
 
 def print_report(out: Path) -> None:
@@ -121,6 +129,9 @@ listen = "127.0.0.1:7411"
 
 [[ranker]]
 listen = "127.0.0.1:7420"
+
+[library]
+listen = "127.0.0.1:7403"
 """
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_a_collection_without_a_version_is_served_once_it_has_one(tmp_path: Path
         (workers.topology.collections[0] / "CURRENT").unlink()
         (code, reason, message), after = asyncio.run(run(workers))
     assert (code, reason) == ("NOT_FOUND", "GENERATION_NOT_FOUND")
-    assert "has no version yet: run `spr build" in message
+    assert "has no active version: run `spr build" in message
     assert after.moments
 
 

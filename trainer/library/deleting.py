@@ -49,7 +49,7 @@ def _check_known(catalogue: Catalogue, stores: Sequence[FeatureStore], wanted: S
     if not unknown:
         return
     near = difflib.get_close_matches(unknown[0], sorted(known), 3, 0.5)
-    hint = f"did you mean {', '.join(map(quoted, near))}" if near else "search lists the ids that there are"
+    hint = f"did you mean {', '.join(map(quoted, near))}?" if near else "searches tell the ids there are."
     more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-    message = f"video {quoted(unknown[0])}{more} is not in the collection, so nothing was deleted: {hint}."
+    message = f"video {quoted(unknown[0])}{more} is not in the collection, so nothing was deleted: {hint}"
     raise NotFound(message, "VIDEO_NOT_FOUND")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
-from engine.errors import NotFound, SprError
+from engine.errors import Mismatch, NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features
@@ -77,8 +77,12 @@ def _part(place: Place, collection: Path, part: str) -> int:
         home = made.path
         for name in there:
             place.fetch(name, home / name.removeprefix(f"{folder}/"))
-        about, _ = parts.read_at(home, part)
-        verify(home, about)
+        try:
+            about, _ = parts.read_at(home, part)
+            verify(home, about)
+        except (Mismatch, NotFound) as error:
+            # What was copied is as it is there.
+            raise refuse(str(error).replace(str(home), f"{place.name}/{folder}")) from None
         made.id = part
     return sum(there.values())
 

@@ -1,7 +1,7 @@
 """Jobs of the library process: submitted, followed until they are done, and told."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SUBMISSION = 30.0  # seconds
 INTERVAL = 0.2  # seconds between looks at a job
+IDS = 10  # of videos that are told
 # Kinds of jobs whose version is made for searches to be answered from it.
 CHANGING = ("add", "delete", "compact", "restore")
 # Exit codes of failed jobs, by the start of their reason; all others are 4.
@@ -105,6 +106,14 @@ def _print(job: "Job") -> None:
     version = f", version {job.version}" if job.version else ""
     click.echo(f"job {printable(job.request_id)}: {job.kind} {state_of(job)}{version}")
     if job.detail:
-        click.echo(printable(job.detail))
+        click.echo(printable(job.detail) + _some(job.video_ids))
     for warning in job.warnings:
         click.echo(f"left out: {printable(warning)}")
+
+
+def _some(ids: Sequence[str]) -> str:
+    """Return the ids of a job's videos after a colon, as many as a line has room for."""
+    from engine.printable import printable
+
+    more = f" and {len(ids) - IDS} more" if len(ids) > IDS else ""
+    return f": {', '.join(map(printable, ids[:IDS]))}{more}" if ids else ""

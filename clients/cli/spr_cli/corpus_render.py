@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--videos", default=120, show_default=True, type=click.IntRange(min=3), help="How many videos.")
+@click.option("--videos", default=120, show_default=True, type=click.IntRange(min=1), help="How many videos.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Which world.")
 @click.option(
     "--profile",
@@ -53,6 +53,8 @@ def command(out: Path, videos: int, seed: int, profile: str, workers: int, as_js
     minutes, events = world["seconds"] / 60, world["events"]
     click.echo(f"{out}: {videos} videos ({splits}), {minutes:.0f} minutes, {events} events")
     for split, slices in world.get("slices", {}).items():
+        if not slices:
+            continue
         click.echo(f"{split}: " + ", ".join(f"{count} {name}" for name, count in slices.items()))
     click.echo(f"queries: {queries}; {progress.rendered} videos rendered in {progress.elapsed:.1f} s")
 

@@ -98,3 +98,10 @@ def test_a_larger_world_keeps_the_smaller_ones_videos(world: Path, tmp_path: Pat
     done: list[Finished] = []
     build_world(tmp_path, VIDEOS + 1, SEED, workers=1, progress=lambda finished, total: done.append(finished))
     assert [finished.rendered for finished in done] == [False] * VIDEOS + [True]
+
+
+def test_one_video_is_a_world(tmp_path: Path) -> None:
+    world = build_world(tmp_path, 1, SEED, workers=1)
+    assert world["splits"] == {"train": ["video_00000"], "val": [], "test": []}
+    assert world["queries"] == {"train": 9, "val": 0, "test": 0}
+    assert load_corpus(tmp_path / "annotations/corpus_test.json") == {}

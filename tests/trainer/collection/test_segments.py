@@ -117,3 +117,9 @@ def test_a_video_has_the_same_vectors_whatever_is_embedded_with_it(tmp_path: Pat
 
     alone = [vectors(video) for video in "abc"]
     np.testing.assert_array_equal(vectors("a", "b", "c"), np.concatenate(alone))
+    before = torch.get_num_threads()
+    torch.set_num_threads(before % 2 + 1)
+    try:
+        np.testing.assert_array_equal(vectors("c"), alone[2])
+    finally:
+        torch.set_num_threads(before)

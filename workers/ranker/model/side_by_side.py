@@ -29,13 +29,15 @@ def in_turn(work: Callable[[T], R], items: Iterable[T], device: torch.device) ->
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="video") as pool:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * threads:
+            try:
+                for item in items:
+                    waiting.append(pool.submit(work, item))
+                    if len(waiting) > 2 * threads:
+                        yield waiting.popleft().result()
+                while waiting:
                     yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            finally:
+                for one in waiting:
+                    one.cancel()
     finally:
-        for one in waiting:
-            one.cancel()
         torch.set_num_threads(threads)

@@ -10,7 +10,7 @@ from spr_cli.admin_calls import AS_JSON, AT, COLLECTION, end, operator
 from spr_cli.options import SECONDS, WORDS
 
 if TYPE_CHECKING:
-    from spr.v1.admin_service_pb2 import Job
+    from spr.v1.admin_service_pb2 import Job, ListJobsRequest
     from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 
 SUBMISSION = 30.0  # seconds
@@ -85,8 +85,20 @@ def _followed(stub: "AdminServiceStub", job: "Job", timeout: float | None, as_js
             sentence = f"job {job.request_id} is not at its end after {timeout:g} s ({line}); it goes on: "
             end(sentence + f"`spr admin jobs --request-id {job.request_id}`", "DEADLINE_EXCEEDED", 4, as_json)
         time.sleep(INTERVAL)
-        job = stub.ListJobs(request, timeout=SUBMISSION).jobs[0]
+        job = _looked(stub, request) or job
     return job
+
+
+def _looked(stub: "AdminServiceStub", request: "ListJobsRequest") -> "Job | None":
+    """Return a job as it is now, None where nobody tells: it is on disk, and whoever comes back goes on."""
+    import grpc
+
+    try:
+        return stub.ListJobs(request, timeout=SUBMISSION).jobs[0]
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:  # type: ignore[attr-defined]
+            raise
+    return None
 
 
 def _ended(job: "Job") -> bool:

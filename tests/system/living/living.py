@@ -18,7 +18,7 @@ from engine.types import RankQuery
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
 from tests import numeric
-from tests.system.searching import searching
+from tests.system.searching import searching, whole
 from tests.system.service import Service, until
 from tests.workers.ranker.factories import TEXTS
 from workers.index.shard import ShardOpener
@@ -52,8 +52,10 @@ class Living:
         assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
 
     def served(self, collection: str = "") -> str:
+        """Return the version that a search is answered from now, "" where none is answered in full."""
         with self.client(collection) as client:
-            return client.search(TEXTS[0]).generation
+            found = whole(client)
+        return found.generation if found else ""
 
     def until_served(self, version: str, collection: str = "") -> None:
         until(lambda: self.served(collection) == version)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
-from engine.errors import Mismatch, NotFound
+from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features
@@ -79,7 +79,7 @@ def _part(place: Place, collection: Path, part: str) -> int:
         try:
             about, _ = parts.read_at(home, part)
             verify(home, about)
-        except (Mismatch, NotFound) as error:
+        except SprError as error:
             # What was copied is as it is there.
             raise refuse(str(error).replace(str(home), f"{place.name}/{folder}")) from None
         made.id = part

@@ -80,7 +80,7 @@ def _part(place: Place, collection: Path, part: str) -> int:
         try:
             about, _ = parts.read_at(home, part)
             verify(home, about)
-        except (Mismatch, NotFound) as error:
+        except SprError as error:
             # What was copied is as it is there.
             raise refuse(str(error).replace(str(home), f"{place.name}/{folder}")) from None
         made.id = part

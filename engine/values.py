@@ -1,6 +1,7 @@
 """Reads the values of a JSON or TOML file into frozen dataclasses; an error names the key that is wrong."""
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -36,22 +37,42 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     Nested dataclasses take nested mappings; lists become tuples; ints are taken for floats, which are finite;
     texts for paths.
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls)) if _is_read(field)}
-    values = _by_todays_names(cls, values)
+    about = _shape(cls)
+    values = {about.renamed.get(key, key): value for key, value in values.items()}
     for key in values:
-        if key not in fields:
-            raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {', '.join(sorted(fields))}.")
-    missing = [repr(name) for name, field in fields.items() if name not in values and _is_required(field)]
+        if key not in about.hints:
+            known = ", ".join(sorted(about.hints))
+            raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {known}.")
+    missing = [repr(name) for name in about.required if name not in values]
     if missing:
         owner = prefix.rstrip(".") or cls.__name__
         raise InvalidInput(f"{source}: {owner} lacks {', '.join(missing)}.")
-    arguments = {key: _value(hints[key], value, source, prefix + key) for key, value in values.items()}
+    arguments = {key: _value(about.hints[key], value, source, prefix + key) for key, value in values.items()}
     try:
         return cls(**arguments)
     except InvalidInput as error:
         text = str(error)
         raise InvalidInput(text if text.startswith(source) else f"{source}: {text}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What files may say of a dataclass. hints: by field. renamed: a field's name today by its former one."""
+
+    hints: Mapping[str, Any]
+    required: tuple[str, ...]
+    renamed: Mapping[str, str]
+
+
+@functools.cache
+def _shape(cls: type[Any]) -> _Shape:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields = [field for field in dataclasses.fields(cls) if _is_read(field)]
+    return _Shape(
+        hints={field.name: hints[field.name] for field in fields},
+        required=tuple(field.name for field in fields if _is_required(field)),
+        renamed={f.metadata[FORMERLY]: f.name for f in dataclasses.fields(cls) if FORMERLY in f.metadata},
+    )
 
 
 def _is_read(field: "dataclasses.Field[Any]") -> bool:
@@ -122,9 +143,3 @@ def _one_of(options: tuple[Any, ...], value: Any, source: str, key: str) -> Any:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _by_todays_names(cls: type[Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return values under the names that their fields have today."""
-    renamed = {f.metadata[FORMERLY]: f.name for f in dataclasses.fields(cls) if FORMERLY in f.metadata}
-    return {renamed.get(key, key): value for key, value in values.items()}

@@ -1,6 +1,8 @@
 """Small collections of random features that live, and what a search over all their videos answers."""
 
+import functools
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,6 +40,7 @@ Content = tuple[int, int]  # seed of the features, number of rows
 Answer = list[tuple[list[str], list[int], list[float]]]
 
 
+@functools.cache
 def arrays(content: Content) -> dict[str, Any]:
     seed, rows = content
     random = np.random.default_rng(seed)
@@ -80,7 +83,10 @@ def collection(path: Path, videos: Mapping[str, Content], shards: int = 2, index
 
 
 def copied(source: Path, target: Path) -> Path:
-    return Path(shutil.copytree(source, target))
+    """Copy a collection; its parts, which nobody writes to, by hard links."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("parts"))
+    shutil.copytree(source / "parts", target / "parts", copy_function=os.link)
+    return target
 
 
 class Searcher:
@@ -91,6 +97,7 @@ class Searcher:
         self.known: Known = {}
         self.shards: dict[str, ShardOpener] = {}
         self.held: list[Shard] = []
+        self.maps: dict[str, FeatureMaps] = {}
 
     def corpus(self) -> Corpus:
         return open_corpus(self.path, known=self.known)
@@ -111,7 +118,10 @@ class Searcher:
 
     def features(self, corpus: Corpus) -> dict[str, tuple[str, float, bytes]]:
         """Return what the catalogue and the ranker's features say of every video."""
-        parts = [FeatureMaps.open(part.directory) for part in corpus.parts]
+        for part in corpus.parts:
+            if part.about.id not in self.maps:
+                self.maps[part.about.id] = FeatureMaps.open(part.directory)
+        parts = [self.maps[part.about.id] for part in corpus.parts]
         maps = FeatureMaps.of_parts(parts, [part.ordinals for part in corpus.parts], corpus.version.streams)
         columns = zip(corpus.catalogue.ids, corpus.catalogue.uris, corpus.catalogue.durations, strict=True)
         return {

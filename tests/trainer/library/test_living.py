@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from engine import staging, versions
+from engine.corpus import open_corpus
 from tests.trainer.library.living import (
     Content,
     Fresh,
@@ -73,21 +74,19 @@ def death(where: int) -> Iterator[None]:
 
 
 class Living(RuleBasedStateMachine):
-    built: Path
+    home: Path
+    fresh: Fresh
     kits: Kits
 
     def __init__(self) -> None:
         super().__init__()
-        self.home = Path(tempfile.mkdtemp(prefix="spr-living-", dir=MEMORY if MEMORY.is_dir() else None))
-        self.path = copied(self.built, self.home / "c")
-        self.kits = Kits("cpu")
-        self.searcher = Searcher(self.path)
+        self.path = copied(self.home / "built", self.home / "c")
+        self.restart()
         self.stored = dict(BUILT)
         self.served = dict(BUILT)
-        self.fresh = Fresh(self.kits.of(self.searcher.corpus()))
 
     def teardown(self) -> None:
-        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.path)
 
     def dying(self, where: int | None, change: Callable[[], object], then: dict[str, Content]) -> bool:
         """Make a change, dying on the way where `where` says so; tell whether it came to its end."""
@@ -163,30 +162,28 @@ class Living(RuleBasedStateMachine):
         assert all(len(shard.parts) <= MOST for shard in corpus.version.shards)
 
 
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: int, steps: int, *more: Phase) -> None:
+def run(monkeypatch: pytest.MonkeyPatch, sequences: int, steps: int, *more: Phase) -> None:
     monkeypatch.setattr(policy, "MOST", MOST)
-    Living.built = collection(tmp_path / "built", BUILT)
-    run_state_machine_as_test(
-        Living,
-        settings=settings(
-            max_examples=sequences,
-            stateful_step_count=steps,
-            deadline=None,
-            phases=(Phase.explicit, Phase.reuse, Phase.generate, *more),
-            suppress_health_check=list(HealthCheck),
-        ),
+    chosen = settings(
+        max_examples=sequences,
+        stateful_step_count=steps,
+        deadline=None,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, *more),
+        suppress_health_check=list(HealthCheck),
     )
+    folder = MEMORY if MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="spr-living-", dir=folder) as home:
+        Living.home = Path(home)
+        built = collection(Living.home / "built", BUILT)
+        Living.fresh = Fresh(Kits("cpu").of(open_corpus(built)))
+        run_state_machine_as_test(Living, settings=chosen)
 
 
-def test_any_order_gives_the_answers_of_a_fresh_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(tmp_path, monkeypatch, 200, 5)
+def test_any_order_gives_the_answers_of_a_fresh_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, 200, 5)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
-def test_any_long_order_gives_the_answers_of_a_fresh_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(tmp_path, monkeypatch, 5000, 25, Phase.shrink)
+def test_any_long_order_gives_the_answers_of_a_fresh_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, 5000, 25, Phase.shrink)

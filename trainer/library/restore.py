@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine import parts, staging, versions
 from engine.entries import Version, refuse
-from engine.errors import Mismatch, NotFound, SprError
+from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features

@@ -219,9 +219,10 @@ def test_a_change_does_not_undo_a_rollback_that_came_meanwhile(
         versions.activate(path, before)
         return made
 
-    with monkeypatch.context() as patched, pytest.raises(Unavailable, match="activated meanwhile") as refused:
+    with monkeypatch.context() as patched:
         patched.setattr("trainer.library.adding.add_part", and_roll_back)
-        add(path, ["second"], Kits("cpu"))
+        with pytest.raises(Unavailable, match="activated meanwhile") as refused:
+            add(path, ["second"], Kits("cpu"))
     assert (refused.value.reason, versions.current(path)) == ("VERSION_CHANGED", before)
     add(path, ["second"], Kits("cpu"))
     assert "first" not in living.living(path)

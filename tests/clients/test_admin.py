@@ -190,6 +190,11 @@ def test_a_gate_lets_pass_what_is_no_worse_and_refuses_what_is(service: Service,
     assert f"-0.0100 is the least allowed; version {first.version} stays" in refused["error"]
     assert first.version in service("status").stdout.splitlines()[0]
 
+    other = JudgedQuery(1, TEXT, (JudgedMoment(1, "elsewhere", 0.0, 9.0, 9.0, TEXT, 1.0, 4.0),))
+    save_queries(tmp_path / "other.json", [other])
+    nothing = service("activate", "2", "--gate", str(tmp_path / "other.json"), *gate)
+    assert (nothing.exit_code, json.loads(nothing.stdout)["reason"]) == (3, "GATE_REFUSED")
+
     better = service("activate", "2", "--gate", str(judged(tmp_path / "second.json", second)), *gate)
     assert better.exit_code == 0, better.stderr
     told = json.loads(better.stdout)

@@ -1,7 +1,7 @@
 """What a build will make, settled before any work: videos, models, index, shards."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,8 @@ def make_plan(config: BuildConfig) -> Plan:
     served = before(collection)
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
-    ids, wanted, missing = _videos(store, config.videos)
+    # What was added since stays.
+    ids, wanted, missing = _videos(store, config.videos, frozenset() if named else served.ids)
     check_videos(config, served, _known_ids(store, ids), wanted if named else None)
     rows, dim = VideoRows.of_store(store, ids), store.streams[FRAMES].dim
     shards = _check_asked(config, rows, dim)
@@ -213,15 +214,20 @@ def _known_ids(store: FeatureStore, ids: Sequence[str]) -> set[str]:
     return {*ids, *(former for video in ids for former in store.record(video).info.get(FORMERLY, ()))}
 
 
-def _videos(store: FeatureStore, corpus: Path | None) -> tuple[list[str], list[str] | None, int]:
-    """Return the ids to index, sorted, those that a corpus file names, and how many have no features."""
+def _videos(
+    store: FeatureStore, corpus: Path | None, also: Set[str]
+) -> tuple[list[str], list[str] | None, int]:
+    """Return the ids to index, sorted, those that a corpus file names, and how many have no features.
+
+    also: ids to index beside those of the corpus file, as far as they have features.
+    """
     wanted = store.ids() if corpus is None else list(load_corpus(corpus))
-    ids = known_videos(store, wanted)
+    ids = known_videos(store, [*wanted, *also])
     ids = [video for video in ids if store.record(video).streams[FRAMES][1] > 0]
     if not ids:
         where = f"of the {len(wanted)} videos in {corpus} none" if corpus else "not one video"
         raise NotFound(f"{where} has features in {store.path}; run `spr ingest` first.")
-    return ids, None if corpus is None else wanted, len(set(wanted)) - len(ids)
+    return ids, None if corpus is None else wanted, len({*wanted} - {*ids})
 
 
 def _sources(plan: Plan) -> str:

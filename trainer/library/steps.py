@@ -8,6 +8,7 @@ import numpy as np
 
 from engine import versions
 from engine.corpus import Corpus
+from engine.errors import Unavailable
 from engine.types import Ordinals
 from trainer.library.changes import Place, Shards
 
@@ -33,7 +34,13 @@ class Change:
 
 
 def make_current(corpus: Corpus, shards: Shards, reason: str) -> str:
-    """Commit the version that follows with other shards, activate it, and return its id."""
+    """Commit the version that follows with other shards, activate it, and return its id.
+
+    Unavailable (VERSION_CHANGED) where another was activated meanwhile: a rollback is not to be undone.
+    """
+    if versions.newest(corpus.directory) != corpus.id:
+        message = f"another version of {corpus.directory} was activated meanwhile: run the command again."
+        raise Unavailable(message, "VERSION_CHANGED")
     made = versions.commit(corpus.directory, versions.with_shards(corpus.version, shards, reason))
     versions.activate(corpus.directory, made.id)
     return made.id

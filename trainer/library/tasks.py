@@ -13,8 +13,8 @@ STATES = {
     DONE: Job.STATE_DONE,
     FAILED: Job.STATE_FAILED,
 }
-# Reasons of errors that pass: another process has what is needed for a while.
-IN_THE_WAY = ("STORE_LOCKED", "WRITER_RUNNING")
+# Reasons of errors that pass: another process has what is needed for a while, or changed it.
+IN_THE_WAY = ("STORE_LOCKED", "WRITER_RUNNING", "VERSION_CHANGED")
 # Of many videos and warnings the first are told.
 TOLD = 1000
 

@@ -33,6 +33,9 @@ def passed(
         click.echo(f"version {version}: {MEASURE} {figure:.4f} over {len(queries)} queries", err=True)
         figures.append(figure)
     after, before = figures
+    if not any(figures):
+        sentence = "neither version finds anything of what --gate asks for: is it of this collection?"
+        end(sentence, "GATE_REFUSED", 3, as_json)
     told = {"measure": str(MEASURE), "before": before, "after": after, "change": after - before}
     if after - before < least:
         sentence = (

@@ -96,7 +96,7 @@ def _looked(stub: "AdminServiceStub", request: "ListJobsRequest") -> "Job | None
     try:
         return stub.ListJobs(request, timeout=SUBMISSION).jobs[0]
     except grpc.RpcError as error:
-        if error.code() is not grpc.StatusCode.UNAVAILABLE:  # type: ignore[attr-defined]
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
             raise
     return None
 

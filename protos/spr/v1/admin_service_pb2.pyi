@@ -485,8 +485,8 @@ class CollectGarbage(_message.Message):
 
     KEEP_FIELD_NUMBER: _builtins.int
     keep: _builtins.int
-    """Newest versions to keep beside the current one and those that are held; 0:
-    the default, 10.
+    """Newest versions to keep, the current one among them; those that are held
+    stay. 0: the library's default and the current one.
     """
     def __init__(
         self,

@@ -1,18 +1,22 @@
 """The steps of the writer with real builds: codes and originals, deletes, purges, the bound of parts."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine import version_lock, versions
 from engine.corpus import open_corpus
+from engine.entries import PartEntry
 from engine.errors import NotFound, Unavailable
 from engine.types import Floats
 from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
 from tests.trainer.library import living
 from tests.trainer.library.living import Content, Searcher, collection, copied, ingested, parts_of, store
 from trainer.generation.build import BuildConfig, build
+from trainer.generation.part import add_part
 from trainer.library import merging
 from trainer.library.adding import add
 from trainer.library.compacting import compact, tidy
@@ -190,3 +194,36 @@ def test_a_collection_of_nothing_can_be_added_to(path: Path) -> None:
     assert living.living(path) == ["a"]
     compact(path)
     assert parts_of(path) == {"shard-00000": 1, "shard-00001": 0}
+
+
+def test_a_build_of_chosen_videos_keeps_what_was_added_since(path: Path) -> None:
+    chosen = open_corpus(path).catalogue.ids[:2]
+    file = path / "chosen.json"
+    file.write_text(json.dumps(dict.fromkeys(chosen, 10.0)))
+    build(BuildConfig(collection=path, videos=file, device="cpu"))
+    ingested(path, {"added": (77, 9)})
+    add(path, ["added"], Kits("cpu"))
+    build(BuildConfig(collection=path, device="cpu", index="SQfp16"))
+    assert living.living(path) == sorted([*chosen, "added"])
+
+
+def test_a_change_does_not_undo_a_rollback_that_came_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = versions.current(path)
+    ingested(path, {"first": (78, 9), "second": (79, 9)})
+    first = add(path, ["first"], Kits("cpu")).version
+
+    def and_roll_back(*arguments: Any) -> PartEntry:
+        made = add_part(*arguments)
+        versions.activate(path, before)
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trainer.library.adding.add_part", and_roll_back)
+        with pytest.raises(Unavailable, match="activated meanwhile") as refused:
+            add(path, ["second"], Kits("cpu"))
+    assert (refused.value.reason, versions.current(path)) == ("VERSION_CHANGED", before)
+    add(path, ["second"], Kits("cpu"))
+    assert "first" not in living.living(path)
+    assert first in [versions.resolve(path, str(number)) for number in versions.numbers(path)]

@@ -3,7 +3,7 @@
     SprError
      ├── InvalidInput         INVALID_ARGUMENT     what the caller sent cannot be used
      ├── NotFound             NOT_FOUND            a named thing does not exist
-     ├── Mismatch             FAILED_PRECONDITION  models, generations or checksums disagree
+     ├── Mismatch             FAILED_PRECONDITION  models, versions or checksums disagree
      ├── Overloaded           RESOURCE_EXHAUSTED   try again after `retry_after` seconds
      ├── Unavailable          UNAVAILABLE          try again after `retry_after` seconds
      ├── DeadlineExceeded     DEADLINE_EXCEEDED
@@ -58,7 +58,7 @@ class NotFound(SprError):
 
 
 class Mismatch(SprError):
-    """Models, generations or checksums disagree."""
+    """Models, versions or checksums disagree."""
 
     status = grpc.StatusCode.FAILED_PRECONDITION
     exit_code = 3

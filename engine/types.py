@@ -1,7 +1,7 @@
 """The nouns of a search: EncodedQuery -> Hits -> Proposals -> RankQuery -> Ranked -> Moments.
 
 Each stage is columns of numpy arrays, one row a thing, so that no Python object is made before the page
-is cut. A video is named by its ordinal in the generation's catalogue; only the edge turns it into an id.
+is cut. A video is named by its ordinal in the version's catalogue; only the edge turns it into an id.
 Times are seconds from the first frame; intervals are half-open.
 """
 

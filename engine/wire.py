@@ -165,7 +165,7 @@ def hits_from_pb(response: index_shard_service_pb2.SearchSegmentsResponse, video
     if rows and not (0 <= ordinals.min() and ordinals.max() < videos and segments.min() >= 0):
         raise Mismatch(f"hits name videos beyond the {videos} of the catalogue", "GENERATION_MISMATCH")
     if not np.isfinite(scores).all():
-        raise Mismatch("hits have scores that are not finite; build the generation again")
+        raise Mismatch("hits have scores that are not finite; build the version again")
     bounds = np.cumsum([0, *response.counts])
     return [Hits(ordinals[a:b], segments[a:b], scores[a:b]) for a, b in itertools.pairwise(bounds)]
 

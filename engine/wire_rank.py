@@ -15,7 +15,7 @@ LARGEST_SCORE = 1e38  # a score goes out as float32
 
 
 def query_to_pb(query: RankQuery) -> RankRequest:
-    """Return a query's proposals as a request; the caller adds its id, the generation and the model."""
+    """Return a query's proposals as a request; the caller adds its id, the version and the model."""
     return RankRequest(
         token_states=wire.tensor_to_pb(query.token_states),
         text_embedding=wire.tensor_to_pb(query.text_embedding),
@@ -40,7 +40,7 @@ def query_from_pb(request: RankRequest, token_width: int, dim: int, durations: D
 
 
 def ranked_to_pb(ranked: Ranked) -> RankResponse:
-    """Return an answer as a response; the caller adds the generation and the time it took."""
+    """Return an answer as a response; the caller adds the version and the time it took."""
     return RankResponse(
         ranker_model=ranked.ranker,
         spans=wire.doubles_to_bytes(ranked.spans),

@@ -40,7 +40,7 @@ def test_an_unusable_answer_fails_over_to_the_other_replica() -> None:
     async def attempt(stub: str) -> str:
         asked.append(stub)
         if len(asked) == 1:
-            raise Mismatch("it is of another generation")
+            raise Mismatch("it is of another version")
         return stub
 
     assert answered(attempt) == asked[1]
@@ -53,7 +53,7 @@ def test_failures_are_counted_and_logged_once_they_eject_a_replica() -> None:
 
         async def attempt(stub: str) -> str:
             if stub == "bad":
-                raise Mismatch("it is of another generation")
+                raise Mismatch("it is of another version")
             return stub
 
         replicas.members[0].stub, replicas.members[1].stub = "bad", "good"

@@ -188,7 +188,7 @@ def test_pages_make_up_the_whole_list_and_do_not_shift(shared: Cluster) -> None:
     assert len(found) == whole.total_moments > 7
 
 
-def test_an_empty_generation_answers_with_nothing(tmp_path: Path) -> None:
+def test_an_empty_version_answers_with_nothing(tmp_path: Path) -> None:
     with cluster(tmp_path, Corpus(videos=0)) as workers:
         response = ask(workers, lambda stub: stub.Search(request()))
     assert not response.moments

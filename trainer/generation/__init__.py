@@ -1,1 +1,1 @@
-"""From features to a generation that is served: plan, build, check, staging."""
+"""From features to a version that is served: plan, build, check, staging."""

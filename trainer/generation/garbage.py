@@ -32,16 +32,16 @@ def collect_garbage(collection: Path, keep: int, spared: Set[str] = frozenset())
     """Remove all but the `keep` newest versions, and what only those listed; return what is gone.
 
     The current version and those of the ids `spared` count among the newest and are never removed, nor is
-    one that a process holds. The caller holds the writer's lock. Raises what is wrong with the current
-    version where it cannot be read: nobody knows which parts it needs. Safe against a kill at any moment.
+    one that a process holds; the parent of the current one, to which a rollback leads, counts as the newest
+    of the others. The caller holds the writer's lock. Raises what is wrong with the current version where it
+    cannot be read: nobody knows which parts it needs. Safe against a kill at any moment.
     """
     sweep(collection)
     made = _versions(collection)
     current = versions.newest(collection)
-    if current:
-        versions.read(collection, current)
+    parent = versions.read(collection, current).parent if current else ""
     safe = {current, *spared}
-    newest = sorted(made, key=lambda name: (name in safe, name), reverse=True)
+    newest = sorted(made, key=lambda name: (name in safe, name == parent, name), reverse=True)
     removed: list[str] = []
     held: list[str] = []
     for name in newest[max(keep, 1) :]:

@@ -1,1 +1,1 @@
-"""The index worker: one shard of a generation behind FAISS."""
+"""The index worker: one shard of a version behind FAISS."""

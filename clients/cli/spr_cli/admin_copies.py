@@ -57,7 +57,9 @@ def verify(**options: Any) -> None:
 
 
 @click.command("gc")
-@click.option("--keep", default=0, type=click.IntRange(0, 10_000), help="Newest versions.  [default: 11]")
+@click.option(
+    "--keep", default=0, type=click.IntRange(0, 10_000), help="Versions beside the current.  [default: 10]"
+)
 @submitted
 def collect_garbage(keep: int, **options: Any) -> None:
     """Remove versions beyond the newest ones, and the parts that no other version lists.

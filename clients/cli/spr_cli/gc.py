@@ -10,7 +10,7 @@ from spr_cli.options import AS_JSON
 @click.command()
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Newest versions to keep."
+    "--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Versions beside the current."
 )
 @AS_JSON
 def command(collection: Path, keep: int, as_json: bool) -> None:
@@ -26,7 +26,7 @@ def command(collection: Path, keep: int, as_json: bool) -> None:
     from trainer.generation.garbage import collect_garbage
 
     with only_writer(collection, "gc"):
-        removed = collect_garbage(collection, keep)
+        removed = collect_garbage(collection, 1 + keep)
     if as_json:
         print_json({"versions": removed.versions, "parts": removed.parts, "bytes": removed.bytes})
     else:

@@ -30,7 +30,7 @@ COMMANDS = {
     "verify": ("spr_cli.verify", "Check every byte of a collection."),
     "gc": ("spr_cli.gc", "Remove old versions and what no version lists."),
     "bench": ("spr_cli.bench", "Time the stages of a search on this machine."),
-    "admin": ("spr_cli.admin", "Look into a running service."),
+    "admin": ("spr_cli.admin", "Operate a running service."),
 }
 
 

@@ -15,8 +15,9 @@ from spr_cli.options import AS_JSON
 def command(collection: Path, destination: str, version: str, as_json: bool) -> None:
     """Copy a version of COLLECTION, and all that it needs, to DESTINATION: a directory or an fsspec URL.
 
-    Only what is missing there is copied; on one disk, files share their bytes. The service may run meanwhile.
-    A snapshot in a directory is a collection: it can be served as it is.
+    Only what is missing there is copied. On one disk files share their bytes (hard links), which helps
+    against deletion, not against damage. The service may run meanwhile. A snapshot in a directory is a
+    collection: it can be served as it is.
 
     \b
     spr snapshot c /backup/c

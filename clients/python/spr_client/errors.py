@@ -40,7 +40,7 @@ class NotFound(SearchError):
 
 
 class Mismatch(SearchError):
-    """Models or generations disagree."""
+    """Models or versions disagree."""
 
 
 class Overloaded(SearchError):

@@ -721,7 +721,7 @@ class Collection(_message.Message):
     def segment_length(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the generation was built."""
+        """When the version was built."""
 
     def __init__(
         self,

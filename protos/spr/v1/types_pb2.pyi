@@ -105,7 +105,7 @@ class Embedding(_message.Message):
     TENSOR_FIELD_NUMBER: _builtins.int
     MODEL_ID_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
-    """Fingerprint of the embedding model; must equal the generation's or the call
+    """Fingerprint of the embedding model; must equal the version's or the call
     fails with FAILED_PRECONDITION / MODEL_MISMATCH.
     """
     @_builtins.property

@@ -48,6 +48,15 @@ def test_the_current_version_stays_however_old(tmp_path: Path) -> None:
     assert versions.numbers(tmp_path) == [first.number, third.number]
 
 
+def test_what_a_rollback_leads_to_is_the_last_to_go(tmp_path: Path) -> None:
+    first, second, third = three(tmp_path)
+    about = versions.read(tmp_path, first.id)
+    made = versions.commit(tmp_path, with_shards(about, about.shards, "add"))
+    versions.activate(tmp_path, made.id)
+    assert collected(tmp_path, 2).versions == [second.id, third.id]
+    assert collected(tmp_path, 1).versions == [first.id]
+
+
 def test_a_version_that_a_process_holds_stays_until_it_is_dropped(tmp_path: Path) -> None:
     first, second, third = three(tmp_path)
     with held(tmp_path, first.id):

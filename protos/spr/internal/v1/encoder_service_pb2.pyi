@@ -63,7 +63,7 @@ class EncodeResponse(_message.Message):
     TEXT_TRUNCATED_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
-    """The generation whose models encoded: the request's."""
+    """The version whose models encoded: the request's."""
     text_truncated: _builtins.bool
     """True if the text has more tokens than the text tower reads: its end was
     left out.

@@ -86,7 +86,7 @@ class SearchSegmentsResponse(_message.Message):
     VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
     SEARCH_TIME_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
-    """The generation and the shard that answer: the request's."""
+    """The version and the shard that answer: the request's."""
     shard: _builtins.str
     video_ordinals: _builtins.bytes
     """Ordinals of the version's catalogue, int32 little-endian."""

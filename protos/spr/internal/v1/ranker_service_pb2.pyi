@@ -94,7 +94,7 @@ class RankResponse(_message.Message):
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
-    """The generation that was read: the request's."""
+    """The version that was read: the request's."""
     ranker_model: _builtins.str
     """"relo@<fingerprint>" or "similarity-curve"."""
     spans: _builtins.bytes

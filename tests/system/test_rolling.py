@@ -108,9 +108,9 @@ def test_a_build_is_switched_to_without_a_restart_and_what_is_restarted_serves_i
         until(
             lambda: any(isinstance(one, SearchResult) and one.generation == built["id"] for one in list(told))
         )
-        answered = list(told)
-        for _ in restarted(service):
-            assert until(lambda: whole(client)).generation == built["id"]
+    answered = list(told)
+    for _ in restarted(service):
+        assert until(lambda: whole(client)).generation == built["id"]
     assert [error for error in answered if isinstance(error, SearchError)] == []
     results = [result for result in answered if isinstance(result, SearchResult)]
     assert {result.generation for result in results} == {served, built["id"]}

@@ -1,12 +1,14 @@
 """Calls in processes of their own, for what ends by a signal.
 
-The processes are forked from one that has loaded what trainings need: a kill is real, and costs no seconds of
-importing torch.
+The processes are forked from one that has loaded what trainings, library and ranker need: a kill is real, and
+costs no seconds of importing torch.
 """
 
+import json
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,9 +17,20 @@ from typing import Any
 import torch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-# torch loads its compiler with the first optimiser.
+# torch loads its compiler with the first optimiser, an encoder its classes.
 _CONTEXT.set_forkserver_preload(
-    ["tests.apart", "trainer.projector.training", "trainer.ranker.training", "torch._dynamo"]
+    [
+        "tests.apart",
+        "trainer.projector.training",
+        "trainer.ranker.training",
+        "torch._dynamo",
+        "trainer.library.process",
+        "trainer.library.work",
+        "transformers.models.auto.tokenization_auto",
+        "transformers.models.clip.image_processing_pil_clip",
+        "transformers.models.clip.modeling_clip",
+        "workers.ranker.__main__",
+    ]
 )
 
 Call = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
@@ -46,12 +59,37 @@ def call(log: Path, function: Callable[..., object], *arguments: Any, **named: A
     return ended(start(log, function, *arguments, **named))
 
 
+def serving(
+    home: Path, main: Callable[[list[str]], int], *arguments: str
+) -> tuple[BaseProcess, dict[str, Any]]:
+    """Start the main function of what serves; return its process and the first line that it prints, as JSON.
+
+    home: the directory for what it writes to stdout and stderr.
+    """
+    out, log = home / "stdout", home / "stderr"
+    out.unlink(missing_ok=True)
+    process = start(log, _serve, out, main, arguments)
+    while True:
+        alive = process.is_alive()
+        lines = out.read_text() if out.is_file() else ""
+        if lines.endswith("\n"):
+            return process, json.loads(lines.splitlines()[0])
+        assert alive, log.read_text()
+        time.sleep(0.01)
+
+
 def spr(*arguments: str) -> None:
     """Be the `spr` command."""
     from spr_cli.main import main
 
     sys.argv = ["spr", *arguments]
     main()
+
+
+def _serve(out: Path, main: Callable[[list[str]], int], arguments: tuple[str, ...]) -> None:
+    with out.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+    sys.exit(main([*arguments]))
 
 
 def _call(log: Path, threads: int, wanted: Call) -> None:

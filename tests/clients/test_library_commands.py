@@ -1,16 +1,20 @@
 """`spr add`, `delete` and `compact` as a user runs them."""
 
+import contextlib
+import io
 import json
-import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from engine import versions
 from engine.corpus import open_corpus
 from engine.version_lock import only_writer
-from tests.system.world import SPR
+from spr_cli.main import main
 from tests.trainer.library.running import clip, world
 
 
@@ -19,11 +23,18 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world(tmp_path_factory.mktemp("commands"))
 
 
-def spr(*arguments: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [*SPR, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == code, done.stderr
-    return done
+def spr(*arguments: Any, code: int = 0) -> SimpleNamespace:
+    """Run the whole command, in this process."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        patch.object(sys, "argv", ["spr", *map(str, arguments)]),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    assert (ended.value.code or 0) == code, stderr.getvalue()
+    return SimpleNamespace(stdout=stdout.getvalue(), stderr=stderr.getvalue())
 
 
 def ids(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ from engine import versions
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
 from tests.system.searching import searching, whole
-from tests.system.service import Service, alive, free_ports, running, until, write_topology
+from tests.system.service import Service, alive, running, until, write_topology
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,29 @@ def copied(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(copied: Path) -> Iterator[Service]:
-    """Serve the collection without a topology: whatever is restarted has no twin."""
-    folder = copied.parent
-    port = str(free_ports(1)[0])
-    options = ("--collection", str(copied), "--port", port, "--log-level", "warning")
-    with running(folder / "log.jsonl", *options) as service:
+    """Serve the collection, each worker once, without a library process, which would be the only writer."""
+    topology = write_topology(copied.parent / "topology.toml", copied)
+    with running(copied.parent / "log.jsonl", str(topology)) as service:
         yield service
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.address) as client:
+        yield client
+
+
+def build(collection: Path, *more: str) -> Any:
+    arguments = ["build", str(collection), "--device", "cpu", "--keep", "1", "--json", *more]
+    return json.loads(CliRunner().invoke(cli, arguments).stdout)
+
+
+def restarted(service: Service) -> Iterator[str]:
+    """Kill a process of each role; yield its name whenever it is gone."""
+    for name in ("shard-00000", "ranker-0", "coordinator"):
+        os.kill(pid := service.pid_now(name), signal.SIGKILL)
+        until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
+        yield name
 
 
 def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(service: Service) -> None:
@@ -45,29 +63,19 @@ def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(ser
 
 
 def test_a_build_is_switched_to_without_a_restart_and_what_is_restarted_serves_it(
-    collection: Path, tmp_path: Path
+    copied: Path, service: Service, client: Client
 ) -> None:
-    # Without a library process, which would be the only writer.
-    copied = shutil.copytree(collection, tmp_path / "collection")
-    topology = write_topology(tmp_path / "topology.toml", copied)
-    arguments = ["build", str(copied), "--index", "SQfp16", "--device", "cpu", "--keep", "1", "--json"]
-    with (
-        running(tmp_path / "log.jsonl", str(topology)) as service,
-        Client(service.address) as client,
-        searching(service.address) as told,
-    ):
-        served = service.ready["generation"]
+    with searching(service.address) as told:
+        served = until(lambda: whole(client)).generation
         assert versions.current(copied) == served
-        built = json.loads(CliRunner().invoke(cli, arguments).stdout)
+        built = build(copied, "--index", "SQfp16")
         assert built["removed"] == []
         until(
             lambda: any(isinstance(one, SearchResult) and one.generation == built["id"] for one in list(told))
         )
-        answered = list(told)
-        for name in ("shard-00000", "ranker-0", "coordinator"):
-            os.kill(pid := service.pid_now(name), signal.SIGKILL)
-            until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
-            assert until(lambda: whole(client)).generation == built["id"]
+    answered = list(told)
+    for _ in restarted(service):
+        assert until(lambda: whole(client)).generation == built["id"]
     assert [error for error in answered if isinstance(error, SearchError)] == []
     results = [result for result in answered if isinstance(result, SearchResult)]
     assert {result.generation for result in results} == {served, built["id"]}
@@ -75,19 +83,14 @@ def test_a_build_is_switched_to_without_a_restart_and_what_is_restarted_serves_i
 
 
 def test_a_build_that_does_not_fit_the_topology_changes_nothing_even_after_restarts(
-    collection: Path, tmp_path: Path
+    copied: Path, service: Service, client: Client
 ) -> None:
-    copied = shutil.copytree(collection, tmp_path / "collection")
-    topology = write_topology(tmp_path / "topology.toml", copied)
-    arguments = ["build", str(copied), "--shards", "3", "--device", "cpu", "--keep", "1", "--json"]
-    with running(tmp_path / "log.jsonl", str(topology)) as service, Client(service.address) as client:
-        served = service.ready["generation"]
-        built = json.loads(CliRunner().invoke(cli, arguments).stdout)
-        assert (built["removed"], versions.current(copied)) == ([], built["id"])
-        for name in ("shard-00000", "ranker-0", "coordinator"):
-            os.kill(pid := service.pid_now(name), signal.SIGKILL)
-            until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
-            assert until(lambda: whole(client)).generation == served
-        told = CliRunner().invoke(cli, ["admin", "status", "--address", service.ready["admin"]]).stdout
+    served = until(lambda: whole(client)).generation
+    built = build(copied, "--shards", "3")
+    assert served not in built["removed"]
+    assert versions.current(copied) == built["id"]
+    for _ in restarted(service):
+        assert until(lambda: whole(client)).generation == served
+    told = CliRunner().invoke(cli, ["admin", "status", "--address", service.ready["admin"]]).stdout
     assert f"version {built['id']} is not served: " in told
     assert "write one [[index]] or more for each shard" in told

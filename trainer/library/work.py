@@ -137,7 +137,7 @@ class Work:
 
     def _gc(self, collection: Path, task: Task, tell: Tell) -> Outcome:
         tell("removing")
-        removed = collect_garbage(collection, task.work.collect_garbage.keep or 1 + self._keep)
+        removed = collect_garbage(collection, 1 + (task.work.collect_garbage.keep or self._keep))
         told = f"removed {len(removed.versions)} versions and {len(removed.parts)} parts"
         return Outcome(f"{told}, {removed.bytes / 2**20:.1f} MB", versions.newest(collection))
 

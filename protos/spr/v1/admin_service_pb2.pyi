@@ -485,8 +485,8 @@ class CollectGarbage(_message.Message):
 
     KEEP_FIELD_NUMBER: _builtins.int
     keep: _builtins.int
-    """Newest versions to keep, the current one among them; those that are held
-    stay. 0: the library's default and the current one.
+    """Newest versions to keep beside the current one; those that are held stay
+    as well. 0: the library's number, 10.
     """
     def __init__(
         self,

@@ -1,11 +1,10 @@
 """A real library process over a collection of real clips and a tiny encoder."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,14 @@ import grpc
 from spr.internal.v1 import library_service_pb2 as pb
 from spr.internal.v1.library_service_pb2_grpc import LibraryServiceStub
 from spr.v1.admin_service_pb2 import Job, ListJobsRequest, SubmitJobRequest
+from tests import apart
 from tests.system.service import free_ports
 from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
 from trainer.collection.places import keep_encoder
 from trainer.generation.build import BuildConfig, build
 from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.library import process
 from workers.ranker.encoder.encoder import Encoder
 
 ENDED = (Job.STATE_DONE, Job.STATE_FAILED)
@@ -58,27 +59,22 @@ class Library:
         lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
         self.topology = collection.parent / file
         self.topology.write_text("\n".join(lines))
-        self.process: subprocess.Popen[str] | None = None
+        self.process: BaseProcess | None = None
 
     def start(self) -> dict[str, Any]:
         """Begin a life; return its first line."""
-        command = [sys.executable, "-m", "trainer.library", "--config", str(self.topology)]
-        with (self.collection.parent / "log").open("a") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self.process.stdout is not None
-        line: dict[str, Any] = json.loads(self.process.stdout.readline())
+        given = ("--config", str(self.topology))
+        self.process, line = apart.serving(self.collection.parent, process.main, *given)
         if line["ready"]:
             self.channel = grpc.insecure_channel(self.address)
             self.stub = LibraryServiceStub(self.channel)
         return line
 
-    def end(self, how: Callable[[subprocess.Popen[str]], None]) -> int:
+    def end(self, how: Callable[[BaseProcess], None]) -> int:
         """End this life by a signal; return the exit code."""
         assert self.process is not None
         how(self.process)
-        code = self.process.wait(60)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        code = apart.ended(self.process)
         self.channel.close()
         return code
 

@@ -1,8 +1,8 @@
 """A real library process: what it acknowledged is done, once, however often it is killed."""
 
-import subprocess
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import grpc
@@ -18,7 +18,7 @@ from tests.trainer.library.running import Library, clip, world
 from trainer.collection.places import features_directory
 from workers.feature_store.store import FeatureStore
 
-KILL, TERM = subprocess.Popen.kill, subprocess.Popen.terminate
+KILL, TERM = BaseProcess.kill, BaseProcess.terminate
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def library(home: Path) -> Iterator[Library]:
     running = Library(home / "c", watch=[str(inbox)], max_queued=50)
     assert running.start()["ready"]
     yield running
-    if running.process is not None and running.process.poll() is None:
+    if running.process is not None and running.process.is_alive():
         assert running.end(TERM) == 0
 
 

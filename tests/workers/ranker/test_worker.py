@@ -1,13 +1,9 @@
 """A real ranker worker process, spoken to over gRPC."""
 
 import functools
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +34,19 @@ device = "cpu"
 """
 
 
-def start(folder: Path) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
+def main(arguments: list[str]) -> int:
+    """Be a ranker worker."""
+    return serving.main("ranker", serve, arguments)
+
+
+def start(folder: Path) -> tuple[BaseProcess, dict[str, Any]]:
     (folder / "topology.toml").write_text(TOPOLOGY)
-    command = [sys.executable, "-m", "workers.ranker", "--config", str(folder / "topology.toml")]
-    log = (folder / "log.jsonl").open("w")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-    log.close()
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
+    return apart.serving(folder, main, "--config", str(folder / "topology.toml"))
 
 
-def stop(process: "subprocess.Popen[str]") -> int:
-    process.send_signal(signal.SIGTERM)
-    code = process.wait(timeout=300)
-    assert process.stdout is not None
-    process.stdout.close()
-    return code
+def stop(process: BaseProcess) -> int:
+    process.terminate()
+    return apart.ended(process)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["zero-shot", "trained"])
@@ -221,20 +214,10 @@ def test_no_proposals_are_no_moments(worker: Any) -> None:
     assert RankerServiceStub(worker[0]).Rank(request, timeout=300).spans == b""
 
 
-def be_worker(out: Path, topology: Path) -> None:
-    """Be a ranker worker whose stdout is a file."""
-    with out.open("wb") as file:
-        os.dup2(file.fileno(), 1)
-    sys.argv = ["ranker", "--config", str(topology)]
-    sys.exit(serving.main("ranker", serve))
-
-
 def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
     tiny_collection(tmp_path / "collection", trained=False, fingerprint="0123456789abcdef")
-    (tmp_path / "topology.toml").write_text(TOPOLOGY)
-    code = apart.call(tmp_path / "log", be_worker, tmp_path / "out", tmp_path / "topology.toml")
-    assert code == Mismatch.exit_code
-    said = json.loads((tmp_path / "out").read_text())
+    process, said = start(tmp_path)
+    assert apart.ended(process) == Mismatch.exit_code
     assert not said["ready"]
     assert "encoder has fingerprint" in said["error"]
     assert "was built with 0123456789abcdef" in said["error"]

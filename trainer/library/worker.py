@@ -38,6 +38,7 @@ class Worker:
         self._queues, self._open_work = dict(queues), open_work
         self._untidy = set(self._queues)
         self._calm_from = 0.0
+        self._ended: list[tuple[Queue, Task, Outcome]] = []
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
 
@@ -67,6 +68,9 @@ class Worker:
             self._wake.clear()
             try:
                 busy = self._job() or self._tidy()
+            except (SprError, OSError) as error:
+                _log.error("jobs wait: %s", error)
+                busy = False
             except Exception:
                 _log.exception("the library failed; it goes on")
                 busy = False
@@ -75,6 +79,7 @@ class Worker:
 
     def _job(self) -> bool:
         """Do the oldest job; False where none waits, or none can be done now."""
+        self._note_ends()
         waiting = [(since, queue) for queue in self._queues.values() if (since := queue.oldest()) is not None]
         if not waiting:
             return False
@@ -90,12 +95,19 @@ class Worker:
                 self._put_back(queue, tasks, f"waits: {error}")
                 return False
             outcomes = [_failed(error)] * len(tasks)
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            queue.end(task, outcome)
-            _log.info("%s %s: %s", task.kind, task.id, outcome.error or outcome.detail)
+        self._ended += [(queue, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
         self._untidy.add(queue.collection)
         self._calm_from = time.monotonic() + CALM
+        self._note_ends()
         return True
+
+    def _note_ends(self) -> None:
+        """Note how jobs ended; those that a full disk does not let be noted are noted later."""
+        while self._ended:
+            queue, task, outcome = self._ended[0]
+            queue.end(task, outcome)
+            _log.info("%s %s: %s", task.kind, task.id, outcome.error or outcome.detail)
+            del self._ended[0]
 
     def _tell(self, queue: Queue, tasks: list[Task], words: str) -> None:
         if self._stop.is_set():

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from trainer.library.kits import Kits
 from workers.feature_store.store import FeatureStore
 from workers.index.shard import ShardOpener
 from workers.ranker.models import Models
+from workers.ranker.stores.features import FeatureMaps
 
 CODES = "RaBitQfs,Refine(SQfp16)"
 BUILT = {"a": 40, "b": 25, "c": 9}
 MORE = "d"
+STREAMS = ("frames", "subtitles")
 
 
 def complete(path: Path) -> Path:
@@ -44,7 +47,7 @@ def complete(path: Path) -> Path:
 def stored(path: Path, video: str) -> None:
     (features,) = (path / "features").iterdir()
     random = np.random.default_rng(sum(video.encode()))
-    arrays = {name: random.normal(size=(11, WIDTH)) for name in ("frames", "subtitles")}
+    arrays = {name: random.normal(size=(11, WIDTH)) for name in STREAMS}
     with FeatureStore.open(features, "a") as store:
         store.append(video, arrays, f"file:///{video}.mp4", video, 11.0)
 
@@ -79,8 +82,21 @@ def ranked(path: Path) -> object:
     """Return what a ranker worker makes of a text and of the videos of the current version."""
     models = Models.open(path, device="cpu")
     (query,) = models.encode(TEXTS[:1])
-    rows = {
-        video: hashlib.sha256(np.asarray(models.features.video(number, "frames")).tobytes()).hexdigest()
-        for number, video in enumerate(models.corpus.catalogue.ids)
+    return np.round(query.embedding, 4).tolist(), _rows(models.features, models.corpus.catalogue.ids)
+
+
+def features(path: Path) -> object:
+    """Return what the parts of the current version have of every video for the ranker."""
+    corpus = open_corpus(path)
+    parts = [FeatureMaps.open(part.directory) for part in corpus.parts]
+    maps = FeatureMaps.of_parts(parts, [part.ordinals for part in corpus.parts], corpus.version.streams)
+    return _rows(maps, corpus.catalogue.ids)
+
+
+def _rows(maps: FeatureMaps, ids: Iterable[str]) -> object:
+    return {
+        video: [
+            hashlib.sha256(np.asarray(maps.video(number, name)).tobytes()).hexdigest() for name in STREAMS
+        ]
+        for number, video in enumerate(ids)
     }
-    return np.round(query.embedding, 4).tolist(), rows

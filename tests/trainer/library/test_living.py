@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 from unittest.mock import patch
 
 import pytest
@@ -27,9 +28,11 @@ from tests.trainer.library.living import (
     Fresh,
     Searcher,
     collection,
+    contexts,
     copied,
     features_of,
     ingested,
+    ranked,
 )
 from trainer.library import policy
 from trainer.library.adding import add
@@ -75,6 +78,8 @@ def death(where: int) -> Iterator[None]:
 class Living(RuleBasedStateMachine):
     built: Path
     kits: Kits
+    ranked = False  # whether parts store contexts, which are compared too
+    encoded: ClassVar[dict[Content, bytes]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,11 +165,18 @@ class Living(RuleBasedStateMachine):
         corpus = self.searcher.corpus()
         assert self.searcher.answers(corpus, 3, 1000) == self.fresh.answers(self.served, 3, 1000)
         assert self.searcher.features(corpus) == features_of(self.served)
+        if self.ranked:
+            for video, stored in contexts(corpus).items():
+                # A video's are the same wherever it lies: those of the build, or of where it came first.
+                assert stored == self.encoded.setdefault(self.served[video], stored)
         assert all(len(shard.parts) <= MOST for shard in corpus.version.shards)
 
 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: int, steps: int, *more: Phase) -> None:
     monkeypatch.setattr(policy, "MOST", MOST)
+    Living.ranked = bool(more)
+    if Living.ranked:
+        ranked(tmp_path / "built")
     Living.built = collection(tmp_path / "built", BUILT)
     run_state_machine_as_test(
         Living,

@@ -1,5 +1,6 @@
 """Settings, videos and models that a build takes over from the version that is served."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ def before(collection: Path) -> Before:
         if error.reason == versions.FORMAT_OLD:
             raise
         note = f"the version before cannot be read, so nothing is compared with it: {error}"
-        return Before(None, frozenset(), (note,))
+        about = None
+        # Of a damaged part, the version still has the settings.
+        with contextlib.suppress(SprError):
+            about = versions.read(collection)
+        return Before(about, frozenset(), (note,))
 
 
 def settle(config: BuildConfig, served: Before) -> tuple[BuildConfig, list[str]]:

@@ -11,6 +11,7 @@ import torch
 from engine import parts, versions
 from engine.entries import EncoderEntry, ModelEntry, Version, refuse
 from engine.errors import Mismatch
+from engine.verification import verify
 from trainer.collection.places import FRAMES, features_directory
 from trainer.generation.models import load_ranker, load_stage1
 from workers.feature_store.store import FeatureStore
@@ -93,6 +94,7 @@ def said(collection: Path, version: Version) -> torch.Tensor | None:
         about, _ = parts.read(collection, entry.id)
         if SAID not in about.files:
             return None
+        verify(path.parents[1], about, [SAID])
         try:
             mean = np.load(path)
         except (OSError, ValueError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from engine.entries import EncoderEntry, ModelEntry
-from engine.errors import InvalidInput, Mismatch
+from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import read_name
 from trainer.collection.places import FRAMES, keep_encoder, kept_encoder, models_directory
 from trainer.collection.segments import check_streams
@@ -35,7 +35,12 @@ def choose_model(
         return None
     name = choice or read_name(home / "CURRENT")
     directory = home / name if (home / name).is_dir() else Path(name)
-    card = read_card(directory)
+    try:
+        card = read_card(directory)
+    except NotFound as error:
+        if choice is not None:
+            raise
+        raise NotFound(f"{home / 'CURRENT'} names {name!r}, which is no {kind}: {error}") from None
     if card.kind != kind:
         raise InvalidInput(f"{directory} holds a {card.kind}, not a {kind}; name a {kind}'s directory.")
     if card.encoder not in ("", encoder):

@@ -14,6 +14,7 @@ from engine.corpus import Corpus, PartOfVersion
 from engine.entries import Part
 from engine.files import sync
 from engine.types import Floats
+from engine.verification import verify
 from trainer.generation.check import EXACT
 from trainer.generation.kit import SAID
 from trainer.generation.part import exact_factory
@@ -36,9 +37,12 @@ _BLOCK = 16_384
 def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]) -> Part:
     """Write and seal the part that has the living videos of `chosen`, at least one, of one shard.
 
-    The caller gives the directory the part's id as its name. Mismatch (INDEX_UNFIT) for codes that find too
-    little.
+    The caller gives the directory the part's id as its name. Mismatch for a damaged file of `chosen`, and
+    (INDEX_UNFIT) for codes that find too little.
     """
+    for part in chosen:
+        # What is damaged would be sealed anew, as if it were right.
+        verify(part.directory, part.about)
     living = [PartCatalogue.open(part.directory).of(part.living) for part in chosen]
     ids = [video for catalogue in living for video in catalogue.ids]
     order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)

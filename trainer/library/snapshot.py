@@ -6,9 +6,11 @@ from pathlib import Path
 from engine import parts, versions
 from engine.entries import Version, refuse
 from engine.errors import InvalidInput
+from engine.verification import verify
 from engine.version_lock import held
 from trainer.library.contents import Item, items_of
 from trainer.library.places import Directory, Place, open_place
+from trainer.library.verify import damaged
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -25,6 +27,9 @@ def snapshot(
     place = open_place(destination)
     _check_apart(collection, destination)
     with held(collection, found.id):
+        # A copy of what is damaged would be no backup.
+        for said in damaged(collection, [found]):
+            raise refuse(said)
         copied = _Copy(place, on_progress or (lambda *_: None), sum(_bytes(collection, found)))
         for entry in found.parts:
             copied.part(collection, entry.id)
@@ -66,10 +71,12 @@ class _Copy:
         folder = f"{parts.PARTS}/{part}"
         home = parts.directory(collection, part)
         there = self._place.sizes(folder)
+        missing = [
+            name for name, entry in about.files.items() if there.get(f"{folder}/{name}") != entry.bytes
+        ]
+        verify(home, about, missing)
         for name, entry in about.files.items():
-            if there.get(f"{folder}/{name}") != entry.bytes:
-                if not (home / name).is_file():
-                    raise refuse(f"{home / name} is missing: {parts.REMEDY}.")
+            if name in missing:
                 self._replace(home / name, f"{folder}/{name}")
             self._done += entry.bytes
             self._tell("copy", self._done, self._total)

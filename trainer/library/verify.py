@@ -1,17 +1,17 @@
 """Verifying: every byte of every version, part, quantizer and model of a collection, and of its features."""
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from engine import parts, versions
-from engine.entries import EncoderEntry, Version, refuse
+from engine.entries import EncoderEntry, ModelEntry, Version, refuse
 from engine.errors import SprError
+from engine.files import refusal, sha256
 from engine.verification import verify as verify_files
-from trainer.library.contents import QUANTIZERS, model_folders
+from trainer.library.contents import model_folders, quantizer_path
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of
-from workers.ranker.stores.checkpoint import load_state
+from workers.ranker.stores.checkpoint import load_state, read_card
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -33,14 +33,20 @@ def verify(collection: Path, on_progress: OnProgress | None = None) -> list[str]
         tell("parts", done, len(listed))
         said += _trying(_verify_part, collection, part, listed[part].sha256)
     tell("parts", len(listed), len(listed))
-    said += [line for path in sorted((collection / QUANTIZERS).glob("*.faiss")) for line in _quantizer(path)]
-    said += _models(collection, found)
+    said += damaged(collection, list(found.values()))
     said += [
         line
         for path in sorted((collection / "features").glob("*/store.json"))
         for line in _features(path.parent)
     ]
     return list(dict.fromkeys(said))
+
+
+def damaged(collection: Path, listed: Sequence[Version]) -> list[str]:
+    """Return a sentence for every quantizer and model of some versions that is damaged or missing."""
+    templates = {quantizer_path(collection, version) for version in listed if version.quantizer_sha256}
+    said = [line for path in sorted(templates) for line in _trying(_quantizer, path)]
+    return said + _models(collection, listed)
 
 
 def _trying(check: Callable[..., object], *arguments: object) -> list[str]:
@@ -63,32 +69,39 @@ def _verify_part(collection: Path, part: str, checksum: str) -> None:
     verify_files(parts.directory(collection, part), about)
 
 
-def _quantizer(path: Path) -> Iterator[str]:
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+def _quantizer(path: Path) -> None:
+    # A migrated collection may have none: nothing was trained in memory then.
+    if not path.exists():
+        return
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise refusal(error, path) from None
     if not found.startswith(path.stem):
-        yield f"{path} has SHA-256 {found[:12]}..., not the one of its name: restore it from a snapshot."
+        message = f"{path} has SHA-256 {found[:12]}..., not the one of its name: restore it from a snapshot."
+        raise refuse(message)
 
 
-def _models(collection: Path, found: dict[str, Version]) -> list[str]:
+def _models(collection: Path, listed: Sequence[Version]) -> list[str]:
     entries = {
         (kind, versions.model_path(collection, entry)): entry
-        for version in found.values()
+        for version in listed
         for kind, entry in model_folders(version)
     }
     said = []
     for (kind, folder), entry in entries.items():
-        wrong = _trying(_model, folder, entry)
-        said += wrong
-        if not wrong and isinstance(entry, EncoderEntry) and fingerprint_of(folder) != entry.fingerprint:
-            said.append(f"{folder} is not the {kind} of fingerprint {entry.fingerprint}: restore it.")
+        said += _trying(_model, folder, kind, entry)
     return said
 
 
-def _model(folder: Path, entry: object) -> None:
+def _model(folder: Path, kind: str, entry: EncoderEntry | ModelEntry) -> None:
     if not folder.is_dir():
         raise refuse(f"{folder} is missing: restore it from a snapshot.")
     if not isinstance(entry, EncoderEntry):
         load_state(folder)
+    found = fingerprint_of(folder) if isinstance(entry, EncoderEntry) else read_card(folder).fingerprint
+    if found != entry.fingerprint:
+        raise refuse(f"{folder} is not the {kind} of fingerprint {entry.fingerprint}: restore it.")
 
 
 def _features(path: Path) -> Iterator[str]:

@@ -44,6 +44,7 @@ class Worker:
         self._blocked = dict.fromkeys(self._queues, 0.0)
         self._seen: dict[Path, tuple[str, float]] = {}
         self._tidy_at: dict[Path, str] = {}
+        self._ended: list[tuple[Queue, Task, Outcome]] = []
         self._stop, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
 
@@ -74,6 +75,9 @@ class Worker:
             self._wake.clear()
             try:
                 busy = self._job() or self._tidy()
+            except (SprError, OSError) as error:
+                _log.error("jobs wait: %s", error)
+                busy = False
             except Exception:
                 _log.exception("the library failed; it goes on")
                 busy = False
@@ -85,26 +89,25 @@ class Worker:
 
     def _job(self) -> bool:
         """Do the oldest job that can be done now; False where there is none."""
+        self._note_ends()
         waiting = [(first, queue) for queue in self._queues.values() if (first := queue.first()) is not None]
         for first, queue in sorted(waiting, key=lambda one: one[0]):
             if time.monotonic() < self._blocked[queue.collection]:
                 continue
             try:
                 with _writing(queue.collection, first.kind):
-                    outcomes = self._do(queue)
+                    self._ended += self._do(queue)
             except SprError as error:
                 if error.reason not in IN_THE_WAY:
                     raise
                 queue.tell(first, f"waits: {error}")
                 self._blocked[queue.collection] = time.monotonic() + AGAIN
             else:
-                for task, outcome in outcomes:
-                    queue.end(task, outcome)
-                    _log.info("%s %s: %s", task.kind, task.id, outcome.error or outcome.detail)
+                self._note_ends()
                 return True
         return False
 
-    def _do(self, queue: Queue) -> list[tuple[Task, Outcome]]:
+    def _do(self, queue: Queue) -> list[tuple[Queue, Task, Outcome]]:
         """Do the oldest job of a queue; return how it, and those done with it, ended.
 
         What another process stands in the way of waits again, and the SprError that says so is raised.
@@ -120,7 +123,15 @@ class Worker:
                 self._put_back(queue, tasks)
                 raise
             outcomes = [_failed(error)] * len(tasks)
-        return list(zip(tasks, outcomes, strict=True))
+        return [(queue, task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)]
+
+    def _note_ends(self) -> None:
+        """Note how jobs ended; those that a full disk does not let be noted are noted later."""
+        while self._ended:
+            queue, task, outcome = self._ended[0]
+            queue.end(task, outcome)
+            _log.info("%s %s: %s", task.kind, task.id, outcome.error or outcome.detail)
+            del self._ended[0]
 
     def _tell(self, queue: Queue, tasks: list[Task], words: str) -> None:
         if self._stop.is_set():

@@ -55,7 +55,7 @@ def open_encoder(collection: Path, version: Version, device: torch.device) -> En
         encoder = Encoder.load(str(local) if local.is_dir() else version.encoder.source, str(device))
     wanted = version.encoder.fingerprint
     why = explain(local, wanted) if encoder.fingerprint != wanted and local.is_dir() else ""
-    agree("encoder", encoder.fingerprint, wanted, version, why)
+    agree(f"encoder in {local}" if local.is_dir() else "encoder", encoder.fingerprint, wanted, version, why)
     return encoder
 
 

@@ -24,6 +24,7 @@ from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import WindowConfig
 from workers.ranker.scoring.relo_ranker import KIND, RankerConfig
 from workers.ranker.stores.checkpoint import save_model
+from workers.ranker.stores.contexts import EncodedStore
 from workers.ranker.stores.features import FeatureMaps
 
 ENCODER = "e0e0e0e0e0e0e0e0"
@@ -132,6 +133,22 @@ class Searcher:
             )
             for n, (video, uri, seconds) in enumerate(columns)
         }
+
+
+def contexts(corpus: Corpus) -> dict[str, bytes]:
+    """Return what the ranker's contexts, as they are stored, are of every video."""
+    stores = [EncodedStore.open(part.directory) for part in corpus.parts]
+    found = {}
+    for part, one in zip(corpus.parts, stores, strict=True):
+        for number in part.living:
+            rows = slice(one.starts[number], one.starts[number] + one.clips[number])
+            arrays = [
+                array[rows]
+                for _, stream in sorted(one.streams.items())
+                for array in (stream.unit, stream.norms)
+            ]
+            found[corpus.catalogue.ids[part.ordinals[number]]] = b"".join(array.tobytes() for array in arrays)
+    return found
 
 
 class Fresh:

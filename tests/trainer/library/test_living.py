@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 from unittest.mock import patch
 
 import pytest
@@ -28,9 +29,11 @@ from tests.trainer.library.living import (
     Fresh,
     Searcher,
     collection,
+    contexts,
     copied,
     features_of,
     ingested,
+    ranked,
 )
 from trainer.library import policy
 from trainer.library.adding import add
@@ -77,6 +80,8 @@ class Living(RuleBasedStateMachine):
     home: Path
     fresh: Fresh
     kits: Kits
+    ranked = False  # whether parts store contexts, which are compared too
+    encoded: ClassVar[dict[Content, bytes]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,6 +164,10 @@ class Living(RuleBasedStateMachine):
         corpus = self.searcher.corpus()
         assert self.searcher.answers(corpus, 3, 1000) == self.fresh.answers(self.served, 3, 1000)
         assert self.searcher.features(corpus) == features_of(self.served)
+        if self.ranked:
+            for video, stored in contexts(corpus).items():
+                # A video's are the same wherever it lies: those of the build, or of where it came first.
+                assert stored == self.encoded.setdefault(self.served[video], stored)
         assert all(len(shard.parts) <= MOST for shard in corpus.version.shards)
 
 
@@ -173,7 +182,9 @@ def run(monkeypatch: pytest.MonkeyPatch, sequences: int, steps: int, *more: Phas
     )
     folder = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="spr-living-", dir=folder) as home:
-        Living.home = Path(home)
+        Living.home, Living.ranked = Path(home), bool(more)
+        if Living.ranked:
+            ranked(Living.home / "built")
         built = collection(Living.home / "built", BUILT)
         Living.fresh = Fresh(Kits("cpu").of(open_corpus(built)))
         run_state_machine_as_test(Living, settings=chosen)

@@ -66,7 +66,10 @@ def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 def _fingerprint(paths: list[Path]) -> str:
     parts: list[bytes] = []
     for path in paths:
-        parts += [path.name.encode(), files.sha256(path).encode()]
+        try:
+            parts += [path.name.encode(), files.sha256(path).encode()]
+        except OSError as error:
+            raise files.refusal(error, path) from None
     return files.fingerprint(*parts)
 
 

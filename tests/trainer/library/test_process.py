@@ -13,6 +13,7 @@ from engine.corpus import open_corpus
 from engine.version_lock import only_writer
 from spr.internal.v1 import library_service_pb2 as pb
 from spr.v1.admin_service_pb2 import AddVideos, Compact, DeleteVideos, Job, Verify
+from tests import apart
 from tests.system.service import until
 from tests.trainer.library.running import Library, clip, world
 from trainer.collection.places import features_directory
@@ -116,7 +117,7 @@ def test_a_second_library_of_a_collection_is_refused(library: Library) -> None:
     assert (line["ready"], line["exit_code"]) == (False, 4)
     assert "another service adds to" in line["error"]
     assert second.process is not None
-    second.process.communicate()
+    apart.ended(second.process)
 
 
 def test_whoever_watches_is_told_of_a_version_at_once(library: Library, home: Path) -> None:

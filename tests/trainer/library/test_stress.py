@@ -22,10 +22,10 @@ from tests.trainer.library.living import (
     copied,
     features_of,
     ingested,
+    living,
     ranked,
     store,
 )
-from tests.trainer.library.living import living as ids_of
 from trainer.generation.garbage import Garbage, collect_garbage
 from trainer.library import places
 from trainer.library.adding import add
@@ -41,6 +41,7 @@ from trainer.library.worker import Worker
 
 BUILT: dict[str, Content] = {"b": (2, 5), "d": (4, 9)}
 NEW: dict[str, Content] = {"c": (6, 6)}
+Step = Callable[[Path], object]
 
 
 def ingest_and_add(path: Path) -> None:
@@ -48,11 +49,10 @@ def ingest_and_add(path: Path) -> None:
     add(path, NEW, Kits("cpu"))
 
 
-Step = Callable[[Path], object]
 STEPS: dict[str, tuple[Step, dict[str, Content]]] = {
     "ingest and add": (ingest_and_add, {**BUILT, **NEW}),
     "delete": (lambda path: delete(path, ["b"]), {"d": BUILT["d"]}),
-    "compact": (lambda path: compact(path), BUILT),
+    "compact": (compact, BUILT),
 }
 
 
@@ -75,20 +75,18 @@ def refused(step: Step, path: Path) -> str:
     """Return the sentence that a step ends with, as the command line and the service tell it."""
     try:
         step(path)
+        return ""
     except SprError as error:
         said = str(error)
     except OSError as error:
         said = str(of_disk(error) or f"{error!r} is no sentence\n")
-    else:
-        return ""
     assert "\n" not in said
     return said
 
 
 def has(path: Path, videos: dict[str, Content]) -> None:
     assert verify(path) == []
-    searcher = Searcher(path)
-    assert searcher.features(searcher.corpus()) == features_of(videos)
+    assert (found := Searcher(path)).features(found.corpus()) == features_of(videos)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -109,7 +107,7 @@ def test_on_a_full_disk_a_step_ends_in_a_sentence_and_is_done_when_there_is_room
             said = refused(step, path)
         stopped += "cannot be written" in said or "make" in said
         # All or nothing of it was done.
-        assert ids_of(path) in (sorted(BUILT), sorted(then))
+        assert living(path) in (sorted(BUILT), sorted(then))
         assert verify(path) == []
     assert stopped > 2
     if name != "delete" or "b" in store(path, "r"):

@@ -1,7 +1,5 @@
-import contextlib
 import threading
-from collections.abc import Generator, Iterator
-from typing import cast
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -33,16 +31,11 @@ def test_items_are_done_side_by_side_with_a_thread_each_and_come_in_order() -> N
 
 @pytest.mark.usefixtures("three_threads")
 def test_few_items_are_drawn_ahead() -> None:
-    drawn: list[int] = []
-
-    def draw() -> Iterator[int]:
-        for item in range(100):
-            drawn.append(item)
-            yield item
-
-    with contextlib.closing(cast("Generator[int]", in_turn(lambda item: item, draw(), CPU))) as items:
-        assert next(items) == 0
-        assert len(drawn) == 7
+    left = iter(range(100))
+    items = in_turn(lambda item: item, left, CPU)
+    assert next(items) == 0
+    assert next(left) == 7
+    del items
     assert torch.get_num_threads() == 3
 
 

@@ -1,4 +1,4 @@
-"""Two hundred jobs of several clients while the library is killed at random: none is lost, none done twice."""
+"""Jobs of several clients while the library is killed at random: none is lost, none is done twice."""
 
 import random
 import subprocess

@@ -14,7 +14,7 @@ INDEX = "index/index.faiss"
 
 
 def about(files: dict[str, FileEntry]) -> Part:
-    return Part("", "", "m", 8, 4.0, "Flat", "IxFI", "1", "", "", "", 1, 1, {}, files)
+    return Part("", "m", 8, 4.0, "Flat", "IxFI", "1", "", "", "", 1, 1, {}, files)
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""The thread that works the queues off, on a full disk."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import SprError
+from spr.v1.admin_service_pb2 import DeleteVideos, SubmitJobRequest
+from trainer.library.jobs import Queue
+from trainer.library.tasks import Outcome
+from trainer.library.worker import Worker
+
+
+class _Work:
+    """Counts the jobs that are done."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def warm(self, collection: Path) -> None: ...
+
+    def do(self, collection: Path, tasks: Any, tell: Any) -> list[Outcome]:
+        self.done += [task.id for task in tasks]
+        return [Outcome("done")] * len(tasks)
+
+    def tidy(self, collection: Path, on_progress: Any) -> None: ...
+
+    def collect(self, collection: Path) -> bool:
+        return False
+
+
+def test_a_job_whose_end_cannot_be_noted_ends_when_there_is_room(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, work = Queue(memory, "c", 100), _Work()
+    worker = Worker({memory: queue}, lambda: work)  # type: ignore[arg-type, return-value]
+    worker._work = work  # type: ignore[assignment]
+    queue.submit(SubmitJobRequest(request_id="one", delete=DeleteVideos(video_ids=["a"])))
+    queue.submit(SubmitJobRequest(request_id="two", delete=DeleteVideos(video_ids=["b"])))
+    real = queue.end
+
+    def full(*_: object) -> None:
+        raise SprError("jobs.sqlite cannot be written: make room.", "DISK_FULL")
+
+    monkeypatch.setattr(queue, "end", full)
+    for _ in range(3):
+        with pytest.raises(SprError):
+            worker._job()
+    assert work.done == ["one"]
+    monkeypatch.setattr(queue, "end", real)
+    while worker._job():
+        pass
+    assert work.done == ["one", "two"]
+    assert {job.request_id: job.detail for job in queue.jobs()} == {"one": "done", "two": "done"}
+    queue.close()

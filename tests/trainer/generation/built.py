@@ -1,8 +1,8 @@
 """A small collection of random features, to build versions of."""
 
 import json
-import subprocess
-import sys
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from engine.corpus import open_corpus
 from engine.types import Floats, Hits
+from tests import apart
 from tests.workers.index.factories import merged
-from trainer.generation.build import BuildReport
+from trainer.generation.build import BuildConfig, BuildReport, build
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.part import DIRECTORY, IndexPart
 
@@ -54,16 +55,15 @@ def mean_pooled(path: Path, frames: Mapping[str, int] = FRAMES) -> dict[tuple[in
 
 def killed_build(path: Path, stage: str) -> int:
     """Build in another process that is killed when it reaches `stage`; return its exit status."""
-    script = f"""
-import os, signal
-from pathlib import Path
-from trainer.generation.build import BuildConfig, build
-def progress(stage, done, total):
-    if stage == {stage!r}:
-        os.kill(os.getpid(), signal.SIGKILL)
-build(BuildConfig(collection=Path({str(path)!r}), shards=2), progress)
-"""
-    return subprocess.run([sys.executable, "-c", script], check=False).returncode
+    return apart.call(Path(os.devnull), _build_until, path, stage)
+
+
+def _build_until(path: Path, last: str) -> None:
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    build(BuildConfig(collection=path, shards=2), progress)
 
 
 def search(path: Path, report: BuildReport, queries: Floats, k: int) -> list[Hits]:

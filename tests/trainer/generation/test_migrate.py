@@ -2,13 +2,14 @@
 
 import dataclasses
 import fcntl
+import importlib
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from engine.corpus import open_corpus
 from engine.errors import Mismatch, NotFound
 from engine.verification import verify
 from spr_cli.main import cli
+from tests import apart
 from tests.trainer.generation.built import ENCODER, FRAMES, collection, mean_pooled, parts_there, search
 from tests.trainer.generation.old import NAME, as_generation, digest
 from tests.trainer.generation.test_contexts import with_ranker
@@ -99,24 +101,24 @@ def test_a_migrated_collection_is_left_alone(tmp_path: Path) -> None:
     assert versions.numbers(tmp_path) == [1]
 
 
+def migrate_until(path: Path, place: str) -> None:
+    """Migrate, and be killed in place of a call of a function; of rmtree's, in place of the one for good."""
+    module, _, name = place.rpartition(".")
+    done = getattr(importlib.import_module(module), name)
+
+    def kill(path: Path, *rest: Any, **more: Any) -> Any:
+        if name == "rmtree" and "removed" not in str(path):
+            return done(path, *rest, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with patch(place, kill):
+        migrate(path)
+
+
 @pytest.mark.parametrize("place", ["engine.parts.seal", "engine.versions.activate", "shutil.rmtree"])
 def test_a_killed_migration_goes_on(tmp_path: Path, place: str) -> None:
     old(tmp_path, shards=2)
-    module, _, name = place.rpartition(".")
-    script = f"""
-import os, signal
-from pathlib import Path
-import {module}
-from trainer.generation.migrate import migrate
-done = {module}.{name}
-def kill(path, *rest, **more):
-    if {name!r} == "rmtree" and "removed" not in str(path):
-        return done(path, *rest, **more)
-    os.kill(os.getpid(), signal.SIGKILL)
-{module}.{name} = kill
-migrate(Path({str(tmp_path)!r}))
-"""
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    assert apart.call(Path(os.devnull), migrate_until, tmp_path, place) == -signal.SIGKILL
     report = migrate(tmp_path)
     corpus = open_corpus(tmp_path)
     assert (corpus.id, len(corpus.catalogue)) == (report.id, len(FRAMES))

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Two hundred jobs of several clients while the library is killed at random: each is done once."""
-=======
 """Jobs of several clients while the library is killed at random: none is lost, none is done twice."""
->>>>>>> l7crash
 
 import random
 import threading

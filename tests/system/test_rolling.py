@@ -44,36 +44,6 @@ def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(ser
     assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
 
 
-def test_a_build_is_switched_to_without_a_restart_and_what_is_restarted_serves_it(
-    collection: Path, tmp_path: Path
-) -> None:
-    # Without a library process, which would be the only writer.
-    copied = shutil.copytree(collection, tmp_path / "collection")
-    topology = write_topology(tmp_path / "topology.toml", copied)
-    arguments = ["build", str(copied), "--index", "SQfp16", "--device", "cpu", "--keep", "1", "--json"]
-    with (
-        running(tmp_path / "log.jsonl", str(topology)) as service,
-        Client(service.address) as client,
-        searching(service.address) as told,
-    ):
-        served = service.ready["generation"]
-        assert versions.current(copied) == served
-        built = json.loads(CliRunner().invoke(cli, arguments).stdout)
-        assert built["removed"] == []
-        until(
-            lambda: any(isinstance(one, SearchResult) and one.generation == built["id"] for one in list(told))
-        )
-        answered = list(told)
-        for name in ("shard-00000", "ranker-0", "coordinator"):
-            os.kill(pid := service.pid_now(name), signal.SIGKILL)
-            until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
-            assert until(lambda: whole(client)).generation == built["id"]
-    assert [error for error in answered if isinstance(error, SearchError)] == []
-    results = [result for result in answered if isinstance(result, SearchResult)]
-    assert {result.generation for result in results} == {served, built["id"]}
-    assert not any(result.coverage.degraded for result in results)
-
-
 def test_a_build_that_does_not_fit_the_topology_changes_nothing_even_after_restarts(
     collection: Path, tmp_path: Path
 ) -> None:

@@ -62,26 +62,6 @@ def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(ser
     assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
 
 
-def test_a_build_is_switched_to_without_a_restart_and_what_is_restarted_serves_it(
-    copied: Path, service: Service, client: Client
-) -> None:
-    with searching(service.address) as told:
-        served = until(lambda: whole(client)).generation
-        assert versions.current(copied) == served
-        built = build(copied, "--index", "SQfp16")
-        assert built["removed"] == []
-        until(
-            lambda: any(isinstance(one, SearchResult) and one.generation == built["id"] for one in list(told))
-        )
-    answered = list(told)
-    for _ in restarted(service):
-        assert until(lambda: whole(client)).generation == built["id"]
-    assert [error for error in answered if isinstance(error, SearchError)] == []
-    results = [result for result in answered if isinstance(result, SearchResult)]
-    assert {result.generation for result in results} == {served, built["id"]}
-    assert not any(result.coverage.degraded for result in results)
-
-
 def test_a_build_that_does_not_fit_the_topology_changes_nothing_even_after_restarts(
     copied: Path, service: Service, client: Client
 ) -> None:

@@ -1,0 +1,172 @@
+"""A service whose collections change: no search fails, and the next answer knows.
+
+One module, so that one service is started for all of it.
+"""
+
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engine import versions
+from engine.corpus import open_corpus
+from tests.system.living.crashing import kill, reasons, settled, spr_admin, state
+from tests.system.living.living import Living, spr
+from tests.system.living.models import trained
+from tests.system.service import until
+from tests.system.world import SPR
+from tests.trainer.library.running import clip
+from tests.workers.ranker.factories import WIDTH, tiny_clip
+from trainer.library.watching import QUIET
+
+
+def test_an_added_video_is_found_and_no_search_fails_meanwhile(living: Living, news: Path) -> None:
+    path = clip(living.home / "new" / "talk.mp4", 30.0)
+    with living.unharmed():
+        job = living.admin("add", path, "--wait")
+        assert (job["state"], job["searchable"], job["video_ids"]) == ("STATE_DONE", True, ["talk"])
+        assert "talk" in living.shown()
+    assert living.served() == versions.current(news)
+    living.check_answers("news")
+
+
+def test_a_deleted_video_is_absent_from_the_next_answer_and_comes_back_when_added(
+    living: Living, news: Path
+) -> None:
+    folder = living.home / "pair"
+    ids = {clip(folder / f"pair-{n}.mp4", 5.0 + n).stem for n in range(2)}
+    with living.unharmed():
+        living.admin("add", folder, "--wait")
+        assert ids < living.shown()
+        assert sum(len(shard.parts) > 1 for shard in open_corpus(news).version.shards) == 2
+        living.admin("delete", *ids, "--wait")
+        assert not ids & living.shown()
+        living.admin("add", folder, "--wait")
+        assert ids < living.shown()
+    living.check_answers("news")
+
+
+def test_collections_change_each_for_itself(living: Living, news: Path, lectures: Path) -> None:
+    clip(path := living.home / "lecture" / "proof.mp4", 7.0)
+    before = versions.current(news)
+    living.admin("add", path, "--wait", "--collection", "lectures")
+    assert "proof" in living.shown("lectures")
+    assert "proof" not in living.shown("news")
+    assert (living.served("news"), versions.current(news)) == (before, before)
+    listed = {one["name"]: one for one in living.admin("collections")["collections"]}
+    assert listed["lectures"]["generation"] == versions.current(lectures) != before
+    assert listed["news"]["generation"] == before
+    living.admin("delete", "proof", "--wait", "--collection", "lectures")
+    assert "proof" not in living.shown("lectures")
+    refused = living.admin("delete", "proof", "--wait", code=2)
+    assert refused["reason"] == "VIDEO_NOT_FOUND"
+
+
+def test_commands_work_beside_the_service(living: Living, lectures: Path) -> None:
+    path = clip(living.home / "beside" / "beside.mp4", 8.0)
+    with living.unharmed("lectures"):
+        for command in (("add", lectures, path), ("compact", lectures), ("delete", lectures, "beside")):
+            done = spr(*command, "--json")
+            living.until_served(done["version"], "lectures")
+            assert ("beside" in living.shown("lectures")) == (command[0] != "delete")
+    living.check_answers("lectures")
+
+
+def test_another_projector_and_ranker(living: Living, news: Path) -> None:
+    stage1, stage2 = trained(news)
+    with living.unharmed():
+        living.check_answers("news")
+        before = living.moments()
+        spr("build", news, "--projector", stage1, "--ranker", stage2, "--device", "cpu", "--json")
+        living.check_answers("news")
+        assert living.moments() != before
+        # What is added from now on is made with them.
+        living.admin("add", clip(living.home / "later" / "later.mp4", 9.0), "--wait")
+        living.check_answers("news")
+        assert "later" in living.shown()
+
+
+def test_another_encoder_of_another_width_and_back(living: Living, lectures: Path) -> None:
+    encoder = tiny_clip(living.home / "wide", seed=4, width=2 * WIDTH)
+    videos = lectures.parent / "videos"
+    with living.unharmed("lectures"):
+        living.check_answers("lectures")
+        before = living.moments("lectures")
+        given = ("--collection", lectures, "--encoder", encoder, "--device", "cpu", "--json")
+        made = spr("ingest", videos, *given)
+        chosen = ("--encoder", made["fingerprint"], "--projector", "none", "--ranker", "none")
+        spr("build", lectures, *chosen, "--device", "cpu", "--json")
+        living.check_answers("lectures")
+        assert living.moments("lectures") != before
+        path = clip(living.home / "wider" / "wider.mp4", 9.0)
+        living.admin("add", path, "--wait", "--collection", "lectures")
+        living.check_answers("lectures")
+        assert "wider" in living.shown("lectures")
+        for _ in range(2):  # before the add, before the build
+            living.admin("rollback", "--collection", "lectures")
+        assert living.moments("lectures") == before
+        living.admin("add", path, "--wait", "--collection", "lectures")
+        living.check_answers("lectures")
+        assert "wider" in living.shown("lectures")
+
+
+def test_the_library_dies_while_it_works_and_who_waits_for_it_waits_on(living: Living, news: Path) -> None:
+    before = reasons(news).count("add")
+    path = clip(living.home / "killed" / "killed.mp4", 30.0)
+    command = ("add", path, "--request-id", "killed", "--wait")
+    with living.unharmed(), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(spr_admin, living, *command)
+        until(lambda: state(living, "killed") == "STATE_RUNNING")
+        kill(living, "library")
+        job = waiting.result()
+    assert (job["state"], job["searchable"], job["video_ids"]) == ("STATE_DONE", True, ["killed"])
+    # The same request is the same job.
+    assert living.admin(*command) == job
+    assert reasons(news).count("add") == before + 1
+    settled(living, news)
+
+
+@pytest.mark.parametrize(
+    "names", [("coordinator",), ("shard-00001",), ("coordinator", "shard-00000", "ranker-0")]
+)
+def test_others_die_during_a_switch(living: Living, news: Path, names: tuple[str, ...]) -> None:
+    served, number = living.served(), len(versions.numbers(news))
+    path = clip(living.home / "switched" / f"switched-{number}.mp4", 5.0 + number / 5)
+    living.admin("add", path)
+    until(lambda: versions.current(news) != served)
+    kill(living, *names)
+    settled(living, news)
+    assert path.stem in living.shown()
+
+
+def copied_slowly(source: Path, target: Path) -> None:
+    """Copy a file in pieces, with a pause after each that is shorter than a complete file is quiet."""
+    content = source.read_bytes()
+    with target.open("wb") as file:
+        for start in range(0, len(content), len(content) // 2 + 1):
+            file.write(content[start : start + len(content) // 2 + 1])
+            file.flush()
+            time.sleep(QUIET / 2)
+
+
+def test_by_the_service_and_in_the_foreground(living: Living, lectures: Path) -> None:
+    (folder := living.home / "folder").mkdir()
+    command = [*SPR, "ingest", "--watch", str(folder), "--collection", str(lectures), "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stderr is not None
+        assert "watching" in watcher.stderr.readline()
+        source = clip(living.home / "slow" / "slow.mp4", 12.0)
+        with living.unharmed():
+            copied_slowly(source, folder / "aside.mp4")
+            copied_slowly(source, living.home / "inbox" / "arrived.mp4")
+            until(lambda: "arrived" in living.shown("news"))
+        until(lambda: "aside" in living.shown("lectures"))
+        watcher.send_signal(signal.SIGINT)
+        out, errors = watcher.communicate()
+        assert watcher.returncode == 130, errors
+    assert out.count("added     aside") == 1
+    (job,) = [one for one in living.admin("jobs")["jobs"] if one["video_ids"] == ["arrived"]]
+    assert (job["state"], job["warnings"]) == ("STATE_DONE", [])

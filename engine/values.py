@@ -37,7 +37,7 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     Nested dataclasses take nested mappings; lists become tuples; ints are taken for floats, which are finite;
     texts for paths.
     """
-    about = _shape(cls)
+    about = _shape(typing.cast(Any, cls))
     values = {about.renamed.get(key, key): value for key, value in values.items()}
     for key in values:
         if key not in about.hints:

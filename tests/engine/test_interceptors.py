@@ -116,12 +116,12 @@ def test_every_refused_call_is_told_when_to_come_back(served: Any) -> None:
     async def run() -> list[Any]:
         async with grpc.aio.insecure_channel(server.address) as channel:
             stub: Any = encoder_grpc.EncoderServiceStub(channel)
-            calls = [stub.Encode(pb.EncodeRequest(), timeout=60) for _ in range(3000)]
+            calls = [stub.Encode(pb.EncodeRequest(), timeout=60) for _ in range(1000)]
             return list(await asyncio.gather(*calls, return_exceptions=True))
 
     errors = asyncio.run(run())
     assert {error.code() for error in errors} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert all("RetryInfo" in details(error) for error in errors[::100])
+    assert all("RetryInfo" in details(error) for error in errors[::20])
 
 
 def test_work_whose_caller_is_gone_is_not_begun(served: Any) -> None:

@@ -236,5 +236,5 @@ def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert code == Mismatch.exit_code
     said = json.loads((tmp_path / "out").read_text())
     assert not said["ready"]
-    assert "encoder has fingerprint" in said["error"]
+    assert "models/encoder/tiny has fingerprint" in said["error"]
     assert "was built with 0123456789abcdef" in said["error"]

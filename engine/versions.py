@@ -66,7 +66,7 @@ def resolve(collection: Path, version: str = "") -> str:
         return current(collection)
     if version.isdecimal():
         path = collection / VERSIONS / f"{int(version):08d}.json"
-        if path.is_file():
+        if path.exists():
             return _read(path).id
     elif _ID.fullmatch(version) and path_of(collection, version).is_file():
         return version

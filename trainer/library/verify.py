@@ -33,19 +33,16 @@ def verify(collection: Path, on_progress: OnProgress | None = None) -> list[str]
         tell("parts", done, len(listed))
         said += _trying(_verify_part, collection, part, listed[part].sha256)
     tell("parts", len(listed), len(listed))
-    said += damaged(collection, list(found.values()))
-    said += [
-        line
-        for path in sorted((collection / "features").glob("*/store.json"))
-        for line in _features(path.parent)
-    ]
+    readable = list(found.values())
+    said += [f"{path} is missing: restore it from a snapshot." for path in _missing(collection, readable)]
+    said += damaged(collection, readable)
+    said += [line for path in sorted((collection / "features").glob("[!.]*")) for line in _features(path)]
     return list(dict.fromkeys(said))
 
 
 def damaged(collection: Path, listed: Sequence[Version]) -> list[str]:
     """Return a sentence for every quantizer and model of some versions that is damaged or missing."""
-    templates = {quantizer_path(collection, version) for version in listed if version.quantizer_sha256}
-    said = [line for path in sorted(templates) for line in _trying(_quantizer, path)]
+    said = [line for path in _quantizers(collection, listed) for line in _trying(_quantizer, path)]
     return said + _models(collection, listed)
 
 
@@ -69,8 +66,16 @@ def _verify_part(collection: Path, part: str, checksum: str) -> None:
     verify_files(parts.directory(collection, part), about)
 
 
+def _quantizers(collection: Path, listed: Sequence[Version]) -> list[Path]:
+    return sorted({quantizer_path(collection, one) for one in listed if one.quantizer_sha256})
+
+
+def _missing(collection: Path, listed: Sequence[Version]) -> list[Path]:
+    return [path for path in _quantizers(collection, listed) if not path.exists()]
+
+
 def _quantizer(path: Path) -> None:
-    # A migrated collection may have none: nothing was trained in memory then.
+    # A collection may have none that was migrated where memory could not hold its index.
     if not path.exists():
         return
     try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import zlib
@@ -176,6 +177,10 @@ def read_header(path: Path) -> Header:
                 f"{file} has format {header['format']!r}, this program reads up to {FORMAT}; "
                 "ingest again, or use the program that wrote it"
             )
+        # Stores that were made before have none.
+        crc = header.pop("crc", None)
+        if crc not in (None, _crc(header)):
+            raise ValueError
         streams = {name: Stream(int(s["dim"]), float(s["step"])) for name, s in header["streams"].items()}
         try:
             check_header(path, streams, header["dtype"])
@@ -215,4 +220,8 @@ def write_header(path: Path, streams: Mapping[str, Stream], dtype: str, meta: Ma
     files.sync(path)
     described = {name: asdict(stream) for name, stream in streams.items()}
     header = {"format": FORMAT, "dtype": dtype, "streams": described, "meta": dict(meta)}
-    files.write_json(path / "store.json", header)
+    files.write_json(path / "store.json", header | {"crc": _crc(header)})
+
+
+def _crc(header: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(header, sort_keys=True).encode()):08x}"

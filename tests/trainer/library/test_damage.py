@@ -134,7 +134,9 @@ def told(path: Path, name: str, step: str, damage: str, right: object) -> str:
             return "gives another answer"
     elif (result, None) != right:
         return "gives another answer"
-    return "is not told of it" if step == "verify" and not name.endswith(SPARE) else ""
+    # An older version may have been removed as well; what ends CURRENT is a blank.
+    same = (damage == "missing" and "versions/" in name) or (name, damage) == ("CURRENT", "last bit")
+    return "is not told of it" if step == "verify" and not same and not name.endswith(SPARE) else ""
 
 
 def put_back(path: Path, whole: bytes) -> None:

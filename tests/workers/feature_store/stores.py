@@ -55,4 +55,5 @@ def as_format_1(path: Path) -> None:
     for name in ("journal.copy.jsonl", "lock"):
         (path / name).unlink()
     header = json.loads((path / "store.json").read_text())
+    del header["crc"]
     (path / "store.json").write_text(json.dumps({**header, "format": 1}))

@@ -73,7 +73,8 @@ async def prepare(
             task.cancel()
     for group, member in (owner[task] for task in waiting):
         ready.left_out.append(LeftOut(_label(group, member), member.target, "it is still preparing it"))
-    ready.lacking = [group.name for group in groups if group.name not in good]
+    undecided = {owner[task][0].name for task in waiting}
+    ready.lacking = [group.name for group in groups if group.name not in good | undecided]
     return ready
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from spr_cli.main import cli
 from tests.system.service import running, write_topology
 from tests.trainer.ranker.world import make_collection
+from tests.workers.feature_store.stores import with_source
 from trainer.collection.places import features_directory
 from trainer.projector.settings import ProjectorSettings, ProjectorShape
 from trainer.projector.training import train_projector
@@ -56,10 +57,8 @@ def test_the_same_table_before_and_after(tmp_path: Path) -> None:
     entries = [{**entry, "query_id": entry["query_id"] + 1000} for entry in json.loads(path.read_text())]
     path.write_text(json.dumps(entries))
     # The encoder is made up: sentences are known by their stored features.
-    header = features_directory(first) / "store.json"
-    value = json.loads(header.read_text())
-    value["meta"]["source"] = f"queries/{header.parent.name}"
-    header.write_text(json.dumps(value))
+    features = features_directory(first)
+    with_source(features, f"queries/{features.name}")
     train_projector(first, PROJECTOR, device="cpu")
     train_ranker(first, RANKER, device="cpu")
     shutil.copytree(first / "models", tmp_path / "models")

@@ -14,6 +14,7 @@ from spr_cli.corpus_export_tvr_ranking import command
 from tests import numeric
 from tests.trainer.formats import tvr
 from tests.trainer.ranker.world import make_collection
+from tests.workers.feature_store.stores import with_source
 from trainer.collection.annotations import load_queries, save_queries
 from trainer.collection.places import features_directory
 from trainer.collection.queries import QueryFeatures
@@ -91,10 +92,8 @@ def test_it_is_searched_with_the_same_figures(native: Path, exported: Path, tmp_
     after = table(tmp_path / "c")
     assert after["refined"]["NDCG@10,IoU>=0.3"] > 0.05
     # The made-up encoder cannot be loaded, so the original is searched by what is stored of it too.
-    header = features_directory(native) / "store.json"
-    value = json.loads(header.read_text())
-    value["meta"]["source"] = f"queries/{header.parent.name}"
-    header.write_text(json.dumps(value))
+    features = features_directory(native)
+    with_source(features, f"queries/{features.name}")
     assert table(native) == after
     with pytest.raises(NotFound, match="'nobody asked this' are not among the"):
         Offline.open(native, device="cpu").answer("nobody asked this")

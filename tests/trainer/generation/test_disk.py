@@ -17,6 +17,7 @@ from engine.errors import InvalidInput, Unavailable
 from tests.trainer.generation.built import FRAMES, collection, parts_there
 from tests.trainer.generation.test_contexts import with_ranker
 from tests.trainer.generation.test_models import make_projector
+from tests.workers.feature_store.stores import with_source
 from tests.workers.ranker.factories import tiny_clip
 from trainer.generation.build import BuildConfig, build
 from workers.index.factory import CODES
@@ -118,8 +119,7 @@ def test_a_collection_keeps_its_encoder_and_moves_with_it(tmp_path: Path) -> Non
     (encoder / "results.json").write_text("{}")
     assert fingerprint_of(encoder) == fingerprint
     path = collection(tmp_path / "c", FRAMES, fingerprint, dim=32)
-    header = path / "features" / fingerprint / "store.json"
-    header.write_text(header.read_text().replace('"source": "tiny"', f'"source": "{encoder}"'))
+    with_source(path / "features" / fingerprint, str(encoder))
     build(BuildConfig(collection=path, device="cpu"))
     about = versions.read(path)
     assert (about.encoder.path, about.encoder.source) == (f"models/encoder/{fingerprint}", "encoder")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.feature_store.format import write_header
 from workers.feature_store.store import FeatureStore, Stream
 
 FILES = ["journal.jsonl", "journal.copy.jsonl"]
@@ -57,3 +58,9 @@ def as_format_1(path: Path) -> None:
     header = json.loads((path / "store.json").read_text())
     del header["crc"]
     (path / "store.json").write_text(json.dumps({**header, "format": 1}))
+
+
+def with_source(path: Path, source: str) -> None:
+    """Note another source of the encoder in a store."""
+    store = FeatureStore.open(path)
+    write_header(path, store.streams, store.dtype.name, {**store.meta, "source": source})

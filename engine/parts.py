@@ -16,8 +16,7 @@ from pathlib import Path
 
 from engine import sealed
 from engine.entries import FileEntry, Part, PartEntry, StreamEntry, check_part, refuse
-from engine.errors import InvalidInput, NotFound
-from engine.values import filled
+from engine.errors import NotFound
 from engine.verification import describe_files
 
 __all__ = ["PART", "PARTS", "FileEntry", "Part", "StreamEntry", "directory", "entry_of", "read", "seal"]
@@ -55,15 +54,7 @@ def read(collection: Path, part: str) -> tuple[Part, str]:
 def read_at(folder: Path, part: str) -> tuple[Part, str]:
     """Return the part.json of a part that lies in `folder`, as `read` does."""
     path = folder / PART
-    try:
-        values, checksum = sealed.read(path, REMEDY)
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"{path} does not exist: {REMEDY}.", reason="GENERATION_CORRUPT") from None
-    try:
-        about = filled(Part, values, str(path))
-        check_part(about, str(path))
-    except InvalidInput as error:
-        raise refuse(f"{str(error).rstrip('.')}: {REMEDY}.") from None
+    about, checksum = sealed.read(path, Part, check_part, REMEDY, "GENERATION_CORRUPT")
     unnamed = dataclasses.replace(about, id="")
     if about.id != part or sealed.digest(dataclasses.asdict(unnamed))[:16] != part:
         raise refuse(f"{path} does not have the id of its content: {REMEDY}.")

@@ -3,13 +3,16 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.entries import refuse
+from engine.errors import InvalidInput, NotFound
 from engine.files import BadJson, read_json, write_json
+from engine.values import filled
 
+Entry = TypeVar("Entry")
 FORMAT = 3
 
 
@@ -27,19 +30,29 @@ def write(path: Path, entry: Any) -> str:
     return checksum
 
 
-def read(path: Path, remedy: str) -> tuple[dict[str, Any], str]:
-    """Return the values of a sealed file and its checksum; Mismatch unless it is whole, with the remedy.
+def read(
+    path: Path, cls: type[Entry], check: Callable[[Entry, str], None], remedy: str, missing: str
+) -> tuple[Entry, str]:
+    """Return the dataclass of a sealed file and its checksum.
 
-    FileNotFoundError where it is not there.
+    check: refuses (InvalidInput) values out of range; it gets the file's name. NotFound (reason
+    `missing`) where there is no file, Mismatch unless it is whole and sound, each with the remedy.
     """
     try:
-        value = read_json(path, dict)
+        values = read_json(path, dict)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"{path} does not exist: {remedy}.", reason=missing) from None
     except BadJson as error:
         raise refuse(f"{path} cannot be used ({error.why}): {remedy}.") from None
-    checksum = value.pop("sha256", None)
-    if value.get("format") != FORMAT:
-        raise refuse(f"{path} has format {value.get('format')!r}, this program reads {FORMAT}: {remedy}.")
-    if digest(value) != checksum:
+    checksum = values.pop("sha256", None)
+    if values.get("format") != FORMAT:
+        raise refuse(f"{path} has format {values.get('format')!r}, this program reads {FORMAT}: {remedy}.")
+    if digest(values) != checksum:
         raise refuse(f"{path} does not have the checksum it gives: {remedy}.")
-    value.pop("format")
-    return value, str(checksum)
+    values.pop("format")
+    try:
+        entry = filled(cls, values, str(path))
+        check(entry, str(path))
+    except InvalidInput as error:
+        raise refuse(f"{str(error).rstrip('.')}: {remedy}.") from None
+    return entry, str(checksum)

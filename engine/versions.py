@@ -18,9 +18,8 @@ from pathlib import Path
 
 from engine import sealed
 from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, check_version, refuse
-from engine.errors import InvalidInput, NotFound, SprError, Unavailable
+from engine.errors import NotFound, SprError, Unavailable
 from engine.files import make_folder, read_name, replacing, sync
-from engine.values import filled
 
 CURRENT = "CURRENT"
 VERSIONS = "versions"
@@ -92,16 +91,8 @@ def read(collection: Path, version: str = "") -> Version:
 
 
 def _read(path: Path) -> Version:
-    try:
-        values, checksum = sealed.read(path, REMEDY)
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"{path} does not exist: {REMEDY}.", reason="GENERATION_NOT_FOUND") from None
-    try:
-        # The checksum cannot be in what it is of; neither can the id, which has it.
-        found = filled(Version, values, str(path))
-        check_version(found, str(path))
-    except InvalidInput as error:
-        raise refuse(f"{str(error).rstrip('.')}: {REMEDY}.") from None
+    # The checksum cannot be in what it is of; neither can the id, which has it.
+    found, checksum = sealed.read(path, Version, check_version, REMEDY, "GENERATION_NOT_FOUND")
     if f"{found.number:08d}.json" != path.name:
         raise refuse(f"{path} holds version number {found.number}: {REMEDY}.")
     return dataclasses.replace(found, id=f"{found.number:08d}-{checksum[:12]}")

@@ -3,11 +3,14 @@
 import ctypes
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+# Jobs in a shell's background ignore Ctrl-C, and so would the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two cores are shared with the processes under test. Another number may be given: no test depends on it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As the command line has it: threads that spin while they wait starve all else on a busy machine.

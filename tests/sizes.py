@@ -1,7 +1,7 @@
 """How long modules and functions are: `python -m tests.sizes [--strict] [FOLDER]`.
 
 A module has at most 250 lines, a function at most 40 from its `def` to its end, without decorators.
-Generated code is left out, and the functions of tests.
+Generated code is left out.
 """
 
 import argparse
@@ -29,8 +29,6 @@ def too_long(path: Path, root: Path) -> Iterator[str]:
     name = path.relative_to(root).as_posix()
     if (lines := text.count("\n")) > LINES:
         yield f"{name}: {lines} lines"
-    if name.startswith("tests/"):
-        return
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1

@@ -28,11 +28,12 @@ def test_what_is_too_long_is_named(
     assert capsys.readouterr().out.splitlines() == [
         "a/long.py:3: f has 41 lines",
         "a/module.py: 251 lines",
+        "tests/test_a.py:1: f has 61 lines",
         "tests/test_b.py: 251 lines",
-        "sizes: 5 modules; 3 too long (a module has at most 250 lines, a function 40)",
+        "sizes: 5 modules; 4 too long (a module has at most 250 lines, a function 40)",
     ]
     monkeypatch.setattr(sys, "argv", ["sizes", "--strict", str(tmp_path)])
     assert sizes.main() == 1
-    for name in ("a/long.py", "a/module.py", "tests/test_b.py"):
+    for name in ("a/long.py", "a/module.py", "tests/test_a.py", "tests/test_b.py"):
         (tmp_path / name).unlink()
     assert sizes.main() == 0

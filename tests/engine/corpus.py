@@ -14,11 +14,12 @@ import numpy as np
 
 from engine import parts, versions
 from engine.catalogue import PartCatalogue
-from engine.entries import EncoderEntry, Part, ShardEntry, Version
+from engine.entries import ShardEntry
 from engine.staging import staged
 from engine.types import Floats, Hits
+from tests import plain
 
-DIM, SEGMENT, MODEL, RANKER = 8, 4.0, "enc/mean-pool", "oracle@1"
+DIM, SEGMENT, MODEL, RANKER = 8, 4.0, plain.MODEL, "oracle@1"
 
 
 def unit(rows: Floats) -> Floats:
@@ -70,25 +71,8 @@ class Corpus:
                 continue
             entry = parts.entry_of(directory, part)
             shards.append(ShardEntry(name, entry.videos, entry.segments, (entry,)))
-        about = Version(
-            id="",
-            number=0,
-            parent=parent,
-            reason="add" if parent else "build",
-            created="",
-            collection=self.name,
-            encoder=EncoderEntry("enc", "enc"),
-            projector=None,
-            ranker=None,
-            embedding_model=MODEL,
-            dim=DIM,
-            segment_length=SEGMENT,
-            factory="Flat",
-            quantizer_sha256="",
-            videos=self.videos,
-            segments=sum(shard.segments for shard in shards),
-            shards=tuple(shards),
-            streams={},
+        about = plain.version(
+            parent=parent, reason="add" if parent else "build", collection=self.name, shards=tuple(shards)
         )
         self.version = versions.commit(directory, about).id
         if activate:
@@ -107,22 +91,7 @@ class Corpus:
                 segments=np.array([len(self.vectors[video]) for video in videos], np.int32),
             )
             catalogue.write(staging.path)
-            about = Part(
-                id="",
-                embedding_model=MODEL,
-                dim=DIM,
-                segment_length=SEGMENT,
-                factory="Flat",
-                code="IxFI",
-                faiss="",
-                quantizer_sha256="",
-                ranker="",
-                contexts="",
-                videos=len(catalogue),
-                segments=int(catalogue.segments.sum()),
-                streams={},
-                files={},
-            )
+            about = plain.part(videos=len(catalogue), segments=int(catalogue.segments.sum()))
             staging.id = parts.seal(staging.path, about).id
         return staging.id
 

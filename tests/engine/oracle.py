@@ -1,5 +1,6 @@
 """A whole engine by brute force: workers that answer the internal protos with plain numpy."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,6 +150,15 @@ class Cluster:
             versions.activate(self.topology.collection, corpus.version)
         return corpus
 
+    def end(self) -> None:
+        """Let go of every call that is held, and stop."""
+        for worker in self.workers:
+            for gate in (value for value in vars(worker).values() if isinstance(value, Held)):
+                gate.open.set()
+                gate.info.set()
+        for server in self.servers.values():
+            server.stop()
+
 
 @contextmanager
 def cluster(
@@ -169,34 +179,22 @@ def cluster(
     library = {one.version: one for one in (corpus, *others)}
     shards = [[IndexOracle(library, shard) for _ in range(replicas)] for shard in range(corpus.shards)]
     judges = [RankerOracle(library) for _ in range(rankers)]
-    servers: dict[str, Server] = {}
-
-    def serve(servicer: Any) -> str:
-        server = start(servicer)
-        servers[server.address] = server
-        return server.address
-
+    servers = {server.address: server for server in map(start, [*itertools.chain(*shards), *judges])}
+    addresses = iter(servers)
     topology = Topology(
         path=folder / "topology.toml",
         collection=collection,
         collections=more,
         coordinator=CoordinatorConfig(listen="127.0.0.1:0", admin="127.0.0.1:0", **config),
         index=tuple(
-            IndexWorkerConfig(shard=shard, listen=serve(worker))
+            IndexWorkerConfig(shard=shard, listen=next(addresses))
             for shard, workers in enumerate(shards)
-            for worker in workers
+            for _ in workers
         ),
-        ranker=tuple(
-            RankerWorkerConfig(listen=serve(judge), name=f"ranker-{i}") for i, judge in enumerate(judges)
-        ),
+        ranker=tuple(RankerWorkerConfig(listen=next(addresses), name=f"ranker-{i}") for i in range(rankers)),
     )
     running = Cluster(corpus, topology, shards, judges, servers, library)
     try:
         yield running
     finally:
-        for worker in running.workers:
-            for gate in (value for value in vars(worker).values() if isinstance(value, Held)):
-                gate.open.set()
-                gate.info.set()
-        for server in servers.values():
-            server.stop()
+        running.end()

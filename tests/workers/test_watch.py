@@ -7,6 +7,7 @@ import pytest
 from engine.entries import FileEntry, Part
 from engine.errors import Mismatch
 from engine.verification import describe_files
+from tests import plain
 from workers import watch
 from workers.watch import Watch
 
@@ -14,7 +15,7 @@ INDEX = "index/index.faiss"
 
 
 def about(files: dict[str, FileEntry]) -> Part:
-    return Part("", "m", 8, 4.0, "Flat", "IxFI", "1", "", "", "", 1, 1, {}, files)
+    return plain.part(files=files)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 One module, so that one service is started for all of it.
 """
 
+import contextlib
 import signal
 import subprocess
 import time
@@ -155,7 +156,12 @@ def copied_slowly(source: Path, target: Path) -> None:
 def test_by_the_service_and_in_the_foreground(living: Living, lectures: Path) -> None:
     (folder := living.home / "folder").mkdir()
     command = [*SPR, "ingest", "--watch", str(folder), "--collection", str(lectures), "--device", "cpu"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watcher:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watcher,
+        contextlib.ExitStack() as stack,
+    ):
+        # It never ends by itself, also where the test fails.
+        stack.callback(watcher.kill)
         assert watcher.stderr is not None
         assert "watching" in watcher.stderr.readline()
         source = clip(living.home / "slow" / "slow.mp4", 12.0)

@@ -59,20 +59,33 @@ def write_video(
         if rotation is not None:
             stream.set_display_rotation(rotation)
         sound: Any = container.add_stream(_audio_codec(path), rate=48000) if audio_seconds else None
-        text: Any = container.add_stream(subtitle_codec) if subtitles else None
-        if text is not None:
-            text.codec_context.subtitle_header = b"[Script Info]\nScriptType: v4.00+\n"
-        for index, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(_picture(index, size, picture), format="rgb24")
-            frame.pts = time if fine else index
-            frame.time_base = stream.codec_context.time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        text = _text_stream(container, subtitle_codec) if subtitles else None
+        _mux_pictures(container, stream, times if fine else range(len(times)), size, picture)
         if sound is not None:
             write_audio(container, sound, audio_seconds)
         for start, end, words in subtitles:
             _mux_subtitle(container, text, start, end, words)
     return path
+
+
+def _text_stream(container: Any, codec: str) -> Any:
+    stream = container.add_stream(codec)
+    stream.codec_context.subtitle_header = b"[Script Info]\nScriptType: v4.00+\n"
+    return stream
+
+
+def _mux_pictures(
+    container: Any,
+    stream: Any,
+    stamps: Sequence[int],
+    size: tuple[int, int],
+    picture: NDArray[np.uint8] | None,
+) -> None:
+    for index, stamp in enumerate(stamps):
+        frame = av.VideoFrame.from_ndarray(_picture(index, size, picture), format="rgb24")
+        frame.pts, frame.time_base = stamp, stream.codec_context.time_base
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
 
 
 def write_audio(container: Any, stream: Any, seconds: float) -> None:

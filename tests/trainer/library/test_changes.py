@@ -6,20 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.entries import EncoderEntry, PartEntry, ShardEntry, Version, check_version
+from engine.entries import PartEntry, ShardEntry, check_version
+from tests import plain
 from trainer.library.changes import Place, Shards, deal, merged, with_part, without
 from trainer.library.policy import MOST, deleted_share, to_merge
 
 Model = dict[str, tuple[int, dict[int, int]]]  # part -> its shard, its living videos' segments by number
-
-
-def version(shards: Shards) -> Version:
-    videos, segments = (sum(getattr(s, name) for s in shards) for name in ("videos", "segments"))
-    encoder = EncoderEntry("tiny", "e" * 16)
-    return Version(
-        "", 1, "", "add", "", "c", encoder, None, None, "e/mean-pool", 4, 4.0, "Flat", "", videos, segments,
-        shards, {},
-    )  # fmt: skip
 
 
 def part(name: str, counts: dict[int, int]) -> PartEntry:
@@ -31,7 +23,7 @@ def empty(count: int) -> Shards:
 
 
 def check(shards: Shards, model: Model) -> None:
-    check_version(version(shards), "version")
+    check_version(plain.version(number=1, shards=shards), "version")
     for number, shard in enumerate(shards):
         mine = {name: living for name, (at, living) in model.items() if at == number}
         assert {one.id for one in shard.parts} == set(mine)

@@ -8,8 +8,9 @@ import numpy as np
 from engine import parts, staging, versions
 from engine.catalogue import PartCatalogue
 from engine.corpus import open_corpus
-from engine.entries import EncoderEntry, Part, PartEntry, ShardEntry, StreamEntry, Version, runs_of
+from engine.entries import Part, PartEntry, ShardEntry, StreamEntry, Version, runs_of
 from engine.files import sync
+from tests import plain
 
 STREAMS = {"frames": StreamEntry(4, 1.0, "float16")}
 SHARD = "shard-00000"
@@ -61,42 +62,10 @@ def living(collection: Path, version: str = "") -> list[str]:
 
 
 def about_part(videos: int) -> Part:
-    return Part(
-        id="",
-        embedding_model="enc/mean-pool",
-        dim=4,
-        segment_length=4.0,
-        factory="Flat",
-        code="IxFI",
-        faiss="1",
-        quantizer_sha256="",
-        ranker="",
-        contexts="",
-        videos=videos,
-        segments=2 * videos,
-        streams=STREAMS,
-        files={},
-    )
+    return plain.part(dim=4, videos=videos, segments=2 * videos, streams=STREAMS)
 
 
 def _version(shard: ShardEntry, parent: str, reason: str) -> Version:
-    return Version(
-        id="",
-        number=1,
-        parent=parent,
-        reason=reason,
-        created="",
-        collection="tiny",
-        encoder=EncoderEntry("enc", "enc"),
-        projector=None,
-        ranker=None,
-        embedding_model="enc/mean-pool",
-        dim=4,
-        segment_length=4.0,
-        factory="Flat",
-        quantizer_sha256="",
-        videos=shard.videos,
-        segments=shard.segments,
-        shards=(shard,),
-        streams=STREAMS,
+    return plain.version(
+        parent=parent, reason=reason, collection="tiny", dim=4, shards=(shard,), streams=STREAMS
     )

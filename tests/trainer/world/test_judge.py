@@ -79,27 +79,27 @@ def test_what_is_said_counts_and_only_where_it_is_said() -> None:
     assert [grade(ask, event) for event in (*said, EVENT)] == [4, 2, 0]
 
 
+def things(ask: Ask, one: Thing | None, other: Thing | None) -> list[tuple[float, float]]:
+    found = []
+    if ask.shape:
+        found.append((WEIGHTS.shape, float(one is not None and one.shape == ask.shape)))
+    if ask.colour:
+        found.append((WEIGHTS.colour, float(one is not None and one.colour == ask.colour)))
+    if ask.number:
+        found.append((WEIGHTS.number, float(one is not None and one.number == ask.number)))
+    if ask.size:
+        steps = abs(list(SIZES).index(one.size) - list(SIZES).index(ask.size)) if one else 2
+        found.append((WEIGHTS.size, 1 - steps / 2))
+    if ask.other:
+        found.append((WEIGHTS.other, float(other is not None and other.shape == ask.other.shape)))
+        found.append((WEIGHTS.other, float(other is not None and other.colour == ask.other.colour)))
+    return found
+
+
 def slow_share(ask: Ask, event: WorldEvent) -> float:
     """One event at a time, as one would say it."""
-
-    def things(one: Thing | None, other: Thing | None) -> list[tuple[float, float]]:
-        found = []
-        if ask.shape:
-            found.append((WEIGHTS.shape, float(one is not None and one.shape == ask.shape)))
-        if ask.colour:
-            found.append((WEIGHTS.colour, float(one is not None and one.colour == ask.colour)))
-        if ask.number:
-            found.append((WEIGHTS.number, float(one is not None and one.number == ask.number)))
-        if ask.size:
-            steps = abs(list(SIZES).index(one.size) - list(SIZES).index(ask.size)) if one else 2
-            found.append((WEIGHTS.size, 1 - steps / 2))
-        if ask.other:
-            found.append((WEIGHTS.other, float(other is not None and other.shape == ask.other.shape)))
-            found.append((WEIGHTS.other, float(other is not None and other.colour == ask.other.colour)))
-        return found
-
     deed = event.deed
-    straight, swapped = things(deed.thing, deed.other), things(deed.other, deed.thing)
+    straight, swapped = things(ask, deed.thing, deed.other), things(ask, deed.other, deed.thing)
     turned = 1.0 if deed.motion in MUTUAL_MOTIONS else 0.5
     got = max(sum(w * m for w, m in straight), turned * sum(w * m for w, m in swapped))
     asked = sum(w for w, _ in straight)

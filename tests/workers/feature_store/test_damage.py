@@ -30,6 +30,27 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, tail: bytes, names: list[st
     check(FeatureStore.open(tmp_path / "s"), {"a": rows(1), "b": rows(2)})
 
 
+def damage(file: Path, data: st.DataObject) -> None:
+    """Cut, garble, empty or remove a file."""
+    content = bytearray(file.read_bytes())
+    match data.draw(st.sampled_from(["cut", "flip", "zeros", "drop lines", "gone"])):
+        case "cut":
+            content = content[: data.draw(st.integers(0, len(content)))]
+        case "flip":
+            for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=5)):
+                content[place] ^= 1 << data.draw(st.integers(0, 7))
+        case "zeros":
+            first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))
+            content[first:last] = bytes(last - first)
+        case "drop lines":
+            lines = bytes(content).splitlines(keepends=True)
+            content = bytearray(b"".join(line for line in lines if data.draw(st.booleans())))
+        case "gone":
+            file.unlink()
+            return
+    file.write_bytes(content)
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_befalls_a_journal_nothing_acknowledged_is_lost(tmp_path: Path, data: st.DataObject) -> None:
@@ -46,24 +67,7 @@ def test_whatever_befalls_a_journal_nothing_acknowledged_is_lost(tmp_path: Path,
         os.truncate(
             path / file, data.draw(st.integers(before[file], size - 1)) if file == killed else before[file]
         )
-    damaged = path / data.draw(st.sampled_from(FILES))
-    content = bytearray(damaged.read_bytes())
-    match data.draw(st.sampled_from(["cut", "flip", "zeros", "drop lines", "gone"])):
-        case "cut":
-            content = content[: data.draw(st.integers(0, len(content)))]
-        case "flip":
-            for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=5)):
-                content[place] ^= 1 << data.draw(st.integers(0, 7))
-        case "zeros":
-            first, last = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))
-            content[first:last] = bytes(last - first)
-        case "drop lines":
-            lines = bytes(content).splitlines(keepends=True)
-            content = bytearray(b"".join(line for line in lines if data.draw(st.booleans())))
-        case "gone":
-            damaged.unlink()
-    if damaged.exists():
-        damaged.write_bytes(content)
+    damage(path / data.draw(st.sampled_from(FILES)), data)
     if killed == "no":
         expected["d"] = rows(9)
 

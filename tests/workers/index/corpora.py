@@ -10,9 +10,10 @@ import numpy as np
 from engine import parts, versions
 from engine.catalogue import PartCatalogue
 from engine.corpus import PartOfVersion, open_corpus
-from engine.entries import EncoderEntry, Part, PartEntry, ShardEntry, Version, runs_of
+from engine.entries import EncoderEntry, PartEntry, ShardEntry, Version, runs_of
 from engine.staging import staged
 from engine.types import Floats
+from tests import plain
 from tests.workers.index.factories import clustered
 from workers.index.files import code_of
 from workers.index.part import DIRECTORY, INDEX, VERSION, IndexPart
@@ -50,21 +51,15 @@ def write_part(collection: Path, chosen: Videos, template: Template, trained: Te
         index = IndexPart.build(template, [vectors], numbers, segments)
         index.save(staging.path / DIRECTORY)
         PartCatalogue(ids, [""] * len(ids), 4 * counts.astype(np.float64), counts).write(staging.path)
-        about = Part(
-            id="",
+        about = plain.part(
             embedding_model=MODEL,
             dim=vectors.shape[1],
-            segment_length=4.0,
             factory="any",
             code=code_of(staging.path / DIRECTORY / INDEX),
             faiss=VERSION,
             quantizer_sha256=trained.sha256,
-            ranker="",
-            contexts="",
             videos=len(ids),
             segments=len(vectors),
-            streams={},
-            files={},
         )
         staging.id = parts.seal(staging.path, about).id
     return parts.entry_of(collection, staging.id)
@@ -92,25 +87,14 @@ def commit(
             counts = np.delete(counts, entry.deleted_videos())
             living, segments = living + len(counts), segments + int(counts.sum())
         entries.append(ShardEntry(f"shard-{number:05d}", living, segments, tuple(listed)))
-    version = Version(
-        id="",
-        number=0,
-        parent="",
-        reason="build",
-        created="",
+    version = plain.version(
         collection=name,
         encoder=EncoderEntry("tiny", "e0e0e0e0e0e0e0e0"),
-        projector=None,
-        ranker=None,
         embedding_model=MODEL,
         dim=dim,
-        segment_length=4.0,
         factory="any",
         quantizer_sha256=trained.sha256,
-        videos=sum(entry.videos for entry in entries),
-        segments=sum(entry.segments for entry in entries),
         shards=tuple(entries),
-        streams={},
     )
     trained.save(collection)
     (collection / "collection.json").write_text(json.dumps({"name": name, "format": 1}))

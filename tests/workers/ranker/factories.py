@@ -21,6 +21,7 @@ from engine.entries import (
     runs_of,
 )
 from engine.staging import staged
+from tests import plain
 from trainer.encoder.tokenizer import train_tokenizer
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
@@ -112,21 +113,16 @@ class Tiny:
     def _about(self, videos: int, segments: int) -> Part:
         version = self.template
         ranker = version.ranker.fingerprint if version.ranker and version.contexts else ""
-        return Part(
-            id="",
+        return plain.part(
             embedding_model=version.embedding_model,
             dim=version.dim,
             segment_length=version.segment_length,
             factory=version.factory,
-            code="IxFI",
-            faiss="",
-            quantizer_sha256="",
             ranker=ranker,
             contexts=version.contexts,
             videos=videos,
             segments=segments,
             streams=version.streams,
-            files={},
         )
 
     def _write_contexts(self, part: Path, ids: list[str]) -> None:
@@ -159,24 +155,12 @@ def tiny(
         {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width)} if trained else {}
     )
     name = fingerprint or encoder.fingerprint
-    template = Version(
-        id="",
-        number=0,
-        parent="",
-        reason="build",
-        created="",
-        collection="default",
+    template = plain.version(
         encoder=EncoderEntry("tiny", name, "models/encoder/tiny"),
         projector=made.get("projector"),
         ranker=made.get("ranker"),
         embedding_model=versions.embedding_model(name, made["projector"].fingerprint if trained else None),
         dim=WIDTH,
-        segment_length=4.0,
-        factory="Flat",
-        quantizer_sha256="",
-        videos=0,
-        segments=0,
-        shards=(),
         streams={stream: StreamEntry(WIDTH, 1.0, "float16") for stream in (FRAMES, SUBTITLES)},
         contexts=contexts,
     )

@@ -3,7 +3,7 @@
 collection = "collection"          # directory, relative to this file
 collections = ["lectures"]         # more collections that the same processes serve
 
-[coordinator]
+[coordinator]                      # [[coordinator]] for several
 listen = "127.0.0.1:7400"
 [[index]]
 shard = 0
@@ -56,6 +56,7 @@ class Topology:
 
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
     library: the process that adds and deletes; None without one.
+    coordinators: all of them; coordinator: the one that a process is, elsewhere the first one.
 
     hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
     takeover: whether a coordinator starts while its predecessor still serves; never in a file.
@@ -67,10 +68,15 @@ class Topology:
     log_level: LogLevel = "info"
     hang_timeout: NonNegative = 10.0
     takeover: bool = field(default=False, metadata=DERIVED)
-    coordinator: CoordinatorConfig = field(default_factory=CoordinatorConfig)
+    coordinator: CoordinatorConfig = field(default_factory=CoordinatorConfig, metadata=DERIVED)
+    coordinators: tuple[CoordinatorConfig, ...] = field(default=(), metadata=DERIVED)
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
+
+    def __post_init__(self) -> None:
+        if not self.coordinators:
+            object.__setattr__(self, "coordinators", (self.coordinator,))
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -94,9 +100,13 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
     """Build a topology from the values of a file at `path`, relative to which its paths are."""
     if not isinstance(values.get("collection"), str):
         raise InvalidInput(f'{path} names no collection; write collection = "DIRECTORY" at its top')
+    values = dict(values)
+    coordinators = _coordinators(values.pop("coordinator", {}), str(path))
     given = filled(Topology, values, str(path))
     topology = dataclasses.replace(
         given,
+        coordinator=coordinators[0],
+        coordinators=coordinators,
         path=path,
         collection=(path.parent / given.collection).resolve(),
         collections=tuple((path.parent / one).resolve() for one in given.collections),
@@ -104,6 +114,18 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
     )
     _check(topology)
     return topology
+
+
+def _coordinators(given: Any, source: str) -> tuple[CoordinatorConfig, ...]:
+    """Read `[coordinator]`, or the tables of `[[coordinator]]`, numbered where there are several."""
+    if isinstance(given, Mapping):
+        return (filled(CoordinatorConfig, given, source, "coordinator."),)
+    if not isinstance(given, list | tuple) or not all(isinstance(one, Mapping) for one in given) or not given:
+        raise InvalidInput(f"{source}: coordinator is no table; write [coordinator] or [[coordinator]]")
+    tables = [filled(CoordinatorConfig, one, source, f"coordinator[{i}].") for i, one in enumerate(given)]
+    if len(tables) == 1:
+        return tuple(tables)
+    return tuple(dataclasses.replace(one, name=f"coordinator-{i}") for i, one in enumerate(tables))
 
 
 def for_collection(collection: Path, shards: int, port: int, others: Sequence[Path] = ()) -> Topology:
@@ -130,7 +152,8 @@ def to_json(topology: Topology) -> str:
     """Return a topology as one line, for a process that is started with it; see `from_json`."""
     values = dataclasses.asdict(topology)
     path, takeover = values.pop("path"), values.pop("takeover")
-    for table in (values["coordinator"], *values["ranker"], values["library"] or {}):
+    values["coordinator"] = values.pop("coordinators")
+    for table in (*values["coordinator"], *values["ranker"], values["library"] or {}):
         table.pop("name", None)
     if values["library"] is None:
         del values["library"]
@@ -161,9 +184,9 @@ def _check(topology: Topology) -> None:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    all_parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
+    all_parts: list[Any] = [*topology.coordinators, *topology.index, *topology.ranker]
     all_parts += [topology.library] if topology.library else []
-    listens = [topology.coordinator.admin, *(one.listen for one in all_parts)]
+    listens = [one.admin for one in topology.coordinators] + [one.listen for one in all_parts]
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):

@@ -179,4 +179,4 @@ def select_part(topology: config.Topology, role: str, name: str | None, listen: 
         return config.select(topology.ranker, name, listen)
     if role == "library":
         return config.select([topology.library] if topology.library else [], name, listen)
-    return config.select([topology.coordinator], name, listen)
+    return config.select(topology.coordinators, name, listen)

@@ -50,9 +50,9 @@ class Status:
 class Supervisor:
     """Runs programs until told to stop.
 
-    on_ready is called once, when everything serves, with the coordinator's ready line; on_change after every
-    change before that. hang_timeout: seconds without a heartbeat or answer before SIGKILL; 0: never.
-    writer: gets the processes' stderr.
+    on_ready is called once, when everything serves, with the first coordinator's ready line and the addresses
+    of all; on_change after every change before that. hang_timeout: seconds without a heartbeat or answer
+    before SIGKILL; 0: never. writer: gets the processes' stderr.
     """
 
     programs: list[Program]
@@ -65,7 +65,7 @@ class Supervisor:
     def __post_init__(self) -> None:
         # SimpleQueue is reentrant: a signal handler may put.
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._healthy = self._told = False
+        self._told = False
         self._serving_since = 0.0
         self._began = self._looked = time.monotonic()
 
@@ -113,10 +113,10 @@ class Supervisor:
         if process is not child.process:
             return
         if "beat" in line:
-            child.heartbeat = time.monotonic()
-            self._kill_silent_workers(line["silent"])
+            child.heartbeat, child.silent = time.monotonic(), dict(line["silent"])
+            self._kill_silent_workers()
         elif "healthy" in line:
-            self._healthy = bool(line["healthy"])
+            child.healthy = bool(line["healthy"])
             for old in child.draining:
                 close(old)
         elif line.get("leaving"):
@@ -159,20 +159,25 @@ class Supervisor:
             for child in self.children:
                 child.heartbeat = now
         self._looked = now
-        for child in self.children:
-            if child.program.role == "coordinator" and child.ready:
-                self._kill_silent(child, now - child.heartbeat)
+        for child in self._coordinators():
+            self._kill_silent(child, now - child.heartbeat)
 
-    def _kill_silent_workers(self, silent: Mapping[str, float]) -> None:
-        now = time.monotonic()
+    def _kill_silent_workers(self) -> None:
+        """Kill the workers that have not answered any coordinator for too long."""
+        now, heard = time.monotonic(), [child.silent for child in self._coordinators()]
         for child in self.children:
-            if child.ready and child.program.target in silent:
-                self._kill_silent(child, min(silent[child.program.target], now - child.ready_at))
+            if child.ready:
+                seconds = [silent.get(child.program.target, 0.0) for silent in heard]
+                self._kill_silent(child, min([now - child.ready_at, *seconds]))
 
     def _kill_silent(self, child: ManagedProcess, seconds: float) -> None:
         if child.process and 0 < self.hang_timeout <= seconds:
             child.error = f"hung for {seconds:.0f} s, killed"
             child.process.kill()
+
+    def _coordinators(self) -> list[ManagedProcess]:
+        """Return the coordinators that are ready."""
+        return [child for child in self.children if child.program.role == "coordinator" and child.ready]
 
     def _start(self, child: ManagedProcess) -> None:
         child.start(self._events.put, self.writer)
@@ -181,26 +186,29 @@ class Supervisor:
         if self._told:
             return
         states = {child.program.label: "ready" if child.ready else "starting" for child in self.children}
-        self.on_change(Status(states, self._healthy, time.monotonic() - self._began))
+        fronts = [child for child in self.children if child.program.role == "coordinator"]
+        healthy = bool(fronts) and all(child.healthy for child in fronts)
+        self.on_change(Status(states, healthy, time.monotonic() - self._began))
         needed = [child for child in self.children if child.program.role not in OPTIONAL]
-        if not (self._healthy and all(child.ready for child in needed)):
+        if not (healthy and all(child.ready for child in needed)):
             return
         self._serving_since = self._serving_since or time.monotonic()
         late = time.monotonic() - self._serving_since >= OPTIONAL_PATIENCE
         if late or all(child.ready or child.down for child in self.children):
             self._told = True
-            front = next(child.ready for child in self.children if child.program.role == "coordinator")
-            self.on_ready({**(front or {}), "pids": self.pids()})
+            lines = [child.ready or {} for child in fronts]
+            addresses = [line.get("address", "") for line in lines]
+            self.on_ready({**lines[0], "addresses": addresses, "pids": self.pids()})
 
     def _tell_down(self) -> None:
-        """Report to the coordinator why workers are down, for `spr admin status`."""
+        """Report to the coordinators why workers are down, for `spr admin status`."""
         down = {child.program.target: child.down for child in self.children if child.down}
-        for child in self.children:
-            if child.program.role == "coordinator" and child.process and child.ready:
+        for child in self._coordinators():
+            if child.process:
                 say(child.process, json.dumps({"down": down}))
 
     def _stop_all(self) -> None:
-        """Drain the coordinator, then stop the workers, so that searches in flight are answered."""
+        """Drain the coordinators, then stop the workers, so that searches in flight are answered."""
         for roles in (("coordinator",), ("index", "ranker", "library")):
             children = [child for child in self.children if child.program.role in roles]
             group = [process for c in children for process in (c.process, *c.draining) if process]

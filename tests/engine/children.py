@@ -86,6 +86,10 @@ while True:
 """
 
 
+# A coordinator that hears from every worker.
+CONTENT = COMPLAINS.replace('{"h:1": 99.0}', "{}")
+
+
 # Ready, then as if it had hung; in the second life it ends the test.
 HANGS_ONCE = """
 import json, os, signal, sys

@@ -17,6 +17,7 @@ from engine.processes import FIRST_BACKOFF, Program
 from engine.supervisor import StartFailed, Status, Supervisor
 from tests.engine.children import (
     COMPLAINS,
+    CONTENT,
     CRASHES_ONCE,
     DRAINS,
     ENDS_WELL,
@@ -53,6 +54,7 @@ def test_everything_starts_is_told_once_and_stops_on_a_signal() -> None:
     programs = [program(STEADY, role, name) for role, name in zip(roles, names, strict=True)]
     Supervisor(programs, ready, seen.append).run()
     assert [line["address"] for line in told] == ["here"]
+    assert told[0]["addresses"] == ["here"]
     assert set(told[0]["pids"]) == {"ranker-0", "shard-00000@h:1", "coordinator"}
     assert not any(alive(pid) for pid in told[0]["pids"].values())
     assert set(seen[0].states.values()) == {"starting"}
@@ -103,6 +105,20 @@ def test_a_worker_that_does_not_answer_is_killed_and_started_again(
     supervisor = Supervisor(programs, lambda _: None, hang_timeout=0.1)
     supervisor.run()
     assert "shard-00000@h:1 ended (hung for 0 s, killed); restarts in 0.25 s" in caplog.text
+
+
+def test_a_worker_that_one_of_two_coordinators_hears_from_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = "import os, signal, sys, time; time.sleep(0.3); os.kill(os.getppid(), signal.SIGTERM)"
+    programs = [
+        program(STEADY, "index", "shard-00000"),
+        program(COMPLAINS, "coordinator", "coordinator-0"),
+        program(CONTENT, "coordinator", "coordinator-1"),
+        program(f"{ends}; sys.stdin.read()", "library", "library"),
+    ]
+    Supervisor(programs, lambda _: None, hang_timeout=0.1).run()
+    assert "hung" not in caplog.text
 
 
 def test_a_coordinator_without_a_beat_is_killed_and_started_again(

@@ -217,7 +217,7 @@ def _greeting(line: dict[str, Any]) -> str:
     return (
         f"Collection {line['collection']!r}, version {line['number']} ({line['generation']}), "
         f"{line['videos']} videos.\n{others}"
-        f'  searches at {address}:  spr search{port} "a red ball bounces"\n'
+        f'  searches at {", ".join(line["addresses"])}:  spr search{port} "a red ball bounces"\n'
         f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
         "Ctrl-C stops everything."
     )

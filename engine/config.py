@@ -13,6 +13,7 @@ listen = "127.0.0.1:7420"
 """
 
 import dataclasses
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from typing import Any, Literal, TypeVar
 from engine.errors import InvalidInput
 from engine.files import read_toml
 from engine.process_config import (
+    DNS,
     CoordinatorConfig,
+    DiscoveryConfig,
     IndexWorkerConfig,
     LibraryConfig,
     RankerWorkerConfig,
@@ -73,10 +76,16 @@ class Topology:
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
 
     def __post_init__(self) -> None:
         if not self.coordinators:
             object.__setattr__(self, "coordinators", (self.coordinator,))
+
+    @property
+    def workers(self) -> tuple[IndexWorkerConfig | RankerWorkerConfig, ...]:
+        """Return the index and the ranker workers."""
+        return *self.index, *self.ranker
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -192,8 +201,24 @@ def _check(topology: Topology) -> None:
         if listens.count(listen) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
 
+    for worker in topology.workers:
+        if worker.address:
+            _check_address(worker.address.removeprefix(DNS), topology.path, "address")
+    if topology.discovery.nameserver:
+        _check_address(topology.discovery.nameserver, topology.path, "nameserver")
+        host = topology.discovery.nameserver.rpartition(":")[0].strip("[]")
+        with_number = (
+            f"{topology.path}: nameserver is {topology.discovery.nameserver!r}; write its IP address"
+        )
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise InvalidInput(f"{with_number}, as in 10.0.0.10:53") from None
 
-def _check_address(listen: str, path: Path) -> None:
-    _, separator, port = listen.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65535:
-        raise InvalidInput(f"{path}: listen is {listen!r}; write HOST:PORT")
+
+def _check_address(listen: str, path: Path, what: str = "listen") -> None:
+    host, separator, port = listen.rpartition(":")
+    if not separator or not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535:
+        raise InvalidInput(f"{path}: {what} is {listen!r}; write HOST:PORT")
+    if what != "listen" and not (host and int(port)):
+        raise InvalidInput(f"{path}: {what} is {listen!r}; write HOST:PORT")

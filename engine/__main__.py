@@ -18,7 +18,7 @@ def serve(topology: Topology, config: CoordinatorConfig) -> None:
 async def _serve(topology: Topology) -> None:
     stopped = await serving.told_to_stop()
     coordinator = Coordinator(topology, lambda healthy: serving.announce(healthy=healthy))
-    await coordinator.start(serving.beat if control_pipe.supervised else lambda _: None)
+    await coordinator.start(serving.beat if control_pipe.supervised else lambda *_: None)
     serving.keep_loaded()
     active = coordinator.collections.first.active
     assert active is not None

@@ -9,6 +9,7 @@ import grpc.aio
 
 from engine import library as libraries
 from engine import wire, wire_admin
+from engine.discovery import Discovery
 from engine.errors import InvalidInput
 from engine.library import Library
 from engine.lineage import Lineage
@@ -31,11 +32,12 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         switchers: Sequence[Switcher],
         monitor: Monitor,
         library: Library | None,
+        discovery: Discovery,
     ) -> None:
         self._collections = collections
         self._switchers = {switcher.collection: switcher for switcher in switchers}
         self._monitor = monitor
-        self._library = library
+        self._library, self._discovery = library, discovery
         self._lineages = {one: Lineage(one.directory) for one in collections.all}
         self._began = time.monotonic()
 
@@ -53,6 +55,7 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             searches_answered=statistics.answered,
             searches_failed=statistics.failed,
             searches_degraded=statistics.degraded,
+            topology_faults=self._discovery.faults,
         )
 
     async def ListCollections(

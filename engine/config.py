@@ -3,7 +3,7 @@
 collection = "collection"          # directory, relative to this file
 collections = ["lectures"]         # more collections that the same processes serve
 
-[coordinator]
+[coordinator]                      # [[coordinator]] for several
 listen = "127.0.0.1:7400"
 [[index]]
 shard = 0
@@ -13,6 +13,7 @@ listen = "127.0.0.1:7420"
 """
 
 import dataclasses
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from typing import Any, Literal, TypeVar
 from engine.errors import InvalidInput
 from engine.files import read_toml
 from engine.process_config import (
+    DNS,
     CoordinatorConfig,
+    DiscoveryConfig,
     IndexWorkerConfig,
     LibraryConfig,
     RankerWorkerConfig,
@@ -56,6 +59,7 @@ class Topology:
 
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
     library: the process that adds and deletes; None without one.
+    coordinators: all of them; coordinator: the one that a process is, elsewhere the first one.
 
     hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
     takeover: whether a coordinator starts while its predecessor still serves; never in a file.
@@ -67,10 +71,21 @@ class Topology:
     log_level: LogLevel = "info"
     hang_timeout: NonNegative = 10.0
     takeover: bool = field(default=False, metadata=DERIVED)
-    coordinator: CoordinatorConfig = field(default_factory=CoordinatorConfig)
+    coordinator: CoordinatorConfig = field(default_factory=CoordinatorConfig, metadata=DERIVED)
+    coordinators: tuple[CoordinatorConfig, ...] = field(default=(), metadata=DERIVED)
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+
+    def __post_init__(self) -> None:
+        if not self.coordinators:
+            object.__setattr__(self, "coordinators", (self.coordinator,))
+
+    @property
+    def workers(self) -> tuple[IndexWorkerConfig | RankerWorkerConfig, ...]:
+        """Return the index and the ranker workers."""
+        return *self.index, *self.ranker
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -94,9 +109,13 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
     """Build a topology from the values of a file at `path`, relative to which its paths are."""
     if not isinstance(values.get("collection"), str):
         raise InvalidInput(f'{path} names no collection; write collection = "DIRECTORY" at its top')
+    values = dict(values)
+    coordinators = _coordinators(values.pop("coordinator", {}), str(path))
     given = filled(Topology, values, str(path))
     topology = dataclasses.replace(
         given,
+        coordinator=coordinators[0],
+        coordinators=coordinators,
         path=path,
         collection=(path.parent / given.collection).resolve(),
         collections=tuple((path.parent / one).resolve() for one in given.collections),
@@ -104,6 +123,18 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
     )
     _check(topology)
     return topology
+
+
+def _coordinators(given: Any, source: str) -> tuple[CoordinatorConfig, ...]:
+    """Read `[coordinator]`, or the tables of `[[coordinator]]`, numbered where there are several."""
+    if isinstance(given, Mapping):
+        return (filled(CoordinatorConfig, given, source, "coordinator."),)
+    if not isinstance(given, list | tuple) or not all(isinstance(one, Mapping) for one in given) or not given:
+        raise InvalidInput(f"{source}: coordinator is no table; write [coordinator] or [[coordinator]]")
+    tables = [filled(CoordinatorConfig, one, source, f"coordinator[{i}].") for i, one in enumerate(given)]
+    if len(tables) == 1:
+        return tuple(tables)
+    return tuple(dataclasses.replace(one, name=f"coordinator-{i}") for i, one in enumerate(tables))
 
 
 def for_collection(collection: Path, shards: int, port: int, others: Sequence[Path] = ()) -> Topology:
@@ -130,7 +161,8 @@ def to_json(topology: Topology) -> str:
     """Return a topology as one line, for a process that is started with it; see `from_json`."""
     values = dataclasses.asdict(topology)
     path, takeover = values.pop("path"), values.pop("takeover")
-    for table in (values["coordinator"], *values["ranker"], values["library"] or {}):
+    values["coordinator"] = values.pop("coordinators")
+    for table in (*values["coordinator"], *values["ranker"], values["library"] or {}):
         table.pop("name", None)
     if values["library"] is None:
         del values["library"]
@@ -161,16 +193,32 @@ def _check(topology: Topology) -> None:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    all_parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
+    all_parts: list[Any] = [*topology.coordinators, *topology.index, *topology.ranker]
     all_parts += [topology.library] if topology.library else []
-    listens = [topology.coordinator.admin, *(one.listen for one in all_parts)]
+    listens = [one.admin for one in topology.coordinators] + [one.listen for one in all_parts]
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
 
+    for worker in topology.workers:
+        if worker.address:
+            _check_address(worker.address.removeprefix(DNS), topology.path, "address")
+    if topology.discovery.nameserver:
+        _check_address(topology.discovery.nameserver, topology.path, "nameserver")
+        host = topology.discovery.nameserver.rpartition(":")[0].strip("[]")
+        with_number = (
+            f"{topology.path}: nameserver is {topology.discovery.nameserver!r}; write its IP address"
+        )
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise InvalidInput(f"{with_number}, as in 10.0.0.10:53") from None
 
-def _check_address(listen: str, path: Path) -> None:
-    _, separator, port = listen.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65535:
-        raise InvalidInput(f"{path}: listen is {listen!r}; write HOST:PORT")
+
+def _check_address(listen: str, path: Path, what: str = "listen") -> None:
+    host, separator, port = listen.rpartition(":")
+    if not separator or not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535:
+        raise InvalidInput(f"{path}: {what} is {listen!r}; write HOST:PORT")
+    if what != "listen" and not (host and int(port)):
+        raise InvalidInput(f"{path}: {what} is {listen!r}; write HOST:PORT")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.admin import AdminServicer
 from engine.admission import Admission
 from engine.config import Topology
 from engine.corpus import Corpus
+from engine.discovery import Discovery, Targets
 from engine.errors import InvalidInput, NotFound
 from engine.fleet import Fleet
 from engine.hedging import Hedging
@@ -45,6 +47,7 @@ class Coordinator:
         config = topology.coordinator
         self._fleet, self._preparing = Fleet(topology), Preparing()
         self._library = Library(topology.library) if topology.library else None
+        self._hedging: list[Hedging] = []
         sentences: Sentences = LRUCache(config.encoded_queries)
         self._switchers = [
             self._switcher(topology, directory, sentences) for directory in topology.directories
@@ -54,6 +57,9 @@ class Coordinator:
         self._monitor = Monitor(
             self.collections, self._fleet, self._preparing, self._library, control_pipe.down
         )
+        self._discovery = Discovery(topology, self._follow)
+        self._monitor.on_lost = self._discovery.poke
+        self._fleet.on_gone = self._gone
         self._public, self._admin = self._serve(topology)
         self._probes = servers.add_probes(self._public, [SEARCH])
         self._admin_probes = servers.add_probes(self._admin, [ADMIN])
@@ -64,17 +70,21 @@ class Coordinator:
         self.admin_address = servers.bind(self._admin, config.admin)
         self._watching: list[asyncio.Task[None]] = []
 
-    async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
+    async def start(self, on_look: Callable[[Mapping[str, float], str], None] = lambda *_: None) -> None:
         """Serve, probe the workers, follow the versions. Healthy once a shard and a ranker answer.
 
-        on_look: called after every round of probes with the seconds that workers did not answer, by target.
+        on_look: called once a second with the seconds that workers have not answered, by target, and the mark
+        of the topology file that is in use.
         """
         await self._tell(False)
         await self._admin_probes.set(ADMIN, servers.SERVING)
         for server in self._servers():
             await server.start()
         runs: list[Coroutine[Any, Any, None]] = [switcher.run() for switcher in self._switchers]
-        runs.append(self._monitor.run(self._changed, lambda: on_look(self._monitor.silent())))
+        await self._discovery.look()
+        runs.append(self._discovery.run())
+        look = partial(self._look, on_look)
+        runs.append(self._monitor.run(self._changed, look))
         if self._library is not None:
             runs.append(self._library.watch(self._poke))
         self._watching = [asyncio.create_task(run) for run in runs]
@@ -96,7 +106,8 @@ class Coordinator:
     def _switcher(self, topology: Topology, directory: Path, sentences: Sentences) -> Switcher:
         config, fleet = topology.coordinator, self._fleet
         # Latencies are a collection's: versions of it take about as long.
-        searching, encoding, ranking = Hedging(), Hedging(), Hedging()
+        searching, encoding, ranking = kinds = [Hedging(config.max_in_flight) for _ in range(3)]
+        self._hedging += kinds
 
         def pipeline(corpus: Corpus) -> Pipeline:
             rankers = Rankers(corpus, fleet, config, encoding, ranking)
@@ -104,6 +115,20 @@ class Coordinator:
 
         collection = ServedCollection(directory, config.max_in_flight)
         return Switcher(collection, fleet, self._preparing, pipeline, config.page_ttl)
+
+    def _look(self, on_look: Callable[[Mapping[str, float], str], None]) -> None:
+        on_look(self._monitor.silent(), self._discovery.mark)
+
+    def _follow(self, topology: Topology, resolved: Targets) -> None:
+        """Use the workers of a topology; InvalidInput where it lacks a shard of what is served."""
+        served = [one for collection in self.collections.all for one in collection.versions.values()]
+        needed = {shard.name for one in served for shard in one.corpus.version.shards}
+        self._fleet.follow(topology, resolved, needed)
+
+    def _gone(self, target: str) -> None:
+        self._preparing.forget(target)
+        for hedging in self._hedging:
+            hedging.forget(target)
 
     def _begin(self) -> None:
         """Open what every collection's CURRENT names; the first collection must have a version."""
@@ -130,7 +155,9 @@ class Coordinator:
         public = servers.aio_server(Admission(most), about=_PUBLIC, admissions=admissions, shared=True)
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
         admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
-        operator = AdminServicer(self.collections, self._switchers, self._monitor, self._library)
+        operator = AdminServicer(
+            self.collections, self._switchers, self._monitor, self._library, self._discovery
+        )
         add_AdminServiceServicer_to_server(operator, admin)
         return public, admin
 

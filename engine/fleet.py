@@ -1,6 +1,8 @@
 """The workers of a topology, connected once: every version and every collection shares the channels."""
 
 import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
@@ -8,7 +10,8 @@ import grpc.aio
 from engine.config import Topology
 from engine.entries import Version
 from engine.errors import InvalidInput
-from engine.replicas import Replicas
+from engine.process_config import DNS, IndexWorkerConfig
+from engine.replicas import Replica, Replicas
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
     from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceAsyncStub
     from spr.internal.v1.version_service_pb2_grpc import VersionServiceAsyncStub
 
-
+_log = logging.getLogger("spr.topology")
 RANKER = "ranker"
+GRACE = 5.0  # seconds that the last calls to a worker have which left the topology
 
 
 class IndexStubs:
@@ -44,16 +48,53 @@ class RankerStubs:
 class Fleet:
     """The index workers by shard, and the ranker workers, any of which may encode or rank.
 
-    Belongs to the event loop it was made in.
+    Belongs to the event loop it was made in. on_gone: told of the address of a worker that left the topology.
     """
 
     def __init__(self, topology: Topology) -> None:
         self._path, self._alone = topology.path, not topology.collections
-        targets: dict[str, list[str]] = {}
-        for worker in topology.index:
-            targets.setdefault(worker.name, []).append(worker.target)
+        self._longest = topology.coordinator.max_deadline
+        self._retiring: set[asyncio.Task[None]] = set()
+        self.on_gone: Callable[[str], None] = lambda _: None
+        targets = _targets(topology, {})
+        rankers = targets.pop(RANKER)
         self.shards = {name: Replicas(name, targets[name], IndexStubs) for name in sorted(targets)}
-        self.rankers = Replicas(RANKER, [worker.target for worker in topology.ranker], RankerStubs)
+        self.rankers = Replicas(RANKER, rankers, RankerStubs)
+
+    def follow(self, topology: Topology, resolved: Mapping[str, Sequence[str]], needed: set[str]) -> None:
+        """Use the workers of a topology from now on; calls in flight end where they are.
+
+        resolved: addresses of the `dns:` names. needed: shards of what is served; InvalidInput without one.
+        """
+        targets = _targets(topology, resolved)
+        rankers = targets.pop(RANKER)
+        if lost := needed - set(targets):
+            raise InvalidInput(
+                f"{topology.path} has no [[index]] of {_list(lost)}, which a version that is served has"
+            )
+        # A shard more than the version has may be one of a version to come.
+        self._alone = self._alone and set(targets) == set(self.shards)
+        gone: list[Replica[Any]] = self.rankers.follow(rankers)
+        for name in set(self.shards) - set(targets):
+            gone += self.shards.pop(name).members
+        for name in sorted(targets):
+            if name in self.shards:
+                gone += self.shards[name].follow(targets[name])
+            else:
+                self.shards[name] = Replicas(name, targets[name], IndexStubs)
+        for member in gone:
+            _log.info("%s has left the topology", member.target)
+            self.on_gone(member.target)
+            task = asyncio.create_task(self._retire(member))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, member: Replica[Any]) -> None:
+        # A call that began before may still turn to it, and has at most this long.
+        try:
+            await asyncio.sleep(self._longest)
+        finally:
+            await member.channel.close(GRACE)
 
     def of(self, version: Version) -> list[Replicas[Any]]:
         """Return the replicas of each shard of a version, and the rankers: each is needed to answer from it.
@@ -74,7 +115,20 @@ class Fleet:
 
     async def close(self) -> None:
         """Close the channels."""
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         await asyncio.gather(*(shard.close() for shard in self.shards.values()), self.rankers.close())
+
+
+def _targets(topology: Topology, resolved: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the addresses of each shard's workers by its name, and of the rankers."""
+    found: dict[str, dict[str, None]] = {RANKER: {}}
+    for worker in topology.workers:
+        name = worker.name if isinstance(worker, IndexWorkerConfig) else RANKER
+        several = resolved.get(worker.target, ()) if worker.target.startswith(DNS) else (worker.target,)
+        found.setdefault(name, {}).update(dict.fromkeys(several))
+    return {name: list(targets) for name, targets in found.items()}
 
 
 def _list(names: set[str]) -> str:

@@ -1,11 +1,15 @@
-"""Health probes: asks every worker once a second what it holds, and has it prepare what it lacks."""
+"""Health probes: asks every worker what it holds, and has it prepare what it lacks.
+
+Once a second; of one that is not well four times a second, so that it is used as soon as it is back.
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import grpc.aio
 
@@ -20,17 +24,21 @@ from spr.internal.v1.ranker_service_pb2 import GetRankerInfoRequest
 from spr.internal.v1.version_service_pb2 import HeldVersion
 
 _log = logging.getLogger("spr.monitor")
-INTERVAL = 1.0
+INTERVAL, SHORT = 1.0, 0.25
 PATIENCE = 1.0
 # Seconds after which a worker is told to drop a version that nobody here needs: another coordinator, which
 # drains, may need it until then.
 LEFTOVER = 60.0
+# A worker's name and address, and what asks it.
+Key: TypeAlias = tuple[str, str]
+Probe: TypeAlias = Callable[[], Awaitable[WorkerState]]
 
 
 class Monitor:
     """The state of every worker.
 
-    down: why a worker's process has ended, by target, as the supervisor reports.
+    down: why a worker's process has ended, by target, as the supervisor reports. on_lost: called when a
+    worker that answered does not.
     """
 
     def __init__(
@@ -43,16 +51,18 @@ class Monitor:
     ) -> None:
         self._collections, self._preparing, self._library = collections, preparing, library
         self._down = {} if down is None else down
-        self._probes: list[Callable[[], Awaitable[WorkerState]]] = []
-        for name, shard in fleet.shards.items():
-            self._probes += [_bound(self._index, shard, name, member) for member in shard.members]
-        for i, member in enumerate(fleet.rankers.members):
-            self._probes.append(_bound(self._ranker, fleet.rankers, f"{RANKER}-{i}", member))
-        if library is not None:
-            self._probes.append(self._of_library)
-        self.workers: list[WorkerState] = []
+        self._fleet = fleet
+        self._found: dict[Key, WorkerState] = {}
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._due: dict[Key, float] = {}
+        self.on_lost: Callable[[], None] = lambda: None
         self._late_since: dict[str, float] = {}
         self._unneeded_since: dict[tuple[str, str], float] = {}
+
+    @property
+    def workers(self) -> list[WorkerState]:
+        """What the last probe of each worker found: index workers by shard, rankers, the library."""
+        return [self._found[key] for key in self._probes() if key in self._found]
 
     @property
     def healthy(self) -> bool:
@@ -70,33 +80,80 @@ class Monitor:
     async def run(
         self, on_change: Callable[[bool], Awaitable[None]], on_look: Callable[[], None] = lambda: None
     ) -> None:
-        """Probe every INTERVAL until cancelled; call `on_change` when `healthy` changes."""
+        """Probe every worker until cancelled; `on_change` is told when `healthy` changes."""
         known: bool | None = None
-        while True:
-            await self.look()
-            if self.healthy != known:
-                known = self.healthy
-                await on_change(known)
-            on_look()
-            await asyncio.sleep(INTERVAL)
+        next_look = 0.0
+        await self.look()
+        try:
+            while True:
+                now = time.monotonic()
+                if self.healthy != known:
+                    known = self.healthy
+                    await on_change(known)
+                if now >= next_look:
+                    next_look = now + INTERVAL
+                    on_look()
+                self._begin(now)
+                await asyncio.sleep(min(SHORT, INTERVAL))
+        finally:
+            for task in self._running.values():
+                task.cancel()
 
     async def look(self) -> None:
-        """Probe every worker once."""
-        before = {(worker.name, worker.target): worker.state for worker in self.workers}
-        self.workers = list(await asyncio.gather(*(probe() for probe in self._probes)))
-        for worker in self.workers:
-            if before.get((worker.name, worker.target)) != worker.state:
-                extra = {"why": worker.why}
-                _log.info("%s at %s is %s", worker.name, worker.target, worker.state, extra=extra)
-        now = time.monotonic()
-        late = [worker.target for worker in self.workers if worker.late]
-        self._late_since = {target: self._late_since.get(target, now) for target in late}
+        """Probe every worker now, and wait for what they say."""
+        self._begin(None)
+        await asyncio.gather(*self._running.values())
+
+    def _probes(self) -> dict[Key, Probe]:
+        """Return how to probe each worker that the topology has now."""
+        found: dict[Key, Probe] = {}
+        for name, shard in self._fleet.shards.items():
+            found |= {(name, one.target): partial(self._index, shard, name, one) for one in shard.members}
+        for i, one in enumerate(self._fleet.rankers.members):
+            name = f"{RANKER}-{i}"
+            found[name, one.target] = partial(self._ranker, self._fleet.rankers, name, one)
+        if self._library is not None:
+            found["library", self._library.target] = self._of_library
+        return found
+
+    def _begin(self, now: float | None) -> None:
+        """Start the probes that are due at `now`, all for None, but for those that run already."""
+        probes = self._probes()
+        for gone in set(self._found) - set(probes):
+            self._found.pop(gone)
+            self._due.pop(gone, None)
+            self._late_since.pop(gone[1], None)
+        for key, probe in probes.items():
+            if key not in self._running and (now is None or now >= self._due.get(key, 0.0)):
+                self._running[key] = asyncio.create_task(self._probe(key, probe))
+
+    async def _probe(self, key: Key, probe: Probe) -> None:
+        began, target = time.monotonic(), key[1]
+        self._due[key] = began + INTERVAL
+        try:
+            state = await probe()
+        except Exception as error:
+            _log.error("the probe of %s failed", target, exc_info=error)
+            return
+        finally:
+            self._running.pop(key, None)
+        if state.state != "serving":
+            self._due[key] = began + SHORT
+        before, self._found[key] = self._found.get(key), state
+        if before is None or before.state != state.state:
+            _log.info("%s at %s is %s", state.name, target, state.state, extra={"why": state.why})
+            if before is not None and not state.reached:
+                self.on_lost()
+        if state.late:
+            self._late_since.setdefault(target, began)
+        else:
+            self._late_since.pop(target, None)
 
     async def _index(self, replicas: Replicas[Any], name: str, member: Replica[Any]) -> WorkerState:
         try:
             info = await member.stub.shard.GetShardInfo(GetShardInfoRequest(), timeout=PATIENCE)
         except grpc.aio.AioRpcError as failure:
-            return self._unreachable("index", name, member, failure)
+            return self._unreachable("index", replicas, name, member, failure)
         fault = f"serves {info.shard}" if info.shard != name else ""
         return self._answered("index", replicas, name, member, info, fault)
 
@@ -104,7 +161,7 @@ class Monitor:
         try:
             info = await member.stub.ranker.GetRankerInfo(GetRankerInfoRequest(), timeout=PATIENCE)
         except grpc.aio.AioRpcError as failure:
-            return self._unreachable("ranker", name, member, failure)
+            return self._unreachable("ranker", replicas, name, member, failure)
         return self._answered("ranker", replicas, name, member, info, "")
 
     async def _of_library(self) -> WorkerState:
@@ -115,10 +172,17 @@ class Monitor:
         return state if fault else replace(state, reached=True)
 
     def _unreachable(
-        self, role: Role, name: str, member: Replica[Any], failure: grpc.aio.AioRpcError
+        self,
+        role: Role,
+        replicas: Replicas[Any],
+        name: str,
+        member: Replica[Any],
+        failure: grpc.aio.AioRpcError,
     ) -> WorkerState:
         late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        if not late:
+        if late:
+            replicas.missed(member, _why(failure))
+        else:
             # The process has gone: the next one at this address begins anew.
             member.held.clear()
             self._preparing.forget(member.target)
@@ -191,15 +255,6 @@ class Monitor:
             elif now - self._unneeded_since.setdefault(key, now) >= LEFTOVER:
                 del self._unneeded_since[key]
                 self._preparing.drop(member, one.collection, one.version)
-
-
-def _bound(
-    probe: Callable[[Replicas[Any], str, Replica[Any]], Awaitable[WorkerState]],
-    replicas: Replicas[Any],
-    name: str,
-    member: Replica[Any],
-) -> Callable[[], Awaitable[WorkerState]]:
-    return lambda: probe(replicas, name, member)
 
 
 def _why(failure: grpc.aio.AioRpcError) -> str:

@@ -1,45 +1,89 @@
-"""Page tokens over cached ranked lists: further pages cost no search, and cannot shift."""
+"""Page tokens: a cached ranked list, or the search that makes it again; pages cannot shift."""
 
-import secrets
+import base64
+import binascii
+import hashlib
+import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from cachetools import TTLCache
+from google.protobuf.message import DecodeError
 
 from engine.errors import InvalidInput
+from engine.listed import Listed
+from spr.v1.search_service_pb2 import SearchRequest
 
 Kept = TypeVar("Kept")
-LONGEST_OFFSET = 9  # digits
+# Characters. A sentence takes some hundred, a vector of 2048 values eleven thousand.
+LONGEST = 16_384
+_HEAD = struct.Struct(">16sI")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a page token says. digest: of the ranked list. offset: the page's first row.
+
+    request: the search that made the list, pinned to its version; empty if it was too large for a token.
+    """
+
+    digest: bytes
+    offset: int
+    request: SearchRequest
+
+    def text(self) -> str:
+        """Return it as callers send it."""
+        head = _HEAD.pack(self.digest, self.offset)
+        data = base64.urlsafe_b64encode(head + self.request.SerializeToString(deterministic=True))
+        if len(data) > LONGEST:
+            data = base64.urlsafe_b64encode(head)
+        return data.rstrip(b"=").decode()
+
+    @classmethod
+    def parse(cls, text: str) -> "Token":
+        """Read a token that a caller sent; InvalidInput PAGE_TOKEN_INVALID unless `text` made it."""
+        try:
+            data = base64.urlsafe_b64decode(text[: LONGEST + 1].encode("ascii") + b"=" * (-len(text) % 4))
+            request = SearchRequest.FromString(data[_HEAD.size :])
+            token = cls(*_HEAD.unpack(data[: _HEAD.size]), request)
+        except (binascii.Error, struct.error, DecodeError, UnicodeEncodeError):
+            raise refusal("is garbled") from None
+        if token.text() != text:
+            raise refusal("is garbled")
+        return token
 
 
 class PageStore(Generic[Kept]):
-    """Ranked lists by token: an LRU cache of at most `size` lists, none older than `ttl` seconds."""
+    """Ranked lists by digest: an LRU cache of at most `size` lists, none older than `ttl` seconds."""
 
     def __init__(self, size: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept: TTLCache[str, Kept] = TTLCache(size, ttl, clock)
+        self._kept: TTLCache[bytes, Kept] = TTLCache(size, ttl, clock)
 
-    def keep(self, value: Kept) -> str:
-        """Cache a list and return its name."""
-        name = secrets.token_urlsafe(12)
+    def keep(self, digest: bytes, value: Kept) -> None:
+        """Cache a list."""
         if self._kept.maxsize:
-            self._kept[name] = value
-        return name
+            self._kept[digest] = value
 
-    def token(self, name: str, offset: int) -> str:
-        """Return the page token of the list from row `offset` on."""
-        return f"{name}.{offset}"
+    def find(self, digest: bytes) -> Kept | None:
+        """Return a list, None if it is gone."""
+        return self._kept.get(digest)
 
-    def find(self, token: str) -> tuple[str, Kept, int]:
-        """Return a token's list: its name, itself and the offset; InvalidInput if it is gone."""
-        name, _, offset = token.rpartition(".")
-        value = self._kept.get(name)
-        # int() refuses thousands of digits; no list needs ten.
-        well_formed = offset.isascii() and offset.isdecimal() and len(offset) <= LONGEST_OFFSET
-        if value is None or not well_formed:
-            raise InvalidInput(
-                "the page token is unknown or has expired; search again from the first page",
-                "PAGE_TOKEN_INVALID",
-                "page_token",
-            )
-        return name, value, int(offset)
+
+def digest(listed: Listed) -> bytes:
+    """Return what tells a ranked list from another, to the bit: its moments, coverage, version and models."""
+    answer = listed.answer
+    m = answer.moments
+    about = (listed.version, listed.embedding_model, answer.ranker_model, answer.truncated, answer.coverage)
+    hashed = hashlib.blake2b(repr(about).encode(), digest_size=16)
+    for column in (m.videos, m.spans, m.scores, m.relevances, m.proposals, m.refined, m.confidences):
+        hashed.update(b"" if column is None else column.tobytes())
+    hashed.update(repr(m.confidence_threshold).encode())
+    return hashed.digest()
+
+
+def refusal(why: str, remedy: str = "search again from the first page") -> InvalidInput:
+    """Return the error of a page token that leads to no page."""
+    message = f"the page token {why}; {remedy}"
+    return InvalidInput(message, "PAGE_TOKEN_INVALID", "page_token")

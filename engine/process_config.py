@@ -5,6 +5,9 @@ from typing import Literal
 
 from engine.values import DERIVED, Count, NonNegative
 
+# Before a worker's address: a DNS name, each of whose addresses is a replica.
+DNS = "dns:"
+
 Uris = Literal["none", "name", "full"]
 TextPrecision = Literal["auto", "int8", "float32"]
 
@@ -48,7 +51,8 @@ class CoordinatorConfig:
 class IndexWorkerConfig:
     """One index worker: a replica of one shard.
 
-    address: where others reach it, if not at `listen`. threads: OpenMP threads of one search.
+    address: where others reach it, if not at `listen`; "dns:HOST:PORT": at every address of HOST. threads:
+    OpenMP threads of one search.
     device: "auto", "cpu" or "gpu".
     max_in_flight: admission limit; further searches are refused with QUEUE_FULL.
     """
@@ -75,7 +79,8 @@ class IndexWorkerConfig:
 class RankerWorkerConfig:
     """One ranker worker, which also encodes the queries.
 
-    threads: CPU threads of torch, 0 for one a core. device: "auto", "cpu" or "cuda".
+    address: as an index worker's. threads: CPU threads of torch, 0 for one a core. device: "auto", "cpu" or
+    "cuda".
     max_batch, max_delay_ms: largest batch of concurrent requests, and the longest wait to fill one.
     text_precision: "int8", "float32", or "auto": int8 on a CPU where it is faster and says the same.
     text_cache: directory of the int8 form; empty: in the collection.
@@ -123,6 +128,18 @@ class LibraryConfig:
     def target(self) -> str:
         """The address by which the coordinator reaches it."""
         return self.address or reachable(self.listen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryConfig:
+    """How addresses `dns:HOST:PORT` are resolved.
+
+    nameserver: HOST:PORT, the host a number; empty: as /etc/resolv.conf says. interval: seconds between
+    looks.
+    """
+
+    nameserver: str = ""
+    interval: NonNegative = 5.0
 
 
 def shard_name(shard: int) -> str:

@@ -46,10 +46,15 @@ class Program:
     target: str = ""
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Return what it is known by while the topology changes: names of rankers are by their order."""
+        return self.role, self.command[self.command.index("--listen") + 1]
+
+    @property
     def label(self) -> str:
         """Return a unique name: replicas of a shard differ by where they listen."""
         if self.role == "index":
-            return f"{self.name}@{self.command[self.command.index('--listen') + 1]}"
+            return f"{self.name}@{self.key[1]}"
         return self.name
 
 
@@ -69,7 +74,7 @@ def programs(topology: Topology) -> list[Program]:
     """Return all processes of a topology, the slow starters first, and last what searches do not need."""
     parts: list[tuple[str, Any]] = [("ranker", part) for part in topology.ranker]
     parts += [("index", part) for part in topology.index]
-    parts += [("coordinator", topology.coordinator)]
+    parts += [("coordinator", part) for part in topology.coordinators]
     parts += [("library", topology.library)] if topology.library else []
     return [program(topology, role, part) for role, part in parts]
 
@@ -80,7 +85,9 @@ class ManagedProcess:
 
     draining: predecessors that finish their calls in flight. down: why it does not run. settled: settings
     that a ranker measured at its first start, kept for the next ones. served: whether it was ever ready.
-    backoff: seconds before the next restart after a crash.
+    backoff: seconds before the next restart after a crash. healthy, silent: what a coordinator said last:
+    whether searches can be answered, and the seconds that workers have not answered it, by target. uses: the
+    mark of the topology file that it uses. removed: the topology has it no more; stopping: it was told so.
     """
 
     program: Program
@@ -89,6 +96,11 @@ class ManagedProcess:
     ready: dict[str, Any] | None = None
     ready_at: float = 0.0
     heartbeat: float = 0.0
+    healthy: bool = False
+    removed: bool = False
+    stopping: bool = False
+    uses: str = ""
+    silent: dict[str, float] = field(default_factory=dict)
     error: str = ""
     down: str = ""
     settled: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +110,7 @@ class ManagedProcess:
 
     def start(self, tell: "Callable[[Event], None]", writer: logs.Writer) -> None:
         """Start it: `tell` gets each line of stdout and the exit code, `writer` gets stderr."""
-        self.restart_at, self.ready = None, None
+        self.restart_at, self.ready, self.silent, self.uses = None, None, {}, ""
         # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which drains in order.
         self.process = subprocess.Popen(
             self.program.command,

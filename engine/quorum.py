@@ -88,4 +88,7 @@ def _note(ready: Ready, good: set[str], group: Replicas[Any], member: Replica[An
 
 def _label(group: Replicas[Any], member: Replica[Any]) -> str:
     """Return a worker's name as the operator knows it; rankers are numbered."""
-    return f"{RANKER}-{group.members.index(member)}" if group.name == RANKER else group.name
+    if group.name != RANKER:
+        return group.name
+    # One that has left the topology meanwhile has no number any more.
+    return f"{RANKER}-{group.members.index(member)}" if member in group.members else RANKER

@@ -29,15 +29,16 @@ class Health(IntEnum):
 class ReplicaHealth:
     """How one replica has answered.
 
-    EJECT_AFTER failures in a row, or a `fault` that a probe found, eject it; OPEN_AFTER time-outs open its
-    circuit. A success closes both. So does a good probe, half-way: one more failure ejects the replica again,
-    and a circuit that was open becomes half-open: one call at a time until one succeeds.
+    EJECT_AFTER failures in a row, or a `fault` that a probe found, eject it; OPEN_AFTER time-outs of calls or
+    probes open its circuit. A success closes both. So does a good probe, half-way: one more failure ejects
+    the replica again, and a circuit that was open becomes half-open: one call at a time until one succeeds.
     """
 
     last_success: float
     outstanding: int = 0
     failures: int = 0
     timeouts: int = 0
+    missed_probes: int = 0
     fault: str = ""
     last_error: str = ""
     half_open: bool = False
@@ -51,7 +52,7 @@ class ReplicaHealth:
     def succeeded(self, now: float) -> None:
         """Record a good answer."""
         self.last_success, self.last_error = now, ""
-        self.failures, self.timeouts, self.half_open = 0, 0, False
+        self.failures, self.timeouts, self.missed_probes, self.half_open = 0, 0, 0, False
 
     def failed(self, why: str) -> None:
         """Record a failure, or an answer so late that a hedge was first."""
@@ -67,26 +68,43 @@ class ReplicaHealth:
 
     def probed(self, fault: str, now: float) -> None:
         """Record a probe: what is wrong with the replica, empty if nothing is."""
-        self.fault = fault
-        if fault or self.state(now) is Health.HEALTHY:
+        self.fault, silent = fault, self.timeouts + self.missed_probes >= OPEN_AFTER
+        healthy, self.missed_probes = self.state(now) is Health.HEALTHY, 0
+        if fault or healthy:
             return
-        self.half_open = self.timeouts >= OPEN_AFTER
+        self.half_open = silent
         self.failures = min(self.failures, EJECT_AFTER - 1)
         self.timeouts = min(self.timeouts, OPEN_AFTER - 1)
 
+    def missed(self, fault: str, now: float) -> None:
+        """Record a probe that was not answered in time."""
+        self.fault = fault
+        if now - self.last_success >= OPEN_SILENCE:
+            self.missed_probes += 1
+            self.half_open = False
+
     def _is_open(self, now: float) -> bool:
-        return self.timeouts >= OPEN_AFTER and now - self.last_success >= OPEN_SILENCE
+        return self.timeouts + self.missed_probes >= OPEN_AFTER and now - self.last_success >= OPEN_SILENCE
 
 
 def by_preference(
-    replicas: Sequence[ReplicaHealth], turn: int, now: float, lacking: Collection[int] = ()
+    replicas: Sequence[ReplicaHealth],
+    turn: int,
+    now: float,
+    lacking: Collection[int] = (),
+    slow: Collection[int] = (),
 ) -> list[int]:
     """Return the replicas to ask, first to last: healthy, then ejected; least outstanding calls first.
 
     turn: where the round robin among equals begins. lacking: those that are not known to hold what is asked
-    for; they come last.
+    for; they come last. slow: those whose latency is an outlier; they come after their like.
     """
     states = [replica.state(now) for replica in replicas]
     n = len(replicas)
     askable = [i for i in range(n) if states[i] is not Health.OPEN]
-    return sorted(askable, key=lambda i: (i in lacking, states[i], replicas[i].outstanding, (i - turn) % n))
+    if len(askable) < 2:
+        return askable
+    return sorted(
+        askable,
+        key=lambda i: (i in lacking, states[i], i in slow, replicas[i].outstanding, (i - turn) % n),
+    )

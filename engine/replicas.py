@@ -1,6 +1,5 @@
-"""Calls to the replicas of one worker: failover, hedged requests, and ejection of bad replicas."""
+"""The replicas of one worker: which of them is asked, and how each of them does."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,9 +8,9 @@ from typing import Generic, TypeVar
 import grpc
 import grpc.aio
 
-from engine import faults
-from engine.errors import DeadlineExceeded, Mismatch, SprError
+from engine.errors import DeadlineExceeded, SprError, Unavailable
 from engine.hedging import Hedging
+from engine.racing import Race, is_of_one, lacks_version
 from engine.replica_health import Health, ReplicaHealth, by_preference
 from engine.servers import CHANNEL_OPTIONS
 
@@ -19,16 +18,8 @@ _log = logging.getLogger("spr.replicas")
 Stub = TypeVar("Stub")
 Reply = TypeVar("Reply")
 
-# Failures of one replica; on all others every replica would fail alike. CANCELLED comes from a worker that
-# stops, FAILED_PRECONDITION from one that does not hold the version, or serves another shard.
-_RETRYABLE = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.CANCELLED,
-}
 SILENT = "SILENT"
-NOT_HELD = "GENERATION_MISMATCH"
+TRIAL = 1.0  # seconds after which an outlier is asked first once more
 _STATES = {
     Health.HEALTHY: "healthy, in rotation",
     Health.EJECTED: "ejected from rotation",
@@ -39,7 +30,8 @@ _STATES = {
 class Replica(Generic[Stub]):
     """One worker process: its address, a stub on a channel of its own, its health, and what it holds.
 
-    held: ids of the versions that it answers from, as far as is known.
+    held: ids of the versions that it answers from, as far as is known. tried: when it was asked last while it
+    was an outlier.
     """
 
     def __init__(self, target: str, stub: Callable[[grpc.aio.Channel], Stub]) -> None:
@@ -49,15 +41,30 @@ class Replica(Generic[Stub]):
         self.health = ReplicaHealth(time.monotonic())
         self.logged = Health.HEALTHY
         self.held: set[str] = set()
+        self.tried = 0.0
 
 
 class Replicas(Generic[Stub]):
     """The replicas of one worker. Belongs to the event loop it was made in."""
 
-    def __init__(self, name: str, targets: Sequence[str], stub: Callable[[grpc.aio.Channel], Stub]) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        targets: Sequence[str],
+        stub: Callable[[grpc.aio.Channel], Stub],
+    ) -> None:
+        self.name, self._stub = name, stub
         self.members = [Replica(target, stub) for target in targets]
         self._turn = 0
+
+    def follow(self, targets: Sequence[str]) -> list[Replica[Stub]]:
+        """Have one member for each target from now on; return those that are no longer among them."""
+        there = {member.target: member for member in self.members}
+        # A new list: calls in flight go on with the old one.
+        self.members = [
+            there.pop(target) if target in there else Replica(target, self._stub) for target in targets
+        ]
+        return list(there.values())
 
     async def call(
         self,
@@ -69,44 +76,62 @@ class Replicas(Generic[Stub]):
         """Return the first answer of `attempt(stub)`; each replica is asked at most once.
 
         version: what is asked for; replicas that are not known to hold it are asked last.
-        Fails over to the next replica when one cannot answer (UNAVAILABLE, RESOURCE_EXHAUSTED,
-        FAILED_PRECONDITION, CANCELLED, or `attempt` raises Mismatch). Hedges when no answer came within the
-        latency quantile of `hedging`, `hedge_after` seconds at most; 0: never. Raises the last failure;
-        DeadlineExceeded SILENT when every circuit is open. `attempt` sets the time limit of its call and must
-        be idempotent: two replicas may both run it.
+        Fails over to the next replica when one is gone (UNAVAILABLE, CANCELLED) and the retry budget of
+        `hedging` allows it, or when it does not fit (FAILED_PRECONDITION, or `attempt` raises Mismatch).
+        Hedges when a worker is later than `hedging` knows it, `hedge_after` seconds at most; 0: never. Raises
+        the last failure; DeadlineExceeded SILENT when every circuit is open. `attempt` sets the time limit of
+        its call and must be idempotent: two replicas may both run it.
         """
-        self._turn += 1
-        lacking = {i for i, member in enumerate(self.members) if version not in member.held}
-        health = [member.health for member in self.members]
-        order = by_preference(health, self._turn, time.monotonic(), lacking)
-        if not order:
-            raise DeadlineExceeded(
-                f"{self.name} does not answer: its circuit is open until a probe succeeds", SILENT
-            )
-        members = [self.members[i] for i in order]
+        hedging.begin()
+        members, order, lacking = self._order(hedging, version)
 
         async def ask(member: Replica[Stub]) -> Reply:
             return await self._ask(member, attempt, hedging, version)
 
-        if len(members) == 1:
+        if len(order) == 1:
             # Without a second replica there is no race, and no task to pay for.
-            return await ask(members[0])
+            return await ask(members[order[0]])
         # An ejected replica, or one that lacks the version, is no early hedge for a good one.
         first, second = order[:2]
         now = time.monotonic()
-        alike = health[first].state(now) is health[second].state(now)
+        alike = members[first].health.state(now) is members[second].health.state(now)
         alike = alike and (first in lacking) is (second in lacking)
-        return await _Race(members, ask, hedging, hedging.after(hedge_after) if alike else hedge_after).run()
+        patience = hedging.after(members[first].target, hedge_after) if alike else hedge_after
+        return await Race([members[i] for i in order], ask, hedging, patience).run()
 
     def probed(self, member: Replica[Stub], fault: str) -> None:
         """Record what a probe that was answered found wrong with a replica; empty: nothing."""
         member.health.probed(fault, time.monotonic())
         self._log_change(member)
 
+    def missed(self, member: Replica[Stub], fault: str) -> None:
+        """Record a probe that was not answered in time."""
+        member.health.missed(fault, time.monotonic())
+        self._log_change(member)
+
     async def close(self) -> None:
         """Close the channels."""
         for member in self.members:
             await member.channel.close()
+
+    def _order(self, hedging: Hedging, version: str) -> tuple[list[Replica[Stub]], list[int], set[int]]:
+        """Return the members, who of them to ask, first to last, and those that lack the version."""
+        members, now = self.members, time.monotonic()
+        if not members:
+            raise Unavailable(f"{self.name} has no worker: no address of one is known", "NO_WORKER")
+        self._turn += 1
+        lacking = {i for i, member in enumerate(members) if version not in member.held}
+        slow = set()
+        if len(members) > 1:
+            slow = {
+                i for i, m in enumerate(members) if hedging.is_outlier(m.target) and now - m.tried < TRIAL
+            }
+        order = by_preference([m.health for m in members], self._turn, now, lacking, slow)
+        if not order:
+            message = f"{self.name} does not answer: its circuit is open until a probe succeeds"
+            raise DeadlineExceeded(message, SILENT)
+        members[order[0]].tried = now
+        return members, order, lacking
 
     async def _ask(
         self,
@@ -120,14 +145,15 @@ class Replicas(Generic[Stub]):
         health.outstanding += 1
         try:
             reply = await attempt(member.stub)
-            health.succeeded(time.monotonic())
-            hedging.answered(time.monotonic() - began)
+            now = time.monotonic()
+            health.succeeded(now)
+            hedging.answered(member.target, now - began)
             return reply
         except (grpc.aio.AioRpcError, SprError) as failure:
-            if _reason(failure) == NOT_HELD:
+            if lacks_version(failure):
                 # Nothing is wrong with the replica: it lacks this version, and holds others perhaps.
                 member.held.discard(version)
-            elif _retryable(failure):
+            elif is_of_one(failure):
                 health.failed(_words(failure))
             elif _timed_out(failure):
                 health.timed_out(time.monotonic() - began)
@@ -147,74 +173,6 @@ class Replicas(Generic[Stub]):
             level = logging.INFO if state is Health.HEALTHY else logging.WARNING
             extra = {"why": health.fault or health.last_error}
             _log.log(level, "%s at %s is %s", self.name, member.target, _STATES[state], extra=extra)
-
-
-class _Race(Generic[Stub, Reply]):
-    """One call that may be sent to several replicas. patience: seconds before a hedge; 0: never."""
-
-    def __init__(
-        self,
-        members: list[Replica[Stub]],
-        ask: Callable[[Replica[Stub]], Awaitable[Reply]],
-        hedging: Hedging,
-        patience: float,
-    ) -> None:
-        self._waiting, self._ask, self._hedging = members, ask, hedging
-        self._patience = patience
-        self._running: dict[asyncio.Task[Reply], tuple[Replica[Stub], float]] = {}
-
-    async def run(self) -> Reply:
-        """Return the first answer, or raise the last failure."""
-        try:
-            self._ask_next()
-            while True:
-                patience = self._patience if self._patience > 0 and self._waiting else None
-                done, _ = await asyncio.wait(
-                    self._running, timeout=patience, return_when=asyncio.FIRST_COMPLETED
-                )
-                failure: BaseException | None = None
-                for task in done:
-                    del self._running[task]
-                    failure = task.exception()
-                    if failure is None:
-                        self._record_losers()
-                        return task.result()
-                    if not _retryable(failure):
-                        raise failure
-                if self._waiting and (done or self._hedging.take()):
-                    self._ask_next()
-                elif failure is not None and not self._running:
-                    raise failure
-        finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
-
-    def _ask_next(self) -> None:
-        member = self._waiting.pop(0)
-
-        async def run() -> Reply:
-            return await self._ask(member)
-
-        self._running[asyncio.create_task(run())] = (member, time.monotonic())
-
-    def _record_losers(self) -> None:
-        """Record a failure of the replicas that were past their quantile when another answered."""
-        for member, began in self._running.values():
-            seconds = time.monotonic() - began
-            if seconds >= self._patience:
-                member.health.failed(f"another replica was first, {seconds:.2g} s after this one was asked")
-                self._hedging.answered(seconds)
-
-
-def _retryable(failure: BaseException) -> bool:
-    if isinstance(failure, Mismatch):
-        return True
-    return isinstance(failure, grpc.aio.AioRpcError) and failure.code() in _RETRYABLE
-
-
-def _reason(failure: grpc.aio.AioRpcError | SprError) -> str:
-    return failure.reason if isinstance(failure, SprError) else faults.reason_of(failure)
 
 
 def _timed_out(failure: BaseException) -> bool:

@@ -43,7 +43,7 @@ CHANNEL_OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 250),
     # Failover and hedging are in replicas.py; buffering requests for gRPC's own retries would only cost.
     ("grpc.enable_retries", 0),
 ]

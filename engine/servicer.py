@@ -17,7 +17,8 @@ from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, SprError
 from engine.interceptors import when_over
 from engine.listed import Listed
-from engine.pages import PageStore
+from engine.pages import Token
+from engine.paging import Pager
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from engine.served import Collections, ServedCollection
@@ -47,13 +48,12 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             proposal_top_k=config.proposal_top_k or None,
             rule=ProposalRule.parse(config.proposals),
         )
-        self._pages: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl)
-        self._uris = config.uris
+        self._pager = Pager(config, self._defaults)
 
     async def Search(self, request: Request, context: Context) -> Response:
         """Answer one query with one page."""
         deadline = self._deadline(context)
-        with self._counted(request.collection) as collection:
+        with self._counted(request) as collection:
             collection.admission.enter()
             try:
                 return await self._search(request, collection, context, deadline, LARGEST_MESSAGE)
@@ -87,7 +87,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         context: Context,
     ) -> AsyncIterator[Progress]:
         """Answer one query twice: the coarse list first, then the refined one."""
-        with self._counted(request.collection) as collection:
+        with self._counted(request) as collection:
             collection.admission.enter()
             try:
                 async with contextlib.aclosing(self._progress(request, collection, context)) as answers:
@@ -113,14 +113,14 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 if last:
                     _finish(answer, collection, context)
                 listed = Listed.of(answer, served.corpus)
-                page = self._page(listed, 0, size, "" if last else None, LARGEST_MESSAGE)
+                page = self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
                 stage = Progress.STAGE_REFINED
 
     async def _entry(self, request: Request, context: Context, deadline: Deadline, most: int) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
-            with self._counted(request.collection) as collection:
+            with self._counted(request) as collection:
                 async with _slot(collection, deadline):
                     answer = await self._search(request, collection, context, deadline, most)
             return BatchEntry(response=answer)
@@ -132,9 +132,12 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
 
     @contextlib.contextmanager
-    def _counted(self, name: str) -> Iterator[ServedCollection]:
-        """Yield the collection of that name; a failure counts as one of its searches."""
+    def _counted(self, request: Request) -> Iterator[ServedCollection]:
+        """Yield the collection that a request is about; a failure counts as one of its searches."""
         try:
+            name = request.collection
+            if request.page_token and not name:
+                name = Token.parse(request.page_token).request.collection
             collection = self._collections.named(name)
         except SprError:
             self._collections.first.statistics.failed += 1
@@ -149,40 +152,15 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline, most: int
     ) -> Response:
         """Answer one query with one page of at most `most` bytes."""
-        size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:
-            return self._next_page(request, size, most)
+            finish = partial(_finish, collection=collection, context=context)
+            return await self._pager.next_page(request, collection, deadline, finish, most)
+        size = wire_search.page_size_from_pb(request.page_size)
         with collection.pinned(request.version) as served:
             query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
             answer = await served.pipeline.search(query, deadline)
         _finish(answer, collection, context)
-        return self._page(Listed.of(answer, served.corpus), 0, size, "", most)
-
-    def _page(self, listed: Listed, first: int, size: int, name: str | None, most: int) -> Response:
-        """Return a page, with the token of the next one unless `name` is None.
-
-        name: the list's name in the page cache, empty for one that is not cached yet.
-        """
-        response = wire_search.page_to_pb(listed, first, size, self._uris)
-        response.request_id = logs.request_id.get()
-        wire_search.shorten(response, most)
-        rest = first + len(response.moments)
-        if name is not None and len(response.moments) and rest < len(listed.answer.moments):
-            response.next_page_token = self._pages.token(name or self._pages.keep(listed), rest)
-        return response
-
-    def _next_page(self, request: Request, size: int, most: int) -> Response:
-        name, listed, first = self._pages.find(request.page_token)
-        if request.collection not in ("", listed.collection):
-            raise InvalidInput(
-                f"the page token is of collection {listed.collection!r}; send that name, or none",
-                "PAGE_TOKEN_INVALID",
-                "page_token",
-            )
-        response = self._page(listed, first, size, name, most)
-        # Nothing was searched for this page.
-        response.ClearField("timings")
-        return response
+        return self._pager.page(Listed.of(answer, served.corpus), 0, size, request, most)
 
     def _deadline(self, context: Context) -> Deadline:
         config = self._config

@@ -10,8 +10,9 @@ lines on stdout:
     {"ready": true, "role": "index", "address": "127.0.0.1:7410"}            once it serves
     {"ready": false, "role": "index", "error": "why", "exit_code": 3}        if it cannot
     {"healthy": true}       from a coordinator, when searches begin or cease to be answerable
-    {"beat": true, "silent": {"127.0.0.1:7410": 3.1}}
-                            its heartbeat to a supervisor, with the seconds that workers have not answered
+    {"beat": true, "silent": {"127.0.0.1:7410": 3.1}, "topology": "1700000000-812-77"}
+                            its heartbeat to a supervisor, with the seconds that workers have not answered,
+                            and what the topology file looked like that it uses
     {"leaving": true}       it drains: the supervisor starts a successor
 """
 
@@ -158,9 +159,12 @@ def announce(**fields: Any) -> None:
     print(json.dumps(fields), flush=True)
 
 
-def beat(silent: Mapping[str, float]) -> None:
-    """Send the heartbeat to the supervisor. silent: seconds without an answer by target."""
-    announce(beat=True, silent=silent)
+def beat(silent: Mapping[str, float], topology: str) -> None:
+    """Send the heartbeat to the supervisor.
+
+    silent: seconds without an answer by target. topology: mark of the topology file that is in use.
+    """
+    announce(beat=True, silent=silent, topology=topology)
 
 
 def _options(role: str, argv: Sequence[str] | None) -> argparse.Namespace:
@@ -179,4 +183,4 @@ def select_part(topology: config.Topology, role: str, name: str | None, listen: 
         return config.select(topology.ranker, name, listen)
     if role == "library":
         return config.select([topology.library] if topology.library else [], name, listen)
-    return config.select([topology.coordinator], name, listen)
+    return config.select(topology.coordinators, name, listen)

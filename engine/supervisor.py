@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,26 +46,38 @@ class Status:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The programs of a topology that has changed, and the mark of its file."""
+
+    programs: Sequence[Program]
+    mark: str
+
+
 @dataclass(eq=False)
 class Supervisor:
     """Runs programs until told to stop.
 
-    on_ready is called once, when everything serves, with the coordinator's ready line; on_change after every
-    change before that. hang_timeout: seconds without a heartbeat or answer before SIGKILL; 0: never.
-    writer: gets the processes' stderr.
+    on_ready is called once, when everything serves, with the first coordinator's ready line and the addresses
+    of all; on_change after every change before that. hang_timeout: seconds without a heartbeat or answer
+    before SIGKILL; 0: never. follow: looked at once a second: returns the programs of a topology that has
+    changed. writer: gets the processes' stderr.
     """
 
     programs: list[Program]
     on_ready: Callable[[dict[str, Any]], None]
     on_change: Callable[[Status], None] = lambda _: None
     hang_timeout: float = 10.0
+    follow: Callable[[], Followed | None] = lambda: None
     writer: logs.Writer = field(default_factory=lambda: logs.Writer(sys.stderr))
     children: list[ManagedProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # SimpleQueue is reentrant: a signal handler may put.
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._healthy = self._told = False
+        self._told = False
+        self._followed: Followed | None = None
+        self._next_look = 0.0
         self._serving_since = 0.0
         self._began = self._looked = time.monotonic()
 
@@ -89,6 +101,9 @@ class Supervisor:
     def _handle(self) -> bool:
         """Handle one event, and restart what is due; False when it is time to stop."""
         now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + TICK
+            self._follow()
         for child in self.children:
             if child.restart_at is not None and child.restart_at <= now:
                 self._start(child)
@@ -113,13 +128,15 @@ class Supervisor:
         if process is not child.process:
             return
         if "beat" in line:
-            child.heartbeat = time.monotonic()
-            self._kill_silent_workers(line["silent"])
+            child.heartbeat, child.silent = time.monotonic(), dict(line["silent"])
+            child.uses = str(line.get("topology", ""))
+            self._kill_silent_workers()
+            self._stop_removed()
         elif "healthy" in line:
-            self._healthy = bool(line["healthy"])
+            child.healthy = bool(line["healthy"])
             for old in child.draining:
                 close(old)
-        elif line.get("leaving"):
+        elif line.get("leaving") and not child.removed:
             _log.info("%s drains; its successor starts", child.program.label)
             child.draining.append(process)
             self._start(child)
@@ -137,7 +154,10 @@ class Supervisor:
             child.draining.remove(process)
             return
         was_ready, child.process, child.ready = child.ready, None, None
-        if not child.served and child.program.role not in OPTIONAL:
+        if child.removed and self._may_remove():
+            self.children.remove(child)
+            return
+        if not self._told and not child.served and child.program.role not in OPTIONAL:
             # The first start fails for good: a retry would hide the reason.
             why = child.error or f"ended with exit code {code} before it was ready; see its messages above"
             raise StartFailed(f"{child.program.label}: {why}", code if code > 0 else 1)
@@ -153,26 +173,66 @@ class Supervisor:
             child.backoff = min(2 * child.backoff, LONGEST_BACKOFF)
         self._tell_down()
 
+    def _follow(self) -> None:
+        """Start what a changed topology adds; what it removes is stopped by `_stop_removed`."""
+        followed = self.follow() if self._told else None
+        if followed is None:
+            return
+        self._followed, left = followed, {child.program.key: child for child in self.children}
+        for program in followed.programs:
+            child = left.pop(program.key, None)
+            if child is None:
+                _log.info("%s was added to the topology", program.label)
+                self.children.append(child := ManagedProcess(program))
+                self._start(child)
+            # What else has changed is for its next start.
+            child.program, child.removed = program, False
+        for child in left.values():
+            child.removed = True
+
+    def _may_remove(self) -> bool:
+        """Whether every coordinator uses the topology of now, and asks nobody any more whom it has not."""
+        using = [child.uses for child in self._coordinators()]
+        return self._followed is not None and bool(using) and set(using) == {self._followed.mark}
+
+    def _stop_removed(self) -> None:
+        """Stop what the topology has no more; its calls in flight are answered."""
+        if not self._may_remove():
+            return
+        for child in [child for child in self.children if child.removed]:
+            if child.process is None:
+                self.children.remove(child)
+            elif not child.stopping:
+                _log.info("%s was removed from the topology", child.program.label)
+                child.stopping = True
+                child.process.terminate()
+                close(child.process)
+
     def _kill_silent_coordinator(self, now: float) -> None:
         if now - self._looked > 3 * TICK:
             # This process was suspended itself; heartbeats of that time are still unread.
             for child in self.children:
                 child.heartbeat = now
         self._looked = now
-        for child in self.children:
-            if child.program.role == "coordinator" and child.ready:
-                self._kill_silent(child, now - child.heartbeat)
+        for child in self._coordinators():
+            self._kill_silent(child, now - child.heartbeat)
 
-    def _kill_silent_workers(self, silent: Mapping[str, float]) -> None:
-        now = time.monotonic()
+    def _kill_silent_workers(self) -> None:
+        """Kill the workers that have not answered any coordinator for too long."""
+        now, heard = time.monotonic(), [child.silent for child in self._coordinators()]
         for child in self.children:
-            if child.ready and child.program.target in silent:
-                self._kill_silent(child, min(silent[child.program.target], now - child.ready_at))
+            if child.ready:
+                seconds = [silent.get(child.program.target, 0.0) for silent in heard]
+                self._kill_silent(child, min([now - child.ready_at, *seconds]))
 
     def _kill_silent(self, child: ManagedProcess, seconds: float) -> None:
         if child.process and 0 < self.hang_timeout <= seconds:
             child.error = f"hung for {seconds:.0f} s, killed"
             child.process.kill()
+
+    def _coordinators(self) -> list[ManagedProcess]:
+        """Return the coordinators that are ready."""
+        return [child for child in self.children if child.program.role == "coordinator" and child.ready]
 
     def _start(self, child: ManagedProcess) -> None:
         child.start(self._events.put, self.writer)
@@ -181,26 +241,29 @@ class Supervisor:
         if self._told:
             return
         states = {child.program.label: "ready" if child.ready else "starting" for child in self.children}
-        self.on_change(Status(states, self._healthy, time.monotonic() - self._began))
+        fronts = [child for child in self.children if child.program.role == "coordinator"]
+        healthy = bool(fronts) and all(child.healthy for child in fronts)
+        self.on_change(Status(states, healthy, time.monotonic() - self._began))
         needed = [child for child in self.children if child.program.role not in OPTIONAL]
-        if not (self._healthy and all(child.ready for child in needed)):
+        if not (healthy and all(child.ready for child in needed)):
             return
         self._serving_since = self._serving_since or time.monotonic()
         late = time.monotonic() - self._serving_since >= OPTIONAL_PATIENCE
         if late or all(child.ready or child.down for child in self.children):
             self._told = True
-            front = next(child.ready for child in self.children if child.program.role == "coordinator")
-            self.on_ready({**(front or {}), "pids": self.pids()})
+            lines = [child.ready or {} for child in fronts]
+            addresses = [line.get("address", "") for line in lines]
+            self.on_ready({**lines[0], "addresses": addresses, "pids": self.pids()})
 
     def _tell_down(self) -> None:
-        """Report to the coordinator why workers are down, for `spr admin status`."""
+        """Report to the coordinators why workers are down, for `spr admin status`."""
         down = {child.program.target: child.down for child in self.children if child.down}
-        for child in self.children:
-            if child.program.role == "coordinator" and child.process and child.ready:
+        for child in self._coordinators():
+            if child.process:
                 say(child.process, json.dumps({"down": down}))
 
     def _stop_all(self) -> None:
-        """Drain the coordinator, then stop the workers, so that searches in flight are answered."""
+        """Drain the coordinators, then stop the workers, so that searches in flight are answered."""
         for roles in (("coordinator",), ("index", "ranker", "library")):
             children = [child for child in self.children if child.program.role in roles]
             group = [process for c in children for process in (c.process, *c.draining) if process]

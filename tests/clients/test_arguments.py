@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import spr_client
-from spr_client import AsyncClient, Client, Embedding, Options
+from spr_client import AsyncClient, Client, Embedding, InvalidInput, Options, Unavailable, channels
 from tests.engine.asking import TEXT
 from tests.engine.corpus import MODEL
 
@@ -50,3 +50,16 @@ def test_an_address_without_a_port_is_refused(address: Any) -> None:
     for client in (Client, AsyncClient):
         with pytest.raises(spr_client.InvalidInput, match="write HOST:PORT"):
             client(address)
+
+
+def test_several_addresses_become_one_target() -> None:
+    assert channels.checked(["localhost:7400", "127.0.0.1:7402"]) == "localhost:7400,127.0.0.1:7402"
+    assert channels.target("localhost:7400,127.0.0.1:7402") == "ipv4:127.0.0.1:7400,127.0.0.1:7402"
+    assert channels.target("[::1]:7400,[::1]:7402") == "ipv6:[::1]:7400,[::1]:7402"
+    assert channels.target("a-name.of:7400") == "a-name.of:7400"  # gRPC looks it up, again and again
+    assert channels.target("nobody.invalid:7400,127.0.0.1:7402") == "ipv4:127.0.0.1:7402"
+    with pytest.raises(Unavailable, match="no name of it can be resolved"):
+        channels.target("nobody.invalid:7400,nobody.invalid:7401")
+    for wrong in ([], ["127.0.0.1"], "127.0.0.1:7400,", ["127.0.0.1:1", "unix:/a"], ["127.0.0.1:1", 7]):
+        with pytest.raises(InvalidInput):
+            Client(wrong)  # type: ignore[arg-type]

@@ -86,6 +86,38 @@ while True:
 """
 
 
+# A coordinator that hears from every worker, and uses the topology file as it is now.
+CONTENT = COMPLAINS.replace('{"h:1": 99.0}', '{}, "topology": "now"')
+CONTENT = CONTENT.replace("while True:", 'print(json.dumps({"healthy": True}), flush=True)\nwhile True:')
+
+
+# Ready; notes when it is told to stop.
+NOTES = """
+import json, signal, sys
+from pathlib import Path
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(json.dumps({"ready": True}), flush=True)
+sys.stdin.read()
+Path(sys.argv[2]).touch()
+"""
+
+
+# Cannot start in its first life; in the second it ends the test when another was told to stop.
+ARRIVES = """
+import json, os, signal, sys, time
+from pathlib import Path
+mark = Path(sys.argv[2] + ".second")
+if not mark.exists():
+    mark.touch()
+    sys.exit(9)
+print(json.dumps({"ready": True}), flush=True)
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.01)
+os.kill(os.getppid(), signal.SIGTERM)
+sys.stdin.read()
+"""
+
+
 # Ready, then as if it had hung; in the second life it ends the test.
 HANGS_ONCE = """
 import json, os, signal, sys

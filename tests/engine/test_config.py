@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import config
+from engine import config, serving
 from engine.errors import InvalidInput
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "topology.example.toml"
@@ -67,6 +67,32 @@ def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
 def test_a_broken_file_is_refused_with_its_reason(tmp_path: Path, broken: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(message)):
         config.read(write(tmp_path, broken))
+
+
+SECOND = """
+[[coordinator]]
+listen = "127.0.0.1:3"
+admin = "127.0.0.1:4"
+[[coordinator]]
+listen = "127.0.0.1:5"
+admin = "127.0.0.1:6"
+max_in_flight = 7
+"""
+
+
+def test_several_coordinators_have_names_and_settings_of_their_own(tmp_path: Path) -> None:
+    topology = config.read(write(tmp_path, MINIMAL + SECOND))
+    assert [one.name for one in topology.coordinators] == ["coordinator-0", "coordinator-1"]
+    assert topology.coordinator is topology.coordinators[0]
+    assert config.from_json(config.to_json(topology)) == topology
+    mine = serving.select_part(topology, "coordinator", None, "127.0.0.1:5")
+    assert (mine.name, mine.max_in_flight) == ("coordinator-1", 7)
+    for wrong, message in (
+        (SECOND.replace(":6", ":3"), "gives 127.0.0.1:3 to two processes"),
+        (SECOND.replace("max_in", "min_in"), "unknown key coordinator[1].min_in_flight"),
+    ):
+        with pytest.raises(InvalidInput, match=re.escape(message)):
+            config.read(write(tmp_path, MINIMAL + wrong))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

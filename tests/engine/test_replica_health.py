@@ -70,3 +70,23 @@ def test_short_deadlines_and_a_short_overload_open_no_circuit() -> None:
     busy = timed_out(ReplicaHealth(0.0))
     busy.succeeded(4.0)
     assert timed_out(busy).state(4.5) != Health.OPEN
+
+
+def test_missed_probes_open_the_circuit_of_one_that_answers_nothing_and_a_good_one_ends_it() -> None:
+    replica = ReplicaHealth(0.0)
+    replica.missed("did not answer", 0.5)
+    assert replica.state(0.5) == Health.EJECTED
+    for now in (2.0, 3.0):
+        replica.missed("did not answer", now)
+    assert replica.state(3.0) == Health.OPEN
+    replica.probed("", 4.0)
+    assert replica.state(4.0) == Health.HEALTHY
+    for hour in (1, 2, 3):  # one missed now and then
+        replica.missed("did not answer", 3600.0 * hour)
+        replica.probed("", 3600.0 * hour + 1)
+        assert replica.state(3600.0 * hour + 1) == Health.HEALTHY
+
+
+def test_an_outlier_is_asked_after_its_like() -> None:
+    replicas = [ReplicaHealth(0.0), ReplicaHealth(0.0, outstanding=3), failed(ReplicaHealth(0.0))]
+    assert by_preference(replicas, 0, 1.0, slow={0}) == [1, 0, 2]

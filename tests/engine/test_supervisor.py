@@ -14,15 +14,18 @@ from engine import processes
 from engine.config import IndexWorkerConfig, Topology, from_json, parse
 from engine.logs import Writer
 from engine.processes import FIRST_BACKOFF, Program
-from engine.supervisor import StartFailed, Status, Supervisor
+from engine.supervisor import Followed, StartFailed, Status, Supervisor
 from tests.engine.children import (
+    ARRIVES,
     COMPLAINS,
+    CONTENT,
     CRASHES_ONCE,
     DRAINS,
     ENDS_WELL,
     HANGS_ONCE,
     LEAVES,
     NOISY,
+    NOTES,
     READS,
     REFUSES,
     SETTLES,
@@ -31,8 +34,8 @@ from tests.engine.children import (
 )
 
 
-def program(code: str, role: str, name: str, *arguments: str) -> Program:
-    command = (sys.executable, "-c", code, role, *arguments, "--listen", "h:1")
+def program(code: str, role: str, name: str, *arguments: str, listen: str = "h:1") -> Program:
+    command = (sys.executable, "-c", code, role, *arguments, "--listen", listen)
     return Program(role, name, command, {}, target="h:1" if role == "index" else "")
 
 
@@ -53,6 +56,7 @@ def test_everything_starts_is_told_once_and_stops_on_a_signal() -> None:
     programs = [program(STEADY, role, name) for role, name in zip(roles, names, strict=True)]
     Supervisor(programs, ready, seen.append).run()
     assert [line["address"] for line in told] == ["here"]
+    assert told[0]["addresses"] == ["here"]
     assert set(told[0]["pids"]) == {"ranker-0", "shard-00000@h:1", "coordinator"}
     assert not any(alive(pid) for pid in told[0]["pids"].values())
     assert set(seen[0].states.values()) == {"starting"}
@@ -103,6 +107,57 @@ def test_a_worker_that_does_not_answer_is_killed_and_started_again(
     supervisor = Supervisor(programs, lambda _: None, hang_timeout=0.1)
     supervisor.run()
     assert "shard-00000@h:1 ended (hung for 0 s, killed); restarts in 0.25 s" in caplog.text
+
+
+def test_a_worker_that_one_of_two_coordinators_hears_from_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = "import os, signal, sys, time; time.sleep(0.3); os.kill(os.getppid(), signal.SIGTERM)"
+    programs = [
+        program(STEADY, "index", "shard-00000"),
+        program(COMPLAINS, "coordinator", "coordinator-0"),
+        program(CONTENT, "coordinator", "coordinator-1"),
+        program(f"{ends}; sys.stdin.read()", "library", "library"),
+    ]
+    Supervisor(programs, lambda _: None, hang_timeout=0.1).run()
+    assert "hung" not in caplog.text
+
+
+def test_a_topology_that_changes_starts_and_stops_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.supervisor.TICK", 0.05)
+    mark = str(tmp_path / "told to stop")
+    front = program(CONTENT, "coordinator", "coordinator")
+    changed = [front, program(ARRIVES, "index", "shard-00000", mark, listen="h:2")]
+    looks = iter([Followed(changed, "now")])
+    supervisor = Supervisor(
+        [front, program(NOTES, "index", "shard-00000", mark)],
+        lambda _: None,
+        follow=lambda: next(looks, None),
+    )
+    supervisor.run()
+    assert [child.program.label for child in supervisor.children] == ["coordinator", "shard-00000@h:2"]
+
+
+def test_what_a_topology_removes_runs_while_a_coordinator_may_ask_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.supervisor.TICK", 0.05)
+    front, ended = program(CONTENT, "coordinator", "coordinator"), tmp_path / "ended"
+    looks = iter([Followed([front], "not yet")])
+    supervisor = Supervisor(
+        [front, program(NOTES, "index", "shard-00000", str(ended))],
+        lambda _: None,
+        follow=lambda: next(looks, None) or (supervisor.children[1].removed and ends()),
+    )
+
+    def ends() -> None:
+        assert not ended.exists()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor.run()
+    assert ended.exists()
 
 
 def test_a_coordinator_without_a_beat_is_killed_and_started_again(

@@ -57,6 +57,8 @@ def _print(response: "GetStatusResponse") -> None:
     elif served.newest_generation not in ("", served.generation):
         click.echo(f"version {served.newest_generation} is being prepared")
     _print_workers(response)
+    for fault in response.topology_faults:
+        click.echo(printable(fault))
     click.echo(
         f"up {response.uptime.seconds} s: {response.searches_answered} searches answered "
         f"({response.searches_degraded} degraded), {response.searches_failed} failed"

@@ -86,16 +86,37 @@ def serve_all(
             write_json(ready_file, line)
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
+    def as_asked(read: "Topology") -> "Topology":
+        return dataclasses.replace(read, log_level=log_level or read.log_level)
+
     with _json_errors() if as_json else contextlib.nullcontext():
         read = _topology(topology, collections, port)
-        _supervise(dataclasses.replace(read, log_level=log_level or read.log_level), ready, as_json)
+        _supervise(as_asked(read), as_asked, ready, as_json)
 
 
-def _supervise(topology: "Topology", ready: Callable[[dict[str, Any]], None], silent: bool) -> None:
-    """Run all processes until Ctrl-C; `ready` gets the ready line. silent: without progress on stderr."""
+def _supervise(
+    topology: "Topology",
+    as_asked: "Callable[[Topology], Topology]",
+    ready: Callable[[dict[str, Any]], None],
+    silent: bool,
+) -> None:
+    """Run all processes until Ctrl-C; `ready` gets the ready line. silent: without progress on stderr.
+
+    as_asked: a topology that was read again, with what the command line says.
+    """
     from engine import logs
     from engine.processes import programs
-    from engine.supervisor import Supervisor
+    from engine.supervisor import Followed, Supervisor
+    from engine.topology_file import TopologyFile
+
+    file = TopologyFile(topology.path) if topology.path.is_file() else None
+
+    def follow() -> Followed | None:
+        read = file.look() if file else None
+        if read is None or file is None:
+            return None
+        file.accept()
+        return Followed(programs(as_asked(read)), file.mark)
 
     writer = logs.configure(topology.log_level)
     progress = _Progress(sys.stderr.isatty(), writer.put, silent)
@@ -105,7 +126,10 @@ def _supervise(topology: "Topology", ready: Callable[[dict[str, Any]], None], si
         ready(line)
 
     try:
-        Supervisor(programs(topology), on_ready, progress.show, topology.hang_timeout, writer).run()
+        supervisor = Supervisor(
+            programs(topology), on_ready, progress.show, topology.hang_timeout, follow, writer
+        )
+        supervisor.run()
     finally:
         writer.flush(logs.LAST_WORDS)
 
@@ -217,7 +241,7 @@ def _greeting(line: dict[str, Any]) -> str:
     return (
         f"Collection {line['collection']!r}, version {line['number']} ({line['generation']}), "
         f"{line['videos']} videos.\n{others}"
-        f'  searches at {address}:  spr search{port} "a red ball bounces"\n'
+        f'  searches at {", ".join(line["addresses"])}:  spr search{port} "a red ball bounces"\n'
         f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
         "Ctrl-C stops everything."
     )

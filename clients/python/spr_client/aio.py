@@ -10,7 +10,7 @@ import grpc.aio
 
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
-from spr_client.channels import ADDRESS, OPTIONS, checked
+from spr_client.channels import ADDRESS, OPTIONS, checked, target
 from spr_client.types import Embedding, Options, SearchResult
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        address: str = ADDRESS,
+        address: str | Sequence[str] = ADDRESS,
         *,
         channel: grpc.aio.Channel | None = None,
         collection: str = "",
@@ -122,7 +122,7 @@ class AsyncClient:
     def _stub(self) -> "SearchServiceAsyncStub":
         channel = self._borrowed or self._own
         if channel is None:
-            channel = self._own = grpc.aio.insecure_channel(self._address, OPTIONS)
+            channel = self._own = grpc.aio.insecure_channel(target(self._address), OPTIONS)
         return SearchServiceStub(channel)
 
 

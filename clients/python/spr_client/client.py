@@ -10,7 +10,7 @@ import grpc
 
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
-from spr_client.channels import ADDRESS, OPTIONS, checked
+from spr_client.channels import ADDRESS, OPTIONS, checked, target
 from spr_client.types import Embedding, Options, SearchResult
 
 
@@ -24,8 +24,9 @@ class Client:
             for moment in client.search("a red ball bounces").moments:
                 print(moment)
 
-    collection: the name of the one to search; "" for the first that is served. version: id or number of a
-    prepared version to search in place of the active one.
+    address: HOST:PORT of a coordinator; of several, a list, or with commas between: when one is gone, another
+    is asked. collection: the name of the one to search; "" for the first that is served. version: id or
+    number of a prepared version to search in place of the active one.
 
     Every method raises spr_client.SearchError or one of its kinds. timeout is in seconds; None and
     infinity set no limit of your own, the server has one.
@@ -33,7 +34,7 @@ class Client:
 
     def __init__(
         self,
-        address: str = ADDRESS,
+        address: str | Sequence[str] = ADDRESS,
         *,
         channel: grpc.Channel | None = None,
         collection: str = "",
@@ -133,7 +134,7 @@ class Client:
             return self._borrowed
         with self._opening:
             if self._own is None:
-                self._own = grpc.insecure_channel(self._address, OPTIONS)
+                self._own = grpc.insecure_channel(target(self._address), OPTIONS)
             return SearchServiceStub(self._own)
 
 

@@ -649,6 +649,7 @@ class GetStatusResponse(_message.Message):
     SEARCHES_ANSWERED_FIELD_NUMBER: _builtins.int
     SEARCHES_FAILED_FIELD_NUMBER: _builtins.int
     SEARCHES_DEGRADED_FIELD_NUMBER: _builtins.int
+    TOPOLOGY_FAULTS_FIELD_NUMBER: _builtins.int
     searches_answered: _builtins.int
     """Degraded ones included."""
     searches_failed: _builtins.int
@@ -662,6 +663,12 @@ class GetStatusResponse(_message.Message):
     def uptime(self) -> _duration_pb2.Duration:
         """Since the coordinator started; the counts are of this time."""
 
+    @_builtins.property
+    def topology_faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why the topology is not what its file and its DNS names say, a sentence
+        each; the one of before stays in use.
+        """
+
     def __init__(
         self,
         *,
@@ -671,10 +678,11 @@ class GetStatusResponse(_message.Message):
         searches_answered: _builtins.int = ...,
         searches_failed: _builtins.int = ...,
         searches_degraded: _builtins.int = ...,
+        topology_faults: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "uptime", b"uptime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "searches_answered", b"searches_answered", "searches_degraded", b"searches_degraded", "searches_failed", b"searches_failed", "uptime", b"uptime", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "searches_answered", b"searches_answered", "searches_degraded", b"searches_degraded", "searches_failed", b"searches_failed", "topology_faults", b"topology_faults", "uptime", b"uptime", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

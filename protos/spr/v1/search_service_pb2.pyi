@@ -48,8 +48,9 @@ class SearchRequest(_message.Message):
     """
     page_token: _builtins.str
     """From SearchResponse.next_page_token; of the rest only page_size is read
-    then. Pages of one answer never shift. A token lives for minutes, less when
-    the server is very busy; then it is INVALID_ARGUMENT / PAGE_TOKEN_INVALID.
+    then. Pages of one answer never shift. Any coordinator takes it, for minutes
+    without a search, then with one, as long as that gives the same list; else
+    it is INVALID_ARGUMENT / PAGE_TOKEN_INVALID.
     """
     version: _builtins.str
     """A version to search in place of the active one: id or number, of those that

@@ -35,7 +35,7 @@ class Told:
 
 @dataclass
 class Load:
-    """What clients are told. keep: whether answers are kept, or only the newest."""
+    """What clients are told. count: how often."""
 
     told: list[Told] = field(default_factory=list)
     count: int = 0
@@ -51,8 +51,8 @@ class Load:
         return self._known.setdefault(found, found)
 
     def between(self, begin: float, end: float) -> list[Told]:
-        """Return what was asked in a time."""
-        return [one for one in tuple(self.told) if begin <= one.began < end]
+        """Return what was asked or answered in a time: who waits when a fault begins feels it."""
+        return [one for one in tuple(self.told) if begin <= one.began + one.seconds and one.began < end]
 
 
 def connect(addresses: Sequence[str]) -> Client:
@@ -63,9 +63,7 @@ def connect(addresses: Sequence[str]) -> Client:
 
 
 @contextmanager
-def searching(
-    addresses: Sequence[str], texts: Sequence[str], callers: int, pause: float
-) -> Iterator[Load]:
+def searching(addresses: Sequence[str], texts: Sequence[str], callers: int, pause: float) -> Iterator[Load]:
     """Search from so many clients for a block. pause: seconds between an answer and the next question."""
     load, over = Load(), threading.Event()
 

@@ -31,7 +31,7 @@ class Oracle:
         self._answers: dict[tuple[str, str, frozenset[str], bool], Found] = {}
 
     def answer(self, version: str, text: str, lost: Collection[str] = (), refined: bool = True) -> Found:
-        """Return the first page of a version's answer to a sentence, without the videos of the lost shards."""
+        """Return the first page of a version's answer to a sentence, without the videos of lost shards."""
         key = (version, text, frozenset(lost), refined)
         if key not in self._answers:
             self._answers[key] = self._search(*key)
@@ -86,5 +86,5 @@ def same(found: Found, expected: Found) -> bool:
     """Whether an answer is the expected one: ids the same, seconds and scores to 1e-6."""
     if [one[0] for one in found] != [one[0] for one in expected]:
         return False
-    pairs = zip(found, expected, strict=True)
-    return all(abs(a - b) <= TOLERANCE for one, other in pairs for a, b in zip(one[1:], other[1:], strict=True))
+    figures, wanted = ([one[1:] for one in moments] for moments in (found, expected))
+    return bool(np.allclose(figures, wanted, rtol=0, atol=TOLERANCE))

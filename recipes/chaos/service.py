@@ -205,6 +205,4 @@ def _process(pid: int) -> Process | None:
     module = words[words.index("-m") + 1] if "-m" in words else ""
     if module not in MODULES or "--listen" not in words:
         return None
-    return Process(
-        MODULES[module], words[words.index("--name") + 1], words[words.index("--listen") + 1], pid
-    )
+    return Process(MODULES[module], words[words.index("--name") + 1], words[words.index("--listen") + 1], pid)

@@ -7,6 +7,7 @@ Exit code 1 where a cell misses its outcome.
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ from recipes.chaos.verdict import Verdict
 def main() -> int:
     """Run the cells that the command line names."""
     options = _options()
+    # So that the processes are stopped, as by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # As `spr serve` has it for its processes; the oracle shares their cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     cells = table.chosen(options.only, options.coordinators)

@@ -7,6 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from engine import parts, versions
@@ -84,5 +85,9 @@ def restart(service: Service, processes: Sequence[Process]) -> float:
         began = time.time()
         process.send(signal.SIGTERM)
         last = service.wait_until_ready([process], began)
-        wait_until(lambda process=process: not process.alive, f"{process.label} has ended")
+        wait_until(partial(_ended, process), f"{process.label} has ended")
     return last
+
+
+def _ended(process: Process) -> bool:
+    return not process.alive

@@ -44,7 +44,8 @@ class Operator:
     def submit(self, **work: Any) -> pb.Job:
         """Submit a job until it is acknowledged, and return it."""
         request = pb.SubmitJobRequest(request_id=next(self._ids), **work)
-        return self._call(lambda stub: stub.SubmitJob(request, timeout=CALL).job)
+        told: pb.SubmitJobResponse = self._call(lambda stub: stub.SubmitJob(request, timeout=CALL))
+        return told.job
 
     def done(self, job: pb.Job) -> pb.Job:
         """Wait for a job's end and, of one that changes answers, until these are given."""
@@ -66,7 +67,10 @@ class Operator:
     def activate(self, version: str) -> str:
         """Activate a version; return what was active before."""
         request = pb.ActivateVersionRequest(version=version)
-        return self._call(lambda stub: stub.ActivateVersion(request, timeout=CALL).previous)
+        done: pb.ActivateVersionResponse = self._call(
+            lambda stub: stub.ActivateVersion(request, timeout=CALL)
+        )
+        return done.previous
 
     def roll_back(self) -> str:
         """Activate the parent of the current version, once, whatever happens meanwhile; return its id."""

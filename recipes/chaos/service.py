@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -152,7 +153,7 @@ class Service:
     def wait_until_ready(self, processes: list[Process], when: float) -> float:
         """Wait until successors of these processes are ready; return when the last one was."""
         for one in processes:
-            wait_until(lambda one=one: self.ready_after(one.listen, when), f"{one.label} is ready again")
+            wait_until(partial(self.ready_after, one.listen, when), f"{one.label} is ready again")
         return max((self.ready_after(one.listen, when) or when for one in processes), default=when)
 
     def wait_until_whole(self, seconds: float = PATIENCE) -> None:

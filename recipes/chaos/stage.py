@@ -27,7 +27,7 @@ UNDER_WAY = 0.1  # seconds after a change began, when a process of it is killed
 
 @dataclass
 class Stage:
-    """A running service. spares: clips that it does not have, of all_spares. added: ids of those that it has got."""
+    """A running service. spares: clips that it does not have, of all_spares; added: ids of the others."""
 
     name: str
     service: Service
@@ -149,9 +149,8 @@ def running(folder: Path, name: str, world: World, setup: Setup, seed: int) -> I
         oracle = Oracle(collection, service.SEGMENTS, clients.PAGE)
         operator = Operator(running_service.admins, collection, name)
         spares = list(world.spares)
-        stage = Stage(
-            name, running_service, load, operator, oracle, random.Random(seed), spares, world.spares
-        )
+        chance = random.Random(seed)
+        stage = Stage(name, running_service, load, operator, oracle, chance, spares, world.spares)
         if not setup.private:
             # Two videos to delete, two versions to go back to.
             stage.change("add")

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,9 +60,7 @@ def judge(stage: Stage, cell: Cell, seconds: float) -> Verdict:
     back = max((one.began - well for one in bad), default=0.0)
     verdict = _measured(stage, cell, told, len(wrong), max(0.0, back))
     misses = [*_missed(verdict, cell), *wrong[:2], *([broken] if broken else [])]
-    return Verdict(
-        **{**{name: getattr(verdict, name) for name in Verdict.__slots__}, "misses": tuple(misses)}
-    )
+    return replace(verdict, misses=tuple(misses))
 
 
 def _measured(stage: Stage, cell: Cell, told: Sequence[Told], wrong: int, back: float) -> Verdict:

@@ -54,6 +54,11 @@ class Load:
         """Return what was asked or answered in a time: who waits when a fault begins feels it."""
         return [one for one in tuple(self.told) if begin <= one.began + one.seconds and one.began < end]
 
+    def taken(self) -> list[Told]:
+        """Return what was told since the last call, and keep none of it."""
+        told, self.told = self.told, []
+        return told
+
 
 def connect(addresses: Sequence[str]) -> Client:
     """Return a client that knows all coordinators."""

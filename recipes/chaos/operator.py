@@ -25,27 +25,35 @@ class Operator:
         self._admins, self._collection = list(admins), collection
         self._ids = (f"{name}-{number}" for number in itertools.count())
 
-    def add(self, path: Path) -> pb.Job:
-        """Add a video; return the job once searches find it."""
-        return self.done(self.submit(add=pb.AddVideos(paths=[str(path.resolve())])))
+    def run(self, **work: str) -> pb.Job:
+        """Submit a job, and return it at its end; see `submit`."""
+        return self.done(self.submit(**work))
 
-    def delete(self, video: str) -> pb.Job:
-        """Delete a video; return the job once searches do not find it."""
-        return self.done(self.submit(delete=pb.DeleteVideos(video_ids=[video])))
+    def submit(self, **work: str) -> pb.Job:
+        """Submit a job until it is acknowledged, and return it. work: its kind and what it is about.
 
-    def compact(self) -> pb.Job:
-        """Compact; return the job once the version that it made, if any, is served."""
-        return self.done(self.submit(compact=pb.Compact()))
-
-    def snapshot(self, destination: Path) -> pb.Job:
-        """Copy the current version; return the job at its end."""
-        return self.done(self.submit(snapshot=pb.Snapshot(destination=str(destination.resolve()))))
-
-    def submit(self, **work: Any) -> pb.Job:
-        """Submit a job until it is acknowledged, and return it."""
-        request = pb.SubmitJobRequest(request_id=next(self._ids), **work)
+        add: a path; delete: a video's id; compact: ""; snapshot: a directory; gc: how many versions to keep.
+        """
+        request = pb.SubmitJobRequest(request_id=next(self._ids))
+        for kind, about in work.items():
+            if kind == "add":
+                request.add.paths.append(str(Path(about).resolve()))
+            elif kind == "delete":
+                request.delete.video_ids.append(about)
+            elif kind == "compact":
+                request.compact.SetInParent()
+            elif kind == "snapshot":
+                request.snapshot.destination = str(Path(about).resolve())
+            else:
+                request.collect_garbage.keep = int(about)
         told: pb.SubmitJobResponse = self._call(lambda stub: stub.SubmitJob(request, timeout=CALL))
         return told.job
+
+    def jobs(self) -> list[pb.Job]:
+        """Return the thousand newest jobs."""
+        request = pb.ListJobsRequest(page_size=1000)
+        told: pb.ListJobsResponse = self._call(lambda stub: stub.ListJobs(request, timeout=CALL))
+        return list(told.jobs)
 
     def done(self, job: pb.Job) -> pb.Job:
         """Wait for a job's end and, of one that changes answers, until these are given."""

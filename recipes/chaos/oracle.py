@@ -1,5 +1,6 @@
 """What every version is to answer: the whole search by brute force, in this process, without an index."""
 
+import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +28,7 @@ class Oracle:
         self._collection, self._depth, self._page = collection, depth, page
         self._shared = SharedModels("cpu")
         self._opened: dict[str, tuple[Models, list[Floats]]] = {}
+        self._opening = threading.Lock()
         self._queries: dict[str, EncodedQuery] = {}
         self._answers: dict[tuple[str, str, frozenset[str], bool], Found] = {}
 
@@ -37,9 +39,18 @@ class Oracle:
             self._answers[key] = self._search(*key)
         return self._answers[key]
 
+    def know(self, version: str) -> None:
+        """Open a version, so that its answers are known when its files are gone."""
+        self._open(version)
+
     def videos(self, version: str) -> set[str]:
         """Return the ids of a version's living videos."""
-        return set(self._open(version)[0].corpus.catalogue.ids)
+        return set(open_corpus(self._collection, version).catalogue.ids)
+
+    @staticmethod
+    def videos_of(collection: Path) -> set[str]:
+        """Return the ids of the current version of another collection."""
+        return set(open_corpus(collection).catalogue.ids)
 
     def _search(self, version: str, text: str, lost: frozenset[str], refined: bool) -> Found:
         models, vectors = self._open(version)
@@ -66,6 +77,10 @@ class Oracle:
         return tuple((ids[video], *span, score) for video, span, score in rows)[: self._page]
 
     def _open(self, version: str) -> tuple[Models, list[Floats]]:
+        with self._opening:
+            return self._open_once(version)
+
+    def _open_once(self, version: str) -> tuple[Models, list[Floats]]:
         if version not in self._opened:
             models = self._shared.open(open_corpus(self._collection, version))
             rows = VideoRows.of_contexts(models.features)

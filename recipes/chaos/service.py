@@ -25,7 +25,7 @@ from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 
 MODULES = {"engine": "coordinator", "workers.index": "index", "workers.ranker": "ranker"}
 MODULES["trainer.library"] = "library"
-START, PATIENCE = 120.0, 60.0
+START, PATIENCE = 240.0, 180.0  # seconds, on a machine with other work
 # Fewer segments than there are: the cut between hits and the rest is tested too.
 SEGMENTS = 60
 

@@ -89,10 +89,10 @@ class Stage:
         """Change what is served; an activation or a rollback is undone at the end."""
         if kind == "add":
             path = self.spares.pop(0)
-            self.operator.add(path)
+            self.operator.run(add=str(path))
             self.added.append(path.stem)
         elif kind == "delete":
-            self.operator.delete(self.added[-1])
+            self.operator.run(delete=self.added[-1])
             video = self.added.pop()
             self.spares.append(next(path for path in self.all_spares if path.stem == video))
         else:

@@ -47,7 +47,7 @@ def make(folder: Path, videos: int = 16, spares: int = 8) -> World:
         tuple(folder / "spares" / f"spare-{number:02}.mp4" for number in range(spares)),
         tuple(models.texts(SENTENCES)),
     )
-    wanted = json.dumps({"videos": videos, "spares": spares, "format": 1})
+    wanted = json.dumps({"videos": videos, "spares": spares, "format": 2})
     if about.is_file() and about.read_text(encoding="utf-8") == wanted:
         return world
     shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +80,7 @@ def clip(path: Path, seconds: int, seed: int) -> Path:
 def _build(folder: Path, collection: Path) -> None:
     encoder = models.write_encoder(folder / "models", SIZES)
     fingerprint = Encoder.load(str(encoder), "cpu").fingerprint
-    stage1, stage2 = _random_models(folder / "models", fingerprint)
+    stage1, stage2 = _random_models(collection / "models", fingerprint)
     at = ["--collection", str(collection)]
     spr("ingest", str(folder / "videos"), *at, "--encoder", str(encoder), "--fps", "1", "--device", "cpu")
     given = ["--shards", "2", "--projector", str(stage1), "--ranker", str(stage2), "--index", "flat"]
@@ -92,7 +92,7 @@ def _random_models(folder: Path, encoder: str) -> tuple[Path, Path]:
     torch.manual_seed(7)
     stage1 = ProjectorConfig(dim=WIDTH, type="meanP", heads=2, layers=1)
     state = Projector(stage1).state_dict()
-    save_model(folder / "projector", projector.KIND, stage1, state, encoder=encoder)
+    save_model(folder / "projector" / "p", projector.KIND, stage1, state, encoder=encoder)
     model = ReloConfig(
         visual_dim=WIDTH,
         subtitle_dim=WIDTH,
@@ -102,8 +102,8 @@ def _random_models(folder: Path, encoder: str) -> tuple[Path, Path]:
         window=WindowConfig(clip_length=1.0),
     )
     config = RankerConfig(model=model)
-    save_model(folder / "ranker", relo_ranker.KIND, config, Relo(model).state_dict(), encoder=encoder)
-    return folder / "projector", folder / "ranker"
+    save_model(folder / "ranker" / "r", relo_ranker.KIND, config, Relo(model).state_dict(), encoder=encoder)
+    return folder / "projector" / "p", folder / "ranker" / "r"
 
 
 def spr(*arguments: str) -> Any:

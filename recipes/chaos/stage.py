@@ -27,7 +27,7 @@ UNDER_WAY = 0.1  # seconds after a change began, when a process of it is killed
 
 @dataclass
 class Stage:
-    """A running service. spares: clips that it does not have, of all_spares; added: ids of the others."""
+    """A running service. spares: clips that may be added. quiet: seconds that searches took undisturbed."""
 
     name: str
     service: Service
@@ -35,9 +35,7 @@ class Stage:
     operator: Operator
     oracle: Oracle
     random: random.Random
-    spares: list[Path]
-    all_spares: tuple[Path, ...]
-    added: list[str] = field(default_factory=list)
+    spares: tuple[Path, ...]
     quiet: list[float] = field(default_factory=list)
 
     def rest(self, seconds: float) -> None:
@@ -87,14 +85,13 @@ class Stage:
 
     def change(self, kind: str) -> None:
         """Change what is served; an activation or a rollback is undone at the end."""
+        there = self.oracle.videos(versions.current(self.service.collection))
         if kind == "add":
-            path = self.spares.pop(0)
+            # Of what is there an add makes no version; the last one is there when all are.
+            path = next((one for one in self.spares if one.stem not in there), self.spares[-1])
             self.operator.run(add=str(path))
-            self.added.append(path.stem)
         elif kind == "delete":
-            self.operator.run(delete=self.added[-1])
-            video = self.added.pop()
-            self.spares.append(next(path for path in self.all_spares if path.stem == video))
+            self.operator.run(delete=next(one.stem for one in self.spares if one.stem in there))
         else:
             newest = versions.current(self.service.collection)
             if kind == "activate":
@@ -148,9 +145,8 @@ def running(folder: Path, name: str, world: World, setup: Setup, seed: int) -> I
     ):
         oracle = Oracle(collection, service.SEGMENTS, clients.PAGE)
         operator = Operator(running_service.admins, collection, name)
-        spares = list(world.spares)
         chance = random.Random(seed)
-        stage = Stage(name, running_service, load, operator, oracle, chance, spares, world.spares)
+        stage = Stage(name, running_service, load, operator, oracle, chance, world.spares)
         if not setup.private:
             # Two videos to delete, two versions to go back to.
             stage.change("add")

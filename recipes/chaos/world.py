@@ -39,7 +39,7 @@ class World:
     texts: tuple[str, ...]
 
 
-def make(folder: Path, videos: int = 16, spares: int = 8) -> World:
+def make(folder: Path, videos: int = 16, spares: int = 12) -> World:
     """Make the world in a folder, the same one for the same numbers; one that is there is used."""
     about = folder / "about.json"
     world = World(

@@ -205,7 +205,7 @@ async def _ask(stub: Any, text: str, request_id: str, version: str = "") -> tupl
 
 
 def _topology(shards: int, threads: int, log_level: str) -> str:
-    ports = iter(_free_ports(shards + 3))
+    ports = iter(free_ports(shards + 3))
     lines = ['collection = "."', f'log_level = "{log_level}"', "[coordinator]"]
     lines += [f'{name} = "127.0.0.1:{next(ports)}"' for name in ("listen", "admin")]
     for shard in range(shards):
@@ -214,7 +214,8 @@ def _topology(shards: int, threads: int, log_level: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return so many ports that were free a moment ago."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

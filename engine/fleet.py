@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
+from engine.access.channels import Connect, plain
 from engine.config import Topology
 from engine.entries import Version
 from engine.errors import InvalidInput
@@ -47,13 +48,14 @@ class Fleet:
     Belongs to the event loop it was made in.
     """
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, connect: Connect = plain) -> None:
         self._path, self._alone = topology.path, not topology.collections
         targets: dict[str, list[str]] = {}
         for worker in topology.index:
             targets.setdefault(worker.name, []).append(worker.target)
-        self.shards = {name: Replicas(name, targets[name], IndexStubs) for name in sorted(targets)}
-        self.rankers = Replicas(RANKER, [worker.target for worker in topology.ranker], RankerStubs)
+        self.shards = {name: Replicas(name, targets[name], IndexStubs, connect) for name in sorted(targets)}
+        rankers = [worker.target for worker in topology.ranker]
+        self.rankers = Replicas(RANKER, rankers, RankerStubs, connect)
 
     def of(self, version: Version) -> list[Replicas[Any]]:
         """Return the replicas of each shard of a version, and the rankers: each is needed to answer from it.

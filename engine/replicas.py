@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from engine import faults
+from engine.access.channels import Connect, plain
 from engine.errors import DeadlineExceeded, Mismatch, SprError
 from engine.hedging import Hedging
 from engine.replica_health import Health, ReplicaHealth, by_preference
@@ -42,9 +43,11 @@ class Replica(Generic[Stub]):
     held: ids of the versions that it answers from, as far as is known.
     """
 
-    def __init__(self, target: str, stub: Callable[[grpc.aio.Channel], Stub]) -> None:
+    def __init__(
+        self, target: str, stub: Callable[[grpc.aio.Channel], Stub], connect: Connect = plain
+    ) -> None:
         self.target = target
-        self.channel = grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
+        self.channel = connect(target, CHANNEL_OPTIONS)
         self.stub = stub(self.channel)
         self.health = ReplicaHealth(time.monotonic())
         self.logged = Health.HEALTHY
@@ -54,9 +57,15 @@ class Replica(Generic[Stub]):
 class Replicas(Generic[Stub]):
     """The replicas of one worker. Belongs to the event loop it was made in."""
 
-    def __init__(self, name: str, targets: Sequence[str], stub: Callable[[grpc.aio.Channel], Stub]) -> None:
+    def __init__(
+        self,
+        name: str,
+        targets: Sequence[str],
+        stub: Callable[[grpc.aio.Channel], Stub],
+        connect: Connect = plain,
+    ) -> None:
         self.name = name
-        self.members = [Replica(target, stub) for target in targets]
+        self.members = [Replica(target, stub, connect) for target in targets]
         self._turn = 0
 
     async def call(

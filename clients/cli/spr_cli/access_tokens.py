@@ -64,7 +64,9 @@ def token(name: str, scopes: "tuple[Scope, ...]", expires: timedelta | None, fol
 
     now = datetime.now(UTC)
     path = folder / settings.TOKENS
-    made = tokens.add(path, name, list(dict.fromkeys(scopes)), expires and now + expires, now)
+    made = tokens.add(
+        path, name, list(dict.fromkeys(scopes)), None if expires is None else now + expires, now
+    )
     click.echo(made)
     click.echo(f"{path} has its hash; it is shown this once", err=True)
 

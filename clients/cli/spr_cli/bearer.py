@@ -8,7 +8,7 @@ import grpc
 from spr_client.access import Access
 
 
-class Bearer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+class Bearer(grpc.UnaryUnaryClientInterceptor):
     """Adds what `access` shows to the metadata of each call."""
 
     def __init__(self, access: Access) -> None:
@@ -20,7 +20,7 @@ class Bearer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
         return go_on(_Details(details, metadata), request)
 
 
-class _Details(grpc.ClientCallDetails):  # type: ignore[misc]
+class _Details(grpc.ClientCallDetails):
     def __init__(self, given: Any, metadata: Any) -> None:
         self.method, self.timeout, self.metadata = given.method, given.timeout, metadata
         self.credentials, self.wait_for_ready = given.credentials, given.wait_for_ready

@@ -23,21 +23,19 @@ class Reloaded(Generic[Value]):
     stay so for an INTERVAL: of two files one is replaced first. The first reading raises.
     """
 
-    def __init__(
-        self, paths: Sequence[Path], read: Callable[[], Value], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._paths, self._read, self._clock = paths, read, clock
+    def __init__(self, paths: Sequence[Path], read: Callable[[], Value]) -> None:
+        self._paths, self._read = paths, read
         self._looking = threading.Lock()
         # Before the files are read: what changes meanwhile is read again.
         self._seen = self._signature()
         self._refused: tuple[Signature, int] = ((), 0)
         self._value = read()
-        self._again = clock() + INTERVAL
+        self._again = time.monotonic() + INTERVAL
 
     @property
     def value(self) -> Value:
         """The value of the files as they were at most an INTERVAL ago."""
-        if self._clock() >= self._again and self._looking.acquire(blocking=False):
+        if time.monotonic() >= self._again and self._looking.acquire(blocking=False):
             try:
                 self._look()
             finally:
@@ -45,7 +43,7 @@ class Reloaded(Generic[Value]):
         return self._value
 
     def _look(self) -> None:
-        self._again = self._clock() + INTERVAL
+        self._again = time.monotonic() + INTERVAL
         found = self._signature()
         if found == self._seen:
             return

@@ -91,7 +91,7 @@ def bind(
         if door is None:
             port = server.add_insecure_port(address)
         else:
-            port = server.add_secure_port(address, door.credentials)
+            port = server.add_secure_port(address, door.credentials())
     except RuntimeError:
         raise _taken(address) from None
     host = address.rpartition(":")[0]

@@ -1,6 +1,6 @@
 """Who may call what: the guard of a server."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,10 +69,10 @@ class FleetGuard:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """How a server lets callers in."""
+    """How servers let callers in. credentials: makes those of one server; gRPC shares none between two."""
 
     guard: Guard
-    credentials: grpc.ServerCredentials
+    credentials: Callable[[], grpc.ServerCredentials]
 
 
 def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str:

@@ -1,6 +1,7 @@
 """The access control of a process: certificates and tokens, which follow their files."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -21,12 +22,12 @@ class Access:
         """Return the door of a port for callers; the tokens are read for it."""
         ask = self._settings.callers == "certificate"
         guard = CallerGuard(tokens.Tokens(self._settings.tokens))
-        return Door(guard, certificates.server_credentials(self._certificates, ask))
+        return Door(guard, partial(certificates.server_credentials, self._certificates, ask))
 
     def for_fleet(self) -> Door:
         """Return the door of a worker's port."""
-        credentials = certificates.server_credentials(self._certificates, ask=True)
-        return Door(FleetGuard(self._settings.name), credentials)
+        guard = FleetGuard(self._settings.name)
+        return Door(guard, partial(certificates.server_credentials, self._certificates, True))
 
     def connect(self, target: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
         """Return a channel to another process of the service."""

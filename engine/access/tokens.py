@@ -17,7 +17,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,8 +66,7 @@ class _File:
 class Tokens:
     """The tokens of a file, as they are now."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._now = now
+    def __init__(self, path: Path) -> None:
         self._kept = Reloaded([path], lambda: [(bytes.fromhex(one.sha256), one) for one in read(path)])
 
     def of(self, presented: str) -> Token:
@@ -80,7 +79,7 @@ class Tokens:
                 found = token
         if found is None:
             raise Unauthenticated(f"the token is not known here; {_REMEDY}", "TOKEN_UNKNOWN")
-        if found.expires is not None and found.expires <= self._now():
+        if found.expires is not None and found.expires <= datetime.now(UTC):
             message = f"the token {found.name} expired on {found.expires:%Y-%m-%d %H:%M} UTC"
             raise Unauthenticated(f"{message}; {_REMEDY}", "TOKEN_EXPIRED")
         return found

@@ -159,9 +159,11 @@ def _single(role: str, summary: str) -> click.Command:
         import os
 
         from engine import config, processes, serving
+        from engine.access import listeners
 
         topology = dataclasses.replace(config.read(path), insecure=insecure)
         part = serving.select_part(topology, role, name, listen)
+        listeners.check(topology, serving.listens_of(part))
         program = processes.program(topology, role, part, supervised=False)
         # Replaced, not started: the process that runs is the server itself, alone with its libraries.
         os.execve(sys.executable, list(program.command), {**os.environ, **program.environment})

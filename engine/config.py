@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from engine.access import settings
+from engine.access.settings import AccessConfig
 from engine.errors import InvalidInput
 from engine.files import read_toml
 from engine.process_config import (
@@ -62,7 +64,9 @@ class Topology:
     coordinators: all of them; coordinator: the one that a process is, elsewhere the first one.
 
     hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
-    takeover: whether a coordinator starts while its predecessor still serves; never in a file.
+    access: encryption and access control; None without.
+    takeover: whether a coordinator starts while its predecessor still serves; insecure: whether processes may
+    listen beyond this machine without [access]; never in a file.
     """
 
     path: Path = field(default=Path(), metadata=DERIVED)
@@ -71,6 +75,8 @@ class Topology:
     log_level: LogLevel = "info"
     hang_timeout: NonNegative = 10.0
     takeover: bool = field(default=False, metadata=DERIVED)
+    insecure: bool = field(default=False, metadata=DERIVED)
+    access: AccessConfig | None = None
     coordinator: CoordinatorConfig = field(default_factory=CoordinatorConfig, metadata=DERIVED)
     coordinators: tuple[CoordinatorConfig, ...] = field(default=(), metadata=DERIVED)
     index: tuple[IndexWorkerConfig, ...] = ()
@@ -91,6 +97,13 @@ class Topology:
     def directories(self) -> tuple[Path, ...]:
         """Return the directories of all collections, the first one first."""
         return self.collection, *self.collections
+
+    @property
+    def listens(self) -> list[str]:
+        """Return the addresses of all processes."""
+        parts: list[Any] = [*self.coordinators, *self.index, *self.ranker]
+        parts += [self.library] if self.library else []
+        return [*(one.admin for one in self.coordinators), *(one.listen for one in parts)]
 
 
 Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig)
@@ -118,6 +131,7 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
         coordinators=coordinators,
         path=path,
         collection=(path.parent / given.collection).resolve(),
+        access=given.access and given.access.within(path.parent),
         collections=tuple((path.parent / one).resolve() for one in given.collections),
         ranker=tuple(dataclasses.replace(r, name=f"ranker-{i}") for i, r in enumerate(given.ranker)),
     )
@@ -137,16 +151,19 @@ def _coordinators(given: Any, source: str) -> tuple[CoordinatorConfig, ...]:
     return tuple(dataclasses.replace(one, name=f"coordinator-{i}") for i, one in enumerate(tables))
 
 
-def for_collection(collection: Path, shards: int, port: int, others: Sequence[Path] = ()) -> Topology:
+def for_collection(
+    collection: Path, shards: int, port: int, others: Sequence[Path] = (), access: Path | None = None
+) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
-    shards: of the collection that has most. others: further collections. InvalidInput if there are no ports.
+    shards: of the collection that has most. others: further collections. access: a folder that `spr access`
+    filled. InvalidInput if there are no ports.
     """
     highest = port + 9 + shards
     if not 1 <= port <= highest <= 65535:
         most = 65535 - 9 - shards
         raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
-    values = {
+    values: dict[str, Any] = {
         "collection": str(collection.resolve()),
         "collections": [str(other.resolve()) for other in others],
         "coordinator": {"listen": f"127.0.0.1:{port}", "admin": f"127.0.0.1:{port + 1}"},
@@ -154,25 +171,28 @@ def for_collection(collection: Path, shards: int, port: int, others: Sequence[Pa
         "ranker": [{"listen": f"127.0.0.1:{port + 2}"}],
         "library": {"listen": f"127.0.0.1:{port + 3}"},
     }
+    if access is not None:
+        values["access"] = settings.of_folder(access.resolve())
     return parse(values, collection)
 
 
 def to_json(topology: Topology) -> str:
     """Return a topology as one line, for a process that is started with it; see `from_json`."""
     values = dataclasses.asdict(topology)
-    path, takeover = values.pop("path"), values.pop("takeover")
+    path, derived = values.pop("path"), {name: values.pop(name) for name in ("takeover", "insecure")}
     values["coordinator"] = values.pop("coordinators")
     for table in (*values["coordinator"], *values["ranker"], values["library"] or {}):
         table.pop("name", None)
-    if values["library"] is None:
-        del values["library"]
-    return json.dumps({"path": path.resolve(), "takeover": takeover, "values": values}, default=str)
+    for name in ("library", "access"):
+        if values[name] is None:
+            del values[name]
+    return json.dumps({"path": path.resolve(), "derived": derived, "values": values}, default=str)
 
 
 def from_json(text: str) -> Topology:
     """Return the topology of a line of `to_json`."""
     line = json.loads(text)
-    return dataclasses.replace(parse(line["values"], Path(line["path"])), takeover=line["takeover"])
+    return dataclasses.replace(parse(line["values"], Path(line["path"])), **line["derived"])
 
 
 def select(choices: Sequence[Part], name: str | None, listen: str | None) -> Part:
@@ -193,9 +213,7 @@ def _check(topology: Topology) -> None:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    all_parts: list[Any] = [*topology.coordinators, *topology.index, *topology.ranker]
-    all_parts += [topology.library] if topology.library else []
-    listens = [one.admin for one in topology.coordinators] + [one.listen for one in all_parts]
+    listens = topology.listens
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):

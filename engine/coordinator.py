@@ -11,6 +11,8 @@ from cachetools import LRUCache
 from grpc_health.v1 import health
 
 from engine import control_pipe, servers, serving
+from engine.access import opened
+from engine.access.channels import Connect, plain
 from engine.admin import AdminServicer
 from engine.admission import Admission
 from engine.config import Topology
@@ -45,9 +47,12 @@ class Coordinator:
     def __init__(self, topology: Topology, on_health: Callable[[bool], None] = lambda _: None) -> None:
         self._on_health = on_health
         config = topology.coordinator
-        self._fleet, self._preparing = Fleet(topology), Preparing()
-        self._library = Library(topology.library) if topology.library else None
         self._hedging: list[Hedging] = []
+        access = opened(topology.access)
+        connect: Connect = access.connect if access else plain
+        self._door = access.for_callers() if access else None
+        self._fleet, self._preparing = Fleet(topology, connect), Preparing()
+        self._library = Library(topology.library, connect) if topology.library else None
         sentences: Sentences = LRUCache(config.encoded_queries)
         self._switchers = [
             self._switcher(topology, directory, sentences) for directory in topology.directories
@@ -66,8 +71,8 @@ class Coordinator:
         if not topology.takeover:
             for address in (config.listen, config.admin):
                 servers.check_free(address)
-        self.address = servers.bind(self._public, config.listen)
-        self.admin_address = servers.bind(self._admin, config.admin)
+        self.address = servers.bind(self._public, config.listen, self._door, topology.insecure)
+        self.admin_address = servers.bind(self._admin, config.admin, self._door, topology.insecure)
         self._watching: list[asyncio.Task[None]] = []
 
     async def start(self, on_look: Callable[[Mapping[str, float], str], None] = lambda *_: None) -> None:
@@ -152,9 +157,11 @@ class Coordinator:
         most = config.max_in_flight * len(self._switchers)
         # Batches are admitted apart: their queries take slots one by one.
         admissions = {f"/{SEARCH}/BatchSearch": Admission(most)}
-        public = servers.aio_server(Admission(most), about=_PUBLIC, admissions=admissions, shared=True)
+        public = servers.aio_server(
+            Admission(most), about=_PUBLIC, admissions=admissions, shared=True, door=self._door
+        )
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
-        admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
+        admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True, door=self._door)
         operator = AdminServicer(
             self.collections, self._switchers, self._monitor, self._library, self._discovery
         )

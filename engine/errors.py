@@ -7,6 +7,8 @@
      ├── Overloaded           RESOURCE_EXHAUSTED   try again after `retry_after` seconds
      ├── Unavailable          UNAVAILABLE          try again after `retry_after` seconds
      ├── DeadlineExceeded     DEADLINE_EXCEEDED
+     ├── Unauthenticated      UNAUTHENTICATED      no token or certificate that is valid
+     ├── PermissionDenied     PERMISSION_DENIED    a valid one that does not allow it
      └── WrongPort            UNIMPLEMENTED        another port serves the method
 
 One interceptor (engine.interceptors) has engine.faults turn them into google.rpc.Status; the command line
@@ -94,6 +96,26 @@ class DeadlineExceeded(SprError):
     exit_code = 4
 
     def __init__(self, message: str, reason: str = "DEADLINE_EXCEEDED") -> None:
+        super().__init__(message, reason)
+
+
+class Unauthenticated(SprError):
+    """The caller shows no token or certificate that is valid."""
+
+    status = grpc.StatusCode.UNAUTHENTICATED
+    exit_code = 5
+
+    def __init__(self, message: str, reason: str = "UNAUTHENTICATED") -> None:
+        super().__init__(message, reason)
+
+
+class PermissionDenied(SprError):
+    """The caller's token or certificate does not allow it."""
+
+    status = grpc.StatusCode.PERMISSION_DENIED
+    exit_code = 5
+
+    def __init__(self, message: str, reason: str = "PERMISSION_DENIED") -> None:
         super().__init__(message, reason)
 
 

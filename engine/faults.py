@@ -15,7 +15,9 @@ from engine.errors import (
     Mismatch,
     NotFound,
     Overloaded,
+    PermissionDenied,
     SprError,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -25,7 +27,16 @@ LONGEST_MESSAGE = 500
 
 _KINDS: dict[grpc.StatusCode, type[SprError]] = {
     kind.status: kind
-    for kind in (InvalidInput, NotFound, Mismatch, Overloaded, Unavailable, DeadlineExceeded)
+    for kind in (
+        InvalidInput,
+        NotFound,
+        Mismatch,
+        Overloaded,
+        Unavailable,
+        DeadlineExceeded,
+        Unauthenticated,
+        PermissionDenied,
+    )
 }
 # A worker's defect stays INTERNAL: a retry would only repeat it.
 _DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)

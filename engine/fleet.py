@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
+from engine.access.channels import Connect, plain
 from engine.config import Topology
 from engine.entries import Version
 from engine.errors import InvalidInput
@@ -51,15 +52,16 @@ class Fleet:
     Belongs to the event loop it was made in. on_gone: told of the address of a worker that left the topology.
     """
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, connect: Connect = plain) -> None:
         self._path, self._alone = topology.path, not topology.collections
+        self._connect = connect
         self._longest = topology.coordinator.max_deadline
         self._retiring: set[asyncio.Task[None]] = set()
         self.on_gone: Callable[[str], None] = lambda _: None
         targets = _targets(topology, {})
         rankers = targets.pop(RANKER)
-        self.shards = {name: Replicas(name, targets[name], IndexStubs) for name in sorted(targets)}
-        self.rankers = Replicas(RANKER, rankers, RankerStubs)
+        self.shards = {name: Replicas(name, targets[name], IndexStubs, connect) for name in sorted(targets)}
+        self.rankers = Replicas(RANKER, rankers, RankerStubs, connect)
 
     def follow(self, topology: Topology, resolved: Mapping[str, Sequence[str]], needed: set[str]) -> None:
         """Use the workers of a topology from now on; calls in flight end where they are.
@@ -81,7 +83,7 @@ class Fleet:
             if name in self.shards:
                 gone += self.shards[name].follow(targets[name])
             else:
-                self.shards[name] = Replicas(name, targets[name], IndexStubs)
+                self.shards[name] = Replicas(name, targets[name], IndexStubs, self._connect)
         for member in gone:
             _log.info("%s has left the topology", member.target)
             self.on_gone(member.target)

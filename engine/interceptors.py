@@ -20,6 +20,7 @@ import grpc
 import grpc.aio
 
 from engine import deserialization, faults, logs
+from engine.access.guard import Guard
 from engine.admission import Admission
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
 
@@ -35,7 +36,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
     """Wraps the methods of a grpc.aio server.
 
     admission: of every method of ours that `admissions` does not name. pool: threads for methods that are no
-    coroutines. about: what this port serves and what another does, for a caller of the wrong one.
+    coroutines. about: what this port serves and what another does, for a caller of the wrong one. guard: its
+    access control; None without.
     """
 
     def __init__(
@@ -44,16 +46,23 @@ class Interceptor(grpc.aio.ServerInterceptor):
         pool: Executor | None = None,
         about: str = "",
         admissions: Mapping[str, Admission] | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._admission = admission
         self._pool = pool
         self._about = about
         self._admissions = admissions or {}
+        self._guard = guard
         self._known: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
         """Return the wrapped handler of a method, or one that refuses the call unread."""
         method = str(handler_call_details.method)
+        if self._guard is not None:
+            try:
+                self._guard.admit(method, handler_call_details.invocation_metadata or ())
+            except SprError as error:
+                return _refusing(method, error)
         if method not in self._known:
             handler = await continuation(handler_call_details)
             if handler is None:
@@ -92,6 +101,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
             began = time.perf_counter()
             code = grpc.StatusCode.OK
             try:
+                if self._guard is not None:
+                    self._guard.check(context)
                 return await answer(data, context)
             except (asyncio.CancelledError, grpc.aio.AbortError):
                 code = grpc.StatusCode.CANCELLED

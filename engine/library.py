@@ -11,6 +11,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from engine import faults
+from engine.access.channels import Connect, plain
 from engine.config import LibraryConfig
 from engine.errors import Unavailable
 from engine.servers import CHANNEL_OPTIONS, SERVING
@@ -35,9 +36,9 @@ NO_LIBRARY = "NO_LIBRARY"
 class Library:
     """The library process of a topology. Belongs to the event loop it was made in."""
 
-    def __init__(self, config: LibraryConfig) -> None:
+    def __init__(self, config: LibraryConfig, connect: Connect = plain) -> None:
         self.target = config.target
-        self._channel = grpc.aio.insecure_channel(self.target, CHANNEL_OPTIONS)
+        self._channel = connect(self.target, CHANNEL_OPTIONS)
         self._stub: LibraryServiceAsyncStub = LibraryServiceStub(self._channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 

@@ -61,7 +61,9 @@ class Program:
 def program(topology: Topology, role: str, part: Any, supervised: bool = True) -> Program:
     """Return how to start one part of a topology: with the topology on stdin, or alone from its file."""
     source = control_pipe.STDIN if supervised else str(topology.path.resolve())
-    which = ("--config", source, "--name", part.name, "--listen", part.listen)
+    which: tuple[str, ...] = ("--config", source, "--name", part.name, "--listen", part.listen)
+    # A supervised process reads it from stdin, with the topology.
+    which += ("--insecure",) * (topology.insecure and not supervised)
     command = (sys.executable, "-m", MODULES[role], *which)
     threads = getattr(part, "threads", 1)
     environment = {name: value for name, value in POLLING.items() if name not in os.environ}

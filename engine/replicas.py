@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import grpc
 import grpc.aio
 
+from engine.access.channels import Connect, plain
 from engine.errors import DeadlineExceeded, SprError, Unavailable
 from engine.hedging import Hedging
 from engine.racing import Race, is_of_one, lacks_version
@@ -34,9 +35,11 @@ class Replica(Generic[Stub]):
     was an outlier.
     """
 
-    def __init__(self, target: str, stub: Callable[[grpc.aio.Channel], Stub]) -> None:
+    def __init__(
+        self, target: str, stub: Callable[[grpc.aio.Channel], Stub], connect: Connect = plain
+    ) -> None:
         self.target = target
-        self.channel = grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
+        self.channel = connect(target, CHANNEL_OPTIONS)
         self.stub = stub(self.channel)
         self.health = ReplicaHealth(time.monotonic())
         self.logged = Health.HEALTHY
@@ -52,9 +55,10 @@ class Replicas(Generic[Stub]):
         name: str,
         targets: Sequence[str],
         stub: Callable[[grpc.aio.Channel], Stub],
+        connect: Connect = plain,
     ) -> None:
-        self.name, self._stub = name, stub
-        self.members = [Replica(target, stub) for target in targets]
+        self.name, self._stub, self._connect = name, stub, connect
+        self.members = [Replica(target, stub, connect) for target in targets]
         self._turn = 0
 
     def follow(self, targets: Sequence[str]) -> list[Replica[Stub]]:
@@ -62,7 +66,8 @@ class Replicas(Generic[Stub]):
         there = {member.target: member for member in self.members}
         # A new list: calls in flight go on with the old one.
         self.members = [
-            there.pop(target) if target in there else Replica(target, self._stub) for target in targets
+            there.pop(target) if target in there else Replica(target, self._stub, self._connect)
+            for target in targets
         ]
         return list(there.values())
 

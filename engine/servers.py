@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import socket
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from engine import connections
+from engine.access.guard import Door
+from engine.access.listeners import is_loopback, refuse_open
 from engine.admission import Admission
 from engine.errors import Unavailable
 from engine.interceptors import Interceptor
@@ -55,14 +56,17 @@ def aio_server(
     about: str = "",
     admissions: Mapping[str, Admission] | None = None,
     shared: bool = False,
+    door: Door | None = None,
 ) -> grpc.aio.Server:
     """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments.
 
-    shared: whether a successor may listen at the same port during a handover.
+    shared: whether a successor may listen at the same port during a handover. door: its access control.
     """
     limits = connections.PUBLIC if shared else connections.INTERNAL
     options = [*(SHARED_OPTIONS if shared else SERVER_OPTIONS), *limits.options()]
-    return grpc.aio.server(interceptors=[Interceptor(admission, pool, about, admissions)], options=options)
+    guard = door.guard if door else None
+    interceptor = Interceptor(admission, pool, about, admissions, guard)
+    return grpc.aio.server(interceptors=[interceptor], options=options)
 
 
 def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
@@ -73,17 +77,25 @@ def add_probes(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.Heal
     return probes
 
 
-def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
+def bind(
+    server: grpc.Server | grpc.aio.Server, address: str, door: Door | None = None, insecure: bool = False
+) -> str:
     """Listen at HOST:PORT, port 0 for a free one; return the address. Unavailable if it is taken.
 
-    Warns of an address that other machines can reach.
+    door: its access control. Without, InvalidInput for an address that other machines reach; a warning only
+    if `insecure`.
     """
+    if door is None and not insecure:
+        refuse_open(address)
     try:
-        port = server.add_insecure_port(address)
+        if door is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, door.credentials())
     except RuntimeError:
         raise _taken(address) from None
     host = address.rpartition(":")[0]
-    if not is_loopback(host):
+    if door is None and not is_loopback(host):
         _log.warning(
             "%s:%d is reachable from other machines and there is no access control; listen at 127.0.0.1, or "
             "keep it in a network you trust",
@@ -91,14 +103,6 @@ def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
             port,
         )
     return f"{host}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens at a host: a name, or an IPv4 or [IPv6] address."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.startswith("unix")
 
 
 def check_free(address: str) -> None:

@@ -19,6 +19,7 @@ lines on stdout:
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import json
 import signal
@@ -34,6 +35,7 @@ import uvloop
 from grpc_health.v1 import health
 
 from engine import config, connections, control_pipe, logs
+from engine.access import listeners, opened
 from engine.admission import Admission
 from engine.errors import SprError
 from engine.files import of_disk
@@ -55,7 +57,11 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         topology = control_pipe.receive() if given else config.read(Path(options.config))
         logs.configure(topology.log_level)
         connections.raise_file_limit()
-        serve(topology, select_part(topology, role, options.name, options.listen))
+        topology = dataclasses.replace(topology, insecure=topology.insecure or options.insecure)
+        part = select_part(topology, role, options.name, options.listen)
+        # Before minutes of loading.
+        listeners.check(topology, listens_of(part))
+        serve(topology, part)
     except (SprError, OSError) as error:
         refused = of_disk(error) if isinstance(error, OSError) else error
         if refused is None:
@@ -89,19 +95,22 @@ class Worker:
     watch: Callable[[Callable[[str, bool], None]], None] = lambda _: None
 
 
-def serve_worker(worker: Worker, address: str) -> None:
+def serve_worker(worker: Worker, address: str, topology: config.Topology) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return."""
     # A thread for every admitted call. Reading a message, a refusal and a health check need none.
     pool = ThreadPoolExecutor(max(1, worker.max_in_flight), thread_name_prefix="work")
-    uvloop.run(_serve_worker(worker, address, pool))
+    uvloop.run(_serve_worker(worker, address, pool, topology))
     pool.shutdown(wait=False)
 
 
-async def _serve_worker(worker: Worker, address: str, pool: Executor) -> None:
-    server = aio_server(Admission(worker.max_in_flight), pool, worker.about, worker.admissions)
+async def _serve_worker(worker: Worker, address: str, pool: Executor, topology: config.Topology) -> None:
+    access = opened(topology.access)
+    door = access.for_fleet() if access else None
+    admission = Admission(worker.max_in_flight)
+    server = aio_server(admission, pool, worker.about, worker.admissions, door=door)
     names = list(worker.add_services(server))
     probes = add_probes(server, names)
-    bound = bind(server, address)
+    bound = bind(server, address, door, topology.insecure)
     for name in (health.OVERALL_HEALTH, *names):
         await probes.set(name, SERVING)
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -172,7 +181,13 @@ def _options(role: str, argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="topology file; - for one line of JSON on stdin")
     parser.add_argument("--name", help="which one, e.g. shard-00000")
     parser.add_argument("--listen", help="which one, by its address; or another address for it")
+    parser.add_argument("--insecure", action="store_true", help="listen beyond this machine without [access]")
     return parser.parse_args(argv)
+
+
+def listens_of(part: Any) -> list[str]:
+    """Return the addresses at which a part of a topology listens."""
+    return [part.listen, *([part.admin] if isinstance(part, config.CoordinatorConfig) else [])]
 
 
 def select_part(topology: config.Topology, role: str, name: str | None, listen: str | None) -> Any:

@@ -11,6 +11,9 @@ import grpc.aio
 import numpy as np
 
 from engine import versions, wire
+from engine.access.guard import Door
+from engine.access.process import Access
+from engine.access.settings import AccessConfig
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.errors import Mismatch, SprError
 from engine.types import EncodedQuery
@@ -109,7 +112,7 @@ class RankerOracle(
         return ranker_service_pb2.GetRankerInfoResponse(held=self.listing())
 
 
-def start(servicer: Any, address: str = "127.0.0.1:0") -> Server:
+def start(servicer: Any, address: str = "127.0.0.1:0", door: Door | None = None) -> Server:
     """Serve an oracle at an address, port 0 for a free one."""
 
     def add(server: grpc.aio.Server) -> None:
@@ -120,7 +123,7 @@ def start(servicer: Any, address: str = "127.0.0.1:0") -> Server:
             ranker_service_pb2_grpc.add_RankerServiceServicer_to_server(servicer, server)
             encoder_service_pb2_grpc.add_EncoderServiceServicer_to_server(servicer, server)
 
-    return Server(add, address)
+    return Server(add, address, door=door)
 
 
 @dataclass
@@ -167,11 +170,12 @@ def cluster(
     replicas: int = 1,
     rankers: int = 1,
     others: Sequence[Corpus] = (),
+    access: AccessConfig | None = None,
     **config: Any,
 ) -> Iterator[Cluster]:
     """Start `replicas` workers a shard and `rankers` ranker workers; `config` is the coordinator's.
 
-    others: of further collections.
+    others: of further collections. access: of all of them.
     """
     corpus = corpus or Corpus()
     collection = corpus.write(folder / "collection")
@@ -179,12 +183,15 @@ def cluster(
     library = {one.version: one for one in (corpus, *others)}
     shards = [[IndexOracle(library, shard) for _ in range(replicas)] for shard in range(corpus.shards)]
     judges = [RankerOracle(library) for _ in range(rankers)]
-    servers = {server.address: server for server in map(start, [*itertools.chain(*shards), *judges])}
+    door = Access(access).for_fleet() if access else None
+    oracles = [*itertools.chain(*shards), *judges]
+    servers = {server.address: server for server in (start(oracle, door=door) for oracle in oracles)}
     addresses = iter(servers)
     topology = Topology(
         path=folder / "topology.toml",
         collection=collection,
         collections=more,
+        access=access,
         coordinator=CoordinatorConfig(listen="127.0.0.1:0", admin="127.0.0.1:0", **config),
         index=tuple(
             IndexWorkerConfig(shard=shard, listen=next(addresses))

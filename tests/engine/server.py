@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import grpc.aio
 
 from engine import servers
+from engine.access.guard import Door
 from engine.admission import Admission
 
 Result = TypeVar("Result")
@@ -18,13 +19,17 @@ class Server:
     """A grpc.aio server as the workers run it, in a thread of its own. add: registers the servicers."""
 
     def __init__(
-        self, add: Callable[[grpc.aio.Server], object], address: str = "127.0.0.1:0", places: int = 16
+        self,
+        add: Callable[[grpc.aio.Server], object],
+        address: str = "127.0.0.1:0",
+        places: int = 16,
+        door: Door | None = None,
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._pool = ThreadPoolExecutor(places)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.admission = Admission(places)
+        self.admission, self._door = Admission(places), door
         self._server, self.address = self._run(self._start(add, address))
 
     def stop(self) -> None:
@@ -41,9 +46,9 @@ class Server:
     async def _start(
         self, add: Callable[[grpc.aio.Server], object], address: str
     ) -> tuple[grpc.aio.Server, str]:
-        server = servers.aio_server(self.admission, self._pool, "it is a test's")
+        server = servers.aio_server(self.admission, self._pool, "it is a test's", door=self._door)
         add(server)
         servers.add_probes(server, [])
-        bound = servers.bind(server, address)
+        bound = servers.bind(server, address, self._door)
         await server.start()
         return server, bound

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ import pytest
 
 from engine import interceptors, servers
 from engine.admission import Admission
+from engine.errors import InvalidInput
 from engine.faults import reason_of
 from spr.internal.v1 import encoder_service_pb2 as pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
@@ -157,16 +159,18 @@ def test_a_port_says_what_it_is_for(served: Any) -> None:
         ("[::]:0", True),
     ],
 )
-def test_a_listener_that_others_reach_warns(
+def test_a_listener_that_others_reach_is_refused_or_warns(
     caplog: pytest.LogCaptureFixture, address: str, open_to_others: bool
 ) -> None:
     if address.startswith("[::1]") and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
 
-    async def run() -> None:
-        servers.bind(servers.aio_server(Admission(1)), address)
+    async def run(insecure: bool) -> None:
+        servers.bind(servers.aio_server(Admission(1)), address, insecure=insecure)
 
-    asyncio.run(run())
+    with pytest.raises(InvalidInput, match="open to other machines") if open_to_others else nullcontext():
+        asyncio.run(run(False))
+    asyncio.run(run(True))
     assert ("no access control" in caplog.text) == open_to_others
 
 

@@ -14,6 +14,7 @@ from trainer.ingest.summary import Summary
 from trainer.ingest.tuning import encoding_threads, frame_edge
 from trainer.library.adding import add
 from trainer.library.kits import Kits
+from trainer.library.roots import Roots
 from trainer.library.steps import Change, OnProgress, nothing
 from workers.feature_store.store import FeatureStore
 
@@ -45,12 +46,16 @@ def add_files(
     kits: Kits,
     progress: Progress,
     on_progress: OnProgress = nothing,
+    roots: Roots | None = None,
 ) -> Added:
     """Ingest files and folders, and add them to the current version; see `ingest` and `add` for the errors.
 
     A file that cannot be ingested is in the summary, and the others are added. Runs again where it stopped.
+    roots: where links may lead; None: anywhere.
     """
     found = files_of(collection, paths)
+    if roots is not None:
+        found = roots.within(found)
     summary = _ingest(collection, paths, found, kits, progress)
     corpus = open_corpus(collection)
     ids = _ids(kits.of(corpus).store, found)

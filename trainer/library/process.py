@@ -15,6 +15,7 @@ from engine.version_lock import only_library
 from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
 from trainer.library.jobs import Queue
 from trainer.library.names import name_of
+from trainer.library.roots import Roots, roots_of
 from trainer.library.service import SERVICE, LibraryServicer
 from trainer.library.watching import Watching
 from trainer.library.worker import Worker
@@ -43,7 +44,8 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             queue = Queue(directory, name_of(directory), about.max_queued)
             stack.callback(queue.close)
             queues[directory] = queue
-        worker = Worker(queues, lambda: _open_work(about))
+        roots = roots_of(topology, about)
+        worker = Worker(queues, lambda: _open_work(about, roots))
         watching = Watching(about.watch, next(iter(queues.values())), worker.wake)
 
         def begin(_: object) -> None:
@@ -51,13 +53,14 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             watching.start()
 
         def add_services(server: grpc.aio.Server) -> list[str]:
-            servicer = LibraryServicer({queue.name: queue for queue in queues.values()}, worker.wake)
+            servicer = LibraryServicer({queue.name: queue for queue in queues.values()}, worker.wake, roots)
             add_LibraryServiceServicer_to_server(servicer, server)
             return [SERVICE]
 
         serving.serve_worker(
             serving.Worker(role="library", add_services=add_services, max_in_flight=IN_FLIGHT, watch=begin),
             about.listen,
+            topology,
         )
         watching.stop()
         if not worker.stop(PATIENCE):
@@ -66,7 +69,7 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             os._exit(0)
 
 
-def _open_work(about: LibraryConfig) -> "Work":
+def _open_work(about: LibraryConfig, roots: Roots) -> "Work":
     """Load what does the jobs; torch first, since FAISS brings an OpenMP runtime of its own."""
     import torch
 
@@ -76,4 +79,4 @@ def _open_work(about: LibraryConfig) -> "Work":
     from trainer.library.kits import Kits
     from trainer.library.work import Work
 
-    return Work(Kits(about.device, about.threads), about.keep)
+    return Work(Kits(about.device, about.threads), about.keep, roots)

@@ -13,6 +13,7 @@ from spr.internal.v1 import library_service_pb2 as pb
 from spr.internal.v1 import library_service_pb2_grpc
 from spr.v1.admin_service_pb2 import SubmitJobRequest
 from trainer.library.jobs import Queue
+from trainer.library.roots import Roots
 
 SERVICE = pb.DESCRIPTOR.services_by_name["LibraryService"].full_name
 LOOK = 0.05  # seconds between looks at CURRENT
@@ -22,12 +23,12 @@ MOST_LISTED, LISTED = 1000, 100
 class LibraryServicer(library_service_pb2_grpc.LibraryServiceServicer):
     """LibraryService over the queues, by name of their collection; the first is that of ""."""
 
-    def __init__(self, queues: Mapping[str, Queue], on_submit: Callable[[], None]) -> None:
-        self._queues, self._on_submit = dict(queues), on_submit
+    def __init__(self, queues: Mapping[str, Queue], on_submit: Callable[[], None], roots: Roots) -> None:
+        self._queues, self._on_submit, self._roots = dict(queues), on_submit, roots
 
     def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitResponse:
         """Note a job, durably."""
-        _check(request.job)
+        _check(request.job, self._roots)
         job = self._queue(request.job.collection).submit(request.job)
         self._on_submit()
         return pb.SubmitResponse(job=job)
@@ -64,8 +65,8 @@ class LibraryServicer(library_service_pb2_grpc.LibraryServiceServicer):
         return queue
 
 
-def _check(job: SubmitJobRequest) -> None:
-    """Refuse (InvalidInput) what can be refused before it is queued."""
+def _check(job: SubmitJobRequest, roots: Roots) -> None:
+    """Refuse (InvalidInput, PermissionDenied) what can be refused before it is queued."""
     kind = job.WhichOneof("work")
     if kind is None:
         raise InvalidInput("a job names no work: add, delete, compact ...", field="work")
@@ -76,6 +77,8 @@ def _check(job: SubmitJobRequest) -> None:
             raise InvalidInput(
                 f"add.paths wants absolute paths of files or folders: {wrong}.", field="add.paths"
             )
+        for path in job.add.paths:
+            roots.check("add.paths", path)
     if kind == "delete" and not job.delete.video_ids:
         raise InvalidInput("delete.video_ids names no video.", field="delete.video_ids")
     for field, place in (
@@ -84,3 +87,5 @@ def _check(job: SubmitJobRequest) -> None:
     ):
         if field.startswith(kind) and not place:
             raise InvalidInput(f"{field} is empty: name a directory or a URL.", field=field)
+        if field.startswith(kind):
+            roots.check(field, place)

@@ -15,6 +15,7 @@ from trainer.library.deleting import delete
 from trainer.library.ingesting import Added, add_files, files_of
 from trainer.library.kits import Kits
 from trainer.library.purging import purge
+from trainer.library.roots import Roots
 from trainer.library.steps import Change, OnProgress
 from trainer.library.tasks import Outcome, Task
 
@@ -24,10 +25,13 @@ _DAMAGE_TOLD = 3
 
 
 class Work:
-    """Does jobs with models that stay loaded. keep: versions that a garbage run leaves by default."""
+    """Does jobs with models that stay loaded.
 
-    def __init__(self, kits: Kits, keep: int) -> None:
-        self._kits, self._keep = kits, keep
+    keep: versions that a garbage run leaves by default. roots: where the files may lie that jobs name.
+    """
+
+    def __init__(self, kits: Kits, keep: int, roots: Roots) -> None:
+        self._kits, self._keep, self._roots = kits, keep, roots
         # Collections of which old versions are still held that are to leave the disk.
         self._purging: set[Path] = set()
 
@@ -81,7 +85,7 @@ class Work:
         for task in tasks:
             mine = [Path(path) for path in task.work.add.paths]
             try:
-                surveys[task.number] = files_of(collection, mine)
+                surveys[task.number] = self._roots.within(files_of(collection, mine))
                 paths += mine
             except SprError as error:
                 surveys[task.number] = error
@@ -93,6 +97,7 @@ class Work:
                 self._kits,
                 lambda done, total, words: tell(f"encoding, {100 * done // max(1, total)} %: {words}"),
                 _stages(tell),
+                self._roots,
             )
         return [_added(surveys[task.number], added) for task in tasks]
 
@@ -115,6 +120,8 @@ class Work:
         from trainer.library.snapshot import snapshot
 
         about = task.work.snapshot
+        # Again: a link may have come since it was submitted.
+        self._roots.check("snapshot.destination", about.destination)
         version, size = snapshot(collection, about.destination, about.version, _stages(tell))
         return Outcome(f"copied {size / 2**20:.1f} MB to {about.destination}", version.id)
 
@@ -122,6 +129,7 @@ class Work:
         from trainer.library.restore import restore
 
         about = task.work.restore
+        self._roots.check("restore.source", about.source)
         version, size = restore(collection, about.source, about.version, _stages(tell))
         return Outcome(f"copied {size / 2**20:.1f} MB from {about.source}", version.id)
 

@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spr_cli.options import ADDRESS, SECONDS, WORDS, Command
+from spr_cli.options import ADDRESS, SECONDS, WORDS, Command, access
 
 if TYPE_CHECKING:
     from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 
-AT = click.option(
-    "--address",
-    type=ADDRESS,
-    default="127.0.0.1:7401",
-    show_default=True,
-    help="The coordinator's admin port.",
-)
+
+def AT(command: Command) -> Command:
+    """Give a command the options of the coordinator's admin port, and of who calls."""
+    address = click.option(
+        "--address",
+        type=ADDRESS,
+        default="127.0.0.1:7401",
+        show_default=True,
+        help="The coordinator's admin port.",
+    )
+    return address(access(command))
+
+
 COLLECTION = click.option(
     "--collection", type=WORDS, default="", help="Its name.  [default: the first that is served]"
 )
@@ -38,10 +44,16 @@ def operator(address: str, as_json: bool) -> Iterator["AdminServiceStub"]:
     import grpc
 
     from spr.v1.admin_service_pb2_grpc import AdminServiceStub
+    from spr_cli.bearer import Bearer
+    from spr_client import SearchError
+    from spr_client.access import Access
 
     try:
-        with grpc.insecure_channel(address) as channel:
-            yield AdminServiceStub(channel)
+        shown = Access(address)
+        with shown.channel(address, ()) as channel:
+            yield AdminServiceStub(grpc.intercept_channel(channel, Bearer(shown)))
+    except SearchError as error:
+        end(str(error), error.reason, 2, as_json)
     except grpc.RpcError as error:
         fail(error, address, as_json)
 
@@ -51,10 +63,13 @@ def fail(error: Any, address: str, as_json: bool) -> NoReturn:
     import grpc
 
     from engine import faults
+    from spr_client.errors import fault_of_tls
 
     code, reason = error.code(), faults.reason_of(error)
     if reason and code is not grpc.StatusCode.UNIMPLEMENTED:
         end(error.details(), reason, faults.error_of(error, "").exit_code, as_json)
+    if (fault := fault_of_tls(error.details() or "")) is not None:
+        end(f"no connection to {address}: {fault}", "TLS_FAILED", 5, as_json)
     late = code is grpc.StatusCode.DEADLINE_EXCEEDED
     what = "does not answer in time" if late else "is no coordinator that answers"
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spr_cli.options import ADDRESS, SECONDS, protocol
+from spr_cli.options import ADDRESS, SECONDS, access, protocol
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -56,6 +56,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     "--bootstrap", default=2000, show_default=True, type=click.IntRange(1), help="Resamples of an interval."
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N queries.")
+@access
 @click.option("--seed", default=0, show_default=True, help="Of chance level and intervals.")
 def command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Measure how good the answers are, against judged queries.

@@ -31,6 +31,7 @@ COMMANDS = {
     "gc": ("spr_cli.gc", "Remove old versions and what no version lists."),
     "bench": ("spr_cli.bench", "Time the stages of a search on this machine."),
     "admin": ("spr_cli.admin", "Operate a running service."),
+    "access": ("spr_cli.access", "Make certificates and tokens."),
 }
 
 

@@ -1,6 +1,7 @@
 """What several commands share: types of options, each refuses what could only fail later, and options."""
 
 import math
+import os
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -70,6 +71,47 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 # The fingerprint of a store of features; not what `spr ingest --encoder` names.
 OF_ENCODER = click.option("--encoder", help="Fingerprint of the features' encoder, where there are several.")
+
+
+def _say(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Set the variable that the client reads, until the command ends."""
+    name = str(parameter.envvar)
+    if value is None:
+        return
+    before = os.environ.get(name)
+    os.environ[name] = value
+
+    def restore() -> None:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+    context.call_on_close(restore)
+
+
+_ACCESS = (
+    ("--token-file", "SPR_TOKEN_FILE", "File with your token; SPR_TOKEN may hold it itself."),
+    ("--ca", "SPR_CA", "PEM file of the service's authority; system: the public ones."),
+    ("--cert", "SPR_CERT", "PEM file of your certificate, where one is asked for."),
+    ("--key", "SPR_KEY", "PEM file of its key."),
+)
+
+
+def access(command: Command) -> Command:
+    """Give a command the options of who calls: each is a variable that the client reads."""
+    # Not the token itself: arguments of a process are seen by all users of the machine.
+    for flag, variable, told in reversed(_ACCESS):
+        command = click.option(
+            flag,
+            type=click.Path(),
+            envvar=variable,
+            show_envvar=True,
+            expose_value=False,
+            callback=_say,
+            help=told,
+        )(command)
+    return command
 
 
 def protocol(help_text: str) -> Callable[[Command], Command]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS
+from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
     from spr_client import Moment, SearchResult
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @click.option("--timings", is_flag=True, help="Show what took how long.")
+@access
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --progressive: two).")
 def command(
     text: str,
@@ -88,7 +89,7 @@ def _check_rules(options: Mapping[str, Any]) -> None:
 def _fail(error: Any, as_json: bool) -> None:
     from engine.printable import printable
     from spr_cli.output import print_json
-    from spr_client import InvalidInput, Mismatch, NotFound
+    from spr_client import InvalidInput, Mismatch, NotFound, PermissionDenied, Unauthenticated
 
     said = str(error)
     if error.reason == "UNAVAILABLE":
@@ -99,7 +100,7 @@ def _fail(error: Any, as_json: bool) -> None:
     if as_json:
         print_json({"error": said, "reason": error.reason, "request_id": error.request_id})
     click.echo(f"spr: {printable(said)}", err=True)
-    codes = {InvalidInput: 2, NotFound: 2, Mismatch: 3}
+    codes = {InvalidInput: 2, NotFound: 2, Mismatch: 3, Unauthenticated: 5, PermissionDenied: 5}
     sys.exit(codes.get(type(error), 4))
 
 

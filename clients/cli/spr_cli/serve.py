@@ -12,7 +12,11 @@ import click
 
 if TYPE_CHECKING:
     from engine.config import LogLevel, Topology
-    from engine.supervisor import Status
+
+
+INSECURE = click.option(
+    "--insecure", is_flag=True, help="Listen beyond this machine without encryption and tokens."
+)
 
 
 class _ServeGroup(click.Group):
@@ -55,6 +59,12 @@ def command() -> None:
 )
 @click.option("--port", default=7400, show_default=True, help="With --collection: the coordinator's port.")
 @click.option(
+    "--access",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --collection: certificates and tokens, as `spr access` makes them.",
+)
+@INSECURE
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="[default: the topology's, info without one]",
@@ -67,6 +77,8 @@ def serve_all(
     topology: Path | None,
     collections: tuple[Path, ...],
     port: int,
+    access: Path | None,
+    insecure: bool,
     log_level: "LogLevel | None",
     ready_file: Path | None,
     as_json: bool,
@@ -79,6 +91,8 @@ def serve_all(
     """
     import dataclasses
 
+    from engine.access import listeners
+
     def ready(line: dict[str, Any]) -> None:
         if ready_file is not None:
             from engine.files import write_json
@@ -87,10 +101,11 @@ def serve_all(
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
     def as_asked(read: "Topology") -> "Topology":
-        return dataclasses.replace(read, log_level=log_level or read.log_level)
+        return dataclasses.replace(read, log_level=log_level or read.log_level, insecure=insecure)
 
     with _json_errors() if as_json else contextlib.nullcontext():
-        read = _topology(topology, collections, port)
+        read = _topology(topology, collections, port, access)
+        listeners.check(as_asked(read), read.listens)
         _supervise(as_asked(read), as_asked, ready, as_json)
 
 
@@ -108,6 +123,7 @@ def _supervise(
     from engine.processes import programs
     from engine.supervisor import Followed, Supervisor
     from engine.topology_file import TopologyFile
+    from spr_cli.serve_progress import Progress
 
     file = TopologyFile(topology.path) if topology.path.is_file() else None
 
@@ -119,7 +135,7 @@ def _supervise(
         return Followed(programs(as_asked(read)), file.mark)
 
     writer = logs.configure(topology.log_level)
-    progress = _Progress(sys.stderr.isatty(), writer.put, silent)
+    progress = Progress(sys.stderr.isatty(), writer.put, silent)
 
     def on_ready(line: dict[str, Any]) -> None:
         progress.end()
@@ -160,13 +176,17 @@ def _single(role: str, summary: str) -> click.Command:
     @click.option("--config", "path", required=True, type=click.Path(exists=True, path_type=Path))
     @click.option("--name", help="Which one, e.g. shard-00000.")
     @click.option("--listen", help="Which one, by its address; or another address for it.")
-    def single(path: Path, name: str | None, listen: str | None) -> None:
+    @INSECURE
+    def single(path: Path, name: str | None, listen: str | None, insecure: bool) -> None:
+        import dataclasses
         import os
 
         from engine import config, processes, serving
+        from engine.access import listeners
 
-        topology = config.read(path)
+        topology = dataclasses.replace(config.read(path), insecure=insecure)
         part = serving.select_part(topology, role, name, listen)
+        listeners.check(topology, serving.listens_of(part))
         program = processes.program(topology, role, part, supervised=False)
         # Replaced, not started: the process that runs is the server itself, alone with its libraries.
         os.execve(sys.executable, list(program.command), {**os.environ, **program.environment})
@@ -180,7 +200,9 @@ command.add_command(_single("ranker", "Run one ranker worker, which also encodes
 command.add_command(_single("library", "Run the library process, which adds and deletes videos."))
 
 
-def _topology(topology: Path | None, collections: Sequence[Path], port: int) -> "Topology":
+def _topology(
+    topology: Path | None, collections: Sequence[Path], port: int, access: Path | None
+) -> "Topology":
     """Read a topology file, or make the topology of collections' current versions."""
     from engine import config, versions
     from engine.errors import SprError
@@ -188,6 +210,8 @@ def _topology(topology: Path | None, collections: Sequence[Path], port: int) -> 
     if topology is not None and collections:
         raise click.UsageError("name a topology file or a --collection, not both")
     if topology is not None:
+        if access is not None:
+            raise click.UsageError("--access is for --collection; write [access] into the topology file")
         return config.read(topology)
     if not collections:
         raise click.UsageError("name a topology file, or a collection with --collection")
@@ -197,40 +221,7 @@ def _topology(topology: Path | None, collections: Sequence[Path], port: int) -> 
         # One without a version is served as soon as it has one.
         with contextlib.suppress(SprError):
             shards.append(len(versions.read(other).shards))
-    return config.for_collection(first, max(shards), port, others)
-
-
-class _Progress:
-    """What is up so far: one changing line on a terminal, a line for each process otherwise."""
-
-    def __init__(self, terminal: bool, put: Callable[[str], None], silent: bool) -> None:
-        self._terminal, self._put, self._silent = terminal, put, silent
-        self._shown: set[str] = set()
-
-    def show(self, status: "Status") -> None:
-        """Tell of a change."""
-        if self._silent:
-            return
-        up = [name for name, state in status.states.items() if state == "ready"]
-        head = f"{len(up)}/{len(status.states)} processes ready, {status.seconds:.1f} s"
-        if self._terminal:
-            waiting = [name for name, state in status.states.items() if state != "ready"]
-            tail = f"; waiting for {_some(waiting)}" if waiting else "; waiting for the first health report"
-            self._put(f"\r\033[K{head}{tail}")
-        else:
-            for name in up:
-                if name not in self._shown:
-                    self._put(f"{name} is ready ({head})\n")
-            self._shown.update(up)
-
-    def end(self) -> None:
-        """Leave the changing line."""
-        if self._terminal and not self._silent:
-            self._put("\r\033[K")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return config.for_collection(first, max(shards), port, others, access)
 
 
 def _greeting(line: dict[str, Any]) -> str:

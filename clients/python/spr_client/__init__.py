@@ -7,6 +7,7 @@ for moment in client.search("a red ball bounces").moments:
 print(moment.rank, moment, moment.score)
 """
 
+from spr_client.access import Tls
 from spr_client.aio import AsyncClient
 from spr_client.client import Client
 from spr_client.errors import (
@@ -15,7 +16,9 @@ from spr_client.errors import (
     Mismatch,
     NotFound,
     Overloaded,
+    PermissionDenied,
     SearchError,
+    Unauthenticated,
     Unavailable,
 )
 from spr_client.types import Coverage, Embedding, Moment, Options, SearchResult, clock
@@ -32,8 +35,11 @@ __all__ = [
     "NotFound",
     "Options",
     "Overloaded",
+    "PermissionDenied",
     "SearchError",
     "SearchResult",
+    "Tls",
+    "Unauthenticated",
     "Unavailable",
     "clock",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +11,7 @@ import grpc.aio
 
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
+from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
 from spr_client.types import Embedding, Options, SearchResult
 
@@ -31,9 +33,15 @@ class AsyncClient:
         channel: grpc.aio.Channel | None = None,
         collection: str = "",
         version: str = "",
+        tls: Tls | None = None,
+        token: str | Path | None = None,
     ) -> None:
         self._address = "the channel" if channel is not None else checked(address)
         self._borrowed = channel
+        if channel is not None:
+            none_for_borrowed(tls, token)
+        self._access = Access(self._address, tls, token) if channel is None else None
+        self._with: grpc.ChannelCredentials | None = None
         self._own: grpc.aio.Channel | None = None
         self._of = {"collection": collection, "version": version}
 
@@ -51,7 +59,8 @@ class AsyncClient:
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
         with _failures(self._address):
-            return translate.result_from_pb(await self._stub().Search(request, timeout=limit))
+            call = self._stub().Search(request, timeout=limit, metadata=self._metadata())
+            return translate.result_from_pb(await call)
 
     async def pages(
         self,
@@ -83,7 +92,7 @@ class AsyncClient:
         limit = translate.limit(timeout)
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
         with _failures(self._address):
-            response = await self._stub().BatchSearch(request, timeout=limit)
+            response = await self._stub().BatchSearch(request, timeout=limit, metadata=self._metadata())
         return translate.entries_from_pb(response, refused)
 
     async def search_progressive(
@@ -99,7 +108,8 @@ class AsyncClient:
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, "", request_id, **self._of)
         with _failures(self._address):
-            async for message in self._stub().ProgressiveSearch(request, timeout=limit):
+            call = self._stub().ProgressiveSearch(request, timeout=limit, metadata=self._metadata())
+            async for message in call:
                 yield translate.progress_from_pb(message)
 
     async def close(self) -> None:
@@ -120,10 +130,18 @@ class AsyncClient:
         await self.close()
 
     def _stub(self) -> "SearchServiceAsyncStub":
-        channel = self._borrowed or self._own
-        if channel is None:
-            channel = self._own = grpc.aio.insecure_channel(target(self._address), OPTIONS)
-        return SearchServiceStub(channel)
+        if self._access is None:
+            assert self._borrowed is not None
+            return SearchServiceStub(self._borrowed)
+        credentials = self._access.credentials
+        if self._own is None or credentials is not self._with:
+            # Calls on a former channel go on: the last one closes it.
+            self._with = credentials
+            self._own = self._access.aio_channel(target(self._address), OPTIONS)
+        return SearchServiceStub(self._own)
+
+    def _metadata(self) -> Metadata | None:
+        return None if self._access is None else self._access.metadata
 
 
 @contextmanager

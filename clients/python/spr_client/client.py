@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ import grpc
 
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
+from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
 from spr_client.types import Embedding, Options, SearchResult
 
@@ -28,6 +30,10 @@ class Client:
     is asked. collection: the name of the one to search; "" for the first that is served. version: id or
     number of a prepared version to search in place of the active one.
 
+    tls: encryption, and the client's certificate. token: the token, or the Path of the file that holds it.
+    None is what the environment says (SPR_CA, SPR_CERT, SPR_KEY; SPR_TOKEN, SPR_TOKEN_FILE). Files are read
+    again when they change.
+
     Every method raises spr_client.SearchError or one of its kinds. timeout is in seconds; None and
     infinity set no limit of your own, the server has one.
     """
@@ -39,10 +45,16 @@ class Client:
         channel: grpc.Channel | None = None,
         collection: str = "",
         version: str = "",
+        tls: Tls | None = None,
+        token: str | Path | None = None,
     ) -> None:
         self._address = "the channel" if channel is not None else checked(address)
         # Made while the channel is open: gRPC crashes where one is made for a closed channel.
         self._borrowed = None if channel is None else SearchServiceStub(channel)
+        if channel is not None:
+            none_for_borrowed(tls, token)
+        self._access = Access(self._address, tls, token) if channel is None else None
+        self._with: grpc.ChannelCredentials | None = None
         self._own: grpc.Channel | None = None
         self._opening = threading.Lock()
         self._of = {"collection": collection, "version": version}
@@ -61,7 +73,9 @@ class Client:
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
         with _failures(self._address):
-            return translate.result_from_pb(self._stub().Search(request, timeout=limit))
+            return translate.result_from_pb(
+                self._stub().Search(request, timeout=limit, metadata=self._metadata())
+            )
 
     def pages(
         self,
@@ -93,7 +107,7 @@ class Client:
         limit = translate.limit(timeout)
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
         with _failures(self._address):
-            response = self._stub().BatchSearch(request, timeout=limit)
+            response = self._stub().BatchSearch(request, timeout=limit, metadata=self._metadata())
         return translate.entries_from_pb(response, refused)
 
     def search_progressive(
@@ -109,7 +123,9 @@ class Client:
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, "", request_id, **self._of)
         with _failures(self._address):
-            for message in self._stub().ProgressiveSearch(request, timeout=limit):
+            # Held until the end: files that change meanwhile leave its channel without another user.
+            stub = self._stub()
+            for message in stub.ProgressiveSearch(request, timeout=limit, metadata=self._metadata()):
                 yield translate.progress_from_pb(message)
 
     def close(self) -> None:
@@ -132,10 +148,17 @@ class Client:
     def _stub(self) -> SearchServiceStub:
         if self._borrowed is not None:
             return self._borrowed
+        assert self._access is not None
         with self._opening:
-            if self._own is None:
-                self._own = grpc.insecure_channel(target(self._address), OPTIONS)
+            credentials = self._access.credentials
+            if self._own is None or credentials is not self._with:
+                # Calls on a former channel go on: its last stub closes it.
+                self._with = credentials
+                self._own = self._access.channel(target(self._address), OPTIONS)
             return SearchServiceStub(self._own)
+
+    def _metadata(self) -> Metadata | None:
+        return None if self._access is None else self._access.metadata
 
 
 @contextmanager

@@ -6,7 +6,9 @@ SearchError
 ├── Mismatch            the embedding's model is not the one that is served
 ├── Overloaded          try again after `retry_after` seconds
 ├── Unavailable         nobody answers; try again after `retry_after` seconds
-└── DeadlineExceeded    the timeout passed
+├── DeadlineExceeded    the timeout passed
+├── Unauthenticated     no token that is valid, or the service's certificate is not of a trusted authority
+└── PermissionDenied    the token does not allow it
 """
 
 from typing import Any
@@ -55,6 +57,14 @@ class DeadlineExceeded(SearchError):
     """The timeout passed."""
 
 
+class Unauthenticated(SearchError):
+    """Client or service could not show who they are."""
+
+
+class PermissionDenied(SearchError):
+    """The token does not allow it."""
+
+
 _KINDS = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
     grpc.StatusCode.NOT_FOUND: NotFound,
@@ -62,6 +72,8 @@ _KINDS = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
 }
 # gRPC's own words, in every language: a message beyond a limit has the code of an overload.
 _TOO_LARGE = "larger than max"
@@ -83,9 +95,24 @@ def from_call(error: Any, address: str = "the channel") -> SearchError:
         message = f"what answers at {address} has no SPR searches; ask a coordinator, at port 7400 by default"
         return SearchError(message, "WRONG_PORT")
     if code is grpc.StatusCode.UNAVAILABLE:
+        if (fault := fault_of_tls(told)) is not None:
+            return Unauthenticated(f"no connection to {address}: {fault}", "TLS_FAILED")
         why = told.rpartition(": ")[2]
+        if told.startswith("failed to connect") and why == "Socket closed":
+            why = "it closes connections at once: set SPR_CA if it wants TLS, SPR_CERT if a certificate"
         return Unavailable(f"nothing answers at {address} ({why})", code.name, retry_after=CONNECT_AGAIN)
     return _KINDS.get(code, SearchError)(told, code.name)
+
+
+def fault_of_tls(told: str) -> str | None:
+    """Return what gRPC's message of a failed connection says of TLS, in a sentence; None if nothing."""
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        return "its certificate is not of the authority that SPR_CA names"
+    if "Hostname Verification Check failed" in told:
+        return "its certificate does not have that name; `spr access certificates --host` adds one"
+    if "WRONG_VERSION_NUMBER" in told:
+        return "it does not speak TLS; unset SPR_CA, or give the service [access]"
+    return None
 
 
 def from_status(status: status_pb2.Status) -> SearchError:

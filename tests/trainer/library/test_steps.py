@@ -24,6 +24,7 @@ from trainer.library.deleting import delete
 from trainer.library.kits import Kits
 from trainer.library.policy import MOST
 from trainer.library.purging import purge
+from trainer.library.roots import Roots
 from trainer.library.tasks import Task
 from trainer.library.work import Work
 from workers.index.effort import Effort
@@ -174,7 +175,7 @@ def test_a_purge_leaves_no_row_in_any_part_nor_in_the_feature_store(path: Path) 
 
 
 def test_a_version_that_is_held_stays_until_it_is_dropped(path: Path) -> None:
-    work = Work(Kits("cpu"), 10)
+    work = Work(Kits("cpu"), 10, Roots(None))
     request = SubmitJobRequest(delete=DeleteVideos(video_ids=["v01"], purge=True))
     with version_lock.held(path, versions.current(path)):
         (outcome,) = work.do(path, [Task(1, "a", "delete", request)], lambda _: None)

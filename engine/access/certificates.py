@@ -1,0 +1,127 @@
+"""The certificates of a service's processes: read, checked, and given to gRPC servers and channels."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+from engine.access.settings import AccessConfig
+from engine.errors import InvalidInput
+from engine.reloaded import Reloaded
+
+_log = logging.getLogger("spr.access")
+Loaded = TypeVar("Loaded")
+SOON = timedelta(days=14)  # before its end a certificate is warned of
+_AGAIN = "`spr access certificates` makes it again"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certificates:
+    """A process's certificate with its chain, its private key, and the authorities it trusts, all PEM.
+
+    ends: when the first of the chain does.
+    """
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    authority: bytes
+    ends: datetime
+
+    def channel_credentials(self) -> grpc.ChannelCredentials:
+        """Return the credentials by which this process calls another of the service."""
+        return grpc.ssl_channel_credentials(self.authority, self.key, self.certificate)
+
+    def server_configuration(self, ask: bool) -> grpc.ServerCertificateConfiguration:
+        """Return what a server shows. ask: whether callers are to show a certificate, too."""
+        pairs = [(self.key, self.certificate)]
+        return grpc.ssl_server_certificate_configuration(pairs, self.authority if ask else None)
+
+
+def kept(settings: AccessConfig) -> Reloaded[Certificates]:
+    """Return the certificates of a topology, read again when their files change; InvalidInput if bad."""
+    paths = (settings.certificate, settings.key, settings.authority)
+    return Reloaded(paths, lambda: read(*paths, settings.name))
+
+
+def server_credentials(of: Reloaded[Certificates], ask: bool) -> grpc.ServerCredentials:
+    """Return the credentials of a server. ask: whether callers have to show a certificate, too.
+
+    Handshakes after a change of the files use the new ones; connections that are open stay.
+    """
+    shown = of.value
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal shown
+        if (now := of.value) is shown:
+            return None
+        shown = now
+        return now.server_configuration(ask)
+
+    # None is for no change; grpc's types do not know it.
+    return grpc.dynamic_ssl_server_credentials(shown.server_configuration(ask), changed, ask)  # type: ignore[arg-type]
+
+
+def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certificates:
+    """Read and check the files; InvalidInput names the one that cannot be used.
+
+    name: DNS name that the certificate must have; "" for any.
+    """
+    chain = _loaded(certificate, x509.load_pem_x509_certificates, "no certificate in PEM")
+    trusted = _loaded(authority, x509.load_pem_x509_certificates, "no certificate in PEM")
+    own = _loaded(key, lambda data: serialization.load_pem_private_key(data, None), "no private key in PEM")
+    leaf, now = chain[0], datetime.now(UTC)
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if leaf.public_key().public_bytes(*form) != own.public_key().public_bytes(*form):
+        raise InvalidInput(f"{key} is not the key of {certificate}; {_AGAIN}")
+    if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:
+        begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+        raise InvalidInput(f"{certificate} is valid from {begins:%F} to {ends:%F} only; {_AGAIN}")
+    if not any(_issued(chain[-1], one) for one in trusted):
+        raise InvalidInput(f"{certificate} is not issued by an authority of {authority}; {_AGAIN}")
+    if name and name not in names_of(leaf):
+        there = ", ".join(names_of(leaf)) or "none"
+        raise InvalidInput(
+            f"{certificate} lacks the DNS name {name}, by which the service's processes know each other (it "
+            f"has: {there}); {_AGAIN}, or set name in [access]"
+        )
+    if leaf.not_valid_after_utc - now < SOON:
+        _log.warning("%s ends on %s; %s", certificate, f"{leaf.not_valid_after_utc:%F}", _AGAIN)
+    pem = (certificate.read_bytes(), key.read_bytes(), authority.read_bytes())
+    return Certificates(*pem, leaf.not_valid_after_utc)
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """Return the DNS names of a certificate."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return names.value.get_values_for_type(x509.DNSName)
+
+
+def _loaded(path: Path, load: Callable[[bytes], Loaded], fault: str) -> Loaded:
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError:
+        raise InvalidInput(f"{path} does not exist; {_AGAIN.replace(' again', '')}") from None
+    except (ValueError, TypeError) as error:
+        locked = " (it has a password; SPR reads keys without)" if isinstance(error, TypeError) else ""
+        raise InvalidInput(f"{path} has {fault}{locked}; {_AGAIN}") from None
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether an authority issued a certificate, or is it."""
+    if certificate == authority:
+        return True
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

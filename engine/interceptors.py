@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ import grpc
 import grpc.aio
 
 from engine import deserialization, faults, logs
-from engine.admission import Admission
+from engine.admission import Gate
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
 
 _log = logging.getLogger("spr.rpc")
@@ -40,10 +40,10 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
     def __init__(
         self,
-        admission: Admission,
+        admission: Gate,
         pool: Executor | None = None,
         about: str = "",
-        admissions: Mapping[str, Admission] | None = None,
+        admissions: Mapping[str, Gate] | None = None,
     ) -> None:
         self._admission = admission
         self._pool = pool
@@ -61,11 +61,30 @@ class Interceptor(grpc.aio.ServerInterceptor):
                     method, WrongPort(f"{method[:LONGEST_METHOD]} is not served at this port; {self._about}")
                 )
             self._known[method] = self._wrapped(method, handler)
-        if method.startswith(_OURS) and (admission := self._admission_of(method)).full:
-            return _refusing(method, admission.refusal())
+        if method.startswith(_OURS) and (admission := self._admission_of(method)).busy:
+            return self._guarded(method, self._known[method], admission)
         return self._known[method]
 
-    def _admission_of(self, method: str) -> Admission:
+    def _guarded(self, method: str, handler: Any, admission: Gate) -> Any:
+        """Return a handler that asks the gate before it reads: one of streams, as gRPC reads unary ones first."""
+        behaviour = handler.unary_stream or handler.unary_unary
+
+        async def call(messages: AsyncIterator[bytes], context: Any) -> Any:
+            refusal = admission.refusal(context)
+            if refusal is not None:
+                await _refuse(context, method, refusal)
+            async for data in messages:
+                return await behaviour(data, context)
+            raise asyncio.CancelledError  # the caller went before it sent anything
+
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        return make(call, None, handler.response_serializer)
+
+    def _admission_of(self, method: str) -> Gate:
         return self._admissions.get(method, self._admission)
 
     def _wrapped(self, method: str, handler: Any) -> Any:
@@ -174,16 +193,21 @@ def when_over(context: Any, write: Callable[[], None]) -> None:
 
 
 def _refusing(method: str, error: SprError) -> Any:
-    """Return a handler that fails the call unread: one of streams, since gRPC reads unary requests first."""
+    """Return a handler that fails the call unread."""
 
     async def call(messages: Any, context: Any) -> None:
-        began = time.perf_counter()
-        logs.bind_request_id("")
-        code = _note(error, method)
-        _account(context, method, code, began)
-        await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
+        await _refuse(context, method, error)
 
     return grpc.stream_unary_rpc_method_handler(call)
+
+
+async def _refuse(context: Any, method: str, error: SprError) -> None:
+    """Fail a call that was not read."""
+    began = time.perf_counter()
+    logs.bind_request_id("")
+    code = _note(error, method)
+    _account(context, method, code, began)
+    await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
 
 
 def _ours(read: Behaviour, data: bytes, method: str) -> Any:

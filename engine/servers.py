@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from engine import connections
-from engine.admission import Admission
+from engine.admission import Gate
 from engine.errors import Unavailable
 from engine.interceptors import Interceptor
 
@@ -50,10 +50,10 @@ CHANNEL_OPTIONS = [
 
 
 def aio_server(
-    admission: Admission,
+    admission: Gate,
     pool: Executor | None = None,
     about: str = "",
-    admissions: Mapping[str, Admission] | None = None,
+    admissions: Mapping[str, Gate] | None = None,
     shared: bool = False,
 ) -> grpc.aio.Server:
     """Return a grpc.aio server with our interceptor and options; see `Interceptor` for the arguments.

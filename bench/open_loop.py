@@ -1,4 +1,4 @@
-"""Load from a process of its own: calls at a fixed rate whatever comes back, or clients that wait for answers.
+"""Load from processes of its own: calls at a fixed rate whatever comes back, or clients that wait.
 
 `python -m bench.open_loop`, one JSON object of the fields of `Asked` on stdin; what came back, the fields of
 `Outcomes`, on stdout.

@@ -19,14 +19,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import deserialization, faults, logs
+from engine import deserialization, faults, logs, refusals
 from engine.admission import Gate
-from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
+from engine.errors import DeadlineExceeded, InvalidInput, WrongPort
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
 WRITE_PATIENCE = 10.0  # seconds of back-pressure before a stream is reset
-LONGEST_METHOD = 80  # characters in the log: a caller may invent a name
 
 Behaviour = Callable[..., Any]
 
@@ -57,8 +56,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         if method not in self._known:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return _refusing(
-                    method, WrongPort(f"{method[:LONGEST_METHOD]} is not served at this port; {self._about}")
+                return refusals.handler(
+                    method, WrongPort(f"{method[:refusals.LONGEST_METHOD]} is not served at this port; {self._about}")
                 )
             self._known[method] = self._wrapped(method, handler)
         if method.startswith(_OURS) and (admission := self._admission_of(method)).busy:
@@ -66,13 +65,13 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return self._known[method]
 
     def _guarded(self, method: str, handler: Any, admission: Gate) -> Any:
-        """Return a handler that asks the gate before it reads: one of streams, as gRPC reads unary ones first."""
+        """Return a handler that asks the gate before it reads: of streams, as gRPC reads unary ones first."""
         behaviour = handler.unary_stream or handler.unary_unary
 
         async def call(messages: AsyncIterator[bytes], context: Any) -> Any:
             refusal = admission.refusal(context)
             if refusal is not None:
-                await _refuse(context, method, refusal)
+                await refusals.refuse(context, method, refusal)
             async for data in messages:
                 return await behaviour(data, context)
             raise asyncio.CancelledError  # the caller went before it sent anything
@@ -116,7 +115,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 code = grpc.StatusCode.CANCELLED
                 raise
             except Exception as error:
-                code = _note(error, method)
+                code = refusals.note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
                 _account(context, method, code, began)
@@ -192,22 +191,122 @@ def when_over(context: Any, write: Callable[[], None]) -> None:
     context.add_done_callback(lambda _: write())
 
 
-def _refusing(method: str, error: SprError) -> Any:
-    """Return a handler that fails the call unread."""
+def _ours(read: Behaviour, data: bytes, method: str) -> Any:
+    """Deserialise a request of ours and bind its request id to the context."""
+    try:
+        request = deserialization.request(read, data, method)
+    except InvalidInput:
+        logs.bind_request_id("")
+        raise
+    logs.bind_request_id(getattr(request, "request_id", ""))
+    return request
 
-    async def call(messages: Any, context: Any) -> None:
-        await _refuse(context, method, error)
 
-    return grpc.stream_unary_rpc_method_handler(call)
+async def _written(context: Any, reply: Any) -> None:
+    try:
+        await asyncio.wait_for(context.write(reply), WRITE_PATIENCE)
+    except TimeoutError:
+        _log.warning("nobody read an answer for %g s; its stream is reset", WRITE_PATIENCE)
+        # A status could not be written either.
+        raise asyncio.CancelledError from None
+    except grpc.aio.InternalError:
+        # The caller went while it was written to.
+        raise asyncio.CancelledError from None
 
 
-async def _refuse(context: Any, method: str, error: SprError) -> None:
-    """Fail a call that was not read."""
-    began = time.perf_counter()
-    logs.bind_request_id("")
-    code = _note(error, method)
-    _account(context, method, code, began)
-    await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
+def _refuse_late(context: Any) -> None:
+    # Load shedding: nobody reads an answer after the deadline.
+    remaining = context.time_remaining()
+    if remaining is not None and remaining <= 0:
+        raise DeadlineExceeded("the deadline passed while the call waited")
+
+
+def _accounted(self, method: str, answer: Callable[[bytes, Any], Awaitable[Any]]) -> Behaviour:
+        """Wrap `answer`: errors become statuses, and the call leaves a line in the access log."""
+
+        async def call(data: bytes, context: Any) -> Any:
+            began = time.perf_counter()
+            code = grpc.StatusCode.OK
+            try:
+                return await answer(data, context)
+            except (asyncio.CancelledError, grpc.aio.AbortError):
+                code = grpc.StatusCode.CANCELLED
+                raise
+            except Exception as error:
+                code = refusals.note(error, method)
+                await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
+            finally:
+                _account(context, method, code, began)
+
+        return call
+
+    async def _unary(
+        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
+    ) -> Any:
+        request = _ours(read, data, method)
+        _refuse_late(context)
+        admission = self._admission_of(method)
+        admission.enter()
+        try:
+            return await behaviour(request, context)
+        finally:
+            admission.leave()
+
+    async def _in_pool(
+        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
+    ) -> Any:
+        def run() -> Any:
+            _refuse_late(context)
+            return behaviour(request, context)
+
+        if self._pool is None:
+            raise TypeError(f"{behaviour} is no coroutine, and the server has no threads to run it in")
+        request = _ours(read, data, method)
+        _refuse_late(context)
+        admission = self._admission_of(method)
+        admission.enter()
+        try:
+            future = self._pool.submit(contextvars.copy_context().run, run)
+        except BaseException:
+            admission.leave()
+            raise
+        # At the end of the work, not of the call: after a cancellation the thread is still busy.
+        future.add_done_callback(lambda _: admission.leave())
+        return await asyncio.wrap_future(future)
+
+    async def _stream(
+        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
+    ) -> None:
+        """Compute inside a slot, write outside: a slow reader blocks no slot."""
+        request = _ours(read, data, method)
+        _refuse_late(context)
+        admission = self._admission_of(method)
+        admission.enter()
+        replies: asyncio.Queue[Any] = asyncio.Queue()
+
+        async def compute() -> None:
+            async with contextlib.aclosing(behaviour(request, context)) as answers:
+                async for reply in answers:
+                    replies.put_nowait(reply)
+
+        def over(_: object) -> None:
+            admission.leave()
+            replies.put_nowait(None)
+
+        computing = asyncio.create_task(compute())
+        # In a callback: a task that is cancelled before its first step never reaches its `finally`.
+        computing.add_done_callback(over)
+        try:
+            while (reply := await replies.get()) is not None:
+                await _written(context, reply)
+            await computing
+        finally:
+            computing.cancel()
+
+
+def when_over(context: Any, write: Callable[[], None]) -> None:
+    """Call `write` when a call of a grpc.aio server has ended and its reply is sent."""
+    context.add_done_callback(lambda _: write())
 
 
 def _ours(read: Behaviour, data: bytes, method: str) -> Any:
@@ -241,9 +340,12 @@ def _refuse_late(context: Any) -> None:
 
 
 def _note(error: Exception, method: str) -> grpc.StatusCode:
+    if isinstance(error, Overloaded):
+        _refusals.note(method, error)
+        return error.status
     if isinstance(error, SprError):
         words = faults.words_of(error)
-        _log.info("%s refused: %s", method[:LONGEST_METHOD], words, extra={"reason": error.reason})
+        _log.info("%s refused: %s", method[:refusals.LONGEST_METHOD], words, extra={"reason": error.reason})
         return error.status
     _log.error("%s failed", method, exc_info=error)
     return grpc.StatusCode.INTERNAL
@@ -255,5 +357,5 @@ def _account(context: Any, method: str, code: grpc.StatusCode, began: float) -> 
     if not _log.isEnabledFor(logging.DEBUG):
         return
     elapsed = round(1000 * (time.perf_counter() - began), 3)
-    line = partial(_log.debug, "%s %s", method[:LONGEST_METHOD], code.name, extra={"ms": elapsed})
+    line = partial(_log.debug, "%s %s", method[:refusals.LONGEST_METHOD], code.name, extra={"ms": elapsed})
     when_over(context, partial(contextvars.copy_context().run, line))

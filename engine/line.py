@@ -1,7 +1,7 @@
 """Who runs, who waits and who is refused: admission by cost, time left and fair share. Pure bookkeeping.
 
-Times are seconds of a monotonic clock that the caller reads; cost is in units, 1 for a search with the default
-options. See docs/serving.md, Overload.
+Times are seconds of a monotonic clock that the caller reads. Cost is in units (`cost_of`): 1 for a search
+with the default options.
 """
 
 from collections import deque
@@ -116,7 +116,7 @@ class Line:
         ahead = self._running.total + min(waiting.total, mine * callers)
         expected = ahead * self.pace.seconds
         if expected > PART * left:
-            return self._refuse(f"a search would wait {expected:.2g} s of the {max(left, 0.0):.2g} s it has")
+            return self._refuse("searches wait, longer than this one's deadline allows")
         if not self._full(cost) or self._has_share(caller, cost):
             return None
         return self._refuse(f"{self.limit:g} searches are in flight, which is the limit")
@@ -179,7 +179,7 @@ class Line:
         return self._singles.held.total + cost <= self.limit or self._victim(caller, cost) is not None
 
     def _victim(self, caller: str, cost: float) -> Ticket | None:
-        """Return the newest that waits of the caller who has most, None where nobody has more than this one."""
+        """Return the newest that waits of the caller who has most; None: nobody has more than this one."""
         others = [other for other in self._singles.held.of if self._of(other) > self._of(caller) + cost]
         return self._singles.newest_of(max(others, key=self._of)) if others else None
 

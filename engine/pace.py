@@ -1,7 +1,7 @@
 """How fast searches are answered, and how many at once that takes: measured while they are.
 
-Pure bookkeeping. Times are seconds of a monotonic clock that the caller reads; cost is in units, 1 for a search
-with the default options.
+Pure bookkeeping. Times are seconds of a monotonic clock that the caller reads; cost is in units (`cost_of`),
+1 for a search with the default options.
 """
 
 import math
@@ -13,10 +13,12 @@ class Pace:
     A backlog multiplied by it is the time until the backlog is done.
     """
 
-    WINDOW, LEAST, WEIGHT = 0.25, 4.0, 0.3  # of a measurement: seconds, units; of the newest one in the mean
+    WINDOW, LEAST = 0.25, 4.0  # of a measurement: seconds, units
+    WEIGHT, WEIGHT_OF_ONE = 0.3, 0.05  # of the newest measurement in the mean, of one answer
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._alone = 0.0
         self._since: float | None = None
         self._done = 0.0
 
@@ -37,8 +39,9 @@ class Pace:
                 weight = self.WEIGHT if self.seconds else 1.0
                 self.seconds += weight * (measured - self.seconds)
                 self._since, self._done = now, 0.0
-        # One after the other would be as fast as that: a pace from worse times must not last.
-        self.seconds = min(self.seconds, took / cost)
+        self._alone += (self.WEIGHT_OF_ONE if self._alone else 1.0) * (took / cost - self._alone)
+        # One after the other is as fast as that: a pace from worse times must not last.
+        self.seconds = min(self.seconds, self._alone)
 
 
 class Concurrency:

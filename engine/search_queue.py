@@ -21,7 +21,7 @@ class SearchQueue:
     async def place(
         self, caller: str, deadline: Deadline, cost: float = 1.0, batch: bool = False
     ) -> AsyncIterator[None]:
-        """Hold a place, as soon as it is the caller's turn; Overloaded at once where that would be too late."""
+        """Hold a place as soon as it is the caller's turn; Overloaded at once where that would be late."""
         now, left = self._clock(), deadline.left()
         ticket = Ticket(caller, cost, now + left, batch)
         self.line.enter(ticket, now)

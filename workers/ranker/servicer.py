@@ -1,7 +1,7 @@
 """The ranker worker's two services: from messages, compute, to messages.
 
-Coroutines: a call that waits for its batch holds no thread, and one whose caller has gone, or whose deadline has
-passed, is cancelled and leaves the batch.
+Coroutines: a call that waits for its batch holds no thread, and one whose caller has gone, or whose deadline
+has passed, is cancelled and is not computed.
 """
 
 import time

@@ -1,17 +1,21 @@
 """The synchronous client."""
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
 from spr_client.channels import ADDRESS, OPTIONS, checked
+from spr_client.retrying import RETRIES, Retries
 from spr_client.types import Embedding, Options, SearchResult
+
+Reply = TypeVar("Reply")
 
 
 class Client:
@@ -25,7 +29,9 @@ class Client:
                 print(moment)
 
     collection: the name of the one to search; "" for the first that is served. version: id or number of a
-    prepared version to search in place of the active one.
+    prepared version to search in place of the active one. retries: how often a call that the server refuses
+    for now (`Overloaded`, `Unavailable`) is asked again, after the seconds it names and within the timeout;
+    0: never.
 
     Every method raises spr_client.SearchError or one of its kinds. timeout is in seconds; None and
     infinity set no limit of your own, the server has one.
@@ -38,6 +44,7 @@ class Client:
         channel: grpc.Channel | None = None,
         collection: str = "",
         version: str = "",
+        retries: int = RETRIES,
     ) -> None:
         self._address = "the channel" if channel is not None else checked(address)
         # Made while the channel is open: gRPC crashes where one is made for a closed channel.
@@ -45,6 +52,7 @@ class Client:
         self._own: grpc.Channel | None = None
         self._opening = threading.Lock()
         self._of = {"collection": collection, "version": version}
+        self._retries = Retries(retries)
 
     def search(
         self,
@@ -59,8 +67,9 @@ class Client:
         """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
-        with _failures(self._address):
-            return translate.result_from_pb(self._stub().Search(request, timeout=limit))
+        return translate.result_from_pb(
+            self._asked(lambda left: self._stub().Search(request, timeout=left), limit)
+        )
 
     def pages(
         self,
@@ -91,8 +100,7 @@ class Client:
         """
         limit = translate.limit(timeout)
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
-        with _failures(self._address):
-            response = self._stub().BatchSearch(request, timeout=limit)
+        response = self._asked(lambda left: self._stub().BatchSearch(request, timeout=left), limit)
         return translate.entries_from_pb(response, refused)
 
     def search_progressive(
@@ -107,9 +115,18 @@ class Client:
         """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, "", request_id, **self._of)
-        with _failures(self._address):
-            for message in self._stub().ProgressiveSearch(request, timeout=limit):
-                yield translate.progress_from_pb(message)
+        attempts, begun = self._retries.attempts(limit), False
+        while True:
+            try:
+                with _failures(self._address):
+                    for message in self._stub().ProgressiveSearch(request, timeout=attempts.left()):
+                        begun = True
+                        yield translate.progress_from_pb(message)
+                return
+            except errors.SearchError as error:
+                if begun:
+                    raise
+                time.sleep(attempts.delay(error))
 
     def close(self) -> None:
         """Close the channel, if it is the client's own."""
@@ -127,6 +144,17 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _asked(self, call: Callable[[float | None], Reply], limit: float | None) -> Reply:
+        """Return what `call(timeout)` answers; after a refusal ask again when the server says."""
+        attempts = self._retries.attempts(limit)
+        while True:
+            try:
+                with _failures(self._address):
+                    return call(attempts.left())
+            except errors.SearchError as error:
+                delay = attempts.delay(error)
+            time.sleep(delay)
 
     def _stub(self) -> SearchServiceStub:
         if self._borrowed is not None:

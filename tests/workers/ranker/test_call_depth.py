@@ -1,9 +1,9 @@
 """How many functions a rank call passes inside its worker.
 
 Counted are the functions of `workers/` on the call stack, from `RankerServicer.Rank` to the kernel's entry,
-both counted. The way leads over two threads: the event loop's, down to where the call waits for its batch, and
-the batcher's, from its loop on. Functions that have returned by then (checks, translations) do not count, nor do
-those of libraries and of `engine/`.
+both counted. The way leads over two threads: the event loop's, down to where the call waits for its batch,
+and the batcher's, from its loop on. Functions that have returned by then (checks, translations) do not count,
+nor do those of libraries and of `engine/`.
 """
 
 import asyncio

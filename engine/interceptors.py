@@ -57,7 +57,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None:
                 return refusals.handler(
-                    method, WrongPort(f"{method[:refusals.LONGEST_METHOD]} is not served at this port; {self._about}")
+                    method,
+                    WrongPort(f"{refusals.named(method)} is not served at this port; {self._about}"),
                 )
             self._known[method] = self._wrapped(method, handler)
         if method.startswith(_OURS) and (admission := self._admission_of(method)).busy:
@@ -221,141 +222,11 @@ def _refuse_late(context: Any) -> None:
         raise DeadlineExceeded("the deadline passed while the call waited")
 
 
-def _accounted(self, method: str, answer: Callable[[bytes, Any], Awaitable[Any]]) -> Behaviour:
-        """Wrap `answer`: errors become statuses, and the call leaves a line in the access log."""
-
-        async def call(data: bytes, context: Any) -> Any:
-            began = time.perf_counter()
-            code = grpc.StatusCode.OK
-            try:
-                return await answer(data, context)
-            except (asyncio.CancelledError, grpc.aio.AbortError):
-                code = grpc.StatusCode.CANCELLED
-                raise
-            except Exception as error:
-                code = refusals.note(error, method)
-                await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
-            finally:
-                _account(context, method, code, began)
-
-        return call
-
-    async def _unary(
-        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
-    ) -> Any:
-        request = _ours(read, data, method)
-        _refuse_late(context)
-        admission = self._admission_of(method)
-        admission.enter()
-        try:
-            return await behaviour(request, context)
-        finally:
-            admission.leave()
-
-    async def _in_pool(
-        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
-    ) -> Any:
-        def run() -> Any:
-            _refuse_late(context)
-            return behaviour(request, context)
-
-        if self._pool is None:
-            raise TypeError(f"{behaviour} is no coroutine, and the server has no threads to run it in")
-        request = _ours(read, data, method)
-        _refuse_late(context)
-        admission = self._admission_of(method)
-        admission.enter()
-        try:
-            future = self._pool.submit(contextvars.copy_context().run, run)
-        except BaseException:
-            admission.leave()
-            raise
-        # At the end of the work, not of the call: after a cancellation the thread is still busy.
-        future.add_done_callback(lambda _: admission.leave())
-        return await asyncio.wrap_future(future)
-
-    async def _stream(
-        self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
-    ) -> None:
-        """Compute inside a slot, write outside: a slow reader blocks no slot."""
-        request = _ours(read, data, method)
-        _refuse_late(context)
-        admission = self._admission_of(method)
-        admission.enter()
-        replies: asyncio.Queue[Any] = asyncio.Queue()
-
-        async def compute() -> None:
-            async with contextlib.aclosing(behaviour(request, context)) as answers:
-                async for reply in answers:
-                    replies.put_nowait(reply)
-
-        def over(_: object) -> None:
-            admission.leave()
-            replies.put_nowait(None)
-
-        computing = asyncio.create_task(compute())
-        # In a callback: a task that is cancelled before its first step never reaches its `finally`.
-        computing.add_done_callback(over)
-        try:
-            while (reply := await replies.get()) is not None:
-                await _written(context, reply)
-            await computing
-        finally:
-            computing.cancel()
-
-
-def when_over(context: Any, write: Callable[[], None]) -> None:
-    """Call `write` when a call of a grpc.aio server has ended and its reply is sent."""
-    context.add_done_callback(lambda _: write())
-
-
-def _ours(read: Behaviour, data: bytes, method: str) -> Any:
-    """Deserialise a request of ours and bind its request id to the context."""
-    try:
-        request = deserialization.request(read, data, method)
-    except InvalidInput:
-        logs.bind_request_id("")
-        raise
-    logs.bind_request_id(getattr(request, "request_id", ""))
-    return request
-
-
-async def _written(context: Any, reply: Any) -> None:
-    try:
-        await asyncio.wait_for(context.write(reply), WRITE_PATIENCE)
-    except TimeoutError:
-        _log.warning("nobody read an answer for %g s; its stream is reset", WRITE_PATIENCE)
-        # A status could not be written either.
-        raise asyncio.CancelledError from None
-    except grpc.aio.InternalError:
-        # The caller went while it was written to.
-        raise asyncio.CancelledError from None
-
-
-def _refuse_late(context: Any) -> None:
-    # Load shedding: nobody reads an answer after the deadline.
-    remaining = context.time_remaining()
-    if remaining is not None and remaining <= 0:
-        raise DeadlineExceeded("the deadline passed while the call waited")
-
-
-def _note(error: Exception, method: str) -> grpc.StatusCode:
-    if isinstance(error, Overloaded):
-        _refusals.note(method, error)
-        return error.status
-    if isinstance(error, SprError):
-        words = faults.words_of(error)
-        _log.info("%s refused: %s", method[:refusals.LONGEST_METHOD], words, extra={"reason": error.reason})
-        return error.status
-    _log.error("%s failed", method, exc_info=error)
-    return grpc.StatusCode.INTERNAL
-
-
 def _account(context: Any, method: str, code: grpc.StatusCode, began: float) -> None:
     """Write the access log of a call when it has ended, in the call's own context."""
     # At debug: at info a search has its own line, and a failure that of `_note`.
     if not _log.isEnabledFor(logging.DEBUG):
         return
     elapsed = round(1000 * (time.perf_counter() - began), 3)
-    line = partial(_log.debug, "%s %s", method[:refusals.LONGEST_METHOD], code.name, extra={"ms": elapsed})
+    line = partial(_log.debug, "%s %s", refusals.named(method), code.name, extra={"ms": elapsed})
     when_over(context, partial(contextvars.copy_context().run, line))

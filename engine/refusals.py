@@ -1,7 +1,7 @@
 """Refusals: of calls before they are read, and how the log tells of them.
 
-Under overload most calls are refused, so a refusal must cost little: its status is made once for all alike, and
-the log counts.
+Under overload most calls are refused, so a refusal must cost little: its status is made once for all alike,
+and the log counts.
 """
 
 import logging
@@ -31,11 +31,16 @@ class Counted:
         if (now := self._clock()) < self._next:
             return
         extra = {"reason": error.reason, "refused": self._count}
-        _log.info("%s refused: %s", method[:LONGEST_METHOD], faults.words_of(error), extra=extra)
+        _log.info("%s refused: %s", named(method), faults.words_of(error), extra=extra)
         self._count, self._next = 0, now + 1.0
 
 
 _counted = Counted()
+
+
+def named(method: str) -> str:
+    """Return a method's name as the log has it."""
+    return method[:LONGEST_METHOD]
 
 
 def note(error: Exception, method: str) -> grpc.StatusCode:
@@ -45,7 +50,7 @@ def note(error: Exception, method: str) -> grpc.StatusCode:
         return error.status
     if isinstance(error, SprError):
         words = faults.words_of(error)
-        _log.info("%s refused: %s", method[:LONGEST_METHOD], words, extra={"reason": error.reason})
+        _log.info("%s refused: %s", named(method), words, extra={"reason": error.reason})
         return error.status
     _log.error("%s failed", method, exc_info=error)
     return grpc.StatusCode.INTERNAL

@@ -10,7 +10,7 @@ import asyncio
 import sys
 import threading
 from pathlib import Path
-from types import CoroutineType, FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import grpc
@@ -45,13 +45,15 @@ def passed(frame: FrameType | None) -> list[str]:
 
 def waiting_call(loop: asyncio.AbstractEventLoop) -> list[str]:
     """Return our functions of the task that answers the call, once it waits for its batch."""
-    for _ in range(60_000):
+    for _ in range(20_000):
         for task in asyncio.all_tasks(loop):
-            names, coroutine = [], task.get_coro()
-            while isinstance(coroutine, CoroutineType):
-                if coroutine.cr_code.co_filename.startswith(OURS):
-                    names.append(coroutine.cr_code.co_qualname)
-                coroutine = coroutine.cr_await
+            names: list[str] = []
+            coroutine: Any = task.get_coro()
+            while coroutine is not None:  # gRPC's own are no Python functions
+                code = getattr(coroutine, "cr_code", None)
+                if isinstance(code, CodeType) and code.co_filename.startswith(OURS):
+                    names.append(code.co_qualname)
+                coroutine = getattr(coroutine, "cr_await", None)
             if names[:1] == ["RankerServicer.Rank"] and names[-1] == "Batcher.soon":
                 return names
         threading.Event().wait(0.001)

@@ -22,33 +22,34 @@ class Simulation:
     answered: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
-    longest: float = 0.0
+    here: dict[Ticket, float] = field(default_factory=dict)
+    now: float = 0.0
     most: int = 0
 
     def run(self, rates: Mapping[str, float], deadline: float, seconds: float, ramp: float = 5.0) -> float:
         """Let each caller send at its rate; return the answers a second after `ramp` seconds."""
         rng = random.Random(self.seed)
-        here: dict[Ticket, float] = {}
-        now, before = 0.0, 0
-        while now < seconds:
-            if now < ramp:
+        began, before = self.now, self.answered.total()
+        while (now := self.now) < began + seconds:
+            if now < began + ramp:
                 before = self.answered.total()
-            now += STEP
+            self.now += STEP
             for caller, rate in rates.items():
                 if rng.random() < rate * STEP:
-                    self._arrive(here, Ticket(caller, 1.0, now + deadline), rng.expovariate(1 / WORK), now)
-            self._compute(here, now)
-            self.most = max(self.most, len(here))
+                    self._arrive(Ticket(caller, 1.0, now + deadline), rng.expovariate(1 / WORK), now)
+            self._compute(now)
+            self.most = max(self.most, len(self.here))
         return (self.answered.total() - before) / (seconds - ramp)
 
-    def _arrive(self, here: dict[Ticket, float], ticket: Ticket, work: float, now: float) -> None:
+    def _arrive(self, ticket: Ticket, work: float, now: float) -> None:
         try:
             self.line.enter(ticket, now)
-            here[ticket] = work
+            self.here[ticket] = work
         except Overloaded:
             self.refused[ticket.caller] += 1
 
-    def _compute(self, here: dict[Ticket, float], now: float) -> None:
+    def _compute(self, now: float) -> None:
+        here = self.here
         running = [ticket for ticket in here if ticket.state is State.RUNNING]
         for ticket in running:
             here[ticket] -= STEP * min(1.0, CORES / len(running))
@@ -58,7 +59,6 @@ class Simulation:
                 self.refused[ticket.caller] += 1
             elif done and now <= ticket.ends:
                 self.answered[ticket.caller] += 1
-                self.longest = max(self.longest, now - ticket.ends + ticket.given)
             elif now > ticket.ends:
                 self.late[ticket.caller] += 1
             else:

@@ -1,63 +1,56 @@
-"""Admission control: a bounded number of calls in flight, and a FIFO queue of those that may wait."""
+"""Admission control by count: a bounded number of calls in flight. Searches are admitted by cost: line.py."""
 
-import asyncio
 import threading
-from collections import deque
+from typing import Any, Protocol
 
 from engine.errors import Overloaded
 
 
-class Admission:
-    """A non-blocking semaphore: counts calls in flight and refuses those beyond `limit`.
+class Gate(Protocol):
+    """Lets calls in. `busy` and `refusal` are asked before a call is read."""
 
-    `enter` and `leave` are thread-safe. As soon as anybody uses `wait`, all three belong to the thread of its
-    event loop.
-    """
+    @property
+    def busy(self) -> bool:
+        """Whether a next call may be refused: where not, nobody asks further."""
+
+    def refusal(self, context: Any) -> Overloaded | None:
+        """Return why a call is refused, None where it is not."""
+
+    def enter(self) -> None:
+        """Take a slot for a call that was read; Overloaded if there is none."""
+
+    def leave(self) -> None:
+        """Release a slot."""
+
+
+class Admission:
+    """A non-blocking, thread-safe semaphore: counts calls in flight and refuses those beyond `limit`."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._inside = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
         self._lock = threading.Lock()
 
     @property
-    def full(self) -> bool:
+    def busy(self) -> bool:
         """Whether the next call is refused."""
         return self._inside >= self.limit
 
-    def refusal(self) -> Overloaded:
+    def refusal(self, context: Any) -> Overloaded | None:
         """Return the error of a refused call."""
-        return Overloaded(f"{self.limit} calls are in flight, which is the limit; try again")
+        return self._refused() if self.busy else None
 
     def enter(self) -> None:
         """Take a slot; Overloaded if all are taken."""
         with self._lock:
-            if self.full:
-                raise self.refusal()
+            if self.busy:
+                raise self._refused()
             self._inside += 1
 
     def leave(self) -> None:
-        """Release a slot: to the first waiter, if there is one."""
+        """Release a slot."""
         with self._lock:
-            while self._waiting:
-                waiter = self._waiting.popleft()
-                if not waiter.done():
-                    waiter.set_result(None)
-                    return
             self._inside -= 1
 
-    async def wait(self) -> None:
-        """Take a slot as soon as one is free, first in first out."""
-        with self._lock:
-            if not self.full:
-                self._inside += 1
-                return
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if not waiter.cancelled():
-                # The slot was handed over before the cancellation arrived.
-                self.leave()
-            raise
+    def _refused(self) -> Overloaded:
+        return Overloaded(f"{self.limit} calls are in flight, which is the limit; try again")

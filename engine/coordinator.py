@@ -10,7 +10,7 @@ import grpc.aio
 from cachetools import LRUCache
 from grpc_health.v1 import health
 
-from engine import control_pipe, servers, serving
+from engine import control_pipe, line, servers, serving
 from engine.access import opened
 from engine.access.channels import Connect, plain
 from engine.admin import AdminServicer
@@ -18,6 +18,7 @@ from engine.admission import Admission
 from engine.config import Topology
 from engine.corpus import Corpus
 from engine.discovery import Discovery, Targets
+from engine.entrance import Entrance
 from engine.errors import InvalidInput, NotFound
 from engine.fleet import Fleet
 from engine.hedging import Hedging
@@ -153,12 +154,12 @@ class Coordinator:
     def _serve(self, topology: Topology) -> tuple[grpc.aio.Server, grpc.aio.Server]:
         """Return the public and the operators' server."""
         config = topology.coordinator
-        # Each collection admits its own searches; what arrives for all of them together is bounded here.
-        most = config.max_in_flight * len(self._switchers)
-        # Batches are admitted apart: their queries take slots one by one.
+        entrance = Entrance(self.collections.all, config)
+        # Batches are admitted as a whole, when their queries are known.
+        most = line.BATCHED * config.max_in_flight * len(self._switchers)
         admissions = {f"/{SEARCH}/BatchSearch": Admission(most)}
         public = servers.aio_server(
-            Admission(most), about=_PUBLIC, admissions=admissions, shared=True, door=self._door
+            entrance, about=_PUBLIC, admissions=admissions, shared=True, door=self._door
         )
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
         admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True, door=self._door)

@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -19,15 +19,14 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import deserialization, faults, logs
+from engine import deserialization, faults, logs, refusals
 from engine.access.guard import Guard
-from engine.admission import Admission
+from engine.admission import Gate
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
 WRITE_PATIENCE = 10.0  # seconds of back-pressure before a stream is reset
-LONGEST_METHOD = 80  # characters in the log: a caller may invent a name
 
 Behaviour = Callable[..., Any]
 
@@ -42,10 +41,10 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
     def __init__(
         self,
-        admission: Admission,
+        admission: Gate,
         pool: Executor | None = None,
         about: str = "",
-        admissions: Mapping[str, Admission] | None = None,
+        admissions: Mapping[str, Gate] | None = None,
         guard: Guard | None = None,
     ) -> None:
         self._admission = admission
@@ -62,19 +61,39 @@ class Interceptor(grpc.aio.ServerInterceptor):
             try:
                 self._guard.admit(method, handler_call_details.invocation_metadata or ())
             except SprError as error:
-                return _refusing(method, error)
+                return refusals.handler(method, error)
         if method not in self._known:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return _refusing(
-                    method, WrongPort(f"{method[:LONGEST_METHOD]} is not served at this port; {self._about}")
+                return refusals.handler(
+                    method,
+                    WrongPort(f"{refusals.named(method)} is not served at this port; {self._about}"),
                 )
             self._known[method] = self._wrapped(method, handler)
-        if method.startswith(_OURS) and (admission := self._admission_of(method)).full:
-            return _refusing(method, admission.refusal())
+        if method.startswith(_OURS) and (admission := self._admission_of(method)).busy:
+            return self._guarded(method, self._known[method], admission)
         return self._known[method]
 
-    def _admission_of(self, method: str) -> Admission:
+    def _guarded(self, method: str, handler: Any, admission: Gate) -> Any:
+        """Return a handler that asks the gate before it reads: of streams, as gRPC reads unary ones first."""
+        behaviour = handler.unary_stream or handler.unary_unary
+
+        async def call(messages: AsyncIterator[bytes], context: Any) -> Any:
+            refusal = admission.refusal(context)
+            if refusal is not None:
+                await refusals.refuse(context, method, refusal)
+            async for data in messages:
+                return await behaviour(data, context)
+            raise asyncio.CancelledError  # the caller went before it sent anything
+
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        return make(call, None, handler.response_serializer)
+
+    def _admission_of(self, method: str) -> Gate:
         return self._admissions.get(method, self._admission)
 
     def _wrapped(self, method: str, handler: Any) -> Any:
@@ -108,7 +127,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 code = grpc.StatusCode.CANCELLED
                 raise
             except Exception as error:
-                code = _note(error, method)
+                code = refusals.note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
                 _account(context, method, code, began)
@@ -184,19 +203,6 @@ def when_over(context: Any, write: Callable[[], None]) -> None:
     context.add_done_callback(lambda _: write())
 
 
-def _refusing(method: str, error: SprError) -> Any:
-    """Return a handler that fails the call unread: one of streams, since gRPC reads unary requests first."""
-
-    async def call(messages: Any, context: Any) -> None:
-        began = time.perf_counter()
-        logs.bind_request_id("")
-        code = _note(error, method)
-        _account(context, method, code, began)
-        await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
-
-    return grpc.stream_unary_rpc_method_handler(call)
-
-
 def _ours(read: Behaviour, data: bytes, method: str) -> Any:
     """Deserialise a request of ours and bind its request id to the context."""
     try:
@@ -227,20 +233,11 @@ def _refuse_late(context: Any) -> None:
         raise DeadlineExceeded("the deadline passed while the call waited")
 
 
-def _note(error: Exception, method: str) -> grpc.StatusCode:
-    if isinstance(error, SprError):
-        words = faults.words_of(error)
-        _log.info("%s refused: %s", method[:LONGEST_METHOD], words, extra={"reason": error.reason})
-        return error.status
-    _log.error("%s failed", method, exc_info=error)
-    return grpc.StatusCode.INTERNAL
-
-
 def _account(context: Any, method: str, code: grpc.StatusCode, began: float) -> None:
     """Write the access log of a call when it has ended, in the call's own context."""
     # At debug: at info a search has its own line, and a failure that of `_note`.
     if not _log.isEnabledFor(logging.DEBUG):
         return
     elapsed = round(1000 * (time.perf_counter() - began), 3)
-    line = partial(_log.debug, "%s %s", method[:LONGEST_METHOD], code.name, extra={"ms": elapsed})
+    line = partial(_log.debug, "%s %s", refusals.named(method), code.name, extra={"ms": elapsed})
     when_over(context, partial(contextvars.copy_context().run, line))

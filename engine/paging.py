@@ -1,6 +1,7 @@
 """Pages of ranked lists: the first of an answer, and the next ones, of a cached list or of a new search."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from engine import logs, pages, wire_search
@@ -43,19 +44,21 @@ class Pager:
         request: SearchRequest,
         collection: ServedCollection,
         deadline: Deadline,
+        place: Callable[[SearchRequest], AbstractAsyncContextManager[None]],
         finish: Callable[[Answer], None],
         most: int,
     ) -> SearchResponse:
         """Return the page of a request's token, whatever coordinator gave it; else PAGE_TOKEN_INVALID.
 
-        collection: the token's, unless the request names another. finish: gets the answer if one was needed.
+        collection: the token's, unless the request names another. place, finish: of a search that is needed:
+        its place in the queue, and what gets its answer.
         """
         size, token = wire_search.page_size_from_pb(request.page_size), Token.parse(request.page_token)
         of = token.request.collection
         if request.collection not in ("", of):
             raise pages.refusal(f"is of collection {of!r}", "send that name, or none")
         kept = self._lists.find(token.digest)
-        listed = kept or await self._again(token, collection, deadline, finish)
+        listed = kept or await self._again(token, collection, deadline, place, finish)
         response = self.page(listed, token.offset, size, token, most)
         if kept is not None:
             # Nothing was searched for this page.
@@ -80,15 +83,17 @@ class Pager:
         token: Token,
         collection: ServedCollection,
         deadline: Deadline,
+        place: Callable[[SearchRequest], AbstractAsyncContextManager[None]],
         finish: Callable[[Answer], None],
     ) -> Listed:
         """Search anew for a list that expired or is another coordinator's; refuse where another one comes."""
         if token.request.WhichOneof("query") is None:
             raise pages.refusal("is of a list that has expired or is kept elsewhere")
         try:
-            with collection.pinned(token.request.version) as served:
-                query = wire_search.query_from_pb(token.request, served.corpus.version, self._defaults)
-                answer = await served.pipeline.search(query, deadline)
+            async with place(token.request):
+                with collection.pinned(token.request.version) as served:
+                    query = wire_search.query_from_pb(token.request, served.corpus.version, self._defaults)
+                    answer = await served.pipeline.search(query, deadline)
         except NotFound:
             why = f"is of version {quoted(token.request.version)}, which is not served any more"
             raise pages.refusal(why) from None

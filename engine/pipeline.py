@@ -12,6 +12,7 @@ from engine import ranking, temporal
 from engine.answers import Answer, Coverage, Degraded
 from engine.corpus import Corpus
 from engine.deadline import Deadline
+from engine.errors import Overloaded
 from engine.proposals import propose
 from engine.queries import Query
 from engine.ranking import Rankers
@@ -33,11 +34,14 @@ class Pipeline:
         self._sentences = sentences
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
-        """Return the best answer there is before the deadline."""
-        return [answer async for answer in self.answers(query, deadline)][-1]
+        """Return the best answer there is before the deadline; Overloaded where workers refuse it for now."""
+        return [answer async for answer in self.answers(query, deadline, whole=True)][-1]
 
-    async def answers(self, query: Query, deadline: Deadline) -> AsyncIterator[Answer]:
-        """Yield the coarse answer and then, unless the query asks for none, the refined one."""
+    async def answers(self, query: Query, deadline: Deadline, whole: bool = False) -> AsyncIterator[Answer]:
+        """Yield the coarse answer and then, unless the query asks for none, the refined one.
+
+        whole: raise Overloaded where the rankers refuse, in place of an answer that is not refined.
+        """
         options, watch = query.options, _Stopwatch()
         encoded = await self._encode(query, deadline)
         watch.lap("encode")
@@ -55,7 +59,12 @@ class Pipeline:
             yield coarse
             return
         chosen = ranking.take(proposals, options.proposal_top_k)
-        ranked = await self._rankers.rank(encoded, chosen, deadline)
+        try:
+            ranked = await self._rankers.rank(encoded, chosen, deadline)
+        except Overloaded:
+            if whole:
+                raise
+            ranked = None
         watch.lap("rank")
         if ranked is None:
             yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())

@@ -11,7 +11,7 @@ from engine import faults, logs, wire, wire_rank
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
-from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, SprError, Unavailable, quoted
+from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
 from engine.fleet import Fleet, RankerStubs
 from engine.hedging import Hedging
 from engine.replicas import SILENT
@@ -82,7 +82,10 @@ class Rankers:
         return encoded
 
     async def rank(self, query: EncodedQuery, proposals: Proposals, deadline: Deadline) -> Ranked | None:
-        """Return the ranker's answer for all proposals, None when none answers in time."""
+        """Return the ranker's answer for all proposals, None when none answers in time.
+
+        Overloaded when every worker refuses it for now.
+        """
         request = wire_rank.query_to_pb(RankQuery.of(query, proposals))
         request.request_id = logs.request_id.get()
         request.generation = self._version.id
@@ -101,6 +104,8 @@ class Rankers:
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
             told = failure if isinstance(failure, SprError) else faults.told_by(failure)
             self._fault.happened(told, error.reason)
+            if isinstance(error, Overloaded):
+                raise error from None
             return None
         self._fault.over()
         return ranked

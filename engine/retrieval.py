@@ -61,6 +61,7 @@ class Retriever:
         """Return the best segments for a query vector (dim,).
 
         A late or dead shard lowers the coverage; Unavailable when none answers, or below `min_coverage`.
+        Overloaded when one refuses the search for now, unless a `min_coverage` says how much is enough.
         """
         # Half of the time budget, so a shard that uses it up leaves the ranker the other half.
         timeout = min(self._config.shard_timeout, deadline.left() / 2)
@@ -152,7 +153,14 @@ class Retriever:
 
 
 def _check_coverage(coverage: Coverage, least: float, answers: Sequence[ShardAnswer], short: bool) -> None:
-    """Raise when coverage is below `least`. short: whether the caller's deadline cut the time limit."""
+    """Raise when coverage is below `least`. short: whether the caller's deadline cut the time limit.
+
+    A shard that is overloaded answers when asked again: without a `least` the search is refused until then.
+    """
+    overloaded = [answer for answer in answers if isinstance(answer.error, Overloaded)]
+    if overloaded and not least:
+        names = ", ".join(answer.shard for answer in overloaded)
+        raise Overloaded(f"{names} refused the search, as it has enough to do; try again")
     if coverage.shards_answered and coverage.ratio >= least:
         return
     errors = [answer.error for answer in answers if answer.error]
@@ -165,6 +173,6 @@ def _check_coverage(coverage: Coverage, least: float, answers: Sequence[ShardAns
     for error in errors:
         if error.status is grpc.StatusCode.INTERNAL:
             raise error
-    if all(isinstance(error, Overloaded) for error in errors):
+    if overloaded and len(overloaded) == len(errors):
         raise Overloaded(f"every shard is overloaded ({lost}); try again")
     raise Unavailable(f"no shard answered ({lost}); look at `spr admin status`", "NO_SHARDS")

@@ -1,6 +1,5 @@
 """The collections that a coordinator serves, each with its active version and those beside it."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
@@ -8,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine import versions
-from engine.admission import Admission
 from engine.answers import Answer
 from engine.corpus import Corpus
 from engine.errors import NotFound, SprError, quoted
 from engine.files import BadJson, read_json
 from engine.pipeline import Pipeline
+from engine.search_queue import SearchQueue
 
 # Seconds that a version stays prepared after its last query. While a coordinator hands over to its successor,
 # the two of them may switch some seconds apart.
@@ -59,7 +58,7 @@ class ServedCollection:
 
     active: what new queries are answered from, None until there is a version. versions: it and those beside
     it, by id. coming: ids of those that are being prepared. newest: what CURRENT names. fault: why that is
-    not active. limit: searches in flight.
+    not active. limit: units of cost in flight; see `Line`.
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
@@ -70,9 +69,7 @@ class ServedCollection:
         self.newest = self.fault = ""
         self.coming: set[str] = set()
         self.statistics = Statistics()
-        self.admission = Admission(limit)
-        # Batches together get half of the slots, so they cannot starve single searches.
-        self.for_batches = asyncio.Semaphore(max(1, limit // 2))
+        self.queue = SearchQueue(limit)
 
     @property
     def active_id(self) -> str:

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from engine import connections
 from engine.access.guard import Door
 from engine.access.listeners import is_loopback, refuse_open
-from engine.admission import Admission
+from engine.admission import Gate
 from engine.errors import Unavailable
 from engine.interceptors import Interceptor
 
@@ -51,10 +51,10 @@ CHANNEL_OPTIONS = [
 
 
 def aio_server(
-    admission: Admission,
+    admission: Gate,
     pool: Executor | None = None,
     about: str = "",
-    admissions: Mapping[str, Admission] | None = None,
+    admissions: Mapping[str, Gate] | None = None,
     shared: bool = False,
     door: Door | None = None,
 ) -> grpc.aio.Server:

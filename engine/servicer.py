@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TypeAlias
 
@@ -12,9 +13,11 @@ import grpc.aio
 
 from engine import faults, logs, wire_search
 from engine.answers import Answer
+from engine.callers import caller_of
 from engine.config import CoordinatorConfig
+from engine.cost import cost_of
 from engine.deadline import Deadline
-from engine.errors import DeadlineExceeded, InvalidInput, SprError
+from engine.errors import InvalidInput, NotFound, SprError
 from engine.interceptors import when_over
 from engine.listed import Listed
 from engine.pages import Token
@@ -54,18 +57,14 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         """Answer one query with one page."""
         deadline = self._deadline(context)
         with self._counted(request) as collection:
-            collection.admission.enter()
-            try:
-                return await self._search(request, collection, context, deadline, LARGEST_MESSAGE)
-            finally:
-                collection.admission.leave()
+            return await self._search(request, collection, context, deadline, LARGEST_MESSAGE)
 
     async def BatchSearch(
         self,
         request: search_pb.BatchSearchRequest,
         context: Context,
     ) -> search_pb.BatchSearchResponse:
-        """Answer up to 64 queries, a few at a time, each with its own status and slot."""
+        """Answer up to 64 queries, a few at a time, each with its own status and place."""
         if len(request.requests) > LARGEST_BATCH:
             message = f"the batch has {len(request.requests)} queries; send at most {LARGEST_BATCH}"
             raise InvalidInput(message, field="requests")
@@ -77,9 +76,24 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async with few:
                 return await self._entry(one, context, deadline, most)
 
-        # A task for each, since each binds its own request id.
-        tasks = [asyncio.create_task(entry(one)) for one in request.requests]
-        return search_pb.BatchSearchResponse(entries=await asyncio.gather(*tasks))
+        with self._promised(request.requests, context, deadline):
+            # A task for each, since each binds its own request id.
+            tasks = [asyncio.create_task(entry(one)) for one in request.requests]
+            return search_pb.BatchSearchResponse(entries=await asyncio.gather(*tasks))
+
+    @contextlib.contextmanager
+    def _promised(self, requests: Sequence[Request], context: Context, deadline: Deadline) -> Iterator[None]:
+        """Have a batch in hand; Overloaded where it cannot be done before its deadline."""
+        costs: dict[str, float] = {}
+        for one in requests:
+            costs[one.collection] = costs.get(one.collection, 0.0) + cost_of(one, self._defaults)
+        with contextlib.ExitStack() as stack:
+            for name, cost in costs.items():
+                # An unknown collection fails its own entries alone.
+                with contextlib.suppress(NotFound):
+                    queue = self._collections.named(name).queue
+                    stack.enter_context(queue.promised(caller_of(context), deadline, cost))
+            yield
 
     async def ProgressiveSearch(
         self,
@@ -87,19 +101,17 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         context: Context,
     ) -> AsyncIterator[Progress]:
         """Answer one query twice: the coarse list first, then the refined one."""
+        deadline = self._deadline(context)
         with self._counted(request) as collection:
-            collection.admission.enter()
-            try:
-                async with contextlib.aclosing(self._progress(request, collection, context)) as answers:
+            async with self._place(request, collection, context, deadline):
+                answers = self._progress(request, collection, context, deadline)
+                async with contextlib.aclosing(answers):
                     async for progress in answers:
                         yield progress
-            finally:
-                collection.admission.leave()
 
     async def _progress(
-        self, request: Request, collection: ServedCollection, context: Context
+        self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline
     ) -> AsyncGenerator[Progress, None]:
-        deadline = self._deadline(context)
         size = wire_search.page_size_from_pb(request.page_size)
         if request.page_token:
             message = "page_token is not for ProgressiveSearch; ask Search for further pages"
@@ -121,8 +133,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         try:
             logs.bind_request_id(request.request_id)
             with self._counted(request) as collection:
-                async with _slot(collection, deadline):
-                    answer = await self._search(request, collection, context, deadline, most)
+                answer = await self._search(request, collection, context, deadline, most, batch=True)
             return BatchEntry(response=answer)
         except SprError as error:
             _log.info("batch entry refused: %s", faults.words_of(error), extra={"reason": error.reason})
@@ -149,37 +160,44 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             raise
 
     async def _search(
-        self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline, most: int
+        self,
+        request: Request,
+        collection: ServedCollection,
+        context: Context,
+        deadline: Deadline,
+        most: int,
+        batch: bool = False,
     ) -> Response:
-        """Answer one query with one page of at most `most` bytes."""
+        """Answer one query with one page of at most `most` bytes. batch: whether it is one of a batch."""
+
+        def place(asked: Request) -> AbstractAsyncContextManager[None]:
+            return self._place(asked, collection, context, deadline, batch)
+
         if request.page_token:
             finish = partial(_finish, collection=collection, context=context)
-            return await self._pager.next_page(request, collection, deadline, finish, most)
+            return await self._pager.next_page(request, collection, deadline, place, finish, most)
         size = wire_search.page_size_from_pb(request.page_size)
-        with collection.pinned(request.version) as served:
-            query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
-            answer = await served.pipeline.search(query, deadline)
+        async with place(request):
+            with collection.pinned(request.version) as served:
+                query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
+                answer = await served.pipeline.search(query, deadline)
         _finish(answer, collection, context)
         return self._pager.page(Listed.of(answer, served.corpus), 0, size, request, most)
+
+    def _place(
+        self,
+        request: Request,
+        collection: ServedCollection,
+        context: Context,
+        deadline: Deadline,
+        batch: bool = False,
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold a place in the collection's queue."""
+        return collection.queue.place(caller_of(context), deadline, cost_of(request, self._defaults), batch)
 
     def _deadline(self, context: Context) -> Deadline:
         config = self._config
         return Deadline.start(context.time_remaining(), config.max_deadline, config.reserve)
-
-
-@contextlib.asynccontextmanager
-async def _slot(collection: ServedCollection, deadline: Deadline) -> AsyncIterator[None]:
-    """Hold a slot among a collection's searches in flight; DeadlineExceeded if none comes free."""
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            async with asyncio.timeout(deadline.left()):
-                await stack.enter_async_context(collection.for_batches)
-                await collection.admission.wait()
-                stack.callback(collection.admission.leave)
-        except TimeoutError:
-            message = "the deadline passed while the query waited for its turn; give it more time"
-            raise DeadlineExceeded(message) from None
-        yield
 
 
 def _finish(answer: Answer, collection: ServedCollection, context: Context) -> None:

@@ -79,8 +79,9 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
 class Worker:
     """What a worker serves.
 
-    add_services: registers the servicers, whose methods run in threads, and returns their full names.
-    max_in_flight: threads, and the admission limit: more calls are refused with QUEUE_FULL. admissions: of
+    add_services: registers the servicers and returns their full names. threads: for methods that are no
+    coroutines; what waits for one is dropped when its caller goes.
+    max_in_flight: the admission limit: more calls are refused with QUEUE_FULL. admissions: of
     methods that have a limit of their own. about: what the port is, for a caller who asks for something else.
     ready: fields of the ready line. watch: starts what may find a service unfit, or fit again; it gets a
     function to call then, from any thread, with the service's name and whether it is fit.
@@ -89,6 +90,7 @@ class Worker:
     role: str
     add_services: Callable[[grpc.aio.Server], Sequence[str]]
     max_in_flight: int
+    threads: int = 1
     about: str = ABOUT_WORKERS
     ready: Mapping[str, Any] = field(default_factory=dict)
     admissions: Mapping[str, Admission] = field(default_factory=dict)
@@ -97,8 +99,8 @@ class Worker:
 
 def serve_worker(worker: Worker, address: str, topology: config.Topology) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return."""
-    # A thread for every admitted call. Reading a message, a refusal and a health check need none.
-    pool = ThreadPoolExecutor(max(1, worker.max_in_flight), thread_name_prefix="work")
+    # As many as compute at once: further calls wait in its queue, at most max_in_flight.
+    pool = ThreadPoolExecutor(worker.threads, thread_name_prefix="work")
     uvloop.run(_serve_worker(worker, address, pool, topology))
     pool.shutdown(wait=False)
 

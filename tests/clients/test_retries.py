@@ -1,6 +1,7 @@
 """The Python client asks again where a coordinator ended its call."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,29 +15,28 @@ import spr_client
 from engine import errors, faults
 from spr.v1 import search_service_pb2, search_service_pb2_grpc
 from spr_client import AsyncClient, Client
+from spr_client.retrying import Retries
 from tests.engine.asking import TEXT
 
 
 class Ends(search_service_pb2_grpc.SearchServiceServicer):
     """Ends the first call as a coordinator does that stops, or as one that refuses; answers the next ones."""
 
-    def __init__(self, code: grpc.StatusCode, refuses: bool) -> None:
-        self.code, self.refuses, self.calls = code, refuses, 0
+    def __init__(self, code: grpc.StatusCode, refusal: errors.SprError | None) -> None:
+        self.code, self.refusal, self.calls = code, refusal, 0
 
     def Search(self, request: Any, context: Any) -> search_service_pb2.SearchResponse:
         self.calls += 1
-        if self.calls == 1 and self.refuses:
-            context.abort_with_status(
-                faults.grpc_status(errors.Unavailable("no shard answered", "NO_SHARDS"))
-            )
+        if self.calls == 1 and self.refusal:
+            context.abort_with_status(faults.grpc_status(self.refusal))
         if self.calls == 1:
             context.abort(self.code, "")
         return search_service_pb2.SearchResponse()
 
 
 @contextmanager
-def ending(code: grpc.StatusCode, refuses: bool = False) -> Iterator[tuple[Ends, str]]:
-    server, servicer = grpc.server(ThreadPoolExecutor(2)), Ends(code, refuses)  # type: ignore[abstract]
+def ending(code: grpc.StatusCode, refusal: errors.SprError | None = None) -> Iterator[tuple[Ends, str]]:
+    server, servicer = grpc.server(ThreadPoolExecutor(2)), Ends(code, refusal)  # type: ignore[abstract]
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -59,8 +59,75 @@ def test_a_call_that_a_stopping_coordinator_ends_is_asked_again(code: grpc.Statu
     assert server.calls == 2
 
 
-def test_what_a_coordinator_refuses_is_told_at_once() -> None:
-    with ending(grpc.StatusCode.UNAVAILABLE, refuses=True) as (server, address), Client(address) as client:
-        with pytest.raises(spr_client.Unavailable, match="no shard answered"):
-            client.search(TEXT)
+@pytest.mark.parametrize("error", [errors.Overloaded("full"), errors.Unavailable("no shard", "NO_SHARDS")])
+def test_what_a_coordinator_refuses_for_now_is_asked_again_when_it_says(error: errors.SprError) -> None:
+    error.retry_after = 0.001
+    with ending(grpc.StatusCode.UNAVAILABLE, error) as (server, address), Client(address) as client:
+        client.search(TEXT)
+    assert server.calls == 2
+
+    async def search(address: str) -> None:
+        async with AsyncClient(address) as client:
+            await client.search(TEXT)
+
+    with ending(grpc.StatusCode.UNAVAILABLE, error) as (server, address):
+        asyncio.run(search(address))
+    assert server.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "timeout", "retries"),
+    [
+        (errors.Overloaded("full", retry_after=0.001), 10.0, 0),
+        (errors.Overloaded("full", retry_after=10.0), 10.0, 3),
+        (errors.InvalidInput("wrong"), 10.0, 3),
+    ],
+    ids=["switched off", "no time left", "never better"],
+)
+def test_other_refusals_are_told_at_once(error: errors.SprError, timeout: float, retries: int) -> None:
+    with ending(grpc.StatusCode.UNAVAILABLE, error) as (server, address):
+        with Client(address, retries=retries) as client, pytest.raises(spr_client.SearchError) as caught:
+            client.search(TEXT, timeout=timeout)
     assert server.calls == 1
+    assert caught.value.retry_after == error.retry_after
+
+
+def test_a_retry_waits_as_long_as_told_or_up_to_twice_and_its_number_is_limited() -> None:
+    error = spr_client.Overloaded("full", retry_after=2.0)
+    error.refused = True
+    attempts = Retries(2).attempts(None)
+    assert all(2.0 <= attempts.delay(error) <= 4.0 for _ in range(2))
+    with pytest.raises(spr_client.Overloaded):
+        attempts.delay(error)
+
+
+def test_a_call_and_its_retries_end_within_the_timeout() -> None:
+    now = [0.0]
+    error = spr_client.Overloaded("full", retry_after=1.0)
+    error.refused = True
+    attempts = Retries(100).attempts(10.0, lambda: now[0])
+    with contextlib.suppress(spr_client.Overloaded):
+        while True:
+            now[0] += attempts.delay(error)
+            assert 0 < (attempts.left() or 0.0) < 10.0
+    assert now[0] > 5.0
+    assert now[0] < 10.0
+
+
+def test_a_client_that_is_always_refused_adds_a_tenth_of_retries_to_its_load() -> None:
+    error = spr_client.Overloaded("full", retry_after=1.0)
+    error.refused = True
+    client, retried = Retries(3), 0
+    for _ in range(1000):
+        attempts = client.attempts(None)
+        with contextlib.suppress(spr_client.Overloaded):
+            while True:
+                attempts.delay(error)
+                retried += 1
+    assert 100 <= retried <= 115
+
+
+def test_an_unknown_number_of_retries_is_refused() -> None:
+    for retries in (-1, True, 1.5, 101):
+        with pytest.raises(spr_client.InvalidInput, match="retries is"):
+            Client(retries=retries)  # type: ignore[arg-type]

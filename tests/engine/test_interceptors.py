@@ -11,9 +11,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from engine import interceptors, servers
+from engine import interceptors, refusals, servers
 from engine.admission import Admission
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Overloaded
 from engine.faults import reason_of
 from spr.internal.v1 import encoder_service_pb2 as pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
@@ -184,40 +184,15 @@ def _has_ipv6() -> bool:
     return True
 
 
-def test_places_go_to_those_that_wait_in_their_order() -> None:
-    async def run() -> list[str]:
-        admission, order = Admission(1), []
-        admission.enter()
-
-        async def one(name: str) -> None:
-            await admission.wait()
-            order.append(name)
-            admission.leave()
-
-        waiting = [asyncio.create_task(one(name)) for name in ("first", "gone", "second")]
-        await asyncio.sleep(0)
-        waiting[1].cancel()
-        assert admission.full
-        admission.leave()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        assert not admission.full
-        return order
-
-    assert asyncio.run(run()) == ["first", "second"]
-
-
-def test_a_place_that_comes_as_its_caller_goes_is_passed_on() -> None:
-    async def run() -> bool:
-        admission = Admission(1)
-        admission.enter()
-        waiting = asyncio.create_task(admission.wait())
-        await asyncio.sleep(0)
-        admission.leave()
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        return admission.full
-
-    assert not asyncio.run(run())
+def test_refusals_for_overload_are_logged_once_a_second_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    now = iter([1.0, 1.1, 1.9, 2.0])
+    counted = refusals.Counted(lambda: next(now))
+    for _ in range(4):
+        counted.note(ENCODE, Overloaded("full"))
+    assert [vars(record)["refused"] for record in caplog.records] == [1, 3]
 
 
 def test_a_caller_that_goes_while_it_is_written_to_cancels_its_stream() -> None:

@@ -58,7 +58,13 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             return [SERVICE]
 
         serving.serve_worker(
-            serving.Worker(role="library", add_services=add_services, max_in_flight=IN_FLIGHT, watch=begin),
+            serving.Worker(
+                role="library",
+                add_services=add_services,
+                max_in_flight=IN_FLIGHT,
+                threads=IN_FLIGHT,
+                watch=begin,
+            ),
             about.listen,
             topology,
         )

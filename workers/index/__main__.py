@@ -35,6 +35,8 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         role="index",
         add_services=add_services,
         max_in_flight=worker.max_in_flight,
+        # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
+        threads=max(2, (os.cpu_count() or 1) // max(1, worker.threads)),
         admissions=version_service.admissions(),
         ready={"versions": versions, "shard": worker.name, "device": device},
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),

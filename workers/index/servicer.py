@@ -1,8 +1,10 @@
 """The index worker's service: from messages, search, to messages."""
 
 import time
+from typing import Any
 
 import grpc
+import grpc.aio
 
 from engine import wire
 from engine.entries import Version
@@ -43,8 +45,10 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         response.search_time.CopyFrom(wire.duration_to_pb(time.perf_counter() - began))
         return response
 
-    def GetShardInfo(
-        self, request: index_shard_service_pb2.GetShardInfoRequest, context: grpc.ServicerContext
+    async def GetShardInfo(
+        self,
+        request: index_shard_service_pb2.GetShardInfoRequest,
+        context: "grpc.aio.ServicerContext[Any, Any]",
     ) -> index_shard_service_pb2.GetShardInfoResponse:
         """Say what this worker holds, and what is wrong with it."""
         return index_shard_service_pb2.GetShardInfoResponse(

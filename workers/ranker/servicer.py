@@ -1,8 +1,13 @@
-"""The ranker worker's two services: from messages, compute, to messages."""
+"""The ranker worker's two services: from messages, compute, to messages.
+
+Coroutines: a call that waits for its batch holds no thread, and one whose caller has gone, or whose deadline
+has passed, is cancelled and is not computed.
+"""
 
 import time
+from typing import Any, TypeAlias
 
-import grpc
+import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
 from engine import wire, wire_rank
@@ -17,6 +22,8 @@ from workers.ranker.scorer import Scorer
 from workers.resident import resident_bytes
 from workers.versions import Held
 
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
 
 class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
     """Turns a query's words into vectors, by the models of the version that is asked."""
@@ -24,14 +31,14 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
     def __init__(self, held: Held[Scorer]) -> None:
         self._held = held
 
-    def Encode(
-        self, request: encoder_service_pb2.EncodeRequest, context: grpc.ServicerContext
+    async def Encode(
+        self, request: encoder_service_pb2.EncodeRequest, context: Context
     ) -> encoder_service_pb2.EncodeResponse:
         """Encode one text; Mismatch for a version that is not held or has another embedding model."""
         began = time.perf_counter()
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
-        response = wire.encoded_to_pb(scorer.encode(request.text, context.time_remaining()))
+        response = wire.encoded_to_pb(await scorer.texts.soon(request.text, context.time_remaining()))
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response
@@ -44,8 +51,8 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         self._held = held
         self._device = device
 
-    def Rank(
-        self, request: ranker_service_pb2.RankRequest, context: grpc.ServicerContext
+    async def Rank(
+        self, request: ranker_service_pb2.RankRequest, context: Context
     ) -> ranker_service_pb2.RankResponse:
         """Refine and score one query's proposals; rows of the answer are in the request's order."""
         began = time.perf_counter()
@@ -55,14 +62,14 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         width, dim = models.encoder.token_width, models.encoder.dim
         query = wire_rank.query_from_pb(request, width, dim, models.features.durations)
         scorer.check()  # a map of a file that was cut ends the process
-        response = wire_rank.ranked_to_pb(scorer.rank(query, context.time_remaining()))
+        response = wire_rank.ranked_to_pb(await scorer.rank.soon(query, context.time_remaining()))
         scorer.check()
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response
 
-    def GetRankerInfo(
-        self, request: ranker_service_pb2.GetRankerInfoRequest, context: grpc.ServicerContext
+    async def GetRankerInfo(
+        self, request: ranker_service_pb2.GetRankerInfoRequest, context: Context
     ) -> ranker_service_pb2.GetRankerInfoResponse:
         """Say which versions this worker holds, and what is wrong with them."""
         return ranker_service_pb2.GetRankerInfoResponse(

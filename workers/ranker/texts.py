@@ -1,5 +1,6 @@
 """Text encoding for concurrent callers: LRU cache, one computation a sentence, batches, deadlines."""
 
+import asyncio
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -55,8 +56,31 @@ class CachedTextEncoder:
     def encode(self, text: str, timeout: float | None = None) -> EncodedQuery:
         """Return a text's vectors, computed or from the cache; do not write to them.
 
-        Raises InvalidInput for one that is empty or too long, DeadlineExceeded after `timeout` seconds.
+        Raises InvalidInput for one that is empty or too long, DeadlineExceeded after `timeout` seconds,
+        Overloaded where those before it would take longer.
         """
+        known = self._known_or_flight(text, timeout)
+        if isinstance(known, EncodedQuery):
+            return known
+        try:
+            return known.result.result(bounded(timeout))
+        except TimeoutError:
+            self._leave(text, known)
+            raise DeadlineExceeded("the deadline passed while the call waited for its text") from None
+
+    async def soon(self, text: str, timeout: float | None = None) -> EncodedQuery:
+        """Do as `encode` for a coroutine; a text all of whose callers are cancelled is not computed."""
+        known = self._known_or_flight(text, timeout)
+        if isinstance(known, EncodedQuery):
+            return known
+        try:
+            # Shielded: others may wait for the same result.
+            return await asyncio.shield(asyncio.wrap_future(known.result))
+        except asyncio.CancelledError:
+            self._leave(text, known)
+            raise
+
+    def _known_or_flight(self, text: str, timeout: float | None) -> EncodedQuery | _Flight:
         check(text)
         with self._lock:
             known = self._cache.get(text)
@@ -65,17 +89,13 @@ class CachedTextEncoder:
             flight = self._flights.get(text)
             first = flight is None
             if flight is None:
-                flight = self._flights[text] = _Flight(self._batcher.submit(text))
+                flight = self._flights[text] = _Flight(self._batcher.submit(text, timeout))
             flight.waiting += 1
         if first:
             # Outside the lock: if the result is there already, the callback runs right here.
             # Weak: a future keeps its callbacks, and would keep the encoder in a cycle.
             flight.result.add_done_callback(partial(_land, weakref.ref(self), text))
-        try:
-            return flight.result.result(bounded(timeout))
-        except TimeoutError:
-            self._leave(text, flight)
-            raise DeadlineExceeded("the deadline passed while the call waited for its text") from None
+        return flight
 
     def _keep(self, text: str, result: "Future[EncodedQuery]") -> None:
         with self._lock:

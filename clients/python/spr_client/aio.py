@@ -1,22 +1,28 @@
 """The asynchronous client: the same methods on grpc.aio."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
 import grpc.aio
 
+from spr.v1.search_service_pb2 import BatchSearchResponse, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.retrying import RETRIES, Retries
 from spr_client.types import Embedding, Options, SearchResult
 
 if TYPE_CHECKING:
-    from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
+    from spr.v1.search_service_pb2 import BatchSearchResponse, SearchResponse
+from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
+
+Reply = TypeVar("Reply")
 
 
 class AsyncClient:
@@ -33,6 +39,7 @@ class AsyncClient:
         channel: grpc.aio.Channel | None = None,
         collection: str = "",
         version: str = "",
+        retries: int = RETRIES,
         tls: Tls | None = None,
         token: str | Path | None = None,
     ) -> None:
@@ -44,6 +51,7 @@ class AsyncClient:
         self._with: grpc.ChannelCredentials | None = None
         self._own: grpc.aio.Channel | None = None
         self._of = {"collection": collection, "version": version}
+        self._retries = Retries(retries)
 
     async def search(
         self,
@@ -58,9 +66,11 @@ class AsyncClient:
         """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
-        with _failures(self._address):
-            call = self._stub().Search(request, timeout=limit, metadata=self._metadata())
-            return translate.result_from_pb(await call)
+
+        def ask(left: float | None) -> Awaitable[SearchResponse]:
+            return self._stub().Search(request, timeout=left, metadata=self._metadata())
+
+        return translate.result_from_pb(await self._asked(ask, limit))
 
     async def pages(
         self,
@@ -91,8 +101,11 @@ class AsyncClient:
         """
         limit = translate.limit(timeout)
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
-        with _failures(self._address):
-            response = await self._stub().BatchSearch(request, timeout=limit, metadata=self._metadata())
+
+        def ask(left: float | None) -> Awaitable[BatchSearchResponse]:
+            return self._stub().BatchSearch(request, timeout=left, metadata=self._metadata())
+
+        response = await self._asked(ask, limit)
         return translate.entries_from_pb(response, refused)
 
     async def search_progressive(
@@ -107,10 +120,21 @@ class AsyncClient:
         """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, "", request_id, **self._of)
-        with _failures(self._address):
-            call = self._stub().ProgressiveSearch(request, timeout=limit, metadata=self._metadata())
-            async for message in call:
-                yield translate.progress_from_pb(message)
+        attempts, begun = self._retries.attempts(limit), False
+        while True:
+            try:
+                with _failures(self._address):
+                    call = self._stub().ProgressiveSearch(
+                        request, timeout=attempts.left(), metadata=self._metadata()
+                    )
+                    async for message in call:
+                        begun = True
+                        yield translate.progress_from_pb(message)
+                return
+            except errors.SearchError as error:
+                if begun:
+                    raise
+                await asyncio.sleep(attempts.delay(error))
 
     async def close(self) -> None:
         """Close the channel, if it is the client's own."""
@@ -128,6 +152,17 @@ class AsyncClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def _asked(self, call: Callable[[float | None], Awaitable[Reply]], limit: float | None) -> Reply:
+        """Return what `call(timeout)` answers; after a refusal ask again when the server says."""
+        attempts = self._retries.attempts(limit)
+        while True:
+            try:
+                with _failures(self._address):
+                    return await call(attempts.left())
+            except errors.SearchError as error:
+                delay = attempts.delay(error)
+            await asyncio.sleep(delay)
 
     def _stub(self) -> "SearchServiceAsyncStub":
         if self._access is None:

@@ -1,19 +1,24 @@
 """The synchronous client."""
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
+from spr.v1.search_service_pb2 import BatchSearchResponse, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.retrying import RETRIES, Retries
 from spr_client.types import Embedding, Options, SearchResult
+
+Reply = TypeVar("Reply")
 
 
 class Client:
@@ -28,7 +33,9 @@ class Client:
 
     address: HOST:PORT of a coordinator; of several, a list, or with commas between: when one is gone, another
     is asked. collection: the name of the one to search; "" for the first that is served. version: id or
-    number of a prepared version to search in place of the active one.
+    number of a prepared version to search in place of the active one. retries: how often a call that the
+    server refuses for now (`Overloaded`, `Unavailable`) is asked again, after the seconds it names and within
+    the timeout; 0: never.
 
     tls: encryption, and the client's certificate. token: the token, or the Path of the file that holds it.
     None is what the environment says (SPR_CA, SPR_CERT, SPR_KEY; SPR_TOKEN, SPR_TOKEN_FILE). Files are read
@@ -45,6 +52,7 @@ class Client:
         channel: grpc.Channel | None = None,
         collection: str = "",
         version: str = "",
+        retries: int = RETRIES,
         tls: Tls | None = None,
         token: str | Path | None = None,
     ) -> None:
@@ -58,6 +66,7 @@ class Client:
         self._own: grpc.Channel | None = None
         self._opening = threading.Lock()
         self._of = {"collection": collection, "version": version}
+        self._retries = Retries(retries)
 
     def search(
         self,
@@ -72,10 +81,11 @@ class Client:
         """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
-        with _failures(self._address):
-            return translate.result_from_pb(
-                self._stub().Search(request, timeout=limit, metadata=self._metadata())
-            )
+
+        def ask(left: float | None) -> SearchResponse:
+            return self._stub().Search(request, timeout=left, metadata=self._metadata())
+
+        return translate.result_from_pb(self._asked(ask, limit))
 
     def pages(
         self,
@@ -106,8 +116,11 @@ class Client:
         """
         limit = translate.limit(timeout)
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
-        with _failures(self._address):
-            response = self._stub().BatchSearch(request, timeout=limit, metadata=self._metadata())
+
+        def ask(left: float | None) -> BatchSearchResponse:
+            return self._stub().BatchSearch(request, timeout=left, metadata=self._metadata())
+
+        response = self._asked(ask, limit)
         return translate.entries_from_pb(response, refused)
 
     def search_progressive(
@@ -122,11 +135,22 @@ class Client:
         """Yield the coarse answer as soon as it is there, then the refined one, which replaces it."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, "", request_id, **self._of)
-        with _failures(self._address):
-            # Held until the end: files that change meanwhile leave its channel without another user.
-            stub = self._stub()
-            for message in stub.ProgressiveSearch(request, timeout=limit, metadata=self._metadata()):
-                yield translate.progress_from_pb(message)
+        attempts, begun = self._retries.attempts(limit), False
+        while True:
+            try:
+                with _failures(self._address):
+                    # Held until the end: files that change meanwhile leave its channel without another user.
+                    stub = self._stub()
+                    for message in stub.ProgressiveSearch(
+                        request, timeout=attempts.left(), metadata=self._metadata()
+                    ):
+                        begun = True
+                        yield translate.progress_from_pb(message)
+                return
+            except errors.SearchError as error:
+                if begun:
+                    raise
+                time.sleep(attempts.delay(error))
 
     def close(self) -> None:
         """Close the channel, if it is the client's own."""
@@ -144,6 +168,17 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _asked(self, call: Callable[[float | None], Reply], limit: float | None) -> Reply:
+        """Return what `call(timeout)` answers; after a refusal ask again when the server says."""
+        attempts = self._retries.attempts(limit)
+        while True:
+            try:
+                with _failures(self._address):
+                    return call(attempts.left())
+            except errors.SearchError as error:
+                delay = attempts.delay(error)
+            time.sleep(delay)
 
     def _stub(self) -> SearchServiceStub:
         if self._borrowed is not None:

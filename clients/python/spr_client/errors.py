@@ -21,8 +21,11 @@ class SearchError(Exception):
     """A search that failed.
 
     reason: one word for programs, such as QUERY_EMPTY, NO_SHARDS, QUEUE_FULL. request_id: what the server's
-    log calls it. retry_after: seconds, None when trying again does not help.
+    log calls it. retry_after: seconds, None when trying again does not help. refused: whether a server said
+    so; False where nobody answered.
     """
+
+    refused = False
 
     def __init__(
         self, message: str, reason: str = "", request_id: str = "", retry_after: float | None = None
@@ -126,4 +129,6 @@ def from_status(status: status_pb2.Status) -> SearchError:
             detail.Unpack(retry)
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
     kind = _KINDS.get(_CODES.get(status.code, grpc.StatusCode.UNKNOWN), SearchError)
-    return kind(status.message, info.reason, info.metadata.get("request_id", ""), retry_after)
+    error = kind(status.message, info.reason, info.metadata.get("request_id", ""), retry_after)
+    error.refused = True
+    return error

@@ -1,10 +1,11 @@
+import asyncio
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from engine.errors import DeadlineExceeded
+from engine.errors import DeadlineExceeded, Overloaded
 from workers.ranker.batching import Batcher
 
 
@@ -56,6 +57,50 @@ def test_a_call_does_not_outlive_its_deadline() -> None:
         batcher(1, timeout=0.01)
     go_on.set()
     assert batcher(2, timeout=10) == 2
+
+
+def test_what_a_coroutine_no_longer_waits_for_is_not_computed() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    computed: list[str] = []
+
+    def slow(items: Sequence[str]) -> list[str]:
+        started.set()
+        assert go_on.wait(300)
+        computed.extend(items)
+        return list(items)
+
+    async def run() -> str:
+        batcher = Batcher(slow, max_batch=1, max_delay=0.0)
+        first, gone, last = (asyncio.create_task(batcher.soon(name)) for name in ("first", "gone", "last"))
+        await asyncio.to_thread(started.wait, 300)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        go_on.set()
+        await first
+        return await last
+
+    assert asyncio.run(run()) == "last"
+    assert computed == ["first", "last"]
+
+
+def test_a_call_that_would_wait_longer_than_it_can_is_refused_at_once() -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(items: Sequence[int]) -> list[int]:
+        started.set()
+        assert go_on.wait(300)
+        return list(items)
+
+    batcher = Batcher(slow, max_batch=1, max_delay=0.0)
+    batcher._pace.seconds = 2.0
+    first = batcher.submit(0)
+    assert started.wait(300)
+    waiting = [batcher.submit(item, timeout=10.0) for item in range(3)]
+    with pytest.raises(Overloaded) as refusal:
+        batcher(4, timeout=5.0)
+    assert refusal.value.retry_after == 6.0
+    go_on.set()
+    assert [future.result(10) for future in (first, *waiting)] == [0, 0, 1, 2]
 
 
 def test_its_thread_ends_with_it_and_holds_no_call_until_then() -> None:

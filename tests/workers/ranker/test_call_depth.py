@@ -1,16 +1,16 @@
 """How many functions a rank call passes inside its worker.
 
 Counted are the functions of `workers/` on the call stack, from `RankerServicer.Rank` to the kernel's entry,
-both counted. The way leads over two threads: the call's, down to where it waits for its batch, and the
-batcher's, from its loop on. Functions that have returned by then (checks, translations) do not count, nor do
-those of libraries and of `engine/`.
+both counted. The way leads over two threads: the event loop's, down to where the call waits for its batch,
+and the batcher's, from its loop on. Functions that have returned by then (checks, translations) do not count,
+nor do those of libraries and of `engine/`.
 """
 
+import asyncio
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import grpc
@@ -21,6 +21,7 @@ import workers
 from engine import versions, wire_rank
 from engine.types import Proposals, RankQuery
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub, add_RankerServiceServicer_to_server
+from tests.engine.server import Server
 from tests.workers.ranker.factories import TEXTS, tiny_collection
 from workers.ranker.models import SharedModels
 from workers.ranker.scorer import Scorer, Scorers
@@ -42,12 +43,18 @@ def passed(frame: FrameType | None) -> list[str]:
     return names[::-1]
 
 
-def waiting_call() -> list[str]:
-    """Return our functions of the thread that answers the call, once it waits for its batch."""
-    for _ in range(60_000):
-        for frame in sys._current_frames().values():
-            names = passed(frame)
-            if names[:1] == ["RankerServicer.Rank"] and frame.f_code.co_filename == threading.__file__:
+def waiting_call(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """Return our functions of the task that answers the call, once it waits for its batch."""
+    for _ in range(20_000):
+        for task in asyncio.all_tasks(loop):
+            names: list[str] = []
+            coroutine: Any = task.get_coro()
+            while coroutine is not None:  # gRPC's own are no Python functions
+                code = getattr(coroutine, "cr_code", None)
+                if isinstance(code, CodeType) and code.co_filename.startswith(OURS):
+                    names.append(code.co_qualname)
+                coroutine = getattr(coroutine, "cr_await", None)
+            if names[:1] == ["RankerServicer.Rank"] and names[-1] == "Batcher.soon":
                 return names
         threading.Event().wait(0.001)
     raise AssertionError("no call waits")
@@ -61,7 +68,7 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
     def spy(*arguments: Any) -> None:
         inner = passed(sys._getframe(1))
         if inner[0] == "Batcher._run":  # and no helper of the kernel's
-            ways.append([*waiting_call(), *inner, "_score"])
+            ways.append([*waiting_call(server._loop), *inner, "_score"])
         score(*arguments)
 
     made = tiny_collection(tmp_path / "collection", trained=True, contexts="float16")
@@ -69,13 +76,10 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
     held.prepare_current()
     request = _request(held.get(versions.current(made.directory)))
     monkeypatch.setattr(kernel, "_score", spy)
-    server = grpc.server(ThreadPoolExecutor(1))
-    add_RankerServiceServicer_to_server(RankerServicer(held, "cpu"), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    server = Server(lambda server: add_RankerServiceServicer_to_server(RankerServicer(held, "cpu"), server))
+    with grpc.insecure_channel(server.address) as channel:
         response = RankerServiceStub(channel).Rank(request, timeout=300)
-    server.stop(None).wait()
+    server.stop()
     assert any(response.refined)
     assert ways
     for way in ways:

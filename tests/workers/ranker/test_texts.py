@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +122,26 @@ def test_what_nobody_waits_for_is_not_computed() -> None:
     texts.encode("last")
     assert tower.batches == [["busy"], ["last"]]
     assert texts.encode("given up").embedding[0] == 8
+
+
+def test_a_text_whose_coroutines_are_all_cancelled_is_not_computed() -> None:
+    tower = Tower()
+    tower.go_on.clear()
+    texts = CachedTextEncoder(tower)
+
+    async def run() -> float:
+        tasks = [asyncio.create_task(texts.soon("busy"))]
+        await asyncio.to_thread(tower.began.wait, 300)
+        tasks += [asyncio.create_task(texts.soon(text)) for text in ("gone", "gone", "kept", "kept")]
+        await asyncio.sleep(0)
+        for task in tasks[1:4]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:4], return_exceptions=True)
+        tower.go_on.set()
+        return float((await tasks[4]).embedding[0])
+
+    assert asyncio.run(run()) == 4
+    assert tower.batches == [["busy"], ["kept"]]
 
 
 @pytest.mark.parametrize("text", ["", " \n", "x" * (LONGEST_TEXT + 1)])

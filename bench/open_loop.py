@@ -1,0 +1,167 @@
+"""Load from processes of its own: calls at a fixed rate whatever comes back, or clients that wait.
+
+`python -m bench.open_loop`, one JSON object of the fields of `Asked` on stdin; what came back, the fields of
+`Outcomes`, on stdout.
+"""
+
+import asyncio
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+
+from spr.v1.search_service_pb2 import SearchRequest
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
+
+CHANNELS = 4
+FASTEST = 600.0  # calls a second that one process sends on time
+RAMP = 0.25  # of the seconds: not counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How to ask. rate: calls a second, open loop; 0: `clients` that each wait for their answer.
+
+    deadline: of each call. new: every so many-th sentence was never asked before; 0: none.
+    """
+
+    address: str
+    texts: Sequence[str]
+    seconds: float
+    deadline: float
+    rate: float = 0.0
+    clients: int = 0
+    new: int = 2
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What came back within the counted `seconds`. whole: milliseconds of each complete answer in time.
+
+    refused: milliseconds of each refusal with a time to retry. others: how many calls ended otherwise, by
+    status, PARTIAL for answers that lack something. sent: calls a second that really went out.
+    """
+
+    seconds: float = 0.0
+    sent: float = 0.0
+    whole: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    others: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def goodput(self) -> float:
+        """Complete answers in time, a second."""
+        return len(self.whole) / self.seconds
+
+    def refused_ms(self, share: float) -> float:
+        """Return the milliseconds that `share` (0..1) of the refusals took at most, 0 without any."""
+        return float(np.quantile(self.refused, share)) if self.refused else 0.0
+
+
+def load(asked: Asked) -> Outcomes:
+    """Load a service from as many processes as the rate needs; return all they saw."""
+    processes = max(1, -(-int(asked.rate) // int(FASTEST)))
+    line = json.dumps(dataclasses.asdict(dataclasses.replace(asked, rate=asked.rate / processes)))
+    command = [sys.executable, "-m", "bench.open_loop"]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    parts = [json.loads(out) for out, _ in [process.communicate(line) for process in started]]
+    total = Outcomes()
+    for part in parts:
+        total.seconds = part["seconds"]
+        total.sent += part["sent"]
+        total.whole += part["whole"]
+        total.refused += part["refused"]
+        for kind, count in part["others"].items():
+            total.others[kind] = total.others.get(kind, 0) + count
+    return total
+
+
+async def _run(asked: Asked) -> Outcomes:
+    out = Outcomes(seconds=asked.seconds * (1 - RAMP))
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.aio.insecure_channel(asked.address, options) for _ in range(CHANNELS)]
+    stubs: list[Any] = [SearchServiceStub(channel) for channel in channels]
+    began = time.perf_counter()
+    window = (began + RAMP * asked.seconds, began + asked.seconds)
+    sentences = _sentences(asked)
+
+    async def one(number: int) -> None:
+        await _one(stubs[number % CHANNELS], next(sentences), asked.deadline, window, out)
+
+    async def client(number: int) -> None:
+        while time.perf_counter() < window[1]:
+            await one(number)
+
+    if asked.rate:
+        sent = await _at_rate(one, asked, began)
+        out.sent = sent / (time.perf_counter() - began)
+    else:
+        await asyncio.gather(*(client(number) for number in range(asked.clients)))
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    for channel in channels:
+        await channel.close()
+    return out
+
+
+async def _at_rate(one: Any, asked: Asked, began: float) -> int:
+    """Call `one(number)` at the rate, without waiting for it; return how often."""
+    sent, tasks = 0, set()
+    while (now := time.perf_counter() - began) < asked.seconds:
+        while sent < now * asked.rate:
+            task = asyncio.create_task(one(sent))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            sent += 1
+        await asyncio.sleep(0.001)
+    return sent
+
+
+async def _one(stub: Any, text: str, deadline: float, window: tuple[float, float], out: Outcomes) -> None:
+    began = time.perf_counter()
+    kind, failure = "", None
+    try:
+        answer = await stub.Search(SearchRequest(text=text), timeout=deadline)
+        kind = "PARTIAL" if answer.coverage.degraded else "whole"
+    except grpc.aio.AioRpcError as error:
+        kind, failure = error.code().name, error
+    ended = time.perf_counter()
+    if not window[0] <= ended <= window[1]:
+        return
+    if kind == "whole":
+        out.whole.append(1000 * (ended - began))
+    elif failure is not None and kind == "RESOURCE_EXHAUSTED" and failure.trailing_metadata():
+        out.refused.append(1000 * (ended - began))
+    else:
+        out.others[kind] = out.others.get(kind, 0) + 1
+
+
+def _sentences(asked: Asked) -> Iterator[str]:
+    # Apart from those of other processes and earlier runs.
+    number, own = 0, time.time_ns() % 10**9
+    while True:
+        text = asked.texts[number % len(asked.texts)]
+        yield f"{text} {own + number}" if asked.new and number % asked.new == 0 else text
+        number += 1
+
+
+def main() -> int:
+    """Ask as stdin says."""
+    outcomes = asyncio.run(_run(Asked(**json.loads(sys.stdin.read()))))
+    print(json.dumps(dataclasses.asdict(outcomes)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,6 +16,7 @@ class Admission:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.refused = 0  # calls so far
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._lock = threading.Lock()
@@ -25,8 +26,19 @@ class Admission:
         """Whether the next call is refused."""
         return self._inside >= self.limit
 
+    @property
+    def inside(self) -> int:
+        """Return how many slots are taken."""
+        return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """Return how many calls wait for a slot."""
+        return len(self._waiting)
+
     def refusal(self) -> Overloaded:
-        """Return the error of a refused call."""
+        """Return the error of a refused call, and count it."""
+        self.refused += 1
         return Overloaded(f"{self.limit} calls are in flight, which is the limit; try again")
 
     def enter(self) -> None:

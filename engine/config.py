@@ -22,10 +22,12 @@ from typing import Any, Literal, TypeVar
 from engine.errors import InvalidInput
 from engine.files import read_toml
 from engine.process_config import (
+    METRICS_OFFSET,
     CoordinatorConfig,
     IndexWorkerConfig,
     LibraryConfig,
     RankerWorkerConfig,
+    TracingConfig,
     reachable,
     shard_name,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "LibraryConfig",
     "RankerWorkerConfig",
     "Topology",
+    "TracingConfig",
     "for_collection",
     "from_json",
     "parse",
@@ -56,7 +59,7 @@ class Topology:
 
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
     library: the process that adds and deletes; None without one.
-
+    tracing: where traces go; None: nowhere.
     hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
     takeover: whether a coordinator starts while its predecessor still serves; never in a file.
     """
@@ -71,6 +74,7 @@ class Topology:
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
+    tracing: TracingConfig | None = None
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -109,21 +113,26 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
 def for_collection(collection: Path, shards: int, port: int, others: Sequence[Path] = ()) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
-    shards: of the collection that has most. others: further collections. InvalidInput if there are no ports.
+    The metrics of each are METRICS_OFFSET above its port. shards: of the collection that has most. others:
+    further collections. InvalidInput if there are no ports.
     """
-    highest = port + 9 + shards
+    highest = port + 9 + shards + METRICS_OFFSET
     if not 1 <= port <= highest <= 65535:
-        most = 65535 - 9 - shards
+        most = 65535 - 9 - shards - METRICS_OFFSET
         raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
     values = {
         "collection": str(collection.resolve()),
         "collections": [str(other.resolve()) for other in others],
-        "coordinator": {"listen": f"127.0.0.1:{port}", "admin": f"127.0.0.1:{port + 1}"},
-        "index": [{"shard": n, "listen": f"127.0.0.1:{port + 10 + n}"} for n in range(shards)],
-        "ranker": [{"listen": f"127.0.0.1:{port + 2}"}],
-        "library": {"listen": f"127.0.0.1:{port + 3}"},
+        "coordinator": {"admin": f"127.0.0.1:{port + 1}", **_at(port)},
+        "index": [{"shard": n, **_at(port + 10 + n)} for n in range(shards)],
+        "ranker": [_at(port + 2)],
+        "library": _at(port + 3),
     }
     return parse(values, collection)
+
+
+def _at(port: int) -> dict[str, str]:
+    return {"listen": f"127.0.0.1:{port}", "metrics": f"127.0.0.1:{port + METRICS_OFFSET}"}
 
 
 def to_json(topology: Topology) -> str:
@@ -132,8 +141,7 @@ def to_json(topology: Topology) -> str:
     path, takeover = values.pop("path"), values.pop("takeover")
     for table in (values["coordinator"], *values["ranker"], values["library"] or {}):
         table.pop("name", None)
-    if values["library"] is None:
-        del values["library"]
+    values = {name: value for name, value in values.items() if value is not None}
     return json.dumps({"path": path.resolve(), "takeover": takeover, "values": values}, default=str)
 
 
@@ -164,13 +172,20 @@ def _check(topology: Topology) -> None:
     all_parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
     all_parts += [topology.library] if topology.library else []
     listens = [topology.coordinator.admin, *(one.listen for one in all_parts)]
+    listens += [one.metrics for one in all_parts if one.metrics]
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
+    endpoint = topology.tracing.endpoint if topology.tracing else "https://"
+    if not endpoint.startswith(("http://", "https://")):
+        raise InvalidInput(
+            f"{topology.path}: tracing.endpoint is {endpoint!r}; write the URL of a collector, "
+            "http://HOST:4317 as a rule"
+        )
 
 
 def _check_address(listen: str, path: Path) -> None:
     _, separator, port = listen.rpartition(":")
     if not separator or not port.isdigit() or int(port) > 65535:
-        raise InvalidInput(f"{path}: listen is {listen!r}; write HOST:PORT")
+        raise InvalidInput(f"{path}: {listen!r} is no address; write HOST:PORT")

@@ -1,15 +1,17 @@
 """The coordinator: public service, admin service, the monitor that sets their health, and the switchers."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 from cachetools import LRUCache
 from grpc_health.v1 import health
+from prometheus_client.metrics_core import Metric
 
-from engine import control_pipe, servers, serving
+from engine import control_pipe, coordinator_metrics, metrics, servers, serving
 from engine.admin import AdminServicer
 from engine.admission import Admission
 from engine.config import Topology
@@ -63,12 +65,16 @@ class Coordinator:
         self.address = servers.bind(self._public, config.listen)
         self.admin_address = servers.bind(self._admin, config.admin)
         self._watching: list[asyncio.Task[None]] = []
+        self._state = metrics.State(self._read_metrics)
 
     async def start(self, on_look: Callable[[Mapping[str, float]], None] = lambda _: None) -> None:
         """Serve, probe the workers, follow the versions. Healthy once a shard and a ranker answer.
 
         on_look: called after every round of probes with the seconds that workers did not answer, by target.
         """
+        for collection in self.collections.all:
+            coordinator_metrics.prepare(collection)
+        self._state.begin()
         await self._tell(False)
         await self._admin_probes.set(ADMIN, servers.SERVING)
         for server in self._servers():
@@ -81,6 +87,7 @@ class Coordinator:
 
     async def stop(self, grace: float = serving.GRACE) -> None:
         """Drain for at most `grace` seconds, then close everything."""
+        self._state.end()
         await self._probes.enter_graceful_shutdown()
         await asyncio.gather(*(server.stop(grace) for server in self._servers()))
         for task in self._watching:
@@ -127,7 +134,8 @@ class Coordinator:
         most = config.max_in_flight * len(self._switchers)
         # Batches are admitted apart: their queries take slots one by one.
         admissions = {f"/{SEARCH}/BatchSearch": Admission(most)}
-        public = servers.aio_server(Admission(most), about=_PUBLIC, admissions=admissions, shared=True)
+        self._queues = {"calls": Admission(most), "batches": admissions[f"/{SEARCH}/BatchSearch"]}
+        public = servers.aio_server(self._queues["calls"], about=_PUBLIC, admissions=admissions, shared=True)
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
         admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
         operator = AdminServicer(self.collections, self._switchers, self._monitor, self._library)
@@ -145,7 +153,14 @@ class Coordinator:
         await self._tell(healthy)
         self._on_health(healthy)
 
+    def _read_metrics(self) -> Iterator[Metric]:
+        yield from metrics.admissions(
+            self._queues | {one.name: one.admission for one in self.collections.all}
+        )
+        yield from coordinator_metrics.read(self.collections, self._fleet, self._monitor, time.monotonic())
+
     async def _tell(self, healthy: bool) -> None:
+        metrics.bound(metrics.SERVING, SEARCH).set(healthy)
         state = servers.SERVING if healthy else servers.NOT_SERVING
         for name in (health.OVERALL_HEALTH, SEARCH):
             await self._probes.set(name, state)

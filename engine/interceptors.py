@@ -19,13 +19,14 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import deserialization, faults, logs
+from engine import deserialization, faults, logs, metrics, tracing
 from engine.admission import Admission
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
 WRITE_PATIENCE = 10.0  # seconds of back-pressure before a stream is reset
+UNKNOWN = "unknown"  # a method that nobody serves, in the metrics: a caller may invent any number
 LONGEST_METHOD = 80  # characters in the log: a caller may invent a name
 
 Behaviour = Callable[..., Any]
@@ -57,9 +58,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         if method not in self._known:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return _refusing(
-                    method, WrongPort(f"{method[:LONGEST_METHOD]} is not served at this port; {self._about}")
-                )
+                wrong = WrongPort(f"{method[:LONGEST_METHOD]} is not served at this port; {self._about}")
+                return _refusing(method, wrong, UNKNOWN)
             self._known[method] = self._wrapped(method, handler)
         if method.startswith(_OURS) and (admission := self._admission_of(method)).full:
             return _refusing(method, admission.refusal())
@@ -86,11 +86,13 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(behaviour, None, write)
 
     def _accounted(self, method: str, answer: Callable[[bytes, Any], Awaitable[Any]]) -> Behaviour:
-        """Wrap `answer`: errors become statuses, and the call leaves a line in the access log."""
+        """Wrap `answer`: errors become statuses, and the call is counted, traced, and in the access log."""
+        meter = metrics.RpcMeter(method)
 
         async def call(data: bytes, context: Any) -> Any:
             began = time.perf_counter()
             code = grpc.StatusCode.OK
+            meter.began()
             try:
                 return await answer(data, context)
             except (asyncio.CancelledError, grpc.aio.AbortError):
@@ -100,9 +102,14 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 code = _note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
+                meter.ended(code.name, time.perf_counter() - began)
                 _account(context, method, code, began)
 
-        return call
+        async def traced(data: bytes, context: Any) -> Any:
+            with tracing.call(method, context):
+                return await call(data, context)
+
+        return traced
 
     async def _unary(
         self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any
@@ -173,13 +180,17 @@ def when_over(context: Any, write: Callable[[], None]) -> None:
     context.add_done_callback(lambda _: write())
 
 
-def _refusing(method: str, error: SprError) -> Any:
-    """Return a handler that fails the call unread: one of streams, since gRPC reads unary requests first."""
+def _refusing(method: str, error: SprError, counted_as: str = "") -> Any:
+    """Return a handler that fails the call unread: one of streams, since gRPC reads unary requests first.
+
+    counted_as: in the metrics, if not as the method.
+    """
 
     async def call(messages: Any, context: Any) -> None:
         began = time.perf_counter()
         logs.bind_request_id("")
         code = _note(error, method)
+        metrics.refused(counted_as or method, code.name)
         _account(context, method, code, began)
         await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import grpc
 import grpc.aio
 
-from engine import faults
+from engine import faults, metrics
 from engine.errors import DeadlineExceeded, Mismatch, SprError
 from engine.hedging import Hedging
 from engine.replica_health import Health, ReplicaHealth, by_preference
@@ -58,6 +58,9 @@ class Replicas(Generic[Stub]):
         self.name = name
         self.members = [Replica(target, stub) for target in targets]
         self._turn = 0
+        # So that each is there at 0, and its first increase is seen as one.
+        for metric in (metrics.HEDGES, metrics.RETRIES, metrics.EJECTIONS):
+            metrics.bound(metric, name)
 
     async def call(
         self,
@@ -96,7 +99,8 @@ class Replicas(Generic[Stub]):
         now = time.monotonic()
         alike = health[first].state(now) is health[second].state(now)
         alike = alike and (first in lacking) is (second in lacking)
-        return await _Race(members, ask, hedging, hedging.after(hedge_after) if alike else hedge_after).run()
+        patience = hedging.after(hedge_after) if alike else hedge_after
+        return await _Race(self.name, members, ask, hedging, patience).run()
 
     def probed(self, member: Replica[Stub], fault: str) -> None:
         """Record what a probe that was answered found wrong with a replica; empty: nothing."""
@@ -143,6 +147,8 @@ class Replicas(Generic[Stub]):
         if state is Health.EJECTED and len(self.members) == 1:
             state = Health.HEALTHY  # the last replica is never ejected
         if state is not member.logged and not health.half_open:
+            if state is not Health.HEALTHY and member.logged is Health.HEALTHY:
+                metrics.bound(metrics.EJECTIONS, self.name).inc()
             member.logged = state
             level = logging.INFO if state is Health.HEALTHY else logging.WARNING
             extra = {"why": health.fault or health.last_error}
@@ -154,12 +160,13 @@ class _Race(Generic[Stub, Reply]):
 
     def __init__(
         self,
+        name: str,
         members: list[Replica[Stub]],
         ask: Callable[[Replica[Stub]], Awaitable[Reply]],
         hedging: Hedging,
         patience: float,
     ) -> None:
-        self._waiting, self._ask, self._hedging = members, ask, hedging
+        self._name, self._waiting, self._ask, self._hedging = name, members, ask, hedging
         self._patience = patience
         self._running: dict[asyncio.Task[Reply], tuple[Replica[Stub], float]] = {}
 
@@ -182,6 +189,7 @@ class _Race(Generic[Stub, Reply]):
                     if not _retryable(failure):
                         raise failure
                 if self._waiting and (done or self._hedging.take()):
+                    metrics.bound(metrics.RETRIES if done else metrics.HEDGES, self._name).inc()
                     self._ask_next()
                 elif failure is not None and not self._running:
                     raise failure

@@ -81,7 +81,7 @@ def bind(server: grpc.Server | grpc.aio.Server, address: str) -> str:
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
-        raise _taken(address) from None
+        raise taken(address) from None
     host = address.rpartition(":")[0]
     if not is_loopback(host):
         _log.warning(
@@ -114,10 +114,11 @@ def check_free(address: str) -> None:
                     trial.bind(at)
                 except OSError as error:
                     if error.errno == errno.EADDRINUSE:
-                        raise _taken(address) from None
+                        raise taken(address) from None
 
 
-def _taken(address: str) -> Unavailable:
+def taken(address: str) -> Unavailable:
+    """Return the error of an address that another process listens at."""
     return Unavailable(
         f"cannot listen on {address}; is another process there? Stop it, or change the port", "ADDRESS_IN_USE"
     )

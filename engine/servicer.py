@@ -2,24 +2,22 @@
 
 import asyncio
 import contextlib
-import contextvars
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from functools import partial
 from typing import TypeAlias
 
 import grpc.aio
 
-from engine import faults, logs, wire_search
-from engine.answers import Answer
+from engine import faults, logs, tracing, wire_search
 from engine.config import CoordinatorConfig
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, SprError
-from engine.interceptors import when_over
 from engine.listed import Listed
 from engine.pages import PageStore
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
+from engine.search_log import SearchLog
 from engine.served import Collections, ServedCollection
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc
@@ -49,11 +47,12 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         )
         self._pages: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl)
         self._uris = config.uris
+        self._log = SearchLog(config.slow_query, config.log_queries)
 
     async def Search(self, request: Request, context: Context) -> Response:
         """Answer one query with one page."""
         deadline = self._deadline(context)
-        with self._counted(request.collection) as collection:
+        with self._counted(request) as collection:
             collection.admission.enter()
             try:
                 return await self._search(request, collection, context, deadline, LARGEST_MESSAGE)
@@ -87,7 +86,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         context: Context,
     ) -> AsyncIterator[Progress]:
         """Answer one query twice: the coarse list first, then the refined one."""
-        with self._counted(request.collection) as collection:
+        with self._counted(request) as collection:
             collection.admission.enter()
             try:
                 async with contextlib.aclosing(self._progress(request, collection, context)) as answers:
@@ -111,7 +110,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async for answer in served.pipeline.answers(query, deadline):
                 last = stage == Progress.STAGE_REFINED or not refines
                 if last:
-                    _finish(answer, collection, context)
+                    self._log.answered(answer, collection, served, request.text, context)
                 listed = Listed.of(answer, served.corpus)
                 page = self._page(listed, 0, size, "" if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
@@ -120,7 +119,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def _entry(self, request: Request, context: Context, deadline: Deadline, most: int) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
-            with self._counted(request.collection) as collection:
+            with tracing.span("entry"), self._counted(request) as collection:
                 async with _slot(collection, deadline):
                     answer = await self._search(request, collection, context, deadline, most)
             return BatchEntry(response=answer)
@@ -132,17 +131,19 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
 
     @contextlib.contextmanager
-    def _counted(self, name: str) -> Iterator[ServedCollection]:
-        """Yield the collection of that name; a failure counts as one of its searches."""
+    def _counted(self, request: Request) -> Iterator[ServedCollection]:
+        """Yield the collection of a request; a failure counts as one of its searches."""
+        began = time.perf_counter()
         try:
-            collection = self._collections.named(name)
+            collection = self._collections.named(request.collection)
         except SprError:
             self._collections.first.statistics.failed += 1
             raise
         try:
             yield collection
-        except Exception:
+        except Exception as error:
             collection.statistics.failed += 1
+            self._log.failed(error, collection, request.text, time.perf_counter() - began)
             raise
 
     async def _search(
@@ -155,7 +156,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         with collection.pinned(request.version) as served:
             query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
             answer = await served.pipeline.search(query, deadline)
-        _finish(answer, collection, context)
+        self._log.answered(answer, collection, served, request.text, context)
         return self._page(Listed.of(answer, served.corpus), 0, size, "", most)
 
     def _page(self, listed: Listed, first: int, size: int, name: str | None, most: int) -> Response:
@@ -202,21 +203,3 @@ async def _slot(collection: ServedCollection, deadline: Deadline) -> AsyncIterat
             message = "the deadline passed while the query waited for its turn; give it more time"
             raise DeadlineExceeded(message) from None
         yield
-
-
-def _finish(answer: Answer, collection: ServedCollection, context: Context) -> None:
-    collection.statistics.count(answer)
-    when_over(context, partial(contextvars.copy_context().run, _describe, answer))
-
-
-def _describe(answer: Answer) -> None:
-    """Write the access log of one search."""
-    stages = {stage: round(1000 * seconds, 2) for stage, seconds in answer.timings}
-    coverage = answer.coverage
-    fields = {
-        "ms": stages,
-        "moments": len(answer.moments),
-        "coverage": round(coverage.ratio, 4),
-        "degraded": [reason.name for reason in coverage.degraded],
-    }
-    _log.info("answered", extra=fields)

@@ -57,7 +57,7 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
 
         serving.serve_worker(
             serving.Worker(role="library", add_services=add_services, max_in_flight=IN_FLIGHT, watch=begin),
-            about.listen,
+            about,
         )
         watching.stop()
         if not worker.stop(PATIENCE):

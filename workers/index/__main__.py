@@ -39,7 +39,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         ready={"versions": versions, "shard": worker.name, "device": device},
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),
     )
-    serving.serve_worker(served, worker.listen)
+    serving.serve_worker(served, worker)
 
 
 if __name__ == "__main__":

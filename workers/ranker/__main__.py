@@ -59,7 +59,7 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         # Encoders are in memory as a whole: their service stays healthy.
         watch=lambda set_health: held.start(lambda fit: set_health(RANKER, fit)),
     )
-    serving.serve_worker(served, worker.listen)
+    serving.serve_worker(served, worker)
 
 
 def _limits(worker: RankerWorkerConfig) -> Limits:

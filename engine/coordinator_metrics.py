@@ -1,6 +1,7 @@
 """The coordinator's metrics that are read when they are scraped."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
@@ -9,6 +10,7 @@ from engine.answers import Degraded
 from engine.fleet import Fleet
 from engine.monitor import Monitor
 from engine.replica_health import Health
+from engine.replicas import Replicas
 from engine.served import Collections, ServedCollection
 from engine.worker_state import WorkerState
 
@@ -35,9 +37,8 @@ def read(collections: Collections, fleet: Fleet, monitor: Monitor, now: float) -
     yield metrics.WORKER.samples(
         ((one.role, one.name, one.target), float(one.state == "serving")) for one in workers
     )
-    members = [
-        (one.name, member) for one in (*fleet.shards.values(), fleet.rankers) for member in one.members
-    ]
+    replicas: list[Replicas[Any]] = [*fleet.shards.values(), fleet.rankers]
+    members = [(one.name, member) for one in replicas for member in one.members]
     yield metrics.OUTSTANDING.samples(
         ((name, member.target), float(member.health.outstanding)) for name, member in members
     )

@@ -1,7 +1,7 @@
 """The kinds of metrics, their children and their registry; engine/metrics.py defines what there is.
 
 Counted metrics (Counter, Gauge, Histogram of prometheus_client) change where something happens, by children
-that are bound once. `Reading` takes its samples from the process's state at a scrape, and costs a call nothing.
+that are bound once. A `Reading` takes its samples from the process's state at a scrape, and costs no call.
 """
 
 import functools

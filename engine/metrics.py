@@ -5,17 +5,31 @@ caller. `python -m engine.metrics_page` writes docs/metrics.md from this module.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from prometheus_client.metrics_core import Metric
 
 from engine.admission import Admission
 from engine.metric_kinds import ALL, REGISTRY, Group, Rows, State, bound
 
-__all__ = ["ALL", "REGISTRY", "Rows", "RpcMeter", "State", "admissions", "bound", "describe", "refused"]
+__all__ = [
+    "ALL",
+    "REGISTRY",
+    "Rows",
+    "RpcMeter",
+    "State",
+    "admissions",
+    "batches",
+    "bound",
+    "describe",
+    "refused",
+]
 
+In = TypeVar("In")
+Out = TypeVar("Out")
 STAGES = ("encode", "retrieve", "propose", "rank")
 
 _every = Group("every process")
@@ -48,12 +62,8 @@ STAGE_SECONDS = _coordinator.histogram(
 SHARD_SECONDS = _coordinator.histogram(
     "spr_search_shard_seconds{collection,shard}", "What a shard took of retrieve, answered or lost."
 )
-DEGRADED = _coordinator.counter(
-    "spr_degraded_answers_total{collection,reason}", "Degraded answers by reason."
-)
-SLOW = _coordinator.counter(
-    "spr_slow_searches_total{collection}", "Searches of `slow_query` seconds or more."
-)
+DEGRADED = _coordinator.counter("spr_degraded_answers_total{collection,reason}", "Degraded answers.")
+SLOW = _coordinator.counter("spr_slow_searches_total{collection}", "Searches of `slow_query` or more.")
 COVERAGE = _coordinator.reading(
     "spr_coverage_ratio{collection}", "Share of the videos whose shard has a worker that serves."
 )
@@ -69,9 +79,7 @@ WORKER = _coordinator.reading("spr_worker_serving{role,worker,target}", "Whether
 REPLICA = _coordinator.reading(
     "spr_replica_state{worker,target,state}", "1 for the state it is in: healthy, ejected, open (circuit)."
 )
-OUTSTANDING = _coordinator.reading(
-    "spr_replica_outstanding{worker,target}", "Calls that it has not answered."
-)
+OUTSTANDING = _coordinator.reading("spr_replica_outstanding{worker,target}", "Calls it has not answered.")
 HEDGES = _coordinator.counter("spr_hedges_total{worker}", "Calls sent to a second replica for slowness.")
 RETRIES = _coordinator.counter("spr_retries_total{worker}", "Calls sent to a further replica on failure.")
 EJECTIONS = _coordinator.counter("spr_ejections_total{worker}", "Times that a replica left the rotation.")
@@ -88,11 +96,9 @@ BATCH_SIZE = _ranker.histogram(
 BATCH_SECONDS = _ranker.histogram("spr_batch_seconds{kind}", "Computation of a batch.")
 
 _library = Group("library")
-JOBS = _library.reading("spr_jobs{collection,state}", "Jobs on record: queued, running, done, failed.")
+JOBS = _library.reading("spr_jobs{collection,state}", "Jobs on record.")
 OLDEST_JOB = _library.reading("spr_oldest_job_seconds{collection}", "Age of the oldest job not ended, or 0.")
-JOBS_ENDED = _library.counter(
-    "spr_jobs_ended_total{collection,kind,result}", "Jobs that ended: done, failed."
-)
+JOBS_ENDED = _library.counter("spr_jobs_ended_total{collection,kind,result}", "Jobs that ended.")
 
 
 class RpcMeter:
@@ -127,6 +133,18 @@ def admissions(queues: Mapping[str, Admission]) -> Iterator[Metric]:
     yield ADMISSION_USED.samples(((name,), one.inside) for name, one in known)
     yield ADMISSION_WAITING.samples(((name,), one.waiting) for name, one in known)
     yield ADMISSION_REFUSED.samples(((name,), one.refused) for name, one in known)
+
+
+def batches(kind: str, compute: Callable[[Sequence[In]], Out]) -> Callable[[Sequence[In]], Out]:
+    """Return `compute` of batches, with their sizes and seconds counted."""
+    size, seconds = BATCH_SIZE.labels(kind), BATCH_SECONDS.labels(kind)
+
+    def counted(items: Sequence[In]) -> Out:
+        size.observe(len(items))
+        with seconds.time():
+            return compute(items)
+
+    return counted
 
 
 def describe(role: str, name: str, directories: Sequence[Path]) -> None:

@@ -15,7 +15,10 @@ _log = logging.getLogger("spr.search")
 
 
 class SearchLog:
-    """Writes the log of searches. slow: seconds from which one is a warning, 0: none is. texts: see `_about`."""
+    """Logs and counts searches.
+
+    slow: seconds from which one is a warning, 0: none is. texts: whether that has the sentence.
+    """
 
     def __init__(self, slow: float, texts: bool) -> None:
         self._slow, self._texts = slow, texts

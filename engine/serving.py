@@ -92,8 +92,9 @@ class Worker:
     add_services: registers the servicers, whose methods run in threads, and returns their full names.
     max_in_flight: threads, and the admission limit: more calls are refused with QUEUE_FULL. admissions: of
     methods that have a limit of their own. about: what the port is, for a caller who asks for something else.
-    ready: fields of the ready line. metrics: read when they are scraped. watch: starts what may find a service unfit, or fit again; it gets a
-    function to call then, from any thread, with the service's name and whether it is fit.
+    ready: fields of the ready line. metrics: reads what is exported beside what every process does. watch:
+    starts what may find a service unfit, or fit again; it gets a function to call then, from any thread, with
+    the service's name and whether it is fit.
     """
 
     role: str

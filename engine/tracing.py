@@ -37,7 +37,7 @@ _NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The trace of a call: ids in hexadecimal, as `traceparent` has them. recorded: the span, if sampled here."""
+    """The trace of a call: ids in hexadecimal, as in `traceparent`. recorded: its span, where sampled."""
 
     id: str
     span: str
@@ -78,7 +78,7 @@ def close() -> None:
 
 
 def call(method: str, context: Any) -> AbstractContextManager[None]:
-    """Open the span of a call that is served; binds the trace id for logs. method: "/package.Service/Method"."""
+    """Open the span of a call that is served, and bind the trace id for logs. method: "/Service/Method"."""
     parent = _parent(context)
     if _recorder is None:
         return _Bound(parent) if parent else _NOTHING

@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's SDK, sent to a collector over OTLP/gRPC. Imported only if traces are configured."""
+"""Spans by OpenTelemetry's SDK, sent to a collector over OTLP/gRPC; imported only if [tracing] is there."""
 
 import logging
 import threading

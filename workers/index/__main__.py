@@ -17,7 +17,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     """Open and verify the shard of every collection's current version, serve until a signal."""
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
     os.environ["OMP_NUM_THREADS"] = str(worker.threads or os.cpu_count() or 1)
-    from workers import version_service
+    from workers import held_metrics, version_service
     from workers.index.servicer import IndexShardServicer
     from workers.index.shard import ShardOpener
     from workers.versions import Held
@@ -35,6 +35,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         role="index",
         add_services=add_services,
         max_in_flight=worker.max_in_flight,
+        metrics=lambda: held_metrics.read(held),
         admissions=version_service.admissions(),
         ready={"versions": versions, "shard": worker.name, "device": device},
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),

@@ -209,6 +209,12 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _metrics(line: dict[str, Any]) -> str:
+    if not line.get("metrics"):
+        return ""
+    return f"  metrics at http://{line['metrics']}/metrics; every process has its own\n"
+
+
 def _greeting(line: dict[str, Any]) -> str:
     address = line["address"]
     port = "" if address == "127.0.0.1:7400" else f" --address {address}"
@@ -219,5 +225,5 @@ def _greeting(line: dict[str, Any]) -> str:
         f"{line['videos']} videos.\n{others}"
         f'  searches at {address}:  spr search{port} "a red ball bounces"\n'
         f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
-        "Ctrl-C stops everything."
+        f"{_metrics(line)}Ctrl-C stops everything."
     )

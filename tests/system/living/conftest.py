@@ -17,10 +17,10 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     (inbox := home / "inbox").mkdir()
     about = {"watch": [str(inbox)], "threads": 1}
     with collecting() as (traces, address):
-        path, more = home / "topology.toml", {"collections": [lectures], "traces": address}
-        topology = write_topology(path, news, library=about, slow_query=1e-9, **more)
-        with running(home / "log.jsonl", str(topology)) as service:
-            yield Living(home, service, {"news": news, "lectures": lectures}, topology, traces)
+        path = home / "topology.toml"
+        write_topology(path, news, collections=[lectures], library=about, traces=address, slow_query=1e-9)
+        with running(home / "log.jsonl", str(path)) as service:
+            yield Living(home, service, {"news": news, "lectures": lectures}, path, traces)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ class Living:
     home: Path
     service: Service
     collections: dict[str, Path]
-    topology: Path
-    traces: Collector
+    topology: Path = Path()
+    traces: Collector = field(default_factory=Collector)
 
     def client(self, collection: str = "") -> Client:
         return Client(self.service.address, collection=collection)

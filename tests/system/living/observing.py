@@ -66,7 +66,7 @@ def attributes(owner: Any) -> dict[str, Any]:
 def collecting() -> Iterator[tuple[Collector, str]]:
     """Yield a collector and its URL."""
     server, collector = grpc.server(ThreadPoolExecutor(2)), Collector()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield collector, f"http://127.0.0.1:{port}"

@@ -11,6 +11,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -189,7 +190,7 @@ def test_dashboard_and_alerts_ask_for_what_is_exported(living: Living) -> None:
     assert living.shown()
     topology = config.read(living.topology)
     assert topology.library is not None
-    processes = [topology.coordinator, *topology.index, *topology.ranker, topology.library]
+    processes: list[Any] = [topology.coordinator, *topology.index, *topology.ranker, topology.library]
     addresses = [one.metrics for one in processes]
     assert {observing.fetch(address, "/healthz") for address in addresses} == {"serving\n"}
     exported = observing.scrape(addresses)
@@ -213,7 +214,7 @@ def test_one_search_is_one_trace_over_all_processes_and_its_log_lines_name_it(li
     with grpc.insecure_channel(living.service.address) as channel:
         search = SearchServiceStub(channel).Search
         search(SearchRequest(text=TEXTS[1]), timeout=60)
-        search(request, timeout=60, metadata=[("traceparent", f"00-{trace}-{caller}-01")])
+        search(request, timeout=60, metadata=(("traceparent", f"00-{trace}-{caller}-01"),))
     spans = living.traces.spans
     until(lambda: len(spans) >= len(observing.TREE))
     assert {span.trace for span in spans} == {trace}

@@ -32,6 +32,7 @@ async def _serve(topology: Topology) -> None:
         generation=version.id,
         number=version.number,
         videos=version.videos,
+        **({"metrics": topology.coordinator.metrics} if topology.coordinator.metrics else {}),
         collections=[collection.name for collection in coordinator.collections.all],
     )
     await stopped()

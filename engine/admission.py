@@ -23,11 +23,27 @@ class Gate(Protocol):
         """Release a slot."""
 
 
+class Counts(Protocol):
+    """What admission control says of itself, in calls or in units of cost. refused: so far."""
+
+    limit: Any
+    refused: int
+
+    @property
+    def inside(self) -> float:
+        """Return what runs."""
+
+    @property
+    def waiting(self) -> float:
+        """Return what waits."""
+
+
 class Admission:
     """A non-blocking, thread-safe semaphore: counts calls in flight and refuses those beyond `limit`."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.refused = 0  # calls so far
         self._inside = 0
         self._lock = threading.Lock()
 
@@ -35,6 +51,16 @@ class Admission:
     def busy(self) -> bool:
         """Whether the next call is refused."""
         return self._inside >= self.limit
+
+    @property
+    def inside(self) -> int:
+        """Return how many slots are taken."""
+        return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """Return how many calls wait for a slot: none does."""
+        return 0
 
     def refusal(self, context: Any) -> Overloaded | None:
         """Return the error of a refused call."""
@@ -53,4 +79,5 @@ class Admission:
             self._inside -= 1
 
     def _refused(self) -> Overloaded:
+        self.refused += 1
         return Overloaded(f"{self.limit} calls are in flight, which is the limit; try again")

@@ -26,11 +26,13 @@ from engine.errors import InvalidInput
 from engine.files import read_toml
 from engine.process_config import (
     DNS,
+    METRICS_OFFSET,
     CoordinatorConfig,
     DiscoveryConfig,
     IndexWorkerConfig,
     LibraryConfig,
     RankerWorkerConfig,
+    TracingConfig,
     reachable,
     shard_name,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "LibraryConfig",
     "RankerWorkerConfig",
     "Topology",
+    "TracingConfig",
     "for_collection",
     "from_json",
     "parse",
@@ -62,6 +65,7 @@ class Topology:
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
     library: the process that adds and deletes; None without one.
     coordinators: all of them; coordinator: the one that a process is, elsewhere the first one.
+    tracing: where traces go; None: nowhere.
 
     hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
     access: encryption and access control; None without.
@@ -82,6 +86,7 @@ class Topology:
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
+    tracing: TracingConfig | None = None
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
 
     def __post_init__(self) -> None:
@@ -101,9 +106,12 @@ class Topology:
     @property
     def listens(self) -> list[str]:
         """Return the addresses of all processes."""
-        parts: list[Any] = [*self.coordinators, *self.index, *self.ranker]
-        parts += [self.library] if self.library else []
-        return [*(one.admin for one in self.coordinators), *(one.listen for one in parts)]
+        return [*(one.admin for one in self.coordinators), *(one.listen for one in self.parts)]
+
+    @property
+    def parts(self) -> list[Any]:
+        """Return the tables of all processes."""
+        return [*self.coordinators, *self.index, *self.ranker, *([self.library] if self.library else [])]
 
 
 Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig)
@@ -156,24 +164,28 @@ def for_collection(
 ) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
-    shards: of the collection that has most. others: further collections. access: a folder that `spr access`
-    filled. InvalidInput if there are no ports.
+    The metrics of each are METRICS_OFFSET above its port. shards: of the collection that has most. others:
+    further collections. access: a folder that `spr access` filled. InvalidInput if there are no ports.
     """
-    highest = port + 9 + shards
+    highest = port + 9 + shards + METRICS_OFFSET
     if not 1 <= port <= highest <= 65535:
-        most = 65535 - 9 - shards
+        most = 65535 - 9 - shards - METRICS_OFFSET
         raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
     values: dict[str, Any] = {
         "collection": str(collection.resolve()),
         "collections": [str(other.resolve()) for other in others],
-        "coordinator": {"listen": f"127.0.0.1:{port}", "admin": f"127.0.0.1:{port + 1}"},
-        "index": [{"shard": n, "listen": f"127.0.0.1:{port + 10 + n}"} for n in range(shards)],
-        "ranker": [{"listen": f"127.0.0.1:{port + 2}"}],
-        "library": {"listen": f"127.0.0.1:{port + 3}"},
+        "coordinator": {"admin": f"127.0.0.1:{port + 1}", **_at(port)},
+        "index": [{"shard": n, **_at(port + 10 + n)} for n in range(shards)],
+        "ranker": [_at(port + 2)],
+        "library": _at(port + 3),
     }
     if access is not None:
         values["access"] = settings.of_folder(access.resolve())
     return parse(values, collection)
+
+
+def _at(port: int) -> dict[str, str]:
+    return {"listen": f"127.0.0.1:{port}", "metrics": f"127.0.0.1:{port + METRICS_OFFSET}"}
 
 
 def to_json(topology: Topology) -> str:
@@ -183,9 +195,7 @@ def to_json(topology: Topology) -> str:
     values["coordinator"] = values.pop("coordinators")
     for table in (*values["coordinator"], *values["ranker"], values["library"] or {}):
         table.pop("name", None)
-    for name in ("library", "access"):
-        if values[name] is None:
-            del values[name]
+    values = {name: value for name, value in values.items() if value is not None}
     return json.dumps({"path": path.resolve(), "derived": derived, "values": values}, default=str)
 
 
@@ -213,11 +223,17 @@ def _check(topology: Topology) -> None:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    listens = topology.listens
+    listens = [*topology.listens, *(one.metrics for one in topology.parts if one.metrics)]
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
+    endpoint = topology.tracing.endpoint if topology.tracing else "https://"
+    if not endpoint.startswith(("http://", "https://")):
+        raise InvalidInput(
+            f"{topology.path}: tracing.endpoint is {endpoint!r}; write the URL of a collector, "
+            "http://HOST:4317 as a rule"
+        )
 
     for worker in topology.workers:
         if worker.address:

@@ -1,7 +1,8 @@
 """The coordinator: public service, admin service, the monitor that sets their health, and the switchers."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import grpc.aio
 from cachetools import LRUCache
 from grpc_health.v1 import health
+from prometheus_client.metrics_core import Metric
 
-from engine import control_pipe, line, servers, serving
+from engine import control_pipe, coordinator_metrics, line, metrics, servers, serving
 from engine.access import opened
 from engine.access.channels import Connect, plain
 from engine.admin import AdminServicer
@@ -75,6 +77,7 @@ class Coordinator:
         self.address = servers.bind(self._public, config.listen, self._door, topology.insecure)
         self.admin_address = servers.bind(self._admin, config.admin, self._door, topology.insecure)
         self._watching: list[asyncio.Task[None]] = []
+        self._state = metrics.State(self._read_metrics)
 
     async def start(self, on_look: Callable[[Mapping[str, float], str], None] = lambda *_: None) -> None:
         """Serve, probe the workers, follow the versions. Healthy once a shard and a ranker answer.
@@ -82,6 +85,9 @@ class Coordinator:
         on_look: called once a second with the seconds that workers have not answered, by target, and the mark
         of the topology file that is in use.
         """
+        for collection in self.collections.all:
+            coordinator_metrics.prepare(collection)
+        self._state.begin()
         await self._tell(False)
         await self._admin_probes.set(ADMIN, servers.SERVING)
         for server in self._servers():
@@ -97,6 +103,7 @@ class Coordinator:
 
     async def stop(self, grace: float = serving.GRACE) -> None:
         """Drain for at most `grace` seconds, then close everything."""
+        self._state.end()
         await self._probes.enter_graceful_shutdown()
         await asyncio.gather(*(server.stop(grace) for server in self._servers()))
         for task in self._watching:
@@ -157,7 +164,8 @@ class Coordinator:
         entrance = Entrance(self.collections.all, config)
         # Batches are admitted as a whole, when their queries are known.
         most = line.BATCHED * config.max_in_flight * len(self._switchers)
-        admissions = {f"/{SEARCH}/BatchSearch": Admission(most)}
+        self._batches = Admission(most)
+        admissions = {f"/{SEARCH}/BatchSearch": self._batches}
         public = servers.aio_server(
             entrance, about=_PUBLIC, admissions=admissions, shared=True, door=self._door
         )
@@ -180,7 +188,14 @@ class Coordinator:
         await self._tell(healthy)
         self._on_health(healthy)
 
+    def _read_metrics(self) -> Iterator[Metric]:
+        yield from metrics.admissions(
+            {"batches": self._batches, **{one.name: one.queue.line for one in self.collections.all}}
+        )
+        yield from coordinator_metrics.read(self.collections, self._fleet, self._monitor, time.monotonic())
+
     async def _tell(self, healthy: bool) -> None:
+        metrics.bound(metrics.SERVING, SEARCH).set(healthy)
         state = servers.SERVING if healthy else servers.NOT_SERVING
         for name in (health.OVERALL_HEALTH, SEARCH):
             await self._probes.set(name, state)

@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import deserialization, faults, logs, refusals
+from engine import deserialization, faults, logs, metrics, refusals, tracing
 from engine.access.guard import Guard
 from engine.admission import Gate
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
@@ -65,10 +65,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         if method not in self._known:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return refusals.handler(
-                    method,
-                    WrongPort(f"{refusals.named(method)} is not served at this port; {self._about}"),
-                )
+                wrong = WrongPort(f"{refusals.named(method)} is not served at this port; {self._about}")
+                return refusals.handler(method, wrong, refusals.UNKNOWN)
             self._known[method] = self._wrapped(method, handler)
         if method.startswith(_OURS) and (admission := self._admission_of(method)).busy:
             return self._guarded(method, self._known[method], admission)
@@ -114,11 +112,13 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(behaviour, None, write)
 
     def _accounted(self, method: str, answer: Callable[[bytes, Any], Awaitable[Any]]) -> Behaviour:
-        """Wrap `answer`: errors become statuses, and the call leaves a line in the access log."""
+        """Wrap `answer`: errors become statuses, and the call is counted, traced, and in the access log."""
+        meter = metrics.RpcMeter(method)
 
         async def call(data: bytes, context: Any) -> Any:
             began = time.perf_counter()
             code = grpc.StatusCode.OK
+            meter.began()
             try:
                 if self._guard is not None:
                     self._guard.check(context)
@@ -130,9 +130,14 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 code = refusals.note(error, method)
                 await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
+                meter.ended(code.name, time.perf_counter() - began)
                 _account(context, method, code, began)
 
-        return call
+        async def traced(data: bytes, context: Any) -> Any:
+            with tracing.call(method, context):
+                return await call(data, context)
+
+        return traced
 
     async def _unary(
         self, method: str, read: Behaviour, behaviour: Behaviour, data: bytes, context: Any

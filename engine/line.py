@@ -103,6 +103,16 @@ class Line:
         self._promised = _Held()
 
     @property
+    def inside(self) -> float:
+        """Return the units that run."""
+        return self._running.total
+
+    @property
+    def waiting(self) -> float:
+        """Return the units that wait."""
+        return self._singles.held.total + self._batches.held.total
+
+    @property
     def busy(self) -> bool:
         """Whether a further search may be refused or has to wait."""
         return self._singles.held.total > 0 or self._running.total >= min(

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, each with the id of the request it belongs to.
+"""Structured logs: one JSON object a line on stderr, each with the ids of its request and its trace.
 
 A bounded queue and a writer thread decouple logging from stderr: when its reader stalls, lines are dropped
 and counted, and no request blocks.
@@ -20,6 +20,7 @@ from typing import TextIO
 from engine.errors import InvalidInput
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+trace_id: contextvars.ContextVar[str] = contextvars.ContextVar("trace_id", default="")
 
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 KEPT = 10_000  # lines in the queue
@@ -40,6 +41,8 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id.get():
             line["request_id"] = request_id.get()
+        if trace_id.get():
+            line["trace_id"] = trace_id.get()
         line.update({key: value for key, value in vars(record).items() if key not in _PLAIN})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -12,7 +12,7 @@ from engine.errors import NotFound, quoted
 from engine.listed import Listed
 from engine.pages import PageStore, Token
 from engine.queries import SearchOptions
-from engine.served import ServedCollection
+from engine.served import Served, ServedCollection
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 
 
@@ -45,7 +45,7 @@ class Pager:
         collection: ServedCollection,
         deadline: Deadline,
         place: Callable[[SearchRequest], AbstractAsyncContextManager[None]],
-        finish: Callable[[Answer], None],
+        finish: Callable[[Answer, Served, str], None],
         most: int,
     ) -> SearchResponse:
         """Return the page of a request's token, whatever coordinator gave it; else PAGE_TOKEN_INVALID.
@@ -84,7 +84,7 @@ class Pager:
         collection: ServedCollection,
         deadline: Deadline,
         place: Callable[[SearchRequest], AbstractAsyncContextManager[None]],
-        finish: Callable[[Answer], None],
+        finish: Callable[[Answer, Served, str], None],
     ) -> Listed:
         """Search anew for a list that expired or is another coordinator's; refuse where another one comes."""
         if token.request.WhichOneof("query") is None:
@@ -97,7 +97,7 @@ class Pager:
         except NotFound:
             why = f"is of version {quoted(token.request.version)}, which is not served any more"
             raise pages.refusal(why) from None
-        finish(answer)
+        finish(answer, served, token.request.text)
         listed = Listed.of(answer, served.corpus)
         if pages.digest(listed) != token.digest:
             raise pages.refusal("is of a list that is gone, and the same search gives another one now")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from cachetools import LRUCache
 
-from engine import ranking, temporal
+from engine import metrics, ranking, temporal, tracing
 from engine.answers import Answer, Coverage, Degraded
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -43,12 +43,18 @@ class Pipeline:
         whole: raise Overloaded where the rankers refuse, in place of an answer that is not refined.
         """
         options, watch = query.options, _Stopwatch()
-        encoded = await self._encode(query, deadline)
+        # No span is open at a yield: the caller may end the generator in another task.
+        with tracing.span("encode"):
+            encoded = await self._encode(query, deadline)
         watch.lap("encode")
-        retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline)
+        with tracing.span("retrieve", top_k=options.segment_top_k):
+            retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline)
+            tracing.note(hits=len(retrieved.hits), coverage=retrieved.coverage.ratio)
         watch.lap("retrieve", retrieved.timings)
-        durations, segment_length = self.corpus.catalogue.durations, self.corpus.version.segment_length
-        proposals = propose(retrieved.hits, durations, segment_length, options.rule)
+        with tracing.span("propose"):
+            durations, segment_length = self.corpus.catalogue.durations, self.corpus.version.segment_length
+            proposals = propose(retrieved.hits, durations, segment_length, options.rule)
+            tracing.note(proposals=len(proposals))
         watch.lap("propose")
         moments = _distinct(ranking.coarse(proposals), options.nms_iou)
         coarse = Answer(moments, proposals, retrieved.coverage, watch.laps(), truncated=encoded.truncated)
@@ -60,7 +66,8 @@ class Pipeline:
             return
         chosen = ranking.take(proposals, options.proposal_top_k)
         try:
-            ranked = await self._rankers.rank(encoded, chosen, deadline)
+            with tracing.span("rank", proposals=len(chosen)):
+                ranked = await self._rankers.rank(encoded, chosen, deadline)
         except Overloaded:
             if whole:
                 raise
@@ -82,6 +89,7 @@ class Pipeline:
     async def _encode_text(self, text: str, deadline: Deadline) -> EncodedQuery:
         key = self.corpus.version.embedding_model, text
         known = self._sentences.get(key)
+        metrics.bound(metrics.CACHE, "encoded_queries", "miss" if known is None else "hit").inc()
         if known is None:
             known = await self._rankers.encode(text, deadline)
             if self._sentences.maxsize:

@@ -1,15 +1,30 @@
 """The settings of each kind of process, as a topology's tables give them."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from engine.values import DERIVED, Count, NonNegative
+from engine.values import DERIVED, AtLeast, AtMost, Count, NonNegative
 
 # Before a worker's address: a DNS name, each of whose addresses is a replica.
 DNS = "dns:"
 
 Uris = Literal["none", "name", "full"]
 TextPrecision = Literal["auto", "int8", "float32"]
+Share = Annotated[float, AtLeast(0), AtMost(1)]
+METRICS_OFFSET = 1000  # without a topology file: from the port of a process to that of its metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingConfig:
+    """OpenTelemetry traces of all processes; needs the extra `traces`.
+
+    endpoint: URL of a collector that takes OTLP over gRPC; https encrypts. sample: share of the searches that
+    are traced; a caller's `traceparent` decides for its own. query_text: whether spans carry the sentence.
+    """
+
+    endpoint: str
+    sample: Share = 0.01
+    query_text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +42,14 @@ class CoordinatorConfig:
     encoded_queries: size of the LRU cache of encoded sentences; 0: none.
     page_lists, page_ttl: size and time to live of the cache of ranked lists behind page tokens.
     uris: what an answer tells of the source files: "none", "name" (the file's) or "full".
+    slow_query: seconds from which a search leaves a warning in the log; 0: none does. log_queries: whether
+    that line has the sentence.
+    metrics: HOST:PORT of /metrics and /healthz, of every process; empty: none.
     """
 
     listen: str = "127.0.0.1:7400"
     admin: str = "127.0.0.1:7401"
+    metrics: str = ""
     max_in_flight: Count = 64
     batch_concurrency: Count = 4
     max_deadline: NonNegative = 10.0
@@ -44,6 +63,8 @@ class CoordinatorConfig:
     page_lists: Count = 1000
     page_ttl: NonNegative = 300.0
     uris: Uris = "name"
+    slow_query: NonNegative = 2.0
+    log_queries: bool = False
     name: str = field(default="coordinator", metadata=DERIVED)
 
 
@@ -60,6 +81,7 @@ class IndexWorkerConfig:
     shard: Count
     listen: str
     address: str = ""
+    metrics: str = ""
     threads: Count = 1
     device: str = "auto"
     max_in_flight: Count = 64
@@ -89,6 +111,7 @@ class RankerWorkerConfig:
 
     listen: str
     address: str = ""
+    metrics: str = ""
     threads: Count = 0
     device: str = "auto"
     max_batch: Count = 16
@@ -118,6 +141,7 @@ class LibraryConfig:
 
     listen: str = "127.0.0.1:7403"
     address: str = ""
+    metrics: str = ""
     threads: Count = 1
     device: str = "auto"
     max_queued: Count = 10_000

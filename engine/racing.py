@@ -33,7 +33,10 @@ Reply = TypeVar("Reply")
 
 
 class Race(Generic[M, Reply]):
-    """One call, asked of `members` in their order. patience: seconds before a hedge; 0: never."""
+    """One call, asked of `members` in their order. patience: seconds before a hedge; 0: never.
+
+    on_next: told when a further one is asked, and whether another had failed.
+    """
 
     def __init__(
         self,
@@ -41,8 +44,10 @@ class Race(Generic[M, Reply]):
         ask: Callable[[M], Awaitable[Reply]],
         hedging: Hedging,
         patience: float,
+        on_next: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._waiting, self._ask, self._hedging = list(members), ask, hedging
+        self._on_next = on_next
         self._patience = patience
         self._running: dict[asyncio.Task[Reply], tuple[M, float]] = {}
 
@@ -65,6 +70,7 @@ class Race(Generic[M, Reply]):
                     if not is_of_one(failure):
                         raise failure
                 if self._waiting and (self._may_hedge() if failure is None else self._may_retry(failure)):
+                    self._on_next(failure is not None)
                     self._ask_next()
                 elif failure is not None and not self._running:
                     raise failure

@@ -7,7 +7,7 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import faults, logs, wire, wire_rank
+from engine import faults, logs, tracing, wire, wire_rank
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -46,7 +46,8 @@ class Rankers:
         began = time.monotonic()
 
         async def attempt(stubs: RankerStubs) -> EncodedQuery:
-            return self._encoded(await stubs.encoder.Encode(request, timeout=deadline.left()))
+            left, metadata = deadline.left(), tracing.outgoing()
+            return self._encoded(await stubs.encoder.Encode(request, timeout=left, metadata=metadata))
 
         try:
             hedge_after = self._config.hedge_after
@@ -92,7 +93,8 @@ class Rankers:
         request.embedding_model = self._version.embedding_model
 
         async def attempt(stubs: RankerStubs) -> Ranked:
-            response = await stubs.ranker.Rank(request, timeout=deadline.left())
+            left, metadata = deadline.left(), tracing.outgoing()
+            response = await stubs.ranker.Rank(request, timeout=left, metadata=metadata)
             _check_version(response.generation, self._version.id, "ranker")
             return wire_rank.ranked_from_pb(response, len(proposals))
 

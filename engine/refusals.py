@@ -12,10 +12,11 @@ from typing import Any
 
 import grpc
 
-from engine import faults, logs
+from engine import faults, logs, metrics
 from engine.errors import Overloaded, SprError
 
 _log = logging.getLogger("spr.rpc")
+UNKNOWN = "unknown"  # a method that nobody serves, in the metrics: a caller may invent any number
 LONGEST_METHOD = 80  # characters in the log: a caller may invent a name
 
 
@@ -56,17 +57,21 @@ def note(error: Exception, method: str) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL
 
 
-def handler(method: str, error: SprError) -> Any:
-    """Return a handler that fails the call unread: of streams, since gRPC reads unary requests first."""
+def handler(method: str, error: SprError, counted_as: str = "") -> Any:
+    """Return a handler that fails the call unread: of streams, since gRPC reads unary requests first.
+
+    counted_as: in the metrics, if not as the method.
+    """
 
     async def call(messages: Any, context: Any) -> None:
-        await refuse(context, method, error)
+        await refuse(context, method, error, counted_as)
 
     return grpc.stream_unary_rpc_method_handler(call)
 
 
-async def refuse(context: Any, method: str, error: SprError) -> None:
+async def refuse(context: Any, method: str, error: SprError, counted_as: str = "") -> None:
     """Fail a call that was not read."""
+    metrics.refused(counted_as or method, error.status.name)
     if isinstance(error, Overloaded):
         _counted.note(method, error)
         await context.abort_with_status(_status(str(error), error.reason, error.retry_after or 0.0))

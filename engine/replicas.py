@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import grpc
 import grpc.aio
 
+from engine import metrics
 from engine.access.channels import Connect, plain
 from engine.errors import DeadlineExceeded, SprError, Unavailable
 from engine.hedging import Hedging
@@ -60,6 +61,9 @@ class Replicas(Generic[Stub]):
         self.name, self._stub, self._connect = name, stub, connect
         self.members = [Replica(target, stub, connect) for target in targets]
         self._turn = 0
+        # So that each is there at 0, and its first increase is seen as one.
+        for metric in (metrics.HEDGES, metrics.RETRIES, metrics.EJECTIONS):
+            metrics.bound(metric, name)
 
     def follow(self, targets: Sequence[str]) -> list[Replica[Stub]]:
         """Have one member for each target from now on; return those that are no longer among them."""
@@ -102,7 +106,10 @@ class Replicas(Generic[Stub]):
         alike = members[first].health.state(now) is members[second].health.state(now)
         alike = alike and (first in lacking) is (second in lacking)
         patience = hedging.after(members[first].target, hedge_after) if alike else hedge_after
-        return await Race([members[i] for i in order], ask, hedging, patience).run()
+        return await Race([members[i] for i in order], ask, hedging, patience, self._count).run()
+
+    def _count(self, failed: bool) -> None:
+        metrics.bound(metrics.RETRIES if failed else metrics.HEDGES, self.name).inc()
 
     def probed(self, member: Replica[Stub], fault: str) -> None:
         """Record what a probe that was answered found wrong with a replica; empty: nothing."""
@@ -174,6 +181,8 @@ class Replicas(Generic[Stub]):
         if state is Health.EJECTED and len(self.members) == 1:
             state = Health.HEALTHY  # the last replica is never ejected
         if state is not member.logged and not health.half_open:
+            if state is not Health.HEALTHY and member.logged is Health.HEALTHY:
+                metrics.bound(metrics.EJECTIONS, self.name).inc()
             member.logged = state
             level = logging.INFO if state is Health.HEALTHY else logging.WARNING
             extra = {"why": health.fault or health.last_error}

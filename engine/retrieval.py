@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
-from engine import faults, logs, merge, wire
+from engine import faults, logs, merge, tracing, wire
 from engine.answers import Coverage, Degraded
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
@@ -91,12 +91,15 @@ class Retriever:
 
         async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits]:
             left = max(0.0, ends - time.perf_counter())
-            response = await stubs.shard.SearchSegments(addressed, timeout=left)
+            answering = stubs.shard.SearchSegments(addressed, timeout=left, metadata=tracing.outgoing())
+            response = await answering
             return response, self._hits(response, shard.name)
 
         try:
             hedge_after = self._config.hedge_after
-            response, hits = await shard.call(attempt, self._hedging, hedge_after, self._version.id)
+            with tracing.span("shard", shard=shard.name):
+                response, hits = await shard.call(attempt, self._hedging, hedge_after, self._version.id)
+                tracing.note(hits=len(hits), videos=response.videos_searched)
         except (grpc.aio.AioRpcError, SprError) as failure:
             seconds = time.perf_counter() - began
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, shard.name)

@@ -93,7 +93,7 @@ def bind(
         else:
             port = server.add_secure_port(address, door.credentials())
     except RuntimeError:
-        raise _taken(address) from None
+        raise taken(address) from None
     host = address.rpartition(":")[0]
     if door is None and not is_loopback(host):
         _log.warning(
@@ -118,10 +118,11 @@ def check_free(address: str) -> None:
                     trial.bind(at)
                 except OSError as error:
                     if error.errno == errno.EADDRINUSE:
-                        raise _taken(address) from None
+                        raise taken(address) from None
 
 
-def _taken(address: str) -> Unavailable:
+def taken(address: str) -> Unavailable:
+    """Return the error of an address that another process listens at."""
     return Unavailable(
         f"cannot listen on {address}; is another process there? Stop it, or change the port", "ADDRESS_IN_USE"
     )

@@ -2,29 +2,28 @@
 
 import asyncio
 import contextlib
-import contextvars
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import TypeAlias
 
 import grpc.aio
 
-from engine import faults, logs, wire_search
+from engine import faults, logs, tracing, wire_search
 from engine.answers import Answer
 from engine.callers import caller_of
 from engine.config import CoordinatorConfig
 from engine.cost import cost_of
 from engine.deadline import Deadline
 from engine.errors import InvalidInput, NotFound, SprError
-from engine.interceptors import when_over
 from engine.listed import Listed
 from engine.pages import Token
 from engine.paging import Pager
 from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
-from engine.served import Collections, ServedCollection
+from engine.search_log import SearchLog
+from engine.served import Collections, Served, ServedCollection
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc
 
@@ -52,6 +51,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             rule=ProposalRule.parse(config.proposals),
         )
         self._pager = Pager(config, self._defaults)
+        self._log = SearchLog(config.slow_query, config.log_queries)
 
     async def Search(self, request: Request, context: Context) -> Response:
         """Answer one query with one page."""
@@ -123,7 +123,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async for answer in served.pipeline.answers(query, deadline):
                 last = stage == Progress.STAGE_REFINED or not refines
                 if last:
-                    _finish(answer, collection, context)
+                    self._log.answered(answer, collection, served, request.text, context)
                 listed = Listed.of(answer, served.corpus)
                 page = self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
@@ -132,7 +132,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def _entry(self, request: Request, context: Context, deadline: Deadline, most: int) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
-            with self._counted(request) as collection:
+            with tracing.span("entry"), self._counted(request) as collection:
                 answer = await self._search(request, collection, context, deadline, most, batch=True)
             return BatchEntry(response=answer)
         except SprError as error:
@@ -145,6 +145,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     @contextlib.contextmanager
     def _counted(self, request: Request) -> Iterator[ServedCollection]:
         """Yield the collection that a request is about; a failure counts as one of its searches."""
+        began = time.perf_counter()
         try:
             name = request.collection
             if request.page_token and not name:
@@ -155,8 +156,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             raise
         try:
             yield collection
-        except Exception:
+        except Exception as error:
             collection.statistics.failed += 1
+            self._log.failed(error, collection, request.text, time.perf_counter() - began)
             raise
 
     async def _search(
@@ -174,14 +176,17 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             return self._place(asked, collection, context, deadline, batch)
 
         if request.page_token:
-            finish = partial(_finish, collection=collection, context=context)
+
+            def finish(answer: Answer, served: Served, text: str) -> None:
+                self._log.answered(answer, collection, served, text, context)
+
             return await self._pager.next_page(request, collection, deadline, place, finish, most)
         size = wire_search.page_size_from_pb(request.page_size)
         async with place(request):
             with collection.pinned(request.version) as served:
                 query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
                 answer = await served.pipeline.search(query, deadline)
-        _finish(answer, collection, context)
+        self._log.answered(answer, collection, served, request.text, context)
         return self._pager.page(Listed.of(answer, served.corpus), 0, size, request, most)
 
     def _place(
@@ -198,21 +203,3 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     def _deadline(self, context: Context) -> Deadline:
         config = self._config
         return Deadline.start(context.time_remaining(), config.max_deadline, config.reserve)
-
-
-def _finish(answer: Answer, collection: ServedCollection, context: Context) -> None:
-    collection.statistics.count(answer)
-    when_over(context, partial(contextvars.copy_context().run, _describe, answer))
-
-
-def _describe(answer: Answer) -> None:
-    """Write the access log of one search."""
-    stages = {stage: round(1000 * seconds, 2) for stage, seconds in answer.timings}
-    coverage = answer.coverage
-    fields = {
-        "ms": stages,
-        "moments": len(answer.moments),
-        "coverage": round(coverage.ratio, 4),
-        "degraded": [reason.name for reason in coverage.degraded],
-    }
-    _log.info("answered", extra=fields)

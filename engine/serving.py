@@ -24,7 +24,7 @@ import gc
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +33,9 @@ from typing import Any
 import grpc.aio
 import uvloop
 from grpc_health.v1 import health
+from prometheus_client.metrics_core import Metric
 
-from engine import config, connections, control_pipe, logs
+from engine import config, connections, control_pipe, exporter, logs, metrics, tracing
 from engine.access import listeners, opened
 from engine.admission import Admission
 from engine.errors import SprError
@@ -61,7 +62,8 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
         part = select_part(topology, role, options.name, options.listen)
         # Before minutes of loading.
         listeners.check(topology, listens_of(part))
-        serve(topology, part)
+        with _observed(topology, role, part) as observed:
+            serve(topology, observed)
     except (SprError, OSError) as error:
         refused = of_disk(error) if isinstance(error, OSError) else error
         if refused is None:
@@ -75,6 +77,19 @@ def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequenc
     return 0
 
 
+@contextlib.contextmanager
+def _observed(topology: config.Topology, role: str, part: Any) -> Iterator[Any]:
+    """Export metrics and record traces; yield the part with the address where its metrics are."""
+    tracing.configure(topology.tracing, role, f"{part.name}@{part.listen}", topology.path)
+    try:
+        if part.metrics:
+            metrics.describe(role, part.name, topology.directories)
+            part = dataclasses.replace(part, metrics=exporter.listen(part.metrics, topology.takeover))
+        yield part
+    finally:
+        tracing.close()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """What a worker serves.
@@ -83,8 +98,9 @@ class Worker:
     coroutines; what waits for one is dropped when its caller goes.
     max_in_flight: the admission limit: more calls are refused with QUEUE_FULL. admissions: of
     methods that have a limit of their own. about: what the port is, for a caller who asks for something else.
-    ready: fields of the ready line. watch: starts what may find a service unfit, or fit again; it gets a
-    function to call then, from any thread, with the service's name and whether it is fit.
+    ready: fields of the ready line. metrics: reads what is exported beside what every process does. watch:
+    starts what may find a service unfit, or fit again; it gets a function to call then, from any thread, with
+    the service's name and whether it is fit.
     """
 
     role: str
@@ -94,34 +110,40 @@ class Worker:
     about: str = ABOUT_WORKERS
     ready: Mapping[str, Any] = field(default_factory=dict)
     admissions: Mapping[str, Admission] = field(default_factory=dict)
+    metrics: Callable[[], Iterable[Metric]] = tuple
     watch: Callable[[Callable[[str, bool], None]], None] = lambda _: None
 
 
-def serve_worker(worker: Worker, address: str, topology: config.Topology) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return."""
+def serve_worker(worker: Worker, part: Any, topology: config.Topology) -> None:
+    """Serve at the address of this part of the topology until SIGTERM or SIGINT, then drain and return."""
     # As many as compute at once: further calls wait in its queue, at most max_in_flight.
     pool = ThreadPoolExecutor(worker.threads, thread_name_prefix="work")
-    uvloop.run(_serve_worker(worker, address, pool, topology))
+    uvloop.run(_serve_worker(worker, part, pool, topology))
     pool.shutdown(wait=False)
 
 
-async def _serve_worker(worker: Worker, address: str, pool: Executor, topology: config.Topology) -> None:
+async def _serve_worker(worker: Worker, part: Any, pool: Executor, topology: config.Topology) -> None:
     access = opened(topology.access)
     door = access.for_fleet() if access else None
     admission = Admission(worker.max_in_flight)
     server = aio_server(admission, pool, worker.about, worker.admissions, door=door)
     names = list(worker.add_services(server))
     probes = add_probes(server, names)
-    bound = bind(server, address, door, topology.insecure)
+    bound = bind(server, part.listen, door, topology.insecure)
     for name in (health.OVERALL_HEALTH, *names):
         await probes.set(name, SERVING)
+    for name in names:
+        metrics.bound(metrics.SERVING, name).set(1)
+    queues = {"calls": admission, **{name.lstrip("/"): one for name, one in worker.admissions.items()}}
+    metrics.State(lambda: [*metrics.admissions(queues), *worker.metrics()]).begin()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await server.start()
     worker.watch(lambda name, fit: _set_fit(loop, probes, name, fit))
     keep_loaded()
-    announce(ready=True, role=worker.role, address=bound, **worker.ready)
+    about = {"metrics": part.metrics} if part.metrics else {}
+    announce(ready=True, role=worker.role, address=bound, **about, **worker.ready)
     await stop.wait()
     await probes.enter_graceful_shutdown()
     await server.stop(GRACE)
@@ -130,6 +152,7 @@ async def _serve_worker(worker: Worker, address: str, pool: Executor, topology: 
 def _set_fit(
     loop: asyncio.AbstractEventLoop, probes: health.aio.HealthServicer, name: str, fit: bool
 ) -> None:
+    metrics.bound(metrics.SERVING, name).set(fit)
     asyncio.run_coroutine_threadsafe(probes.set(name, SERVING if fit else NOT_SERVING), loop)
 
 
@@ -152,6 +175,7 @@ async def told_to_stop() -> Callable[[], Awaitable[None]]:
     async def wait() -> None:
         await leave.wait()
         if control_pipe.supervised and not stop.is_set():
+            await asyncio.to_thread(exporter.close)
             announce(leaving=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), HANDOVER)

@@ -24,6 +24,13 @@ class AtLeast:
     minimum: float
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """An upper bound of a number."""
+
+    maximum: float
+
+
 Count = Annotated[int, AtLeast(0)]
 NonNegative = Annotated[float, AtLeast(0)]
 
@@ -128,6 +135,8 @@ def _bounded(bounds: tuple[Any, ...], value: Any, source: str, key: str) -> Any:
     for bound in bounds:
         if isinstance(bound, AtLeast) and value < bound.minimum:
             raise InvalidInput(f"{source}: {key} = {value!r} is below {bound.minimum:g}.")
+        if isinstance(bound, AtMost) and value > bound.maximum:
+            raise InvalidInput(f"{source}: {key} = {value!r} is above {bound.maximum:g}.")
     return value
 
 

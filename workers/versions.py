@@ -119,6 +119,12 @@ class Held(Generic[T]):
         return found
 
     @property
+    def watches(self) -> list[Watch]:
+        """Return what watches the parts of all versions, each once."""
+        entries = list(self._held.values())
+        return list({id(one): one for entry in entries for one in entry.content.watches}.values())
+
+    @property
     def sound(self) -> bool:
         """Whether any version is held that has no fault."""
         return any(not entry.fault for entry in list(self._held.values()))
@@ -129,10 +135,9 @@ class Held(Generic[T]):
 
     def look(self) -> None:
         """Watch every file once, scrub a little, and try to heal what is damaged and has changed on disk."""
-        entries = list(self._held.items())
-        for one in {id(one): one for _, entry in entries for one in entry.content.watches}.values():
+        for one in self.watches:
             one.look()
-        for version, entry in entries:
+        for version, entry in list(self._held.items()):
             if entry.fault:
                 self._heal(version, entry)
 

@@ -68,6 +68,11 @@ class Watch:
         self._rate = max(size / HOUR, min(float(RATE), size / PASS))
         self._examining = threading.Lock()
 
+    @property
+    def hashed(self) -> float:
+        """Return when (time.time()) the file that waits longest was last hashed; infinity without files."""
+        return min((one.sound for one in self._files), default=math.inf)
+
     def check(self) -> None:
         """Raise Mismatch (GENERATION_CORRUPT) with the file's name once one has changed.
 

@@ -102,7 +102,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("port", [0, -1, 65_530, 99_999])
 def test_a_port_that_leaves_none_for_the_workers_is_refused(port: int) -> None:
-    with pytest.raises(InvalidInput, match=f"port {port} leaves no ports .* 1 to 65523"):
+    with pytest.raises(InvalidInput, match=f"port {port} leaves no ports .* 1 to 64523"):
         config.for_collection(Path("c"), 3, port)
 
 

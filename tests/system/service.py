@@ -48,24 +48,36 @@ def write_topology(
     *,
     collections: Sequence[Path] = (),
     library: dict[str, Any] | None = None,
+    traces: str = "",
     **coordinator: Any,
 ) -> Path:
-    """Write a topology on free ports. library: its settings, None for none."""
-    front, admin, ranker, jobs, *index = free_ports(4 + shards)
+    """Write a topology on free ports, those of metrics too. library: its settings, None for none.
+
+    traces: where they go; those that a caller asks for alone.
+    """
+    front, admin, ranker, jobs, *index = free_ports(2 * (4 + shards))
+    metrics = iter(index[shards:])
     lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"']
     lines += [f"collections = {json.dumps([*map(str, collections)])}", "[coordinator]"]
-    front_settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
+    front_settings = {"admin": f"127.0.0.1:{admin}", **coordinator}
+    lines += _at(front, metrics)
     lines += [f"{name} = {json.dumps(value)}" for name, value in front_settings.items()]
-    for shard, port in enumerate(index):
-        lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port}"']
+    for shard, port in enumerate(index[:shards]):
+        lines += ["[[index]]", f"shard = {shard}", *_at(port, metrics)]
     # "auto" chooses by time, which depends on what else runs.
     settings = ["threads = 1", 'device = "cpu"', 'text_precision = "float32"']
-    lines += ["[[ranker]]", f'listen = "127.0.0.1:{ranker}"', *settings]
+    lines += ["[[ranker]]", *_at(ranker, metrics), *settings]
     if library is not None:
-        lines += ["[library]", f'listen = "127.0.0.1:{jobs}"', 'device = "cpu"']
+        lines += ["[library]", *_at(jobs, metrics), 'device = "cpu"']
         lines += [f"{name} = {json.dumps(value)}" for name, value in library.items()]
+    if traces:
+        lines += ["[tracing]", f'endpoint = "{traces}"', "sample = 0.0"]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def _at(port: int, metrics: Iterator[int]) -> list[str]:
+    return [f'listen = "127.0.0.1:{port}"', f'metrics = "127.0.0.1:{next(metrics)}"']
 
 
 @dataclass

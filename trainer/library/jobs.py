@@ -16,10 +16,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from engine import metrics
 from engine.errors import InvalidInput, Mismatch, Overloaded, quoted
 from engine.files import refusal, sync
 from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
-from trainer.library.tasks import DONE, FAILED, QUEUED, RUNNING, Outcome, Task, job_of, kind_of, work_of
+from trainer.library.tasks import (
+    DONE,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    Outcome,
+    Task,
+    job_of,
+    kind_of,
+    kinds,
+    work_of,
+)
 
 FILE = "jobs.sqlite"
 # Finished jobs that are kept: so long is a request id known.
@@ -75,6 +87,10 @@ class Queue:
             self._database.executescript(f"{_SCHEMA} pragma user_version = {_FORMAT};")
             sync(path)
             sync(path.parent)
+        # So that each is exported at 0, and its first job is seen as an increase.
+        for kind in kinds():
+            for state in (DONE, FAILED):
+                metrics.bound(metrics.JOBS_ENDED, self.name, kind, state)
 
     def close(self) -> None:
         """Close the file."""
@@ -135,6 +151,19 @@ class Queue:
             row = database.execute(query, (QUEUED,)).fetchone()
         return None if row is None else Waiting(row["created"], row["number"], row["kind"])
 
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs on record are in each state."""
+        with self._reading() as database:
+            rows = database.execute("select state, count(*) from jobs group by state").fetchall()
+        return {state: 0 for state in (QUEUED, RUNNING, DONE, FAILED)} | {row[0]: row[1] for row in rows}
+
+    def oldest(self) -> float:
+        """Return the age in seconds of the oldest job that has not ended, 0 where there is none."""
+        query = "select min(created) from jobs where state in (?, ?)"
+        with self._reading() as database:
+            (created,) = database.execute(query, (QUEUED, RUNNING)).fetchone()
+        return 0.0 if created is None else max(0.0, time.time() - created)
+
     def tell(self, task: "Task | Waiting", detail: str) -> None:
         """Note what a job does now, or why it waits; not durable."""
         self._details[task.number] = detail
@@ -148,6 +177,7 @@ class Queue:
             database.execute(end, (state, time.time(), text, task.number))
             ended = "select number from jobs where state in (?, ?) order by number desc limit -1 offset ?"
             database.execute(f"delete from jobs where number in ({ended})", (DONE, FAILED, KEPT))
+        metrics.bound(metrics.JOBS_ENDED, self.name, task.kind, state).inc()
         self._details.pop(task.number, None)
 
     def put_back(self, task: Task) -> None:

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc.aio
+from prometheus_client.metrics_core import Metric
 
-from engine import serving
+from engine import metrics, serving
 from engine.config import LibraryConfig, Topology
 from engine.version_lock import only_library
 from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
@@ -57,22 +58,28 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             add_LibraryServiceServicer_to_server(servicer, server)
             return [SERVICE]
 
-        serving.serve_worker(
-            serving.Worker(
-                role="library",
-                add_services=add_services,
-                max_in_flight=IN_FLIGHT,
-                threads=IN_FLIGHT,
-                watch=begin,
-            ),
-            about.listen,
-            topology,
+        served = serving.Worker(
+            role="library",
+            add_services=add_services,
+            max_in_flight=IN_FLIGHT,
+            threads=IN_FLIGHT,
+            metrics=lambda: _metrics(queues.values()),
+            watch=begin,
         )
+        serving.serve_worker(served, about, topology)
         watching.stop()
         if not worker.stop(PATIENCE):
             # A library of C is at work; what it does is done again. Its thread would hold up a normal exit.
             sys.stdout.flush()
             os._exit(0)
+
+
+def _metrics(queues: Iterable[Queue]) -> Iterator[Metric]:
+    known = list(queues)
+    yield metrics.JOBS.samples(
+        ((queue.name, state), count) for queue in known for state, count in queue.counts().items()
+    )
+    yield metrics.OLDEST_JOB.samples(((queue.name,), queue.oldest()) for queue in known)
 
 
 def _open_work(about: LibraryConfig, roots: Roots) -> "Work":

@@ -14,6 +14,7 @@ STATES = {
     FAILED: Job.STATE_FAILED,
 }
 # Reasons of errors that pass: another process has what is needed for a while, or changed it.
+_KINDS = {"collect_garbage": "gc"}
 IN_THE_WAY = ("STORE_LOCKED", "WRITER_RUNNING", "VERSION_CHANGED")
 # Of many videos and warnings the first are told.
 TOLD = 1000
@@ -52,7 +53,13 @@ class Task:
 def kind_of(request: SubmitJobRequest) -> str:
     """Return a job's kind as it is told."""
     kind = request.WhichOneof("work") or ""
-    return {"collect_garbage": "gc"}.get(kind, kind)
+    return _KINDS.get(kind, kind)
+
+
+def kinds() -> list[str]:
+    """Return the kinds of jobs that there are."""
+    work = SubmitJobRequest.DESCRIPTOR.oneofs_by_name["work"].fields
+    return [_KINDS.get(field.name, field.name) for field in work]
 
 
 def work_of(request: SubmitJobRequest) -> bytes:

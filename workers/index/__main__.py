@@ -17,7 +17,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     """Open and verify the shard of every collection's current version, serve until a signal."""
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
     os.environ["OMP_NUM_THREADS"] = str(worker.threads or os.cpu_count() or 1)
-    from workers import version_service
+    from workers import held_metrics, version_service
     from workers.index.servicer import IndexShardServicer
     from workers.index.shard import ShardOpener
     from workers.versions import Held
@@ -35,13 +35,14 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         role="index",
         add_services=add_services,
         max_in_flight=worker.max_in_flight,
+        metrics=lambda: held_metrics.read(held),
         # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
         threads=max(2, (os.cpu_count() or 1) // max(1, worker.threads)),
         admissions=version_service.admissions(),
         ready={"versions": versions, "shard": worker.name, "device": device},
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),
     )
-    serving.serve_worker(served, worker.listen, topology)
+    serving.serve_worker(served, worker, topology)
 
 
 if __name__ == "__main__":

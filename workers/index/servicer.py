@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import wire
+from engine import tracing, wire
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
@@ -38,6 +38,7 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         check_model(request.queries.model_id, shard.version)
         queries = wire.tensor_from_pb(request.queries.tensor, [None, shard.version.dim], "queries.tensor")
         check_size(len(queries), request.top_k)
+        tracing.note(version=shard.version.id, shard=self._name, queries=len(queries), top_k=request.top_k)
         nprobe = request.nprobe if request.HasField("nprobe") else None
         response = wire.hits_to_pb(shard.search(queries, request.top_k, nprobe))
         response.generation, response.shard = shard.version.id, self._name

@@ -11,6 +11,7 @@ from engine.config import RankerWorkerConfig, Topology
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
+from workers import held_metrics
 from workers.ranker.encoder import text_precision
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import SharedModels, use_threads
@@ -55,11 +56,12 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         add_services=add_services,
         max_in_flight=worker.max_in_flight,
         ready=about,
+        metrics=lambda: held_metrics.read(held),
         admissions=admissions(),
         # Encoders are in memory as a whole: their service stays healthy.
         watch=lambda set_health: held.start(lambda fit: set_health(RANKER, fit)),
     )
-    serving.serve_worker(served, worker.listen, topology)
+    serving.serve_worker(served, worker, topology)
 
 
 def _limits(worker: RankerWorkerConfig) -> Limits:

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from engine import metrics
 from engine.corpus import Corpus
 from engine.types import EncodedQuery, Proposals, Ranked, RankQuery
 from spr.internal.v1.version_service_pb2 import HeldVersion
@@ -30,7 +31,7 @@ class Limits:
     def texts(self, models: QueryModels) -> CachedTextEncoder:
         """Return a cache and a queue of texts in front of models."""
         return CachedTextEncoder(
-            models.encode,
+            metrics.batches("encode", models.encode),
             max_batch=self.max_batch,
             max_delay=self.max_delay,
             cached=self.cached,
@@ -54,7 +55,9 @@ class Scorer:
         # Windows encoded online take a second a query: in a batch, every caller would wait for the last.
         most = limits.max_batch if models.ranker.batched else 1
         rank_many = partial(models.ranker.rank_many, features=models.features)
-        self.rank: Batcher[RankQuery, Ranked] = Batcher(rank_many, most, limits.max_delay)
+        self.rank: Batcher[RankQuery, Ranked] = Batcher(
+            metrics.batches("rank", rank_many), most, limits.max_delay
+        )
 
     @property
     def watches(self) -> Sequence[Watch]:

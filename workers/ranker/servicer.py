@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
-from engine import wire, wire_rank
+from engine import tracing, wire, wire_rank
 from engine.errors import Mismatch, quoted
 from spr.internal.v1 import (
     encoder_service_pb2,
@@ -38,6 +38,7 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         began = time.perf_counter()
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
+        tracing.note(version=request.generation, characters=len(request.text))
         response = wire.encoded_to_pb(await scorer.texts.soon(request.text, context.time_remaining()))
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
@@ -61,6 +62,7 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         models = scorer.models
         width, dim = models.encoder.token_width, models.encoder.dim
         query = wire_rank.query_from_pb(request, width, dim, models.features.durations)
+        tracing.note(version=request.generation, proposals=len(query.videos))
         scorer.check()  # a map of a file that was cut ends the process
         response = wire_rank.ranked_to_pb(await scorer.rank.soon(query, context.time_remaining()))
         scorer.check()

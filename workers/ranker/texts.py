@@ -10,6 +10,7 @@ from functools import partial
 
 from cachetools import LRUCache
 
+from engine import metrics
 from engine.errors import DeadlineExceeded, InvalidInput
 from engine.queries import LONGEST_TEXT
 from engine.types import EncodedQuery
@@ -22,6 +23,7 @@ TYPICAL = (
     "two people argue at a kitchen table while it rains outside, then the older one stands up, takes her "
     "keys and leaves without saying another word",
 )
+_HIT, _MISS = (metrics.bound(metrics.CACHE, "texts", result) for result in ("hit", "miss"))
 
 
 @dataclass(eq=False, slots=True)
@@ -84,6 +86,7 @@ class CachedTextEncoder:
         check(text)
         with self._lock:
             known = self._cache.get(text)
+            (_MISS if known is None else _HIT).inc()
             if known is not None:
                 return known
             flight = self._flights.get(text)

@@ -224,6 +224,12 @@ def _topology(
     return config.for_collection(first, max(shards), port, others, access)
 
 
+def _metrics(line: dict[str, Any]) -> str:
+    if not line.get("metrics"):
+        return ""
+    return f"  metrics at http://{line['metrics']}/metrics; every process has its own\n"
+
+
 def _greeting(line: dict[str, Any]) -> str:
     address = line["address"]
     port = "" if address == "127.0.0.1:7400" else f" --address {address}"
@@ -234,5 +240,5 @@ def _greeting(line: dict[str, Any]) -> str:
         f"{line['videos']} videos.\n{others}"
         f'  searches at {", ".join(line["addresses"])}:  spr search{port} "a red ball bounces"\n'
         f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
-        "Ctrl-C stops everything."
+        f"{_metrics(line)}Ctrl-C stops everything."
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.living.living import Living
+from tests.system.living.observing import collecting
 from tests.system.service import running, write_topology
 from tests.trainer.library.running import world
 
@@ -15,9 +16,11 @@ def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     news, lectures = (world(home / f"of-{name}", name) for name in ("news", "lectures"))
     (inbox := home / "inbox").mkdir()
     about = {"watch": [str(inbox)], "threads": 1}
-    topology = write_topology(home / "topology.toml", news, collections=[lectures], library=about)
-    with running(home / "log.jsonl", str(topology)) as service:
-        yield Living(home, service, {"news": news, "lectures": lectures})
+    with collecting() as (traces, address):
+        path = home / "topology.toml"
+        write_topology(path, news, collections=[lectures], library=about, traces=address, slow_query=1e-9)
+        with running(home / "log.jsonl", str(path)) as service:
+            yield Living(home, service, {"news": news, "lectures": lectures}, path, traces)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from engine.types import RankQuery
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
 from tests import numeric
+from tests.system.living.observing import Collector
 from tests.system.searching import searching, whole
 from tests.system.service import Service, until
 from tests.workers.ranker.factories import TEXTS
@@ -27,11 +28,16 @@ from workers.ranker.models import Models
 
 @dataclass
 class Living:
-    """A running service. home: what it was made of. collections: their directories by name."""
+    """A running service. home: what it was made of. collections: their directories by name.
+
+    topology: its file. traces: what it sends of traced calls.
+    """
 
     home: Path
     service: Service
     collections: dict[str, Path]
+    topology: Path = Path()
+    traces: Collector = field(default_factory=Collector)
 
     def client(self, collection: str = "") -> Client:
         return Client(self.service.address, collection=collection)

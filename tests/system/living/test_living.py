@@ -4,23 +4,30 @@ One module, so that one service is started for all of it.
 """
 
 import contextlib
+import json
+import re
 import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
-from engine import versions
+from engine import config, metrics, versions
 from engine.corpus import open_corpus
+from spr.v1.search_service_pb2 import SearchRequest
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
+from tests.system.living import observing
 from tests.system.living.crashing import kill, reasons, settled, spr_admin, state
 from tests.system.living.living import Living, spr
 from tests.system.living.models import trained
 from tests.system.service import until
 from tests.system.world import SPR
 from tests.trainer.library.running import clip
-from tests.workers.ranker.factories import WIDTH, tiny_clip
+from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
 from trainer.library.watching import QUIET
 
 
@@ -176,3 +183,50 @@ def test_by_the_service_and_in_the_foreground(living: Living, lectures: Path) ->
     assert out.count("added     aside") == 1
     (job,) = [one for one in living.admin("jobs")["jobs"] if one["video_ids"] == ["arrived"]]
     assert (job["state"], job["warnings"]) == ("STATE_DONE", [])
+
+
+def test_dashboard_and_alerts_ask_for_what_is_exported(living: Living) -> None:
+    living.admin("verify", "--wait")
+    assert living.shown()
+    topology = config.read(living.topology)
+    assert topology.library is not None
+    processes: list[Any] = [topology.coordinator, *topology.index, *topology.ranker, topology.library]
+    addresses = [one.metrics for one in processes]
+    assert {observing.fetch(address, "/healthz") for address in addresses} == {"serving\n"}
+    exported = observing.scrape(addresses)
+    asked = observing.queries()
+    assert len(asked) > 40
+    assert {
+        where: wrong for where, query in asked.items() if (wrong := observing.faults(query, exported))
+    } == {}
+    # Each name that is documented is exported, and each that is exported is documented.
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in exported if name.startswith("spr_")}
+    assert families == {about.name for about in metrics.ALL}
+    assert observing.faults("sum by (shard) (spr_rpcs_total{metod='a'})", exported) == [
+        "nothing has metod MatchOp.Equal a of spr_rpcs_total",
+        "no label shard",
+    ]
+
+
+def test_one_search_is_one_trace_over_all_processes_and_its_log_lines_name_it(living: Living) -> None:
+    trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    request = SearchRequest(text=TEXTS[2], request_id="the-traced-one")
+    with grpc.insecure_channel(living.service.address) as channel:
+        search = SearchServiceStub(channel).Search
+        search(SearchRequest(text=TEXTS[1]), timeout=60)
+        search(request, timeout=60, metadata=(("traceparent", f"00-{trace}-{caller}-01"),))
+    spans = living.traces.spans
+    until(lambda: len(spans) >= len(observing.TREE))
+    assert {span.trace for span in spans} == {trace}
+    named = {span.id: span.name.rpartition("/")[2] for span in spans} | {caller: "caller"}
+    tree = sorted((span.service, named[span.id], named[span.parent]) for span in spans)
+    assert tree == sorted(observing.TREE)
+    (root,) = (span for span in spans if span.parent == caller)
+    assert root.attributes["spr.collection"] == "news"
+    assert root.attributes["spr.version"] == living.served("news")
+    assert not any(TEXTS[2] in str(span) for span in spans)
+    lines = map(json.loads, living.service.log.read_text().splitlines())
+    (line,) = (one for one in lines if one.get("request_id") == "the-traced-one")
+    assert (line["message"], line["level"], line["trace_id"]) == ("slow search", "warning", trace)
+    assert set(metrics.STAGES) < set(line["ms"])
+    assert "query" not in line

@@ -1,0 +1,25 @@
+"""Writes docs/metrics.md: `python -m engine.metrics_page > docs/metrics.md`."""
+
+from engine.metrics import ALL
+
+HEAD = """# Metrics
+
+Reference, written by `python -m engine.metrics_page`. How they are switched on, the dashboard and the
+alerts: [serving](serving.md#watching-it). `process_*` (CPU, memory, file descriptors, start) are there too.
+"""
+
+
+def page() -> str:
+    """Return the page: a table for each group of processes."""
+    text = HEAD
+    for of in dict.fromkeys(about.of for about in ALL):
+        text += f"\n## {of.capitalize()}\n\n| metric | labels | kind | meaning |\n|---|---|---|---|\n"
+        for about in ALL:
+            if about.of == of:
+                labels = ", ".join(about.labels)
+                text += f"| `{about.name}` | {labels} | {about.kind} | {about.help} |\n"
+    return text
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,90 @@
+"""Spans by OpenTelemetry's SDK, sent to a collector over OTLP/gRPC; imported only if [tracing] is there."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from engine.process_config import TracingConfig
+from engine.tracing import Attributes, Trace
+
+QUEUED = 2048  # spans that wait to be sent; further ones are dropped
+EVERY = 1.0  # seconds between sendings
+PATIENCE = 5.0  # seconds for the collector to take them
+LAST = 1.0  # seconds for the last ones, at the end of the process
+
+
+class Recorder:
+    """Records the spans of a process. role: the coordinator decides what is sampled, workers follow."""
+
+    def __init__(self, config: TracingConfig, role: str, name: str) -> None:
+        # Its failures are repeated for each batch; the exporter's own lines have no request either.
+        logging.getLogger("opentelemetry").setLevel(logging.ERROR)
+        roots = TraceIdRatioBased(config.sample) if role == "coordinator" else ALWAYS_OFF
+        about = {
+            "service.name": f"spr-{role}",
+            "service.instance.id": name,
+            "service.version": version("spr-engine"),
+        }
+        self._provider = TracerProvider(
+            sampler=ParentBased(roots), resource=Resource(about), shutdown_on_exit=False
+        )
+        exporter = OTLPSpanExporter(
+            config.endpoint, insecure=config.endpoint.startswith("http://"), timeout=PATIENCE
+        )
+        self._batches = BatchSpanProcessor(
+            exporter, max_queue_size=QUEUED, schedule_delay_millis=1000 * EVERY, max_export_batch_size=512
+        )
+        self._provider.add_span_processor(self._batches)
+        self._tracer = self._provider.get_tracer("spr")
+
+    def serve(self, method: str, parent: Trace | None) -> Trace | None:
+        """Begin the span of a call; the parent as it is where that is not sampled."""
+        service, _, name = method[1:].rpartition("/")
+        if parent is None:
+            root = trace.set_span_in_context(trace.INVALID_SPAN)
+            span = self._tracer.start_span(method[1:], root, SpanKind.SERVER)
+        elif parent.sampled:
+            flags = TraceFlags(TraceFlags.SAMPLED)
+            there = SpanContext(int(parent.id, 16), int(parent.span, 16), is_remote=True, trace_flags=flags)
+            above = trace.set_span_in_context(trace.NonRecordingSpan(there))
+            span = self._tracer.start_span(method[1:], above, SpanKind.SERVER)
+        else:
+            return parent
+        if not span.is_recording():
+            return None
+        span.set_attributes({"rpc.system": "grpc", "rpc.service": service, "rpc.method": name})
+        return _trace(span)
+
+    def stage(self, name: str, parent: Trace, attributes: Mapping[str, Attributes]) -> Trace:
+        """Begin the span of a stage."""
+        assert parent.recorded is not None
+        above = trace.set_span_in_context(parent.recorded)
+        named = {f"spr.{key}": value for key, value in attributes.items()}
+        return _trace(self._tracer.start_span(name, above, attributes=named))
+
+    def end(self, span: Span, failure: str | None) -> None:
+        """End a span. failure: in a word, None where there is none."""
+        if failure is not None:
+            span.set_status(Status(StatusCode.ERROR, failure))
+        span.end()
+
+    def close(self) -> None:
+        """Send what waits, for a second at most."""
+        # Its own limit is the exporter's, and a collector that is away would use it up.
+        flush = threading.Thread(target=self._provider.force_flush, daemon=True)
+        flush.start()
+        flush.join(LAST)
+
+
+def _trace(span: Span) -> Trace:
+    about = span.get_span_context()
+    return Trace(trace.format_trace_id(about.trace_id), trace.format_span_id(about.span_id), True, span)

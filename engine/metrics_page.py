@@ -4,8 +4,9 @@ from engine.metrics import ALL
 
 HEAD = """# Metrics
 
-Reference, written by `python -m engine.metrics_page`. How they are switched on, the dashboard and the
-alerts: [serving](serving.md#watching-it). `process_*` (CPU, memory, file descriptors, start) are there too.
+Reference, written by `python -m engine.metrics_page`. Beside these every process exports
+`process_*`: CPU, memory, file descriptors, start. How to use them:
+[serving](serving.md#watching-it).
 """
 
 

@@ -1,6 +1,8 @@
 """What a search leaves behind: the slow-query log, and the coordinator's metrics."""
 
 import asyncio
+import itertools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from engine import metrics
 from tests.engine.asking import TEXT, request
 from tests.engine.oracle import Cluster, cluster
-from tests.engine.running import ask, coordinator, written
+from tests.engine.running import ask, coordinator, lines_of, written
 
 
 def value(name: str, **labels: str) -> float:
@@ -85,3 +87,18 @@ def test_a_method_that_a_caller_invents_is_no_label(tmp_path: Path) -> None:
     assert value("spr_rpcs_total", method="unknown", code="UNIMPLEMENTED") == before + 3
     methods = {s.labels["method"] for family in metrics.RPCS.collect() for s in family.samples}
     assert not any("Invented" in method for method in methods)
+
+
+def test_every_line_of_a_call_has_its_request_and_trace_in_workers_too(tmp_path: Path) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    async def search(stub: Any) -> None:
+        metadata = (("traceparent", f"00-{trace}-00f067aa0ba902b7-00"),)
+        await stub.Search(request(request_id="one"), metadata=metadata)
+
+    with cluster(tmp_path) as workers, written("spr.rpc", logging.DEBUG) as lines:
+        ask(workers, search)
+        of_call = list(itertools.islice(lines_of(lines, "one"), 5))
+    called = sorted(line["message"].rpartition("/")[2] for line in of_call)
+    assert called == ["Encode OK", "Rank OK", "Search OK", "SearchSegments OK", "SearchSegments OK"]
+    assert {line["trace_id"] for line in of_call} == {trace}

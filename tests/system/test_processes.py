@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
     with running(tmp_path / "log", *options) as service:
         assert json.loads(ready_file.read_text()) == service.ready
         assert service.address == f"127.0.0.1:{port}"
+        assert service.ready["metrics"] == f"127.0.0.1:{int(port) + 1000}"
+        with urllib.request.urlopen(f"http://{service.ready['metrics']}/healthz", timeout=60) as answer:
+            assert answer.read() == b"serving\n"
         assert service.ready["generation"] == versions.current(collection)
         found = CliRunner().invoke(search.command, [TEXTS[0], "--address", service.address, "--top", "1"])
         assert "video-0" in found.stdout

@@ -41,6 +41,7 @@ class Roots:
     def _has(self, location: str) -> bool:
         if self._folders is None:
             return True
+        location = location.removeprefix("file://")
         if "://" not in location:
             path = Path(location).resolve()
             return any(path.is_relative_to(folder) for folder in self._folders)

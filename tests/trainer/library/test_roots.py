@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from engine import config
+from engine.access.settings import PATHS
 from engine.errors import PermissionDenied
 from spr.internal.v1 import library_service_pb2 as pb
 from spr.v1.admin_service_pb2 import AddVideos, Restore, Snapshot, SubmitJobRequest
@@ -11,6 +12,8 @@ from trainer.ingest.scan import survey
 from trainer.library.jobs import Queue
 from trainer.library.roots import Roots, roots_of
 from trainer.library.service import LibraryServicer
+
+SAYS = r"outside of the roots .*media, s3://bucket/spr\)"
 
 
 @pytest.fixture
@@ -38,7 +41,8 @@ def media(tmp_path: Path) -> Path:
         (lambda media: {"snapshot": Snapshot(destination="s3://bucket/sprout")}, False),
         (lambda media: {"snapshot": Snapshot(destination="s3://bucket/spr/../copy")}, False),
         (lambda media: {"snapshot": Snapshot(destination="simplecache::s3://bucket/spr/copy")}, False),
-        (lambda media: {"restore": Restore(source=f"file://{media}")}, False),
+        (lambda media: {"restore": Restore(source=f"file://{media}/copy")}, True),
+        (lambda media: {"restore": Restore(source="file:///etc")}, False),
         (lambda media: {"restore": Restore(source="local:///etc")}, False),
     ],
 )
@@ -51,9 +55,7 @@ def test_a_request_names_files_below_the_roots_alone(
     if allowed:
         servicer.Submit(request, None)
     else:
-        with pytest.raises(
-            PermissionDenied, match=r"outside of the roots .*media, s3://bucket/spr\)"
-        ) as caught:
+        with pytest.raises(PermissionDenied, match=SAYS) as caught:
             servicer.Submit(request, None)
         assert caught.value.reason == "OUTSIDE_ROOTS"
     assert len(queue.jobs("", 100)) == allowed
@@ -79,9 +81,7 @@ listen = "127.0.0.1:2"
 watch = ["/watched"]
 ROOTS
 """
-    access = "\n".join(
-        ["[access]", *(f'{name} = "x"' for name in ("certificate", "key", "authority", "tokens"))]
-    )
+    access = "\n".join(["[access]", *(f'{name} = "x"' for name in PATHS)])
 
     def may(text: str, location: str) -> bool:
         path.write_text(text)

@@ -42,6 +42,12 @@ class Reloaded(Generic[Value]):
                 self._looking.release()
         return self._value
 
+    def fresh(self) -> Value:
+        """Return the value of the files as they are now."""
+        with self._looking:
+            self._look()
+        return self._value
+
     def _look(self) -> None:
         self._again = time.monotonic() + INTERVAL
         found = self._signature()

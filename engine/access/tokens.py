@@ -72,17 +72,23 @@ class Tokens:
     def of(self, presented: str) -> Token:
         """Return the token of a caller that sent `presented`; Unauthenticated if it is none that is valid."""
         digest = hashlib.sha256(presented[:LONGEST].encode(errors="replace")).digest()
-        found = None
-        # All of them, in constant time each: the time tells nothing of any hash.
-        for sha256, token in self._kept.value:
-            if hmac.compare_digest(sha256, digest):
-                found = token
+        # One that was made a moment ago is valid at once.
+        found = _found(self._kept.value, digest) or _found(self._kept.fresh(), digest)
         if found is None:
             raise Unauthenticated(f"the token is not known here; {_REMEDY}", "TOKEN_UNKNOWN")
         if found.expires is not None and found.expires <= datetime.now(UTC):
             message = f"the token {found.name} expired on {found.expires:%Y-%m-%d %H:%M} UTC"
             raise Unauthenticated(f"{message}; {_REMEDY}", "TOKEN_EXPIRED")
         return found
+
+
+def _found(known: "Sequence[tuple[bytes, Token]]", digest: bytes) -> Token | None:
+    found = None
+    # All of them, in constant time each: the time tells nothing of any hash.
+    for sha256, token in known:
+        if hmac.compare_digest(sha256, digest):
+            found = token
+    return found
 
 
 def missing() -> Unauthenticated:

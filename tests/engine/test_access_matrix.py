@@ -76,7 +76,7 @@ async def serving(door: Door) -> AsyncIterator[str]:
     """Serve every method, ours behind the interceptor as it is served, with answers of nothing."""
     server = servers.aio_server(Admission(1000), door=door)
     for one in services():
-        handlers = {
+        handlers: dict[str, Any] = {
             method.name: grpc.unary_unary_rpc_method_handler(_nothing, bytes) for method in one.methods
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(one.full_name, handlers),))
@@ -89,7 +89,8 @@ async def serving(door: Door) -> AsyncIterator[str]:
 async def answered(channel: grpc.aio.Channel, method: str, token: str = "") -> tuple[str, str]:
     """Return the status of a call and its reason."""
     try:
-        await channel.unary_unary(method)(b"", metadata=bearer(token), timeout=60)
+        call: Any = channel.unary_unary(method)
+        await call(b"", metadata=bearer(token), timeout=60)
     except grpc.aio.AioRpcError as error:
         return error.code().name, reason_of(error)
     return "OK", ""

@@ -158,8 +158,9 @@ def test_a_new_handshake_sees_the_servers_new_certificate(config: AccessConfig) 
         for authority in (old, config.authority.read_bytes()):
             credentials = grpc.ssl_channel_credentials(authority)
             async with grpc.aio.secure_channel(address, credentials) as channel:
+                check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
                 try:
-                    await channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=60)
+                    await check(b"", timeout=60)
                     found.append(True)
                 except grpc.aio.AioRpcError:
                     found.append(False)

@@ -7,6 +7,7 @@ from engine.config import LibraryConfig, Topology
 from engine.errors import PermissionDenied, quoted
 from trainer.ingest.scan import Survey
 
+_FILE = "file://"
 _OUTSIDE = "it lies outside of the library's roots"
 
 
@@ -17,8 +18,9 @@ class Roots:
     """
 
     def __init__(self, given: Sequence[str] | None) -> None:
-        self._folders = None if given is None else [Path(one).resolve() for one in given if "://" not in one]
-        self._urls = [one.rstrip("/") for one in given or () if "://" in one]
+        named = [one.removeprefix(_FILE) for one in given or ()]
+        self._folders = None if given is None else [Path(one).resolve() for one in named if "://" not in one]
+        self._urls = [one.rstrip("/") for one in named if "://" in one]
 
     def check(self, field: str, location: str) -> None:
         """Raise PermissionDenied unless a path or URL of a request's field lies below a root."""
@@ -41,6 +43,7 @@ class Roots:
     def _has(self, location: str) -> bool:
         if self._folders is None:
             return True
+        location = location.removeprefix(_FILE)
         if "://" not in location:
             path = Path(location).resolve()
             return any(path.is_relative_to(folder) for folder in self._folders)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.errors import SprError
 from engine.files import write_json
-from recipes.chaos import stage, table, verdict, world
+from recipes.chaos import flat, stage, table, verdict, world
 from recipes.chaos.verdict import Verdict
 
 
@@ -26,6 +26,8 @@ def main() -> int:
     # As `spr serve` has it for its processes; the oracle shares their cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     cells = table.chosen(options.only, options.coordinators)
+    if options.flat:
+        return _flat(options)
     if not cells:
         print(f"spr: no cell is named {', '.join(options.only)}; there are {_names()}", file=sys.stderr)
         return 2
@@ -35,9 +37,6 @@ def main() -> int:
         print(f"spr: {error}", file=sys.stderr)
         return error.exit_code
     verdict.show(verdicts)
-    if options.json:
-        about = {"seed": options.seed, "coordinators": options.coordinators, "seconds": options.seconds}
-        write_json(options.json, verdict.as_json(verdicts, **about))
     return int(any(one.misses for one in verdicts))
 
 
@@ -51,9 +50,21 @@ def _run(cells: list[table.Cell], options: argparse.Namespace) -> list[Verdict]:
             for cell in mine:
                 began = time.monotonic()
                 verdicts.append(one := verdict.judge(running, cell, options.seconds))
-                said = "missed" if one.misses else "held"
-                print(f"{name} {cell.name}: {said}, {time.monotonic() - began:.0f} s", flush=True)
+                said = "; ".join(one.misses) or "held"
+                print(f"{name} {cell.name}: {said} ({time.monotonic() - began:.0f} s)", flush=True)
+                if options.json:
+                    # After each: what was found so far is kept, whatever becomes of the run.
+                    write_json(options.json, verdict.as_json(verdicts, seed=options.seed))
     return verdicts
+
+
+def _flat(options: argparse.Namespace) -> int:
+    made = world.make(options.out / "world")
+    found = flat.measure(options.out / "flat", made, options.flat, options.coordinators)
+    flat.show(found)
+    if options.json:
+        write_json(options.json, found)
+    return int(bool(found["misses"]))
 
 
 def _names() -> str:
@@ -66,6 +77,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="FAULT:COMPONENT")
     parser.add_argument("--seconds", type=float, default=6.0, help="that a fault is watched, at least")
     parser.add_argument("--coordinators", type=int, default=1)
+    parser.add_argument("--flat", type=int, default=0, metavar="N", help="only watch memory over N searches")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the verdict there")
     return parser.parse_args()

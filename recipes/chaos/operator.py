@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from engine import versions
+from engine import lineage, versions
 from engine.errors import SprError, Unavailable
 from spr.v1 import admin_service_pb2 as pb
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -81,9 +81,12 @@ class Operator:
         return done.previous
 
     def roll_back(self) -> str:
-        """Activate the parent of the current version, once, whatever happens meanwhile; return its id."""
-        before = versions.current(self._collection)
-        parent = versions.read(self._collection, before).parent
+        """Undo the last change, once, whatever happens meanwhile; return the id of the version before it.
+
+        NotFound where that is gone.
+        """
+        parent = lineage.before(self._collection, versions.read(self._collection))
+        versions.read(self._collection, parent or "none")
         request = pb.ActivateVersionRequest(roll_back=True)
 
         def ask(stub: AdminServiceStub) -> None:

@@ -80,6 +80,11 @@ class Service:
         """Where the operator calls."""
         return [part.admin for part in self.parts if part.role == "coordinator"]
 
+    @property
+    def supervisor(self) -> int:
+        """The id of the process that started all others."""
+        return self._started[0].pid
+
     def copy(self, part: Part) -> Path:
         """Return the collection that a process reads: a copy of its own where the setup is private."""
         if not self.setup.private:

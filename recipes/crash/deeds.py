@@ -132,12 +132,10 @@ class Deeds:
             version = versions.read(self.collection, str(chance.choice(newest))).id
             self.operator.activate(version)
         else:
-            current = versions.read(self.collection)
             try:
-                versions.read(self.collection, current.parent or "none")
+                version = self.operator.roll_back()
             except NotFound:
                 return
-            version = self.operator.roll_back()
         self.videos = self.oracle.videos(version)
 
     def _snapshot(self) -> None:

@@ -14,6 +14,7 @@ from engine.admin import AdminServicer
 from engine.admission import Admission
 from engine.config import Topology
 from engine.corpus import Corpus
+from engine.draining import Draining
 from engine.errors import InvalidInput, NotFound
 from engine.fleet import Fleet
 from engine.hedging import Hedging
@@ -130,7 +131,8 @@ class Coordinator:
         public = servers.aio_server(Admission(most), about=_PUBLIC, admissions=admissions, shared=True)
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
         admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True)
-        operator = AdminServicer(self.collections, self._switchers, self._monitor, self._library)
+        draining = Draining(self._fleet, self._monitor, self.collections)
+        operator = AdminServicer(self.collections, self._switchers, self._monitor, draining, self._library)
         add_AdminServiceServicer_to_server(operator, admin)
         return public, admin
 

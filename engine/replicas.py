@@ -10,8 +10,10 @@ import grpc
 import grpc.aio
 
 from engine import faults
-from engine.errors import DeadlineExceeded, Mismatch, SprError
+from engine.errors import DeadlineExceeded, Mismatch, SprError, Unavailable
 from engine.hedging import Hedging
+from engine.protocol import DRAINING
+from engine.recent import Recent
 from engine.replica_health import Health, ReplicaHealth, by_preference
 from engine.servers import CHANNEL_OPTIONS
 
@@ -29,6 +31,7 @@ _RETRYABLE = {
 }
 SILENT = "SILENT"
 NOT_HELD = "GENERATION_MISMATCH"
+DRAINS = "takes no new searches: it drains"
 _STATES = {
     Health.HEALTHY: "healthy, in rotation",
     Health.EJECTED: "ejected from rotation",
@@ -39,7 +42,8 @@ _STATES = {
 class Replica(Generic[Stub]):
     """One worker process: its address, a stub on a channel of its own, its health, and what it holds.
 
-    held: ids of the versions that it answers from, as far as is known.
+    held: ids of the versions that it answers from, as far as is known. barred: why no search is asked of it,
+    "" where it may be. calls: those that have ended.
     """
 
     def __init__(self, target: str, stub: Callable[[grpc.aio.Channel], Stub]) -> None:
@@ -49,6 +53,8 @@ class Replica(Generic[Stub]):
         self.health = ReplicaHealth(time.monotonic())
         self.logged = Health.HEALTHY
         self.held: set[str] = set()
+        self.barred = ""
+        self.calls = Recent()
 
 
 class Replicas(Generic[Stub]):
@@ -72,14 +78,17 @@ class Replicas(Generic[Stub]):
         Fails over to the next replica when one cannot answer (UNAVAILABLE, RESOURCE_EXHAUSTED,
         FAILED_PRECONDITION, CANCELLED, or `attempt` raises Mismatch). Hedges when no answer came within the
         latency quantile of `hedging`, `hedge_after` seconds at most; 0: never. Raises the last failure;
-        DeadlineExceeded SILENT when every circuit is open. `attempt` sets the time limit of its call and must
-        be idempotent: two replicas may both run it.
+        DeadlineExceeded SILENT when every circuit is open, Unavailable when all are barred. `attempt` sets
+        the time limit of its call and must be idempotent: two replicas may both run it.
         """
         self._turn += 1
         lacking = {i for i, member in enumerate(self.members) if version not in member.held}
         health = [member.health for member in self.members]
         order = by_preference(health, self._turn, time.monotonic(), lacking)
+        order = [i for i in order if not self.members[i].barred]
         if not order:
+            if all(member.barred for member in self.members):
+                raise Unavailable(f"{self.name} {self.members[0].barred}", DRAINING)
             raise DeadlineExceeded(
                 f"{self.name} does not answer: its circuit is open until a probe succeeds", SILENT
             )
@@ -124,9 +133,11 @@ class Replicas(Generic[Stub]):
             hedging.answered(time.monotonic() - began)
             return reply
         except (grpc.aio.AioRpcError, SprError) as failure:
+            # Nothing is wrong with a replica that lacks this version, or drains.
             if _reason(failure) == NOT_HELD:
-                # Nothing is wrong with the replica: it lacks this version, and holds others perhaps.
                 member.held.discard(version)
+            elif _reason(failure) == DRAINING:
+                member.barred = DRAINS
             elif _retryable(failure):
                 health.failed(_words(failure))
             elif _timed_out(failure):
@@ -134,6 +145,7 @@ class Replicas(Generic[Stub]):
             raise
         finally:
             health.outstanding -= 1
+            member.calls.record(time.monotonic() - began)
             self._log_change(member)
 
     def _log_change(self, member: Replica[Stub]) -> None:

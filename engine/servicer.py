@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from functools import partial
 from typing import TypeAlias
@@ -139,11 +140,14 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         except SprError:
             self._collections.first.statistics.failed += 1
             raise
+        began = time.monotonic()
         try:
             yield collection
         except Exception:
             collection.statistics.failed += 1
             raise
+        finally:
+            collection.statistics.recent.record(time.monotonic() - began)
 
     async def _search(
         self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline, most: int

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import grpc.aio
 
 from engine import serving
+from engine.admission import Admission
 from engine.config import LibraryConfig, Topology
 from engine.version_lock import only_library
 from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
@@ -56,7 +57,13 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             return [SERVICE]
 
         serving.serve_worker(
-            serving.Worker(role="library", add_services=add_services, max_in_flight=IN_FLIGHT, watch=begin),
+            serving.Worker(
+                role="library",
+                add_services=add_services,
+                max_in_flight=IN_FLIGHT,
+                admissions={f"/{SERVICE}/GetLibraryInfo": Admission(IN_FLIGHT)},
+                watch=begin,
+            ),
             about.listen,
         )
         watching.stop()

@@ -1,8 +1,10 @@
 """The ranker worker's two services: from messages, compute, to messages."""
 
 import time
+from typing import Any
 
 import grpc
+import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
 from engine import wire, wire_rank
@@ -13,6 +15,7 @@ from spr.internal.v1 import (
     ranker_service_pb2,
     ranker_service_pb2_grpc,
 )
+from workers.duty import Duty
 from workers.ranker.scorer import Scorer
 from workers.resident import resident_bytes
 from workers.versions import Held
@@ -21,8 +24,8 @@ from workers.versions import Held
 class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
     """Turns a query's words into vectors, by the models of the version that is asked."""
 
-    def __init__(self, held: Held[Scorer]) -> None:
-        self._held = held
+    def __init__(self, held: Held[Scorer], duty: Duty) -> None:
+        self._held, self._duty = held, duty
 
     def Encode(
         self, request: encoder_service_pb2.EncodeRequest, context: grpc.ServicerContext
@@ -31,7 +34,8 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         began = time.perf_counter()
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
-        response = wire.encoded_to_pb(scorer.encode(request.text, context.time_remaining()))
+        with self._duty:
+            response = wire.encoded_to_pb(scorer.encode(request.text, context.time_remaining()))
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response
@@ -40,8 +44,8 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
 class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
     """Refines and scores proposals of the versions that are held."""
 
-    def __init__(self, held: Held[Scorer], device: str) -> None:
-        self._held = held
+    def __init__(self, held: Held[Scorer], device: str, duty: Duty) -> None:
+        self._held, self._duty = held, duty
         self._device = device
 
     def Rank(
@@ -55,18 +59,24 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         width, dim = models.encoder.token_width, models.encoder.dim
         query = wire_rank.query_from_pb(request, width, dim, models.features.durations)
         scorer.check()  # a map of a file that was cut ends the process
-        response = wire_rank.ranked_to_pb(scorer.rank(query, context.time_remaining()))
+        with self._duty:
+            response = wire_rank.ranked_to_pb(scorer.rank(query, context.time_remaining()))
         scorer.check()
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response
 
-    def GetRankerInfo(
-        self, request: ranker_service_pb2.GetRankerInfoRequest, context: grpc.ServicerContext
+    async def GetRankerInfo(
+        self,
+        request: ranker_service_pb2.GetRankerInfoRequest,
+        context: "grpc.aio.ServicerContext[Any, Any]",
     ) -> ranker_service_pb2.GetRankerInfoResponse:
         """Say which versions this worker holds, and what is wrong with them."""
         return ranker_service_pb2.GetRankerInfoResponse(
-            device=self._device, bytes_resident=resident_bytes(), held=self._held.listing()
+            device=self._device,
+            bytes_resident=resident_bytes(),
+            held=self._held.listing(),
+            report=self._duty.report(),
         )
 
 

@@ -22,6 +22,7 @@ from engine import versions, wire_rank
 from engine.types import Proposals, RankQuery
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub, add_RankerServiceServicer_to_server
 from tests.workers.ranker.factories import TEXTS, tiny_collection
+from workers.duty import Duty
 from workers.ranker.models import SharedModels
 from workers.ranker.scorer import Scorer, Scorers
 from workers.ranker.scoring import kernel
@@ -70,7 +71,7 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
     request = _request(held.get(versions.current(made.directory)))
     monkeypatch.setattr(kernel, "_score", spy)
     server = grpc.server(ThreadPoolExecutor(1))
-    add_RankerServiceServicer_to_server(RankerServicer(held, "cpu"), server)
+    add_RankerServiceServicer_to_server(RankerServicer(held, "cpu", Duty()), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

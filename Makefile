@@ -13,7 +13,7 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos demo serve test nightly check bench quality clean
+.PHONY: help install protos demo serve test nightly check audit bench quality clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,14 @@ check: install  ## Lint, types, import rules, sizes, wire contract; needs Node f
 	$(BIN)/python protos/generate.py --image build/protos.binpb
 	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google
+
+# In an environment of its own: it would bring twenty packages into ours.
+build/audit/bin/pip-audit:
+	$(PYTHON) -m venv build/audit
+	-build/audit/bin/pip install --quiet pip-audit
+
+audit: install build/audit/bin/pip-audit  ## Known vulnerabilities of the pinned dependencies; asks PyPI.
+	$(BIN)/python -m tests.audit build/audit/bin/pip-audit
 
 quality: install  ## Train and compare the rankers of docs/quality.md; goes on where it was stopped.
 	$(BIN)/python -m recipes.quality

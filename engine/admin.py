@@ -10,6 +10,7 @@ import grpc.aio
 from engine import library as libraries
 from engine import wire, wire_admin
 from engine.discovery import Discovery
+from engine.draining import Draining
 from engine.errors import InvalidInput
 from engine.library import Library
 from engine.lineage import Lineage
@@ -31,12 +32,13 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         collections: Collections,
         switchers: Sequence[Switcher],
         monitor: Monitor,
+        draining: Draining,
         library: Library | None,
         discovery: Discovery,
     ) -> None:
         self._collections = collections
         self._switchers = {switcher.collection: switcher for switcher in switchers}
-        self._monitor = monitor
+        self._monitor, self._draining = monitor, draining
         self._library, self._discovery = library, discovery
         self._lineages = {one: Lineage(one.directory) for one in collections.all}
         self._began = time.monotonic()
@@ -56,7 +58,16 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
             searches_failed=statistics.failed,
             searches_degraded=statistics.degraded,
             topology_faults=self._discovery.faults,
+            searches=wire_admin.recent_to_pb(statistics.recent),
         )
+
+    async def DrainWorker(
+        self, request: admin_pb.DrainWorkerRequest, context: Context
+    ) -> admin_pb.DrainWorkerResponse:
+        """Have a worker answer no new searches, or end that."""
+        worker = await self._draining.drain(request.worker, request.undo, request.force)
+        message = wire_admin.worker_to_pb(worker, self._collections.first)
+        return admin_pb.DrainWorkerResponse(worker=message)
 
     async def ListCollections(
         self, request: admin_pb.ListCollectionsRequest, context: Context

@@ -20,6 +20,7 @@ from engine.admission import Admission
 from engine.config import Topology
 from engine.corpus import Corpus
 from engine.discovery import Discovery, Targets
+from engine.draining import Draining
 from engine.entrance import Entrance
 from engine.errors import InvalidInput, NotFound
 from engine.fleet import Fleet
@@ -171,8 +172,9 @@ class Coordinator:
         )
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
         admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True, door=self._door)
+        draining = Draining(self._fleet, self._monitor, self.collections)
         operator = AdminServicer(
-            self.collections, self._switchers, self._monitor, self._library, self._discovery
+            self.collections, self._switchers, self._monitor, draining, self._library, self._discovery
         )
         add_AdminServiceServicer_to_server(operator, admin)
         return public, admin

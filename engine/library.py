@@ -4,18 +4,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from engine import faults
 from engine.access.channels import Connect, plain
 from engine.config import LibraryConfig
 from engine.errors import Unavailable
-from engine.servers import CHANNEL_OPTIONS, SERVING
+from engine.servers import CHANNEL_OPTIONS
 from spr.internal.v1.library_service_pb2 import (
+    GetLibraryInfoRequest,
+    GetLibraryInfoResponse,
     ListRequest,
     SubmitRequest,
     WatchCurrentRequest,
@@ -40,7 +41,6 @@ class Library:
         self.target = config.target
         self._channel = connect(self.target, CHANNEL_OPTIONS)
         self._stub: LibraryServiceAsyncStub = LibraryServiceStub(self._channel)
-        self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 
     async def submit(self, job: admin_pb.SubmitJobRequest) -> admin_pb.Job:
         """Hand over a job; return it when it is durable. Unavailable NO_LIBRARY where nobody answers."""
@@ -52,14 +52,14 @@ class Library:
         response = await _answered(self._stub.List(ListRequest(jobs=asked), timeout=PATIENCE))
         return list(response.jobs)
 
-    async def probe(self, patience: float) -> tuple[str, bool]:
-        """Return why it does not answer, "" if it does, and whether it was late."""
+    async def info(self, patience: float) -> GetLibraryInfoResponse:
+        """Return what the process says of itself; AioRpcError where it does not answer."""
         try:
-            found = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=patience)
+            return await self._stub.GetLibraryInfo(GetLibraryInfoRequest(), timeout=patience)
         except grpc.aio.AioRpcError as failure:
-            late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            return (f"did not answer within {patience:g} s" if late else faults.told_by(failure)), late
-        return "" if found.status == SERVING else "is not healthy", False
+            if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return GetLibraryInfoResponse()  # of a release before protocols had numbers
+            raise
 
     async def watch(self, on_change: Callable[[], None]) -> None:
         """Call `on_change` whenever a version becomes current, until cancelled."""

@@ -13,15 +13,16 @@ from typing import Any, TypeAlias
 
 import grpc.aio
 
+from engine import protocol
 from engine.fleet import RANKER, Fleet
 from engine.library import Library
 from engine.preparing import Preparing
-from engine.replicas import Replica, Replicas
+from engine.replicas import DRAINS, Replica, Replicas
 from engine.served import Collections, ServedCollection
 from engine.worker_state import Role, WorkerState, unfit
 from spr.internal.v1.index_shard_service_pb2 import GetShardInfoRequest
 from spr.internal.v1.ranker_service_pb2 import GetRankerInfoRequest
-from spr.internal.v1.version_service_pb2 import HeldVersion
+from spr.internal.v1.version_service_pb2 import HeldVersion, WorkerReport
 
 _log = logging.getLogger("spr.monitor")
 INTERVAL, SHORT = 1.0, 0.25
@@ -166,10 +167,19 @@ class Monitor:
 
     async def _of_library(self) -> WorkerState:
         assert self._library is not None
-        fault, late = await self._library.probe(PATIENCE)
-        target = self._library.target
-        state = WorkerState("library", "library", target, fault=self._down.get(target) or fault, late=late)
-        return state if fault else replace(state, reached=True)
+        target, began = self._library.target, WorkerState("library", "library", self._library.target)
+        try:
+            info = await self._library.info(PATIENCE)
+        except grpc.aio.AioRpcError as failure:
+            late = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            return replace(began, fault=self._down.get(target) or _why(failure), late=late)
+        return replace(
+            began,
+            reached=True,
+            fault=protocol.refusal(info.protocol),
+            bytes_resident=info.bytes_resident,
+            report=WorkerReport(protocol=info.protocol, calls_waiting=info.jobs_waiting),
+        )
 
     def _unreachable(
         self,
@@ -185,14 +195,21 @@ class Monitor:
         else:
             # The process has gone: the next one at this address begins anew.
             member.held.clear()
+            member.barred = ""
             self._preparing.forget(member.target)
         fault = self._down.get(member.target) or _why(failure)
-        return WorkerState(role, name, member.target, fault=fault, late=late)
+        outstanding = member.health.outstanding
+        return WorkerState(
+            role, name, member.target, fault=fault, late=late, calls=member.calls, outstanding=outstanding
+        )
 
     def _answered(
         self, role: Role, replicas: Replicas[Any], name: str, member: Replica[Any], info: Any, fault: str
     ) -> WorkerState:
         """Return the state of a worker that answered, and have it prepare and drop what it should."""
+        report, refused = info.report, protocol.refusal(info.report.protocol)
+        fault = fault or refused
+        member.barred = refused or (DRAINS if report.draining else "")
         held = {one.version: one for one in info.held}
         wrong = {one.version: why for one in info.held if (why := self._wrong(role, one))}
         member.held = set() if fault else set(held) - set(wrong)
@@ -206,6 +223,9 @@ class Monitor:
             held=held,
             last_error=member.health.last_error,
             bytes_resident=info.bytes_resident,
+            report=report,
+            calls=member.calls,
+            outstanding=member.health.outstanding,
         )
         if fault:
             return state

@@ -11,6 +11,7 @@ import grpc.aio
 from engine import faults
 from engine.errors import Mismatch, SprError
 from engine.hedging import Hedging
+from engine.protocol import DRAINING
 from engine.replica_health import Health, ReplicaHealth
 
 NOT_HELD = "GENERATION_MISMATCH"
@@ -96,9 +97,9 @@ class Race(Generic[M, Reply]):
     def _may_retry(self, failure: BaseException) -> bool:
         """Whether to ask another replica after a failure: UNAVAILABLE within the budget, a mismatch always.
 
-        One that lacks a version has done no work, and a worker that is full must not fill the next one.
+        One that lacks a version or drains has done no work, and a worker that is full must not fill the next.
         """
-        if _code(failure) is grpc.StatusCode.FAILED_PRECONDITION:
+        if _code(failure) is grpc.StatusCode.FAILED_PRECONDITION or drains(failure):
             return True
         return _code(failure) in _GONE and self._hedging.retries.take()
 
@@ -122,6 +123,17 @@ def is_of_one(failure: BaseException) -> bool:
     return _code(failure) in _OF_ONE
 
 
-def lacks_version(failure: grpc.aio.AioRpcError | SprError) -> bool:
+def lacks_version(failure: BaseException) -> bool:
     """Whether a replica merely does not hold the version that it was asked for."""
-    return (failure.reason if isinstance(failure, SprError) else faults.reason_of(failure)) == NOT_HELD
+    return _reason(failure) == NOT_HELD
+
+
+def drains(failure: BaseException) -> bool:
+    """Whether a replica merely takes no new calls."""
+    return _reason(failure) == DRAINING
+
+
+def _reason(failure: BaseException) -> str:
+    if isinstance(failure, SprError):
+        return failure.reason
+    return faults.reason_of(failure) if isinstance(failure, grpc.aio.AioRpcError) else ""

@@ -12,7 +12,9 @@ from engine import metrics
 from engine.access.channels import Connect, plain
 from engine.errors import DeadlineExceeded, SprError, Unavailable
 from engine.hedging import Hedging
-from engine.racing import Race, is_of_one, lacks_version
+from engine.protocol import DRAINING
+from engine.racing import Race, drains, is_of_one, lacks_version
+from engine.recent import Recent
 from engine.replica_health import Health, ReplicaHealth, by_preference
 from engine.servers import CHANNEL_OPTIONS
 
@@ -22,6 +24,7 @@ Reply = TypeVar("Reply")
 
 SILENT = "SILENT"
 TRIAL = 1.0  # seconds after which an outlier is asked first once more
+DRAINS = "takes no new searches: it drains"
 _STATES = {
     Health.HEALTHY: "healthy, in rotation",
     Health.EJECTED: "ejected from rotation",
@@ -33,7 +36,7 @@ class Replica(Generic[Stub]):
     """One worker process: its address, a stub on a channel of its own, its health, and what it holds.
 
     held: ids of the versions that it answers from, as far as is known. tried: when it was asked last while it
-    was an outlier.
+    was an outlier. barred: why no search is asked of it, "" where it may be. calls: those that have ended.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class Replica(Generic[Stub]):
         self.logged = Health.HEALTHY
         self.held: set[str] = set()
         self.tried = 0.0
+        self.barred = ""
+        self.calls = Recent()
 
 
 class Replicas(Generic[Stub]):
@@ -88,8 +93,8 @@ class Replicas(Generic[Stub]):
         Fails over to the next replica when one is gone (UNAVAILABLE, CANCELLED) and the retry budget of
         `hedging` allows it, or when it does not fit (FAILED_PRECONDITION, or `attempt` raises Mismatch).
         Hedges when a worker is later than `hedging` knows it, `hedge_after` seconds at most; 0: never. Raises
-        the last failure; DeadlineExceeded SILENT when every circuit is open. `attempt` sets the time limit of
-        its call and must be idempotent: two replicas may both run it.
+        the last failure; DeadlineExceeded SILENT when every circuit is open, Unavailable when all are barred.
+        `attempt` sets the time limit of its call and must be idempotent: two replicas may both run it.
         """
         hedging.begin()
         members, order, lacking = self._order(hedging, version)
@@ -139,7 +144,10 @@ class Replicas(Generic[Stub]):
                 i for i, m in enumerate(members) if hedging.is_outlier(m.target) and now - m.tried < TRIAL
             }
         order = by_preference([m.health for m in members], self._turn, now, lacking, slow)
+        order = [i for i in order if not members[i].barred]
         if not order:
+            if all(member.barred for member in members):
+                raise Unavailable(f"{self.name} {members[0].barred}", DRAINING)
             message = f"{self.name} does not answer: its circuit is open until a probe succeeds"
             raise DeadlineExceeded(message, SILENT)
         members[order[0]].tried = now
@@ -162,9 +170,11 @@ class Replicas(Generic[Stub]):
             hedging.answered(member.target, now - began)
             return reply
         except (grpc.aio.AioRpcError, SprError) as failure:
+            # Nothing is wrong with a replica that lacks this version, or drains.
             if lacks_version(failure):
-                # Nothing is wrong with the replica: it lacks this version, and holds others perhaps.
                 member.held.discard(version)
+            elif drains(failure):
+                member.barred = DRAINS
             elif is_of_one(failure):
                 health.failed(_words(failure))
             elif _timed_out(failure):
@@ -172,6 +182,7 @@ class Replicas(Generic[Stub]):
             raise
         finally:
             health.outstanding -= 1
+            member.calls.record(time.monotonic() - began)
             self._log_change(member)
 
     def _log_change(self, member: Replica[Stub]) -> None:

@@ -12,6 +12,7 @@ from engine.corpus import Corpus
 from engine.errors import NotFound, SprError, quoted
 from engine.files import BadJson, read_json
 from engine.pipeline import Pipeline
+from engine.recent import Recent
 from engine.search_queue import SearchQueue
 
 # Seconds that a version stays prepared after its last query. While a coordinator hands over to its successor,
@@ -21,11 +22,12 @@ LINGER = 10.0
 
 @dataclass(slots=True)
 class Statistics:
-    """Counters of searches, for `spr admin status`."""
+    """Counters of searches, for `spr admin status`. recent: how long they took, page tokens included."""
 
     answered: int = 0
     failed: int = 0
     degraded: int = 0
+    recent: Recent = field(default_factory=Recent)
 
     def count(self, answer: Answer) -> None:
         """Count an answer, and whether it was degraded."""

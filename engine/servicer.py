@@ -154,12 +154,15 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         except SprError:
             self._collections.first.statistics.failed += 1
             raise
+        began = time.monotonic()
         try:
             yield collection
         except Exception as error:
             collection.statistics.failed += 1
             self._log.failed(error, collection, request.text, time.perf_counter() - began)
             raise
+        finally:
+            collection.statistics.recent.record(time.monotonic() - began)
 
     async def _search(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 from engine import versions, wire
 from engine.entries import Version
 from engine.errors import SprError
+from engine.recent import Recent
 from engine.served import ServedCollection
 from engine.worker_state import WorkerState
 from spr.v1 import admin_service_pb2 as admin_pb
@@ -20,6 +21,7 @@ _STATES = {
     "serving": admin_pb.Worker.STATE_SERVING,
     "not serving": admin_pb.Worker.STATE_NOT_SERVING,
     "unreachable": admin_pb.Worker.STATE_UNREACHABLE,
+    "draining": admin_pb.Worker.STATE_DRAINING,
 }
 
 
@@ -54,11 +56,26 @@ def worker_to_pb(worker: WorkerState, collection: ServedCollection) -> admin_pb.
         state=_STATES[worker.state],
         bytes_resident=worker.bytes_resident,
         last_error=worker.why,
+        calls=None if worker.calls is None else recent_to_pb(worker.calls),
+        outstanding=worker.outstanding,
+        calls_in_flight=worker.report.calls_in_flight,
+        calls_waiting=worker.report.calls_waiting,
+        protocol=worker.report.protocol,
     )
     mine = [held for held in worker.held.values() if held.collection == collection.name]
     held = worker.held.get(collection.active_id) or max(mine, key=lambda one: one.version, default=None)
     if held is not None:
         message.generation, message.videos, message.segments = held.version, held.videos, held.segments
+    return message
+
+
+def recent_to_pb(calls: Recent) -> admin_pb.RecentCalls:
+    """Return the calls that ended lately."""
+    found = calls.summary()
+    message = admin_pb.RecentCalls(per_second=found.per_second)
+    if found.p50 is not None and found.p99 is not None:
+        message.p50.CopyFrom(wire.duration_to_pb(found.p50))
+        message.p99.CopyFrom(wire.duration_to_pb(found.p99))
     return message
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.entries import Version
+from engine.recent import Recent
 from engine.served import ServedCollection
-from spr.internal.v1.version_service_pb2 import HeldVersion
+from spr.internal.v1.version_service_pb2 import HeldVersion, WorkerReport
 
 Role = Literal["index", "ranker", "library"]
-State = Literal["serving", "not serving", "unreachable"]
+State = Literal["serving", "not serving", "unreachable", "draining"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class WorkerState:
 
     reached: whether it answered. late: whether the probe timed out. fault: what is wrong with the process.
     problems: why it does not answer from a collection's active version, by the collection's name. held: what
-    it holds, by the version's id. last_error: of a call that it answered badly.
+    it holds, by the version's id. last_error: of a call that it answered badly. report: what it says of
+    itself. calls: those that this coordinator made, `outstanding` of which are open.
     """
 
     role: Role
@@ -31,13 +33,18 @@ class WorkerState:
     held: Mapping[str, HeldVersion] = field(default_factory=dict)
     last_error: str = ""
     bytes_resident: int = 0
+    report: WorkerReport = field(default_factory=WorkerReport)
+    calls: Recent | None = None
+    outstanding: int = 0
 
     @property
     def state(self) -> State:
         """Return how it does, over all collections."""
         if not self.reached:
             return "unreachable"
-        return "not serving" if self.fault or self.problems else "serving"
+        if self.fault or self.problems:
+            return "not serving"
+        return "draining" if self.report.draining else "serving"
 
     @property
     def why(self) -> str:
@@ -53,8 +60,9 @@ class WorkerState:
         return self.role == "ranker" or any(shard.name == self.name for shard in shards)
 
     def serves(self, collection: ServedCollection) -> bool:
-        """Whether it answers from a collection's active version."""
-        well = self.reached and not self.fault and collection.name not in self.problems
+        """Whether it answers new searches from a collection's active version."""
+        well = self.reached and not self.fault and not self.report.draining
+        well = well and collection.name not in self.problems
         return well and self.concerns(collection)
 
 

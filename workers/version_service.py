@@ -1,6 +1,7 @@
 """VersionService: prepares and drops the versions that a worker holds."""
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -11,17 +12,19 @@ from engine import wire
 from engine.admission import Admission
 from spr.internal.v1 import version_service_pb2 as pb
 from spr.internal.v1 import version_service_pb2_grpc
+from workers.duty import Duty
 from workers.versions import Held
 
+_log = logging.getLogger("spr.versions")
 SERVICE = pb.DESCRIPTOR.services_by_name["VersionService"].full_name
-_WAITING = 16  # calls of the service at once: one works, the others wait
+_WAITING = 16  # calls of a method at once: of VersionService one works, the others wait
 
 
 class VersionServicer(version_service_pb2_grpc.VersionServiceServicer):
     """VersionService over what a worker holds: one call at a time, in a thread of its own."""
 
-    def __init__(self, held: Held[Any]) -> None:
-        self._held = held
+    def __init__(self, held: Held[Any], duty: Duty) -> None:
+        self._held, self._duty = held, duty
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="prepare")
 
     async def PrepareVersion(
@@ -40,13 +43,25 @@ class VersionServicer(version_service_pb2_grpc.VersionServiceServicer):
         self._held.drop(request.version)
         return pb.DropVersionResponse()
 
+    async def Drain(
+        self, request: pb.DrainRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.DrainResponse:
+        """Refuse new searches and end those in flight, or take them again."""
+        self._duty.drain(not request.undo)
+        _log.info("taking searches again" if request.undo else "draining: no new searches are taken")
+        return pb.DrainResponse(report=self._duty.report())
 
-def add_version_service(server: grpc.aio.Server, held: Held[Any]) -> str:
+
+def add_version_service(server: grpc.aio.Server, held: Held[Any], duty: Duty) -> str:
     """Register VersionService; return its name."""
-    version_service_pb2_grpc.add_VersionServiceServicer_to_server(VersionServicer(held), server)
+    version_service_pb2_grpc.add_VersionServiceServicer_to_server(VersionServicer(held, duty), server)
     return SERVICE
 
 
-def admissions() -> dict[str, Admission]:
-    """Return the admission of VersionService's methods, apart from that of searches."""
-    return {f"/{SERVICE}/{name}": Admission(_WAITING) for name in ("PrepareVersion", "DropVersion")}
+def admissions(*probes: str) -> dict[str, Admission]:
+    """Return the admission of VersionService's methods and of probes ("/service/method").
+
+    It is apart from that of searches: an overloaded worker is no dead one.
+    """
+    ours = [f"/{SERVICE}/{name}" for name in ("PrepareVersion", "DropVersion", "Drain")]
+    return {method: Admission(_WAITING) for method in (*ours, *probes)}

@@ -102,6 +102,10 @@ class Held(Generic[T]):
             raise Mismatch(message + "let it prepare the version first.", "GENERATION_MISMATCH")
         return entry.content
 
+    def contents(self) -> list[T]:
+        """Return every version that is held."""
+        return [entry.content for entry in list(self._held.values())]
+
     def drop(self, version: str) -> None:
         """Close a version, if it is held; calls in flight end on it."""
         entry = self._held.pop(version, None)

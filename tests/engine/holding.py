@@ -1,11 +1,17 @@
 """The versions that an oracle holds, and gates that stop it for a while."""
 
+import functools
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from engine.errors import Mismatch, NotFound, SprError
+from engine.protocol import PROTOCOL
 from spr.internal.v1 import version_service_pb2, version_service_pb2_grpc
 from tests.engine.corpus import MODEL, RANKER, Corpus
+from workers.duty import Duty
+
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 class Held:
@@ -23,6 +29,17 @@ class Held:
         self.open.wait(20)
 
 
+def on_duty(method: Call) -> Call:
+    """Count a method's calls, and refuse them while the oracle drains."""
+
+    @functools.wraps(method)
+    def call(self: "Versions", request: Any, context: Any) -> Any:
+        with self.duty:
+            return method(self, request, context)
+
+    return call  # type: ignore[return-value]
+
+
 class Versions(version_service_pb2_grpc.VersionServiceServicer):
     """The versions that an oracle holds, at first all of `library`, by id.
 
@@ -34,6 +51,7 @@ class Versions(version_service_pb2_grpc.VersionServiceServicer):
         self.refusing: dict[str, SprError] = {}
         self.changed: dict[str, str] = {}
         self.preparing = Held()
+        self.duty, self.protocol = Duty(), PROTOCOL
 
     def PrepareVersion(self, request: Any, context: Any) -> version_service_pb2.PrepareVersionResponse:
         self.preparing.enter()
@@ -47,6 +65,15 @@ class Versions(version_service_pb2_grpc.VersionServiceServicer):
     def DropVersion(self, request: Any, context: Any) -> version_service_pb2.DropVersionResponse:
         self.versions.pop(request.version, None)
         return version_service_pb2.DropVersionResponse()
+
+    def Drain(self, request: Any, context: Any) -> version_service_pb2.DrainResponse:
+        self.duty.drain(not request.undo)
+        return version_service_pb2.DrainResponse(report=self.report())
+
+    def report(self) -> version_service_pb2.WorkerReport:
+        report = self.duty.report()
+        report.protocol = self.protocol
+        return report
 
     def refuse(self, why: str = "its disk is bad") -> None:
         """Lose every version, and refuse to prepare them again."""

@@ -11,6 +11,7 @@ import grpc.aio
 
 from engine.config import LibraryConfig
 from engine.errors import Overloaded
+from engine.protocol import PROTOCOL
 from spr.internal.v1 import library_service_pb2 as library_pb
 from spr.internal.v1 import library_service_pb2_grpc
 from spr.v1.admin_service_pb2 import Job
@@ -24,6 +25,7 @@ class LibraryOracle(library_service_pb2_grpc.LibraryServiceServicer):
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.full = False
+        self.protocol = PROTOCOL
         self.changed = threading.Event()
 
     def Submit(self, request: Any, context: Any) -> library_pb.SubmitResponse:
@@ -42,6 +44,10 @@ class LibraryOracle(library_service_pb2_grpc.LibraryServiceServicer):
     def List(self, request: Any, context: Any) -> library_pb.ListResponse:
         wanted = request.jobs.request_id
         return library_pb.ListResponse(jobs=[job for job in self.jobs if wanted in ("", job.request_id)])
+
+    def GetLibraryInfo(self, request: Any, context: Any) -> library_pb.GetLibraryInfoResponse:
+        waiting = sum(job.state == Job.STATE_QUEUED for job in self.jobs)
+        return library_pb.GetLibraryInfoResponse(protocol=self.protocol, jobs_waiting=waiting)
 
     async def WatchCurrent(self, request: Any, context: Any) -> Any:
         yield library_pb.WatchCurrentResponse()

@@ -26,7 +26,7 @@ from spr.internal.v1 import (
     version_service_pb2_grpc,
 )
 from tests.engine.corpus import DIM, MODEL, RANKER, Corpus, sentence
-from tests.engine.holding import Held, Versions
+from tests.engine.holding import Held, Versions, on_duty
 from tests.engine.server import Server as Server
 
 
@@ -47,6 +47,7 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
         self.careless = False  # one that answers for whatever shard it is asked
         self.refuses: grpc.StatusCode | None = None
 
+    @on_duty
     def SearchSegments(self, request: Any, context: Any) -> index_shard_service_pb2.SearchSegmentsResponse:
         self.held.enter()
         if self.broken:
@@ -65,7 +66,9 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
 
     def GetShardInfo(self, request: Any, context: Any) -> index_shard_service_pb2.GetShardInfoResponse:
         self.held.info.wait(20)
-        return index_shard_service_pb2.GetShardInfoResponse(shard=self.name, held=self.listing(self.shard))
+        return index_shard_service_pb2.GetShardInfoResponse(
+            shard=self.name, held=self.listing(self.shard), report=self.report()
+        )
 
 
 class RankerOracle(
@@ -76,6 +79,7 @@ class RankerOracle(
         self.encoding, self.ranking = Held(), Held()
         self.refuses: grpc.StatusCode | None = None
 
+    @on_duty
     def Encode(self, request: Any, context: Any) -> Any:
         self.encoding.enter()
         refuse(self.refuses)
@@ -89,6 +93,7 @@ class RankerOracle(
         response.generation = request.generation
         return response
 
+    @on_duty
     def Rank(self, request: Any, context: Any) -> ranker_service_pb2.RankResponse:
         self.ranking.enter()
         refuse(self.refuses)
@@ -109,7 +114,7 @@ class RankerOracle(
         )
 
     def GetRankerInfo(self, request: Any, context: Any) -> ranker_service_pb2.GetRankerInfoResponse:
-        return ranker_service_pb2.GetRankerInfoResponse(held=self.listing())
+        return ranker_service_pb2.GetRankerInfoResponse(held=self.listing(), report=self.report())
 
 
 def start(servicer: Any, address: str = "127.0.0.1:0", door: Door | None = None) -> Server:

@@ -74,6 +74,7 @@ class Queue:
     max_queued: int
     _details: dict[int, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _waiting: int = 0
 
     def __post_init__(self) -> None:
         path = self.collection / FILE
@@ -143,6 +144,16 @@ class Queue:
             Task(r["number"], r["id"], r["kind"], SubmitJobRequest.FromString(r["work"]), r["attempts"] > 0)
             for r in chosen
         ]
+
+    def waiting(self) -> int:
+        """Return how many jobs wait, at once: as last known while another thread writes to the disk."""
+        if self._lock.acquire(blocking=False):
+            try:
+                query = "select count(*) from jobs where state = ?"
+                self._waiting = self._database.execute(query, (QUEUED,)).fetchone()[0]
+            finally:
+                self._lock.release()
+        return self._waiting
 
     def first(self) -> Waiting | None:
         """Return the oldest job that waits, None where none does."""

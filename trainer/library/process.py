@@ -11,6 +11,7 @@ import grpc.aio
 from prometheus_client.metrics_core import Metric
 
 from engine import metrics, serving
+from engine.admission import Admission
 from engine.config import LibraryConfig, Topology
 from engine.version_lock import only_library
 from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
@@ -63,6 +64,7 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             add_services=add_services,
             max_in_flight=IN_FLIGHT,
             threads=IN_FLIGHT,
+            admissions={f"/{SERVICE}/GetLibraryInfo": Admission(IN_FLIGHT)},
             metrics=lambda: _metrics(queues.values()),
             watch=begin,
         )

@@ -9,11 +9,13 @@ import grpc
 
 from engine import versions
 from engine.errors import InvalidInput, NotFound, quoted
+from engine.protocol import PROTOCOL
 from spr.internal.v1 import library_service_pb2 as pb
 from spr.internal.v1 import library_service_pb2_grpc
 from spr.v1.admin_service_pb2 import SubmitJobRequest
 from trainer.library.jobs import Queue
 from trainer.library.roots import Roots
+from workers.resident import resident_bytes
 
 SERVICE = pb.DESCRIPTOR.services_by_name["LibraryService"].full_name
 LOOK = 0.05  # seconds between looks at CURRENT
@@ -40,6 +42,15 @@ class LibraryServicer(library_service_pb2_grpc.LibraryServiceServicer):
             raise InvalidInput(f"page_size {asked.page_size} is above {MOST_LISTED}.", field="page_size")
         queue = self._queue(asked.collection)
         return pb.ListResponse(jobs=queue.jobs(asked.request_id, asked.page_size or LISTED))
+
+    async def GetLibraryInfo(
+        self, request: pb.GetLibraryInfoRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetLibraryInfoResponse:
+        """Say how the process does."""
+        waiting = sum(queue.waiting() for queue in self._queues.values())
+        return pb.GetLibraryInfoResponse(
+            protocol=PROTOCOL, bytes_resident=resident_bytes(), jobs_waiting=waiting
+        )
 
     async def WatchCurrent(
         self, request: pb.WatchCurrentRequest, context: grpc.aio.ServicerContext[Any, Any]

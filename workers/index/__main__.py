@@ -18,6 +18,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
     os.environ["OMP_NUM_THREADS"] = str(worker.threads or os.cpu_count() or 1)
     from workers import held_metrics, version_service
+    from workers.duty import Duty
     from workers.index.servicer import IndexShardServicer
     from workers.index.shard import ShardOpener
     from workers.versions import Held
@@ -27,9 +28,12 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     versions = {about.collection: about.version for about in held.listing()}
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
 
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    duty = Duty(lambda in_flight: max(0, in_flight - cores))
+
     def add_services(server: grpc.aio.Server) -> list[str]:
-        add_IndexShardServiceServicer_to_server(IndexShardServicer(held, worker.name, device), server)
-        return [SERVICE, version_service.add_version_service(server, held)]
+        add_IndexShardServiceServicer_to_server(IndexShardServicer(held, worker.name, device, duty), server)
+        return [SERVICE, version_service.add_version_service(server, held, duty)]
 
     served = serving.Worker(
         role="index",
@@ -37,8 +41,8 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         max_in_flight=worker.max_in_flight,
         metrics=lambda: held_metrics.read(held),
         # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
-        threads=max(2, (os.cpu_count() or 1) // max(1, worker.threads)),
-        admissions=version_service.admissions(),
+        threads=max(2, cores // max(1, worker.threads)),
+        admissions=version_service.admissions(f"/{SERVICE}/GetShardInfo"),
         ready={"versions": versions, "shard": worker.name, "device": device},
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),
     )

@@ -1,7 +1,7 @@
 """The index worker's service: from messages, search, to messages."""
 
 import time
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -10,6 +10,7 @@ from engine import tracing, wire
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
+from workers.duty import Duty
 from workers.index.shard import Shard
 from workers.index.training import VERSION
 from workers.resident import resident_bytes
@@ -18,13 +19,15 @@ from workers.versions import Held
 # Hits in one answer: 12 bytes each, so that a message stays below 1 MiB.
 MAX_HITS = 65_536
 
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
 
 class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer):
     """Searches one shard of the versions that are held."""
 
-    def __init__(self, held: Held[Shard], name: str, device: str) -> None:
+    def __init__(self, held: Held[Shard], name: str, device: str, duty: Duty) -> None:
         """Serve the shard `name` ("shard-00000"); device: what it was found to be searched on."""
-        self._held = held
+        self._held, self._duty = held, duty
         self._name = name
         self._device = device
 
@@ -32,6 +35,12 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         self, request: index_shard_service_pb2.SearchSegmentsRequest, context: grpc.ServicerContext
     ) -> index_shard_service_pb2.SearchSegmentsResponse:
         """Return the best `top_k` segments of each query; Mismatch for another shard, version or model."""
+        with self._duty:
+            return self._search(request)
+
+    def _search(
+        self, request: index_shard_service_pb2.SearchSegmentsRequest
+    ) -> index_shard_service_pb2.SearchSegmentsResponse:
         began = time.perf_counter()
         check_shard(request.shard, self._name)
         shard = self._held.get(request.generation)
@@ -47,9 +56,7 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         return response
 
     async def GetShardInfo(
-        self,
-        request: index_shard_service_pb2.GetShardInfoRequest,
-        context: "grpc.aio.ServicerContext[Any, Any]",
+        self, request: index_shard_service_pb2.GetShardInfoRequest, context: Context
     ) -> index_shard_service_pb2.GetShardInfoResponse:
         """Say what this worker holds, and what is wrong with it."""
         return index_shard_service_pb2.GetShardInfoResponse(
@@ -58,6 +65,7 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
             device=self._device,
             faiss_version=VERSION,
             held=self._held.listing(),
+            report=self._duty.report(),
         )
 
 

@@ -1,6 +1,7 @@
 """A ranker worker's process: `python -m workers.ranker --config topology.toml [--listen HOST:PORT]`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc.aio
@@ -12,10 +13,11 @@ from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
 from workers import held_metrics
+from workers.duty import Duty
 from workers.ranker.encoder import text_precision
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import SharedModels, use_threads
-from workers.ranker.scorer import Limits, Scorers
+from workers.ranker.scorer import Limits, Scorer, Scorers
 from workers.ranker.servicer import EncoderServicer, RankerServicer
 from workers.version_service import add_version_service, admissions
 from workers.versions import Held
@@ -39,10 +41,12 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
     held.prepare_current()
     device, precision = str(shared.device), precisions[0] if precisions else "stored"
 
+    duty = Duty(lambda _: _waiting(held.contents()))
+
     def add_services(server: grpc.aio.Server) -> list[str]:
-        add_EncoderServiceServicer_to_server(EncoderServicer(held), server)
-        add_RankerServiceServicer_to_server(RankerServicer(held, device), server)
-        return [ENCODER, RANKER, add_version_service(server, held)]
+        add_EncoderServiceServicer_to_server(EncoderServicer(held, duty), server)
+        add_RankerServiceServicer_to_server(RankerServicer(held, device, duty), server)
+        return [ENCODER, RANKER, add_version_service(server, held, duty)]
 
     about = {
         "versions": [one.version for one in held.listing()],
@@ -57,11 +61,17 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         max_in_flight=worker.max_in_flight,
         ready=about,
         metrics=lambda: held_metrics.read(held),
-        admissions=admissions(),
+        admissions=admissions(f"/{RANKER}/GetRankerInfo"),
         # Encoders are in memory as a whole: their service stays healthy.
         watch=lambda set_health: held.start(lambda fit: set_health(RANKER, fit)),
     )
     serving.serve_worker(served, worker, topology)
+
+
+def _waiting(scorers: Sequence[Scorer]) -> int:
+    """Return the calls that wait for a batch; versions with the same models share the queue of texts."""
+    texts = {id(scorer.texts): scorer.texts for scorer in scorers}
+    return sum(scorer.rank.waiting for scorer in scorers) + sum(one.waiting for one in texts.values())
 
 
 def _limits(worker: RankerWorkerConfig) -> Limits:

@@ -18,6 +18,7 @@ from spr.internal.v1 import (
     ranker_service_pb2,
     ranker_service_pb2_grpc,
 )
+from workers.duty import Duty
 from workers.ranker.scorer import Scorer
 from workers.resident import resident_bytes
 from workers.versions import Held
@@ -28,8 +29,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
     """Turns a query's words into vectors, by the models of the version that is asked."""
 
-    def __init__(self, held: Held[Scorer]) -> None:
-        self._held = held
+    def __init__(self, held: Held[Scorer], duty: Duty) -> None:
+        self._held, self._duty = held, duty
 
     async def Encode(
         self, request: encoder_service_pb2.EncodeRequest, context: Context
@@ -39,7 +40,8 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         tracing.note(version=request.generation, characters=len(request.text))
-        response = wire.encoded_to_pb(await scorer.texts.soon(request.text, context.time_remaining()))
+        with self._duty:
+            response = wire.encoded_to_pb(await scorer.texts.soon(request.text, context.time_remaining()))
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response
@@ -48,8 +50,8 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
 class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
     """Refines and scores proposals of the versions that are held."""
 
-    def __init__(self, held: Held[Scorer], device: str) -> None:
-        self._held = held
+    def __init__(self, held: Held[Scorer], device: str, duty: Duty) -> None:
+        self._held, self._duty = held, duty
         self._device = device
 
     async def Rank(
@@ -64,7 +66,8 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         query = wire_rank.query_from_pb(request, width, dim, models.features.durations)
         tracing.note(version=request.generation, proposals=len(query.videos))
         scorer.check()  # a map of a file that was cut ends the process
-        response = wire_rank.ranked_to_pb(await scorer.rank.soon(query, context.time_remaining()))
+        with self._duty:
+            response = wire_rank.ranked_to_pb(await scorer.rank.soon(query, context.time_remaining()))
         scorer.check()
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
@@ -75,7 +78,10 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
     ) -> ranker_service_pb2.GetRankerInfoResponse:
         """Say which versions this worker holds, and what is wrong with them."""
         return ranker_service_pb2.GetRankerInfoResponse(
-            device=self._device, bytes_resident=resident_bytes(), held=self._held.listing()
+            device=self._device,
+            bytes_resident=resident_bytes(),
+            held=self._held.listing(),
+            report=self._duty.report(),
         )
 
 

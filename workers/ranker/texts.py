@@ -55,6 +55,11 @@ class CachedTextEncoder:
         self._flights: dict[str, _Flight] = {}
         self._lock = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """Texts that are not yet part of a batch."""
+        return self._batcher.waiting
+
     def encode(self, text: str, timeout: float | None = None) -> EncodedQuery:
         """Return a text's vectors, computed or from the cache; do not write to them.
 

@@ -6,6 +6,7 @@ from spr_cli.lazy import lazy_group
 
 COMMANDS = {
     "status": ("spr_cli.admin_status", "Show what is served, by whom, and how it went."),
+    "drain": ("spr_cli.admin_drain", "Have a worker answer no new searches, so that it can be stopped."),
     "collections": ("spr_cli.admin_versions:collections", "List the collections that are served."),
     "versions": ("spr_cli.admin_versions:versions", "List all versions of a collection."),
     "activate": ("spr_cli.admin_activate:activate", "Switch to another version, while searches go on."),

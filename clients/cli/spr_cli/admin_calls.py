@@ -60,6 +60,12 @@ def operator(address: str, as_json: bool) -> Iterator["AdminServiceStub"]:
 
 def fail(error: Any, address: str, as_json: bool) -> NoReturn:
     """Say why a call failed, and exit with the code of its kind. error: the grpc.RpcError."""
+    sentence, reason, code = failure(error, address)
+    end(sentence, reason, code, as_json)
+
+
+def failure(error: Any, address: str) -> tuple[str, str, int]:
+    """Return why a call failed: a sentence, the reason, an exit code. error: the grpc.RpcError."""
     import grpc
 
     from engine import faults
@@ -67,14 +73,14 @@ def fail(error: Any, address: str, as_json: bool) -> NoReturn:
 
     code, reason = error.code(), faults.reason_of(error)
     if reason and code is not grpc.StatusCode.UNIMPLEMENTED:
-        end(error.details(), reason, faults.error_of(error, "").exit_code, as_json)
+        return error.details(), reason, faults.error_of(error, "").exit_code
     if (fault := fault_of_tls(error.details() or "")) is not None:
-        end(f"no connection to {address}: {fault}", "TLS_FAILED", 5, as_json)
+        return f"no connection to {address}: {fault}", "TLS_FAILED", 5
     late = code is grpc.StatusCode.DEADLINE_EXCEEDED
     what = "does not answer in time" if late else "is no coordinator that answers"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         what = "is no coordinator's admin port"
-    end(f"at {address} {what}: {error.details()}", reason or code.name, 4, as_json)
+    return f"at {address} {what}: {error.details()}", reason or code.name, 4
 
 
 def end(sentence: str, reason: str, code: int, as_json: bool) -> NoReturn:

@@ -27,6 +27,7 @@ COMMANDS = {
     "search": ("spr_cli.search", "Ask a running service for moments."),
     "snapshot": ("spr_cli.snapshot", "Copy a version to another place."),
     "restore": ("spr_cli.restore", "Bring a snapshot back."),
+    "doctor": ("spr_cli.doctor", "Look for what would keep a service from running here."),
     "verify": ("spr_cli.verify", "Check every byte of a collection."),
     "gc": ("spr_cli.gc", "Remove old versions and what no version lists."),
     "bench": ("spr_cli.bench", "Time the stages of a search on this machine."),

@@ -640,6 +640,58 @@ class ListJobsResponse(_message.Message):
 Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
 
 @_typing.final
+class DrainWorkerRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    UNDO_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    """"shard-00000@127.0.0.1:7410", its target alone, or its name where no other
+    worker has it.
+    """
+    undo: _builtins.bool
+    """Take new searches again."""
+    force: _builtins.bool
+    """Also the last one that serves its shard, or ranks."""
+    def __init__(
+        self,
+        *,
+        worker: _builtins.str = ...,
+        undo: _builtins.bool = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "undo", b"undo", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainWorkerRequest: _TypeAlias = DrainWorkerRequest  # noqa: Y015
+
+@_typing.final
+class DrainWorkerResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def worker(self) -> Global___Worker:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        worker: Global___Worker | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainWorkerResponse: _TypeAlias = DrainWorkerResponse  # noqa: Y015
+
+@_typing.final
 class GetStatusResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -649,6 +701,7 @@ class GetStatusResponse(_message.Message):
     SEARCHES_ANSWERED_FIELD_NUMBER: _builtins.int
     SEARCHES_FAILED_FIELD_NUMBER: _builtins.int
     SEARCHES_DEGRADED_FIELD_NUMBER: _builtins.int
+    SEARCHES_FIELD_NUMBER: _builtins.int
     TOPOLOGY_FAULTS_FIELD_NUMBER: _builtins.int
     searches_answered: _builtins.int
     """Degraded ones included."""
@@ -662,6 +715,10 @@ class GetStatusResponse(_message.Message):
     @_builtins.property
     def uptime(self) -> _duration_pb2.Duration:
         """Since the coordinator started; the counts are of this time."""
+
+    @_builtins.property
+    def searches(self) -> Global___RecentCalls:
+        """Searches of the collection at this coordinator."""
 
     @_builtins.property
     def topology_faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -678,15 +735,48 @@ class GetStatusResponse(_message.Message):
         searches_answered: _builtins.int = ...,
         searches_failed: _builtins.int = ...,
         searches_degraded: _builtins.int = ...,
+        searches: Global___RecentCalls | None = ...,
         topology_faults: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "uptime", b"uptime"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "searches", b"searches", "uptime", b"uptime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "searches_answered", b"searches_answered", "searches_degraded", b"searches_degraded", "searches_failed", b"searches_failed", "topology_faults", b"topology_faults", "uptime", b"uptime", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "searches", b"searches", "searches_answered", b"searches_answered", "searches_degraded", b"searches_degraded", "searches_failed", b"searches_failed", "topology_faults", b"topology_faults", "uptime", b"uptime", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class RecentCalls(_message.Message):
+    """Calls that ended lately, as the coordinator saw them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PER_SECOND_FIELD_NUMBER: _builtins.int
+    P50_FIELD_NUMBER: _builtins.int
+    P99_FIELD_NUMBER: _builtins.int
+    per_second: _builtins.float
+    """Of the last ten seconds."""
+    @_builtins.property
+    def p50(self) -> _duration_pb2.Duration:
+        """Of the last minute, to within a tenth; absent without a call."""
+
+    @_builtins.property
+    def p99(self) -> _duration_pb2.Duration: ...
+    def __init__(
+        self,
+        *,
+        per_second: _builtins.float = ...,
+        p50: _duration_pb2.Duration | None = ...,
+        p99: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["p50", b"p50", "p99", b"p99"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["p50", b"p50", "p99", b"p99", "per_second", b"per_second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecentCalls: _TypeAlias = RecentCalls  # noqa: Y015
 
 @_typing.final
 class Collection(_message.Message):
@@ -788,12 +878,16 @@ class Worker(_message.Message):
         STATE_SERVING: Worker._State.ValueType  # 1
         STATE_NOT_SERVING: Worker._State.ValueType  # 2
         STATE_UNREACHABLE: Worker._State.ValueType  # 3
+        STATE_DRAINING: Worker._State.ValueType  # 4
+        """Answers no new searches: see DrainWorker."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper): ...
     STATE_UNSPECIFIED: Worker.State.ValueType  # 0
     STATE_SERVING: Worker.State.ValueType  # 1
     STATE_NOT_SERVING: Worker.State.ValueType  # 2
     STATE_UNREACHABLE: Worker.State.ValueType  # 3
+    STATE_DRAINING: Worker.State.ValueType  # 4
+    """Answers no new searches: see DrainWorker."""
 
     ROLE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -804,6 +898,11 @@ class Worker(_message.Message):
     SEGMENTS_FIELD_NUMBER: _builtins.int
     BYTES_RESIDENT_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_FIELD_NUMBER: _builtins.int
+    CALLS_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    CALLS_WAITING_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
     role: Global___Worker.Role.ValueType
     name: _builtins.str
     """"shard-00003", "ranker-0" or "library"."""
@@ -818,6 +917,21 @@ class Worker(_message.Message):
     """Memory of the process, shared pages included."""
     last_error: _builtins.str
     """Why it does not serve, or has answered badly lately; empty when it is well."""
+    outstanding: _builtins.int
+    """Of those, open now."""
+    calls_in_flight: _builtins.int
+    """As the worker says, of all coordinators: calls begun and not ended, and of
+    those the ones that wait; of the library, jobs that wait.
+    """
+    calls_waiting: _builtins.int
+    protocol: _builtins.int
+    """Of the messages between processes; 0 where it did not answer."""
+    @_builtins.property
+    def calls(self) -> Global___RecentCalls:
+        """Calls of all collections from this coordinator: searches of an index
+        worker, encodings and rankings of a ranker worker.
+        """
+
     def __init__(
         self,
         *,
@@ -830,10 +944,15 @@ class Worker(_message.Message):
         segments: _builtins.int = ...,
         bytes_resident: _builtins.int = ...,
         last_error: _builtins.str = ...,
+        calls: Global___RecentCalls | None = ...,
+        outstanding: _builtins.int = ...,
+        calls_in_flight: _builtins.int = ...,
+        calls_waiting: _builtins.int = ...,
+        protocol: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "generation", b"generation", "last_error", b"last_error", "name", b"name", "role", b"role", "segments", b"segments", "state", b"state", "target", b"target", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "calls", b"calls", "calls_in_flight", b"calls_in_flight", "calls_waiting", b"calls_waiting", "generation", b"generation", "last_error", b"last_error", "name", b"name", "outstanding", b"outstanding", "protocol", b"protocol", "role", b"role", "segments", b"segments", "state", b"state", "target", b"target", "videos", b"videos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

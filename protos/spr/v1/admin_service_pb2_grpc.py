@@ -65,6 +65,11 @@ class AdminServiceStub:
                 request_serializer=spr_dot_v1_dot_admin__service__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=spr_dot_v1_dot_admin__service__pb2.ListJobsResponse.FromString,
                 _registered_method=True)
+        self.DrainWorker = channel.unary_unary(
+                '/spr.v1.AdminService/DrainWorker',
+                request_serializer=spr_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -116,6 +121,15 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrainWorker(self, request, context):
+        """Has a worker answer no new searches and end those in flight, so that it can
+        be stopped. A restart of the worker undoes it. FAILED_PRECONDITION /
+        LAST_WORKER where no other one serves its shard, or ranks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +162,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListJobs,
                     request_deserializer=spr_dot_v1_dot_admin__service__pb2.ListJobsRequest.FromString,
                     response_serializer=spr_dot_v1_dot_admin__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'DrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainWorker,
+                    request_deserializer=spr_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -313,6 +332,33 @@ class AdminService:
             '/spr.v1.AdminService/ListJobs',
             spr_dot_v1_dot_admin__service__pb2.ListJobsRequest.SerializeToString,
             spr_dot_v1_dot_admin__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.AdminService/DrainWorker',
+            spr_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.SerializeToString,
+            spr_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.FromString,
             options,
             channel_credentials,
             insecure,

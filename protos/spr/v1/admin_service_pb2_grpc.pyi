@@ -50,6 +50,11 @@ class AdminServiceStub:
     request id. UNAVAILABLE / NO_LIBRARY where none runs.
     """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListJobsRequest, _admin_service_pb2.ListJobsResponse]
+    DrainWorker: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DrainWorkerRequest, _admin_service_pb2.DrainWorkerResponse]
+    """Has a worker answer no new searches and end those in flight, so that it can
+    be stopped. A restart of the worker undoes it. FAILED_PRECONDITION /
+    LAST_WORKER where no other one serves its shard, or ranks.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -73,6 +78,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     request id. UNAVAILABLE / NO_LIBRARY where none runs.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListJobsRequest, _admin_service_pb2.ListJobsResponse]  # type: ignore[assignment]
+    DrainWorker: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DrainWorkerRequest, _admin_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
+    """Has a worker answer no new searches and end those in flight, so that it can
+    be stopped. A restart of the worker undoes it. FAILED_PRECONDITION /
+    LAST_WORKER where no other one serves its shard, or ranks.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the operator sees. Served on its own port."""
@@ -129,5 +139,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListJobsResponse, _abc.Awaitable[_admin_service_pb2.ListJobsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def DrainWorker(
+        self,
+        request: _admin_service_pb2.DrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.DrainWorkerResponse, _abc.Awaitable[_admin_service_pb2.DrainWorkerResponse]]:
+        """Has a worker answer no new searches and end those in flight, so that it can
+        be stopped. A restart of the worker undoes it. FAILED_PRECONDITION /
+        LAST_WORKER where no other one serves its shard, or ranks.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,8 +14,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from engine import versions, wire
 from engine.corpus import open_corpus
+from engine.protocol import PROTOCOL
 from spr.internal.v1 import index_shard_service_pb2 as pb
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
+from spr.internal.v1.version_service_pb2 import DrainRequest
+from spr.internal.v1.version_service_pb2_grpc import VersionServiceStub
 from tests import numeric
 from tests.workers.index.asking import DIM, ONE, VIDEOS, ask, refusal, request
 from tests.workers.index.corpora import rows_of
@@ -149,3 +152,14 @@ def test_a_worker_searches_what_the_shard_does(folder: Path, workers: list[grpc.
     ):
         assert pairs(expected) == pairs(found)
         np.testing.assert_array_equal(expected.scores, found.scores)
+
+
+def test_a_draining_worker_answers_probes_and_nothing_else(folder: Path, workers: list[grpc.Channel]) -> None:
+    versions_of = VersionServiceStub(workers[0])
+    report = versions_of.Drain(DrainRequest(), timeout=300).report
+    assert (report.protocol, report.draining, report.calls_in_flight) == (PROTOCOL, True, 0)
+    assert refusal(workers[0], request(folder, ONE)) == ("UNAVAILABLE", "DRAINING")
+    info = IndexShardServiceStub(workers[0]).GetShardInfo(pb.GetShardInfoRequest(), timeout=300)
+    assert info.report == report
+    assert not versions_of.Drain(DrainRequest(undo=True), timeout=300).report.draining
+    assert ask(workers[0], request(folder, ONE))

@@ -23,6 +23,7 @@ from engine.types import Proposals, RankQuery
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub, add_RankerServiceServicer_to_server
 from tests.engine.server import Server
 from tests.workers.ranker.factories import TEXTS, tiny_collection
+from workers.duty import Duty
 from workers.ranker.models import SharedModels
 from workers.ranker.scorer import Scorer, Scorers
 from workers.ranker.scoring import kernel
@@ -76,7 +77,8 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
     held.prepare_current()
     request = _request(held.get(versions.current(made.directory)))
     monkeypatch.setattr(kernel, "_score", spy)
-    server = Server(lambda server: add_RankerServiceServicer_to_server(RankerServicer(held, "cpu"), server))
+    servicer = RankerServicer(held, "cpu", Duty())
+    server = Server(lambda server: add_RankerServiceServicer_to_server(servicer, server))
     with grpc.insecure_channel(server.address) as channel:
         response = RankerServiceStub(channel).Rank(request, timeout=300)
     server.stop()

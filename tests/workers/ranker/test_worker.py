@@ -17,6 +17,8 @@ from engine.errors import Mismatch
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
+from spr.internal.v1.version_service_pb2 import DrainRequest
+from spr.internal.v1.version_service_pb2_grpc import VersionServiceStub
 from tests import apart, numeric
 from tests.workers.ranker.factories import TEXTS, VIDEOS, WIDTH, tiny_collection
 from workers.ranker.__main__ import serve
@@ -221,3 +223,17 @@ def test_a_wrong_encoder_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert not said["ready"]
     assert "models/encoder/tiny has fingerprint" in said["error"]
     assert "was built with 0123456789abcdef" in said["error"]
+
+
+def test_a_draining_worker_neither_encodes_nor_ranks(worker: Any) -> None:
+    channel, _, _ = worker
+    wanted = rank_request(channel)
+    VersionServiceStub(channel).Drain(DrainRequest(), timeout=300)
+    for call in (lambda: encode(channel, TEXTS[0]), lambda: RankerServiceStub(channel).Rank(wanted)):
+        with pytest.raises(grpc.RpcError) as refused:
+            call()
+        error: Any = refused.value
+        assert (error.code(), faults.reason_of(error)) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    report = VersionServiceStub(channel).Drain(DrainRequest(undo=True), timeout=300).report
+    assert (report.draining, report.calls_in_flight, report.calls_waiting) == (False, 0, 0)
+    assert RankerServiceStub(channel).Rank(wanted).refined

@@ -148,6 +148,7 @@ class GetShardInfoResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     FAISS_VERSION_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     shard: _builtins.str
     bytes_resident: _builtins.int
     """Memory of the process, shared pages included."""
@@ -156,6 +157,8 @@ class GetShardInfoResponse(_message.Message):
     faiss_version: _builtins.str
     @_builtins.property
     def held(self) -> _containers.RepeatedCompositeFieldContainer[_version_service_pb2.HeldVersion]: ...
+    @_builtins.property
+    def report(self) -> _version_service_pb2.WorkerReport: ...
     def __init__(
         self,
         *,
@@ -164,10 +167,11 @@ class GetShardInfoResponse(_message.Message):
         device: _builtins.str = ...,
         faiss_version: _builtins.str = ...,
         held: _abc.Iterable[_version_service_pb2.HeldVersion] | None = ...,
+        report: _version_service_pb2.WorkerReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "faiss_version", b"faiss_version", "held", b"held", "shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "faiss_version", b"faiss_version", "held", b"held", "report", b"report", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

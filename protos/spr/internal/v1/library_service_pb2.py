@@ -25,25 +25,29 @@ _sym_db = _symbol_database.Default()
 from spr.v1 import admin_service_pb2 as spr_dot_v1_dot_admin__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/library_service.proto\x12\x0fspr.internal.v1\x1a\x1aspr/v1/admin_service.proto\"6\n\rSubmitRequest\x12%\n\x03job\x18\x01 \x01(\x0b\x32\x18.spr.v1.SubmitJobRequest\"*\n\x0eSubmitResponse\x12\x18\n\x03job\x18\x01 \x01(\x0b\x32\x0b.spr.v1.Job\"4\n\x0bListRequest\x12%\n\x04jobs\x18\x01 \x01(\x0b\x32\x17.spr.v1.ListJobsRequest\")\n\x0cListResponse\x12\x19\n\x04jobs\x18\x01 \x03(\x0b\x32\x0b.spr.v1.Job\")\n\x13WatchCurrentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\";\n\x14WatchCurrentResponse\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t2\xff\x01\n\x0eLibraryService\x12I\n\x06Submit\x12\x1e.spr.internal.v1.SubmitRequest\x1a\x1f.spr.internal.v1.SubmitResponse\x12\x43\n\x04List\x12\x1c.spr.internal.v1.ListRequest\x1a\x1d.spr.internal.v1.ListResponse\x12]\n\x0cWatchCurrent\x12$.spr.internal.v1.WatchCurrentRequest\x1a%.spr.internal.v1.WatchCurrentResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/library_service.proto\x12\x0fspr.internal.v1\x1a\x1aspr/v1/admin_service.proto\"\x17\n\x15GetLibraryInfoRequest\"X\n\x16GetLibraryInfoResponse\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x16\n\x0e\x62ytes_resident\x18\x02 \x01(\x04\x12\x14\n\x0cjobs_waiting\x18\x03 \x01(\r\"6\n\rSubmitRequest\x12%\n\x03job\x18\x01 \x01(\x0b\x32\x18.spr.v1.SubmitJobRequest\"*\n\x0eSubmitResponse\x12\x18\n\x03job\x18\x01 \x01(\x0b\x32\x0b.spr.v1.Job\"4\n\x0bListRequest\x12%\n\x04jobs\x18\x01 \x01(\x0b\x32\x17.spr.v1.ListJobsRequest\")\n\x0cListResponse\x12\x19\n\x04jobs\x18\x01 \x03(\x0b\x32\x0b.spr.v1.Job\")\n\x13WatchCurrentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\";\n\x14WatchCurrentResponse\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t2\xe2\x02\n\x0eLibraryService\x12I\n\x06Submit\x12\x1e.spr.internal.v1.SubmitRequest\x1a\x1f.spr.internal.v1.SubmitResponse\x12\x43\n\x04List\x12\x1c.spr.internal.v1.ListRequest\x1a\x1d.spr.internal.v1.ListResponse\x12]\n\x0cWatchCurrent\x12$.spr.internal.v1.WatchCurrentRequest\x1a%.spr.internal.v1.WatchCurrentResponse0\x01\x12\x61\n\x0eGetLibraryInfo\x12&.spr.internal.v1.GetLibraryInfoRequest\x1a\'.spr.internal.v1.GetLibraryInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.internal.v1.library_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUBMITREQUEST']._serialized_start=86
-  _globals['_SUBMITREQUEST']._serialized_end=140
-  _globals['_SUBMITRESPONSE']._serialized_start=142
-  _globals['_SUBMITRESPONSE']._serialized_end=184
-  _globals['_LISTREQUEST']._serialized_start=186
-  _globals['_LISTREQUEST']._serialized_end=238
-  _globals['_LISTRESPONSE']._serialized_start=240
-  _globals['_LISTRESPONSE']._serialized_end=281
-  _globals['_WATCHCURRENTREQUEST']._serialized_start=283
-  _globals['_WATCHCURRENTREQUEST']._serialized_end=324
-  _globals['_WATCHCURRENTRESPONSE']._serialized_start=326
-  _globals['_WATCHCURRENTRESPONSE']._serialized_end=385
-  _globals['_LIBRARYSERVICE']._serialized_start=388
-  _globals['_LIBRARYSERVICE']._serialized_end=643
+  _globals['_GETLIBRARYINFOREQUEST']._serialized_start=86
+  _globals['_GETLIBRARYINFOREQUEST']._serialized_end=109
+  _globals['_GETLIBRARYINFORESPONSE']._serialized_start=111
+  _globals['_GETLIBRARYINFORESPONSE']._serialized_end=199
+  _globals['_SUBMITREQUEST']._serialized_start=201
+  _globals['_SUBMITREQUEST']._serialized_end=255
+  _globals['_SUBMITRESPONSE']._serialized_start=257
+  _globals['_SUBMITRESPONSE']._serialized_end=299
+  _globals['_LISTREQUEST']._serialized_start=301
+  _globals['_LISTREQUEST']._serialized_end=353
+  _globals['_LISTRESPONSE']._serialized_start=355
+  _globals['_LISTRESPONSE']._serialized_end=396
+  _globals['_WATCHCURRENTREQUEST']._serialized_start=398
+  _globals['_WATCHCURRENTREQUEST']._serialized_end=439
+  _globals['_WATCHCURRENTRESPONSE']._serialized_start=441
+  _globals['_WATCHCURRENTRESPONSE']._serialized_end=500
+  _globals['_LIBRARYSERVICE']._serialized_start=503
+  _globals['_LIBRARYSERVICE']._serialized_end=857
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,11 @@ class LibraryServiceStub:
                 request_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.WatchCurrentRequest.SerializeToString,
                 response_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.WatchCurrentResponse.FromString,
                 _registered_method=True)
+        self.GetLibraryInfo = channel.unary_unary(
+                '/spr.internal.v1.LibraryService/GetLibraryInfo',
+                request_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoResponse.FromString,
+                _registered_method=True)
 
 
 class LibraryServiceServicer:
@@ -79,6 +84,12 @@ class LibraryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLibraryInfo(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LibraryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +107,11 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.WatchCurrent,
                     request_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.WatchCurrentRequest.FromString,
                     response_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.WatchCurrentResponse.SerializeToString,
+            ),
+            'GetLibraryInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLibraryInfo,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +197,33 @@ class LibraryService:
             '/spr.internal.v1.LibraryService/WatchCurrent',
             spr_dot_internal_dot_v1_dot_library__service__pb2.WatchCurrentRequest.SerializeToString,
             spr_dot_internal_dot_v1_dot_library__service__pb2.WatchCurrentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLibraryInfo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.LibraryService/GetLibraryInfo',
+            spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,7 @@ class LibraryServiceStub:
     """Versions that became current, for a coordinator that switches at once: one
     message now and one after every change, until the caller leaves.
     """
+    GetLibraryInfo: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.GetLibraryInfoRequest, _library_service_pb2.GetLibraryInfoResponse]
 
 @_typing.type_check_only
 class LibraryServiceAsyncStub(LibraryServiceStub):
@@ -57,6 +58,7 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     """Versions that became current, for a coordinator that switches at once: one
     message now and one after every change, until the caller leaves.
     """
+    GetLibraryInfo: _aio.UnaryUnaryMultiCallable[_library_service_pb2.GetLibraryInfoRequest, _library_service_pb2.GetLibraryInfoResponse]  # type: ignore[assignment]
 
 class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The library process, the only writer of its collections. Bound to a private
@@ -87,5 +89,12 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Versions that became current, for a coordinator that switches at once: one
         message now and one after every change, until the caller leaves.
         """
+
+    @_abc_1.abstractmethod
+    def GetLibraryInfo(
+        self,
+        request: _library_service_pb2.GetLibraryInfoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.GetLibraryInfoResponse, _abc.Awaitable[_library_service_pb2.GetLibraryInfoResponse]]: ...
 
 def add_LibraryServiceServicer_to_server(servicer: LibraryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

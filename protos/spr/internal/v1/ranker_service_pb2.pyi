@@ -166,22 +166,26 @@ class GetRankerInfoResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     BYTES_RESIDENT_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """"cpu" or "cuda:0"."""
     bytes_resident: _builtins.int
     """Memory of the process, shared pages included."""
     @_builtins.property
     def held(self) -> _containers.RepeatedCompositeFieldContainer[_version_service_pb2.HeldVersion]: ...
+    @_builtins.property
+    def report(self) -> _version_service_pb2.WorkerReport: ...
     def __init__(
         self,
         *,
         device: _builtins.str = ...,
         bytes_resident: _builtins.int = ...,
         held: _abc.Iterable[_version_service_pb2.HeldVersion] | None = ...,
+        report: _version_service_pb2.WorkerReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "held", b"held"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_resident", b"bytes_resident", "device", b"device", "held", b"held", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,23 +25,29 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/version_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\"<\n\x15PrepareVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"p\n\x16PrepareVersionResponse\x12*\n\x07\x65lapsed\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cparts_opened\x18\x02 \x01(\r\x12\x14\n\x0cparts_shared\x18\x03 \x01(\r\"9\n\x12\x44ropVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x15\n\x13\x44ropVersionResponse\"\xd2\x01\n\x0bHeldVersion\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x0e\n\x06videos\x18\x04 \x01(\x04\x12\x10\n\x08segments\x18\x05 \x01(\x04\x12\r\n\x05parts\x18\x06 \x01(\r\x12\x15\n\rindex_factory\x18\x07 \x01(\t\x12\x18\n\x10quantizer_sha256\x18\x08 \x01(\t\x12\x14\n\x0cranker_model\x18\t \x01(\t\x12\r\n\x05\x66\x61ult\x18\n \x01(\t2\xcd\x01\n\x0eVersionService\x12\x61\n\x0ePrepareVersion\x12&.spr.internal.v1.PrepareVersionRequest\x1a\'.spr.internal.v1.PrepareVersionResponse\x12X\n\x0b\x44ropVersion\x12#.spr.internal.v1.DropVersionRequest\x1a$.spr.internal.v1.DropVersionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/version_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\"\x1c\n\x0c\x44rainRequest\x12\x0c\n\x04undo\x18\x01 \x01(\x08\">\n\rDrainResponse\x12-\n\x06report\x18\x01 \x01(\x0b\x32\x1d.spr.internal.v1.WorkerReport\"b\n\x0cWorkerReport\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x03 \x01(\r\x12\x15\n\rcalls_waiting\x18\x04 \x01(\r\"<\n\x15PrepareVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"p\n\x16PrepareVersionResponse\x12*\n\x07\x65lapsed\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cparts_opened\x18\x02 \x01(\r\x12\x14\n\x0cparts_shared\x18\x03 \x01(\r\"9\n\x12\x44ropVersionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x15\n\x13\x44ropVersionResponse\"\xd2\x01\n\x0bHeldVersion\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x0e\n\x06videos\x18\x04 \x01(\x04\x12\x10\n\x08segments\x18\x05 \x01(\x04\x12\r\n\x05parts\x18\x06 \x01(\r\x12\x15\n\rindex_factory\x18\x07 \x01(\t\x12\x18\n\x10quantizer_sha256\x18\x08 \x01(\t\x12\x14\n\x0cranker_model\x18\t \x01(\t\x12\r\n\x05\x66\x61ult\x18\n \x01(\t2\x95\x02\n\x0eVersionService\x12\x61\n\x0ePrepareVersion\x12&.spr.internal.v1.PrepareVersionRequest\x1a\'.spr.internal.v1.PrepareVersionResponse\x12X\n\x0b\x44ropVersion\x12#.spr.internal.v1.DropVersionRequest\x1a$.spr.internal.v1.DropVersionResponse\x12\x46\n\x05\x44rain\x12\x1d.spr.internal.v1.DrainRequest\x1a\x1e.spr.internal.v1.DrainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.internal.v1.version_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PREPAREVERSIONREQUEST']._serialized_start=90
-  _globals['_PREPAREVERSIONREQUEST']._serialized_end=150
-  _globals['_PREPAREVERSIONRESPONSE']._serialized_start=152
-  _globals['_PREPAREVERSIONRESPONSE']._serialized_end=264
-  _globals['_DROPVERSIONREQUEST']._serialized_start=266
-  _globals['_DROPVERSIONREQUEST']._serialized_end=323
-  _globals['_DROPVERSIONRESPONSE']._serialized_start=325
-  _globals['_DROPVERSIONRESPONSE']._serialized_end=346
-  _globals['_HELDVERSION']._serialized_start=349
-  _globals['_HELDVERSION']._serialized_end=559
-  _globals['_VERSIONSERVICE']._serialized_start=562
-  _globals['_VERSIONSERVICE']._serialized_end=767
+  _globals['_DRAINREQUEST']._serialized_start=90
+  _globals['_DRAINREQUEST']._serialized_end=118
+  _globals['_DRAINRESPONSE']._serialized_start=120
+  _globals['_DRAINRESPONSE']._serialized_end=182
+  _globals['_WORKERREPORT']._serialized_start=184
+  _globals['_WORKERREPORT']._serialized_end=282
+  _globals['_PREPAREVERSIONREQUEST']._serialized_start=284
+  _globals['_PREPAREVERSIONREQUEST']._serialized_end=344
+  _globals['_PREPAREVERSIONRESPONSE']._serialized_start=346
+  _globals['_PREPAREVERSIONRESPONSE']._serialized_end=458
+  _globals['_DROPVERSIONREQUEST']._serialized_start=460
+  _globals['_DROPVERSIONREQUEST']._serialized_end=517
+  _globals['_DROPVERSIONRESPONSE']._serialized_start=519
+  _globals['_DROPVERSIONRESPONSE']._serialized_end=540
+  _globals['_HELDVERSION']._serialized_start=543
+  _globals['_HELDVERSION']._serialized_end=753
+  _globals['_VERSIONSERVICE']._serialized_start=756
+  _globals['_VERSIONSERVICE']._serialized_end=1033
 # @@protoc_insertion_point(module_scope)

@@ -47,6 +47,11 @@ class VersionServiceStub:
                 request_serializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DropVersionRequest.SerializeToString,
                 response_deserializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DropVersionResponse.FromString,
                 _registered_method=True)
+        self.Drain = channel.unary_unary(
+                '/spr.internal.v1.VersionService/Drain',
+                request_serializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DrainRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DrainResponse.FromString,
+                _registered_method=True)
 
 
 class VersionServiceServicer:
@@ -73,6 +78,15 @@ class VersionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Drain(self, request, context):
+        """Refuses new searches, encodings and rankings (UNAVAILABLE / DRAINING) and
+        ends those that have begun. Versions are prepared and dropped all the same.
+        A restart undoes it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -85,6 +99,11 @@ def add_VersionServiceServicer_to_server(servicer, server):
                     servicer.DropVersion,
                     request_deserializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DropVersionRequest.FromString,
                     response_serializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DropVersionResponse.SerializeToString,
+            ),
+            'Drain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Drain,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DrainRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_version__service__pb2.DrainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -144,6 +163,33 @@ class VersionService:
             '/spr.internal.v1.VersionService/DropVersion',
             spr_dot_internal_dot_v1_dot_version__service__pb2.DropVersionRequest.SerializeToString,
             spr_dot_internal_dot_v1_dot_version__service__pb2.DropVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Drain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.VersionService/Drain',
+            spr_dot_internal_dot_v1_dot_version__service__pb2.DrainRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_version__service__pb2.DrainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,11 @@ class VersionServiceStub:
     """Closes a version; its parts close with the last version that lists them.
     Calls in flight end on it. Idempotent.
     """
+    Drain: _grpc.UnaryUnaryMultiCallable[_version_service_pb2.DrainRequest, _version_service_pb2.DrainResponse]
+    """Refuses new searches, encodings and rankings (UNAVAILABLE / DRAINING) and
+    ends those that have begun. Versions are prepared and dropped all the same.
+    A restart undoes it.
+    """
 
 @_typing.type_check_only
 class VersionServiceAsyncStub(VersionServiceStub):
@@ -64,6 +69,11 @@ class VersionServiceAsyncStub(VersionServiceStub):
     DropVersion: _aio.UnaryUnaryMultiCallable[_version_service_pb2.DropVersionRequest, _version_service_pb2.DropVersionResponse]  # type: ignore[assignment]
     """Closes a version; its parts close with the last version that lists them.
     Calls in flight end on it. Idempotent.
+    """
+    Drain: _aio.UnaryUnaryMultiCallable[_version_service_pb2.DrainRequest, _version_service_pb2.DrainResponse]  # type: ignore[assignment]
+    """Refuses new searches, encodings and rankings (UNAVAILABLE / DRAINING) and
+    ends those that have begun. Versions are prepared and dropped all the same.
+    A restart undoes it.
     """
 
 class VersionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -92,6 +102,17 @@ class VersionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_version_service_pb2.DropVersionResponse, _abc.Awaitable[_version_service_pb2.DropVersionResponse]]:
         """Closes a version; its parts close with the last version that lists them.
         Calls in flight end on it. Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def Drain(
+        self,
+        request: _version_service_pb2.DrainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_version_service_pb2.DrainResponse, _abc.Awaitable[_version_service_pb2.DrainResponse]]:
+        """Refuses new searches, encodings and rankings (UNAVAILABLE / DRAINING) and
+        ends those that have begun. Versions are prepared and dropped all the same.
+        A restart undoes it.
         """
 
 def add_VersionServiceServicer_to_server(servicer: VersionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

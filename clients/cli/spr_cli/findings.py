@@ -1,0 +1,28 @@
+"""What `spr doctor` finds: one sentence a finding, with its remedy where something is wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """about: what was looked at, one word ("disk")."""
+
+    severity: Severity
+    about: str
+    said: str
+
+
+Findings = Iterator[Finding]
+
+
+def size(count: float) -> str:
+    """Return bytes for people: "3.2 GB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.4g} TB"

@@ -14,15 +14,25 @@ LONGEST_OFFSET = 9  # digits
 
 
 class PageStore(Generic[Kept]):
-    """Ranked lists by token: an LRU cache of at most `size` lists, none older than `ttl` seconds."""
+    """Ranked lists by token: an LRU cache of at most `size` lists, none older than `ttl` seconds.
 
-    def __init__(self, size: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept: TTLCache[str, Kept] = TTLCache(size, ttl, clock)
+    weigh: as how many lists one counts, so that long ones are fewer.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        ttl: float,
+        clock: Callable[[], float] = time.monotonic,
+        weigh: Callable[[Kept], float] = lambda _: 1.0,
+    ) -> None:
+        self._kept: TTLCache[str, Kept] = TTLCache(size, ttl, clock, weigh)
+        self._weigh = weigh
 
     def keep(self, value: Kept) -> str:
         """Cache a list and return its name."""
         name = secrets.token_urlsafe(12)
-        if self._kept.maxsize:
+        if self._weigh(value) <= self._kept.maxsize:
             self._kept[name] = value
         return name
 

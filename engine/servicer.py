@@ -29,6 +29,7 @@ from spr.v1 import search_service_pb2_grpc
 
 _log = logging.getLogger("spr.search")
 LARGEST_BATCH = 64
+USUAL_LIST = 200  # moments
 # gRPC clients accept 4 MiB by default; the rest is for the fields around the moments.
 LARGEST_MESSAGE = 7 << 19
 
@@ -50,7 +51,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             proposal_top_k=config.proposal_top_k or None,
             rule=ProposalRule.parse(config.proposals),
         )
-        self._pages: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl)
+        self._pages: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl, weigh=_lists)
         self._uris = config.uris
 
     async def Search(self, request: Request, context: Context) -> Response:
@@ -216,6 +217,11 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     def _deadline(self, context: Context) -> Deadline:
         config = self._config
         return Deadline.start(context.time_remaining(), config.max_deadline, config.reserve)
+
+
+def _lists(listed: Listed) -> float:
+    """Return as how many lists of the usual length one counts in the page cache."""
+    return max(1.0, len(listed.answer.moments) / USUAL_LIST)
 
 
 def _finish(answer: Answer, collection: ServedCollection, context: Context) -> None:

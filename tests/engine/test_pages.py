@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from engine.errors import InvalidInput
@@ -44,3 +46,13 @@ def test_a_garbled_token_is_refused(tail: str) -> None:
     pages: PageStore[str] = PageStore(size=2, ttl=60)
     with pytest.raises(InvalidInput):
         pages.find(pages.keep("list") + tail)
+
+
+def test_long_lists_count_as_several() -> None:
+    pages: PageStore[str] = PageStore(4, 60.0, weigh=len)
+    names = [pages.keep(value) for value in ("a", "bbb", "cc", "ddddd")]
+    there = []
+    for name in names:
+        with contextlib.suppress(InvalidInput):
+            there.append(pages.find(pages.token(name, 0))[1])
+    assert there == ["cc"]  # what is longer than everything is not kept

@@ -29,7 +29,7 @@ _OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 0),
     # The queue in front of our admission control. Beyond it gRPC resets calls, with neither a status nor a
-    # time to retry; its default is a thousand. As many are refused in six seconds: longer nobody waits for that.
+    # time to retry; its default is a thousand. So many are refused in six seconds, and few wait longer.
     ("grpc.server.max_pending_requests", 20_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
 ]

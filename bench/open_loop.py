@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from spr.v1.search_service_pb2_grpc import SearchServiceStub
 
 CHANNELS = 4
 FASTEST = 600.0  # calls a second that one process sends on time
+PAUSE = 0.2  # seconds that a client waits after a refusal
 RAMP = 0.25  # of the seconds: not counted
 
 
@@ -96,28 +97,28 @@ async def _run(asked: Asked) -> Outcomes:
     window = (began + RAMP * asked.seconds, began + asked.seconds)
     sentences = _sentences(asked)
 
-    async def one(number: int) -> None:
-        await _one(stubs[number % CHANNELS], next(sentences), asked.deadline, window, out)
+    async def one(number: int) -> bool:
+        return await _one(stubs[number % CHANNELS], next(sentences), asked.deadline, window, out)
 
     async def client(number: int) -> None:
         while time.perf_counter() < window[1]:
-            await one(number)
+            if not await one(number):
+                await asyncio.sleep(PAUSE)
 
     if asked.rate:
-        sent = await _at_rate(one, asked, began)
-        out.sent = sent / (time.perf_counter() - began)
+        await _at_rate(one, asked, began, out)
     else:
         await asyncio.gather(*(client(number) for number in range(asked.clients)))
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
     for channel in channels:
         await channel.close()
     return out
 
 
-async def _at_rate(one: Any, asked: Asked, began: float) -> int:
-    """Call `one(number)` at the rate, without waiting for it; return how often."""
-    sent, tasks = 0, set()
+async def _at_rate(
+    one: Callable[[int], Coroutine[Any, Any, bool]], asked: Asked, began: float, out: Outcomes
+) -> None:
+    """Call `one(number)` at the rate, without waiting for it."""
+    sent, tasks = 0, set[asyncio.Task[bool]]()
     while (now := time.perf_counter() - began) < asked.seconds:
         while sent < now * asked.rate:
             task = asyncio.create_task(one(sent))
@@ -125,10 +126,14 @@ async def _at_rate(one: Any, asked: Asked, began: float) -> int:
             task.add_done_callback(tasks.discard)
             sent += 1
         await asyncio.sleep(0.001)
-    return sent
+    out.sent = sent / (time.perf_counter() - began)
+    for task in list(tasks):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _one(stub: Any, text: str, deadline: float, window: tuple[float, float], out: Outcomes) -> None:
+async def _one(stub: Any, text: str, deadline: float, window: tuple[float, float], out: Outcomes) -> bool:
+    """Ask once and count what comes back; return whether it was an answer."""
     began = time.perf_counter()
     kind, failure = "", None
     try:
@@ -138,13 +143,14 @@ async def _one(stub: Any, text: str, deadline: float, window: tuple[float, float
         kind, failure = error.code().name, error
     ended = time.perf_counter()
     if not window[0] <= ended <= window[1]:
-        return
+        return failure is None
     if kind == "whole":
         out.whole.append(1000 * (ended - began))
     elif failure is not None and kind == "RESOURCE_EXHAUSTED" and failure.trailing_metadata():
         out.refused.append(1000 * (ended - began))
     else:
         out.others[kind] = out.others.get(kind, 0) + 1
+    return failure is None
 
 
 def _sentences(asked: Asked) -> Iterator[str]:

@@ -19,6 +19,7 @@ STAGES = {
     "ingest": ("ingest", "video files to features", 0),
     "search": ("search", "whole searches over gRPC", 1),
     "load": ("load", "throughput and p99 against concurrent clients", 1),
+    "overload": ("overload", "goodput beyond the peak's load", 1),
     "living": ("living", "versions, parts and restarts", 1),
     "scale": ("scale", "cost against the size of the corpus", 1),
 }

@@ -110,6 +110,14 @@ TARGETS = (
         ),
     ),
     Target(
+        "five times the load of the peak, deadlines of 1 s and 10 s",
+        (
+            Goal("overload", "at_5x_1", 0.8, "of the peak", "of_peak", at_least=True),
+            Goal("overload", "at_5x_10", 0.8, "of the peak (10 s)", "of_peak", at_least=True),
+            Goal("overload", "at_5x_1", 200, "ms p99 of a refusal", "refused_p99_ms"),
+        ),
+    ),
+    Target(
         "a version that differs by one small part opened: index worker, ranker worker, coordinator",
         (
             Goal("living", "open_index", 0.5, "s"),

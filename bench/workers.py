@@ -56,8 +56,21 @@ def at_start(log: Path, kind: str) -> float:
 def memory(service: Service, kind: str) -> int:
     """Return the resident bytes of the first worker of a kind, mapped files included."""
     module = f"workers.{kind}"
-    for process in Path(f"/proc/{service.process}/task/{service.process}/children").read_text().split():
+    for process in _processes(service):
         if module in Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0"):
-            found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
-            return 1024 * int(found[1]) if found else 0
+            return _resident(process)
     raise ProcessLookupError(f"the service has no process of {module}")
+
+
+def memory_of_all(service: Service) -> int:
+    """Return the resident bytes of all processes of a service together, mapped files included."""
+    return sum(map(_resident, _processes(service)))
+
+
+def _processes(service: Service) -> list[str]:
+    return Path(f"/proc/{service.process}/task/{service.process}/children").read_text().split()
+
+
+def _resident(process: str) -> int:
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return 1024 * int(found[1]) if found else 0

@@ -57,14 +57,24 @@ class Token:
 
 
 class PageStore(Generic[Kept]):
-    """Ranked lists by digest: an LRU cache of at most `size` lists, none older than `ttl` seconds."""
+    """Ranked lists by digest: an LRU cache of at most `size` lists, none older than `ttl` seconds.
 
-    def __init__(self, size: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept: TTLCache[bytes, Kept] = TTLCache(size, ttl, clock)
+    weigh: as how many lists one counts, so that long ones are fewer.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        ttl: float,
+        clock: Callable[[], float] = time.monotonic,
+        weigh: Callable[[Kept], float] = lambda _: 1.0,
+    ) -> None:
+        self._kept: TTLCache[bytes, Kept] = TTLCache(size, ttl, clock, weigh)
+        self._weigh = weigh
 
     def keep(self, digest: bytes, value: Kept) -> None:
         """Cache a list."""
-        if self._kept.maxsize:
+        if self._weigh(value) <= self._kept.maxsize:
             self._kept[digest] = value
 
     def find(self, digest: bytes) -> Kept | None:

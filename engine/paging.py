@@ -15,12 +15,14 @@ from engine.queries import SearchOptions
 from engine.served import Served, ServedCollection
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 
+USUAL_LIST = 200  # moments
+
 
 class Pager:
     """The ranked lists of one coordinator. defaults: options of a search that does not say."""
 
     def __init__(self, config: CoordinatorConfig, defaults: SearchOptions) -> None:
-        self._lists: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl)
+        self._lists: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl, weigh=_lists)
         self._uris, self._defaults = config.uris, defaults
 
     def page(
@@ -103,3 +105,8 @@ class Pager:
             raise pages.refusal("is of a list that is gone, and the same search gives another one now")
         self._lists.keep(token.digest, listed)
         return listed
+
+
+def _lists(listed: Listed) -> float:
+    """Return as how many lists of the usual length one counts in the page cache."""
+    return max(1.0, len(listed.answer.moments) / USUAL_LIST)

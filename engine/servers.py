@@ -29,10 +29,10 @@ _OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 0),
-    # The queue in front of our admission control. Beyond gRPC's default of a thousand it resets calls, with
-    # neither a status nor a time to retry.
-    ("grpc.server.max_pending_requests", 100_000),
-    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+    # The queue in front of our admission control. Beyond it gRPC resets calls, with neither a status nor a
+    # time to retry; its default is a thousand. So many are refused in six seconds, and few wait longer.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
 ]
 # With SO_REUSEPORT two processes could share a port, and the kernel would split the calls between them.
 SERVER_OPTIONS = [("grpc.so_reuseport", 0), *_OPTIONS]

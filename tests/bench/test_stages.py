@@ -19,8 +19,11 @@ from tests import numeric
 from trainer.library.compacting import compact
 from trainer.library.policy import MOST
 
-# load is what search is, with more clients; it is run by hand. search and living have tests of their own.
-STAGES = [stage for stage in registry.STAGES if stage not in ("ingest", "search", "load", "living")]
+# load and overload are what search is, with more clients; they are run by hand. search and living have tests
+# of their own.
+STAGES = [
+    stage for stage in registry.STAGES if stage not in ("ingest", "search", "load", "overload", "living")
+]
 
 
 @pytest.fixture(scope="module")

@@ -143,6 +143,30 @@ def test_work_whose_caller_is_gone_is_not_begun(served: Any) -> None:
     assert encoder.asked == ["wait", "wait", "good"]
 
 
+@pytest.mark.parametrize("leaves", [True, False], ids=["its caller leaves", "its deadline passes"])
+def test_a_coroutine_is_cancelled_when(leaves: bool) -> None:
+    inside, over = threading.Event(), threading.Event()
+
+    class Patient(encoder_grpc.EncoderServiceServicer):
+        async def Encode(self, request: Any, context: Any) -> pb.EncodeResponse:
+            inside.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                over.set()
+            return pb.EncodeResponse()
+
+    server = Server(lambda server: encoder_grpc.add_EncoderServiceServicer_to_server(Patient(), server))
+    with grpc.insecure_channel(server.address) as channel:
+        stub = encoder_grpc.EncoderServiceStub(channel)
+        call = stub.Encode.future(pb.EncodeRequest(), timeout=300 if leaves else 0.3)
+        assert inside.wait(20)
+        if leaves:
+            call.cancel()
+        assert over.wait(20)
+    server.stop()
+
+
 def test_a_port_says_what_it_is_for(served: Any) -> None:
     error = send(served[2], "/spr.v1.SearchService/Search", b"")
     assert (error.code(), reason_of(error)) == (grpc.StatusCode.UNIMPLEMENTED, "WRONG_PORT")

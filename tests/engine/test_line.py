@@ -43,8 +43,10 @@ def test_a_service_that_stalled_and_came_back_lets_in_as_many_as_before() -> Non
     assert simulation.run({"one": 5 * PEAK}, 1.0, 15) >= 0.85 * PEAK
 
 
-def entered(line: Line, caller: str = "one", cost: float = 1.0, ends: float = 100.0, **more: bool) -> Ticket:
-    ticket = Ticket(caller, cost, ends, **more)
+def entered(
+    line: Line, caller: str = "one", cost: float = 1.0, ends: float = 100.0, batch: bool = False
+) -> Ticket:
+    ticket = Ticket(caller, cost, ends, batch)
     line.enter(ticket, 0.0)
     return ticket
 

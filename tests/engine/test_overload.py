@@ -47,7 +47,7 @@ def test_a_ranker_that_refuses_makes_no_coarse_answer_of_a_search(tmp_path: Path
 
 
 def named(context: Any) -> str:
-    return dict(context.invocation_metadata()).get("caller", "")
+    return str(dict(context.invocation_metadata()).get("caller", ""))
 
 
 def test_a_modest_caller_beside_a_greedy_one_is_always_answered(

@@ -49,6 +49,15 @@ def test_without_room_no_list_is_kept() -> None:
     assert pages.find(DIGEST) is None
 
 
+def test_long_lists_count_as_several() -> None:
+    pages: PageStore[str] = PageStore(4, 60.0, weigh=len)
+    values = ("a", "bbb", "cc", "ddddd")
+    for value in values:
+        pages.keep(value.encode(), value)
+    # What is longer than everything is not kept.
+    assert [value for value in values if pages.find(value.encode())] == ["cc"]
+
+
 def test_a_token_says_the_search_that_made_its_list() -> None:
     assert Token.parse(token().text()) == token()
 

@@ -6,11 +6,9 @@ and the batcher's, from its loop on. Functions that have returned by then (check
 nor do those of libraries and of `engine/`.
 """
 
-import asyncio
 import sys
-import threading
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import grpc
@@ -24,6 +22,7 @@ from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub, add_Ranke
 from tests.engine.server import Server
 from tests.workers.ranker.factories import TEXTS, tiny_collection
 from workers.duty import Duty
+from workers.ranker.batching import Batcher
 from workers.ranker.models import SharedModels
 from workers.ranker.scorer import Scorer, Scorers
 from workers.ranker.scoring import kernel
@@ -44,32 +43,20 @@ def passed(frame: FrameType | None) -> list[str]:
     return names[::-1]
 
 
-def waiting_call(loop: asyncio.AbstractEventLoop) -> list[str]:
-    """Return our functions of the task that answers the call, once it waits for its batch."""
-    for _ in range(20_000):
-        for task in asyncio.all_tasks(loop):
-            names: list[str] = []
-            coroutine: Any = task.get_coro()
-            while coroutine is not None:  # gRPC's own are no Python functions
-                code = getattr(coroutine, "cr_code", None)
-                if isinstance(code, CodeType) and code.co_filename.startswith(OURS):
-                    names.append(code.co_qualname)
-                coroutine = getattr(coroutine, "cr_await", None)
-            if names[:1] == ["RankerServicer.Rank"] and names[-1] == "Batcher.soon":
-                return names
-        threading.Event().wait(0.001)
-    raise AssertionError("no call waits")
-
-
 @pytest.mark.skipif(not kernel.supported(), reason="this CPU cannot run the kernel")
 def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ways: list[list[str]] = []
-    score = kernel._score
+    waiting: list[list[str]] = []
+    score, submit = kernel._score, Batcher.submit
+
+    def queued(batcher: Batcher[Any, Any], *arguments: Any) -> Any:
+        waiting.append(passed(sys._getframe(1)))  # which then waits
+        return submit(batcher, *arguments)
 
     def spy(*arguments: Any) -> None:
         inner = passed(sys._getframe(1))
         if inner[0] == "Batcher._run":  # and no helper of the kernel's
-            ways.append([*waiting_call(server._loop), *inner, "_score"])
+            ways.append([*waiting[-1], *inner, "_score"])
         score(*arguments)
 
     made = tiny_collection(tmp_path / "collection", trained=True, contexts="float16")
@@ -77,12 +64,14 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
     held.prepare_current()
     request = _request(held.get(versions.current(made.directory)))
     monkeypatch.setattr(kernel, "_score", spy)
+    monkeypatch.setattr(Batcher, "submit", queued)
     servicer = RankerServicer(held, "cpu", Duty())
     server = Server(lambda server: add_RankerServiceServicer_to_server(servicer, server))
     with grpc.insecure_channel(server.address) as channel:
         response = RankerServiceStub(channel).Rank(request, timeout=300)
     server.stop()
     assert any(response.refined)
+    assert waiting[-1] == ["RankerServicer.Rank", "Batcher.soon"]
     assert ways
     for way in ways:
         assert len(way) <= MOST, " > ".join(way)

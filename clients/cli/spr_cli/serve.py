@@ -105,8 +105,9 @@ def _supervise(
     as_asked: a topology that was read again, with what the command line says.
     """
     from engine import logs
+    from engine.following import Followed
     from engine.processes import programs
-    from engine.supervisor import Followed, Supervisor
+    from engine.supervisor import Supervisor
     from engine.topology_file import TopologyFile
 
     file = TopologyFile(topology.path) if topology.path.is_file() else None

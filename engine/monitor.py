@@ -94,8 +94,10 @@ class Monitor:
                 self._begin(now)
                 await asyncio.sleep(min(SHORT, INTERVAL))
         finally:
-            for task in self._running.values():
+            running = list(self._running.values())
+            for task in running:
                 task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def look(self) -> None:
         """Probe every worker now, and wait for what they say."""

@@ -18,7 +18,7 @@ _log = logging.getLogger("spr.replicas")
 Stub = TypeVar("Stub")
 Reply = TypeVar("Reply")
 
-SILENT = "SILENT"
+SILENT, NO_WORKER = "SILENT", "NO_WORKER"
 TRIAL = 1.0  # seconds after which an outlier is asked first once more
 _STATES = {
     Health.HEALTHY: "healthy, in rotation",
@@ -139,7 +139,7 @@ class Replicas(Generic[Stub]):
         """Return the members, who of them to ask, first to last, and those that lack the version."""
         members, now = self.members, time.monotonic()
         if not members:
-            raise Unavailable(f"{self.name} has no worker: no address of one is known", "NO_WORKER")
+            raise Unavailable(f"{self.name} has no worker: no address of one is known", NO_WORKER)
         self._turn += 1
         lacking = {i for i, member in enumerate(members) if version not in member.held}
         slow = set()

@@ -9,9 +9,9 @@ from engine.replicas import Replica
 from engine.served import Collections
 from spr.internal.v1.version_service_pb2 import HeldVersion
 
-# Seconds after which a worker is told to drop a version that nobody here needs: another coordinator may need
-# it until then.
-LEFTOVER = 60.0
+# Seconds after which a worker is told to drop a version that nobody here needs: another coordinator may have
+# had it prepared, for as long as page tokens live.
+LEFTOVER = 600.0
 
 
 class Leftovers:

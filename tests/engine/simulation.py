@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -250,7 +251,7 @@ def carried(simulation: Simulation) -> Iterator[None]:
 
             return call
 
-        return mock.Mock(unary_unary=unary, close=mock.AsyncMock())
+        return SimpleNamespace(unary_unary=unary)
 
     with mock.patch.object(grpc.aio, "insecure_channel", channel):
         yield

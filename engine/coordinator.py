@@ -91,10 +91,11 @@ class Coordinator:
         self._state.begin()
         await self._tell(False)
         await self._admin_probes.set(ADMIN, servers.SERVING)
+        # A search that came before the workers are known would be answered by chance.
+        await asyncio.gather(self._discovery.look(), self._monitor.look())
         for server in self._servers():
             await server.start()
         runs: list[Coroutine[Any, Any, None]] = [switcher.run() for switcher in self._switchers]
-        await self._discovery.look()
         runs.append(self._discovery.run())
         look = partial(self._look, on_look)
         runs.append(self._monitor.run(self._changed, look))
@@ -131,7 +132,9 @@ class Coordinator:
         return Switcher(collection, fleet, self._preparing, pipeline, config.page_ttl)
 
     def _look(self, on_look: Callable[[Mapping[str, float], str], None]) -> None:
-        on_look(self._monitor.silent(), self._discovery.mark)
+        active = [one.active.corpus.version for one in self.collections.all if one.active is not None]
+        settled = self._fleet.let_go(active)
+        on_look(self._monitor.silent(), self._discovery.mark if settled else "")
 
     def _follow(self, topology: Topology, resolved: Targets) -> None:
         """Use the workers of a topology; InvalidInput where it lacks a shard of what is served."""

@@ -64,7 +64,7 @@ class Fleet:
         self.rankers = Replicas(RANKER, rankers, RankerStubs, connect)
 
     def follow(self, topology: Topology, resolved: Mapping[str, Sequence[str]], needed: set[str]) -> None:
-        """Use the workers of a topology from now on; calls in flight end where they are.
+        """Use the workers of a topology from now on; others until they are replaced, see `let_go`.
 
         resolved: addresses of the `dns:` names. needed: shards of what is served; InvalidInput without one.
         """
@@ -76,14 +76,28 @@ class Fleet:
             )
         # A shard more than the version has may be one of a version to come.
         self._alone = self._alone and set(targets) == set(self.shards)
-        gone: list[Replica[Any]] = self.rankers.follow(rankers)
+        self.rankers.follow(rankers)
         for name in set(self.shards) - set(targets):
-            gone += self.shards.pop(name).members
+            self._retire_all(self.shards.pop(name).members)
         for name in sorted(targets):
             if name in self.shards:
-                gone += self.shards[name].follow(targets[name])
+                self.shards[name].follow(targets[name])
             else:
                 self.shards[name] = Replicas(name, targets[name], IndexStubs, self._connect)
+
+    def let_go(self, active: Sequence[Version]) -> bool:
+        """Part with workers that have left the topology and are replaced; return whether none is left.
+
+        active: the versions that new searches are answered from.
+        """
+        for group in (*self.shards.values(), self.rankers):
+            if group.leaving:
+                ranks = group is self.rankers
+                mine = {v.id for v in active if ranks or any(shard.name == group.name for shard in v.shards)}
+                self._retire_all(group.let_go(mine))
+        return not any(group.leaving for group in (*self.shards.values(), self.rankers))
+
+    def _retire_all(self, gone: Sequence[Replica[Any]]) -> None:
         for member in gone:
             _log.info("%s has left the topology", member.target)
             self.on_gone(member.target)

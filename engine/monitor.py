@@ -15,6 +15,7 @@ import grpc.aio
 
 from engine import protocol
 from engine.fleet import RANKER, Fleet
+from engine.leftovers import Leftovers
 from engine.library import Library
 from engine.preparing import Preparing
 from engine.replicas import DRAINS, Replica, Replicas
@@ -27,9 +28,6 @@ from spr.internal.v1.version_service_pb2 import HeldVersion, WorkerReport
 _log = logging.getLogger("spr.monitor")
 INTERVAL, SHORT = 1.0, 0.25
 PATIENCE = 1.0
-# Seconds after which a worker is told to drop a version that nobody here needs: another coordinator, which
-# drains, may need it until then.
-LEFTOVER = 60.0
 # A worker's name and address, and what asks it.
 Key: TypeAlias = tuple[str, str]
 Probe: TypeAlias = Callable[[], Awaitable[WorkerState]]
@@ -58,7 +56,7 @@ class Monitor:
         self._due: dict[Key, float] = {}
         self.on_lost: Callable[[], None] = lambda: None
         self._late_since: dict[str, float] = {}
-        self._unneeded_since: dict[tuple[str, str], float] = {}
+        self._leftovers = Leftovers(collections, preparing)
 
     @property
     def workers(self) -> list[WorkerState]:
@@ -97,8 +95,10 @@ class Monitor:
                 self._begin(now)
                 await asyncio.sleep(min(SHORT, INTERVAL))
         finally:
-            for task in self._running.values():
+            running = list(self._running.values())
+            for task in running:
                 task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def look(self) -> None:
         """Probe every worker now, and wait for what they say."""
@@ -229,7 +229,7 @@ class Monitor:
         )
         if fault:
             return state
-        self._drop_unneeded(member, held.values())
+        self._leftovers.drop(member, held.values())
         problems = {
             collection.name: problem
             for collection in self._collections.all
@@ -262,19 +262,6 @@ class Monitor:
             return f"cannot prepare version {version}: {refusal.why}"
         there = ", ".join(sorted(member.held)) or "none"
         return f"does not hold version {version} (it holds: {there}); it was asked to prepare it"
-
-    def _drop_unneeded(self, member: Replica[Any], held: Any) -> None:
-        """Have a worker drop versions that have not been needed here for LEFTOVER seconds."""
-        needed = {name for one in self._collections.all for name in (*one.versions, *one.coming, one.newest)}
-        names = {one.name for one in self._collections.all}
-        now = time.monotonic()
-        for one in held:
-            key = member.target, one.version
-            if one.version in needed or one.collection not in names:
-                self._unneeded_since.pop(key, None)
-            elif now - self._unneeded_since.setdefault(key, now) >= LEFTOVER:
-                del self._unneeded_since[key]
-                self._preparing.drop(member, one.collection, one.version)
 
 
 def _why(failure: grpc.aio.AioRpcError) -> str:

@@ -14,11 +14,14 @@ from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
 from engine.fleet import Fleet, RankerStubs
 from engine.hedging import Hedging
-from engine.replicas import SILENT
+from engine.racing import NOT_HELD
+from engine.replicas import NO_WORKER, SILENT
 from engine.types import EncodedQuery, Floats, Moments, Proposals, Ranked, RankQuery
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
 
 _log = logging.getLogger("spr.ranking")
+# Why no worker can be asked of a version, which is not the caller's fault.
+_NOBODY = {SILENT, NO_WORKER, NOT_HELD}
 SLOWEST_RANKING = 1.0  # seconds after which a second worker is asked at the latest
 
 
@@ -52,8 +55,8 @@ class Rankers:
         try:
             hedge_after = self._config.hedge_after
             encoded = await self._workers.call(attempt, self._encoding, hedge_after, self._version.id)
-        except (grpc.aio.AioRpcError, DeadlineExceeded) as failure:
-            if isinstance(failure, DeadlineExceeded) and failure.reason != SILENT:
+        except (grpc.aio.AioRpcError, SprError) as failure:
+            if isinstance(failure, SprError) and failure.reason not in _NOBODY:
                 raise
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, "encoder")
             late = isinstance(error, DeadlineExceeded) and error.reason != SILENT
@@ -61,7 +64,7 @@ class Rankers:
                 # A caller in a hurry, not a worker that is stuck.
                 message = "the deadline passed while the query was encoded; give it more time"
                 raise DeadlineExceeded(message) from None
-            if isinstance(error, Unavailable | DeadlineExceeded):
+            if isinstance(error, Unavailable | DeadlineExceeded) or error.reason in _NOBODY:
                 told = failure if isinstance(failure, SprError) else faults.told_by(failure)
                 self._unencoded.happened(told, error.reason)
                 message = "no encoder answers; look at `spr admin status`"

@@ -22,7 +22,7 @@ _log = logging.getLogger("spr.replicas")
 Stub = TypeVar("Stub")
 Reply = TypeVar("Reply")
 
-SILENT = "SILENT"
+SILENT, NO_WORKER = "SILENT", "NO_WORKER"
 TRIAL = 1.0  # seconds after which an outlier is asked first once more
 DRAINS = "takes no new searches: it drains"
 _STATES = {
@@ -37,6 +37,7 @@ class Replica(Generic[Stub]):
 
     held: ids of the versions that it answers from, as far as is known. tried: when it was asked last while it
     was an outlier. barred: why no search is asked of it, "" where it may be. calls: those that have ended.
+    leaving: the topology has it no more; it is asked until another one can be.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Replica(Generic[Stub]):
         self.tried = 0.0
         self.barred = ""
         self.calls = Recent()
+        self.leaving = False
 
 
 class Replicas(Generic[Stub]):
@@ -70,15 +72,35 @@ class Replicas(Generic[Stub]):
         for metric in (metrics.HEDGES, metrics.RETRIES, metrics.EJECTIONS):
             metrics.bound(metric, name)
 
-    def follow(self, targets: Sequence[str]) -> list[Replica[Stub]]:
-        """Have one member for each target from now on; return those that are no longer among them."""
+    def follow(self, targets: Sequence[str]) -> None:
+        """Have one member for each target from now on; others leave when `let_go` finds them replaced."""
         there = {member.target: member for member in self.members}
         # A new list: calls in flight go on with the old one.
         self.members = [
             there.pop(target) if target in there else Replica(target, self._stub, self._connect)
             for target in targets
         ]
-        return list(there.values())
+        for member in self.members:
+            member.leaving = False
+        for member in there.values():
+            member.leaving = True
+            self.members.append(member)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether a member is asked that the topology has no more."""
+        return any(member.leaving for member in self.members)
+
+    def let_go(self, needed: set[str]) -> list[Replica[Stub]]:
+        """Remove and return the members that leave, once another holds the versions `needed`.
+
+        One that holds none of them is of no use, and goes at once.
+        """
+        stay = [member for member in self.members if not member.leaving]
+        replaced = any(needed <= member.held for member in stay)
+        gone = [m for m in self.members if m.leaving and (replaced or not needed & m.held)]
+        self.members = [member for member in self.members if member not in gone]
+        return gone
 
     async def call(
         self,
@@ -135,14 +157,12 @@ class Replicas(Generic[Stub]):
         """Return the members, who of them to ask, first to last, and those that lack the version."""
         members, now = self.members, time.monotonic()
         if not members:
-            raise Unavailable(f"{self.name} has no worker: no address of one is known", "NO_WORKER")
+            raise Unavailable(f"{self.name} has no worker: no address of one is known", NO_WORKER)
         self._turn += 1
         lacking = {i for i, member in enumerate(members) if version not in member.held}
         slow = set()
         if len(members) > 1:
-            slow = {
-                i for i, m in enumerate(members) if hedging.is_outlier(m.target) and now - m.tried < TRIAL
-            }
+            slow = {i for i, member in enumerate(members) if member.leaving or _is_slow(member, hedging, now)}
         order = by_preference([m.health for m in members], self._turn, now, lacking, slow)
         order = [i for i in order if not members[i].barred]
         if not order:
@@ -198,6 +218,11 @@ class Replicas(Generic[Stub]):
             level = logging.INFO if state is Health.HEALTHY else logging.WARNING
             extra = {"why": health.fault or health.last_error}
             _log.log(level, "%s at %s is %s", self.name, member.target, _STATES[state], extra=extra)
+
+
+def _is_slow(member: Replica[Stub], hedging: Hedging, now: float) -> bool:
+    """Whether a replica's latency is an outlier; now and then it is asked all the same, to find out."""
+    return hedging.is_outlier(member.target) and now - member.tried < TRIAL
 
 
 def _timed_out(failure: BaseException) -> bool:

@@ -84,13 +84,13 @@ class Retriever:
     async def _ask(
         self, shard: Replicas[IndexStubs], request: SearchSegmentsRequest, timeout: float
     ) -> ShardAnswer:
-        began = time.perf_counter()
+        began = time.monotonic()
         ends = began + timeout
         addressed = SearchSegmentsRequest(shard=shard.name)
         addressed.MergeFrom(request)
 
         async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits]:
-            left = max(0.0, ends - time.perf_counter())
+            left = max(0.0, ends - time.monotonic())
             answering = stubs.shard.SearchSegments(addressed, timeout=left, metadata=tracing.outgoing())
             response = await answering
             return response, self._hits(response, shard.name)
@@ -101,12 +101,12 @@ class Retriever:
                 response, hits = await shard.call(attempt, self._hedging, hedge_after, self._version.id)
                 tracing.note(hits=len(hits), videos=response.videos_searched)
         except (grpc.aio.AioRpcError, SprError) as failure:
-            seconds = time.perf_counter() - began
+            seconds = time.monotonic() - began
             error = failure if isinstance(failure, SprError) else faults.error_of(failure, shard.name)
             lost = self._lost(failure, error, shard.name)
             return ShardAnswer(shard.name, seconds, lost=lost, error=error)
         self._faults[shard.name].over()
-        return ShardAnswer(shard.name, time.perf_counter() - began, hits, response.videos_searched)
+        return ShardAnswer(shard.name, time.monotonic() - began, hits, response.videos_searched)
 
     def _hits(self, response: SearchSegmentsResponse, shard: str) -> Hits:
         """Read a worker's answer; Mismatch unless it is this shard's, of this version."""

@@ -13,12 +13,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine import logs
 from engine.errors import SprError
+from engine.following import Followed, Following
 from engine.processes import FIRST_BACKOFF, OPTIONAL, Event, ManagedProcess, Pipes, Program, close, say
 
 _log = logging.getLogger("spr.supervisor")
@@ -46,14 +47,6 @@ class Status:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """The programs of a topology that has changed, and the mark of its file."""
-
-    programs: Sequence[Program]
-    mark: str
-
-
 @dataclass(eq=False)
 class Supervisor:
     """Runs programs until told to stop.
@@ -76,14 +69,14 @@ class Supervisor:
         # SimpleQueue is reentrant: a signal handler may put.
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._told = False
-        self._followed: Followed | None = None
+        self._following = Following(self.follow, self.children, self._start)
         self._next_look = 0.0
         self._serving_since = 0.0
         self._began = self._looked = time.monotonic()
 
     def run(self) -> None:
         """Start everything and keep it running until SIGINT or SIGTERM; StartFailed if it cannot start."""
-        self.children = [ManagedProcess(program) for program in self.programs]
+        self.children += [ManagedProcess(program) for program in self.programs]
         with self._signals():
             try:
                 for child in self.children:
@@ -103,7 +96,8 @@ class Supervisor:
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + TICK
-            self._follow()
+            if self._told:
+                self._following.look()
         for child in self.children:
             if child.restart_at is not None and child.restart_at <= now:
                 self._start(child)
@@ -131,7 +125,7 @@ class Supervisor:
             child.heartbeat, child.silent = time.monotonic(), dict(line["silent"])
             child.uses = str(line.get("topology", ""))
             self._kill_silent_workers()
-            self._stop_removed()
+            self._following.stop_removed()
         elif "healthy" in line:
             child.healthy = bool(line["healthy"])
             for old in child.draining:
@@ -154,8 +148,7 @@ class Supervisor:
             child.draining.remove(process)
             return
         was_ready, child.process, child.ready = child.ready, None, None
-        if child.removed and self._may_remove():
-            self.children.remove(child)
+        if self._following.forget(child):
             return
         if not self._told and not child.served and child.program.role not in OPTIONAL:
             # The first start fails for good: a retry would hide the reason.
@@ -172,41 +165,6 @@ class Supervisor:
         if wait:
             child.backoff = min(2 * child.backoff, LONGEST_BACKOFF)
         self._tell_down()
-
-    def _follow(self) -> None:
-        """Start what a changed topology adds; what it removes is stopped by `_stop_removed`."""
-        followed = self.follow() if self._told else None
-        if followed is None:
-            return
-        self._followed, left = followed, {child.program.key: child for child in self.children}
-        for program in followed.programs:
-            child = left.pop(program.key, None)
-            if child is None:
-                _log.info("%s was added to the topology", program.label)
-                self.children.append(child := ManagedProcess(program))
-                self._start(child)
-            # What else has changed is for its next start.
-            child.program, child.removed = program, False
-        for child in left.values():
-            child.removed = True
-
-    def _may_remove(self) -> bool:
-        """Whether every coordinator uses the topology of now, and asks nobody any more whom it has not."""
-        using = [child.uses for child in self._coordinators()]
-        return self._followed is not None and bool(using) and set(using) == {self._followed.mark}
-
-    def _stop_removed(self) -> None:
-        """Stop what the topology has no more; its calls in flight are answered."""
-        if not self._may_remove():
-            return
-        for child in [child for child in self.children if child.removed]:
-            if child.process is None:
-                self.children.remove(child)
-            elif not child.stopping:
-                _log.info("%s was removed from the topology", child.program.label)
-                child.stopping = True
-                child.process.terminate()
-                close(child.process)
 
     def _kill_silent_coordinator(self, now: float) -> None:
         if now - self._looked > 3 * TICK:

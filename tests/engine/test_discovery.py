@@ -78,12 +78,8 @@ def test_workers_come_and_go_with_the_file_and_no_search_is_lost(tmp_path: Path)
             async with operated(workers) as (stub, admin, running), searched(workers, stub):
                 before = targets(running)
                 write(path, dataclasses.replace(workers, topology=full), lambda i: i == 1)
-                await until(lambda: targets(running) != before)
-                assert targets(running) == [
-                    [full.index[1].target],
-                    [full.index[3].target],
-                    [full.ranker[1].target],
-                ]
+                now = [[full.index[1].target], [full.index[3].target], [full.ranker[1].target]]
+                await until(lambda: targets(running) == now)
                 told = await status(admin)
                 assert {worker.target for worker in told.workers} == {
                     t for some in targets(running) for t in some

@@ -157,7 +157,7 @@ def test_a_slower_replica_joins_when_it_is_ready(tmp_path: Path, monkeypatch: py
 
 
 def test_a_worker_drops_what_nobody_needs_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.monitor.LEFTOVER", 0.0)
+    monkeypatch.setattr("engine.leftovers.LEFTOVER", 0.0)
 
     async def run(workers: Cluster) -> None:
         left = later(seed=3)

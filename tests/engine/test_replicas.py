@@ -117,11 +117,18 @@ def test_members_follow_the_addresses_and_keep_what_is_known_of_them() -> None:
     async def run() -> None:
         replicas: Replicas[str] = Replicas("shard", ["h:1", "h:2"], lambda _: "")
         kept = replicas.members[1]
-        gone = replicas.follow(["h:2", "h:3"])
-        assert [member.target for member in gone] == ["h:1"]
-        assert [member.target for member in replicas.members] == ["h:2", "h:3"]
+        for member in replicas.members:
+            member.held = {"old", "new"}
+        replicas.follow(["h:2", "h:3"])
+        assert [member.target for member in replicas.members] == ["h:2", "h:3", "h:1"]
         assert replicas.members[0] is kept
+        assert [member.target for member in replicas.let_go({"new"})] == ["h:1"]
+        replicas.follow(["h:3"])
+        assert replicas.let_go({"new"}) == []  # nobody else holds it yet
+        replicas.members[0].held = {"new"}
+        assert replicas.let_go({"new"}) == [kept]
         replicas.follow([])
+        assert [member.target for member in replicas.let_go({"newer"})] == ["h:3"]
         with pytest.raises(Unavailable, match="no address"):
             await replicas.call(str, Hedging())  # type: ignore[arg-type]
         await replicas.close()

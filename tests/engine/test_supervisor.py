@@ -12,9 +12,10 @@ import pytest
 
 from engine import processes
 from engine.config import IndexWorkerConfig, Topology, from_json, parse
+from engine.following import Followed
 from engine.logs import Writer
 from engine.processes import FIRST_BACKOFF, Program
-from engine.supervisor import Followed, StartFailed, Status, Supervisor
+from engine.supervisor import StartFailed, Status, Supervisor
 from tests.engine.children import (
     ARRIVES,
     COMPLAINS,

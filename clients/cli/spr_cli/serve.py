@@ -120,8 +120,9 @@ def _supervise(
     as_asked: a topology that was read again, with what the command line says.
     """
     from engine import logs
+    from engine.following import Followed
     from engine.processes import programs
-    from engine.supervisor import Followed, Supervisor
+    from engine.supervisor import Supervisor
     from engine.topology_file import TopologyFile
     from spr_cli.serve_progress import Progress
 

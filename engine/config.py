@@ -14,6 +14,7 @@ listen = "127.0.0.1:7420"
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,5 +174,5 @@ def _check(topology: Topology) -> None:
 
 def _check_address(listen: str, path: Path) -> None:
     _, separator, port = listen.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65535:
+    if not separator or not _PORT.fullmatch(port) or int(port) > 65535:
         raise InvalidInput(f"{path}: listen is {listen!r}; write HOST:PORT")

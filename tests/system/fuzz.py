@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from tests.system.fuzz_calls import PATIENCE, Call, Reply, call_of, send
+from tests.system.fuzz_calls import PATIENCE, Call, Reply, call_of, noise, send
 from tests.system.fuzz_right import Port, may_be_mutated
 from tests.system.random_messages import fill, mutate, spoil
 
@@ -76,6 +76,8 @@ def fuzz(ports: Sequence[Port], count: int, seed: int, control: Callable[[], Non
         for number in range(thread, count, threads):
             if number // threads % CONTROL_EVERY == 0:
                 control()
+            if chance.random() < 0.005:
+                noise(chance, chance.choice(ports).address)
             port, method = chance.choice(others if chance.random() < 0.1 else ours)
             call = call_of(chance, method, request(chance, port, method))
             outcome.note(method, call, send(port.channel, call))
@@ -88,7 +90,7 @@ def fuzz(ports: Sequence[Port], count: int, seed: int, control: Callable[[], Non
 
 
 def request(chance: random.Random, port: Port, method: MethodDescriptor) -> bytes:
-    """Return the bytes of a request: random ones, a random message's, or those of one that is nearly right."""
+    """Return a request's bytes: random ones, a random message's, or those of one that is nearly right."""
     kind = chance.random()
     if kind < 0.1:
         return chance.randbytes(chance.choice([0, 1, 2, 8, 64, 1000]))

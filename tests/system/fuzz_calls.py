@@ -1,6 +1,8 @@
 """One call of a fuzzed method: with which bytes, in which shape, and what came back."""
 
+import contextlib
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -45,6 +47,7 @@ class Call:
     timeout: float | None = None
     cancel: float | None = None
     metadata: Sequence[tuple[str, str | bytes]] = ()
+    compression: grpc.Compression = grpc.Compression.NoCompression
 
     @property
     def about(self) -> str:
@@ -80,19 +83,33 @@ def call_of(chance: random.Random, method: MethodDescriptor, data: bytes) -> Cal
     timeout = chance.choice(DEADLINES) if chance.random() < 0.06 else None
     cancel = chance.choice([0.0, 0.0005, 0.003, 0.02]) if chance.random() < 0.06 else None
     odd = chance.sample(ODD_METADATA, chance.choice([1, 2, 4])) if chance.random() < 0.1 else ()
-    return Call(path, [data], streams, timeout, cancel, odd)
+    packed = (
+        chance.choice(list(grpc.Compression)) if chance.random() < 0.05 else grpc.Compression.NoCompression
+    )
+    return Call(path, [data], streams, timeout, cancel, odd, packed)
+
+
+def noise(chance: random.Random, address: str) -> None:
+    """Send bytes that are no HTTP/2, or that begin as such."""
+    host, _, port = address.rpartition(":")
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5) as peer:
+        peer.sendall(chance.choice([b"GET / HTTP/1.1\r\n\r\n", b"", preface, preface[:9]]))
+        peer.sendall(chance.randbytes(chance.choice([0, 9, 40, 5000])))
 
 
 def send(channel: grpc.Channel, call: Call) -> Reply:
     """Make a call and wait for its end, or for the first answers of a stream."""
     began = time.monotonic()
     try:
-        path, about = call.path, {"timeout": PATIENCE if call.timeout is None else call.timeout}
+        path = call.path
+        about: dict[str, Any] = {"metadata": call.metadata, "compression": call.compression}
+        about["timeout"] = PATIENCE if call.timeout is None else call.timeout
         made: Any
         if call.streams:
-            made = channel.stream_stream(path)(_sent(call.data), metadata=call.metadata, **about)
+            made = channel.stream_stream(path)(_sent(call.data), **about)
         else:
-            made = channel.unary_unary(path).future(call.data[0], metadata=call.metadata, **about)
+            made = channel.unary_unary(path).future(call.data[0], **about)
         with _cancelled(made, call.cancel):
             if call.streams:
                 _read(made, call.path)

@@ -35,6 +35,7 @@ from tests.workers.ranker.factories import TEXTS
 class Port:
     """Where services listen: their names as reflection tells them. right: requests by message's full name."""
 
+    address: str
     channel: grpc.Channel
     services: Sequence[str]
     right: Mapping[str, Sequence[Message]] = field(default_factory=dict)
@@ -59,7 +60,7 @@ def ports_of(topology: Topology, folder: Path) -> Iterator[list[Port]]:
             names = ProtoReflectionDescriptorDatabase(channel).get_services()
             shards = [index.name for index in topology.index if index.target == address]
             mine = {one: [_of_shard(r, shards) for r in messages] for one, messages in right.items()}
-            ports.append(Port(channel, names, mine))
+            ports.append(Port(address, channel, names, mine))
         yield ports
 
 

@@ -1,6 +1,6 @@
 """Serves a throw-away collection, fuzzes every method of every process, and looks at what is left.
 
-    python -m tests.system.fuzz_run --requests 200000 --seed 1     one line of JSON; exit code 1 for a defect
+python -m tests.system.fuzz_run --requests 200000 --seed 1     one line of JSON; exit code 1 for a defect
 """
 
 import argparse

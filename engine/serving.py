@@ -142,7 +142,8 @@ async def told_to_stop() -> Callable[[], Awaitable[None]]:
         if control_pipe.supervised and not stop.is_set():
             announce(leaving=True)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), HANDOVER)
+                async with asyncio.timeout(HANDOVER):
+                    await stop.wait()
 
     return wait
 

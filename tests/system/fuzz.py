@@ -54,6 +54,8 @@ def defect(method: MethodDescriptor, call: Call, reply: Reply) -> str:
         return "hangs"
     if reply.code in NEVER:
         return "our fault"
+    if reply.code == "RESOURCE_EXHAUSTED" and "in flight" in reply.told:
+        return "places that were not given back"
     if reply.code in HURRIED and not call.hurried and not reshaped and not len(call.data) != 1:
         return "no answer"
     if ours and reply.code not in ("OK", *HURRIED, *BARE):

@@ -77,15 +77,13 @@ def call_of(chance: random.Random, method: MethodDescriptor, data: bytes) -> Cal
     path = f"/{method.full_name.rpartition('.')[0]}/{method.name}"
     streams = bool(method.client_streaming or method.server_streaming)
     if chance.random() < 0.03:  # of another shape than the method has
-        return Call(path, [data] * chance.choice([0, 1, 2, 3]), True, timeout=1.5)
+        return Call(path, [data] * chance.choice([0, 1, 2, 3]), True, timeout=0.4)
     if chance.random() < 0.01:
         return Call(path + chance.choice(["x", "/", "%C3%A9", "/" * 500]), [data], streams)
     timeout = chance.choice(DEADLINES) if chance.random() < 0.06 else None
     cancel = chance.choice([0.0, 0.0005, 0.003, 0.02]) if chance.random() < 0.06 else None
     odd = chance.sample(ODD_METADATA, chance.choice([1, 2, 4])) if chance.random() < 0.1 else ()
-    packed = (
-        chance.choice(list(grpc.Compression)) if chance.random() < 0.05 else grpc.Compression.NoCompression
-    )
+    packed = chance.choice(list(grpc.Compression))
     return Call(path, [data], streams, timeout, cancel, odd, packed)
 
 

@@ -13,7 +13,7 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos demo serve test nightly check audit bench quality clean
+.PHONY: help install protos demo serve test nightly fuzz check audit bench quality clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ test: install  ## Run the tests, a worker a core; TESTS="-p randomly -k word" is
 
 nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.
 	$(BIN)/python -m pytest -m nightly -s tests
+
+fuzz: install  ## Fuzz every method of a service; REQUESTS=n SEED=s; ends with a line of JSON.
+	$(BIN)/python -m tests.system.fuzz_run --requests $(or $(REQUESTS),200000) --seed $(or $(SEED),1)
 
 check: install  ## Lint, types, import rules, sizes, wire contract; needs Node for npx.
 	$(BIN)/ruff check .

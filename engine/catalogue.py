@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from engine.entries import refuse
 from engine.errors import NotFound
-from engine.files import sync
+from engine.files import MALFORMED, sync
 from engine.parts import REMEDY
 from engine.types import Doubles, Ordinals
 
@@ -67,12 +67,13 @@ class PartCatalogue:
         try:
             with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
                 rows: list[_Row] = database.execute(query).fetchall()
-        except sqlite3.DatabaseError as error:
+            numbers, ids, uris, durations, segments = zip(*rows, strict=True) if rows else ((),) * 5
+            columns = np.array(durations, np.float64), np.array(segments, np.int32)
+        # A name or a message of a damaged file may be no text; its columns may hold anything.
+        except (sqlite3.DatabaseError, *MALFORMED) as error:
             raise refuse(f"{path} cannot be read ({error}): {REMEDY}.") from None
-        numbers, ids, uris, durations, segments = zip(*rows, strict=True) if rows else ((),) * 5
         if list(numbers) != list(range(len(rows))):
             raise refuse(f"{path} skips a number: {REMEDY}.")
-        columns = np.array(durations, np.float64), np.array(segments, np.int32)
         return PartCatalogue(list(ids), list(uris), *columns)
 
     def write(self, part: Path) -> None:

@@ -87,7 +87,7 @@ def grpc_status(error: BaseException, request_id: str = "") -> grpc.Status:
 
 
 def error_of(call: Any, who: str) -> SprError:
-    """Return the SprError that the failed call `call` to `who` stands for, its reason kept.
+    """Return the SprError that the failed call `call` to `who` stands for, its reason and field kept.
 
     Only messages of our own processes are passed on: gRPC's contain addresses, which are for the log
     (`told_by`).
@@ -96,6 +96,8 @@ def error_of(call: Any, who: str) -> SprError:
     message = f"{who}: {call.details() if reason else code.name}"
     if code in _DEFECTS:
         return SprError(message)
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return InvalidInput(message, reason or code.name, field_of(call))
     if code is grpc.StatusCode.CANCELLED:
         reason = "UNAVAILABLE"
     return _KINDS.get(code, Unavailable)(message, reason or code.name)
@@ -108,19 +110,22 @@ def told_by(call: Any) -> str:
 
 def reason_of(call: Any) -> str:
     """Return the ErrorInfo reason that a failed call carries, empty if none."""
+    info = error_details_pb2.ErrorInfo()
+    return str(info.reason) if _unpacked(call, info) else ""
+
+
+def field_of(call: Any) -> str:
+    """Return the path of the wrong field that a failed call names, empty if none."""
+    bad = error_details_pb2.BadRequest()
+    return str(bad.field_violations[0].field) if _unpacked(call, bad) and bad.field_violations else ""
+
+
+def _unpacked(call: Any, wanted: Message) -> bool:
+    """Read the first detail of the kind `wanted` that a failed call carries; whether there is one."""
     for key, value in call.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
-            return _reason(status_pb2.Status.FromString(value))
-    return ""
-
-
-def _reason(status: status_pb2.Status) -> str:
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details:
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-            return str(info.reason)
-    return ""
+            return any(detail.Unpack(wanted) for detail in status_pb2.Status.FromString(value).details)
+    return False
 
 
 def _any(message: Message) -> any_pb2.Any:

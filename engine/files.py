@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
@@ -22,6 +23,10 @@ TOML_DEPTH = 16
 _PART = r"""(?:(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++|"[^"\n]*"|'[^'\n]*')"""
 _DEEP_KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{TOML_DEPTH},}}")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"')
+# Digits or an exponent as of a number that no float64 holds; a hash may look so, too.
+_LARGE = re.compile(r"[0-9]{300}|[0-9][eE]\+?[0-9]{3}")
+# What reading a value raises where it is of another shape than it should be.
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -104,9 +109,13 @@ def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> 
 
 
 def json_value(text: str, parse_constant: Callable[[str], Any] | None = None) -> Any:
-    """Parse JSON; RecursionError where it is too deep, ValueError with a plain reason where it is none."""
+    """Parse JSON; RecursionError where it is too deep, ValueError with a plain reason where it is none.
+
+    A number beyond those of float64 is none: it would be infinite, or overflow where it is used.
+    """
+    finite = {"parse_float": _finite, "parse_int": _finite} if _LARGE.search(text) else {}
     try:
-        value = json.loads(text, parse_constant=parse_constant)
+        value = json.loads(text, parse_constant=parse_constant, **finite)
     except ValueError as error:
         # Python's own reason names a function of Python.
         raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
@@ -116,6 +125,12 @@ def json_value(text: str, parse_constant: Callable[[str], Any] | None = None) ->
         except UnicodeEncodeError:
             raise ValueError("a text in it holds half a character, an unpaired \\ud800 to \\udfff") from None
     return value
+
+
+def _finite(number: str) -> int | float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"the number {number[:20]}... is beyond 1.8e308")
+    return float(number) if set(number) & set(".eE") else int(number)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

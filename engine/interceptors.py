@@ -221,7 +221,10 @@ def _ours(read: Behaviour, data: bytes, method: str) -> Any:
 
 async def _written(context: Any, reply: Any) -> None:
     try:
-        await asyncio.wait_for(context.write(reply), WRITE_PATIENCE)
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes as the write ends, and the
+        # stream of a caller who has left would hold its place for ever.
+        async with asyncio.timeout(WRITE_PATIENCE):
+            await context.write(reply)
     except TimeoutError:
         _log.warning("nobody read an answer for %g s; its stream is reset", WRITE_PATIENCE)
         # A status could not be written either.

@@ -72,13 +72,13 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         few = asyncio.Semaphore(max(1, self._config.batch_concurrency))
         most = LARGEST_MESSAGE // max(1, len(request.requests))
 
-        async def entry(one: Request) -> BatchEntry:
+        async def entry(number: int, one: Request) -> BatchEntry:
             async with few:
-                return await self._entry(one, context, deadline, most)
+                return await self._entry(number, one, context, deadline, most)
 
         with self._promised(request.requests, context, deadline):
             # A task for each, since each binds its own request id.
-            tasks = [asyncio.create_task(entry(one)) for one in request.requests]
+            tasks = [asyncio.create_task(entry(*numbered)) for numbered in enumerate(request.requests)]
             return search_pb.BatchSearchResponse(entries=await asyncio.gather(*tasks))
 
     @contextlib.contextmanager
@@ -129,13 +129,17 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 yield Progress(stage=stage, response=page)
                 stage = Progress.STAGE_REFINED
 
-    async def _entry(self, request: Request, context: Context, deadline: Deadline, most: int) -> BatchEntry:
+    async def _entry(
+        self, number: int, request: Request, context: Context, deadline: Deadline, most: int
+    ) -> BatchEntry:
         try:
             logs.bind_request_id(request.request_id)
             with tracing.span("entry"), self._counted(request) as collection:
                 answer = await self._search(request, collection, context, deadline, most, batch=True)
             return BatchEntry(response=answer)
         except SprError as error:
+            if isinstance(error, InvalidInput):
+                error.field = f"requests[{number}].{error.field}"
             _log.info("batch entry refused: %s", faults.words_of(error), extra={"reason": error.reason})
             return BatchEntry(status=faults.status_of(error, logs.request_id.get()))
         except Exception as error:

@@ -178,7 +178,8 @@ async def told_to_stop() -> Callable[[], Awaitable[None]]:
             await asyncio.to_thread(exporter.close)
             announce(leaving=True)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), HANDOVER)
+                async with asyncio.timeout(HANDOVER):
+                    await stop.wait()
 
     return wait
 

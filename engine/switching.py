@@ -87,7 +87,8 @@ class Switcher:
             except Exception as error:
                 _log.error("following collection %s failed", self._directory, exc_info=error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poked.wait(), POLL)
+                async with asyncio.timeout(POLL):
+                    await self._poked.wait()
             self._poked.clear()
 
     def poke(self) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine import sealed
 from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, check_version, refuse
-from engine.errors import NotFound, SprError, Unavailable
+from engine.errors import NotFound, SprError, Unavailable, quoted
 from engine.files import make_folder, read_name, replacing, sync
 
 CURRENT = "CURRENT"
@@ -26,8 +26,10 @@ VERSIONS = "versions"
 LEGACY = "generations"
 FORMAT_OLD = "FORMAT_OLD"
 REMEDY = "copy it again, or roll back to another version"
-_NAME = re.compile(r"([0-9]{8,})\.json")
-_ID = re.compile(r"([0-9]{8,})-[0-9a-f]{12}")
+_NAME = re.compile(r"([0-9]{8,18})\.json")
+# A file's name has 255 bytes at most, and int() takes 4300 digits at most.
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_ID = re.compile(r"([0-9]{8,18})-[0-9a-f]{12}")
 
 
 def embedding_model(encoder: str, projector: str | None) -> str:
@@ -39,7 +41,7 @@ def path_of(collection: Path, version: str) -> Path:
     """Return the file of a version; NotFound for a name that is no version's."""
     match = _ID.fullmatch(version)
     if match is None:
-        raise NotFound(f"'{version}' is no id of a version.", reason="GENERATION_NOT_FOUND")
+        raise NotFound(f"{quoted(version)} is no id of a version.", reason="GENERATION_NOT_FOUND")
     return collection / VERSIONS / f"{match[1]}.json"
 
 
@@ -63,14 +65,14 @@ def resolve(collection: Path, version: str = "") -> str:
     """
     if not version:
         return current(collection)
-    if version.isdecimal():
+    if _NUMBER.fullmatch(version):
         path = collection / VERSIONS / f"{int(version):08d}.json"
         if path.exists():
             return _read(path).id
     elif _ID.fullmatch(version) and path_of(collection, version).is_file():
         return version
     there = ", ".join(str(number) for number in numbers(collection)) or "none"
-    message = f"Collection {collection} has no version '{version}'; there are: {there}."
+    message = f"Collection {collection} has no version {quoted(version)}; there are: {there}."
     raise NotFound(message, reason="GENERATION_NOT_FOUND")
 
 

@@ -79,7 +79,8 @@ def _proposals_from_pb(request: RankRequest, durations: Doubles) -> tuple[Ordina
         raise InvalidInput(
             f"There are {len(ordinals)} video_ordinals, {len(seconds)} values in spans and {len(scores)} "
             "scores; send one, two and one a proposal.",
-            reason="TENSOR_SIZE_MISMATCH",
+            "TENSOR_SIZE_MISMATCH",
+            "scores" if len(seconds) == 2 * len(ordinals) else "spans",
         )
     if len(ordinals) and not (0 <= ordinals.min() and ordinals.max() < len(durations)):
         message = (

@@ -61,6 +61,12 @@ class LibraryOracle(library_service_pb2_grpc.LibraryServiceServicer):
 @contextmanager
 def with_library(workers: Cluster) -> Iterator[LibraryOracle]:
     library = LibraryOracle()
+    serve(workers, library)
+    yield library
+
+
+def serve(workers: Cluster, library: library_service_pb2_grpc.LibraryServiceServicer) -> None:
+    """Let a library be that of the topology, until the cluster ends."""
 
     def add(server: grpc.aio.Server) -> None:
         library_service_pb2_grpc.add_LibraryServiceServicer_to_server(library, server)
@@ -68,4 +74,3 @@ def with_library(workers: Cluster) -> Iterator[LibraryOracle]:
     server = Server(add)
     workers.topology = replace(workers.topology, library=LibraryConfig(listen=server.address))
     workers.servers[server.address] = server
-    yield library

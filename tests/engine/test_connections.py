@@ -26,7 +26,8 @@ def test_a_connection_without_calls_is_closed(sent: bytes, monkeypatch: pytest.M
         await server.start()
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(sent)
-        await asyncio.wait_for(reader.read(), 30)  # until it is closed
+        async with asyncio.timeout(30):
+            await reader.read()  # until it is closed
         writer.close()
         await server.stop(None)
 
@@ -44,7 +45,8 @@ def test_a_call_that_is_never_sent_ends_with_its_connection(monkeypatch: pytest.
         async with grpc.aio.insecure_channel(address) as channel:
             call: Any = channel.stream_unary("/grpc.health.v1.Health/Check")()
             with pytest.raises(grpc.aio.AioRpcError):
-                await asyncio.wait_for(call, 30)
+                async with asyncio.timeout(30):
+                    await call
             # The next call opens another connection.
             await _check(channel, [])
         await server.stop(None)
@@ -78,14 +80,16 @@ def test_one_connection_has_a_bounded_number_of_calls(monkeypatch: pytest.Monkey
             stub: Any = health_pb2_grpc.HealthStub(channel)
             watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
             for watch in watches:
-                await asyncio.wait_for(watch.read(), 30)
+                async with asyncio.timeout(30):
+                    await watch.read()
             third = asyncio.create_task(_check(channel, begun))
             # Another connection has room: its answer comes, the third call's does not.
             async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as other:
                 await _check(other, [])
             assert begun == []
             watches[0].cancel()
-            await asyncio.wait_for(third, 30)
+            async with asyncio.timeout(30):
+                await third
         await server.stop(None)
 
     asyncio.run(run())

@@ -41,7 +41,9 @@ def test_a_version_is_named_by_number_or_id_or_not_at_all(written: tuple[Path, V
     assert versions.resolve(collection, name.format(id=about.id)) == about.id
 
 
-@pytest.mark.parametrize("name", ["7", "../1", "g2", "00000001-000000000000x", "."])
+@pytest.mark.parametrize(
+    "name", ["7", "../1", "g2", "00000001-000000000000x", ".", "1" * 5000, "0" * 300, "٣", "\0"]
+)
 def test_an_unknown_version_is_not_found_and_the_others_are_named(
     written: tuple[Path, Version], name: str
 ) -> None:

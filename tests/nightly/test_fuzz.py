@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.system import world
-from tests.system.test_fuzz import outcome_of
+from tests.system.fuzz_run import trial, verdict
 
 
 @pytest.mark.nightly
 def test_many_requests_of_all_kinds(tmp_path: Path) -> None:
     collection = world.collection(tmp_path / "collection")
     count, seed = int(os.environ.get("SPR_FUZZ", "30000")), int(os.environ.get("SPR_SEED", "1"))
-    outcome = outcome_of(collection, tmp_path, count, seed)
-    print(dict(outcome.codes))
-    assert not outcome.defects, outcome.defects[:20]
+    done = trial(collection, tmp_path, count, seed)
+    print(verdict(done))
+    assert not done.defects, done.defects[:20]

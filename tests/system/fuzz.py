@@ -1,179 +1,117 @@
 """Requests to all methods of a running service: random bytes, random messages, nearly right ones."""
 
-import contextlib
 import random
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
-import grpc
-import numpy as np
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
 
-from engine import versions, wire
-from engine.config import Topology
-from engine.entries import Version
-from engine.faults import reason_of
-from spr.internal.v1 import (
-    encoder_service_pb2,
-    encoder_service_pb2_grpc,
-    index_shard_service_pb2,
-    ranker_service_pb2,
-)
-from spr.v1 import admin_service_pb2, search_service_pb2, types_pb2
-from tests.system.random_messages import fill, spoil
-from tests.workers.ranker.factories import TEXTS
+from tests.system.fuzz_calls import PATIENCE, Call, Reply, call_of, noise, send
+from tests.system.fuzz_right import Port, may_be_mutated
+from tests.system.random_messages import fill, mutate, spoil
 
-OTHERS = (health_pb2, reflection_pb2)
-SERVICES = (
-    search_service_pb2,
-    admin_service_pb2,
-    index_shard_service_pb2,
-    encoder_service_pb2,
-    ranker_service_pb2,
-)
-PATIENCE = 20.0
-
-
-@dataclass(frozen=True)
-class Port:
-    """Where a service listens, and right requests for its methods by their message's name."""
-
-    channel: grpc.Channel
-    services: tuple[Any, ...] = ()
-    right: Mapping[str, Sequence[Message]] = field(default_factory=dict)
+CONTROL_EVERY = 100
+NEVER = ("INTERNAL", "UNKNOWN", "DATA_LOSS")
+# Allowed where the call itself was hurried, or cancelled.
+HURRIED = ("DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE")
+# gRPC says these itself, without a reason of ours.
+BARE = ("RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
+WITHOUT_FIELD = ("MESSAGE_INVALID",)
+TOLD = 50
 
 
 @dataclass
 class Outcome:
-    """What came back: codes, and every answer that is a defect of ours."""
+    """What came back: codes, calls of each method, and every answer that is a defect of ours."""
 
     codes: Counter[str] = field(default_factory=Counter)
+    methods: Counter[str] = field(default_factory=Counter)
     defects: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, method: MethodDescriptor, call: Call, reply: Reply) -> None:
+        """Count a reply, and judge it."""
+        why = defect(method, call, reply)
+        with self.lock:
+            self.codes[reply.code] += 1
+            self.methods[method.full_name] += 1
+            self.slowest = max(self.slowest, reply.seconds)
+            if why and len(self.defects) < TOLD:
+                about = f"{why}: {call.path} {reply.code} {reply.reason} {reply.told[:200]}"
+                self.defects.append(f"{about} of {b''.join(call.data)[:300]!r} {call.about}")
 
 
-def fuzz(ports: list[Port], count: int, seed: int, control: Callable[[], None]) -> Outcome:
-    """Send `count` requests; `control` is called between some of them."""
-    chance, outcome = random.Random(seed), Outcome()
-    methods = [(port, method) for port in ports for method in _methods(port)]
-    ours, others = ([pair for pair in methods if _foreign(pair[1]) == foreign] for foreign in (False, True))
-    for number in range(count):
-        if number % 100 == 0:
-            control()
-        port, method = chance.choice(others if chance.random() < 0.1 else ours)
-        data = _request(chance, port, method)
-        code, reason, told = _send(port.channel, method, data)
-        outcome.codes[code] += 1
-        undue = code in ("INTERNAL", "UNKNOWN", "UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")
-        undue = undue and reason != "NO_LIBRARY"  # none is in the topology
-        if undue or (code != "OK" and not reason and not _foreign(method)):
-            outcome.defects.append(f"{code} {reason} {method.full_name} {told[:200]} of {data[:200]!r}")
+def defect(method: MethodDescriptor, call: Call, reply: Reply) -> str:
+    """Return what is wrong with a reply, "" where nothing is."""
+    ours = method.full_name.startswith("spr.") and call.path.endswith(f"/{method.name}")
+    reshaped = call.streams and not (method.client_streaming or method.server_streaming)
+    if reply.seconds > PATIENCE - 1:
+        return "hangs"
+    if reply.code in NEVER:
+        return "our fault"
+    if reply.code == "RESOURCE_EXHAUSTED" and "in flight" in reply.told:
+        return "places that were not given back"
+    if reply.code in HURRIED and not call.hurried and not reshaped and not len(call.data) != 1:
+        return "no answer"
+    if ours and reply.code not in ("OK", *HURRIED, *BARE):
+        if not reply.reason:
+            return "no reason"
+        if reply.code == "INVALID_ARGUMENT" and reply.reason not in WITHOUT_FIELD and not any(reply.fields):
+            return "no field"
+    return ""
+
+
+def fuzz(ports: Sequence[Port], count: int, seed: int, control: Callable[[], None], threads: int) -> Outcome:
+    """Send `count` requests from some threads; `control` is called between some of them."""
+    outcome = Outcome()
+    methods = [(port, method) for port in ports for method in port.methods()]
+    ours = [pair for pair in methods if pair[1].full_name.startswith("spr.")]
+    others = [pair for pair in methods if pair not in ours]
+
+    def work(thread: int) -> None:
+        chance = random.Random(f"{seed} {thread}")
+        for number in range(thread, count, threads):
+            if number // threads % CONTROL_EVERY == 0:
+                control()
+            if chance.random() < 0.005:
+                noise(chance, chance.choice(ports).address)
+            port, method = chance.choice(others if chance.random() < 0.1 else ours)
+            call = call_of(chance, method, request(chance, port, method))
+            outcome.note(method, call, send(port.channel, call))
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, thread) for thread in range(threads)]:
+            done.result()
     control()
     return outcome
 
 
-@contextlib.contextmanager
-def ports_of(topology: Topology) -> Iterator[list[Port]]:
-    """Yield all ports of a running service, with requests that each of them answers."""
-    version = versions.read(topology.collection)
-    with contextlib.ExitStack() as stack:
-
-        def opened(address: str) -> grpc.Channel:
-            return stack.enter_context(grpc.insecure_channel(address))
-
-        ranker = opened(topology.ranker[0].target)
-        encode = encoder_service_pb2.EncodeRequest(
-            text=TEXTS[0], generation=version.id, embedding_model=version.embedding_model
-        )
-        encoded = encoder_service_pb2_grpc.EncoderServiceStub(ranker).Encode(encode, timeout=PATIENCE)
-        rank = _rank(encoded, version)
-        searches = [
-            search_service_pb2.SearchRequest(text=TEXTS[0], page_size=2, request_id="fuzz"),
-            search_service_pb2.SearchRequest(embedding=encoded.embedding),
-        ]
-        batch = search_service_pb2.BatchSearchRequest(requests=searches)
-        public, admin = topology.coordinator.listen, topology.coordinator.admin
-        right: dict[str, Sequence[Message]] = {"SearchRequest": searches, "BatchSearchRequest": [batch]}
-        ports = [
-            Port(opened(public), (search_service_pb2,), right),
-            Port(opened(admin), (admin_service_pb2,)),
-        ]
-        for index in topology.index:
-            asked = _search_segments(encoded, version, index.name)
-            right = {"SearchSegmentsRequest": [asked]}
-            ports.append(Port(opened(index.target), (index_shard_service_pb2,), right))
-        services = (encoder_service_pb2, ranker_service_pb2)
-        yield [*ports, Port(ranker, services, {"EncodeRequest": [encode], "RankRequest": [rank]})]
-
-
-def _rank(encoded: Any, version: Version) -> Message:
-    return ranker_service_pb2.RankRequest(
-        generation=version.id,
-        embedding_model=version.embedding_model,
-        token_states=encoded.token_states,
-        text_embedding=encoded.text_embedding,
-        video_ordinals=wire.ints_to_bytes(np.arange(3)),
-        spans=wire.doubles_to_bytes(np.array([[8.0, 16.0], [4.0, 8.0], [0.0, 3.0]])),
-        scores=wire.floats_to_bytes(np.ones(3)),
-    )
-
-
-def _search_segments(encoded: Any, version: Version, shard: str) -> Message:
-    row = wire.tensor_from_pb(encoded.embedding.tensor, [version.dim], "embedding")[None]
-    vectors = types_pb2.Embedding(tensor=wire.tensor_to_pb(row), model_id=version.embedding_model)
-    return index_shard_service_pb2.SearchSegmentsRequest(
-        generation=version.id, shard=shard, queries=vectors, top_k=5
-    )
-
-
-def _methods(port: Port) -> Iterator[MethodDescriptor]:
-    for module in (*port.services, *OTHERS):
-        for service in module.DESCRIPTOR.services_by_name.values():
-            yield from service.methods
-
-
-def _foreign(method: MethodDescriptor) -> bool:
-    return not method.full_name.startswith("spr.")
-
-
-def _request(chance: random.Random, port: Port, method: MethodDescriptor) -> bytes:
+def request(chance: random.Random, port: Port, method: MethodDescriptor) -> bytes:
+    """Return a request's bytes: random ones, a random message's, or those of one that is nearly right."""
     kind = chance.random()
-    if kind < 0.15:
+    if kind < 0.1:
         return chance.randbytes(chance.choice([0, 1, 2, 8, 64, 1000]))
     message = GetMessageClass(method.input_type)()
-    if kind < 0.45:
+    if kind < 0.4:
         fill(chance, message, 3)
         return message.SerializeToString()
-    if method.input_type.name in port.right:
-        message.CopyFrom(chance.choice(port.right[method.input_type.name]))
+    if right := port.right.get(method.input_type.full_name):
+        message.CopyFrom(chance.choice(right))
+    if kind < 0.6 and may_be_mutated(message):
+        return mutate(chance, message.SerializeToString())
     for _ in range(chance.choice([0, 1, 1, 2])):
         spoil(chance, message)
-    data = message.SerializeToString()
-    return data[: chance.randrange(len(data))] if data and chance.random() < 0.05 else data
+    return message.SerializeToString()
 
 
-def _send(channel: grpc.Channel, method: MethodDescriptor, data: bytes) -> tuple[str, str, str]:
-    """Return the status code, its reason and its message."""
-    path = f"/{method.full_name.rpartition('.')[0]}/{method.name}"
-    call: Any = channel
-    try:
-        if method.client_streaming:
-            answers = call.stream_stream(path)(iter([data]), timeout=PATIENCE)
-        elif method.server_streaming:
-            answers = call.unary_stream(path)(data, timeout=PATIENCE)
-        else:
-            answers = iter([call.unary_unary(path)(data, timeout=PATIENCE)])
-        # Watch never ends by itself.
-        for number, _ in enumerate(answers, start=1):
-            if method.name == "Watch" or number == 8:
-                answers.cancel()
-                break
-    except grpc.RpcError as error:
-        failed: Any = error
-        return failed.code().name, reason_of(failed), failed.details() or ""
-    return "OK", "", ""
+def reached(outcome: Outcome, ports: Sequence[Port]) -> Iterator[str]:
+    """Yield the methods that were not called."""
+    for port in ports:
+        for method in port.methods():
+            if not outcome.methods[method.full_name]:
+                yield method.full_name

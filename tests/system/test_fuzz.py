@@ -1,35 +1,48 @@
 """No request is a defect of ours, whatever it holds: all methods of all processes of a real service."""
 
+import shutil
 from pathlib import Path
 
-from engine import config
-from spr_client import Client
-from tests.system.fuzz import Outcome, fuzz, ports_of
-from tests.system.service import alive, running, write_topology
-from tests.workers.ranker.factories import TEXTS
+from google.protobuf import descriptor_pool
 
-REQUESTS, SEED = 600, 7
+from tests.system.fuzz import defect
+from tests.system.fuzz_calls import Call, Reply
+from tests.system.fuzz_run import trial
 
-
-def outcome_of(collection: Path, folder: Path, count: int, seed: int) -> Outcome:
-    """Serve a collection and fuzz it; every control search in between must be right, and no process dead."""
-    topology = write_topology(folder / "topology.toml", collection)
-    with running(folder / "log.jsonl", str(topology)) as service, Client(service.address) as client:
-        first = client.search(TEXTS[0]).moments
-
-        def control() -> None:
-            assert client.search(TEXTS[0]).moments == first
-            assert all(alive(pid) for pid in service.ready["pids"].values())
-
-        with ports_of(config.read(topology)) as ports:
-            outcome = fuzz(ports, count, seed, control)
-        # A traceback is a defect that nobody was told of.
-        outcome.defects += [line for line in service.log.read_text().splitlines() if "Traceback" in line]
-    return outcome
+REQUESTS, SEED = 400, 7
+# What a service with a library offers; the fuzz reaches all that the ports say they have.
+SERVICES = {
+    "spr.v1.SearchService",
+    "spr.v1.AdminService",
+    "spr.internal.v1.IndexShardService",
+    "spr.internal.v1.RankerService",
+    "spr.internal.v1.EncoderService",
+    "spr.internal.v1.VersionService",
+    "spr.internal.v1.LibraryService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1alpha.ServerReflection",
+}
 
 
 def test_requests_of_all_kinds(collection: Path, tmp_path: Path) -> None:
-    outcome = outcome_of(collection, tmp_path, REQUESTS, SEED)
-    assert not outcome.defects
+    mine = shutil.copytree(collection, tmp_path / "collection")
+    done = trial(mine, tmp_path, REQUESTS, SEED)
+    assert not done.defects, done.defects
+    outcome = done.outcome
+    assert {name.rpartition(".")[0] for name in outcome.methods} == SERVICES
     assert outcome.codes["OK"] > REQUESTS / 10
     assert outcome.codes["INVALID_ARGUMENT"] > REQUESTS / 10
+
+
+def test_a_defect_is_seen() -> None:
+    method = descriptor_pool.Default().FindMethodByName("spr.v1.SearchService.Search")
+    call = Call("/spr.v1.SearchService/Search", [b""], streams=False)
+    hurried = Call("/spr.v1.SearchService/Search", [b""], streams=False, timeout=0.0)
+    late = Reply("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+    assert defect(method, call, Reply("INTERNAL"))
+    assert defect(method, call, late)
+    assert not defect(method, hurried, late)
+    assert defect(method, call, Reply("OK", seconds=1000))
+    assert defect(method, call, Reply("INVALID_ARGUMENT", "BAD_PARAMETER"))
+    assert not defect(method, call, Reply("INVALID_ARGUMENT", "BAD_PARAMETER", ("text",)))
+    assert defect(method, call, Reply("NOT_FOUND"))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, NotFound
-from engine.files import read_json
+from engine.files import MALFORMED, read_json
 
 VIDEOS, SEGMENTS, SECONDS = 19_614, 383_828, 1_493_481.55
 SEGMENT = 4
@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, float]:
         return {str(name): _seconds(entry) for name, entry in _items(value)}
     except FileNotFoundError as error:
         raise NotFound(f"{path} does not exist; name a file of durations.") from error
-    except (TypeError, ValueError, IndexError) as error:
+    except MALFORMED as error:
         raise InvalidInput(
             f"{path} is not {{video: seconds}} or {{video: [seconds, id]}} ({error})."
         ) from error

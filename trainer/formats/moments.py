@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.errors import InvalidInput
+from engine.files import MALFORMED
 from trainer.collection.annotations import (
     JudgedQuery,
     check_duration,
@@ -112,7 +113,7 @@ def _row(where: str, line: Mapping[str, Any], clip: float) -> _Row:
             ],
             saliency=_saliency(line, clip),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InvalidInput(
             f"{where} is no query ({_reason(error)}); it has qid, query, vid, duration, relevant_windows."
         ) from error
@@ -165,7 +166,7 @@ def load_predictions(path: Path) -> dict[int, list[Window]]:
         try:
             query_id, video = _query_id(row["qid"]), _name(row["vid"])
             windows = [_window(video, values, where) for values in row["pred_relevant_windows"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             raise InvalidInput(
                 f"{where} is no prediction ({_reason(error)}); it has qid, vid, "
                 "pred_relevant_windows [[start, end, score], ...]."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import InvalidInput, NotFound
-from engine.files import read_json
+from engine.files import MALFORMED, read_json
 from trainer.formats.segments import KEPT_RUNS
 
 LARGEST = 2 << 30  # bytes; those of the published data take 0.8 GB
@@ -49,7 +49,7 @@ def load_samples(path: Path) -> Samples:
             for query, pairs in value["pos"].items()
         }
         negatives = {int(query): _moments(rows) for query, rows in value["neg"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InvalidInput(
             f"{path} holds no training samples ({error!r}); it is an object of pos and neg, by query_id."
         ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput
-from engine.files import read_json
+from engine.files import MALFORMED, read_json
 from trainer.collection.annotations import JudgedQuery
 from trainer.collection.segment_samples import SegmentSample, segment_samples
 
@@ -38,7 +38,7 @@ def load_segments(path: Path) -> dict[int, list[SegmentSample]]:
             int(entry["query_id"]): [_sample(segment) for segment in entry["relevant_segment"]]
             for entry in read_json(path)
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InvalidInput(
             f"{path} is no segment annotation ({error!r}); it is a list of query_id and relevant_segment."
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput
-from engine.files import read_json, replacing, write_json
+from engine.files import MALFORMED, read_json, replacing, write_json
 from trainer.formats.layout import STREAMS, Layout
 from trainer.formats.lines import read_lines
 from trainer.formats.names import check_names
@@ -49,7 +49,7 @@ def read_sidecar(layout: Layout) -> Sidecar | None:
             raise ValueError("streams or texts that are none")
         if not set(sidecar.files) <= set(STREAMS) or sidecar.dtype not in ("float16", "float32"):
             raise ValueError("unknown files or element type")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InvalidInput(
             f"{path} is not what this version exports ({error}); export again, or remove it."
         ) from error

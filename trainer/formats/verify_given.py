@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidInput, Mismatch
-from engine.files import read_json
+from engine.files import MALFORMED, read_json
 from trainer.collection.annotations import JudgedQuery
 from trainer.formats.layout import Layout
 from trainer.formats.samples import Samples, load_samples
@@ -59,7 +59,7 @@ def _check_coarse(path: Path, split: str, queries: Sequence[JudgedQuery], frames
             str(name): [(str(row["video_name"]), *_span(row), int(row["moment_rank"])) for row in rows]
             for name, rows in read_json(path).items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InvalidInput(
             f"{path} holds no coarse predictions ({error!r}); it is an object of lists by query_id."
         ) from error

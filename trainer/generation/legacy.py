@@ -95,7 +95,7 @@ def catalogue(generation: Path) -> tuple[PartCatalogue, Ordinals]:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             rows = database.execute(query).fetchall()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise refuse(f"{path} cannot be read ({error}): {REMEDY}.") from None
     ordinals, ids, uris, durations, segments, shards = zip(*rows, strict=True) if rows else ((),) * 6
     if list(ordinals) != list(range(len(rows))) or list(ids) != sorted(set(ids)):

@@ -1,6 +1,7 @@
 """Checkpoints inside a video: an interrupted ingest does not encode finished batches again."""
 
 import contextlib
+import os
 import struct
 import threading
 import time
@@ -54,10 +55,15 @@ class Unfinished:
 
     def _read(self) -> None:
         with contextlib.suppress(OSError), self._path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
                 batch, rows, crc = _HEAD.unpack(head)
-                data = file.read(rows * self._dim * 4)
-                if len(data) != rows * self._dim * 4 or zlib.crc32(data) != crc:
+                length = rows * self._dim * 4
+                # Reading makes room first: a damaged number may ask for more than there is memory.
+                if length > size:
+                    break
+                data = file.read(length)
+                if len(data) != length or zlib.crc32(data) != crc:
                     break
                 self._batches[batch] = np.frombuffer(data, np.float32).reshape(rows, self._dim)
                 self._end = file.tell()

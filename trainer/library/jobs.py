@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from google.protobuf.message import DecodeError
+
 from engine import metrics
-from engine.errors import InvalidInput, Mismatch, Overloaded, quoted
-from engine.files import refusal, sync
+from engine.errors import InvalidInput, Mismatch, Overloaded, SprError, quoted
+from engine.files import MALFORMED, refusal, sync
 from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
 from trainer.library.tasks import (
     DONE,
@@ -120,11 +122,12 @@ class Queue:
                     "insert into jobs (id, kind, work, state, created) values (?, ?, ?, ?, ?)", columns
                 )
                 row = self._row(database, name)
-        assert row is not None
+            assert row is not None
+            job = self._job(row)
         if row["work"] != work:
             message = f"request id {quoted(name)} is that of another job: give every job an id of its own."
             raise InvalidInput(message, field="request_id")
-        return self._job(row)
+        return job
 
     def take(self, most: int) -> list[Task]:
         """Begin the oldest job that waits, an add with those that follow it; [] where none waits."""
@@ -140,10 +143,12 @@ class Queue:
                 chosen.append(row)
             begin = "update jobs set state = ?, attempts = attempts + 1 where number = ?"
             database.executemany(begin, [(RUNNING, row["number"]) for row in chosen])
-        return [
-            Task(r["number"], r["id"], r["kind"], SubmitJobRequest.FromString(r["work"]), r["attempts"] > 0)
-            for r in chosen
-        ]
+            return [
+                Task(
+                    r["number"], r["id"], r["kind"], SubmitJobRequest.FromString(r["work"]), r["attempts"] > 0
+                )
+                for r in chosen
+            ]
 
     def waiting(self) -> int:
         """Return how many jobs wait, at once: as last known while another thread writes to the disk."""
@@ -237,12 +242,14 @@ class Queue:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn what SQLite refuses into a sentence."""
+    """Turn what SQLite refuses, and rows that hold something else than jobs, into a sentence."""
     try:
         yield
+    except SprError:
+        raise
     except sqlite3.OperationalError as error:
         number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
         raise refusal(OSError(number, str(error)), path) from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, DecodeError, *MALFORMED) as error:
         message = f"{path} cannot be read ({error}): move it away; jobs that waited are lost, no video is."
         raise Mismatch(message, reason="QUEUE_CORRUPT") from None

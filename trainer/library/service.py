@@ -82,21 +82,22 @@ def _check(job: SubmitJobRequest, roots: Roots) -> None:
     if kind is None:
         raise InvalidInput("a job names no work: add, delete, compact ...", field="work")
     if kind == "add":
-        relative = [path for path in job.add.paths if not Path(path).is_absolute()]
-        if not job.add.paths or relative:
-            wrong = f"{quoted(relative[0])} is not absolute" if relative else "there is none"
-            raise InvalidInput(
-                f"add.paths wants absolute paths of files or folders: {wrong}.", field="add.paths"
-            )
-        for path in job.add.paths:
-            roots.check("add.paths", path)
+        if not job.add.paths:
+            raise InvalidInput("add.paths names no file or folder.", field="add.paths")
+        for number, path in enumerate(job.add.paths):
+            _check_path(path, f"add.paths[{number}]", "file or folder", roots)
     if kind == "delete" and not job.delete.video_ids:
         raise InvalidInput("delete.video_ids names no video.", field="delete.video_ids")
-    for field, place in (
-        ("snapshot.destination", job.snapshot.destination),
-        ("restore.source", job.restore.source),
-    ):
-        if field.startswith(kind) and not place:
-            raise InvalidInput(f"{field} is empty: name a directory or a URL.", field=field)
-        if field.startswith(kind):
-            roots.check(field, place)
+    if kind == "snapshot":
+        _check_path(job.snapshot.destination, "snapshot.destination", "directory or a URL", roots)
+    if kind == "restore":
+        _check_path(job.restore.source, "restore.source", "directory or a URL", roots)
+
+
+def _check_path(path: str, field: str, what: str, roots: Roots) -> None:
+    """Refuse (InvalidInput) what is no absolute path below the roots: the caller's folder is not ours."""
+    absolute = Path(path).is_absolute() or (what.endswith("URL") and "://" in path)
+    if not absolute or "\0" in path:
+        message = f"{field} is {quoted(path)}: write the absolute path of a {what}."
+        raise InvalidInput(message, field=field)
+    roots.check(field, path)

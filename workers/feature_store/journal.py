@@ -11,10 +11,10 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from engine.errors import Mismatch
-from engine.files import replacing
+from engine.files import MALFORMED, json_value, replacing
 from engine.printable import printable
 from workers.feature_store.format import settle, write_at
 
@@ -155,12 +155,12 @@ def unnumbered(path: Path) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         try:
-            entry = json.loads(line)
+            entry = json_value(line.decode(), parse_constant=_refuse)
             if not line.endswith(b"\n") or not isinstance(entry["streams"], dict):
                 raise ValueError("it is no video's")
             # Format 1 took any name for an id.
             entries.append({**entry, "id": printable(entry["id"])})
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (*MALFORMED, RecursionError) as error:
             if number == len(lines):
                 break
             raise Mismatch(
@@ -168,6 +168,10 @@ def unnumbered(path: Path) -> list[dict[str, Any]]:
                 f"backup, or move {path} away and ingest again"
             ) from error
     return entries
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _content(path: Path) -> bytes:

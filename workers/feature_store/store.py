@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal, Self
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.files import MALFORMED
 from workers.feature_store.format import (
     FORMAT,
     Header,
@@ -126,7 +127,7 @@ class FeatureStore:
         try:
             for entry in self._journal.read() if self._format == FORMAT else unnumbered(self.path):
                 self._note(entry)
-        except (ValueError, KeyError, TypeError, RecursionError, InvalidInput) as error:
+        except (*MALFORMED, RecursionError, InvalidInput) as error:
             raise Mismatch(
                 f"{self.path / JOURNAL} is damaged ({error}); restore it from a backup, or move {self.path} "
                 "away and ingest again"

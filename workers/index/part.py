@@ -152,9 +152,11 @@ class IndexPart:
     def _check(self, queries: Floats, k: int, nprobe: int | None) -> None:
         if queries.ndim != 2 or queries.shape[1] != self.dim:
             message = f"queries have shape {queries.shape}, this index wants (n, {self.dim})."
-            raise InvalidInput(message, reason="TENSOR_SIZE_MISMATCH")
+            raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", "queries.tensor.shape")
         if not np.isfinite(queries).all():
-            raise InvalidInput("a query vector holds a value that is not finite.")
+            raise InvalidInput(
+                "a query vector holds a value that is not finite.", field="queries.tensor.data"
+            )
         if k < 1 or (nprobe is not None and nprobe < 1):
             message = f"top_k is {k} and nprobe {nprobe}; both must be at least 1."
             raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")

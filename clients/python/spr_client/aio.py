@@ -19,8 +19,7 @@ from spr_client.retrying import RETRIES, Retries
 from spr_client.types import Embedding, Options, SearchResult
 
 if TYPE_CHECKING:
-    from spr.v1.search_service_pb2 import BatchSearchResponse, SearchResponse
-from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
+    from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
 
 Reply = TypeVar("Reply")
 

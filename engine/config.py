@@ -121,12 +121,17 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
 
 
 def for_collection(
-    collection: Path, shards: int, port: int, others: Sequence[Path] = (), access: Path | None = None
+    collection: Path,
+    shards: int,
+    port: int,
+    others: Sequence[Path] = (),
+    access: Path | None = None,
+    roots: Sequence[str] = (),
 ) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
     shards: of the collection that has most. others: further collections. access: a folder that `spr access`
-    filled. InvalidInput if there are no ports.
+    filled. roots: see LibraryConfig. InvalidInput if there are no ports.
     """
     highest = port + 9 + shards
     if not 1 <= port <= highest <= 65535:
@@ -138,7 +143,7 @@ def for_collection(
         "coordinator": {"listen": f"127.0.0.1:{port}", "admin": f"127.0.0.1:{port + 1}"},
         "index": [{"shard": n, "listen": f"127.0.0.1:{port + 10 + n}"} for n in range(shards)],
         "ranker": [{"listen": f"127.0.0.1:{port + 2}"}],
-        "library": {"listen": f"127.0.0.1:{port + 3}"},
+        "library": {"listen": f"127.0.0.1:{port + 3}", "roots": list(roots)},
     }
     if access is not None:
         values["access"] = settings.of_folder(access.resolve())

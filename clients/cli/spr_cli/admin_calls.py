@@ -63,18 +63,19 @@ def fail(error: Any, address: str, as_json: bool) -> NoReturn:
     import grpc
 
     from engine import faults
-    from spr_client.errors import fault_of_tls
+    from spr_client.errors import fault_of_tls, why_unreachable
 
     code, reason = error.code(), faults.reason_of(error)
     if reason and code is not grpc.StatusCode.UNIMPLEMENTED:
         end(error.details(), reason, faults.error_of(error, "").exit_code, as_json)
-    if (fault := fault_of_tls(error.details() or "")) is not None:
+    told = error.details() or ""
+    if (fault := fault_of_tls(told)) is not None:
         end(f"no connection to {address}: {fault}", "TLS_FAILED", 5, as_json)
     late = code is grpc.StatusCode.DEADLINE_EXCEEDED
     what = "does not answer in time" if late else "is no coordinator that answers"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         what = "is no coordinator's admin port"
-    end(f"at {address} {what}: {error.details()}", reason or code.name, 4, as_json)
+    end(f"at {address} {what}: {why_unreachable(told)}", reason or code.name, 4, as_json)
 
 
 def end(sentence: str, reason: str, code: int, as_json: bool) -> NoReturn:

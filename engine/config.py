@@ -162,12 +162,18 @@ def _coordinators(given: Any, source: str) -> tuple[CoordinatorConfig, ...]:
 
 
 def for_collection(
-    collection: Path, shards: int, port: int, others: Sequence[Path] = (), access: Path | None = None
+    collection: Path,
+    shards: int,
+    port: int,
+    others: Sequence[Path] = (),
+    access: Path | None = None,
+    roots: Sequence[str] = (),
 ) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
     The metrics of each are METRICS_OFFSET above its port. shards: of the collection that has most. others:
-    further collections. access: a folder that `spr access` filled. InvalidInput if there are no ports.
+    further collections. access: a folder that `spr access` filled. roots: see LibraryConfig. InvalidInput if
+    there are no ports.
     """
     highest = port + 9 + shards + METRICS_OFFSET
     if not 1 <= port <= highest <= 65535:
@@ -179,7 +185,7 @@ def for_collection(
         "coordinator": {"admin": f"127.0.0.1:{port + 1}", **_at(port)},
         "index": [{"shard": n, **_at(port + 10 + n)} for n in range(shards)],
         "ranker": [_at(port + 2)],
-        "library": _at(port + 3),
+        "library": {"roots": list(roots), **_at(port + 3)},
     }
     if access is not None:
         values["access"] = settings.of_folder(access.resolve())

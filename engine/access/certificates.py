@@ -1,6 +1,7 @@
 """The certificates of a service's processes: read, checked, and given to gRPC servers and channels."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,13 +27,19 @@ _AGAIN = "`spr access certificates` makes it again"
 class Certificates:
     """A process's certificate with its chain, its private key, and the authorities it trusts, all PEM.
 
-    ends: when the first of the chain does.
+    path: of the certificate's file. ends: when the first of its chain does.
     """
 
     certificate: bytes
     key: bytes = field(repr=False)
     authority: bytes
+    path: Path
     ends: datetime
+
+    def warn_of_end(self) -> None:
+        """Write a line of log if the certificate ends soon."""
+        if self.ends - datetime.now(UTC) < SOON:
+            _log.warning("%s ends on %s; %s", self.path, f"{self.ends:%F}", _AGAIN)
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return the credentials by which this process calls another of the service."""
@@ -55,11 +62,16 @@ def server_credentials(of: Reloaded[Certificates], ask: bool) -> grpc.ServerCred
 
     Handshakes after a change of the files use the new ones; connections that are open stay.
     """
-    shown = of.value
+    shown, day = of.value, _today()
+    shown.warn_of_end()
 
     def changed() -> grpc.ServerCertificateConfiguration | None:
-        nonlocal shown
-        if (now := of.value) is shown:
+        nonlocal shown, day
+        now = of.value
+        if day != _today():
+            day = _today()
+            now.warn_of_end()
+        if now is shown:
             return None
         shown = now
         return now.server_configuration(ask)
@@ -91,10 +103,8 @@ def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certi
             f"{certificate} lacks the DNS name {name}, by which the service's processes know each other (it "
             f"has: {there}); {_AGAIN}, or set name in [access]"
         )
-    if leaf.not_valid_after_utc - now < SOON:
-        _log.warning("%s ends on %s; %s", certificate, f"{leaf.not_valid_after_utc:%F}", _AGAIN)
     pem = (certificate.read_bytes(), key.read_bytes(), authority.read_bytes())
-    return Certificates(*pem, leaf.not_valid_after_utc)
+    return Certificates(*pem, certificate, leaf.not_valid_after_utc)
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:
@@ -104,6 +114,10 @@ def names_of(certificate: x509.Certificate) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     return names.value.get_values_for_type(x509.DNSName)
+
+
+def _today() -> int:
+    return int(time.time() // 86400)
 
 
 def _loaded(path: Path, load: Callable[[bytes], Loaded], fault: str) -> Loaded:

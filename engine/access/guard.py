@@ -8,7 +8,7 @@ import grpc
 
 from engine import callers
 from engine.access import rules, tokens
-from engine.errors import PermissionDenied
+from engine.errors import PermissionDenied, quoted
 
 _BEARER = "bearer "
 
@@ -40,9 +40,11 @@ class CallerGuard:
             return
         if need == rules.FLEET:
             raise PermissionDenied(f"{method} is for the service's own processes", "FLEET_ONLY")
+        if not need:
+            raise PermissionDenied(f"{quoted(method)} is no RPC that anybody may use here", "NO_RULE")
         token = self._tokens.of(_bearer(metadata))
         if need != rules.ANY_TOKEN and not need.intersection(token.scopes):
-            has, wants = " and ".join(token.scopes), " or ".join(sorted(need)) or "nobody's"
+            has, wants = " and ".join(token.scopes), " or ".join(sorted(need))
             message = f"the token {token.name} allows {has}; {method.rpartition('/')[2]} needs {wants}"
             raise PermissionDenied(f"{message}; use a token that has it", "SCOPE_MISSING")
         callers.identity.set(token.name)

@@ -151,6 +151,7 @@ def test_commands_take_files_and_variables_and_never_the_token_itself(
         monkeypatch.setenv(name, str(value))
     assert spr("admin", "versions", "--address", service.admin).exit_code == 0
     monkeypatch.setenv(access.TOKEN, service.made.tokens["search"])
+    assert spr("admin", "versions", "--address", service.admin, "--token-file", file).exit_code == 0
     refused = spr("admin", "activate", "1", "--address", service.admin)
     assert refused.exit_code == 5
     assert "the token search-only allows search; ActivateVersion needs admin" in refused.stderr

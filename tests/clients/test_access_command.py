@@ -24,8 +24,10 @@ def test_two_commands_make_what_a_service_needs(tmp_path: Path) -> None:
     token = spr("access", "token", "me", "--scope", "search", "--expires", "90d", "--folder", folder)
     assert token.stdout.startswith("spr_")
     collection = Corpus(shards=1).write(tmp_path / "collection")
-    topology = serve._topology(None, (collection,), 7500, folder)
+    topology = serve._topology(None, (collection,), 7500, folder, [str(tmp_path)])
     assert topology.access is not None
+    assert topology.library is not None
+    assert topology.library.roots == (str(tmp_path),)
     Access(topology.access).for_callers()
     assert config.from_json(config.to_json(topology)) == topology
     assert tokens.Tokens(topology.access.tokens).of(token.stdout.strip()).name == "me"

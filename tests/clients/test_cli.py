@@ -154,7 +154,7 @@ def test_several_collections_are_served_by_as_many_workers_as_the_largest_needs(
     first = Corpus(shards=1).write(tmp_path / "first")
     second = Corpus(shards=3, name="second").write(tmp_path / "second")
     (tmp_path / "empty").mkdir()
-    topology = serve._topology(None, (first, second, tmp_path / "empty"), 7500, None)
+    topology = serve._topology(None, (first, second, tmp_path / "empty"), 7500)
     assert topology.directories == (first, second, tmp_path / "empty")
     assert len(topology.index) == 3
 

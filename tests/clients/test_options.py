@@ -40,7 +40,8 @@ from trainer.ingest.pipeline import IngestOptions
 def test_what_a_command_hands_on_is_taken(command: click.Command, callee: Callable[..., Any]) -> None:
     assert command.callback is not None
     read = inspect.signature(inspect.unwrap(command.callback)).parameters
-    handed = {parameter.name for parameter in command.params} - read.keys()
+    given = {parameter.name for parameter in command.params if parameter.expose_value}
+    handed = given - read.keys()
     assert handed
     assert handed <= inspect.signature(callee).parameters.keys()
 

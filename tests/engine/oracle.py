@@ -1,8 +1,8 @@
 """A whole engine by brute force: workers that answer the internal protos with plain numpy."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ class Cluster:
             versions.activate(self.topology.collection, corpus.version)
         return corpus
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Let go of every call that is held, and stop."""
         for worker in self.workers:
             for gate in (value for value in vars(worker).values() if isinstance(value, Held)):
@@ -168,7 +168,7 @@ class Cluster:
             server.stop()
 
 
-@contextmanager
+@contextlib.contextmanager
 def cluster(
     folder: Path,
     corpus: Corpus | None = None,
@@ -189,8 +189,8 @@ def cluster(
     shards = [[IndexOracle(library, shard) for _ in range(replicas)] for shard in range(corpus.shards)]
     judges = [RankerOracle(library) for _ in range(rankers)]
     door = Access(access).for_fleet() if access else None
-    oracles = [*itertools.chain(*shards), *judges]
-    servers = {server.address: server for server in (start(oracle, door=door) for oracle in oracles)}
+    oracles = (start(oracle, door=door) for oracle in [*itertools.chain(*shards), *judges])
+    servers = {server.address: server for server in oracles}
     addresses = iter(servers)
     topology = Topology(
         path=folder / "topology.toml",
@@ -206,7 +206,5 @@ def cluster(
         ranker=tuple(RankerWorkerConfig(listen=next(addresses), name=f"ranker-{i}") for i in range(rankers)),
     )
     running = Cluster(corpus, topology, shards, judges, servers, library)
-    try:
+    with contextlib.closing(running):
         yield running
-    finally:
-        running.end()

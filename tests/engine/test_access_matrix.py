@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 import spr.internal.v1
 import spr.v1
-from engine import servers
+from engine import callers, servers
 from engine.access import rules
 from engine.access.guard import Door
 from engine.access.process import Access
@@ -67,17 +67,17 @@ def test_every_rpc_is_in_the_table_and_nothing_else() -> None:
     assert there == set(METHODS)
 
 
-async def _nothing(request: bytes, context: Any) -> bytes:
-    return b""
+async def _name(request: bytes, context: Any) -> bytes:
+    return callers.caller_of(context).encode()
 
 
 @asynccontextmanager
 async def serving(door: Door) -> AsyncIterator[str]:
-    """Serve every method, ours behind the interceptor as it is served, with answers of nothing."""
+    """Serve every method, with the caller's name for an answer."""
     server = servers.aio_server(Admission(1000), door=door)
     for one in services():
         handlers: dict[str, Any] = {
-            method.name: grpc.unary_unary_rpc_method_handler(_nothing, bytes) for method in one.methods
+            method.name: grpc.unary_unary_rpc_method_handler(_name, bytes) for method in one.methods
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(one.full_name, handlers),))
     address = servers.bind(server, "127.0.0.1:0", door)
@@ -100,8 +100,8 @@ def expected(method: str, kind: str) -> tuple[str, str]:
     allowed = next(kinds for start, kinds in ALLOWED.items() if method.startswith(start))
     if kind in allowed:
         return "OK", ""
-    if method.startswith("/spr.internal"):
-        return "PERMISSION_DENIED", "FLEET_ONLY"
+    if method.startswith(("/spr.internal", "/spr.v1.Unknown")):
+        return "PERMISSION_DENIED", "FLEET_ONLY" if "internal" in method else "NO_RULE"
     return REFUSED.get(kind, ("PERMISSION_DENIED", "SCOPE_MISSING"))
 
 
@@ -163,3 +163,20 @@ def test_who_cannot_shake_hands_is_answered_nothing(made: Credentials, tmp_path:
                 return await answered(channel, "/spr.v1.SearchService/Search", made.tokens["search"])
 
     assert asyncio.run(run()) == ("UNAVAILABLE", "")
+
+
+def test_a_caller_is_known_by_the_name_of_its_token(made: Credentials) -> None:
+    async def run() -> list[bytes]:
+        async with (
+            serving(Access(made.config()).for_callers()) as address,
+            grpc.aio.secure_channel(address, made.channel()) as channel,
+        ):
+            search: Any = channel.unary_unary("/spr.v1.SearchService/Search")
+            status: Any = channel.unary_unary("/spr.v1.AdminService/GetStatus")
+            calls = [(search, "search"), (status, "write"), (status, "admin")]
+            tokens = made.tokens
+            return list(
+                await asyncio.gather(*(call(b"", metadata=bearer(tokens[kind])) for call, kind in calls))
+            )
+
+    assert asyncio.run(run()) == [b"search-only", b"write-only", b"admin-only"]

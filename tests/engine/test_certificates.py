@@ -74,12 +74,28 @@ def test_what_cannot_be_used_is_named(config: AccessConfig, spoil: Any, message:
     assert kept.value is before
 
 
-def test_a_certificate_that_ends_soon_is_warned_of(
-    config: AccessConfig, caplog: pytest.LogCaptureFixture
+def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(
+    config: AccessConfig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     making.make(config.key.parent, [], 13)
-    certificates.kept(config)
-    assert "fleet.pem ends on" in caplog.text
+
+    async def run() -> None:
+        door = Access(config).for_callers()
+        server = servers.aio_server(Admission(16), door=door)
+        servers.add_probes(server, [])
+        address = servers.bind(server, "127.0.0.1:0", door)
+        await server.start()
+        for day in (0, 0, 1, 1):
+            monkeypatch.setattr(certificates, "_today", lambda day=day: start + day)
+            credentials = grpc.ssl_channel_credentials(config.authority.read_bytes())
+            alone = [("grpc.use_local_subchannel_pool", 1)]
+            async with grpc.aio.secure_channel(address, credentials, alone) as channel:
+                await channel.channel_ready()
+        await server.stop(None)
+
+    start = certificates._today()
+    asyncio.run(run())
+    assert caplog.text.count("fleet.pem ends on") == 2
 
 
 def test_made_again_it_has_the_names_of_before_and_keys_are_the_owners_alone(config: AccessConfig) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine import config, serving
+from engine.access.settings import AccessConfig
 from engine.errors import InvalidInput
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "topology.example.toml"
@@ -33,6 +34,20 @@ def test_the_example_states_the_defaults() -> None:
     assert topology.ranker[0] == config.RankerWorkerConfig(listen="127.0.0.1:7420", name="ranker-0")
     assert topology.collection == EXAMPLE.parent / "collection"
     assert [worker.name for worker in topology.index] == ["shard-00000", "shard-00001"]
+    assert topology.access is None
+
+
+def test_the_examples_table_of_access_is_one(tmp_path: Path) -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").partition("# [access]\n")[2].splitlines()
+    table = "\n".join(line.removeprefix("# ") for line in lines)
+    access = config.read(write(tmp_path, f"{MINIMAL}[access]\n{table}\n")).access
+    folder = tmp_path / "access"
+    assert access == AccessConfig(
+        certificate=folder / "fleet.pem",
+        key=folder / "fleet-key.pem",
+        authority=folder / "authority.pem",
+        tokens=folder / "tokens.toml",
+    )
 
 
 def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
@@ -122,7 +137,9 @@ def test_select_names_one_worker() -> None:
 
 
 def test_a_topology_survives_the_pipe_to_a_process(tmp_path: Path) -> None:
-    topology = dataclasses.replace(config.read(EXAMPLE), collections=(tmp_path,), takeover=True)
+    topology = dataclasses.replace(
+        config.read(EXAMPLE), collections=(tmp_path,), takeover=True, insecure=True
+    )
     assert config.from_json(config.to_json(topology)) == topology
     alone = config.for_collection(tmp_path, 3, 7500)
     assert config.from_json(config.to_json(alone)) == alone

@@ -19,5 +19,5 @@ def command() -> None:
     \b
     spr access certificates
     spr access token me --scope search --scope write --scope admin > me.token
-    spr serve --collection videos --access access
+    spr serve --collection videos --access access --root ~/videos
     """

@@ -69,18 +69,19 @@ def failure(error: Any, address: str) -> tuple[str, str, int]:
     import grpc
 
     from engine import faults
-    from spr_client.errors import fault_of_tls
+    from spr_client.errors import fault_of_tls, why_unreachable
 
     code, reason = error.code(), faults.reason_of(error)
     if reason and code is not grpc.StatusCode.UNIMPLEMENTED:
         return error.details(), reason, faults.error_of(error, "").exit_code
-    if (fault := fault_of_tls(error.details() or "")) is not None:
+    told = error.details() or ""
+    if (fault := fault_of_tls(told)) is not None:
         return f"no connection to {address}: {fault}", "TLS_FAILED", 5
     late = code is grpc.StatusCode.DEADLINE_EXCEEDED
     what = "does not answer in time" if late else "is no coordinator that answers"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         what = "is no coordinator's admin port"
-    return f"at {address} {what}: {error.details()}", reason or code.name, 4
+    return f"at {address} {what}: {why_unreachable(told)}", reason or code.name, 4
 
 
 def end(sentence: str, reason: str, code: int, as_json: bool) -> NoReturn:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,17 +76,22 @@ OF_ENCODER = click.option("--encoder", help="Fingerprint of the features' encode
 
 def _say(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     """Set the variable that the client reads, until the command ends."""
-    name = str(parameter.envvar)
     if value is None:
         return
-    before = os.environ.get(name)
-    os.environ[name] = value
+    said = {str(parameter.envvar): value}
+    given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    if given and parameter.name == "token_file":
+        # What is written beside the command is meant.
+        said["SPR_TOKEN"] = ""
+    before = {name: os.environ.get(name) for name in said}
+    os.environ.update(said)
 
     def restore() -> None:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, former in before.items():
+            if former is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = former
 
     context.call_on_close(restore)
 

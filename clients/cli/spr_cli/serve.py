@@ -63,6 +63,13 @@ def command() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="With --collection: certificates and tokens, as `spr access` makes them.",
 )
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    help="With --access: a folder whose files `spr admin add` and its like may name.",
+)
 @INSECURE
 @click.option(
     "--log-level",
@@ -78,6 +85,7 @@ def serve_all(
     collections: tuple[Path, ...],
     port: int,
     access: Path | None,
+    roots: tuple[str, ...],
     insecure: bool,
     log_level: "LogLevel | None",
     ready_file: Path | None,
@@ -104,7 +112,7 @@ def serve_all(
         return dataclasses.replace(read, log_level=log_level or read.log_level, insecure=insecure)
 
     with _json_errors() if as_json else contextlib.nullcontext():
-        read = _topology(topology, collections, port, access)
+        read = _topology(topology, collections, port, access, roots)
         listeners.check(as_asked(read), read.listens)
         _supervise(as_asked(read), as_asked, ready, as_json)
 
@@ -202,7 +210,11 @@ command.add_command(_single("library", "Run the library process, which adds and 
 
 
 def _topology(
-    topology: Path | None, collections: Sequence[Path], port: int, access: Path | None
+    topology: Path | None,
+    collections: Sequence[Path],
+    port: int,
+    access: Path | None = None,
+    roots: Sequence[str] = (),
 ) -> "Topology":
     """Read a topology file, or make the topology of collections' current versions."""
     from engine import config, versions
@@ -211,8 +223,9 @@ def _topology(
     if topology is not None and collections:
         raise click.UsageError("name a topology file or a --collection, not both")
     if topology is not None:
-        if access is not None:
-            raise click.UsageError("--access is for --collection; write [access] into the topology file")
+        if access is not None or roots:
+            message = "--access and --root are for --collection; write [access] into the topology file"
+            raise click.UsageError(f"{message}, and roots into its [library]")
         return config.read(topology)
     if not collections:
         raise click.UsageError("name a topology file, or a collection with --collection")
@@ -222,7 +235,7 @@ def _topology(
         # One without a version is served as soon as it has one.
         with contextlib.suppress(SprError):
             shards.append(len(versions.read(other).shards))
-    return config.for_collection(first, max(shards), port, others, access)
+    return config.for_collection(first, max(shards), port, others, access, roots)
 
 
 def _metrics(line: dict[str, Any]) -> str:

@@ -100,11 +100,17 @@ def from_call(error: Any, address: str = "the channel") -> SearchError:
     if code is grpc.StatusCode.UNAVAILABLE:
         if (fault := fault_of_tls(told)) is not None:
             return Unauthenticated(f"no connection to {address}: {fault}", "TLS_FAILED")
-        why = told.rpartition(": ")[2]
-        if told.startswith("failed to connect") and why == "Socket closed":
-            why = "it closes connections at once: set SPR_CA if it wants TLS, SPR_CERT if a certificate"
-        return Unavailable(f"nothing answers at {address} ({why})", code.name, retry_after=CONNECT_AGAIN)
+        message = f"nothing answers at {address} ({why_unreachable(told)})"
+        return Unavailable(message, code.name, retry_after=CONNECT_AGAIN)
     return _KINDS.get(code, SearchError)(told, code.name)
+
+
+def why_unreachable(told: str) -> str:
+    """Return what gRPC's message says of why nothing answers."""
+    why = told.rpartition(": ")[2]
+    if told.startswith("failed to connect") and why == "Socket closed":
+        return "it closes connections at once: set SPR_CA if it wants TLS, SPR_CERT if a certificate"
+    return why
 
 
 def fault_of_tls(told: str) -> str | None:

@@ -136,6 +136,8 @@ async def _serve_worker(worker: Worker, part: Any, pool: Executor) -> None:
     about = {"metrics": part.metrics} if part.metrics else {}
     announce(ready=True, role=worker.role, address=bound, **about, **worker.ready)
     await stop.wait()
+    for name in names:
+        metrics.bound(metrics.SERVING, name).set(0)
     await probes.enter_graceful_shutdown()
     await server.stop(GRACE)
 

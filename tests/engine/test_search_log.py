@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from engine import metrics
-from tests.engine.asking import TEXT, request
+from engine.replica_health import EJECT_AFTER
+from tests.engine.asking import TEXT, request, search
 from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import ask, coordinator, lines_of, written
 
@@ -69,6 +70,28 @@ def test_the_state_of_workers_versions_and_answers_is_exported(tmp_path: Path) -
     assert state["spr_version_current", name] == 1
     assert state["spr_admission_limit", "calls"] == workers.topology.coordinator.max_in_flight
     assert state["spr_admission_used", name] == 0
+
+
+def test_what_is_done_for_bad_replicas_is_counted(tmp_path: Path) -> None:
+    async def run(stub: Any) -> None:
+        for number in range(8):
+            await search(stub, text=f"{TEXT} {number}")  # none of which is remembered
+
+    def counts(worker: str) -> list[float]:
+        return [value(f"spr_{what}_total", worker=worker) for what in ("hedges", "retries", "ejections")]
+
+    with cluster(tmp_path, replicas=2, hedge_after=0.05) as workers:
+        workers.shards[0][0].held.open.clear()  # silent
+        workers.shards[1][1].refuses = grpc.StatusCode.CANCELLED
+        before = [counts(name) for name in ("shard-00000", "shard-00001")]
+        ask(workers, run)
+        after = [counts(name) for name in ("shard-00000", "shard-00001")]
+    silent, refusing = (
+        [int(b - a) for a, b in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)
+    )
+    assert silent[0] >= 1
+    assert refusing[1] >= EJECT_AFTER
+    assert refusing[2] >= 1
 
 
 def test_a_method_that_a_caller_invents_is_no_label(tmp_path: Path) -> None:

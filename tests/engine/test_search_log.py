@@ -41,7 +41,7 @@ def test_a_slow_search_is_told_with_its_stages_and_with_its_text_if_configured(t
 
 
 def test_the_state_of_workers_versions_and_answers_is_exported(tmp_path: Path) -> None:
-    async def run(workers: Cluster) -> tuple[dict[str, Any], Any]:
+    async def run(workers: Cluster) -> tuple[dict[tuple[str, ...], float], Any]:
         async with coordinator(workers) as (stub, running):
             answer = await stub.Search(request())
             await running._monitor.look()
@@ -101,8 +101,9 @@ def test_a_method_that_a_caller_invents_is_no_label(tmp_path: Path) -> None:
             grpc.aio.insecure_channel(running.address) as channel,
         ):
             for number in range(3):
+                invented: Any = channel.unary_unary(f"/spr.v1.SearchService/Invented{number}")
                 with pytest.raises(grpc.RpcError):
-                    await channel.unary_unary(f"/spr.v1.SearchService/Invented{number}")(b"")
+                    await invented(b"")
 
     with cluster(tmp_path) as workers:
         before = value("spr_rpcs_total", method="unknown", code="UNIMPLEMENTED")

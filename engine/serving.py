@@ -145,6 +145,8 @@ async def _serve_worker(worker: Worker, part: Any, pool: Executor, topology: con
     about = {"metrics": part.metrics} if part.metrics else {}
     announce(ready=True, role=worker.role, address=bound, **about, **worker.ready)
     await stop.wait()
+    for name in names:
+        metrics.bound(metrics.SERVING, name).set(0)
     await probes.enter_graceful_shutdown()
     await server.stop(GRACE)
 

@@ -3,17 +3,18 @@
 import logging
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from engine import logs
 from engine.process_config import TracingConfig
 from engine.tracing import Attributes, Trace
 
@@ -23,12 +24,27 @@ PATIENCE = 5.0  # seconds for the collector to take them
 LAST = 1.0  # seconds for the last ones, at the end of the process
 
 
+class _Exporter(OTLPSpanExporter):
+    """Logs when the collector is lost, and when it is back."""
+
+    _fault = logs.Fault(logging.getLogger("spr.tracing"), "the collector of traces")
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send spans; those that cannot be sent are dropped."""
+        result = super().export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self._fault.over()
+        else:
+            self._fault.happened(f"{self._endpoint} takes no spans", "NOT_SENT")
+        return result
+
+
 class Recorder:
     """Records the spans of a process. role: the coordinator decides what is sampled, workers follow."""
 
     def __init__(self, config: TracingConfig, role: str, name: str) -> None:
-        # Its failures are repeated for each batch; the exporter's own lines have no request either.
-        logging.getLogger("opentelemetry").setLevel(logging.ERROR)
+        # It tells of each batch that is lost; `_Exporter` tells of the first.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         # Drawn here: a span that the SDK's sampler declines costs as much as ten spans that are not begun.
         self._share = config.sample if role == "coordinator" else 0.0
         about = {
@@ -37,7 +53,7 @@ class Recorder:
             "service.version": version("spr-engine"),
         }
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource(about), shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(
+        exporter = _Exporter(
             config.endpoint, insecure=config.endpoint.startswith("http://"), timeout=PATIENCE
         )
         self._batches = BatchSpanProcessor(

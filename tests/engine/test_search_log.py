@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from engine import metrics
-from tests.engine.asking import TEXT, request
+from engine.replica_health import EJECT_AFTER
+from tests.engine.asking import TEXT, request, search
 from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import ask, coordinator, lines_of, written
 
@@ -40,7 +41,7 @@ def test_a_slow_search_is_told_with_its_stages_and_with_its_text_if_configured(t
 
 
 def test_the_state_of_workers_versions_and_answers_is_exported(tmp_path: Path) -> None:
-    async def run(workers: Cluster) -> tuple[dict[str, Any], Any]:
+    async def run(workers: Cluster) -> tuple[dict[tuple[str, ...], float], Any]:
         async with coordinator(workers) as (stub, running):
             answer = await stub.Search(request())
             await running._monitor.look()
@@ -71,6 +72,28 @@ def test_the_state_of_workers_versions_and_answers_is_exported(tmp_path: Path) -
     assert state["spr_admission_used", name] == 0
 
 
+def test_what_is_done_for_bad_replicas_is_counted(tmp_path: Path) -> None:
+    async def run(stub: Any) -> None:
+        for number in range(8):
+            await search(stub, text=f"{TEXT} {number}")  # none of which is remembered
+
+    def counts(worker: str) -> list[float]:
+        return [value(f"spr_{what}_total", worker=worker) for what in ("hedges", "retries", "ejections")]
+
+    with cluster(tmp_path, replicas=2, hedge_after=0.05) as workers:
+        workers.shards[0][0].held.open.clear()  # silent
+        workers.shards[1][1].refuses = grpc.StatusCode.CANCELLED
+        before = [counts(name) for name in ("shard-00000", "shard-00001")]
+        ask(workers, run)
+        after = [counts(name) for name in ("shard-00000", "shard-00001")]
+    silent, refusing = (
+        [int(b - a) for a, b in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)
+    )
+    assert silent[0] >= 1
+    assert refusing[1] >= EJECT_AFTER
+    assert refusing[2] >= 1
+
+
 def test_a_method_that_a_caller_invents_is_no_label(tmp_path: Path) -> None:
     async def invent(workers: Cluster) -> None:
         async with (
@@ -78,8 +101,9 @@ def test_a_method_that_a_caller_invents_is_no_label(tmp_path: Path) -> None:
             grpc.aio.insecure_channel(running.address) as channel,
         ):
             for number in range(3):
+                invented: Any = channel.unary_unary(f"/spr.v1.SearchService/Invented{number}")
                 with pytest.raises(grpc.RpcError):
-                    await channel.unary_unary(f"/spr.v1.SearchService/Invented{number}")(b"")
+                    await invented(b"")
 
     with cluster(tmp_path) as workers:
         before = value("spr_rpcs_total", method="unknown", code="UNIMPLEMENTED")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from engine import logs, tracing
+from engine import logs, tracing, tracing_export
 from engine.errors import InvalidInput, Mismatch
 from engine.process_config import TracingConfig
+from tests.engine.running import written
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 METHOD = "/spr.v1.SearchService/Search"
@@ -108,6 +110,24 @@ def test_a_failure_is_named_by_its_reason_not_its_words() -> None:
         spans = memory.get_finished_spans()
     assert [span.status.description for span in spans] == ["WRONG", "CANCELLED"]
     assert not any("red ball" in span.to_json() for span in spans)
+
+
+def test_a_collector_that_is_away_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tracing_export, "PATIENCE", 0.1)
+    config = TracingConfig(endpoint="http://127.0.0.1:9", sample=1.0)
+    with written("spr.tracing") as lines:
+        tracing.configure(config, "coordinator", "a test", "topology.toml")
+        for _ in range(2):
+            assert serve(Call())
+            tracing._recorder._batches.force_flush()  # type: ignore[union-attr]
+        began = time.monotonic()
+        tracing.close()
+    assert time.monotonic() - began < 60
+    line = lines.get(timeout=60)
+    assert line["message"].startswith("the collector of traces is lost: 127.0.0.1:9 takes no spans")
+    assert lines.empty()
 
 
 def test_what_lacks_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

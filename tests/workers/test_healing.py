@@ -11,6 +11,7 @@ from engine.corpus import Corpus
 from engine.errors import Mismatch, Unavailable
 from tests.workers.holding import answers, entries, holding, made
 from tests.workers.index.corpora import file_of
+from workers import held_metrics
 from workers.index.factory import CODES
 from workers.index.part import INDEX, ORIGINALS
 from workers.index.shard import Shard, ShardOpener
@@ -37,6 +38,11 @@ def test_damage_takes_out_the_versions_that_list_the_part_and_no_other(
         held.look()
     assert {about.version: bool(about.fault) for about in held.listing()} == {sick.id: True, well.id: False}
     assert held.sound
+    read = {one.name: one.samples for one in held_metrics.read(held)}
+    states = {one.labels["version"]: one.labels["state"] for one in read["spr_held_version_info"]}
+    assert states == {sick.id: "damaged", well.id: "sound"}
+    assert read["spr_scrub_faults"][0].value == 1
+    assert 0 <= read["spr_scrub_age_seconds"][0].value < 3600
     out = [record for record in caplog.records if record.getMessage().startswith("version out of service")]
     assert [record.__dict__["version"] for record in out] == [sick.id]
     path.write_bytes(content)

@@ -44,6 +44,17 @@ def test_a_job_is_there_after_a_restart(queue: Queue, tmp_path: Path) -> None:
     assert not task.again
 
 
+def test_states_and_the_oldest_are_counted(queue: Queue) -> None:
+    assert queue.oldest() == 0
+    for name in "abc":
+        queue.submit(deleting(name))
+    (task,) = queue.take(1)
+    queue.end(task, Outcome(error="it failed"))
+    queue.take(1)
+    assert queue.counts() == {"queued": 1, "running": 1, "done": 0, "failed": 1}
+    assert 0 < queue.oldest() < 3600
+
+
 def test_the_same_request_id_is_the_same_job(queue: Queue) -> None:
     queue.submit(adding("a"))
     queue.submit(adding("a"))

@@ -76,10 +76,10 @@ class Replicas(Generic[Stub]):
 
         version: what is asked for; replicas that are not known to hold it are asked last.
         Fails over to the next replica when one cannot answer (UNAVAILABLE, RESOURCE_EXHAUSTED,
-        FAILED_PRECONDITION, CANCELLED, or `attempt` raises Mismatch). Hedges when no answer came within the
-        latency quantile of `hedging`, `hedge_after` seconds at most; 0: never. Raises the last failure;
-        DeadlineExceeded SILENT when every circuit is open, Unavailable when all are barred. `attempt` sets
-        the time limit of its call and must be idempotent: two replicas may both run it.
+        FAILED_PRECONDITION, CANCELLED, Mismatch). Hedges when no answer came within the latency quantile of
+        `hedging`, `hedge_after` seconds at most; 0: never. Raises the last failure; DeadlineExceeded SILENT
+        when every circuit is open, Unavailable when all are barred. `attempt` sets the time limit of its call
+        and must be idempotent: two replicas may both run it.
         """
         self._turn += 1
         lacking = {i for i, member in enumerate(self.members) if version not in member.held}

@@ -87,11 +87,7 @@ class Replicas(Generic[Stub]):
         order = by_preference(health, self._turn, time.monotonic(), lacking)
         order = [i for i in order if not self.members[i].barred]
         if not order:
-            if all(member.barred for member in self.members):
-                raise Unavailable(f"{self.name} {self.members[0].barred}", DRAINING)
-            raise DeadlineExceeded(
-                f"{self.name} does not answer: its circuit is open until a probe succeeds", SILENT
-            )
+            raise self._nobody()
         members = [self.members[i] for i in order]
 
         async def ask(member: Replica[Stub]) -> Reply:
@@ -147,6 +143,13 @@ class Replicas(Generic[Stub]):
             health.outstanding -= 1
             member.calls.record(time.monotonic() - began)
             self._log_change(member)
+
+    def _nobody(self) -> SprError:
+        """Return why no replica is asked."""
+        if all(member.barred for member in self.members):
+            return Unavailable(f"{self.name} {self.members[0].barred}", DRAINING)
+        message = f"{self.name} does not answer: its circuit is open until a probe succeeds"
+        return DeadlineExceeded(message, SILENT)
 
     def _log_change(self, member: Replica[Stub]) -> None:
         """Log a change of a replica's state."""

@@ -91,7 +91,7 @@ def _is_ours(listen: str) -> bool:
         try:
             stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
         except grpc.RpcError as error:
-            return bool(error.code() is grpc.StatusCode.NOT_FOUND)  # type: ignore[attr-defined]
+            return bool(error.code() is grpc.StatusCode.NOT_FOUND)
     return True
 
 

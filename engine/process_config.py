@@ -107,7 +107,8 @@ class LibraryConfig:
 
     max_queued: jobs that may wait; further ones are refused with QUEUE_FULL. threads: CPU threads of its
     work. device: "auto", "cpu" or "cuda". keep: versions to keep beside the current one. watch: folders whose
-    videos are added to the first collection as they appear.
+    videos are added to the first collection as they appear. roots: directories and URLs below which all that
+    a job names must lie; empty: anything.
     """
 
     listen: str = "127.0.0.1:7403"
@@ -117,6 +118,7 @@ class LibraryConfig:
     max_queued: Count = 10_000
     keep: Count = 10
     watch: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
     name: str = field(default="library", metadata=DERIVED)
 
     @property

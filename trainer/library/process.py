@@ -52,7 +52,9 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             watching.start()
 
         def add_services(server: grpc.aio.Server) -> list[str]:
-            servicer = LibraryServicer({queue.name: queue for queue in queues.values()}, worker.wake)
+            servicer = LibraryServicer(
+                {queue.name: queue for queue in queues.values()}, worker.wake, about.roots
+            )
             add_LibraryServiceServicer_to_server(servicer, server)
             return [SERVICE]
 

@@ -1,7 +1,7 @@
 """LibraryService: takes jobs, tells what became of them, and which versions are current."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from spr.internal.v1 import library_service_pb2 as pb
 from spr.internal.v1 import library_service_pb2_grpc
 from spr.v1.admin_service_pb2 import SubmitJobRequest
 from trainer.library.jobs import Queue
+from trainer.library.roots import Roots
 from workers.resident import resident_bytes
 
 SERVICE = pb.DESCRIPTOR.services_by_name["LibraryService"].full_name
@@ -24,12 +25,17 @@ MOST_LISTED, LISTED = 1000, 100
 class LibraryServicer(library_service_pb2_grpc.LibraryServiceServicer):
     """LibraryService over the queues, by name of their collection; the first is that of ""."""
 
-    def __init__(self, queues: Mapping[str, Queue], on_submit: Callable[[], None]) -> None:
-        self._queues, self._on_submit = dict(queues), on_submit
+    def __init__(
+        self, queues: Mapping[str, Queue], on_submit: Callable[[], None], roots: Sequence[str] = ()
+    ) -> None:
+        """Take jobs that name files below `roots`."""
+        self._queues, self._on_submit, self._roots = dict(queues), on_submit, Roots(roots)
 
     def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitResponse:
         """Note a job, durably."""
         _check(request.job)
+        for field, place in _named(request.job):
+            self._roots.check(place, field)
         job = self._queue(request.job.collection).submit(request.job)
         self._on_submit()
         return pb.SubmitResponse(job=job)
@@ -89,9 +95,16 @@ def _check(job: SubmitJobRequest) -> None:
             )
     if kind == "delete" and not job.delete.video_ids:
         raise InvalidInput("delete.video_ids names no video.", field="delete.video_ids")
-    for field, place in (
-        ("snapshot.destination", job.snapshot.destination),
-        ("restore.source", job.restore.source),
-    ):
-        if field.startswith(kind) and not place:
+    for field, place in _named(job):
+        if not place:
             raise InvalidInput(f"{field} is empty: name a directory or a URL.", field=field)
+
+
+def _named(job: SubmitJobRequest) -> list[tuple[str, str]]:
+    """Return the paths and URLs that a job names, each with its field."""
+    kind = job.WhichOneof("work")
+    if kind == "add":
+        return [("add.paths", path) for path in job.add.paths]
+    if kind == "snapshot":
+        return [("snapshot.destination", job.snapshot.destination)]
+    return [("restore.source", job.restore.source)] if kind == "restore" else []

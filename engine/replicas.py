@@ -166,10 +166,7 @@ class Replicas(Generic[Stub]):
         order = by_preference([m.health for m in members], self._turn, now, lacking, slow)
         order = [i for i in order if not members[i].barred]
         if not order:
-            if all(member.barred for member in members):
-                raise Unavailable(f"{self.name} {members[0].barred}", DRAINING)
-            message = f"{self.name} does not answer: its circuit is open until a probe succeeds"
-            raise DeadlineExceeded(message, SILENT)
+            raise self._nobody()
         members[order[0]].tried = now
         return members, order, lacking
 
@@ -204,6 +201,13 @@ class Replicas(Generic[Stub]):
             health.outstanding -= 1
             member.calls.record(time.monotonic() - began)
             self._log_change(member)
+
+    def _nobody(self) -> SprError:
+        """Return why no replica is asked."""
+        if all(member.barred for member in self.members):
+            return Unavailable(f"{self.name} {self.members[0].barred}", DRAINING)
+        message = f"{self.name} does not answer: its circuit is open until a probe succeeds"
+        return DeadlineExceeded(message, SILENT)
 
     def _log_change(self, member: Replica[Stub]) -> None:
         """Log a change of a replica's state."""

@@ -48,8 +48,7 @@ def judged(report: Mapping[str, Any]) -> tuple[list[str], int]:
     if not asked:
         return [UNREACHED], 2
     lines = [
-        f"{one['name']} {one['version']}: {found['id']}, "
-        f"fixed in {', '.join(found['fix_versions']) or 'none'}"
+        f"{one['name']} {one['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or '-'}"
         for one in asked
         for found in one["vulns"]
     ]

@@ -45,7 +45,8 @@ class _Running:
         healthy = asyncio.Event()
         running = Coordinator(workers.topology, lambda now: healthy.set() if now else None)
         await running.start()
-        await asyncio.wait_for(healthy.wait(), 60)
+        async with asyncio.timeout(60):
+            await healthy.wait()
         return running
 
     def stop(self) -> None:

@@ -131,7 +131,7 @@ def test_a_worker_of_another_protocol_is_never_asked_and_says_why(tmp_path: Path
 def test_a_library_of_another_protocol_says_why(tmp_path: Path) -> None:
     async def run(workers: Cluster) -> pb.Worker:
         async with operated(workers) as (_, admin, __):
-            return (await status(admin)).workers[-1]  # type: ignore[no-any-return]
+            return (await status(admin)).workers[-1]
 
     with cluster(tmp_path) as workers, with_library(workers) as library:
         library.protocol = PROTOCOL + 1

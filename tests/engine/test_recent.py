@@ -29,7 +29,8 @@ def test_the_rate_is_of_ten_seconds_and_the_quantiles_of_a_minute() -> None:
         calls.record(0.01, at(calls, i / 10))
     assert calls.summary(at(calls, 10)).per_second == pytest.approx(10, rel=0.15)
     later = calls.summary(at(calls, 30))
-    assert (later.per_second, later.p50) == (0, pytest.approx(0.01, rel=0.1))
+    assert later.per_second == 0
+    assert later.p50 == pytest.approx(0.01, rel=0.1)
     over = calls.summary(at(calls, SECONDS + 30))
     assert (over.per_second, over.p50, over.p99) == (0, None, None)
 

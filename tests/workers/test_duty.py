@@ -49,7 +49,7 @@ def test_a_worker_without_a_free_place_or_thread_answers_its_probe() -> None:
             stub = IndexShardServiceStub(channel)
             with pytest.raises(grpc.RpcError) as refused:
                 await stub.SearchSegments(pb.SearchSegmentsRequest())
-            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             info = await stub.GetShardInfo(pb.GetShardInfoRequest())
             assert (info.shard, info.report.protocol) == ("shard-00000", PROTOCOL)
         await server.stop(None)

@@ -13,7 +13,7 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos demo serve test nightly fuzz check audit bench quality clean
+.PHONY: help install protos demo serve test nightly fuzz check audit chaos crash bench quality clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -68,6 +68,15 @@ audit: install build/audit/bin/pip-audit  ## Known vulnerabilities of the pinned
 
 quality: install  ## Train and compare the rankers of docs/quality.md; goes on where it was stopped.
 	$(BIN)/python -m recipes.quality
+
+chaos: install  ## Break a real service in every way of a table, half an hour; CHAOS="--only kill:ranker".
+	$(BIN)/python -m recipes.chaos --json build/chaos/verdict.json $(CHAOS)
+
+MINUTES ?= 2
+SEED ?= 1
+
+crash: install  ## Crash processes at random under searches and changes, for MINUTES=2, by SEED=1.
+	$(BIN)/python -m recipes.crash --minutes $(MINUTES) --seed $(SEED) --json build/crash/verdict.json
 
 bench: install  ## Time every stage, and write docs/performance.md; 20 minutes.
 	$(BIN)/spr bench --out docs/performance

@@ -37,6 +37,8 @@ def main() -> int:
         print(f"spr: {error}", file=sys.stderr)
         return error.exit_code
     verdict.show(verdicts)
+    if options.page:
+        print(verdict.page(verdicts))
     return int(any(one.misses for one in verdicts))
 
 
@@ -79,6 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--coordinators", type=int, default=1)
     parser.add_argument("--flat", type=int, default=0, metavar="N", help="only watch memory over N searches")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--page", action="store_true", help="print the table as Markdown too")
     parser.add_argument("--json", type=Path, help="write the verdict there")
     return parser.parse_args()
 

@@ -20,6 +20,7 @@ FILES = {
     "coordinator": "catalog.sqlite",
     "library": "catalog.sqlite",
 }
+BACK = 1.0  # seconds that a process may need, once it is ready, until it is asked again
 BEAT = 0.05  # seconds of a slow process's turns: so long stopped, so long running
 
 
@@ -44,7 +45,7 @@ def stop(service: Service, processes: Sequence[Process], seconds: float = STOPPE
     return max(over, service.wait_until_ready(gone, began))
 
 
-def slow(service: Service, processes: Sequence[Process], seconds: float) -> float:
+def slow(processes: Sequence[Process], seconds: float) -> float:
     """Let them run half of the time."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -79,13 +80,14 @@ def flip(path: Path) -> None:
 
 
 def restart(service: Service, processes: Sequence[Process]) -> float:
-    """Restart them one after the other with SIGTERM, each when the one before is ready again."""
+    """Restart them with SIGTERM, each a second after the one before is ready: it serves again by then."""
     last = time.time()
     for process in processes:
         began = time.time()
         process.send(signal.SIGTERM)
         last = service.wait_until_ready([process], began)
         wait_until(partial(_ended, process), f"{process.label} has ended")
+        time.sleep(BACK)
     return last
 
 

@@ -54,7 +54,7 @@ def measure(folder: Path, world: World, searches: int, coordinators: int) -> dic
                 samples.append((load.count, {name: _sample(pid) for name, pid in pids.items()}))
         seconds = time.monotonic() - began
         missing = sorted(set(pids.values()) - {one.pid for one in serving.processes()} - {serving.supervisor})
-    trends = [_trend(name, samples) for name in pids]
+    trends = [trend(name, samples) for name in pids]
     misses = [
         f"{one.process} grows by {one.slope:.2f} MB and {one.files_slope:.2f} files in {UNIT} searches"
         for one in trends
@@ -83,7 +83,8 @@ def _sample(pid: int) -> tuple[float, int]:
     return (int(found[1]) / 1024 if found else 0.0), len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def _trend(name: str, samples: Sequence[tuple[int, dict[str, tuple[float, int]]]]) -> Trend:
+def trend(name: str, samples: Sequence[tuple[int, dict[str, tuple[float, int]]]]) -> Trend:
+    """Return the trend of one process. samples: (searches so far, (MB, files) by process)."""
     fitted = samples[int(WARM * len(samples)) :]
     counts = [count / UNIT for count, _ in fitted]
     memory, files = (np.array([of[name][i] for _, of in fitted], np.float64) for i in (0, 1))

@@ -102,7 +102,7 @@ class Service:
             mine = self.copy(part)
             shutil.copytree(self.collection, mine)
             path = topology.write(mine.parent / "topology.toml", mine, self.parts, about)
-            self._launch(part.role, "--config", str(path), "--name", part.name, "--listen", part.listen)
+            self._launch(part.role, "--config", str(path), "--listen", part.listen)
         self.wait_until_whole(START)
 
     def _launch(self, *arguments: str) -> None:

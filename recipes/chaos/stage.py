@@ -61,7 +61,7 @@ class Stage:
         elif cell.fault == "stop":
             well = faults.stop(self.service, [self._one(cell.component)])
         else:
-            well = faults.slow(self.service, [self._one(cell.component)], seconds)
+            well = faults.slow([self._one(cell.component)], seconds)
         time.sleep(max(0.0, began + seconds - time.time()))
         return well
 

@@ -59,7 +59,7 @@ def judge(stage: Stage, cell: Cell, seconds: float) -> Verdict:
     bad = [one for one in told if one.error or one.partial]
     back = max((one.began - well for one in bad), default=0.0)
     verdict = _measured(stage, cell, told, len(wrong), max(0.0, back))
-    misses = [*_missed(verdict, cell), *wrong[:2], *([broken] if broken else [])]
+    misses = [*missed(verdict, cell), *wrong[:2], *([broken] if broken else [])]
     return replace(verdict, misses=tuple(misses))
 
 
@@ -86,7 +86,8 @@ def _measured(stage: Stage, cell: Cell, told: Sequence[Told], wrong: int, back: 
     )
 
 
-def _missed(verdict: Verdict, cell: Cell) -> list[str]:
+def missed(verdict: Verdict, cell: Cell) -> list[str]:
+    """Return a sentence for everything in which a verdict differs from what its cell declares."""
     declared, misses = cell.outcome, []
     if verdict.wrong:
         misses.append(f"{verdict.wrong} answers differ from the oracle of their version without saying so")
@@ -117,6 +118,26 @@ def show(verdicts: Sequence[Verdict]) -> None:
     for one in verdicts:
         for miss in one.misses:
             print(f"{one.stage} {one.fault}:{one.component}: {miss}")
+
+
+def page(verdicts: Sequence[Verdict]) -> str:
+    """Return the table as Markdown: a row a fault, a column a component, a table a stage."""
+    lines: list[str] = []
+    for stage in dict.fromkeys(one.stage for one in verdicts):
+        mine = {(one.fault, one.component): one for one in verdicts if one.stage == stage}
+        columns = dict.fromkeys(component for _, component in mine)
+        lines += ["", f"| {stage} | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        for fault in dict.fromkeys(fault for fault, _ in mine):
+            cells = (_cell(mine.get((fault, component))) for component in columns)
+            lines.append(f"| {fault} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(one: Verdict | None) -> str:
+    if one is None:
+        return ""
+    ratio = one.p99 / one.quiet_p99 if one.quiet_p99 else 0.0
+    return f"{one.failed}, {one.partial}, {one.wrong}, {ratio:.1f}x{' **missed**' if one.misses else ''}"
 
 
 def as_json(verdicts: Sequence[Verdict], **about: Any) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from engine import versions
+from recipes.chaos.faults import full_disk, slow
+from recipes.chaos.service import Process
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
 from tests.system.searching import searching, whole
@@ -60,6 +62,40 @@ def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(ser
         until(lambda: len(told) > answered + 20)
     assert [error for error in told if isinstance(error, SearchError)] == []
     assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
+
+
+@pytest.mark.parametrize("name", ["shard-00000", "ranker-0", "coordinator"])
+def test_a_process_that_runs_half_of_the_time_changes_no_answer(
+    service: Service, client: Client, name: str
+) -> None:
+    expected = until(lambda: whole(client)).moments
+    slowed = Process("", name, "", service.pid_now(name))
+    with searching(service.address) as told:
+        slow([slowed], 0.6)
+    assert told
+    assert [error for error in told if isinstance(error, SearchError)] == []
+    assert all(result.moments == expected for result in told if isinstance(result, SearchResult))
+
+
+def test_a_coordinator_that_cannot_write_refuses_an_activation_and_answers_on(
+    copied: Path, service: Service, client: Client
+) -> None:
+    before = until(lambda: whole(client)).generation
+    deleted = CliRunner().invoke(cli, ["delete", str(copied), "video-1", "--json"])
+    served = str(json.loads(deleted.stdout)["version"])
+    until(lambda: (found := whole(client)) and found.generation == served)
+    activate = ["admin", "activate", before, "--address", service.ready["admin"], "--json"]
+    coordinator = [Process("coordinator", "coordinator", "", service.pid_now("coordinator"))]
+    full_disk(coordinator, True)
+    try:
+        refused = CliRunner().invoke(cli, activate)
+        assert until(lambda: whole(client)).generation == versions.current(copied) == served
+    finally:
+        full_disk(coordinator, False)
+    assert refused.exit_code == 4
+    assert str(copied) in json.loads(refused.stdout)["error"]
+    assert CliRunner().invoke(cli, activate).exit_code == 0
+    assert until(lambda: whole(client)).generation == versions.current(copied) == before
 
 
 def test_a_build_that_does_not_fit_the_topology_changes_nothing_even_after_restarts(

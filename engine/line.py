@@ -101,6 +101,7 @@ class Line:
         self._running, self._batches_running = _Held(), 0.0
         self._singles, self._batches = _Waiting(), _Waiting()
         self._promised = _Held()
+        self._pressed = False
 
     @property
     def busy(self) -> bool:
@@ -116,6 +117,7 @@ class Line:
         ahead = self._running.total + min(waiting.total, mine * callers)
         expected = ahead * self.pace.seconds
         if expected > PART * left:
+            self._pressed = True
             return self._refuse("searches wait, longer than this one's deadline allows")
         if not self._full(cost) or self._has_share(caller, cost):
             return None
@@ -199,7 +201,9 @@ class Line:
             self._running.add(ticket.caller, ticket.cost)
             self._batches_running += ticket.cost * ticket.batch
             ticket.wake()
-        backlog = self.busy or self._batches.held.total > 0
+        # Also what is turned away shows that there is more to do; or a bad pace would stay.
+        self._pressed = self._pressed and self._running.total > 0
+        backlog = self._pressed or self.busy or self._batches.held.total > 0
         self.pace.working(backlog, now)
 
     def _next(self) -> Ticket | None:

@@ -14,7 +14,7 @@ class Pace:
     """
 
     WINDOW, LEAST = 0.25, 4.0  # of a measurement: seconds, units
-    WEIGHT, WEIGHT_OF_ONE = 0.3, 0.05  # of the newest measurement in the mean, of one answer
+    WEIGHT, WEIGHT_OF_ONE = 0.3, 0.1  # of the newest measurement in the mean, of one answer
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -28,15 +28,18 @@ class State(Enum):
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A search's place. ends: when its caller's time is over. wake: called when the state changes later."""
+    """A search's place. ends: when its caller's time is over. given: how long that was, of a batch in all.
+
+    wake: called when the state changes later.
+    """
 
     caller: str
     cost: float
     ends: float
+    given: float
     batch: bool = False
     state: State = State.WAITING
     began: float = 0.0
-    given: float = 0.0
     wake: Callable[[], None] = lambda: None
 
 
@@ -125,9 +128,8 @@ class Line:
 
     def enter(self, ticket: Ticket, now: float) -> None:
         """Let a search run or wait; Overloaded if it is refused. Batches have been let in by `promise`."""
-        ticket.given = ticket.ends - now
         if not ticket.batch:
-            refusal = self.refusal(ticket.caller, ticket.given, ticket.cost)
+            refusal = self.refusal(ticket.caller, ticket.ends - now, ticket.cost)
             if refusal is not None:
                 self.refused += 1
                 raise refusal

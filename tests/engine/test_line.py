@@ -46,7 +46,7 @@ def test_a_service_that_stalled_and_came_back_lets_in_as_many_as_before() -> Non
 def entered(
     line: Line, caller: str = "one", cost: float = 1.0, ends: float = 100.0, batch: bool = False
 ) -> Ticket:
-    ticket = Ticket(caller, cost, ends, batch)
+    ticket = Ticket(caller, cost, ends, ends, batch)
     line.enter(ticket, 0.0)
     return ticket
 

@@ -25,7 +25,7 @@ def searching(
     over = threading.Event()
 
     def ask() -> None:
-        with Client(address, collection=collection) as client:
+        with Client(address, collection=collection, retries=0) as client:
             while not over.is_set():
                 try:
                     told.append(client.search(TEXTS[0]))

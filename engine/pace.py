@@ -49,7 +49,7 @@ class Concurrency:
 
     Slow start: one more with each answer until the first is late. Then additive increase, multiplicative
     decrease: a search that takes more than a quarter of the time its caller gave, and more than twice the
-    quickest, shares the machines with too many. Then about as many are let in as would have taken the quarter.
+    quickest, shares the machines with too many. Then so many are let in as would have taken the quarter.
     """
 
     SHARE, LARGEST_SHARE, SHORTEST, FEWEST, FIRST = 0.25, 0.5, 0.1, 4.0, 8.0

@@ -28,15 +28,18 @@ class State(Enum):
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A search's place. ends: when its caller's time is over. wake: called when the state changes later."""
+    """A search's place. ends: when its caller's time is over. given: how long that was, of a batch in all.
+
+    wake: called when the state changes later.
+    """
 
     caller: str
     cost: float
     ends: float
+    given: float
     batch: bool = False
     state: State = State.WAITING
     began: float = 0.0
-    given: float = 0.0
     wake: Callable[[], None] = lambda: None
 
 
@@ -101,6 +104,7 @@ class Line:
         self._running, self._batches_running = _Held(), 0.0
         self._singles, self._batches = _Waiting(), _Waiting()
         self._promised = _Held()
+        self._pressed = False
 
     @property
     def inside(self) -> float:
@@ -126,6 +130,7 @@ class Line:
         ahead = self._running.total + min(waiting.total, mine * callers)
         expected = ahead * self.pace.seconds
         if expected > PART * left:
+            self._pressed = True
             return self._refuse("searches wait, longer than this one's deadline allows")
         if not self._full(cost) or self._has_share(caller, cost):
             return None
@@ -133,9 +138,8 @@ class Line:
 
     def enter(self, ticket: Ticket, now: float) -> None:
         """Let a search run or wait; Overloaded if it is refused. Batches have been let in by `promise`."""
-        ticket.given = ticket.ends - now
         if not ticket.batch:
-            refusal = self.refusal(ticket.caller, ticket.given, ticket.cost)
+            refusal = self.refusal(ticket.caller, ticket.ends - now, ticket.cost)
             if refusal is not None:
                 self.refused += 1
                 raise refusal
@@ -209,7 +213,9 @@ class Line:
             self._running.add(ticket.caller, ticket.cost)
             self._batches_running += ticket.cost * ticket.batch
             ticket.wake()
-        backlog = self.busy or self._batches.held.total > 0
+        # Also what is turned away shows that there is more to do; or a bad pace would stay.
+        self._pressed = self._pressed and self._running.total > 0
+        backlog = self._pressed or self.busy or self._batches.held.total > 0
         self.pace.working(backlog, now)
 
     def _next(self) -> Ticket | None:

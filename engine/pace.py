@@ -14,7 +14,7 @@ class Pace:
     """
 
     WINDOW, LEAST = 0.25, 4.0  # of a measurement: seconds, units
-    WEIGHT, WEIGHT_OF_ONE = 0.3, 0.05  # of the newest measurement in the mean, of one answer
+    WEIGHT, WEIGHT_OF_ONE = 0.3, 0.1  # of the newest measurement in the mean, of one answer
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -47,16 +47,17 @@ class Pace:
 class Concurrency:
     """How many units may run at once: `allowed`, from a few up to `limit`.
 
-    Additive increase, multiplicative decrease: a search that takes more than a quarter of the time its caller
-    gave, and more than twice the quickest, shares the machines with too many. Then about as many are let in
-    as would have taken the quarter.
+    Slow start: one more with each answer until the first is late. Then additive increase, multiplicative
+    decrease: a search that takes more than a quarter of the time its caller gave, and more than twice the
+    quickest, shares the machines with too many. Then so many are let in as would have taken the quarter.
     """
 
-    SHARE, LARGEST_SHARE, SHORTEST, FEWEST = 0.25, 0.5, 0.1, 4.0
+    SHARE, LARGEST_SHARE, SHORTEST, FEWEST, FIRST = 0.25, 0.5, 0.1, 4.0, 8.0
     FORGETS = 1.001  # by which the quickest time grows with each answer
 
     def __init__(self, limit: float) -> None:
-        self.limit = self.allowed = float(limit)
+        self.limit = float(limit)
+        self.allowed = min(self.limit, self.FIRST)
         self.quickest = math.inf
         self._cut = -math.inf
 
@@ -69,7 +70,8 @@ class Concurrency:
         took, target = now - began, self._target(given)
         if took <= target:
             if running >= self.allowed:
-                self.allowed = min(self.limit, self.allowed + 1 / self.allowed)
+                step = 1.0 if self._cut == -math.inf else 1 / self.allowed
+                self.allowed = min(self.limit, self.allowed + step)
         elif began >= self._cut:
             # One cut for all that began before it: they ran among as many as it.
             fewer = min(self.allowed, running) * max(0.5, target / took)

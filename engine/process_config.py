@@ -36,7 +36,8 @@ class CoordinatorConfig:
     shard_timeout: time limit of one shard; a later answer is left out.
     hedge_after: upper bound of the delay before a hedged request to a second replica; the delay itself
     follows the latency quantile. 0 never hedges.
-    max_in_flight: admission limit; further searches are refused with QUEUE_FULL.
+    max_in_flight: searches of a collection that run or wait, in units of the default one's cost; further ones
+    are refused with QUEUE_FULL.
     segment_top_k, proposal_top_k, proposals: segments fetched, proposals ranked (0: all) and the proposal
     rule, for a search that does not say.
     encoded_queries: size of the LRU cache of encoded sentences; 0: none.

@@ -23,7 +23,7 @@ class SearchQueue:
     ) -> AsyncIterator[None]:
         """Hold a place as soon as it is the caller's turn; Overloaded at once where that would be late."""
         now, left = self._clock(), deadline.left()
-        ticket = Ticket(caller, cost, now + left, batch)
+        ticket = Ticket(caller, cost, now + left, deadline.given, batch)
         self.line.enter(ticket, now)
         answered = False
         try:

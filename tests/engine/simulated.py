@@ -36,7 +36,9 @@ class Simulation:
             self.now += STEP
             for caller, rate in rates.items():
                 if rng.random() < rate * STEP:
-                    self._arrive(Ticket(caller, 1.0, now + deadline), rng.expovariate(1 / WORK), now)
+                    self._arrive(
+                        Ticket(caller, 1.0, now + deadline, deadline), rng.expovariate(1 / WORK), now
+                    )
             self._compute(now)
             self.most = max(self.most, len(self.here))
         return (self.answered.total() - before) / (seconds - ramp)

@@ -46,7 +46,7 @@ def test_a_service_that_stalled_and_came_back_lets_in_as_many_as_before() -> Non
 def entered(
     line: Line, caller: str = "one", cost: float = 1.0, ends: float = 100.0, batch: bool = False
 ) -> Ticket:
-    ticket = Ticket(caller, cost, ends, batch)
+    ticket = Ticket(caller, cost, ends, ends, batch)
     line.enter(ticket, 0.0)
     return ticket
 
@@ -64,7 +64,7 @@ def test_a_caller_alone_takes_everything_and_no_more() -> None:
 
 def test_room_is_made_by_the_caller_who_has_most() -> None:
     line = Line(4)
-    line.concurrency.allowed = 2.0
+    line.concurrency.allowed = line.concurrency.limit = 2.0
     mine = [entered(line) for _ in range(4)]
     other = entered(line, "other")
     assert [ticket.state for ticket in mine] == [*[State.RUNNING] * 2, State.WAITING, State.REFUSED]
@@ -152,15 +152,18 @@ def test_a_pace_is_measured_while_work_waits() -> None:
 
 def test_fewer_run_at_once_when_each_takes_long_for_its_deadline_and_more_again_when_not() -> None:
     allowed = Concurrency(64)
+    for number in range(64):
+        allowed.ended(number, 10.0, 64, number + 0.1)
+    assert allowed.allowed == 64  # slow start
     allowed.answered(0.01)
-    allowed.ended(0.0, 1.0, 32, 0.5)
+    allowed.ended(100.0, 1.0, 32, 100.5)
     assert allowed.allowed == 16  # twice the quarter of a second: half of those that ran
-    allowed.ended(0.4, 1.0, 16, 0.9)
+    allowed.ended(100.4, 1.0, 16, 100.9)
     assert allowed.allowed == 16  # it began before the cut
-    allowed.ended(0.6, 10.0, 16, 1.5)
+    allowed.ended(100.6, 10.0, 16, 101.5)
     assert allowed.allowed > 16
     for number in range(100):
-        allowed.ended(2.0 + number, 1.0, 16, 2.9 + number)
+        allowed.ended(102.0 + number, 1.0, 16, 102.9 + number)
     assert allowed.allowed == Concurrency.FEWEST
 
 

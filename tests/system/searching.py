@@ -25,7 +25,7 @@ def searching(
     over = threading.Event()
 
     def ask() -> None:
-        with Client(address, collection=collection) as client:
+        with Client(address, collection=collection, retries=0) as client:
             # A little apart: the processes under test have the cores to share.
             while not over.wait(0.02):
                 try:

@@ -33,7 +33,7 @@ def service(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def client(service: Service) -> Iterator[Client]:
-    with Client(service.address) as client:
+    with Client(service.address, retries=0) as client:
         yield client
 
 

@@ -88,12 +88,13 @@ class Fleet:
 
         active: the versions that new searches are answered from.
         """
-        for group in (*self.shards.values(), self.rankers):
+        groups: list[Replicas[Any]] = [*self.shards.values(), self.rankers]
+        for group in groups:
             if group.leaving:
                 ranks = group is self.rankers
                 mine = {v.id for v in active if ranks or any(shard.name == group.name for shard in v.shards)}
                 self._retire_all(group.let_go(mine))
-        return not any(group.leaving for group in (*self.shards.values(), self.rankers))
+        return not any(group.leaving for group in groups)
 
     def _retire_all(self, gone: Sequence[Replica[Any]]) -> None:
         for member in gone:

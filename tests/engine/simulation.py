@@ -19,7 +19,6 @@ import grpc
 import grpc.aio
 from cachetools import LRUCache
 
-from engine import faults
 from engine.answers import Answer
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.corpus import Corpus as Opened
@@ -36,6 +35,7 @@ from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.served import Collections, Served, ServedCollection
 from tests.engine.corpus import Corpus
+from tests.engine.failing import failure
 from tests.engine.oracle import IndexOracle, RankerOracle
 from tests.engine.virtual_time import run
 
@@ -43,7 +43,6 @@ TEXTS = ("a red ball", "two dogs", "rain")
 LASTS = 6.0  # virtual seconds of a run
 MODES = ("well", "well", "slow", "stalled", "dead", "full", "empty")
 PLACES = 8  # searches in flight that the retry budget is made for
-Check = Callable[["Asked"], None]
 
 
 @dataclass
@@ -226,16 +225,6 @@ class Simulation:
         well -= {target.partition(":")[0] for target, modes in asked_of.items() if "full" in modes}
         asked = Asked(text, version, limit, time.monotonic() - began, well == groups, result)
         self.ended.append(asked)
-
-
-def failure(code: grpc.StatusCode, reason: str = "") -> grpc.aio.AioRpcError:
-    """Return what gRPC raises for a status; reason: of one that our own worker gave."""
-    metadata = grpc.aio.Metadata()
-    if reason:
-        error = SprError(code.name, reason)
-        error.status = code
-        metadata = grpc.aio.Metadata(*faults.grpc_status(error, "").trailing_metadata)
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), metadata, code.name)
 
 
 @contextmanager

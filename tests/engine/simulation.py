@@ -113,7 +113,7 @@ class Simulation:
         self.world, self.random = world, random.Random(seed)
         self.config = CoordinatorConfig(max_deadline=4.0, shard_timeout=1.0)
         library = {one.version: one for one in world.corpora}
-        replicas, rankers = self.random.randint(1, 3), self.random.randint(1, 3)
+        replicas, rankers = (self.random.randint(1, 3) for _ in range(2))
         self.kinds = [Counted(PLACES) for _ in range(3)]
         self.attempts, self.lacking, self.ended = 0, 0, list[Asked]()
         self.workers: dict[str, Worker] = {}
@@ -210,19 +210,19 @@ class Simulation:
     async def _search(self, collection: ServedCollection) -> None:
         text, limit = self.random.choice(TEXTS), self.random.choice((0.05, 0.5, 2.0, 4.0))
         await asyncio.sleep(self.random.uniform(0, LASTS))
-        began, result = time.monotonic(), None
+        began = time.monotonic()
         deadline = Deadline.start(limit, self.config.max_deadline, self.config.reserve)
         with collection.pinned() as served:
             version = self.world.opened.index(served.corpus)
+            result: Answer | SprError
             try:
                 result = await served.pipeline.search(Query(text), deadline)
             except SprError as error:
                 result = error
-        asked_of = {target: one.since(began - 3.0) for target, one in self.workers.items()}
-        groups = {target.partition(":")[0] for target in asked_of}
-        well = {target.partition(":")[0] for target, modes in asked_of.items() if modes == {"well"}}
+        modes = [(target.partition(":")[0], one.since(began - 3.0)) for target, one in self.workers.items()]
+        well, groups = {group for group, some in modes if some == {"well"}}, {group for group, _ in modes}
         # One that is full says so to the caller: its load is not carried to the next one.
-        well -= {target.partition(":")[0] for target, modes in asked_of.items() if "full" in modes}
+        well -= {group for group, some in modes if "full" in some}
         asked = Asked(text, version, limit, time.monotonic() - began, well == groups, result)
         self.ended.append(asked)
 

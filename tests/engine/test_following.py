@@ -35,15 +35,14 @@ def test_what_a_topology_removes_runs_while_a_coordinator_may_ask_it(
     monkeypatch.setattr("engine.supervisor.TICK", 0.05)
     front, ended = program(CONTENT, "coordinator", "coordinator"), tmp_path / "ended"
     looks = iter([Followed([front], "not yet")])
-    supervisor = Supervisor(
-        [front, program(NOTES, "index", "shard-00000", str(ended))],
-        lambda _: None,
-        follow=lambda: next(looks, None) or (supervisor.children[1].removed and ends()),
-    )
 
-    def ends() -> None:
-        assert not ended.exists()
-        os.kill(os.getpid(), signal.SIGTERM)
+    def follow() -> Followed | None:
+        if supervisor.children[1].removed:
+            assert not ended.exists()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return next(looks, None)
 
+    noting = program(NOTES, "index", "shard-00000", str(ended))
+    supervisor = Supervisor([front, noting], lambda _: None, follow=follow)
     supervisor.run()
     assert ended.exists()

@@ -47,10 +47,10 @@ class Token:
         try:
             data = base64.urlsafe_b64decode(text[: LONGEST + 1].encode("ascii") + b"=" * (-len(text) % 4))
             request = SearchRequest.FromString(data[_HEAD.size :])
-            found, offset = _HEAD.unpack(data[: _HEAD.size])
+            hashed, offset = _HEAD.unpack(data[: _HEAD.size])
+            token = cls(hashed, offset, request)
         except (binascii.Error, struct.error, DecodeError, UnicodeEncodeError):
             raise refusal("is garbled") from None
-        token = cls(found, offset, request)
         if token.text() != text:
             raise refusal("is garbled")
         return token

@@ -55,6 +55,7 @@ class Retriever:
         self._config = config
         self._shards = [fleet.shards[shard.name] for shard in corpus.version.shards]
         self._hedging = hedging
+        self._entries = {entry.name: (number, entry) for number, entry in enumerate(corpus.version.shards)}
         self._faults = {shard.name: logs.Fault(_log, f"shard {shard.name}") for shard in self._shards}
 
     async def retrieve(self, embedding: Floats, options: SearchOptions, deadline: Deadline) -> Retrieved:
@@ -86,8 +87,9 @@ class Retriever:
     ) -> ShardAnswer:
         began = time.monotonic()
         ends = began + timeout
-        addressed = SearchSegmentsRequest(shard=shard.name)
-        addressed.MergeFrom(request)
+        addressed = SearchSegmentsRequest()
+        addressed.CopyFrom(request)
+        addressed.shard = shard.name
 
         async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits]:
             left = max(0.0, ends - time.monotonic())
@@ -116,7 +118,7 @@ class Retriever:
             raise Mismatch(message, "GENERATION_MISMATCH")
         if response.shard != shard:
             raise Mismatch(f"{shard} answered as {quoted(response.shard)}", "SHARD_MISMATCH")
-        number, entry = next((i, e) for i, e in enumerate(version.shards) if e.name == shard)
+        number, entry = self._entries[shard]
         if response.videos_searched != entry.videos:
             message = f"{shard} searched {response.videos_searched} videos, the version has {entry.videos}"
             raise Mismatch(message, "SHARD_MISMATCH")

@@ -8,7 +8,7 @@ from dnslib import QTYPE, RCODE, RR, A
 from dnslib.server import BaseResolver, DNSServer
 
 
-class Zone(BaseResolver):
+class Zone(BaseResolver):  # type: ignore[misc]
     """names: the addresses of each. broken: it answers SERVFAIL to everything."""
 
     def __init__(self) -> None:

@@ -19,7 +19,6 @@ import grpc
 import grpc.aio
 from cachetools import LRUCache
 
-from engine import faults
 from engine.answers import Answer
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.corpus import Corpus as Opened
@@ -36,6 +35,7 @@ from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.served import Collections, Served, ServedCollection
 from tests.engine.corpus import Corpus
+from tests.engine.failing import failure
 from tests.engine.oracle import IndexOracle, RankerOracle
 from tests.engine.virtual_time import run
 
@@ -43,7 +43,6 @@ TEXTS = ("a red ball", "two dogs", "rain")
 LASTS = 6.0  # virtual seconds of a run
 MODES = ("well", "well", "slow", "stalled", "dead", "full", "empty")
 PLACES = 8  # searches in flight that the retry budget is made for
-Check = Callable[["Asked"], None]
 
 
 @dataclass
@@ -114,7 +113,7 @@ class Simulation:
         self.world, self.random = world, random.Random(seed)
         self.config = CoordinatorConfig(max_deadline=4.0, shard_timeout=1.0)
         library = {one.version: one for one in world.corpora}
-        replicas, rankers = self.random.randint(1, 3), self.random.randint(1, 3)
+        replicas, rankers = (self.random.randint(1, 3) for _ in range(2))
         self.kinds = [Counted(PLACES) for _ in range(3)]
         self.attempts, self.lacking, self.ended = 0, 0, list[Asked]()
         self.workers: dict[str, Worker] = {}
@@ -211,31 +210,21 @@ class Simulation:
     async def _search(self, collection: ServedCollection) -> None:
         text, limit = self.random.choice(TEXTS), self.random.choice((0.05, 0.5, 2.0, 4.0))
         await asyncio.sleep(self.random.uniform(0, LASTS))
-        began, result = time.monotonic(), None
+        began = time.monotonic()
         deadline = Deadline.start(limit, self.config.max_deadline, self.config.reserve)
         with collection.pinned() as served:
             version = self.world.opened.index(served.corpus)
+            result: Answer | SprError
             try:
                 result = await served.pipeline.search(Query(text), deadline)
             except SprError as error:
                 result = error
-        asked_of = {target: one.since(began - 3.0) for target, one in self.workers.items()}
-        groups = {target.partition(":")[0] for target in asked_of}
-        well = {target.partition(":")[0] for target, modes in asked_of.items() if modes == {"well"}}
+        modes = [(target.partition(":")[0], one.since(began - 3.0)) for target, one in self.workers.items()]
+        well, groups = {group for group, some in modes if some == {"well"}}, {group for group, _ in modes}
         # One that is full says so to the caller: its load is not carried to the next one.
-        well -= {target.partition(":")[0] for target, modes in asked_of.items() if "full" in modes}
+        well -= {group for group, some in modes if "full" in some}
         asked = Asked(text, version, limit, time.monotonic() - began, well == groups, result)
         self.ended.append(asked)
-
-
-def failure(code: grpc.StatusCode, reason: str = "") -> grpc.aio.AioRpcError:
-    """Return what gRPC raises for a status; reason: of one that our own worker gave."""
-    metadata = grpc.aio.Metadata()
-    if reason:
-        error = SprError(code.name, reason)
-        error.status = code
-        metadata = grpc.aio.Metadata(*faults.grpc_status(error, "").trailing_metadata)
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), metadata, code.name)
 
 
 @contextmanager

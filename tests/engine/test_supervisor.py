@@ -12,12 +12,10 @@ import pytest
 
 from engine import processes
 from engine.config import IndexWorkerConfig, Topology, from_json, parse
-from engine.following import Followed
 from engine.logs import Writer
 from engine.processes import FIRST_BACKOFF, Program
 from engine.supervisor import StartFailed, Status, Supervisor
 from tests.engine.children import (
-    ARRIVES,
     COMPLAINS,
     CONTENT,
     CRASHES_ONCE,
@@ -26,7 +24,6 @@ from tests.engine.children import (
     HANGS_ONCE,
     LEAVES,
     NOISY,
-    NOTES,
     READS,
     REFUSES,
     SETTLES,
@@ -122,43 +119,6 @@ def test_a_worker_that_one_of_two_coordinators_hears_from_is_left_alone(
     ]
     Supervisor(programs, lambda _: None, hang_timeout=0.1).run()
     assert "hung" not in caplog.text
-
-
-def test_a_topology_that_changes_starts_and_stops_processes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.supervisor.TICK", 0.05)
-    mark = str(tmp_path / "told to stop")
-    front = program(CONTENT, "coordinator", "coordinator")
-    changed = [front, program(ARRIVES, "index", "shard-00000", mark, listen="h:2")]
-    looks = iter([Followed(changed, "now")])
-    supervisor = Supervisor(
-        [front, program(NOTES, "index", "shard-00000", mark)],
-        lambda _: None,
-        follow=lambda: next(looks, None),
-    )
-    supervisor.run()
-    assert [child.program.label for child in supervisor.children] == ["coordinator", "shard-00000@h:2"]
-
-
-def test_what_a_topology_removes_runs_while_a_coordinator_may_ask_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.supervisor.TICK", 0.05)
-    front, ended = program(CONTENT, "coordinator", "coordinator"), tmp_path / "ended"
-    looks = iter([Followed([front], "not yet")])
-    supervisor = Supervisor(
-        [front, program(NOTES, "index", "shard-00000", str(ended))],
-        lambda _: None,
-        follow=lambda: next(looks, None) or (supervisor.children[1].removed and ends()),
-    )
-
-    def ends() -> None:
-        assert not ended.exists()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    supervisor.run()
-    assert ended.exists()
 
 
 def test_a_coordinator_without_a_beat_is_killed_and_started_again(

@@ -61,7 +61,7 @@ def main(name: str, seconds: int, seed: int, folder: Path) -> None:
             return bytes(atheris.Mutate(data, most))
         return changed(chance, data, target.head)[:most]
 
-    options = [f"-max_total_time={seconds}", f"-seed={seed}", f"-rss_limit_mb={MEMORY_MB}", "-max_len=20000"]
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", f"-rss_limit_mb={MEMORY_MB}", "-max_len=200000"]
     options += [
         f"-timeout={LONGEST_S}",
         f"-artifact_prefix={folder}/",

@@ -13,10 +13,10 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos demo serve test nightly fuzz check audit chaos crash bench quality clean
+.PHONY: help install protos demo serve test nightly fuzz fuzz-files check audit chaos crash bench quality clean
 
 help:  ## Show this list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 install: $(VENV)/.installed-$(FLAVOUR)  ## Make .venv with everything; FLAVOUR=cpu|gpu overrides the choice.
 
@@ -47,6 +47,9 @@ nightly: install  ## Test with a corpus of the published size: ten minutes, 25 G
 
 fuzz: install  ## Fuzz every method of a service; REQUESTS=n SEED=s; ends with a line of JSON.
 	$(BIN)/python -m tests.system.fuzz_run --requests $(or $(REQUESTS),200000) --seed $(or $(SEED),1)
+
+fuzz-files: install  ## Fuzz every reader of files, guided by coverage; SECONDS=n for each; needs atheris.
+	$(BIN)/python -W ignore -m tests.fuzz --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
 
 check: install  ## Lint, types, import rules, sizes, wire contract; needs Node for npx.
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from engine import interceptors
 from spr.v1 import search_service_pb2 as pb
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from tests.engine.asking import TEXT, Row, by_hand, request, rounded, rows
@@ -141,3 +142,32 @@ def test_a_stream_that_nobody_reads_holds_no_place_and_ends(
         answer, why = asyncio.run(run(workers, lines))
     assert answer.moments
     assert "nobody read an answer" in why
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_caller_that_leaves_as_it_is_answered_ends_its_stream(steps: int) -> None:
+    """Whenever the cancellation comes: before, with or after the write's end."""
+
+    async def leave() -> bool:
+        sent = asyncio.get_running_loop().create_future()
+
+        class Context:
+            async def write(self, reply: bytes) -> None:
+                await sent
+
+        async def stream() -> None:
+            await interceptors._written(Context(), b"")
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(stream())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        sent.set_result(None)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=1)
+        task.cancel()
+        return task in done
+
+    assert asyncio.run(leave())

@@ -226,32 +226,3 @@ def test_a_caller_that_goes_while_it_is_written_to_cancels_its_stream() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(interceptors._written(Gone(), b""))
-
-
-@pytest.mark.parametrize("steps", range(8))
-def test_a_caller_that_leaves_as_it_is_answered_ends_its_stream(steps: int) -> None:
-    """Whenever the cancellation comes: before, with or after the write's end."""
-
-    async def leave() -> bool:
-        sent = asyncio.get_running_loop().create_future()
-
-        class Context:
-            async def write(self, reply: bytes) -> None:
-                await sent
-
-        async def stream() -> None:
-            await interceptors._written(Context(), b"")
-            await asyncio.Event().wait()
-
-        task = asyncio.create_task(stream())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        sent.set_result(None)
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        task.cancel()
-        done, _ = await asyncio.wait([task], timeout=1)
-        task.cancel()
-        return task in done
-
-    assert asyncio.run(leave())

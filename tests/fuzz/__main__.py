@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-MISSING = "Coverage-guided fuzzing needs atheris (CPython 3.11 to 3.13, Linux): pip install atheris"
+MISSING = (
+    'coverage-guided fuzzing needs atheris (CPython 3.11 to 3.13 on Linux): pip install "spr-engine[fuzz]"'
+)
 SHARED = Path("/dev/shm")
 _RUNS = re.compile(r"stat::number_of_executed_units:\s+([0-9]+)")
 _COVERAGE = re.compile(r"cov: ([0-9]+)")

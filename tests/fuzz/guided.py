@@ -33,8 +33,6 @@ def main(name: str, seconds: int, seed: int, folder: Path) -> None:
     corpus.mkdir()
     for number, data in enumerate(target.seeds(work)):
         (corpus / f"seed-{number}").write_bytes(data)
-    words = folder / "dictionary"
-    words.write_text("".join(f'"{token}"\n' for token in TOKENS))
     defects = (folder / "defects.jsonl").open("a")
 
     def note(where: str, why: str, data: bytes) -> None:
@@ -61,15 +59,17 @@ def main(name: str, seconds: int, seed: int, folder: Path) -> None:
             return bytes(atheris.Mutate(data, most))
         return changed(chance, data, target.head)[:most]
 
-    options = [f"-max_total_time={seconds}", f"-seed={seed}", f"-rss_limit_mb={MEMORY_MB}", "-max_len=20000"]
-    options += [
-        f"-timeout={LONGEST_S}",
-        f"-artifact_prefix={folder}/",
-        f"-dict={words}",
-        "-print_final_stats=1",
-    ]
-    atheris.Setup([sys.argv[0], *options, str(corpus)], once, custom_mutator=other)
+    atheris.Setup([sys.argv[0], *options(seconds, seed, folder), str(corpus)], once, custom_mutator=other)
     atheris.Fuzz()
+
+
+def options(seconds: int, seed: int, folder: Path) -> list[str]:
+    """Return what libFuzzer is told; what it leaves behind lies in the folder."""
+    words = folder / "dictionary"
+    words.write_text("".join(f'"{token}"\n' for token in TOKENS))
+    limits = [f"-timeout={LONGEST_S}", f"-rss_limit_mb={MEMORY_MB}", "-max_len=200000"]
+    places = [f"-artifact_prefix={folder}/", f"-dict={words}"]
+    return [f"-max_total_time={seconds}", f"-seed={seed}", *limits, *places, "-print_final_stats=1"]
 
 
 if __name__ == "__main__":

@@ -13,20 +13,18 @@ listen = "127.0.0.1:7420"
 """
 
 import dataclasses
-import ipaddress
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from engine import topology_checks
 from engine.access import settings
 from engine.access.settings import AccessConfig
 from engine.errors import InvalidInput
 from engine.files import read_toml
 from engine.process_config import (
-    DNS,
     METRICS_OFFSET,
     CoordinatorConfig,
     DiscoveryConfig,
@@ -57,7 +55,6 @@ __all__ = [
 ]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +142,7 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
         collections=tuple((path.parent / one).resolve() for one in given.collections),
         ranker=tuple(dataclasses.replace(r, name=f"ranker-{i}") for i, r in enumerate(given.ranker)),
     )
-    _check(topology)
+    topology_checks.check(topology)
     return topology
 
 
@@ -224,43 +221,3 @@ def select(choices: Sequence[Part], name: str | None, listen: str | None) -> Par
     there = ", ".join(f"{one.name} at {one.listen}" for one in choices) or "none"
     given = f"--name {name or '(any)'} --listen {listen or '(any)'}"
     raise InvalidInput(f"{given} does not name one worker; there are: {there}")
-
-
-def _check(topology: Topology) -> None:
-    if not topology.index:
-        raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
-    if not topology.ranker:
-        raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    listens = [*topology.listens, *(one.metrics for one in topology.parts if one.metrics)]
-    for listen in listens:
-        _check_address(listen, topology.path)
-        if listens.count(listen) > 1 and not listen.endswith(":0"):
-            raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
-    endpoint = topology.tracing.endpoint if topology.tracing else "https://"
-    if not endpoint.startswith(("http://", "https://")):
-        raise InvalidInput(
-            f"{topology.path}: tracing.endpoint is {endpoint!r}; write the URL of a collector, "
-            "http://HOST:4317 as a rule"
-        )
-
-    for worker in topology.workers:
-        if worker.address:
-            _check_address(worker.address.removeprefix(DNS), topology.path, "address")
-    if topology.discovery.nameserver:
-        _check_address(topology.discovery.nameserver, topology.path, "nameserver")
-        host = topology.discovery.nameserver.rpartition(":")[0].strip("[]")
-        with_number = (
-            f"{topology.path}: nameserver is {topology.discovery.nameserver!r}; write its IP address"
-        )
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            raise InvalidInput(f"{with_number}, as in 10.0.0.10:53") from None
-
-
-def _check_address(listen: str, path: Path, what: str = "listen") -> None:
-    host, separator, port = listen.rpartition(":")
-    if not separator or not (port.isascii() and port.isdecimal()) or int(port[:6]) > 65535:
-        raise InvalidInput(f"{path}: {what} is {listen!r}; write HOST:PORT")
-    if what != "listen" and not (host and int(port)):
-        raise InvalidInput(f"{path}: {what} is {listen!r}; write HOST:PORT")

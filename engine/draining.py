@@ -9,7 +9,8 @@ import grpc.aio
 from engine import faults
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable, quoted
 from engine.fleet import Fleet
-from engine.monitor import PATIENCE, Monitor
+from engine.monitor import Monitor
+from engine.probes import PATIENCE
 from engine.replicas import Replica
 from engine.served import Collections
 from engine.worker_state import WorkerState

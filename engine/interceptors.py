@@ -221,8 +221,7 @@ def _ours(read: Behaviour, data: bytes, method: str) -> Any:
 
 async def _written(context: Any, reply: Any) -> None:
     try:
-        # Not wait_for: before Python 3.12 it swallows a cancellation that comes as the write ends, and the
-        # stream of a caller who has left would hold its place for ever.
+        # Not wait_for, which before Python 3.12 swallows a cancellation: the stream would never end.
         async with asyncio.timeout(WRITE_PATIENCE):
             await context.write(reply)
     except TimeoutError:

@@ -64,6 +64,19 @@ class Pipeline:
         if not len(proposals):
             yield coarse
             return
+        yield await self._refined(coarse, encoded, query, deadline, whole, watch)
+
+    async def _refined(
+        self,
+        coarse: Answer,
+        encoded: EncodedQuery,
+        query: Query,
+        deadline: Deadline,
+        whole: bool,
+        watch: "_Stopwatch",
+    ) -> Answer:
+        """Return the coarse answer ranked, or marked as not ranked."""
+        options, proposals = query.options, coarse.proposals
         chosen = ranking.take(proposals, options.proposal_top_k)
         try:
             with tracing.span("rank", proposals=len(chosen)):
@@ -74,10 +87,9 @@ class Pipeline:
             ranked = None
         watch.lap("rank")
         if ranked is None:
-            yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
-            return
+            return replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
         moments = _distinct(ranking.ordered(proposals, ranked), options.nms_iou)
-        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
+        return replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
 
     async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         if query.embedding is None:

@@ -173,7 +173,8 @@ class Simulation:
                         raise failure(grpc.StatusCode.RESOURCE_EXHAUSTED)
                     seconds = {"slow": 0.3, "stalled": 1e6}.get(mode, 0.005) * self.random.uniform(0.5, 2)
                     try:
-                        await asyncio.wait_for(changed.wait(), seconds)
+                        async with asyncio.timeout(seconds):
+                            await changed.wait()
                     except TimeoutError:
                         return self._answer(worker, method, request)
         except TimeoutError:

@@ -13,6 +13,7 @@ import pytest
 from engine import config
 from engine.coordinator import Coordinator
 from engine.process_config import DiscoveryConfig
+from engine.replicas import Replicas
 from spr.v1 import search_service_pb2 as pb
 from tests.engine.asking import TEXT, by_hand, rounded, rows, search
 from tests.engine.nameserver import nameserver
@@ -52,7 +53,8 @@ async def searched(workers: Cluster, stub: Any) -> AsyncIterator[list[pb.SearchR
 
 def targets(running: Coordinator) -> list[list[str]]:
     fleet = running._fleet
-    return [[one.target for one in group.members] for group in (*fleet.shards.values(), fleet.rankers)]
+    groups: list[Replicas[Any]] = [*fleet.shards.values(), fleet.rankers]
+    return [[one.target for one in group.members] for group in groups]
 
 
 def write(path: Path, workers: Cluster, keep: Callable[[int], bool]) -> None:

@@ -24,6 +24,7 @@ from tests.engine.library import serve
 from tests.engine.oracle import cluster
 from tests.engine.running import coordinator, details
 from trainer.library.jobs import Queue
+from trainer.library.roots import Roots
 from trainer.library.service import LibraryServicer
 
 # What is named but not there: NOT_FOUND, or a model that does not fit, or a job that fails.
@@ -134,7 +135,7 @@ def test_a_wrong_field_is_named(tmp_path: Path) -> None:
         cluster(tmp_path) as workers,
         closing(Queue(workers.topology.collection, workers.corpus.name, 3)) as queue,
     ):
-        serve(workers, LibraryServicer({queue.name: queue}, lambda: None))
+        serve(workers, LibraryServicer({queue.name: queue}, lambda: None, Roots(None)))
 
         async def ask() -> None:
             async with coordinator(workers) as (stub, running):

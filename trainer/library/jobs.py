@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -22,6 +22,7 @@ from engine import metrics
 from engine.errors import InvalidInput, Mismatch, Overloaded, SprError, quoted
 from engine.files import MALFORMED, refusal, sync
 from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
+from trainer.library.job_rows import FORMAT, SCHEMA, Waiting
 from trainer.library.tasks import (
     DONE,
     FAILED,
@@ -39,29 +40,6 @@ FILE = "jobs.sqlite"
 # Finished jobs that are kept: so long is a request id known.
 KEPT = 10_000
 LONGEST_ID = 64
-_FORMAT = 1
-_SCHEMA = """
-create table if not exists jobs (
-    number   integer primary key autoincrement,
-    id       text    not null unique,
-    kind     text    not null,
-    work     blob    not null,
-    state    text    not null,
-    attempts integer not null default 0,
-    created  real    not null,
-    ended    real    not null default 0,
-    outcome  text    not null default '{}'
-) strict;
-create index if not exists by_state on jobs (state, number);
-"""
-
-
-class Waiting(NamedTuple):
-    """A job that waits. since: when it was submitted, seconds of the epoch."""
-
-    since: float
-    number: int
-    kind: str
 
 
 @dataclass
@@ -85,9 +63,9 @@ class Queue:
             for pragma in ("journal_mode = wal", "synchronous = full", "busy_timeout = 10000"):
                 self._database.execute(f"pragma {pragma}")
             found = self._database.execute("pragma user_version").fetchone()[0]
-            if found not in (0, _FORMAT):
-                raise Mismatch(f"{path} has format {found}, this program reads {_FORMAT}: use a newer one.")
-            self._database.executescript(f"{_SCHEMA} pragma user_version = {_FORMAT};")
+            if found not in (0, FORMAT):
+                raise Mismatch(f"{path} has format {found}, this program reads {FORMAT}: use a newer one.")
+            self._database.executescript(f"{SCHEMA} pragma user_version = {FORMAT};")
             sync(path)
             sync(path.parent)
         # So that each is exported at 0, and its first job is seen as an increase.

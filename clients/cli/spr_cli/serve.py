@@ -4,11 +4,13 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from spr_cli.serve_topology import read_topology
 
 if TYPE_CHECKING:
     from engine.config import LogLevel, Topology
@@ -112,7 +114,7 @@ def serve_all(
         return dataclasses.replace(read, log_level=log_level or read.log_level, insecure=insecure)
 
     with _json_errors() if as_json else contextlib.nullcontext():
-        read = _topology(topology, collections, port, access, roots)
+        read = read_topology(topology, collections, port, access, roots)
         listeners.check(as_asked(read), read.listens)
         _supervise(as_asked(read), as_asked, ready, as_json)
 
@@ -207,35 +209,6 @@ command.add_command(_single("coordinator", "Run the coordinator alone."))
 command.add_command(_single("index", "Run one index worker: a replica of one shard."))
 command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
 command.add_command(_single("library", "Run the library process, which adds and deletes videos."))
-
-
-def _topology(
-    topology: Path | None,
-    collections: Sequence[Path],
-    port: int,
-    access: Path | None = None,
-    roots: Sequence[str] = (),
-) -> "Topology":
-    """Read a topology file, or make the topology of collections' current versions."""
-    from engine import config, versions
-    from engine.errors import SprError
-
-    if topology is not None and collections:
-        raise click.UsageError("name a topology file or a --collection, not both")
-    if topology is not None:
-        if access is not None or roots:
-            message = "--access and --root are for --collection; write [access] into the topology file"
-            raise click.UsageError(f"{message}, and roots into its [library]")
-        return config.read(topology)
-    if not collections:
-        raise click.UsageError("name a topology file, or a collection with --collection")
-    first, *others = collections
-    shards = [len(versions.read(first).shards)]
-    for other in others:
-        # One without a version is served as soon as it has one.
-        with contextlib.suppress(SprError):
-            shards.append(len(versions.read(other).shards))
-    return config.for_collection(first, max(shards), port, others, access, roots)
 
 
 def _metrics(line: dict[str, Any]) -> str:

@@ -1,0 +1,40 @@
+"""What `spr serve` serves: a topology file, or collections on this machine."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from engine.config import Topology
+
+
+def read_topology(
+    topology: Path | None,
+    collections: Sequence[Path],
+    port: int,
+    access: Path | None = None,
+    roots: Sequence[str] = (),
+) -> "Topology":
+    """Read a topology file, or make the topology of collections' current versions."""
+    from engine import config, versions
+    from engine.errors import SprError
+
+    if topology is not None and collections:
+        raise click.UsageError("name a topology file or a --collection, not both")
+    if topology is not None:
+        if access is not None or roots:
+            message = "--access and --root are for --collection; write [access] into the topology file"
+            raise click.UsageError(f"{message}, and roots into its [library]")
+        return config.read(topology)
+    if not collections:
+        raise click.UsageError("name a topology file, or a collection with --collection")
+    first, *others = collections
+    shards = [len(versions.read(first).shards)]
+    for other in others:
+        # One without a version is served as soon as it has one.
+        with contextlib.suppress(SprError):
+            shards.append(len(versions.read(other).shards))
+    return config.for_collection(first, max(shards), port, others, access, roots)

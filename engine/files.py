@@ -113,9 +113,10 @@ def json_value(text: str, parse_constant: Callable[[str], Any] | None = None) ->
 
     A number beyond those of float64 is none: it would be infinite, or overflow where it is used.
     """
-    finite = {"parse_float": _finite, "parse_int": _finite} if _LARGE.search(text) else {}
+    # The parser is faster without; a text that may have such a number is rare.
+    number = _finite if _LARGE.search(text) else None
     try:
-        value = json.loads(text, parse_constant=parse_constant, **finite)
+        value = json.loads(text, parse_constant=parse_constant, parse_float=number, parse_int=number)
     except ValueError as error:
         # Python's own reason names a function of Python.
         raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None

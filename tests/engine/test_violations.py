@@ -171,7 +171,7 @@ async def of_the_operator(stub: Any) -> None:
     for method in admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].methods:
         table, call = ADMIN[method.name], getattr(stub, method.name)
         for path in checked(table):
-            request = GetMessageClass(method.input_type)()
+            request: Any = GetMessageClass(method.input_type)()
             if path == "roll_back":
                 request.version = "1"
             assert await violation(call(wrong(request, path, table[path]))) in (path, SHOWN.get(path)), path

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,14 @@ def _read_collection(folder: Path) -> None:
     wire_admin.versions_to_pb(folder, "")
     each(
         lambda: describe_collection(folder),
-        lambda: [verify(part.directory, part.about) for part in open_corpus(folder).parts],
+        lambda: _verify(folder),
         lambda: open_corpus(folder, "1"),
     )
+
+
+def _verify(folder: Path) -> None:
+    for part in open_corpus(folder).parts:
+        verify(part.directory, part.about)
 
 
 def _reseal(folder: Path, path: Path) -> None:
@@ -105,7 +111,7 @@ def _read_store(folder: Path) -> None:
         with FeatureStore.open(folder, mode) as store:
             for video in store.ids():
                 for stream in store.streams:
-                    each(lambda v=video, s=stream: store.rows(v, s))
+                    each(partial(store.rows, video, stream))
             if mode == "a":
                 store.append("new", {})
 
@@ -116,7 +122,7 @@ def _reseal_journal(folder: Path, path: Path) -> None:
     """Number and checksum the lines of a journal anew, and let both files hold them."""
     if path.suffix != ".jsonl":
         return
-    lines = []
+    lines: list[bytes] = []
     for line in path.read_bytes().splitlines():
         with suppress(ValueError, RecursionError, TypeError):
             entry = json.loads(line)
@@ -139,7 +145,8 @@ def _read_jobs(folder: Path) -> None:
     with closing(Queue(folder, "tiny", 9)) as queue:
         queue.recover()
         each(queue.jobs, lambda: queue.jobs("a"), queue.first)
-        each(lambda: [queue.end(task, Outcome("done")) for task in queue.take(2)])
+        for task in queue.take(2):
+            queue.end(task, Outcome("done"))
         queue.submit(SubmitJobRequest(compact=Compact(), request_id="new"))
 
 

@@ -68,7 +68,7 @@ def test_a_line_of_an_old_journal_that_is_no_videos_is_refused(tmp_path: Path, c
     journal.write_text("".join([json.dumps({**json.loads(first), **change}) + "\n", *rest]))
     for mode in ("r", "a"):
         with pytest.raises(Mismatch, match=r"journal.jsonl is damaged"):
-            FeatureStore.open(tmp_path, mode)  # type: ignore[arg-type]
+            FeatureStore.open(tmp_path, mode)
 
 
 def test_a_catalogue_whose_table_has_no_readable_name_is_refused(tmp_path: Path) -> None:

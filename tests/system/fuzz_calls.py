@@ -21,7 +21,7 @@ PATIENCE = 60.0
 MOST_READ = 8
 ENDLESS = ("Watch", "WatchCurrent")
 DEADLINES = [-1.0, 0.0, 1e-6, 0.001, 0.01, 0.05, 1e6, 1e9]
-ODD_METADATA = [
+ODD_METADATA: list[tuple[str, str | bytes]] = [
     ("traceparent", "00-zz-!"),
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("tracestate", "a=" + "b" * 600),
@@ -103,11 +103,12 @@ def send(channel: grpc.Channel, call: Call) -> Reply:
         path = call.path
         about: dict[str, Any] = {"metadata": call.metadata, "compression": call.compression}
         about["timeout"] = PATIENCE if call.timeout is None else call.timeout
-        made: Any
+        # Without serialisers both take and give bytes, whatever their types say.
+        untyped: Any = channel
         if call.streams:
-            made = channel.stream_stream(path)(_sent(call.data), **about)
+            made = untyped.stream_stream(path)(_sent(call.data), **about)
         else:
-            made = channel.unary_unary(path).future(call.data[0], **about)
+            made = untyped.unary_unary(path).future(call.data[0], **about)
         with _cancelled(made, call.cancel):
             if call.streams:
                 _read(made, call.path)

@@ -29,7 +29,7 @@ THREADS = 4
 # Caches of texts, vectors and pages fill; what grows beyond them is a leak.
 MOST_GROWN = 256 << 20
 # A busy machine is no hang, and a search that waits for its turn is not degraded.
-PATIENT = {"shard_timeout": 30.0, "max_deadline": 60.0, "hedge_after": 20.0}
+PATIENT: dict[str, Any] = {"shard_timeout": 30.0, "max_deadline": 60.0, "hedge_after": 20.0}
 
 
 @dataclass(frozen=True)

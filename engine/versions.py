@@ -19,7 +19,7 @@ from pathlib import Path
 from engine import sealed
 from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, check_version, refuse
 from engine.errors import NotFound, SprError, Unavailable, quoted
-from engine.files import make_folder, read_name, replacing, sync
+from engine.files import make_folder, read_name, refusal, replacing, sync
 
 CURRENT = "CURRENT"
 VERSIONS = "versions"
@@ -127,10 +127,14 @@ def commit(collection: Path, version: Version) -> Version:
 
 
 def activate(collection: Path, version: str) -> None:
-    """Make a version the current one, by an atomic rename; refused where it cannot be read."""
+    """Make a version the current one, by an atomic rename; refused where it cannot be read or written."""
     read(collection, version)
-    with replacing(collection / CURRENT) as partial:
-        partial.write_text(version + "\n", encoding="utf-8")
+    path = collection / CURRENT
+    try:
+        with replacing(path) as partial:
+            partial.write_text(version + "\n", encoding="utf-8")
+    except OSError as error:
+        raise refusal(error, path) from error
 
 
 def newest(collection: Path) -> str:

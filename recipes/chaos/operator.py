@@ -14,7 +14,8 @@ from spr.v1 import admin_service_pb2 as pb
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 
 Reply = TypeVar("Reply")
-PATIENCE, CALL = 120.0, 30.0
+# A job waits for a whole start where all processes were killed; that takes minutes on a busy machine.
+PATIENCE, CALL = 400.0, 30.0
 CHANGING = ("add", "delete", "compact")
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine import versions
-from engine.errors import NotFound, SprError
+from engine.errors import SprError
 from recipes.chaos.operator import Operator
 from recipes.chaos.oracle import Oracle
 from recipes.crash import schedule
@@ -130,11 +130,19 @@ class Deeds:
         newest = versions.numbers(self.collection)[-NEWEST:]
         if kind == "activate":
             version = versions.read(self.collection, str(chance.choice(newest))).id
-            self.operator.activate(version)
+            try:
+                self.operator.activate(version)
+            except SprError as error:
+                # Nobody could prepare it: nothing has changed.
+                if error.reason != "FAILED_PRECONDITION":
+                    raise
+                return
         else:
             try:
                 version = self.operator.roll_back()
-            except NotFound:
+            except SprError as error:
+                if error.reason not in ("FAILED_PRECONDITION", "NOT_FOUND", "GENERATION_NOT_FOUND"):
+                    raise
                 return
         self.videos = self.oracle.videos(version)
 

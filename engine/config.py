@@ -25,16 +25,19 @@ from engine.process_config import (
     CoordinatorConfig,
     IndexWorkerConfig,
     LibraryConfig,
+    PageConfig,
     RankerWorkerConfig,
     reachable,
     shard_name,
 )
+from engine.servers import is_loopback
 from engine.values import DERIVED, NonNegative, filled
 
 __all__ = [
     "CoordinatorConfig",
     "IndexWorkerConfig",
     "LibraryConfig",
+    "PageConfig",
     "RankerWorkerConfig",
     "Topology",
     "for_collection",
@@ -55,7 +58,7 @@ class Topology:
     """All processes of a service. `path` is the file it was read from.
 
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
-    library: the process that adds and deletes; None without one.
+    library: the process that adds and deletes; page: the web page's; None without one.
 
     hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
     takeover: whether a coordinator starts while its predecessor still serves; never in a file.
@@ -71,6 +74,7 @@ class Topology:
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
+    page: PageConfig | None = None
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -78,7 +82,7 @@ class Topology:
         return self.collection, *self.collections
 
 
-Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig)
+Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig, PageConfig)
 
 
 def read(path: Path) -> Topology:
@@ -109,11 +113,13 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
 def for_collection(collection: Path, shards: int, port: int, others: Sequence[Path] = ()) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
-    shards: of the collection that has most. others: further collections. InvalidInput if there are no ports.
+    shards: of the collection that has most. others: further collections. The page is at port + 80, or behind
+    the index workers where those are more than 70. InvalidInput if there are no ports.
     """
-    highest = port + 9 + shards
+    page = port + max(80, 10 + shards)
+    highest = page
     if not 1 <= port <= highest <= 65535:
-        most = 65535 - 9 - shards
+        most = 65535 - (page - port)
         raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
     values = {
         "collection": str(collection.resolve()),
@@ -122,6 +128,7 @@ def for_collection(collection: Path, shards: int, port: int, others: Sequence[Pa
         "index": [{"shard": n, "listen": f"127.0.0.1:{port + 10 + n}"} for n in range(shards)],
         "ranker": [{"listen": f"127.0.0.1:{port + 2}"}],
         "library": {"listen": f"127.0.0.1:{port + 3}"},
+        "page": {"listen": f"127.0.0.1:{page}"},
     }
     return parse(values, collection)
 
@@ -130,10 +137,11 @@ def to_json(topology: Topology) -> str:
     """Return a topology as one line, for a process that is started with it; see `from_json`."""
     values = dataclasses.asdict(topology)
     path, takeover = values.pop("path"), values.pop("takeover")
-    for table in (values["coordinator"], *values["ranker"], values["library"] or {}):
+    for table in (values["coordinator"], *values["ranker"], values["library"] or {}, values["page"] or {}):
         table.pop("name", None)
-    if values["library"] is None:
-        del values["library"]
+    for optional in ("library", "page"):
+        if values[optional] is None:
+            del values[optional]
     return json.dumps({"path": path.resolve(), "takeover": takeover, "values": values}, default=str)
 
 
@@ -162,12 +170,23 @@ def _check(topology: Topology) -> None:
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
     all_parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
-    all_parts += [topology.library] if topology.library else []
+    all_parts += [part for part in (topology.library, topology.page) if part]
     listens = [topology.coordinator.admin, *(one.listen for one in all_parts)]
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
+    _check_page(topology)
+
+
+def _check_page(topology: Topology) -> None:
+    """Refuse a page that other machines reach. The place to ask whether access control is configured."""
+    page = topology.page
+    if page and not page.insecure and not is_loopback(page.listen.rpartition(":")[0]):
+        raise InvalidInput(
+            f"{topology.path}: other machines would reach the page at {page.listen}, and nothing asks who "
+            "they are; listen at 127.0.0.1 behind a proxy that does, or write insecure = true under [page]"
+        )
 
 
 def _check_address(listen: str, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import grpc.aio
 
-from engine import faults, logs, wire_search
+from engine import faults, logs, wire_explain, wire_search
 from engine.answers import Answer
 from engine.config import CoordinatorConfig
 from engine.deadline import Deadline
@@ -95,6 +95,30 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                         yield progress
             finally:
                 collection.admission.leave()
+
+    async def Explain(
+        self,
+        request: search_pb.ExplainRequest,
+        context: Context,
+    ) -> search_pb.ExplainResponse:
+        """Say why moments of one video were found."""
+        deadline, search = self._deadline(context), request.search
+        collection = self._collections.named(search.collection)
+        collection.admission.enter()
+        try:
+            with collection.pinned(search.version) as served:
+                query = wire_search.query_from_pb(search, served.corpus.version, self._defaults)
+                if query.embedding is not None:
+                    raise InvalidInput(
+                        "a vector has no words to compare; send a text", field="search.embedding"
+                    )
+                video = served.corpus.catalogue.ordinal(request.video_id)
+                explanation = await served.pipeline.explain(query, video, deadline)
+        finally:
+            collection.admission.leave()
+        response = wire_explain.explanation_to_pb(explanation, served.corpus, self._uris)
+        response.request_id = logs.request_id.get()
+        return response
 
     async def _progress(
         self, request: Request, collection: ServedCollection, context: Context

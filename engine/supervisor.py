@@ -190,7 +190,9 @@ class Supervisor:
         if late or all(child.ready or child.down for child in self.children):
             self._told = True
             front = next(child.ready for child in self.children if child.program.role == "coordinator")
-            self.on_ready({**(front or {}), "pids": self.pids()})
+            page = next((child.ready for child in self.children if child.program.role == "page"), None)
+            pages = {"page": page["address"]} if page else {}
+            self.on_ready({**(front or {}), **pages, "pids": self.pids()})
 
     def _tell_down(self) -> None:
         """Report to the coordinator why workers are down, for `spr admin status`."""
@@ -201,7 +203,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Drain the coordinator, then stop the workers, so that searches in flight are answered."""
-        for roles in (("coordinator",), ("index", "ranker", "library")):
+        for roles in (("page", "coordinator"), ("index", "ranker", "library")):
             children = [child for child in self.children if child.program.role in roles]
             group = [process for c in children for process in (c.process, *c.draining) if process]
             for process in group:

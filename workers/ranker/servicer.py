@@ -5,7 +5,7 @@ import time
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from engine import wire, wire_rank
+from engine import wire, wire_explain, wire_rank
 from engine.errors import Mismatch, quoted
 from spr.internal.v1 import (
     encoder_service_pb2,
@@ -14,6 +14,7 @@ from spr.internal.v1 import (
     ranker_service_pb2_grpc,
 )
 from workers.ranker.scorer import Scorer
+from workers.ranker.scoring.compare import compare
 from workers.resident import resident_bytes
 from workers.versions import Held
 
@@ -59,6 +60,20 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         scorer.check()
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
+        return response
+
+    def Compare(
+        self, request: ranker_service_pb2.CompareRequest, context: grpc.ServicerContext
+    ) -> ranker_service_pb2.CompareResponse:
+        """Say how similar a text is to every second of one video."""
+        scorer = self._held.get(request.generation)
+        check_model(request.embedding_model, scorer)
+        models = scorer.models
+        text = wire_explain.text_from_pb(request, models.encoder.dim, len(models.features))
+        scorer.check()
+        response = wire_explain.compared_to_pb(compare(text, models.features, request.video_ordinal))
+        scorer.check()
+        response.generation = request.generation
         return response
 
     def GetRankerInfo(

@@ -1,6 +1,7 @@
 """`spr serve`: run the processes of a topology."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import sys
@@ -55,6 +56,12 @@ def command() -> None:
 )
 @click.option("--port", default=7400, show_default=True, help="With --collection: the coordinator's port.")
 @click.option(
+    "--page",
+    metavar="HOST:PORT",
+    help="Where the web page listens.  [default: the topology's; with --collection port + 80, 7480]",
+)
+@click.option("--no-page", is_flag=True, help="Serve no web page.")
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="[default: the topology's, info without one]",
@@ -67,6 +74,8 @@ def serve_all(
     topology: Path | None,
     collections: tuple[Path, ...],
     port: int,
+    page: str | None,
+    no_page: bool,
     log_level: "LogLevel | None",
     ready_file: Path | None,
     as_json: bool,
@@ -77,7 +86,6 @@ def serve_all(
     spr serve topology.toml
     spr serve --collection videos --port 7500
     """
-    import dataclasses
 
     def ready(line: dict[str, Any]) -> None:
         if ready_file is not None:
@@ -87,7 +95,7 @@ def serve_all(
         click.echo(json.dumps(line) if as_json else _greeting(line))
 
     with _json_errors() if as_json else contextlib.nullcontext():
-        read = _topology(topology, collections, port)
+        read = _with_page(_topology(topology, collections, port), page, no_page)
         _supervise(dataclasses.replace(read, log_level=log_level or read.log_level), ready, as_json)
 
 
@@ -154,6 +162,7 @@ command.add_command(_single("coordinator", "Run the coordinator alone."))
 command.add_command(_single("index", "Run one index worker: a replica of one shard."))
 command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
 command.add_command(_single("library", "Run the library process, which adds and deletes videos."))
+command.add_command(_single("page", "Run the web page's process."))
 
 
 def _topology(topology: Path | None, collections: Sequence[Path], port: int) -> "Topology":
@@ -174,6 +183,21 @@ def _topology(topology: Path | None, collections: Sequence[Path], port: int) -> 
         with contextlib.suppress(SprError):
             shards.append(len(versions.read(other).shards))
     return config.for_collection(first, max(shards), port, others)
+
+
+def _with_page(topology: "Topology", page: str | None, no_page: bool) -> "Topology":
+    """Return the topology with the page that the options ask for."""
+    from engine import config
+
+    if page is not None and no_page:
+        raise click.UsageError("--page and --no-page exclude each other; give one of them")
+    if no_page:
+        return dataclasses.replace(topology, page=None)
+    if page is None:
+        return topology
+    asked = dataclasses.replace(topology.page or config.PageConfig(), listen=page)
+    # Read again: its address is checked beside all others.
+    return config.from_json(config.to_json(dataclasses.replace(topology, page=asked)))
 
 
 class _Progress:
@@ -214,10 +238,12 @@ def _greeting(line: dict[str, Any]) -> str:
     port = "" if address == "127.0.0.1:7400" else f" --address {address}"
     more = [repr(name) for name in line["collections"][1:]]
     others = f"Also {', '.join(more)}: --collection NAME.\n" if more else ""
+    page = f"  look and play at {line['page']}\n" if "page" in line else ""
     return (
         f"Collection {line['collection']!r}, version {line['number']} ({line['generation']}), "
         f"{line['videos']} videos.\n{others}"
         f'  searches at {address}:  spr search{port} "a red ball bounces"\n'
         f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
+        f"{page}"
         "Ctrl-C stops everything."
     )

@@ -18,14 +18,26 @@ from spr_client.errors import (
     SearchError,
     Unavailable,
 )
-from spr_client.types import Coverage, Embedding, Moment, Options, SearchResult, clock
+from spr_client.types import (
+    Coverage,
+    Curve,
+    Embedding,
+    Explanation,
+    Moment,
+    Options,
+    SearchResult,
+    Segment,
+    clock,
+)
 
 __all__ = [
     "AsyncClient",
     "Client",
     "Coverage",
+    "Curve",
     "DeadlineExceeded",
     "Embedding",
+    "Explanation",
     "InvalidInput",
     "Mismatch",
     "Moment",
@@ -34,6 +46,7 @@ __all__ = [
     "Overloaded",
     "SearchError",
     "SearchResult",
+    "Segment",
     "Unavailable",
     "clock",
 ]

@@ -1,0 +1,76 @@
+// One search at a time: its answers as they arrive, and how long a person waited for them.
+
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { type Answer, more, Refused, search } from "./api";
+
+export interface Search {
+  answer: Answer | null;
+  error: Refused | null;
+  // "": nothing asked; then what is being waited for.
+  waiting: "" | "coarse" | "refined" | "more";
+  // Milliseconds from Enter to the screen.
+  coarse: number;
+  refined: number;
+}
+
+const NOTHING: Search = { answer: null, error: null, waiting: "", coarse: 0, refined: 0 };
+
+export function useSearch(q: string, collection: string) {
+  const [state, setState] = useState<Search>(NOTHING);
+  const running = useRef<AbortController>();
+  const began = useRef(0);
+
+  const run = useCallback(async () => {
+    running.current?.abort();
+    if (!q) return setState(NOTHING);
+    const control = (running.current = new AbortController());
+    began.current = performance.now();
+    // The list before stays until the next one is there: nothing flashes.
+    setState((was) => ({ ...was, error: null, waiting: "coarse", coarse: 0, refined: 0 }));
+    try {
+      for await (const answer of search(collection, q, control.signal)) {
+        if (control.signal.aborted) return;
+        setState((was) => ({ ...was, answer, waiting: answer.stage === "coarse" ? "refined" : "" }));
+      }
+      setState((was) => ({ ...was, waiting: "" }));
+    } catch (error) {
+      if (control.signal.aborted) return;
+      const refused = error instanceof Refused ? error : new Refused(`${error}`, "PAGE", null);
+      setState((was) => ({ ...was, error: refused, waiting: "" }));
+    }
+  }, [q, collection]);
+
+  useEffect(() => {
+    run();
+    return () => running.current?.abort();
+  }, [run]);
+
+  // After the browser has painted the list.
+  useEffect(() => {
+    const { answer } = state;
+    if (!answer || state.waiting === "coarse") return;
+    const name = answer.stage;
+    if (state[name]) return;
+    const frame = requestAnimationFrame(() => {
+      const took = performance.now() - began.current;
+      setState((was) => (was.answer === answer ? { ...was, [name]: took } : was));
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [state]);
+
+  const next = useCallback(async () => {
+    const { answer } = state;
+    if (!answer?.next || state.waiting) return;
+    setState((was) => ({ ...was, waiting: "more" }));
+    try {
+      const page = await more(collection, answer.next);
+      const moments = [...answer.moments, ...page.moments];
+      setState((was) => ({ ...was, waiting: "", answer: { ...answer, moments, next: page.next } }));
+    } catch (error) {
+      const refused = error instanceof Refused ? error : new Refused(`${error}`, "PAGE", null);
+      setState((was) => ({ ...was, error: refused, waiting: "" }));
+    }
+  }, [state, collection]);
+
+  return { ...state, again: run, next };
+}

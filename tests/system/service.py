@@ -48,10 +48,11 @@ def write_topology(
     *,
     collections: Sequence[Path] = (),
     library: dict[str, Any] | None = None,
+    page: bool = False,
     **coordinator: Any,
 ) -> Path:
-    """Write a topology on free ports. library: its settings, None for none."""
-    front, admin, ranker, jobs, *index = free_ports(4 + shards)
+    """Write a topology on free ports. library: its settings, None for none. page: whether there is one."""
+    front, admin, ranker, jobs, web, *index = free_ports(5 + shards)
     lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"']
     lines += [f"collections = {json.dumps([*map(str, collections)])}", "[coordinator]"]
     front_settings = {"listen": f"127.0.0.1:{front}", "admin": f"127.0.0.1:{admin}", **coordinator}
@@ -64,6 +65,7 @@ def write_topology(
     if library is not None:
         lines += ["[library]", f'listen = "127.0.0.1:{jobs}"', 'device = "cpu"']
         lines += [f"{name} = {json.dumps(value)}" for name, value in library.items()]
+    lines += ["[page]", f'listen = "127.0.0.1:{web}"'] if page else []
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

@@ -10,12 +10,14 @@ import grpc.aio
 
 from spr.v1.admin_service_pb2 import ListCollectionsRequest
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
-from spr_client import AsyncClient, Explanation, SearchError, SearchResult
+from spr_client import AsyncClient, Explanation, Options, SearchError, SearchResult
 from spr_client.channels import OPTIONS
 
 TIMEOUT = 10.0  # seconds of a search
 PATIENCE = 3.0  # seconds for the list of collections
 MOST_CLIENTS = 64
+# A list of pictures says each thing once: of moments that overlap the best is shown.
+DISTINCT = Options(nms_iou=0.4)
 
 
 class Upstream:
@@ -29,7 +31,9 @@ class Upstream:
 
     def search(self, collection: str, text: str, size: int) -> AsyncIterator[SearchResult]:
         """Yield the coarse answer, then the refined one."""
-        return self._client(collection).search_progressive(text, page_size=size, timeout=TIMEOUT)
+        return self._client(collection).search_progressive(
+            text, page_size=size, timeout=TIMEOUT, options=DISTINCT
+        )
 
     async def page(self, collection: str, token: str, size: int) -> SearchResult:
         """Return a further page of an answer."""
@@ -37,7 +41,7 @@ class Upstream:
 
     async def explain(self, collection: str, text: str, video: str) -> Explanation:
         """Return why moments of a video were found."""
-        return await self._client(collection).explain(text, video, timeout=TIMEOUT)
+        return await self._client(collection).explain(text, video, timeout=TIMEOUT, options=DISTINCT)
 
     async def collections(self) -> Sequence[dict[str, object]]:
         """Return what is served: names and how much each holds; SearchError where nobody says."""

@@ -112,9 +112,7 @@ function Start({ current, ask }: { current: Collection | undefined; ask: (q: str
   return (
     <main class="start">
       <h1>
-        What happens
-        <br />
-        in the moment?
+        Find the moment.
       </h1>
       <p>
         Write a sentence. The moments that show it come at once, and again with refined boundaries.

@@ -15,6 +15,13 @@ export interface Search {
 
 const NOTHING: Search = { answer: null, error: null, waiting: "", coarse: 0, refined: 0 };
 
+/** The next frame; a page in the background has none. */
+const painted = () =>
+  new Promise((done) => {
+    requestAnimationFrame(() => requestAnimationFrame(done));
+    setTimeout(done, 50);
+  });
+
 export function useSearch(q: string, collection: string) {
   const [state, setState] = useState<Search>(NOTHING);
   const running = useRef<AbortController>();
@@ -31,6 +38,8 @@ export function useSearch(q: string, collection: string) {
       for await (const answer of search(collection, q, control.signal)) {
         if (control.signal.aborted) return;
         setState((was) => ({ ...was, answer, waiting: answer.stage === "coarse" ? "refined" : "" }));
+        // The coarse list is seen, even where the refined one is a breath behind it.
+        if (answer.stage === "coarse") await painted();
       }
       setState((was) => ({ ...was, waiting: "" }));
     } catch (error) {

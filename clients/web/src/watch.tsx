@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, type Video, type Why } from "./api";
+import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, thumbnail, type Video, type Why } from "./api";
 import { clock, percent, span, title } from "./format";
 import { Because, Lanes } from "./lanes";
 import type { Place } from "./place";
@@ -36,7 +36,7 @@ export function Watch({ place, moments, open, close }: Props) {
     if (q) explain(collection, q, video, control.signal).then(setWhy, () => setWhy(null));
     return () => control.abort();
   }, [collection, video, q]);
-  useEffect(() => panel.current?.focus(), [video, start]);
+  useEffect(() => panel.current?.focus({ preventScroll: true }), [video, start]);
 
   const moment = useMemo<Moment>(() => {
     const same = (one: Moment) => one.video === video && Math.abs(one.start - start) < 0.05 && Math.abs(one.end - end) < 0.05;
@@ -93,6 +93,7 @@ export function Watch({ place, moments, open, close }: Props) {
             src={player.source.url}
             playsInline
             preload="auto"
+            poster={thumbnail(collection, video, start, 480)}
             aria-label={`Video ${name}`}
             onClick={toggle}
             data-offset={player.source.offset}

@@ -20,7 +20,7 @@ export function Results({ found, place, view, current, ask, open }: Props) {
   const list = useRef<HTMLOListElement>(null);
   useMoving(list, answer, view);
   if (!place.q) return <Start current={current} ask={ask} />;
-  const old = waiting === "coarse";
+  const old = waiting === "coarse" || (!answer && !error);
   return (
     <main class="results" data-stage={old ? "waiting" : (answer?.stage ?? "none")}>
       <p class="line" role="status">

@@ -15,23 +15,22 @@ export interface Search {
 
 const NOTHING: Search = { answer: null, error: null, waiting: "", coarse: 0, refined: 0 };
 
-/** The next frame; a page in the background has none. */
+/** When what was set is on the screen; a page in the background has no frames. */
 const painted = () =>
-  new Promise((done) => {
-    requestAnimationFrame(() => requestAnimationFrame(done));
-    setTimeout(done, 50);
+  new Promise<void>((done) => {
+    if (document.hidden) return done();
+    requestAnimationFrame(() => requestAnimationFrame(() => done()));
   });
 
 export function useSearch(q: string, collection: string) {
   const [state, setState] = useState<Search>(NOTHING);
   const running = useRef<AbortController>();
-  const began = useRef(0);
 
   const run = useCallback(async () => {
     running.current?.abort();
     if (!q) return setState(NOTHING);
     const control = (running.current = new AbortController());
-    began.current = performance.now();
+    const began = performance.now();
     // The list before stays until the next one is there: nothing flashes.
     setState((was) => ({ ...was, error: null, waiting: "coarse", coarse: 0, refined: 0 }));
     try {
@@ -39,7 +38,10 @@ export function useSearch(q: string, collection: string) {
         if (control.signal.aborted) return;
         setState((was) => ({ ...was, answer, waiting: answer.stage === "coarse" ? "refined" : "" }));
         // The coarse list is seen, even where the refined one is a breath behind it.
-        if (answer.stage === "coarse") await painted();
+        await painted();
+        if (control.signal.aborted) return;
+        const took = performance.now() - began;
+        setState((was) => ({ ...was, [answer.stage]: took }));
       }
       setState((was) => ({ ...was, waiting: "" }));
     } catch (error) {
@@ -53,19 +55,6 @@ export function useSearch(q: string, collection: string) {
     run();
     return () => running.current?.abort();
   }, [run]);
-
-  // After the browser has painted the list.
-  useEffect(() => {
-    const { answer } = state;
-    if (!answer || state.waiting === "coarse") return;
-    const name = answer.stage;
-    if (state[name]) return;
-    const frame = requestAnimationFrame(() => {
-      const took = performance.now() - began.current;
-      setState((was) => (was.answer === answer ? { ...was, [name]: took } : was));
-    });
-    return () => cancelAnimationFrame(frame);
-  }, [state]);
 
   const next = useCallback(async () => {
     const { answer } = state;

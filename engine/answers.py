@@ -1,9 +1,12 @@
 """Answers: ranked moments, and their coverage of the corpus."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine.types import Moments, Proposals
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.types import Hits, Moments, Proposals
 
 
 class Degraded(enum.Enum):
@@ -39,7 +42,7 @@ class Answer:
     """The whole ranked list of one query. timings: (stage, seconds) in the order they ran.
 
     ranker_model: the ranker that refined; empty without one. truncated: whether the encoder cut the query's
-    end off.
+    end off. hits: what was retrieved.
     """
 
     moments: Moments
@@ -48,3 +51,8 @@ class Answer:
     timings: tuple[tuple[str, float], ...]
     ranker_model: str = ""
     truncated: bool = False
+    hits: Hits | None = None
+
+    def of(self, rows: NDArray[np.intp]) -> "Answer":
+        """Return the answer with some of its moments alone."""
+        return replace(self, moments=self.moments.of(rows))

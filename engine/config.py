@@ -30,6 +30,7 @@ from engine.process_config import (
     DiscoveryConfig,
     IndexWorkerConfig,
     LibraryConfig,
+    PageConfig,
     RankerWorkerConfig,
     TracingConfig,
     reachable,
@@ -41,6 +42,7 @@ __all__ = [
     "CoordinatorConfig",
     "IndexWorkerConfig",
     "LibraryConfig",
+    "PageConfig",
     "RankerWorkerConfig",
     "Topology",
     "TracingConfig",
@@ -62,7 +64,7 @@ class Topology:
     """All processes of a service. `path` is the file it was read from.
 
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
-    library: the process that adds and deletes; None without one.
+    library: the process that adds and deletes; page: the web page's; None without one.
     coordinators: all of them; coordinator: the one that a process is, elsewhere the first one.
     tracing: where traces go; None: nowhere.
 
@@ -85,6 +87,7 @@ class Topology:
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
+    page: PageConfig | None = None
     tracing: TracingConfig | None = None
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
 
@@ -113,7 +116,7 @@ class Topology:
         return [*self.coordinators, *self.index, *self.ranker, *([self.library] if self.library else [])]
 
 
-Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig)
+Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig, PageConfig)
 
 
 def read(path: Path) -> Topology:
@@ -168,13 +171,15 @@ def for_collection(
 ) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
-    The metrics of each are METRICS_OFFSET above its port. shards: of the collection that has most. others:
-    further collections. access: a folder that `spr access` filled. roots: see LibraryConfig. InvalidInput if
-    there are no ports.
+    The page is at port + 80, or behind the index workers where those are more than 70, and there is none with
+    `access`, as it needs a token; the metrics of each are METRICS_OFFSET above its port. shards: of the
+    collection that has most. others: further collections. access: a folder that `spr access` filled. roots:
+    see LibraryConfig. InvalidInput if there are no ports.
     """
-    highest = port + 9 + shards + METRICS_OFFSET
+    page = port + max(80, 10 + shards)
+    highest = page + METRICS_OFFSET
     if not 1 <= port <= highest <= 65535:
-        most = 65535 - 9 - shards - METRICS_OFFSET
+        most = 65535 - (highest - port)
         raise InvalidInput(f"port {port} leaves no ports for all processes; choose one of 1 to {most}")
     values: dict[str, Any] = {
         "collection": str(collection.resolve()),
@@ -184,7 +189,9 @@ def for_collection(
         "ranker": [_at(port + 2)],
         "library": {"roots": list(roots), **_at(port + 3)},
     }
-    if access is not None:
+    if access is None:
+        values["page"] = _at(page)
+    else:
         values["access"] = settings.of_folder(access.resolve())
     return parse(values, collection)
 
@@ -198,7 +205,7 @@ def to_json(topology: Topology) -> str:
     values = dataclasses.asdict(topology)
     path, derived = values.pop("path"), {name: values.pop(name) for name in ("takeover", "insecure")}
     values["coordinator"] = values.pop("coordinators")
-    for table in (*values["coordinator"], *values["ranker"], values["library"] or {}):
+    for table in (*values["coordinator"], *values["ranker"], values["library"] or {}, values["page"] or {}):
         table.pop("name", None)
     values = {name: value for name, value in values.items() if value is not None}
     return json.dumps({"path": path.resolve(), "derived": derived, "values": values}, default=str)

@@ -13,6 +13,7 @@ from engine.answers import Answer, Coverage, Degraded
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
+from engine.explanations import Explanation
 from engine.proposals import propose
 from engine.queries import Query
 from engine.ranking import Rankers
@@ -57,7 +58,14 @@ class Pipeline:
             tracing.note(proposals=len(proposals))
         watch.lap("propose")
         moments = _distinct(ranking.coarse(proposals), options.nms_iou)
-        coarse = Answer(moments, proposals, retrieved.coverage, watch.laps(), truncated=encoded.truncated)
+        coarse = Answer(
+            moments,
+            proposals,
+            retrieved.coverage,
+            watch.laps(),
+            truncated=encoded.truncated,
+            hits=retrieved.hits,
+        )
         yield coarse
         if not options.rerank or query.embedding is not None:
             return
@@ -90,6 +98,12 @@ class Pipeline:
             return replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
         moments = _distinct(ranking.ordered(proposals, ranked), options.nms_iou)
         return replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
+
+    async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
+        """Search, and compare the sentence with every second of one video."""
+        answer = await self.search(query, deadline)
+        encoded = await self._encode(query, deadline)
+        return Explanation(answer, video, await self._rankers.compare(encoded, video, deadline))
 
     async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         if query.embedding is None:
@@ -129,17 +143,7 @@ def _distinct(moments: Moments, limit: float | None) -> Moments:
     """Drop moments that overlap a better one of their video by IoU > limit; keep all when None."""
     if limit is None:
         return moments
-    m, keep = moments, temporal.suppress(moments.videos, moments.spans, limit)
-    return replace(
-        m,
-        videos=m.videos[keep],
-        spans=m.spans[keep],
-        scores=m.scores[keep],
-        relevances=m.relevances[keep],
-        proposals=m.proposals[keep],
-        refined=m.refined[keep],
-        confidences=None if m.confidences is None else m.confidences[keep],
-    )
+    return moments.of(np.asarray(temporal.suppress(moments.videos, moments.spans, limit)))
 
 
 def _unranked(coverage: Coverage) -> Coverage:

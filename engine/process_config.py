@@ -169,6 +169,29 @@ class DiscoveryConfig:
     interval: NonNegative = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageConfig:
+    """The web page's process, a client of the coordinator.
+
+    roots: folders, the only ones of which files are played; none: wherever the collections' files lie.
+    cache_mb: of pictures and clips, in memory. token: file of the token that it shows where there is
+    [access]. insecure: whether other machines may reach it although nothing asks who they are.
+    """
+
+    listen: str = "127.0.0.1:7480"
+    metrics: str = ""
+    roots: tuple[str, ...] = ()
+    cache_mb: Count = 128
+    token: str = ""
+    insecure: bool = False
+    name: str = field(default="page", metadata=DERIVED)
+
+    @property
+    def target(self) -> str:
+        """The address by which this machine reaches it."""
+        return reachable(self.listen)
+
+
 def shard_name(shard: int) -> str:
     """Return the name of a shard and of its directory."""
     return f"shard-{shard:05d}"

@@ -20,9 +20,10 @@ MODULES = {
     "index": "workers.index",
     "ranker": "workers.ranker",
     "library": "trainer.library",
+    "page": "spr_gateway",
 }
 # Searches are answered without these: a first start that fails does not end the service.
-OPTIONAL = ("library",)
+OPTIONAL = ("library", "page")
 # gRPC's poller without a thread pool of its own: a call wakes fewer threads. gRPC reads the variable when it
 # is loaded, so it must be in the environment; a version without the choice ignores it with a warning.
 POLLING = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
@@ -78,6 +79,7 @@ def programs(topology: Topology) -> list[Program]:
     parts += [("index", part) for part in topology.index]
     parts += [("coordinator", part) for part in topology.coordinators]
     parts += [("library", topology.library)] if topology.library else []
+    parts += [("page", topology.page)] if topology.page else []
     return [program(topology, role, part) for role, part in parts]
 
 

@@ -7,17 +7,19 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import faults, logs, tracing, wire, wire_rank
+from engine import faults, logs, tracing, wire, wire_explain, wire_rank
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
+from engine.explanations import Compared
 from engine.fleet import Fleet, RankerStubs
 from engine.hedging import Hedging
 from engine.racing import NOT_HELD
 from engine.replicas import NO_WORKER, SILENT
 from engine.types import EncodedQuery, Floats, Moments, Proposals, Ranked, RankQuery
 from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
+from spr.internal.v1.ranker_service_pb2 import CompareRequest
 
 _log = logging.getLogger("spr.ranking")
 # Why no worker can be asked of a version, which is not the caller's fault.
@@ -34,7 +36,7 @@ class Rankers:
         self._version = corpus.version
         self._config = config
         self._workers = fleet.rankers
-        self._encoding, self._ranking = encoding, ranking
+        self._encoding, self._ranking, self._comparing = encoding, ranking, Hedging()
         self._fault, self._unencoded = logs.Fault(_log, "ranking"), logs.Fault(_log, "encoding")
 
     async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
@@ -114,6 +116,28 @@ class Rankers:
             return None
         self._fault.over()
         return ranked
+
+    async def compare(self, query: EncodedQuery, video: int, deadline: Deadline) -> Compared | None:
+        """Return how similar a query is to every second of a video, None when no worker says so in time."""
+        request = CompareRequest(
+            request_id=logs.request_id.get(),
+            generation=self._version.id,
+            embedding_model=self._version.embedding_model,
+            text_embedding=wire.tensor_to_pb(query.text_embedding),
+            video_ordinal=video,
+        )
+
+        async def attempt(stubs: RankerStubs) -> Compared:
+            response = await stubs.ranker.Compare(request, timeout=deadline.left())
+            _check_version(response.generation, self._version.id, "ranker")
+            return wire_explain.compared_from_pb(response)
+
+        try:
+            return await self._workers.call(attempt, self._comparing, 0.0, self._version.id)
+        except (grpc.aio.AioRpcError, SprError) as failure:
+            told = failure if isinstance(failure, SprError) else faults.told_by(failure)
+            _log.warning("no ranker compares a query with a video: %s", told)
+            return None
 
 
 def coarse(proposals: Proposals) -> Moments:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import grpc.aio
 
-from engine import faults, logs, tracing, wire_search
+from engine import faults, logs, tracing, wire_explain, wire_search
 from engine.answers import Answer
 from engine.callers import caller_of
 from engine.config import CoordinatorConfig
@@ -108,6 +108,27 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 async with contextlib.aclosing(answers):
                     async for progress in answers:
                         yield progress
+
+    async def Explain(
+        self,
+        request: search_pb.ExplainRequest,
+        context: Context,
+    ) -> search_pb.ExplainResponse:
+        """Say why moments of one video were found."""
+        deadline, search = self._deadline(context), request.search
+        collection = self._collections.named(search.collection)
+        async with self._place(search, collection, context, deadline):
+            with collection.pinned(search.version) as served:
+                query = wire_search.query_from_pb(search, served.corpus.version, self._defaults)
+                if query.embedding is not None:
+                    raise InvalidInput(
+                        "a vector has no words to compare; send a text", field="search.embedding"
+                    )
+                video = served.corpus.catalogue.ordinal(request.video_id)
+                explanation = await served.pipeline.explain(query, video, deadline)
+        response = wire_explain.explanation_to_pb(explanation, served.corpus, self._uris)
+        response.request_id = logs.request_id.get()
+        return response
 
     async def _progress(
         self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline

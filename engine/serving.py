@@ -50,7 +50,7 @@ ABOUT_WORKERS = "it is a worker's, for the coordinator alone; ask the coordinato
 def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequence[str] | None = None) -> int:
     """Read the command line, run `serve` with the topology and this worker's part, return the exit code.
 
-    role: "coordinator", "index", "ranker" or "library".
+    role: "coordinator", "index", "ranker", "library" or "page".
     """
     options = _options(role, argv)
     try:
@@ -227,4 +227,6 @@ def select_part(topology: config.Topology, role: str, name: str | None, listen: 
         return config.select(topology.ranker, name, listen)
     if role == "library":
         return config.select([topology.library] if topology.library else [], name, listen)
+    if role == "page":
+        return config.select([topology.page] if topology.page else [], name, listen)
     return config.select(topology.coordinators, name, listen)

@@ -211,7 +211,9 @@ class Supervisor:
             self._told = True
             lines = [child.ready or {} for child in fronts]
             addresses = [line.get("address", "") for line in lines]
-            self.on_ready({**lines[0], "addresses": addresses, "pids": self.pids()})
+            page = next((child.ready for child in self.children if child.program.role == "page"), None)
+            pages = {"page": page["address"]} if page else {}
+            self.on_ready({**lines[0], **pages, "addresses": addresses, "pids": self.pids()})
 
     def _tell_down(self) -> None:
         """Report to the coordinators why workers are down, for `spr admin status`."""
@@ -222,7 +224,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Drain the coordinators, then stop the workers, so that searches in flight are answered."""
-        for roles in (("coordinator",), ("index", "ranker", "library")):
+        for roles in (("page", "coordinator"), ("index", "ranker", "library")):
             children = [child for child in self.children if child.program.role in roles]
             group = [process for c in children for process in (c.process, *c.draining) if process]
             for process in group:

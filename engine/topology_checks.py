@@ -4,6 +4,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.access.listeners import is_loopback
 from engine.errors import InvalidInput
 from engine.process_config import DNS
 
@@ -17,11 +18,34 @@ def check(topology: "Topology") -> None:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
-    listens = [*topology.listens, *(one.metrics for one in topology.parts if one.metrics)]
+    parts = [*topology.parts, *([topology.page] if topology.page else [])]
+    listens = [*(one.admin for one in topology.coordinators), *(one.listen for one in parts)]
+    listens += [one.metrics for one in parts if one.metrics]
     for listen in listens:
         _check_address(listen, topology.path)
         if listens.count(listen) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
+    _check_page(topology)
+    _check_tracing(topology)
+    _check_discovery(topology)
+
+
+def _check_page(topology: "Topology") -> None:
+    """Refuse a page that other machines reach, as nothing asks who they are, and one that may not search."""
+    page = topology.page
+    if page and not page.insecure and not is_loopback(page.listen.rpartition(":")[0]):
+        raise InvalidInput(
+            f"{topology.path}: other machines would reach the page at {page.listen}, and nothing asks who "
+            "they are; listen at 127.0.0.1 behind a proxy that does, or write insecure = true under [page]"
+        )
+    if page and topology.access and not page.token:
+        raise InvalidInput(
+            f"{topology.path}: with [access] the page needs a token to search; make one with `spr access "
+            "token page --scope search`, and write its file as token under [page]"
+        )
+
+
+def _check_tracing(topology: "Topology") -> None:
     endpoint = topology.tracing.endpoint if topology.tracing else "https://"
     if not endpoint.startswith(("http://", "https://")):
         raise InvalidInput(
@@ -29,6 +53,8 @@ def check(topology: "Topology") -> None:
             "http://HOST:4317 as a rule"
         )
 
+
+def _check_discovery(topology: "Topology") -> None:
     for worker in topology.workers:
         if worker.address:
             _check_address(worker.address.removeprefix(DNS), topology.path, "address")

@@ -5,7 +5,7 @@ is cut. A video is named by its ordinal in the version's catalogue; only the edg
 Times are seconds from the first frame; intervals are half-open.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,19 @@ class Moments:
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def of(self, rows: NDArray[np.intp]) -> "Moments":
+        """Return some rows, in that order."""
+        return replace(
+            self,
+            videos=self.videos[rows],
+            spans=self.spans[rows],
+            scores=self.scores[rows],
+            relevances=self.relevances[rows],
+            proposals=self.proposals[rows],
+            refined=self.refined[rows],
+            confidences=None if self.confidences is None else self.confidences[rows],
+        )
 
     @property
     def no_confident_match(self) -> bool:

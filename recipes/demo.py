@@ -51,6 +51,7 @@ def main() -> None:
     print_report(options.out)
     print(f"\nDone in {time.monotonic() - began:.0f} s. `make serve` serves this collection; then try")
     print('  .venv/bin/spr search "something red moves"')
+    print("or look and play at http://127.0.0.1:7480/")
 
 
 def commands(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
@@ -132,6 +133,9 @@ listen = "127.0.0.1:7420"
 
 [library]
 listen = "127.0.0.1:7403"
+
+[page]
+listen = "127.0.0.1:7480"
 """
 
 if __name__ == "__main__":

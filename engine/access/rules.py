@@ -22,7 +22,12 @@ _ADMIN: Need = frozenset({"admin"})
 _READ: Need = frozenset({"write", "admin"})
 
 RULES: Final[dict[str, dict[str, Need]]] = {
-    "spr.v1.SearchService": {"Search": _SEARCH, "BatchSearch": _SEARCH, "ProgressiveSearch": _SEARCH},
+    "spr.v1.SearchService": {
+        "Search": _SEARCH,
+        "BatchSearch": _SEARCH,
+        "ProgressiveSearch": _SEARCH,
+        "Explain": _SEARCH,
+    },
     "spr.v1.AdminService": {
         "GetStatus": _READ,
         "ListCollections": _READ,
@@ -34,7 +39,7 @@ RULES: Final[dict[str, dict[str, Need]]] = {
     "spr.internal.v1.EncoderService": {"Encode": FLEET},
     "spr.internal.v1.IndexShardService": {"SearchSegments": FLEET, "GetShardInfo": FLEET},
     "spr.internal.v1.LibraryService": {"Submit": FLEET, "List": FLEET, "WatchCurrent": FLEET},
-    "spr.internal.v1.RankerService": {"Rank": FLEET, "GetRankerInfo": FLEET},
+    "spr.internal.v1.RankerService": {"Rank": FLEET, "Compare": FLEET, "GetRankerInfo": FLEET},
     "spr.internal.v1.VersionService": {"PrepareVersion": FLEET, "DropVersion": FLEET},
     "grpc.health.v1.Health": {"Check": OPEN, "Watch": OPEN, "List": OPEN},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": ANY_TOKEN},

@@ -113,6 +113,17 @@ class RankerOracle(
             refined=bytes([1] * len(rows)),
         )
 
+    def Compare(self, request: Any, context: Any) -> ranker_service_pb2.CompareResponse:
+        refuse(self.refuses)
+        self.of(request.generation)
+        text = wire.tensor_from_pb(request.text_embedding, [None], "text_embedding")
+        curve = np.array([text[0], request.video_ordinal / 100], np.float32)
+        return ranker_service_pb2.CompareResponse(
+            generation=request.generation,
+            step=wire.duration_to_pb(1.0),
+            frames=wire.floats_to_bytes(curve),
+        )
+
     def GetRankerInfo(self, request: Any, context: Any) -> ranker_service_pb2.GetRankerInfoResponse:
         return ranker_service_pb2.GetRankerInfoResponse(held=self.listing(), report=self.report())
 

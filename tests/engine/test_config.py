@@ -79,6 +79,7 @@ def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
         (MINIMAL + '[coordinator]\nname = "mine"\n', "unknown key coordinator.name"),
         ("takeover = true" + MINIMAL, "unknown key takeover"),
         ("hang_timeout = inf" + MINIMAL, "hang_timeout = inf is not finite"),
+        (MINIMAL + '[page]\nlisten = "0.0.0.0:7480"\n', "or write insecure = true under [page]"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_reason(tmp_path: Path, broken: str, message: str) -> None:
@@ -119,7 +120,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("port", [0, -1, 65_530, 99_999])
 def test_a_port_that_leaves_none_for_the_workers_is_refused(port: int) -> None:
-    with pytest.raises(InvalidInput, match=f"port {port} leaves no ports .* 1 to 64523"):
+    with pytest.raises(InvalidInput, match=f"port {port} leaves no ports .* 1 to 64455"):
         config.for_collection(Path("c"), 3, port)
 
 
@@ -146,6 +147,23 @@ def test_a_topology_survives_the_pipe_to_a_process(tmp_path: Path) -> None:
     both = config.for_collection(tmp_path, 3, 7500, [tmp_path / "other"])
     assert config.from_json(config.to_json(both)).directories == (tmp_path, tmp_path / "other")
     assert [worker.target for worker in alone.index] == [f"127.0.0.1:{port}" for port in (7510, 7511, 7512)]
+
+
+def test_a_page_beyond_this_machine_is_served_where_that_is_wanted(tmp_path: Path) -> None:
+    exposed = MINIMAL + '[page]\nlisten = "0.0.0.0:7480"\ninsecure = true\n'
+    page = config.read(write(tmp_path, exposed)).page
+    assert page is not None
+    assert (page.listen, page.roots) == ("0.0.0.0:7480", ())
+    assert config.read(write(tmp_path, MINIMAL)).page is None
+
+
+@pytest.mark.parametrize(("shards", "port"), [(3, 7480), (100, 7510)])
+def test_the_page_of_a_collection_lies_beyond_its_index_workers(
+    tmp_path: Path, shards: int, port: int
+) -> None:
+    page = config.for_collection(tmp_path, shards, 7400).page
+    assert page is not None
+    assert page.target == f"127.0.0.1:{port}"
 
 
 def test_a_port_without_room_above_it_is_refused(tmp_path: Path) -> None:

@@ -49,13 +49,14 @@ def write_topology(
     collections: Sequence[Path] = (),
     library: dict[str, Any] | None = None,
     traces: str = "",
+    page: bool = False,
     **coordinator: Any,
 ) -> Path:
     """Write a topology on free ports, those of metrics too. library: its settings, None for none.
 
-    traces: where they go; those that a caller asks for alone.
+    traces: where they go; those that a caller asks for alone. page: whether there is one.
     """
-    front, admin, ranker, jobs, *index = free_ports(2 * (4 + shards))
+    front, admin, ranker, jobs, web, *index = free_ports(2 * (4 + shards) + 1)
     metrics = iter(index[shards:])
     lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "warning"']
     lines += [f"collections = {json.dumps([*map(str, collections)])}", "[coordinator]"]
@@ -72,6 +73,7 @@ def write_topology(
         lines += [f"{name} = {json.dumps(value)}" for name, value in library.items()]
     if traces:
         lines += ["[tracing]", f'endpoint = "{traces}"', "sample = 0.0"]
+    lines += ["[page]", f'listen = "127.0.0.1:{web}"'] if page else []
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
-from engine import tracing, wire, wire_rank
+from engine import tracing, wire, wire_explain, wire_rank
 from engine.errors import Mismatch, quoted
 from spr.internal.v1 import (
     encoder_service_pb2,
@@ -20,6 +20,7 @@ from spr.internal.v1 import (
 )
 from workers.duty import Duty
 from workers.ranker.scorer import Scorer
+from workers.ranker.scoring.compare import compare
 from workers.resident import resident_bytes
 from workers.versions import Held
 
@@ -71,6 +72,21 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         scorer.check()
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
+        return response
+
+    async def Compare(
+        self, request: ranker_service_pb2.CompareRequest, context: Context
+    ) -> ranker_service_pb2.CompareResponse:
+        """Say how similar a text is to every second of one video."""
+        scorer = self._held.get(request.generation)
+        check_model(request.embedding_model, scorer)
+        models = scorer.models
+        text = wire_explain.text_from_pb(request, models.encoder.dim, len(models.features))
+        with self._duty:
+            scorer.check()
+            response = wire_explain.compared_to_pb(compare(text, models.features, request.video_ordinal))
+            scorer.check()
+        response.generation = request.generation
         return response
 
     async def GetRankerInfo(

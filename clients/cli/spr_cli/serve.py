@@ -1,6 +1,7 @@
 """`spr serve`: run the processes of a topology."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import sys
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.serve_topology import read_topology
+from spr_cli.serve_topology import read_topology, with_page
 
 if TYPE_CHECKING:
     from engine.config import LogLevel, Topology
@@ -74,6 +75,12 @@ def command() -> None:
 )
 @INSECURE
 @click.option(
+    "--page",
+    metavar="HOST:PORT",
+    help="Where the web page listens.  [default: the topology's; with --collection port + 80, 7480]",
+)
+@click.option("--no-page", is_flag=True, help="Serve no web page.")
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="[default: the topology's, info without one]",
@@ -89,6 +96,8 @@ def serve_all(
     access: Path | None,
     roots: tuple[str, ...],
     insecure: bool,
+    page: str | None,
+    no_page: bool,
     log_level: "LogLevel | None",
     ready_file: Path | None,
     as_json: bool,
@@ -99,8 +108,6 @@ def serve_all(
     spr serve topology.toml
     spr serve --collection videos --port 7500
     """
-    import dataclasses
-
     from engine.access import listeners
 
     def ready(line: dict[str, Any]) -> None:
@@ -115,6 +122,7 @@ def serve_all(
 
     with _json_errors() if as_json else contextlib.nullcontext():
         read = read_topology(topology, collections, port, access, roots)
+        read = with_page(read, page, no_page)
         listeners.check(as_asked(read), read.listens)
         _supervise(as_asked(read), as_asked, ready, as_json)
 
@@ -209,6 +217,7 @@ command.add_command(_single("coordinator", "Run the coordinator alone."))
 command.add_command(_single("index", "Run one index worker: a replica of one shard."))
 command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
 command.add_command(_single("library", "Run the library process, which adds and deletes videos."))
+command.add_command(_single("page", "Run the web page's process."))
 
 
 def _metrics(line: dict[str, Any]) -> str:
@@ -222,10 +231,11 @@ def _greeting(line: dict[str, Any]) -> str:
     port = "" if address == "127.0.0.1:7400" else f" --address {address}"
     more = [repr(name) for name in line["collections"][1:]]
     others = f"Also {', '.join(more)}: --collection NAME.\n" if more else ""
+    page = f"  look and play at {line['page']}\n" if "page" in line else ""
     return (
         f"Collection {line['collection']!r}, version {line['number']} ({line['generation']}), "
         f"{line['videos']} videos.\n{others}"
         f'  searches at {", ".join(line["addresses"])}:  spr search{port} "a red ball bounces"\n'
         f"  admin at {line['admin']}:     spr admin status --address {line['admin']}\n"
-        f"{_metrics(line)}Ctrl-C stops everything."
+        f"{_metrics(line)}{page}Ctrl-C stops everything."
     )

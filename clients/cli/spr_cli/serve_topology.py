@@ -1,6 +1,7 @@
 """What `spr serve` serves: a topology file, or collections on this machine."""
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,3 +39,18 @@ def read_topology(
         with contextlib.suppress(SprError):
             shards.append(len(versions.read(other).shards))
     return config.for_collection(first, max(shards), port, others, access, roots)
+
+
+def with_page(topology: "Topology", page: str | None, no_page: bool) -> "Topology":
+    """Return the topology with the page that the options ask for."""
+    from engine import config
+
+    if page is not None and no_page:
+        raise click.UsageError("--page and --no-page exclude each other; give one of them")
+    if no_page:
+        return dataclasses.replace(topology, page=None)
+    if page is None:
+        return topology
+    asked = dataclasses.replace(topology.page or config.PageConfig(), listen=page)
+    # Read again: its address is checked beside all others.
+    return config.from_json(config.to_json(dataclasses.replace(topology, page=asked)))

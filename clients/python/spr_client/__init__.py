@@ -21,14 +21,26 @@ from spr_client.errors import (
     Unauthenticated,
     Unavailable,
 )
-from spr_client.types import Coverage, Embedding, Moment, Options, SearchResult, clock
+from spr_client.types import (
+    Coverage,
+    Curve,
+    Embedding,
+    Explanation,
+    Moment,
+    Options,
+    SearchResult,
+    Segment,
+    clock,
+)
 
 __all__ = [
     "AsyncClient",
     "Client",
     "Coverage",
+    "Curve",
     "DeadlineExceeded",
     "Embedding",
+    "Explanation",
     "InvalidInput",
     "Mismatch",
     "Moment",
@@ -38,6 +50,7 @@ __all__ = [
     "PermissionDenied",
     "SearchError",
     "SearchResult",
+    "Segment",
     "Tls",
     "Unauthenticated",
     "Unavailable",

@@ -16,7 +16,7 @@ from spr_client import errors, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
 from spr_client.retrying import RETRIES, Retries
-from spr_client.types import Embedding, Options, SearchResult
+from spr_client.types import Embedding, Explanation, Options, SearchResult
 
 if TYPE_CHECKING:
     from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
@@ -134,6 +134,22 @@ class AsyncClient:
                 if begun:
                     raise
                 await asyncio.sleep(attempts.delay(error))
+
+    async def explain(
+        self,
+        query: str,
+        video: str,
+        *,
+        timeout: float | None = 10.0,
+        request_id: str = "",
+        options: Options = Options(),  # noqa: B008
+    ) -> Explanation:
+        """Return why moments of a video were found; costs a search."""
+        limit = translate.limit(timeout)
+        request = translate.request_to_pb(query, options, 0, "", request_id, **self._of)
+        with _failures(self._address):
+            asked = translate.explain_to_pb(request, video)
+            return translate.explanation_from_pb(await self._stub().Explain(asked, timeout=limit))
 
     async def close(self) -> None:
         """Close the channel, if it is the client's own."""

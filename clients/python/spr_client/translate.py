@@ -11,7 +11,17 @@ from google.protobuf.message import Message
 
 from spr.v1 import search_service_pb2, types_pb2
 from spr_client.errors import InvalidInput, SearchError, from_status
-from spr_client.types import RULES, Coverage, Embedding, Moment, Options, SearchResult
+from spr_client.types import (
+    RULES,
+    Coverage,
+    Curve,
+    Embedding,
+    Explanation,
+    Moment,
+    Options,
+    SearchResult,
+    Segment,
+)
 
 BAD = "BAD_PARAMETER"
 LONGEST = 1e8  # seconds: three years
@@ -120,6 +130,36 @@ def entries_from_pb(
     for row, error in sorted(refused.items()):
         entries.insert(row, error)
     return entries
+
+
+def explanation_from_pb(response: search_service_pb2.ExplainResponse) -> Explanation:
+    """Return why moments of a video were found."""
+    return Explanation(
+        video=response.video_id,
+        duration=_seconds(response.duration),
+        segments=tuple(
+            Segment(_seconds(s.span.start_offset), _seconds(s.span.end_offset), s.score, s.rank)
+            for s in response.segments
+        ),
+        moments=tuple(_moment_from_pb(moment) for moment in response.moments),
+        frames=_curve_from_pb(response.frames) if response.HasField("frames") else None,
+        subtitles=_curve_from_pb(response.subtitles) if response.HasField("subtitles") else None,
+        coverage=_coverage_from_pb(response.coverage),
+        generation=response.versions.generation,
+        ranker=response.versions.ranker_model,
+        request_id=response.request_id,
+    )
+
+
+def explain_to_pb(search: search_service_pb2.SearchRequest, video: str) -> search_service_pb2.ExplainRequest:
+    """Return a request to explain a search; InvalidInput for an id that cannot be sent."""
+    request = search_service_pb2.ExplainRequest(search=search)
+    _put(request, "video_id", video)
+    return request
+
+
+def _curve_from_pb(curve: search_service_pb2.SimilarityCurve) -> Curve:
+    return Curve(_seconds(curve.step), tuple(curve.values))
 
 
 def _entry_from_pb(entry: search_service_pb2.BatchSearchResponse.Entry) -> SearchResult | SearchError:

@@ -90,6 +90,44 @@ class Embedding:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A retrieved segment: `[start, end)` seconds. rank: from 0, over the whole corpus."""
+
+    start: float
+    end: float
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One cosine every `step` seconds, the first at the first frame."""
+
+    step: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why moments of a video were found. duration: of the video, seconds.
+
+    segments: what was retrieved of it, by time. moments: as in the whole list, with its ranks. frames,
+    subtitles: similarity of the sentence; None where there is none.
+    """
+
+    video: str
+    duration: float
+    segments: tuple[Segment, ...]
+    moments: tuple[Moment, ...]
+    frames: Curve | None
+    subtitles: Curve | None
+    coverage: Coverage
+    generation: str
+    ranker: str
+    request_id: str
+
+
 # Options of which one says how segments become proposals.
 RULES = ("adjacent", "constant_gap", "adaptive_gap", "peaks")
 

@@ -439,3 +439,144 @@ class ProgressiveSearchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProgressiveSearchResponse: _TypeAlias = ProgressiveSearchResponse  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEARCH_FIELD_NUMBER: _builtins.int
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    video_id: _builtins.str
+    """A video of the collection."""
+    @_builtins.property
+    def search(self) -> Global___SearchRequest:
+        """A text, as for Search; page_size and page_token are not read."""
+
+    def __init__(
+        self,
+        *,
+        search: Global___SearchRequest | None = ...,
+        video_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["search", b"search"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["search", b"search", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    MOMENTS_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    SUBTITLES_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    video_id: _builtins.str
+    request_id: _builtins.str
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrievedSegment]:
+        """The video's segments among those retrieved, by time."""
+
+    @_builtins.property
+    def moments(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Moment]:
+        """Its moments, best first, with their ranks in the whole list; at most 1000."""
+
+    @_builtins.property
+    def frames(self) -> Global___SimilarityCurve:
+        """Cosine of the sentence and each frame; absent where no ranker answered."""
+
+    @_builtins.property
+    def subtitles(self) -> Global___SimilarityCurve:
+        """Cosine of the sentence and what is said, 0 where nobody speaks; absent
+        where the collection has no subtitles.
+        """
+
+    @_builtins.property
+    def versions(self) -> Global___ServingVersions: ...
+    @_builtins.property
+    def coverage(self) -> _types_pb2.Coverage: ...
+    def __init__(
+        self,
+        *,
+        video_id: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        segments: _abc.Iterable[Global___RetrievedSegment] | None = ...,
+        moments: _abc.Iterable[_types_pb2.Moment] | None = ...,
+        frames: Global___SimilarityCurve | None = ...,
+        subtitles: Global___SimilarityCurve | None = ...,
+        versions: Global___ServingVersions | None = ...,
+        coverage: _types_pb2.Coverage | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "duration", b"duration", "frames", b"frames", "subtitles", b"subtitles", "versions", b"versions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "duration", b"duration", "frames", b"frames", "moments", b"moments", "request_id", b"request_id", "segments", b"segments", "subtitles", b"subtitles", "versions", b"versions", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class RetrievedSegment(_message.Message):
+    """A segment that the index returned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPAN_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    score: _builtins.float
+    rank: _builtins.int
+    """0-based, over all shards."""
+    @_builtins.property
+    def span(self) -> _types_pb2.TimeSpan: ...
+    def __init__(
+        self,
+        *,
+        span: _types_pb2.TimeSpan | None = ...,
+        score: _builtins.float = ...,
+        rank: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rank", b"rank", "score", b"score", "span", b"span"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetrievedSegment: _TypeAlias = RetrievedSegment  # noqa: Y015
+
+@_typing.final
+class SimilarityCurve(_message.Message):
+    """One value every `step`, the first at the first frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def step(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        step: _duration_pb2.Duration | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step", b"step", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarityCurve: _TypeAlias = SimilarityCurve  # noqa: Y015

@@ -51,6 +51,11 @@ class SearchServiceStub:
                 request_serializer=spr_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
                 response_deserializer=spr_dot_v1_dot_search__service__pb2.ProgressiveSearchResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/spr.v1.SearchService/Explain',
+                request_serializer=spr_dot_v1_dot_search__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_search__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -88,6 +93,16 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Why moments of one video were found: what of it was retrieved, and how
+        similar each of its seconds is to the sentence. Costs a search, and a pass
+        over the video's frames.
+        as Search, and NOT_FOUND / VIDEO_NOT_FOUND
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +120,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.ProgressiveSearch,
                     request_deserializer=spr_dot_v1_dot_search__service__pb2.SearchRequest.FromString,
                     response_serializer=spr_dot_v1_dot_search__service__pb2.ProgressiveSearchResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=spr_dot_v1_dot_search__service__pb2.ExplainRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_search__service__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -190,6 +210,33 @@ class SearchService:
             '/spr.v1.SearchService/ProgressiveSearch',
             spr_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
             spr_dot_v1_dot_search__service__pb2.ProgressiveSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.SearchService/Explain',
+            spr_dot_v1_dot_search__service__pb2.ExplainRequest.SerializeToString,
+            spr_dot_v1_dot_search__service__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

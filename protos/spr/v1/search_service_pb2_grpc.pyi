@@ -52,6 +52,12 @@ class SearchServiceStub:
     """
     ProgressiveSearch: _grpc.UnaryStreamMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.ProgressiveSearchResponse]
     """One query, progressive answer: coarse list first, then the refined list."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ExplainRequest, _search_service_pb2.ExplainResponse]
+    """Why moments of one video were found: what of it was retrieved, and how
+    similar each of its seconds is to the sentence. Costs a search, and a pass
+    over the video's frames.
+      as Search, and NOT_FOUND / VIDEO_NOT_FOUND
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -77,6 +83,12 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """
     ProgressiveSearch: _aio.UnaryStreamMultiCallable[_search_service_pb2.SearchRequest, _search_service_pb2.ProgressiveSearchResponse]  # type: ignore[assignment]
     """One query, progressive answer: coarse list first, then the refined list."""
+    Explain: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ExplainRequest, _search_service_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Why moments of one video were found: what of it was retrieved, and how
+    similar each of its seconds is to the sentence. Costs a search, and a pass
+    over the video's frames.
+      as Search, and NOT_FOUND / VIDEO_NOT_FOUND
+    """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """The coordinator's public service. The gRPC deadline is the only time limit;
@@ -117,5 +129,17 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_search_service_pb2.ProgressiveSearchResponse], _abc.AsyncIterator[_search_service_pb2.ProgressiveSearchResponse]]:
         """One query, progressive answer: coarse list first, then the refined list."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _search_service_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ExplainResponse, _abc.Awaitable[_search_service_pb2.ExplainResponse]]:
+        """Why moments of one video were found: what of it was retrieved, and how
+        similar each of its seconds is to the sentence. Costs a search, and a pass
+        over the video's frames.
+          as Search, and NOT_FOUND / VIDEO_NOT_FOUND
+        """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

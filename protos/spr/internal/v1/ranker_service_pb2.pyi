@@ -190,3 +190,79 @@ class GetRankerInfoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRankerInfoResponse: _TypeAlias = GetRankerInfoResponse  # noqa: Y015
+
+@_typing.final
+class CompareRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
+    TEXT_EMBEDDING_FIELD_NUMBER: _builtins.int
+    VIDEO_ORDINAL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """For the logs; may be empty."""
+    generation: _builtins.str
+    """As in SearchSegmentsRequest."""
+    embedding_model: _builtins.str
+    """As in EncodeRequest."""
+    video_ordinal: _builtins.int
+    """Of the version's catalogue."""
+    @_builtins.property
+    def text_embedding(self) -> _types_pb2.Tensor:
+        """From EncodeResponse: shape [encoder dim]."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        generation: _builtins.str = ...,
+        embedding_model: _builtins.str = ...,
+        text_embedding: _types_pb2.Tensor | None = ...,
+        video_ordinal: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["text_embedding", b"text_embedding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "text_embedding", b"text_embedding", "video_ordinal", b"video_ordinal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareRequest: _TypeAlias = CompareRequest  # noqa: Y015
+
+@_typing.final
+class CompareResponse(_message.Message):
+    """Curves of at most 20000 values: of a longer video each is the largest of
+    several.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    SUBTITLES_FIELD_NUMBER: _builtins.int
+    generation: _builtins.str
+    """The version that was read: the request's."""
+    frames: _builtins.bytes
+    """Cosines, float32 little-endian; none where the features are another model's."""
+    subtitles: _builtins.bytes
+    """The same of subtitles, 0 where nobody speaks; none where there are none."""
+    @_builtins.property
+    def step(self) -> _duration_pb2.Duration:
+        """Seconds between two values."""
+
+    def __init__(
+        self,
+        *,
+        generation: _builtins.str = ...,
+        step: _duration_pb2.Duration | None = ...,
+        frames: _builtins.bytes = ...,
+        subtitles: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "generation", b"generation", "step", b"step", "subtitles", b"subtitles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareResponse: _TypeAlias = CompareResponse  # noqa: Y015

@@ -41,6 +41,11 @@ class RankerServiceStub:
                 request_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankRequest.SerializeToString,
                 response_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankResponse.FromString,
                 _registered_method=True)
+        self.Compare = channel.unary_unary(
+                '/spr.internal.v1.RankerService/Compare',
+                request_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.CompareRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.CompareResponse.FromString,
+                _registered_method=True)
         self.GetRankerInfo = channel.unary_unary(
                 '/spr.internal.v1.RankerService/GetRankerInfo',
                 request_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.GetRankerInfoRequest.SerializeToString,
@@ -61,6 +66,13 @@ class RankerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compare(self, request, context):
+        """How similar a sentence is to every frame of one video, and to what is said.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRankerInfo(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -74,6 +86,11 @@ def add_RankerServiceServicer_to_server(servicer, server):
                     servicer.Rank,
                     request_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankRequest.FromString,
                     response_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankResponse.SerializeToString,
+            ),
+            'Compare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compare,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.CompareRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.CompareResponse.SerializeToString,
             ),
             'GetRankerInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRankerInfo,
@@ -110,6 +127,33 @@ class RankerService:
             '/spr.internal.v1.RankerService/Rank',
             spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankRequest.SerializeToString,
             spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.RankerService/Compare',
+            spr_dot_internal_dot_v1_dot_ranker__service__pb2.CompareRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_ranker__service__pb2.CompareResponse.FromString,
             options,
             channel_credentials,
             insecure,

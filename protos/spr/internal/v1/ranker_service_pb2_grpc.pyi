@@ -39,6 +39,8 @@ class RankerServiceStub:
     """One query's proposals. Stateless: safe to retry on another replica and
     hedge.
     """
+    Compare: _grpc.UnaryUnaryMultiCallable[_ranker_service_pb2.CompareRequest, _ranker_service_pb2.CompareResponse]
+    """How similar a sentence is to every frame of one video, and to what is said."""
     GetRankerInfo: _grpc.UnaryUnaryMultiCallable[_ranker_service_pb2.GetRankerInfoRequest, _ranker_service_pb2.GetRankerInfoResponse]
 
 @_typing.type_check_only
@@ -52,6 +54,8 @@ class RankerServiceAsyncStub(RankerServiceStub):
     """One query's proposals. Stateless: safe to retry on another replica and
     hedge.
     """
+    Compare: _aio.UnaryUnaryMultiCallable[_ranker_service_pb2.CompareRequest, _ranker_service_pb2.CompareResponse]  # type: ignore[assignment]
+    """How similar a sentence is to every frame of one video, and to what is said."""
     GetRankerInfo: _aio.UnaryUnaryMultiCallable[_ranker_service_pb2.GetRankerInfoRequest, _ranker_service_pb2.GetRankerInfoResponse]  # type: ignore[assignment]
 
 class RankerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +72,14 @@ class RankerServiceServicer(metaclass=_abc_1.ABCMeta):
         """One query's proposals. Stateless: safe to retry on another replica and
         hedge.
         """
+
+    @_abc_1.abstractmethod
+    def Compare(
+        self,
+        request: _ranker_service_pb2.CompareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ranker_service_pb2.CompareResponse, _abc.Awaitable[_ranker_service_pb2.CompareResponse]]:
+        """How similar a sentence is to every frame of one video, and to what is said."""
 
     @_abc_1.abstractmethod
     def GetRankerInfo(

@@ -1,0 +1,1 @@
+"""The web page and its gateway: look for moments, play them, see why they were found."""

@@ -1,0 +1,157 @@
+"""The gateway: a web application that is a client of the service."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from engine.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    Mismatch,
+    NotFound,
+    Overloaded,
+    SprError,
+    Unavailable,
+)
+from spr_client import SearchError, SearchResult
+from spr_gateway import answers, asked
+from spr_gateway.guard import Guard
+from spr_gateway.media import Media
+from spr_gateway.shelf import Shelf
+from spr_gateway.upstream import Upstream
+from trainer.ingest.errors import BadVideo
+
+PAGE = Path(__file__).with_name("static")
+MOST_MOMENTS = 100
+TIMEOUT = 90.0  # seconds of any answer but a search's; a clip takes most
+TIDY = 5.0  # seconds between looks for deleted videos
+_log = logging.getLogger("spr.page")
+_STATUS = {
+    InvalidInput: 400,
+    NotFound: 404,
+    Mismatch: 409,
+    Overloaded: 429,
+    Unavailable: 503,
+    DeadlineExceeded: 504,
+}
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Gateway:
+    """Searches through the coordinator, plays from the shelf. cache: bytes of pictures and clips."""
+
+    def __init__(self, shelf: Shelf, upstream: Upstream, cache: int) -> None:
+        self._upstream = upstream
+        self._media = Media(shelf, cache)
+        self._tidying = asyncio.create_task(self._tidy())
+
+    def app(self, hosts: Sequence[str]) -> ASGIApp:
+        """Return the application. hosts: what the page is called."""
+        media = self._media
+        routes = [
+            Route("/api/collections", told(self.collections)),
+            Route("/api/search", told(self.search)),
+            Route("/api/explain/{video:path}", told(self.explain)),
+            Route("/api/videos/{video:path}", told(media.about)),
+            Route("/media/{video:path}", told(media.file)),
+            Route("/clip/{video:path}", told(media.clip)),
+            Route("/thumb/{video:path}", told(media.thumbnail)),
+            Route("/strip/{video:path}", told(media.strip)),
+            Route("/subs/{video:path}", told(media.subtitles)),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ]
+        return Guard(Starlette(routes=routes), hosts)
+
+    async def search(self, request: Request) -> Response:
+        """Stream a query's answers, a line of JSON each: coarse, then refined. Of `page`, that page alone."""
+        collection = asked.collection(request)
+        size = int(asked.number(request, "size", 1, MOST_MOMENTS, 24))
+        if token := request.query_params.get("page", ""):
+            return JSONResponse(answers.result(await self._upstream.page(collection, token, size)))
+        found = self._upstream.search(collection, asked.text(request), size)
+        # Until it is there, an error has a status of its own.
+        first = await anext(found)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(_lines(first, found), 200, headers, "application/x-ndjson")
+
+    async def explain(self, request: Request) -> Response:
+        """Say why moments of a video were found."""
+        why = await self._upstream.explain(
+            asked.collection(request), asked.text(request), request.path_params["video"]
+        )
+        return JSONResponse(answers.explanation(why), headers={"cache-control": "no-store"})
+
+    async def collections(self, request: Request) -> Response:
+        """Say what is served."""
+        return JSONResponse({"collections": await self._upstream.collections()})
+
+    async def close(self) -> None:
+        """End all of it."""
+        self._tidying.cancel()
+        self._media.close()
+        await self._upstream.close()
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY)
+            with contextlib.suppress(SprError, OSError):
+                await asyncio.to_thread(self._media.forget_deleted)
+
+
+def told(endpoint: Endpoint) -> Endpoint:
+    """Answer what an endpoint refuses with a status and a sentence; nothing takes longer than TIMEOUT."""
+
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                return await endpoint(request)
+        except SearchError as error:
+            status, about = answers.refusal(error)
+            return _refused(status, about, error.retry_after)
+        except BadVideo as error:
+            return _refused(415, _about(f"it cannot be played: {error}", "BAD_VIDEO"))
+        except SprError as error:
+            status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+            return _refused(status, _about(str(error), error.reason, error.retry_after), error.retry_after)
+        except TimeoutError:
+            return _refused(504, _about("that took too long; ask for less", "DEADLINE_EXCEEDED"))
+        except Exception as error:
+            _log.error("%s failed", request.url.path, exc_info=error)
+            return _refused(500, _about("something went wrong here; the service's log says what", "INTERNAL"))
+
+    return answer
+
+
+async def _lines(first: SearchResult, rest: AsyncIterator[SearchResult]) -> AsyncIterator[bytes]:
+    yield _line(answers.result(first))
+    try:
+        async for found in rest:
+            yield _line(answers.result(found))
+    except SearchError as error:
+        yield _line(answers.refusal(error)[1])
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def _about(message: str, reason: str, retry_after: float | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "reason": reason, "retryAfter": retry_after}}
+
+
+def _refused(status: int, about: dict[str, Any], retry_after: float | None = None) -> Response:
+    headers = {} if retry_after is None else {"retry-after": f"{max(1, round(retry_after))}"}
+    return JSONResponse(about, status, headers)

@@ -1,0 +1,119 @@
+"""Pictures, clips, subtitles and files of videos."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from spr_gateway import asked, clips, pictures, probing, speech
+from spr_gateway.keep import Keep, Sized
+from spr_gateway.ranges import bytes_response
+from spr_gateway.shelf import Shelf, Video
+
+SIZES = (120, 240, 480)  # short sides of a thumbnail
+MOST_SHOTS = 24
+SOON = {"cache-control": "private, max-age=3600"}
+CLIP = 4.0  # seconds around a clip's span, so that one can look before and after
+
+
+class Media:
+    """Endpoints about one video, named by its id and its collection. cache: bytes of what is made."""
+
+    def __init__(self, shelf: Shelf, cache: int) -> None:
+        self._shelf = shelf
+        self._pictures: Keep[Any] = Keep(cache // 2, 2)
+        # Clips take seconds: pictures do not wait behind them.
+        self._clips: Keep[clips.Clip] = Keep(cache // 2, 1, waiting=8)
+
+    async def about(self, request: Request) -> Response:
+        """Say what a video is, how it is played, and what is said in it."""
+        video = await self._video(request)
+        probe = await self._made(video, "probe", partial(probing.probe, video.path))
+        said = await self._said(video)
+        return JSONResponse(
+            {
+                "video": video.id,
+                "collection": video.collection,
+                "file": video.path.name,
+                "duration": video.duration,
+                "width": probe.width,
+                "height": probe.height,
+                "play": {"how": probe.how, "why": probe.why},
+                "cues": [[round(cue.start, 2), round(cue.end, 2), cue.text] for cue in said.cues],
+            }
+        )
+
+    async def file(self, request: Request) -> Response:
+        """Send the file itself, or the part of it that a Range header asks for."""
+        video = await self._video(request)
+        probe = await self._made(video, "probe", partial(probing.probe, video.path))
+        return FileResponse(
+            video.path, media_type=probe.mime, headers=SOON, content_disposition_type="inline"
+        )
+
+    async def clip(self, request: Request) -> Response:
+        """Send a span as an MP4 that browsers play; with `about`, say where its first second lies."""
+        video, (start, end) = await self._video(request), asked.span(request)
+        begin, until = max(0.0, start - CLIP), min(video.duration, end + CLIP)
+        cut = partial(clips.cut, video.path, begin, until)
+        made = await self._clips.get((video.collection, video.id), (video.stamp, begin, until), cut)
+        if "about" not in request.query_params:
+            return bytes_response(request, made.data, "video/mp4")
+        about = f"collection={quote(video.collection, safe='')}&start={start:g}&end={end:g}"
+        where = f"/clip/{quote(video.id, safe='')}?{about}"
+        return JSONResponse(
+            {"url": where, "offset": made.offset, "how": made.probe.how, "why": made.probe.why}
+        )
+
+    async def thumbnail(self, request: Request) -> Response:
+        """Send the frame at a time."""
+        video = await self._video(request)
+        seconds = asked.number(request, "t", 0.0, 1e6)
+        wanted = asked.number(request, "size", 1, SIZES[-1], SIZES[1])
+        edge = next(size for size in SIZES if size >= wanted)
+        # Tenths: a moment that is refined by less keeps its picture.
+        at = round(min(seconds, max(0.0, video.duration - 0.1)), 1)
+        make = partial(pictures.thumbnail, video.path, at, edge)
+        return Response((await self._made(video, ("t", at, edge), make)).data, 200, SOON, "image/jpeg")
+
+    async def strip(self, request: Request) -> Response:
+        """Send frames of a span side by side."""
+        video, (start, end) = await self._video(request), asked.span(request)
+        count = int(asked.number(request, "n", 1, MOST_SHOTS, 10))
+        end = min(end, video.duration)
+        times = tuple(round(start + (end - start) * (k + 0.5) / count, 1) for k in range(count))
+        make = partial(pictures.strip, video.path, times, SIZES[0])
+        return Response((await self._made(video, ("s", *times), make)).data, 200, SOON, "image/jpeg")
+
+    async def subtitles(self, request: Request) -> Response:
+        """Send what is said as WebVTT."""
+        said = await self._said(await self._video(request))
+        return Response(said.vtt(), 200, SOON, "text/vtt")
+
+    def forget_deleted(self) -> None:
+        """Drop what is kept of videos that are no more in their collections."""
+        for keep in (self._pictures, self._clips):
+            keep.forget(lambda owner: self._shelf.holds(*owner))
+
+    def close(self) -> None:
+        """Make nothing more."""
+        self._pictures.close()
+        self._clips.close()
+
+    async def _video(self, request: Request) -> Video:
+        return await asyncio.to_thread(
+            self._shelf.find, asked.collection(request), request.path_params["video"]
+        )
+
+    async def _said(self, video: Video) -> speech.Speech:
+        made: speech.Speech = await self._made(
+            video, "said", partial(speech.read, video.path, video.duration)
+        )
+        return made
+
+    async def _made(self, video: Video, what: Hashable, make: Callable[[], Sized]) -> Any:
+        return await self._pictures.get((video.collection, video.id), (video.stamp, what), make)

@@ -1,0 +1,101 @@
+"""The video files of the served collections, as their current versions name them."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import versions
+from engine.corpus import Corpus, Known, open_corpus
+from engine.errors import NotFound, quoted
+from trainer.ingest.naming import local_path
+
+FRESH = 1.0  # seconds after which CURRENT is looked at again
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video of a collection. duration: seconds. path: its file, resolved."""
+
+    collection: str
+    id: str
+    path: Path
+    duration: float
+
+    @property
+    def stamp(self) -> tuple[str, str, int, int]:
+        """What pictures of it are kept under: they go when the file changes."""
+        status = self.path.stat()
+        return self.collection, self.id, status.st_mtime_ns, status.st_size
+
+
+class Shelf:
+    """Finds a video's file. A request names an id; the path comes from the collection alone.
+
+    roots: folders, the only ones whose files are given out; none: wherever the collections' files lie. Safe
+    to use from several threads.
+    """
+
+    def __init__(self, directories: Sequence[Path], roots: Sequence[Path] = ()) -> None:
+        self._collections = [_Current(directory) for directory in directories]
+        self._roots = [root.resolve() for root in roots]
+
+    def find(self, collection: str, video: str) -> Video:
+        """Return a video of a collection, "" for the first; NotFound where none may be given out."""
+        corpus = self._corpus(collection)
+        ordinal = corpus.catalogue.ordinal(video)
+        path = local_path(corpus.catalogue.uris[ordinal])
+        if path is None:
+            raise NotFound(f"video {quoted(video)} was ingested without its file", "NO_FILE")
+        path = path.resolve()
+        if self._roots and not any(path.is_relative_to(root) for root in self._roots):
+            message = f"the file of video {quoted(video)} lies in no folder of [page] roots; add its folder"
+            raise NotFound(message, "NOT_ALLOWED")
+        if not path.is_file():
+            message = (
+                f"the file of video {quoted(video)} is not where it was ingested; ingest it from where it is"
+            )
+            raise NotFound(message, "FILE_GONE")
+        return Video(corpus.name, video, path, float(corpus.catalogue.durations[ordinal]))
+
+    def holds(self, collection: str, video: str) -> bool:
+        """Whether a collection's current version has a video."""
+        try:
+            return video in self._corpus(collection).catalogue
+        except NotFound:
+            return False
+
+    def _corpus(self, name: str) -> Corpus:
+        for collection in self._collections:
+            corpus = collection.corpus()
+            if corpus is not None and name in ("", corpus.name):
+                return corpus
+        raise NotFound(f"collection {quoted(name)} is not served here", "COLLECTION_NOT_FOUND")
+
+
+class _Current:
+    """The version of a collection that CURRENT names."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._known: Known = {}
+        self._corpus: Corpus | None = None
+        self._looked = 0.0
+
+    def corpus(self) -> Corpus | None:
+        """Return it, None where there is none yet."""
+        with self._lock:
+            if time.monotonic() - self._looked >= FRESH:
+                self._look()
+                self._looked = time.monotonic()
+            return self._corpus
+
+    def _look(self) -> None:
+        try:
+            current = versions.current(self._directory)
+            if self._corpus is None or current != self._corpus.id:
+                self._corpus = open_corpus(self._directory, current, self._known)
+        except NotFound:
+            self._corpus = None

@@ -1,0 +1,55 @@
+"""What is said in a video: its cues, as ingest finds them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spr_gateway.pictures import first_time
+from trainer.ingest.container import demuxed, opened, video_stream
+from trainer.ingest.sidecars import Sidecars, read_sidecar
+from trainer.ingest.subtitles import Cue
+from trainer.ingest.text_tracks import TextTrack, pick_text_track
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A video's cues, by start, in seconds from the first frame."""
+
+    cues: tuple[Cue, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return 100 + sum(100 + len(cue.text) for cue in self.cues)
+
+    def vtt(self) -> str:
+        """Return them as a WebVTT file."""
+        lines = (f"{_clock(cue.start)} --> {_clock(cue.end)}\n{_escaped(cue.text)}\n" for cue in self.cues)
+        return "WEBVTT\n\n" + "\n".join(lines)
+
+
+def read(path: Path, duration: float) -> Speech:
+    """Return the cues of the subtitle file beside a video, else of the text track inside."""
+    beside = Sidecars().of(path).path
+    if beside is not None:
+        cues = read_sidecar(beside).cues
+        if cues:
+            return Speech(tuple(cue for cue in cues if cue.start < duration))
+    with opened(path) as container:
+        if pick_text_track(container) is None:
+            return Speech(())
+        first, track = first_time(video_stream(container, path)), TextTrack(container)
+        for packet in demuxed(container):
+            track.take(packet)
+        return Speech(track.cues(first, duration))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds * 1000)), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{rest / 1000:06.3f}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text without what ends a cue, an empty line, or begins one, `-->`."""
+    plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "\n".join(line for line in plain.splitlines() if line.strip())

@@ -1,0 +1,159 @@
+// The gateway's endpoints.
+
+export interface Moment {
+  video: string;
+  start: number;
+  end: number;
+  rank: number;
+  score: number;
+  confidence: number | null;
+  refined: boolean;
+  proposal: [number, number];
+}
+
+export interface Answer {
+  stage: "coarse" | "refined";
+  moments: Moment[];
+  total: number;
+  next: string;
+  coverage: { videos: number; searched: number; degraded: string[]; unreachable: string[] };
+  ranker: string;
+  collection: string;
+  noConfidentMatch: boolean;
+  threshold: number | null;
+  truncated: boolean;
+}
+
+export interface Curve {
+  step: number;
+  values: number[];
+}
+
+export interface Why {
+  video: string;
+  duration: number;
+  segments: { start: number; end: number; score: number; rank: number }[];
+  moments: Moment[];
+  frames: Curve | null;
+  subtitles: Curve | null;
+  ranker: string;
+}
+
+export type Cue = [start: number, end: number, text: string];
+
+export interface Video {
+  video: string;
+  duration: number;
+  width: number;
+  height: number;
+  play: { how: "direct" | "copy" | "convert"; why: string };
+  cues: Cue[];
+}
+
+export interface Clip {
+  url: string;
+  offset: number;
+}
+
+export interface Collection {
+  name: string;
+  videos: number;
+  segments: number;
+}
+
+/** What the service refused, in its own words. */
+export class Refused extends Error {
+  constructor(
+    message: string,
+    readonly reason: string,
+    readonly retryAfter: number | null,
+  ) {
+    super(message);
+  }
+}
+
+const path = (kind: string, video: string) => `/${kind}/${encodeURIComponent(video)}`;
+
+function at(where: string, values: Record<string, string | number>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) if (value !== "") query.set(name, `${value}`);
+  return `${where}?${query}`;
+}
+
+export const thumbnail = (collection: string, video: string, t: number, size = 240) =>
+  at(path("thumb", video), { collection, t: t.toFixed(1), size });
+
+export const strip = (collection: string, video: string, start: number, end: number, n: number) =>
+  at(path("strip", video), { collection, start: start.toFixed(1), end: end.toFixed(1), n });
+
+export const file = (collection: string, video: string) => at(path("media", video), { collection });
+
+export const subtitles = (collection: string, video: string) => at(path("subs", video), { collection });
+
+async function answered(response: Response): Promise<Response> {
+  if (response.ok) return response;
+  const about = await response.json().catch(() => null);
+  throw refusal(about) ?? new Refused(`the page's server answered ${response.status}`, "HTTP", null);
+}
+
+function refusal(about: { error?: { message: string; reason: string; retryAfter: number | null } } | null) {
+  return about?.error ? new Refused(about.error.message, about.error.reason, about.error.retryAfter) : null;
+}
+
+async function asked(where: string, signal?: AbortSignal): Promise<Response> {
+  try {
+    return await answered(await fetch(where, { signal }));
+  } catch (error) {
+    if (error instanceof TypeError)
+      throw new Refused("the page's server does not answer; is `spr serve` running?", "UNREACHABLE", 1);
+    throw error;
+  }
+}
+
+/** Yields the coarse answer, then the refined one. */
+export async function* search(collection: string, q: string, signal: AbortSignal): AsyncGenerator<Answer> {
+  const response = await asked(at("/api/search", { q, collection }), signal);
+  for await (const line of lines(response.body!)) {
+    const value = JSON.parse(line);
+    const refused = refusal(value);
+    if (refused) throw refused;
+    yield value as Answer;
+  }
+}
+
+/** Lines of a stream, as they are complete. */
+export async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    rest += decoder.decode(value, { stream: !done });
+    const whole = rest.split("\n");
+    rest = whole.pop()!;
+    for (const line of whole) if (line) yield line;
+    if (done) break;
+  }
+  if (rest) yield rest;
+}
+
+export const more = async (collection: string, page: string): Promise<Answer> =>
+  (await asked(at("/api/search", { collection, page }))).json();
+
+export const explain = async (collection: string, q: string, video: string, signal: AbortSignal): Promise<Why> =>
+  (await asked(at(path("api/explain", video), { collection, q }), signal)).json();
+
+export const about = async (collection: string, video: string, signal: AbortSignal): Promise<Video> =>
+  (await asked(at(path("api/videos", video), { collection }), signal)).json();
+
+export const clip = async (
+  collection: string,
+  video: string,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<Clip> =>
+  (await asked(at(path("clip", video), { collection, start: start.toFixed(1), end: end.toFixed(1), about: 1 }), signal)).json();
+
+export const collections = async (): Promise<Collection[]> =>
+  (await (await asked("/api/collections")).json()).collections;

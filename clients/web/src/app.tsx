@@ -1,0 +1,137 @@
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { type Collection, collections, type Moment } from "./api";
+import { Help } from "./help";
+import { NOWHERE, type Place, read, remember, setting, write } from "./place";
+import { Results } from "./results";
+import { SearchBox } from "./searchbox";
+import { useSearch } from "./search";
+import { Watch } from "./watch";
+
+export type View = "grid" | "list";
+
+export function App() {
+  const [place, setPlace] = useState<Place>(() => read(location.search));
+  const [served, setServed] = useState<Collection[]>([]);
+  const [view, setView] = useState<View>(setting("view") === "list" ? "list" : "grid");
+  const [help, setHelp] = useState(false);
+  const box = useRef<HTMLInputElement>(null);
+  const found = useSearch(place.q, place.collection);
+
+  useEffect(() => {
+    collections().then(setServed, () => setServed([]));
+    const back = () => setPlace(read(location.search));
+    addEventListener("popstate", back);
+    return () => removeEventListener("popstate", back);
+  }, []);
+  useEffect(() => {
+    document.title = place.q ? `${place.q} · SPR` : "SPR: moments in video";
+  }, [place.q]);
+
+  const go = useCallback((to: Place, replace = false) => {
+    history[replace ? "replaceState" : "pushState"](null, "", write(to));
+    setPlace(to);
+  }, []);
+  const ask = (q: string, collection = place.collection) => {
+    if (q) remember(q);
+    if (q === place.q && collection === place.collection) found.again();
+    go({ ...NOWHERE, q, collection });
+  };
+  const open = useCallback(
+    (moment: Moment, replace = false) => {
+      const { video, start, end } = moment;
+      go({ ...place, video, start, end }, replace);
+    },
+    [place, go],
+  );
+  const close = () => {
+    const was = place;
+    go({ ...place, video: "", start: 0, end: 0 });
+    requestAnimationFrame(() => focusOn(was));
+  };
+  const look = (next: View) => {
+    setting("view", next);
+    setView(next);
+  };
+
+  const moments = useMemo(() => found.answer?.moments ?? [], [found.answer]);
+  const step = (by: number) => {
+    if (!moments.length) return;
+    const cards = [...document.querySelectorAll<HTMLElement>("[data-card]")];
+    const here = place.video
+      ? moments.findIndex((one) => one.video === place.video && one.start === place.start)
+      : cards.indexOf(document.activeElement as HTMLElement);
+    const to = Math.min(moments.length - 1, Math.max(0, here < 0 ? 0 : here + by));
+    if (place.video) open(moments[to]!, true);
+    else cards[to]?.focus();
+    cards[to]?.scrollIntoView({ block: "nearest" });
+  };
+
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      const typing = (event.target as HTMLElement).closest("input, select, textarea");
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Escape") {
+        if (help) setHelp(false);
+        else if (typing) (typing as HTMLElement).blur();
+        else if (place.video) close();
+        return;
+      }
+      if (typing || help) return;
+      const acts: Record<string, () => void> = {
+        "/": () => box.current?.select(),
+        j: () => step(1),
+        k: () => step(-1),
+        g: () => look(view === "grid" ? "list" : "grid"),
+        "?": () => setHelp(true),
+      };
+      const act = acts[event.key];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  });
+
+  const current = served.find((one) => one.name === place.collection) ?? served[0];
+  return (
+    <div class="page" data-at={place.video ? "moment" : place.q ? "results" : "start"}>
+      <header class="top">
+        <a class="mark" href="./" onClick={(event) => (event.preventDefault(), ask(""))} aria-label="SPR, start page">
+          spr<i aria-hidden="true" />
+        </a>
+        <SearchBox
+          key={place.q}
+          input={box}
+          q={place.q}
+          waiting={found.waiting !== "" && found.waiting !== "more"}
+          collections={served}
+          collection={place.collection}
+          ask={ask}
+        />
+        <div class="tools">
+          <div class="switch" role="group" aria-label="Layout">
+            {(["grid", "list"] as const).map((one) => (
+              <button type="button" aria-pressed={view === one} onClick={() => look(one)}>
+                {one === "grid" ? "Grid" : "List"}
+              </button>
+            ))}
+          </div>
+          <button type="button" class="quiet" aria-label="Keyboard shortcuts" onClick={() => setHelp(true)}>
+            ?
+          </button>
+        </div>
+      </header>
+      <div class="body">
+        <Results found={found} place={place} view={view} current={current} ask={ask} open={open} />
+        {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} />}
+      </div>
+      {help && <Help close={() => setHelp(false)} />}
+    </div>
+  );
+}
+
+/** Gives the focus back to the card that was opened. */
+function focusOn({ video, start }: Place) {
+  document.querySelector<HTMLElement>(`[data-card="${CSS.escape(`${video}@${start}`)}"]`)?.focus();
+}

@@ -1,0 +1,94 @@
+import { useRef, useState } from "preact/hooks";
+import { type Answer, type Moment, strip, thumbnail } from "./api";
+import { length, percent, span, title } from "./format";
+import { type Place, write } from "./place";
+
+const SHOTS = 10;
+
+interface Props {
+  moment: Moment;
+  answer: Answer;
+  place: Place;
+  here: boolean;
+  open: (moment: Moment) => void;
+}
+
+export function Card({ moment, answer, place, here, open }: Props) {
+  const { video, start, end, confidence } = moment;
+  const { name, folder } = title(video);
+  const found = confidence === null || answer.threshold === null || confidence >= answer.threshold;
+  const sure = confidence === null ? "" : `, ${percent(confidence)} sure`;
+  return (
+    <li data-key={`${video}@${moment.proposal[0]}-${moment.proposal[1]}`} data-refined={moment.refined || undefined}>
+      <a
+        class="card"
+        href={write({ ...place, video, start, end })}
+        data-card={`${video}@${start}`}
+        aria-current={here || undefined}
+        aria-label={`${moment.rank}. ${name}, ${span(start, end)}${sure}${moment.refined ? ", refined" : ""}`}
+        onClick={(event) => {
+          if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+          event.preventDefault();
+          open(moment);
+        }}
+      >
+        <Shot moment={moment} collection={answer.collection} />
+        <div class="text">
+          <span class="name" title={video}>
+            {folder && <span class="dim">{folder}/</span>}
+            {name}
+          </span>
+          <span class="facts">
+            <span class="when">{span(start, end)}</span>
+            <span class="dim">{length(end - start)}</span>
+            <span class="mark-refined" data-on={moment.refined || undefined} title={moment.refined ? "Its boundaries are refined" : "As it was retrieved; not refined"}>
+              {moment.refined ? "refined" : "coarse"}
+            </span>
+          </span>
+          {confidence !== null && (
+            <span class="sure" data-found={found || undefined} title={`${percent(confidence)} sure`}>
+              <i style={{ width: percent(confidence) }} />
+              <em>{percent(confidence)}</em>
+            </span>
+          )}
+        </div>
+      </a>
+    </li>
+  );
+}
+
+/** The moment's middle frame; a pointer that moves over it leafs through the moment. */
+function Shot({ moment, collection }: { moment: Moment; collection: string }) {
+  const [leafed, setLeafed] = useState<{ src: string; at: number; aspect: number } | null>(null);
+  const loaded = useRef<{ src: string; aspect: number }>();
+  const { video, start, end } = moment;
+  const src = strip(collection, video, start, end, SHOTS);
+  const enter = () => {
+    if (loaded.current?.src === src) return;
+    const image = new Image();
+    image.onload = () => (loaded.current = { src, aspect: image.naturalWidth / SHOTS / image.naturalHeight });
+    image.src = src;
+  };
+  const move = (event: PointerEvent) => {
+    if (event.pointerType === "touch" || loaded.current?.src !== src) return;
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const at = Math.floor(((event.clientX - box.left) / box.width) * SHOTS);
+    setLeafed({ ...loaded.current, at: Math.min(SHOTS - 1, Math.max(0, at)) });
+  };
+  return (
+    <div class="shot" onPointerEnter={enter} onPointerMove={move} onPointerLeave={() => setLeafed(null)}>
+      <img src={thumbnail(collection, video, (start + end) / 2)} alt="" loading="lazy" decoding="async" />
+      {leafed && leafed.src === src && (
+        <>
+          <div class="leaf" style={{ aspectRatio: `${leafed.aspect}` }}>
+            <img src={src} alt="" style={{ width: `${SHOTS * 100}%`, left: `${-100 * leafed.at}%` }} />
+          </div>
+          <i class="leafbar" style={{ width: `${(100 * (leafed.at + 1)) / SHOTS}%` }} />
+        </>
+      )}
+      <span class="stamp" aria-hidden="true">
+        {moment.rank}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,33 @@
+import { useEffect, useRef } from "preact/hooks";
+
+const KEYS = [
+  ["/", "write a query"],
+  ["j  k", "next, previous moment"],
+  ["Enter", "open the moment"],
+  ["Space", "play, pause"],
+  ["←  →", "a second back, ahead"],
+  ["l", "loop the moment, or play on"],
+  ["g", "grid or list"],
+  ["Esc", "close"],
+];
+
+export function Help({ close }: { close: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current!.showModal(), []);
+  return (
+    <dialog ref={dialog} class="help" aria-label="Keyboard shortcuts" onClose={close} onClick={(event) => event.target === dialog.current && close()}>
+      <h2>Keyboard</h2>
+      <dl>
+        {KEYS.map(([key, what]) => (
+          <>
+            <dt>{key!.split("  ").map((one) => <kbd>{one}</kbd>)}</dt>
+            <dd>{what}</dd>
+          </>
+        ))}
+      </dl>
+      <button type="button" onClick={close}>
+        Close
+      </button>
+    </dialog>
+  );
+}

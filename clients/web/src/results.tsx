@@ -1,0 +1,184 @@
+import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Answer, Collection, Moment } from "./api";
+import type { View } from "./app";
+import { Card } from "./card";
+import { percent, plural } from "./format";
+import { type Place, recent } from "./place";
+import type { useSearch } from "./search";
+
+interface Props {
+  found: ReturnType<typeof useSearch>;
+  place: Place;
+  view: View;
+  current: Collection | undefined;
+  ask: (q: string) => void;
+  open: (moment: Moment) => void;
+}
+
+export function Results({ found, place, view, current, ask, open }: Props) {
+  const { answer, error, waiting } = found;
+  const list = useRef<HTMLOListElement>(null);
+  useMoving(list, answer, view);
+  if (!place.q) return <Start current={current} ask={ask} />;
+  const old = waiting === "coarse" || (!answer && !error);
+  return (
+    <main class="results" data-stage={old ? "waiting" : (answer?.stage ?? "none")}>
+      <p class="line" role="status">
+        <Line found={found} />
+      </p>
+      {error && (
+        <div class="note bad" role="alert">
+          <p>{sentence(error.message)}</p>
+          <button type="button" onClick={found.again}>
+            Try again
+          </button>
+        </div>
+      )}
+      {!error && answer && !old && <Notes answer={answer} />}
+      {!answer && old && <Skeleton view={view} />}
+      {answer && !error && (
+        <ol ref={list} class={view} data-old={old || undefined} aria-label="Moments, best first">
+          {answer.moments.map((moment) => (
+            <Card
+              key={keyOf(moment)}
+              moment={moment}
+              answer={answer}
+              place={place}
+              here={moment.video === place.video && moment.start === place.start}
+              open={open}
+            />
+          ))}
+        </ol>
+      )}
+      {answer && !error && !old && answer.moments.length === 0 && (
+        <Empty title="Nothing to show" text="The collection has no moment for these words. Add videos to it, or say it in other words." />
+      )}
+      {answer?.next && !error && (
+        <button type="button" class="more" disabled={waiting !== ""} onClick={found.next}>
+          {waiting === "more" ? "Loading" : "More moments"}
+        </button>
+      )}
+    </main>
+  );
+}
+
+/** A moment keeps its card while it is refined: what it was proposed as does not change. */
+const keyOf = (moment: Moment) => `${moment.video}@${moment.proposal[0]}-${moment.proposal[1]}`;
+
+function Line({ found }: Pick<Props, "found">) {
+  const { answer, waiting } = found;
+  if (!answer || waiting === "coarse") return <>Searching</>;
+  const { videos, searched } = answer.coverage;
+  const where = searched === videos ? plural(videos, "video") : `${searched} of ${plural(videos, "video")}`;
+  return (
+    <>
+      <b>{plural(answer.total, "moment")}</b> in {where}
+      <span class="took" data-coarse={Math.round(found.coarse)} data-refined={Math.round(found.refined)}>
+        {found.coarse > 0 && ` · found in ${Math.round(found.coarse)} ms`}
+        {waiting === "refined" ? " · refining" : found.refined > 0 && `, refined after ${Math.round(found.refined)} ms`}
+      </span>
+    </>
+  );
+}
+
+function Notes({ answer }: { answer: Answer }) {
+  const { coverage } = answer;
+  const notes = [];
+  if (coverage.searched < coverage.videos)
+    notes.push(
+      `${plural(coverage.videos - coverage.searched, "video was", "videos were")} not searched: ` +
+        `${coverage.unreachable.join(", ") || "a part of the index"} does not answer. What is there is complete otherwise.`,
+    );
+  if (coverage.degraded.includes("RANKER_SKIPPED"))
+    notes.push("These moments are not refined: no ranker answered in time. Their boundaries are those of the segments.");
+  if (answer.truncated) notes.push("The sentence is longer than the model reads; its end was left out.");
+  if (answer.stage === "refined" && answer.noConfidentMatch) {
+    const best = Math.max(0, ...answer.moments.map((moment) => moment.confidence ?? 0));
+    notes.push(
+      `No confident match. The nearest is ${percent(best)} sure; from ${percent(answer.threshold ?? 0)} on a moment counts as found.`,
+    );
+  }
+  return (
+    <>
+      {notes.map((note) => (
+        <p class="note">{note}</p>
+      ))}
+    </>
+  );
+}
+
+function Start({ current, ask }: { current: Collection | undefined; ask: (q: string) => void }) {
+  const earlier = recent();
+  return (
+    <main class="start">
+      <h1>
+        Find the moment.
+      </h1>
+      <p>
+        Write a sentence. The moments that show it come at once, and again with refined boundaries.
+        {current && (
+          <>
+            <br />
+            <span class="dim">
+              {plural(current.videos, "video")} in <b>{current.name}</b>, {plural(current.segments, "segment")}.
+            </span>
+          </>
+        )}
+      </p>
+      {earlier.length > 0 && (
+        <nav aria-label="Earlier queries">
+          {earlier.map((q) => (
+            <button type="button" class="chip" onClick={() => ask(q)}>
+              {q}
+            </button>
+          ))}
+        </nav>
+      )}
+    </main>
+  );
+}
+
+const Empty = ({ title, text }: { title: string; text: string }) => (
+  <div class="empty">
+    <h2>{title}</h2>
+    <p>{text}</p>
+  </div>
+);
+
+const Skeleton = ({ view }: { view: View }) => (
+  <div class={`${view} skeleton`} aria-hidden="true">
+    {Array.from({ length: 8 }, () => (
+      <div class="card">
+        <div class="shot" />
+        <div class="text">
+          <span />
+          <span />
+        </div>
+      </div>
+    ))}
+  </div>
+);
+
+const sentence = (text: string) => {
+  const said = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(said) ? said : `${said}.`;
+};
+
+/** Cards glide from their coarse places to their refined ones. */
+function useMoving(list: { current: HTMLOListElement | null }, answer: Answer | null, view: View) {
+  const places = useRef(new Map<string, DOMRect>());
+  useLayoutEffect(() => {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const now = new Map<string, DOMRect>();
+    for (const item of list.current?.children ?? []) {
+      const key = (item as HTMLElement).dataset.key!;
+      const at = item.getBoundingClientRect();
+      const was = places.current.get(key);
+      now.set(key, at);
+      if (!was || still || answer?.stage !== "refined" || (was.x === at.x && was.y === at.y)) continue;
+      const from = `translate(${was.x - at.x}px, ${was.y - at.y}px)`;
+      item.animate([{ transform: from }, { transform: "none" }], { duration: 260, easing: "cubic-bezier(.2,.7,.2,1)" });
+    }
+    places.current = now;
+  }, [answer, view]);
+}

@@ -1,0 +1,86 @@
+"""One real service with its page, over real files: an MP4 with subtitles, a long-GOP MKV, an AVI."""
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.service import running, write_topology
+from tests.trainer.ingest.factories import regular, write_video
+from tests.workers.ranker.factories import tiny_clip
+from trainer.collection.places import keep_encoder
+from trainer.generation.build import BuildConfig, build
+from trainer.ingest.pipeline import IngestOptions, ingest
+from workers.ranker.encoder.encoder import Encoder
+
+SPOKEN = (
+    "1\n00:00:02,000 --> 00:00:05,000\na red ball bounces\n\n2\n00:00:09,000 --> 00:00:11,000\n<3 & more\n"
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A served page. videos: the folder of its files."""
+
+    address: str
+    videos: Path
+    collection: Path
+
+    def get(self, path: str, **headers: str) -> Answer:
+        request = urllib.request.Request(self.address + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return Answer(reply.status, dict(reply.headers.items()), reply.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers.items()), error.read())
+
+
+def collection_of_files(home: Path) -> tuple[Path, Path]:
+    """Build a collection of three files; return it and their folder."""
+    collection, videos = home / "films", home / "videos"
+    write_video(videos / "talk.mp4", regular(24.0, 10), size=(96, 64), options={"g": "10"})
+    (videos / "talk.srt").write_text(SPOKEN)
+    write_video(videos / "deep" / "gop.mkv", regular(16.0, 10), size=(96, 64), audio_seconds=16.0)
+    write_video(videos / "old.avi", regular(12.0, 10), codec="mpeg4", size=(96, 64))
+    source = tiny_clip(home / "encoder")
+    encoder = Encoder.load(str(source), "cpu")
+    options = IngestOptions(fps=Fraction(1), edge=16, settings="cpu auto")
+    ingest([videos], collection, encoder, options, lambda *_: None)
+    keep_encoder(collection, source, encoder.fingerprint, str(source))
+    build(BuildConfig(collection=collection, shards=1, device="cpu"))
+    return collection, videos
+
+
+@pytest.fixture(scope="package")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    home = tmp_path_factory.mktemp("page")
+    collection, videos = collection_of_files(home)
+    topology = write_topology(home / "topology.toml", collection, shards=1, page=True)
+    with running(home / "log.jsonl", str(topology)) as service:
+        yield Page(str(service.ready["page"]).rstrip("/"), videos, collection)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium here; install the package chromium")
+    return found

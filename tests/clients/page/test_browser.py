@@ -1,0 +1,253 @@
+"""The page in a real Chromium: what a person does with it."""
+
+import json
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.clients.page.conftest import Page
+from tests.workers.ranker.factories import TEXTS
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+)
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
+expect = sync_api.expect
+Tab = Any
+
+# Every stage that the list of results goes through, as a person would see it.
+WATCH = """
+window.stages = [];
+addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+  const stage = document.querySelector("main")?.dataset.stage;
+  if (stage && window.stages.at(-1) !== stage) window.stages.push(stage);
+}).observe(document, { subtree: true, childList: true, attributes: true }));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def tab(browser: Any, page: Page) -> Iterator[Tab]:
+    context = browser.new_context(base_url=page.address, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
+    context.add_init_script(WATCH)
+    one, wrong = context.new_page(), list[str]()
+    one.on("pageerror", lambda error: wrong.append(str(error)))
+    one.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
+    yield one
+    context.close()
+    assert wrong == []
+
+
+def ask(tab: Tab, text: str = TEXTS[0]) -> None:
+    tab.goto("/")
+    tab.get_by_label("Describe a moment").fill(text)
+    tab.keyboard.press("Enter")
+    expect(tab.locator("main[data-stage=refined]")).to_be_visible()
+
+
+def playing(tab: Tab) -> tuple[float, float]:
+    """Wait until the video plays; return the second of the video, and that of the clock."""
+    tab.wait_for_function(
+        "() => { const v = document.querySelector('video'); return v && !v.paused && v.currentTime > 0 }"
+    )
+    seconds = tab.eval_on_selector("video", "v => v.currentTime + Number(v.dataset.offset)")
+    return float(seconds), float(tab.get_by_role("slider").get_attribute("aria-valuenow"))
+
+
+def asked_span(tab: Tab) -> tuple[str, float, float]:
+    given = urllib.parse.parse_qs(urllib.parse.urlsplit(tab.url).query)
+    start, end = given["at"][0].split("-")
+    return given["v"][0], float(start), float(end)
+
+
+def test_search_watch_it_refine_and_play(tab: Tab) -> None:
+    ask(tab)
+    assert tab.evaluate("window.stages") == ["waiting", "coarse", "refined"]
+    cards = tab.locator("[data-card]")
+    assert cards.count() >= 3
+    assert tab.locator("li[data-refined]").count() == cards.count()
+    expect(tab.locator(".line")).to_contain_text("in 3 videos")
+    card = tab.get_by_role("link", name=re.compile("talk, .* refined")).first
+    card.locator("img").first.wait_for()
+    card.click()
+    seconds, clock = playing(tab)
+    video, start, end = asked_span(tab)
+    assert video == "talk"
+    assert start - 0.6 <= seconds <= end + 0.6
+    assert start - 1 <= clock <= end + 1
+    for kind in ("segment", "proposal", "refined", "cue"):
+        expect(tab.locator(f".lanes .{kind}").first).to_be_attached()
+    expect(tab.locator(".curve path")).to_be_attached()
+    expect(tab.locator(".because")).to_contain_text("of all retrieved")
+    # What is said is marked where it is the query, and leads there.
+    line = tab.get_by_role("button", name="a red ball bounces")
+    line.click()
+    assert 1.9 <= playing(tab)[0] <= 5.5
+    expect(line).to_have_attribute("aria-current", "true")
+
+
+def test_a_moment_ends_where_it_began(tab: Tab) -> None:
+    ask(tab)
+    tab.get_by_role("link", name=re.compile("talk")).first.click()
+    playing(tab)
+    _, start, end = asked_span(tab)
+    tab.eval_on_selector("video", f"v => {{ v.currentTime = {end - 0.1} }}")
+    tab.wait_for_function(
+        f"() => document.querySelector('video').currentTime < {start + 0.5 * (end - start)}"
+    )
+    tab.get_by_role("button", name="Loop").click()
+    expect(tab.get_by_role("button", name="Loop")).to_have_attribute("aria-pressed", "false")
+
+
+def test_what_no_browser_plays_is_converted_and_said_so(tab: Tab) -> None:
+    ask(tab)
+    tab.get_by_role("link", name=re.compile("old, ")).first.click()
+    seconds, _ = playing(tab)
+    _, start, end = asked_span(tab)
+    assert start - 0.6 <= seconds <= end + 0.6
+    expect(tab.locator(".how")).to_have_text("converted for this page: browsers do not play MPEG-4 part 2")
+
+
+def test_the_address_is_the_state(tab: Tab) -> None:
+    ask(tab)
+    tab.get_by_role("link", name=re.compile("talk")).first.click()
+    moment = tab.url
+    tab.go_back()
+    expect(tab.locator(".watch")).to_have_count(0)
+    expect(tab.locator("[data-card]").first).to_be_visible()
+    tab.goto(moment)
+    playing(tab)
+    expect(tab.get_by_label("Describe a moment")).to_have_value(TEXTS[0])
+    tab.get_by_role("link", name="SPR, start page").click()
+    tab.get_by_role("button", name=TEXTS[0]).click()  # of the earlier queries
+    expect(tab.locator("main[data-stage=refined]")).to_be_visible()
+
+
+def test_all_of_it_by_keyboard(tab: Tab) -> None:
+    tab.goto("/")
+    expect(tab.get_by_label("Describe a moment")).to_be_focused()
+    tab.keyboard.type(TEXTS[1])
+    tab.keyboard.press("Enter")
+    expect(tab.locator("main[data-stage=refined]")).to_be_visible()
+    cards = tab.locator("[data-card]")
+    for key, place in (("j", 0), ("j", 1), ("j", 2), ("k", 1)):
+        tab.keyboard.press(key)
+        expect(cards.nth(place)).to_be_focused()
+    tab.keyboard.press("Enter")
+    playing(tab)
+    second = tab.url
+    tab.keyboard.press("Space")
+    tab.wait_for_function("() => document.querySelector('video').paused")
+    tab.keyboard.press("j")
+    tab.wait_for_function(f"() => location.href !== {json.dumps(second)}")
+    playing(tab)
+    tab.keyboard.press("Escape")
+    expect(tab.locator(".watch")).to_have_count(0)
+    expect(cards.nth(2)).to_be_focused()
+    tab.keyboard.press("g")
+    expect(tab.locator("ol.list")).to_be_visible()
+    tab.keyboard.press("?")
+    expect(tab.get_by_role("dialog")).to_contain_text("play, pause")
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("/")
+    expect(tab.get_by_label("Describe a moment")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_keeps_anybody_out(tab: Tab, scheme: str) -> None:
+    tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    tab.goto("/")
+    found = serious(tab, "start")
+    ask(tab)
+    found += serious(tab, "results")
+    tab.get_by_role("link", name=re.compile("talk")).first.click()
+    playing(tab)
+    tab.keyboard.press("Space")
+    found += serious(tab, "moment")
+    assert found == []
+
+
+def serious(tab: Tab, where: str) -> list[str]:
+    violations = axe.Axe().run(tab).response["violations"]
+    return [
+        f"{where}: {one['id']}: {one['nodes'][0]['html']}"
+        for one in violations
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def test_a_narrow_screen_shows_all_of_it(tab: Tab) -> None:
+    tab.set_viewport_size({"width": 390, "height": 780})
+    ask(tab)
+    wide = "document.documentElement.scrollWidth > innerWidth"
+    assert not tab.evaluate(wide)
+    tab.locator("[data-card]").first.click()
+    playing(tab)
+    assert not tab.evaluate(wide)
+    box = tab.locator("video").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    tab.get_by_role("button", name="Close the player").click()
+    expect(tab.locator(".watch")).to_have_count(0)
+
+
+COVERED = {"videos": 3, "searched": 3, "degraded": [], "unreachable": []}
+ANSWER = {
+    "stage": "refined", "moments": [], "total": 0, "next": "", "coverage": COVERED, "ranker": "relo@1",
+    "collection": "films", "noConfidentMatch": False, "threshold": 0.9, "truncated": False,
+}  # fmt: skip
+MOMENT = {
+    "video": "talk", "start": 1, "end": 5, "rank": 1, "score": 1.0, "confidence": 0.34, "refined": True,
+    "proposal": [0, 8],
+}  # fmt: skip
+LOST = {
+    "videos": 3, "searched": 2, "degraded": ["SHARD_UNAVAILABLE", "RANKER_SKIPPED"],
+    "unreachable": ["shard-00001"],
+}  # fmt: skip
+BUSY = {"error": {"message": "the queue is full", "reason": "QUEUE_FULL", "retryAfter": 1}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, ANSWER, "no moment for these words"),
+        (
+            200,
+            {**ANSWER, "moments": [MOMENT], "noConfidentMatch": True},
+            "The nearest is 34% sure; from 90% on",
+        ),
+        (200, {**ANSWER, "coverage": LOST}, "1 video was not searched: shard-00001 does not answer"),
+        (200, {**ANSWER, "coverage": LOST}, "no ranker answered in time"),
+        (429, BUSY, "The queue is full."),
+        (503, "upstream died", "the page's server answered 503"),
+    ],
+)
+def test_every_state_says_what_it_is(tab: Tab, status: int, body: Any, words: str) -> None:
+    tab.route("**/api/search?*", lambda route: route.fulfill(status=status, body=json.dumps(body)))
+    tab.goto("/?q=x")
+    expect(tab.get_by_text(re.compile(re.escape(words), re.I))).to_be_visible()
+    if status != 200:
+        tab.unroute("**/api/search?*")
+        tab.get_by_role("button", name="Try again").click()
+        expect(tab.locator("[data-card]").first).to_be_visible()
+
+
+def test_a_slow_answer_is_waited_for_in_sight(tab: Tab) -> None:
+    held: list[Callable[[], None]] = []
+    tab.route("**/api/search?*", lambda route: held.append(route.continue_))
+    tab.goto("/?q=x")
+    expect(tab.locator(".skeleton")).to_be_visible()
+    expect(tab.get_by_role("status")).to_have_text("Searching")
+    held[0]()
+    expect(tab.locator("[data-card]").first).to_be_visible()
+    expect(tab.locator(".skeleton")).to_have_count(0)

@@ -1,0 +1,133 @@
+"""The page's endpoints, asked as a browser does and as nobody should."""
+
+import json
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from engine.errors import NotFound
+from spr_gateway.shelf import Shelf
+from tests.clients.page.conftest import Page
+from tests.workers.ranker.factories import TEXTS
+
+QUERY = urllib.parse.urlencode({"q": TEXTS[0]})
+
+
+def test_a_search_is_answered_twice_and_has_further_pages(page: Page) -> None:
+    found = page.get(f"/api/search?{QUERY}&size=1")
+    coarse, refined = (json.loads(line) for line in found.body.splitlines())
+    assert (coarse["stage"], refined["stage"]) == ("coarse", "refined")
+    assert [one["refined"] for one in coarse["moments"] + refined["moments"]] == [False, True]
+    assert refined["total"] > 1
+    assert refined["coverage"] == {"videos": 3, "searched": 3, "degraded": [], "unreachable": []}
+    further = page.get(f"/api/search?page={refined['next']}&size=9").json()
+    assert [one["rank"] for one in further["moments"]] == list(range(2, refined["total"] + 1))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        ("/api/search?q=", 400, "QUERY_EMPTY"),
+        (f"/api/search?q={'x' * 1001}", 400, "BAD_PARAMETER"),
+        (f"/api/search?{QUERY}&collection=nobodys", 404, "COLLECTION_NOT_FOUND"),
+        ("/api/search?page=stale", 400, "PAGE_TOKEN_INVALID"),
+        (f"/api/search?{QUERY}&size=nan", 400, "BAD_PARAMETER"),
+        (f"/api/explain/nobody?{QUERY}", 404, "VIDEO_NOT_FOUND"),
+        ("/api/videos/nobody", 404, "VIDEO_NOT_FOUND"),
+        ("/media/talk?collection=nobodys", 404, "COLLECTION_NOT_FOUND"),
+        ("/clip/old?start=5&end=4", 400, "BAD_PARAMETER"),
+        ("/clip/old?start=-1&end=4", 400, "BAD_PARAMETER"),
+        ("/thumb/talk?t=soon", 400, "BAD_PARAMETER"),
+        ("/strip/talk?start=0&end=9&n=1000", 400, "BAD_PARAMETER"),
+        ("/media/..%2f..%2f..%2fetc%2fpasswd", 404, "VIDEO_NOT_FOUND"),
+        ("/media//etc/passwd", 404, "VIDEO_NOT_FOUND"),
+        ("/media/talk.mp4", 404, "VIDEO_NOT_FOUND"),
+        ("/media/talk%00", 404, "VIDEO_NOT_FOUND"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_in_a_sentence(
+    page: Page, path: str, status: int, reason: str
+) -> None:
+    refused = page.get(path)
+    error = refused.json()["error"]
+    assert (refused.status, error["reason"]) == (status, reason)
+    assert str(page.videos) not in error["message"]
+
+
+def test_a_file_comes_by_ranges(page: Page) -> None:
+    data = (page.videos / "talk.mp4").read_bytes()
+    whole = page.get("/media/talk")
+    assert (whole.status, whole.body, whole.headers["content-type"]) == (200, data, "video/mp4")
+    part = page.get("/media/talk", Range="bytes=100-299")
+    assert (part.status, part.body) == (206, data[100:300])
+    assert part.headers["content-range"] == f"bytes 100-299/{len(data)}"
+    assert page.get("/media/talk", Range=f"bytes={len(data)}-").status == 416
+
+
+def test_what_no_browser_plays_comes_as_a_clip_that_says_so(page: Page) -> None:
+    about = page.get("/api/videos/old").json()
+    assert about["play"] == {"how": "convert", "why": "browsers do not play MPEG-4 part 2"}
+    clip = page.get("/clip/old?start=4&end=6&about=1").json()
+    assert (clip["offset"], clip["how"]) == (0.0, "convert")
+    whole = page.get(clip["url"])
+    assert whole.body[4:8] == b"ftyp"
+    part = page.get(clip["url"], Range="bytes=-10")
+    assert (part.status, part.body) == (206, whole.body[-10:])
+    assert page.get(clip["url"], Range="bytes=99999999-").status == 416
+    # The id of a file in a folder has a slash.
+    copied = page.get("/api/videos/" + urllib.parse.quote("gop", safe="")).json()
+    assert copied["play"]["how"] == "copy"
+
+
+def test_pictures_and_subtitles(page: Page) -> None:
+    for path in ("/thumb/talk?t=3.3", "/strip/talk?start=0&end=9&n=4"):
+        picture = page.get(path)
+        assert picture.headers["content-type"] == "image/jpeg"
+        assert picture.body[:2] == b"\xff\xd8"
+    assert "a red ball bounces" in page.get("/subs/talk").body.decode()
+    assert page.get("/api/videos/talk").json()["cues"][0] == [2.0, 5.0, "a red ball bounces"]
+
+
+def test_an_explanation_has_segments_moments_and_curves(page: Page) -> None:
+    why = page.get(f"/api/explain/talk?{QUERY}").json()
+    assert [one["start"] for one in why["segments"]] == [4.0 * n for n in range(6)]
+    assert len(why["frames"]["values"]) == 24
+    said = why["subtitles"]["values"]
+    # The sentence that is said there is the query.
+    assert [round(value, 2) for value in said[2:5]] == [1.0, 1.0, 1.0]
+    assert said[:2] == [0.0, 0.0]
+    assert all(one["video"] == "talk" for one in why["moments"])
+
+
+def test_browsers_are_told_to_do_no_more_than_the_page_needs(page: Page) -> None:
+    for path in ("/", "/page.js", "/media/talk", "/api/videos/nobody", "/nothing"):
+        headers = page.get(path).headers
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+    assert page.get("/", Host="elsewhere.example").status == 421
+    assert page.get("/", Host="localhost:1").status == 200
+    html = page.get("/").body.decode()
+    assert "<style" not in html
+    assert "http://" not in html.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_only_files_below_the_roots_are_given_out(page: Page, tmp_path: Path) -> None:
+    allowed = Shelf([page.collection], [page.videos])
+    assert allowed.find("", "talk").path == page.videos / "talk.mp4"
+    with pytest.raises(NotFound, match="lies in no folder of"):
+        Shelf([page.collection], [tmp_path]).find("", "talk")
+    assert allowed.holds("films", "talk")
+    assert not allowed.holds("films", "nobody")
+    # A file that a link has taken the place of is judged by where it leads.
+    linked = page.videos / "old.avi"
+    moved = linked.rename(tmp_path / "old.avi")
+    try:
+        with pytest.raises(NotFound, match="not where it was ingested"):
+            allowed.find("", "old")
+        linked.symlink_to(moved)
+        with pytest.raises(NotFound, match="lies in no folder of"):
+            allowed.find("", "old")
+    finally:
+        linked.unlink()
+        moved.rename(linked)

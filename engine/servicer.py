@@ -126,7 +126,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                     )
                 video = served.corpus.catalogue.ordinal(request.video_id)
                 explanation = await served.pipeline.explain(query, video, deadline)
-        response = wire_explain.explanation_to_pb(explanation, served.corpus, self._uris)
+        response = wire_explain.explanation_to_pb(explanation, served.corpus, self._config.uris)
         response.request_id = logs.request_id.get()
         return response
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from engine import config
 from engine.access import tokens
 from engine.access.process import Access
-from spr_cli import serve
+from spr_cli import serve_topology
 from spr_cli.main import cli
 from tests.engine.corpus import Corpus
 
@@ -24,7 +24,7 @@ def test_two_commands_make_what_a_service_needs(tmp_path: Path) -> None:
     token = spr("access", "token", "me", "--scope", "search", "--expires", "90d", "--folder", folder)
     assert token.stdout.startswith("spr_")
     collection = Corpus(shards=1).write(tmp_path / "collection")
-    topology = serve._topology(None, (collection,), 7500, folder, [str(tmp_path)])
+    topology = serve_topology.read_topology(None, (collection,), 7500, folder, [str(tmp_path)])
     assert topology.access is not None
     assert topology.library is not None
     assert topology.library.roots == (str(tmp_path),)

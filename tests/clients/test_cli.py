@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from spr_cli import admin, eval_measure, search, serve
+from spr_cli import admin, eval_measure, search, serve, serve_topology
 from spr_client import Coverage, Moment, SearchResult
 from tests.engine.asking import TEXT
 from tests.engine.corpus import RANKER, Corpus
@@ -154,7 +154,7 @@ def test_several_collections_are_served_by_as_many_workers_as_the_largest_needs(
     first = Corpus(shards=1).write(tmp_path / "first")
     second = Corpus(shards=3, name="second").write(tmp_path / "second")
     (tmp_path / "empty").mkdir()
-    topology = serve._topology(None, (first, second, tmp_path / "empty"), 7500)
+    topology = serve_topology.read_topology(None, (first, second, tmp_path / "empty"), 7500)
     assert topology.directories == (first, second, tmp_path / "empty")
     assert len(topology.index) == 3
 

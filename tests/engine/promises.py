@@ -10,9 +10,18 @@ from engine.proposals import propose
 from engine.queries import SearchOptions
 from tests.engine.asking import rounded
 from tests.engine.corpus import SEGMENT, sentence
-from tests.engine.simulation import PLACES, Asked, Simulation, World, simulate
+from tests.engine.simulation import PLACES, Asked, Simulation, World, carried
+from tests.engine.virtual_time import run
 
 OPTIONS = SearchOptions()
+
+
+def simulate(world: World, seed: int) -> Simulation:
+    """Play a seed to its end."""
+    simulation = Simulation(world, seed)
+    with carried(simulation):
+        run(simulation.play())
+    return simulation
 
 
 def play(world: World, seeds: range) -> None:

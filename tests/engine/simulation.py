@@ -37,7 +37,6 @@ from engine.served import Collections, Served, ServedCollection
 from tests.engine.corpus import Corpus
 from tests.engine.failing import failure
 from tests.engine.oracle import IndexOracle, RankerOracle
-from tests.engine.virtual_time import run
 
 TEXTS = ("a red ball", "two dogs", "rain")
 LASTS = 6.0  # virtual seconds of a run
@@ -245,11 +244,3 @@ def carried(simulation: Simulation) -> Iterator[None]:
 
     with mock.patch.object(grpc.aio, "insecure_channel", channel):
         yield
-
-
-def simulate(world: World, seed: int) -> Simulation:
-    """Play a seed to its end."""
-    simulation = Simulation(world, seed)
-    with carried(simulation):
-        run(simulation.play())
-    return simulation

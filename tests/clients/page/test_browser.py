@@ -18,9 +18,10 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 expect = sync_api.expect
 Tab = Any
 
-# Every stage that the list of results goes through, as a person would see it.
+# Every stage that the list of results goes through, as a person would see it; where the video was set to.
 WATCH = """
 window.stages = [];
+addEventListener("seeked", event => { window.landed = event.target.currentTime }, true);
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
   const stage = document.querySelector("main")?.dataset.stage;
   if (stage && window.stages.at(-1) !== stage) window.stages.push(stage);
@@ -55,13 +56,11 @@ def ask(tab: Tab, text: str = TEXTS[0]) -> None:
     expect(tab.locator("main[data-stage=refined]")).to_be_visible()
 
 
-def playing(tab: Tab) -> tuple[float, float]:
-    """Wait until the video plays; return the second of the video, and that of the clock."""
-    tab.wait_for_function(
-        "() => { const v = document.querySelector('video'); return v && !v.paused && v.currentTime > 0 }"
-    )
-    seconds = tab.eval_on_selector("video", "v => v.currentTime + Number(v.dataset.offset)")
-    return float(seconds), float(tab.get_by_role("slider").get_attribute("aria-valuenow"))
+def playing(tab: Tab) -> float:
+    """Wait until the video plays; return the second of the video at which it began."""
+    runs = "v && !v.paused && v.currentTime > 0 && window.landed !== undefined"
+    tab.wait_for_function(f"() => {{ const v = document.querySelector('video'); return {runs} }}")
+    return float(tab.eval_on_selector("video", "v => window.landed + Number(v.dataset.offset)"))
 
 
 def asked_span(tab: Tab) -> tuple[str, float, float]:
@@ -75,24 +74,23 @@ def test_search_watch_it_refine_and_play(tab: Tab) -> None:
     assert tab.evaluate("window.stages") == ["waiting", "coarse", "refined"]
     cards = tab.locator("[data-card]")
     assert cards.count() >= 3
-    assert tab.locator("li[data-refined]").count() == cards.count()
+    # What has the same look all the time keeps the boundaries that were proposed.
+    assert 0 < tab.locator("li[data-refined]").count() <= cards.count()
     expect(tab.locator(".line")).to_contain_text("in 3 videos")
-    card = tab.get_by_role("link", name=re.compile("talk, .* refined")).first
-    card.locator("img").first.wait_for()
-    card.click()
-    seconds, clock = playing(tab)
+    tab.get_by_role("link", name=re.compile("talk")).first.click()
+    seconds = playing(tab)
     video, start, end = asked_span(tab)
     assert video == "talk"
-    assert start - 0.6 <= seconds <= end + 0.6
-    assert start - 1 <= clock <= end + 1
+    assert start - 0.1 <= seconds < end
     for kind in ("segment", "proposal", "refined", "cue"):
         expect(tab.locator(f".lanes .{kind}").first).to_be_attached()
     expect(tab.locator(".curve path")).to_be_attached()
     expect(tab.locator(".because")).to_contain_text("of all retrieved")
     # What is said is marked where it is the query, and leads there.
     line = tab.get_by_role("button", name="a red ball bounces")
+    tab.get_by_role("button", name="Pause").click()
     line.click()
-    assert 1.9 <= playing(tab)[0] <= 5.5
+    tab.wait_for_function("() => Math.abs(document.querySelector('video').currentTime - 2) < 0.1")
     expect(line).to_have_attribute("aria-current", "true")
 
 
@@ -101,10 +99,9 @@ def test_a_moment_ends_where_it_began(tab: Tab) -> None:
     tab.get_by_role("link", name=re.compile("talk")).first.click()
     playing(tab)
     _, start, end = asked_span(tab)
-    tab.eval_on_selector("video", f"v => {{ v.currentTime = {end - 0.1} }}")
-    tab.wait_for_function(
-        f"() => document.querySelector('video').currentTime < {start + 0.5 * (end - start)}"
-    )
+    tab.eval_on_selector("video", f"v => {{ window.landed = undefined; v.currentTime = {end - 0.1} }}")
+    # Set back by the page, not by us.
+    tab.wait_for_function(f"() => Math.abs(window.landed - {start}) < 0.05")
     tab.get_by_role("button", name="Loop").click()
     expect(tab.get_by_role("button", name="Loop")).to_have_attribute("aria-pressed", "false")
 
@@ -112,9 +109,9 @@ def test_a_moment_ends_where_it_began(tab: Tab) -> None:
 def test_what_no_browser_plays_is_converted_and_said_so(tab: Tab) -> None:
     ask(tab)
     tab.get_by_role("link", name=re.compile("old, ")).first.click()
-    seconds, _ = playing(tab)
+    seconds = playing(tab)
     _, start, end = asked_span(tab)
-    assert start - 0.6 <= seconds <= end + 0.6
+    assert start - 0.1 <= seconds < end
     expect(tab.locator(".how")).to_have_text("converted for this page: browsers do not play MPEG-4 part 2")
 
 

@@ -49,8 +49,7 @@ def test_a_clip_shows_the_seconds_that_it_says(films: Path, name: str) -> None:
     clip = clips.cut(films / name, 3.3, 5.0)
     assert clip.offset <= 3.31
     assert clip.probe.how == how
-    with av.open(io.BytesIO(clip.data)) as container:
-        assert isinstance(container, av.container.InputContainer)
+    with av.open(io.BytesIO(clip.data), "r") as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert len(container.streams.audio) == (1 if FILES[name][1] else 0)
         shown = levels(container, clip.offset)

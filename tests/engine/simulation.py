@@ -235,7 +235,7 @@ def carried(simulation: Simulation) -> Iterator[None]:
         def unary(path: str, **_: Any) -> Any:
             method = path.rpartition("/")[2]
 
-            async def call(request: Any, timeout: float = 60.0) -> Any:
+            async def call(request: Any, timeout: float = 60.0, metadata: object = None) -> Any:
                 return await simulation.call(target, method, request, timeout)
 
             return call

@@ -3,12 +3,14 @@
 In gRPC's own deserialiser it would be UNKNOWN, with a traceback in the log.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
+import grpc.aio
 
-from engine import faults
+from engine import faults, replies
 from engine.errors import InvalidInput
 
 Behaviour = Callable[..., Any]
@@ -30,9 +32,12 @@ def unary(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
         try:
             message = request(read, data, method)
         except InvalidInput as error:
-            await context.abort_with_status(faults.grpc_status(error))
+            await replies.abort(context, faults.grpc_status(error))
         try:
             return await behaviour(message, context)
+        except grpc.aio.InternalError:
+            # The caller went while it was written to.
+            raise asyncio.CancelledError from None
         except NotImplementedError:
             # Reflection and health declare methods that their library does not implement.
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not implemented")
@@ -47,11 +52,11 @@ def stream(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
         async for data in messages:
             yield request(read, data, method)
 
-    async def call(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
+    async def call(messages: AsyncIterator[bytes], context: Any) -> None:
         try:
             async for reply in behaviour(requests(messages), context):
-                yield reply
+                await replies.write(context, reply)
         except InvalidInput as error:
-            await context.abort_with_status(faults.grpc_status(error))
+            await replies.abort(context, faults.grpc_status(error))
 
     return call

@@ -115,11 +115,7 @@ def json_value(text: str, parse_constant: Callable[[str], Any] | None = None) ->
     """
     # The parser is faster without; a text that may have such a number is rare.
     number = _finite if _LARGE.search(text) else None
-    try:
-        value = json.loads(text, parse_constant=parse_constant, parse_float=number, parse_int=number)
-    except ValueError as error:
-        # Python's own reason names a function of Python.
-        raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
+    value = json.loads(text, parse_constant=parse_constant, parse_float=number, parse_int=number)
     if "\\ud" in text or "\\uD" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()

@@ -116,16 +116,19 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     ) -> search_pb.ExplainResponse:
         """Say why moments of one video were found."""
         deadline, search = self._deadline(context), request.search
-        collection = self._collections.named(search.collection)
-        async with self._place(search, collection, context, deadline):
-            with collection.pinned(search.version) as served:
-                query = wire_search.query_from_pb(search, served.corpus.version, self._defaults)
-                if query.embedding is not None:
-                    raise InvalidInput(
-                        "a vector has no words to compare; send a text", field="search.embedding"
-                    )
-                video = served.corpus.catalogue.ordinal(request.video_id)
-                explanation = await served.pipeline.explain(query, video, deadline)
+        try:
+            logs.bind_request_id(search.request_id)
+            collection = self._collections.named(search.collection)
+            async with self._place(search, collection, context, deadline):
+                with collection.pinned(search.version) as served:
+                    query = wire_search.query_from_pb(search, served.corpus.version, self._defaults)
+                    if query.embedding is not None:
+                        raise InvalidInput("a vector has no words to compare; send a text", field="embedding")
+                    video = served.corpus.catalogue.ordinal(request.video_id)
+                    explanation = await served.pipeline.explain(query, video, deadline)
+        except InvalidInput as error:
+            error.field = f"search.{error.field}"
+            raise
         response = wire_explain.explanation_to_pb(explanation, served.corpus, self._config.uris)
         response.request_id = logs.request_id.get()
         return response

@@ -104,7 +104,7 @@ def _value(hint: Any, value: Any, source: str, key: str) -> Any:
     if hint is Any:
         return value
     if hint is Path and isinstance(value, str):
-        return Path(value)
+        return Path(_typed(str, value, source, key))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return filled(hint, value, source, key + ".")
     if origin is tuple and isinstance(value, list | tuple):
@@ -123,6 +123,8 @@ def _typed(expected: Any, value: Any, source: str, key: str) -> Any:
         raise InvalidInput(f"{source}: {key} = {value!r} is not finite.")
     if expected is tuple and isinstance(value, Mapping):
         raise InvalidInput(f"{source}: {key} is one table, not a list; in TOML write [[{key}]].")
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidInput(f"{source}: {key} = {_shown(value)} has a zero byte, which no text here may hold.")
     if isinstance(expected, type) and (
         not isinstance(value, expected) or (expected is int and isinstance(value, bool))
     ):

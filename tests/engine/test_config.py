@@ -68,6 +68,7 @@ def test_a_wildcard_address_is_reached_at_localhost(tmp_path: Path) -> None:
         (MINIMAL.replace("0.0.0.0:2", "127.0.0.1:1"), "to two processes"),
         (MINIMAL.replace("0.0.0.0:2", "2"), "write HOST:PORT"),
         (MINIMAL.replace("0.0.0.0:2", "a:²"), "write HOST:PORT"),
+        (MINIMAL.replace('"c"', '"c\\u0000"'), "collection = 'c\\x00' has a zero byte"),
         (MINIMAL.replace("0.0.0.0:2", "a:" + "1" * 5000), "write HOST:PORT"),
         ('log_level = "loud"' + MINIMAL, "log_level = 'loud' is not one of 'debug', 'info'"),
         (MINIMAL + '[coordinator]\nuris = "some"\n', "coordinator.uris = 'some' is not one of 'none'"),

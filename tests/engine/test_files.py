@@ -18,7 +18,7 @@ DEEP = 200_000
         (b'{"a":' * DEEP + b"1" + b"}" * DEEP, "nested too deeply"),
         (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
         ('{"a": "\x00'.encode("utf-16")[:-1], "is not UTF-16"),
-        (b'{"a": 1' + b"0" * 5000 + b"}", "a number has too many digits"),
+        (b'{"a": 1' + b"0" * 5000 + b"}", "the number 10000000000000000000... is beyond 1.8e308"),
         (b'{"a": "\\ud800"}', "a text in it holds half a character"),
         (b'{"a": NaN}', "NaN is no JSON number"),
         (b'{"a": -Infinity}', "-Infinity is no JSON number"),

@@ -68,7 +68,7 @@ def test_the_state_of_workers_versions_and_answers_is_exported(tmp_path: Path) -
     assert state["spr_replica_state", "shard-00000", workers.topology.index[0].target, "healthy"] == 1
     assert state["spr_version_info", name, version, "active"] == 1
     assert state["spr_version_current", name] == 1
-    assert state["spr_admission_limit", "calls"] == workers.topology.coordinator.max_in_flight
+    assert state["spr_admission_limit", name] == workers.topology.coordinator.max_in_flight
     assert state["spr_admission_used", name] == 0
 
 

@@ -72,6 +72,7 @@ ADMIN: Mapping[str, Mapping[str, Any]] = {
         "restore.version": NAMED,
         "collect_garbage.keep": ANY,
     },
+    "DrainWorker": {"worker": NAMED, "undo": ANY, "force": ANY},
     "ListJobs": {"collection": NAMED, "request_id": ANY, "page_size": 1001},
 }
 # Where the path says more than the field: which of several.
@@ -127,7 +128,7 @@ def test_no_field_of_a_request_is_left_out_here() -> None:
         name: list(table) for name, table in ADMIN.items()
     }
     others = {m.name for m in search_service_pb2.DESCRIPTOR.services_by_name["SearchService"].methods}
-    assert others == {"Search", "BatchSearch", "ProgressiveSearch"}
+    assert others == {"Search", "BatchSearch", "ProgressiveSearch", "Explain"}
 
 
 def test_a_wrong_field_is_named(tmp_path: Path) -> None:
@@ -160,6 +161,9 @@ async def of_searches(stub: Any) -> None:
     for path, request in asked.items():
         assert await violation(stub.Search(request)) == path
         assert await violation(stub.ProgressiveSearch(request).read()) == path
+        if path not in ("page_size", "page_token"):  # which it does not read
+            explain = search_service_pb2.ExplainRequest(search=request, video_id="a")
+            assert await violation(stub.Explain(explain)) == f"search.{path}"
     batch = search_service_pb2.BatchSearchRequest(requests=asked.values())
     entries = (await stub.BatchSearch(batch)).entries
     assert [of_entry(entry) for entry in entries] == [f"requests[{n}].{path}" for n, path in enumerate(asked)]

@@ -30,7 +30,7 @@ def test_cells_of_a_service_without_replicas_hold(made: World, tmp_path: Path) -
 def test_memory_is_flat(made: World, tmp_path: Path) -> None:
     found = flat.measure(tmp_path / "flat", made, 2000, 1)
     flat.show(found)
-    # So few searches tell a leak of files from none, and of memory a large one.
+    # So few searches fill caches still: they tell a leak of files from none, and of memory a large one.
     growth = {one["process"]: (one["last"] - one["first"], one["files_slope"]) for one in found["processes"]}
     assert all(memory < 20 and files < 20 for memory, files in growth.values()), growth
 

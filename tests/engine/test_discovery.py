@@ -51,7 +51,7 @@ async def searched(workers: Cluster, stub: Any) -> AsyncIterator[list[pb.SearchR
 
 
 def targets(running: Coordinator) -> list[list[str]]:
-    fleet = running._fleet
+    fleet: Any = running._fleet
     return [[one.target for one in group.members] for group in (*fleet.shards.values(), fleet.rankers)]
 
 

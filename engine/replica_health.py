@@ -29,9 +29,10 @@ class Health(IntEnum):
 class ReplicaHealth:
     """How one replica has answered.
 
-    EJECT_AFTER failures in a row, or a `fault` that a probe found, eject it; OPEN_AFTER time-outs of calls or
-    probes open its circuit. A success closes both. So does a good probe, half-way: one more failure ejects
-    the replica again, and a circuit that was open becomes half-open: one call at a time until one succeeds.
+    EJECT_AFTER failures in a row, or a `fault` that a probe found, eject it; OPEN_AFTER time-outs of calls,
+    or one and late probes, open its circuit. A success closes both. So does a good probe, half-way: one more
+    failure ejects the replica again, and a circuit that was open becomes half-open: one call at a time until
+    one succeeds.
     """
 
     last_success: float
@@ -68,7 +69,7 @@ class ReplicaHealth:
 
     def probed(self, fault: str, now: float) -> None:
         """Record a probe: what is wrong with the replica, empty if nothing is."""
-        self.fault, silent = fault, self.timeouts + self.missed_probes >= OPEN_AFTER
+        self.fault, silent = fault, self._is_silent
         healthy, self.missed_probes = self.state(now) is Health.HEALTHY, 0
         if fault or healthy:
             return
@@ -84,7 +85,12 @@ class ReplicaHealth:
             self.half_open = False
 
     def _is_open(self, now: float) -> bool:
-        return self.timeouts + self.missed_probes >= OPEN_AFTER and now - self.last_success >= OPEN_SILENCE
+        return self._is_silent and now - self.last_success >= OPEN_SILENCE
+
+    @property
+    def _is_silent(self) -> bool:
+        # Late probes alone may be a busy machine's, on which calls still end in time.
+        return self.timeouts > 0 and self.timeouts + self.missed_probes >= OPEN_AFTER
 
 
 def by_preference(

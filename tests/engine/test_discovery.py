@@ -52,9 +52,8 @@ async def searched(workers: Cluster, stub: Any) -> AsyncIterator[list[pb.SearchR
 
 
 def targets(running: Coordinator) -> list[list[str]]:
-    fleet = running._fleet
-    groups: list[Replicas[Any]] = [*fleet.shards.values(), fleet.rankers]
-    return [[one.target for one in group.members] for group in groups]
+    fleet: Any = running._fleet
+    return [[one.target for one in group.members] for group in (*fleet.shards.values(), fleet.rankers)]
 
 
 def write(path: Path, workers: Cluster, keep: Callable[[int], bool]) -> None:

@@ -72,15 +72,16 @@ def test_short_deadlines_and_a_short_overload_open_no_circuit() -> None:
     assert timed_out(busy).state(4.5) != Health.OPEN
 
 
-def test_missed_probes_open_the_circuit_of_one_that_answers_nothing_and_a_good_one_ends_it() -> None:
+def test_a_missed_probe_ejects_and_opens_the_circuit_only_where_a_call_timed_out_too() -> None:
     replica = ReplicaHealth(0.0)
-    replica.missed("did not answer", 0.5)
-    assert replica.state(0.5) == Health.EJECTED
-    for now in (2.0, 3.0):
+    for now in (2.0, 3.0, 4.0):
         replica.missed("did not answer", now)
-    assert replica.state(3.0) == Health.OPEN
-    replica.probed("", 4.0)
-    assert replica.state(4.0) == Health.HEALTHY
+        assert replica.state(now) == Health.EJECTED
+    replica.timed_out(3.0)
+    assert replica.state(5.0) == Health.OPEN
+    replica.probed("", 6.0)
+    assert (replica.state(6.0), replica.half_open) == (Health.HEALTHY, True)
+    replica.succeeded(6.5)
     for hour in (1, 2, 3):  # one missed now and then
         replica.missed("did not answer", 3600.0 * hour)
         replica.probed("", 3600.0 * hour + 1)

@@ -78,7 +78,7 @@ export function App() {
       }
       if (typing || help) return;
       const acts: Record<string, () => void> = {
-        "/": () => box.current?.select(),
+        "/": () => (box.current?.focus(), box.current?.select()),
         j: () => step(1),
         k: () => step(-1),
         g: () => look(view === "grid" ? "list" : "grid"),

@@ -70,15 +70,16 @@ export function App() {
     const pressed = (event: KeyboardEvent) => {
       const typing = (event.target as HTMLElement).closest("input, select, textarea");
       if (event.ctrlKey || event.metaKey || event.altKey) return;
+      // A dialog has the keys as long as it is open, and closes by itself.
+      if (document.querySelector("dialog[open]")) return;
       if (event.key === "Escape") {
-        if (help) setHelp(false);
-        else if (typing) (typing as HTMLElement).blur();
+        if (typing) (typing as HTMLElement).blur();
         else if (place.video) close();
         return;
       }
-      if (typing || help) return;
+      if (typing) return;
       const acts: Record<string, () => void> = {
-        "/": () => box.current?.select(),
+        "/": () => (box.current?.focus(), box.current?.select()),
         j: () => step(1),
         k: () => step(-1),
         g: () => look(view === "grid" ? "list" : "grid"),

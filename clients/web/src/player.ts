@@ -83,8 +83,10 @@ export function usePlayer(collection: string, about: Video | null, start: number
   );
 
   const ready = () => {
-    const element = video.current!;
-    element.currentTime = Math.max(0, wanted.current.at - source!.offset);
+    const element = video.current;
+    // Gone, where another video was opened meanwhile.
+    if (!element || !source) return;
+    element.currentTime = Math.max(0, wanted.current.at - source.offset);
     if (wanted.current.play) play();
   };
   // The source stays when another moment of the same file is opened: no event tells of it.

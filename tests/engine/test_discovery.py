@@ -13,7 +13,6 @@ import pytest
 from engine import config
 from engine.coordinator import Coordinator
 from engine.process_config import DiscoveryConfig
-from engine.replicas import Replicas
 from spr.v1 import search_service_pb2 as pb
 from tests.engine.asking import TEXT, by_hand, rounded, rows, search
 from tests.engine.nameserver import nameserver

@@ -38,7 +38,7 @@ class Trend:
 
 
 def measure(folder: Path, world: World, searches: int, coordinators: int) -> dict[str, Any]:
-    """Search so often, and return the trends, what failed, and what is not flat, a sentence each."""
+    """Search so often, and return the trends, the samples, and what is not flat, a sentence each."""
     shutil.rmtree(folder, ignore_errors=True)
     collection = shutil.copytree(world.collection, folder / "collection")
     samples: list[tuple[int, dict[str, tuple[float, int]]]] = []
@@ -62,7 +62,8 @@ def measure(folder: Path, world: World, searches: int, coordinators: int) -> dic
     ]
     misses += [f"process {pid} was replaced" for pid in missing]
     misses += [f"{failed} searches failed or were partial"] if failed else []
-    about = {"searches": load.count, "rate": round(load.count / seconds, 1)}
+    series = [[count, {name: round(of[name][0], 1) for name in pids}] for count, of in samples]
+    about = {"searches": load.count, "rate": round(load.count / seconds, 1), "megabytes": series}
     return {**about, "processes": [asdict(one) for one in trends], "misses": misses}
 
 

@@ -78,10 +78,11 @@ def test_what_cannot_be_used_is_named(config: AccessConfig, spoil: Any, message:
 def test_what_is_checked_is_what_is_used_while_files_are_replaced(
     config: AccessConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = certificates._issued
+    check, other = certificates._issued, config.key.parent / "other"
+    making.make(other, [], 30)
 
     def replaced(*pair: Any) -> bool:
-        making.make(config.key.parent, [], 30)
+        shutil.copy(other / settings.KEY, config.key)
         return check(*pair)
 
     monkeypatch.setattr(certificates, "_issued", replaced)

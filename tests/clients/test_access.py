@@ -3,12 +3,10 @@
 import asyncio
 import json
 import os
-import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -189,45 +187,6 @@ def test_files_that_cannot_be_used_are_named(
     monkeypatch.chdir(service.made.folder)
     with pytest.raises(spr_client.InvalidInput, match=message):
         Client("127.0.0.1:1", tls=tls)
-
-
-def test_files_that_are_replaced_while_they_are_read_are_not_mixed(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(access, "INTERVAL", 0.0)
-    certificate, key = tmp_path / "web.pem", tmp_path / "web-key.pem"
-    other = make(tmp_path / "other").folder
-
-    def put(folder: Path, *files: Path) -> None:
-        for file in files:
-            file.write_bytes((folder / file.name).read_bytes())
-
-    put(service.made.folder, certificate, key)
-    mine = access.Access("127.0.0.1:1", Tls(service.made.authority, certificate, key))
-    first = mine.credentials
-    check = ssl.SSLContext.load_cert_chain
-
-    def replaced(*words: Any, **named: Any) -> None:
-        check(*words, **named)
-        put(other, key)
-
-    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", replaced)
-    key.touch()
-    assert mine.credentials is first
-    monkeypatch.undo()
-    monkeypatch.setattr(access, "INTERVAL", 0.0)
-    assert mine.credentials is first
-    put(other, certificate)
-    assert mine.credentials is not first
-
-
-@pytest.mark.parametrize("text", ["", "two words", "not \u00fc ascii", "line\nline"])
-def test_a_file_without_a_token_is_named_and_not_quoted(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "token"
-    file.write_text(text)
-    with pytest.raises(spr_client.InvalidInput, match="holds no token") as caught:
-        Client("127.0.0.1:1", token=file)
-    assert not text or text not in str(caught.value)
 
 
 def test_a_client_follows_its_files_and_half_a_file_changes_nothing(

@@ -50,8 +50,8 @@ def topology_of(folder: Path, collection: Path, made: Credentials) -> Path:
     """Write a topology with [access] that asks callers for certificates, too, and logs all it can."""
     library = {"roots": [str(folder / "videos")]}
     # A busy machine is late: no answer is degraded or refused for that.
-    patient = {"shard_timeout": PATIENCE, "max_deadline": PATIENCE}
-    path = write_topology(folder / "topology.toml", collection, library=library, **patient)
+    file = folder / "topology.toml"
+    path = write_topology(file, collection, library=library, shard_timeout=PATIENCE, max_deadline=PATIENCE)
     values = {**settings.of_folder(made.folder), "callers": "certificate"}
     lines = ["[access]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
     text = path.read_text().replace('log_level = "warning"', 'log_level = "debug"')

@@ -85,9 +85,11 @@ def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certi
 
     name: DNS name that the certificate must have; "" for any.
     """
-    chain = _loaded(certificate, x509.load_pem_x509_certificates, "no certificate in PEM")
-    trusted = _loaded(authority, x509.load_pem_x509_certificates, "no certificate in PEM")
-    own = _loaded(key, lambda data: serialization.load_pem_private_key(data, None), "no private key in PEM")
+    # Once: what is checked is what is used, also while somebody replaces one file after the other.
+    pem = (_read(certificate), _read(key), _read(authority))
+    chain = _loaded(certificate, pem[0], x509.load_pem_x509_certificates, "no certificate in PEM")
+    trusted = _loaded(authority, pem[2], x509.load_pem_x509_certificates, "no certificate in PEM")
+    own = _loaded(key, pem[1], lambda data: serialization.load_pem_private_key(data, None), "no private key")
     leaf, now = chain[0], datetime.now(UTC)
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if leaf.public_key().public_bytes(*form) != own.public_key().public_bytes(*form):
@@ -103,7 +105,6 @@ def read(certificate: Path, key: Path, authority: Path, name: str = "") -> Certi
             f"{certificate} lacks the DNS name {name}, by which the service's processes know each other (it "
             f"has: {there}); {_AGAIN}, or set name in [access]"
         )
-    pem = (certificate.read_bytes(), key.read_bytes(), authority.read_bytes())
     return Certificates(*pem, certificate, leaf.not_valid_after_utc)
 
 
@@ -120,11 +121,16 @@ def _today() -> int:
     return int(time.time() // 86400)
 
 
-def _loaded(path: Path, load: Callable[[bytes], Loaded], fault: str) -> Loaded:
+def _read(path: Path) -> bytes:
     try:
-        return load(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
         raise InvalidInput(f"{path} does not exist; {_AGAIN.replace(' again', '')}") from None
+
+
+def _loaded(path: Path, data: bytes, load: Callable[[bytes], Loaded], fault: str) -> Loaded:
+    try:
+        return load(data)
     except (ValueError, TypeError) as error:
         locked = " (it has a password; SPR reads keys without)" if isinstance(error, TypeError) else ""
         raise InvalidInput(f"{path} has {fault}{locked}; {_AGAIN}") from None

@@ -190,15 +190,6 @@ def test_files_that_cannot_be_used_are_named(
         Client("127.0.0.1:1", tls=tls)
 
 
-@pytest.mark.parametrize("text", ["", "two words", "not \u00fc ascii", "line\nline"])
-def test_a_file_without_a_token_is_named_and_not_quoted(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "token"
-    file.write_text(text)
-    with pytest.raises(spr_client.InvalidInput, match="holds no token") as caught:
-        Client("127.0.0.1:1", token=file)
-    assert not text or text not in str(caught.value)
-
-
 def test_a_client_follows_its_files_and_half_a_file_changes_nothing(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

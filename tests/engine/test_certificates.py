@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _other_authority(config: AccessConfig) -> None:
             "fleet-key.pem does not exist; `spr access cert",
         ),
         (lambda config: _cut(config.certificate), "fleet.pem has no certificate in PEM"),
-        (lambda config: _cut(config.key), "fleet-key.pem has no private key in PEM"),
+        (lambda config: _cut(config.key), "fleet-key.pem has no private key"),
         (lambda config: config.authority.write_text("x"), "authority.pem has no certificate in PEM"),
         (lambda config: shutil.copy(config.key.with_name("web-key.pem"), config.key), "is not the key of"),
         (lambda config: making.make(config.key.parent, [], 0), "is valid from .* only"),
@@ -72,6 +73,24 @@ def test_what_cannot_be_used_is_named(config: AccessConfig, spoil: Any, message:
         certificates.kept(config)
     # A process that runs goes on with what it had.
     assert kept.value is before
+
+
+def test_what_is_checked_is_what_is_used_while_files_are_replaced(
+    config: AccessConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, other = certificates._issued, config.key.parent / "other"
+    making.make(other, [], 30)
+
+    def replaced(*pair: Any) -> bool:
+        shutil.copy(other / settings.KEY, config.key)
+        return check(*pair)
+
+    monkeypatch.setattr(certificates, "_issued", replaced)
+    found = certificates.read(config.certificate, config.key, config.authority)
+    context = ssl.create_default_context()
+    for name, data in (("cert.pem", found.certificate), ("key.pem", found.key)):
+        (config.key.parent / name).write_bytes(data)
+    context.load_cert_chain(config.key.parent / "cert.pem", config.key.parent / "key.pem")
 
 
 def test_a_certificate_that_ends_soon_is_warned_of_once_a_day(

@@ -141,23 +141,24 @@ class _Kept(Generic[Value]):
 def _read_credentials(
     authority: File | None, certificate: File | None, key: File | None
 ) -> grpc.ChannelCredentials:
+    files = (authority, key, certificate)
     try:
-        trusted = None if authority is None else Path(authority).read_bytes()
+        pem = [None if file is None else Path(file).read_bytes() for file in files]
         context = ssl.create_default_context()
         if authority is not None:
             context.load_verify_locations(authority)
-        if certificate is None or key is None:
-            return grpc.ssl_channel_credentials(trusted)
-        # gRPC says of a key that does not fit when it connects only.
-        context.load_cert_chain(certificate, key, password=lambda: "")
-        pair = Path(certificate).read_bytes(), Path(key).read_bytes()
+        if certificate is not None and key is not None:
+            # gRPC says of a key that does not fit when it connects only.
+            context.load_cert_chain(certificate, key, password=lambda: "")
+        if pem != [None if file is None else Path(file).read_bytes() for file in files]:
+            raise ValueError("they changed while they were read; try again")
     except (ssl.SSLError, ValueError) as error:
-        given = ", ".join(str(file) for file in (authority, certificate, key) if file is not None)
+        given = ", ".join(str(file) for file in files if file is not None)
         why = getattr(error, "reason", None) or str(error)
         raise InvalidInput(f"{given}: no PEM certificates, or a key that does not fit ({why})") from None
     except OSError as error:
         raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}") from None
-    return grpc.ssl_channel_credentials(trusted, pair[1], pair[0])
+    return grpc.ssl_channel_credentials(*pem)
 
 
 def _bearer(token: str, source: str) -> Metadata:

@@ -19,12 +19,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import deserialization, faults, logs, replies
+from engine import deserialization, faults, logs
 from engine.admission import Admission
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
+WRITE_PATIENCE = 10.0  # seconds of back-pressure before a stream is reset
 LONGEST_METHOD = 80  # characters in the log: a caller may invent a name
 
 Behaviour = Callable[..., Any]
@@ -97,7 +98,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception as error:
                 code = _note(error, method)
-                await replies.abort(context, faults.grpc_status(error, logs.request_id.get()))
+                await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
                 _account(context, method, code, began)
 
@@ -145,23 +146,23 @@ class Interceptor(grpc.aio.ServerInterceptor):
         _refuse_late(context)
         admission = self._admission_of(method)
         admission.enter()
-        answered: asyncio.Queue[Any] = asyncio.Queue()
+        replies: asyncio.Queue[Any] = asyncio.Queue()
 
         async def compute() -> None:
             async with contextlib.aclosing(behaviour(request, context)) as answers:
                 async for reply in answers:
-                    answered.put_nowait(reply)
+                    replies.put_nowait(reply)
 
         def over(_: object) -> None:
             admission.leave()
-            answered.put_nowait(None)
+            replies.put_nowait(None)
 
         computing = asyncio.create_task(compute())
         # In a callback: a task that is cancelled before its first step never reaches its `finally`.
         computing.add_done_callback(over)
         try:
-            while (reply := await answered.get()) is not None:
-                await replies.write(context, reply)
+            while (reply := await replies.get()) is not None:
+                await _written(context, reply)
             await computing
         finally:
             computing.cancel()
@@ -180,7 +181,7 @@ def _refusing(method: str, error: SprError) -> Any:
         logs.bind_request_id("")
         code = _note(error, method)
         _account(context, method, code, began)
-        await replies.abort(context, faults.grpc_status(error, logs.request_id.get()))
+        await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
 
     return grpc.stream_unary_rpc_method_handler(call)
 
@@ -194,6 +195,21 @@ def _ours(read: Behaviour, data: bytes, method: str) -> Any:
         raise
     logs.bind_request_id(getattr(request, "request_id", ""))
     return request
+
+
+async def _written(context: Any, reply: Any) -> None:
+    try:
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes as the write ends, and the
+        # stream of a caller who has left would hold its place for ever.
+        async with asyncio.timeout(WRITE_PATIENCE):
+            await context.write(reply)
+    except TimeoutError:
+        _log.warning("nobody read an answer for %g s; its stream is reset", WRITE_PATIENCE)
+        # A status could not be written either.
+        raise asyncio.CancelledError from None
+    except grpc.aio.InternalError:
+        # The caller went while it was written to.
+        raise asyncio.CancelledError from None
 
 
 def _refuse_late(context: Any) -> None:

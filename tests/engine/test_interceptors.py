@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from engine import replies, servers
+from engine import interceptors, servers
 from engine.admission import Admission
 from engine.faults import reason_of
 from spr.internal.v1 import encoder_service_pb2 as pb
@@ -222,4 +222,4 @@ def test_a_caller_that_goes_while_it_is_written_to_cancels_its_stream() -> None:
             raise grpc.aio.InternalError  # as gRPC does, where the call ended an instant before
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(replies.write(Gone(), b""))
+        asyncio.run(interceptors._written(Gone(), b""))

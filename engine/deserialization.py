@@ -3,14 +3,12 @@
 In gRPC's own deserialiser it would be UNKNOWN, with a traceback in the log.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
-import grpc.aio
 
-from engine import faults, replies
+from engine import faults
 from engine.errors import InvalidInput
 
 Behaviour = Callable[..., Any]
@@ -32,12 +30,9 @@ def unary(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
         try:
             message = request(read, data, method)
         except InvalidInput as error:
-            await replies.abort(context, faults.grpc_status(error))
+            await context.abort_with_status(faults.grpc_status(error))
         try:
             return await behaviour(message, context)
-        except grpc.aio.InternalError:
-            # The caller went while it was written to.
-            raise asyncio.CancelledError from None
         except NotImplementedError:
             # Reflection and health declare methods that their library does not implement.
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not implemented")
@@ -52,11 +47,11 @@ def stream(behaviour: Behaviour, read: Behaviour, method: str) -> Behaviour:
         async for data in messages:
             yield request(read, data, method)
 
-    async def call(messages: AsyncIterator[bytes], context: Any) -> None:
+    async def call(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
         try:
             async for reply in behaviour(requests(messages), context):
-                await replies.write(context, reply)
+                yield reply
         except InvalidInput as error:
-            await replies.abort(context, faults.grpc_status(error))
+            await context.abort_with_status(faults.grpc_status(error))
 
     return call

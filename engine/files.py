@@ -18,6 +18,7 @@ from engine.errors import InvalidInput, SprError, Unavailable
 JSON_BYTES = 512 << 20
 TOML_BYTES = 1 << 20
 TOML_DEPTH = 16
+LONGEST_NAME = 255  # bytes of a file's
 
 # A bare part begins where a word does and is taken whole: a long word is looked at once.
 _PART = r"""(?:(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++|"[^"\n]*"|'[^'\n]*')"""
@@ -161,6 +162,8 @@ def read_name(path: Path) -> str:
         raise refusal(error, path) from None
     if not name:
         raise InvalidInput(f"{path} is empty: write the name into it again, or remove it.")
+    if not name.isprintable() or "/" in name or len(name.encode()) > LONGEST_NAME:
+        raise InvalidInput(f"{path} holds no name: write the name into it again, or remove it.")
     return name
 
 

@@ -19,13 +19,14 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from engine import deserialization, faults, logs, metrics, refusals, replies, tracing
+from engine import deserialization, faults, logs, metrics, refusals, tracing
 from engine.access.guard import Guard
 from engine.admission import Gate
 from engine.errors import DeadlineExceeded, InvalidInput, SprError, WrongPort
 
 _log = logging.getLogger("spr.rpc")
 _OURS = "/spr."
+WRITE_PATIENCE = 10.0  # seconds of back-pressure before a stream is reset
 
 Behaviour = Callable[..., Any]
 
@@ -127,7 +128,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception as error:
                 code = refusals.note(error, method)
-                await replies.abort(context, faults.grpc_status(error, logs.request_id.get()))
+                await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
             finally:
                 meter.ended(code.name, time.perf_counter() - began)
                 _account(context, method, code, began)
@@ -180,23 +181,23 @@ class Interceptor(grpc.aio.ServerInterceptor):
         _refuse_late(context)
         admission = self._admission_of(method)
         admission.enter()
-        answered: asyncio.Queue[Any] = asyncio.Queue()
+        replies: asyncio.Queue[Any] = asyncio.Queue()
 
         async def compute() -> None:
             async with contextlib.aclosing(behaviour(request, context)) as answers:
                 async for reply in answers:
-                    answered.put_nowait(reply)
+                    replies.put_nowait(reply)
 
         def over(_: object) -> None:
             admission.leave()
-            answered.put_nowait(None)
+            replies.put_nowait(None)
 
         computing = asyncio.create_task(compute())
         # In a callback: a task that is cancelled before its first step never reaches its `finally`.
         computing.add_done_callback(over)
         try:
-            while (reply := await answered.get()) is not None:
-                await replies.write(context, reply)
+            while (reply := await replies.get()) is not None:
+                await _written(context, reply)
             await computing
         finally:
             computing.cancel()
@@ -216,6 +217,20 @@ def _ours(read: Behaviour, data: bytes, method: str) -> Any:
         raise
     logs.bind_request_id(getattr(request, "request_id", ""))
     return request
+
+
+async def _written(context: Any, reply: Any) -> None:
+    try:
+        # Not wait_for, which before Python 3.12 swallows a cancellation: the stream would never end.
+        async with asyncio.timeout(WRITE_PATIENCE):
+            await context.write(reply)
+    except TimeoutError:
+        _log.warning("nobody read an answer for %g s; its stream is reset", WRITE_PATIENCE)
+        # A status could not be written either.
+        raise asyncio.CancelledError from None
+    except grpc.aio.InternalError:
+        # The caller went while it was written to.
+        raise asyncio.CancelledError from None
 
 
 def _refuse_late(context: Any) -> None:

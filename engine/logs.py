@@ -123,6 +123,7 @@ def configure(level: str = "info") -> Writer:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # FAISS logs at info which instruction sets it cannot load, at every start.
     logging.getLogger("faiss").setLevel(logging.WARNING)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_of_the_server)
     atexit.register(writer.flush, LAST_WORDS)
     return writer
 
@@ -134,6 +135,11 @@ def bind_request_id(given: str) -> str:
     bound = given or uuid.uuid4().hex
     request_id.set(bound)
     return bound
+
+
+def _of_the_server(record: logging.LogRecord) -> bool:
+    """Leave out, with its traceback, that gRPC could not send what nobody waits for any more."""
+    return not record.getMessage().startswith("ExecuteBatchError raised in core")
 
 
 class Fault:

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from engine import faults, logs, metrics, replies
+from engine import faults, logs, metrics
 from engine.errors import Overloaded, SprError
 
 _log = logging.getLogger("spr.rpc")
@@ -74,10 +74,10 @@ async def refuse(context: Any, method: str, error: SprError, counted_as: str = "
     metrics.refused(counted_as or method, error.status.name)
     if isinstance(error, Overloaded):
         _counted.note(method, error)
-        await replies.abort(context, _status(str(error), error.reason, error.retry_after or 0.0))
+        await context.abort_with_status(_status(str(error), error.reason, error.retry_after or 0.0))
     logs.bind_request_id("")
     note(error, method)
-    await replies.abort(context, faults.grpc_status(error, logs.request_id.get()))
+    await context.abort_with_status(faults.grpc_status(error, logs.request_id.get()))
 
 
 @lru_cache(maxsize=128)

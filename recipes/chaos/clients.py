@@ -7,11 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import grpc
-
 from recipes.chaos.oracle import Found, Oracle, same
 from spr_client import Client, SearchError, SearchResult
-from spr_client.channels import OPTIONS
 
 PAGE = 20
 
@@ -60,20 +57,13 @@ class Load:
         return told
 
 
-def connect(addresses: Sequence[str]) -> Client:
-    """Return a client that knows all coordinators."""
-    if len(addresses) == 1:
-        return Client(addresses[0])
-    return Client(channel=grpc.insecure_channel(f"ipv4:{','.join(addresses)}", OPTIONS))
-
-
 @contextmanager
 def searching(addresses: Sequence[str], texts: Sequence[str], callers: int, pause: float) -> Iterator[Load]:
     """Search from so many clients for a block. pause: seconds between an answer and the next question."""
     load, over = Load(), threading.Event()
 
     def ask(first: int) -> None:
-        with connect(addresses) as client:
+        with Client(list(addresses)) as client:
             for number in itertools.count(first):
                 if over.is_set():
                     return

@@ -8,9 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from engine import replies
-from engine.errors import InvalidInput
-from engine.faults import grpc_status
+from engine import interceptors
 from spr.v1 import search_service_pb2 as pb
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from tests.engine.asking import TEXT, Row, by_hand, request, rounded, rows
@@ -120,7 +118,7 @@ def test_a_batch_that_waits_too_long_for_places_says_so(tmp_path: Path) -> None:
 def test_a_stream_that_nobody_reads_holds_no_place_and_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.replies.WRITE_PATIENCE", 0.2)
+    monkeypatch.setattr("engine.interceptors.WRITE_PATIENCE", 0.2)
     # The answer is larger than what this reader takes unread.
     corpus = Corpus(folder="/" + "x" * 20_000)
     narrow = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024)]
@@ -158,7 +156,7 @@ def test_a_caller_that_leaves_as_it_is_answered_ends_its_stream(steps: int) -> N
                 await sent
 
         async def stream() -> None:
-            await replies.write(Context(), b"")
+            await interceptors._written(Context(), b"")
             await asyncio.Event().wait()
 
         task = asyncio.create_task(stream())
@@ -173,12 +171,3 @@ def test_a_caller_that_leaves_as_it_is_answered_ends_its_stream(steps: int) -> N
         return task in done
 
     assert asyncio.run(leave())
-
-
-def test_a_status_that_nobody_waits_for_ends_the_call_quietly() -> None:
-    class Gone:
-        async def abort_with_status(self, status: Any) -> None:
-            raise grpc.aio.InternalError("the caller has left")
-
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(replies.abort(Gone(), grpc_status(InvalidInput("no"))))

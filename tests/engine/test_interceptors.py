@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from engine import refusals, replies, servers
+from engine import interceptors, refusals, servers
 from engine.admission import Admission
 from engine.errors import InvalidInput, Overloaded
 from engine.faults import reason_of
@@ -225,4 +225,4 @@ def test_a_caller_that_goes_while_it_is_written_to_cancels_its_stream() -> None:
             raise grpc.aio.InternalError  # as gRPC does, where the call ended an instant before
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(replies.write(Gone(), b""))
+        asyncio.run(interceptors._written(Gone(), b""))

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from engine import logs
 from engine.logs import Fault, Writer
 from tests.engine.running import written
 
@@ -51,6 +52,16 @@ def test_a_stream_that_is_gone_is_no_error() -> None:
         os.close(reading)
         writer.put("nobody is there\n")
         writer.flush(10)
+
+
+def test_a_caller_who_has_left_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    logs.configure()
+    of_grpc = logging.getLogger("grpc._cython.cygrpc")
+    with written(of_grpc.name) as lines:
+        of_grpc.error("ExecuteBatchError raised in core by servicer method [%s]", "/m")
+        of_grpc.error("Unexpected [%s] raised by servicer method", "ValueError")
+    assert lines.get(timeout=10)["message"].startswith("Unexpected")
 
 
 def test_a_fault_is_told_when_it_begins_changes_and_ends() -> None:

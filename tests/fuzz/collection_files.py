@@ -124,7 +124,7 @@ def _reseal_journal(folder: Path, path: Path) -> None:
         return
     lines: list[bytes] = []
     for line in path.read_bytes().splitlines():
-        with suppress(ValueError, RecursionError, TypeError):
+        with suppress(ValueError, RecursionError, TypeError, AttributeError):
             entry = json.loads(line)
             entry.pop("crc", None)
             entry.pop("n", None)

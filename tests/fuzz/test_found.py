@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine import versions
 from engine.catalogue import PartCatalogue
 from engine.errors import InvalidInput, Mismatch
 from engine.files import BadJson, read_json
@@ -79,6 +80,13 @@ def test_a_catalogue_whose_table_has_no_readable_name_is_refused(tmp_path: Path)
     (tmp_path / "catalog.sqlite").write_bytes(changed)
     with pytest.raises(Mismatch, match=r"catalog.sqlite cannot be read"):
         PartCatalogue.open(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"y" * 5000, b"a/b", b"a\nb", b"\0"])
+def test_a_name_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "CURRENT").write_bytes(content)
+    with pytest.raises(InvalidInput, match="CURRENT holds no name"):
+        versions.current(tmp_path)
 
 
 def test_a_queue_whose_rows_hold_no_jobs_is_refused(tmp_path: Path) -> None:

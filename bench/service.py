@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -215,9 +216,12 @@ def _topology(shards: int, threads: int, log_level: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return so many ports that were free a moment ago."""
+    """Return so many free ports, below those that the system gives to connections meanwhile."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        while len(found) < count:
+            one, port = stack.enter_context(socket.socket()), random.randrange(12_000, 32_000)
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                found.append(port)
+    return found

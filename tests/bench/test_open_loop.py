@@ -16,7 +16,7 @@ def test_answers_are_counted(tmp_path: Path, asked: dict[str, float]) -> None:
     async def run() -> open_loop.Outcomes:
         async with coordinator(workers) as (_, running):
             return await open_loop._run(
-                Asked(address=running.address, texts=["a ball", "a cat"], seconds=0.4, deadline=60.0, **asked)  # type: ignore[arg-type]
+                Asked(address=running.address, texts=["a ball", "a cat"], seconds=1.0, deadline=60.0, **asked)  # type: ignore[arg-type]
             )
 
     with cluster(tmp_path) as workers:

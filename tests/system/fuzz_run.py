@@ -22,8 +22,8 @@ from spr_client import Client
 from tests.system import world
 from tests.system.fuzz import Outcome, fuzz, reached
 from tests.system.fuzz_right import ports_of
+from tests.system.searching import whole
 from tests.system.service import Service, alive, running, until, write_topology
-from tests.workers.ranker.factories import TEXTS
 
 THREADS = 4
 # Caches of texts, vectors and pages fill; what grows beyond them is a leak.
@@ -50,14 +50,14 @@ def trial(collection: Path, folder: Path, count: int, seed: int, threads: int = 
     library = {"max_queued": 30}
     topology = write_topology(folder / "topology.toml", collection, library=library, **PATIENT)
     with running(folder / "log.jsonl", str(topology)) as service, Client(service.address) as client:
-        first = client.search(TEXTS[0]).moments
+        first = until(lambda: whole(client)).moments
         pids: dict[str, int] = service.ready["pids"]
         sizes = {name: _resident(pid) for name, pid in pids.items()}
 
         def control() -> None:
-            found = client.search(TEXTS[0], timeout=50)
+            # On a busy machine an answer may lack something, and says so; then it is asked again.
+            found = until(lambda: whole(client))
             assert found.moments == first, "a right search was answered otherwise"
-            assert not found.coverage.degraded, f"a right search lost {found.coverage}"
             assert all(map(alive, pids.values())), "a process is dead"
 
         with ports_of(config.read(topology), folder / "jobs") as ports:

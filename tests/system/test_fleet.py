@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bench.service import free_ports
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
 from tests.system.searching import searching, whole
-from tests.system.service import Service, alive, free_ports, running, until
+from tests.system.service import Service, alive, running, until
 from tests.workers.ranker.factories import TEXTS
 
 PORTS = free_ports(8)

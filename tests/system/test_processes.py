@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bench.service import free_ports
 from engine import parts, versions
 from spr_cli import search
-from tests.system.service import alive, free_ports, launch, running, until, write_topology
+from tests.system.service import alive, launch, running, until, write_topology
 from tests.system.world import SPR
 from tests.workers.ranker.factories import TEXTS
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import grpc
 
+from bench.service import free_ports
 from spr.internal.v1 import library_service_pb2 as pb
 from spr.internal.v1.library_service_pb2_grpc import LibraryServiceStub
 from spr.v1.admin_service_pb2 import Job, ListJobsRequest, SubmitJobRequest
 from tests import apart
-from tests.system.service import free_ports
 from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
 from trainer.collection.places import keep_encoder

@@ -5,16 +5,29 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
+# One service each, which all of their files use.
+TOGETHER = ("clients/page", "system/living")
+HERE = Path(__file__).parent
 # Jobs in a shell's background ignore Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two cores are shared with the processes under test. Another number may be given: no test depends on it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As the command line has it: threads that spin while they wait starve all else on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.hookimpl(tryfirst=True)  # before the workers of `--dist loadgroup` look at the marks
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, those of TOGETHER across files."""
+    for item in items:
+        name = item.path.relative_to(HERE).as_posix() if HERE in item.path.parents else str(item.path)
+        group = next((folder for folder in TOGETHER if name.startswith(f"{folder}/")), name)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_finish() -> None:

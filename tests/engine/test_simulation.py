@@ -6,7 +6,7 @@ from engine.hedging import Hedging
 from tests.engine.promises import play
 from tests.engine.simulation import PLACES, World
 
-SEEDS, AT_ONCE = 300, 50
+SEEDS, AT_ONCE = 100, 50
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ class _Searching(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while not self._over.is_set():
+        while not self._over.wait(0.01):
             try:
                 self.told.append(self._client.search(TEXTS[0], timeout=PATIENCE))
             except SearchError as error:

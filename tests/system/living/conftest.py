@@ -9,7 +9,7 @@ from tests.system.service import running, write_topology
 from tests.trainer.library.running import world
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     """Serve two collections of clips, with a library, which watches a folder for the first one."""
     home = tmp_path_factory.mktemp("living")

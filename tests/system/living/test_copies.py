@@ -4,36 +4,36 @@ import shutil
 from pathlib import Path
 
 from engine import versions
-from tests.system.living.living import Living, spr
-from tests.system.service import running, write_topology
-from tests.trainer.library.running import clip, world
+from tests import numeric
+from tests.system.living.living import Living, oracle, spr
+from tests.trainer.library.running import clip
 
 
-def test_a_collection_that_is_lost_comes_back_from_a_snapshot(tmp_path: Path) -> None:
-    collection = world(tmp_path / "of-films", "films")
-    topology = write_topology(tmp_path / "topology.toml", collection, library={})
-    copy = tmp_path / "copy"
-    with running(tmp_path / "first.jsonl", str(topology)) as service:
-        living = Living(tmp_path, service, {"films": collection})
-        with living.unharmed():
-            living.admin("add", clip(tmp_path / "new" / "new.mp4"), "--wait")
-            living.admin("delete", "built-0", "--wait")
-            assert living.admin("snapshot", copy, "--wait")["state"] == "STATE_DONE"
-        before = living.moments()
-    shutil.rmtree(collection)
-    spr("restore", copy, collection, "--json")
-    assert spr("verify", collection, "--json")["damaged"] == []
-    with running(tmp_path / "second.jsonl", str(topology)) as service:
-        living = Living(tmp_path, service, {"films": collection})
-        assert living.moments() == before
-        living.check_answers("films")
-        # And into the running service, after more was changed.
-        living.admin("add", clip(tmp_path / "new" / "more.mp4", 7.0), "--wait")
-        assert "more" in living.shown()
-        with living.unharmed():
-            restored = living.admin("restore", copy, "--wait")
-        assert restored["version"] == versions.current(collection) == living.served()
-        assert living.moments() == before
-        # The feature store holds what the version does, so that a build and an add go on from it.
-        living.admin("add", tmp_path / "new" / "more.mp4", "--wait")
-        assert living.shown() == {"built-1", "more", "new"}
+def test_a_collection_that_is_lost_comes_back_from_a_snapshot(
+    living: Living, news: Path, tmp_path: Path
+) -> None:
+    copy, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
+    with living.unharmed():
+        living.admin("add", clip(tmp_path / "kept" / "kept.mp4"), "--wait")
+        living.admin("delete", "built-0", "--wait")
+        assert living.admin("snapshot", copy, "--wait")["state"] == "STATE_DONE"
+    before, shown = living.moments(), living.shown()
+    # Lost after a copy of its own was taken: nothing of it but that is left.
+    spr("restore", copy, elsewhere, "--json")
+    spr("snapshot", elsewhere, tmp_path / "second", "--json")
+    shutil.rmtree(elsewhere)
+    spr("restore", tmp_path / "second", elsewhere, "--json")
+    assert spr("verify", elsewhere, "--json")["damaged"] == []
+    restored = oracle(elsewhere)
+    assert [one[0] for one in restored] == [one[0] for one in before]
+    numeric.close([one[1:] for one in restored], [one[1:] for one in before])
+    # And into the running service, after more was changed.
+    living.admin("add", clip(tmp_path / "more" / "more.mp4", 7.0), "--wait")
+    assert "more" in living.shown()
+    with living.unharmed():
+        back = living.admin("restore", copy, "--wait")
+    assert back["version"] == versions.current(news) == living.served()
+    assert living.moments() == before
+    # The feature store holds what the version does, so that a build and an add go on from it.
+    living.admin("add", tmp_path / "more" / "more.mp4", "--wait")
+    assert living.shown() == {*shown, "more"}

@@ -1,13 +1,15 @@
-"""A span of a video as an MP4 that every browser plays: video copied where it can be, sound as AAC."""
+"""A span of a video as an MP4: video copied where it can be, sound as AAC."""
 
 from __future__ import annotations  # av's classes are generic to type checkers only
 
 import io
+import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -18,13 +20,56 @@ from spr_gateway.pictures import first_time
 from spr_gateway.probing import Probe, of
 from trainer.ingest.container import opened, video_stream
 
-LONGEST = 120.0  # seconds of a clip
-HEIGHT = 720
-PATIENCE = 60.0  # seconds to make one
-LARGEST = 48 << 20  # bytes
 RATE = 48000
 LEAD = 2.0  # seconds before a span in which a key frame is looked for
-SPEED = {"preset": "veryfast", "crf": "24", "tune": "zerolatency"}
+EDGE = 1e-3  # seconds: times of frames are that much beside the truth in files that count milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a clip is made.
+
+    codecs: those whose pictures are copied. near: seconds that a copy may begin before its span at most, at a
+    key frame; where there is none the pictures are converted, and the clip begins with the span. longest:
+    seconds; patience: seconds to make it; largest: bytes; height: lines of what is converted, each at most.
+    """
+
+    codecs: frozenset[str]
+    near: float = math.inf
+    longest: float = math.inf
+    patience: float = math.inf
+    largest: float = math.inf
+    height: int = 1 << 14
+    container: Mapping[str, str] = field(default_factory=dict)
+    encoder: Mapping[str, str] = field(default_factory=dict)
+
+
+# What every browser plays. Fragmented: written front to back, playable whatever is cut off.
+PAGE = Terms(
+    codecs=frozenset({"h264"}),
+    longest=120.0,
+    patience=60.0,
+    largest=48 << 20,
+    height=720,
+    container={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+    encoder={"preset": "veryfast", "crf": "24", "tune": "zerolatency"},
+)
+# What is kept and cut further: whole, and as good as the source.
+KEPT = Terms(
+    codecs=frozenset({"h264", "hevc", "av1", "vp9"}),
+    near=0.5,
+    container={"movflags": "faststart"},
+    encoder={"preset": "veryfast", "crf": "17"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A span that was cut. offset: the second of the video at which it begins. copied: its pictures are."""
+
+    offset: float
+    copied: bool
+    probe: Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +88,55 @@ class Clip:
 
 def cut(path: Path, start: float, end: float) -> Clip:
     """Return seconds [start, end) of a file, from the key frame before `start` where the video is copied."""
-    end = min(end, start + LONGEST)
-    ends, out = time.monotonic() + PATIENCE, io.BytesIO()
+    out = io.BytesIO()
+    made = cut_to(out, path, start, end, PAGE)
+    return Clip(out.getvalue(), made.offset, made.probe)
+
+
+def cut_to(out: io.BytesIO | BinaryIO, path: Path, start: float, end: float, terms: Terms) -> Cut:
+    """Write seconds [start, end) of a file as an MP4. Raises BadVideo, NotFound where it has no pictures."""
+    end = min(end, start + terms.longest)
     with opened(path) as source:
         stream = video_stream(source, path)
         about, zero = of(source, stream, path), first_time(stream)
-        # Fragmented: written front to back, playable whatever is cut off.
-        flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-        with av.open(out, "w", format="mp4", options=flags) as target:
-            copied = about.how != "convert" and stream.codec_context.name == "h264"
-            cutter = _Cutter(source, target, stream, copied)
-            first = cutter.run(zero + start, zero + end, ends, out)
+        copied = stream.codec_context.name in terms.codecs
+        if math.isinf(terms.near):
+            copied = copied and about.how != "convert"
+        else:
+            copied = copied and _lead(source, stream, zero + start) <= terms.near
+        with av.open(out, "w", format="mp4", options=dict(terms.container)) as target:
+            cutter = _Cutter(source, target, stream, copied, terms)
+            first = cutter.run(zero + start, zero + end, out)
     if first is None:
         raise NotFound("it has no pictures there", "NO_PICTURE")
-    return Clip(out.getvalue(), first - zero, about)
+    return Cut(first - zero, copied, about)
+
+
+def _lead(source: InputContainer, stream: VideoStream, start: float) -> float:
+    """Return the seconds from the last key frame to a container time, infinity for more than LEAD."""
+    base, found = float(stream.time_base or 1), -math.inf
+    source.seek(max(0, int((start - LEAD) / base)), stream=stream, backward=True)
+    for packet in source.demux(stream):
+        if packet.dts is not None and packet.dts * base > start + EDGE:
+            break
+        if packet.is_keyframe and packet.pts is not None and packet.pts * base <= start + EDGE:
+            found = packet.pts * base
+    return max(0.0, start - found)
 
 
 class _Cutter:
     """Moves packets of a span from one container to another."""
 
     def __init__(
-        self, source: InputContainer, target: OutputContainer, stream: VideoStream, copied: bool
+        self,
+        source: InputContainer,
+        target: OutputContainer,
+        stream: VideoStream,
+        copied: bool,
+        terms: Terms,
     ) -> None:
         self._source, self._target, self._stream, self._copied = source, target, stream, copied
+        self._terms = terms
         self._out: Any = self._copy_of() if copied else self._h264()
         self._sound = source.streams.audio[0] if source.streams.audio else None
         self._aac: Any = target.add_stream("aac", rate=RATE, layout="stereo") if self._sound else None
@@ -75,8 +146,9 @@ class _Cutter:
         self._pictures = 0
         self._held: list[Any] = []
 
-    def run(self, start: float, end: float, ends: float, out: io.BytesIO) -> float | None:
+    def run(self, start: float, end: float, out: io.BytesIO | BinaryIO) -> float | None:
         """Write container times [start, end); return where the video begins, None where it has no picture."""
+        ends = time.monotonic() + self._terms.patience
         self._origin = None if self._copied else start
         begin = start - LEAD if self._copied else start
         self._source.seek(
@@ -86,9 +158,9 @@ class _Cutter:
         for packet in self._source.demux(*[s for s in (self._stream, self._sound) if s]):
             if time.monotonic() > ends:
                 raise DeadlineExceeded(
-                    f"the clip was not made within {PATIENCE:.0f} s; ask for a shorter one"
+                    f"the clip was not made within {self._terms.patience:.0f} s; ask for a shorter one"
                 )
-            if out.tell() > LARGEST or not open_streams:
+            if out.tell() > self._terms.largest or not open_streams:
                 break
             stamp = packet.pts if packet.dts is None else packet.dts
             if stamp is None:
@@ -113,8 +185,8 @@ class _Cutter:
     def _h264(self) -> Any:
         source = self._stream
         rate = source.average_rate or source.guessed_rate or Fraction(25)
-        out: Any = self._target.add_stream("libx264", rate=min(rate, Fraction(60)), options=SPEED)
-        scale = min(1.0, HEIGHT / max(1, source.height))
+        out: Any = self._target.add_stream("libx264", rate=min(rate, Fraction(60)), options=dict(self._terms.encoder))
+        scale = min(1.0, self._terms.height / max(1, source.height))
         out.width, out.height = (
             max(2, round(side * scale / 2) * 2) for side in (source.width, source.height)
         )
@@ -126,7 +198,7 @@ class _Cutter:
             self._copy(packet, start)
             return
         for frame in packet.decode():
-            if frame.time is None or not start - 1e-3 <= frame.time < end:
+            if frame.time is None or not start - EDGE <= frame.time < end - EDGE:
                 continue
             small = frame.reformat(self._out.width, self._out.height, "yuv420p")
             small.pts, small.time_base = max(0, round((frame.time - start) * 90000)), Fraction(1, 90000)
@@ -141,7 +213,7 @@ class _Cutter:
         # From the last key frame before `start`: seeking finds an earlier one, or a picture without one.
         if packet.pts is None:
             return
-        if packet.is_keyframe and (not self._held or packet.pts * packet.time_base <= start):
+        if packet.is_keyframe and (not self._held or packet.pts * packet.time_base <= start + EDGE):
             self._held = [packet]
         elif self._held:
             self._held.append(packet)

@@ -138,6 +138,7 @@ class Cutter:
         out.codec_context.sample_aspect_ratio = source.sample_aspect_ratio or Fraction(1)
         # It is told of pictures alone, and has to stand in front of the first.
         with contextlib.suppress(av.error.FFmpegError):
+            self._source.seek(source.start_time or 0, stream=source, backward=True)
             if turned := next((frame.rotation for frame in self._source.decode(source)), 0):
                 out.set_display_rotation(turned)
         return out

@@ -1,15 +1,16 @@
 """`spr search`: one sentence, a table of moments."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli import search_export
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
-    from spr_client import Moment, SearchResult
+    from spr_client import Client, Moment, SearchResult
 
 
 @click.command()
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
+@search_export.options
 @click.option("--timings", is_flag=True, help="Show what took how long.")
 @access
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --progressive: two).")
@@ -57,9 +59,11 @@ def command(
     spr search "something spins" --top 5 --progressive --timings
     spr search "an octave" --collection lectures
     spr search "two shapes meet" --json | jq .moments[0]
+    spr search "a red ball bounces" --export clips --media videos
     """
     from spr_client import Client, Options, SearchError
 
+    keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
     _check_rules(options)
     chosen = Options(**options, rerank=False if no_rerank else None)
     show = _print_json if as_json else _print_table
@@ -68,13 +72,21 @@ def command(
     }  # fmt: skip
     try:
         with Client(address, collection=collection, version=version) as client:
-            if progressive:
-                for result in client.search_progressive(text, **asked):
-                    show(result, timings)
-            else:
-                show(client.search(text, **asked), timings)
+            for found in _answers(client, text, progressive, asked):
+                if keep is not None:
+                    sys.exit(keep.save(text, found, _footer(found, timings)))
+                show(found, timings)
     except SearchError as error:
         _fail(error, as_json)
+
+
+def _answers(
+    client: "Client", text: str, progressive: bool, asked: Mapping[str, Any]
+) -> "Iterator[SearchResult]":
+    if progressive:
+        yield from client.search_progressive(text, **asked)
+    else:
+        yield client.search(text, **asked)
 
 
 def _check_rules(options: Mapping[str, Any]) -> None:

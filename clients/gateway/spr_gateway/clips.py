@@ -1,30 +1,35 @@
-"""A span of a video as an MP4 that every browser plays: video copied where it can be, sound as AAC."""
+"""A span of a video as an MP4: video copied where it can be, sound as AAC."""
 
 from __future__ import annotations  # av's classes are generic to type checkers only
 
 import io
-import time
+import math
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from engine.errors import DeadlineExceeded, NotFound
+from engine.errors import NotFound
+from spr_gateway.cutter import EDGE, LEAD, PAGE, Cutter, Terms
 from spr_gateway.pictures import first_time
 from spr_gateway.probing import Probe, of
 from trainer.ingest.container import opened, video_stream
 
-LONGEST = 120.0  # seconds of a clip
-HEIGHT = 720
-PATIENCE = 60.0  # seconds to make one
-LARGEST = 48 << 20  # bytes
-RATE = 48000
-LEAD = 2.0  # seconds before a span in which a key frame is looked for
-SPEED = {"preset": "veryfast", "crf": "24", "tune": "zerolatency"}
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A span that was cut. copied: its pictures are.
+
+    offset, until: seconds of the video at which it begins and ends.
+    """
+
+    offset: float
+    until: float
+    copied: bool
+    probe: Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,143 +48,37 @@ class Clip:
 
 def cut(path: Path, start: float, end: float) -> Clip:
     """Return seconds [start, end) of a file, from the key frame before `start` where the video is copied."""
-    end = min(end, start + LONGEST)
-    ends, out = time.monotonic() + PATIENCE, io.BytesIO()
+    out = io.BytesIO()
+    made = cut_to(out, path, start, end, PAGE)
+    return Clip(out.getvalue(), made.offset, made.probe)
+
+
+def cut_to(out: io.BytesIO | BinaryIO, path: Path, start: float, end: float, terms: Terms) -> Cut:
+    """Write seconds [start, end) of a file as an MP4. Raises BadVideo, NotFound where it has no pictures."""
+    end = min(end, start + terms.longest)
     with opened(path) as source:
         stream = video_stream(source, path)
         about, zero = of(source, stream, path), first_time(stream)
-        # Fragmented: written front to back, playable whatever is cut off.
-        flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-        with av.open(out, "w", format="mp4", options=flags) as target:
-            copied = about.how != "convert" and stream.codec_context.name == "h264"
-            cutter = _Cutter(source, target, stream, copied)
-            first = cutter.run(zero + start, zero + end, ends, out)
+        copied = stream.codec_context.name in terms.codecs
+        if math.isinf(terms.near):
+            copied = copied and about.how != "convert"
+        else:
+            copied = copied and _lead(source, stream, zero + start) <= terms.near
+        with av.open(out, "w", format="mp4", options=dict(terms.container)) as target:
+            cutter = Cutter(source, target, stream, copied, terms)
+            first = cutter.run(zero + start, zero + end, out)
     if first is None:
         raise NotFound("it has no pictures there", "NO_PICTURE")
-    return Clip(out.getvalue(), first - zero, about)
+    return Cut(first - zero, cutter.until - zero, copied, about)
 
 
-class _Cutter:
-    """Moves packets of a span from one container to another."""
-
-    def __init__(
-        self, source: InputContainer, target: OutputContainer, stream: VideoStream, copied: bool
-    ) -> None:
-        self._source, self._target, self._stream, self._copied = source, target, stream, copied
-        self._out: Any = self._copy_of() if copied else self._h264()
-        self._sound = source.streams.audio[0] if source.streams.audio else None
-        self._aac: Any = target.add_stream("aac", rate=RATE, layout="stereo") if self._sound else None
-        self._resampler = av.AudioResampler("fltp", "stereo", RATE, 1024)
-        # The container's time of the clip's second 0: the key frame's where pictures are copied.
-        self._origin: float | None = None
-        self._pictures = 0
-        self._held: list[Any] = []
-
-    def run(self, start: float, end: float, ends: float, out: io.BytesIO) -> float | None:
-        """Write container times [start, end); return where the video begins, None where it has no picture."""
-        self._origin = None if self._copied else start
-        begin = start - LEAD if self._copied else start
-        self._source.seek(
-            max(0, int(begin / float(self._stream.time_base or 1))), stream=self._stream, backward=True
-        )
-        open_streams = {stream.index for stream in (self._stream, self._sound) if stream}
-        for packet in self._source.demux(*[s for s in (self._stream, self._sound) if s]):
-            if time.monotonic() > ends:
-                raise DeadlineExceeded(
-                    f"the clip was not made within {PATIENCE:.0f} s; ask for a shorter one"
-                )
-            if out.tell() > LARGEST or not open_streams:
-                break
-            stamp = packet.pts if packet.dts is None else packet.dts
-            if stamp is None:
-                continue
-            at = float(stamp * packet.time_base)
-            if at >= end:
-                open_streams.discard(packet.stream.index)
-            elif packet.stream.type == "video":
-                self._video(packet, start, end)
-            else:
-                self._audio(packet, end)
-        if self._held:
-            self._begin()
-        if not self._pictures:
-            return None
-        self._flush()
-        return self._origin
-
-    def _copy_of(self) -> Any:
-        return self._target.add_stream_from_template(self._stream)
-
-    def _h264(self) -> Any:
-        source = self._stream
-        rate = source.average_rate or source.guessed_rate or Fraction(25)
-        out: Any = self._target.add_stream("libx264", rate=min(rate, Fraction(60)), options=SPEED)
-        scale = min(1.0, HEIGHT / max(1, source.height))
-        out.width, out.height = (
-            max(2, round(side * scale / 2) * 2) for side in (source.width, source.height)
-        )
-        out.pix_fmt, out.codec_context.time_base = "yuv420p", Fraction(1, 90000)
-        return out
-
-    def _video(self, packet: Any, start: float, end: float) -> None:
-        if self._copied:
-            self._copy(packet, start)
-            return
-        for frame in packet.decode():
-            if frame.time is None or not start - 1e-3 <= frame.time < end:
-                continue
-            small = frame.reformat(self._out.width, self._out.height, "yuv420p")
-            small.pts, small.time_base = max(0, round((frame.time - start) * 90000)), Fraction(1, 90000)
-            small.pict_type = 0
-            self._target.mux(self._out.encode(small))
-            self._pictures += 1
-
-    def _copy(self, packet: Any, start: float) -> None:
-        if self._origin is not None:
-            self._put(packet)
-            return
-        # From the last key frame before `start`: seeking finds an earlier one, or a picture without one.
-        if packet.pts is None:
-            return
-        if packet.is_keyframe and (not self._held or packet.pts * packet.time_base <= start):
-            self._held = [packet]
-        elif self._held:
-            self._held.append(packet)
-        if self._held and packet.dts is not None and packet.dts * packet.time_base >= start:
-            self._begin()
-
-    def _begin(self) -> None:
-        """Write what is held. Decoding times begin before those of pictures, and an MP4's begin at 0."""
-        held, self._held = self._held, []
-        known = next((n for n, packet in enumerate(held) if packet.dts is not None), None)
-        if known is None:
-            return
-        for n in range(known - 1, -1, -1):
-            held[n].dts = held[n + 1].dts - (held[n].duration or 1)
-        self._origin = float(held[0].dts * held[0].time_base)
-        for packet in held:
-            self._put(packet)
-
-    def _put(self, packet: Any) -> None:
-        back = round((self._origin or 0.0) / packet.time_base)
-        if packet.pts is None or packet.dts is None:
-            return
-        packet.pts, packet.dts, packet.stream = packet.pts - back, packet.dts - back, self._out
-        self._target.mux(packet)
-        self._pictures += 1
-
-    def _audio(self, packet: Any, end: float) -> None:
-        for frame in packet.decode() if self._origin is not None else ():
-            if frame.time is None or not self._origin <= frame.time < end:
-                continue
-            frame.pts, frame.time_base = round((frame.time - self._origin) * RATE), Fraction(1, RATE)
-            for part in self._resampler.resample(frame):
-                self._target.mux(self._aac.encode(part))
-
-    def _flush(self) -> None:
-        if not self._copied:
-            self._target.mux(self._out.encode(None))
-        if self._aac is not None:
-            for part in self._resampler.resample(None):
-                self._target.mux(self._aac.encode(part))
-            self._target.mux(self._aac.encode(None))
+def _lead(source: InputContainer, stream: VideoStream, start: float) -> float:
+    """Return the seconds from the last key frame to a container time, infinity for more than LEAD."""
+    base, found = float(stream.time_base or 1), -math.inf
+    source.seek(max(0, int((start - LEAD) / base)), stream=stream, backward=True)
+    for packet in source.demux(stream):
+        if packet.dts is not None and packet.dts * base > start + EDGE:
+            break
+        if packet.is_keyframe and packet.pts is not None and packet.pts * base <= start + EDGE:
+            found = packet.pts * base
+    return max(0.0, start - found)

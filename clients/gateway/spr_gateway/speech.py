@@ -1,5 +1,6 @@
 """What is said in a video: its cues, as ingest finds them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,13 @@ class Speech:
 
     def vtt(self) -> str:
         """Return them as a WebVTT file."""
-        lines = (f"{_clock(cue.start)} --> {_clock(cue.end)}\n{_escaped(cue.text)}\n" for cue in self.cues)
-        return "WEBVTT\n\n" + "\n".join(lines)
+        return vtt(self.cues)
+
+
+def vtt(cues: Iterable[Cue]) -> str:
+    """Return cues as a WebVTT file."""
+    lines = (f"{_clock(cue.start)} --> {_clock(cue.end)}\n{_escaped(cue.text)}\n" for cue in cues)
+    return "WEBVTT\n\n" + "\n".join(lines)
 
 
 def read(path: Path, duration: float) -> Speech:

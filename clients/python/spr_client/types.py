@@ -1,5 +1,6 @@
 """Answers as plain values. Times are seconds from the video's first frame; spans are half-open."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -80,6 +81,12 @@ class SearchResult:
     no_confident_match: bool = False
     confidence_threshold: float | None = None
     query_truncated: bool = False
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks; SPR_PAGE, the web page's address, adds thumbnails and players."""
+        from spr_client.display import table
+
+        return table(self, os.environ.get("SPR_PAGE", ""))
 
 
 @dataclass(frozen=True, slots=True)

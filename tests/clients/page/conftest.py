@@ -37,11 +37,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Page:
-    """A served page. videos: the folder of its files."""
+    """A served page. videos: the folder of its files. coordinator, admin: addresses of its service."""
 
     address: str
     videos: Path
     collection: Path
+    coordinator: str
+    admin: str
 
     def get(self, path: str, **headers: str) -> Answer:
         request = urllib.request.Request(self.address + path, headers=headers)
@@ -75,7 +77,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     collection, videos = collection_of_files(home)
     topology = write_topology(home / "topology.toml", collection, shards=1, page=True)
     with running(home / "log.jsonl", str(topology)) as service:
-        yield Page(str(service.ready["page"]).rstrip("/"), videos, collection)
+        ready = {name: str(service.ready[name]) for name in ("page", "address", "admin")}
+        yield Page(ready["page"].rstrip("/"), videos, collection, ready["address"], ready["admin"])
 
 
 @pytest.fixture(scope="package")

@@ -1,0 +1,123 @@
+"""The service from elsewhere than the page: tools of an assistant, an answer in a notebook."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import mcp
+import pytest
+from click.testing import CliRunner
+
+from engine.errors import InvalidInput
+from spr_cli import mcp as mcp_command
+from spr_client import Client, Curve
+from spr_client.display import table
+from spr_gateway.tools import _coarser, server
+from spr_gateway.upstream import Upstream
+from tests.clients.exports.films import answer, moment
+from tests.clients.page.conftest import Page
+
+QUERY = "a red ball bounces"
+
+
+def through(page: Page, ask: Callable[[mcp.Client], Awaitable[Any]], admin: str = "") -> Any:
+    """Return what `ask` brings from the tools of the page's service."""
+
+    async def run() -> Any:
+        upstream = Upstream([page.coordinator], admin or page.admin)
+        try:
+            async with mcp.Client(server(upstream, page.address)) as client:
+                return await ask(client)
+        finally:
+            await upstream.close()
+
+    return asyncio.run(run())
+
+
+def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
+    async def ask(client: mcp.Client) -> Any:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        found = await client.call_tool("search", {"query": QUERY, "limit": 2})
+        why = await client.call_tool("explain", {"query": QUERY, "video": "talk"})
+        held = await client.call_tool("list_collections", {})
+        return names, found, why, held
+
+    names, found, why, held = through(page, ask)
+    assert names == ["search", "explain", "list_collections"]
+    assert {block.type for reply in (found, why, held) for block in reply.content} == {"text"}
+    moments = found.structured_content["moments"]
+    assert len(moments) == 2
+    assert page.get(moments[0]["link"].removeprefix(page.address)).status == 200
+    assert "q=a+red+ball+bounces" in moments[0]["link"]
+    assert why.structured_content["video"] == "talk"
+    assert len(why.structured_content["frames"]["values"]) == 24
+    assert held.structured_content["collections"][0]["videos"] == 3
+
+
+def test_tools_refuse_in_a_sentence(page: Page) -> None:
+    async def ask(client: mcp.Client) -> Any:
+        return (
+            await client.call_tool("search", {"query": "", "limit": 2}),
+            await client.call_tool("explain", {"query": QUERY, "video": "nobody"}),
+            await client.call_tool("list_collections", {}),
+        )
+
+    for reply, said in zip(through(page, ask, "127.0.0.1:1"), ("empty", "nobody", "spr serve"), strict=True):
+        assert reply.is_error
+        assert said in reply.content[0].text
+
+
+def test_a_long_curve_is_sent_coarser_with_its_peaks() -> None:
+    made = _coarser(Curve(1.0, tuple(float(n == 999) for n in range(1000))))
+    assert made is not None
+    assert (made.step, len(made.values), made.values[111]) == (9.0, 112, 1.0)
+
+
+def test_the_command_prints_settings_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPR_TOKEN", "secret")
+    words = ["--config", "--page", "http://127.0.0.1:7480", "--ca", "ca.pem"]
+    said = CliRunner().invoke(mcp_command.command, words).stdout
+    entry = json.loads(said)["mcpServers"]["spr"]
+    assert entry["args"][:3] == ["mcp", "--address", "127.0.0.1:7400"]
+    assert entry["env"] == {"SPR_CA": "ca.pem"}
+    assert "secret" not in said
+    monkeypatch.setitem(sys.modules, "spr_gateway.tools", None)
+    refused = CliRunner().invoke(mcp_command.command, [])
+    assert isinstance(refused.exception, InvalidInput)
+    assert 'pip install "spr-engine[mcp]"' in str(refused.exception)
+
+
+class _Tags(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_a_notebook_shows_thumbnails_and_links(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(page.coordinator) as client:
+        found = client.search(QUERY, page_size=2)
+    monkeypatch.setenv("SPR_PAGE", page.address)
+    tags = _Tags(found._repr_html_()).found
+    pictures = [str(about["src"]) for tag, about in tags if tag == "img"]
+    links = [str(about["href"]) for tag, about in tags if tag == "a"]
+    assert len(pictures) == len(links) == 2
+    assert all(picture.startswith("data:image/jpeg;base64,/9j/") for picture in pictures)
+    assert page.get(links[0].removeprefix(page.address)).status == 200
+    monkeypatch.delenv("SPR_PAGE")
+    assert not {"img", "a"} & {tag for tag, _ in _Tags(found._repr_html_()).found}
+
+
+def test_names_in_a_notebook_are_text(page: Page) -> None:
+    found = answer(moment('<img src=x onerror="x">', 1.0, 2.0))
+    for address in ("", page.address, "http://127.0.0.1:1", "javascript:alert(1)"):
+        html = table(found, address)
+        assert "&lt;img src=x" in html
+        assert "img" not in {tag for tag, _ in _Tags(html).found}
+        assert "javascript" not in html

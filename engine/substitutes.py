@@ -20,17 +20,34 @@ def refusals(preparing: Preparing, groups: Sequence[Replicas[Any]], version: str
     return [refusal.why for refusal in said if refusal is not None and refusal.final]
 
 
+def unasked(collection: Path, current: str) -> list[str]:
+    """Return versions to serve in place of the current one before any worker was asked.
+
+    What it was made from was served; a newer one may have been rolled back from.
+    """
+    newest = [str(number) for number in reversed(versions.numbers(collection)[-MOST - 1 :])]
+    try:
+        return [*of(collection, versions.read(collection, current), ()), *newest]
+    except SprError:
+        return newest
+
+
 def of(collection: Path, version: Version, held: Collection[str]) -> list[str]:
-    """Return ids of versions to serve in its place, newest first: its ancestors, and what workers hold."""
-    found, parent = set[str](), version.parent
-    while parent and len(found) < MOST:
-        found.add(parent)
+    """Return ids of versions to serve in its place: its ancestors, then what else workers hold, newest first.
+
+    What is held and no ancestor may be what an operator rolled back from.
+    """
+    found, parent = list[str](), version.parent
+    while parent and len(found) < MOST and parent not in found:
+        found.append(parent)
         try:
             parent = versions.read(collection, parent).parent
         except SprError:
             break
-    found |= {name for name in held if _is_here(collection, name)}
-    return sorted(found - {version.id}, reverse=True)[:MOST]
+    others = sorted(
+        {name for name in held if _is_here(collection, name)} - {*found, version.id}, reverse=True
+    )
+    return [*found, *others][:MOST]
 
 
 def _is_here(collection: Path, version: str) -> bool:

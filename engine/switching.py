@@ -69,9 +69,9 @@ class Switcher:
             return
         except (InvalidInput, Mismatch, NotFound) as error:
             refused: SprError = error
-        for number in reversed(versions.numbers(self._directory)[-substitutes.MOST - 1 :]):
+        for candidate in substitutes.unasked(self._directory, current):
             with contextlib.suppress(SprError):
-                self.collection.switch(served := self._open(str(number)))
+                self.collection.switch(served := self._open(candidate))
                 self._note_failure(current, refused)
                 _log.warning("version %s is served instead", served.corpus.id)
                 return

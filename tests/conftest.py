@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-class Together(LoadFileScheduling):
+class Together(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """A file's tests stay on one worker, those of TOGETHER across files."""
 
     def _split_scope(self, nodeid: str) -> str:

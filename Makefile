@@ -40,7 +40,7 @@ serve: demo  ## Serve the demo's collection until Ctrl-C.
 	$(BIN)/spr serve build/demo/topology.toml
 
 # A worker a core. What shares a running service stays together, so that it is started once: tests/conftest.py.
-PARALLEL := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: install  ## Run the tests, a worker a core; TESTS="-p randomly -k word" is handed on.
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)

@@ -5,14 +5,14 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # One service each, which all of their files use.
-TOGETHER = ("clients/page", "system/living")
-HERE = Path(__file__).parent
+TOGETHER = ("tests/clients/page/", "tests/system/living/")
 # Jobs in a shell's background ignore Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two cores are shared with the processes under test. Another number may be given: no test depends on it.
@@ -21,13 +21,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers of `--dist loadgroup` look at the marks
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, those of TOGETHER across files."""
-    for item in items:
-        name = item.path.relative_to(HERE).as_posix() if HERE in item.path.parents else str(item.path)
-        group = next((folder for folder in TOGETHER if name.startswith(f"{folder}/")), name)
-        item.add_marker(pytest.mark.xdist_group(group))
+class Together(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A file's tests stay on one worker, those of TOGETHER across files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.split("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:

@@ -36,7 +36,7 @@ def spr(*arguments: object) -> None:
 
 
 def table(collection: Path, models: Path, folder: Path, serve: bool) -> Any:
-    """Build with the models of another collection; return what `spr eval` says of it, or of a service of it."""
+    """Build with the models of another collection; return what `spr eval` says of it, or of its service."""
     named = [
         part
         for kind in ("projector", "ranker")
@@ -45,7 +45,7 @@ def table(collection: Path, models: Path, folder: Path, serve: bool) -> Any:
     spr("build", collection, "--index", "flatl2", "--shards", 1, "--device", "cpu", *named)
     truth, report = collection / "annotations" / "val.json", folder / f"{collection.name}.json"
     with contextlib.ExitStack() as stack:
-        asked: tuple[object, ...] = ("--collection", collection, "--device", "cpu")
+        asked: tuple[object, ...] = ("--collection", collection)
         if serve:
             topology = write_topology(folder / f"{collection.name}.toml", collection, shards=1)
             service = stack.enter_context(running(folder / "log.jsonl", str(topology)))

@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from engine.errors import NotFound
-from spr_gateway.cutter import EDGE, LEAD, PAGE, Cutter, Terms
+from spr_gateway.cutter import EDGE, LEAD, PAGE, Cutter, Terms, readable
 from spr_gateway.pictures import first_time
 from spr_gateway.probing import Probe, of
 from trainer.ingest.container import opened, video_stream
@@ -76,7 +76,7 @@ def _lead(source: InputContainer, stream: VideoStream, start: float) -> float:
     """Return the seconds from the last key frame to a container time, infinity for more than LEAD."""
     base, found = float(stream.time_base or 1), -math.inf
     source.seek(max(0, int((start - LEAD) / base)), stream=stream, backward=True)
-    for packet in source.demux(stream):
+    for packet in readable(source, stream):
         if packet.dts is not None and packet.dts * base > start + EDGE:
             break
         if packet.is_keyframe and packet.pts is not None and packet.pts * base <= start + EDGE:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -97,7 +97,7 @@ class Cutter:
             max(0, int(begin / float(self._stream.time_base or 1))), stream=self._stream, backward=True
         )
         open_streams = {stream.index for stream in (self._stream, self._sound) if stream}
-        for packet in self._source.demux(*[s for s in (self._stream, self._sound) if s]):
+        for packet in readable(self._source, *[s for s in (self._stream, self._sound) if s]):
             if time.monotonic() > ends:
                 raise DeadlineExceeded(
                     f"the clip was not made within {self._terms.patience:.0f} s; ask for a shorter one"
@@ -147,7 +147,7 @@ class Cutter:
         if self._copied:
             self._copy(packet, start)
             return
-        for frame in packet.decode():
+        for frame in _decoded(packet):
             if frame.time is None or not start - EDGE <= frame.time < end - EDGE:
                 continue
             self._shown(frame)
@@ -198,7 +198,7 @@ class Cutter:
         self.until = max(self.until, float(last * picture.time_base))
 
     def _audio(self, packet: Any, end: float) -> None:
-        for frame in packet.decode() if self._origin is not None else ():
+        for frame in _decoded(packet) if self._origin is not None else ():
             if frame.time is None or not self._origin <= frame.time < end:
                 continue
             frame.pts, frame.time_base = round((frame.time - self._origin) * RATE), Fraction(1, RATE)
@@ -212,3 +212,15 @@ class Cutter:
             for part in self._resampler.resample(None):
                 self._target.mux(self._aac.encode(part))
             self._target.mux(self._aac.encode(None))
+
+
+def readable(source: InputContainer, *streams: Any) -> Iterator[Any]:
+    """Yield packets up to where the file is damaged so that nothing more is found in it."""
+    with contextlib.suppress(av.error.InvalidDataError, av.error.EOFError):
+        yield from source.demux(*streams)
+
+
+def _decoded(packet: Any) -> Iterator[Any]:
+    """Yield a packet's frames; one that is damaged has none, as for a player."""
+    with contextlib.suppress(av.error.FFmpegError):
+        yield from packet.decode()

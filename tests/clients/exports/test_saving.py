@@ -103,6 +103,17 @@ def test_clips_hold_their_moments_and_the_manifest_says_how(found: SearchResult,
         assert frames[0].rotation == 90
 
 
+def test_a_file_that_is_cut_off_ends_no_export(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi", regular(6.0, 10), codec="mpeg4")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 4 // 7])
+    found = answer(moment("a", 0.3, 1.3, 1, path.as_uri()), moment("a", 3.3, 4.6, 2, path.as_uri()))
+    cuts, away, _ = excerpts(found.moments, None)
+    manifest, failed = save_clips("q", found, cuts, tmp_path / "clips", lambda _: None)
+    assert not away
+    assert len(manifest["clips"]) + len(failed) == 2
+
+
 def _levels(frames: list[Any]) -> list[float]:
     return [float(frame.to_ndarray(format="rgb24").mean()) for frame in frames]
 

@@ -5,14 +5,18 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import av
 import mcp
 import pytest
 from click.testing import CliRunner
 
 from engine.errors import InvalidInput
 from spr_cli import mcp as mcp_command
+from spr_cli import search
 from spr_client import Client, Curve
 from spr_client.display import table
 from spr_gateway.tools import _coarser, server
@@ -88,6 +92,24 @@ def test_the_command_prints_settings_without_a_token(monkeypatch: pytest.MonkeyP
     refused = CliRunner().invoke(mcp_command.command, [])
     assert isinstance(refused.exception, InvalidInput)
     assert 'pip install "spr-engine[mcp]"' in str(refused.exception)
+
+
+def test_the_command_cuts_what_a_service_finds(page: Page, tmp_path: Path) -> None:
+    # The service tells names of files alone, which is its default.
+    where = ["--address", page.coordinator, "--media", str(page.videos), "--top", "3"]
+    kept = ["--export", str(tmp_path / "clips"), "--format", "fcp7xml", "--out", str(tmp_path / "x.xml")]
+    result = CliRunner().invoke(search.command, [QUERY, *where, *kept])
+    assert result.exit_code == 0, result.stderr
+    clips = json.loads((tmp_path / "clips" / "manifest.json").read_text())["clips"]
+    assert len(clips) == 3
+    for clip in clips:
+        with av.open(tmp_path / "clips" / clip["file"]) as made:
+            times = [float(frame.time or 0) for frame in made.decode(video=0)]
+        # Within a frame of the moment, which is what both ends are rounded to.
+        assert clip["begins"] <= clip["start"] + 1e-3
+        assert clip["begins"] + times[-1] >= clip["end"] - 0.11
+    found = ElementTree.parse(tmp_path / "x.xml").findall(".//video/track/clipitem")
+    assert [clip.findtext("name") for clip in found] == [Path(clip["source"]).name for clip in clips]
 
 
 class _Tags(HTMLParser):

@@ -9,6 +9,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from engine.errors import InvalidInput
+from spr_gateway.cutter import readable
 from spr_gateway.exports.timecode import Counting, can_drop, counted
 from trainer.ingest.container import opened, video_stream
 
@@ -91,7 +92,7 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction:
 
 def _constant(container: InputContainer, stream: VideoStream, rate: Fraction) -> bool:
     """Whether the first pictures lie where a constant rate puts them, and all together are as many."""
-    packets = islice((p for p in container.demux(stream) if p.size and not p.is_discard), LOOKED_AT)
+    packets = islice((p for p in readable(container, stream) if p.size and not p.is_discard), LOOKED_AT)
     stamps = [p.dts if p.pts is None else p.pts for p in packets]
     base = stream.time_base or Fraction(1)
     times: list[Fraction] = sorted(stamp * base for stamp in stamps if stamp is not None)

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from engine import versions
 from engine.catalogue import PartCatalogue
-from engine.errors import InvalidInput, Mismatch
+from engine.errors import InvalidInput, Mismatch, SprError
 from engine.files import BadJson, read_json
+from spr.v1.admin_service_pb2 import SubmitJobRequest, Verify
 from tests.fuzz.annotation_files import MOMENTS, PREDICTED, ROW, SEGMENT
 from tests.fuzz.catalogue import TARGETS
 from tests.trainer.library.tiny import write_part
@@ -59,6 +61,8 @@ def test_large_numbers_and_hashes_like_them_are_read(tmp_path: Path) -> None:
         {"streams": {"frames": [0, float("inf")], "subtitles": [0, 2]}},
         {"duration": float("nan")},
         {"info": {"name": "\ud800"}},
+        {"uri": None},
+        {"info": []},
     ],
 )
 def test_a_line_of_an_old_journal_that_is_no_videos_is_refused(tmp_path: Path, change: Any) -> None:
@@ -102,6 +106,15 @@ def test_a_queue_whose_rows_hold_no_jobs_is_refused(tmp_path: Path) -> None:
             read()
         assert refused.value.reason == "QUEUE_CORRUPT"
     queue.close()
+
+
+def test_a_text_in_a_queue_that_is_none_is_told(tmp_path: Path) -> None:
+    with closing(Queue(tmp_path, "c", 3)) as queue:
+        queue.submit(SubmitJobRequest(verify=Verify()))
+        with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+            database.execute("update jobs set outcome = cast(x'ff' as text)")
+        with pytest.raises(SprError, match=r"jobs.sqlite cannot be used \(Could not decode"):
+            queue.jobs()
 
 
 def test_a_damaged_number_of_rows_takes_no_memory(tmp_path: Path) -> None:

@@ -226,7 +226,9 @@ def _told(path: Path) -> Iterator[None]:
     except SprError:
         raise
     except sqlite3.OperationalError as error:
-        number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
+        # Python's own, of a text that is none, has no code.
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        number = errno.ENOSPC if full else errno.EIO
         raise refusal(OSError(number, str(error)), path) from error
     except (sqlite3.DatabaseError, DecodeError, *MALFORMED) as error:
         message = f"{path} cannot be read ({error}): move it away; jobs that waited are lost, no video is."

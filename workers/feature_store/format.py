@@ -135,6 +135,9 @@ def check_id(video: str) -> None:
         raise InvalidInput(f"{printable(video[:100])!r} cannot be a video's id: {reason}; give it another")
 
 
+_KINDS = {"uri": str, "sha256": str, "duration": int | float, "info": dict}
+
+
 def parse(entry: Mapping[str, Any], streams: Mapping[str, Stream]) -> VideoRecord:
     """Return what an entry of the journal says of a video.
 
@@ -142,6 +145,9 @@ def parse(entry: Mapping[str, Any], streams: Mapping[str, Stream]) -> VideoRecor
     """
     video = entry["id"]
     check_id(video)
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(entry[name], kind)]
+    if wrong:
+        raise TypeError(f"{wrong[0]} of video {video!r} is of another type")
     spans = {name: (int(entry["streams"][name][0]), int(entry["streams"][name][1])) for name in streams}
     checksums = dict(entry.get("checksums", {}))
     return VideoRecord(

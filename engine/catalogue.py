@@ -11,7 +11,7 @@ import functools
 import itertools
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,6 +196,6 @@ def _per_part(places: Ordinals, alive: Sequence[NDArray[np.bool_]]) -> list[Ordi
     return found
 
 
-def _check_columns(ids: list[str], columns: Sequence[Sequence[str] | NDArray[np.generic]]) -> None:
+def _check_columns(ids: list[str], columns: Sequence[Sized]) -> None:
     if any(len(column) != len(ids) for column in columns):
         raise ValueError(f"columns of {[len(column) for column in columns]} rows for {len(ids)} ids")

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import grpc.aio
 
-from engine import faults, logs, tracing, wire_explain, wire_search
+from engine import faults, logs, tracing, video_list, wire_explain, wire_search
 from engine.answers import Answer
 from engine.callers import caller_of
 from engine.config import CoordinatorConfig
@@ -116,19 +116,29 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     ) -> search_pb.ExplainResponse:
         """Say why moments of one video were found."""
         deadline, search = self._deadline(context), request.search
-        collection = self._collections.named(search.collection)
-        async with self._place(search, collection, context, deadline):
-            with collection.pinned(search.version) as served:
-                query = wire_search.query_from_pb(search, served.corpus.version, self._defaults)
-                if query.embedding is not None:
-                    raise InvalidInput(
-                        "a vector has no words to compare; send a text", field="search.embedding"
-                    )
-                video = served.corpus.catalogue.ordinal(request.video_id)
-                explanation = await served.pipeline.explain(query, video, deadline)
+        try:
+            logs.bind_request_id(search.request_id)
+            collection = self._collections.named(search.collection)
+            async with self._place(search, collection, context, deadline):
+                with collection.pinned(search.version) as served:
+                    query = wire_search.query_from_pb(search, served.corpus.version, self._defaults)
+                    if query.embedding is not None:
+                        raise InvalidInput("a vector has no words to compare; send a text", field="embedding")
+                    video = served.corpus.catalogue.ordinal(request.video_id)
+                    explanation = await served.pipeline.explain(query, video, deadline)
+        except InvalidInput as error:
+            error.field = f"search.{error.field}"
+            raise
         response = wire_explain.explanation_to_pb(explanation, served.corpus, self._config.uris)
         response.request_id = logs.request_id.get()
         return response
+
+    async def ListVideos(
+        self, request: search_pb.ListVideosRequest, context: Context
+    ) -> search_pb.ListVideosResponse:
+        """List what is in a collection."""
+        with self._collections.named(request.collection).pinned(request.version) as served:
+            return await video_list.page(request, served, self._config.uris, LARGEST_MESSAGE)
 
     async def _progress(
         self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline
@@ -145,7 +155,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 last = stage == Progress.STAGE_REFINED or not refines
                 if last:
                     self._log.answered(answer, collection, served, request.text, context)
-                listed = Listed.of(answer, served.corpus)
+                listed = Listed.of(answer, served.corpus, query.options.facets)
                 page = self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
                 stage = Progress.STAGE_REFINED
@@ -215,7 +225,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
                 answer = await served.pipeline.search(query, deadline)
         self._log.answered(answer, collection, served, request.text, context)
-        return self._pager.page(Listed.of(answer, served.corpus), 0, size, request, most)
+        listed = Listed.of(answer, served.corpus, query.options.facets)
+        return self._pager.page(listed, 0, size, request, most)
 
     def _place(
         self,

@@ -27,6 +27,7 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "BatchSearch": _SEARCH,
         "ProgressiveSearch": _SEARCH,
         "Explain": _SEARCH,
+        "ListVideos": _SEARCH,
     },
     "spr.v1.AdminService": {
         "GetStatus": _READ,
@@ -35,12 +36,18 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "ListJobs": _READ,
         "SubmitJob": _WRITE,
         "ActivateVersion": _ADMIN,
+        "DrainWorker": _ADMIN,
     },
     "spr.internal.v1.EncoderService": {"Encode": FLEET},
     "spr.internal.v1.IndexShardService": {"SearchSegments": FLEET, "GetShardInfo": FLEET},
-    "spr.internal.v1.LibraryService": {"Submit": FLEET, "List": FLEET, "WatchCurrent": FLEET},
+    "spr.internal.v1.LibraryService": {
+        "Submit": FLEET,
+        "List": FLEET,
+        "WatchCurrent": FLEET,
+        "GetLibraryInfo": FLEET,
+    },
     "spr.internal.v1.RankerService": {"Rank": FLEET, "Compare": FLEET, "GetRankerInfo": FLEET},
-    "spr.internal.v1.VersionService": {"PrepareVersion": FLEET, "DropVersion": FLEET},
+    "spr.internal.v1.VersionService": {"PrepareVersion": FLEET, "DropVersion": FLEET, "Drain": FLEET},
     "grpc.health.v1.Health": {"Check": OPEN, "Watch": OPEN, "List": OPEN},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": ANY_TOKEN},
 }

@@ -31,6 +31,7 @@ ALLOWED = {
     "/spr.v1.SearchService/": {"search"},
     "/spr.v1.AdminService/SubmitJob": {"write"},
     "/spr.v1.AdminService/ActivateVersion": {"admin"},
+    "/spr.v1.AdminService/DrainWorker": {"admin"},
     "/spr.v1.AdminService/": {"write", "admin"},
     "/grpc.reflection": {"search", "write", "admin"},
     "/grpc.health": {*CREDENTIALS},

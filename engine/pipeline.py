@@ -14,9 +14,9 @@ from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
 from engine.explanations import Explanation
-from engine.filters import Filters
+from engine.filters import Allowed, Filters
 from engine.proposals import propose
-from engine.queries import Query
+from engine.queries import Query, SearchOptions
 from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.types import EncodedQuery, Proposals, Ranked
@@ -50,20 +50,47 @@ class Pipeline:
         with tracing.span("encode"):
             encoded = await self._encode(query, deadline)
         watch.lap("encode")
+        allowed = None if query.filter is None else await self.filters.allowed(query.filter)
+        coarse = await self._coarse(encoded, options, allowed, deadline, watch)
+        yield coarse
+        if not options.rerank or query.embedding is not None:
+            return
+        if not len(coarse.proposals):
+            yield coarse
+            return
+        proposals = ranking.take(coarse.proposals, options.proposal_top_k)
+        ranked = await self._ranked(encoded, proposals, deadline, whole)
+        watch.lap("rank")
+        if ranked is None:
+            yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
+            return
+        if allowed is not None:
+            ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
+        moments = choosing.chosen(ranking.ordered(coarse.proposals, ranked), options)
+        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
+
+    async def _coarse(
+        self,
+        encoded: EncodedQuery,
+        options: SearchOptions,
+        allowed: Allowed | None,
+        deadline: Deadline,
+        watch: "_Stopwatch",
+    ) -> Answer:
+        """Return the proposals, of what is allowed, as they are."""
         with tracing.span("retrieve", top_k=options.segment_top_k):
-            allowed = None if query.filter is None else await self.filters.allowed(query.filter)
             retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline, allowed)
             tracing.note(hits=len(retrieved.hits), coverage=retrieved.coverage.ratio)
         watch.lap("retrieve", retrieved.timings)
         with tracing.span("propose"):
             durations, segment_length = self.corpus.catalogue.durations, self.corpus.version.segment_length
             proposals = propose(retrieved.hits, durations, segment_length, options.rule)
-            proposals = proposals if allowed is None else allowed.cut(proposals, durations)
+            if allowed is not None:
+                proposals = allowed.cut(proposals, durations)
             tracing.note(proposals=len(proposals))
         watch.lap("propose")
-        moments = choosing.chosen(ranking.coarse(proposals), options)
-        coarse = Answer(
-            moments,
+        return Answer(
+            choosing.chosen(ranking.coarse(proposals), options),
             proposals,
             retrieved.coverage,
             watch.laps(),
@@ -71,22 +98,6 @@ class Pipeline:
             hits=retrieved.hits,
             allowed=None if allowed is None else allowed.count,
         )
-        yield coarse
-        if not options.rerank or query.embedding is not None:
-            return
-        if not len(proposals):
-            yield coarse
-            return
-        chosen = ranking.take(proposals, options.proposal_top_k)
-        ranked = await self._ranked(encoded, chosen, deadline, whole)
-        watch.lap("rank")
-        if ranked is None:
-            yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
-            return
-        if allowed is not None:
-            ranked = allowed.cut_refined(ranked, chosen, durations)
-        moments = choosing.chosen(ranking.ordered(proposals, ranked), options)
-        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
 
     async def _ranked(
         self, encoded: EncodedQuery, chosen: Proposals, deadline: Deadline, whole: bool

@@ -138,28 +138,6 @@ def test_what_is_there_unchanged_makes_no_version(path: Path) -> None:
     assert versions.numbers(path) == [1]
 
 
-def test_other_labels_make_a_version_and_outlive_a_merge_and_a_build(path: Path) -> None:
-    kits = Kits("cpu")
-    assert add(path, ["v03"], kits).videos == ()
-    with store(path) as features:
-        for video, label in (("v03", "news"), ("v04", "sports")):
-            record = features.record(video)
-            features.revise(video, uri=record.uri, info=record.info | {"labels": [label], "date": 7.0})
-    assert add(path, ["v03", "v04", "v05"], kits).videos == ("v03", "v04")
-    compact(path)
-    wanted = {"v03": (("news",), 7.0), "v04": (("sports",), 7.0)}
-    assert facts(path) == wanted
-    build(BuildConfig(collection=path, device="cpu"))
-    assert facts(path) == wanted
-    assert build(BuildConfig(collection=path, device="cpu")).reused
-
-
-def facts(path: Path) -> dict[str, tuple[tuple[str, ...], float]]:
-    catalogue = open_corpus(path).catalogue
-    rows = zip(catalogue.ids, catalogue.facts.labels, catalogue.facts.dates.tolist(), strict=True)
-    return {video: (labels, date) for video, labels, date in rows if labels}
-
-
 def test_an_unknown_id_deletes_nothing_and_names_are_suggested(path: Path) -> None:
     with pytest.raises(NotFound, match="nothing was deleted: did you mean 'v"):
         delete(path, ["v01", "v0"])

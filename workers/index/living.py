@@ -20,7 +20,7 @@ _python: Any = faiss  # its stubs know only what C++ takes
 
 
 # So many values of rows that a filter lets through are compared one by one: that takes as long as an index
-# that finds candidates takes for any filter. Measured: docs/performance.md.
+# that finds candidates takes for any filter. Measured: docs/experiments/2026-11-filters.md.
 EXACT_VALUES = FLAT_VALUES
 
 

@@ -42,7 +42,7 @@ class Answer:
     """The whole ranked list of one query. timings: (stage, seconds) in the order they ran.
 
     ranker_model: the ranker that refined; empty without one. truncated: whether the encoder cut the query's
-    end off. hits: what was retrieved.
+    end off. hits: what was retrieved. allowed: videos that the query's filter lets through, None without one.
     """
 
     moments: Moments
@@ -52,6 +52,7 @@ class Answer:
     ranker_model: str = ""
     truncated: bool = False
     hits: Hits | None = None
+    allowed: int | None = None
 
     def of(self, rows: NDArray[np.intp]) -> "Answer":
         """Return the answer with some of its moments alone."""

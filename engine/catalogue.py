@@ -11,7 +11,7 @@ import functools
 import itertools
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from engine.entries import refuse
 from engine.errors import NotFound
+from engine.facts import Facts
 from engine.files import MALFORMED, sync
 from engine.parts import REMEDY
 from engine.types import Doubles, Ordinals
@@ -42,16 +43,23 @@ _Row = tuple[int, str, str, float, int]
 class PartCatalogue:
     """Columns over the videos of a part, row = number; ids sorted.
 
-    ids, uris: n strings. durations: (n,) float64 seconds. segments: (n,) int32 segment counts.
+    ids, uris: n strings. durations: (n,) float64 seconds. segments: (n,) int32 segment counts. facts: None
+    where nothing is known.
     """
 
     ids: list[str]
     uris: list[str]
     durations: Doubles
     segments: Ordinals
+    facts: Facts | None = None
 
     def __post_init__(self) -> None:
-        _check_columns(self.ids, (self.uris, self.durations, self.segments))
+        _check_columns(self.ids, (self.uris, self.durations, self.segments, self.known.labels))
+
+    @property
+    def known(self) -> Facts:
+        """What is known of the videos."""
+        return self.facts or Facts.unknown(len(self.ids))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,14 +75,15 @@ class PartCatalogue:
         try:
             with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
                 rows: list[_Row] = database.execute(query).fetchall()
-            numbers, ids, uris, durations, segments = zip(*rows, strict=True) if rows else ((),) * 5
+                numbers, ids, uris, durations, segments = zip(*rows, strict=True) if rows else ((),) * 5
+                if list(numbers) != list(range(len(rows))):
+                    raise ValueError("it skips a number")
+                facts = Facts.read(database, len(rows))
             columns = np.array(durations, np.float64), np.array(segments, np.int32)
         # A name or a message of a damaged file may be no text; its columns may hold anything.
         except (sqlite3.DatabaseError, *MALFORMED) as error:
             raise refuse(f"{path} cannot be read ({error}): {REMEDY}.") from None
-        if list(numbers) != list(range(len(rows))):
-            raise refuse(f"{path} skips a number: {REMEDY}.")
-        return PartCatalogue(list(ids), list(uris), *columns)
+        return PartCatalogue(list(ids), list(uris), *columns, facts)
 
     def write(self, part: Path) -> None:
         """Write the catalogue, synced, into a part that is being built."""
@@ -88,6 +97,7 @@ class PartCatalogue:
                 database.executescript(_SCHEMA)
                 rows = zip(range(len(self)), *columns, strict=True)
                 database.executemany("insert into videos values (?, ?, ?, ?, ?)", rows)
+                self.known.write(database)
         except sqlite3.OperationalError as error:
             # The file is private to this build, so a failure is the disk's.
             number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
@@ -98,7 +108,9 @@ class PartCatalogue:
         """Return the rows of some videos, in that order."""
         chosen = numbers.tolist()
         ids, uris = [self.ids[n] for n in chosen], [self.uris[n] for n in chosen]
-        return PartCatalogue(ids, uris, self.durations[numbers], self.segments[numbers])
+        return PartCatalogue(
+            ids, uris, self.durations[numbers], self.segments[numbers], self.known.of(numbers)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +125,11 @@ class Catalogue:
     durations: Doubles
     segments: Ordinals
     shards: Ordinals
+    facts: Facts
 
     def __post_init__(self) -> None:
-        _check_columns(self.ids, (self.uris, self.durations, self.segments, self.shards))
+        columns = (self.uris, self.durations, self.segments, self.shards, self.facts.labels)
+        _check_columns(self.ids, columns)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -164,6 +178,7 @@ def merged(
         np.concatenate([none, *(part.durations for part in living)])[order],
         np.concatenate([none.astype(np.int32), *(part.segments for part in living)])[order],
         numbers[order],
+        Facts.joined([part.known for part in living]).of(np.asarray(order, np.int64)),
     )
     places = np.empty(len(ids), np.int32)
     places[order] = np.arange(len(ids), dtype=np.int32)
@@ -181,6 +196,6 @@ def _per_part(places: Ordinals, alive: Sequence[NDArray[np.bool_]]) -> list[Ordi
     return found
 
 
-def _check_columns(ids: list[str], columns: Sequence[Sequence[str] | NDArray[np.generic]]) -> None:
+def _check_columns(ids: list[str], columns: Sequence[Sized]) -> None:
     if any(len(column) != len(ids) for column in columns):
         raise ValueError(f"columns of {[len(column) for column in columns]} rows for {len(ids)} ids")

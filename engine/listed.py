@@ -2,15 +2,28 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.answers import Answer
 from engine.corpus import Corpus
+
+MOST_FACETS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """How many videos of a list, and moments of theirs, have a label."""
+
+    label: str
+    videos: int
+    moments: int
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """An answer, and what its pages tell of the collection and the version that gave it.
 
-    ids, uris: of each moment's video.
+    ids, uris: of each moment's video. facets: labels, where they are asked for.
     """
 
     answer: Answer
@@ -19,10 +32,24 @@ class Listed:
     embedding_model: str
     ids: list[str]
     uris: list[str]
+    facets: tuple[Facet, ...] = ()
 
     @staticmethod
-    def of(answer: Answer, corpus: Corpus) -> "Listed":
-        """Name the videos of an answer from `corpus`."""
+    def of(answer: Answer, corpus: Corpus, facets: bool = False) -> "Listed":
+        """Name the videos of an answer from `corpus`; with `facets` count their labels."""
         catalogue, videos = corpus.catalogue, answer.moments.videos.tolist()
         ids, uris = [catalogue.ids[video] for video in videos], [catalogue.uris[video] for video in videos]
-        return Listed(answer, corpus.name, corpus.id, corpus.version.embedding_model, ids, uris)
+        counts = _facets(answer, corpus) if facets else ()
+        return Listed(answer, corpus.name, corpus.id, corpus.version.embedding_model, ids, uris, counts)
+
+
+def _facets(answer: Answer, corpus: Corpus) -> tuple[Facet, ...]:
+    """Count the labels of the videos of an answer's moments, the most frequent first."""
+    found: dict[str, tuple[int, int]] = {}
+    videos, moments = np.unique(answer.moments.videos, return_counts=True)
+    for video, count in zip(videos.tolist(), moments.tolist(), strict=True):
+        for label in corpus.catalogue.facts.labels[video]:
+            before = found.get(label, (0, 0))
+            found[label] = before[0] + 1, before[1] + count
+    ordered = sorted(found.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))
+    return tuple(Facet(label, *counts) for label, counts in ordered[:MOST_FACETS])

@@ -87,7 +87,7 @@ def digest(listed: Listed) -> bytes:
     answer = listed.answer
     m = answer.moments
     about = (listed.version, listed.embedding_model, answer.ranker_model, answer.truncated, answer.coverage)
-    hashed = hashlib.blake2b(repr(about).encode(), digest_size=16)
+    hashed = hashlib.blake2b(repr((*about, answer.allowed, listed.facets)).encode(), digest_size=16)
     for column in (m.videos, m.spans, m.scores, m.relevances, m.proposals, m.refined, m.confidences):
         hashed.update(b"" if column is None else column.tobytes())
     hashed.update(repr(m.confidence_threshold).encode())

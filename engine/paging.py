@@ -69,13 +69,12 @@ class Pager:
 
     def _kept(self, listed: Listed, request: SearchRequest) -> Token:
         """Cache a list, and return the token of it."""
-        asked = SearchRequest(collection=listed.collection, version=listed.version)
-        if request.WhichOneof("query") == "embedding":
-            asked.embedding.CopyFrom(request.embedding)
-        else:
-            asked.text = request.text
-        if request.HasField("params"):
-            asked.params.CopyFrom(request.params)
+        asked = SearchRequest()
+        asked.CopyFrom(request)
+        for name in ("request_id", "page_size", "page_token"):
+            asked.ClearField(name)
+        asked.DiscardUnknownFields()
+        asked.collection, asked.version = listed.collection, listed.version
         token = Token(pages.digest(listed), 0, asked)
         self._lists.keep(token.digest, listed)
         return token
@@ -100,7 +99,7 @@ class Pager:
             why = f"is of version {quoted(token.request.version)}, which is not served any more"
             raise pages.refusal(why) from None
         finish(answer, served, token.request.text)
-        listed = Listed.of(answer, served.corpus)
+        listed = Listed.of(answer, served.corpus, query.options.facets)
         if pages.digest(listed) != token.digest:
             raise pages.refusal("is of a list that is gone, and the same search gives another one now")
         self._lists.keep(token.digest, listed)

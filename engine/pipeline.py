@@ -8,17 +8,18 @@ from typing import TypeAlias
 import numpy as np
 from cachetools import LRUCache
 
-from engine import metrics, ranking, temporal, tracing
+from engine import choosing, metrics, ranking, tracing
 from engine.answers import Answer, Coverage, Degraded
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
 from engine.explanations import Explanation
+from engine.filters import Allowed, Filters
 from engine.proposals import propose
-from engine.queries import Query
+from engine.queries import Query, SearchOptions
 from engine.ranking import Rankers
 from engine.retrieval import Retriever
-from engine.types import EncodedQuery, Moments
+from engine.types import EncodedQuery, Proposals, Ranked
 
 # Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for. Of the
 # event loop's thread alone: needs no lock. A sentence is 50 kB with a text tower of ViT-L/14's size.
@@ -33,6 +34,7 @@ class Pipeline:
         self._retriever = retriever
         self._rankers = rankers
         self._sentences = sentences
+        self.filters = Filters(corpus.catalogue)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline; Overloaded where workers refuse it for now."""
@@ -48,56 +50,66 @@ class Pipeline:
         with tracing.span("encode"):
             encoded = await self._encode(query, deadline)
         watch.lap("encode")
+        allowed = None if query.filter is None else await self.filters.allowed(query.filter)
+        coarse = await self._coarse(encoded, options, allowed, deadline, watch)
+        yield coarse
+        if not options.rerank or query.embedding is not None:
+            return
+        if not len(coarse.proposals):
+            yield coarse
+            return
+        proposals = ranking.take(coarse.proposals, options.proposal_top_k)
+        ranked = await self._ranked(encoded, proposals, deadline, whole)
+        watch.lap("rank")
+        if ranked is None:
+            yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
+            return
+        if allowed is not None:
+            ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
+        moments = choosing.chosen(ranking.ordered(coarse.proposals, ranked), options)
+        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
+
+    async def _coarse(
+        self,
+        encoded: EncodedQuery,
+        options: SearchOptions,
+        allowed: Allowed | None,
+        deadline: Deadline,
+        watch: "_Stopwatch",
+    ) -> Answer:
+        """Return the proposals, of what is allowed, as they are."""
         with tracing.span("retrieve", top_k=options.segment_top_k):
-            retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline)
+            retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline, allowed)
             tracing.note(hits=len(retrieved.hits), coverage=retrieved.coverage.ratio)
         watch.lap("retrieve", retrieved.timings)
         with tracing.span("propose"):
             durations, segment_length = self.corpus.catalogue.durations, self.corpus.version.segment_length
             proposals = propose(retrieved.hits, durations, segment_length, options.rule)
+            if allowed is not None:
+                proposals = allowed.cut(proposals, durations)
             tracing.note(proposals=len(proposals))
         watch.lap("propose")
-        moments = _distinct(ranking.coarse(proposals), options.nms_iou)
-        coarse = Answer(
-            moments,
+        return Answer(
+            choosing.chosen(ranking.coarse(proposals), options),
             proposals,
             retrieved.coverage,
             watch.laps(),
             truncated=encoded.truncated,
             hits=retrieved.hits,
+            allowed=None if allowed is None else allowed.count,
         )
-        yield coarse
-        if not options.rerank or query.embedding is not None:
-            return
-        if not len(proposals):
-            yield coarse
-            return
-        yield await self._refined(coarse, encoded, query, deadline, whole, watch)
 
-    async def _refined(
-        self,
-        coarse: Answer,
-        encoded: EncodedQuery,
-        query: Query,
-        deadline: Deadline,
-        whole: bool,
-        watch: "_Stopwatch",
-    ) -> Answer:
-        """Return the coarse answer ranked, or marked as not ranked."""
-        options, proposals = query.options, coarse.proposals
-        chosen = ranking.take(proposals, options.proposal_top_k)
+    async def _ranked(
+        self, encoded: EncodedQuery, chosen: Proposals, deadline: Deadline, whole: bool
+    ) -> Ranked | None:
+        """Return what the rankers say of proposals, None where none answers."""
         try:
             with tracing.span("rank", proposals=len(chosen)):
-                ranked = await self._rankers.rank(encoded, chosen, deadline)
+                return await self._rankers.rank(encoded, chosen, deadline)
         except Overloaded:
             if whole:
                 raise
-            ranked = None
-        watch.lap("rank")
-        if ranked is None:
-            return replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
-        moments = _distinct(ranking.ordered(proposals, ranked), options.nms_iou)
-        return replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
+            return None
 
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
         """Search, and compare the sentence with every second of one video."""
@@ -137,13 +149,6 @@ class _Stopwatch:
 
     def laps(self) -> tuple[tuple[str, float], ...]:
         return tuple(self._laps)
-
-
-def _distinct(moments: Moments, limit: float | None) -> Moments:
-    """Drop moments that overlap a better one of their video by IoU > limit; keep all when None."""
-    if limit is None:
-        return moments
-    return moments.of(np.asarray(temporal.suppress(moments.videos, moments.spans, limit)))
 
 
 def _unranked(coverage: Coverage) -> Coverage:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from engine.filters import Filter
 from engine.proposals import ProposalRule
 from engine.types import Floats
 
@@ -16,6 +17,7 @@ class SearchOptions:
     """How to answer. The fields are those of spr.v1.SearchParams with the defaults filled in.
 
     proposal_top_k None: all. nprobe None: the index's own. nms_iou None: keep overlapping moments.
+    per_video None: all moments of a video. grouped: a video's moments together. facets: count labels.
     """
 
     segment_top_k: int = 200
@@ -25,12 +27,19 @@ class SearchOptions:
     nms_iou: float | None = None
     min_coverage: float = 0.0
     rule: ProposalRule = RULE
+    per_video: int | None = None
+    grouped: bool = False
+    facets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space."""
+    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space.
+
+    filter: what may be found; None for everything.
+    """
 
     text: str = ""
     embedding: Floats | None = None
     options: SearchOptions = field(default_factory=SearchOptions)
+    filter: Filter | None = None

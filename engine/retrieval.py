@@ -8,18 +8,21 @@ from dataclasses import dataclass
 
 import grpc
 import grpc.aio
+import numpy as np
 
-from engine import faults, logs, merge, tracing, wire
+from engine import faults, logs, merge, tracing, wire, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
+from engine.filters import Allowed
 from engine.fleet import Fleet, IndexStubs
 from engine.hedging import Hedging
 from engine.queries import SearchOptions
 from engine.replicas import SILENT, Replicas
-from engine.types import Floats, Hits
+from engine.types import Doubles, Floats, Hits
+from spr.internal.v1 import index_shard_service_pb2 as shard_pb
 from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
 from spr.v1.types_pb2 import Embedding
 
@@ -58,8 +61,10 @@ class Retriever:
         self._entries = {entry.name: (number, entry) for number, entry in enumerate(corpus.version.shards)}
         self._faults = {shard.name: logs.Fault(_log, f"shard {shard.name}") for shard in self._shards}
 
-    async def retrieve(self, embedding: Floats, options: SearchOptions, deadline: Deadline) -> Retrieved:
-        """Return the best segments for a query vector (dim,).
+    async def retrieve(
+        self, embedding: Floats, options: SearchOptions, deadline: Deadline, allowed: Allowed | None = None
+    ) -> Retrieved:
+        """Return the best segments for a query vector (dim,), of those that are allowed, None for all.
 
         A late or dead shard lowers the coverage; Unavailable when none answers, or below `min_coverage`.
         Overloaded when one refuses the search for now, unless a `min_coverage` says how much is enough.
@@ -76,26 +81,37 @@ class Retriever:
             top_k=options.segment_top_k,
             nprobe=options.nprobe,
         )
-        answers = await asyncio.gather(*(self._ask(shard, request, timeout) for shard in self._shards))
+        answers = await asyncio.gather(
+            *(self._ask(shard, request, timeout, allowed) for shard in self._shards)
+        )
         coverage = self._coverage(answers)
         _check_coverage(coverage, options.min_coverage, answers, short)
         hits = merge.top_k([answer.hits for answer in answers if answer.hits], options.segment_top_k)
         return Retrieved(hits, coverage, tuple((answer.shard, answer.seconds) for answer in answers))
 
     async def _ask(
-        self, shard: Replicas[IndexStubs], request: SearchSegmentsRequest, timeout: float
+        self,
+        shard: Replicas[IndexStubs],
+        request: SearchSegmentsRequest,
+        timeout: float,
+        allowed: Allowed | None,
     ) -> ShardAnswer:
         began = time.monotonic()
         ends = began + timeout
         addressed = SearchSegmentsRequest()
         addressed.CopyFrom(request)
         addressed.shard = shard.name
+        if allowed is not None:
+            told = self._told(allowed, shard.name)
+            if told is None:
+                return ShardAnswer(shard.name, 0.0, merge.empty(), self._entries[shard.name][1].videos)
+            addressed.allowed.CopyFrom(told)
 
         async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits]:
             left = max(0.0, ends - time.monotonic())
             answering = stubs.shard.SearchSegments(addressed, timeout=left, metadata=tracing.outgoing())
             response = await answering
-            return response, self._hits(response, shard.name)
+            return response, self._hits(response, shard.name, allowed)
 
         try:
             hedge_after = self._config.hedge_after
@@ -110,7 +126,15 @@ class Retriever:
         self._faults[shard.name].over()
         return ShardAnswer(shard.name, time.monotonic() - began, hits, response.videos_searched)
 
-    def _hits(self, response: SearchSegmentsResponse, shard: str) -> Hits:
+    def _told(self, allowed: Allowed, shard: str) -> shard_pb.Allowed | None:
+        """Return what a shard is told of a filter, None where nothing of it is allowed."""
+        number = self._entries[shard][0]
+        if number not in allowed.told:
+            ordinals = np.flatnonzero(self._catalogue.shards == number).astype(np.int32)
+            allowed.told[number] = wire_filter.allowed_to_pb(allowed, ordinals)
+        return allowed.told[number]
+
+    def _hits(self, response: SearchSegmentsResponse, shard: str, allowed: Allowed | None) -> Hits:
         """Read a worker's answer; Mismatch unless it is this shard's, of this version."""
         version, catalogue = self._version, self._catalogue
         if response.generation != version.id:
@@ -131,6 +155,8 @@ class Retriever:
         videos, segments = parts[0].videos, parts[0].segments
         if not ((catalogue.shards[videos] == number) & (segments < catalogue.segments[videos])).all():
             raise Mismatch(f"{shard} answered segments that it does not hold", "SHARD_MISMATCH")
+        if allowed is not None:
+            _check_filtered(response, parts[0], allowed, catalogue.durations, version.segment_length)
         return parts[0]
 
     def _lost(self, failure: grpc.aio.AioRpcError | SprError, error: SprError, shard: str) -> Degraded:
@@ -155,6 +181,16 @@ class Retriever:
             degraded=tuple(reason for reason in Degraded if reason in reasons),
             unreachable=tuple(answer.shard for answer in answers if answer.lost),
         )
+
+
+def _check_filtered(
+    response: SearchSegmentsResponse, hits: Hits, allowed: Allowed, durations: Doubles, length: float
+) -> None:
+    """Refuse (Mismatch) an answer that has not heeded the filter."""
+    if not response.filtered:
+        raise Mismatch("the worker knows no filters; restart it from this release", "SHARD_MISMATCH")
+    if not allowed.holds(hits, durations, length):
+        raise Mismatch("answered segments that the filter leaves out", "SHARD_MISMATCH")
 
 
 def _check_coverage(coverage: Coverage, least: float, answers: Sequence[ShardAnswer], short: bool) -> None:

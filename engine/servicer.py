@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import grpc.aio
 
-from engine import faults, logs, tracing, wire_explain, wire_search
+from engine import faults, logs, tracing, video_list, wire_explain, wire_search
 from engine.answers import Answer
 from engine.callers import caller_of
 from engine.config import CoordinatorConfig
@@ -133,6 +133,13 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         response.request_id = logs.request_id.get()
         return response
 
+    async def ListVideos(
+        self, request: search_pb.ListVideosRequest, context: Context
+    ) -> search_pb.ListVideosResponse:
+        """List what is in a collection."""
+        with self._collections.named(request.collection).pinned(request.version) as served:
+            return await video_list.page(request, served, self._config.uris, LARGEST_MESSAGE)
+
     async def _progress(
         self, request: Request, collection: ServedCollection, context: Context, deadline: Deadline
     ) -> AsyncGenerator[Progress, None]:
@@ -148,7 +155,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 last = stage == Progress.STAGE_REFINED or not refines
                 if last:
                     self._log.answered(answer, collection, served, request.text, context)
-                listed = Listed.of(answer, served.corpus)
+                listed = Listed.of(answer, served.corpus, query.options.facets)
                 page = self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
                 stage = Progress.STAGE_REFINED
@@ -218,7 +225,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
                 answer = await served.pipeline.search(query, deadline)
         self._log.answered(answer, collection, served, request.text, context)
-        return self._pager.page(Listed.of(answer, served.corpus), 0, size, request, most)
+        listed = Listed.of(answer, served.corpus, query.options.facets)
+        return self._pager.page(listed, 0, size, request, most)
 
     def _place(
         self,

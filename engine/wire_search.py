@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from engine import wire
+from engine import wire, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
@@ -34,15 +34,17 @@ def query_from_pb(
     defaults: for what a request does not say.
     """
     options = _options_from_pb(request.params, defaults)
+    wanted = wire_filter.filter_from_pb(request.filter) if request.HasField("filter") else None
     if request.WhichOneof("query") == "embedding":
-        return Query(embedding=_embedding_from_pb(request.embedding, version), options=options)
+        embedding = _embedding_from_pb(request.embedding, version)
+        return Query(embedding=embedding, options=options, filter=wanted)
     text = request.text.strip()
     if not text:
         raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
     if len(text) > LONGEST_TEXT:
         message = f"the text has {len(text)} characters; send at most {LONGEST_TEXT}"
         raise InvalidInput(message, field="text")
-    return Query(text=text, options=options)
+    return Query(text=text, options=options, filter=wanted)
 
 
 def page_size_from_pb(page_size: int) -> int:
@@ -75,6 +77,8 @@ def page_to_pb(listed: Listed, first: int, size: int, uris: Uris = "name") -> se
         no_confident_match=answer.moments.no_confident_match,
         query_truncated=answer.truncated,
         confidence_threshold=answer.moments.confidence_threshold,
+        facets=[search_pb.Facet(label=f.label, videos=f.videos, moments=f.moments) for f in listed.facets],
+        videos_allowed=answer.allowed,
     )
     _put_moments(response, listed, slice(first, last), uris)
     return response
@@ -106,7 +110,7 @@ def _put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice
     for rank, row in enumerate(columns, rows.start + 1):
         video, uri, span, score, refined, relevance, proposal, coarse, best, sure = row
         moment = response.moments.add(
-            video_id=video, rank=rank, score=score, uri=_uri(uri, uris), confidence=sure
+            video_id=video, rank=rank, score=score, uri=shown_uri(uri, uris), confidence=sure
         )
         wire.put_span(moment.span, span)
         provenance = moment.provenance
@@ -115,7 +119,8 @@ def _put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice
         provenance.refined, provenance.relevance = refined, relevance if refined else 0.0
 
 
-def _uri(uri: str, uris: Uris) -> str:
+def shown_uri(uri: str, uris: Uris) -> str:
+    """Return as much of a video's URI as the setting `uris` tells."""
     if uris == "full":
         return uri
     return uri.rpartition("/")[2] if uris == "name" else ""
@@ -155,7 +160,17 @@ def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) ->
         nms_iou=_within("nms_iou", params.nms_iou, 0.0, 1.0) if params.HasField("nms_iou") else None,
         min_coverage=given("min_coverage", 0.0, 0.0, 1.0),
         rule=_rule_from_pb(params.proposal_rule) or defaults.rule,
+        per_video=given("per_video", 0, 1, 2**32) or None,
+        grouped=_grouped_from_pb(params.group_by),
+        facets=params.facets,
     )
+
+
+def _grouped_from_pb(group_by: int) -> bool:
+    if group_by not in search_pb.GroupBy.values():
+        message = f"group_by is {group_by}; it must be GROUP_BY_VIDEO, or not set"
+        raise InvalidInput(message, field="params.group_by")
+    return group_by == search_pb.GROUP_BY_VIDEO
 
 
 def _within(name: str, value: Number, low: Number, high: Number) -> Number:

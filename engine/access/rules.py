@@ -27,6 +27,7 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "BatchSearch": _SEARCH,
         "ProgressiveSearch": _SEARCH,
         "Explain": _SEARCH,
+        "ListVideos": _SEARCH,
     },
     "spr.v1.AdminService": {
         "GetStatus": _READ,

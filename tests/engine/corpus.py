@@ -15,10 +15,13 @@ import numpy as np
 from engine import parts, versions
 from engine.catalogue import PartCatalogue
 from engine.entries import ShardEntry
+from engine.facts import Facts
+from engine.filters import Stretch
 from engine.staging import staged
 from engine.types import Floats, Hits
 from tests import plain
 
+WHOLE = Stretch()
 DIM, SEGMENT, MODEL, RANKER = 8, 4.0, plain.MODEL, "oracle@1"
 
 
@@ -44,6 +47,7 @@ class Corpus:
     vectors: list[Floats] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
     version: str = ""
+    facts: Facts | None = None
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(self.seed)
@@ -89,23 +93,31 @@ class Corpus:
                 uris=[f"file://{self.folder}/{ids[video]}.mp4" for video in videos],
                 durations=np.array([self.durations[video] for video in videos]),
                 segments=np.array([len(self.vectors[video]) for video in videos], np.int32),
+                facts=self.facts and self.facts.of(np.array(videos)),
             )
             catalogue.write(staging.path)
             about = plain.part(videos=len(catalogue), segments=int(catalogue.segments.sum()))
             staging.id = parts.seal(staging.path, about).id
         return staging.id
 
-    def search(self, vector: Floats, videos: Sequence[int], top_k: int) -> Hits:
-        """Return the best segments of some videos, exhaustively."""
+    def search(self, vector: Floats, videos: Sequence[int], top_k: int, stretch: Stretch = WHOLE) -> Hits:
+        """Return the best segments of some videos, or of a part of each, exhaustively."""
         rows = [
             (-float(row @ vector), video, segment)
             for video in videos
             for segment, row in enumerate(self.vectors[video])
+            if not stretch or self._touches(stretch, video, segment)
         ]
         best = sorted(rows)[:top_k]
         columns: list[Any] = list(zip(*best, strict=True)) if best else [[], [], []]
         scores = -np.array(columns[0], np.float32)
         return Hits(np.array(columns[1], np.int32), np.array(columns[2], np.int32), scores)
+
+    def _touches(self, stretch: Stretch, video: int, segment: int) -> bool:
+        """Whether a part of a video, as long as it is, has something of a segment."""
+        scale = self.durations[video] if stretch.shares else 1.0
+        start, end = segment * SEGMENT, min((segment + 1) * SEGMENT, self.durations[video])
+        return max(start, stretch.start * scale) < min(end, stretch.end * scale)
 
     def judge(self, text: str, video: int, start: float, end: float) -> tuple[float, float, float]:
         """Return the refined start, end and score of a proposal."""

@@ -10,12 +10,13 @@ from typing import Any
 import grpc.aio
 import numpy as np
 
-from engine import versions, wire
+from engine import versions, wire, wire_filter
 from engine.access.guard import Door
 from engine.access.process import Access
 from engine.access.settings import AccessConfig
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
 from engine.errors import Mismatch, SprError
+from engine.filters import Stretch
 from engine.types import EncodedQuery
 from spr.internal.v1 import (
     encoder_service_pb2_grpc,
@@ -44,6 +45,7 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
         self.videos: list[int] | None = None  # in place of those of its shard
         self.name = f"shard-{shard:05d}"
         self.broken = False
+        self.old = False  # one of a release that knows no filters
         self.careless = False  # one that answers for whatever shard it is asked
         self.refuses: grpc.StatusCode | None = None
 
@@ -58,9 +60,14 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
             raise Mismatch("another shard", "SHARD_MISMATCH")
         queries = wire.tensor_from_pb(request.queries.tensor, [None, DIM], "queries")
         videos = corpus.of_shard(self.shard) if self.videos is None else self.videos
-        parts = [corpus.search(query, videos, request.top_k) for query in queries]
+        searched, stretch = videos, Stretch()
+        if request.HasField("allowed") and not self.old:
+            mask, stretch = wire_filter.allowed_from_pb(request.allowed, np.array(videos, np.int32))
+            searched = [video for video, may in zip(videos, mask, strict=True) if may]
+        parts = [corpus.search(query, searched, request.top_k, stretch) for query in queries]
         response = wire.hits_to_pb(parts)
         response.generation, response.videos_searched = request.generation, len(videos)
+        response.filtered = request.HasField("allowed") and not self.old
         response.shard = request.shard if self.careless else self.name
         return response
 

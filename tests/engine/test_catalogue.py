@@ -1,3 +1,4 @@
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 
 from engine.catalogue import CATALOGUE, Catalogue, PartCatalogue, merged
 from engine.errors import Mismatch, NotFound
+from engine.facts import Facts
 
 
 def catalogue(*ids: str) -> PartCatalogue:
@@ -124,3 +126,30 @@ def test_a_video_is_found_by_its_id() -> None:
     assert "c" in found
     with pytest.raises(NotFound, match="'d'"):
         found.ordinal("d")
+
+
+def test_facts_come_back_through_parts_and_versions(tmp_path: Path) -> None:
+    known = Facts([("news", "rome"), ()], np.array([1.5, np.nan]), np.array([np.nan, 7.0]))
+    PartCatalogue(["a", "c"], ["", ""], np.ones(2), np.ones(2, np.int32), known).write(tmp_path)
+    opened = PartCatalogue.open(tmp_path)
+    whole, _ = merged([opened, catalogue("b")], [0, 1], [none(), none()])
+    assert whole.ids == ["a", "b", "c"]
+    assert whole.facts.labels == [("news", "rome"), (), ()]
+    np.testing.assert_array_equal(whole.facts.dates, [1.5, np.nan, np.nan])
+    np.testing.assert_array_equal(whole.facts.added, [np.nan, np.nan, 7.0])
+
+
+@pytest.mark.parametrize("damage", ["delete from facts where number = 0", "update facts set labels = '{'"])
+def test_damaged_facts_are_refused(tmp_path: Path, damage: str) -> None:
+    catalogue("a", "b").write(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / CATALOGUE)) as database, database:
+        database.execute(damage)
+    with pytest.raises(Mismatch, match=CATALOGUE):
+        PartCatalogue.open(tmp_path)
+
+
+def test_a_catalogue_of_the_first_release_knows_no_facts(tmp_path: Path) -> None:
+    catalogue("a", "b").write(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / CATALOGUE)) as database, database:
+        database.execute("drop table facts")
+    assert PartCatalogue.open(tmp_path).known.labels == [(), ()]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from engine import wire, wire_rank
+from engine.choosing import chosen
 from engine.errors import Mismatch
-from engine.pipeline import _distinct
+from engine.queries import SearchOptions
 from engine.ranking import ordered
 from engine.types import Floats, Proposals, Ranked
 from engine.wire_search import _sure
@@ -48,7 +49,7 @@ def test_confidences_keep_to_their_moments() -> None:
     numeric.close(moments.confidences, [0.6, 0.3, 0.1])
     assert not moments.no_confident_match
     assert moments.confidence_threshold == pytest.approx(0.4)
-    fewer = _distinct(moments, 0.5)
+    fewer = chosen(moments, SearchOptions(nms_iou=0.5))
     assert fewer.confidences is not None
     numeric.close(fewer.confidences, [0.6, 0.3])
     assert ordered(PROPOSALS, _ranked(response([0.1, 0.3, 0.39]))).no_confident_match
@@ -59,7 +60,7 @@ def test_who_says_nothing_is_not_unsure() -> None:
     assert (moments.confidences, moments.no_confident_match) == (None, False)
     assert moments.confidence_threshold is None
     assert _sure(moments, slice(0, 2)) == [None, None]
-    assert _distinct(moments, 0.5).confidences is None
+    assert chosen(moments, SearchOptions(nms_iou=0.5)).confidences is None
 
 
 def test_what_the_ranker_did_not_see_has_no_confidence() -> None:

@@ -52,7 +52,43 @@ SEARCH: Mapping[str, Any] = {
     "params.proposal_rule.adaptive_gap": 2.0,
     "params.proposal_rule.adjacent": ANY,
     "params.proposal_rule.peaks": 101,
+    "params.per_video": 0,
+    "params.group_by": 77,
+    "params.facets": ANY,
     "version": NAMED,
+    "filter.video_ids": [""],
+    "filter.any_labels": ["x"] * 101,
+    "filter.all_labels": [""],
+    "filter.no_labels": ["x"] * 101,
+    "filter.folder": "x" * 1001,
+    "filter.from_date.seconds": 2**60,
+    "filter.from_date.nanos": -1,
+    "filter.before_date.seconds": -(2**60),
+    "filter.before_date.nanos": 10**9,
+    "filter.min_duration.seconds": -1,
+    "filter.min_duration.nanos": -1,
+    "filter.max_duration.seconds": 2**60,
+    "filter.max_duration.nanos": 10**9,
+    "filter.span.start_offset.seconds": -1,
+    "filter.span.start_offset.nanos": -1,
+    "filter.span.end_offset.seconds": -1,
+    "filter.span.end_offset.nanos": -1,
+    "filter.share.start": math.nan,
+    "filter.share.end": 1.5,
+}
+# Of ListVideosRequest; its filter is a search's.
+LISTING: Mapping[str, Any] = {
+    "collection": NAMED,
+    "version": NAMED,
+    "page_size": -1,
+    "page_token": "nonsense!",
+}
+# What is wrong of two fields together.
+BOTH: Mapping[str, Mapping[str, Any]] = {
+    "filter.before_date": {"from_date": {"seconds": 9}, "before_date": {"seconds": 8}},
+    "filter.max_duration": {"min_duration": {"seconds": 9}, "max_duration": {"seconds": 8}},
+    "filter.span.end_offset": {"span": {"start_offset": {"seconds": 9}, "end_offset": {"seconds": 9}}},
+    "filter.share.end": {"share": {"start": 0.5, "end": 0.5}},
 }
 ADMIN: Mapping[str, Mapping[str, Any]] = {
     "GetStatus": {"collection": NAMED},
@@ -75,6 +111,7 @@ ADMIN: Mapping[str, Mapping[str, Any]] = {
     "DrainWorker": {"worker": NAMED, "undo": ANY, "force": ANY},
     "ListJobs": {"collection": NAMED, "request_id": ANY, "page_size": 1001},
 }
+LIST_ALL = search_service_pb2.ListVideosRequest()
 # Where the path says more than the field: which of several.
 SHOWN = {"add.paths": "add.paths[0]"}
 
@@ -128,7 +165,9 @@ def test_no_field_of_a_request_is_left_out_here() -> None:
         name: list(table) for name, table in ADMIN.items()
     }
     others = {m.name for m in search_service_pb2.DESCRIPTOR.services_by_name["SearchService"].methods}
-    assert others == {"Search", "BatchSearch", "ProgressiveSearch", "Explain"}
+    assert others == {"Search", "BatchSearch", "ProgressiveSearch", "Explain", "ListVideos"}
+    listing = set(leaves(search_service_pb2.ListVideosRequest.DESCRIPTOR))
+    assert listing == {*(path for path in SEARCH if path.startswith("filter.")), *LISTING}
 
 
 def test_a_wrong_field_is_named(tmp_path: Path) -> None:
@@ -167,6 +206,12 @@ async def of_searches(stub: Any) -> None:
     batch = search_service_pb2.BatchSearchRequest(requests=asked.values())
     entries = (await stub.BatchSearch(batch)).entries
     assert [of_entry(entry) for entry in entries] == [f"requests[{n}].{path}" for n, path in enumerate(asked)]
+    for path, value in {**SEARCH, **LISTING}.items():
+        if path in checked(LISTING) or path.startswith("filter."):
+            assert await violation(stub.ListVideos(wrong(LIST_ALL, path, value))) == path
+    for path, fields in BOTH.items():
+        both = search_service_pb2.SearchRequest(text=TEXT, filter=search_service_pb2.Filter(**fields))
+        assert await violation(stub.Search(both)) == path
     many = search_service_pb2.BatchSearchRequest(requests=[embedded] * 65)
     assert await violation(stub.BatchSearch(many)) == "requests"
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
@@ -20,6 +21,8 @@ NEVER = ("INTERNAL", "UNKNOWN", "DATA_LOSS")
 HURRIED = ("DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE")
 # gRPC says these itself, without a reason of ours.
 BARE = ("RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
+# Only ever undone: a worker that drains answers no right search.
+DRAINS = ("Drain", "DrainWorker")
 WITHOUT_FIELD = ("MESSAGE_INVALID",)
 TOLD = 50
 
@@ -94,6 +97,11 @@ def fuzz(ports: Sequence[Port], count: int, seed: int, control: Callable[[], Non
 def request(chance: random.Random, port: Port, method: MethodDescriptor) -> bytes:
     """Return a request's bytes: random ones, a random message's, or those of one that is nearly right."""
     kind = chance.random()
+    if method.name in DRAINS:
+        drain: Any = GetMessageClass(method.input_type)()
+        fill(chance, drain, 3)
+        drain.undo = True
+        return bytes(drain.SerializeToString())
     if kind < 0.1:
         return chance.randbytes(chance.choice([0, 1, 2, 8, 64, 1000]))
     message = GetMessageClass(method.input_type)()

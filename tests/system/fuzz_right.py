@@ -103,11 +103,15 @@ def _right(ranker: grpc.Channel, version: Version, folder: Path) -> dict[str, li
 def _searches(encoded: Any, version: Version) -> list[Message]:
     params = search_service_pb2.SearchParams(segment_top_k=50, nms_iou=0.5, min_coverage=0.5)
     params.proposal_rule.constant_gap = 2
+    wanted = search_service_pb2.Filter(folder="videos", no_labels=["x"])
+    wanted.share.start = 0.25
     searches = [
         search_service_pb2.SearchRequest(text=TEXTS[0], page_size=2, request_id="fuzz", params=params),
+        search_service_pb2.SearchRequest(text=TEXTS[0], filter=wanted),
         search_service_pb2.SearchRequest(embedding=encoded.embedding, version=str(version.number)),
     ]
-    return [*searches, search_service_pb2.BatchSearchRequest(requests=searches)]
+    listing = search_service_pb2.ListVideosRequest(filter=wanted, page_size=2)
+    return [*searches, search_service_pb2.BatchSearchRequest(requests=searches), listing]
 
 
 def _jobs(folder: Path) -> list[Message]:
@@ -141,7 +145,12 @@ def _rank(encoded: Any, version: Version) -> Message:
 def _search_segments(encoded: Any, version: Version) -> Message:
     row = wire.tensor_from_pb(encoded.embedding.tensor, [version.dim], "embedding")[None]
     vectors = types_pb2.Embedding(tensor=wire.tensor_to_pb(row), model_id=version.embedding_model)
-    return index_shard_service_pb2.SearchSegmentsRequest(generation=version.id, queries=vectors, top_k=5)
+    return index_shard_service_pb2.SearchSegmentsRequest(
+        generation=version.id,
+        queries=vectors,
+        top_k=5,
+        allowed=index_shard_service_pb2.Allowed(bitmap=b"\x05", end=9.0),
+    )
 
 
 def _of_shard(message: Message, shards: Sequence[str]) -> Message:

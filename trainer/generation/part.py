@@ -10,6 +10,7 @@ import torch
 from engine import parts
 from engine.catalogue import PartCatalogue
 from engine.entries import Part, PartEntry, StreamEntry
+from engine.facts import Facts
 from engine.files import sync
 from engine.staging import staged
 from engine.types import Floats
@@ -111,6 +112,7 @@ def _catalogue(kit: Kit, ids: Sequence[str]) -> PartCatalogue:
         uris=[record.uri for record in records],
         durations=rows.durations,
         segments=rows.segment_counts(kit.projector.segment_length),
+        facts=Facts.of_records([record.info for record in records]),
     )
 
 

@@ -32,10 +32,6 @@ from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import ContextType
 
-# Part of what names the sources: raise it when the same input would make other files.
-RECIPE_VERSION = 4
-
-
 KINDS = ("projector", "ranker")
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from engine.facts import date_of
 from engine.files import fingerprint
 from workers.feature_store.store import FeatureStore
 
 # Part of what names the sources: raise it when the same input would make other files.
-RECIPE_VERSION = 4
+RECIPE_VERSION = 5
 
 
 def fingerprint_of(settings: Mapping[str, Any], store: FeatureStore, ids: Sequence[str]) -> str:
@@ -27,10 +28,11 @@ def fingerprint_of(settings: Mapping[str, Any], store: FeatureStore, ids: Sequen
 
 
 def _identity(store: FeatureStore, video: str) -> bytes:
-    """Return what tells a video and its features from others: the rows, not the file they came from."""
+    """Return what tells a video from others: its rows and what is known of it, not the file's bytes."""
     record = store.record(video)
     rows = {}
     for name in sorted(store.streams):
         found = np.ascontiguousarray(store.rows(video, name))
         rows[name] = [len(found), hashlib.sha256(found.tobytes()).hexdigest()]
-    return json.dumps([video, record.uri, record.duration, rows]).encode()
+    about = [sorted(record.info.get("labels", ())), date_of(record.info)]
+    return json.dumps([video, record.uri, record.duration, rows, about]).encode()

@@ -180,6 +180,7 @@ class Ingest:
         elif known is None:
             job = replace(job, away=self.storing.contents.away(info["size"]))
         elif known.uri == job.path.as_uri() and all(known.info.get(key) == info[key] for key in info):
+            self.storing.describe(job)
             self._summary.skipped += 1
             return None
         self._files[job] = file

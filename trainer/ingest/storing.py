@@ -1,9 +1,12 @@
 """Writes a file's outcome into the feature store and the summary."""
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from trainer.ingest.features import Rows, Said
 from trainer.ingest.identity import Contents
+from trainer.ingest.labels import Labels
 from trainer.ingest.reader import Job, Read, Unchanged
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.summary import Summary, few
@@ -17,6 +20,7 @@ class Storing:
     def __init__(self, store: FeatureStore, summary: Summary) -> None:
         self._store, self._summary = store, summary
         self.contents = Contents(store)
+        self._labels = Labels()
 
     def write(self, job: Job, file: VideoFile, read: Read, frames: Rows, subtitles: Said) -> None:
         """Store what was read of a file; InvalidInput for what a store cannot hold."""
@@ -30,7 +34,9 @@ class Storing:
             uri=job.path.as_uri(),
             sha256=read.source.sha256,
             duration=report.duration,
-            info=_info(read, warnings) | _former_ids(before, video),
+            info=self._facts(job, _added(before or job.known))
+            | _info(read, warnings)
+            | _former_ids(before, video),
         )
         self.contents.note(self._store.record(video))
         if before is not None and before.id != video:
@@ -56,7 +62,7 @@ class Storing:
         if before is None:
             return False
         video = before.id if job.known else self.contents.name(file, job.id, before)
-        info = {**before.info, **found.source.info, **_former_ids(before, video)}
+        info = {**self._facts(job, before.info), **found.source.info, **_former_ids(before, video)}
         self.contents.note(self._store.revise(before.id, uri=job.path.as_uri(), info=info, rename=video))
         if video != before.id:
             self._summary.move(before.id, video)
@@ -64,6 +70,30 @@ class Storing:
             self._summary.warn(job.path, warning)
         self._summary.skipped += 1
         return True
+
+    def describe(self, job: Job) -> None:
+        """Note labels and date of a file that is as it was, where they are others now."""
+        assert job.known is not None
+        info = self._facts(job, job.known.info)
+        if info != job.known.info:
+            self._store.revise(job.id, uri=job.known.uri, info=info)
+            self._summary.described += 1
+
+    def _facts(self, job: Job, noted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is noted of a video, with the labels and the date that are written beside it now."""
+        told = self._labels.of(job.path)
+        for warning in told.warnings:
+            self._summary.warn(job.path, warning)
+        info = {name: value for name, value in noted.items() if name not in ("labels", "date")}
+        info |= {"labels": list(told.labels)} if told.labels else {}
+        return info | ({"date": told.date} if told.date is not None else {})
+
+
+def _added(known: VideoRecord | None) -> dict[str, Any]:
+    """Return when a video was added: now, unless it is known."""
+    if known is None:
+        return {"added": int(time.time())}
+    return {name: value for name, value in known.info.items() if name == "added"}
 
 
 def _former_ids(before: VideoRecord | None, video: str) -> dict[str, list[str]]:

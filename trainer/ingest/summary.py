@@ -25,7 +25,8 @@ class Summary:
     left_out: files and folders that look like videos and are not taken. moved: videos with another name than
     before. notes: sentences about the collection.
     frames: rows written. decoded_frames: pictures they were chosen from. seconds_of_video: of what was
-    ingested. elapsed: seconds, from the first file opened to the last one stored.
+    ingested. elapsed: seconds, from the first file opened to the last one stored. described: unchanged files
+    whose labels or date are others now.
     """
 
     collection: str
@@ -33,6 +34,7 @@ class Summary:
     fingerprint: str
     ingested: int = 0
     skipped: int = 0
+    described: int = 0
     frames: int = 0
     decoded_frames: int = 0
     seconds_of_video: float = 0.0
@@ -74,7 +76,8 @@ class Summary:
     def lines(self) -> list[str]:
         """Return the report for people."""
         speed = self._per_second(self.seconds_of_video)
-        counts = f"{self.ingested} ingested, {self.skipped} unchanged, {len(self.failed)} failed"
+        labelled = f" ({self.described} with other labels or dates)" if self.described else ""
+        counts = f"{self.ingested} ingested, {self.skipped} unchanged{labelled}, {len(self.failed)} failed"
         out = [f"note     {note}" for note in self.notes]
         out += [f"failed   {printable(failure.path)}: {failure.reason}" for failure in self.failed]
         out += [f"warning  {printable(each['path'])}: {each['warning']}" for each in self.warnings]

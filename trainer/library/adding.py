@@ -10,6 +10,7 @@ from engine import staging
 from engine.corpus import Corpus, open_corpus
 from engine.entries import PartEntry
 from engine.errors import Mismatch
+from engine.facts import Facts
 from trainer.collection.places import FRAMES
 from trainer.collection.segments import VideoRows
 from trainer.generation.check import UNFIT
@@ -20,7 +21,7 @@ from trainer.library.compacting import merge
 from trainer.library.kits import Kits
 from trainer.library.policy import to_merge
 from trainer.library.steps import Change, OnProgress, Whereabouts, make_current, nothing
-from workers.feature_store.store import FeatureStore
+from workers.feature_store.store import FeatureStore, VideoRecord
 from workers.ranker.stores.features import FeatureMaps
 
 _log = logging.getLogger("spr.library")
@@ -106,12 +107,20 @@ def _unchanged(corpus: Corpus, store: FeatureStore, videos: Sequence[str]) -> se
         if directory not in maps:
             maps[directory] = FeatureMaps.open(directory)
         told = (corpus.catalogue.uris[ordinal], float(corpus.catalogue.durations[ordinal]))
-        if told == (record.uri, record.duration) and all(
+        same = told == (record.uri, record.duration) and _same_facts(corpus.catalogue.facts, ordinal, record)
+        if same and all(
             np.array_equal(maps[directory].video(number, stream), store.rows(video, stream))
             for stream in store.streams
         ):
             found.add(video)
     return found
+
+
+def _same_facts(known: Facts, ordinal: int, record: VideoRecord) -> bool:
+    """Whether labels and date are as the store has them; parts of before release 0.2 know no dates."""
+    noted = Facts.of_records([record.info])
+    dates = known.dates[ordinal], noted.dates[0]
+    return known.labels[ordinal] == noted.labels[0] and (np.isnan(dates[0]) or dates[0] == dates[1])
 
 
 def _check_room(collection: Path, kit: Kit, videos: Sequence[str]) -> None:

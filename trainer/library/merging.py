@@ -12,6 +12,7 @@ from engine import parts
 from engine.catalogue import PartCatalogue
 from engine.corpus import Corpus, PartOfVersion
 from engine.entries import Part
+from engine.facts import Facts
 from engine.files import sync
 from engine.types import Floats
 from engine.verification import verify
@@ -81,6 +82,7 @@ def _catalogue(living: Sequence[PartCatalogue], order: Order) -> PartCatalogue:
         [uris[row] for row in order],
         np.concatenate([part.durations for part in living])[order],
         np.concatenate([part.segments for part in living])[order],
+        Facts.joined([part.known for part in living]).of(order),
     )
 
 

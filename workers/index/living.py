@@ -1,4 +1,7 @@
-"""The rows of a part that live in a version: searches leave out the others, and still fill their top k."""
+"""The rows of a part that may be found: searches leave out the others, and still fill their top k.
+
+Others are those that were deleted, and those that a filter leaves out.
+"""
 
 import math
 from collections.abc import Callable
@@ -9,19 +12,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.types import Floats
+from workers.index.factory import FLAT_VALUES
 from workers.index.parameters import search_parameters
 
 Found = tuple[Floats, NDArray[np.int64]]
 _python: Any = faiss  # its stubs know only what C++ takes
 
 
-class Living:
-    """Which rows (n,) of an index live."""
+# So many values of rows that a filter lets through are compared one by one: that takes as long as an index
+# that finds candidates takes for any filter. Measured: docs/experiments/2026-11-filters.md.
+EXACT_VALUES = FLAT_VALUES
 
-    def __init__(self, rows: NDArray[np.bool_]) -> None:
-        self.rows = rows
+
+class Living:
+    """Which rows (n,) of an index live. filtered: they are those that a filter lets through."""
+
+    def __init__(self, rows: NDArray[np.bool_], filtered: bool = False) -> None:
+        self.rows, self.filtered = rows, filtered
         self.count = int(rows.sum())
         self.selector: Any = _python.IDSelectorBitmap(np.packbits(rows, bitorder="little"))
+
+    def few(self, dim: int) -> bool:
+        """Whether the rows, of width `dim`, are those of a filter, and quickly compared one by one."""
+        return self.filtered and self.count * dim <= EXACT_VALUES
+
+
+def exhaustive(index: Any) -> Any:
+    """Return the index inside `index` that scores every row as well as it can, None for `index` itself.
+
+    The originals of codes, and the vectors of a graph's nodes.
+    """
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexRefine):
+        return faiss.downcast_index(index.refine_index)
+    if isinstance(index, faiss.IndexHNSW | faiss.IndexNSG):
+        graph: Any = index  # the stubs know no vectors of some graphs
+        return faiss.downcast_index(graph.storage)
+    return None
 
 
 def selects(index: Any) -> bool:

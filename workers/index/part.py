@@ -26,8 +26,9 @@ from engine.types import Floats, Hits, Ordinals
 from workers.index import files, gpu
 from workers.index.effort import Effort
 from workers.index.files import INDEX, ORIGINALS, SEARCH
-from workers.index.living import Living, over_fetched, selects
+from workers.index.living import Found, Living, exhaustive, over_fetched, selects
 from workers.index.parameters import inverted_lists, search_parameters
+from workers.index.ties import Nearest, to_the_cut
 from workers.index.training import Template, reason
 
 __all__ = ["DIRECTORY", "INDEX", "OFFSETS", "ORIGINALS", "SEARCH", "VERSION", "VIDEOS", "IndexPart"]
@@ -39,8 +40,6 @@ VERSION: str = faiss.__version__
 
 # FAISS 1.15 takes BLAS from queries x dimension >= 128000.
 _BELOW_BLAS = 120_000
-# Ties at the k-th place are broken among so many candidates; beyond it arbitrarily.
-_MAX_TIED = 16_384
 
 
 class IndexPart:
@@ -162,45 +161,55 @@ class IndexPart:
             raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")
 
     def _search(self, queries: Floats, k: int, effort: Effort, living: Living | None) -> list[Hits]:
-        total = len(self) if living is None else living.count
-        # One more than asked: if it scores like the k-th, the cut may run through a group of equals.
-        fetch = min(k + 1, total)
-        candidates = min(fetch * max(1, effort.factor), total)
-        scores, rows = self._nearest(queries, fetch, candidates, effort.nprobe, living)
-        hits = [self._hits(s, r, k) for s, r in zip(scores, rows, strict=True)]
-        tied = np.flatnonzero(_cut_is_tied(scores, rows, k))
-        while len(tied) and fetch < min(total, k + _MAX_TIED):
-            fetch = min(4 * fetch, total, k + _MAX_TIED)
-            scores, rows = self._nearest(queries[tied], fetch, max(fetch, candidates), effort.nprobe, living)
-            for query, s, r in zip(tied, scores, rows, strict=True):
-                hits[query] = self._hits(s, r, k)
-            tied = tied[_cut_is_tied(scores, rows, k)]
+        usual = functools.partial(self._nearest, nprobe=effort.nprobe, living=living)
+        if living is None or not living.filtered:
+            return self._best(queries, k, effort.factor, living, usual)
+        every = functools.partial(self._every, living=living)
+        if living.few(self.dim):
+            return self._best(queries, k, effort.factor, living, every)
+        hits = self._best(queries, k, effort.factor, living, usual)
+        short = [row for row, one in enumerate(hits) if len(one) < min(k, living.count)]
+        if short:
+            again = self._best(queries[short], k, effort.factor, living, every)
+            for row, one in zip(short, again, strict=True):
+                hits[row] = one
         return hits
 
-    def _nearest(
-        self, queries: Floats, k: int, candidates: int, nprobe: int, living: Living | None
-    ) -> tuple[Floats, NDArray[np.int64]]:
+    def _best(
+        self, queries: Floats, k: int, factor: int, living: Living | None, nearest: Nearest
+    ) -> list[Hits]:
+        total = len(self) if living is None else living.count
+        found = to_the_cut(nearest, queries, k, total, factor)
+        return [self._hits(scores, rows, k) for scores, rows in found]
+
+    def _nearest(self, queries: Floats, k: int, candidates: int, nprobe: int, living: Living | None) -> Found:
         """Return inner products and living rows, (nq, k) each; row -1 where FAISS found fewer."""
-        if k == 0:
-            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
         if living is None:
-            distances, rows = self._unfiltered(queries, k, candidates, nprobe)
+            found = self._unfiltered(queries, k, candidates, nprobe)
         elif self._gpu is None and self._selects:
             parameters = search_parameters(self.index, nprobe, candidates / k, living.selector)
-            distances, rows = self.index.search(queries, k, params=parameters)
+            found = self.index.search(queries, k, params=parameters)
         else:
-            distances, rows = over_fetched(
+            found = over_fetched(
                 lambda fetch, depth: self._unfiltered(queries, fetch, depth, nprobe), living, k, candidates
             )
+        return self._products(queries, *found)
+
+    def _every(self, queries: Floats, k: int, candidates: int, living: Living) -> Found:
+        """Return what `_nearest` does, of all living rows, each scored as well as the index can."""
+        if self._exhaustive is None:
+            return self._nearest(queries, k, len(self), self.partitions, living)
+        parameters = search_parameters(self._exhaustive, 0, selector=living.selector)
+        return self._products(queries, *self._exhaustive.search(queries, k, params=parameters))
+
+    def _products(self, queries: Floats, distances: Floats, rows: NDArray[np.int64]) -> Found:
         if self.index.metric_type == faiss.METRIC_L2:
             # |q - x|^2 = |q|^2 + 1 - 2 q.x of unit vectors x.
             norms = np.einsum("qd,qd->q", queries, queries)[:, None]
             distances = ((norms + 1 - distances) / 2).astype(np.float32)
         return distances, rows
 
-    def _unfiltered(
-        self, queries: Floats, k: int, candidates: int, nprobe: int
-    ) -> tuple[Floats, NDArray[np.int64]]:
+    def _unfiltered(self, queries: Floats, k: int, candidates: int, nprobe: int) -> Found:
         if self._gpu and self._gpu.takes(k, nprobe):
             return self._gpu.search(queries, k, nprobe)
         parameters = search_parameters(self.index, nprobe, candidates / k)
@@ -210,6 +219,12 @@ class IndexPart:
     @functools.cached_property
     def _selects(self) -> bool:
         return selects(self.index)
+
+    @functools.cached_property
+    def _exhaustive(self) -> Any:
+        """The index inside that scores every row, and takes a selector; None where there is none."""
+        found = exhaustive(self.index)
+        return found if found is not None and selects(found) else None
 
     def _hits(self, scores: Floats, rows: NDArray[np.int64], k: int) -> Hits:
         found = rows >= 0
@@ -221,10 +236,3 @@ class IndexPart:
 
 def _contiguous(queries: Floats) -> Floats:
     return np.ascontiguousarray(queries, np.float32)
-
-
-def _cut_is_tied(scores: Floats, rows: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
-    """Tell, (nq,), whether equals of the k-th hit may lie behind the last one fetched."""
-    if scores.shape[1] <= k:
-        return np.zeros(len(scores), np.bool_)
-    return np.asarray((rows[:, -1] >= 0) & (scores[:, k - 1] == scores[:, -1]))

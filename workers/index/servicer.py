@@ -49,7 +49,9 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         check_size(len(queries), request.top_k)
         tracing.note(version=shard.version.id, shard=self._name, queries=len(queries), top_k=request.top_k)
         nprobe = request.nprobe if request.HasField("nprobe") else None
-        response = wire.hits_to_pb(shard.search(queries, request.top_k, nprobe))
+        allowed = request.allowed if request.HasField("allowed") else None
+        response = wire.hits_to_pb(shard.search(queries, request.top_k, nprobe, allowed))
+        response.filtered = allowed is not None
         response.generation, response.shard = shard.version.id, self._name
         response.videos_searched = shard.entry.videos
         response.search_time.CopyFrom(wire.duration_to_pb(time.perf_counter() - began))

@@ -15,9 +15,11 @@ from engine.merge import top_k
 from engine.types import Floats, Hits, Ordinals
 from engine.verification import verify
 from spr.internal.v1 import version_service_pb2
+from spr.internal.v1.index_shard_service_pb2 import Allowed
 from workers.index.files import warm_originals
 from workers.index.living import Living
 from workers.index.part import DIRECTORY, INDEX, ORIGINALS, IndexPart
+from workers.index.selections import Rows, Selections
 from workers.index.training import Template
 from workers.open_parts import OpenParts
 from workers.warming import available_bytes
@@ -43,9 +45,12 @@ class LivingPart:
     ordinals: Ordinals
     living: Living | None
 
-    def search(self, queries: Floats, k: int, nprobe: int | None) -> list[Hits]:
-        """Return the best `k` living segments of each query, by the version's ordinals."""
-        found = self.open.index.search(queries, k, nprobe, living=self.living)
+    def search(self, queries: Floats, k: int, nprobe: int | None, living: Living | None = None) -> list[Hits]:
+        """Return the best `k` living segments of each query, by the version's ordinals.
+
+        living: of those that live, the rows that may be found; None: all of them.
+        """
+        found = self.open.index.search(queries, k, nprobe, living=living or self.living)
         return [Hits(self.ordinals[hits.videos], hits.segments, hits.scores) for hits in found]
 
 
@@ -56,6 +61,7 @@ class Shard:
     version: Version
     entry: ShardEntry
     parts: tuple[LivingPart, ...]
+    selections: Selections
 
     @property
     def watches(self) -> Sequence[Watch]:
@@ -80,8 +86,10 @@ class Shard:
             quantizer_sha256=self.version.quantizer_sha256,
         )
 
-    def search(self, queries: Floats, k: int, nprobe: int | None = None) -> list[Hits]:
-        """Return the best `k` living segments of each query, as one index of them all would.
+    def search(
+        self, queries: Floats, k: int, nprobe: int | None = None, allowed: Allowed | None = None
+    ) -> list[Hits]:
+        """Return the best `k` living segments of each query, as one index of all that is allowed would.
 
         Equal scores are in order of (ordinal, segment). Arguments and errors are `IndexPart.search`'s;
         Mismatch (GENERATION_CORRUPT) once a file of a part has changed.
@@ -89,7 +97,11 @@ class Shard:
         with contextlib.ExitStack() as unchanged:
             for watch in self.watches:
                 unchanged.enter_context(watch.around())
-            found = [part.search(queries, k, nprobe) for part in self.parts]
+            if allowed is None:
+                found = [part.search(queries, k, nprobe) for part in self.parts]
+            else:
+                chosen = zip(self.parts, self.selections.of(allowed), strict=True)
+                found = [part.search(queries, k, nprobe, living) for part, living in chosen]
         if len(found) == 1:
             return found[0]
         return [top_k([hits[query] for hits in found], k) for query in range(len(queries))]
@@ -117,8 +129,9 @@ class ShardOpener:
         listed = corpus.of_shard(self.name)
         check_memory(self._parts.missing(listed))
         opened = [self._parts.take(part, lambda new: self._open(corpus, new, healing)) for part in listed]
-        parts = (_living(part, one) for part, one in zip(listed, opened, strict=True))
-        shard = Shard(corpus.version, entry, tuple(parts))
+        parts = tuple(_living(part, one) for part, one in zip(listed, opened, strict=True))
+        tables = [Rows(part.ordinals, part.open.index.videos, part.open.index.segments) for part in parts]
+        shard = Shard(corpus.version, entry, parts, Selections(tables, corpus))
         probe = np.full((1, corpus.version.dim), corpus.version.dim**-0.5, np.float32)
         shard.search(probe, 10)
         return shard

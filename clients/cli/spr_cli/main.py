@@ -26,6 +26,7 @@ COMMANDS = {
     "serve": ("spr_cli.serve", "Run the coordinator and its workers."),
     "search": ("spr_cli.search", "Ask a running service for moments."),
     "mcp": ("spr_cli.mcp", "Let assistants search, over the Model Context Protocol."),
+    "videos": ("spr_cli.videos", "List what is in a collection."),
     "snapshot": ("spr_cli.snapshot", "Copy a version to another place."),
     "restore": ("spr_cli.restore", "Bring a snapshot back."),
     "doctor": ("spr_cli.doctor", "Look for what would keep a service from running here."),

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from spr_cli import search_export
+from spr_cli.filter_options import of_parts, of_videos, taken
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
+@of_videos
+@of_parts
+@click.option("--per-video", type=COUNT, help="Show at most so many moments of a video.")
+@click.option("--grouped", is_flag=True, default=None, help="Show a video's moments together.")
+@click.option("--facets", is_flag=True, default=None, help="Count the labels of the videos found.")
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @search_export.options
@@ -58,6 +64,7 @@ def command(
     spr search "a red ball bounces"
     spr search "something spins" --top 5 --progressive --timings
     spr search "an octave" --collection lectures
+    spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
     spr search "two shapes meet" --json | jq .moments[0]
     spr search "a red ball bounces" --export clips --media videos
     """
@@ -65,7 +72,7 @@ def command(
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
     _check_rules(options)
-    chosen = Options(**options, rerank=False if no_rerank else None)
+    chosen = Options(filter=taken(options), rerank=False if no_rerank else None, **options)
     show = _print_json if as_json else _print_table
     asked: dict[str, Any] = {
         "page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen,
@@ -77,7 +84,7 @@ def command(
                     sys.exit(keep.save(text, found, _footer(found, timings)))
                 show(found, timings)
     except SearchError as error:
-        _fail(error, as_json)
+        fail(error, as_json)
 
 
 def _answers(
@@ -98,7 +105,8 @@ def _check_rules(options: Mapping[str, Any]) -> None:
         raise click.UsageError(f"{flags} are two rules; give one of them")
 
 
-def _fail(error: Any, as_json: bool) -> None:
+def fail(error: Any, as_json: bool) -> NoReturn:
+    """End with a failed call's sentence and exit code."""
     from engine.printable import printable
     from spr_cli.output import print_json
     from spr_client import InvalidInput, Mismatch, NotFound, PermissionDenied, Unauthenticated
@@ -163,6 +171,10 @@ def _footer(result: "SearchResult", timings: bool) -> list[str]:
         f"{len(result.moments)} of {result.total} moments, {ranker}, "
         f"{coverage.videos_searched} of {coverage.videos_total} videos searched"
     ]
+    if result.videos_allowed is not None:
+        lines[0] += f", {result.videos_allowed} of them let through by the filter"
+    if result.facets:
+        lines.append("labels: " + ", ".join(f"{printable(f.label)} {f.videos}" for f in result.facets))
     if result.query_truncated:
         lines.append("the query is longer than the encoder reads: its end was left out, ask a shorter one")
     if coverage.degraded:

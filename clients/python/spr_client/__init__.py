@@ -26,10 +26,13 @@ from spr_client.types import (
     Curve,
     Embedding,
     Explanation,
+    Facet,
+    Filter,
     Moment,
     Options,
     SearchResult,
     Segment,
+    Video,
     clock,
 )
 
@@ -41,6 +44,8 @@ __all__ = [
     "DeadlineExceeded",
     "Embedding",
     "Explanation",
+    "Facet",
+    "Filter",
     "InvalidInput",
     "Mismatch",
     "Moment",
@@ -54,5 +59,6 @@ __all__ = [
     "Tls",
     "Unauthenticated",
     "Unavailable",
+    "Video",
     "clock",
 ]

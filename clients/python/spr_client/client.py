@@ -10,13 +10,14 @@ from typing import Self, TypeVar
 
 import grpc
 
-from spr.v1.search_service_pb2 import BatchSearchResponse, SearchResponse
+from spr.v1.search_service_pb2 import BatchSearchResponse, ListVideosResponse, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
 from spr_client.retrying import RETRIES, Retries
-from spr_client.types import Embedding, Explanation, Options, SearchResult
+from spr_client.translate_filter import list_to_pb, video_from_pb
+from spr_client.types import Embedding, Explanation, Filter, Options, SearchResult, Video
 
 Reply = TypeVar("Reply")
 
@@ -167,6 +168,24 @@ class Client:
         with _failures(self._address):
             asked = translate.explain_to_pb(request, video)
             return translate.explanation_from_pb(self._stub().Explain(asked, timeout=limit))
+
+    def videos(
+        self, wanted: Filter | None = None, *, page_size: int = 1000, timeout: float | None = 10.0
+    ) -> Iterator[Video]:
+        """Yield the videos of the collection that a filter lets through, by id. timeout is per page."""
+        limit = translate.limit(timeout)
+        request = list_to_pb(wanted, page_size, **self._of)
+
+        def ask(left: float | None) -> ListVideosResponse:
+            return self._stub().ListVideos(request, timeout=left, metadata=self._metadata())
+
+        while True:
+            page = self._asked(ask, limit)
+            for video in page.videos:
+                yield video_from_pb(video)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def close(self) -> None:
         """Close the channel, if it is the client's own."""

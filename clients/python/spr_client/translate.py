@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from spr.v1 import search_service_pb2, types_pb2
 from spr_client.errors import InvalidInput, SearchError, from_status
+from spr_client.translate_filter import BAD, facets_from_pb, filter_to_pb
 from spr_client.types import (
     RULES,
     Coverage,
@@ -23,7 +24,7 @@ from spr_client.types import (
     Segment,
 )
 
-BAD = "BAD_PARAMETER"
+_OPTIONS = [field.name for field in dataclasses.fields(Options) if field.name != "filter"]
 LONGEST = 1e8  # seconds: three years
 _MAY_BE = {
     FieldDescriptor.TYPE_STRING: "text that can be written in UTF-8",
@@ -46,6 +47,8 @@ def request_to_pb(
 ) -> search_service_pb2.SearchRequest:
     """Return a search request; InvalidInput names the argument that cannot be sent."""
     request = search_service_pb2.SearchRequest(params=_options_to_pb(options))
+    if options.filter is not None:
+        request.filter.CopyFrom(filter_to_pb(options.filter))
     _put(request, "collection", collection)
     _put(request, "version", version)
     _put(request, "request_id", request_id)
@@ -111,6 +114,8 @@ def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | 
         refined=bool(versions.ranker_model) if refined is None else refined,
         no_confident_match=response.no_confident_match,
         query_truncated=response.query_truncated,
+        facets=facets_from_pb(response.facets),
+        videos_allowed=response.videos_allowed if response.HasField("videos_allowed") else None,
         confidence_threshold=(
             response.confidence_threshold if response.HasField("confidence_threshold") else None
         ),
@@ -172,7 +177,9 @@ def _entry_from_pb(entry: search_service_pb2.BatchSearchResponse.Entry) -> Searc
 def _options_to_pb(options: Options) -> search_service_pb2.SearchParams:
     if not isinstance(options, Options):
         raise InvalidInput(f"options is of type {type(options).__name__}; give an Options", BAD)
-    given = {name: value for name, value in dataclasses.asdict(options).items() if value is not None}
+    given = {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
+    if given.pop("grouped", None):
+        given["group_by"] = search_service_pb2.GROUP_BY_VIDEO
     rules = {name: given.pop(name) for name in RULES if name in given}
     if len(rules) > 1:
         raise InvalidInput(f"{' and '.join(rules)} are two rules; give one of them", BAD)

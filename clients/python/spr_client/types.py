@@ -1,8 +1,9 @@
 """Answers as plain values. Times are seconds from the video's first frame; spans are half-open."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Facet:
+    """How many videos of an answer, and moments of theirs, have a label."""
+
+    label: str
+    videos: int
+    moments: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """One page of an answer.
 
@@ -64,7 +74,8 @@ class SearchResult:
     timings: seconds by stage. refined: True for the final list, False for the coarse one.
     no_confident_match: no moment, over all pages, has a confidence of confidence_threshold or more; the
     threshold is None where the ranker says no confidence. query_truncated: the sentence was longer than the
-    encoder reads; its end was left out.
+    encoder reads; its end was left out. facets: labels of the videos of all moments, where they were asked
+    for. videos_allowed: videos that the filter lets through, None without one.
     """
 
     moments: tuple[Moment, ...]
@@ -81,6 +92,8 @@ class SearchResult:
     no_confident_match: bool = False
     confidence_threshold: float | None = None
     query_truncated: bool = False
+    facets: tuple[Facet, ...] = ()
+    videos_allowed: int | None = None
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks; SPR_PAGE, the web page's address, adds thumbnails and players."""
@@ -135,6 +148,45 @@ class Explanation:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video of a collection. duration: seconds. date: told beside it, else its file's; None: unknown.
+
+    uri: as much as the server tells. added: when it was ingested first; None: unknown.
+    """
+
+    id: str
+    uri: str
+    duration: float
+    labels: tuple[str, ...]
+    date: datetime | None
+    added: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What may be found; all that is given has to hold.
+
+    videos: ids. labels: with one of these at least; all_labels: with all; no_labels: with none. folder: of
+    the file, "news" or "news/2024", or its whole path. after, before: the video's date, the second excluded;
+    UTC where no zone is said. longer, shorter: its duration, both included, seconds. The part of every video
+    that is searched: start, end in seconds, or part, two shares of its duration.
+    """
+
+    videos: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    all_labels: Sequence[str] = ()
+    no_labels: Sequence[str] = ()
+    folder: str = ""
+    after: date | None = None
+    before: date | None = None
+    longer: float | None = None
+    shorter: float | None = None
+    start: float | None = None
+    end: float | None = None
+    part: tuple[float, float] | None = None
+
+
 # Options of which one says how segments become proposals.
 RULES = ("adjacent", "constant_gap", "adaptive_gap", "peaks")
 
@@ -148,6 +200,8 @@ class Options:
     min_coverage: fail below this share of the videos. How segments become proposals, at most one of these:
     adjacent: True for runs of adjacent ones. constant_gap, adaptive_gap: and bridge gaps between them, by
     number or by share. peaks: the best of neighbours, with so many segments more on both sides.
+    filter: what may be found. per_video: the best so many moments of a video. grouped: a video's moments
+    together. facets: count the labels of the videos found.
     """
 
     segment_top_k: int | None = None
@@ -160,6 +214,10 @@ class Options:
     adaptive_gap: float | None = None
     adjacent: bool | None = None
     peaks: int | None = None
+    filter: Filter | None = None
+    per_video: int | None = None
+    grouped: bool | None = None
+    facets: bool | None = None
 
 
 def clock(seconds: float) -> str:

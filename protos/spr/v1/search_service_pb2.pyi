@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -22,6 +23,25 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _GroupBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GroupByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GroupBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GROUP_BY_UNSPECIFIED: _GroupBy.ValueType  # 0
+    """Best moment first."""
+    GROUP_BY_VIDEO: _GroupBy.ValueType  # 1
+    """A video's moments stand together, the video with the best moment first."""
+
+class GroupBy(_GroupBy, metaclass=_GroupByEnumTypeWrapper): ...
+
+GROUP_BY_UNSPECIFIED: GroupBy.ValueType  # 0
+"""Best moment first."""
+GROUP_BY_VIDEO: GroupBy.ValueType  # 1
+"""A video's moments stand together, the video with the best moment first."""
+Global___GroupBy: _TypeAlias = GroupBy  # noqa: Y015
+
 @_typing.final
 class SearchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -34,6 +54,7 @@ class SearchRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """The collection's name; empty means the first that is served."""
     request_id: _builtins.str
@@ -64,6 +85,10 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def params(self) -> Global___SearchParams: ...
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """What may be found. The answer is as if nothing else were in the collection."""
+
     def __init__(
         self,
         *,
@@ -75,16 +100,127 @@ class SearchRequest(_message.Message):
         page_token: _builtins.str = ...,
         params: Global___SearchParams | None = ...,
         version: _builtins.str = ...,
+        filter: Global___Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "params", b"params", "query", b"query", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "filter", b"filter", "params", b"params", "query", b"query", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding", b"embedding", "page_size", b"page_size", "page_token", b"page_token", "params", b"params", "query", b"query", "request_id", b"request_id", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding", b"embedding", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "params", b"params", "query", b"query", "request_id", b"request_id", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["text", "embedding"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class Filter(_message.Message):
+    """Which videos are searched, and which part of each; all that is set has to hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_IDS_FIELD_NUMBER: _builtins.int
+    ANY_LABELS_FIELD_NUMBER: _builtins.int
+    ALL_LABELS_FIELD_NUMBER: _builtins.int
+    NO_LABELS_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    BEFORE_DATE_FIELD_NUMBER: _builtins.int
+    MIN_DURATION_FIELD_NUMBER: _builtins.int
+    MAX_DURATION_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    folder: _builtins.str
+    """Videos whose file lay in this folder, or below it, when it was ingested: the
+    names of one or more folders of its path, "news" or "news/2024"; with a
+    slash first, its path from the root. At most 1000 characters.
+    """
+    @_builtins.property
+    def video_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids, at most 10000; one that the version does not hold stands for nothing.
+        Empty: all videos.
+        """
+
+    @_builtins.property
+    def any_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Videos with one of these labels at least, with all of these, with none of
+        these; at most 100 each. Letter case counts.
+        """
+
+    @_builtins.property
+    def all_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def no_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def from_date(self) -> _timestamp_pb2.Timestamp:
+        """The video's date: the one that was written beside it, else its file's.
+        A video without one is left out. From this on, and before that.
+        """
+
+    @_builtins.property
+    def before_date(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def min_duration(self) -> _duration_pb2.Duration:
+        """The video's duration, both included."""
+
+    @_builtins.property
+    def max_duration(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def span(self) -> _types_pb2.TimeSpan:
+        """Without an end: to the video's end."""
+
+    @_builtins.property
+    def share(self) -> Global___Share: ...
+    def __init__(
+        self,
+        *,
+        video_ids: _abc.Iterable[_builtins.str] | None = ...,
+        any_labels: _abc.Iterable[_builtins.str] | None = ...,
+        all_labels: _abc.Iterable[_builtins.str] | None = ...,
+        no_labels: _abc.Iterable[_builtins.str] | None = ...,
+        folder: _builtins.str = ...,
+        from_date: _timestamp_pb2.Timestamp | None = ...,
+        before_date: _timestamp_pb2.Timestamp | None = ...,
+        min_duration: _duration_pb2.Duration | None = ...,
+        max_duration: _duration_pb2.Duration | None = ...,
+        span: _types_pb2.TimeSpan | None = ...,
+        share: Global___Share | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["before_date", b"before_date", "from_date", b"from_date", "max_duration", b"max_duration", "min_duration", b"min_duration", "part", b"part", "share", b"share", "span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_labels", b"all_labels", "any_labels", b"any_labels", "before_date", b"before_date", "folder", b"folder", "from_date", b"from_date", "max_duration", b"max_duration", "min_duration", b"min_duration", "no_labels", b"no_labels", "part", b"part", "share", b"share", "span", b"span", "video_ids", b"video_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["span", "share"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___Filter: _TypeAlias = Filter  # noqa: Y015
+
+@_typing.final
+class Share(_message.Message):
+    """[start, end) as shares, 0..1, of a video's duration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    start: _builtins.float
+    end: _builtins.float
+    """Absent: 1."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.float = ...,
+        end: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_end", b"_end", "end", b"end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end", b"_end", "end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__end: _TypeAlias = _typing.Literal["end"]  # noqa: Y015
+    _WhichOneofArgType__end: _TypeAlias = _typing.Literal["_end", b"_end"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end) -> _WhichOneofReturnType__end | None: ...
+
+Global___Share: _TypeAlias = Share  # noqa: Y015
 
 @_typing.final
 class SearchParams(_message.Message):
@@ -99,6 +235,9 @@ class SearchParams(_message.Message):
     NMS_IOU_FIELD_NUMBER: _builtins.int
     MIN_COVERAGE_FIELD_NUMBER: _builtins.int
     PROPOSAL_RULE_FIELD_NUMBER: _builtins.int
+    PER_VIDEO_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
     segment_top_k: _builtins.int
     """Segments fetched over all shards before merging. Default: the server's
     setting, 200 if it has none; at most 2000.
@@ -119,6 +258,11 @@ class SearchParams(_message.Message):
     """Fail with UNAVAILABLE / COVERAGE_TOO_LOW below this part of the videos.
     Default 0: always answer, and say how much was searched.
     """
+    per_video: _builtins.int
+    """Keep so many moments of a video, the best ones; at least 1. Default: all."""
+    group_by: Global___GroupBy.ValueType
+    facets: _builtins.bool
+    """Count the labels of the answer's videos: see SearchResponse.facets."""
     @_builtins.property
     def proposal_rule(self) -> Global___ProposalRule:
         """Default: the server's setting; see ProposalRule."""
@@ -133,10 +277,13 @@ class SearchParams(_message.Message):
         nms_iou: _builtins.float | None = ...,
         min_coverage: _builtins.float | None = ...,
         proposal_rule: Global___ProposalRule | None = ...,
+        per_video: _builtins.int | None = ...,
+        group_by: Global___GroupBy.ValueType = ...,
+        facets: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "facets", b"facets", "group_by", b"group_by", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_coverage: _TypeAlias = _typing.Literal["min_coverage"]  # noqa: Y015
     _WhichOneofArgType__min_coverage: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage"]  # noqa: Y015
@@ -144,6 +291,8 @@ class SearchParams(_message.Message):
     _WhichOneofArgType__nms_iou: _TypeAlias = _typing.Literal["_nms_iou", b"_nms_iou"]  # noqa: Y015
     _WhichOneofReturnType__nprobe: _TypeAlias = _typing.Literal["nprobe"]  # noqa: Y015
     _WhichOneofArgType__nprobe: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe"]  # noqa: Y015
+    _WhichOneofReturnType__per_video: _TypeAlias = _typing.Literal["per_video"]  # noqa: Y015
+    _WhichOneofArgType__per_video: _TypeAlias = _typing.Literal["_per_video", b"_per_video"]  # noqa: Y015
     _WhichOneofReturnType__proposal_top_k: _TypeAlias = _typing.Literal["proposal_top_k"]  # noqa: Y015
     _WhichOneofArgType__proposal_top_k: _TypeAlias = _typing.Literal["_proposal_top_k", b"_proposal_top_k"]  # noqa: Y015
     _WhichOneofReturnType__rerank: _TypeAlias = _typing.Literal["rerank"]  # noqa: Y015
@@ -156,6 +305,8 @@ class SearchParams(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__nms_iou) -> _WhichOneofReturnType__nms_iou | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__nprobe) -> _WhichOneofReturnType__nprobe | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__per_video) -> _WhichOneofReturnType__per_video | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__proposal_top_k) -> _WhichOneofReturnType__proposal_top_k | None: ...
     @_typing.overload
@@ -219,6 +370,8 @@ class SearchResponse(_message.Message):
     NO_CONFIDENT_MATCH_FIELD_NUMBER: _builtins.int
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     QUERY_TRUNCATED_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    VIDEOS_ALLOWED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     request_id: _builtins.str
@@ -237,6 +390,8 @@ class SearchResponse(_message.Message):
     """True if the text has more tokens than the encoder reads (usually 64 or 77):
     its end was left out.
     """
+    videos_allowed: _builtins.int
+    """Videos that the filter lets through; absent without one."""
     @_builtins.property
     def moments(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Moment]:
         """One page, best first."""
@@ -247,6 +402,12 @@ class SearchResponse(_message.Message):
     def versions(self) -> Global___ServingVersions: ...
     @_builtins.property
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageTiming]: ...
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
+        """Labels of the videos of all moments, over all pages, the most frequent
+        first, at most 100; only where SearchParams.facets asks for them.
+        """
+
     def __init__(
         self,
         *,
@@ -260,16 +421,50 @@ class SearchResponse(_message.Message):
         no_confident_match: _builtins.bool = ...,
         confidence_threshold: _builtins.float | None = ...,
         query_truncated: _builtins.bool = ...,
+        facets: _abc.Iterable[Global___Facet] | None = ...,
+        videos_allowed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "versions", b"versions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_videos_allowed", b"_videos_allowed", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "versions", b"versions", "videos_allowed", b"videos_allowed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "moments", b"moments", "next_page_token", b"next_page_token", "no_confident_match", b"no_confident_match", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_videos_allowed", b"_videos_allowed", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "facets", b"facets", "moments", b"moments", "next_page_token", b"next_page_token", "no_confident_match", b"no_confident_match", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions", "videos_allowed", b"videos_allowed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__videos_allowed: _TypeAlias = _typing.Literal["videos_allowed"]  # noqa: Y015
+    _WhichOneofArgType__videos_allowed: _TypeAlias = _typing.Literal["_videos_allowed", b"_videos_allowed"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_threshold) -> _WhichOneofReturnType__confidence_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__videos_allowed) -> _WhichOneofReturnType__videos_allowed | None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class Facet(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    VIDEOS_FIELD_NUMBER: _builtins.int
+    MOMENTS_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    videos: _builtins.int
+    """With this label, among those of the moments."""
+    moments: _builtins.int
+    """Of those videos."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        videos: _builtins.int = ...,
+        moments: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "moments", b"moments", "videos", b"videos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Facet: _TypeAlias = Facet  # noqa: Y015
 
 @_typing.final
 class ServingVersions(_message.Message):
@@ -580,3 +775,121 @@ class SimilarityCurve(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimilarityCurve: _TypeAlias = SimilarityCurve  # noqa: Y015
+
+@_typing.final
+class ListVideosRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """As in SearchRequest."""
+    version: _builtins.str
+    page_size: _builtins.int
+    """0: 100; at most 1000 (larger is coerced)."""
+    page_token: _builtins.str
+    """From ListVideosResponse.next_page_token, with the same filter. It goes on
+    behind the last id, whatever was added or deleted meanwhile.
+    """
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Its part of the videos is not read."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        version: _builtins.str = ...,
+        filter: Global___Filter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVideosRequest: _TypeAlias = ListVideosRequest  # noqa: Y015
+
+@_typing.final
+class ListVideosResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEOS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_VIDEOS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    total_videos: _builtins.int
+    """Videos that the filter lets through, over all pages."""
+    version: _builtins.str
+    """The version that answers."""
+    @_builtins.property
+    def videos(self) -> _containers.RepeatedCompositeFieldContainer[Global___Video]: ...
+    def __init__(
+        self,
+        *,
+        videos: _abc.Iterable[Global___Video] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_videos: _builtins.int = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "total_videos", b"total_videos", "version", b"version", "videos", b"videos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVideosResponse: _TypeAlias = ListVideosResponse  # noqa: Y015
+
+@_typing.final
+class Video(_message.Message):
+    """A video of a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    ADD_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    uri: _builtins.str
+    """As in Moment."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration: ...
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sorted."""
+
+    @_builtins.property
+    def date(self) -> _timestamp_pb2.Timestamp:
+        """The one that was written beside it, else its file's; absent where unknown."""
+
+    @_builtins.property
+    def add_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was ingested first; absent where unknown."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        date: _timestamp_pb2.Timestamp | None = ...,
+        add_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_time", b"add_time", "date", b"date", "duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_time", b"add_time", "date", b"date", "duration", b"duration", "id", b"id", "labels", b"labels", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Video: _TypeAlias = Video  # noqa: Y015

@@ -56,6 +56,11 @@ class SearchServiceStub:
                 request_serializer=spr_dot_v1_dot_search__service__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=spr_dot_v1_dot_search__service__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.ListVideos = channel.unary_unary(
+                '/spr.v1.SearchService/ListVideos',
+                request_serializer=spr_dot_v1_dot_search__service__pb2.ListVideosRequest.SerializeToString,
+                response_deserializer=spr_dot_v1_dot_search__service__pb2.ListVideosResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -103,6 +108,15 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListVideos(self, request, context):
+        """What is in a collection, in the order of the ids.
+        INVALID_ARGUMENT     BAD_PARAMETER, PAGE_TOKEN_INVALID
+        NOT_FOUND            COLLECTION_NOT_FOUND, GENERATION_NOT_FOUND
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -125,6 +139,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=spr_dot_v1_dot_search__service__pb2.ExplainRequest.FromString,
                     response_serializer=spr_dot_v1_dot_search__service__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ListVideos': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVideos,
+                    request_deserializer=spr_dot_v1_dot_search__service__pb2.ListVideosRequest.FromString,
+                    response_serializer=spr_dot_v1_dot_search__service__pb2.ListVideosResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -237,6 +256,33 @@ class SearchService:
             '/spr.v1.SearchService/Explain',
             spr_dot_v1_dot_search__service__pb2.ExplainRequest.SerializeToString,
             spr_dot_v1_dot_search__service__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVideos(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.v1.SearchService/ListVideos',
+            spr_dot_v1_dot_search__service__pb2.ListVideosRequest.SerializeToString,
+            spr_dot_v1_dot_search__service__pb2.ListVideosResponse.FromString,
             options,
             channel_credentials,
             insecure,

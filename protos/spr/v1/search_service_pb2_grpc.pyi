@@ -58,6 +58,11 @@ class SearchServiceStub:
     over the video's frames.
       as Search, and NOT_FOUND / VIDEO_NOT_FOUND
     """
+    ListVideos: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ListVideosRequest, _search_service_pb2.ListVideosResponse]
+    """What is in a collection, in the order of the ids.
+      INVALID_ARGUMENT     BAD_PARAMETER, PAGE_TOKEN_INVALID
+      NOT_FOUND            COLLECTION_NOT_FOUND, GENERATION_NOT_FOUND
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -88,6 +93,11 @@ class SearchServiceAsyncStub(SearchServiceStub):
     similar each of its seconds is to the sentence. Costs a search, and a pass
     over the video's frames.
       as Search, and NOT_FOUND / VIDEO_NOT_FOUND
+    """
+    ListVideos: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ListVideosRequest, _search_service_pb2.ListVideosResponse]  # type: ignore[assignment]
+    """What is in a collection, in the order of the ids.
+      INVALID_ARGUMENT     BAD_PARAMETER, PAGE_TOKEN_INVALID
+      NOT_FOUND            COLLECTION_NOT_FOUND, GENERATION_NOT_FOUND
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -140,6 +150,17 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         similar each of its seconds is to the sentence. Costs a search, and a pass
         over the video's frames.
           as Search, and NOT_FOUND / VIDEO_NOT_FOUND
+        """
+
+    @_abc_1.abstractmethod
+    def ListVideos(
+        self,
+        request: _search_service_pb2.ListVideosRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ListVideosResponse, _abc.Awaitable[_search_service_pb2.ListVideosResponse]]:
+        """What is in a collection, in the order of the ids.
+          INVALID_ARGUMENT     BAD_PARAMETER, PAGE_TOKEN_INVALID
+          NOT_FOUND            COLLECTION_NOT_FOUND, GENERATION_NOT_FOUND
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import wire_filter
 from engine.corpus import open_corpus
 from engine.entries import PartEntry
 from engine.errors import Mismatch, NotFound, Unavailable
+from engine.filters import Allowed, Stretch
 from engine.types import Floats, Hits
 from tests.workers.index.corpora import Videos, commit, file_of, maps_of, rows_of, videos, without, write_part
 from tests.workers.index.factories import pairs, template, unit
@@ -200,3 +202,31 @@ def test_a_shard_the_version_has_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="has no shard-00007, only shard-00000") as caught:
         ShardOpener("shard-00007", "cpu")(open_corpus(tmp_path))
     assert caught.value.reason == "SHARD_NOT_FOUND"
+
+
+@pytest.mark.parametrize("stretch", [Stretch(), Stretch(6.0, 13.0), Stretch(0.5, 1.0, shares=True)])
+def test_a_filter_answers_as_a_fresh_index_of_what_it_lets_through(tmp_path: Path, stretch: Stretch) -> None:
+    gone = list(CORPUS)[::4]
+    entries = [without(tmp_path, entry, gone) for entry in written(tmp_path, dealt(CORPUS, 3))]
+    found = version(tmp_path, entries)
+    catalogue = open_corpus(tmp_path).catalogue
+    ordinals = np.arange(len(catalogue), dtype=np.int32)
+    for share in (0.9, 0.2, 0.05):
+        mask = np.random.default_rng(1).random(len(catalogue)) < share
+        told = wire_filter.allowed_to_pb(Allowed(mask, int(mask.sum()), stretch), ordinals)
+        assert told is not None
+        expected = {}
+        for ordinal in np.flatnonzero(mask):
+            vectors, duration = CORPUS[catalogue.ids[ordinal]], catalogue.durations[ordinal]
+            scale = duration if stretch.shares else 1.0
+            ends = [min(4.0 * (s + 1), duration) for s in range(len(vectors))]
+            for s, (vector, end) in enumerate(zip(vectors, ends, strict=True)):
+                if max(4.0 * s, stretch.start * scale) < min(end, stretch.end * scale):
+                    expected[int(ordinal), s] = vector
+        rows = sorted(expected)
+        scores = fresh(CORPUS)
+        for query, hits in zip(QUERIES, found.search(QUERIES, 30, allowed=told), strict=True):
+            values = np.array([expected[row] for row in rows]) @ query
+            assert pairs(hits) == [rows[row] for row in np.argsort(-values, kind="stable")[:30]]
+            every = scores.search(query[None], 1000)[0]
+            assert set(hits.scores.tolist()) <= set(every.scores.tolist())

@@ -31,6 +31,7 @@ class SearchSegmentsRequest(_message.Message):
     QUERIES_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     NPROBE_FIELD_NUMBER: _builtins.int
+    ALLOWED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
@@ -49,6 +50,10 @@ class SearchSegmentsRequest(_message.Message):
     def queries(self) -> _types_pb2.Embedding:
         """Shape [queries, dim]."""
 
+    @_builtins.property
+    def allowed(self) -> Global___Allowed:
+        """What may be found; absent: all that lives."""
+
     def __init__(
         self,
         *,
@@ -58,16 +63,59 @@ class SearchSegmentsRequest(_message.Message):
         queries: _types_pb2.Embedding | None = ...,
         top_k: _builtins.int = ...,
         nprobe: _builtins.int | None = ...,
+        allowed: Global___Allowed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "nprobe", b"nprobe", "queries", b"queries"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "allowed", b"allowed", "nprobe", b"nprobe", "queries", b"queries"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "generation", b"generation", "nprobe", b"nprobe", "queries", b"queries", "request_id", b"request_id", "shard", b"shard", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "allowed", b"allowed", "generation", b"generation", "nprobe", b"nprobe", "queries", b"queries", "request_id", b"request_id", "shard", b"shard", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__nprobe: _TypeAlias = _typing.Literal["nprobe"]  # noqa: Y015
     _WhichOneofArgType__nprobe: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__nprobe) -> _WhichOneofReturnType__nprobe | None: ...
 
 Global___SearchSegmentsRequest: _TypeAlias = SearchSegmentsRequest  # noqa: Y015
+
+@_typing.final
+class Allowed(_message.Message):
+    """The videos of a shard that may be found, and the part of each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDINALS_FIELD_NUMBER: _builtins.int
+    BITMAP_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    ordinals: _builtins.bytes
+    """Ordinals of the version's catalogue, ascending, int32 little-endian."""
+    bitmap: _builtins.bytes
+    """A bit for each living video of the shard, in the order of the ordinals,
+    the lowest bit of a byte first.
+    """
+    start: _builtins.float
+    """Segments that overlap [start, end): seconds, or shares of the duration. An
+    end of 0 and an infinite one mean the video's end.
+    """
+    end: _builtins.float
+    shares: _builtins.bool
+    def __init__(
+        self,
+        *,
+        ordinals: _builtins.bytes = ...,
+        bitmap: _builtins.bytes = ...,
+        start: _builtins.float = ...,
+        end: _builtins.float = ...,
+        shares: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bitmap", b"bitmap", "ordinals", b"ordinals", "videos", b"videos"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bitmap", b"bitmap", "end", b"end", "ordinals", b"ordinals", "shares", b"shares", "start", b"start", "videos", b"videos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_videos: _TypeAlias = _typing.Literal["ordinals", "bitmap"]  # noqa: Y015
+    _WhichOneofArgType_videos: _TypeAlias = _typing.Literal["videos", b"videos"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_videos) -> _WhichOneofReturnType_videos | None: ...
+
+Global___Allowed: _TypeAlias = Allowed  # noqa: Y015
 
 @_typing.final
 class SearchSegmentsResponse(_message.Message):
@@ -85,6 +133,7 @@ class SearchSegmentsResponse(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
     SEARCH_TIME_FIELD_NUMBER: _builtins.int
+    FILTERED_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """The version and the shard that answer: the request's."""
     shard: _builtins.str
@@ -96,6 +145,8 @@ class SearchSegmentsResponse(_message.Message):
     """float32 little-endian, higher is better."""
     videos_searched: _builtins.int
     """Living videos of the shard: all of them are searched."""
+    filtered: _builtins.bool
+    """True where `allowed` was heeded: a worker of before does not know it."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Rows of each query."""
@@ -115,10 +166,11 @@ class SearchSegmentsResponse(_message.Message):
         scores: _builtins.bytes = ...,
         videos_searched: _builtins.int = ...,
         search_time: _duration_pb2.Duration | None = ...,
+        filtered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["search_time", b"search_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_ordinals", b"segment_ordinals", "shard", b"shard", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "filtered", b"filtered", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_ordinals", b"segment_ordinals", "shard", b"shard", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

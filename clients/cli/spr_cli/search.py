@@ -74,9 +74,7 @@ def command(
     _check_rules(options)
     chosen = Options(filter=taken(options), rerank=False if no_rerank else None, **options)
     show = _print_json if as_json else _print_table
-    asked: dict[str, Any] = {
-        "page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen,
-    }  # fmt: skip
+    asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
     try:
         with Client(address, collection=collection, version=version) as client:
             for found in _answers(client, text, progressive, asked):

@@ -1,6 +1,5 @@
 """A collection with trained models, exported and imported again: served, it gives the same table."""
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -35,8 +34,8 @@ def spr(*arguments: object) -> None:
     assert result.exit_code == 0, (arguments, result.output, result.exception)
 
 
-def table(collection: Path, models: Path, folder: Path, serve: bool) -> Any:
-    """Build with the models of another collection; return what `spr eval` says of it, or of its service."""
+def served_table(collection: Path, models: Path, folder: Path) -> Any:
+    """Build with the models of another collection, serve, and return what `spr eval` says of the service."""
     named = [
         part
         for kind in ("projector", "ranker")
@@ -44,13 +43,9 @@ def table(collection: Path, models: Path, folder: Path, serve: bool) -> Any:
     ]
     spr("build", collection, "--index", "flatl2", "--shards", 1, "--device", "cpu", *named)
     truth, report = collection / "annotations" / "val.json", folder / f"{collection.name}.json"
-    with contextlib.ExitStack() as stack:
-        asked: tuple[object, ...] = ("--collection", collection)
-        if serve:
-            topology = write_topology(folder / f"{collection.name}.toml", collection, shards=1)
-            service = stack.enter_context(running(folder / "log.jsonl", str(topology)))
-            asked = ("--address", service.address)
-        spr("eval", *asked, "--truth", truth, "--out", report)
+    topology = write_topology(folder / f"{collection.name}.toml", collection, shards=1)
+    with running(folder / "log.jsonl", str(topology)) as service:
+        spr("eval", "--address", service.address, "--truth", truth, "--out", report)
     value = json.loads(report.read_text())
     return {stage: value[stage] for stage in ("retrieval", "coarse", "refined", "chance", "slices")}
 
@@ -67,8 +62,8 @@ def test_the_same_table_before_and_after(tmp_path: Path) -> None:
     train_projector(first, PROJECTOR, device="cpu")
     train_ranker(first, RANKER, device="cpu")
     shutil.copytree(first / "models", tmp_path / "models")
-    before = table(first, tmp_path / "models", tmp_path, serve=False)
+    before = served_table(first, tmp_path / "models", tmp_path)
     spr("corpus", "export-tvr-ranking", first, out, "--device", "cpu")
     spr("corpus", "import-tvr-ranking", out, "--collection", second)
-    assert table(second, tmp_path / "models", tmp_path, serve=True) == before
+    assert served_table(second, tmp_path / "models", tmp_path) == before
     assert before["refined"]["NDCG@10,IoU>=0.3"] > 0

@@ -76,7 +76,8 @@ def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_pa
     expected, resumed = FeatureStore.open(whole / "features" / folder.name), FeatureStore.open(folder)
     assert resumed.ids() == expected.ids()
     for video in resumed.ids():
-        assert resumed.record(video).info == expected.record(video).info
+        found, wanted = ({**store.record(video).info, "added": 0} for store in (resumed, expected))
+        assert found == wanted
         for stream in ("frames", "subtitles"):
             ours, theirs = resumed.rows(video, stream), expected.rows(video, stream)
             np.testing.assert_array_equal(ours, theirs)

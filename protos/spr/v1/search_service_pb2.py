@@ -28,57 +28,69 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from spr.v1 import types_pb2 as spr_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bspr/v1/search_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x12spr/v1/types.proto\"\xf6\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12&\n\tembedding\x18\x04 \x01(\x0b\x32\x11.spr.v1.EmbeddingH\x00\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12$\n\x06params\x18\x07 \x01(\x0b\x32\x14.spr.v1.SearchParams\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x1e\n\x06\x66ilter\x18\x10 \x01(\x0b\x32\x0e.spr.v1.FilterB\x07\n\x05query\"\xf2\x02\n\x06\x46ilter\x12\x11\n\tvideo_ids\x18\x01 \x03(\t\x12\x12\n\nany_labels\x18\x02 \x03(\t\x12\x12\n\nall_labels\x18\x03 \x03(\t\x12\x11\n\tno_labels\x18\x04 \x03(\t\x12\x0e\n\x06\x66older\x18\x05 \x01(\t\x12-\n\tfrom_date\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_date\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0cmin_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cmax_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x04span\x18\n \x01(\x0b\x32\x10.spr.v1.TimeSpanH\x00\x12\x1e\n\x05share\x18\x0b \x01(\x0b\x32\r.spr.v1.ShareH\x00\x42\x06\n\x04part\"0\n\x05Share\x12\r\n\x05start\x18\x01 \x01(\x01\x12\x10\n\x03\x65nd\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x06\n\x04_end\"\x80\x03\n\x0cSearchParams\x12\x1a\n\rsegment_top_k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0eproposal_top_k\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06nprobe\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06rerank\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x07nms_iou\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x19\n\x0cmin_coverage\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12+\n\rproposal_rule\x18\x07 \x01(\x0b\x32\x14.spr.v1.ProposalRule\x12\x16\n\tper_video\x18\x10 \x01(\rH\x06\x88\x01\x01\x12!\n\x08group_by\x18\x11 \x01(\x0e\x32\x0f.spr.v1.GroupBy\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\x12 \x01(\x08\x42\x10\n\x0e_segment_top_kB\x11\n\x0f_proposal_top_kB\t\n\x07_nprobeB\t\n\x07_rerankB\n\n\x08_nms_iouB\x0f\n\r_min_coverageB\x0c\n\n_per_video\"k\n\x0cProposalRule\x12\x16\n\x0c\x63onstant_gap\x18\x01 \x01(\rH\x00\x12\x16\n\x0c\x61\x64\x61ptive_gap\x18\x02 \x01(\x02H\x00\x12\x12\n\x08\x61\x64jacent\x18\x03 \x01(\x08H\x00\x12\x0f\n\x05peaks\x18\x04 \x01(\rH\x00\x42\x06\n\x04rule\"\xaa\x03\n\x0eSearchResponse\x12\x1f\n\x07moments\x18\x01 \x03(\x0b\x32\x0e.spr.v1.Moment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\"\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x10.spr.v1.Coverage\x12)\n\x08versions\x18\x05 \x01(\x0b\x32\x17.spr.v1.ServingVersions\x12$\n\x07timings\x18\x06 \x03(\x0b\x32\x13.spr.v1.StageTiming\x12\x15\n\rtotal_moments\x18\x07 \x01(\r\x12\x1a\n\x12no_confident_match\x18\x08 \x01(\x08\x12!\n\x14\x63onfidence_threshold\x18\t \x01(\x02H\x00\x88\x01\x01\x12\x17\n\x0fquery_truncated\x18\n \x01(\x08\x12\x1d\n\x06\x66\x61\x63\x65ts\x18\x10 \x03(\x0b\x32\r.spr.v1.Facet\x12\x1b\n\x0evideos_allowed\x18\x11 \x01(\x04H\x01\x88\x01\x01\x42\x17\n\x15_confidence_thresholdB\x11\n\x0f_videos_allowed\"7\n\x05\x46\x61\x63\x65t\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0e\n\x06videos\x18\x02 \x01(\r\x12\x0f\n\x07moments\x18\x03 \x01(\r\"h\n\x0fServingVersions\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\"H\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\x12\x42\x61tchSearchRequest\x12\'\n\x08requests\x18\x01 \x03(\x0b\x32\x15.spr.v1.SearchRequest\"\xae\x01\n\x13\x42\x61tchSearchResponse\x12\x32\n\x07\x65ntries\x18\x01 \x03(\x0b\x32!.spr.v1.BatchSearchResponse.Entry\x1a\x63\n\x05\x45ntry\x12*\n\x08response\x18\x01 \x01(\x0b\x32\x16.spr.v1.SearchResponseH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xc2\x01\n\x19ProgressiveSearchResponse\x12\x36\n\x05stage\x18\x01 \x01(\x0e\x32\'.spr.v1.ProgressiveSearchResponse.Stage\x12(\n\x08response\x18\x02 \x01(\x0b\x32\x16.spr.v1.SearchResponse\"C\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTAGE_COARSE\x10\x01\x12\x11\n\rSTAGE_REFINED\x10\x02\"I\n\x0e\x45xplainRequest\x12%\n\x06search\x18\x01 \x01(\x0b\x32\x15.spr.v1.SearchRequest\x12\x10\n\x08video_id\x18\x02 \x01(\t\"\xd5\x02\n\x0f\x45xplainResponse\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x08segments\x18\x03 \x03(\x0b\x32\x18.spr.v1.RetrievedSegment\x12\x1f\n\x07moments\x18\x04 \x03(\x0b\x32\x0e.spr.v1.Moment\x12\'\n\x06\x66rames\x18\x05 \x01(\x0b\x32\x17.spr.v1.SimilarityCurve\x12*\n\tsubtitles\x18\x06 \x01(\x0b\x32\x17.spr.v1.SimilarityCurve\x12)\n\x08versions\x18\x07 \x01(\x0b\x32\x17.spr.v1.ServingVersions\x12\"\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x10.spr.v1.Coverage\x12\x12\n\nrequest_id\x18\t \x01(\t\"O\n\x10RetrievedSegment\x12\x1e\n\x04span\x18\x01 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0c\n\x04rank\x18\x03 \x01(\r\"J\n\x0fSimilarityCurve\x12\'\n\x04step\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\x7f\n\x11ListVideosRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1e\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x0e.spr.v1.Filter\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"s\n\x12ListVideosResponse\x12\x1d\n\x06videos\x18\x01 \x03(\x0b\x32\r.spr.v1.Video\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0ctotal_videos\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\t\"\xb5\x01\n\x05Video\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12(\n\x04\x64\x61te\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x61\x64\x64_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*7\n\x07GroupBy\x12\x18\n\x14GROUP_BY_UNSPECIFIED\x10\x00\x12\x12\n\x0eGROUP_BY_VIDEO\x10\x01\x32\xe2\x02\n\rSearchService\x12\x37\n\x06Search\x12\x15.spr.v1.SearchRequest\x1a\x16.spr.v1.SearchResponse\x12\x46\n\x0b\x42\x61tchSearch\x12\x1a.spr.v1.BatchSearchRequest\x1a\x1b.spr.v1.BatchSearchResponse\x12O\n\x11ProgressiveSearch\x12\x15.spr.v1.SearchRequest\x1a!.spr.v1.ProgressiveSearchResponse0\x01\x12:\n\x07\x45xplain\x12\x16.spr.v1.ExplainRequest\x1a\x17.spr.v1.ExplainResponse\x12\x43\n\nListVideos\x12\x19.spr.v1.ListVideosRequest\x1a\x1a.spr.v1.ListVideosResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bspr/v1/search_service.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x12spr/v1/types.proto\"\xcb\x02\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12&\n\tembedding\x18\x04 \x01(\x0b\x32\x11.spr.v1.EmbeddingH\x00\x12)\n\x08\x63omposed\x18\x11 \x01(\x0b\x32\x15.spr.v1.ComposedQueryH\x00\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12$\n\x06params\x18\x07 \x01(\x0b\x32\x14.spr.v1.SearchParams\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x1e\n\x06\x66ilter\x18\x10 \x01(\x0b\x32\x0e.spr.v1.Filter\x12\x11\n\tinterpret\x18\x12 \x01(\x08\x12\x15\n\rliteral_words\x18\x13 \x03(\tB\x07\n\x05query\"\\\n\rComposedQuery\x12 \n\x05parts\x18\x01 \x03(\x0b\x32\x11.spr.v1.QueryPart\x12)\n\x06within\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x7f\n\tQueryPart\x12\x0c\n\x04text\x18\x01 \x01(\t\x12!\n\x08\x65xamples\x18\x02 \x03(\x0b\x32\x0f.spr.v1.Example\x12\x11\n\tnot_texts\x18\x03 \x03(\t\x12\x1b\n\x0e\x65xample_weight\x18\x04 \x01(\x02H\x00\x88\x01\x01\x42\x11\n\x0f_example_weight\"W\n\x07\x45xample\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12!\n\x04\x63lip\x18\x02 \x01(\x0b\x32\x11.spr.v1.VideoSpanH\x00\x12\x0e\n\x04name\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"=\n\tVideoSpan\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\x1e\n\x04span\x18\x02 \x01(\x0b\x32\x10.spr.v1.TimeSpan\"\xf2\x02\n\x06\x46ilter\x12\x11\n\tvideo_ids\x18\x01 \x03(\t\x12\x12\n\nany_labels\x18\x02 \x03(\t\x12\x12\n\nall_labels\x18\x03 \x03(\t\x12\x11\n\tno_labels\x18\x04 \x03(\t\x12\x0e\n\x06\x66older\x18\x05 \x01(\t\x12-\n\tfrom_date\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_date\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0cmin_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cmax_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x04span\x18\n \x01(\x0b\x32\x10.spr.v1.TimeSpanH\x00\x12\x1e\n\x05share\x18\x0b \x01(\x0b\x32\r.spr.v1.ShareH\x00\x42\x06\n\x04part\"0\n\x05Share\x12\r\n\x05start\x18\x01 \x01(\x01\x12\x10\n\x03\x65nd\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x06\n\x04_end\"\x9a\x03\n\x0cSearchParams\x12\x1a\n\rsegment_top_k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0eproposal_top_k\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06nprobe\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06rerank\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x07nms_iou\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x19\n\x0cmin_coverage\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12+\n\rproposal_rule\x18\x07 \x01(\x0b\x32\x14.spr.v1.ProposalRule\x12\x16\n\tper_video\x18\x10 \x01(\rH\x06\x88\x01\x01\x12!\n\x08group_by\x18\x11 \x01(\x0e\x32\x0f.spr.v1.GroupBy\x12\x0e\n\x06\x66\x61\x63\x65ts\x18\x12 \x01(\x08\x12\x18\n\x10merge_duplicates\x18\x13 \x01(\x08\x42\x10\n\x0e_segment_top_kB\x11\n\x0f_proposal_top_kB\t\n\x07_nprobeB\t\n\x07_rerankB\n\n\x08_nms_iouB\x0f\n\r_min_coverageB\x0c\n\n_per_video\"k\n\x0cProposalRule\x12\x16\n\x0c\x63onstant_gap\x18\x01 \x01(\rH\x00\x12\x16\n\x0c\x61\x64\x61ptive_gap\x18\x02 \x01(\x02H\x00\x12\x12\n\x08\x61\x64jacent\x18\x03 \x01(\x08H\x00\x12\x0f\n\x05peaks\x18\x04 \x01(\rH\x00\x42\x06\n\x04rule\"\xda\x03\n\x0eSearchResponse\x12\x1f\n\x07moments\x18\x01 \x03(\x0b\x32\x0e.spr.v1.Moment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\"\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x10.spr.v1.Coverage\x12)\n\x08versions\x18\x05 \x01(\x0b\x32\x17.spr.v1.ServingVersions\x12$\n\x07timings\x18\x06 \x03(\x0b\x32\x13.spr.v1.StageTiming\x12\x15\n\rtotal_moments\x18\x07 \x01(\r\x12\x1a\n\x12no_confident_match\x18\x08 \x01(\x08\x12!\n\x14\x63onfidence_threshold\x18\t \x01(\x02H\x00\x88\x01\x01\x12\x17\n\x0fquery_truncated\x18\n \x01(\x08\x12\x1d\n\x06\x66\x61\x63\x65ts\x18\x10 \x03(\x0b\x32\r.spr.v1.Facet\x12\x1b\n\x0evideos_allowed\x18\x11 \x01(\x04H\x01\x88\x01\x01\x12.\n\x0einterpretation\x18\x12 \x01(\x0b\x32\x16.spr.v1.InterpretationB\x17\n\x15_confidence_thresholdB\x11\n\x0f_videos_allowed\"\xb9\x01\n\x0eInterpretation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nthen_texts\x18\x02 \x03(\t\x12\x11\n\tnot_texts\x18\x03 \x03(\t\x12\x1e\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x0e.spr.v1.Filter\x12*\n\x05lifts\x18\x05 \x03(\x0b\x32\x1b.spr.v1.Interpretation.Lift\x1a&\n\x04Lift\x12\r\n\x05words\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\"7\n\x05\x46\x61\x63\x65t\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0e\n\x06videos\x18\x02 \x01(\r\x12\x0f\n\x07moments\x18\x03 \x01(\r\"h\n\x0fServingVersions\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x14\n\x0cranker_model\x18\x04 \x01(\t\"H\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\x12\x42\x61tchSearchRequest\x12\'\n\x08requests\x18\x01 \x03(\x0b\x32\x15.spr.v1.SearchRequest\"\xae\x01\n\x13\x42\x61tchSearchResponse\x12\x32\n\x07\x65ntries\x18\x01 \x03(\x0b\x32!.spr.v1.BatchSearchResponse.Entry\x1a\x63\n\x05\x45ntry\x12*\n\x08response\x18\x01 \x01(\x0b\x32\x16.spr.v1.SearchResponseH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xc2\x01\n\x19ProgressiveSearchResponse\x12\x36\n\x05stage\x18\x01 \x01(\x0e\x32\'.spr.v1.ProgressiveSearchResponse.Stage\x12(\n\x08response\x18\x02 \x01(\x0b\x32\x16.spr.v1.SearchResponse\"C\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTAGE_COARSE\x10\x01\x12\x11\n\rSTAGE_REFINED\x10\x02\"I\n\x0e\x45xplainRequest\x12%\n\x06search\x18\x01 \x01(\x0b\x32\x15.spr.v1.SearchRequest\x12\x10\n\x08video_id\x18\x02 \x01(\t\"\xd5\x02\n\x0f\x45xplainResponse\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x08segments\x18\x03 \x03(\x0b\x32\x18.spr.v1.RetrievedSegment\x12\x1f\n\x07moments\x18\x04 \x03(\x0b\x32\x0e.spr.v1.Moment\x12\'\n\x06\x66rames\x18\x05 \x01(\x0b\x32\x17.spr.v1.SimilarityCurve\x12*\n\tsubtitles\x18\x06 \x01(\x0b\x32\x17.spr.v1.SimilarityCurve\x12)\n\x08versions\x18\x07 \x01(\x0b\x32\x17.spr.v1.ServingVersions\x12\"\n\x08\x63overage\x18\x08 \x01(\x0b\x32\x10.spr.v1.Coverage\x12\x12\n\nrequest_id\x18\t \x01(\t\"O\n\x10RetrievedSegment\x12\x1e\n\x04span\x18\x01 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0c\n\x04rank\x18\x03 \x01(\r\"J\n\x0fSimilarityCurve\x12\'\n\x04step\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\x7f\n\x11ListVideosRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1e\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x0e.spr.v1.Filter\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"s\n\x12ListVideosResponse\x12\x1d\n\x06videos\x18\x01 \x03(\x0b\x32\r.spr.v1.Video\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0ctotal_videos\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\t\"\xb5\x01\n\x05Video\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12(\n\x04\x64\x61te\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x61\x64\x64_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*7\n\x07GroupBy\x12\x18\n\x14GROUP_BY_UNSPECIFIED\x10\x00\x12\x12\n\x0eGROUP_BY_VIDEO\x10\x01\x32\xe2\x02\n\rSearchService\x12\x37\n\x06Search\x12\x15.spr.v1.SearchRequest\x1a\x16.spr.v1.SearchResponse\x12\x46\n\x0b\x42\x61tchSearch\x12\x1a.spr.v1.BatchSearchRequest\x1a\x1b.spr.v1.BatchSearchResponse\x12O\n\x11ProgressiveSearch\x12\x15.spr.v1.SearchRequest\x1a!.spr.v1.ProgressiveSearchResponse0\x01\x12:\n\x07\x45xplain\x12\x16.spr.v1.ExplainRequest\x1a\x17.spr.v1.ExplainResponse\x12\x43\n\nListVideos\x12\x19.spr.v1.ListVideosRequest\x1a\x1a.spr.v1.ListVideosResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.v1.search_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GROUPBY']._serialized_start=3426
-  _globals['_GROUPBY']._serialized_end=3481
+  _globals['_GROUPBY']._serialized_start=4148
+  _globals['_GROUPBY']._serialized_end=4203
   _globals['_SEARCHREQUEST']._serialized_start=150
-  _globals['_SEARCHREQUEST']._serialized_end=396
-  _globals['_FILTER']._serialized_start=399
-  _globals['_FILTER']._serialized_end=769
-  _globals['_SHARE']._serialized_start=771
-  _globals['_SHARE']._serialized_end=819
-  _globals['_SEARCHPARAMS']._serialized_start=822
-  _globals['_SEARCHPARAMS']._serialized_end=1206
-  _globals['_PROPOSALRULE']._serialized_start=1208
-  _globals['_PROPOSALRULE']._serialized_end=1315
-  _globals['_SEARCHRESPONSE']._serialized_start=1318
-  _globals['_SEARCHRESPONSE']._serialized_end=1744
-  _globals['_FACET']._serialized_start=1746
-  _globals['_FACET']._serialized_end=1801
-  _globals['_SERVINGVERSIONS']._serialized_start=1803
-  _globals['_SERVINGVERSIONS']._serialized_end=1907
-  _globals['_STAGETIMING']._serialized_start=1909
-  _globals['_STAGETIMING']._serialized_end=1981
-  _globals['_BATCHSEARCHREQUEST']._serialized_start=1983
-  _globals['_BATCHSEARCHREQUEST']._serialized_end=2044
-  _globals['_BATCHSEARCHRESPONSE']._serialized_start=2047
-  _globals['_BATCHSEARCHRESPONSE']._serialized_end=2221
-  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_start=2122
-  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_end=2221
-  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_start=2224
-  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_end=2418
-  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_start=2351
-  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_end=2418
-  _globals['_EXPLAINREQUEST']._serialized_start=2420
-  _globals['_EXPLAINREQUEST']._serialized_end=2493
-  _globals['_EXPLAINRESPONSE']._serialized_start=2496
-  _globals['_EXPLAINRESPONSE']._serialized_end=2837
-  _globals['_RETRIEVEDSEGMENT']._serialized_start=2839
-  _globals['_RETRIEVEDSEGMENT']._serialized_end=2918
-  _globals['_SIMILARITYCURVE']._serialized_start=2920
-  _globals['_SIMILARITYCURVE']._serialized_end=2994
-  _globals['_LISTVIDEOSREQUEST']._serialized_start=2996
-  _globals['_LISTVIDEOSREQUEST']._serialized_end=3123
-  _globals['_LISTVIDEOSRESPONSE']._serialized_start=3125
-  _globals['_LISTVIDEOSRESPONSE']._serialized_end=3240
-  _globals['_VIDEO']._serialized_start=3243
-  _globals['_VIDEO']._serialized_end=3424
-  _globals['_SEARCHSERVICE']._serialized_start=3484
-  _globals['_SEARCHSERVICE']._serialized_end=3838
+  _globals['_SEARCHREQUEST']._serialized_end=481
+  _globals['_COMPOSEDQUERY']._serialized_start=483
+  _globals['_COMPOSEDQUERY']._serialized_end=575
+  _globals['_QUERYPART']._serialized_start=577
+  _globals['_QUERYPART']._serialized_end=704
+  _globals['_EXAMPLE']._serialized_start=706
+  _globals['_EXAMPLE']._serialized_end=793
+  _globals['_VIDEOSPAN']._serialized_start=795
+  _globals['_VIDEOSPAN']._serialized_end=856
+  _globals['_FILTER']._serialized_start=859
+  _globals['_FILTER']._serialized_end=1229
+  _globals['_SHARE']._serialized_start=1231
+  _globals['_SHARE']._serialized_end=1279
+  _globals['_SEARCHPARAMS']._serialized_start=1282
+  _globals['_SEARCHPARAMS']._serialized_end=1692
+  _globals['_PROPOSALRULE']._serialized_start=1694
+  _globals['_PROPOSALRULE']._serialized_end=1801
+  _globals['_SEARCHRESPONSE']._serialized_start=1804
+  _globals['_SEARCHRESPONSE']._serialized_end=2278
+  _globals['_INTERPRETATION']._serialized_start=2281
+  _globals['_INTERPRETATION']._serialized_end=2466
+  _globals['_INTERPRETATION_LIFT']._serialized_start=2428
+  _globals['_INTERPRETATION_LIFT']._serialized_end=2466
+  _globals['_FACET']._serialized_start=2468
+  _globals['_FACET']._serialized_end=2523
+  _globals['_SERVINGVERSIONS']._serialized_start=2525
+  _globals['_SERVINGVERSIONS']._serialized_end=2629
+  _globals['_STAGETIMING']._serialized_start=2631
+  _globals['_STAGETIMING']._serialized_end=2703
+  _globals['_BATCHSEARCHREQUEST']._serialized_start=2705
+  _globals['_BATCHSEARCHREQUEST']._serialized_end=2766
+  _globals['_BATCHSEARCHRESPONSE']._serialized_start=2769
+  _globals['_BATCHSEARCHRESPONSE']._serialized_end=2943
+  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_start=2844
+  _globals['_BATCHSEARCHRESPONSE_ENTRY']._serialized_end=2943
+  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_start=2946
+  _globals['_PROGRESSIVESEARCHRESPONSE']._serialized_end=3140
+  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_start=3073
+  _globals['_PROGRESSIVESEARCHRESPONSE_STAGE']._serialized_end=3140
+  _globals['_EXPLAINREQUEST']._serialized_start=3142
+  _globals['_EXPLAINREQUEST']._serialized_end=3215
+  _globals['_EXPLAINRESPONSE']._serialized_start=3218
+  _globals['_EXPLAINRESPONSE']._serialized_end=3559
+  _globals['_RETRIEVEDSEGMENT']._serialized_start=3561
+  _globals['_RETRIEVEDSEGMENT']._serialized_end=3640
+  _globals['_SIMILARITYCURVE']._serialized_start=3642
+  _globals['_SIMILARITYCURVE']._serialized_end=3716
+  _globals['_LISTVIDEOSREQUEST']._serialized_start=3718
+  _globals['_LISTVIDEOSREQUEST']._serialized_end=3845
+  _globals['_LISTVIDEOSRESPONSE']._serialized_start=3847
+  _globals['_LISTVIDEOSRESPONSE']._serialized_end=3962
+  _globals['_VIDEO']._serialized_start=3965
+  _globals['_VIDEO']._serialized_end=4146
+  _globals['_SEARCHSERVICE']._serialized_start=4206
+  _globals['_SEARCHSERVICE']._serialized_end=4560
 # @@protoc_insertion_point(module_scope)

@@ -50,11 +50,14 @@ class SearchRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
+    COMPOSED_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    INTERPRET_FIELD_NUMBER: _builtins.int
+    LITERAL_WORDS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """The collection's name; empty means the first that is served."""
     request_id: _builtins.str
@@ -77,6 +80,11 @@ class SearchRequest(_message.Message):
     """A version to search in place of the active one: id or number, of those that
     are prepared. NOT_FOUND / GENERATION_NOT_FOUND for another.
     """
+    interpret: _builtins.bool
+    """Read the text for more than a description, by rules: a question becomes a
+    statement, "in video X" or "not at night" a filter or a negative text. See
+    SearchResponse.interpretation. Default: the text is searched as it stands.
+    """
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
         """A vector in the index's space. It has no words, so the answer is not
@@ -84,10 +92,18 @@ class SearchRequest(_message.Message):
         """
 
     @_builtins.property
+    def composed(self) -> Global___ComposedQuery:
+        """Pictures, clips, several sentences in order, and what must not be there."""
+
+    @_builtins.property
     def params(self) -> Global___SearchParams: ...
     @_builtins.property
     def filter(self) -> Global___Filter:
         """What may be found. The answer is as if nothing else were in the collection."""
+
+    @_builtins.property
+    def literal_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words of the text, from Interpretation.Lift.words, that `interpret` leaves alone."""
 
     def __init__(
         self,
@@ -96,21 +112,159 @@ class SearchRequest(_message.Message):
         request_id: _builtins.str = ...,
         text: _builtins.str = ...,
         embedding: _types_pb2.Embedding | None = ...,
+        composed: Global___ComposedQuery | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         params: Global___SearchParams | None = ...,
         version: _builtins.str = ...,
         filter: Global___Filter | None = ...,
+        interpret: _builtins.bool = ...,
+        literal_words: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "filter", b"filter", "params", b"params", "query", b"query", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["composed", b"composed", "embedding", b"embedding", "filter", b"filter", "params", b"params", "query", b"query", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding", b"embedding", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "params", b"params", "query", b"query", "request_id", b"request_id", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "composed", b"composed", "embedding", b"embedding", "filter", b"filter", "interpret", b"interpret", "literal_words", b"literal_words", "page_size", b"page_size", "page_token", b"page_token", "params", b"params", "query", b"query", "request_id", b"request_id", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["text", "embedding"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["text", "embedding", "composed"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class ComposedQuery(_message.Message):
+    """A query of more than one sentence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryPart]:
+        """One: moments that show it. Several, at most 5: moments of one video that
+        follow each other in this order ("A, then B").
+        """
+
+    @_builtins.property
+    def within(self) -> _duration_pb2.Duration:
+        """With several parts: the longest pause between the end of one part and the
+        start of the next. Default: 30 s.
+        """
+
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[Global___QueryPart] | None = ...,
+        within: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["within", b"within"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "within", b"within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComposedQuery: _TypeAlias = ComposedQuery  # noqa: Y015
+
+@_typing.final
+class QueryPart(_message.Message):
+    """What one moment shows: a text, examples, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    NOT_TEXTS_FIELD_NUMBER: _builtins.int
+    EXAMPLE_WEIGHT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """At most 1000 characters; may be empty where there are examples."""
+    example_weight: _builtins.float
+    """The weight, 0..1, of the examples against the text where both are given.
+    Default: the server's.
+    """
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """At most 10."""
+
+    @_builtins.property
+    def not_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What must not be there, at most 5: "a car", "at night"."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        examples: _abc.Iterable[Global___Example] | None = ...,
+        not_texts: _abc.Iterable[_builtins.str] | None = ...,
+        example_weight: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_example_weight", b"_example_weight", "example_weight", b"example_weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_example_weight", b"_example_weight", "example_weight", b"example_weight", "examples", b"examples", "not_texts", b"not_texts", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__example_weight: _TypeAlias = _typing.Literal["example_weight"]  # noqa: Y015
+    _WhichOneofArgType__example_weight: _TypeAlias = _typing.Literal["_example_weight", b"_example_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__example_weight) -> _WhichOneofReturnType__example_weight | None: ...
+
+Global___QueryPart: _TypeAlias = QueryPart  # noqa: Y015
+
+@_typing.final
+class Example(_message.Message):
+    """Something that looks like what is sought."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    CLIP_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    image: _builtins.bytes
+    """A picture file: JPEG, PNG or WebP."""
+    name: _builtins.str
+    """A name that was given to examples before, without the "@"."""
+    @_builtins.property
+    def clip(self) -> Global___VideoSpan:
+        """A span of a video of the collection: "more like this"."""
+
+    def __init__(
+        self,
+        *,
+        image: _builtins.bytes = ...,
+        clip: Global___VideoSpan | None = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "image", b"image", "name", b"name", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "image", b"image", "name", b"name", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "clip", "name"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___Example: _TypeAlias = Example  # noqa: Y015
+
+@_typing.final
+class VideoSpan(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    video_id: _builtins.str
+    @_builtins.property
+    def span(self) -> _types_pb2.TimeSpan:
+        """Without an end: to the video's end."""
+
+    def __init__(
+        self,
+        *,
+        video_id: _builtins.str = ...,
+        span: _types_pb2.TimeSpan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["span", b"span", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VideoSpan: _TypeAlias = VideoSpan  # noqa: Y015
 
 @_typing.final
 class Filter(_message.Message):
@@ -238,6 +392,7 @@ class SearchParams(_message.Message):
     PER_VIDEO_FIELD_NUMBER: _builtins.int
     GROUP_BY_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
+    MERGE_DUPLICATES_FIELD_NUMBER: _builtins.int
     segment_top_k: _builtins.int
     """Segments fetched over all shards before merging. Default: the server's
     setting, 200 if it has none; at most 2000.
@@ -263,6 +418,10 @@ class SearchParams(_message.Message):
     group_by: Global___GroupBy.ValueType
     facets: _builtins.bool
     """Count the labels of the answer's videos: see SearchResponse.facets."""
+    merge_duplicates: _builtins.bool
+    """Give moments of different videos that show the same pictures once: see
+    Moment.also_in.
+    """
     @_builtins.property
     def proposal_rule(self) -> Global___ProposalRule:
         """Default: the server's setting; see ProposalRule."""
@@ -280,10 +439,11 @@ class SearchParams(_message.Message):
         per_video: _builtins.int | None = ...,
         group_by: Global___GroupBy.ValueType = ...,
         facets: _builtins.bool = ...,
+        merge_duplicates: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "facets", b"facets", "group_by", b"group_by", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "facets", b"facets", "group_by", b"group_by", "merge_duplicates", b"merge_duplicates", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_coverage: _TypeAlias = _typing.Literal["min_coverage"]  # noqa: Y015
     _WhichOneofArgType__min_coverage: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage"]  # noqa: Y015
@@ -372,6 +532,7 @@ class SearchResponse(_message.Message):
     QUERY_TRUNCATED_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     VIDEOS_ALLOWED_FIELD_NUMBER: _builtins.int
+    INTERPRETATION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     request_id: _builtins.str
@@ -408,6 +569,10 @@ class SearchResponse(_message.Message):
         first, at most 100; only where SearchParams.facets asks for them.
         """
 
+    @_builtins.property
+    def interpretation(self) -> Global___Interpretation:
+        """What `interpret` made of the text; absent without it."""
+
     def __init__(
         self,
         *,
@@ -423,10 +588,11 @@ class SearchResponse(_message.Message):
         query_truncated: _builtins.bool = ...,
         facets: _abc.Iterable[Global___Facet] | None = ...,
         videos_allowed: _builtins.int | None = ...,
+        interpretation: Global___Interpretation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_videos_allowed", b"_videos_allowed", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "versions", b"versions", "videos_allowed", b"videos_allowed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_videos_allowed", b"_videos_allowed", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "interpretation", b"interpretation", "versions", b"versions", "videos_allowed", b"videos_allowed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_videos_allowed", b"_videos_allowed", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "facets", b"facets", "moments", b"moments", "next_page_token", b"next_page_token", "no_confident_match", b"no_confident_match", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions", "videos_allowed", b"videos_allowed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_videos_allowed", b"_videos_allowed", "confidence_threshold", b"confidence_threshold", "coverage", b"coverage", "facets", b"facets", "interpretation", b"interpretation", "moments", b"moments", "next_page_token", b"next_page_token", "no_confident_match", b"no_confident_match", "query_truncated", b"query_truncated", "request_id", b"request_id", "timings", b"timings", "total_moments", b"total_moments", "versions", b"versions", "videos_allowed", b"videos_allowed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
@@ -438,6 +604,72 @@ class SearchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__videos_allowed) -> _WhichOneofReturnType__videos_allowed | None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class Interpretation(_message.Message):
+    """What was searched in place of a text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Lift(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        WORDS_FIELD_NUMBER: _builtins.int
+        MEANING_FIELD_NUMBER: _builtins.int
+        words: _builtins.str
+        """As they stand in the text: "after 10:00"."""
+        meaning: _builtins.str
+        """What they were taken for, for people: "from 10:00 on"."""
+        def __init__(
+            self,
+            *,
+            words: _builtins.str = ...,
+            meaning: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["meaning", b"meaning", "words", b"words"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    THEN_TEXTS_FIELD_NUMBER: _builtins.int
+    NOT_TEXTS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    LIFTS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """A statement: what is described."""
+    @_builtins.property
+    def then_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Texts that follow it in order, each its own part ("A, then B")."""
+
+    @_builtins.property
+    def not_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """What was lifted out of the text, together with the request's own filter."""
+
+    @_builtins.property
+    def lifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interpretation.Lift]:
+        """In the text's order. To undo one, send its words in `literal_words`."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        then_texts: _abc.Iterable[_builtins.str] | None = ...,
+        not_texts: _abc.Iterable[_builtins.str] | None = ...,
+        filter: Global___Filter | None = ...,
+        lifts: _abc.Iterable[Global___Interpretation.Lift] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "lifts", b"lifts", "not_texts", b"not_texts", "text", b"text", "then_texts", b"then_texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Interpretation: _TypeAlias = Interpretation  # noqa: Y015
 
 @_typing.final
 class Facet(_message.Message):

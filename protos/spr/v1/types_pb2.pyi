@@ -167,6 +167,8 @@ class Moment(_message.Message):
     PROVENANCE_FIELD_NUMBER: _builtins.int
     URI_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    ALSO_IN_FIELD_NUMBER: _builtins.int
     video_id: _builtins.str
     """The collection's name of the video."""
     rank: _builtins.int
@@ -190,6 +192,14 @@ class Moment(_message.Message):
     def provenance(self) -> Global___MomentProvenance:
         """Where it came from before refinement."""
 
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TimeSpan]:
+        """Of a query of several parts: where each lies, in their order. The span covers all."""
+
+    @_builtins.property
+    def also_in(self) -> _containers.RepeatedCompositeFieldContainer[Global___DuplicateMoment]:
+        """Other videos that show the same pictures, where SearchParams.merge_duplicates asks for it."""
+
     def __init__(
         self,
         *,
@@ -200,16 +210,43 @@ class Moment(_message.Message):
         provenance: Global___MomentProvenance | None = ...,
         uri: _builtins.str = ...,
         confidence: _builtins.float | None = ...,
+        parts: _abc.Iterable[Global___TimeSpan] | None = ...,
+        also_in: _abc.Iterable[Global___DuplicateMoment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "provenance", b"provenance", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "also_in", b"also_in", "confidence", b"confidence", "parts", b"parts", "provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
 
 Global___Moment: _TypeAlias = Moment  # noqa: Y015
+
+@_typing.final
+class DuplicateMoment(_message.Message):
+    """A moment that shows the same as another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_ID_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    video_id: _builtins.str
+    @_builtins.property
+    def span(self) -> Global___TimeSpan: ...
+    def __init__(
+        self,
+        *,
+        video_id: _builtins.str = ...,
+        span: Global___TimeSpan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["span", b"span", "video_id", b"video_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DuplicateMoment: _TypeAlias = DuplicateMoment  # noqa: Y015
 
 @_typing.final
 class MomentProvenance(_message.Message):

@@ -23,6 +23,7 @@ from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
+from trainer.ingest.transcripts import Transcripts
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample
 from workers.feature_store.store import FeatureStore
@@ -78,7 +79,7 @@ def ingest(
         summary.notes = list(store.notices)
         for video in options.forget:
             store.forget(video)
-        run = Ingest(store, encoder, options, summary, progress)
+        run = Ingest(store, encoder, options, summary, progress, Transcripts.of(collection))
         try:
             run.run(found.found[: options.limit or None])
         except KeyboardInterrupt as stopped:
@@ -99,7 +100,9 @@ class Ingest:
         options: IngestOptions,
         summary: Summary,
         progress: Progress,
+        transcripts: Transcripts,
     ) -> None:
+        self._transcripts = transcripts
         self._store, self._encoder, self._options = store, encoder, options
         self._summary = summary
         self.storing = Storing(store, summary)
@@ -157,7 +160,9 @@ class Ingest:
         options = self._options
         count = max(1, min(options.readers or min(16, cores()), len(todo)))
         threads = max(1, cores() // count)
-        reading = ReadOptions(options.fps, options.edge, options.keep_truncated, threads, options.limits)
+        reading = ReadOptions(
+            options.fps, options.edge, options.keep_truncated, threads, options.limits, self._transcripts
+        )
         apart = self._meter.left > FEW_BYTES if options.apart is None else options.apart
         return Readers(todo, reading, count, apart=apart)
 
@@ -168,7 +173,8 @@ class Ingest:
         """
         known = self._store.record(video) if video in self._store else None
         beside = self._sidecars.of(file.path)
-        job = Job(video, file.path, beside.path, known, notes=beside.notes)
+        heard = None if known is None or beside.path is not None else self._transcripts.found(known.sha256)
+        job = Job(video, file.path, beside.path, known, notes=beside.notes, transcript=heard)
         try:
             info = source_info(job)
         except BadVideo as error:

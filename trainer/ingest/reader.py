@@ -1,7 +1,7 @@
 """Read one file: its samples, and then how it ended."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from trainer.ingest.limits import DEFAULT, Admit, Limits, no_wait
 from trainer.ingest.scan import printable
 from trainer.ingest.sidecars import Words, read_sidecar
 from trainer.ingest.subtitles import Cue
+from trainer.ingest.transcripts import Transcripts
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 from workers.feature_store.store import VideoRecord
 
@@ -24,6 +25,7 @@ from workers.feature_store.store import VideoRecord
 class Job:
     """A file to read. sidecar: its subtitle file. known: what the collection holds of it, if anything.
 
+    transcript: what a recogniser heard in it, for want of subtitles.
     away: videos of the collection of the same size whose files are not there: this may be one of them, moved.
     notes: what is to be told of the choice of the subtitle file.
     """
@@ -34,6 +36,7 @@ class Job:
     known: VideoRecord | None
     away: tuple[VideoRecord, ...] = ()
     notes: tuple[str, ...] = ()
+    transcript: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,17 @@ Word = Sample | Read | Unchanged | BadVideo
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """fps: grid points a second. edge: limit of a frame's short side. threads: of each decoder."""
+    """fps: grid points a second. edge: limit of a frame's short side. threads: of each decoder.
+
+    transcripts: of the collection, if there are any.
+    """
 
     fps: Fraction
     edge: int
     keep_truncated: bool = False
     threads: int = 0
     limits: Limits = DEFAULT
+    transcripts: Transcripts | None = None
 
 
 def words(job: Job, options: ReadOptions, admit: Admit = no_wait) -> Iterator[Word]:
@@ -107,7 +114,7 @@ def stamp(path: Path) -> dict[str, int]:
 def source_info(job: Job) -> dict[str, Any]:
     """Return what tells a job's files without reading them; BadVideo for a file that is not there."""
     try:
-        info: dict[str, Any] = {**stamp(job.path), "sidecar": _sidecar_info(job.sidecar)}
+        info: dict[str, Any] = {**stamp(job.path), "sidecar": _sidecar_info(job.sidecar or job.transcript)}
     except OSError as error:
         raise BadVideo("unreadable", f"it cannot be read: {error.strerror}") from error
     return info
@@ -133,9 +140,12 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         limits=options.limits,
         admit=admit,
     )
+    content = sha256(job.path)
+    if job.sidecar is None and options.transcripts is not None:
+        job = replace(job, transcript=options.transcripts.found(content))
     info = source_info(job)
-    words = Words() if job.sidecar is None else read_sidecar(job.sidecar, options.limits)
-    source = Source(sha256(job.path), words.sha256, info)
+    words = _words(job, options.limits)
+    source = Source(content, words.sha256, info)
     if any(known is not None and _same(known, source) for known in (job.known, *job.away)):
         yield Unchanged(source, words.warnings)
         return
@@ -146,7 +156,7 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         raise BadVideo(
             "changed", "it was changed while it was read; run the command again when it is complete"
         )
-    cues, warnings = _cues(words, job.notes, report)
+    cues, warnings = _cues(job, words, report)
     yield Read(source, report, cues, (*warnings, *report.warnings))
 
 
@@ -154,10 +164,20 @@ def _same(known: VideoRecord, source: Source) -> bool:
     return known.sha256 == source.sha256 and known.info.get("sidecar_sha256", "") == source.sidecar_sha256
 
 
-def _cues(words: Words, notes: tuple[str, ...], report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
-    """Return the sidecar's cues where it has any, else the embedded ones, and what is to be told of both."""
-    notes = (*notes, *words.warnings)
-    if not words.cues:
+def _words(job: Job, limits: Limits) -> Words:
+    if job.sidecar is not None:
+        return read_sidecar(job.sidecar, limits)
+    if job.transcript is None:
+        return Words()
+    words = read_sidecar(job.transcript, limits)
+    # One without a sentence says that nobody speaks: nothing to warn of.
+    return words if words.cues else Words(words.sha256)
+
+
+def _cues(job: Job, words: Words, report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
+    """Return the sidecar's cues where it has any, else those inside, else a transcript's; what to tell."""
+    notes = (*job.notes, *words.warnings)
+    if not words.cues or (job.sidecar is None and report.cues):
         return report.cues, (*notes, *report.text_warnings)
     cues = [cue.shifted(-report.lead) for cue in words.cues]
     if beyond := sum(cue.start >= report.duration or cue.end <= 0 for cue in cues):

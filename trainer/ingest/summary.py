@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.printable import printable
 from trainer.ingest.errors import BadVideo
+
+if TYPE_CHECKING:
+    from trainer.speech.run import Transcribed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Summary:
     before. notes: sentences about the collection.
     frames: rows written. decoded_frames: pictures they were chosen from. seconds_of_video: of what was
     ingested. elapsed: seconds, from the first file opened to the last one stored. described: unchanged files
-    whose labels or date are others now.
+    whose labels or date are others now. transcribed: what a recogniser did before, if one was asked.
     """
 
     collection: str
@@ -46,6 +49,7 @@ class Summary:
     left_out: list[dict[str, str]] = field(default_factory=list)
     moved: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    transcribed: dict[str, Any] = field(default_factory=dict)
 
     def fail(self, path: Path, error: BadVideo) -> None:
         """Note that a file could not be ingested."""
@@ -58,6 +62,14 @@ class Summary:
     def move(self, before: str, now: str) -> None:
         """Note that a video has another id, for its file has another name."""
         self.moved.append({"before": before, "now": now})
+
+    def heard(self, transcribed: "Transcribed") -> None:
+        """Note what was transcribed before the ingest."""
+        self.transcribed = transcribed.as_json()
+        if transcribed.videos or transcribed.failed:
+            self.notes.append(transcribed.line())
+        for path, reason in transcribed.failed:
+            self.warn(path, f"it was not transcribed: {reason}")
 
     def sort(self) -> None:
         """Put failures and warnings in the order of their files; they come in the order files end."""

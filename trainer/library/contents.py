@@ -10,7 +10,7 @@ from engine.errors import InvalidInput, NotFound
 
 QUANTIZERS = "quantizers"
 # Small files that may change: copied whole, each time.
-_SMALL = ("collection.json", "annotations/*.json", "models/*/CURRENT")
+_SMALL = ("collection.json", "annotations/*.json", "models/*/CURRENT", "transcripts/*.vtt")
 
 
 @dataclass(frozen=True, slots=True)

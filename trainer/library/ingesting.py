@@ -16,6 +16,8 @@ from trainer.library.adding import add
 from trainer.library.kits import Kits
 from trainer.library.roots import Roots
 from trainer.library.steps import Change, OnProgress, nothing
+from trainer.speech.run import transcribe_all
+from trainer.speech.setting import recogniser_of
 from workers.feature_store.store import FeatureStore
 
 _FINEST = 10_000
@@ -67,6 +69,8 @@ def _ingest(
     collection: Path, paths: Sequence[Path], found: Survey, kits: Kits, progress: Progress
 ) -> Summary:
     corpus = open_corpus(collection)
+    recogniser = recogniser_of(collection)
+    heard = None if recogniser is None else transcribe_all(collection, found.found, recogniser, _unseen)
     encoder = kits.encoder(corpus)
     frames = corpus.version.streams["frames"]
     with encoding_threads(encoder.device) as encoders:
@@ -78,7 +82,14 @@ def _ingest(
             encoders=min(encoders, kits.threads or encoders),
             settings=f"{encoder.device.type} auto",
         )
-        return ingest(paths, collection, encoder, options, progress, found)
+        summary = ingest(paths, collection, encoder, options, progress, found)
+    if heard is not None:
+        summary.heard(heard)
+    return summary
+
+
+def _unseen(done: float, total: float, name: str) -> None:
+    """Transcribing shows no progress of its own here."""
 
 
 def _ids(store: FeatureStore, found: Survey) -> dict[str, str]:

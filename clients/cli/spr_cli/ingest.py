@@ -42,6 +42,7 @@ it was stopped by Ctrl-C.
 spr ingest ~/videos --collection c --encoder build/demo/encoder
 spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
 spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
+spr ingest ~/videos --collection c --encoder build/demo/encoder --transcribe whisper:openai/whisper-small
 spr ingest --watch ~/inbox --collection c
 """
 
@@ -102,6 +103,13 @@ spr ingest --watch ~/inbox --collection c
     help="Of a subtitle file, 6,250 cues each; a larger one is not used.",
 )
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
+@click.option(
+    "--transcribe",
+    metavar="ENGINE",
+    help="Write down what is said in videos without subtitles: pocketsphinx, whisper:MODEL, or none. Later "
+    "ingests into the collection do it too.",
+)
+@click.option("--language", help="Spoken in the videos, as en or de. [default: detected by whisper]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
     paths: tuple[Path, ...],
@@ -114,6 +122,8 @@ def command(
     max_pixels: int,
     max_hours: float | None,
     max_subtitle_mb: int,
+    transcribe: str | None,
+    language: str | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -129,16 +139,23 @@ def command(
     from trainer.ingest.limits import Limits
     from trainer.ingest.pipeline import IngestOptions
 
+    if language is not None and transcribe is None:
+        raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
+    model, said = (encoder, device, precision), (transcribe, language)
     with ending_at_once():
-        summary = _ingest(paths, collection, name, options, (encoder, device, precision))
+        summary = _ingest(paths, collection, name, options, model, said)
+    _tell(summary, as_json)
+    sys.exit(1 if summary.failed else 0)
+
+
+def _tell(summary: "Summary", as_json: bool) -> None:
     for line in summary.lines():
         click.echo(line, err=as_json)
     if as_json:
         # Names need not be Unicode: JSON's own escapes stand for what is none.
         text = json.dumps(summary.as_json(), ensure_ascii=False)
         click.echo(text.encode("utf-8", "backslashreplace").decode())
-    sys.exit(1 if summary.failed else 0)
 
 
 def _ingest(
@@ -147,23 +164,23 @@ def _ingest(
     name: str | None,
     options: "IngestOptions",
     model: tuple[str, str, str],
+    said: tuple[str | None, str | None],
 ) -> "Summary":
     """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
+    from spr_cli.transcribing import transcribed_first
     from trainer.ingest.opening import check
     from trainer.ingest.pipeline import ingest
+    from workers.ranker.encoder.files import resolve
 
-    found = check(paths, collection, options.fps)
+    found, source = check(paths, collection, options.fps), resolve(model[0])
+    transcribed = transcribed_first(collection, found.found[: options.limit or None], said, model[1])
 
     from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
     from trainer.ingest.tuning import encoding_threads, frame_edge
     from workers.ranker.encoder.encoder import Encoder
-    from workers.ranker.encoder.files import explain, resolve
 
     loaded = Encoder.load(*model)
-    for store in (collection / "features").glob("*/store.json"):
-        before = store.parent.name
-        if before != loaded.fingerprint and (why := explain(resolve(model[0]), before)):
-            click.echo(f"note: encoder {before} is now {loaded.fingerprint}{why}", err=True)
+    _tell_changed(collection, loaded.fingerprint, model[0])
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,
@@ -172,11 +189,23 @@ def _ingest(
             settings=f"{loaded.device.type} {model[2]}",
         )
         summary = ingest(paths, collection, loaded, options, bar(stack), found)
+    if transcribed is not None:
+        summary.heard(transcribed)
     if name is not None:
         describe_collection(collection, name)
     if kept_encoder(collection, loaded.fingerprint) is None:
-        keep_encoder(collection, resolve(model[0]), loaded.fingerprint, model[0])
+        keep_encoder(collection, source, loaded.fingerprint, model[0])
     return summary
+
+
+def _tell_changed(collection: Path, fingerprint: str, source: str) -> None:
+    """Say so where an encoder's files are others than when the collection was ingested."""
+    from workers.ranker.encoder.files import explain, resolve
+
+    for store in (collection / "features").glob("*/store.json"):
+        before = store.parent.name
+        if before != fingerprint and (why := explain(resolve(source), before)):
+            click.echo(f"note: encoder {before} is now {fingerprint}{why}", err=True)
 
 
 def bar(stack: contextlib.ExitStack) -> "Progress":

@@ -13,6 +13,7 @@ from spr_gateway import asked, clips, pictures, probing, speech
 from spr_gateway.keep import Keep, Sized
 from spr_gateway.ranges import bytes_response
 from spr_gateway.shelf import Shelf, Video
+from trainer.ingest.transcripts import Transcripts
 
 SIZES = (120, 240, 480)  # short sides of a thumbnail
 MOST_SHOTS = 24
@@ -111,7 +112,7 @@ class Media:
 
     async def _said(self, video: Video) -> speech.Speech:
         made: speech.Speech = await self._made(
-            video, "said", partial(speech.read, video.path, video.duration)
+            video, "said", partial(speech.read, video.path, video.duration, Transcripts.of(video.directory))
         )
         return made
 

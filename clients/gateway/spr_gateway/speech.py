@@ -9,6 +9,7 @@ from trainer.ingest.container import demuxed, opened, video_stream
 from trainer.ingest.sidecars import Sidecars, read_sidecar
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.text_tracks import TextTrack, pick_text_track
+from trainer.ingest.transcripts import Transcripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ def vtt(cues: Iterable[Cue]) -> str:
     return "WEBVTT\n\n" + "\n".join(lines)
 
 
-def read(path: Path, duration: float) -> Speech:
-    """Return the cues of the subtitle file beside a video, else of the text track inside."""
+def read(path: Path, duration: float, transcripts: Transcripts | None = None) -> Speech:
+    """Return the cues of the subtitle file beside a video, else of the text track inside, else heard."""
     beside = Sidecars().of(path).path
     if beside is not None:
         cues = read_sidecar(beside).cues
@@ -42,7 +43,8 @@ def read(path: Path, duration: float) -> Speech:
             return Speech(tuple(cue for cue in cues if cue.start < duration))
     with opened(path) as container:
         if pick_text_track(container) is None:
-            return Speech(())
+            heard = None if transcripts is None else transcripts.of_file(path)
+            return Speech(() if heard is None else read_sidecar(heard).cues)
         first, track = first_time(video_stream(container, path)), TextTrack(container)
         for packet in demuxed(container):
             track.take(packet)

@@ -1,0 +1,166 @@
+"""Sound to sentences: where somebody speaks, what recognisers hear, and what of it is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import InvalidInput, Unavailable
+from engine.files import sha256
+from tests.trainer.speech.factories import Parrot, silence, spoken, write_talk, write_whisper
+from trainer.ingest.scan import survey
+from trainer.ingest.sidecars import read_sidecar
+from trainer.ingest.transcripts import Transcripts
+from trainer.speech import run
+from trainer.speech.engines import Whisper, grouped, open_engine
+from trainer.speech.hearing import Task, transcribe
+from trainer.speech.run import Recogniser, Transcribed, transcribe_all
+from trainer.speech.sound import RATE, Chunk, sound
+from trainer.speech.voice import LONGEST, utterances
+from workers.ranker.encoder.encoder import quietly
+
+
+def quiet(done: float, total: float, name: str) -> None:
+    """No progress."""
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody speaks at 3 s and at 8 s of 12."""
+    folder = tmp_path_factory.mktemp("talk")
+    word = spoken()
+    sounds = [silence(3), word, silence(5 - len(word) / RATE), word, silence(4 - len(word) / RATE)]
+    return write_talk(folder / "talk.mp4", sounds)
+
+
+def task(collection: Path, video: Path) -> Task:
+    return Task(video, sha256(video), Transcripts.of(collection))
+
+
+def test_speech_is_found_and_silence_is_not(talk: Path) -> None:
+    found = list(utterances(sound(talk)))
+    assert len(found) == 2
+    assert np.allclose([each.start for each in found], [3, 8], atol=0.4)
+    assert all(1.5 < each.end - each.start < 4 for each in found)
+
+
+def test_a_gap_in_the_sound_moves_what_follows() -> None:
+    word = spoken()
+    chunks = [
+        Chunk(1.0, silence(1)),
+        Chunk(2.0, word),
+        Chunk(60.0, word),
+        Chunk(60.0 + len(word) / RATE, silence(1)),
+    ]
+    starts = [each.start for each in utterances(chunks)]
+    assert np.allclose(starts, [2, 60], atol=0.4)
+
+
+def test_a_speech_without_pauses_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.speech.voice._END_SHARE", 2.0)  # no pause ends it
+    found = list(utterances([Chunk(0.0, np.tile(spoken(), 16))]))
+    assert all(len(each.samples) <= LONGEST * RATE * 3 // 100 for each in found)
+    assert len(found) == 2
+    assert found[1].start == pytest.approx(found[0].end, abs=1e-6)
+
+
+def test_the_embedded_recogniser_hears_a_sentence_where_it_is_said(talk: Path, tmp_path: Path) -> None:
+    result = transcribe_all(tmp_path, survey([talk]).found, Recogniser("pocketsphinx"), quiet)
+    cues = read_sidecar(Transcripts.of(tmp_path).path(sha256(talk))).cues
+    assert result.videos == 1
+    assert result.cues == len(cues)
+    for begins in (3, 8):
+        said = " ".join(cue.text for cue in cues if begins - 0.3 < cue.start < begins + 3)
+        assert "two three four five" in said
+
+
+def test_whisper_loads_detects_a_language_and_times_what_it_hears(tmp_path: Path) -> None:
+    with quietly():
+        folder = write_whisper(tmp_path / "tiny")
+    engine = Whisper(str(folder), "cpu", None)
+    heard = engine.hear(spoken())
+    assert heard.language in ("en", "de")
+    assert all(0 <= cue.start < cue.end <= len(spoken()) / RATE for cue in heard.cues)
+    assert Whisper(str(folder), "cpu", "de").hear(spoken()).language == "de"
+    with pytest.raises(InvalidInput, match="does not know the language 'fr'"):
+        Whisper(str(folder), "cpu", "fr")
+
+
+def test_a_recogniser_that_cannot_be_had_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none").mkdir()
+    for spec, words in (("siri", "is no recogniser"), (f"whisper:{tmp_path / 'none'}", "cannot be loaded")):
+        with pytest.raises(InvalidInput, match=words):
+            open_engine(spec)
+    with pytest.raises(InvalidInput, match="English alone"):
+        open_engine("pocketsphinx", language="de")
+    monkeypatch.setitem(__import__("sys").modules, "webrtcvad", None)
+    with pytest.raises(Unavailable, match=r"pip install 'spr-engine\[speech\]'"):
+        open_engine("pocketsphinx")
+
+
+def test_words_become_cues_at_pauses() -> None:
+    words = [(0.0, 0.4, "good"), (0.5, 0.9, "morning"), (2.0, 2.5, "hello")]
+    assert [(cue.start, cue.end, cue.text) for cue in grouped(words)] == [
+        (0.0, 0.9, "good morning"),
+        (2.0, 2.5, "hello"),
+    ]
+
+
+def test_a_killed_transcription_goes_on_at_the_sentence(talk: Path, tmp_path: Path) -> None:
+    mine = task(tmp_path, talk)
+    first = Parrot(breaks=1)
+    with pytest.raises(KeyboardInterrupt):
+        transcribe(mine, first, lambda at: None)
+    with mine.partial.open("a") as partial:
+        partial.write('{"at": "torn')
+    second = Parrot()
+    outcome = transcribe(mine, second, lambda at: None)
+    assert (len(first.heard), len(second.heard), outcome.cues, outcome.language) == (1, 1, 2, "de")
+    assert not mine.partial.exists()
+    # Another recogniser takes over nothing of it.
+    with pytest.raises(KeyboardInterrupt):
+        transcribe(mine, Parrot(breaks=1), lambda at: None)
+    other = Parrot(name="parrot 2")
+    transcribe(mine, other, lambda at: None)
+    assert len(other.heard) == 2
+
+
+@pytest.fixture
+def parrot(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path, str], Transcribed]:
+    """Transcribe a video into a collection by a recogniser of that name."""
+
+    def transcribe_by(collection: Path, video: Path, name: str) -> Transcribed:
+        monkeypatch.setattr(run, "open_engine", lambda *_: Parrot(name=name))
+        return transcribe_all(collection, survey([video]).found, Recogniser("parrot"), quiet)
+
+    return transcribe_by
+
+
+def test_a_corrected_transcript_is_never_written_over(
+    talk: Path, tmp_path: Path, parrot: Callable[[Path, Path, str], Transcribed]
+) -> None:
+    path = Transcripts.of(tmp_path).path(sha256(talk))
+    assert parrot(tmp_path, talk, "one").videos == 1
+    assert parrot(tmp_path, talk, "one").kept == 1
+    assert parrot(tmp_path, talk, "two").videos == 1  # nobody had corrected it
+    path.write_text(path.read_text().replace("sentence 1", "Good morning"))
+    assert parrot(tmp_path, talk, "three").kept == 1
+    assert "Good morning" in path.read_text()
+    [(_, head)] = list(Transcripts.of(tmp_path))
+    assert (head.corrected, head.engine, head.video) == (True, "two", "talk.mp4")
+
+
+def test_a_video_with_subtitles_or_without_sound_is_not_transcribed(
+    talk: Path, tmp_path: Path, parrot: Callable[[Path, Path, str], Transcribed]
+) -> None:
+    from tests.trainer.ingest.factories import regular, write_video
+
+    mute = write_video(tmp_path / "mute.mp4", regular(1, 10))
+    titled = tmp_path / "titled.mp4"
+    titled.write_bytes(talk.read_bytes())
+    (tmp_path / "titled.srt").write_text("1\n00:00:02,000 --> 00:00:03,500\nhello\n")
+    for video in (mute, titled):
+        assert parrot(tmp_path / "c", video, "one").videos == 0

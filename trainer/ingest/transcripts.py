@@ -1,0 +1,141 @@
+"""Transcripts of a collection: WebVTT files named by the content of their video, which people may correct."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import InvalidInput
+from engine.files import make_folder, read_json, replacing, sha256, write_json
+from engine.printable import printable
+from trainer.ingest.subtitles import Cue
+
+DIRECTORY = "transcripts"
+_HEAD = re.compile(
+    r"WEBVTT\n\nNOTE\nmade by: (?P<engine>.*)\nlanguage: (?P<language>.*)\nvideo: (?P<video>.*)\n"
+    r"sha256: (?P<sha256>[0-9a-f]{64})\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a transcript says of itself. sha256: of its cues as the engine wrote them."""
+
+    engine: str
+    language: str
+    video: str
+    sha256: str
+    corrected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transcripts:
+    """The folder of a collection's transcripts; it need not exist."""
+
+    folder: Path
+
+    @staticmethod
+    def of(collection: Path) -> "Transcripts":
+        """Return a collection's."""
+        return Transcripts(collection / DIRECTORY)
+
+    def path(self, content: str) -> Path:
+        """Return where the transcript of a video is, or would be. content: the SHA-256 of the file."""
+        return self.folder / f"{content}.vtt"
+
+    def found(self, content: str) -> Path | None:
+        """Return the transcript of a video where there is one."""
+        path = self.path(content)
+        return path if path.is_file() else None
+
+    def of_file(self, path: Path) -> Path | None:
+        """Return the transcript of a video's file where there is one; the file is not read."""
+        content = Contents(self.folder).known(path) if self.folder.is_dir() else None
+        return None if content is None else self.found(content)
+
+    def head(self, content: str) -> Head | None:
+        """Return what the transcript of a video says of itself, None without one.
+
+        One without our header was written by hand: it counts as corrected.
+        """
+        try:
+            text = self.path(content).read_text(encoding="utf-8-sig", errors="replace")
+        except OSError:
+            return None
+        match = _HEAD.match(text.replace("\r\n", "\n"))
+        if match is None:
+            return Head("", "", "", "", corrected=True)
+        body = text.replace("\r\n", "\n")[match.end() :]
+        return Head(**match.groupdict(), corrected=_digest(body) != match["sha256"])
+
+    def write(self, content: str, video: str, engine: str, language: str, cues: Sequence[Cue]) -> None:
+        """Write a transcript atomically, in place of one that is there. video: the file's name."""
+        body = "".join(_lines(cues))
+        make_folder(self.folder)
+        with replacing(self.path(content)) as partial:
+            partial.write_text(
+                f"WEBVTT\n\nNOTE\nmade by: {engine}\nlanguage: {language}\nvideo: {printable(video)}\n"
+                f"sha256: {_digest(body)}\n{body}",
+                encoding="utf-8",
+            )
+
+    def __iter__(self) -> Iterator[tuple[str, Head]]:
+        """Yield the contents that have one, sorted, and what each says of itself."""
+        for path in sorted(self.folder.glob("*.vtt")):
+            head = self.head(path.stem)
+            if head is not None:
+                yield path.stem, head
+
+
+class Contents:
+    """The SHA-256 of files, remembered while size and time of change stay: reading an archive takes long."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder: of the transcripts; the file is written there by `keep`."""
+        self._path, self._changed = folder / "contents.json", False
+        try:
+            self._known: dict[str, object] = read_json(self._path, dict)
+        except (OSError, InvalidInput):
+            self._known = {}
+
+    def known(self, path: Path) -> str | None:
+        """Return it where it is remembered. Raises OSError."""
+        status = path.stat()
+        match self._known.get(path.as_uri()):
+            case [status.st_size, status.st_mtime_ns, str(content)]:
+                return content
+        return None
+
+    def of(self, path: Path) -> str:
+        """Return it; the file is read where it has to be. Raises OSError."""
+        content = self.known(path)
+        if content is None:
+            status = path.stat()
+            content = sha256(path)
+            self._known[path.as_uri()] = [status.st_size, status.st_mtime_ns, content]
+            self._changed = True
+        return content
+
+    def keep(self) -> None:
+        """Write down what is new."""
+        if self._changed:
+            make_folder(self._path.parent)
+            write_json(self._path, self._known)
+
+
+def clock(seconds: float) -> str:
+    """Return a time as WebVTT writes it."""
+    minutes, rest = divmod(max(0, round(seconds * 1000)), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{rest / 1000:06.3f}"
+
+
+def _lines(cues: Sequence[Cue]) -> Iterator[str]:
+    for cue in cues:
+        text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        yield f"\n{clock(cue.start)} --> {clock(cue.end)}\n{' '.join(text.split())}\n"
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.strip().encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Speech to text: a transcript for videos that have no subtitles."""

@@ -1,0 +1,166 @@
+"""Recognisers: what turns an utterance into sentences with times."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import InvalidInput, Unavailable, quoted
+from trainer.ingest.subtitles import Cue
+from trainer.speech.sound import RATE
+from trainer.speech.voice import INSTALL, check_installed
+
+if TYPE_CHECKING:
+    import torch
+
+POCKETSPHINX, WHISPER = "pocketsphinx", "whisper"
+# A cue ends at a pause of so many seconds, or has so many words.
+_PAUSE, _WORDS = 0.7, 12
+# Recognition units a second of pocketsphinx.
+_UNITS = 100
+# What pocketsphinx writes for what is no word.
+_NO_WORD = ("<", "[", "+")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Sentences, in seconds from the utterance's start, and their language, ISO 639."""
+
+    cues: list[Cue]
+    language: str
+
+
+class Engine(Protocol):
+    """A recogniser. name: with all that decides what it hears. parallel: gains by several processes."""
+
+    name: str
+    parallel: bool
+
+    def hear(self, samples: NDArray[np.int16]) -> Heard:
+        """Return what is said in (n,) samples at RATE, at most 30 s."""
+        ...
+
+
+def open_engine(spec: str, device: str = "auto", language: str | None = None) -> Engine:
+    """Load ENGINE[:MODEL]; InvalidInput for one that is not known, Unavailable for one not installed.
+
+    language: spoken in the videos, ISO 639-1; None: what the recogniser detects.
+    """
+    engine, _, model = spec.partition(":")
+    check_installed()
+    if engine == POCKETSPHINX and not model:
+        return Pocketsphinx(language)
+    if engine == WHISPER and model:
+        return Whisper(model, device, language)
+    raise InvalidInput(
+        f"--transcribe {quoted(spec)} is no recogniser: give {POCKETSPHINX} (English, weak, its model is in "
+        f"the package) or {WHISPER}:MODEL, a directory or a hub name such as openai/whisper-small."
+    )
+
+
+class Pocketsphinx:
+    """CMU PocketSphinx with the English model that its package holds."""
+
+    parallel = True
+
+    def __init__(self, language: str | None) -> None:
+        """Unavailable where the package is missing, InvalidInput for a language other than English."""
+        if language not in (None, "en"):
+            raise InvalidInput(
+                f"{POCKETSPHINX} hears English alone, not {quoted(language or '')}; take whisper:MODEL."
+            )
+        try:
+            from importlib.metadata import version
+
+            import pocketsphinx
+        except ImportError:
+            raise Unavailable(f"{POCKETSPHINX} is not installed: {INSTALL}") from None
+        self.name = f"{POCKETSPHINX} {version('pocketsphinx')} en-us"
+        self._decoder = pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL", cmn="batch")
+
+    def hear(self, samples: NDArray[np.int16]) -> Heard:
+        """See Engine."""
+        decoder = self._decoder
+        decoder.start_utt()
+        decoder.process_raw(samples.tobytes(), full_utt=True)
+        decoder.end_utt()
+        words = [
+            (unit.start_frame / _UNITS, (unit.end_frame + 1) / _UNITS, unit.word.partition("(")[0])
+            for unit in decoder.seg() or ()
+            if not unit.word.startswith(_NO_WORD)
+        ]
+        return Heard(grouped(words), "en")
+
+
+def grouped(words: list[tuple[float, float, str]]) -> list[Cue]:
+    """Join (start, end, word) to cues, apart where there is a pause or enough was said."""
+    cues: list[Cue] = []
+    first = 0
+    for number, (_, end, _) in enumerate(words):
+        last = number + 1 == len(words)
+        if last or words[number + 1][0] - end >= _PAUSE or number + 1 - first >= _WORDS:
+            text = " ".join(word for _, _, word in words[first : number + 1])
+            cues.append(Cue(words[first][0], end, text))
+            first = number + 1
+    return cues
+
+
+class Whisper:
+    """Whisper by transformers: a directory or a hub name."""
+
+    parallel = False
+
+    def __init__(self, model: str, device: str, language: str | None) -> None:
+        """InvalidInput for a model that is no Whisper, or that does not know the language."""
+        import torch
+        from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+        from workers.ranker.encoder.encoder import pick_device, quietly
+        from workers.ranker.encoder.files import fingerprint_of, resolve
+
+        folder = resolve(model)
+        self._device = pick_device(device)
+        try:
+            with quietly():
+                self._processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
+                loaded = WhisperForConditionalGeneration.from_pretrained(
+                    folder, local_files_only=True, use_safetensors=True
+                )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{quoted(model)} cannot be loaded as a Whisper model: {error}") from error
+        self._model = loaded.to(self._device, torch.float16 if self._device.type == "cuda" else None).eval()
+        self._languages: dict[str, int] = getattr(loaded.generation_config, "lang_to_id", None) or {}
+        self._language = language
+        if language is not None and language != "en" and f"<|{language}|>" not in self._languages:
+            raise InvalidInput(f"{quoted(model)} does not know the language {quoted(language)}.")
+        self.name = f"{WHISPER} {folder.name} {fingerprint_of(folder)}"
+
+    def hear(self, samples: NDArray[np.int16]) -> Heard:
+        """See Engine."""
+        import torch
+
+        from workers.ranker.encoder.encoder import quietly
+
+        features = self._processor.feature_extractor(
+            samples.astype(np.float32) / 32768, sampling_rate=RATE, return_tensors="pt"
+        ).input_features.to(self._device, self._model.dtype)
+        with torch.inference_mode(), quietly():
+            language = self._language or self._detected(features)
+            told = {"language": language, "task": "transcribe"} if self._languages else {}
+            tokens = self._model.generate(features, return_timestamps=True, **told)[0].tolist()
+        read = self._processor.tokenizer.decode(tokens, skip_special_tokens=True, output_offsets=True)
+        most = len(samples) / RATE
+        cues = [
+            Cue(float(begin), min(most, float(most if end is None else end)), part["text"].strip())
+            for part in read["offsets"]
+            for begin, end in [part["timestamp"]]
+        ]
+        return Heard([cue for cue in cues if cue.text and cue.end > cue.start], language)
+
+    def _detected(self, features: "torch.Tensor") -> str:
+        if not self._languages:
+            return "en"
+        found = int(self._model.detect_language(features)[0])
+        names = {number: name for name, number in self._languages.items()}
+        return names[found].strip("<|>")

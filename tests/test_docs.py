@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     ROOT / "clients" / "python" / "README.md",
+    ROOT / "clients" / "node" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 WRITTEN_BY_A_PROGRAM = {ROOT / "docs" / "performance.md", ROOT / "docs" / "performance" / "stages.md"}

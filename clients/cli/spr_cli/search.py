@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spr_cli import search_export
+from spr_cli import search_export, search_pictures
 from spr_cli.filter_options import of_parts, of_videos, taken
-from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
+from spr_cli.options import ADDRESS, COUNT, PAGE, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
     from spr_client import Client, Moment, SearchResult
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @search_export.options
+@click.option("--pictures", is_flag=True, help="Show thumbnails, in terminals that can (kitty, iTerm2).")
+@PAGE
 @click.option("--timings", is_flag=True, help="Show what took how long.")
 @access
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --progressive: two).")
@@ -54,6 +56,8 @@ def command(
     no_rerank: bool,
     timeout: float | None,
     request_id: str,
+    pictures: bool,
+    page: str,
     timings: bool,
     as_json: bool,
     **options: Any,
@@ -81,6 +85,8 @@ def command(
                 if keep is not None:
                     sys.exit(keep.save(text, found, _footer(found, timings)))
                 show(found, timings)
+                if pictures and not as_json:
+                    search_pictures.show(found, page)
     except SearchError as error:
         fail(error, as_json)
 

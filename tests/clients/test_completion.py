@@ -29,7 +29,7 @@ def completed(*words: str) -> set[tuple[str, str]]:
         (["eval", "comp"], ("plain", "compare")),
         (["eval", "--ht"], ("plain", "--html")),
         (["eval", "run"], ("file", "run")),
-        (["serve", "cor"], ("plain", "coordinator")),
+        (["serve", "coo"], ("plain", "coordinator")),
         (["serve", "top"], ("file", "top")),
         (["serve", "--no-p"], ("plain", "--no-page")),
         (["completion", "z"], ("plain", "zsh")),

@@ -36,6 +36,9 @@ page: install  ## Build the web page anew; needs Node.
 docs-api: install  ## Write docs/api anew, from the protos' comments and the client's docstrings.
 	$(BIN)/python -m recipes.reference
 
+docs-images: demo  ## Take the docs' pictures anew, of the demo; needs Chromium.
+	$(BIN)/python -m recipes.images
+
 node: install  ## Generate and build the Node client anew; needs Node.
 	cd clients/node && npm ci --no-audit --no-fund --ignore-scripts
 	$(BIN)/python clients/node/generate.py clients/node/src/generated

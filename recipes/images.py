@@ -34,6 +34,7 @@ def main() -> None:
     with contextlib.nullcontext() if options.page else serving(options.demo), browser() as chromium:
         tab = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         pictures = {**of_page(tab, options.page or PAGE), "eval": of_report(tab, report)}
+    pictures["report"] = (options.demo / "report.png").read_bytes()
     for name, picture in pictures.items():
         path = options.out / f"{name}.webp"
         path.write_bytes(small(picture))

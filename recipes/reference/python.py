@@ -52,7 +52,7 @@ def _entry(node: Defined) -> Iterator[str]:
     for method in node.body:
         if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        if method.name == "__init__" and node.name.endswith("Client"):
+        if method.name == "__init__":
             yield from _signature(node.name, method)
         elif not method.name.startswith("_"):
             yield from ("", f"### {node.name}.{method.name}")

@@ -76,7 +76,7 @@ export function fromCall(error: ServiceError, address: string): Error {
     case status.UNAVAILABLE: {
       const fault = faultOfTls(error.details);
       if (fault) return new Unauthenticated(`no connection to ${address}: ${fault}`, "TLS_FAILED");
-      const message = `nothing answers at ${address} (${error.details.split("\n")[0]})`;
+      const message = `nothing answers at ${address} (${whyUnreachable(error.details)})`;
       return new Unavailable(message, reason, "", CONNECT_AGAIN);
     }
   }
@@ -97,6 +97,14 @@ export function fromStatus(told: Status): SearchError {
   }
   const Kind = KINDS.get(told.code) ?? SearchError;
   return new Kind(told.message, info.reason, info.metadata["request_id"] ?? "", retryAfter, true);
+}
+
+function whyUnreachable(told: string): string {
+  const why = /Last error: (?:Error: )?(.+?)(?:\. )?Resolution note/s.exec(told)?.[1] ?? told.split("\n")[0] ?? told;
+  // So gRPC puts it where the connection was made, and ended without a word.
+  return why.startsWith("Failed to connect")
+    ? "it closes connections at once: set SPR_CA if it wants TLS, SPR_CERT if a certificate"
+    : why;
 }
 
 function faultOfTls(told: string): string | undefined {

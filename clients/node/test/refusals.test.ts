@@ -117,6 +117,15 @@ test("a token is not sent without encryption, nor a half of a certificate", () =
   }
 });
 
+test("a service that wants TLS is told from one that is away", async () => {
+  const client = new Client(`127.0.0.1:${port}`, { retries: 0 });
+  await assert.rejects(client.search("a"), /set SPR_CA if it wants TLS/);
+  client.close();
+  const gone = new Client("127.0.0.1:1", { retries: 0 });
+  await assert.rejects(gone.search("a"), /nothing answers at 127.0.0.1:1 \(connect ECONNREFUSED 127.0.0.1:1\)/);
+  gone.close();
+});
+
 test("a service that another authority vouches for is not trusted", async () => {
   const client = made({ tls: {} });
   await assert.rejects(client.search("a"), (error) => {

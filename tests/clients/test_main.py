@@ -60,7 +60,9 @@ def test_every_group_shows_examples_of_commands_that_exist() -> None:
 
 
 # What runs until it is stopped, and what prints a file for another program.
-WITHOUT_JSON = {("serve", role) for role in ("coordinator", "index", "library", "page", "ranker")}
+WITHOUT_JSON: set[tuple[str, ...]] = {
+    ("serve", role) for role in ("coordinator", "index", "library", "page", "ranker")
+}
 WITHOUT_JSON |= {("mcp",), ("completion",)}
 
 

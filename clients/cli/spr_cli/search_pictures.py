@@ -5,18 +5,33 @@ import io
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from spr_cli.options import PAGE
 
 if TYPE_CHECKING:
     from spr_client import SearchResult
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 ROWS = 6  # lines of text that a picture takes
 SIZE = 320  # pixels of its longer side
 PATIENCE = 5.0  # seconds for all pictures
 _CHUNK = 4096  # bytes that kitty reads at once
+
+
+def options(command: Command) -> Command:
+    """Give a command the options of what is shown."""
+    told = "Show thumbnails, in terminals that can (kitty, iTerm2)."
+    return click.option("--pictures", is_flag=True, help=told)(PAGE(command))
+
+
+def chosen(given: dict[str, Any], as_json: bool) -> "Callable[[SearchResult], None]":
+    """Take these options out of `given`; return what shows the pictures of an answer, if they are asked for."""
+    page, pictures = str(given.pop("page")), given.pop("pictures")
+    return lambda found: show(found, page) if pictures and not as_json else None
 
 
 def protocol(variables: Mapping[str, str]) -> str:

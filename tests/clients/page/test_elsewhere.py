@@ -156,7 +156,7 @@ def test_open_prints_the_address_of_an_answer_where_there_is_no_browser(
     assert (said.exit_code, said.output) == (0, f"{page.address}/?q=a+%26+b%3F\n")
     opened: list[str] = []
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    monkeypatch.setattr("webbrowser.open", lambda address: not opened.append(address))  # type: ignore[func-returns-value]
     assert CliRunner().invoke(cli, words).output.startswith("opened http")
     assert opened == [f"{page.address}/?q=a+%26+b%3F"]
     assert json.loads(CliRunner().invoke(cli, [*words, "--json"]).output) == {"page": opened[0]}

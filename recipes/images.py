@@ -1,6 +1,6 @@
 """Pictures of the demo for the docs: `python -m recipes.images [--demo DIR] [--page URL] [--out DIR]`.
 
-A real Chromium shows the page of a served demo, and a page of `spr eval`; each picture is a small WebP file.
+A real Chromium shows the page of a served demo, and its report; each picture is a small WebP file.
 """
 
 import argparse
@@ -14,7 +14,6 @@ from typing import Any
 from PIL import Image
 
 from recipes.demo import serving
-from recipes.steps import SPR, Steps
 
 PAGE = "http://127.0.0.1:7480"
 QUERY = "something green spins"
@@ -30,10 +29,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    report = measured(options.demo)
     with contextlib.nullcontext() if options.page else serving(options.demo), browser() as chromium:
         tab = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        pictures = {**of_page(tab, options.page or PAGE), "eval": of_report(tab, report)}
+        pictures = {
+            **of_page(tab, options.page or PAGE),
+            "eval": of_report(tab, options.demo / "report.html"),
+        }
     pictures["report"] = (options.demo / "report.png").read_bytes()
     for name, picture in pictures.items():
         path = options.out / f"{name}.webp"
@@ -53,15 +54,6 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield chromium
         chromium.close()
-
-
-def measured(demo: Path) -> Path:
-    """Measure the demo's test queries; return the page."""
-    truth, page = demo / "collection" / "annotations" / "test.json", demo / "eval.html"
-    Steps(demo / "steps", SPR).spr(
-        ["eval", "--collection", str(demo / "collection"), "--truth", str(truth), "--html", str(page)]
-    )
-    return page
 
 
 def of_page(tab: Any, page: str) -> dict[str, bytes]:

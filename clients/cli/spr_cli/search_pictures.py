@@ -29,7 +29,7 @@ def options(command: Command) -> Command:
 
 
 def chosen(given: dict[str, Any], as_json: bool) -> "Callable[[SearchResult], None]":
-    """Take these options out of `given`; return what shows the pictures of an answer, if they are asked for."""
+    """Take these options out of `given`; return what shows an answer's pictures, if that is asked for."""
     page, pictures = str(given.pop("page")), given.pop("pictures")
     return lambda found: show(found, page) if pictures and not as_json else None
 

@@ -35,6 +35,9 @@ export interface ClientOptions {
   token?: Token;
 }
 
+/** Milliseconds that a channel stays after its files have changed. */
+const LINGER = 60_000;
+
 type Call<Request, Reply> = (
   stub: SearchServiceClient,
   request: Request,
@@ -140,7 +143,7 @@ export class Client {
 
   /** Close the channel; the next call opens another. */
   close(): void {
-    void this.#stub?.then((stub) => stub.close());
+    end(this.#stub);
     this.#stub = undefined;
   }
 
@@ -173,8 +176,9 @@ export class Client {
   async #open(): Promise<SearchServiceClient> {
     const credentials = this.#access.credentials;
     if (!this.#stub || credentials !== this.#with) {
-      // Calls on a former channel go on: closing lets them end.
-      this.close();
+      // Calls that wait on the former channel would end with it: they have a while.
+      const former = this.#stub;
+      setTimeout(() => end(former), LINGER).unref();
       this.#with = credentials;
       this.#stub = opened(this.#address).then(
         ([target, settings]) => new SearchServiceClient(target, credentials, settings),
@@ -183,6 +187,11 @@ export class Client {
     }
     return this.#stub;
   }
+}
+
+function end(stub: Promise<SearchServiceClient> | undefined): void {
+  // One that was never opened has told its callers why.
+  stub?.then((opened) => opened.close()).catch(() => {});
 }
 
 /** Yield a stream's messages; leaving the loop, or the signal, ends the call. */

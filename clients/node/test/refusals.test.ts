@@ -11,7 +11,7 @@ import { Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { RetryInfo } from "../src/generated/google/rpc/error_details.js";
 import { Status } from "../src/generated/google/rpc/status.js";
 import { SearchResponse, SearchServiceService } from "../src/generated/spr/v1/search_service.js";
-import { Client, InvalidInput, Overloaded, Unauthenticated } from "../src/index.js";
+import { Client, InvalidInput, Overloaded, Unauthenticated, Unavailable } from "../src/index.js";
 
 const folder = process.env["SPR_TEST_ACCESS"] ?? "access";
 const server = new Server();
@@ -124,6 +124,27 @@ test("a service that wants TLS is told from one that is away", async () => {
   const gone = new Client("127.0.0.1:1", { retries: 0 });
   await assert.rejects(gone.search("a"), /nothing answers at 127.0.0.1:1 \(connect ECONNREFUSED 127.0.0.1:1\)/);
   gone.close();
+});
+
+test("names that cannot be resolved are told, and closing such a client is no fault", async () => {
+  const lost = new Client(["none-such.invalid:1", "nor-this.invalid:1"], { retries: 0 });
+  const asked = lost.search("a");
+  lost.close();
+  await assert.rejects(asked, Unavailable);
+});
+
+test("calls go on while a certificate is replaced", async () => {
+  const copy = join(mkdtempSync(join(tmpdir(), "spr-")), "authority.pem");
+  const pem = readFileSync(join(folder, "authority.pem"));
+  writeFileSync(copy, pem);
+  const client = made({ tls: { authority: copy } });
+  await client.search("a");
+  const changed = setTimeout(() => writeFileSync(copy, `${pem}\n`), 300);
+  for (const ends = Date.now() + 1800; Date.now() < ends; ) {
+    await Promise.all([client.search("a"), client.search("a"), new Promise((resolve) => setTimeout(resolve, 20))]);
+  }
+  clearTimeout(changed);
+  client.close();
 });
 
 test("a service that another authority vouches for is not trusted", async () => {

@@ -13,7 +13,7 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos page demo serve test nightly fuzz fuzz-files check audit chaos crash bench quality clean
+.PHONY: help install protos page docs-api docs-images node demo serve test nightly fuzz fuzz-files check audit chaos crash bench quality clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,17 @@ protos: install  ## Generate the Python code of the protos anew.
 
 page: install  ## Build the web page anew; needs Node.
 	cd clients/web && npm ci --no-audit --no-fund && npm run build
+
+docs-api: install  ## Write docs/api anew, from the protos' comments and the client's docstrings.
+	$(BIN)/python -m recipes.reference
+
+docs-images: demo  ## Take the docs' pictures anew, of the demo; needs Chromium.
+	$(BIN)/python -m recipes.images
+
+node: install  ## Generate and build the Node client anew; needs Node.
+	cd clients/node && npm ci --no-audit --no-fund --ignore-scripts
+	$(BIN)/python clients/node/generate.py clients/node/src/generated
+	cd clients/node && npm run build
 
 demo: install  ## Video files to ranked moments and an evaluation table, in build/demo.
 	$(BIN)/python -m recipes.demo

@@ -44,6 +44,7 @@ def main() -> None:
         truth = f"{options.out}/collection/annotations/test.json"
         evaluate = ["eval", "--address", address, "--truth", truth]
         outputs = ["--out", f"{options.out}/report.json", "--plot", f"{options.out}/report.png"]
+        outputs += ["--html", f"{options.out}/report.html"]
         steps.run("eval", [*evaluate, *outputs], after=before, key=content(options.out / "collection"))
         for sentence in SENTENCES:
             steps.spr(["search", sentence, "--address", address, "--top", "5"])
@@ -109,7 +110,7 @@ def print_report(out: Path) -> None:
         coarse, refined, chance = (report[stage][key] for stage in ("coarse", "refined", "chance"))
         gain = f"{refined / coarse - 1:+.0%}" if coarse else "n/a"
         print(f"{key}: chance {chance:.3f}, coarse {coarse:.3f}, refined {refined:.3f} ({gain})")
-    print(f"Report: {out}/report.json, {out}/report.png")
+    print(f"Report: {out}/report.html, {out}/report.json, {out}/report.png")
 
 
 TOPOLOGY = """\

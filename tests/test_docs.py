@@ -17,9 +17,14 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     ROOT / "clients" / "python" / "README.md",
+    ROOT / "clients" / "node" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-WRITTEN_BY_A_PROGRAM = {ROOT / "docs" / "performance.md", ROOT / "docs" / "performance" / "stages.md"}
+WRITTEN_BY_A_PROGRAM = {
+    ROOT / "docs" / "performance.md",
+    ROOT / "docs" / "performance" / "stages.md",
+    *(ROOT / "docs" / "api").glob("*.md"),
+}
 WIDTH = 100
 SECTIONS = ("Reference", "Measurement", "History")
 TOPS = "bench clients deploy docs engine protos recipes tests trainer workers".split()

@@ -21,6 +21,9 @@ def test_two_commands_make_what_a_service_needs(tmp_path: Path) -> None:
     made = spr("access", "certificates", folder, "--host", "search.example.org", "--caller", "web")
     assert made.exit_code == 0
     assert f"export SPR_CA={folder / 'authority.pem'}" in made.stdout
+    again = json.loads(spr("access", "certificates", folder, "--json").stdout)
+    assert again["certificate"] == str(folder / "fleet.pem")
+    assert "search.example.org" in again["names"]
     token = spr("access", "token", "me", "--scope", "search", "--expires", "90d", "--folder", folder)
     assert token.stdout.startswith("spr_")
     collection = Corpus(shards=1).write(tmp_path / "collection")
@@ -49,6 +52,9 @@ def test_tokens_are_listed_without_hashes_and_revoked(tmp_path: Path) -> None:
     assert table.splitlines()[0].split() == ["name", "scopes", "made", "ends"]
     assert run("revoke", "web", "--old").stdout == "1 token of web revoked\n"
     assert [one.sha256 for one in tokens.read(tmp_path / "tokens.toml")] == [second]
+    made = json.loads(run("token", "me", "--scope", "search", "--json").stdout)
+    assert tokens.Tokens(tmp_path / "tokens.toml").of(made["token"]).name == made["name"] == "me"
+    assert json.loads(run("revoke", "me", "--json").stdout) == {"name": "me", "revoked": 1}
     assert run("token", "web").exit_code == 2
     assert run("token", "web", "--scope", "search", "--expires", "soon").exit_code == 2
 

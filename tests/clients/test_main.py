@@ -1,5 +1,6 @@
 """The `spr` command as a shell sees it: what is said, and the exit code."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -45,6 +46,29 @@ def test_every_command_shows_an_example_of_itself(words: tuple[str, ...]) -> Non
     said = " ".join(("spr", *(word for word in words if word not in ("measure", "all"))))
     text = COMMANDS[words].help or ""
     assert any(line.strip().startswith(said) for line in text.splitlines())
+
+
+def test_every_group_shows_examples_of_commands_that_exist() -> None:
+    for name in main.cli.list_commands(click.Context(main.cli)):
+        group = main.cli.get_command(click.Context(main.cli), name)
+        if not isinstance(group, click.Group):
+            continue
+        shown = re.findall(rf"^ *spr {name} +(\S+)", group.help or "", re.MULTILINE)
+        known = {*group.list_commands(click.Context(group)), "--collection", "topology.toml"}
+        assert shown
+        assert known.issuperset(shown)
+
+
+# What runs until it is stopped, and what prints a file for another program.
+WITHOUT_JSON: set[tuple[str, ...]] = {
+    ("serve", role) for role in ("coordinator", "index", "library", "page", "ranker")
+}
+WITHOUT_JSON |= {("mcp",), ("completion",)}
+
+
+@pytest.mark.parametrize("words", sorted(COMMANDS.keys() - WITHOUT_JSON), ids=" ".join)
+def test_every_command_can_answer_as_json(words: tuple[str, ...]) -> None:
+    assert any("--json" in parameter.opts for parameter in COMMANDS[words].params)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,23 @@ frame. What an engine scores above it comes from the query and the frames.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from trainer.collection.annotations import JudgedQuery
+from trainer.collection.annotations import JudgedQuery, load_corpus
 from trainer.evaluation.judged import Ranking, Truth
 from trainer.evaluation.matching import SPR, Protocol
 from trainer.evaluation.measures import NDCG, NDCGS
 from trainer.evaluation.scores import evaluate
 
 REPEATS = 5
+
+
+def corpus_beside(truth: Path) -> dict[str, float]:
+    """Return `{video: seconds}` of the file that lies beside a truth; {} where none does."""
+    path = truth.with_name(f"corpus_{truth.name}")
+    return load_corpus(path) if path.is_file() else {}
 
 
 def corpus_of(queries: Sequence[JudgedQuery]) -> dict[str, float]:

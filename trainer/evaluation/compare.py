@@ -1,11 +1,12 @@
 """Compare two runs on the same truth: difference, bootstrap interval and permutation test of every measure.
 
-{"stage": "refined", "queries": 720, "answerable": 600, "samples": 2000, "runs": [1, 1],
+{"stage": "refined", "queries": 720, "answerable": 600, "samples": 2000, "seed": 0,
+ "runs": [1, 1],
  "measures": {"NDCG@10,IoU>=0.5": {"a": .., "b": .., "difference": .., "interval": [.., ..], "p": ..}, ...},
  "slices": {"imprecise": {"queries": 150, "answerable": 150, "measures": {...}}, ...}}
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from engine.errors import InvalidInput
 from trainer.collection.annotations import JudgedQuery, load_queries
+from trainer.evaluation.chance import corpus_beside, corpus_of
 from trainer.evaluation.judged import Truth, truths
 from trainer.evaluation.matching import PROTOCOLS, SPR, Protocol
 from trainer.evaluation.report import slice_names
@@ -34,31 +36,61 @@ def compare_files(
     protocol: str = SPR.name,
     seed: int = 0,
     samples: int = SAMPLES,
+    html: Path | None = None,
 ) -> dict[str, Any]:
     """Return `compare` of run files, with the names of the files and of the truth.
 
     truth: None for the queries that the first run says it answers; InvalidInput where another says otherwise.
+    html: also written, as a page.
     """
-    if truth is None:
-        truth = truth_of(a[0])
-        wanted = load_about(a[0])["truth"]["sha256"]
-        for path in (*a[1:], *b):
-            if load_about(path).get("truth", {}).get("sha256") != wanted:
-                raise InvalidInput(
-                    f"{path} does not say that it answers {truth}, as {a[0]} does; give --truth."
-                )
+    truth = truth or _answered(a[0], (*a[1:], *b))
+    one, other = (list(map(load_run, side)) for side in (a, b))
+    queries, names = load_queries(truth), (str(a[0]), str(b[0]))
+    chosen = PROTOCOLS[protocol]
     value = compare(
-        list(map(load_run, a)),
-        list(map(load_run, b)),
-        load_queries(truth),
+        one,
+        other,
+        queries,
         stage=stage,
-        protocol=PROTOCOLS[protocol],
+        protocol=chosen,
         seed=seed,
         samples=samples,
-        names=(str(a[0]), str(b[0])),
+        names=names,
     )
     files = {"a": list(map(str, a)), "b": list(map(str, b))}
-    return {"files": files, "truth": str(truth), **value}
+    value = {"files": files, "truth": str(truth), **value}
+    if html is not None:
+        _write_html(html, value, (one, other), queries, chosen, corpus_beside(truth))
+    return value
+
+
+def _answered(first: Path, others: Iterable[Path]) -> Path:
+    """Return the truth that all runs say they answer; InvalidInput where one does not."""
+    truth = truth_of(first)
+    wanted = load_about(first)["truth"]["sha256"]
+    for path in others:
+        if load_about(path).get("truth", {}).get("sha256") != wanted:
+            raise InvalidInput(f"{path} does not say that it answers {truth}, as {first} does; give --truth.")
+    return truth
+
+
+def _write_html(
+    path: Path,
+    value: dict[str, Any],
+    sides: Sequence[Sequence[Run]],
+    queries: Sequence[JudgedQuery],
+    protocol: Protocol,
+    seconds: Mapping[str, float],
+) -> None:
+    # Templates are slow to import, and not every comparison is a page.
+    from trainer.evaluation.html.pages import write_comparison
+
+    stage = value["stage"]
+    judged = [query for query in queries if query.query_id in sides[0][0][stage]]
+    truth = truths(judged)
+    scored = [_scored(side, stage, truth, protocol) for side in sides]
+    found = {name: (side[0], scores) for name, side, scores in zip("AB", sides, scored, strict=True)}
+    write_comparison(path, value, found, judged, truth, {**corpus_of(queries), **seconds})
 
 
 def compare(
@@ -82,9 +114,7 @@ def compare(
     sides = [[side] if isinstance(side, Mapping) else list(side) for side in (a, b)]
     judged = _asked(sides, queries, stage, names)
     truth = truths(judged)
-    one, other = (
-        _average([scores_of(rankings(run[stage]), truth, protocol) for run in side]) for side in sides
-    )
+    one, other = (_scored(side, stage, truth, protocol) for side in sides)
     slices: dict[str, Any] = {}
     for name in slice_names(judged):
         part = {query.query_id: truth[query.query_id] for query in judged if name in query.slices}
@@ -93,6 +123,7 @@ def compare(
         "stage": stage,
         "protocol": protocol.name,
         "samples": samples,
+        "seed": seed,
         "runs": [len(side) for side in sides],
         **_part(one, other, truth, seed, samples),
         "slices": slices,
@@ -122,7 +153,9 @@ def _part(one: Scores, other: Scores, truth: Truth, seed: int, samples: int) -> 
     return {"queries": len(truth), "answerable": answerable, "measures": measures}
 
 
-def _average(scores: Sequence[Scores]) -> Scores:
+def _scored(side: Iterable[Run], stage: str, truth: Truth, protocol: Protocol) -> Scores:
+    """Return the scores of runs of a kind, averaged query by query."""
+    scores = [scores_of(rankings(run[stage]), truth, protocol) for run in side]
     return replace(scores[0], values=np.mean([one.values for one in scores], axis=0))
 
 

@@ -9,6 +9,7 @@ from engine.errors import InvalidInput
 from engine.files import write_json
 from engine.proposals import ProposalRule
 from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
+from trainer.evaluation.chance import corpus_beside, corpus_of
 from trainer.evaluation.matching import PROTOCOLS
 from trainer.evaluation.measures import Absent
 from trainer.evaluation.report import Report, report
@@ -32,7 +33,7 @@ class EvalConfig:
     protocol, absent, reach, bootstrap (resamples), seed: as in `report`. segment_top_k, proposals: how a
     search retrieves and proposes, None for the defaults. segment_length: None for the collection's.
     in_flight, timeout: of a service's queries. limit: only so many queries.
-    out, plot, reliability, run_out: the report as JSON and as charts, and the answers.
+    out, plot, reliability, html, run_out: the report as JSON, as charts and as a page, and the answers.
     """
 
     run: Path | None = None
@@ -55,6 +56,7 @@ class EvalConfig:
     out: Path | None = None
     plot: Path | None = None
     reliability: Path | None = None
+    html: Path | None = None
     run_out: Path | None = None
 
     @property
@@ -91,11 +93,11 @@ def run_evaluation(config: EvalConfig) -> Evaluation:
     answered = _answered(config, queries)
     length = config.segment_length or answered.facts.get("segment_length", SEGMENT_LENGTH)
     facts = {**answered.facts, "segment_length": length}
-    corpus = config.corpus or truth.with_name(f"corpus_{truth.name}")
+    corpus = load_corpus(config.corpus) if config.corpus else corpus_beside(truth)
     measured = report(
         answered.run,
         queries,
-        corpus=load_corpus(corpus) if corpus.is_file() else None,
+        corpus=corpus or None,
         segment_length=length,
         protocol=PROTOCOLS[config.protocol],
         samples=config.bootstrap,
@@ -109,6 +111,8 @@ def run_evaluation(config: EvalConfig) -> Evaluation:
         save_run(config.run_out, answered.run, {"truth": truth_card(truth), **about})
     measured = replace(measured, about=facts)
     _write(measured, config)
+    if config.html:
+        _write_html(config.html, measured, answered.run, queries, corpus, config)
     return Evaluation(measured, answered.failures)
 
 
@@ -172,3 +176,27 @@ def _write(measured: Report, config: EvalConfig) -> None:
         if not measured.confidence:
             raise InvalidInput("The moments carry no confidence; leave --reliability out.")
         plot_reliability(list(measured.confidence.values())[-1], config.reliability)
+
+
+def _write_html(
+    path: Path,
+    measured: Report,
+    run: Run,
+    queries: Sequence[JudgedQuery],
+    corpus: Mapping[str, float],
+    config: EvalConfig,
+) -> None:
+    # Templates are slow to import, and not every evaluation is a page.
+    from trainer.evaluation.html.pages import write_report
+
+    write_report(
+        path,
+        measured,
+        run,
+        queries,
+        protocol=PROTOCOLS[config.protocol],
+        absent=config.absent,
+        seconds={**corpus_of(queries), **corpus},
+        seed=config.seed,
+        samples=config.bootstrap,
+    )

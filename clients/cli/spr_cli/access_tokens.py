@@ -50,7 +50,10 @@ class _Lifetime(click.ParamType[timedelta]):
 )
 @click.option("--expires", type=_Lifetime(), help="When it ends, such as 90d or 12h.  [default: never]")
 @FOLDER
-def token(name: str, scopes: "tuple[Scope, ...]", expires: timedelta | None, folder: Path) -> None:
+@AS_JSON
+def token(
+    name: str, scopes: "tuple[Scope, ...]", expires: timedelta | None, folder: Path, as_json: bool
+) -> None:
     """Make a token for the caller NAME and print it: the file keeps a hash, so nobody can print it again.
 
     search: to search; write: jobs that add and delete, and the state; admin: versions, and the state.
@@ -67,7 +70,12 @@ def token(name: str, scopes: "tuple[Scope, ...]", expires: timedelta | None, fol
     made = tokens.add(
         path, name, list(dict.fromkeys(scopes)), None if expires is None else now + expires, now
     )
-    click.echo(made)
+    if as_json:
+        from spr_cli.output import print_json
+
+        print_json({"name": name, "token": made})
+    else:
+        click.echo(made)
     click.echo(f"{path} has its hash; it is shown this once", err=True)
 
 
@@ -105,7 +113,8 @@ def _values(one: "Token") -> dict[str, object]:
 @click.argument("name")
 @click.option("--old", is_flag=True, help="All but the newest, once the newest is in use.")
 @FOLDER
-def revoke(name: str, old: bool, folder: Path) -> None:
+@AS_JSON
+def revoke(name: str, old: bool, folder: Path, as_json: bool) -> None:
     """Remove the tokens of NAME; a running service refuses them within a second.
 
     \b
@@ -114,4 +123,9 @@ def revoke(name: str, old: bool, folder: Path) -> None:
     from engine.access import settings, tokens
 
     gone = tokens.revoke(folder / settings.TOKENS, name, keep_newest=old)
+    if as_json:
+        from spr_cli.output import print_json
+
+        print_json({"name": name, "revoked": len(gone)})
+        return
     click.echo(f"{len(gone)} token{'' if len(gone) == 1 else 's'} of {name} revoked")

@@ -17,4 +17,9 @@ COMMANDS = {
 
 @click.group(cls=lazy_group(COMMANDS))
 def command() -> None:
-    """Make and convert video worlds and annotations."""
+    """Make and convert video worlds and annotations.
+
+    \b
+    spr corpus render world --videos 20
+    spr corpus annotate world/annotations --collection c
+    """

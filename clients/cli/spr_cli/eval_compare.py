@@ -29,6 +29,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     "--samples", default=2000, show_default=True, type=click.IntRange(1), help="Resamples, permutations."
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the resamples.")
+@click.option(
+    "--html", type=FILE, help="Write the comparison as a page: what B wins and loses, query by query."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def command(
     a: Path, b: Path, also_a: tuple[Path, ...], also_b: tuple[Path, ...], as_json: bool, **options: Any
@@ -41,7 +44,7 @@ def command(
 
     \b
     spr eval --collection c --truth c/annotations/val.json --run-out a.json
-    spr eval compare a.json b.json
+    spr eval compare a.json b.json --html difference.html
     spr eval compare a0.json b0.json --also-a a1.json --also-b b1.json
     spr eval compare a.json b.json --truth c/annotations/val.json --stage coarse --json
     """

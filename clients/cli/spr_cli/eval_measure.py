@@ -32,6 +32,9 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--reliability", type=FILE, help="Draw confidence against truth as PNG, where moments carry it."
 )
+@click.option(
+    "--html", type=FILE, help="Write the report as a page: all queries, and where the worst go wrong."
+)
 @click.option("--run-out", type=FILE, help="Write the answers as a run file, to be measured again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report on stdout instead of the table.")
 @protocol("spr: IoU >=, irrelevant moments left out; tvr-ranking: IoU >, they stay.")
@@ -72,7 +75,7 @@ def command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     \b
     spr eval --address localhost:7400 --truth c/annotations/test.json --out report.json --plot report.png
     spr eval --collection c --truth c/annotations/val.json --run-out a.json
-    spr eval a.json
+    spr eval a.json --html a.html
     spr eval run.json c/annotations/test.json --json
     spr eval test_coarse_proposals.json test.json --protocol tvr-ranking
     spr eval moment_detr_predictions.jsonl c/annotations/val.json

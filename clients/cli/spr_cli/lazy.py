@@ -2,8 +2,12 @@
 
 import difflib
 import importlib
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -35,10 +39,30 @@ class LazyGroup(click.Group):
             raise click.NoSuchCommand(args[0], possibilities=nearest, ctx=ctx)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Return the commands that begin so, without importing them, and the group's options."""
+        from click.shell_completion import CompletionItem
+
+        listed = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in self.modules.items()
+            if name.startswith(incomplete)
+        ]
+        return [*listed, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.modules.items()])
+
+
+def left_out(default: click.Command, incomplete: str) -> "list[CompletionItem]":
+    """Return what completes the first word of a command that may be left out: its options, and files."""
+    from click.shell_completion import CompletionItem
+
+    if incomplete.startswith("-"):
+        return default.shell_complete(click.Context(default), incomplete)
+    return [CompletionItem(incomplete, type="file")]
 
 
 def lazy_group(modules: dict[str, tuple[str, str]]) -> type[LazyGroup]:

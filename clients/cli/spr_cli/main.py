@@ -25,6 +25,7 @@ COMMANDS = {
     "eval": ("spr_cli.eval", "Measure how good the answers are."),
     "serve": ("spr_cli.serve", "Run the coordinator and its workers."),
     "search": ("spr_cli.search", "Ask a running service for moments."),
+    "open": ("spr_cli.open", "Open the web page, or print its address."),
     "mcp": ("spr_cli.mcp", "Let assistants search, over the Model Context Protocol."),
     "videos": ("spr_cli.videos", "List what is in a collection."),
     "snapshot": ("spr_cli.snapshot", "Copy a version to another place."),
@@ -35,6 +36,7 @@ COMMANDS = {
     "bench": ("spr_cli.bench", "Time the stages of a search on this machine."),
     "admin": ("spr_cli.admin", "Operate a running service."),
     "access": ("spr_cli.access", "Make certificates and tokens."),
+    "completion": ("spr_cli.completion", "Print what makes a shell complete commands."),
 }
 
 

@@ -49,6 +49,19 @@ class _Address(click.ParamType[str]):
         self.fail(f"{value!r} is no address; write HOST:PORT, such as 127.0.0.1:7400", param, ctx)
 
 
+class _Page(click.ParamType[str]):
+    """The address of a web page."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the address, with http:// where it has no scheme."""
+        address = value if "://" in value else f"http://{value}"
+        if not address.startswith(("http://", "https://")) or not address.isascii() or " " in address:
+            self.fail(f"{value!r} is no address of a page; write http://HOST:PORT", param, ctx)
+        return address
+
+
 class _Words(click.ParamType[str]):
     """Text that is sent to a service: valid Unicode."""
 
@@ -68,6 +81,17 @@ SECONDS, ADDRESS, WORDS = _Seconds(), _Address(), _Words()
 # What the wire can carry of a number of things.
 COUNT = click.IntRange(1, 2**31 - 1)
 
+# The web page of a service that `spr serve` started without other settings.
+PAGE = click.option(
+    "--page",
+    default="http://127.0.0.1:7480",
+    envvar="SPR_PAGE",
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    type=_Page(),
+    help="The web page's address.",
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 # The fingerprint of a store of features; not what `spr ingest --encoder` names.

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spr_cli import search_export
+from spr_cli import search_export, search_pictures
 from spr_cli.filter_options import of_parts, of_videos, taken
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
-    from spr_client import Client, Moment, SearchResult
+    from spr_client import Client, Moment, Options, SearchResult
 
 
 @click.command()
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @search_export.options
+@search_pictures.options
 @click.option("--timings", is_flag=True, help="Show what took how long.")
 @access
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --progressive: two).")
@@ -68,11 +69,11 @@ def command(
     spr search "two shapes meet" --json | jq .moments[0]
     spr search "a red ball bounces" --export clips --media videos
     """
-    from spr_client import Client, Options, SearchError
+    from spr_client import Client, SearchError
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
-    _check_rules(options)
-    chosen = Options(filter=taken(options), rerank=False if no_rerank else None, **options)
+    pictures = search_pictures.chosen(options, as_json)
+    chosen = _options(options, no_rerank)
     show = _print_json if as_json else _print_table
     asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
     try:
@@ -81,6 +82,7 @@ def command(
                 if keep is not None:
                     sys.exit(keep.save(text, found, _footer(found, timings)))
                 show(found, timings)
+                pictures(found)
     except SearchError as error:
         fail(error, as_json)
 
@@ -94,13 +96,16 @@ def _answers(
         yield client.search(text, **asked)
 
 
-def _check_rules(options: Mapping[str, Any]) -> None:
+def _options(options: dict[str, Any], no_rerank: bool) -> "Options":
+    """Return how to answer; UsageError for two rules of proposals."""
+    from spr_client import Options
     from spr_client.types import RULES
 
     rules = [name for name in RULES if options[name] is not None]
     if len(rules) > 1:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
         raise click.UsageError(f"{flags} are two rules; give one of them")
+    return Options(filter=taken(options), rerank=False if no_rerank else None, **options)
 
 
 def fail(error: Any, as_json: bool) -> NoReturn:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli.lazy import left_out
 from spr_cli.serve_topology import read_topology, with_page
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from engine.config import LogLevel, Topology
 
 
@@ -30,6 +33,10 @@ class _ServeGroup(click.Group):
         if args and args[0] not in {*self.commands, "-h", "--help"}:
             args = ["all", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Return the commands, and what `all` takes without being named."""
+        return [*super().shell_complete(ctx, incomplete), *left_out(serve_all, incomplete)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options of `all`, which need no command before them, and then the commands."""

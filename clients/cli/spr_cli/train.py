@@ -13,4 +13,9 @@ COMMANDS = {
 
 @click.group(cls=lazy_group(COMMANDS))
 def command() -> None:
-    """Train the encoder, the projector and the ranker."""
+    """Train the encoder, the projector and the ranker.
+
+    \b
+    spr train projector c
+    spr train ranker c
+    """

@@ -52,15 +52,25 @@ def _row(kind: str, cells: Iterable[str]) -> str:
     return f"<tr>{''.join(f'<{kind}>{cell}</{kind}>' for cell in cells)}</tr>"
 
 
-def _picture(page: str, moment: "Moment", collection: str, ends: float) -> str:
-    """Return a thumbnail within the HTML itself: the page lets no other site show its pictures."""
+def thumbnail(page: str, moment: "Moment", collection: str, ends: float, size: int = 120) -> bytes:
+    """Return the JPEG of a moment's middle from the web page at `page`; empty where that gives none.
+
+    ends: until when it has to be there, of time.monotonic. size: pixels of its longer side.
+    """
     left = ends - time.monotonic()
     if left <= 0:
-        return ""
-    asked = urlencode({"collection": collection, "t": f"{(moment.start + moment.end) / 2:.1f}", "size": 120})
+        return b""
+    asked = urlencode({"collection": collection, "t": f"{(moment.start + moment.end) / 2:.1f}", "size": size})
     try:
         with urlopen(f"{page.rstrip('/')}/thumb/{quote(moment.video)}?{asked}", timeout=left) as reply:
-            data = reply.read(LARGEST)
+            return bytes(reply.read(LARGEST))
     except (OSError, HTTPException, ValueError):
+        return b""
+
+
+def _picture(page: str, moment: "Moment", collection: str, ends: float) -> str:
+    """Return a thumbnail within the HTML itself: the page lets no other site show its pictures."""
+    data = thumbnail(page, moment, collection, ends)
+    if not data:
         return ""
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from engine.errors import InvalidInput
 from spr_cli import mcp as mcp_command
-from spr_cli import search
+from spr_cli import search, search_pictures
+from spr_cli.main import cli
 from spr_client import Client, Curve
 from spr_client.display import table
 from spr_gateway.tools import _coarser, server
@@ -143,3 +144,35 @@ def test_names_in_a_notebook_are_text(page: Page) -> None:
         assert "&lt;img src=x" in html
         assert "img" not in {tag for tag, _ in _Tags(html).found}
         assert "javascript" not in html
+
+
+def test_open_prints_the_address_of_an_answer_where_there_is_no_browser(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    words = ["open", "a & b?", "--page", page.address]
+    said = CliRunner().invoke(cli, [*words, *([] if sys.platform == "linux" else ["--print"])])
+    assert (said.exit_code, said.output) == (0, f"{page.address}/?q=a+%26+b%3F\n")
+    opened: list[str] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("webbrowser.open", lambda address: not opened.append(address))  # type: ignore[func-returns-value]
+    assert CliRunner().invoke(cli, words).output.startswith("opened http")
+    assert opened == [f"{page.address}/?q=a+%26+b%3F"]
+    assert json.loads(CliRunner().invoke(cli, [*words, "--json"]).output) == {"page": opened[0]}
+
+
+def test_pictures_come_from_the_page(
+    page: Page, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(page.coordinator) as client:
+        found = client.search(QUERY, page_size=2, timeout=60)
+    search_pictures.show(found, page.address)
+    assert "no terminal that shows pictures" in capsys.readouterr().err
+    monkeypatch.setattr(search_pictures, "protocol", lambda _: "iterm2")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(search_pictures, "PATIENCE", 60.0)
+    search_pictures.show(found, page.address)
+    assert capsys.readouterr().out.count("\x1b]1337;File=inline=1") == len(found.moments) == 2
+    search_pictures.show(found, "http://127.0.0.1:1")
+    assert "no picture comes from http://127.0.0.1:1" in capsys.readouterr().err

@@ -1,0 +1,178 @@
+/** Messages from and to plain values. */
+
+import { InvalidInput } from "./errors.js";
+import type { Duration } from "./generated/google/protobuf/duration.js";
+import {
+  GroupBy,
+  Filter as FilterMessage,
+  SearchParams,
+  SearchRequest,
+  type SearchResponse,
+  type Video as VideoMessage,
+} from "./generated/spr/v1/search_service.js";
+import {
+  type Coverage as CoverageMessage,
+  DataType,
+  DegradedReason,
+  type Moment as MomentMessage,
+  type TimeSpan,
+} from "./generated/spr/v1/types.js";
+import type { Coverage, Embedding, Filter, Moment, SearchOptions, SearchResult, Video } from "./types.js";
+
+/** What of the service is asked: collection and version, empty for the first and the active one. */
+export interface Of {
+  collection: string;
+  version: string;
+}
+
+/** Return the request for a query; InvalidInput for what cannot be sent. */
+export function toRequest(query: string | Embedding, options: SearchOptions, of: Of): SearchRequest {
+  return SearchRequest.create({
+    ...of,
+    requestId: options.requestId ?? "",
+    query: toQuery(query),
+    pageSize: whole("pageSize", options.pageSize ?? 0),
+    pageToken: options.pageToken ?? "",
+    params: toParams(options),
+    filter: options.filter && toFilter(options.filter),
+  });
+}
+
+/** Return a filter as it is sent. */
+export function toFilter(filter: Filter): FilterMessage {
+  const { start, end, part } = filter;
+  const timed = start !== undefined || end !== undefined;
+  if (part && timed) throw bad("start, end and part are two ways to say a part; give one of them");
+  return FilterMessage.create({
+    videoIds: filter.videos,
+    anyLabels: filter.labels,
+    allLabels: filter.allLabels,
+    noLabels: filter.noLabels,
+    folder: filter.folder,
+    fromDate: filter.after,
+    beforeDate: filter.before,
+    minDuration: toDuration("longer", filter.longer),
+    maxDuration: toDuration("shorter", filter.shorter),
+    part: part
+      ? { $case: "share", value: { start: part[0], end: part[1] } }
+      : timed
+        ? { $case: "span", value: { startOffset: toDuration("start", start ?? 0), endOffset: toDuration("end", end) } }
+        : undefined,
+  });
+}
+
+function toQuery(query: string | Embedding): SearchRequest["query"] {
+  if (typeof query === "string") return { $case: "text", value: query };
+  const values = query?.vector;
+  if (!Array.isArray(values)) throw bad("the query is neither a sentence nor an Embedding; give one of the two");
+  const data = Buffer.alloc(values.length * 4);
+  values.forEach((value, index) => data.writeFloatLE(value, index * 4));
+  const tensor = { dtype: DataType.DATA_TYPE_FLOAT32, shape: [values.length], data };
+  return { $case: "embedding", value: { tensor, modelId: query.model } };
+}
+
+function toParams(options: SearchOptions): SearchParams {
+  return SearchParams.create({
+    segmentTopK: optional("segmentTopK", options.segmentTopK),
+    proposalTopK: optional("proposalTopK", options.proposalTopK),
+    nprobe: optional("nprobe", options.nprobe),
+    rerank: options.rerank,
+    nmsIou: options.nmsIou,
+    minCoverage: options.minCoverage,
+    perVideo: optional("perVideo", options.perVideo),
+    groupBy: options.grouped ? GroupBy.GROUP_BY_VIDEO : undefined,
+    facets: options.facets,
+  });
+}
+
+/** Return one page of an answer. refined: whether it is the final list; read off the answer when not given. */
+export function toResult(response: SearchResponse, refined?: boolean): SearchResult {
+  const versions = response.versions;
+  const timings = response.timings.map(({ stage, elapsed }) => [stage, seconds(elapsed)]);
+  return {
+    moments: response.moments.map(toMoment),
+    total: response.totalMoments,
+    nextPage: response.nextPageToken,
+    requestId: response.requestId,
+    coverage: toCoverage(response.coverage),
+    collection: versions?.collection ?? "",
+    version: versions?.generation ?? "",
+    embeddingModel: versions?.embeddingModel ?? "",
+    ranker: versions?.rankerModel ?? "",
+    timings: Object.fromEntries(timings),
+    refined: refined ?? Boolean(versions?.rankerModel),
+    noConfidentMatch: response.noConfidentMatch,
+    confidenceThreshold: response.confidenceThreshold,
+    queryTruncated: response.queryTruncated,
+    facets: response.facets,
+    videosAllowed: response.videosAllowed,
+  };
+}
+
+/** Return a video of a collection. */
+export function toVideo(video: VideoMessage): Video {
+  const { id, uri, labels, date, addTime } = video;
+  return { id, uri, duration: seconds(video.duration), labels, date, added: addTime };
+}
+
+function toMoment(moment: MomentMessage): Moment {
+  const source = moment.provenance;
+  const [start, end] = ends(moment.span);
+  const [proposalStart, proposalEnd] = ends(source?.proposalSpan);
+  return {
+    video: moment.videoId,
+    start,
+    end,
+    rank: moment.rank,
+    score: moment.score,
+    refined: source?.refined ?? false,
+    relevance: source?.relevance ?? 0,
+    proposalStart,
+    proposalEnd,
+    proposalRank: source?.proposalRank ?? 0,
+    uri: moment.uri,
+    confidence: moment.confidence,
+  };
+}
+
+function toCoverage(coverage: CoverageMessage | undefined): Coverage {
+  return {
+    shardsTotal: coverage?.shardsTotal ?? 0,
+    shardsAnswered: coverage?.shardsAnswered ?? 0,
+    videosTotal: coverage?.videosTotal ?? 0,
+    videosSearched: coverage?.videosSearched ?? 0,
+    ratio: coverage?.ratio ?? 0,
+    degraded: (coverage?.degraded ?? []).map((reason) => (DegradedReason[reason] ?? String(reason)).slice(16)),
+    unreachable: coverage?.unreachable ?? [],
+  };
+}
+
+function ends(span: TimeSpan | undefined): [number, number] {
+  return [seconds(span?.startOffset), seconds(span?.endOffset)];
+}
+
+function seconds(duration: Duration | undefined): number {
+  return duration ? duration.seconds + duration.nanos / 1e9 : 0;
+}
+
+function toDuration(name: string, given: number | undefined): Duration | undefined {
+  if (given === undefined) return undefined;
+  if (!(given >= 0 && given < 1e9)) throw bad(`${name} is ${given}; give seconds, 0 or more`);
+  const nanos = Math.round((given % 1) * 1e9);
+  return { seconds: Math.floor(given) + Math.floor(nanos / 1e9), nanos: nanos % 1e9 };
+}
+
+function optional(name: string, given: number | undefined): number | undefined {
+  return given === undefined ? undefined : whole(name, given);
+}
+
+function whole(name: string, given: number): number {
+  if (!Number.isInteger(given) || given < 0 || given >= 2 ** 31) {
+    throw bad(`${name} is ${given}; it must be a whole number, 0 or more`);
+  }
+  return given;
+}
+
+function bad(message: string): InvalidInput {
+  return new InvalidInput(message, "BAD_PARAMETER");
+}

@@ -1,0 +1,91 @@
+/** Against a real service: SPR_TEST_ADDRESS, of a collection of at least two videos; SPR_TEST_TEXT finds some. */
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+
+import { Client, DeadlineExceeded, InvalidInput, NotFound, SearchError, Unavailable, type SearchResult } from "../src/index.js";
+
+const address = process.env["SPR_TEST_ADDRESS"] ?? "127.0.0.1:7400";
+const text = process.env["SPR_TEST_TEXT"] ?? "a red ball bounces";
+const timeout = 60;
+const client = new Client(address);
+after(() => client.close());
+
+test("a search returns ranked moments of the whole collection, in seconds", async () => {
+  const result = await client.search(text, { timeout, requestId: "from-node" });
+  assert.equal(result.requestId, "from-node");
+  assert.equal(result.coverage.ratio, 1);
+  assert.ok(result.refined && result.ranker && result.version && result.timings["encode"]! > 0);
+  const spans = new Map<string, number>();
+  for await (const video of client.videos({ timeout })) spans.set(video.id, video.duration);
+  result.moments.forEach((moment, index) => {
+    assert.equal(moment.rank, index + 1);
+    assert.ok(0 <= moment.start && moment.start < moment.end && moment.end <= spans.get(moment.video)! + 1e-6);
+  });
+});
+
+test("pages together are the list, each moment once", async () => {
+  const whole = await client.search(text, { timeout, pageSize: 100 });
+  const pages: SearchResult[] = [];
+  for await (const page of client.pages(text, { timeout, pageSize: 2 })) pages.push(page);
+  assert.ok(pages.length > 1);
+  assert.deepEqual(pages.flatMap((page) => page.moments).slice(0, 100), whole.moments);
+});
+
+test("a progressive search yields the coarse answer, then the refined one", async () => {
+  const stages: boolean[] = [];
+  for await (const result of client.searchProgressive(text, { timeout })) stages.push(result.refined);
+  assert.deepEqual(stages, [false, true]);
+  for await (const _ of client.searchProgressive(text, { timeout })) break;
+});
+
+test("videos are listed page by page, and filters hold", async () => {
+  const all = [];
+  for await (const video of client.videos({ timeout, pageSize: 1 })) all.push(video);
+  assert.ok(all.length > 1 && all.every((video) => video.duration > 0 && video.added instanceof Date));
+  const wanted = all[0]!.id;
+  const filter = { videos: [wanted], start: 0.5, end: 1e6 };
+  const { moments, videosAllowed } = await client.search(text, { timeout, filter });
+  assert.equal(videosAllowed, 1);
+  assert.ok(moments.length && moments.every((moment) => moment.video === wanted && moment.start >= 0.5));
+  const best = await client.search(text, { timeout, perVideo: 1 });
+  assert.equal(new Set(best.moments.map((moment) => moment.video)).size, best.moments.length);
+});
+
+test("a batch has an answer or an error for each query", async () => {
+  const [answer, refused] = await client.searchBatch([text, ""], { timeout });
+  assert.ok(answer && !(answer instanceof Error) && answer.moments.length);
+  assert.ok(refused instanceof InvalidInput && refused.reason === "QUERY_EMPTY");
+});
+
+test("errors have their kind, the server's sentence and its reason", async () => {
+  await assert.rejects(client.search("", { timeout }), (error) => {
+    assert.ok(error instanceof InvalidInput && error instanceof SearchError);
+    assert.deepEqual([error.name, error.reason, error.refused], ["InvalidInput", "QUERY_EMPTY", true]);
+    return true;
+  });
+  const other = new Client(address, { collection: "none-such" });
+  await assert.rejects(other.search(text, { timeout }), NotFound);
+  other.close();
+  await assert.rejects(client.search(text, { timeout: 1e-6 }), DeadlineExceeded);
+  const vector = { vector: [1, 0], model: "none-such" };
+  await assert.rejects(client.search(vector, { timeout }), SearchError);
+});
+
+test("a call ends when its signal is aborted", async () => {
+  await assert.rejects(client.search(text, { signal: AbortSignal.abort(new Error("enough")) }), /enough/);
+  const stream = client.searchProgressive(text, { signal: AbortSignal.abort(new Error("enough")) });
+  await assert.rejects(stream.next(), /enough/);
+});
+
+test("of several addresses one that answers is asked; alone, one that does not is Unavailable", async () => {
+  const both = new Client(["127.0.0.1:1", address.replace("127.0.0.1", "localhost")]);
+  assert.ok((await both.search(text, { timeout })).moments.length);
+  both.close();
+  const gone = new Client("127.0.0.1:1", { retries: 0 });
+  await assert.rejects(gone.search(text, { timeout }), (error) => {
+    assert.ok(error instanceof Unavailable && !error.refused && error.message.includes("127.0.0.1:1"));
+    return true;
+  });
+  gone.close();
+});

@@ -8,6 +8,8 @@ from engine.types import Floats
 
 MOST_SEGMENTS = 2000
 LONGEST_TEXT = 1000
+MOST_PARTS, MOST_NEGATIVES = 5, 5
+WITHIN = 30.0  # seconds
 # Tuned on val, together with segment_top_k and proposal_top_k: docs/evaluation.md.
 RULE = ProposalRule("peaks", 1)
 
@@ -33,13 +35,25 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space.
+class Part:
+    """What one moment of a chain shows, and what it must not show."""
 
-    filter: what may be found; None for everything.
+    text: str
+    not_texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space, or `parts`.
+
+    filter: what may be found; None for everything. not_texts: what a moment of `text` must not show. parts:
+    two or more, which follow each other in this order, each at most `within` seconds after the one before.
     """
 
     text: str = ""
     embedding: Floats | None = None
     options: SearchOptions = field(default_factory=SearchOptions)
     filter: Filter | None = None
+    not_texts: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    within: float = WITHIN

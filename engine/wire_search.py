@@ -2,10 +2,11 @@
 
 from typing import TypeVar
 
-from engine import wire, wire_filter
+from engine import wire, wire_composed, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
+from engine.filters import Filter
 from engine.listed import Listed
 from engine.process_config import Uris
 from engine.proposals import ProposalRule
@@ -38,6 +39,8 @@ def query_from_pb(
     if request.WhichOneof("query") == "embedding":
         embedding = _embedding_from_pb(request.embedding, version)
         return Query(embedding=embedding, options=options, filter=wanted)
+    if request.WhichOneof("query") == "composed":
+        return _composed_from_pb(request.composed, options, wanted)
     text = request.text.strip()
     if not text:
         raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
@@ -45,6 +48,18 @@ def query_from_pb(
         message = f"the text has {len(text)} characters; send at most {LONGEST_TEXT}"
         raise InvalidInput(message, field="text")
     return Query(text=text, options=options, filter=wanted)
+
+
+def _composed_from_pb(
+    composed: search_pb.ComposedQuery, options: SearchOptions, wanted: Filter | None
+) -> Query:
+    parts, within = wire_composed.parts_from_pb(composed), wire_composed.within_from_pb(composed)
+    if not options.rerank and any(part.not_texts for part in parts):
+        message = "not_texts need the ranker, which says what a moment shows; leave rerank on"
+        raise InvalidInput(message, field="params.rerank")
+    if len(parts) == 1:
+        return Query(text=parts[0].text, options=options, filter=wanted, not_texts=parts[0].not_texts)
+    return Query(options=options, filter=wanted, parts=parts, within=within)
 
 
 def page_size_from_pb(page_size: int) -> int:
@@ -105,14 +120,17 @@ def _put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice
         wire.span_parts(proposals.spans[of_proposal]),
         proposals.ranks[of_proposal].tolist(),
         _sure(moments, rows),
+        _parts(moments, rows),
         strict=True,
     )
     for rank, row in enumerate(columns, rows.start + 1):
-        video, uri, span, score, refined, relevance, proposal, coarse, best, sure = row
+        video, uri, span, score, refined, relevance, proposal, coarse, best, sure, parts = row
         moment = response.moments.add(
             video_id=video, rank=rank, score=score, uri=shown_uri(uri, uris), confidence=sure
         )
         wire.put_span(moment.span, span)
+        for part in parts:
+            wire.put_span(moment.parts.add(), part)
         provenance = moment.provenance
         wire.put_span(provenance.proposal_span, coarse)
         provenance.proposal_rank, provenance.best_segment_rank = proposal + 1, best
@@ -131,6 +149,13 @@ def _sure(moments: Moments, rows: slice) -> list[float | None]:
     if moments.confidences is None:
         return [None] * len(moments.proposals[rows])
     return [None if value != value else value for value in moments.confidences[rows].tolist()]
+
+
+def _parts(moments: Moments, rows: slice) -> list[list[wire.SpanParts]]:
+    """Return where the parts of some rows lie, none where the query has one."""
+    if moments.parts is None:
+        return [[]] * len(moments.proposals[rows])
+    return [wire.span_parts(spans) for spans in moments.parts[rows]]
 
 
 def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:

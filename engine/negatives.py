@@ -1,10 +1,10 @@
 """Negative texts: moments that show what must not be there sink.
 
-A moment's confidence is multiplied by 1 - P(negative), for each negative text; one that probably shows it comes
-after all that do not. P(negative) is the ranker's
-confidence that the text describes a span of the moment: it refines the text from the moment's own span, with
-the text's own retrieval scores, and what it finds counts by its overlap with the moment. A ranker without
-confidences gives the difference of relevances.
+A moment's confidence is multiplied by 1 - P(negative), for each negative text; one that probably shows it
+comes after all that do not. P(negative) is the ranker's confidence that the text describes a span of the
+moment: it refines the text from the moment's own span, with the text's own retrieval scores, and what it
+finds counts by its overlap with the moment. A ranker without confidences gives the difference of
+relevances.
 """
 
 import asyncio

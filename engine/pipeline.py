@@ -1,5 +1,6 @@
 """A search: encode, retrieve, propose, rank."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from engine.composed import Composer
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
-from engine.explanations import Explanation
+from engine.explanations import Compared, Explanation
 from engine.filters import Allowed, Filters
 from engine.negatives import Negatives
 from engine.proposals import propose
@@ -127,10 +128,12 @@ class Pipeline:
             return None
 
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
-        """Search, and compare the sentence with every second of one video."""
+        """Search, and compare the sentences with every second of one video."""
         answer = await self.search(query, deadline)
-        encoded = await self._encode(query, deadline)
-        return Explanation(answer, video, await self._rankers.compare(encoded, video, deadline))
+        texts = [part.text for part in query.parts] or [query.text]
+        encoded = await asyncio.gather(*(self._encode_text(text, deadline) for text in texts))
+        compared = await asyncio.gather(*(self._rankers.compare(one, video, deadline) for one in encoded))
+        return Explanation(answer, video, Compared.nearest(compared))
 
     async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         if query.embedding is None:

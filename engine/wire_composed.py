@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from engine import wire
 from engine.errors import InvalidInput
-from engine.queries import LONGEST_TEXT, MOST_NEGATIVES, MOST_PARTS, WITHIN, Part
+from engine.queries import LONGEST_TEXT, MOST_NEGATIVES, MOST_PARTS, WITHIN, Interpretation, Part
 from spr.v1 import search_service_pb2 as search_pb
 
 LONGEST_PAUSE = 86_400.0
@@ -31,6 +31,18 @@ def within_from_pb(composed: search_pb.ComposedQuery) -> float:
         message = f"within is {seconds:g} s; it must lie in 0..{LONGEST_PAUSE:g}"
         raise InvalidInput(message, field="composed.within")
     return seconds
+
+
+def understood_to_pb(understood: Interpretation) -> search_pb.Interpretation:
+    """Return what a text was taken for as a message."""
+    lift = search_pb.Interpretation.Lift
+    return search_pb.Interpretation(
+        text=understood.text,
+        then_texts=understood.then_texts,
+        not_texts=understood.not_texts,
+        filter=understood.filter,
+        lifts=[lift(words=one.words, meaning=one.meaning) for one in understood.lifts],
+    )
 
 
 def said(request: search_pb.SearchRequest) -> str:

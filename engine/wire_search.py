@@ -1,8 +1,9 @@
 """The public messages of a search <-> queries and answers."""
 
+from dataclasses import replace
 from typing import TypeVar
 
-from engine import wire, wire_composed, wire_filter
+from engine import interpretation, wire, wire_composed, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
@@ -10,7 +11,7 @@ from engine.filters import Filter
 from engine.listed import Listed
 from engine.process_config import Uris
 from engine.proposals import ProposalRule
-from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
+from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, WITHIN, Part, Query, SearchOptions
 from engine.types import Floats, Moments
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
@@ -40,20 +41,26 @@ def query_from_pb(
         embedding = _embedding_from_pb(request.embedding, version)
         return Query(embedding=embedding, options=options, filter=wanted)
     if request.WhichOneof("query") == "composed":
-        return _composed_from_pb(request.composed, options, wanted)
+        parts = wire_composed.parts_from_pb(request.composed)
+        return _of_parts(parts, wire_composed.within_from_pb(request.composed), options, wanted)
     text = request.text.strip()
     if not text:
         raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
     if len(text) > LONGEST_TEXT:
         message = f"the text has {len(text)} characters; send at most {LONGEST_TEXT}"
         raise InvalidInput(message, field="text")
+    if len(request.literal_words) > interpretation.MOST_LITERAL:
+        message = f"literal_words has {len(request.literal_words)} entries; send at most "
+        raise InvalidInput(f"{message}{interpretation.MOST_LITERAL}", field="literal_words")
+    understood = interpretation.of(request)
+    if understood is not None:
+        texts, wanted = (understood.text, *understood.then_texts), wire_filter.lifted(understood.filter)
+        parts = tuple(Part(each, understood.not_texts) for each in texts)
+        return replace(_of_parts(parts, WITHIN, options, wanted), understood=understood)
     return Query(text=text, options=options, filter=wanted)
 
 
-def _composed_from_pb(
-    composed: search_pb.ComposedQuery, options: SearchOptions, wanted: Filter | None
-) -> Query:
-    parts, within = wire_composed.parts_from_pb(composed), wire_composed.within_from_pb(composed)
+def _of_parts(parts: tuple[Part, ...], within: float, options: SearchOptions, wanted: Filter | None) -> Query:
     if not options.rerank and any(part.not_texts for part in parts):
         message = "not_texts need the ranker, which says what a moment shows; leave rerank on"
         raise InvalidInput(message, field="params.rerank")
@@ -95,6 +102,8 @@ def page_to_pb(listed: Listed, first: int, size: int, uris: Uris = "name") -> se
         facets=[search_pb.Facet(label=f.label, videos=f.videos, moments=f.moments) for f in listed.facets],
         videos_allowed=answer.allowed,
     )
+    if listed.understood is not None:
+        response.interpretation.CopyFrom(wire_composed.understood_to_pb(listed.understood))
     _put_moments(response, listed, slice(first, last), uris)
     return response
 

@@ -87,7 +87,7 @@ def _overlap(moment: Moment, chain: JudgedChain) -> float:
 def negated(client: Client, videos: Sequence[VideoPlan], count: int) -> dict[str, float | int]:
     """Measure "A, not B"."""
     queries = negated_queries(videos, count, seed=4)
-    without, heeded = [], []
+    without, heeded = list[float](), list[float]()
     for query in queries:
         plain = Composed(parts=[Part(text=query.text)])
         negative = Composed(parts=[Part(text=query.text, without=[query.negative])])

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spr_cli import search_export
+from spr_cli import search_export, search_query
 from spr_cli.filter_options import of_parts, of_videos, taken
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
-    from spr_client import Client, Moment, SearchResult
+    from spr_client import Client, Composed, Moment, SearchResult
 
 
 @click.command()
@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
+@search_query.options
 @of_videos
 @of_parts
 @click.option("--per-video", type=COUNT, help="Show at most so many moments of a video.")
 @click.option("--grouped", is_flag=True, default=None, help="Show a video's moments together.")
 @click.option("--facets", is_flag=True, default=None, help="Count the labels of the videos found.")
+@click.option("--merge-duplicates", is_flag=True, default=None, help="Show what is the same once.")
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @search_export.options
@@ -65,6 +67,8 @@ def command(
     spr search "something spins" --top 5 --progressive --timings
     spr search "an octave" --collection lectures
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
+    spr search "a red ball bounces" --then "a blue square spins" --within 20 --not "a triangle"
+    spr search "where does a ball bounce after 1:00, then a star spins, without red?"
     spr search "two shapes meet" --json | jq .moments[0]
     spr search "a red ball bounces" --export clips --media videos
     """
@@ -72,12 +76,13 @@ def command(
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
     _check_rules(options)
+    query = search_query.taken(text, options)
     chosen = Options(filter=taken(options), rerank=False if no_rerank else None, **options)
     show = _print_json if as_json else _print_table
     asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
     try:
         with Client(address, collection=collection, version=version) as client:
-            for found in _answers(client, text, progressive, asked):
+            for found in _answers(client, query, progressive, asked):
                 if keep is not None:
                     sys.exit(keep.save(text, found, _footer(found, timings)))
                 show(found, timings)
@@ -86,12 +91,12 @@ def command(
 
 
 def _answers(
-    client: "Client", text: str, progressive: bool, asked: Mapping[str, Any]
+    client: "Client", query: "str | Composed", progressive: bool, asked: Mapping[str, Any]
 ) -> "Iterator[SearchResult]":
     if progressive:
-        yield from client.search_progressive(text, **asked)
+        yield from client.search_progressive(query, **asked)
     else:
-        yield client.search(text, **asked)
+        yield client.search(query, **asked)
 
 
 def _check_rules(options: Mapping[str, Any]) -> None:
@@ -133,6 +138,8 @@ def _print_json(result: "SearchResult", timings: bool) -> None:
 def _print_table(result: "SearchResult", timings: bool) -> None:
     from spr_cli.output import print_table
 
+    if line := search_query.understood(result):
+        click.echo(line)
     if result.no_confident_match:
         click.echo(f"no confident match: {_unsure(result)}; these are the nearest:")
     if result.moments:
@@ -151,7 +158,10 @@ def _row(moment: "Moment", known: bool) -> tuple[str, ...]:
 
     sure = "" if moment.confidence is None else f"{moment.confidence:.0%}"
     spans = (str(moment.rank), moment.video, clock(moment.start), clock(moment.end), f"{moment.score:.3f}")
-    return (*spans, *[sure] * known, "refined" if moment.refined else "coarse")
+    how = "refined" if moment.refined else "coarse"
+    where = [f"{clock(start)}-{clock(end)}" for start, end in moment.parts]
+    also = [f"also in {', '.join(other.video for other in moment.also_in)}"] if moment.also_in else []
+    return (*spans, *[sure] * known, ", ".join([how, *where, *also]))
 
 
 def _unsure(result: "SearchResult") -> str:

@@ -50,7 +50,7 @@ def listed(chains: Chains) -> list[Chain]:
 @pytest.mark.parametrize("parts", [2, 3, 4])
 def test_chains_are_those_of_brute_force(parts: int) -> None:
     chance, seen = random.Random(parts), 0
-    for _ in range(60):
+    for _ in range(30 * parts):
         some = [randomly(chance, videos=2, most=(0, 0, 9, 7, 6)[parts]) for _ in range(parts)]
         within = chance.choice([0.0, 3.0, 30.0])
         expected = [(round(logs, 9), rows) for logs, rows in brute(some, within)]

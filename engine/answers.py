@@ -37,6 +37,10 @@ class Coverage:
         """Searched videos / videos, 1 for an empty corpus."""
         return self.videos_searched / self.videos_total if self.videos_total else 1.0
 
+    def unranked(self) -> "Coverage":
+        """Return it where no ranker answered."""
+        return replace(self, degraded=(*self.degraded, Degraded.RANKER_SKIPPED))
+
     @staticmethod
     def together(coverages: Sequence["Coverage"]) -> "Coverage":
         """Return the coverage of an answer that needs several searches: the worst of theirs."""

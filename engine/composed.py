@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine import choosing, merge, sequences, temporal, tracing
-from engine.answers import Answer, Coverage, Degraded
+from engine.answers import Answer, Coverage
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
@@ -66,8 +66,7 @@ class Composer:
         """Yield the coarse answer, then the refined one, as `Pipeline.answers`."""
         options, watch = query.options, Stopwatch()
         with tracing.span("encode", parts=len(query.parts)):
-            texts = [self._encode(part.text, deadline) for part in query.parts]
-            encoded = await asyncio.gather(*texts)
+            encoded = await asyncio.gather(*(self._encode(part.text, deadline) for part in query.parts))
         watch.lap("encode")
         with tracing.span("retrieve", top_k=options.segment_top_k):
             retrieved = await self._retrieve(encoded, options, allowed, deadline)
@@ -90,8 +89,7 @@ class Composer:
         ranked = await self._ranked(encoded, found, query, allowed, deadline, whole)
         watch.lap("rank")
         if ranked is None:
-            degraded = (*coarse.coverage.degraded, Degraded.RANKER_SKIPPED)
-            yield replace(coarse, coverage=replace(coarse.coverage, degraded=degraded), timings=watch.laps())
+            yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
         moments, proposals = _refined(found, ranked, query.within)
         yield replace(

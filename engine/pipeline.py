@@ -9,7 +9,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from engine import choosing, metrics, ranking, tracing
-from engine.answers import Answer, Coverage, Degraded
+from engine.answers import Answer
 from engine.composed import Composer
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -72,7 +72,7 @@ class Pipeline:
         ranked = await self._ranked(encoded, proposals, query, deadline, whole)
         watch.lap("rank")
         if ranked is None:
-            yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
+            yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
         if allowed is not None:
             ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
@@ -151,7 +151,3 @@ class Pipeline:
             if self._sentences.maxsize:
                 self._sentences[key] = known
         return known
-
-
-def _unranked(coverage: Coverage) -> Coverage:
-    return replace(coverage, degraded=(*coverage.degraded, Degraded.RANKER_SKIPPED))

@@ -186,6 +186,9 @@ def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) ->
         is_set = params.HasField(name)  # type: ignore[arg-type]
         return _within(name, getattr(params, name), low, high) if is_set else default
 
+    if params.merge_duplicates:
+        message = "merge_duplicates is not there yet; leave it out"
+        raise InvalidInput(message, field="params.merge_duplicates")
     return SearchOptions(
         segment_top_k=given("segment_top_k", defaults.segment_top_k, 1, MOST_SEGMENTS),
         proposal_top_k=given("proposal_top_k", defaults.proposal_top_k or 0, 1, 2**32) or None,

@@ -225,6 +225,11 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(
     assert said in str(refused.value.details())
 
 
+def test_merging_duplicates_is_refused_while_it_is_not_there(shared: Cluster) -> None:
+    with pytest.raises(grpc.aio.AioRpcError, match="merge_duplicates"):
+        search(shared, composed(A, params={"merge_duplicates": True}))
+
+
 def test_negatives_need_the_ranker(shared: Cluster) -> None:
     query = {"parts": [{"text": A, "not_texts": [B]}]}
     with pytest.raises(grpc.aio.AioRpcError, match="leave rerank on"):

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 @click.option("--per-video", type=COUNT, help="Show at most so many moments of a video.")
 @click.option("--grouped", is_flag=True, default=None, help="Show a video's moments together.")
 @click.option("--facets", is_flag=True, default=None, help="Count the labels of the videos found.")
-@click.option("--merge-duplicates", is_flag=True, default=None, help="Show what is the same once.")
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @search_export.options
@@ -64,12 +63,10 @@ def command(
 
     \b
     spr search "a red ball bounces"
-    spr search "something spins" --top 5 --progressive --timings
-    spr search "an octave" --collection lectures
+    spr search "an octave" --collection lectures --progressive --timings
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
     spr search "a red ball bounces" --then "a blue square spins" --within 20 --not "a triangle"
-    spr search "where does a ball bounce after 1:00, then a star spins, without red?"
-    spr search "two shapes meet" --json | jq .moments[0]
+    spr search "where does a ball bounce after 1:00, without red?" --json | jq .moments[0]
     spr search "a red ball bounces" --export clips --media videos
     """
     from spr_client import Client, Options, SearchError

@@ -212,9 +212,8 @@ class Options:
     adjacent: True for runs of adjacent ones. constant_gap, adaptive_gap: and bridge gaps between them, by
     number or by share. peaks: the best of neighbours, with so many segments more on both sides.
     filter: what may be found. per_video: the best so many moments of a video. grouped: a video's moments
-    together. facets: count the labels of the videos found. merge_duplicates: give moments of different videos
-    that show the same pictures once. interpret: read a text for order, negatives and filters, by rules for
-    English. literal_words: words of the text that this leaves alone.
+    together. facets: count the labels of the videos found. interpret: read a text for order, negatives
+    and filters, by rules for English. literal_words: words of the text that this leaves alone.
     """
 
     segment_top_k: int | None = None
@@ -231,7 +230,6 @@ class Options:
     per_video: int | None = None
     grouped: bool | None = None
     facets: bool | None = None
-    merge_duplicates: bool | None = None
     interpret: bool = False
     literal_words: Sequence[str] = ()
 

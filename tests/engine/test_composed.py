@@ -1,10 +1,10 @@
 """Queries of several parts and negative texts through the whole engine, against brute force."""
 
+import itertools
 from typing import Any
 
 import grpc
 import numpy as np
-import pytest
 from google.protobuf.json_format import ParseDict
 
 from engine import merge, temporal
@@ -93,18 +93,24 @@ def by_hand(corpus: Corpus, *texts: str, within: float = 30.0, top_k: int = 200)
     ]
 
 
-@pytest.mark.parametrize("within", [4.0, 30.0])
-@pytest.mark.parametrize("texts", [(A, B), (B, A), (A, B, C)])
-def test_chains_are_those_of_brute_force(shared: Cluster, texts: tuple[str, ...], within: float) -> None:
-    found = search(shared, composed(*texts, within=f"{within:g}s"))
-    assert chains(found) == by_hand(shared.corpus, *texts, within=within)
-    assert found.moments
-    for moment in found.moments:
-        spans = [seconds(part) for part in moment.parts]
-        assert seconds(moment.span) == (min(s for s, _ in spans), max(e for _, e in spans))
-        assert moment.provenance.refined
-    assert [moment.rank for moment in found.moments] == list(range(1, len(found.moments) + 1))
-    assert found.coverage.ratio == 1
+def batch(workers: Cluster, asked: list[pb.SearchRequest]) -> list[Any]:
+    answer = ask(workers, lambda stub: stub.BatchSearch(pb.BatchSearchRequest(requests=asked)))
+    return list(answer.entries)
+
+
+def test_chains_are_those_of_brute_force(shared: Cluster) -> None:
+    cases = list(itertools.product([(A, B), (B, A), (A, B, C)], [4.0, 30.0]))
+    entries = batch(shared, [composed(*texts, within=f"{within:g}s") for texts, within in cases])
+    for (texts, within), entry in zip(cases, entries, strict=True):
+        found = entry.response
+        assert chains(found) == by_hand(shared.corpus, *texts, within=within)
+        assert found.moments
+        for moment in found.moments:
+            spans = [seconds(part) for part in moment.parts]
+            assert seconds(moment.span) == (min(s for s, _ in spans), max(e for _, e in spans))
+            assert moment.provenance.refined
+        assert [moment.rank for moment in found.moments] == list(range(1, len(found.moments) + 1))
+        assert found.coverage.ratio == 1
 
 
 def test_a_part_that_is_rare_has_its_chance_where_the_other_was_found(shared: Cluster) -> None:
@@ -138,12 +144,12 @@ def test_pages_filters_and_batches_work_with_parts(shared: Cluster) -> None:
     video = whole.moments[0].video_id
     one = composed(A, B, filter={"video_ids": [video]}, params={"per_video": 1})
     half = composed(A, B, filter={"share": {"end": 0.5}})
-    batch = ask(shared, lambda s: s.BatchSearch(pb.BatchSearchRequest(requests=[one, half, composed("")])))
-    assert [found for found, _ in chains(batch.entries[0].response)] == [video]
+    entries = batch(shared, [one, half, composed("")])
+    assert [found for found, _ in chains(entries[0].response)] == [video]
     durations = dict(zip(shared.corpus.ids(), shared.corpus.durations, strict=True))
-    for found, spans in chains(batch.entries[1].response):
+    for found, spans in chains(entries[1].response):
         assert all(end <= durations[found] / 2 + 1e-6 for _, end in spans)
-    assert "composed.parts[0].text is empty" in batch.entries[2].status.message
+    assert "composed.parts[0].text is empty" in entries[2].status.message
 
 
 def test_explains_where_the_parts_lie(shared: Cluster) -> None:
@@ -202,35 +208,24 @@ def test_a_moment_has_the_score_of_its_own_best_segment() -> None:
     close(best_within(hits, moments, 4.0), [0.9, 0.9, 0.5, 0.0], 1e-6)
 
 
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [
-        ({"parts": []}, "no parts"),
-        ({"parts": [{"text": A}] * 6}, "6 parts; send at most 5"),
-        ({"parts": [{"text": A}, {"text": " "}]}, "composed.parts[1].text is empty"),
-        ({"parts": [{"text": "x" * 1001}]}, "1001 characters"),
-        ({"parts": [{"text": A, "not_texts": [B] * 6}]}, "6 texts; send at most 5"),
-        ({"parts": [{"text": A, "not_texts": [""]}]}, "not_texts[0] is empty"),
-        ({"parts": [{"text": A}], "within": "-1s"}, "within is -1 s"),
-        ({"parts": [{"text": A, "examples": [{"name": "anna"}]}]}, "examples"),
-    ],
-)
-def test_what_cannot_be_asked_is_refused_in_a_sentence(
-    shared: Cluster, query: dict[str, Any], said: str
-) -> None:
-    asked = ParseDict({"composed": query}, pb.SearchRequest())
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        search(shared, asked)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert said in str(refused.value.details())
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"parts": []}, "no parts"),
+    ({"parts": [{"text": A}] * 6}, "6 parts; send at most 5"),
+    ({"parts": [{"text": A}, {"text": " "}]}, "composed.parts[1].text is empty"),
+    ({"parts": [{"text": "x" * 1001}]}, "1001 characters"),
+    ({"parts": [{"text": A, "not_texts": [B] * 6}]}, "6 texts; send at most 5"),
+    ({"parts": [{"text": A, "not_texts": [""]}]}, "not_texts[0] is empty"),
+    ({"parts": [{"text": A}], "within": "-1s"}, "within is -1 s"),
+    ({"parts": [{"text": A, "examples": [{"name": "anna"}]}]}, "examples"),
+]
 
 
-def test_merging_duplicates_is_refused_while_it_is_not_there(shared: Cluster) -> None:
-    with pytest.raises(grpc.aio.AioRpcError, match="merge_duplicates"):
-        search(shared, composed(A, params={"merge_duplicates": True}))
-
-
-def test_negatives_need_the_ranker(shared: Cluster) -> None:
-    query = {"parts": [{"text": A, "not_texts": [B]}]}
-    with pytest.raises(grpc.aio.AioRpcError, match="leave rerank on"):
-        search(shared, ParseDict({"composed": query, "params": {"rerank": False}}, pb.SearchRequest()))
+def test_what_cannot_be_asked_is_refused_in_a_sentence(shared: Cluster) -> None:
+    unranked = {"parts": [{"text": A, "not_texts": [B]}]}
+    asked = [ParseDict({"composed": query}, pb.SearchRequest()) for query, _ in REFUSED]
+    asked.append(ParseDict({"composed": unranked, "params": {"rerank": False}}, pb.SearchRequest()))
+    asked.append(composed(A, params={"merge_duplicates": True}))
+    expected = [*(said for _, said in REFUSED), "leave rerank on", "merge_duplicates"]
+    for entry, said in zip(batch(shared, asked), expected, strict=True):
+        assert entry.status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+        assert said in entry.status.message

@@ -1,6 +1,7 @@
 """Answers: ranked moments, and their coverage of the corpus."""
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +36,19 @@ class Coverage:
     def ratio(self) -> float:
         """Searched videos / videos, 1 for an empty corpus."""
         return self.videos_searched / self.videos_total if self.videos_total else 1.0
+
+    def unranked(self) -> "Coverage":
+        """Return it where no ranker answered."""
+        return replace(self, degraded=(*self.degraded, Degraded.RANKER_SKIPPED))
+
+    @staticmethod
+    def together(coverages: Sequence["Coverage"]) -> "Coverage":
+        """Return the coverage of an answer that needs several searches: the worst of theirs."""
+        worst = min(coverages, key=lambda one: one.videos_searched)
+        reasons = {reason for one in coverages for reason in one.degraded}
+        lost = sorted({name for one in coverages for name in one.unreachable})
+        degraded = tuple(reason for reason in Degraded if reason in reasons)
+        return replace(worst, degraded=degraded, unreachable=tuple(lost))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a search costs, in units: 1 with the default options."""
 
-from engine.queries import MOST_SEGMENTS, SearchOptions
+from engine import interpretation
+from engine.queries import MOST_NEGATIVES, MOST_PARTS, MOST_SEGMENTS, SearchOptions
 from spr.v1 import search_service_pb2 as pb
 
 # Of a default search's time at the published size: what any search takes, its segments, its ranking.
@@ -22,4 +23,17 @@ def cost_of(request: pb.SearchRequest, defaults: SearchOptions) -> float:
         ranked = 0
     usual = defaults.segment_top_k
     usually_ranked = min(defaults.proposal_top_k or usual, usual)
-    return max(1.0, ALWAYS + SEGMENTS * segments / max(1, usual) + RANKING * ranked / max(1, usually_ranked))
+    one = max(1.0, ALWAYS + SEGMENTS * segments / max(1, usual) + RANKING * ranked / max(1, usually_ranked))
+    return one * _searches(request)
+
+
+def _searches(request: pb.SearchRequest) -> int:
+    """Return how many searches a request makes: one a part, one for each text that must not be there."""
+    if request.WhichOneof("query") == "composed":
+        parts = request.composed.parts[:MOST_PARTS]
+        return max(1, len(parts)) + sum(min(len(part.not_texts), MOST_NEGATIVES) for part in parts)
+    understood = interpretation.of(request)
+    if understood is None:
+        return 1
+    parts_there = 1 + len(understood.then_texts)
+    return parts_there * (1 + len(understood.not_texts))

@@ -1,6 +1,9 @@
 """Why moments of a video were found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from engine.answers import Answer
 from engine.types import Floats
@@ -16,6 +19,15 @@ class Compared:
     step: float
     frames: Floats
     subtitles: Floats
+
+    @staticmethod
+    def nearest(several: Sequence["Compared | None"]) -> "Compared | None":
+        """Return of several sentences' comparisons with one video the largest value of each second."""
+        there = [one for one in several if one is not None]
+        if len(there) < len(several):
+            return None
+        frames, subtitles = ([one.frames for one in there], [one.subtitles for one in there])
+        return Compared(there[0].step, np.max(frames, axis=0), np.max(subtitles, axis=0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ import numpy as np
 
 from engine.answers import Answer
 from engine.corpus import Corpus
+from engine.queries import Interpretation, Query
 
 MOST_FACETS = 100
+ANY = Query()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Facet:
 class Listed:
     """An answer, and what its pages tell of the collection and the version that gave it.
 
-    ids, uris: of each moment's video. facets: labels, where they are asked for.
+    ids, uris: of each moment's video. facets: labels, where they are asked for. understood: see `Query`.
     """
 
     answer: Answer
@@ -33,14 +35,16 @@ class Listed:
     ids: list[str]
     uris: list[str]
     facets: tuple[Facet, ...] = ()
+    understood: Interpretation | None = None
 
     @staticmethod
-    def of(answer: Answer, corpus: Corpus, facets: bool = False) -> "Listed":
-        """Name the videos of an answer from `corpus`; with `facets` count their labels."""
+    def of(answer: Answer, corpus: Corpus, query: Query = ANY) -> "Listed":
+        """Name the videos of an answer from `corpus`; count their labels if `query` asks for it."""
         catalogue, videos = corpus.catalogue, answer.moments.videos.tolist()
         ids, uris = [catalogue.ids[video] for video in videos], [catalogue.uris[video] for video in videos]
-        counts = _facets(answer, corpus) if facets else ()
-        return Listed(answer, corpus.name, corpus.id, corpus.version.embedding_model, ids, uris, counts)
+        counts = _facets(answer, corpus) if query.options.facets else ()
+        model = corpus.version.embedding_model
+        return Listed(answer, corpus.name, corpus.id, model, ids, uris, counts, query.understood)
 
 
 def _facets(answer: Answer, corpus: Corpus) -> tuple[Facet, ...]:

@@ -88,7 +88,8 @@ def digest(listed: Listed) -> bytes:
     m = answer.moments
     about = (listed.version, listed.embedding_model, answer.ranker_model, answer.truncated, answer.coverage)
     hashed = hashlib.blake2b(repr((*about, answer.allowed, listed.facets)).encode(), digest_size=16)
-    for column in (m.videos, m.spans, m.scores, m.relevances, m.proposals, m.refined, m.confidences):
+    columns = (m.videos, m.spans, m.scores, m.relevances, m.proposals, m.refined, m.confidences, m.parts)
+    for column in columns:
         hashed.update(b"" if column is None else column.tobytes())
     hashed.update(repr(m.confidence_threshold).encode())
     return hashed.digest()

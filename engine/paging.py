@@ -13,6 +13,7 @@ from engine.listed import Listed
 from engine.pages import PageStore, Token
 from engine.queries import SearchOptions
 from engine.served import Served, ServedCollection
+from engine.wire_composed import said
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 
 USUAL_LIST = 200  # moments
@@ -98,8 +99,8 @@ class Pager:
         except NotFound:
             why = f"is of version {quoted(token.request.version)}, which is not served any more"
             raise pages.refusal(why) from None
-        finish(answer, served, token.request.text)
-        listed = Listed.of(answer, served.corpus, query.options.facets)
+        finish(answer, served, said(token.request))
+        listed = Listed.of(answer, served.corpus, query)
         if pages.digest(listed) != token.digest:
             raise pages.refusal("is of a list that is gone, and the same search gives another one now")
         self._lists.keep(token.digest, listed)

@@ -1,6 +1,6 @@
 """A search: encode, retrieve, propose, rank."""
 
-import time
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TypeAlias
@@ -9,16 +9,19 @@ import numpy as np
 from cachetools import LRUCache
 
 from engine import choosing, metrics, ranking, tracing
-from engine.answers import Answer, Coverage, Degraded
+from engine.answers import Answer
+from engine.composed import Composer
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
-from engine.explanations import Explanation
+from engine.explanations import Compared, Explanation
 from engine.filters import Allowed, Filters
+from engine.negatives import Negatives
 from engine.proposals import propose
 from engine.queries import Query, SearchOptions
 from engine.ranking import Rankers
 from engine.retrieval import Retriever
+from engine.stopwatch import Stopwatch
 from engine.types import EncodedQuery, Proposals, Ranked
 
 # Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for. Of the
@@ -35,6 +38,8 @@ class Pipeline:
         self._rankers = rankers
         self._sentences = sentences
         self.filters = Filters(corpus.catalogue)
+        self._negatives = Negatives(corpus, retriever, rankers, self._encode_text)
+        self._composer = Composer(corpus, retriever, rankers, self._encode_text, self._negatives)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline; Overloaded where workers refuse it for now."""
@@ -45,7 +50,12 @@ class Pipeline:
 
         whole: raise Overloaded where the rankers refuse, in place of an answer that is not refined.
         """
-        options, watch = query.options, _Stopwatch()
+        if query.parts:
+            allowed = None if query.filter is None else await self.filters.allowed(query.filter)
+            async for answer in self._composer.answers(query, allowed, deadline, whole):
+                yield answer
+            return
+        options, watch = query.options, Stopwatch()
         # No span is open at a yield: the caller may end the generator in another task.
         with tracing.span("encode"):
             encoded = await self._encode(query, deadline)
@@ -59,14 +69,16 @@ class Pipeline:
             yield coarse
             return
         proposals = ranking.take(coarse.proposals, options.proposal_top_k)
-        ranked = await self._ranked(encoded, proposals, deadline, whole)
+        ranked = await self._ranked(encoded, proposals, query, deadline, whole)
         watch.lap("rank")
         if ranked is None:
-            yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
+            yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
         if allowed is not None:
             ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
-        moments = choosing.chosen(ranking.ordered(coarse.proposals, ranked), options)
+        # What was not ranked may show what must not be there.
+        listed = proposals if query.not_texts else coarse.proposals
+        moments = choosing.chosen(ranking.ordered(listed, ranked), options)
         yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
 
     async def _coarse(
@@ -75,7 +87,7 @@ class Pipeline:
         options: SearchOptions,
         allowed: Allowed | None,
         deadline: Deadline,
-        watch: "_Stopwatch",
+        watch: Stopwatch,
     ) -> Answer:
         """Return the proposals, of what is allowed, as they are."""
         with tracing.span("retrieve", top_k=options.segment_top_k):
@@ -100,22 +112,28 @@ class Pipeline:
         )
 
     async def _ranked(
-        self, encoded: EncodedQuery, chosen: Proposals, deadline: Deadline, whole: bool
+        self, encoded: EncodedQuery, chosen: Proposals, query: Query, deadline: Deadline, whole: bool
     ) -> Ranked | None:
         """Return what the rankers say of proposals, None where none answers."""
         try:
             with tracing.span("rank", proposals=len(chosen)):
-                return await self._rankers.rank(encoded, chosen, deadline)
+                ranked = await self._rankers.rank(encoded, chosen, deadline)
+                if ranked is not None and query.not_texts:
+                    told = (query.not_texts, query.options, deadline)
+                    ranked = await self._negatives.heeded(ranked, chosen, *told)
+                return ranked
         except Overloaded:
             if whole:
                 raise
             return None
 
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
-        """Search, and compare the sentence with every second of one video."""
+        """Search, and compare the sentences with every second of one video."""
         answer = await self.search(query, deadline)
-        encoded = await self._encode(query, deadline)
-        return Explanation(answer, video, await self._rankers.compare(encoded, video, deadline))
+        texts = [part.text for part in query.parts] or [query.text]
+        encoded = await asyncio.gather(*(self._encode_text(text, deadline) for text in texts))
+        compared = await asyncio.gather(*(self._rankers.compare(one, video, deadline) for one in encoded))
+        return Explanation(answer, video, Compared.nearest(compared))
 
     async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         if query.embedding is None:
@@ -133,23 +151,3 @@ class Pipeline:
             if self._sentences.maxsize:
                 self._sentences[key] = known
         return known
-
-
-class _Stopwatch:
-    """The stages of one search and the seconds each took."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self._laps: list[tuple[str, float]] = []
-
-    def lap(self, stage: str, parts: tuple[tuple[str, float], ...] = ()) -> None:
-        now = time.perf_counter()
-        self._laps += [(stage, now - self._last), *parts]
-        self._last = now
-
-    def laps(self) -> tuple[tuple[str, float], ...]:
-        return tuple(self._laps)
-
-
-def _unranked(coverage: Coverage) -> Coverage:
-    return replace(coverage, degraded=(*coverage.degraded, Degraded.RANKER_SKIPPED))

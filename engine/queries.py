@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from engine.filters import Filter
 from engine.proposals import ProposalRule
 from engine.types import Floats
+from spr.v1 import search_service_pb2 as pb
 
 MOST_SEGMENTS = 2000
 LONGEST_TEXT = 1000
+MOST_PARTS, MOST_NEGATIVES = 5, 5
+WITHIN = 30.0  # seconds
 # Tuned on val, together with segment_top_k and proposal_top_k: docs/evaluation.md.
 RULE = ProposalRule("peaks", 1)
 
@@ -33,13 +36,49 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space.
+class Part:
+    """What one moment of a chain shows, and what it must not show."""
 
-    filter: what may be found; None for everything.
+    text: str
+    not_texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """Words that were lifted out of a text, as they stand in it, and what they were taken for."""
+
+    words: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """What is searched in place of a text. then_texts: follow it in order. not_texts: hold for each part.
+
+    filter: what was lifted, with the request's own. lifts: in the text's order.
+    """
+
+    text: str
+    then_texts: tuple[str, ...]
+    not_texts: tuple[str, ...]
+    filter: pb.Filter
+    lifts: tuple[Lift, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space, or `parts`.
+
+    filter: what may be found; None for everything. not_texts: what a moment of `text` must not show. parts:
+    two or more, which follow each other in this order, each at most `within` seconds after the one before.
+    understood: what the caller's text was taken for, None where it stands as it is.
     """
 
     text: str = ""
     embedding: Floats | None = None
     options: SearchOptions = field(default_factory=SearchOptions)
     filter: Filter | None = None
+    not_texts: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    within: float = WITHIN
+    understood: Interpretation | None = None

@@ -24,6 +24,7 @@ from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from engine.search_log import SearchLog
 from engine.served import Collections, Served, ServedCollection
+from engine.wire_composed import said
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import search_service_pb2_grpc
 
@@ -154,8 +155,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async for answer in served.pipeline.answers(query, deadline):
                 last = stage == Progress.STAGE_REFINED or not refines
                 if last:
-                    self._log.answered(answer, collection, served, request.text, context)
-                listed = Listed.of(answer, served.corpus, query.options.facets)
+                    self._log.answered(answer, collection, served, said(request), context)
+                listed = Listed.of(answer, served.corpus, query)
                 page = self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
                 stage = Progress.STAGE_REFINED
@@ -194,7 +195,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             yield collection
         except Exception as error:
             collection.statistics.failed += 1
-            self._log.failed(error, collection, request.text, time.perf_counter() - began)
+            self._log.failed(error, collection, said(request), time.perf_counter() - began)
             raise
         finally:
             collection.statistics.recent.record(time.monotonic() - began)
@@ -224,8 +225,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             with collection.pinned(request.version) as served:
                 query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
                 answer = await served.pipeline.search(query, deadline)
-        self._log.answered(answer, collection, served, request.text, context)
-        listed = Listed.of(answer, served.corpus, query.options.facets)
+        self._log.answered(answer, collection, served, said(request), context)
+        listed = Listed.of(answer, served.corpus, query)
         return self._pager.page(listed, 0, size, request, most)
 
     def _place(

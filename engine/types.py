@@ -118,7 +118,8 @@ class Moments:
 
     videos: (n,) int32. proposals: (n,) int32 row of the proposal each came from. spans, scores, relevances,
     refined, confidences and confidence_threshold as in `Ranked`; a moment that the ranker did not see has its
-    proposal's span and score, relevance 0 and confidence NaN.
+    proposal's span and score, relevance 0 and confidence NaN. parts: (n, parts, 2) seconds, of a query of
+    several parts where each lies.
     """
 
     videos: Ordinals
@@ -129,6 +130,7 @@ class Moments:
     refined: NDArray[np.bool_]
     confidences: Floats | None = None
     confidence_threshold: float | None = None
+    parts: Doubles | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -144,6 +146,7 @@ class Moments:
             proposals=self.proposals[rows],
             refined=self.refined[rows],
             confidences=None if self.confidences is None else self.confidences[rows],
+            parts=None if self.parts is None else self.parts[rows],
         )
 
     @property

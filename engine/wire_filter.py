@@ -45,6 +45,11 @@ def filter_from_pb(message: search_pb.Filter) -> Filter:
     )
 
 
+def lifted(message: search_pb.Filter) -> Filter | None:
+    """Return a filter that may have been lifted out of a text; None for one that lets everything through."""
+    return filter_from_pb(message) if message.ByteSize() else None
+
+
 def _names(given: Sequence[str], field: str, most: int) -> frozenset[str]:
     if len(given) > most:
         raise _bad(field, f"has {len(given)} entries; send at most {most}")

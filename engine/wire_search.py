@@ -1,15 +1,17 @@
 """The public messages of a search <-> queries and answers."""
 
+from dataclasses import replace
 from typing import TypeVar
 
-from engine import wire, wire_filter
+from engine import interpretation, wire, wire_composed, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
+from engine.filters import Filter
 from engine.listed import Listed
 from engine.process_config import Uris
 from engine.proposals import ProposalRule
-from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, Query, SearchOptions
+from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, WITHIN, Part, Query, SearchOptions
 from engine.types import Floats, Moments
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
@@ -38,13 +40,33 @@ def query_from_pb(
     if request.WhichOneof("query") == "embedding":
         embedding = _embedding_from_pb(request.embedding, version)
         return Query(embedding=embedding, options=options, filter=wanted)
+    if request.WhichOneof("query") == "composed":
+        parts = wire_composed.parts_from_pb(request.composed)
+        return _of_parts(parts, wire_composed.within_from_pb(request.composed), options, wanted)
     text = request.text.strip()
     if not text:
         raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
     if len(text) > LONGEST_TEXT:
         message = f"the text has {len(text)} characters; send at most {LONGEST_TEXT}"
         raise InvalidInput(message, field="text")
+    if len(request.literal_words) > interpretation.MOST_LITERAL:
+        message = f"literal_words has {len(request.literal_words)} entries; send at most "
+        raise InvalidInput(f"{message}{interpretation.MOST_LITERAL}", field="literal_words")
+    understood = interpretation.of(request)
+    if understood is not None:
+        texts, wanted = (understood.text, *understood.then_texts), wire_filter.lifted(understood.filter)
+        parts = tuple(Part(each, understood.not_texts) for each in texts)
+        return replace(_of_parts(parts, WITHIN, options, wanted), understood=understood)
     return Query(text=text, options=options, filter=wanted)
+
+
+def _of_parts(parts: tuple[Part, ...], within: float, options: SearchOptions, wanted: Filter | None) -> Query:
+    if not options.rerank and any(part.not_texts for part in parts):
+        message = "not_texts need the ranker, which says what a moment shows; leave rerank on"
+        raise InvalidInput(message, field="params.rerank")
+    if len(parts) == 1:
+        return Query(text=parts[0].text, options=options, filter=wanted, not_texts=parts[0].not_texts)
+    return Query(options=options, filter=wanted, parts=parts, within=within)
 
 
 def page_size_from_pb(page_size: int) -> int:
@@ -80,6 +102,8 @@ def page_to_pb(listed: Listed, first: int, size: int, uris: Uris = "name") -> se
         facets=[search_pb.Facet(label=f.label, videos=f.videos, moments=f.moments) for f in listed.facets],
         videos_allowed=answer.allowed,
     )
+    if listed.understood is not None:
+        response.interpretation.CopyFrom(wire_composed.understood_to_pb(listed.understood))
     _put_moments(response, listed, slice(first, last), uris)
     return response
 
@@ -105,14 +129,17 @@ def _put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice
         wire.span_parts(proposals.spans[of_proposal]),
         proposals.ranks[of_proposal].tolist(),
         _sure(moments, rows),
+        _parts(moments, rows),
         strict=True,
     )
     for rank, row in enumerate(columns, rows.start + 1):
-        video, uri, span, score, refined, relevance, proposal, coarse, best, sure = row
+        video, uri, span, score, refined, relevance, proposal, coarse, best, sure, parts = row
         moment = response.moments.add(
             video_id=video, rank=rank, score=score, uri=shown_uri(uri, uris), confidence=sure
         )
         wire.put_span(moment.span, span)
+        for part in parts:
+            wire.put_span(moment.parts.add(), part)
         provenance = moment.provenance
         wire.put_span(provenance.proposal_span, coarse)
         provenance.proposal_rank, provenance.best_segment_rank = proposal + 1, best
@@ -131,6 +158,13 @@ def _sure(moments: Moments, rows: slice) -> list[float | None]:
     if moments.confidences is None:
         return [None] * len(moments.proposals[rows])
     return [None if value != value else value for value in moments.confidences[rows].tolist()]
+
+
+def _parts(moments: Moments, rows: slice) -> list[list[wire.SpanParts]]:
+    """Return where the parts of some rows lie, none where the query has one."""
+    if moments.parts is None:
+        return [[]] * len(moments.proposals[rows])
+    return [wire.span_parts(spans) for spans in moments.parts[rows]]
 
 
 def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:
@@ -152,6 +186,9 @@ def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) ->
         is_set = params.HasField(name)  # type: ignore[arg-type]
         return _within(name, getattr(params, name), low, high) if is_set else default
 
+    if params.merge_duplicates:
+        message = "merge_duplicates is not there yet; leave it out"
+        raise InvalidInput(message, field="params.merge_duplicates")
     return SearchOptions(
         segment_top_k=given("segment_top_k", defaults.segment_top_k, 1, MOST_SEGMENTS),
         proposal_top_k=given("proposal_top_k", defaults.proposal_top_k or 0, 1, 2**32) or None,

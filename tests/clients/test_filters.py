@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from engine.facts import Facts
 from spr_cli import search, videos
-from spr_client import AsyncClient, Client, Filter, InvalidInput, Options, Video
+from spr_client import AsyncClient, Client, Composed, Filter, InvalidInput, Options, Part, SearchResult, Video
 from tests.engine.asking import TEXT
 from tests.engine.corpus import Corpus
 from tests.engine.oracle import Cluster, cluster
@@ -142,3 +143,70 @@ def test_options_that_mean_nothing_are_refused(options: list[str], said: str) ->
 def test_a_folder_that_is_no_collection_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(videos.command, [str(tmp_path)])
     assert "no active version" in str(result.exception)
+
+
+def test_parts_and_negatives_reach_the_server(service: tuple[str, Cluster]) -> None:
+    chain = Composed(parts=[Part(text=TEXT), Part(text="a star")], within=9)
+    less = Composed(parts=[Part(text=TEXT, without=["a star"])])
+
+    async def alike() -> list[SearchResult]:
+        async with AsyncClient(service[0]) as client:
+            return [await client.search(query) for query in (chain, less)]
+
+    with Client(service[0]) as client:
+        chains, lessened, plain = (client.search(query) for query in (chain, less, TEXT))
+        batch = client.search_batch([chain, TEXT])
+        coarse, _ = client.search_progressive(chain)
+        explained = client.explain(chain, chains.moments[0].video)
+    for moment in (*chains.moments, *coarse.moments):
+        (start, end), (then, last) = moment.parts
+        assert (moment.start, moment.end) == (start, max(end, last))
+        assert start < then <= end + 9
+    assert lessened.moments != plain.moments
+    assert not plain.moments[0].parts
+    assert explained.moments[0].parts == chains.moments[0].parts
+    assert [result.moments for result in asyncio.run(alike())] == [chains.moments, lessened.moments]
+    assert [result.moments for result in batch if isinstance(result, SearchResult)] == [
+        chains.moments,
+        plain.moments,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (Composed(parts=[]), "the query has no parts"),
+        (Composed(parts=["a ball"]), "a part is of type str; give a Part"),  # type: ignore[list-item]
+        (Composed(parts=[Part(text="a", without="night")]), "give a list of texts"),
+        (Composed(parts=[Part(text="a")], within=-1), "within is -1; give seconds, 0 or more"),
+    ],
+)
+def test_queries_that_cannot_be_sent_are_refused(
+    service: tuple[str, Cluster], query: Composed, message: str
+) -> None:
+    with Client(service[0]) as client, pytest.raises(InvalidInput, match=re.escape(message)):
+        client.search(query)
+
+
+def test_the_command_says_what_it_understood_and_how_to_undo_it(service: tuple[str, Cluster]) -> None:
+    def run(*options: str) -> str:
+        done = CliRunner().invoke(search.command, [*options, "--address", service[0]])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    text = "show me a ball, then a star, not at night, after 0:02"
+    first = run(text).splitlines()[0]
+    assert first.startswith('understood: "a ball", then "a star"; must not show: at night; from 0:02 of each')
+    assert "--literal-words" in first
+    told = json.loads(run(text, "--json"))
+    assert told["interpretation"]["then"] == ["a star"]
+    assert len(told["moments"][0]["parts"]) == 2
+    partly = json.loads(run(text, "--literal-words", "not at night", "--json"))["interpretation"]
+    assert partly["then"] == ["a star, not at night"]
+    assert "understood" not in run(text, "--literal")
+    chain = json.loads(run("a ball", "--then", "a star", "--within", "9", "--not", "night", "--json"))
+    assert chain["interpretation"] is None
+    assert len(chain["moments"][0]["parts"]) == 2
+    refused = CliRunner().invoke(search.command, ["a ball", "--within", "9"])
+    assert refused.exit_code == 2
+    assert "--then" in refused.output

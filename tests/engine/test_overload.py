@@ -96,6 +96,9 @@ def test_batches_beyond_what_can_be_done_are_refused_as_a_whole(shared: Cluster)
     assert {entry.WhichOneof("result") for entry in entries} == {"response"}
 
 
+TWO_LESS_ONE = pb.ComposedQuery(parts=[pb.QueryPart(text="a"), pb.QueryPart(text="b", not_texts=["c"])])
+
+
 @pytest.mark.parametrize(
     ("asked", "units"),
     [
@@ -105,6 +108,8 @@ def test_batches_beyond_what_can_be_done_are_refused_as_a_whole(shared: Cluster)
         (request(params={"rerank": False}), 1.0),
         (request(params={"segment_top_k": 2**31}), 2.8),
         (embedding_of([0.0] * DIM), 1.0),
+        (pb.SearchRequest(composed=TWO_LESS_ONE), 3.0),
+        (request("a ball, then a star, not at night", interpret=True), 4.0),
     ],
 )
 def test_a_search_costs_what_it_fetches_and_ranks(asked: pb.SearchRequest, units: float) -> None:

@@ -32,6 +32,8 @@ NAMED = object()
 # Every value is right.
 ANY = object()
 
+TIMES = [f"clip.span.{which}_offset.{unit}" for which in ("start", "end") for unit in ("seconds", "nanos")]
+EXAMPLE = ("image", "clip.video_id", *TIMES, "name")
 SEARCH: Mapping[str, Any] = {
     "collection": NAMED,
     "request_id": "x" * 65,
@@ -40,6 +42,12 @@ SEARCH: Mapping[str, Any] = {
     "embedding.tensor.shape": [DIM, 1],
     "embedding.tensor.data": b"abc",
     "embedding.model_id": NAMED,
+    "composed.parts.text": " ",
+    # Examples are refused as a whole: test_composed.py.
+    **{f"composed.parts.examples.{name}": ANY for name in EXAMPLE},
+    "composed.parts.not_texts": [""],
+    "composed.parts.example_weight": ANY,
+    **{f"composed.within.{unit}": -1 for unit in ("seconds", "nanos")},
     "page_size": -1,
     "page_token": "nonsense",
     "params.segment_top_k": 2001,
@@ -55,6 +63,7 @@ SEARCH: Mapping[str, Any] = {
     "params.per_video": 0,
     "params.group_by": 77,
     "params.facets": ANY,
+    "params.merge_duplicates": True,
     "version": NAMED,
     "filter.video_ids": [""],
     "filter.any_labels": ["x"] * 101,
@@ -75,6 +84,8 @@ SEARCH: Mapping[str, Any] = {
     "filter.span.end_offset.nanos": -1,
     "filter.share.start": math.nan,
     "filter.share.end": 1.5,
+    "interpret": ANY,
+    "literal_words": ["x"] * 101,
 }
 # Of ListVideosRequest; its filter is a search's.
 LISTING: Mapping[str, Any] = {
@@ -113,7 +124,11 @@ ADMIN: Mapping[str, Mapping[str, Any]] = {
 }
 LIST_ALL = search_service_pb2.ListVideosRequest()
 # Where the path says more than the field: which of several.
-SHOWN = {"add.paths": "add.paths[0]"}
+SHOWN = {
+    **{"add.paths": "add.paths[0]", "composed.parts.text": "composed.parts[0].text"},
+    "composed.parts.not_texts": "composed.parts[0].not_texts[0]",
+    **{f"composed.within.{unit}": "composed.within" for unit in ("seconds", "nanos")},
+}
 
 
 def leaves(about: Descriptor, before: str = "") -> Iterator[str]:
@@ -133,7 +148,10 @@ def wrong(request: Message, path: str, value: Any) -> Any:
     holder: Any = spoilt
     for name in inside:
         holder = getattr(holder, name)
-        holder.SetInParent()
+        if isinstance(holder, Message):
+            holder.SetInParent()
+        else:
+            holder = holder[0]
     if isinstance(value, list):
         holder.ClearField(last)
         getattr(holder, last).extend(value)
@@ -189,12 +207,11 @@ def test_a_wrong_field_is_named(tmp_path: Path) -> None:
 
 async def of_searches(stub: Any) -> None:
     embedded = embedding_of(np.ones(DIM))
+    text, parts = search_service_pb2.SearchRequest(text=TEXT), search_service_pb2.SearchRequest()
+    parts.composed.parts.add(text=TEXT)
+    bases = {"embedding": embedded, "composed": parts}
     asked = {
-        path: wrong(
-            embedded if path.startswith("embedding") else search_service_pb2.SearchRequest(text=TEXT),
-            path,
-            SEARCH[path],
-        )
+        SHOWN.get(path, path): wrong(bases.get(path.split(".")[0], text), path, SEARCH[path])
         for path in checked(SEARCH)
     }
     for path, request in asked.items():

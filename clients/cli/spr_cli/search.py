@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spr_cli import search_export, search_pictures
+from spr_cli import search_export, search_pictures, search_query
 from spr_cli.filter_options import of_parts, of_videos, taken
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
-    from spr_client import Client, Moment, Options, SearchResult
+    from spr_client import Client, Composed, Moment, Options, SearchResult
 
 
 @click.command()
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
+@search_query.options
 @of_videos
 @of_parts
 @click.option("--per-video", type=COUNT, help="Show at most so many moments of a video.")
@@ -63,22 +64,23 @@ def command(
 
     \b
     spr search "a red ball bounces"
-    spr search "something spins" --top 5 --progressive --timings
-    spr search "an octave" --collection lectures
+    spr search "an octave" --collection lectures --progressive --timings
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
-    spr search "two shapes meet" --json | jq .moments[0]
+    spr search "a red ball bounces" --then "a blue square spins" --within 20 --not "a triangle"
+    spr search "where does a ball bounce after 1:00, without red?" --json | jq .moments[0]
     spr search "a red ball bounces" --export clips --media videos
     """
     from spr_client import Client, SearchError
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
     pictures = search_pictures.chosen(options, as_json)
+    query = search_query.taken(text, options)
     chosen = _options(options, no_rerank)
     show = _print_json if as_json else _print_table
     asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
     try:
         with Client(address, collection=collection, version=version) as client:
-            for found in _answers(client, text, progressive, asked):
+            for found in _answers(client, query, progressive, asked):
                 if keep is not None:
                     sys.exit(keep.save(text, found, _footer(found, timings)))
                 show(found, timings)
@@ -88,12 +90,12 @@ def command(
 
 
 def _answers(
-    client: "Client", text: str, progressive: bool, asked: Mapping[str, Any]
+    client: "Client", query: "str | Composed", progressive: bool, asked: Mapping[str, Any]
 ) -> "Iterator[SearchResult]":
     if progressive:
-        yield from client.search_progressive(text, **asked)
+        yield from client.search_progressive(query, **asked)
     else:
-        yield client.search(text, **asked)
+        yield client.search(query, **asked)
 
 
 def _options(options: dict[str, Any], no_rerank: bool) -> "Options":
@@ -138,6 +140,8 @@ def _print_json(result: "SearchResult", timings: bool) -> None:
 def _print_table(result: "SearchResult", timings: bool) -> None:
     from spr_cli.output import print_table
 
+    if line := search_query.understood(result):
+        click.echo(line)
     if result.no_confident_match:
         click.echo(f"no confident match: {_unsure(result)}; these are the nearest:")
     if result.moments:
@@ -156,7 +160,10 @@ def _row(moment: "Moment", known: bool) -> tuple[str, ...]:
 
     sure = "" if moment.confidence is None else f"{moment.confidence:.0%}"
     spans = (str(moment.rank), moment.video, clock(moment.start), clock(moment.end), f"{moment.score:.3f}")
-    return (*spans, *[sure] * known, "refined" if moment.refined else "coarse")
+    how = "refined" if moment.refined else "coarse"
+    where = [f"{clock(start)}-{clock(end)}" for start, end in moment.parts]
+    also = [f"also in {', '.join(other.video for other in moment.also_in)}"] if moment.also_in else []
+    return (*spans, *[sure] * known, ", ".join([how, *where, *also]))
 
 
 def _unsure(result: "SearchResult") -> str:

@@ -10,6 +10,7 @@ print(moment.rank, moment, moment.score)
 from spr_client.access import Tls
 from spr_client.aio import AsyncClient
 from spr_client.client import Client
+from spr_client.composed import Composed, Duplicate, Interpretation, Lift, Part
 from spr_client.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -39,19 +40,24 @@ from spr_client.types import (
 __all__ = [
     "AsyncClient",
     "Client",
+    "Composed",
     "Coverage",
     "Curve",
     "DeadlineExceeded",
+    "Duplicate",
     "Embedding",
     "Explanation",
     "Facet",
     "Filter",
+    "Interpretation",
     "InvalidInput",
+    "Lift",
     "Mismatch",
     "Moment",
     "NotFound",
     "Options",
     "Overloaded",
+    "Part",
     "PermissionDenied",
     "SearchError",
     "SearchResult",

@@ -15,9 +15,10 @@ from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.composed import Composed
 from spr_client.retrying import RETRIES, Retries
 from spr_client.translate_filter import list_to_pb, video_from_pb
-from spr_client.types import Embedding, Explanation, Filter, Options, SearchResult, Video
+from spr_client.types import Explanation, Filter, Options, Query, SearchResult, Video
 
 if TYPE_CHECKING:
     from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
@@ -55,7 +56,7 @@ class AsyncClient:
 
     async def search(
         self,
-        query: str | Embedding,
+        query: Query,
         *,
         page_size: int = 10,
         page_token: str = "",
@@ -63,7 +64,7 @@ class AsyncClient:
         request_id: str = "",
         options: Options = Options(),  # noqa: B008
     ) -> SearchResult:
-        """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
+        """Return one page of moments for a sentence, a Composed or a vector (which is answered unrefined)."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
@@ -74,7 +75,7 @@ class AsyncClient:
 
     async def pages(
         self,
-        query: str | Embedding,
+        query: Query,
         *,
         page_size: int = 100,
         timeout: float | None = 10.0,
@@ -89,7 +90,7 @@ class AsyncClient:
 
     async def search_batch(
         self,
-        queries: Sequence[str | Embedding],
+        queries: Sequence[Query],
         *,
         page_size: int = 10,
         timeout: float | None = 60.0,
@@ -110,7 +111,7 @@ class AsyncClient:
 
     async def search_progressive(
         self,
-        query: str | Embedding,
+        query: Query,
         *,
         page_size: int = 10,
         timeout: float | None = 10.0,
@@ -138,7 +139,7 @@ class AsyncClient:
 
     async def explain(
         self,
-        query: str,
+        query: str | Composed,
         video: str,
         *,
         timeout: float | None = 10.0,

@@ -6,25 +6,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from spr.v1 import search_service_pb2, types_pb2
+from spr_client.composed import Composed
 from spr_client.errors import InvalidInput, SearchError, from_status
+from spr_client.translate_composed import (
+    composed_to_pb,
+    interpretation_from_pb,
+)
 from spr_client.translate_filter import BAD, facets_from_pb, filter_to_pb
+from spr_client.translate_moments import coverage_from_pb, moment_from_pb, seconds_from_pb
 from spr_client.types import (
     RULES,
-    Coverage,
     Curve,
     Embedding,
     Explanation,
-    Moment,
     Options,
+    Query,
     SearchResult,
     Segment,
 )
 
-_OPTIONS = [field.name for field in dataclasses.fields(Options) if field.name != "filter"]
+_OF_REQUEST = ("filter", "interpret", "literal_words")
+_OPTIONS = [field.name for field in dataclasses.fields(Options) if field.name not in _OF_REQUEST]
 LONGEST = 1e8  # seconds: three years
 _MAY_BE = {
     FieldDescriptor.TYPE_STRING: "text that can be written in UTF-8",
@@ -37,7 +42,7 @@ _MAY_BE = {
 
 
 def request_to_pb(
-    query: str | Embedding,
+    query: Query,
     options: Options,
     page_size: int = 0,
     page_token: str = "",
@@ -54,25 +59,30 @@ def request_to_pb(
     _put(request, "request_id", request_id)
     _put(request, "page_size", page_size)
     _put(request, "page_token", page_token)
+    _put(request, "interpret", options.interpret)
+    request.literal_words.extend(options.literal_words)
     if isinstance(query, Embedding):
         _put_vector(request.embedding.tensor, query.vector)
         _put(request.embedding, "model_id", query.model)
+    elif isinstance(query, Composed):
+        request.composed.CopyFrom(composed_to_pb(query))
     elif isinstance(query, str):
         _put(request, "text", query)
     else:
         kind = type(query).__name__
-        raise InvalidInput(f"the query is of type {kind}; give a sentence (str) or an Embedding", BAD)
+        message = f"the query is of type {kind}; give a sentence (str), an Embedding or a Composed"
+        raise InvalidInput(message, BAD)
     return request
 
 
 def batch_to_pb(
-    queries: Sequence[str | Embedding], options: Options, page_size: int, collection: str, version: str = ""
+    queries: Sequence[Query], options: Options, page_size: int, collection: str, version: str = ""
 ) -> tuple[search_service_pb2.BatchSearchRequest, dict[int, SearchError]]:
     """Return a request of several queries, and the errors of those that cannot be sent, by their row.
 
     InvalidInput for other arguments that cannot be sent, and for one query in place of several.
     """
-    if isinstance(queries, str | Embedding) or not isinstance(queries, Iterable):
+    if isinstance(queries, str | Embedding | Composed) or not isinstance(queries, Iterable):
         raise InvalidInput("a batch is a list of queries; give one query to `search`", BAD)
     request_to_pb("", options, page_size, collection=collection, version=version)
     batch, refused = search_service_pb2.BatchSearchRequest(), dict[int, SearchError]()
@@ -101,21 +111,22 @@ def result_from_pb(response: search_service_pb2.SearchResponse, refined: bool | 
     """Return one page of an answer. refined: whether it is the final list; None reads it off the answer."""
     versions = response.versions
     return SearchResult(
-        moments=tuple(_moment_from_pb(moment) for moment in response.moments),
+        moments=tuple(moment_from_pb(moment) for moment in response.moments),
         total=response.total_moments,
         next_page=response.next_page_token,
         request_id=response.request_id,
-        coverage=_coverage_from_pb(response.coverage),
+        coverage=coverage_from_pb(response.coverage),
         collection=versions.collection,
         generation=versions.generation,
         embedding_model=versions.embedding_model,
         ranker=versions.ranker_model,
-        timings={timing.stage: _seconds(timing.elapsed) for timing in response.timings},
+        timings={timing.stage: seconds_from_pb(timing.elapsed) for timing in response.timings},
         refined=bool(versions.ranker_model) if refined is None else refined,
         no_confident_match=response.no_confident_match,
         query_truncated=response.query_truncated,
         facets=facets_from_pb(response.facets),
         videos_allowed=response.videos_allowed if response.HasField("videos_allowed") else None,
+        interpretation=interpretation_from_pb(response),
         confidence_threshold=(
             response.confidence_threshold if response.HasField("confidence_threshold") else None
         ),
@@ -141,15 +152,15 @@ def explanation_from_pb(response: search_service_pb2.ExplainResponse) -> Explana
     """Return why moments of a video were found."""
     return Explanation(
         video=response.video_id,
-        duration=_seconds(response.duration),
+        duration=seconds_from_pb(response.duration),
         segments=tuple(
-            Segment(_seconds(s.span.start_offset), _seconds(s.span.end_offset), s.score, s.rank)
+            Segment(seconds_from_pb(s.span.start_offset), seconds_from_pb(s.span.end_offset), s.score, s.rank)
             for s in response.segments
         ),
-        moments=tuple(_moment_from_pb(moment) for moment in response.moments),
+        moments=tuple(moment_from_pb(moment) for moment in response.moments),
         frames=_curve_from_pb(response.frames) if response.HasField("frames") else None,
         subtitles=_curve_from_pb(response.subtitles) if response.HasField("subtitles") else None,
-        coverage=_coverage_from_pb(response.coverage),
+        coverage=coverage_from_pb(response.coverage),
         generation=response.versions.generation,
         ranker=response.versions.ranker_model,
         request_id=response.request_id,
@@ -164,7 +175,7 @@ def explain_to_pb(search: search_service_pb2.SearchRequest, video: str) -> searc
 
 
 def _curve_from_pb(curve: search_service_pb2.SimilarityCurve) -> Curve:
-    return Curve(_seconds(curve.step), tuple(curve.values))
+    return Curve(seconds_from_pb(curve.step), tuple(curve.values))
 
 
 def _entry_from_pb(entry: search_service_pb2.BatchSearchResponse.Entry) -> SearchResult | SearchError:
@@ -212,38 +223,3 @@ def _put_vector(tensor: types_pb2.Tensor, vector: Sequence[float]) -> None:
         raise InvalidInput(message, BAD) from None
     tensor.dtype = types_pb2.DATA_TYPE_FLOAT32
     tensor.shape.append(len(numbers))
-
-
-def _moment_from_pb(moment: types_pb2.Moment) -> Moment:
-    source = moment.provenance
-    return Moment(
-        video=moment.video_id,
-        start=_seconds(moment.span.start_offset),
-        end=_seconds(moment.span.end_offset),
-        rank=moment.rank,
-        score=moment.score,
-        refined=source.refined,
-        relevance=source.relevance,
-        proposal_start=_seconds(source.proposal_span.start_offset),
-        proposal_end=_seconds(source.proposal_span.end_offset),
-        proposal_rank=source.proposal_rank,
-        uri=moment.uri,
-        confidence=moment.confidence if moment.HasField("confidence") else None,
-    )
-
-
-def _coverage_from_pb(coverage: types_pb2.Coverage) -> Coverage:
-    names = [types_pb2.DegradedReason.Name(reason) for reason in coverage.degraded]
-    return Coverage(
-        shards_total=coverage.shards_total,
-        shards_answered=coverage.shards_answered,
-        videos_total=coverage.videos_total,
-        videos_searched=coverage.videos_searched,
-        ratio=coverage.ratio,
-        degraded=tuple(name.removeprefix("DEGRADED_REASON_") for name in names),
-        unreachable=tuple(coverage.unreachable),
-    )
-
-
-def _seconds(duration: Duration) -> float:
-    return float(duration.seconds + duration.nanos / 1e9)

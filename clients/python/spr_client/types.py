@@ -4,6 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TypeAlias
+
+from spr_client.composed import Composed, Duplicate, Interpretation
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,8 @@ class Moment:
     refined or not. proposal_start, proposal_end: the coarse moment it was refined from; the same as the span
     where `refined` is False. relevance: the ranker's, 0 where not refined. uri: the source file, as much
     of it as the server tells.
-    confidence: the probability that the moment is relevant, None where the ranker says none.
+    confidence: the probability that the moment is relevant, None where the ranker says none. parts: of a
+    query of several parts where each lies, seconds. also_in: other videos that show the same.
     """
 
     video: str
@@ -29,6 +33,8 @@ class Moment:
     proposal_rank: int
     uri: str = ""
     confidence: float | None = None
+    parts: tuple[tuple[float, float], ...] = ()
+    also_in: tuple[Duplicate, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -75,7 +81,8 @@ class SearchResult:
     no_confident_match: no moment, over all pages, has a confidence of confidence_threshold or more; the
     threshold is None where the ranker says no confidence. query_truncated: the sentence was longer than the
     encoder reads; its end was left out. facets: labels of the videos of all moments, where they were asked
-    for. videos_allowed: videos that the filter lets through, None without one.
+    for. videos_allowed: videos that the filter lets through, None without one. interpretation: what was made
+    of the text, None unless asked for.
     """
 
     moments: tuple[Moment, ...]
@@ -94,6 +101,7 @@ class SearchResult:
     query_truncated: bool = False
     facets: tuple[Facet, ...] = ()
     videos_allowed: int | None = None
+    interpretation: Interpretation | None = None
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks; SPR_PAGE, the web page's address, adds thumbnails and players."""
@@ -108,6 +116,9 @@ class Embedding:
 
     vector: tuple[float, ...]
     model: str
+
+
+Query: TypeAlias = str | Embedding | Composed
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +212,8 @@ class Options:
     adjacent: True for runs of adjacent ones. constant_gap, adaptive_gap: and bridge gaps between them, by
     number or by share. peaks: the best of neighbours, with so many segments more on both sides.
     filter: what may be found. per_video: the best so many moments of a video. grouped: a video's moments
-    together. facets: count the labels of the videos found.
+    together. facets: count the labels of the videos found. interpret: read a text for order, negatives
+    and filters, by rules for English. literal_words: words of the text that this leaves alone.
     """
 
     segment_top_k: int | None = None
@@ -218,6 +230,8 @@ class Options:
     per_video: int | None = None
     grouped: bool | None = None
     facets: bool | None = None
+    interpret: bool = False
+    literal_words: Sequence[str] = ()
 
 
 def clock(seconds: float) -> str:

@@ -187,7 +187,7 @@ class QueryPart(_message.Message):
 
     @_builtins.property
     def not_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What must not be there, at most 5: "a car", "at night"."""
+        """What must not be there, at most 5: "a car", "at night". Needs the ranker."""
 
     def __init__(
         self,
@@ -420,7 +420,7 @@ class SearchParams(_message.Message):
     """Count the labels of the answer's videos: see SearchResponse.facets."""
     merge_duplicates: _builtins.bool
     """Give moments of different videos that show the same pictures once: see
-    Moment.also_in.
+    Moment.also_in. Not there yet: refused.
     """
     @_builtins.property
     def proposal_rule(self) -> Global___ProposalRule:
@@ -645,7 +645,9 @@ class Interpretation(_message.Message):
         """Texts that follow it in order, each its own part ("A, then B")."""
 
     @_builtins.property
-    def not_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def not_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What must not be there, in any part."""
+
     @_builtins.property
     def filter(self) -> Global___Filter:
         """What was lifted out of the text, together with the request's own filter."""

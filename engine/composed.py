@@ -1,0 +1,246 @@
+"""Queries of several parts: "A, then B". Every part is searched as a query of its own, then they are joined.
+
+Videos where one part was found and another was not are searched once more for the other one, and those
+alone, so that a part which is rare among the best segments of the whole collection still has its chance.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine import choosing, merge, sequences, temporal, tracing
+from engine.answers import Answer, Coverage
+from engine.corpus import Corpus
+from engine.deadline import Deadline
+from engine.errors import Overloaded
+from engine.filters import Allowed, Stretch
+from engine.negatives import Encode, Negatives
+from engine.proposals import propose
+from engine.queries import Part, Query, SearchOptions
+from engine.ranking import Rankers
+from engine.retrieval import Retrieved, Retriever
+from engine.sequences import Candidates, Chains
+from engine.stopwatch import Stopwatch
+from engine.types import EncodedQuery, Hits, Moments, Proposals, Ranked
+
+# A candidate that overlaps a better one of its part by more than this IoU is the same moment.
+SAME = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was retrieved and proposed for one part."""
+
+    hits: Hits
+    proposals: Proposals
+
+    @property
+    def candidates(self) -> Candidates:
+        """The proposals as they are."""
+        p = self.proposals
+        logs = sequences.log_probabilities(None, p.scores.astype(np.float64))
+        return Candidates(p.videos, p.spans, logs)
+
+    def of(self, rows: sequences.Rows) -> "_Found":
+        """Return it with some of its proposals."""
+        p = self.proposals
+        return replace(
+            self, proposals=Proposals(p.videos[rows], p.spans[rows], p.ranks[rows], p.scores[rows])
+        )
+
+
+class Composer:
+    """Answers queries of several parts over one version. encode: of a sentence."""
+
+    def __init__(
+        self, corpus: Corpus, retriever: Retriever, rankers: Rankers, encode: Encode, negatives: Negatives
+    ) -> None:
+        self._corpus, self._retriever, self._rankers = corpus, retriever, rankers
+        self._encode, self._negatives = encode, negatives
+
+    async def answers(
+        self, query: Query, allowed: Allowed | None, deadline: Deadline, whole: bool
+    ) -> AsyncIterator[Answer]:
+        """Yield the coarse answer, then the refined one, as `Pipeline.answers`."""
+        options, watch = query.options, Stopwatch()
+        with tracing.span("encode", parts=len(query.parts)):
+            encoded = await asyncio.gather(*(self._encode(part.text, deadline) for part in query.parts))
+        watch.lap("encode")
+        with tracing.span("retrieve", top_k=options.segment_top_k):
+            retrieved = await self._retrieve(encoded, options, allowed, deadline)
+        watch.lap("retrieve", retrieved[0].timings)
+        with tracing.span("propose"):
+            found = [self._propose(one.hits, options, allowed) for one in retrieved]
+            coarse = self._coarse(found, retrieved, query, watch)
+        coarse = replace(
+            coarse,
+            truncated=any(one.truncated for one in encoded),
+            allowed=None if allowed is None else allowed.count,
+        )
+        yield coarse
+        if not options.rerank:
+            return
+        found = [part.of(rows) for part, rows in self._promising(found, options)]
+        if not all(len(part.proposals) for part in found):
+            yield coarse
+            return
+        ranked = await self._ranked(encoded, found, query, allowed, deadline, whole)
+        watch.lap("rank")
+        if ranked is None:
+            yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
+            return
+        moments, proposals = _refined(found, ranked, query.within)
+        yield replace(
+            coarse,
+            moments=choosing.chosen(moments, options),
+            proposals=proposals,
+            timings=watch.laps(),
+            ranker_model=ranked[0].ranker,
+        )
+
+    async def _retrieve(
+        self,
+        parts: Sequence[EncodedQuery],
+        options: SearchOptions,
+        allowed: Allowed | None,
+        deadline: Deadline,
+    ) -> list[Retrieved]:
+        """Retrieve every part, and each once more in the videos where only others were found."""
+        retrieve = self._retriever.retrieve
+        first = await asyncio.gather(
+            *(retrieve(part.embedding, options, deadline, allowed) for part in parts)
+        )
+        anywhere = np.unique(np.concatenate([one.hits.videos for one in first]))
+        stretch = Stretch() if allowed is None else allowed.stretch
+
+        async def again(part: EncodedQuery, one: Retrieved) -> Retrieved:
+            mask = np.zeros(len(self._corpus.catalogue), np.bool_)
+            mask[np.setdiff1d(anywhere, one.hits.videos)] = True
+            if not mask.any():
+                return one
+            more = await retrieve(part.embedding, options, deadline, Allowed(mask, int(mask.sum()), stretch))
+            hits = merge.top_k([one.hits, more.hits], 2 * options.segment_top_k)
+            return replace(one, hits=hits, coverage=Coverage.together([one.coverage, more.coverage]))
+
+        return list(await asyncio.gather(*(again(*each) for each in zip(parts, first, strict=True))))
+
+    def _propose(self, hits: Hits, options: SearchOptions, allowed: Allowed | None) -> _Found:
+        durations, segment_length = self._corpus.catalogue.durations, self._corpus.version.segment_length
+        proposals = propose(hits, durations, segment_length, options.rule)
+        return _Found(hits, proposals if allowed is None else allowed.cut(proposals, durations))
+
+    def _coarse(
+        self, found: Sequence[_Found], retrieved: Sequence[Retrieved], query: Query, watch: Stopwatch
+    ) -> Answer:
+        """Join the proposals as they are."""
+        chains = sequences.join([part.candidates for part in found], query.within)
+        proposals = _covering(found, chains)
+        spans = np.stack([part.proposals.spans[at] for part, at in _columns(found, chains)], axis=1)
+        n = len(chains)
+        moments = Moments(
+            proposals.videos,
+            proposals.spans,
+            chains.logs,
+            np.zeros(n, np.float32),
+            np.arange(n, dtype=np.int32),
+            np.zeros(n, bool),
+            parts=spans,
+        )
+        watch.lap("propose")
+        return Answer(
+            choosing.chosen(moments, query.options),
+            proposals,
+            Coverage.together([one.coverage for one in retrieved]),
+            watch.laps(),
+            hits=merge.top_k([part.hits for part in found], sum(len(part.hits) for part in found)),
+        )
+
+    def _promising(
+        self, found: Sequence[_Found], options: SearchOptions
+    ) -> list[tuple[_Found, sequences.Rows]]:
+        rows = sequences.promising([part.candidates for part in found], options.proposal_top_k)
+        return list(zip(found, rows, strict=True))
+
+    async def _ranked(
+        self,
+        encoded: Sequence[EncodedQuery],
+        found: Sequence[_Found],
+        query: Query,
+        allowed: Allowed | None,
+        deadline: Deadline,
+        whole: bool,
+    ) -> list[Ranked] | None:
+        """Return what the rankers say of the proposals of every part, None where they do not of all."""
+
+        async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked | None:
+            ranked = await self._rankers.rank(one, proposals, deadline)
+            if ranked is not None and part.not_texts:
+                told = (part.not_texts, query.options, deadline)
+                ranked = await self._negatives.heeded(ranked, proposals, *told)
+            if ranked is None or allowed is None:
+                return ranked
+            return allowed.cut_refined(ranked, proposals, self._corpus.catalogue.durations)
+
+        try:
+            with tracing.span("rank", proposals=sum(len(part.proposals) for part in found)):
+                each = zip(encoded, found, query.parts, strict=True)
+                answers = await asyncio.gather(*(rank(one, had.proposals, part) for one, had, part in each))
+        except Overloaded:
+            if whole:
+                raise
+            return None
+        ranked = [one for one in answers if one is not None]
+        return ranked if len(ranked) == len(answers) else None
+
+
+def _refined(found: Sequence[_Found], ranked: Sequence[Ranked], within: float) -> tuple[Moments, Proposals]:
+    """Join the refined moments of every part; return the chains, and what they were refined from."""
+    candidates, kept = [], []
+    for part, one in zip(found, ranked, strict=True):
+        order = np.argsort(-one.scores, kind="stable")
+        videos = part.proposals.videos
+        rows = order[temporal.suppress(videos[order], one.spans[order], SAME)]
+        logs = sequences.log_probabilities(one.confidences, one.scores)
+        candidates.append(Candidates(videos, one.spans, logs).of(rows))
+        kept.append(rows)
+    chains = sequences.join(candidates, within)
+    rows = np.stack([at[column] for at, column in zip(kept, chains.rows.T, strict=True)], axis=1)
+    chains = Chains(rows, chains.logs)
+    columns = list(_columns(ranked, chains))
+    parts = np.stack([one.spans[at] for one, at in columns], axis=1)
+    before = sum(part.candidates.logs[at] for part, at in _columns(found, chains))
+    order = np.argsort(-np.asarray(before), kind="stable")
+    proposals = _covering(found, Chains(rows[order], chains.logs[order]))
+    sure = all(one.confidences is not None for one in ranked)
+    threshold = ranked[0].confidence_threshold
+    return Moments(
+        videos=found[0].proposals.videos[rows[:, 0]],
+        spans=np.stack([parts[:, :, 0].min(axis=1), parts[:, :, 1].max(axis=1)], axis=1),
+        scores=chains.logs,
+        relevances=np.mean([one.relevances[at] for one, at in columns], axis=0).astype(np.float32),
+        proposals=np.argsort(order).astype(np.int32),
+        refined=np.all([one.refined[at] for one, at in columns], axis=0),
+        confidences=np.exp(chains.logs).astype(np.float32) if sure else None,
+        # As sure as a chain is of which every part is just sure enough.
+        confidence_threshold=threshold ** len(found) if sure and threshold is not None else None,
+        parts=parts,
+    ), proposals
+
+
+def _columns(parts: Sequence, chains: Chains) -> "zip[tuple]":  # type: ignore[type-arg]
+    """Pair every part with the rows (m,) of its candidates in the chains."""
+    return zip(parts, chains.rows.T, strict=True)
+
+
+def _covering(found: Sequence[_Found], chains: Chains) -> Proposals:
+    """Return for each chain what covers its parts' proposals, with the best rank of any of their segments."""
+    own = [part.proposals for part in found]
+    spans = np.stack([one.spans[at] for one, at in _columns(own, chains)], axis=1)
+    return Proposals(
+        videos=own[0].videos[chains.rows[:, 0]],
+        spans=np.stack([spans[:, :, 0].min(axis=1), spans[:, :, 1].max(axis=1)], axis=1),
+        ranks=np.min([one.ranks[at] for one, at in _columns(own, chains)], axis=0).astype(np.int32),
+        scores=np.mean([one.scores[at] for one, at in _columns(own, chains)], axis=0).astype(np.float32),
+    )

@@ -19,6 +19,15 @@ from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.image_transform import ImageTransform
 from workers.ranker.encoder.text_tower import parts_of
 
+# Of CLIP's kind, with 32 pixels, but for the last; transformers is loaded by the tests alone.
+PROCESSORS: dict[str, dict[str, Any]] = {
+    "clip": {},
+    "crop larger than the picture": {"size": {"shortest_edge": 24}},
+    "squeezed": {"size": {"height": 32, "width": 32}, "do_center_crop": False},
+    "bilinear": {"resample": 2},
+    "unnormalised": {"do_normalize": False},
+    "siglip": {},
+}
 TEXTS = ["a red ball bounces twice", "two boxes", "Zoë's café — 3 stars."]
 
 
@@ -36,27 +45,20 @@ def picture(height: int, width: int, n: int = 2) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
 
 
-def processors() -> dict[str, Any]:
+def processor_of(name: str) -> Any:
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     square = {"height": 32, "width": 32}
-    return {
-        "clip": CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square),
-        "crop larger than the picture": CLIPImageProcessorPil(size={"shortest_edge": 24}, crop_size=square),
-        "squeezed": CLIPImageProcessorPil(size=square, do_center_crop=False, crop_size=square),
-        "bilinear": CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square, resample=2),
-        "unnormalised": CLIPImageProcessorPil(
-            size={"shortest_edge": 32}, crop_size=square, do_normalize=False
-        ),
-        "siglip": SiglipImageProcessorPil(size=square),
-    }
+    if name == "siglip":
+        return SiglipImageProcessorPil(size=square)
+    return CLIPImageProcessorPil(**{"size": {"shortest_edge": 32}, "crop_size": square, **PROCESSORS[name]})
 
 
-@pytest.mark.parametrize("name", list(processors()))
+@pytest.mark.parametrize("name", PROCESSORS)
 @pytest.mark.parametrize("shape", [(90, 160), (161, 91), (20, 20), (32, 32), (33, 47)])
 def test_the_batched_transform_equals_the_image_processor(name: str, shape: tuple[int, int]) -> None:
-    processor = processors()[name]
+    processor = processor_of(name)
     frames = picture(*shape)
     transform = ImageTransform.from_processor(processor)
     ours = transform(frames, torch.device("cpu"), torch.float32)

@@ -54,7 +54,8 @@ class LocalRelo(Relo):
                 nn.init.orthogonal_(module.weight)
                 nn.init.zeros_(module.bias)
         for linear in (self.video_query_linear, self.sub_query_linear):
-            nn.init.eye_(linear.weight).mul_(SHARPNESS)
+            # Not nn.init.eye_: of a model whose shapes alone are asked for, torch would load its compiler.
+            linear.weight.zero_().diagonal().fill_(SHARPNESS)
         nn.init.zeros_(self.modality.weight)
         nn.init.zeros_(self.modality.bias)
 

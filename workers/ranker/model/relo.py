@@ -213,9 +213,9 @@ class Relo(nn.Module):
         # Start: little before, much from here on. End (inclusive): the mirror image.
         before = self.config.kernel // 2
         after = self.config.kernel - before
-        edge = torch.tensor([-1.0 / max(before, 1)] * before + [1.0 / after] * after)
-        self.merged_st_predictor.weight.copy_(edge.expand_as(self.merged_st_predictor.weight))
-        self.merged_ed_predictor.weight.copy_(edge.flip(0).expand_as(self.merged_ed_predictor.weight))
+        edge = [-1.0 / max(before, 1)] * before + [1.0 / after] * after
+        for predictor, shape in ((self.merged_st_predictor, edge), (self.merged_ed_predictor, edge[::-1])):
+            predictor.weight.copy_(torch.tensor(shape).expand_as(predictor.weight))
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """Checkpoints: fingerprints follow the bytes, and what does not match is refused by name."""
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.errors import InvalidInput, Mismatch, NotFound
-from workers.ranker.stores.checkpoint import load_config, load_state, read_card, save_model
+from workers.ranker.model.local import make_model
+from workers.ranker.model.relo import ReloConfig
+from workers.ranker.projection.projector import Projector, ProjectorConfig
+from workers.ranker.stores.checkpoint import load_config, load_state, read_card, save_model, shapes_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,25 @@ STATE = {
     "layer.weight": torch.arange(6.0).reshape(2, 3),
     "half": torch.ones(2).bfloat16(),
 }
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_model(ReloConfig()),
+        lambda: make_model(ReloConfig(context_encoder="conv", shortcut=True)),
+        *(
+            (lambda kind=kind: Projector(ProjectorConfig(type=kind)))
+            for kind in ("seqTransf", "seqLSTM", "meanP")
+        ),
+    ],
+)
+def test_asking_for_shapes_does_not_load_torchs_compiler(
+    make: Callable[[], torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two seconds of CPU whenever a ranker starts.
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+    assert shapes_of(make, "")
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Processes that are stopped, killed and replaced while searches go on: nothing is lost."""
+"""Two coordinators and their workers stop, are killed and replaced while searches go on: nothing is lost.
+
+One module, so that one service is started for all of it; every test leaves it whole.
+"""
 
 import json
 import os
@@ -11,13 +14,32 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from bench.service import free_ports
 from engine import versions
 from recipes.chaos.faults import full_disk, slow
 from recipes.chaos.service import Process
 from spr_cli.main import cli
 from spr_client import Client, SearchError, SearchResult
 from tests.system.searching import searching, whole
-from tests.system.service import Service, alive, running, until, write_topology
+from tests.system.service import Service, alive, running, until
+from tests.workers.ranker.factories import TEXTS
+
+PORTS = free_ports(8)
+
+
+def write_fleet(path: Path, collection: Path, first_shard: int) -> Path:
+    """Write the topology by a rename; first_shard: the port of shard 0's only worker."""
+    lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "info"']
+    for listen, admin in (PORTS[:2], PORTS[2:4]):
+        lines += ["[[coordinator]]", f'listen = "127.0.0.1:{listen}"', f'admin = "127.0.0.1:{admin}"']
+    for shard, port in enumerate((first_shard, PORTS[5])):
+        lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port}"']
+    settings = ["threads = 1", 'device = "cpu"', 'text_precision = "float32"']
+    lines += ["[[ranker]]", f'listen = "127.0.0.1:{PORTS[6]}"', *settings]
+    new = path.with_suffix(".new")
+    new.write_text("\n".join(lines), encoding="utf-8")
+    os.replace(new, path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +50,22 @@ def copied(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(copied: Path) -> Iterator[Service]:
     """Serve the collection, each worker once, without a library process, which would be the only writer."""
-    topology = write_topology(copied.parent / "topology.toml", copied)
+    topology = write_fleet(copied.parent / "topology.toml", copied, PORTS[4])
     with running(copied.parent / "log.jsonl", str(topology)) as service:
         yield service
+
+
+@pytest.fixture(autouse=True)
+def _whole(service: Service, copied: Path) -> None:
+    """Let a test begin when both coordinators answer in full, from the current version."""
+    for address in service.ready["addresses"]:
+        with Client(address) as client:
+            until(lambda client=client: _current(client, copied))  # type: ignore[misc]
+
+
+def _current(client: Client, collection: Path) -> bool:
+    found = whole(client)
+    return found is not None and found.generation == versions.current(collection)
 
 
 @pytest.fixture
@@ -48,14 +83,14 @@ def build(collection: Path, *more: str) -> Any:
 
 def restarted(service: Service) -> Iterator[str]:
     """Kill a process of each role; yield its name whenever it is gone."""
-    for name in ("shard-00000", "ranker-0", "coordinator"):
+    for name in ("shard-00000", "ranker-0", "coordinator-0"):
         os.kill(pid := service.pid_now(name), signal.SIGKILL)
         until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
         yield name
 
 
 def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(service: Service) -> None:
-    before = service.pid_now("coordinator")
+    before = service.pid_now("coordinator-0")
     with searching(service.address) as told:
         until(lambda: told)
         os.kill(before, signal.SIGTERM)
@@ -66,7 +101,7 @@ def test_a_coordinator_that_is_told_to_stop_hands_over_without_a_lost_search(ser
     assert not any(result.coverage.degraded for result in told if isinstance(result, SearchResult))
 
 
-@pytest.mark.parametrize("name", ["shard-00000", "ranker-0", "coordinator"])
+@pytest.mark.parametrize("name", ["shard-00000", "ranker-0", "coordinator-0"])
 def test_a_process_that_runs_half_of_the_time_changes_no_answer(
     service: Service, client: Client, name: str
 ) -> None:
@@ -87,7 +122,7 @@ def test_a_coordinator_that_cannot_write_refuses_an_activation_and_answers_on(
     served = str(json.loads(deleted.stdout)["version"])
     until(lambda: (found := whole(client)) and found.generation == served)
     activate = ["admin", "activate", before, "--address", service.ready["admin"], "--json"]
-    coordinator = [Process("coordinator", "coordinator", "", service.pid_now("coordinator"))]
+    coordinator = [Process("coordinator", "coordinator", "", service.pid_now("coordinator-0"))]
     full_disk(coordinator, True)
     try:
         refused = CliRunner().invoke(cli, activate)
@@ -112,3 +147,54 @@ def test_a_build_that_does_not_fit_the_topology_changes_nothing_even_after_resta
     told = CliRunner().invoke(cli, ["admin", "status", "--address", service.ready["admin"]]).stdout
     assert f"version {built['id']} is not served: " in told
     assert "write one [[index]] or more for each shard" in told
+    back = ["admin", "activate", served, "--address", service.ready["admin"], "--json"]
+    assert CliRunner().invoke(cli, back).exit_code == 0
+    assert versions.current(copied) == served
+
+
+def both(service: Service) -> str:
+    return ",".join(service.ready["addresses"])
+
+
+def lost(told: list[SearchResult | SearchError]) -> list[object]:
+    return [one for one in told if isinstance(one, SearchError) or one.coverage.degraded]
+
+
+def test_a_coordinator_that_is_killed_loses_no_search_of_clients_that_know_both(service: Service) -> None:
+    assert len(service.ready["addresses"]) == 2
+    for number in range(2):
+        with searching(both(service), callers=4) as told:
+            until(lambda: len(told) > 20)
+            os.kill(pid := service.pid_now(f"coordinator-{number}"), signal.SIGKILL)
+            until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
+            with Client(service.ready["addresses"][number]) as client:
+                until(lambda: whole(client))
+        assert lost(told) == []
+
+
+def test_pages_of_one_coordinator_go_on_at_the_other(service: Service) -> None:
+    first, second = (Client(address) for address in service.ready["addresses"])
+    with first, second:
+        page = first.search(TEXTS[0], page_size=1)
+        rest = second.search("", page_size=100, page_token=page.next_page)
+        there = first.search("", page_size=100, page_token=page.next_page)
+    assert rest.moments == there.moments
+    assert len(rest.moments) == page.total - 1
+
+
+def test_a_topology_that_changes_loses_no_search(service: Service, copied: Path) -> None:
+    topology = service.log.parent / "topology.toml"
+    before = service.pid_now("shard-00000")
+    with searching(both(service), callers=2) as told:
+        until(lambda: told)
+        write_fleet(topology, copied, PORTS[7])
+        until(lambda: not alive(before))
+        answered = len(told)
+        until(lambda: len(told) > answered + 20)
+    assert lost(told) == []
+    for admin in (PORTS[1], PORTS[3]):
+        shown = (
+            CliRunner().invoke(cli, ["admin", "status", "--address", f"127.0.0.1:{admin}", "--json"]).stdout
+        )
+        targets = {worker["target"] for worker in json.loads(shown)["workers"]}
+        assert targets == {f"127.0.0.1:{PORTS[port]}" for port in (7, 5, 6)}

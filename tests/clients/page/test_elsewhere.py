@@ -6,11 +6,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import av
-import mcp
 import pytest
 from click.testing import CliRunner
 
@@ -20,16 +19,23 @@ from spr_cli import search, search_pictures
 from spr_cli.main import cli
 from spr_client import Client, Curve
 from spr_client.display import table
-from spr_gateway.tools import _coarser, server
 from spr_gateway.upstream import Upstream
 from tests.clients.exports.films import answer, moment
 from tests.clients.page.conftest import Page
 
+if TYPE_CHECKING:
+    # Loaded by the tests that use it: a second of each worker that collects this file.
+    import mcp
+
 QUERY = "a red ball bounces"
 
 
-def through(page: Page, ask: Callable[[mcp.Client], Awaitable[Any]], admin: str = "") -> Any:
+def through(page: Page, ask: "Callable[[mcp.Client], Awaitable[Any]]", admin: str = "") -> Any:
     """Return what `ask` brings from the tools of the page's service."""
+
+    import mcp
+
+    from spr_gateway.tools import server
 
     async def run() -> Any:
         upstream = Upstream([page.coordinator], admin or page.admin)
@@ -43,7 +49,7 @@ def through(page: Page, ask: Callable[[mcp.Client], Awaitable[Any]], admin: str 
 
 
 def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
-    async def ask(client: mcp.Client) -> Any:
+    async def ask(client: "mcp.Client") -> Any:
         names = [tool.name for tool in (await client.list_tools()).tools]
         found = await client.call_tool("search", {"query": QUERY, "limit": 2})
         why = await client.call_tool("explain", {"query": QUERY, "video": "talk"})
@@ -63,7 +69,7 @@ def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
 
 
 def test_tools_refuse_in_a_sentence(page: Page) -> None:
-    async def ask(client: mcp.Client) -> Any:
+    async def ask(client: "mcp.Client") -> Any:
         return (
             await client.call_tool("search", {"query": "", "limit": 2}),
             await client.call_tool("explain", {"query": QUERY, "video": "nobody"}),
@@ -76,6 +82,8 @@ def test_tools_refuse_in_a_sentence(page: Page) -> None:
 
 
 def test_a_long_curve_is_sent_coarser_with_its_peaks() -> None:
+    from spr_gateway.tools import _coarser
+
     made = _coarser(Curve(1.0, tuple(float(n == 999) for n in range(1000))))
     assert made is not None
     assert (made.step, len(made.values), made.values[111]) == (9.0, 112, 1.0)

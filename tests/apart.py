@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-# torch loads its compiler with the first optimiser.
+# torch loads its compiler with the first optimiser, an encoder its classes.
 _CONTEXT.set_forkserver_preload(
     [
         "tests.apart",
@@ -27,6 +27,8 @@ _CONTEXT.set_forkserver_preload(
         "trainer.library.process",
         "trainer.library.work",
         "transformers.models.auto.tokenization_auto",
+        "transformers.models.clip.image_processing_pil_clip",
+        "transformers.models.clip.modeling_clip",
         "workers.ranker.__main__",
     ]
 )

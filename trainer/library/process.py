@@ -46,8 +46,7 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
         for directory in topology.directories:
             stack.enter_context(only_library(directory))
             queue = Queue(directory, name_of(directory), about.max_queued)
-            stack.callback(queue.close)
-            queues[directory] = queue
+            queues[directory] = stack.enter_context(contextlib.closing(queue))
         roots = roots_of(topology, about)
         worker = Worker(queues, lambda: _open_work(about, roots))
         keeper = stack.enter_context(contextlib.closing(Standing(topology, about, queues.values())))

@@ -59,7 +59,7 @@ class Pipeline:
             yield coarse
             return
         proposals = ranking.take(coarse.proposals, options.proposal_top_k)
-        ranked = await self._ranked(encoded, proposals, deadline, whole)
+        ranked = await self._ranked(encoded, proposals, coarse.allowed, deadline, whole)
         watch.lap("rank")
         if ranked is None:
             yield replace(coarse, coverage=_unranked(coarse.coverage), timings=watch.laps())
@@ -100,12 +100,12 @@ class Pipeline:
         )
 
     async def _ranked(
-        self, encoded: EncodedQuery, chosen: Proposals, deadline: Deadline, whole: bool
+        self, encoded: EncodedQuery, chosen: Proposals, searched: int | None, deadline: Deadline, whole: bool
     ) -> Ranked | None:
-        """Return what the rankers say of proposals, None where none answers."""
+        """Return what the rankers say of proposals out of so many videos, None where none answers."""
         try:
             with tracing.span("rank", proposals=len(chosen)):
-                return await self._rankers.rank(encoded, chosen, deadline)
+                return await self._rankers.rank(encoded, chosen, deadline, searched)
         except Overloaded:
             if whole:
                 raise

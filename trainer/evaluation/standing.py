@@ -72,8 +72,8 @@ def _judged(
     asked, length = [], version.models.version.segment_length
     for own in rows:
         hits = Hits(version.videos[own], version.segments[own], scores[own])
-        best = merge.top_k([hits], DEFAULTS.segment_top_k)
-        asked.append(propose(best, version.catalogue.durations, length, DEFAULTS.rule))
+        retrieved = merge.top_k([hits], DEFAULTS.segment_top_k)
+        asked.append(propose(retrieved, version.catalogue.durations, length, DEFAULTS.rule))
     questions = [RankQuery.of(query, proposals, searched=1) for proposals in asked]
     found = []
     for proposals, ranked in zip(

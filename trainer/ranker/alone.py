@@ -40,7 +40,7 @@ def with_table(
 
 
 def judged(fusion: Fusion, answer: Answers, truth: Judgements) -> Iterator[tuple[Doubles, Bools]]:
-    """Yield for each video how sure its moments are and whether they are right, both (n,), without overlaps."""
+    """Yield how sure each video's moments are and whether they are right, both (n,), without overlaps."""
     for video in np.unique(answer.videos):
         rows = answer.videos == video
         columns, spans, videos = answer.columns[rows].copy(), answer.spans[rows], answer.videos[rows]

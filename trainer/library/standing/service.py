@@ -15,6 +15,7 @@ from engine.queries import LONGEST_TEXT
 from engine.wire_filter import filter_from_pb
 from spr.v1 import standing_service_pb2 as pb
 from spr.v1 import standing_service_pb2_grpc
+from spr.v1.search_service_pb2 import Filter
 from trainer.library.standing import counting
 from trainer.library.standing.hooks import Hooks
 from trainer.library.standing.judging import Judging
@@ -132,7 +133,7 @@ class StandingServicer(standing_service_pb2_grpc.StandingServiceServicer):
         )
         asked.create_time.CopyFrom(now())
         if given.HasField("filter"):
-            filter_from_pb(given.filter)
+            _check_filter(given.filter)
             asked.filter.CopyFrom(given.filter)
         _check(asked)
         sure = given.WhichOneof("sure")
@@ -167,6 +168,16 @@ class StandingServicer(standing_service_pb2_grpc.StandingServiceServicer):
         return found
 
 
+def _check_filter(given: Filter) -> None:
+    try:
+        filter_from_pb(given)
+    except InvalidInput as error:
+        raise InvalidInput(str(error), error.reason, f"standing_search.{error.field}") from None
+    if given.video_ids:
+        message = "filter.video_ids names videos, and a standing search is for those that come"
+        raise InvalidInput(f"{message}; leave it empty", field="standing_search.filter.video_ids")
+
+
 def _check(asked: pb.StandingSearch) -> None:
     if not (
         asked.id.isascii() and asked.id.isprintable() and len(asked.id) <= LONGEST_ID and "/" not in asked.id
@@ -180,8 +191,3 @@ def _check(asked: pb.StandingSearch) -> None:
         if len(getattr(asked, field)) > longest:
             message = f"{field} has {len(getattr(asked, field))} characters; send at most {longest}"
             raise InvalidInput(message, field=f"standing_search.{field}")
-    if asked.filter.video_ids:
-        message = (
-            "filter.video_ids names videos, and a standing search is for those that come; leave it empty"
-        )
-        raise InvalidInput(message, field="standing_search.filter.video_ids")

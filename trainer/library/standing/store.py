@@ -150,10 +150,11 @@ def number_of(database: sqlite3.Connection, name: str) -> int:
 
 
 def _same(known: Search, asked: StandingSearch) -> Search:
-    again = StandingSearch()
-    again.CopyFrom(asked)
-    again.create_time.CopyFrom(known.asked.create_time)
-    if again != known.asked:
+    first, again = StandingSearch(), StandingSearch()
+    for copy, given in ((first, known.asked), (again, asked)):
+        copy.CopyFrom(given)
+        copy.ClearField("create_time")
+    if again != first:
         message = f"id {quoted(asked.id)} is that of another standing search: give every one an id of its own"
         raise InvalidInput(message, field="standing_search.id")
     return known

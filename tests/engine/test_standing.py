@@ -18,6 +18,8 @@ from spr.v1.standing_service_pb2_grpc import (
     StandingServiceStub,
     add_StandingServiceServicer_to_server,
 )
+from spr_gateway import answers
+from spr_gateway.upstream import Upstream
 from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import coordinator
 from tests.engine.server import Server
@@ -105,3 +107,29 @@ def test_without_a_library_every_call_says_so(tmp_path: Path) -> None:
 
     with cluster(tmp_path) as workers:
         asyncio.run(ask(workers))
+
+
+def test_the_page_lists_matches_with_the_text_that_leads_to_them(tmp_path: Path) -> None:
+    async def ask(workers: Cluster) -> list[dict[str, Any]]:
+        async with coordinator(workers) as (_, running):
+            upstream = Upstream([running.address], running.admin_address)
+            found = [answers.match(*one) for one in await upstream.matches("")]
+            await upstream.close()
+        return found
+
+    asked = pb.StandingSearch(id="ball", name="balls", text="a red ball", confidence=0.5)
+    match = pb.Match(standing_search_id="ball", name="balls", video_id="talk", confidence=0.75)
+    match.span.start_offset.FromMilliseconds(2500)
+    match.span.end_offset.FromSeconds(5)
+    with (
+        cluster(tmp_path) as workers,
+        closing(Store(workers.topology.collection, workers.corpus.name)) as kept,
+    ):
+        search = kept.create(asked, b"", existing=True)
+        batch = kept.next_batch(search)
+        assert batch is not None
+        kept.judged(search, batch, [match])
+        serve(workers, kept)
+        (told,) = asyncio.run(ask(workers))
+    assert (told["name"], told["text"], told["video"]) == ("balls", "a red ball", "talk")
+    assert (told["start"], told["end"], told["confidence"]) == (2.5, 5.0, 0.75)

@@ -51,8 +51,9 @@ def watch(text: str, secret_file: Path | None, existing: bool, as_json: bool, **
     from spr_client.translate_filter import filter_to_pb
 
     address, timeout = options.pop("address"), options.pop("timeout")
-    precision, confidence = _sure(options)
-    asked = StandingSearch(text=text, precision=precision, confidence=confidence)
+    kind, sure = _sure(options)
+    asked = StandingSearch(text=text)
+    setattr(asked, kind, sure)
     if (wanted := taken(options)) is not None:
         asked.filter.CopyFrom(filter_to_pb(wanted))
     asked.MergeFrom(StandingSearch(**options))
@@ -120,12 +121,12 @@ def unwatch(search_id: str, address: str, collection: str, timeout: float | None
         click.echo(f"standing search {search_id} has ended")
 
 
-def _sure(options: dict[str, Any]) -> tuple[float | None, float | None]:
-    """Take the precision or the confidence of a match out of the options."""
+def _sure(options: dict[str, Any]) -> tuple[str, float]:
+    """Take the precision or the confidence of a match out of the options, with its name."""
     precision, confidence = options.pop("precision"), options.pop("confidence")
     if precision is not None and confidence is not None:
         raise click.UsageError("--precision and --confidence are two ways to say how sure; give one of them")
-    return (precision or PRECISION, None) if confidence is None else (None, confidence)
+    return ("precision", precision or PRECISION) if confidence is None else ("confidence", confidence)
 
 
 def _print(made: "StandingSearch") -> None:

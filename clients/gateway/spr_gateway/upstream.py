@@ -6,6 +6,7 @@ What is sent to it is what spr_client sends; access control, where there is some
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc.aio
 
@@ -17,6 +18,9 @@ from spr_client import AsyncClient, Explanation, Options, SearchError, SearchRes
 from spr_client.access import Access, Tls
 from spr_client.channels import OPTIONS
 from spr_client.errors import from_call
+
+if TYPE_CHECKING:
+    from spr.v1.standing_service_pb2_grpc import StandingServiceAsyncStub
 
 TIMEOUT = 10.0  # seconds of a search
 PATIENCE = 3.0  # seconds for the list of collections
@@ -36,7 +40,8 @@ class Upstream:
         self._clients: dict[str, AsyncClient] = {}
         self._access = Access(admin, tls, token)
         self._channel = self._access.aio_channel(admin, OPTIONS)
-        self._admin, self._standing = AdminServiceStub(self._channel), StandingServiceStub(self._channel)
+        self._admin = AdminServiceStub(self._channel)
+        self._standing: StandingServiceAsyncStub = StandingServiceStub(self._channel)
 
     def search(self, collection: str, text: str, size: int) -> AsyncIterator[SearchResult]:
         """Yield the coarse answer, then the refined one."""
@@ -69,22 +74,20 @@ class Upstream:
 
     async def matches(self, collection: str) -> list[tuple[Match, str]]:
         """Return the newest matches of standing searches, each with their text; [] without a library."""
-        of = {"collection": collection}
-        given = {"timeout": PATIENCE, "metadata": self._access.metadata}
+        newest = ListMatchesRequest(collection=collection, page_size=MATCHES)
+        searches = ListStandingSearchesRequest(collection=collection)
+        shown = self._access.metadata
         try:
-            found = await self._standing.ListMatches(ListMatchesRequest(**of, page_size=MATCHES), **given)
-            searches = (
-                found.matches
-                and (
-                    await self._standing.ListStandingSearches(ListStandingSearchesRequest(**of), **given)
-                ).standing_searches
-            )
+            found = await self._standing.ListMatches(newest, timeout=PATIENCE, metadata=shown)
+            if not found.matches:
+                return []
+            listed = await self._standing.ListStandingSearches(searches, timeout=PATIENCE, metadata=shown)
         except grpc.aio.AioRpcError as failure:
             error = from_call(failure)
             if error.reason == "NO_LIBRARY":
                 return []
             raise error from failure
-        texts = {one.id: one.text for one in searches}
+        texts = {one.id: one.text for one in listed.standing_searches}
         return [(one, texts.get(one.standing_search_id, one.name)) for one in found.matches]
 
     async def close(self) -> None:

@@ -174,8 +174,10 @@ class Composer:
     ) -> list[Ranked] | None:
         """Return what the rankers say of the proposals of every part, None where they do not of all."""
 
+        searched = None if allowed is None else allowed.count
+
         async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked | None:
-            ranked = await self._rankers.rank(one, proposals, deadline)
+            ranked = await self._rankers.rank(one, proposals, deadline, searched)
             if ranked is not None and part.not_texts:
                 told = (part.not_texts, query.options, deadline)
                 ranked = await self._negatives.heeded(ranked, proposals, *told)

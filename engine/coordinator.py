@@ -33,11 +33,14 @@ from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.served import Collections, ServedCollection
 from engine.servicer import SearchServicer
+from engine.standing import STREAMS, StandingServicer
 from engine.switching import Switcher
 from spr.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from spr.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
+from spr.v1.standing_service_pb2_grpc import add_StandingServiceServicer_to_server
 
 SEARCH, ADMIN = "spr.v1.SearchService", "spr.v1.AdminService"
+STANDING = "spr.v1.StandingService"
 _PUBLIC = "it is the coordinator's for searches; its admin service has a port of its own, 7401 by default"
 _OPERATORS = "it is the coordinator's admin port; searches have a port of their own, 7400 by default"
 
@@ -71,7 +74,7 @@ class Coordinator:
         self._fleet.on_gone = self._gone
         self._public, self._admin = self._serve(topology)
         self._probes = servers.add_probes(self._public, [SEARCH])
-        self._admin_probes = servers.add_probes(self._admin, [ADMIN])
+        self._admin_probes = servers.add_probes(self._admin, [ADMIN, STANDING])
         if not topology.takeover:
             for address in (config.listen, config.admin):
                 servers.check_free(address)
@@ -90,7 +93,8 @@ class Coordinator:
             coordinator_metrics.prepare(collection)
         self._state.begin()
         await self._tell(False)
-        await self._admin_probes.set(ADMIN, servers.SERVING)
+        for name in (ADMIN, STANDING):
+            await self._admin_probes.set(name, servers.SERVING)
         # A search that came before the workers are known would be answered by chance.
         await asyncio.gather(self._discovery.look(), self._monitor.look())
         for server in self._servers():
@@ -174,12 +178,17 @@ class Coordinator:
             entrance, about=_PUBLIC, admissions=admissions, shared=True, door=self._door
         )
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
-        admin = servers.aio_server(Admission(8), about=_OPERATORS, shared=True, door=self._door)
+        streams = {f"/{STANDING}/WatchMatches": Admission(STREAMS)}
+        admin = servers.aio_server(
+            Admission(8), about=_OPERATORS, admissions=streams, shared=True, door=self._door
+        )
         draining = Draining(self._fleet, self._monitor, self.collections)
         operator = AdminServicer(
             self.collections, self._switchers, self._monitor, draining, self._library, self._discovery
         )
         add_AdminServiceServicer_to_server(operator, admin)
+        standing = StandingServicer(self.collections, self._library)
+        add_StandingServiceServicer_to_server(standing, admin)
         return public, admin
 
     def _servers(self) -> Sequence[grpc.aio.Server]:

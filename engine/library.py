@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -23,9 +23,12 @@ from spr.internal.v1.library_service_pb2 import (
 )
 from spr.internal.v1.library_service_pb2_grpc import LibraryServiceStub
 from spr.v1 import admin_service_pb2 as admin_pb
+from spr.v1.standing_service_pb2 import WatchMatchesRequest, WatchMatchesResponse
+from spr.v1.standing_service_pb2_grpc import StandingServiceStub
 
 if TYPE_CHECKING:
     from spr.internal.v1.library_service_pb2_grpc import LibraryServiceAsyncStub
+    from spr.v1.standing_service_pb2_grpc import StandingServiceAsyncStub
 
 _log = logging.getLogger("spr.library")
 Reply = TypeVar("Reply")
@@ -41,6 +44,7 @@ class Library:
         self.target = config.target
         self._channel = connect(self.target, CHANNEL_OPTIONS)
         self._stub: LibraryServiceAsyncStub = LibraryServiceStub(self._channel)
+        self._standing: StandingServiceAsyncStub = StandingServiceStub(self._channel)
 
     async def submit(self, job: admin_pb.SubmitJobRequest) -> admin_pb.Job:
         """Hand over a job; return it when it is durable. Unavailable NO_LIBRARY where nobody answers."""
@@ -51,6 +55,18 @@ class Library:
         """Return jobs, newest first; Unavailable NO_LIBRARY where nobody answers."""
         response = await _answered(self._stub.List(ListRequest(jobs=asked), timeout=PATIENCE))
         return list(response.jobs)
+
+    async def standing(
+        self, method: "Callable[[StandingServiceAsyncStub], Callable[..., Awaitable[Reply]]]", request: Any
+    ) -> Reply:
+        """Hand over a call about standing searches; Unavailable NO_LIBRARY where nobody answers."""
+        return await _answered(method(self._standing)(request, timeout=PATIENCE))
+
+    async def matches(self, asked: WatchMatchesRequest) -> AsyncIterator[WatchMatchesResponse]:
+        """Yield matches as they are found; Unavailable NO_LIBRARY when nobody answers, or no more."""
+        found = aiter(self._standing.WatchMatches(asked))
+        while (told := await _answered(anext(found, None))) is not None:
+            yield told
 
     async def info(self, patience: float) -> GetLibraryInfoResponse:
         """Return what the process says of itself; AioRpcError where it does not answer."""

@@ -99,6 +99,19 @@ _library = Group("library")
 JOBS = _library.reading("spr_jobs{collection,state}", "Jobs on record.")
 OLDEST_JOB = _library.reading("spr_oldest_job_seconds{collection}", "Age of the oldest job not ended, or 0.")
 JOBS_ENDED = _library.counter("spr_jobs_ended_total{collection,kind,result}", "Jobs that ended.")
+STANDING = _library.reading("spr_standing_searches{collection}", "Standing searches on record.")
+STANDING_LAG = _library.reading(
+    "spr_standing_lag_seconds{collection}",
+    "Age of the oldest video that a standing search has not judged, or 0.",
+)
+STANDING_JUDGED = _library.counter(
+    "spr_standing_judged_total{collection}", "Videos judged, once by each standing search."
+)
+STANDING_MATCHES = _library.counter("spr_standing_matches_total{collection}", "Matches of standing searches.")
+WEBHOOKS = _library.counter(
+    "spr_webhook_deliveries_total{collection,result}", "Attempts to deliver matches: sent, refused, given_up."
+)
+WEBHOOKS_WAITING = _library.reading("spr_webhook_waiting{collection}", "Matches that wait to be delivered.")
 
 
 class RpcMeter:

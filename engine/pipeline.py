@@ -69,7 +69,7 @@ class Pipeline:
             yield coarse
             return
         proposals = ranking.take(coarse.proposals, options.proposal_top_k)
-        ranked = await self._ranked(encoded, proposals, query, deadline, whole)
+        ranked = await self._ranked(encoded, proposals, query, coarse.allowed, deadline, whole)
         watch.lap("rank")
         if ranked is None:
             yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
@@ -112,12 +112,18 @@ class Pipeline:
         )
 
     async def _ranked(
-        self, encoded: EncodedQuery, chosen: Proposals, query: Query, deadline: Deadline, whole: bool
+        self,
+        encoded: EncodedQuery,
+        chosen: Proposals,
+        query: Query,
+        searched: int | None,
+        deadline: Deadline,
+        whole: bool,
     ) -> Ranked | None:
-        """Return what the rankers say of proposals, None where none answers."""
+        """Return what the rankers say of proposals out of so many videos, None where none answers."""
         try:
             with tracing.span("rank", proposals=len(chosen)):
-                ranked = await self._rankers.rank(encoded, chosen, deadline)
+                ranked = await self._rankers.rank(encoded, chosen, deadline, searched)
                 if ranked is not None and query.not_texts:
                     told = (query.not_texts, query.options, deadline)
                     ranked = await self._negatives.heeded(ranked, chosen, *told)

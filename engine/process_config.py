@@ -137,7 +137,8 @@ class LibraryConfig:
     max_queued: jobs that may wait; further ones are refused with QUEUE_FULL. threads: CPU threads of its
     work. device: "auto", "cpu" or "cuda". keep: versions to keep beside the current one. watch: folders whose
     videos are added to the first collection as they appear. roots: folders and URLs below which requests may
-    name files; empty: anywhere, and nowhere with [access].
+    name files; empty: anywhere, and nowhere with [access]. webhook_hosts: those that standing searches may
+    call; empty: all, and none with [access]. token: file of the token that it searches with under [access].
     """
 
     listen: str = "127.0.0.1:7403"
@@ -149,6 +150,8 @@ class LibraryConfig:
     keep: Count = 10
     watch: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
+    webhook_hosts: tuple[str, ...] = ()
+    token: str = ""
     name: str = field(default="library", metadata=DERIVED)
 
     @property

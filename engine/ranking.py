@@ -87,12 +87,15 @@ class Rankers:
         _check_version(response.generation, self._version.id, "encoder")
         return encoded
 
-    async def rank(self, query: EncodedQuery, proposals: Proposals, deadline: Deadline) -> Ranked | None:
+    async def rank(
+        self, query: EncodedQuery, proposals: Proposals, deadline: Deadline, searched: int | None = None
+    ) -> Ranked | None:
         """Return the ranker's answer for all proposals, None when none answers in time.
 
-        Overloaded when every worker refuses it for now.
+        searched: the videos that were searched for them, None for all. Overloaded when every worker refuses
+        it for now.
         """
-        request = wire_rank.query_to_pb(RankQuery.of(query, proposals))
+        request = wire_rank.query_to_pb(RankQuery.of(query, proposals, searched))
         request.request_id = logs.request_id.get()
         request.generation = self._version.id
         request.embedding_model = self._version.embedding_model

@@ -70,7 +70,8 @@ class RankQuery:
     """What a ranker reads: one query as `EncodedQuery` has it, and its proposals, one row each.
 
     token_states: (tokens, width) float32. text_embedding: (encoder dim,) float32. videos: (n,) int32.
-    spans: (n, 2) float64 seconds. scores: (n,) float32, the proposals' retrieval scores.
+    spans: (n, 2) float64 seconds. scores: (n,) float32, the proposals' retrieval scores. searched: the videos
+    that were searched for them; None: all that there are.
     """
 
     token_states: Floats
@@ -78,12 +79,13 @@ class RankQuery:
     videos: Ordinals
     spans: Doubles
     scores: Floats
+    searched: int | None = None
 
     @staticmethod
-    def of(query: EncodedQuery, proposals: Proposals) -> "RankQuery":
+    def of(query: EncodedQuery, proposals: Proposals, searched: int | None = None) -> "RankQuery":
         """Ask for the ranking of a query's proposals."""
         columns = (proposals.videos, proposals.spans, proposals.scores)
-        return RankQuery(query.token_states, query.text_embedding, *columns)
+        return RankQuery(query.token_states, query.text_embedding, *columns, searched)
 
     def __len__(self) -> int:
         return len(self.videos)

@@ -22,6 +22,7 @@ def query_to_pb(query: RankQuery) -> RankRequest:
         video_ordinals=wire.ints_to_bytes(query.videos),
         spans=wire.doubles_to_bytes(query.spans),
         scores=wire.floats_to_bytes(query.scores),
+        videos_searched=query.searched or 0,
     )
 
 
@@ -36,7 +37,11 @@ def query_from_pb(request: RankRequest, token_width: int, dim: int, durations: D
         message += f"1 to {wire.MOST_TOKENS} of them."
         raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", "token_states.shape")
     text_embedding = wire.tensor_from_pb(request.text_embedding, [dim], "text_embedding")
-    return RankQuery(token_states, text_embedding, *_proposals_from_pb(request, durations))
+    searched = request.videos_searched
+    if searched > len(durations):
+        message = f"videos_searched is {searched}; the version has {len(durations)} videos."
+        raise InvalidInput(message, field="videos_searched")
+    return RankQuery(token_states, text_embedding, *_proposals_from_pb(request, durations), searched or None)
 
 
 def ranked_to_pb(ranked: Ranked) -> RankResponse:

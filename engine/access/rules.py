@@ -20,6 +20,7 @@ _WRITE: Need = frozenset({"write"})
 _ADMIN: Need = frozenset({"admin"})
 # Who changes a corpus sees what became of it.
 _READ: Need = frozenset({"write", "admin"})
+_MATCHES: Need = frozenset({"search", "admin"})
 
 RULES: Final[dict[str, dict[str, Need]]] = {
     "spr.v1.SearchService": {
@@ -37,6 +38,14 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "SubmitJob": _WRITE,
         "ActivateVersion": _ADMIN,
         "DrainWorker": _ADMIN,
+    },
+    # What a search would show is for whoever may search, too.
+    "spr.v1.StandingService": {
+        "CreateStandingSearch": _ADMIN,
+        "DeleteStandingSearch": _ADMIN,
+        "ListStandingSearches": _MATCHES,
+        "ListMatches": _MATCHES,
+        "WatchMatches": _MATCHES,
     },
     "spr.internal.v1.EncoderService": {"Encode": FLEET},
     "spr.internal.v1.IndexShardService": {"SearchSegments": FLEET, "GetShardInfo": FLEET},

@@ -19,6 +19,8 @@ from trainer.library.jobs import Queue
 from trainer.library.names import name_of
 from trainer.library.roots import Roots, roots_of
 from trainer.library.service import SERVICE, LibraryServicer
+from trainer.library.standing import service as standing
+from trainer.library.standing.running import Standing
 from trainer.library.watching import Watching
 from trainer.library.worker import Worker
 
@@ -44,32 +46,33 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
         for directory in topology.directories:
             stack.enter_context(only_library(directory))
             queue = Queue(directory, name_of(directory), about.max_queued)
-            stack.callback(queue.close)
-            queues[directory] = queue
+            queues[directory] = stack.enter_context(contextlib.closing(queue))
         roots = roots_of(topology, about)
         worker = Worker(queues, lambda: _open_work(about, roots))
+        keeper = stack.enter_context(contextlib.closing(Standing(topology, about, queues.values())))
         watching = Watching(about.watch, next(iter(queues.values())), worker.wake)
 
         def begin(_: object) -> None:
-            worker.start()
-            watching.start()
+            for part in (worker, watching, keeper):
+                part.start()
 
         def add_services(server: grpc.aio.Server) -> list[str]:
             servicer = LibraryServicer({queue.name: queue for queue in queues.values()}, worker.wake, roots)
             add_LibraryServiceServicer_to_server(servicer, server)
-            return [SERVICE]
+            return [SERVICE, keeper.serve(server)]
 
         served = serving.Worker(
             role="library",
             add_services=add_services,
             max_in_flight=IN_FLIGHT,
             threads=IN_FLIGHT,
-            admissions={f"/{SERVICE}/GetLibraryInfo": Admission(IN_FLIGHT)},
-            metrics=lambda: _metrics(queues.values()),
+            admissions={f"/{SERVICE}/GetLibraryInfo": Admission(IN_FLIGHT), **standing.admissions()},
+            metrics=lambda: [*_metrics(queues.values()), *keeper.metrics()],
             watch=begin,
         )
         serving.serve_worker(served, about, topology)
         watching.stop()
+        keeper.stop()
         if not worker.stop(PATIENCE):
             # A library of C is at work; what it does is done again. Its thread would hold up a normal exit.
             sys.stdout.flush()

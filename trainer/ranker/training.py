@@ -200,7 +200,11 @@ def conclude(
     validation = data.validation
     if settings.score == "fused":
         # Report cross-fitted metrics: each query is scored by a fit to other folds.
-        return decode, validation.coarse(), validation.crossed(answers, decode)
+        return (
+            validation.with_table(answers, decode),
+            validation.coarse(),
+            validation.crossed(answers, decode),
+        )
     if settings.score == "weighed":
         decode = validation.weighed(answers, decode)
     return decode, validation.coarse(), validation.measure(answers, decode)

@@ -12,6 +12,7 @@ from engine.types import Doubles, Floats, Proposals, RankQuery
 from trainer.evaluation.judged import Judgements, Ranking
 from trainer.evaluation.measures import NDCGS
 from trainer.evaluation.scores import evaluate
+from trainer.ranker.alone import with_table
 from trainer.ranker.fusion import Answers, fit_fusion
 from trainer.ranker.settings import SELECT
 from workers.ranker.model.relo import Relo
@@ -100,6 +101,13 @@ class Validation:
         """Return `decode` with a score and a confidence fitted on these answers."""
         truths = [self.truths[row] for row in range(len(answers))]
         return replace(decode, fusion=fit_fusion(answers, truths, len(self.contexts), precision=precision))
+
+    def with_table(self, answers: Sequence[Answers], decode: DecodeConfig) -> DecodeConfig:
+        """Return fused `decode` with the confidences that precisions of standing searches need."""
+        assert decode.fusion is not None
+        truths, corpus = [self.truths[row] for row in range(len(answers))], len(self.contexts)
+        fusion = with_table(decode.fusion, answers, truths, lambda a, t: fit_fusion(a, t, corpus))
+        return replace(decode, fusion=fusion)
 
     def crossed(self, answers: Sequence[Answers], decode: DecodeConfig) -> dict[str, float]:
         """Return the measures of fused scores, each query's fitted on the other folds of queries."""

@@ -18,6 +18,10 @@ COMMANDS = {
     "snapshot": ("spr_cli.admin_copies:snapshot", "Copy a version to another place."),
     "restore": ("spr_cli.admin_copies:restore", "Take a version from a copy."),
     "verify": ("spr_cli.admin_copies:verify", "Check every byte of a collection."),
+    "watch": ("spr_cli.admin_watch:watch", "Judge every added video by a standing search."),
+    "watches": ("spr_cli.admin_watch:watches", "List the standing searches."),
+    "unwatch": ("spr_cli.admin_watch:unwatch", "End a standing search."),
+    "matches": ("spr_cli.admin_matches:matches", "Show what standing searches found."),
     "gc": ("spr_cli.admin_copies:collect_garbage", "Remove what no kept version lists."),
 }
 

@@ -10,6 +10,8 @@ import click
 from spr_cli.options import ADDRESS, SECONDS, WORDS, Command, access
 
 if TYPE_CHECKING:
+    import grpc
+
     from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 
 
@@ -41,9 +43,17 @@ def patience(seconds: float, what: str = "For the answer") -> Callable[[Command]
 @contextmanager
 def operator(address: str, as_json: bool) -> Iterator["AdminServiceStub"]:
     """Yield the operator's service; a call that fails is told, and ends the command."""
+    from spr.v1.admin_service_pb2_grpc import AdminServiceStub
+
+    with called(address, as_json) as channel:
+        yield AdminServiceStub(channel)
+
+
+@contextmanager
+def called(address: str, as_json: bool) -> Iterator["grpc.Channel"]:
+    """Yield a channel to the operator's port; a call that fails is told, and ends the command."""
     import grpc
 
-    from spr.v1.admin_service_pb2_grpc import AdminServiceStub
     from spr_cli.bearer import Bearer
     from spr_client import SearchError
     from spr_client.access import Access
@@ -51,7 +61,7 @@ def operator(address: str, as_json: bool) -> Iterator["AdminServiceStub"]:
     try:
         shown = Access(address)
         with shown.channel(address, ()) as channel:
-            yield AdminServiceStub(grpc.intercept_channel(channel, Bearer(shown)))
+            yield grpc.intercept_channel(channel, Bearer(shown))
     except SearchError as error:
         end(str(error), error.reason, 2, as_json)
     except grpc.RpcError as error:

@@ -8,7 +8,7 @@ import grpc
 from spr_client.access import Access
 
 
-class Bearer(grpc.UnaryUnaryClientInterceptor):
+class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     """Adds what `access` shows to the metadata of each call."""
 
     def __init__(self, access: Access) -> None:
@@ -18,6 +18,10 @@ class Bearer(grpc.UnaryUnaryClientInterceptor):
         """Return the call with the token."""
         metadata = (*(details.metadata or ()), *(self._access.metadata or ()))
         return go_on(_Details(details, metadata), request)
+
+    def intercept_unary_stream(self, go_on: Callable[[Any, Any], Any], details: Any, request: Any) -> Any:
+        """Return the call with the token."""
+        return self.intercept_unary_unary(go_on, details, request)
 
 
 class _Details(grpc.ClientCallDetails):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MEASURE = "measure"
 COMMANDS = {
     MEASURE: ("spr_cli.eval_measure", "Measure one run; what `spr eval` does without a command."),
+    "standing": ("spr_cli.eval_standing", "Measure the precision that standing searches reach."),
     "compare": ("spr_cli.eval_compare", "Compare two runs on the same truth."),
 }
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from spr.v1.standing_service_pb2 import Match
 from spr_client import Coverage, Curve, Explanation, Moment, SearchError, SearchResult
 
 _STATUS = {
@@ -42,6 +43,21 @@ def moment(one: Moment) -> dict[str, Any]:
         "confidence": one.confidence,
         "refined": one.refined,
         "proposal": [round(one.proposal_start, 3), round(one.proposal_end, 3)],
+    }
+
+
+def match(one: Match, text: str) -> dict[str, Any]:
+    """Return a match of a standing search for a text. Times are seconds."""
+    start, end = one.span.start_offset, one.span.end_offset
+    return {
+        "number": one.number,
+        "name": one.name,
+        "text": text,
+        "video": one.video_id,
+        "start": round(start.seconds + start.nanos / 1e9, 3),
+        "end": round(end.seconds + end.nanos / 1e9, 3),
+        "confidence": one.confidence,
+        "time": one.create_time.ToJsonString(),
     }
 
 

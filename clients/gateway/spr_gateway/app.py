@@ -62,6 +62,7 @@ class Gateway:
         media = self._media
         routes = [
             Route("/api/collections", told(self.collections)),
+            Route("/api/matches", told(self.matches)),
             Route("/api/search", told(self.search)),
             Route("/api/explain/{video:path}", told(self.explain)),
             Route("/api/videos/{video:path}", told(media.about)),
@@ -96,6 +97,12 @@ class Gateway:
     async def collections(self, request: Request) -> Response:
         """Say what is served."""
         return JSONResponse({"collections": await self._upstream.collections()})
+
+    async def matches(self, request: Request) -> Response:
+        """Say what standing searches found lately."""
+        found = await self._upstream.matches(asked.collection(request))
+        told = [answers.match(one, text) for one, text in found]
+        return JSONResponse({"matches": told}, headers={"cache-control": "no-store"})
 
     async def close(self) -> None:
         """End all of it."""

@@ -6,18 +6,26 @@ What is sent to it is what spr_client sends; access control, where there is some
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc.aio
 
 from spr.v1.admin_service_pb2 import ListCollectionsRequest
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
+from spr.v1.standing_service_pb2 import ListMatchesRequest, ListStandingSearchesRequest, Match
+from spr.v1.standing_service_pb2_grpc import StandingServiceStub
 from spr_client import AsyncClient, Explanation, Options, SearchError, SearchResult
 from spr_client.access import Access, Tls
 from spr_client.channels import OPTIONS
+from spr_client.errors import from_call
+
+if TYPE_CHECKING:
+    from spr.v1.standing_service_pb2_grpc import StandingServiceAsyncStub
 
 TIMEOUT = 10.0  # seconds of a search
 PATIENCE = 3.0  # seconds for the list of collections
 MOST_CLIENTS = 64
+MATCHES = 20  # of standing searches, the newest
 # A list of pictures says each thing once: of moments that overlap the best is shown.
 DISTINCT = Options(nms_iou=0.4)
 
@@ -33,6 +41,7 @@ class Upstream:
         self._access = Access(admin, tls, token)
         self._channel = self._access.aio_channel(admin, OPTIONS)
         self._admin = AdminServiceStub(self._channel)
+        self._standing: StandingServiceAsyncStub = StandingServiceStub(self._channel)
 
     def search(self, collection: str, text: str, size: int) -> AsyncIterator[SearchResult]:
         """Yield the coarse answer, then the refined one."""
@@ -62,6 +71,24 @@ class Upstream:
             {"name": one.name, "videos": one.videos, "segments": one.segments, "version": one.generation}
             for one in answer.collections
         ]
+
+    async def matches(self, collection: str) -> list[tuple[Match, str]]:
+        """Return the newest matches of standing searches, each with their text; [] without a library."""
+        newest = ListMatchesRequest(collection=collection, page_size=MATCHES)
+        searches = ListStandingSearchesRequest(collection=collection)
+        shown = self._access.metadata
+        try:
+            found = await self._standing.ListMatches(newest, timeout=PATIENCE, metadata=shown)
+            if not found.matches:
+                return []
+            listed = await self._standing.ListStandingSearches(searches, timeout=PATIENCE, metadata=shown)
+        except grpc.aio.AioRpcError as failure:
+            error = from_call(failure)
+            if error.reason == "NO_LIBRARY":
+                return []
+            raise error from failure
+        texts = {one.id: one.text for one in listed.standing_searches}
+        return [(one, texts.get(one.standing_search_id, one.name)) for one in found.matches]
 
     async def close(self) -> None:
         """Close all channels."""

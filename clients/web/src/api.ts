@@ -157,3 +157,18 @@ export const clip = async (
 
 export const collections = async (): Promise<Collection[]> =>
   (await (await asked("/api/collections")).json()).collections;
+
+/** A moment that a standing search found; times are seconds, `time` is when it was judged. */
+export interface Match {
+  number: number;
+  name: string;
+  text: string;
+  video: string;
+  start: number;
+  end: number;
+  confidence: number;
+  time: string;
+}
+
+export const matches = async (collection: string, signal: AbortSignal): Promise<Match[]> =>
+  (await (await asked(at("/api/matches", { collection }), signal)).json()).matches;

@@ -6,6 +6,7 @@ import { Results } from "./results";
 import { SearchBox } from "./searchbox";
 import { useSearch } from "./search";
 import { Watch } from "./watch";
+import { Watching } from "./watching";
 
 export type View = "grid" | "list";
 
@@ -125,6 +126,7 @@ export function App() {
       </header>
       <div class="body">
         <Results found={found} place={place} view={view} current={current} ask={ask} open={open} />
+        {!place.q && !place.video && <Watching collection={current?.name ?? ""} go={go} />}
         {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} />}
       </div>
       {help && <Help close={() => setHelp(false)} />}

@@ -131,3 +131,8 @@ def test_only_files_below_the_roots_are_given_out(page: Page, tmp_path: Path) ->
     finally:
         linked.unlink()
         moved.rename(linked)
+
+
+def test_without_a_library_there_are_no_matches(page: Page) -> None:
+    assert page.get("/api/matches").json() == {"matches": []}
+    assert page.get("/api/matches?collection=none").status == 404

@@ -49,6 +49,8 @@ class Fusion:
     score: orders the moments. confidence and log_share: the logit of the probability that a moment is
     relevant, grade 2 or more. overlap: a moment that overlaps a better one of its video by more than this IoU
     comes after all that do not. confidence_threshold: the confidence from which on a moment counts as found.
+    alone: (precision, confidence) pairs: from this confidence on, moments of videos that are judged alone, by
+    a standing search, are so often relevant.
     """
 
     score: ScoreWeights
@@ -56,6 +58,7 @@ class Fusion:
     overlap: float = 0.5
     confidence_threshold: float = field(default=0.0, metadata={FORMERLY: "nothing_below"})
     log_share: float = 0.0
+    alone: tuple[tuple[float, float], ...] = ()
 
     def logits(self, columns: Doubles, scores: Doubles, corpus: int) -> Doubles:
         """Return the logits of the confidences of moments with these columns (n, 7): (n,).

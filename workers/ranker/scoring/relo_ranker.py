@@ -118,7 +118,8 @@ class ReloRanker:
             own = slice(begin, begin + len(query))
             durations = features.durations[query.videos]
             columns = (windows.take(own), found.cut(own), durations)
-            answers.append(ranked(query, *columns, self.decode, len(features), self.name))
+            corpus = query.searched or len(features)
+            answers.append(ranked(query, *columns, self.decode, corpus, self.name))
             begin = own.stop
         return answers
 

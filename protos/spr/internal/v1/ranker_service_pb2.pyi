@@ -38,6 +38,7 @@ class RankRequest(_message.Message):
     VIDEO_ORDINALS_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
+    VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
@@ -50,6 +51,8 @@ class RankRequest(_message.Message):
     """Seconds from the first frame, float64 little-endian, [start, end) pairs."""
     scores: _builtins.bytes
     """Retrieval score of the proposal's best segment, float32 little-endian."""
+    videos_searched: _builtins.int
+    """Videos that were searched, on which confidences depend; 0: the version's."""
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
         """From EncodeResponse: shape [tokens, width], at least one token."""
@@ -69,10 +72,11 @@ class RankRequest(_message.Message):
         video_ordinals: _builtins.bytes = ...,
         spans: _builtins.bytes = ...,
         scores: _builtins.bytes = ...,
+        videos_searched: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "token_states", b"token_states", "video_ordinals", b"video_ordinals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "token_states", b"token_states", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

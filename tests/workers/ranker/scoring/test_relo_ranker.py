@@ -1,10 +1,12 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from engine import wire_rank
 from engine.errors import InvalidInput
 from tests import numeric
 from tests.workers.ranker import golden
@@ -12,6 +14,7 @@ from tests.workers.ranker.queries import of_tokens, rank
 from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import WindowConfig, batches
 from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.scoring.fusion import Fusion, ScoreWeights
 from workers.ranker.scoring.relo_ranker import KIND, RankerConfig, ReloRanker
 from workers.ranker.stores.checkpoint import save_model
 from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps, FeatureStream
@@ -116,3 +119,23 @@ def test_a_saved_ranker_ranks_as_before(tmp_path: Path) -> None:
     save_model(tmp_path / "other", "projector", TINY, model.state_dict())
     with pytest.raises(InvalidInput, match="not a ranker"):
         ReloRanker.open(tmp_path / "other")
+
+
+def test_confidence_is_that_of_the_videos_that_were_searched() -> None:
+    fusion = Fusion(ScoreWeights(span_relevance=1.0), ScoreWeights(), log_share=-0.5)
+    ranker = ReloRanker(Relo(TINY.model).eval(), DecodeConfig(min_span=1, fusion=fusion))
+    contexts = random_contexts([20] * 8)
+    tokens, one = np.ones((3, 4), np.float32), np.zeros(1, np.int32)
+    asked = of_tokens(tokens, one, np.array([[4.0, 12.0]]))
+    alone = wire_rank.query_from_pb(
+        wire_rank.query_to_pb(replace(asked, text_embedding=np.zeros(6, np.float32), searched=1)),
+        4,
+        6,
+        contexts.durations,
+    )
+    # The best of one video is less of a sign than the best of eight.
+    among, by_itself = (ranker.rank_many([query], contexts)[0].confidences for query in (asked, alone))
+    for sure, videos in ((among, 8), (by_itself, 1)):
+        assert sure == pytest.approx(1 / (1 + np.exp(0.5 * np.log(0.5 / videos))), rel=1e-6)
+    with pytest.raises(InvalidInput, match="the version has 8 videos"):
+        wire_rank.query_from_pb(wire_rank.query_to_pb(replace(alone, searched=9)), 4, 6, contexts.durations)

@@ -15,7 +15,7 @@ async def answer(call: Awaitable[Reply]) -> Reply:
     """
     of: Any = call
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    of.add_done_callback(lambda _: over.done() or over.set_result(None))
+    of.add_done_callback(lambda _: None if over.done() else over.set_result(None))
     try:
         await over
     except asyncio.CancelledError:

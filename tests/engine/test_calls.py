@@ -42,7 +42,7 @@ def _lost(wait: Callable[[Any], Awaitable[Any]]) -> float:
 
     async def run(address: str) -> float:
         async with grpc.aio.insecure_channel(address) as channel:
-            method = channel.unary_unary("/a/B")
+            method: Any = channel.unary_unary("/a/B")
             await abandon(method, CALLS)
             before = _bytes_in_use()
             await abandon(method, CALLS)

@@ -86,9 +86,7 @@ class Client:
 
         def ask(left: float | None) -> SearchResponse:
             about: dict[str, Any] = {"timeout": left, "metadata": self._metadata()}
-            if self._hedges.ways == 1:
-                return self._stub().Search(request, **about)
-            return hedging.search(self._hedges, self._stub, lambda stub: stub.Search.future(request, **about))
+            return hedging.search(self._hedges, self._stub, request, about)
 
         return translate.result_from_pb(self._asked(ask, limit))
 

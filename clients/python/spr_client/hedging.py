@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
+from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
+
 Reply = TypeVar("Reply")
-Stub = TypeVar("Stub")
 _FOR_NOW = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
@@ -72,14 +74,19 @@ class Hedges:
                 self.home, self._lost = by, 0.0
 
 
-def search(hedges: Hedges, stub: Callable[[int], Stub], ask: Callable[[Stub], "grpc.Future[Reply]"]) -> Reply:
-    """Return the first answer of `ask(stub(way))`. A stub is held until the end, as its channel is by it."""
+def search(
+    hedges: Hedges, stub: Callable[[int], SearchServiceStub], request: SearchRequest, about: dict[str, Any]
+) -> SearchResponse:
+    """Return the first answer. stub: of one way; held until the end, as its channel is. about: of each call."""
+    if hedges.ways == 1:
+        alone: SearchResponse = stub(0).Search(request, **about)
+        return alone
     first, patience = hedges.begin()
     began, ended, asked = time.monotonic(), queue.SimpleQueue[tuple[int, Any]](), list[Any]()
 
     def send(way: int) -> None:
         used = stub(way)
-        asked.append((used, call := ask(used)))
+        asked.append((used, call := used.Search.future(request, **about)))
         call.add_done_callback(lambda call: ended.put((way, call)))
 
     try:
@@ -92,7 +99,7 @@ def search(hedges: Hedges, stub: Callable[[int], Stub], ask: Callable[[Stub], "g
             by, call = ended.get()
         if len(asked) > 1 and call.code() in _FOR_NOW:
             by, call = ended.get()
-        reply: Reply = call.result()
+        reply: SearchResponse = call.result()
     finally:
         for _, one in asked:
             one.cancel()

@@ -77,7 +77,7 @@ class Hedges:
 def search(
     hedges: Hedges, stub: Callable[[int], SearchServiceStub], request: SearchRequest, about: dict[str, Any]
 ) -> SearchResponse:
-    """Return the first answer. stub: of one way, held as long as its channel is needed. about: of each call."""
+    """Return the first answer. stub: of one way, held as its channel is by it. about: of each call."""
     if hedges.ways == 1:
         alone: SearchResponse = stub(0).Search(request, **about)
         return alone

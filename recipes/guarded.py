@@ -22,6 +22,7 @@ import grpc
 from bench.service import free_ports
 from engine.access.settings import of_folder
 from recipes.chaos import topology, world
+from recipes.chaos.service import wait_until
 from recipes.chaos.topology import Setup
 from recipes.steps import SPR
 from spr_client import Client, Tls
@@ -78,9 +79,11 @@ def serving(folder: Path, collection: Path, collector: str) -> Iterator[Service]
     try:
         assert process.stdout is not None
         process.stdout.readline()
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8")
-        pids = (process.pid, *map(int, children.split()))
-        yield Service(parts[0].listen, pids, metrics, tls, token)
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        # The library starts last; searches do not wait for it.
+        wait_until(lambda: len(listed.read_text().split()) == len(parts), "every process runs")
+        pids = (process.pid, *map(int, listed.read_text(encoding="utf-8").split()))
+        yield Service(parts[0].listen, pids, metrics[:-1], tls, token)
     finally:
         process.terminate()
         process.wait(60)

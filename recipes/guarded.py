@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import resource
+import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -65,9 +66,11 @@ class Service:
 
 @contextlib.contextmanager
 def serving(folder: Path, collection: Path, collector: str) -> Iterator[Service]:
-    """Serve a collection; with everything where `collector`, the address for traces, is not empty."""
+    """Serve a copy of a collection; with everything where `collector`, the address for traces, is not empty."""
     parts = topology.parts(Setup(replicas=1, rankers=1, sentences=256))
-    path = topology.write(folder / "topology.toml", collection, parts, {"segment_top_k": 60})
+    shutil.rmtree(folder, ignore_errors=True)
+    own = shutil.copytree(collection, folder / "collection")
+    path = topology.write(folder / "topology.toml", own, parts, {"segment_top_k": 60})
     metrics, tls, token = tuple[str, ...](), None, None
     if collector:
         metrics = tuple(f"127.0.0.1:{port}" for port in free_ports(len(parts)))

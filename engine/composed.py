@@ -173,7 +173,6 @@ class Composer:
         whole: bool,
     ) -> list[Ranked] | None:
         """Return what the rankers say of the proposals of every part, None where they do not of all."""
-
         searched = None if allowed is None else allowed.count
 
         async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked | None:

@@ -7,7 +7,7 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import faults, logs, tracing, wire, wire_explain, wire_rank
+from engine import calls, faults, logs, tracing, wire, wire_explain, wire_rank
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -52,7 +52,8 @@ class Rankers:
 
         async def attempt(stubs: RankerStubs) -> EncodedQuery:
             left, metadata = deadline.left(), tracing.outgoing()
-            return self._encoded(await stubs.encoder.Encode(request, timeout=left, metadata=metadata))
+            answering = stubs.encoder.Encode(request, timeout=left, metadata=metadata)
+            return self._encoded(await calls.answer(answering))
 
         try:
             hedge_after = self._config.hedge_after
@@ -102,7 +103,7 @@ class Rankers:
 
         async def attempt(stubs: RankerStubs) -> Ranked:
             left, metadata = deadline.left(), tracing.outgoing()
-            response = await stubs.ranker.Rank(request, timeout=left, metadata=metadata)
+            response = await calls.answer(stubs.ranker.Rank(request, timeout=left, metadata=metadata))
             _check_version(response.generation, self._version.id, "ranker")
             return wire_rank.ranked_from_pb(response, len(proposals))
 
@@ -131,7 +132,7 @@ class Rankers:
         )
 
         async def attempt(stubs: RankerStubs) -> Compared:
-            response = await stubs.ranker.Compare(request, timeout=deadline.left())
+            response = await calls.answer(stubs.ranker.Compare(request, timeout=deadline.left()))
             _check_version(response.generation, self._version.id, "ranker")
             return wire_explain.compared_from_pb(response)
 

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from engine import faults, logs, merge, tracing, wire, wire_filter
+from engine import calls, faults, logs, merge, tracing, wire, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
@@ -110,7 +110,7 @@ class Retriever:
         async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits]:
             left = max(0.0, ends - time.monotonic())
             answering = stubs.shard.SearchSegments(addressed, timeout=left, metadata=tracing.outgoing())
-            response = await answering
+            response = await calls.answer(answering)
             return response, self._hits(response, shard.name, allowed)
 
         try:

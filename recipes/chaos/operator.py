@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from engine import lineage, versions
+from engine import faults, lineage, versions
 from engine.errors import SprError, Unavailable
 from spr.v1 import admin_service_pb2 as pb
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -106,6 +106,8 @@ class Operator:
                     return ask(AdminServiceStub(channel))
             except grpc.RpcError as error:
                 again = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+                # Only an operator can make room on a disk.
+                again = again and faults.reason_of(error) != "DISK_FULL"
                 if not again or time.monotonic() > ends:
                     raise SprError(f"{error.code().name}: {error.details()}", error.code().name) from None
             time.sleep(0.05)

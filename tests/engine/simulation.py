@@ -235,8 +235,8 @@ def carried(simulation: Simulation) -> Iterator[None]:
         def unary(path: str, **_: Any) -> Any:
             method = path.rpartition("/")[2]
 
-            async def call(request: Any, timeout: float = 60.0, metadata: object = None) -> Any:
-                return await simulation.call(target, method, request, timeout)
+            def call(request: Any, timeout: float = 60.0, metadata: object = None) -> asyncio.Task[Any]:
+                return asyncio.create_task(simulation.call(target, method, request, timeout))
 
             return call
 

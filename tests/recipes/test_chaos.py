@@ -2,14 +2,19 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
+import grpc
 import pytest
 
+from engine.errors import SprError
 from recipes.chaos import flat, table, verdict
+from recipes.chaos.operator import Operator
 from recipes.chaos.oracle import same
 from recipes.chaos.table import CHANGES, COMPONENTS, PROCESS_FAULTS, SILENT, STATED, UNHARMED, Cell, Outcome
 from recipes.chaos.verdict import Verdict
 from recipes.crash import schedule
+from tests.engine.failing import failure
 
 MOMENTS = (("a", 0.0, 4.0, 0.5), ("b", 4.0, 8.0, 0.25))
 
@@ -78,3 +83,11 @@ def test_the_same_seed_gives_the_same_strikes_and_deeds() -> None:
     assert drawn(1)[0] != drawn(2)[0]
     assert drawn(1)[1] != drawn(2)[1]
     assert {strike.kind for strike in itertools.islice(schedule.strikes(1), 200)} == schedule.STRIKES.keys()
+
+
+def test_what_a_full_disk_refuses_is_not_asked_again(tmp_path: Path) -> None:
+    def refused(_: object) -> None:
+        raise failure(grpc.StatusCode.UNAVAILABLE, "DISK_FULL")
+
+    with pytest.raises(SprError, match="UNAVAILABLE"):
+        Operator(["127.0.0.1:1"], tmp_path)._call(refused)

@@ -12,6 +12,8 @@ from engine.corpus import open_corpus
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, SprError
 from trainer.generation.config import BuildConfig
+from workers.feature_store.recalling import recall
+from workers.feature_store.store import FeatureStore
 
 # What a build is asked, and what it does where neither it nor the version before says.
 DEFAULTS: dict[str, Any] = {"shards": 1, "index": "auto", "recall": None, "nprobe": None, "contexts": "auto"}
@@ -110,6 +112,20 @@ def check_videos(config: BuildConfig, served: Before, ids: Set[str], wanted: lis
         f"{len(lost)} of the {len(served.ids)} videos that are served would be gone ({some}): ingest them "
         "with this encoder first, or say --allow-fewer."
     )
+
+
+def bring_back(config: BuildConfig, served: Before, store: FeatureStore, known: Set[str]) -> list[str]:
+    """Put videos back into the store whose deletion was rolled back, as they are served; return a note of it.
+
+    known: ids that the store's videos have or had.
+    """
+    lost = served.ids - known
+    if not lost or config.allow_fewer:
+        return []
+    with FeatureStore.open(store.path, "a") as writing:
+        found = recall(writing, lost)
+    store.refresh()
+    return [f"{len(found)} deleted videos are served again, and indexed"] if found else []
 
 
 def check_model(config: BuildConfig, served: Before, kind: str, found: bool, why: str) -> None:

@@ -17,7 +17,7 @@ from engine.types import Ordinals
 from trainer.collection.annotations import load_corpus
 from trainer.collection.places import FRAMES, describe_collection, features_directory, known_videos
 from trainer.collection.segments import VideoRows, deal
-from trainer.generation.before import Before, before, check_model, check_videos, settings, settle
+from trainer.generation.before import Before, before, bring_back, check_model, check_videos, settings, settle
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
 from trainer.generation.kit import Kit
@@ -130,15 +130,13 @@ class Plan:
 
 
 def make_plan(config: BuildConfig) -> Plan:
-    """Read what is there and decide; NotFound, InvalidInput or Mismatch say what is missing or does not fit.
-
-    Options are checked before models are loaded.
-    """
+    """Read what is there and decide, before models load; NotFound, InvalidInput or Mismatch say why not."""
     # A corpus file of before does not say that what was added since may go.
     collection, named = config.collection, config.videos is not None
     served = before(collection)
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
+    notes += bring_back(config, served, store, _known_ids(store, store.ids()))
     # What was added since stays.
     ids, wanted, missing = _videos(store, config.videos, frozenset() if named else served.ids)
     check_videos(config, served, _known_ids(store, ids), wanted if named else None)

@@ -32,7 +32,7 @@ def delete(collection: Path, ids: Sequence[str], again: bool = False) -> Change:
             version = make_current(corpus, shards, "delete")
         for store in stores:
             for video in (video for video in wanted if video in store):
-                store.forget(video)
+                store.forget(video, deleted=True)
     return Change(version, tuple(wanted))
 
 

@@ -187,21 +187,21 @@ class FeatureStore:
         After a kill some of them may be there, each whole.
         """
         self._check_writable()
-        self._log([asdict(record) for record in self._rows.append(videos)])
+        self.log([asdict(record) for record in self._rows.append(videos)])
 
     def revise(self, video_id: str, *, uri: str, info: Mapping[str, Any], rename: str = "") -> VideoRecord:
         """Change what is noted of a video, and its id where `rename` is one, and keep its rows."""
         self._check_writable()
         check_id(rename or video_id)
         record = replace(self.record(video_id), id=rename or video_id, uri=uri, info=dict(info))
-        self._log([asdict(record)] + ([{"forget": video_id}] if record.id != video_id else []))
+        self.log([asdict(record)] + ([{"forget": video_id}] if record.id != video_id else []))
         return record
 
-    def forget(self, video_id: str) -> None:
-        """Take a video out; its rows stay in the file, unread. NotFound for an unknown id."""
+    def forget(self, video_id: str, deleted: bool = False) -> None:
+        """Take a video out; its rows stay, unread; `deleted`: for `recall`. NotFound for an unknown id."""
         self._check_writable()
         self.record(video_id)
-        self._log([{"forget": video_id}])
+        self.log([{"forget": video_id, **({"deleted": True} if deleted else {})}])
 
     def close(self) -> None:
         """Give up the writer's lock; arrays already handed out stay valid."""
@@ -234,7 +234,8 @@ class FeatureStore:
         if self._lock is None:
             raise InvalidInput(f"the feature store {self.path} is not open for appending; use mode 'a'")
 
-    def _log(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def log(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Append entries to the journal, durably, and take them in."""
         self._journal.append(entries)
         for entry in entries:
             self._note(entry)

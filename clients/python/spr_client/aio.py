@@ -12,9 +12,9 @@ import grpc.aio
 
 from spr.v1.search_service_pb2 import BatchSearchResponse, ListVideosResponse, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
-from spr_client import errors, translate
+from spr_client import errors, hedging, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
-from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.channels import ADDRESS, OPTIONS, ORDERED, checked, ways
 from spr_client.composed import Composed
 from spr_client.retrying import RETRIES, Retries
 from spr_client.translate_filter import list_to_pb, video_from_pb
@@ -50,9 +50,10 @@ class AsyncClient:
             none_for_borrowed(tls, token)
         self._access = Access(self._address, tls, token) if channel is None else None
         self._with: grpc.ChannelCredentials | None = None
-        self._own: grpc.aio.Channel | None = None
+        self._own: list[grpc.aio.Channel] = []
         self._of = {"collection": collection, "version": version}
         self._retries = Retries(retries)
+        self._hedges = hedging.Hedges(1 if channel is not None else len(self._address.split(",")))
 
     async def search(
         self,
@@ -69,7 +70,11 @@ class AsyncClient:
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
         def ask(left: float | None) -> Awaitable[SearchResponse]:
-            return self._stub().Search(request, timeout=left, metadata=self._metadata())
+            def send(way: int | None = None) -> Awaitable[SearchResponse]:
+                return self._stub(way).Search(request, timeout=left, metadata=self._metadata())
+
+            several = self._hedges.ways > 1
+            return hedging.search_async(self._hedges, send) if several else hedging.answer(send())
 
         return translate.result_from_pb(await self._asked(ask, limit))
 
@@ -104,7 +109,7 @@ class AsyncClient:
         request, refused = translate.batch_to_pb(queries, options, page_size, **self._of)
 
         def ask(left: float | None) -> Awaitable[BatchSearchResponse]:
-            return self._stub().BatchSearch(request, timeout=left, metadata=self._metadata())
+            return hedging.answer(self._stub().BatchSearch(request, timeout=left, metadata=self._metadata()))
 
         response = await self._asked(ask, limit)
         return translate.entries_from_pb(response, refused)
@@ -151,7 +156,8 @@ class AsyncClient:
         request = translate.request_to_pb(query, options, 0, "", request_id, **self._of)
         with _failures(self._address):
             asked = translate.explain_to_pb(request, video)
-            return translate.explanation_from_pb(await self._stub().Explain(asked, timeout=limit))
+            call = self._stub().Explain(asked, timeout=limit, metadata=self._metadata())
+            return translate.explanation_from_pb(await hedging.answer(call))
 
     async def videos(
         self, wanted: Filter | None = None, *, page_size: int = 1000, timeout: float | None = 10.0
@@ -161,7 +167,7 @@ class AsyncClient:
         request = list_to_pb(wanted, page_size, **self._of)
 
         def ask(left: float | None) -> Awaitable[ListVideosResponse]:
-            return self._stub().ListVideos(request, timeout=left, metadata=self._metadata())
+            return hedging.answer(self._stub().ListVideos(request, timeout=left, metadata=self._metadata()))
 
         while True:
             page = await self._asked(ask, limit)
@@ -173,9 +179,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the channel, if it is the client's own."""
-        if self._own is not None:
-            await self._own.close()
-            self._own = None
+        while self._own:
+            await self._own.pop().close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,16 +204,18 @@ class AsyncClient:
                 delay = attempts.delay(error)
             await asyncio.sleep(delay)
 
-    def _stub(self) -> "SearchServiceAsyncStub":
+    def _stub(self, way: int | None = None) -> "SearchServiceAsyncStub":
+        """Return a stub that asks one of the coordinators, by default the one that searches go to first."""
         if self._access is None:
             assert self._borrowed is not None
             return SearchServiceStub(self._borrowed)
         credentials = self._access.credentials
-        if self._own is None or credentials is not self._with:
+        if not self._own or credentials is not self._with:
             # Calls on a former channel go on: the last one closes it.
-            self._with = credentials
-            self._own = self._access.aio_channel(target(self._address), OPTIONS)
-        return SearchServiceStub(self._own)
+            self._with, led = credentials, ways(self._address)
+            options = ORDERED if len(led) > 1 else OPTIONS
+            self._own = [self._access.aio_channel(one, options) for one in led]
+        return SearchServiceStub(self._own[(self._hedges.home if way is None else way) % len(self._own)])
 
     def _metadata(self) -> Metadata | None:
         return None if self._access is None else self._access.metadata

@@ -1,6 +1,7 @@
 """How a client's own channel behaves, and where it may lead."""
 
 import json
+import random
 import socket
 from collections.abc import Sequence
 
@@ -16,23 +17,27 @@ _RETRY = {
     "backoffMultiplier": 3,
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
-OPTIONS = [
+_COMMON = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # The default back-off grows to two minutes: a restarted service would seem dead for as long.
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    (
-        "grpc.service_config",
-        json.dumps(
-            {
-                "methodConfig": [{"name": [{}], "retryPolicy": _RETRY}],
-                # One coordinator at a time, each client another: it has the ranked lists of its page tokens.
-                "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}],
-            }
-        ),
-    ),
 ]
+
+
+def _config(shuffled: bool) -> tuple[str, str]:
+    about = {
+        "methodConfig": [{"name": [{}], "retryPolicy": _RETRY}],
+        # One coordinator at a time, each client another: it has the ranked lists of its page tokens.
+        "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": shuffled}}],
+    }
+    return "grpc.service_config", json.dumps(about)
+
+
+OPTIONS = [*_COMMON, _config(True)]
+ORDERED = [*_COMMON, _config(False)]
+"""Of a channel to one of `ways`: it asks its coordinator, and the next one only where that is gone."""
 
 
 def checked(address: str | Sequence[str]) -> str:
@@ -69,6 +74,17 @@ def target(address: str) -> str:
         message = f"nothing answers at {address} (no name of it can be resolved)"
         raise Unavailable(message, "UNAVAILABLE", retry_after=CONNECT_AGAIN)
     return f"{scheme}:{','.join(dict.fromkeys(number for numbers in found[scheme] for number in numbers))}"
+
+
+def ways(address: str) -> list[str]:
+    """Return as `target` where each of the coordinators is asked before the others, in any order."""
+    led = target(address)
+    scheme, _, told = led.partition(":")
+    numbers = told.split(",")
+    if scheme not in ("ipv4", "ipv6") or len(numbers) == 1:
+        return [led]
+    random.shuffle(numbers)
+    return [f"{scheme}:{','.join(numbers[i:] + numbers[:i])}" for i in range(len(numbers))]
 
 
 def _numbers(address: str, family: int) -> list[str]:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 
 from spr.v1.search_service_pb2 import BatchSearchResponse, ListVideosResponse, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
-from spr_client import errors, translate
+from spr_client import errors, hedging, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
-from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.channels import ADDRESS, OPTIONS, ORDERED, checked, ways
 from spr_client.composed import Composed
 from spr_client.retrying import RETRIES, Retries
 from spr_client.translate_filter import list_to_pb, video_from_pb
@@ -65,10 +65,11 @@ class Client:
             none_for_borrowed(tls, token)
         self._access = Access(self._address, tls, token) if channel is None else None
         self._with: grpc.ChannelCredentials | None = None
-        self._own: grpc.Channel | None = None
+        self._own: list[grpc.Channel] = []
         self._opening = threading.Lock()
         self._of = {"collection": collection, "version": version}
         self._retries = Retries(retries)
+        self._hedges = hedging.Hedges(1 if self._borrowed else len(self._address.split(",")))
 
     def search(
         self,
@@ -85,7 +86,8 @@ class Client:
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
         def ask(left: float | None) -> SearchResponse:
-            return self._stub().Search(request, timeout=left, metadata=self._metadata())
+            about: dict[str, Any] = {"timeout": left, "metadata": self._metadata()}
+            return hedging.search(self._hedges, self._stub, request, about)
 
         return translate.result_from_pb(self._asked(ask, limit))
 
@@ -168,7 +170,8 @@ class Client:
         request = translate.request_to_pb(query, options, 0, "", request_id, **self._of)
         with _failures(self._address):
             asked = translate.explain_to_pb(request, video)
-            return translate.explanation_from_pb(self._stub().Explain(asked, timeout=limit))
+            found = self._stub().Explain(asked, timeout=limit, metadata=self._metadata())
+            return translate.explanation_from_pb(found)
 
     def videos(
         self, wanted: Filter | None = None, *, page_size: int = 1000, timeout: float | None = 10.0
@@ -190,9 +193,8 @@ class Client:
 
     def close(self) -> None:
         """Close the channel, if it is the client's own."""
-        if self._own is not None:
-            self._own.close()
-            self._own = None
+        while self._own:
+            self._own.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -216,17 +218,19 @@ class Client:
                 delay = attempts.delay(error)
             time.sleep(delay)
 
-    def _stub(self) -> SearchServiceStub:
+    def _stub(self, way: int | None = None) -> SearchServiceStub:
+        """Return a stub that asks one of the coordinators, by default the one that searches go to first."""
         if self._borrowed is not None:
             return self._borrowed
         assert self._access is not None
         with self._opening:
             credentials = self._access.credentials
-            if self._own is None or credentials is not self._with:
+            if not self._own or credentials is not self._with:
                 # Calls on a former channel go on: its last stub closes it.
-                self._with = credentials
-                self._own = self._access.channel(target(self._address), OPTIONS)
-            return SearchServiceStub(self._own)
+                self._with, led = credentials, ways(self._address)
+                options = ORDERED if len(led) > 1 else OPTIONS
+                self._own = [self._access.channel(one, options) for one in led]
+            return SearchServiceStub(self._own[(self._hedges.home if way is None else way) % len(self._own)])
 
     def _metadata(self) -> Metadata | None:
         return None if self._access is None else self._access.metadata

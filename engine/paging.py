@@ -98,7 +98,7 @@ class Pager:
         except NotFound:
             why = f"is of version {quoted(token.request.version)}, which is not served any more"
             raise pages.refusal(why) from None
-        finish(answer, served, token.request.text)
+        finish(answer, served, wire_search.text_of(token.request))
         listed = Listed.of(answer, served.corpus, query.options.facets)
         if pages.digest(listed) != token.digest:
             raise pages.refusal("is of a list that is gone, and the same search gives another one now")

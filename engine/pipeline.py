@@ -3,15 +3,12 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TypeAlias
 
-import numpy as np
-from cachetools import LRUCache
-
-from engine import choosing, metrics, ranking, tracing
+from engine import choosing, ranking, tracing
 from engine.answers import Answer, Coverage, Degraded
 from engine.corpus import Corpus
 from engine.deadline import Deadline
+from engine.encoding import QueryEncoder, Sentences
 from engine.errors import Overloaded
 from engine.explanations import Explanation
 from engine.filters import Allowed, Filters
@@ -21,10 +18,6 @@ from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.types import EncodedQuery, Proposals, Ranked
 
-# Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for. Of the
-# event loop's thread alone: needs no lock. A sentence is 50 kB with a text tower of ViT-L/14's size.
-Sentences: TypeAlias = "LRUCache[tuple[str, str], EncodedQuery]"
-
 
 class Pipeline:
     """Answers queries over one version. sentences: asked again, they need no encoder."""
@@ -33,7 +26,7 @@ class Pipeline:
         self.corpus = corpus
         self._retriever = retriever
         self._rankers = rankers
-        self._sentences = sentences
+        self.encoder = QueryEncoder(corpus, rankers, sentences)
         self.filters = Filters(corpus.catalogue)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
@@ -48,7 +41,7 @@ class Pipeline:
         options, watch = query.options, _Stopwatch()
         # No span is open at a yield: the caller may end the generator in another task.
         with tracing.span("encode"):
-            encoded = await self._encode(query, deadline)
+            encoded = await self.encoder.encode(query, deadline)
         watch.lap("encode")
         allowed = None if query.filter is None else await self.filters.allowed(query.filter)
         coarse = await self._coarse(encoded, options, allowed, deadline, watch)
@@ -105,34 +98,21 @@ class Pipeline:
         """Return what the rankers say of proposals, None where none answers."""
         try:
             with tracing.span("rank", proposals=len(chosen)):
-                return await self._rankers.rank(encoded, chosen, deadline)
+                ranked = await self._rankers.rank(encoded, chosen, deadline)
         except Overloaded:
             if whole:
                 raise
             return None
+        if ranked is not None and encoded.shown:
+            # They are fitted to sentences.
+            ranked = replace(ranked, confidences=None, confidence_threshold=None)
+        return ranked
 
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
         """Search, and compare the sentence with every second of one video."""
         answer = await self.search(query, deadline)
-        encoded = await self._encode(query, deadline)
+        encoded = await self.encoder.encode(query, deadline)
         return Explanation(answer, video, await self._rankers.compare(encoded, video, deadline))
-
-    async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
-        if query.embedding is None:
-            return await self._encode_text(query.text, deadline)
-        # A vector has no words for the ranker to read.
-        model = self.corpus.version.embedding_model
-        return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
-
-    async def _encode_text(self, text: str, deadline: Deadline) -> EncodedQuery:
-        key = self.corpus.version.embedding_model, text
-        known = self._sentences.get(key)
-        metrics.bound(metrics.CACHE, "encoded_queries", "miss" if known is None else "hit").inc()
-        if known is None:
-            known = await self._rankers.encode(text, deadline)
-            if self._sentences.maxsize:
-                self._sentences[key] = known
-        return known
 
 
 class _Stopwatch:

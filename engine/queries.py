@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from engine.examples import Part
 from engine.filters import Filter
 from engine.proposals import ProposalRule
 from engine.types import Floats
@@ -34,12 +35,13 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space.
+    """One query: `text`, `part`, or `embedding` (dim,) float32 of unit length in the index's space.
 
     filter: what may be found; None for everything.
     """
 
     text: str = ""
     embedding: Floats | None = None
+    part: Part | None = None
     options: SearchOptions = field(default_factory=SearchOptions)
     filter: Filter | None = None

@@ -154,7 +154,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async for answer in served.pipeline.answers(query, deadline):
                 last = stage == Progress.STAGE_REFINED or not refines
                 if last:
-                    self._log.answered(answer, collection, served, request.text, context)
+                    self._log.answered(answer, collection, served, wire_search.text_of(request), context)
                 listed = Listed.of(answer, served.corpus, query.options.facets)
                 page = self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
@@ -194,7 +194,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             yield collection
         except Exception as error:
             collection.statistics.failed += 1
-            self._log.failed(error, collection, request.text, time.perf_counter() - began)
+            self._log.failed(error, collection, wire_search.text_of(request), time.perf_counter() - began)
             raise
         finally:
             collection.statistics.recent.record(time.monotonic() - began)
@@ -224,7 +224,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             with collection.pinned(request.version) as served:
                 query = wire_search.query_from_pb(request, served.corpus.version, self._defaults)
                 answer = await served.pipeline.search(query, deadline)
-        self._log.answered(answer, collection, served, request.text, context)
+        self._log.answered(answer, collection, served, wire_search.text_of(request), context)
         listed = Listed.of(answer, served.corpus, query.options.facets)
         return self._pager.page(listed, 0, size, request, most)
 

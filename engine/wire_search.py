@@ -2,10 +2,11 @@
 
 from typing import TypeVar
 
-from engine import wire, wire_filter
+from engine import wire, wire_examples, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
+from engine.examples import Part
 from engine.listed import Listed
 from engine.process_config import Uris
 from engine.proposals import ProposalRule
@@ -38,6 +39,8 @@ def query_from_pb(
     if request.WhichOneof("query") == "embedding":
         embedding = _embedding_from_pb(request.embedding, version)
         return Query(embedding=embedding, options=options, filter=wanted)
+    if request.WhichOneof("query") == "composed":
+        return Query(part=_only_part(request.composed), options=options, filter=wanted)
     text = request.text.strip()
     if not text:
         raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
@@ -45,6 +48,12 @@ def query_from_pb(
         message = f"the text has {len(text)} characters; send at most {LONGEST_TEXT}"
         raise InvalidInput(message, field="text")
     return Query(text=text, options=options, filter=wanted)
+
+
+def text_of(request: search_pb.SearchRequest) -> str:
+    """Return a request's words, for logs; "" where it has none."""
+    parts = request.composed.parts
+    return parts[0].text if request.WhichOneof("query") == "composed" and parts else request.text
 
 
 def page_size_from_pb(page_size: int) -> int:
@@ -194,6 +203,13 @@ def _rule_from_pb(rule: search_pb.ProposalRule) -> ProposalRule | None:
         error.field = f"params.proposal_rule.{kind}"
         raise
     return ProposalRule() if rule.adjacent else None
+
+
+def _only_part(composed: search_pb.ComposedQuery) -> Part:
+    if len(composed.parts) != 1 or composed.parts[0].not_texts:
+        message = f"there are {len(composed.parts)} parts, or negative texts; send one part without any"
+        raise InvalidInput(message, field="composed.parts")
+    return wire_examples.part_from_pb(composed.parts[0], "composed.parts[0]")
 
 
 def _embedding_from_pb(embedding: types_pb2.Embedding, version: Version) -> Floats:

@@ -38,7 +38,7 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "ActivateVersion": _ADMIN,
         "DrainWorker": _ADMIN,
     },
-    "spr.internal.v1.EncoderService": {"Encode": FLEET},
+    "spr.internal.v1.EncoderService": {"Encode": FLEET, "EncodeExamples": FLEET},
     "spr.internal.v1.IndexShardService": {"SearchSegments": FLEET, "GetShardInfo": FLEET},
     "spr.internal.v1.LibraryService": {
         "Submit": FLEET,

@@ -155,7 +155,7 @@ def _ingest(
     found = check(paths, collection, options.fps)
 
     from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
-    from trainer.ingest.tuning import encoding_threads, frame_edge
+    from trainer.ingest.tuning import encoding_threads
     from workers.ranker.encoder.encoder import Encoder
     from workers.ranker.encoder.files import explain, resolve
 
@@ -167,7 +167,7 @@ def _ingest(
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,
-            edge=frame_edge(loaded),
+            edge=loaded.frame_edge,
             encoders=stack.enter_context(encoding_threads(loaded.device)),
             settings=f"{loaded.device.type} {model[2]}",
         )

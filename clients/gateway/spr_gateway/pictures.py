@@ -18,7 +18,7 @@ from PIL import Image
 
 from engine.errors import NotFound
 from trainer.ingest.container import opened, video_stream
-from trainer.ingest.picture import upright
+from workers.upright import upright
 
 PATIENCE = 10.0  # seconds of decoding for one answer
 MOST_FRAMES = 900  # decoded after a key frame

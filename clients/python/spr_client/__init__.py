@@ -21,6 +21,7 @@ from spr_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from spr_client.parts import Clip, Part
 from spr_client.types import (
     Coverage,
     Curve,
@@ -39,6 +40,7 @@ from spr_client.types import (
 __all__ = [
     "AsyncClient",
     "Client",
+    "Clip",
     "Coverage",
     "Curve",
     "DeadlineExceeded",
@@ -52,6 +54,7 @@ __all__ = [
     "NotFound",
     "Options",
     "Overloaded",
+    "Part",
     "PermissionDenied",
     "SearchError",
     "SearchResult",

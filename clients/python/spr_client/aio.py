@@ -15,6 +15,7 @@ from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.parts import Part
 from spr_client.retrying import RETRIES, Retries
 from spr_client.translate_filter import list_to_pb, video_from_pb
 from spr_client.types import Embedding, Explanation, Filter, Options, SearchResult, Video
@@ -55,7 +56,7 @@ class AsyncClient:
 
     async def search(
         self,
-        query: str | Embedding,
+        query: str | Part | Embedding,
         *,
         page_size: int = 10,
         page_token: str = "",
@@ -63,7 +64,7 @@ class AsyncClient:
         request_id: str = "",
         options: Options = Options(),  # noqa: B008
     ) -> SearchResult:
-        """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
+        """Return one page of moments for a sentence, for examples, or for a vector (answered unrefined)."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
@@ -74,7 +75,7 @@ class AsyncClient:
 
     async def pages(
         self,
-        query: str | Embedding,
+        query: str | Part | Embedding,
         *,
         page_size: int = 100,
         timeout: float | None = 10.0,
@@ -89,7 +90,7 @@ class AsyncClient:
 
     async def search_batch(
         self,
-        queries: Sequence[str | Embedding],
+        queries: Sequence[str | Part | Embedding],
         *,
         page_size: int = 10,
         timeout: float | None = 60.0,
@@ -110,7 +111,7 @@ class AsyncClient:
 
     async def search_progressive(
         self,
-        query: str | Embedding,
+        query: str | Part | Embedding,
         *,
         page_size: int = 10,
         timeout: float | None = 10.0,
@@ -138,7 +139,7 @@ class AsyncClient:
 
     async def explain(
         self,
-        query: str,
+        query: str | Part,
         video: str,
         *,
         timeout: float | None = 10.0,

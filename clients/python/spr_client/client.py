@@ -15,6 +15,7 @@ from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import errors, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.parts import Part
 from spr_client.retrying import RETRIES, Retries
 from spr_client.translate_filter import list_to_pb, video_from_pb
 from spr_client.types import Embedding, Explanation, Filter, Options, SearchResult, Video
@@ -71,7 +72,7 @@ class Client:
 
     def search(
         self,
-        query: str | Embedding,
+        query: str | Part | Embedding,
         *,
         page_size: int = 10,
         page_token: str = "",
@@ -79,7 +80,7 @@ class Client:
         request_id: str = "",
         options: Options = Options(),  # noqa: B008
     ) -> SearchResult:
-        """Return one page of moments for a sentence, or for a vector (which is answered unrefined)."""
+        """Return one page of moments for a sentence, for examples, or for a vector (answered unrefined)."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
@@ -90,7 +91,7 @@ class Client:
 
     def pages(
         self,
-        query: str | Embedding,
+        query: str | Part | Embedding,
         *,
         page_size: int = 100,
         timeout: float | None = 10.0,
@@ -105,7 +106,7 @@ class Client:
 
     def search_batch(
         self,
-        queries: Sequence[str | Embedding],
+        queries: Sequence[str | Part | Embedding],
         *,
         page_size: int = 10,
         timeout: float | None = 60.0,
@@ -126,7 +127,7 @@ class Client:
 
     def search_progressive(
         self,
-        query: str | Embedding,
+        query: str | Part | Embedding,
         *,
         page_size: int = 10,
         timeout: float | None = 10.0,
@@ -155,7 +156,7 @@ class Client:
 
     def explain(
         self,
-        query: str,
+        query: str | Part,
         video: str,
         *,
         timeout: float | None = 10.0,

@@ -5,12 +5,12 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
 
 from spr.v1 import search_service_pb2, types_pb2
 from spr_client.errors import InvalidInput, SearchError, from_status
+from spr_client.fields import put
+from spr_client.parts import Part, part_to_pb
 from spr_client.translate_filter import BAD, facets_from_pb, filter_to_pb
 from spr_client.types import (
     RULES,
@@ -26,18 +26,10 @@ from spr_client.types import (
 
 _OPTIONS = [field.name for field in dataclasses.fields(Options) if field.name != "filter"]
 LONGEST = 1e8  # seconds: three years
-_MAY_BE = {
-    FieldDescriptor.TYPE_STRING: "text that can be written in UTF-8",
-    FieldDescriptor.TYPE_BOOL: "True or False",
-    FieldDescriptor.TYPE_INT32: "a whole number that fits in 32 bits",
-    FieldDescriptor.TYPE_UINT32: "a whole number from 0 to 4294967295",
-    FieldDescriptor.TYPE_FLOAT: "a number",
-    FieldDescriptor.TYPE_DOUBLE: "a number",
-}
 
 
 def request_to_pb(
-    query: str | Embedding,
+    query: str | Part | Embedding,
     options: Options,
     page_size: int = 0,
     page_token: str = "",
@@ -49,30 +41,36 @@ def request_to_pb(
     request = search_service_pb2.SearchRequest(params=_options_to_pb(options))
     if options.filter is not None:
         request.filter.CopyFrom(filter_to_pb(options.filter))
-    _put(request, "collection", collection)
-    _put(request, "version", version)
-    _put(request, "request_id", request_id)
-    _put(request, "page_size", page_size)
-    _put(request, "page_token", page_token)
+    put(request, "collection", collection)
+    put(request, "version", version)
+    put(request, "request_id", request_id)
+    put(request, "page_size", page_size)
+    put(request, "page_token", page_token)
     if isinstance(query, Embedding):
         _put_vector(request.embedding.tensor, query.vector)
-        _put(request.embedding, "model_id", query.model)
+        put(request.embedding, "model_id", query.model)
     elif isinstance(query, str):
-        _put(request, "text", query)
+        put(request, "text", query)
+    elif isinstance(query, Part):
+        request.composed.parts.append(part_to_pb(query))
     else:
         kind = type(query).__name__
-        raise InvalidInput(f"the query is of type {kind}; give a sentence (str) or an Embedding", BAD)
+        raise InvalidInput(f"the query is of type {kind}; give a sentence (str), a Part or an Embedding", BAD)
     return request
 
 
 def batch_to_pb(
-    queries: Sequence[str | Embedding], options: Options, page_size: int, collection: str, version: str = ""
+    queries: Sequence[str | Part | Embedding],
+    options: Options,
+    page_size: int,
+    collection: str,
+    version: str = "",
 ) -> tuple[search_service_pb2.BatchSearchRequest, dict[int, SearchError]]:
     """Return a request of several queries, and the errors of those that cannot be sent, by their row.
 
     InvalidInput for other arguments that cannot be sent, and for one query in place of several.
     """
-    if isinstance(queries, str | Embedding) or not isinstance(queries, Iterable):
+    if isinstance(queries, str | Part | Embedding) or not isinstance(queries, Iterable):
         raise InvalidInput("a batch is a list of queries; give one query to `search`", BAD)
     request_to_pb("", options, page_size, collection=collection, version=version)
     batch, refused = search_service_pb2.BatchSearchRequest(), dict[int, SearchError]()
@@ -159,7 +157,7 @@ def explanation_from_pb(response: search_service_pb2.ExplainResponse) -> Explana
 def explain_to_pb(search: search_service_pb2.SearchRequest, video: str) -> search_service_pb2.ExplainRequest:
     """Return a request to explain a search; InvalidInput for an id that cannot be sent."""
     request = search_service_pb2.ExplainRequest(search=search)
-    _put(request, "video_id", video)
+    put(request, "video_id", video)
     return request
 
 
@@ -185,22 +183,10 @@ def _options_to_pb(options: Options) -> search_service_pb2.SearchParams:
         raise InvalidInput(f"{' and '.join(rules)} are two rules; give one of them", BAD)
     params = search_service_pb2.SearchParams()
     for name, value in given.items():
-        _put(params, name, value)
+        put(params, name, value)
     for name, value in rules.items():
-        _put(params.proposal_rule, name, value)
+        put(params.proposal_rule, name, value)
     return params
-
-
-def _put(message: Message, name: str, value: object) -> None:
-    """Set a field of a message; InvalidInput names it and what it may be."""
-    try:
-        setattr(message, name, value)
-    except (TypeError, ValueError):
-        field = message.DESCRIPTOR.fields_by_name[name]
-        shown = repr(value)[:80]
-        raise InvalidInput(
-            f"{name} is {shown}; it must be {_MAY_BE.get(field.type, 'another')}", BAD
-        ) from None
 
 
 def _put_vector(tensor: types_pb2.Tensor, vector: Sequence[float]) -> None:

@@ -52,7 +52,9 @@ class RankRequest(_message.Message):
     """Retrieval score of the proposal's best segment, float32 little-endian."""
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
-        """From EncodeResponse: shape [tokens, width], at least one token."""
+        """From EncodeResponse: shape [tokens, width]. Without a token the moments are
+        read off the similarity of the frames, whatever the version's ranker.
+        """
 
     @_builtins.property
     def text_embedding(self) -> _types_pb2.Tensor:

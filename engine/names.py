@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class NameEntry:
 class NamesFile:
     """What the file holds. names: lower case, without the "@"."""
 
-    names: dict[str, NameEntry] = field(default_factory=dict)
+    names: Mapping[str, NameEntry] = field(default_factory=dict)
 
 
 def read(collection: Path) -> NamesFile:

@@ -96,12 +96,12 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
         copied += _folder(place, collection, str(folder.relative_to(Path().resolve())))
     small = [name for name in place.sizes("annotations") if name.endswith(".json")]
     small += [name for name in place.sizes("models") if name.endswith("/CURRENT")]
-    for name in (*wanted, "collection.json", *small):
+    for name in (*wanted, "collection.json", names.FILE, *small):
         if not (collection / name).exists():
             try:
                 content = place.read(name)
             except FileNotFoundError:
-                if name.startswith(QUANTIZERS):
+                if name.startswith(QUANTIZERS) or name == names.FILE:
                     continue
                 raise NotFound(f"{place.name} lacks {name}: take another snapshot.") from None
             _write(collection / name, content)

@@ -17,8 +17,8 @@ import torch
 from engine.errors import InvalidInput, Mismatch
 from engine.examples import Frame, Picture, Source, Span
 from engine.types import EncodedQuery, Floats
+from workers.pictures import small_picture
 from workers.ranker.encoder.encoder import Encoder
-from workers.ranker.encoder.pictures import small_picture
 from workers.ranker.models import Models
 from workers.ranker.projection.segments import segment_inputs, video_rows
 from workers.ranker.stores.features import FRAMES

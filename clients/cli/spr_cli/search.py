@@ -1,4 +1,4 @@
-"""`spr search`: one sentence, a table of moments."""
+"""`spr search`: a sentence or examples, a table of moments."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from spr_cli import search_export
+from spr_cli.example_options import of_examples, shown
 from spr_cli.filter_options import of_parts, of_videos, taken
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
-    from spr_client import Client, Moment, SearchResult
+    from spr_client import Client, Moment, Part, SearchResult
 
 
 @click.command()
-@click.argument("text", type=WORDS)
+@click.argument("text", type=WORDS, default="", required=False)
 @click.option("--address", type=ADDRESS, default="127.0.0.1:7400", show_default=True, help="The coordinator.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 100), help="Moments to show.")
 @click.option("--collection", type=WORDS, default="", help="Its name.  [default: the first]")
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
+@of_examples
 @of_videos
 @of_parts
 @click.option("--per-video", type=COUNT, help="Show at most so many moments of a video.")
@@ -58,13 +60,16 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Ask a running service for moments that show TEXT.
+    """Ask a running service for moments that show TEXT, or look like pictures and clips.
 
     \b
     spr search "a red ball bounces"
     spr search "something spins" --top 5 --progressive --timings
     spr search "an octave" --collection lectures
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
+    spr search --image ball.jpg --image ball2.png
+    spr search "it bounces" --like video_00012@12-20
+    spr search "@anna opens the door"
     spr search "two shapes meet" --json | jq .moments[0]
     spr search "a red ball bounces" --export clips --media videos
     """
@@ -72,26 +77,27 @@ def command(
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
     _check_rules(options)
+    query = shown(text, options)
     chosen = Options(filter=taken(options), rerank=False if no_rerank else None, **options)
     show = _print_json if as_json else _print_table
     asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
     try:
         with Client(address, collection=collection, version=version) as client:
-            for found in _answers(client, text, progressive, asked):
+            for found in _answers(client, query, progressive, asked):
                 if keep is not None:
-                    sys.exit(keep.save(text, found, _footer(found, timings)))
+                    sys.exit(keep.save(text or "examples", found, _footer(found, timings)))
                 show(found, timings)
     except SearchError as error:
         fail(error, as_json)
 
 
 def _answers(
-    client: "Client", text: str, progressive: bool, asked: Mapping[str, Any]
+    client: "Client", query: "str | Part", progressive: bool, asked: Mapping[str, Any]
 ) -> "Iterator[SearchResult]":
     if progressive:
-        yield from client.search_progressive(text, **asked)
+        yield from client.search_progressive(query, **asked)
     else:
-        yield client.search(text, **asked)
+        yield client.search(query, **asked)
 
 
 def _check_rules(options: Mapping[str, Any]) -> None:

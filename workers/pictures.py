@@ -9,6 +9,8 @@ from engine.errors import InvalidInput
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 32 << 20
+# Of a file that is sent: a message of gRPC has at most 4 MiB. Encoders look at 224 to 512 pixels.
+MOST_SENT, SENT_EDGE = 380_000, 512
 # A progressive JPEG is painted once a scan: a small file could ask for thousands of large paintings.
 MOST_SCANS = 100
 
@@ -24,6 +26,20 @@ def small_picture(data: bytes, edge: int) -> NDArray[np.uint8]:
     from workers.upright import upright
 
     return upright(VideoFrame.from_ndarray(_pixels(data), "rgb24"), edge)
+
+
+def sendable(data: bytes) -> bytes:
+    """Return a picture file as it is, or a smaller one where ten such would not fit a message."""
+    return data if len(data) <= MOST_SENT else jpeg(small_picture(data, SENT_EDGE))
+
+
+def jpeg(image: NDArray[np.uint8]) -> bytes:
+    """Return (h, w, 3) uint8 RGB as a JPEG file that shows what the picture does."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "JPEG", quality=95)
+    return out.getvalue()
 
 
 def _pixels(data: bytes) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import parts, staging, versions
+from engine import names, parts, staging, versions
 from engine.entries import Version, refuse
 from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync

@@ -72,7 +72,7 @@ def test_options_that_show_nothing_are_refused(arguments: list[str], words: str)
     "part",
     [
         Part(images=["/none.jpg"]),
-        Part(images=b"bytes"),
+        Part(images=b"bytes"),  # type: ignore[arg-type]
         Part(like=["talk"]),  # type: ignore[list-item]
         Part(like=[Clip("talk", -1.0)]),
         Part(names=[3]),  # type: ignore[list-item]

@@ -82,9 +82,7 @@ def test_what_is_shown_is_found_first(client: Client, number: int) -> None:
 
 @pytest.fixture(scope="module")
 def pictures() -> list[bytes]:
-    """Two picture files, and what a video of them would show."""
-    random = np.random.default_rng(5)
-    files = []
+    random, files = np.random.default_rng(5), []
     for kind in ("PNG", "WEBP"):
         out = io.BytesIO()
         noise = random.integers(0, 256, (24, 40, 3), np.uint8)
@@ -94,7 +92,6 @@ def pictures() -> list[bytes]:
 
 
 def same(result: SearchResult, expected: Moments, oracle: Oracle) -> None:
-    """Check a whole answer against that of one process."""
     assert [moment.video for moment in result.moments] == [oracle.ids[v] for v in expected.videos]
     numeric.close([(moment.start, moment.end) for moment in result.moments], expected.spans)
     numeric.close([moment.score for moment in result.moments], expected.scores)
@@ -166,7 +163,7 @@ def test_an_example_that_cannot_be_used_is_named(
     with grpc.insecure_channel(service.address) as channel, pytest.raises(grpc.RpcError) as failure:
         SearchServiceStub(channel).Search(request_to_pb(part, Options()), timeout=10)
     assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert words in failure.value.details()
+    assert words in str(failure.value.details())
     assert faults.field_of(failure.value) == f"composed.parts[0].examples[0].{field}"
 
 

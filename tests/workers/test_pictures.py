@@ -41,7 +41,7 @@ def test_a_picture_is_turned_as_its_camera_says() -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_what_is_see_through_is_white(mode: str) -> None:
     image = Image.new("RGBA", (8, 8), (255, 0, 0, 0)).convert(mode)
-    settings = {"transparency": image.getpixel((0, 0))} if mode == "P" else {}
+    settings: dict[str, Any] = {"transparency": image.getpixel((0, 0))} if mode == "P" else {}
     assert (small_picture(file_of(image, **settings), 8) == 255).all()
 
 

@@ -37,6 +37,7 @@ class _Spanned(click.ParamType[Spanned]):
             return value
         if (found := _SPAN.fullmatch(value)) is None:
             return Spanned(value)
+        end: float | None
         start = CLOCK.convert(found[2], param, ctx)
         if found[3] is not None:
             end = CLOCK.convert(found[3], param, ctx)

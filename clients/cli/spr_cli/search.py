@@ -1,7 +1,7 @@
 """`spr search`: a sentence or examples, a table of moments."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -64,11 +64,9 @@ def command(
 
     \b
     spr search "a red ball bounces"
-    spr search "something spins" --top 5 --progressive --timings
-    spr search "an octave" --collection lectures
+    spr search "an octave" --collection lectures --top 5 --progressive
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
-    spr search --image ball.jpg --image ball2.png
-    spr search "it bounces" --like video_00012@12-20
+    spr search "it bounces" --image ball.jpg --like video_00012@12-20
     spr search "@anna opens the door"
     spr search "two shapes meet" --json | jq .moments[0]
     spr search "a red ball bounces" --export clips --media videos
@@ -76,8 +74,7 @@ def command(
     from spr_client import Client, Options, SearchError
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
-    _check_rules(options)
-    query = shown(text, options)
+    query = _query(text, options)
     chosen = Options(filter=taken(options), rerank=False if no_rerank else None, **options)
     show = _print_json if as_json else _print_table
     asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
@@ -100,13 +97,15 @@ def _answers(
         yield client.search(query, **asked)
 
 
-def _check_rules(options: Mapping[str, Any]) -> None:
+def _query(text: str, options: MutableMapping[str, Any]) -> "str | Part":
+    """Take what shows the query out of the options; UsageError for options that exclude each other."""
     from spr_client.types import RULES
 
     rules = [name for name in RULES if options[name] is not None]
     if len(rules) > 1:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in rules)
         raise click.UsageError(f"{flags} are two rules; give one of them")
+    return shown(text, options)
 
 
 def fail(error: Any, as_json: bool) -> NoReturn:

@@ -9,9 +9,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from spr.v1 import search_service_pb2, types_pb2
 from spr_client.errors import InvalidInput, SearchError, from_status
-from spr_client.fields import put
+from spr_client.fields import BAD, put
 from spr_client.parts import Part, part_to_pb
-from spr_client.translate_filter import BAD, facets_from_pb, filter_to_pb
+from spr_client.translate_filter import facets_from_pb, filter_to_pb
 from spr_client.types import (
     RULES,
     Coverage,

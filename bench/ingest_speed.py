@@ -21,7 +21,7 @@ from trainer.ingest.limits import cores
 from trainer.ingest.pipeline import IngestOptions, ingest
 from trainer.ingest.scan import find
 from trainer.ingest.summary import Summary
-from trainer.ingest.tuning import encoding_threads, frame_edge
+from trainer.ingest.tuning import encoding_threads
 from workers.ranker.encoder.encoder import Encoder
 
 Work = Callable[[Path], int]
@@ -70,7 +70,7 @@ def measure(
     files = [found.path for found in find(paths)]
     times: dict[str, list[float]] = {"decode": [], "decode + sample": [], "encode": [], "ingest": []}
     with decoders(files) as pool, encoding_threads(encoder.device) as encoders:
-        options = IngestOptions(fps, frame_edge(encoder), encoders=encoders)
+        options = IngestOptions(fps, encoder.frame_edge, encoders=encoders)
         for _ in range(runs):
             times["decode"].append(_clock(lambda: _all(pool, decode, files)))
             times["decode + sample"].append(

@@ -5,7 +5,7 @@ alone, so that a part which is rare among the best segments of the whole collect
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,10 +15,11 @@ from engine.answers import Answer, Coverage
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
+from engine.examples import Part
 from engine.filters import Allowed, Stretch
-from engine.negatives import Encode, Negatives
+from engine.negatives import Negatives
 from engine.proposals import propose
-from engine.queries import Part, Query, SearchOptions
+from engine.queries import Query, SearchOptions
 from engine.ranking import Rankers
 from engine.retrieval import Retrieved, Retriever
 from engine.sequences import Candidates, Chains
@@ -27,6 +28,7 @@ from engine.types import EncodedQuery, Hits, Moments, Proposals, Ranked
 
 # A candidate that overlaps a better one of its part by more than this IoU is the same moment.
 SAME = 0.5
+Encode = Callable[[Part, Deadline], Awaitable[EncodedQuery]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class _Found:
 
 
 class Composer:
-    """Answers queries of several parts over one version. encode: of a sentence."""
+    """Answers queries of several parts over one version. encode: of a part."""
 
     def __init__(
         self, corpus: Corpus, retriever: Retriever, rankers: Rankers, encode: Encode, negatives: Negatives
@@ -66,7 +68,7 @@ class Composer:
         """Yield the coarse answer, then the refined one, as `Pipeline.answers`."""
         options, watch = query.options, Stopwatch()
         with tracing.span("encode", parts=len(query.parts)):
-            encoded = await asyncio.gather(*(self._encode(part.text, deadline) for part in query.parts))
+            encoded = await asyncio.gather(*(self._encode(part, deadline) for part in query.parts))
         watch.lap("encode")
         with tracing.span("retrieve", top_k=options.segment_top_k):
             retrieved = await self._retrieve(encoded, options, allowed, deadline)
@@ -177,6 +179,8 @@ class Composer:
 
         async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked | None:
             ranked = await self._rankers.rank(one, proposals, deadline, searched)
+            if ranked is not None and one.shown:
+                ranked = ranked.unsure()
             if ranked is not None and part.not_texts:
                 told = (part.not_texts, query.options, deadline)
                 ranked = await self._negatives.heeded(ranked, proposals, *told)

@@ -21,13 +21,14 @@ from engine.config import Topology
 from engine.corpus import Corpus
 from engine.discovery import Discovery, Targets
 from engine.draining import Draining
+from engine.encoding import Sentences
 from engine.entrance import Entrance
 from engine.errors import InvalidInput, NotFound
 from engine.fleet import Fleet
 from engine.hedging import Hedging
 from engine.library import Library
 from engine.monitor import Monitor
-from engine.pipeline import Pipeline, Sentences
+from engine.pipeline import Pipeline
 from engine.preparing import Preparing
 from engine.ranking import Rankers
 from engine.retrieval import Retriever

@@ -3,16 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TypeAlias
 
-import numpy as np
-from cachetools import LRUCache
-
-from engine import choosing, metrics, ranking, tracing
+from engine import choosing, ranking, tracing
 from engine.answers import Answer
 from engine.composed import Composer
 from engine.corpus import Corpus
 from engine.deadline import Deadline
+from engine.encoding import QueryEncoder, Sentences
 from engine.errors import Overloaded
 from engine.explanations import Compared, Explanation
 from engine.filters import Allowed, Filters
@@ -24,10 +21,6 @@ from engine.retrieval import Retriever
 from engine.stopwatch import Stopwatch
 from engine.types import EncodedQuery, Proposals, Ranked
 
-# Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for. Of the
-# event loop's thread alone: needs no lock. A sentence is 50 kB with a text tower of ViT-L/14's size.
-Sentences: TypeAlias = "LRUCache[tuple[str, str], EncodedQuery]"
-
 
 class Pipeline:
     """Answers queries over one version. sentences: asked again, they need no encoder."""
@@ -36,10 +29,10 @@ class Pipeline:
         self.corpus = corpus
         self._retriever = retriever
         self._rankers = rankers
-        self._sentences = sentences
+        self.encoder = QueryEncoder(corpus, rankers, sentences)
         self.filters = Filters(corpus.catalogue)
-        self._negatives = Negatives(corpus, retriever, rankers, self._encode_text)
-        self._composer = Composer(corpus, retriever, rankers, self._encode_text, self._negatives)
+        self._negatives = Negatives(corpus, retriever, rankers, self.encoder.sentence)
+        self._composer = Composer(corpus, retriever, rankers, self.encoder.part, self._negatives)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline; Overloaded where workers refuse it for now."""
@@ -58,7 +51,7 @@ class Pipeline:
         options, watch = query.options, Stopwatch()
         # No span is open at a yield: the caller may end the generator in another task.
         with tracing.span("encode"):
-            encoded = await self._encode(query, deadline)
+            encoded = await self.encoder.encode(query, deadline)
         watch.lap("encode")
         allowed = None if query.filter is None else await self.filters.allowed(query.filter)
         coarse = await self._coarse(encoded, options, allowed, deadline, watch)
@@ -124,6 +117,8 @@ class Pipeline:
         try:
             with tracing.span("rank", proposals=len(chosen)):
                 ranked = await self._rankers.rank(encoded, chosen, deadline, searched)
+                if ranked is not None and encoded.shown:
+                    ranked = ranked.unsure()
                 if ranked is not None and query.not_texts:
                     told = (query.not_texts, query.options, deadline)
                     ranked = await self._negatives.heeded(ranked, chosen, *told)
@@ -136,24 +131,10 @@ class Pipeline:
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
         """Search, and compare the sentences with every second of one video."""
         answer = await self.search(query, deadline)
-        texts = [part.text for part in query.parts] or [query.text]
-        encoded = await asyncio.gather(*(self._encode_text(text, deadline) for text in texts))
+        encode = self.encoder
+        if query.parts:
+            encoded = await asyncio.gather(*(encode.part(part, deadline) for part in query.parts))
+        else:
+            encoded = [await encode.encode(query, deadline)]
         compared = await asyncio.gather(*(self._rankers.compare(one, video, deadline) for one in encoded))
         return Explanation(answer, video, Compared.nearest(compared))
-
-    async def _encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
-        if query.embedding is None:
-            return await self._encode_text(query.text, deadline)
-        # A vector has no words for the ranker to read.
-        model = self.corpus.version.embedding_model
-        return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
-
-    async def _encode_text(self, text: str, deadline: Deadline) -> EncodedQuery:
-        key = self.corpus.version.embedding_model, text
-        known = self._sentences.get(key)
-        metrics.bound(metrics.CACHE, "encoded_queries", "miss" if known is None else "hit").inc()
-        if known is None:
-            known = await self._rankers.encode(text, deadline)
-            if self._sentences.maxsize:
-                self._sentences[key] = known
-        return known

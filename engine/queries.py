@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from engine.examples import Part
 from engine.filters import Filter
 from engine.proposals import ProposalRule
 from engine.types import Floats
@@ -36,14 +37,6 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What one moment of a chain shows, and what it must not show."""
-
-    text: str
-    not_texts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Lift:
     """Words that were lifted out of a text, as they stand in it, and what they were taken for."""
 
@@ -67,15 +60,16 @@ class Interpretation:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query: `text`, or `embedding` (dim,) float32 of unit length in the index's space, or `parts`.
+    """One query: `text`, `part`, `parts`, or `embedding` (dim,) float32 of unit length in the index's space.
 
-    filter: what may be found; None for everything. not_texts: what a moment of `text` must not show. parts:
+    filter: what may be found; None for everything. not_texts: what a moment must not show. parts:
     two or more, which follow each other in this order, each at most `within` seconds after the one before.
     understood: what the caller's text was taken for, None where it stands as it is.
     """
 
     text: str = ""
     embedding: Floats | None = None
+    part: Part | None = None
     options: SearchOptions = field(default_factory=SearchOptions)
     filter: Filter | None = None
     not_texts: tuple[str, ...] = ()

@@ -2,16 +2,19 @@
 
 import logging
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import calls, faults, logs, tracing, wire, wire_explain, wire_rank
+from engine import calls, faults, logs, tracing, wire, wire_examples, wire_explain, wire_rank
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
+from engine.examples import Source
 from engine.explanations import Compared
 from engine.fleet import Fleet, RankerStubs
 from engine.hedging import Hedging
@@ -36,7 +39,8 @@ class Rankers:
         self._version = corpus.version
         self._config = config
         self._workers = fleet.rankers
-        self._encoding, self._ranking, self._comparing = encoding, ranking, Hedging()
+        self._encoding, self._ranking = encoding, ranking
+        self._comparing, self._showing = Hedging(), Hedging()
         self._fault, self._unencoded = logs.Fault(_log, "ranking"), logs.Fault(_log, "encoding")
 
     async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
@@ -48,16 +52,39 @@ class Rankers:
             text=text,
             generation=self._version.id,
         )
-        began = time.monotonic()
 
         async def attempt(stubs: RankerStubs) -> EncodedQuery:
             left, metadata = deadline.left(), tracing.outgoing()
             answering = stubs.encoder.Encode(request, timeout=left, metadata=metadata)
             return self._encoded(await calls.answer(answering))
 
+        return await self._answered(attempt, self._encoding, deadline)
+
+    async def encode_examples(self, sources: Sequence[Source], deadline: Deadline) -> EncodedQuery:
+        """Return the mean of examples as the models see it; errors as those of `encode`.
+
+        InvalidInput for an example that cannot be used.
+        """
+        request = wire_examples.sources_to_pb(sources)
+        request.request_id = logs.request_id.get()
+        request.generation = self._version.id
+        request.embedding_model = self._version.embedding_model
+
+        async def attempt(stubs: RankerStubs) -> EncodedQuery:
+            left, metadata = deadline.left(), tracing.outgoing()
+            answering = stubs.encoder.EncodeExamples(request, timeout=left, metadata=metadata)
+            return replace(self._encoded(await calls.answer(answering)), shown=True)
+
+        return await self._answered(attempt, self._showing, deadline)
+
+    async def _answered(
+        self, attempt: Callable[[RankerStubs], Awaitable[EncodedQuery]], hedging: Hedging, deadline: Deadline
+    ) -> EncodedQuery:
+        """Return what an encoder answers."""
+        began = time.monotonic()
         try:
             hedge_after = self._config.hedge_after
-            encoded = await self._workers.call(attempt, self._encoding, hedge_after, self._version.id)
+            encoded = await self._workers.call(attempt, hedging, hedge_after, self._version.id)
         except (grpc.aio.AioRpcError, SprError) as failure:
             if isinstance(failure, SprError) and failure.reason not in _NOBODY:
                 raise

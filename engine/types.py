@@ -51,11 +51,12 @@ class Proposals:
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
-    """A sentence as the encoder sees it.
+    """A sentence as the encoder sees it, or examples in its place.
 
     embedding: (dim,) float32, unit length, in the index's space. token_states: (tokens, width) float32.
     text_embedding: (encoder dim,) float32, the space of the frame features. model_id: embedding model.
-    truncated: whether the text was longer than the encoder reads, so that its end was left out.
+    truncated: whether the text was longer than the encoder reads, so that its end was left out. shown:
+    whether examples took part: confidences are fitted to sentences alone.
     """
 
     embedding: Floats
@@ -63,6 +64,7 @@ class EncodedQuery:
     text_embedding: Floats
     model_id: str
     truncated: bool = False
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,10 @@ class Ranked:
 
     def __len__(self) -> int:
         return len(self.spans)
+
+    def unsure(self) -> "Ranked":
+        """Return it without confidences: they are fitted to sentences, not to what examples show."""
+        return replace(self, confidences=None, confidence_threshold=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """Queries of several parts and with negative texts <-> spr.v1.ComposedQuery."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from engine import wire
+from engine import wire, wire_examples
 from engine.errors import InvalidInput
-from engine.queries import LONGEST_TEXT, MOST_NEGATIVES, MOST_PARTS, WITHIN, Interpretation, Part
+from engine.examples import Part
+from engine.queries import LONGEST_TEXT, MOST_NEGATIVES, MOST_PARTS, WITHIN, Interpretation
 from spr.v1 import search_service_pb2 as search_pb
 
 LONGEST_PAUSE = 86_400.0
@@ -73,7 +75,5 @@ def negatives_from(texts: Iterable[str], field: str) -> tuple[str, ...]:
 
 
 def _part(part: search_pb.QueryPart, field: str) -> Part:
-    if part.examples:
-        message = "examples cannot be searched with here; send a text"
-        raise InvalidInput(message, field=f"{field}.examples")
-    return Part(text_of(part.text, f"{field}.text"), negatives_from(part.not_texts, f"{field}.not_texts"))
+    shown = wire_examples.part_from_pb(part, field)
+    return replace(shown, not_texts=negatives_from(part.not_texts, f"{field}.not_texts"))

@@ -32,9 +32,9 @@ def query_from_pb(request: RankRequest, token_width: int, dim: int, durations: D
     token_width, dim: of token states and text embedding. durations: seconds of every video.
     """
     token_states = wire.tensor_from_pb(request.token_states, [None, token_width], "token_states")
-    if not 1 <= len(token_states) <= wire.MOST_TOKENS:
+    if len(token_states) > wire.MOST_TOKENS:
         message = f"token_states has {len(token_states)} rows; send what Encode returned, "
-        message += f"1 to {wire.MOST_TOKENS} of them."
+        message += f"at most {wire.MOST_TOKENS} of them."
         raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", "token_states.shape")
     text_embedding = wire.tensor_from_pb(request.text_embedding, [dim], "text_embedding")
     searched = request.videos_searched

@@ -7,11 +7,12 @@ from engine import interpretation, wire, wire_composed, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
+from engine.examples import Part
 from engine.filters import Filter
 from engine.listed import Listed
 from engine.process_config import Uris
 from engine.proposals import ProposalRule
-from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, WITHIN, Part, Query, SearchOptions
+from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, WITHIN, Query, SearchOptions
 from engine.types import Floats, Moments
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
@@ -55,7 +56,7 @@ def query_from_pb(
     understood = interpretation.of(request)
     if understood is not None:
         texts, wanted = (understood.text, *understood.then_texts), wire_filter.lifted(understood.filter)
-        parts = tuple(Part(each, understood.not_texts) for each in texts)
+        parts = tuple(Part(each, not_texts=understood.not_texts) for each in texts)
         return replace(_of_parts(parts, WITHIN, options, wanted), understood=understood)
     return Query(text=text, options=options, filter=wanted)
 
@@ -65,7 +66,7 @@ def _of_parts(parts: tuple[Part, ...], within: float, options: SearchOptions, wa
         message = "not_texts need the ranker, which says what a moment shows; leave rerank on"
         raise InvalidInput(message, field="params.rerank")
     if len(parts) == 1:
-        return Query(text=parts[0].text, options=options, filter=wanted, not_texts=parts[0].not_texts)
+        return Query(part=parts[0], options=options, filter=wanted, not_texts=parts[0].not_texts)
     return Query(options=options, filter=wanted, parts=parts, within=within)
 
 

@@ -47,7 +47,7 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "ListMatches": _MATCHES,
         "WatchMatches": _MATCHES,
     },
-    "spr.internal.v1.EncoderService": {"Encode": FLEET},
+    "spr.internal.v1.EncoderService": {"Encode": FLEET, "EncodeExamples": FLEET},
     "spr.internal.v1.IndexShardService": {"SearchSegments": FLEET, "GetShardInfo": FLEET},
     "spr.internal.v1.LibraryService": {
         "Submit": FLEET,

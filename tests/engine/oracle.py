@@ -15,7 +15,7 @@ from engine.access.guard import Door
 from engine.access.process import Access
 from engine.access.settings import AccessConfig
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
-from engine.errors import Mismatch, SprError
+from engine.errors import InvalidInput, Mismatch, SprError
 from engine.filters import Stretch
 from engine.types import EncodedQuery
 from spr.internal.v1 import (
@@ -97,6 +97,19 @@ class RankerOracle(
         tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
         vector = sentence(request.text)
         response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, len(request.text) > 50))
+        response.generation = request.generation
+        return response
+
+    @on_duty
+    def EncodeExamples(self, request: Any, context: Any) -> Any:
+        """Take what a picture holds for a sentence."""
+        refuse(self.refuses)
+        self.of(request.generation)
+        if any(one.image == b"bad" for one in request.examples):
+            raise InvalidInput("the picture is bad; send a good one", field="examples[0].image")
+        text = ", ".join(one.image.decode() for one in request.examples)
+        vector, tokens = sentence(text), np.zeros((0, 1), np.float32)
+        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL))
         response.generation = request.generation
         return response
 

@@ -140,6 +140,9 @@ class Encoder(encoder_grpc.EncoderServiceServicer):
             await self.leave.wait()
         return pb.EncodeResponse(generation=context.auth_context()["x509_pem_cert"][0].decode())
 
+    def EncodeExamples(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
 
 def test_certificates_change_on_both_sides_without_a_failed_call(
     config: AccessConfig, caplog: pytest.LogCaptureFixture

@@ -44,6 +44,9 @@ class Encoder(encoder_grpc.EncoderServiceServicer):
             self.leave.wait(20)
         return pb.EncodeResponse()
 
+    def EncodeExamples(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
 
 @pytest.fixture
 def served() -> Iterator[tuple[Encoder, Server, grpc.Channel]]:
@@ -155,6 +158,9 @@ def test_a_coroutine_is_cancelled_when(leaves: bool) -> None:
             finally:
                 over.set()
             return pb.EncodeResponse()
+
+        def EncodeExamples(self, request: Any, context: Any) -> Any:
+            raise NotImplementedError
 
     server = Server(lambda server: encoder_grpc.add_EncoderServiceServicer_to_server(Patient(), server))
     with grpc.insecure_channel(server.address) as channel:

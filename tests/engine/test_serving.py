@@ -32,6 +32,9 @@ class Encoder(encoder_grpc.EncoderServiceServicer):
             self.leave.wait(10)
         return encoder_pb.EncodeResponse()
 
+    def EncodeExamples(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Any, Encoder]]:

@@ -1,23 +1,33 @@
 """Sentences to moments through coordinator, two index workers and a ranker worker, all real processes."""
 
+import io
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
+from av.video.frame import VideoFrame
+from PIL import Image
 
 import spr_client
+from engine import faults, names
+from engine.names import NameEntry, NamesFile
+from engine.types import Floats, Moments
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
-from spr_client import Client, Embedding, Options, SearchResult
+from spr_client import Client, Clip, Embedding, Options, Part, SearchResult
+from spr_client.translate import request_to_pb
 from tests import numeric
 from tests.system.service import Service, alive, running, until, write_topology
 from tests.system.world import Oracle
 from tests.workers.ranker.factories import TEXTS, WIDTH
+from workers.ranker.encoder.encoder import Encoder
+from workers.upright import upright
 
 SENTENCES = [*TEXTS, "a small green circle hides"]
 
@@ -68,6 +78,93 @@ def test_equals_one_process_by_brute_force(client: Client, oracle: Oracle, text:
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_what_is_shown_is_found_first(client: Client, number: int) -> None:
     assert client.search(TEXTS[number]).moments[0].video == f"video-{3 * number}"
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[bytes]:
+    random, files = np.random.default_rng(5), []
+    for kind in ("PNG", "WEBP"):
+        out = io.BytesIO()
+        noise = random.integers(0, 256, (24, 40, 3), np.uint8)
+        Image.fromarray(noise).save(out, kind, lossless=True)
+        files.append(out.getvalue())
+    return files
+
+
+def same(result: SearchResult, expected: Moments, oracle: Oracle) -> None:
+    assert [moment.video for moment in result.moments] == [oracle.ids[v] for v in expected.videos]
+    numeric.close([(moment.start, moment.end) for moment in result.moments], expected.spans)
+    numeric.close([moment.score for moment in result.moments], expected.scores)
+    assert result.ranker == "similarity-curve"
+
+
+def seen(oracle: Oracle, files: Sequence[bytes]) -> list[Floats]:
+    """Return the frames of picture files, as ingest would encode them."""
+    encoder = oracle.models.encoder
+    assert isinstance(encoder, Encoder)
+    frames = [VideoFrame.from_ndarray(np.asarray(Image.open(io.BytesIO(data))), "rgb24") for data in files]
+    return [encoder.images(upright(frame, encoder.frame_edge)[None]) for frame in frames]
+
+
+def test_examples_equal_one_process_by_brute_force(
+    client: Client, oracle: Oracle, pictures: list[bytes]
+) -> None:
+    everything = Options(segment_top_k=400, proposal_top_k=400)
+
+    def found(part: Part) -> SearchResult:
+        return client.search(part, page_size=100, options=everything)
+
+    shown = seen(oracle, pictures)
+    same(found(Part(images=pictures)), oracle.shown(shown), oracle)
+    clip, rows = Clip("video-3", 4.0, 12.5), oracle.frames[3][4:13]
+    result = found(Part(like=[clip]))
+    same(result, oracle.shown([rows]), oracle)
+    assert result.moments[0].video == "video-3"
+    same(
+        found(Part("something spins", [pictures[0]], [clip])),
+        oracle.shown([shown[0], rows], TEXTS[2]),
+        oracle,
+    )
+    light = Part("something spins", [pictures[0]], weight=0.2)
+    same(found(light), oracle.shown([shown[0]], TEXTS[2], 0.2), oracle)
+
+
+def test_a_name_is_used_as_soon_as_it_is_given(
+    collection: Path, client: Client, oracle: Oracle, pictures: list[bytes]
+) -> None:
+    with pytest.raises(spr_client.InvalidInput, match="no name '@anna'; name some pictures with `spr corpus"):
+        client.search("@anna spins")
+    row = seen(oracle, pictures[:1])[0]
+    fingerprint = oracle.models.encoder.fingerprint
+    try:
+        names.write(collection, NamesFile({"anna": NameEntry.of(fingerprint, row)}))
+        by_text = client.search("@Anna something spins", page_size=100)
+        same(by_text, oracle.shown([row], TEXTS[2]), oracle)
+        assert by_text.moments == client.search(Part(TEXTS[2], names=["anna"]), page_size=100).moments
+        with pytest.raises(spr_client.InvalidInput, match="no name '@ben'; it has @anna"):
+            client.search("@anna and @ben")
+        names.write(collection, NamesFile({"anna": NameEntry.of("another", row)}))
+        with pytest.raises(spr_client.Mismatch, match="name its pictures again"):
+            client.search("@anna")
+    finally:
+        (collection / names.FILE).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "words", "field"),
+    [
+        (Part(images=[b"GIF89a nothing"]), "whole JPEG, PNG or WebP", "image"),
+        (Part(like=[Clip("video-3", 4000.0)]), "begins at 4000 s", "clip.span"),
+    ],
+)
+def test_an_example_that_cannot_be_used_is_named(
+    service: Service, part: Part, words: str, field: str
+) -> None:
+    with grpc.insecure_channel(service.address) as channel, pytest.raises(grpc.RpcError) as failure:
+        SearchServiceStub(channel).Search(request_to_pb(part, Options()), timeout=10)
+    assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert words in str(failure.value.details())
+    assert faults.field_of(failure.value) == f"composed.parts[0].examples[0].{field}"
 
 
 def test_pages_make_up_the_whole_list(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from engine import merge
 from engine.proposals import propose
 from engine.queries import SearchOptions
 from engine.ranking import coarse, ordered
-from engine.types import Floats, Hits, Moments, RankQuery
+from engine.types import EncodedQuery, Floats, Hits, Moments, RankQuery
 from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
 from trainer.generation.build import BuildConfig, build
 from workers.feature_store.store import FeatureStore, Stream
@@ -52,10 +53,29 @@ class Oracle:
         store = FeatureStore.open(path / "features" / self.models.encoder.fingerprint)
         self.ids = sorted(store.ids())
         self.durations = np.array([store.record(video).duration for video in self.ids])
-        self.segments = [self._segments(np.asarray(store.rows(v, "frames"), np.float32)) for v in self.ids]
+        self.frames = [np.asarray(store.rows(v, "frames"), np.float32) for v in self.ids]
+        self.segments = [self._segments(rows) for rows in self.frames]
 
     def search(self, text: str, top_k: int = 400, refine: bool = True) -> Moments:
         (query,) = self.models.encode([text])
+        return self.answer(query, top_k, refine)
+
+    def shown(self, examples: Sequence[Floats], text: str = "", weight: float = 0.65) -> Moments:
+        """Search by examples, each the rows (n, WIDTH) of its frames."""
+        segments = [unit(self._segments(rows).mean(axis=0)) for rows in examples]
+        frames = unit(np.mean([unit(unit(rows).mean(axis=0)) for rows in examples], axis=0))
+        everything = np.concatenate([unit(rows) for rows in self.frames])
+        embedding, seen = unit(np.mean(segments, axis=0)), unit(frames - everything.mean(axis=0))
+        (query,) = self.models.encode([text or TEXTS[0]])
+        tokens = query.token_states[:0]
+        if text:
+            tokens = query.token_states
+            embedding = unit(weight * embedding + (1 - weight) * query.embedding)
+            seen = unit(weight * seen + (1 - weight) * unit(query.text_embedding))
+        return self.answer(EncodedQuery(embedding, tokens, seen, query.model_id))
+
+    def answer(self, query: EncodedQuery, top_k: int = 400, refine: bool = True) -> Moments:
+        """Search by vectors."""
         parts = [
             Hits(
                 np.full(len(rows), video, np.int32),
@@ -72,6 +92,8 @@ class Oracle:
 
     @staticmethod
     def _segments(frames: Floats) -> Floats:
-        unit = frames / np.linalg.norm(frames, axis=1, keepdims=True)
-        means = segment_inputs(unit, 4).mean(axis=1)
-        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+        return unit(segment_inputs(unit(frames), 4).mean(axis=1))
+
+
+def unit(rows: Floats) -> Floats:
+    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)

@@ -16,13 +16,14 @@ from engine.catalogue import Catalogue
 from engine.errors import InvalidInput
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
-from engine.types import Doubles, Floats, Hits, Ordinals, RankQuery
+from engine.types import Doubles, EncodedQuery, Floats, Hits, Ordinals, RankQuery
 from trainer.collection.annotations import JudgedQuery
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
 from trainer.generation.kit import as_built
 from workers.ranker.models import Models
+from workers.ranker.scoring.similarity_curve import SimilarityCurve
 
 DEFAULTS = SearchOptions()
 
@@ -56,12 +57,22 @@ class Offline:
     ) -> dict[str, list[Predicted]]:
         """Return one sentence's answer, stage by stage, best first; a service ranks as many proposals."""
         (query,) = self.models.encode([text])
+        return self.answer_to(query, depth, rule)
+
+    def answer_to(
+        self,
+        query: EncodedQuery,
+        depth: int = DEFAULTS.segment_top_k,
+        rule: ProposalRule = DEFAULTS.rule,
+    ) -> dict[str, list[Predicted]]:
+        """Do as `answer` for an encoded query: one without words is ranked by the similarity curve."""
+        ranker = self.models.ranker if len(query.token_states) else SimilarityCurve()
         scores = self.vectors @ query.embedding
         length = self.models.version.segment_length
         hits = merge.top_k([Hits(self.videos, self.segments, scores)], depth)
         proposals = propose(hits, self.catalogue.durations, length, rule)
         chosen = ranking.take(proposals, DEFAULTS.proposal_top_k)
-        (ranked,) = self.models.ranker.rank_many([RankQuery.of(query, chosen)], self.models.features)
+        (ranked,) = ranker.rank_many([RankQuery.of(query, chosen)], self.models.features)
         moments = ranking.ordered(proposals, ranked)
         return {
             RETRIEVAL: self._predicted(hits.videos, self._spans(hits, length), hits.scores),

@@ -6,13 +6,6 @@ from collections.abc import Iterator
 import torch
 
 from trainer.ingest.limits import cores
-from workers.ranker.encoder.encoder import Encoder
-
-
-def frame_edge(encoder: Encoder) -> int:
-    """Return the short side in pixels that the encoder's own preprocessing scales frames to."""
-    transform = encoder.transform
-    return transform.shortest_edge or max(transform.size or (encoder.image_size,))
 
 
 @contextlib.contextmanager

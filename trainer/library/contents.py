@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import versions
+from engine import names, versions
 from engine.entries import EncoderEntry, ModelEntry, Version
 from engine.errors import InvalidInput, NotFound
 
 QUANTIZERS = "quantizers"
 # Small files that may change: copied whole, each time.
-_SMALL = ("collection.json", "annotations/*.json", "models/*/CURRENT", "transcripts/*.vtt")
+_SMALL = ("collection.json", names.FILE, "annotations/*.json", "models/*/CURRENT", "transcripts/*.vtt")
 
 
 @dataclass(frozen=True, slots=True)

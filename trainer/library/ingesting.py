@@ -11,7 +11,7 @@ from trainer.ingest.opening import check
 from trainer.ingest.pipeline import IngestOptions, ingest
 from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.summary import Summary
-from trainer.ingest.tuning import encoding_threads, frame_edge
+from trainer.ingest.tuning import encoding_threads
 from trainer.library.adding import add
 from trainer.library.kits import Kits
 from trainer.library.roots import Roots
@@ -76,7 +76,7 @@ def _ingest(
     with encoding_threads(encoder.device) as encoders:
         options = IngestOptions(
             fps=(1 / Fraction(frames.step)).limit_denominator(_FINEST),
-            edge=frame_edge(encoder),
+            edge=encoder.frame_edge,
             dtype=frames.dtype,
             readers=kits.threads,
             encoders=min(encoders, kits.threads or encoders),

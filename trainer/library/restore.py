@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import parts, staging, versions
+from engine import names, parts, staging, versions
 from engine.entries import Version, refuse
 from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
@@ -96,12 +96,12 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
         copied += _folder(place, collection, str(folder.relative_to(Path().resolve())))
     small = [name for name in place.sizes("annotations") if name.endswith(".json")]
     small += [name for name in place.sizes("models") if name.endswith("/CURRENT")]
-    for name in (*wanted, "collection.json", *small):
+    for name in (*wanted, "collection.json", names.FILE, *small):
         if not (collection / name).exists():
             try:
                 content = place.read(name)
             except FileNotFoundError:
-                if name.startswith(QUANTIZERS):
+                if name.startswith(QUANTIZERS) or name == names.FILE:
                     continue
                 raise NotFound(f"{place.name} lacks {name}: take another snapshot.") from None
             _write(collection / name, content)

@@ -71,7 +71,7 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
 def _waiting(scorers: Sequence[Scorer]) -> int:
     """Return the calls that wait for a batch; versions with the same models share the queue of texts."""
     texts = {id(scorer.texts): scorer.texts for scorer in scorers}
-    return sum(scorer.rank.waiting for scorer in scorers) + sum(one.waiting for one in texts.values())
+    return sum(scorer.waiting for scorer in scorers) + sum(one.waiting for one in texts.values())
 
 
 def _limits(worker: RankerWorkerConfig) -> Limits:

@@ -9,12 +9,15 @@ import numpy as np
 
 from engine import metrics
 from engine.corpus import Corpus
+from engine.examples import Source
 from engine.types import EncodedQuery, Proposals, Ranked, RankQuery
 from spr.internal.v1.version_service_pb2 import HeldVersion
 from workers.ranker.batching import Batcher
 from workers.ranker.encoder.known_queries import KnownQueries
+from workers.ranker.examples import ExampleEncoder
 from workers.ranker.models import Models, SharedModels
 from workers.ranker.query_models import QueryModels
+from workers.ranker.scoring.similarity_curve import SimilarityCurve
 from workers.ranker.texts import TYPICAL, CachedTextEncoder
 from workers.watch import Watch
 
@@ -42,7 +45,8 @@ class Limits:
 class Scorer:
     """A version behind two queues: concurrent texts are encoded together, and so are queries ranked.
 
-    rank: ranks one RankQuery with others that wait; see `Batcher`.
+    rank: ranks one RankQuery with others that wait; see `Batcher`. rank_shown: those without words, by the
+    similarity curve. examples: encodes those of a query; alone, for what one is refused for is its own.
     """
 
     def __init__(
@@ -58,6 +62,10 @@ class Scorer:
         self.rank: Batcher[RankQuery, Ranked] = Batcher(
             metrics.batches("rank", rank_many), most, limits.max_delay
         )
+        curve = partial(SimilarityCurve().rank_many, features=models.features)
+        self.rank_shown: Batcher[RankQuery, Ranked] = Batcher(metrics.batches("rank", curve), 1, 0.0)
+        encode = metrics.batches("encode", ExampleEncoder(models).encode_many)
+        self.examples: Batcher[Sequence[Source], EncodedQuery] = Batcher(encode, 1, 0.0)
 
     @property
     def watches(self) -> Sequence[Watch]:
@@ -81,6 +89,11 @@ class Scorer:
             parts=len(models.parts),
             ranker_model=models.ranker.name,
         )
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a batch, but texts."""
+        return self.rank.waiting + self.rank_shown.waiting + self.examples.waiting
 
     def encode(self, text: str, timeout: float | None = None) -> EncodedQuery:
         """Return a text's vectors, computed or from the cache; see `CachedTextEncoder.encode`."""

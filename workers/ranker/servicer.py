@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
-from engine import tracing, wire, wire_explain, wire_rank
+from engine import tracing, wire, wire_examples, wire_explain, wire_rank
 from engine.errors import Mismatch, quoted
 from spr.internal.v1 import (
     encoder_service_pb2,
@@ -28,7 +28,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
-    """Turns a query's words into vectors, by the models of the version that is asked."""
+    """Turns a query's words and examples into vectors, by the models of the version that is asked."""
 
     def __init__(self, held: Held[Scorer], duty: Duty) -> None:
         self._held, self._duty = held, duty
@@ -43,6 +43,25 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         tracing.note(version=request.generation, characters=len(request.text))
         with self._duty:
             response = wire.encoded_to_pb(await scorer.texts.soon(request.text, context.time_remaining()))
+        response.generation = request.generation
+        response.compute_time.CopyFrom(_since(began))
+        return response
+
+    async def EncodeExamples(
+        self, request: encoder_service_pb2.EncodeExamplesRequest, context: Context
+    ) -> encoder_service_pb2.EncodeResponse:
+        """Encode examples; InvalidInput names the field of one that cannot be used."""
+        began = time.perf_counter()
+        scorer = self._held.get(request.generation)
+        check_model(request.embedding_model, scorer)
+        models = scorer.models
+        sources = wire_examples.sources_from_pb(request, models.encoder.dim, len(models.features))
+        tracing.note(version=request.generation, examples=len(sources))
+        with self._duty:
+            scorer.check()  # a map of a file that was cut ends the process
+            encoded = await scorer.examples.soon(sources, context.time_remaining())
+            scorer.check()
+        response = wire.encoded_to_pb(encoded)
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response
@@ -68,7 +87,8 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         tracing.note(version=request.generation, proposals=len(query.videos))
         scorer.check()  # a map of a file that was cut ends the process
         with self._duty:
-            response = wire_rank.ranked_to_pb(await scorer.rank.soon(query, context.time_remaining()))
+            rank = scorer.rank if len(query.token_states) else scorer.rank_shown
+            response = wire_rank.ranked_to_pb(await rank.soon(query, context.time_remaining()))
         scorer.check()
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))

@@ -7,6 +7,8 @@ from spr_cli.lazy import lazy_group
 COMMANDS = {
     "render": ("spr_cli.corpus_render", "Render a world of real MP4 files with annotations."),
     "annotate": ("spr_cli.corpus_annotate", "Take judged queries into a collection."),
+    "name": ("spr_cli.corpus_name", "Give pictures a name that sentences can use: @anna."),
+    "names": ("spr_cli.corpus_names", "List names of pictures, or remove them."),
     "import-tvr-ranking": ("spr_cli.corpus_import_tvr_ranking", "Take TVR-Ranking's data into a collection."),
     "export-tvr-ranking": ("spr_cli.corpus_export_tvr_ranking", "Write a collection as TVR-Ranking's data."),
     "import-moments": ("spr_cli.corpus_import_moments", "Take QVHighlights-like moments into a collection."),

@@ -43,6 +43,9 @@ class _Clock(click.ParamType[float]):
         return 3600 * hours + 60 * minutes + seconds
 
 
+CLOCK = _Clock()
+
+
 class _Place(_Clock):
     """A time in a video, or a share of it with a percent sign: negative, which no time is."""
 

@@ -176,7 +176,7 @@ def _ingest(
     transcribed = transcribed_first(collection, found.found[: options.limit or None], said, model[1])
 
     from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
-    from trainer.ingest.tuning import encoding_threads, frame_edge
+    from trainer.ingest.tuning import encoding_threads
     from workers.ranker.encoder.encoder import Encoder
 
     loaded = Encoder.load(*model)
@@ -184,7 +184,7 @@ def _ingest(
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,
-            edge=frame_edge(loaded),
+            edge=loaded.frame_edge,
             encoders=stack.enter_context(encoding_threads(loaded.device)),
             settings=f"{loaded.device.type} {model[2]}",
         )

@@ -1,4 +1,4 @@
-"""`spr search`: one sentence, a table of moments."""
+"""`spr search`: a sentence or examples, a table of moments."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from spr_cli import search_export, search_pictures, search_query
+from spr_cli.example_options import of_examples
 from spr_cli.filter_options import of_parts, of_videos, taken
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 
 if TYPE_CHECKING:
-    from spr_client import Client, Composed, Moment, Options, SearchResult
+    from spr_client import Client, Composed, Moment, Options, Part, SearchResult
 
 
 @click.command()
-@click.argument("text", type=WORDS)
+@click.argument("text", type=WORDS, default="", required=False)
 @click.option("--address", type=ADDRESS, default="127.0.0.1:7400", show_default=True, help="The coordinator.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1, 100), help="Moments to show.")
 @click.option("--collection", type=WORDS, default="", help="Its name.  [default: the first]")
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
 @search_query.options
+@of_examples
 @of_videos
 @of_parts
 @click.option("--per-video", type=COUNT, help="Show at most so many moments of a video.")
@@ -60,7 +62,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Ask a running service for moments that show TEXT.
+    """Ask a running service for moments that show TEXT, or look like pictures and clips.
 
     \b
     spr search "a red ball bounces"
@@ -68,6 +70,8 @@ def command(
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
     spr search "a red ball bounces" --then "a blue square spins" --within 20 --not "a triangle"
     spr search "where does a ball bounce after 1:00, without red?" --json | jq .moments[0]
+    spr search "it bounces" --image ball.jpg --like video_00012@12-20
+    spr search "@anna opens the door"
     spr search "a red ball bounces" --export clips --media videos
     """
     from spr_client import Client, SearchError
@@ -82,7 +86,7 @@ def command(
         with Client(address, collection=collection, version=version) as client:
             for found in _answers(client, query, progressive, asked):
                 if keep is not None:
-                    sys.exit(keep.save(text, found, _footer(found, timings)))
+                    sys.exit(keep.save(text or "examples", found, _footer(found, timings)))
                 show(found, timings)
                 pictures(found)
     except SearchError as error:
@@ -90,7 +94,7 @@ def command(
 
 
 def _answers(
-    client: "Client", query: "str | Composed", progressive: bool, asked: Mapping[str, Any]
+    client: "Client", query: "str | Part | Composed", progressive: bool, asked: Mapping[str, Any]
 ) -> "Iterator[SearchResult]":
     if progressive:
         yield from client.search_progressive(query, **asked)

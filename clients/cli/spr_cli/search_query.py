@@ -1,6 +1,7 @@
 """The options of `spr search` that say more than one sentence does, and what it understood of one."""
 
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -8,7 +9,7 @@ import click
 from spr_cli.options import SECONDS, WORDS
 
 if TYPE_CHECKING:
-    from spr_client import Composed, SearchResult
+    from spr_client import Composed, Part, SearchResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -33,8 +34,12 @@ def options(command: Command) -> Command:
     return command
 
 
-def taken(text: str, given: MutableMapping[str, Any]) -> "str | Composed":
-    """Take these options out of a command's; return the query. A text alone is interpreted."""
+def taken(text: str, given: MutableMapping[str, Any]) -> "str | Part | Composed":
+    """Take these options and those of examples out of a command's; return the query.
+
+    A text alone is interpreted.
+    """
+    from spr_cli.example_options import shown
     from spr_client import Composed, Part
 
     then, without, within = given.pop("then"), given.pop("without"), given.pop("within")
@@ -42,10 +47,12 @@ def taken(text: str, given: MutableMapping[str, Any]) -> "str | Composed":
     if within is not None and not then:
         raise click.UsageError("--within is about what follows; give that with --then")
     literal = given.pop("literal")
-    given["interpret"] = plain and not literal
+    first = shown(text, given)
+    given["interpret"] = plain and not literal and isinstance(first, str)
     if plain:
-        return text
-    return Composed(parts=[Part(text=one, without=without) for one in (text, *then)], within=within)
+        return first
+    begins = Part(first, without=without) if isinstance(first, str) else replace(first, without=without)
+    return Composed(parts=[begins, *(Part(text=one, without=without) for one in then)], within=within)
 
 
 def understood(result: "SearchResult") -> str:

@@ -63,8 +63,8 @@ class Gateway:
         routes = [
             Route("/api/collections", told(self.collections)),
             Route("/api/matches", told(self.matches)),
-            Route("/api/search", told(self.search)),
-            Route("/api/explain/{video:path}", told(self.explain)),
+            Route("/api/search", told(self.search), methods=["GET", "POST"]),
+            Route("/api/explain/{video:path}", told(self.explain), methods=["GET", "POST"]),
             Route("/api/videos/{video:path}", told(media.about)),
             Route("/media/{video:path}", told(media.file)),
             Route("/clip/{video:path}", told(media.clip)),
@@ -81,7 +81,7 @@ class Gateway:
         size = int(asked.number(request, "size", 1, MOST_MOMENTS, 24))
         if token := request.query_params.get("page", ""):
             return JSONResponse(answers.result(await self._upstream.page(collection, token, size)))
-        found = self._upstream.search(collection, asked.text(request), size)
+        found = self._upstream.search(collection, await asked.query(request), size)
         # Until it is there, an error has a status of its own.
         first = await anext(found)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -90,7 +90,7 @@ class Gateway:
     async def explain(self, request: Request) -> Response:
         """Say why moments of a video were found."""
         why = await self._upstream.explain(
-            asked.collection(request), asked.text(request), request.path_params["video"]
+            asked.collection(request), await asked.query(request), request.path_params["video"]
         )
         return JSONResponse(answers.explanation(why), headers={"cache-control": "no-store"})
 

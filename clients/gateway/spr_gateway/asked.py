@@ -1,13 +1,19 @@
 """What a request asks for, checked: every number has bounds, and nothing of it becomes a path."""
 
+import asyncio
 import math
 
 from starlette.requests import Request
 
 from engine.errors import InvalidInput
+from spr_client import Clip, Part
 from trainer.ingest.limits import MOST_ROWS
+from workers.pictures import sendable
 
 LONGEST_QUERY = 1000
+MOST_UPLOADED = 16 << 20
+# One takes 100 MB at most.
+_SHRINKING = asyncio.Semaphore(2)
 
 
 def text(request: Request) -> str:
@@ -18,6 +24,33 @@ def text(request: Request) -> str:
     if len(words) > LONGEST_QUERY:
         raise InvalidInput(f"the query has {len(words)} characters; write at most {LONGEST_QUERY}")
     return words
+
+
+async def query(request: Request) -> str | Part:
+    """Return what is asked: words (q), a picture (the body of a POST), a span of a video (like, start, end).
+
+    At least one of them; InvalidInput for a body that is no picture.
+    """
+    pictures = [await _picture(request)] if request.method == "POST" else []
+    like = []
+    if video := request.query_params.get("like", ""):
+        like.append(Clip(video, *span(request)))
+    if not pictures and not like:
+        return text(request)
+    return Part(text(request) if request.query_params.get("q", "").strip() else "", pictures, like)
+
+
+async def _picture(request: Request) -> bytes:
+    """Return a request's body, a smaller picture in place of a large one."""
+    data = bytearray()
+    async for piece in request.stream():
+        data += piece
+        if len(data) > MOST_UPLOADED:
+            raise InvalidInput(f"the picture has more than {MOST_UPLOADED >> 20} MiB; send a smaller one")
+    if not data:
+        raise InvalidInput("the picture is empty; send a JPEG, PNG or WebP file as the body")
+    async with _SHRINKING:
+        return await asyncio.to_thread(sendable, bytes(data))
 
 
 def collection(request: Request) -> str:

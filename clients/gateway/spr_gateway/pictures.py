@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from PIL import Image
 
 from engine.errors import NotFound
 from trainer.ingest.container import opened, video_stream
-from trainer.ingest.picture import upright
+from workers.upright import upright
 
 PATIENCE = 10.0  # seconds of decoding for one answer
 MOST_FRAMES = 900  # decoded after a key frame
@@ -58,6 +59,23 @@ def strip(path: Path, times: Sequence[float], edge: int) -> Picture:
     for place, shot in enumerate(shots):
         joined.paste(Image.fromarray(shot).resize((width, height)), (place * width, 0))
     return _encoded(joined)
+
+
+def evenly(path: Path, start: float, end: float | None, most: int, edge: int) -> list[NDArray[np.uint8]]:
+    """Return at most so many frames of a span in seconds, evenly apart, a second at least.
+
+    BadVideo, or NotFound where the file has no such span.
+    """
+    with opened(path) as container:
+        stream = video_stream(container, path)
+        length = float(container.duration or 0) / 1e6
+        last = length if end is None else min(end, length) if length else end
+        if not start < last:
+            raise NotFound(f"{path} has {length:g} s, and nothing from {start:g} s on", "NO_PICTURE")
+        count = min(most, math.ceil(last - start))
+        times = [start + (last - start) * (number + 0.5) / count for number in range(count)]
+        ends = time.monotonic() + PATIENCE
+        return [_at(container, stream, seconds, edge, ends) for seconds in times]
 
 
 def first_time(stream: VideoStream) -> float:

@@ -14,7 +14,7 @@ from spr.v1.admin_service_pb2 import ListCollectionsRequest
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 from spr.v1.standing_service_pb2 import ListMatchesRequest, ListStandingSearchesRequest, Match
 from spr.v1.standing_service_pb2_grpc import StandingServiceStub
-from spr_client import AsyncClient, Explanation, Options, SearchError, SearchResult
+from spr_client import AsyncClient, Explanation, Options, Part, SearchError, SearchResult
 from spr_client.access import Access, Tls
 from spr_client.channels import OPTIONS
 from spr_client.errors import from_call
@@ -43,19 +43,19 @@ class Upstream:
         self._admin = AdminServiceStub(self._channel)
         self._standing: StandingServiceAsyncStub = StandingServiceStub(self._channel)
 
-    def search(self, collection: str, text: str, size: int) -> AsyncIterator[SearchResult]:
+    def search(self, collection: str, query: str | Part, size: int) -> AsyncIterator[SearchResult]:
         """Yield the coarse answer, then the refined one."""
         return self._client(collection).search_progressive(
-            text, page_size=size, timeout=TIMEOUT, options=DISTINCT
+            query, page_size=size, timeout=TIMEOUT, options=DISTINCT
         )
 
     async def page(self, collection: str, token: str, size: int) -> SearchResult:
         """Return a further page of an answer."""
         return await self._client(collection).search("", page_size=size, page_token=token, timeout=TIMEOUT)
 
-    async def explain(self, collection: str, text: str, video: str) -> Explanation:
+    async def explain(self, collection: str, query: str | Part, video: str) -> Explanation:
         """Return why moments of a video were found."""
-        return await self._client(collection).explain(text, video, timeout=TIMEOUT, options=DISTINCT)
+        return await self._client(collection).explain(query, video, timeout=TIMEOUT, options=DISTINCT)
 
     async def collections(self) -> Sequence[dict[str, object]]:
         """Return what is served: names and how much each holds; SearchError where nobody says."""

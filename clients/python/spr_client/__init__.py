@@ -10,7 +10,7 @@ print(moment.rank, moment, moment.score)
 from spr_client.access import Tls
 from spr_client.aio import AsyncClient
 from spr_client.client import Client
-from spr_client.composed import Composed, Duplicate, Interpretation, Lift, Part
+from spr_client.composed import Composed, Duplicate, Interpretation, Lift
 from spr_client.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -22,6 +22,7 @@ from spr_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from spr_client.parts import Clip, Part
 from spr_client.types import (
     Coverage,
     Curve,
@@ -40,6 +41,7 @@ from spr_client.types import (
 __all__ = [
     "AsyncClient",
     "Client",
+    "Clip",
     "Composed",
     "Coverage",
     "Curve",

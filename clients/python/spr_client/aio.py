@@ -16,6 +16,7 @@ from spr_client import errors, hedging, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, ORDERED, checked, ways
 from spr_client.composed import Composed
+from spr_client.parts import Part
 from spr_client.retrying import RETRIES, Retries
 from spr_client.translate_filter import list_to_pb, video_from_pb
 from spr_client.types import Explanation, Filter, Options, Query, SearchResult, Video
@@ -65,7 +66,7 @@ class AsyncClient:
         request_id: str = "",
         options: Options = Options(),  # noqa: B008
     ) -> SearchResult:
-        """Return one page of moments for a sentence, a Composed or a vector (which is answered unrefined)."""
+        """Return one page of moments for any query; that for a vector, which has no words, is unrefined."""
         limit = translate.limit(timeout)
         request = translate.request_to_pb(query, options, page_size, page_token, request_id, **self._of)
 
@@ -144,7 +145,7 @@ class AsyncClient:
 
     async def explain(
         self,
-        query: str | Composed,
+        query: str | Part | Composed,
         video: str,
         *,
         timeout: float | None = 10.0,

@@ -3,13 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What one moment shows. without: what must not be there, at most 5 texts: "a car", "at night"."""
-
-    text: str
-    without: Sequence[str] = ()
+from spr_client.parts import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,17 +5,13 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
-
 from spr.v1 import search_service_pb2, types_pb2
 from spr_client.composed import Composed
 from spr_client.errors import InvalidInput, SearchError, from_status
-from spr_client.translate_composed import (
-    composed_to_pb,
-    interpretation_from_pb,
-)
-from spr_client.translate_filter import BAD, facets_from_pb, filter_to_pb
+from spr_client.fields import BAD, put
+from spr_client.parts import Part
+from spr_client.translate_composed import composed_to_pb, interpretation_from_pb, part_to_pb
+from spr_client.translate_filter import facets_from_pb, filter_to_pb
 from spr_client.translate_moments import coverage_from_pb, moment_from_pb, seconds_from_pb
 from spr_client.types import (
     RULES,
@@ -31,14 +27,6 @@ from spr_client.types import (
 _OF_REQUEST = ("filter", "interpret", "literal_words")
 _OPTIONS = [field.name for field in dataclasses.fields(Options) if field.name not in _OF_REQUEST]
 LONGEST = 1e8  # seconds: three years
-_MAY_BE = {
-    FieldDescriptor.TYPE_STRING: "text that can be written in UTF-8",
-    FieldDescriptor.TYPE_BOOL: "True or False",
-    FieldDescriptor.TYPE_INT32: "a whole number that fits in 32 bits",
-    FieldDescriptor.TYPE_UINT32: "a whole number from 0 to 4294967295",
-    FieldDescriptor.TYPE_FLOAT: "a number",
-    FieldDescriptor.TYPE_DOUBLE: "a number",
-}
 
 
 def request_to_pb(
@@ -54,23 +42,25 @@ def request_to_pb(
     request = search_service_pb2.SearchRequest(params=_options_to_pb(options))
     if options.filter is not None:
         request.filter.CopyFrom(filter_to_pb(options.filter))
-    _put(request, "collection", collection)
-    _put(request, "version", version)
-    _put(request, "request_id", request_id)
-    _put(request, "page_size", page_size)
-    _put(request, "page_token", page_token)
-    _put(request, "interpret", options.interpret)
+    put(request, "collection", collection)
+    put(request, "version", version)
+    put(request, "request_id", request_id)
+    put(request, "page_size", page_size)
+    put(request, "page_token", page_token)
+    put(request, "interpret", options.interpret)
     request.literal_words.extend(options.literal_words)
     if isinstance(query, Embedding):
         _put_vector(request.embedding.tensor, query.vector)
-        _put(request.embedding, "model_id", query.model)
+        put(request.embedding, "model_id", query.model)
     elif isinstance(query, Composed):
         request.composed.CopyFrom(composed_to_pb(query))
     elif isinstance(query, str):
-        _put(request, "text", query)
+        put(request, "text", query)
+    elif isinstance(query, Part):
+        request.composed.parts.append(part_to_pb(query))
     else:
         kind = type(query).__name__
-        message = f"the query is of type {kind}; give a sentence (str), an Embedding or a Composed"
+        message = f"the query is of type {kind}; give a sentence (str), a Part, a Composed or an Embedding"
         raise InvalidInput(message, BAD)
     return request
 
@@ -82,7 +72,7 @@ def batch_to_pb(
 
     InvalidInput for other arguments that cannot be sent, and for one query in place of several.
     """
-    if isinstance(queries, str | Embedding | Composed) or not isinstance(queries, Iterable):
+    if isinstance(queries, str | Part | Embedding | Composed) or not isinstance(queries, Iterable):
         raise InvalidInput("a batch is a list of queries; give one query to `search`", BAD)
     request_to_pb("", options, page_size, collection=collection, version=version)
     batch, refused = search_service_pb2.BatchSearchRequest(), dict[int, SearchError]()
@@ -170,7 +160,7 @@ def explanation_from_pb(response: search_service_pb2.ExplainResponse) -> Explana
 def explain_to_pb(search: search_service_pb2.SearchRequest, video: str) -> search_service_pb2.ExplainRequest:
     """Return a request to explain a search; InvalidInput for an id that cannot be sent."""
     request = search_service_pb2.ExplainRequest(search=search)
-    _put(request, "video_id", video)
+    put(request, "video_id", video)
     return request
 
 
@@ -196,22 +186,10 @@ def _options_to_pb(options: Options) -> search_service_pb2.SearchParams:
         raise InvalidInput(f"{' and '.join(rules)} are two rules; give one of them", BAD)
     params = search_service_pb2.SearchParams()
     for name, value in given.items():
-        _put(params, name, value)
+        put(params, name, value)
     for name, value in rules.items():
-        _put(params.proposal_rule, name, value)
+        put(params.proposal_rule, name, value)
     return params
-
-
-def _put(message: Message, name: str, value: object) -> None:
-    """Set a field of a message; InvalidInput names it and what it may be."""
-    try:
-        setattr(message, name, value)
-    except (TypeError, ValueError):
-        field = message.DESCRIPTOR.fields_by_name[name]
-        shown = repr(value)[:80]
-        raise InvalidInput(
-            f"{name} is {shown}; it must be {_MAY_BE.get(field.type, 'another')}", BAD
-        ) from None
 
 
 def _put_vector(tensor: types_pb2.Tensor, vector: Sequence[float]) -> None:

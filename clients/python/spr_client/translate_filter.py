@@ -10,9 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from spr.v1 import search_service_pb2
 from spr_client.errors import InvalidInput
+from spr_client.fields import BAD
 from spr_client.types import Facet, Filter, Video
-
-BAD = "BAD_PARAMETER"
 
 
 def filter_to_pb(given: Filter) -> search_service_pb2.Filter:
@@ -29,12 +28,12 @@ def filter_to_pb(given: Filter) -> search_service_pb2.Filter:
         folder=given.folder,
         from_date=_time("after", given.after),
         before_date=_time("before", given.before),
-        min_duration=_duration("longer", given.longer),
-        max_duration=_duration("shorter", given.shorter),
+        min_duration=seconds_to_pb("longer", given.longer),
+        max_duration=seconds_to_pb("shorter", given.shorter),
     )
     if given.start is not None or given.end is not None:
-        message.span.start_offset.CopyFrom(_duration("start", given.start) or Duration())
-        if (end := _duration("end", given.end)) is not None:
+        message.span.start_offset.CopyFrom(seconds_to_pb("start", given.start) or Duration())
+        if (end := seconds_to_pb("end", given.end)) is not None:
             message.span.end_offset.CopyFrom(end)
     if given.part is not None:
         try:
@@ -92,7 +91,8 @@ def _time(field: str, given: date | None) -> Timestamp | None:
     return message
 
 
-def _duration(field: str, given: float | None) -> Duration | None:
+def seconds_to_pb(field: str, given: float | None) -> Duration | None:
+    """Return seconds as a message, None for None; InvalidInput for what is no time."""
     if given is None:
         return None
     if not isinstance(given, Real) or not 0 <= given < math.inf:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TypeAlias
 
 from spr_client.composed import Composed, Duplicate, Interpretation
+from spr_client.parts import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Embedding:
     model: str
 
 
-Query: TypeAlias = str | Embedding | Composed
+Query: TypeAlias = str | Part | Composed | Embedding
 
 
 @dataclass(frozen=True, slots=True)

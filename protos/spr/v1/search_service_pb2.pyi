@@ -65,7 +65,9 @@ class SearchRequest(_message.Message):
     empty. At most 64 printable ASCII characters.
     """
     text: _builtins.str
-    """At most 1000 characters."""
+    """At most 1000 characters. "@anna" stands for the examples of that name: see
+    Example.name.
+    """
     page_size: _builtins.int
     """Moments a page. 0: 10; at most 100 (larger is coerced). A page of long names may be
     shorter, so that the answer fits into 4 MiB; the token goes on behind it.
@@ -176,14 +178,18 @@ class QueryPart(_message.Message):
     NOT_TEXTS_FIELD_NUMBER: _builtins.int
     EXAMPLE_WEIGHT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """At most 1000 characters; may be empty where there are examples."""
+    """At most 1000 characters; may be empty where there are examples. "@anna" as
+    in SearchRequest.text.
+    """
     example_weight: _builtins.float
     """The weight, 0..1, of the examples against the text where both are given.
-    Default: the server's.
+    Default: 0.65.
     """
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
-        """At most 10."""
+        """At most 10. Moments are those that look like the mean of them; without a
+        text the similarity curve refines them, and they have no confidence.
+        """
 
     @_builtins.property
     def not_texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -217,7 +223,9 @@ class Example(_message.Message):
     CLIP_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
-    """A picture file: JPEG, PNG or WebP."""
+    """A picture file: JPEG, PNG or WebP, of at most 32 million pixels. A message
+    has at most 4 MiB.
+    """
     name: _builtins.str
     """A name that was given to examples before, without the "@"."""
     @_builtins.property

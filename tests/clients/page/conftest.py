@@ -45,8 +45,9 @@ class Page:
     coordinator: str
     admin: str
 
-    def get(self, path: str, **headers: str) -> Answer:
-        request = urllib.request.Request(self.address + path, headers=headers)
+    def get(self, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        """Ask for a path; with a body as POST."""
+        request = urllib.request.Request(self.address + path, body, headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
                 return Answer(reply.status, dict(reply.headers.items()), reply.read())

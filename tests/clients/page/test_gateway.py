@@ -25,6 +25,24 @@ def test_a_search_is_answered_twice_and_has_further_pages(page: Page) -> None:
     assert [one["rank"] for one in further["moments"]] == list(range(2, refined["total"] + 1))
 
 
+def test_a_picture_and_a_span_are_searched_and_explained(page: Page) -> None:
+    picture = page.get("/thumb/talk?t=5").body
+    refined = json.loads(page.get("/api/search?size=9", picture).body.splitlines()[-1])
+    assert refined["stage"] == "refined"
+    assert refined["ranker"] == "similarity-curve"
+    both = json.loads(page.get(f"/api/search?{QUERY}", picture).body.splitlines()[-1])
+    assert both["moments"] != refined["moments"]
+    why = page.get("/api/explain/talk", picture).json()
+    assert len(why["frames"]["values"]) == 24
+    alike = json.loads(page.get("/api/search?like=talk&start=4&end=8").body.splitlines()[0])
+    # What it shows is shown in another video too.
+    assert alike["moments"][0]["score"] == pytest.approx(1.0, abs=1e-3)
+    refused = page.get("/api/search", b"GIF89a").json()["error"]
+    assert refused["reason"] == "BAD_PARAMETER"
+    assert "whole JPEG, PNG or WebP" in refused["message"]
+    assert page.get("/api/search", bytes((16 << 20) + 1)).status == 400
+
+
 @pytest.mark.parametrize(
     ("path", "status", "reason"),
     [

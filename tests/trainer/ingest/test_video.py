@@ -17,8 +17,8 @@ from tests.trainer.ingest.factories import (
     write_video,
 )
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.picture import orient, upright
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
+from workers.upright import orient, upright
 
 FORMATS = [
     ("a.mp4", "libx264"),

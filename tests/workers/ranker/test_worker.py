@@ -202,7 +202,6 @@ def test_as_many_proposals_as_a_search_may_have_are_ranked(worker: Any) -> None:
         ({"spans": wire.doubles_to_bytes(np.array([[8.0, np.nan], [4, 8], [0, 3]]))}, "BAD_PARAMETER"),
         ({"text_embedding": wire.tensor_to_pb(np.zeros(3, np.float32))}, "TENSOR_SIZE_MISMATCH"),
         ({"token_states": wire.tensor_to_pb(np.zeros((2, 3), np.float32))}, "TENSOR_SIZE_MISMATCH"),
-        ({"token_states": wire.tensor_to_pb(np.zeros((0, WIDTH), np.float32))}, "TENSOR_SIZE_MISMATCH"),
     ],
 )
 def test_proposals_that_are_refused(worker: Any, fields: dict[str, Any], reason: str) -> None:

@@ -1,6 +1,7 @@
 """The encoder: a Hugging Face dual encoder (CLIP, SigLIP) that puts frames and sentences into one space."""
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Encoder:
         self.tokens = TextTokens(tokenizer, model.config)
         self._model = model
         self._tower: TextTower | None = None
+        self._holding, self._holds_images = threading.Lock(), False
 
     @classmethod
     def load(cls, name_or_dir: str, device: str = "auto", dtype: str = "auto") -> "Encoder":
@@ -86,6 +88,11 @@ class Encoder:
         return int(self._model.config.vision_config.image_size)
 
     @property
+    def frame_edge(self) -> int:
+        """Short side in pixels that its own preprocessing scales pictures to."""
+        return self.transform.shortest_edge or max(self.transform.size or (self.image_size,))
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         device: torch.device = self._model.device
@@ -105,8 +112,18 @@ class Encoder:
 
         A file that changes while it is mapped changes the answers, or ends the process where it is cut.
         """
+        self._hold(vision=False)
+
+    def hold_image_weights(self) -> None:
+        """Do the same for pictures, once: most services never see one."""
+        with self._holding:
+            if not self._holds_images:
+                self._hold(vision=True)
+                self._holds_images = True
+
+    def _hold(self, vision: bool) -> None:
         for name, weight in self._model.named_parameters():
-            if not name.startswith("vision"):
+            if name.startswith(("vision", "visual")) == vision:
                 weight.data = weight.data.clone()
 
     def text(self, texts: Sequence[str], batch_size: int = 64) -> TextFeatures:

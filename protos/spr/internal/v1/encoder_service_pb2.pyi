@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from spr.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -17,6 +19,100 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class EncodeExamplesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """For the logs; may be empty."""
+    generation: _builtins.str
+    """As in EncodeRequest."""
+    embedding_model: _builtins.str
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExampleSource]:
+        """1 to 10."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        generation: _builtins.str = ...,
+        embedding_model: _builtins.str = ...,
+        examples: _abc.Iterable[Global___ExampleSource] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "examples", b"examples", "generation", b"generation", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EncodeExamplesRequest: _TypeAlias = EncodeExamplesRequest  # noqa: Y015
+
+@_typing.final
+class ExampleSource(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    image: _builtins.bytes
+    """A picture file: JPEG, PNG or WebP."""
+    @_builtins.property
+    def span(self) -> Global___StoredSpan:
+        """Frames that are stored already."""
+
+    @_builtins.property
+    def frame(self) -> _types_pb2.Tensor:
+        """What the image tower made of a picture before: shape [encoder dim]."""
+
+    def __init__(
+        self,
+        *,
+        image: _builtins.bytes = ...,
+        span: Global___StoredSpan | None = ...,
+        frame: _types_pb2.Tensor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "image", b"image", "source", b"source", "span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "image", b"image", "source", b"source", "span", b"span"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "span", "frame"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___ExampleSource: _TypeAlias = ExampleSource  # noqa: Y015
+
+@_typing.final
+class StoredSpan(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIDEO_ORDINAL_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    video_ordinal: _builtins.int
+    """Of the version's catalogue."""
+    start: _builtins.float
+    """Seconds from the first frame, [start, end); an end of 0: the video's end."""
+    end: _builtins.float
+    def __init__(
+        self,
+        *,
+        video_ordinal: _builtins.int = ...,
+        start: _builtins.float = ...,
+        end: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start", "video_ordinal", b"video_ordinal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredSpan: _TypeAlias = StoredSpan  # noqa: Y015
 
 @_typing.final
 class EncodeRequest(_message.Message):
@@ -74,12 +170,15 @@ class EncodeResponse(_message.Message):
 
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
-        """For the ranker: the text tower's token states, shape [tokens, width]."""
+        """For the ranker: the text tower's token states, shape [tokens, width]; of
+        examples, [0, width].
+        """
 
     @_builtins.property
     def text_embedding(self) -> _types_pb2.Tensor:
         """For the ranker: the encoder's own text embedding before projection, shape
-        [encoder dim], the space of the frame features.
+        [encoder dim], the space of the frame features. Of examples, their mean
+        frame, less the mean of the version's frames.
         """
 
     @_builtins.property

@@ -40,6 +40,11 @@ class EncoderServiceStub:
                 request_serializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeRequest.SerializeToString,
                 response_deserializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeResponse.FromString,
                 _registered_method=True)
+        self.EncodeExamples = channel.unary_unary(
+                '/spr.internal.v1.EncoderService/EncodeExamples',
+                request_serializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeExamplesRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeResponse.FromString,
+                _registered_method=True)
 
 
 class EncoderServiceServicer:
@@ -52,12 +57,25 @@ class EncoderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EncodeExamples(self, request, context):
+        """The mean of what examples show. Of an example that cannot be used,
+        INVALID_ARGUMENT names the field, as "examples[2].image".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EncoderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Encode': grpc.unary_unary_rpc_method_handler(
                     servicer.Encode,
                     request_deserializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeResponse.SerializeToString,
+            ),
+            'EncodeExamples': grpc.unary_unary_rpc_method_handler(
+                    servicer.EncodeExamples,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeExamplesRequest.FromString,
                     response_serializer=spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeResponse.SerializeToString,
             ),
     }
@@ -88,6 +106,33 @@ class EncoderService:
             target,
             '/spr.internal.v1.EncoderService/Encode',
             spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EncodeExamples(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.EncoderService/EncodeExamples',
+            spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeExamplesRequest.SerializeToString,
             spr_dot_internal_dot_v1_dot_encoder__service__pb2.EncodeResponse.FromString,
             options,
             channel_credentials,

@@ -34,6 +34,10 @@ class EncoderServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EncoderServiceAsyncStub: ...
     Encode: _grpc.UnaryUnaryMultiCallable[_encoder_service_pb2.EncodeRequest, _encoder_service_pb2.EncodeResponse]
+    EncodeExamples: _grpc.UnaryUnaryMultiCallable[_encoder_service_pb2.EncodeExamplesRequest, _encoder_service_pb2.EncodeResponse]
+    """The mean of what examples show. Of an example that cannot be used,
+    INVALID_ARGUMENT names the field, as "examples[2].image".
+    """
 
 @_typing.type_check_only
 class EncoderServiceAsyncStub(EncoderServiceStub):
@@ -41,6 +45,10 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Encode: _aio.UnaryUnaryMultiCallable[_encoder_service_pb2.EncodeRequest, _encoder_service_pb2.EncodeResponse]  # type: ignore[assignment]
+    EncodeExamples: _aio.UnaryUnaryMultiCallable[_encoder_service_pb2.EncodeExamplesRequest, _encoder_service_pb2.EncodeResponse]  # type: ignore[assignment]
+    """The mean of what examples show. Of an example that cannot be used,
+    INVALID_ARGUMENT names the field, as "examples[2].image".
+    """
 
 class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns a query into vectors. Served by the ranker worker's process."""
@@ -51,5 +59,15 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _encoder_service_pb2.EncodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_encoder_service_pb2.EncodeResponse, _abc.Awaitable[_encoder_service_pb2.EncodeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def EncodeExamples(
+        self,
+        request: _encoder_service_pb2.EncodeExamplesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_encoder_service_pb2.EncodeResponse, _abc.Awaitable[_encoder_service_pb2.EncodeResponse]]:
+        """The mean of what examples show. Of an example that cannot be used,
+        INVALID_ARGUMENT names the field, as "examples[2].image".
+        """
 
 def add_EncoderServiceServicer_to_server(servicer: EncoderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

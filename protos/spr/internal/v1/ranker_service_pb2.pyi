@@ -55,7 +55,9 @@ class RankRequest(_message.Message):
     """Videos that were searched, on which confidences depend; 0: the version's."""
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
-        """From EncodeResponse: shape [tokens, width], at least one token."""
+        """From EncodeResponse: shape [tokens, width]. Without a token the moments are
+        read off the similarity of the frames, whatever the version's ranker.
+        """
 
     @_builtins.property
     def text_embedding(self) -> _types_pb2.Tensor:

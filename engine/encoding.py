@@ -1,0 +1,95 @@
+"""Queries to vectors: what the coordinator has encoded, cached, and what one moment shows put together."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import numpy as np
+from cachetools import LRUCache
+
+from engine import examples, metrics, names
+from engine.corpus import Corpus
+from engine.deadline import Deadline
+from engine.errors import InvalidInput
+from engine.examples import Clip, Example, Named, Part, Picture, Source, Span
+from engine.names import Names
+from engine.queries import Query
+from engine.ranking import Rankers
+from engine.types import EncodedQuery
+
+# Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for.
+# Examples by version and hash. Of the event loop's thread alone: needs no lock. A sentence is 50 kB with a
+# text tower of ViT-L/14's size.
+Sentences: TypeAlias = "LRUCache[tuple[str, str], EncodedQuery]"
+
+
+class QueryEncoder:
+    """Encodes queries for one version. sentences: asked again, they need no encoder."""
+
+    def __init__(self, corpus: Corpus, rankers: Rankers, sentences: Sentences) -> None:
+        self._corpus, self._rankers, self._sentences = corpus, rankers, sentences
+        self._names = Names(corpus.directory)
+
+    async def encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
+        """Return a query as the index and the ranker need it."""
+        if query.part is not None:
+            return await self.part(query.part, deadline)
+        if query.embedding is None:
+            return await self.sentence(query.text, deadline)
+        # A vector has no words for the ranker to read.
+        model = self._corpus.version.embedding_model
+        return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
+
+    async def sentence(self, text: str, deadline: Deadline) -> EncodedQuery:
+        """Return a sentence as the index and the ranker need it; names in it are heeded."""
+        return await self.part(Part(text), deadline)
+
+    async def part(self, part: Part, deadline: Deadline) -> EncodedQuery:
+        """Return what one moment shows: its text, its examples, or a weighted sum of both.
+
+        InvalidInput for a name that the collection does not have, NotFound for a video.
+        """
+        text, named = names.split(part.text) if "@" in part.text else (part.text, [])
+        shown = (*part.examples, *map(Named, named))
+        if not shown:
+            return await self._text(text, deadline)
+        if len(shown) > examples.MOST:
+            message = f"there are {len(shown)} examples, names included; give at most {examples.MOST}"
+            raise InvalidInput(message)
+        # First, since a name or an id may be wrong.
+        sources = [self._source(one) for one in shown]
+        try:
+            seen = await self._examples(sources, deadline)
+        except InvalidInput as error:
+            # As the worker calls it, "examples[2].span".
+            error.field = f"composed.parts[0].{error.field.replace('.span', '.clip.span')}"
+            raise
+        if not text:
+            return seen
+        return examples.joined(await self._text(text, deadline), seen, part.weight)
+
+    def _source(self, example: Example) -> Source:
+        if isinstance(example, Clip):
+            return Span(self._corpus.catalogue.ordinal(example.video), example.start, example.end)
+        if isinstance(example, Named):
+            return self._names.frame(example.name, self._corpus.version)
+        assert isinstance(example, Picture)
+        return example
+
+    async def _text(self, text: str, deadline: Deadline) -> EncodedQuery:
+        key = self._corpus.version.embedding_model, text
+        return await self._cached(key, lambda: self._rankers.encode(text, deadline))
+
+    async def _examples(self, sources: list[Source], deadline: Deadline) -> EncodedQuery:
+        key = f"{self._corpus.id}/examples", examples.key_of(sources)
+        return await self._cached(key, lambda: self._rankers.encode_examples(sources, deadline))
+
+    async def _cached(
+        self, key: tuple[str, str], encode: Callable[[], Awaitable[EncodedQuery]]
+    ) -> EncodedQuery:
+        known = self._sentences.get(key)
+        metrics.bound(metrics.CACHE, "encoded_queries", "miss" if known is None else "hit").inc()
+        if known is None:
+            known = await encode()
+            if self._sentences.maxsize:
+                self._sentences[key] = known
+        return known

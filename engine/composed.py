@@ -20,7 +20,6 @@ from engine.filters import Allowed, Stretch
 from engine.negatives import Negatives
 from engine.proposals import propose
 from engine.queries import Query, SearchOptions
-from engine.ranking import Rankers
 from engine.retrieval import Retrieved, Retriever
 from engine.sequences import Candidates, Chains
 from engine.stopwatch import Stopwatch
@@ -28,7 +27,7 @@ from engine.types import EncodedQuery, Hits, Moments, Proposals, Ranked
 
 # A candidate that overlaps a better one of its part by more than this IoU is the same moment.
 SAME = 0.5
-Encode = Callable[[Part, Deadline], Awaitable[EncodedQuery]]
+Encode = Callable[[Part, Deadline, str], Awaitable[EncodedQuery]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,8 @@ class _Found:
 class Composer:
     """Answers queries of several parts over one version. encode: of a part."""
 
-    def __init__(
-        self, corpus: Corpus, retriever: Retriever, rankers: Rankers, encode: Encode, negatives: Negatives
-    ) -> None:
-        self._corpus, self._retriever, self._rankers = corpus, retriever, rankers
+    def __init__(self, corpus: Corpus, retriever: Retriever, encode: Encode, negatives: Negatives) -> None:
+        self._corpus, self._retriever = corpus, retriever
         self._encode, self._negatives = encode, negatives
 
     async def answers(
@@ -68,7 +65,7 @@ class Composer:
         """Yield the coarse answer, then the refined one, as `Pipeline.answers`."""
         options, watch = query.options, Stopwatch()
         with tracing.span("encode", parts=len(query.parts)):
-            encoded = await asyncio.gather(*(self._encode(part, deadline) for part in query.parts))
+            encoded = await self._encoded(query.parts, deadline)
         watch.lap("encode")
         with tracing.span("retrieve", top_k=options.segment_top_k):
             retrieved = await self._retrieve(encoded, options, allowed, deadline)
@@ -101,6 +98,10 @@ class Composer:
             timings=watch.laps(),
             ranker_model=ranked[0].ranker,
         )
+
+    async def _encoded(self, parts: Sequence[Part], deadline: Deadline) -> list[EncodedQuery]:
+        named = ((part, f"composed.parts[{at}]") for at, part in enumerate(parts))
+        return await asyncio.gather(*(self._encode(part, deadline, field) for part, field in named))
 
     async def _retrieve(
         self,
@@ -178,12 +179,8 @@ class Composer:
         searched = None if allowed is None else allowed.count
 
         async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked | None:
-            ranked = await self._rankers.rank(one, proposals, deadline, searched)
-            if ranked is not None and one.shown:
-                ranked = ranked.unsure()
-            if ranked is not None and part.not_texts:
-                told = (part.not_texts, query.options, deadline)
-                ranked = await self._negatives.heeded(ranked, proposals, *told)
+            told = (part.not_texts, query.options, deadline, searched)
+            ranked = await self._negatives.ranked(one, proposals, *told)
             if ranked is None or allowed is None:
                 return ranked
             return allowed.cut_refined(ranked, proposals, self._corpus.catalogue.durations)

@@ -43,10 +43,11 @@ class QueryEncoder:
         """Return a sentence as the index and the ranker need it; names in it are heeded."""
         return await self.part(Part(text), deadline)
 
-    async def part(self, part: Part, deadline: Deadline) -> EncodedQuery:
+    async def part(self, part: Part, deadline: Deadline, field: str = "composed.parts[0]") -> EncodedQuery:
         """Return what one moment shows: its text, its examples, or a weighted sum of both.
 
-        InvalidInput for a name that the collection does not have, NotFound for a video.
+        field: of the request, for errors. InvalidInput for an unknown name, NotFound for a
+        video.
         """
         text, named = names.split(part.text) if "@" in part.text else (part.text, [])
         shown = (*part.examples, *map(Named, named))
@@ -61,7 +62,7 @@ class QueryEncoder:
             seen = await self._examples(sources, deadline)
         except InvalidInput as error:
             # As the worker calls it, "examples[2].span".
-            error.field = f"composed.parts[0].{error.field.replace('.span', '.clip.span')}"
+            error.field = f"{field}.{error.field.replace('.span', '.clip.span')}"
             raise
         if not text:
             return seen

@@ -33,15 +33,24 @@ class Negatives:
         self._corpus, self._retriever, self._rankers = corpus, retriever, rankers
         self._encode = encode
 
-    async def heeded(
+    async def ranked(
         self,
-        ranked: Ranked,
+        query: EncodedQuery,
         proposals: Proposals,
         texts: Sequence[str],
         options: SearchOptions,
         deadline: Deadline,
+        searched: int | None,
     ) -> Ranked | None:
-        """Return ranked proposals with the scores that the negative texts leave them; None: nobody ranks."""
+        """Return ranked proposals with the scores that the negative texts leave them; None: nobody ranks.
+
+        searched: as in `Rankers.rank`.
+        """
+        ranked = await self._rankers.rank(query, proposals, deadline, searched)
+        if ranked is not None and query.shown:
+            ranked = ranked.unsure()
+        if ranked is None or not texts:
+            return ranked
         moments = replace(proposals, spans=ranked.spans)
         judged = await asyncio.gather(*(self._judged(text, moments, options, deadline) for text in texts))
         shown = [one for one in judged if one is not None]

@@ -32,7 +32,7 @@ class Pipeline:
         self.encoder = QueryEncoder(corpus, rankers, sentences)
         self.filters = Filters(corpus.catalogue)
         self._negatives = Negatives(corpus, retriever, rankers, self.encoder.sentence)
-        self._composer = Composer(corpus, retriever, rankers, self.encoder.part, self._negatives)
+        self._composer = Composer(corpus, retriever, self.encoder.part, self._negatives)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline; Overloaded where workers refuse it for now."""
@@ -116,13 +116,8 @@ class Pipeline:
         """Return what the rankers say of proposals out of so many videos, None where none answers."""
         try:
             with tracing.span("rank", proposals=len(chosen)):
-                ranked = await self._rankers.rank(encoded, chosen, deadline, searched)
-                if ranked is not None and encoded.shown:
-                    ranked = ranked.unsure()
-                if ranked is not None and query.not_texts:
-                    told = (query.not_texts, query.options, deadline)
-                    ranked = await self._negatives.heeded(ranked, chosen, *told)
-                return ranked
+                told = (query.not_texts, query.options, deadline, searched)
+                return await self._negatives.ranked(encoded, chosen, *told)
         except Overloaded:
             if whole:
                 raise

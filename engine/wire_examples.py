@@ -17,7 +17,8 @@ def part_from_pb(part: search_pb.QueryPart, field: str) -> Part:
     """Return what one moment shows; InvalidInput names the path of the wrong field below `field`."""
     text = part.text.strip()
     if not text and not part.examples:
-        raise InvalidInput("the query is empty; send a sentence or examples", "QUERY_EMPTY", f"{field}.text")
+        message = f"{field}.text is empty; send a sentence or examples"
+        raise InvalidInput(message, "QUERY_EMPTY", f"{field}.text")
     if len(text) > LONGEST_TEXT:
         message = f"the text has {len(text)} characters; send at most {LONGEST_TEXT}"
         raise InvalidInput(message, field=f"{field}.text")

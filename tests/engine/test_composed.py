@@ -216,7 +216,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"parts": [{"text": A, "not_texts": [B] * 6}]}, "6 texts; send at most 5"),
     ({"parts": [{"text": A, "not_texts": [""]}]}, "not_texts[0] is empty"),
     ({"parts": [{"text": A}], "within": "-1s"}, "within is -1 s"),
-    ({"parts": [{"text": A, "examples": [{"name": "anna"}]}]}, "examples"),
+    ({"parts": [{"text": A, "examples": [{"name": "anna"}]}]}, "no name '@anna'"),
 ]
 
 

@@ -94,8 +94,10 @@ def test_pages_of_a_picture_make_up_the_list(shared: Cluster, size: int) -> None
 PART = "composed.parts[0]"
 WRONG = [
     (composed(), "composed.parts"),
-    (composed(pb.QueryPart(text="a"), pb.QueryPart(text="b")), "composed.parts"),
-    (composed(pb.QueryPart(text="a", not_texts=["b"])), "composed.parts"),
+    (
+        composed(pb.QueryPart(text="a"), *pictures("bad").composed.parts),
+        "composed.parts[1].examples[0].image",
+    ),
     (pictures(), f"{PART}.text"),
     (pictures(text=1001 * "x"), f"{PART}.text"),
     (pictures(*11 * ["a"]), f"{PART}.examples"),

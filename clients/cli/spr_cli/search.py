@@ -65,13 +65,10 @@ def command(
     """Ask a running service for moments that show TEXT, or look like pictures and clips.
 
     \b
-    spr search "a red ball bounces"
-    spr search "an octave" --collection lectures --progressive --timings
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
     spr search "a red ball bounces" --then "a blue square spins" --within 20 --not "a triangle"
     spr search "where does a ball bounce after 1:00, without red?" --json | jq .moments[0]
-    spr search "it bounces" --image ball.jpg --like video_00012@12-20
-    spr search "@anna opens the door"
+    spr search "@anna waves" --image ball.jpg --like video_00012@12-20
     spr search "a red ball bounces" --export clips --media videos
     """
     from spr_client import Client, SearchError

@@ -1,6 +1,6 @@
 // One search at a time: its answers as they arrive, and how long a person waited for them.
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Answer, more, Refused, search } from "./api";
 
 export interface Search {
@@ -51,7 +51,8 @@ export function useSearch(q: string, collection: string) {
     }
   }, [q, collection]);
 
-  useEffect(() => {
+  // Before the next frame is drawn, not after it.
+  useLayoutEffect(() => {
     run();
     return () => running.current?.abort();
   }, [run]);

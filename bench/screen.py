@@ -2,9 +2,9 @@
 
     python -m bench.screen [http://127.0.0.1:7480/] [--queries 20] [--json]
 
-A real Chromium asks the page of a running service. Of every query: milliseconds until the coarse list and until
-the refined one are painted, what the service says it took of that, and what a bare request for the same
-answer takes over the same gateway. A query is asked once: nothing of it is cached.
+A real Chromium asks the page of a running service. Of every query: milliseconds until the coarse list
+and until the refined one are painted; beside it what a bare request over the same gateway takes, and what
+the service says that it took of that. A query is asked once: nothing of it is cached.
 """
 
 import argparse

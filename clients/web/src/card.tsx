@@ -1,7 +1,7 @@
 import { useRef, useState } from "preact/hooks";
 import { type Answer, type Moment, strip, thumbnail } from "./api";
 import { length, percent, span, title } from "./format";
-import { type Place, write } from "./place";
+import { type Place, spanOf, write } from "./place";
 
 const SHOTS = 10;
 
@@ -11,9 +11,12 @@ interface Props {
   place: Place;
   here: boolean;
   open: (moment: Moment) => void;
+  like: (moment: Moment) => void;
+  picked: boolean;
+  pick: (key: string) => void;
 }
 
-export function Card({ moment, answer, place, here, open }: Props) {
+export function Card({ moment, answer, place, here, open, like, picked, pick }: Props) {
   const { video, start, end, confidence } = moment;
   const { name, folder } = title(video);
   const found = confidence === null || answer.threshold === null || confidence >= answer.threshold;
@@ -51,9 +54,40 @@ export function Card({ moment, answer, place, here, open }: Props) {
               <em>{percent(confidence)}</em>
             </span>
           )}
+          {moment.parts && moment.parts.length > 1 && <span class="dim small">{moment.parts.map(([from, to]) => span(from, to)).join(", then ")}</span>}
         </div>
       </a>
+      <Also moment={moment} place={place} open={open} />
+      <div class="acts">
+        <label title="Choose for the export (x)">
+          <input type="checkbox" checked={picked} aria-label={`Choose moment ${moment.rank}`} onChange={() => pick(spanOf(moment))} />
+        </label>
+        <button type="button" title="More like this (m)" aria-label={`More like moment ${moment.rank}`} onClick={() => like(moment)}>
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path d="M2 2h7v7H2zM7 7h7v7H7z" />
+          </svg>
+        </button>
+      </div>
     </li>
+  );
+}
+
+/** Videos that show the same pictures. */
+function Also({ moment, place, open }: Pick<Props, "moment" | "place" | "open">) {
+  if (!moment.also?.length) return null;
+  return (
+    <p class="also">
+      also in{" "}
+      {moment.also.slice(0, 3).map(({ video, span: [start, end] }, n) => (
+        <>
+          {n > 0 && ", "}
+          <a href={write({ ...place, video, start, end })} onClick={(event) => (event.preventDefault(), open({ ...moment, video, start, end }))}>
+            {title(video).name}
+          </a>
+        </>
+      ))}
+      {moment.also.length > 3 && ` and ${moment.also.length - 3} more`}
+    </p>
   );
 }
 

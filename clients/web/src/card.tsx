@@ -111,7 +111,7 @@ function Shot({ moment, collection }: { moment: Moment; collection: string }) {
   };
   return (
     <div class="shot" onPointerEnter={enter} onPointerMove={move} onPointerLeave={() => setLeafed(null)}>
-      <img src={thumbnail(collection, video, (start + end) / 2)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
+      <img src={thumbnail(collection, video, (start + end) / 2, 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
       {leafed && leafed.src === src && (
         <>
           <div class="leaf" style={{ aspectRatio: `${leafed.aspect}` }}>

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Collection, collections, type Moment } from "./api";
+import { type Collection, collections, type Moment, type Why } from "./api";
 import { Help } from "./help";
 import { Filters } from "./filters";
 import { anew, asks, filtered, NOWHERE, type Place, read, remember, said, setting, spanOf, write } from "./place";
@@ -20,6 +20,7 @@ export function App() {
   const box = useRef<HTMLInputElement>(null);
   const [filtering, setFiltering] = useState(() => filtered(place) > 0);
   const [picks, setPicks] = useState<ReadonlySet<string>>(new Set());
+  const [why, setWhy] = useState<Why | null>(null);
   const query = asks(place) ? said(place) : "";
   const found = useSearch(query, place.collection);
 
@@ -32,6 +33,7 @@ export function App() {
   useEffect(() => {
     document.title = query ? `${[place.q || "Like the examples", ...place.then].join(", then ")} · SPR` : "SPR: moments in video";
     setPicks(new Set());
+    setWhy(null);
   }, [query]);
 
   const go = useCallback((to: Place, replace = false) => {
@@ -169,11 +171,12 @@ export function App() {
           open={open}
           change={change}
           like={like}
+          why={why}
           picks={picks}
           pick={pick}
           drop={() => setPicks(new Set())}
         />
-        {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} like={like} />}
+        {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} like={like} told={setWhy} />}
       </div>
       {help && <Help close={() => setHelp(false)} />}
     </div>

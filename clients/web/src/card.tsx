@@ -12,11 +12,13 @@ interface Props {
   here: boolean;
   open: (moment: Moment) => void;
   like: (moment: Moment) => void;
+  // The second that is most like the query, null where nobody said yet.
+  best: number | null;
   picked: boolean;
   pick: (key: string) => void;
 }
 
-export function Card({ moment, answer, place, here, open, like, picked, pick }: Props) {
+export function Card({ moment, answer, place, here, open, like, best, picked, pick }: Props) {
   const { video, start, end, confidence } = moment;
   const { name, folder } = title(video);
   const found = confidence === null || answer.threshold === null || confidence >= answer.threshold;
@@ -35,7 +37,7 @@ export function Card({ moment, answer, place, here, open, like, picked, pick }: 
           open(moment);
         }}
       >
-        <Shot moment={moment} collection={answer.collection} />
+        <Shot moment={moment} collection={answer.collection} best={best} />
         <div class="text">
           <span class="name" title={video}>
             {folder && <span class="dim">{folder}/</span>}
@@ -91,8 +93,8 @@ function Also({ moment, place, open }: Pick<Props, "moment" | "place" | "open">)
   );
 }
 
-/** The moment's middle frame; a pointer that moves over it leafs through the moment. */
-function Shot({ moment, collection }: { moment: Moment; collection: string }) {
+/** The moment's best frame, its middle until one knows; a pointer that moves over it leafs through the moment. */
+function Shot({ moment, collection, best }: { moment: Moment; collection: string; best: number | null }) {
   const [leafed, setLeafed] = useState<{ src: string; at: number; aspect: number } | null>(null);
   const loaded = useRef<{ src: string; aspect: number }>();
   const { video, start, end } = moment;
@@ -111,7 +113,7 @@ function Shot({ moment, collection }: { moment: Moment; collection: string }) {
   };
   return (
     <div class="shot" onPointerEnter={enter} onPointerMove={move} onPointerLeave={() => setLeafed(null)}>
-      <img src={thumbnail(collection, video, (start + end) / 2, 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
+      <img src={thumbnail(collection, video, best ?? (start + end) / 2, 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
       {leafed && leafed.src === src && (
         <>
           <div class="leaf" style={{ aspectRatio: `${leafed.aspect}` }}>

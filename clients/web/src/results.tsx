@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Answer, Collection, Moment } from "./api";
+import type { Answer, Collection, Moment, Why } from "./api";
 import type { View } from "./app";
 import { Card } from "./card";
 import { Export } from "./export";
@@ -8,6 +8,7 @@ import { percent, plural } from "./format";
 import { asks, filtered, type Place, recent, spanOf } from "./place";
 import { type Change, Understood } from "./query";
 import type { useSearch } from "./search";
+import { peak } from "./timeline";
 
 interface Props {
   found: ReturnType<typeof useSearch>;
@@ -18,12 +19,13 @@ interface Props {
   open: (moment: Moment) => void;
   change: Change;
   like: (moment: Moment) => void;
+  why: Why | null;
   picks: ReadonlySet<string>;
   pick: (key: string) => void;
   drop: () => void;
 }
 
-export function Results({ found, place, view, current, ask, open, change, like, picks, pick, drop }: Props) {
+export function Results({ found, place, view, current, ask, open, change, like, why, picks, pick, drop }: Props) {
   const { answer, error, waiting } = found;
   const list = useRef<HTMLOListElement>(null);
   useMoving(list, answer, view);
@@ -60,6 +62,7 @@ export function Results({ found, place, view, current, ask, open, change, like, 
               here={moment.video === place.video && moment.start === place.start}
               open={open}
               like={like}
+              best={why?.video === moment.video ? peak(why.frames, moment.start, moment.end) : null}
               picked={picks.has(spanOf(moment))}
               pick={pick}
             />
@@ -90,6 +93,7 @@ const keyOf = (moment: Moment) => `${moment.video}@${moment.proposal[0]}-${momen
 
 function Line({ found }: Pick<Props, "found">) {
   const { answer, waiting } = found;
+  if (found.error) return <>No answer</>;
   if (!answer || waiting === "coarse") return <>Searching</>;
   const { videos, searched } = answer.coverage;
   const where = searched === videos ? plural(videos, "video") : `${searched} of ${plural(videos, "video")}`;

@@ -15,9 +15,10 @@ interface Props {
   open: (moment: Moment, replace?: boolean) => void;
   close: () => void;
   like: (moment: Moment) => void;
+  told: (why: Why) => void;
 }
 
-export function Watch({ place, moments, open, close, like }: Props) {
+export function Watch({ place, moments, open, close, like, told }: Props) {
   const { collection, video, start, end } = place;
   const query = asks(place) ? said(place) : "";
   const [about, setAbout] = useState<Video | null>(null);
@@ -35,7 +36,7 @@ export function Watch({ place, moments, open, close, like }: Props) {
       if (!control.signal.aborted) setError(refused instanceof Refused ? refused.message : `${refused}`);
     };
     aboutVideo(collection, video, control.signal).then(setAbout, failed);
-    if (query) explain(collection, query, video, control.signal).then(setWhy, () => setWhy(null));
+    if (query) explain(collection, query, video, control.signal).then((found) => (setWhy(found), told(found)), () => setWhy(null));
     return () => control.abort();
   }, [collection, video, query]);
   useEffect(() => panel.current?.focus({ preventScroll: true }), [video, start]);

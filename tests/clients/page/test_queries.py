@@ -73,8 +73,8 @@ def test_all_of_a_query_reaches_the_service_and_comes_back(tmp_path: Path) -> No
 
 
 async def _all_of_it(collection: Path) -> None:
-    captured, server = Captured(), grpc.aio.server()
-    add_SearchServiceServicer_to_server(captured, server)  # type: ignore[no-untyped-call]
+    captured, server = Captured(), grpc.aio.server()  # type: ignore[abstract]
+    add_SearchServiceServicer_to_server(captured, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     gateway = Gateway(Shelf([collection]), Upstream([f"127.0.0.1:{port}"], "127.0.0.1:1"), 1 << 20)

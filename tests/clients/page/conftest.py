@@ -90,7 +90,8 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="package")
+# Playwright's loop runs in this thread as long as it is open: other modules have loops of their own.
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     with sync_api.sync_playwright() as playwright:

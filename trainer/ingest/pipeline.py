@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
 from engine.printable import printable
+from trainer.ingest import tiles
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.identity import settle_absent
@@ -23,6 +24,7 @@ from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
+from trainer.ingest.tiles import Making
 from trainer.ingest.transcripts import Transcripts
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample
@@ -35,7 +37,8 @@ class IngestOptions:
 
     readers: files decoded at a time, 0 = one a core, at most 16. encoders: batches encoded at a time.
     apart: decode in processes of their own; None = where there is enough to decode. None of the three
-    changes a row. forget: ids to take out first. settings: what else decides a row, as text.
+    changes a row. forget: ids to take out first. settings: what else decides a row, as text. pictures: keep
+    small ones for the web page.
     """
 
     fps: Fraction = Fraction(1)
@@ -49,6 +52,7 @@ class IngestOptions:
     apart: bool | None = None
     forget: tuple[str, ...] = ()
     settings: str = ""
+    pictures: bool = True
     limits: Limits = DEFAULT
 
 
@@ -79,13 +83,15 @@ def ingest(
         summary.notes = list(store.notices)
         for video in options.forget:
             store.forget(video)
-        run = Ingest(store, encoder, options, summary, progress, Transcripts.of(collection))
+        pictures = Making(collection if options.pictures else None, options.fps)
+        run = Ingest(store, encoder, options, summary, progress, pictures, Transcripts.of(collection))
         try:
             run.run(found.found[: options.limit or None])
         except KeyboardInterrupt as stopped:
             raise Interrupted(summary) from stopped
         settle_absent(store, paths, run.storing.contents, summary)
         sweep(store.path)
+        tiles.sweep(collection)
     summary.sort()
     return summary
 
@@ -100,11 +106,12 @@ class Ingest:
         options: IngestOptions,
         summary: Summary,
         progress: Progress,
+        pictures: Making,
         transcripts: Transcripts,
     ) -> None:
         self._transcripts = transcripts
         self._store, self._encoder, self._options = store, encoder, options
-        self._summary = summary
+        self._summary, self._pictures = summary, pictures
         self.storing = Storing(store, summary)
         self._sidecars = Sidecars()
         self._ended: deque[tuple[Job, Read]] = deque()
@@ -203,12 +210,14 @@ class Ingest:
     def _take(self, encoding: Encoding, job: Job, word: Sample | Read | Unchanged | BadVideo) -> None:
         if isinstance(word, Sample):
             encoding.add(job, word)
+            self._pictures.take(job, job.path, word)
             self._meter.read(job, word)
         elif isinstance(word, Read):
             encoding.end(job, word.cues, word.report.rows)
             self._ended.append((job, word))
         else:
             encoding.drop(job)
+            self._pictures.drop(job)
             if isinstance(word, BadVideo):
                 self._summary.fail(job.path, word)
             elif not self.storing.keep(job, self._files[job], word):
@@ -219,7 +228,8 @@ class Ingest:
         """Store the video that ended first, when its rows are there."""
         job, read = self._ended.popleft()
         try:
-            self.storing.write(job, self._files[job], read, *encoding.take(job))
+            shown = self._pictures.store(job)
+            self.storing.write(job, self._files[job], read, *encoding.take(job), shown)
         except InvalidInput as error:
             self._summary.fail(job.path, BadVideo("unusable-features", str(error)))
         except OSError as error:

@@ -22,8 +22,16 @@ class Storing:
         self.contents = Contents(store)
         self._labels = Labels()
 
-    def write(self, job: Job, file: VideoFile, read: Read, frames: Rows, subtitles: Said) -> None:
-        """Store what was read of a file; InvalidInput for what a store cannot hold."""
+    def write(
+        self,
+        job: Job,
+        file: VideoFile,
+        read: Read,
+        frames: Rows,
+        subtitles: Said,
+        more: dict[str, str],
+    ) -> None:
+        """Store what was read of a file; InvalidInput for what a store cannot hold. more: to be noted."""
         report = read.report
         warnings = (*read.warnings, *([subtitles.doubt] if subtitles.doubt else []))
         before = self.contents.moved(job, read.source)
@@ -36,6 +44,7 @@ class Storing:
             duration=report.duration,
             info=self._facts(job, _added(before or job.known))
             | _info(read, warnings)
+            | more
             | _former_ids(before, video),
         )
         self.contents.note(self._store.record(video))

@@ -7,6 +7,7 @@ from pathlib import Path
 from engine import names, versions
 from engine.entries import EncoderEntry, ModelEntry, Version
 from engine.errors import InvalidInput, NotFound
+from trainer.ingest import tiles
 
 QUANTIZERS = "quantizers"
 # Small files that may change: copied whole, each time.
@@ -24,7 +25,8 @@ class Item:
 
 def items_of(collection: Path, version: Version) -> list[Item]:
     """Return all files besides the parts; InvalidInput for a model that lies outside the collection."""
-    return [*_of_quantizer(collection, version), *_of_models(collection, version), *_of_small(collection)]
+    models = _of_models(collection, version)
+    return [*_of_quantizer(collection, version), *models, *_of_small(collection), *_of_pictures(collection)]
 
 
 def model_folders(version: Version) -> list[tuple[str, ModelEntry | EncoderEntry]]:
@@ -65,3 +67,9 @@ def _of_small(collection: Path) -> Iterator[Item]:
     for pattern in _SMALL:
         for path in sorted(collection.glob(pattern)):
             yield Item(path, str(path.relative_to(collection)), immutable=False)
+
+
+def _of_pictures(collection: Path) -> Iterator[Item]:
+    # Their names are of what they show.
+    for path in sorted((collection / tiles.DIRECTORY).glob("[!.]*")):
+        yield Item(path, str(path.relative_to(collection)))

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from engine.corpus import open_corpus
+from trainer.ingest import tiles
 from trainer.ingest.meter import Progress
 from trainer.ingest.opening import check
 from trainer.ingest.pipeline import IngestOptions, ingest
@@ -81,6 +82,8 @@ def _ingest(
             readers=kits.threads,
             encoders=min(encoders, kits.threads or encoders),
             settings=f"{encoder.device.type} auto",
+            # What is added is as what is there.
+            pictures=(collection / tiles.DIRECTORY).is_dir(),
         )
         summary = ingest(paths, collection, encoder, options, progress, found)
     if heard is not None:

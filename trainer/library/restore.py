@@ -13,6 +13,7 @@ from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features
+from trainer.ingest import tiles
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
 
@@ -106,6 +107,11 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
                 raise NotFound(f"{place.name} lacks {name}: take another snapshot.") from None
             _write(collection / name, content)
             copied += len(content)
+    for name, size in place.sizes(tiles.DIRECTORY).items():
+        if not (collection / name).exists():
+            with replacing(collection / name) as partial:
+                place.fetch(name, partial)
+            copied += size
     return copied
 
 

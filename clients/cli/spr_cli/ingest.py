@@ -102,6 +102,11 @@ spr ingest --watch ~/inbox --collection c
     type=click.IntRange(1),
     help="Of a subtitle file, 6,250 cues each; a larger one is not used.",
 )
+@click.option(
+    "--pictures/--no-pictures",
+    default=True,
+    help="Keep small ones for the web page, about 10 MB an hour of video.  [default: pictures]",
+)
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
 @click.option(
     "--transcribe",

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from spr.v1 import search_service_pb2 as pb
 from spr.v1.standing_service_pb2 import Match
-from spr_client import Coverage, Curve, Explanation, Moment, SearchError, SearchResult
+from spr.v1.types_pb2 import TimeSpan
+from spr_client import Coverage, Curve, Explanation, Moment, SearchError
+from spr_client.translate import result_from_pb
 
 _STATUS = {
     "InvalidInput": 400,
@@ -15,11 +18,14 @@ _STATUS = {
 }
 
 
-def result(found: SearchResult) -> dict[str, Any]:
-    """Return one page of an answer. took: milliseconds by stage."""
+def result(answer: pb.SearchResponse, refined: bool | None = None) -> dict[str, Any]:
+    """Return one page of an answer. took: milliseconds by stage. refined: None reads it off the answer."""
+    found = result_from_pb(answer, refined)
     return {
         "stage": "refined" if found.refined else "coarse",
-        "moments": [moment(one) for one in found.moments],
+        "moments": [
+            moment(one) | _beyond(sent) for one, sent in zip(found.moments, answer.moments, strict=True)
+        ],
         "total": found.total,
         "next": found.next_page,
         "coverage": coverage(found.coverage),
@@ -29,7 +35,31 @@ def result(found: SearchResult) -> dict[str, Any]:
         "threshold": found.confidence_threshold,
         "truncated": found.query_truncated,
         "took": {stage: round(1000 * seconds, 2) for stage, seconds in found.timings.items()},
+        "facets": [{"label": one.label, "videos": one.videos} for one in found.facets],
+        "allowed": found.videos_allowed,
+        "interpretation": _understood(answer) if answer.HasField("interpretation") else None,
     }
+
+
+def _beyond(sent: Any) -> dict[str, Any]:
+    """Return a moment's parts, and where else the same pictures are."""
+    also = [{"video": one.video_id, "span": _span(one.span)} for one in sent.also_in]
+    return {"parts": [_span(one) for one in sent.parts], "also": also}
+
+
+def _understood(answer: pb.SearchResponse) -> dict[str, Any]:
+    """Return what was made of the text."""
+    read = answer.interpretation
+    return {
+        "text": read.text,
+        "then": list(read.then_texts),
+        "not": list(read.not_texts),
+        "lifts": [{"words": lift.words, "meaning": lift.meaning} for lift in read.lifts],
+    }
+
+
+def _span(span: TimeSpan) -> list[float]:
+    return [round(at.ToMicroseconds() / 1e6, 3) for at in (span.start_offset, span.end_offset)]
 
 
 def moment(one: Moment) -> dict[str, Any]:

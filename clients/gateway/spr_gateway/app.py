@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -25,16 +24,18 @@ from engine.errors import (
     SprError,
     Unavailable,
 )
-from spr_client import SearchError, SearchResult
-from spr_gateway import answers, asked
+from spr_client import SearchError
+from spr_gateway import answers
+from spr_gateway.downloads import Downloads
 from spr_gateway.guard import Guard
 from spr_gateway.media import Media
+from spr_gateway.searches import Searches
 from spr_gateway.shelf import Shelf
+from spr_gateway.uploads import Uploads
 from spr_gateway.upstream import Upstream
 from trainer.ingest.errors import BadVideo
 
 PAGE = Path(__file__).with_name("static")
-MOST_MOMENTS = 100
 TIMEOUT = 90.0  # seconds of any answer but a search's; a clip takes most
 TIDY = 5.0  # seconds between looks for deleted videos
 _log = logging.getLogger("spr.page")
@@ -54,17 +55,23 @@ class Gateway:
 
     def __init__(self, shelf: Shelf, upstream: Upstream, cache: int) -> None:
         self._upstream = upstream
-        self._media = Media(shelf, cache)
+        self._uploads = Uploads(cache // 4)
+        self._searches = Searches(upstream, self._uploads.picture)
+        self._downloads = Downloads(upstream, shelf, self._uploads.picture)
+        self._media = Media(shelf, cache - cache // 4)
         self._tidying = asyncio.create_task(self._tidy())
 
     def app(self, hosts: Sequence[str]) -> ASGIApp:
         """Return the application. hosts: what the page is called."""
-        media = self._media
+        media, searches, uploads = self._media, self._searches, self._uploads
         routes = [
-            Route("/api/collections", told(self.collections)),
-            Route("/api/matches", told(self.matches)),
-            Route("/api/search", told(self.search), methods=["GET", "POST"]),
-            Route("/api/explain/{video:path}", told(self.explain), methods=["GET", "POST"]),
+            Route("/api/collections", told(searches.collections)),
+            Route("/api/matches", told(searches.matches)),
+            Route("/api/search", told(searches.search)),
+            Route("/api/explain/{video:path}", told(searches.explain)),
+            Route("/api/export", told(self._downloads.export)),
+            Route("/api/examples", told(uploads.add), methods=["POST"]),
+            Route("/api/examples/{name}", told(uploads.show)),
             Route("/api/videos/{video:path}", told(media.about)),
             Route("/media/{video:path}", told(media.file)),
             Route("/clip/{video:path}", told(media.clip)),
@@ -74,35 +81,6 @@ class Gateway:
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ]
         return Guard(Starlette(routes=routes), hosts)
-
-    async def search(self, request: Request) -> Response:
-        """Stream a query's answers, a line of JSON each: coarse, then refined. Of `page`, that page alone."""
-        collection = asked.collection(request)
-        size = int(asked.number(request, "size", 1, MOST_MOMENTS, 24))
-        if token := request.query_params.get("page", ""):
-            return JSONResponse(answers.result(await self._upstream.page(collection, token, size)))
-        found = self._upstream.search(collection, await asked.query(request), size)
-        # Until it is there, an error has a status of its own.
-        first = await anext(found)
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(_lines(first, found), 200, headers, "application/x-ndjson")
-
-    async def explain(self, request: Request) -> Response:
-        """Say why moments of a video were found."""
-        why = await self._upstream.explain(
-            asked.collection(request), await asked.query(request), request.path_params["video"]
-        )
-        return JSONResponse(answers.explanation(why), headers={"cache-control": "no-store"})
-
-    async def collections(self, request: Request) -> Response:
-        """Say what is served."""
-        return JSONResponse({"collections": await self._upstream.collections()})
-
-    async def matches(self, request: Request) -> Response:
-        """Say what standing searches found lately."""
-        found = await self._upstream.matches(asked.collection(request))
-        told = [answers.match(one, text) for one, text in found]
-        return JSONResponse({"matches": told}, headers={"cache-control": "no-store"})
 
     async def close(self) -> None:
         """End all of it."""
@@ -140,19 +118,6 @@ def told(endpoint: Endpoint) -> Endpoint:
             return _refused(500, _about("something went wrong here; the service's log says what", "INTERNAL"))
 
     return answer
-
-
-async def _lines(first: SearchResult, rest: AsyncIterator[SearchResult]) -> AsyncIterator[bytes]:
-    yield _line(answers.result(first))
-    try:
-        async for found in rest:
-            yield _line(answers.result(found))
-    except SearchError as error:
-        yield _line(answers.refusal(error)[1])
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
 def _about(message: str, reason: str, retry_after: float | None = None) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """What is made of videos on demand (pictures, clips, probes), kept within a limit of bytes."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
@@ -9,6 +12,7 @@ from cachetools import LRUCache
 
 from engine.errors import Overloaded
 
+NICE = 10  # below searches, which a person waits for first
 Owner = tuple[str, str]  # collection and video
 
 
@@ -34,7 +38,7 @@ class Keep(Generic[Thing]):
     def __init__(self, most_bytes: int, threads: int, waiting: int = 64) -> None:
         self._kept: LRUCache[Key, Thing] = LRUCache(max(1, most_bytes), getsizeof=lambda thing: thing.size)
         self._coming: dict[Key, asyncio.Future[Thing]] = {}
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="media")
+        self._pool = ThreadPoolExecutor(threads, "media", _yield_to_searches)
         self._waiting = waiting
 
     async def get(self, owner: Owner, name: Hashable, make: Callable[[], Thing]) -> Thing:
@@ -72,3 +76,9 @@ class Keep(Generic[Thing]):
         thing = done.result()
         if thing.size <= self._kept.maxsize:
             self._kept[key] = thing
+
+
+def _yield_to_searches() -> None:
+    # Linux has a priority a thread; elsewhere it would be the whole process's.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -13,6 +13,7 @@ from spr_gateway import asked, clips, pictures, probing, speech
 from spr_gateway.keep import Keep, Sized
 from spr_gateway.ranges import bytes_response
 from spr_gateway.shelf import Shelf, Video
+from trainer.ingest.tiles import EDGE, Tiles
 from trainer.ingest.transcripts import Transcripts
 
 SIZES = (120, 240, 480)  # short sides of a thumbnail
@@ -75,6 +76,8 @@ class Media:
         video = await self._video(request)
         seconds = asked.number(request, "t", 0.0, 1e6)
         wanted = asked.number(request, "size", 1, SIZES[-1], SIZES[1])
+        if wanted <= EDGE and (kept := (await self._tiles(video)).at(seconds)) is not None:
+            return Response(kept, 200, SOON, "image/jpeg")
         edge = next(size for size in SIZES if size >= wanted)
         # Tenths: a moment that is refined by less keeps its picture.
         at = round(min(seconds, max(0.0, video.duration - 0.1)), 1)
@@ -87,7 +90,12 @@ class Media:
         count = int(asked.number(request, "n", 1, MOST_SHOTS, 10))
         end = min(end, video.duration)
         times = tuple(round(start + (end - start) * (k + 0.5) / count, 1) for k in range(count))
-        make = partial(pictures.strip, video.path, times, SIZES[0])
+        tiles = await self._tiles(video)
+        kept = [data for at in times if (data := tiles.at(at)) is not None]
+        if len(kept) == len(times):
+            make = partial(pictures.joined, kept)
+        else:
+            make = partial(pictures.strip, video.path, times, SIZES[0])
         return Response((await self._made(video, ("s", *times), make)).data, 200, SOON, "image/jpeg")
 
     async def subtitles(self, request: Request) -> Response:
@@ -110,9 +118,14 @@ class Media:
             self._shelf.find, asked.collection(request), request.path_params["video"]
         )
 
+    async def _tiles(self, video: Video) -> Tiles:
+        """Return the pictures that were made when the video was ingested."""
+        made: Tiles = await self._made(video, "tiles", partial(Tiles.open, video.home, video.path))
+        return made
+
     async def _said(self, video: Video) -> speech.Speech:
         made: speech.Speech = await self._made(
-            video, "said", partial(speech.read, video.path, video.duration, Transcripts.of(video.directory))
+            video, "said", partial(speech.read, video.path, video.duration, Transcripts.of(video.home))
         )
         return made
 

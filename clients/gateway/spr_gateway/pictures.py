@@ -54,11 +54,20 @@ def strip(path: Path, times: Sequence[float], edge: int) -> Picture:
         for seconds in times:
             late = shots and time.monotonic() > ends
             shots.append(shots[-1] if late else _at(container, stream, seconds, edge, ends))
-    height, width = shots[0].shape[:2]
-    joined = Image.new("RGB", (width * len(shots), height))
+    return _side_by_side([Image.fromarray(shot) for shot in shots])
+
+
+def joined(files: Sequence[bytes]) -> Picture:
+    """Return JPEGs side by side, all as wide as the first."""
+    return _side_by_side([Image.open(io.BytesIO(data), formats=["JPEG"]) for data in files])
+
+
+def _side_by_side(shots: Sequence[Image.Image]) -> Picture:
+    width, height = shots[0].size
+    strip = Image.new("RGB", (width * len(shots), height))
     for place, shot in enumerate(shots):
-        joined.paste(Image.fromarray(shot).resize((width, height)), (place * width, 0))
-    return _encoded(joined)
+        strip.paste(shot.resize((width, height)), (place * width, 0))
+    return _encoded(strip)
 
 
 def evenly(path: Path, start: float, end: float | None, most: int, edge: int) -> list[NDArray[np.uint8]]:

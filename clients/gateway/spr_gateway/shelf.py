@@ -16,13 +16,13 @@ FRESH = 1.0  # seconds after which CURRENT is looked at again
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video of a collection. directory: the collection's. duration: seconds. path: its file, resolved."""
+    """A video of a collection. duration: seconds. path: its file, resolved. home: the collection's folder."""
 
-    directory: Path
     collection: str
     id: str
     path: Path
     duration: float
+    home: Path
 
     @property
     def stamp(self) -> tuple[str, str, int, int]:
@@ -58,7 +58,7 @@ class Shelf:
                 f"the file of video {quoted(video)} is not where it was ingested; ingest it from where it is"
             )
             raise NotFound(message, "FILE_GONE")
-        return Video(corpus.directory, corpus.name, video, path, float(corpus.catalogue.durations[ordinal]))
+        return Video(corpus.name, video, path, float(corpus.catalogue.durations[ordinal]), corpus.directory)
 
     def holds(self, collection: str, video: str) -> bool:
         """Whether a collection's current version has a video."""

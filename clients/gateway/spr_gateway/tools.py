@@ -11,7 +11,8 @@ from mcp_types import ToolAnnotations
 
 from spr_client import Curve, Moment, SearchError, clock
 from spr_client.display import link
-from spr_gateway import answers
+from spr_client.translate import explanation_from_pb, result_from_pb
+from spr_gateway import answers, queries
 from spr_gateway.upstream import Upstream
 
 MOST_MOMENTS = 50
@@ -59,12 +60,13 @@ class _Tools:
         """
         size = min(max(limit, 1), MOST_MOMENTS)
         refined = None
-        async for found in self._upstream.search(collection, query, size):
-            refined = found
+        async for message in self._upstream.search(queries.plain(collection, query, size)):
+            refined = message.response
         if refined is None:
             raise SearchError("the service gave no answer; ask again", "UNAVAILABLE")
         value = answers.result(refined)
-        value["moments"] = [self._moment(one, refined.collection, query) for one in refined.moments]
+        moments = result_from_pb(refined).moments
+        value["moments"] = [self._moment(one, value["collection"], query) for one in moments]
         return {key: value[key] for key in ("moments", "total", "coverage", "noConfidentMatch", "collection")}
 
     async def explain(self, query: str, video: str, collection: str = "") -> dict[str, Any]:
@@ -72,7 +74,7 @@ class _Tools:
 
         query: the sentence; video: an id from search; collection: as for search.
         """
-        why = await self._upstream.explain(collection, query, video)
+        why = explanation_from_pb(await self._upstream.explain(queries.plain(collection, query, 0), video))
         value = answers.explanation(why)
         value["moments"] = [self._moment(one, collection, query) for one in why.moments]
         for name in ("frames", "subtitles"):

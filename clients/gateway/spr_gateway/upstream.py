@@ -1,33 +1,35 @@
 """The service behind the page, as any client reaches it: searches, explanations, collections.
 
-What is sent to it is what spr_client sends; access control, where there is some, is the client's to present.
+Messages of spr.v1 go out and come back; access control, where there is some, is the client's to present.
 """
 
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc.aio
 
+from spr.v1 import search_service_pb2 as pb
 from spr.v1.admin_service_pb2 import ListCollectionsRequest
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
+from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr.v1.standing_service_pb2 import ListMatchesRequest, ListStandingSearchesRequest, Match
 from spr.v1.standing_service_pb2_grpc import StandingServiceStub
-from spr_client import AsyncClient, Explanation, Options, Part, SearchError, SearchResult
+from spr_client import SearchError
 from spr_client.access import Access, Tls
-from spr_client.channels import OPTIONS
+from spr_client.channels import OPTIONS, checked, target
 from spr_client.errors import from_call
+from spr_client.retrying import Retries
 
 if TYPE_CHECKING:
+    from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
     from spr.v1.standing_service_pb2_grpc import StandingServiceAsyncStub
 
 TIMEOUT = 10.0  # seconds of a search
 PATIENCE = 3.0  # seconds for the list of collections
-MOST_CLIENTS = 64
 MATCHES = 20  # of standing searches, the newest
-# A list of pictures says each thing once: of moments that overlap the best is shown.
-DISTINCT = Options(nms_iou=0.4)
 
 
 class Upstream:
@@ -36,26 +38,44 @@ class Upstream:
     def __init__(
         self, addresses: Sequence[str], admin: str, tls: Tls | None = None, token: Path | str = ""
     ) -> None:
-        self._addresses, self._tls, self._token = addresses, tls, token
-        self._clients: dict[str, AsyncClient] = {}
+        self._address = checked(addresses)
+        self._search_access = Access(self._address, tls, token)
+        self._with: grpc.ChannelCredentials | None = None
+        self._own: grpc.aio.Channel | None = None
+        self._retries = Retries()
         self._access = Access(admin, tls, token)
         self._channel = self._access.aio_channel(admin, OPTIONS)
         self._admin = AdminServiceStub(self._channel)
         self._standing: StandingServiceAsyncStub = StandingServiceStub(self._channel)
 
-    def search(self, collection: str, query: str | Part, size: int) -> AsyncIterator[SearchResult]:
-        """Yield the coarse answer, then the refined one."""
-        return self._client(collection).search_progressive(
-            query, page_size=size, timeout=TIMEOUT, options=DISTINCT
-        )
+    async def search(self, request: pb.SearchRequest) -> AsyncIterator[pb.ProgressiveSearchResponse]:
+        """Yield the coarse answer, then the refined one; what is refused for now is asked again."""
+        attempts, begun = self._retries.attempts(TIMEOUT), False
+        while True:
+            try:
+                with _failures(self._address):
+                    call = self._stub().ProgressiveSearch(
+                        request, timeout=attempts.left(), metadata=self._search_access.metadata
+                    )
+                    async for message in call:
+                        begun = True
+                        yield message
+                return
+            except SearchError as error:
+                if begun:
+                    raise
+                await asyncio.sleep(attempts.delay(error))
 
-    async def page(self, collection: str, token: str, size: int) -> SearchResult:
-        """Return a further page of an answer."""
-        return await self._client(collection).search("", page_size=size, page_token=token, timeout=TIMEOUT)
+    async def page(self, request: pb.SearchRequest) -> pb.SearchResponse:
+        """Return one page of an answer."""
+        with _failures(self._address):
+            return await self._stub().Search(request, timeout=TIMEOUT, metadata=self._search_access.metadata)
 
-    async def explain(self, collection: str, query: str | Part, video: str) -> Explanation:
+    async def explain(self, request: pb.SearchRequest, video: str) -> pb.ExplainResponse:
         """Return why moments of a video were found."""
-        return await self._client(collection).explain(query, video, timeout=TIMEOUT, options=DISTINCT)
+        asked = pb.ExplainRequest(search=request, video_id=video)
+        with _failures(self._address):
+            return await self._stub().Explain(asked, timeout=TIMEOUT, metadata=self._search_access.metadata)
 
     async def collections(self) -> Sequence[dict[str, object]]:
         """Return what is served: names and how much each holds; SearchError where nobody says."""
@@ -92,16 +112,22 @@ class Upstream:
 
     async def close(self) -> None:
         """Close all channels."""
-        for client in self._clients.values():
-            with contextlib.suppress(SearchError):
-                await client.close()
+        if self._own is not None:
+            await self._own.close()
         await self._channel.close()
 
-    def _client(self, collection: str) -> AsyncClient:
-        """Return the client of a collection; those of names that nobody serves do not pile up."""
-        if collection in self._clients:
-            return self._clients[collection]
-        client = AsyncClient(self._addresses, collection=collection, tls=self._tls, token=self._token)
-        if len(self._clients) < MOST_CLIENTS:
-            self._clients[collection] = client
-        return client
+    def _stub(self) -> "SearchServiceAsyncStub":
+        credentials = self._search_access.credentials
+        if self._own is None or credentials is not self._with:
+            # Calls on a former channel go on: the last one closes it.
+            self._with = credentials
+            self._own = self._search_access.aio_channel(target(self._address), OPTIONS)
+        return SearchServiceStub(self._own)
+
+
+@contextmanager
+def _failures(address: str) -> Iterator[None]:
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_call(error, address) from None

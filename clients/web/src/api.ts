@@ -9,6 +9,17 @@ export interface Moment {
   confidence: number | null;
   refined: boolean;
   proposal: [number, number];
+  // Of several sentences: where each is. Other videos with the same pictures.
+  parts?: [number, number][];
+  also?: { video: string; span: [number, number] }[];
+}
+
+/** What was made of the text: words of it that were taken for something else than a description. */
+export interface Interpretation {
+  text: string;
+  then: string[];
+  not: string[];
+  lifts: { words: string; meaning: string }[];
 }
 
 export interface Answer {
@@ -22,6 +33,9 @@ export interface Answer {
   noConfidentMatch: boolean;
   threshold: number | null;
   truncated: boolean;
+  facets?: { label: string; videos: number }[];
+  allowed?: number | null;
+  interpretation?: Interpretation | null;
 }
 
 export interface Curve {
@@ -100,9 +114,9 @@ function refusal(about: { error?: { message: string; reason: string; retryAfter:
   return about?.error ? new Refused(about.error.message, about.error.reason, about.error.retryAfter) : null;
 }
 
-async function asked(where: string, signal?: AbortSignal): Promise<Response> {
+async function asked(where: string, signal?: AbortSignal, more?: RequestInit): Promise<Response> {
   try {
-    return await answered(await fetch(where, { signal }));
+    return await answered(await fetch(where, { signal, ...more }));
   } catch (error) {
     if (error instanceof TypeError)
       throw new Refused("the page's server does not answer; is `spr serve` running?", "UNREACHABLE", 1);
@@ -110,9 +124,13 @@ async function asked(where: string, signal?: AbortSignal): Promise<Response> {
   }
 }
 
-/** Yields the coarse answer, then the refined one. */
-export async function* search(collection: string, q: string, signal: AbortSignal): AsyncGenerator<Answer> {
-  const response = await asked(at("/api/search", { q, collection }), signal);
+/** An endpoint that takes a query as the page's address says it. */
+const ofQuery = (where: string, said: string, collection: string) =>
+  `${where}?${said}${collection && `&${new URLSearchParams({ collection })}`}`;
+
+/** Yields the coarse answer, then the refined one. said: the query string of the query. */
+export async function* search(collection: string, said: string, signal: AbortSignal): AsyncGenerator<Answer> {
+  const response = await asked(ofQuery("/api/search", said, collection), signal);
   for await (const line of lines(response.body!)) {
     const value = JSON.parse(line);
     const refused = refusal(value);
@@ -140,8 +158,42 @@ export async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<s
 export const more = async (collection: string, page: string): Promise<Answer> =>
   (await asked(at("/api/search", { collection, page }))).json();
 
-export const explain = async (collection: string, q: string, video: string, signal: AbortSignal): Promise<Why> =>
-  (await asked(at(path("api/explain", video), { collection, q }), signal)).json();
+export const explain = async (collection: string, said: string, video: string, signal: AbortSignal): Promise<Why> =>
+  (await asked(ofQuery(path("api/explain", video), said, collection), signal)).json();
+
+/** Moments of an answer as a file: of `picks`, or the first `count`. */
+export async function exported(
+  collection: string,
+  said: string,
+  format: string,
+  picks: string[],
+  count: number,
+): Promise<{ name: string; data: Blob }> {
+  const more = new URLSearchParams({ format, count: `${Math.max(1, count)}` });
+  for (const one of picks) more.append("pick", one);
+  const response = await asked(ofQuery("/api/export", `${said}&${more}`, collection));
+  const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "moments";
+  return { name, data: await response.blob() };
+}
+
+const EDGE = 768; // of a picture that is searched by: no model here sees more
+
+export const example = (id: string) => `/api/examples/${encodeURIComponent(id)}`;
+
+/** Keeps a picture with the page's server, scaled down, in a format that it reads; returns its id. */
+export async function upload(file: Blob): Promise<string> {
+  const image = await createImageBitmap(file).catch(() => {
+    throw new Refused("this browser cannot read that file as a picture", "BAD_PICTURE", null);
+  });
+  const scale = Math.min(1, EDGE / Math.max(image.width, image.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(image.width * scale));
+  canvas.height = Math.max(1, Math.round(image.height * scale));
+  canvas.getContext("2d")!.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const body = await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/jpeg", 0.92));
+  const headers = { "content-type": "image/jpeg" };
+  return (await (await asked("/api/examples", undefined, { method: "POST", body, headers })).json()).id;
+}
 
 export const about = async (collection: string, video: string, signal: AbortSignal): Promise<Video> =>
   (await asked(at(path("api/videos", video), { collection }), signal)).json();

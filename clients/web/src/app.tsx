@@ -1,10 +1,13 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Collection, collections, type Moment } from "./api";
+import { type Collection, collections, type Moment, type Why } from "./api";
 import { Help } from "./help";
-import { NOWHERE, type Place, read, remember, setting, write } from "./place";
+import { Filters } from "./filters";
+import { anew, asks, filtered, NOWHERE, type Place, read, remember, said, setting, spanOf, write } from "./place";
+import { type Change, MOST_EXAMPLES, Parts } from "./query";
 import { Results } from "./results";
 import { SearchBox } from "./searchbox";
 import { useSearch } from "./search";
+import { useUploads } from "./uploads";
 import { Watch } from "./watch";
 import { Watching } from "./watching";
 
@@ -16,7 +19,11 @@ export function App() {
   const [view, setView] = useState<View>(setting("view") === "list" ? "list" : "grid");
   const [help, setHelp] = useState(false);
   const box = useRef<HTMLInputElement>(null);
-  const found = useSearch(place.q, place.collection);
+  const [filtering, setFiltering] = useState(() => filtered(place) > 0);
+  const [picks, setPicks] = useState<ReadonlySet<string>>(new Set());
+  const [why, setWhy] = useState<Why | null>(null);
+  const query = asks(place) ? said(place) : "";
+  const found = useSearch(query, place.collection);
 
   useEffect(() => {
     collections().then(setServed, () => setServed([]));
@@ -25,8 +32,10 @@ export function App() {
     return () => removeEventListener("popstate", back);
   }, []);
   useEffect(() => {
-    document.title = place.q ? `${place.q} · SPR` : "SPR: moments in video";
-  }, [place.q]);
+    document.title = query ? `${[place.q || "Like the examples", ...place.then].join(", then ")} · SPR` : "SPR: moments in video";
+    setPicks(new Set());
+    setWhy(null);
+  }, [query]);
 
   const go = useCallback((to: Place, replace = false) => {
     history[replace ? "replaceState" : "pushState"](null, "", write(to));
@@ -35,7 +44,17 @@ export function App() {
   const ask = (q: string, collection = place.collection) => {
     if (q) remember(q);
     if (q === place.q && collection === place.collection) found.again();
-    go({ ...NOWHERE, q, collection });
+    // Labels, ids and spans are of one collection.
+    const kept = collection === place.collection ? place : NOWHERE;
+    go({ ...kept, q, collection, literal: [], video: "", start: 0, end: 0 });
+  };
+  const change: Change = (part) => go({ ...place, ...part, video: "", start: 0, end: 0 });
+  const uploads = useUploads((ids) => change({ img: [...new Set([...place.img, ...ids])].slice(0, MOST_EXAMPLES) }));
+  const like = (moment: Moment) => go({ ...anew(place), like: [spanOf(moment)] });
+  const pick = (key: string) => {
+    const next = new Set(picks);
+    if (!next.delete(key)) next.add(key);
+    setPicks(next);
   };
   const open = useCallback(
     (moment: Moment, replace = false) => {
@@ -55,6 +74,10 @@ export function App() {
   };
 
   const moments = useMemo(() => found.answer?.moments ?? [], [found.answer]);
+  const focused = () => {
+    const card = document.activeElement?.closest<HTMLElement>("[data-card]")?.dataset.card;
+    return moments.find((one) => `${one.video}@${one.start}` === card);
+  };
   const step = (by: number) => {
     if (!moments.length) return;
     const cards = [...document.querySelectorAll<HTMLElement>("[data-card]")];
@@ -84,6 +107,9 @@ export function App() {
         j: () => step(1),
         k: () => step(-1),
         g: () => look(view === "grid" ? "list" : "grid"),
+        f: () => setFiltering(!filtering),
+        x: () => focused() && pick(spanOf(focused()!)),
+        m: () => focused() && like(focused()!),
         "?": () => setHelp(true),
       };
       const act = acts[event.key];
@@ -97,9 +123,9 @@ export function App() {
 
   const current = served.find((one) => one.name === place.collection) ?? served[0];
   return (
-    <div class="page" data-at={place.video ? "moment" : place.q ? "results" : "start"}>
+    <div class="page" data-at={place.video ? "moment" : query ? "results" : "start"}>
       <header class="top">
-        <a class="mark" href="./" onClick={(event) => (event.preventDefault(), ask(""))} aria-label="SPR, start page">
+        <a class="mark" href="./" onClick={(event) => (event.preventDefault(), go({ ...NOWHERE, collection: place.collection }))} aria-label="SPR, start page">
           spr<i aria-hidden="true" />
         </a>
         <SearchBox
@@ -124,10 +150,35 @@ export function App() {
           </button>
         </div>
       </header>
+      <div class="bar">
+        <Parts place={place} change={change} add={uploads.add} adding={uploads.adding} />
+        <button type="button" class="chip" aria-expanded={filtering} onClick={() => setFiltering(!filtering)}>
+          Filters{filtered(place) > 0 && ` (${filtered(place)})`}
+        </button>
+      </div>
+      {uploads.error && (
+        <p class="note" role="alert">
+          {uploads.error}
+        </p>
+      )}
+      {filtering && <Filters place={place} change={change} />}
       <div class="body">
-        <Results found={found} place={place} view={view} current={current} ask={ask} open={open} />
+        <Results
+          found={found}
+          place={place}
+          view={view}
+          current={current}
+          ask={(q) => go({ ...anew(place), q })}
+          open={open}
+          change={change}
+          like={like}
+          why={why}
+          picks={picks}
+          pick={pick}
+          drop={() => setPicks(new Set())}
+        />
         {!place.q && !place.video && <Watching collection={current?.name ?? ""} go={go} />}
-        {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} />}
+        {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} like={like} told={setWhy} />}
       </div>
       {help && <Help close={() => setHelp(false)} />}
     </div>

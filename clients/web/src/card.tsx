@@ -1,7 +1,7 @@
 import { useRef, useState } from "preact/hooks";
 import { type Answer, type Moment, strip, thumbnail } from "./api";
 import { length, percent, span, title } from "./format";
-import { type Place, write } from "./place";
+import { type Place, spanOf, write } from "./place";
 
 const SHOTS = 10;
 
@@ -11,9 +11,14 @@ interface Props {
   place: Place;
   here: boolean;
   open: (moment: Moment) => void;
+  like: (moment: Moment) => void;
+  // The second that is most like the query, null where nobody said yet.
+  best: number | null;
+  picked: boolean;
+  pick: (key: string) => void;
 }
 
-export function Card({ moment, answer, place, here, open }: Props) {
+export function Card({ moment, answer, place, here, open, like, best, picked, pick }: Props) {
   const { video, start, end, confidence } = moment;
   const { name, folder } = title(video);
   const found = confidence === null || answer.threshold === null || confidence >= answer.threshold;
@@ -32,7 +37,7 @@ export function Card({ moment, answer, place, here, open }: Props) {
           open(moment);
         }}
       >
-        <Shot moment={moment} collection={answer.collection} />
+        <Shot moment={moment} collection={answer.collection} best={best} />
         <div class="text">
           <span class="name" title={video}>
             {folder && <span class="dim">{folder}/</span>}
@@ -51,14 +56,45 @@ export function Card({ moment, answer, place, here, open }: Props) {
               <em>{percent(confidence)}</em>
             </span>
           )}
+          {moment.parts && moment.parts.length > 1 && <span class="dim small">{moment.parts.map(([from, to]) => span(from, to)).join(", then ")}</span>}
         </div>
       </a>
+      <Also moment={moment} place={place} open={open} />
+      <div class="acts">
+        <label title="Choose for the export (x)">
+          <input type="checkbox" checked={picked} aria-label={`Choose moment ${moment.rank}`} onChange={() => pick(spanOf(moment))} />
+        </label>
+        <button type="button" title="More like this (m)" aria-label={`More like moment ${moment.rank}`} onClick={() => like(moment)}>
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path d="M2 2h7v7H2zM7 7h7v7H7z" />
+          </svg>
+        </button>
+      </div>
     </li>
   );
 }
 
-/** The moment's middle frame; a pointer that moves over it leafs through the moment. */
-function Shot({ moment, collection }: { moment: Moment; collection: string }) {
+/** Videos that show the same pictures. */
+function Also({ moment, place, open }: Pick<Props, "moment" | "place" | "open">) {
+  if (!moment.also?.length) return null;
+  return (
+    <p class="also">
+      also in{" "}
+      {moment.also.slice(0, 3).map(({ video, span: [start, end] }, n) => (
+        <>
+          {n > 0 && ", "}
+          <a href={write({ ...place, video, start, end })} onClick={(event) => (event.preventDefault(), open({ ...moment, video, start, end }))}>
+            {title(video).name}
+          </a>
+        </>
+      ))}
+      {moment.also.length > 3 && ` and ${moment.also.length - 3} more`}
+    </p>
+  );
+}
+
+/** The moment's best frame, its middle until one knows; a pointer that moves over it leafs through the moment. */
+function Shot({ moment, collection, best }: { moment: Moment; collection: string; best: number | null }) {
   const [leafed, setLeafed] = useState<{ src: string; at: number; aspect: number } | null>(null);
   const loaded = useRef<{ src: string; aspect: number }>();
   const { video, start, end } = moment;
@@ -77,7 +113,7 @@ function Shot({ moment, collection }: { moment: Moment; collection: string }) {
   };
   return (
     <div class="shot" onPointerEnter={enter} onPointerMove={move} onPointerLeave={() => setLeafed(null)}>
-      <img src={thumbnail(collection, video, (start + end) / 2)} alt="" loading="lazy" decoding="async" />
+      <img src={thumbnail(collection, video, best ?? (start + end) / 2, 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
       {leafed && leafed.src === src && (
         <>
           <div class="leaf" style={{ aspectRatio: `${leafed.aspect}` }}>

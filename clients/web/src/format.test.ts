@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { lines } from "./api";
-import { clock, length, moved, title } from "./format";
-import { read, write } from "./place";
-import { around, extent, matched, path, place, share } from "./timeline";
+import { clock, length, moved, seconds, title } from "./format";
+import { NOWHERE, read, readSpan, spanOf, write } from "./place";
+import { around, extent, matched, path, peak, place, share } from "./timeline";
 
 test("times", () => {
   expect([clock(0), clock(59.6), clock(61), clock(3600), clock(12.34, true)]).toEqual(["0:00", "1:00", "1:01", "1:00:00", "0:12.3"]);
@@ -12,10 +12,20 @@ test("times", () => {
 });
 
 test("an address leads to the same place", () => {
-  const here = { q: "a red ball", collection: "x", video: "a/b c", start: 3.25, end: 9 };
+  const here = {
+    ...NOWHERE, q: "a red ball", then: ["it stops", "it falls, far"], within: "4", not: ["at night"], img: ["a1"], like: ["a@b@3.25-9"],
+    literal: ["after 10:00"], id: ["v&w"], label: ["red", "a, b"], nolabel: ["x"], folder: "news/2024", after: "2024-01-02", from: "50%",
+    group: "1", pervideo: "2", collection: "x", video: "a/b c", start: 3.25, end: 9,
+  };
   expect(read(write(here))).toEqual(here);
   expect(read("?q=x&v=y&at=9-3").video).toBe("");
   expect(read("?q=x&v=y&at=evil").video).toBe("");
+});
+
+test("spans and times are read as they are written", () => {
+  expect(readSpan(spanOf({ video: "a@b-c", start: 1.5, end: 10 }))).toEqual({ video: "a@b-c", start: 1.5, end: 10 });
+  expect([seconds("1:30"), seconds("1:02:03"), seconds(" 7.5 "), seconds(""), seconds("soon")]).toEqual(["90", "3723", "7.5", "", null]);
+  expect([seconds("50%"), seconds("50%", true), seconds("150%", true)]).toEqual([null, "50%", null]);
 });
 
 test("lines come as they are complete, also cut within a character", async () => {
@@ -44,6 +54,11 @@ test("a curve's path stays in its box", () => {
   expect(Math.min(...numbers)).toBeGreaterThanOrEqual(0);
   expect(numbers.length).toBeLessThan(1100);
   expect(extent({ step: 1, values: [0, 0.2, 0, 0.4] })).toEqual([0.2, 0.4]);
+});
+
+test("a moment's best frame is where the curve is highest inside it", () => {
+  const curve = { step: 0.5, values: [9, 1, 2, 5, 3, 9] };
+  expect([peak(curve, 0.4, 2.2), peak(curve, 8, 9), peak(null, 0, 1)]).toEqual([1.5, null, null]);
 });
 
 test("the cue that stands out is matched", () => {

@@ -36,3 +36,14 @@ export function title(id: string): { name: string; folder: string } {
 
 export const plural = (count: number, one: string, more = `${one}s`) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+
+/** A time as people write it (90, 1:30, 1:02:03), or a share (50%), for a query string; null where it is none. */
+export function seconds(text: string, shares = false): string | null {
+  const words = text.trim();
+  if (!words) return "";
+  if (shares && /^\d+(\.\d+)?%$/.test(words)) return Number(words.slice(0, -1)) <= 100 ? words : null;
+  const match = /^(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)$/.exec(words);
+  if (!match) return null;
+  const [hours = 0, minutes = 0, rest = 0] = match.slice(1).map((part) => Number(part ?? 0));
+  return `${3600 * hours + 60 * minutes + rest}`;
+}

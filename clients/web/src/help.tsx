@@ -8,6 +8,9 @@ const KEYS = [
   ["←  →", "a second back, ahead"],
   ["l", "loop the moment, or play on"],
   ["g", "grid or list"],
+  ["f", "filters"],
+  ["x", "choose the moment for an export"],
+  ["m", "more like the moment"],
   ["Esc", "close"],
 ];
 

@@ -1,33 +1,96 @@
-// Where one is, as the address bar says it: a query, and perhaps a moment of it.
+// Where one is, as the address bar says it: a query, what may be found, and perhaps a moment of it.
 
-export interface Place {
+/** A query in the words of the gateway's query strings; "" and [] are left out. */
+export interface Query {
   q: string;
+  then: string[];
+  within: string;
+  not: string[];
+  img: string[];
+  like: string[];
+  literal: string[];
+  id: string[];
+  label: string[];
+  nolabel: string[];
+  folder: string;
+  after: string;
+  before: string;
+  longer: string;
+  shorter: string;
+  from: string;
+  to: string;
+  group: string;
+  pervideo: string;
+}
+
+export interface Place extends Query {
   collection: string;
   video: string;
   start: number;
   end: number;
 }
 
-export const NOWHERE: Place = { q: "", collection: "", video: "", start: 0, end: 0 };
+const LISTS = ["then", "not", "img", "like", "literal", "id", "label", "nolabel"] as const;
+const FILTERS = ["folder", "after", "before", "longer", "shorter", "from", "to"] as const;
+const WORDS = ["q", "within", ...FILTERS, "group", "pervideo"] as const;
+
+export const NO_FILTER = {
+  id: [], label: [], nolabel: [], folder: "", after: "", before: "", longer: "", shorter: "", from: "", to: "",
+} satisfies Partial<Query>;
+
+const NO_QUERY = { q: "", then: [], within: "", not: [], img: [], like: [], literal: [] } satisfies Partial<Query>;
+
+export const NOWHERE: Place = {
+  ...NO_QUERY, ...NO_FILTER, group: "", pervideo: "", collection: "", video: "", start: 0, end: 0,
+};
+
+/** A place without its query: the filter stays. */
+export const anew = (place: Place): Place => ({ ...place, ...NO_QUERY, video: "", start: 0, end: 0 });
+
+/** Whether something is asked: a filter alone is no query. */
+export const asks = (place: Query) => Boolean(place.q || place.img.length || place.like.length);
+
+/** How many filters are set. */
+export const filtered = (place: Query) =>
+  FILTERS.filter((name) => place[name]).length + place.id.length + place.label.length + place.nolabel.length;
+
+/** The query as a query string; the same query has the same. */
+export function said(place: Query): string {
+  const params = new URLSearchParams();
+  for (const name of WORDS) if (place[name]) params.set(name, place[name]);
+  for (const name of LISTS) for (const one of place[name]) params.append(name, one);
+  return params.toString();
+}
 
 export function read(search: string): Place {
   const given = new URLSearchParams(search);
   const [start = NaN, end = NaN] = (given.get("at") ?? "").split("-").map(Number);
   const placed = end > start && start >= 0 ? { start, end } : { start: 0, end: 0 };
-  const video = placed.end > 0 ? (given.get("v") ?? "") : "";
-  return { q: given.get("q")?.trim() ?? "", collection: given.get("c") ?? "", video, ...placed };
+  const place: Place = { ...NOWHERE, collection: given.get("c") ?? "", ...placed };
+  place.video = placed.end > 0 ? (given.get("v") ?? "") : "";
+  for (const name of WORDS) place[name] = given.get(name)?.trim() ?? "";
+  for (const name of LISTS) place[name] = given.getAll(name).filter(Boolean);
+  return place;
 }
 
 export function write(place: Place): string {
-  const said = new URLSearchParams();
-  if (place.q) said.set("q", place.q);
-  if (place.collection) said.set("c", place.collection);
+  const params = new URLSearchParams(said(place));
+  if (place.collection) params.set("c", place.collection);
   if (place.video) {
-    said.set("v", place.video);
-    said.set("at", `${round(place.start)}-${round(place.end)}`);
+    params.set("v", place.video);
+    params.set("at", `${round(place.start)}-${round(place.end)}`);
   }
-  const text = said.toString();
+  const text = params.toString();
   return text ? `?${text}` : location.pathname;
+}
+
+/** A span of a video as queries and choices name it. */
+export const spanOf = (moment: { video: string; start: number; end: number }) =>
+  `${moment.video}@${round(moment.start)}-${round(moment.end)}`;
+
+export function readSpan(text: string): { video: string; start: number; end: number } {
+  const [, video = text, start = "0", end = "0"] = /^([^]+)@([\d.]+)-([\d.]+)$/.exec(text) ?? [];
+  return { video, start: Number(start), end: Number(end) };
 }
 
 const round = (seconds: number) => Math.round(seconds * 100) / 100;

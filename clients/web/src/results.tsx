@@ -1,10 +1,14 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Answer, Collection, Moment } from "./api";
+import type { Answer, Collection, Moment, Why } from "./api";
 import type { View } from "./app";
 import { Card } from "./card";
+import { Export } from "./export";
+import { Facets } from "./filters";
 import { percent, plural } from "./format";
-import { type Place, recent } from "./place";
+import { asks, filtered, type Place, recent, spanOf } from "./place";
+import { type Change, Understood } from "./query";
 import type { useSearch } from "./search";
+import { peak } from "./timeline";
 
 interface Props {
   found: ReturnType<typeof useSearch>;
@@ -13,19 +17,30 @@ interface Props {
   current: Collection | undefined;
   ask: (q: string) => void;
   open: (moment: Moment) => void;
+  change: Change;
+  like: (moment: Moment) => void;
+  why: Why | null;
+  picks: ReadonlySet<string>;
+  pick: (key: string) => void;
+  drop: () => void;
 }
 
-export function Results({ found, place, view, current, ask, open }: Props) {
+export function Results({ found, place, view, current, ask, open, change, like, why, picks, pick, drop }: Props) {
   const { answer, error, waiting } = found;
   const list = useRef<HTMLOListElement>(null);
   useMoving(list, answer, view);
-  if (!place.q) return <Start current={current} ask={ask} />;
+  if (!asks(place)) return <Start current={current} ask={ask} />;
   const old = waiting === "coarse" || (!answer && !error);
   return (
     <main class="results" data-stage={old ? "waiting" : (answer?.stage ?? "none")}>
-      <p class="line" role="status">
-        <Line found={found} />
-      </p>
+      <div class="above">
+        <p class="line" role="status">
+          <Line found={found} />
+        </p>
+        {!error && <Export place={place} shown={answer?.moments.length ?? 0} picks={picks} drop={drop} />}
+      </div>
+      {!error && !old && <Understood answer={answer} place={place} change={change} />}
+      {!error && <Facets answer={answer} place={place} change={change} />}
       {error && (
         <div class="note bad" role="alert">
           <p>{sentence(error.message)}</p>
@@ -46,12 +61,23 @@ export function Results({ found, place, view, current, ask, open }: Props) {
               place={place}
               here={moment.video === place.video && moment.start === place.start}
               open={open}
+              like={like}
+              best={why?.video === moment.video ? peak(why.frames, moment.start, moment.end) : null}
+              picked={picks.has(spanOf(moment))}
+              pick={pick}
             />
           ))}
         </ol>
       )}
       {answer && !error && !old && answer.moments.length === 0 && (
-        <Empty title="Nothing to show" text="The collection has no moment for these words. Add videos to it, or say it in other words." />
+        <Empty
+          title="Nothing to show"
+          text={
+            filtered(place) > 0
+              ? `${plural(answer.allowed ?? 0, "video passes", "videos pass")} the filters, and no moment of them is found. Clear filters, or say it in other words.`
+              : "The collection has no moment for these words. Add videos to it, or say it in other words."
+          }
+        />
       )}
       {answer?.next && !error && (
         <button type="button" class="more" disabled={waiting !== ""} onClick={found.next}>
@@ -67,12 +93,14 @@ const keyOf = (moment: Moment) => `${moment.video}@${moment.proposal[0]}-${momen
 
 function Line({ found }: Pick<Props, "found">) {
   const { answer, waiting } = found;
+  if (found.error) return <>No answer</>;
   if (!answer || waiting === "coarse") return <>Searching</>;
   const { videos, searched } = answer.coverage;
   const where = searched === videos ? plural(videos, "video") : `${searched} of ${plural(videos, "video")}`;
   return (
     <>
       <b>{plural(answer.total, "moment")}</b> in {where}
+      {answer.allowed != null && `, ${answer.allowed.toLocaleString("en")} let through by the filters`}
       <span class="took" data-coarse={Math.round(found.coarse)} data-refined={Math.round(found.refined)}>
         {found.coarse > 0 && ` · found in ${Math.round(found.coarse)} ms`}
         {waiting === "refined" ? " · refining" : found.refined > 0 && `, refined after ${Math.round(found.refined)} ms`}

@@ -1,6 +1,6 @@
 // One search at a time: its answers as they arrive, and how long a person waited for them.
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Answer, more, Refused, search } from "./api";
 
 export interface Search {
@@ -22,19 +22,20 @@ const painted = () =>
     requestAnimationFrame(() => requestAnimationFrame(() => done()));
   });
 
-export function useSearch(q: string, collection: string) {
+/** said: the query string of what is asked, "" for nothing. */
+export function useSearch(said: string, collection: string) {
   const [state, setState] = useState<Search>(NOTHING);
   const running = useRef<AbortController>();
 
   const run = useCallback(async () => {
     running.current?.abort();
-    if (!q) return setState(NOTHING);
+    if (!said) return setState(NOTHING);
     const control = (running.current = new AbortController());
     const began = performance.now();
     // The list before stays until the next one is there: nothing flashes.
     setState((was) => ({ ...was, error: null, waiting: "coarse", coarse: 0, refined: 0 }));
     try {
-      for await (const answer of search(collection, q, control.signal)) {
+      for await (const answer of search(collection, said, control.signal)) {
         if (control.signal.aborted) return;
         setState((was) => ({ ...was, answer, waiting: answer.stage === "coarse" ? "refined" : "" }));
         // The coarse list is seen, even where the refined one is a breath behind it.
@@ -49,9 +50,10 @@ export function useSearch(q: string, collection: string) {
       const refused = error instanceof Refused ? error : new Refused(`${error}`, "PAGE", null);
       setState((was) => ({ ...was, error: refused, waiting: "" }));
     }
-  }, [q, collection]);
+  }, [said, collection]);
 
-  useEffect(() => {
+  // Before the next frame is drawn, not after it.
+  useLayoutEffect(() => {
     run();
     return () => running.current?.abort();
   }, [run]);

@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, thumbnail, type Video, type Why } from "./api";
 import { clock, percent, span, title } from "./format";
 import { Because, Lanes } from "./lanes";
-import type { Place } from "./place";
+import { asks, type Place, said } from "./place";
 import { usePlayer } from "./player";
 import { around, matched } from "./timeline";
 import { Transcript } from "./transcript";
@@ -14,10 +14,13 @@ interface Props {
   moments: Moment[];
   open: (moment: Moment, replace?: boolean) => void;
   close: () => void;
+  like: (moment: Moment) => void;
+  told: (why: Why) => void;
 }
 
-export function Watch({ place, moments, open, close }: Props) {
-  const { q, collection, video, start, end } = place;
+export function Watch({ place, moments, open, close, like, told }: Props) {
+  const { collection, video, start, end } = place;
+  const query = asks(place) ? said(place) : "";
   const [about, setAbout] = useState<Video | null>(null);
   const [why, setWhy] = useState<Why | null>(null);
   const [error, setError] = useState("");
@@ -33,9 +36,9 @@ export function Watch({ place, moments, open, close }: Props) {
       if (!control.signal.aborted) setError(refused instanceof Refused ? refused.message : `${refused}`);
     };
     aboutVideo(collection, video, control.signal).then(setAbout, failed);
-    if (q) explain(collection, q, video, control.signal).then(setWhy, () => setWhy(null));
+    if (query) explain(collection, query, video, control.signal).then((found) => (setWhy(found), told(found)), () => setWhy(null));
     return () => control.abort();
-  }, [collection, video, q]);
+  }, [collection, video, query]);
   useEffect(() => panel.current?.focus({ preventScroll: true }), [video, start]);
 
   const moment = useMemo<Moment>(() => {
@@ -129,6 +132,9 @@ export function Watch({ place, moments, open, close }: Props) {
         </button>
         <button type="button" class="toggle" aria-pressed={whole} onClick={() => setWhole(!whole)}>
           Whole video
+        </button>
+        <button type="button" class="toggle" onClick={() => like(moment)}>
+          More like this
         </button>
         {about && about.play.how !== "direct" && (
           <span class="dim how" title={about.play.why}>

@@ -61,6 +61,7 @@ def collection_of_files(home: Path) -> tuple[Path, Path]:
     collection, videos = home / "films", home / "videos"
     write_video(videos / "talk.mp4", regular(24.0, 10), size=(96, 64), options={"g": "10"})
     (videos / "talk.srt").write_text(SPOKEN)
+    (videos / "talk.json").write_text('{"labels": ["spoken"]}')
     write_video(videos / "deep" / "gop.mkv", regular(16.0, 10), size=(96, 64), audio_seconds=16.0)
     write_video(videos / "old.avi", regular(12.0, 10), codec="mpeg4", size=(96, 64))
     source = tiny_clip(home / "encoder")
@@ -88,3 +89,27 @@ def chromium() -> str:
     if found is None:
         pytest.skip("no Chromium here; install the package chromium")
     return found
+
+
+# Playwright's loop runs in this thread as long as it is open: other modules have loops of their own.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def tab(browser: Any, page: Page) -> Iterator[Any]:
+    from tests.clients.page.tabs import WATCH, expect
+
+    context = browser.new_context(base_url=page.address, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
+    context.add_init_script(WATCH)
+    one, wrong = context.new_page(), list[str]()
+    one.on("pageerror", lambda error: wrong.append(str(error)))
+    one.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
+    yield one
+    context.close()
+    assert wrong == []

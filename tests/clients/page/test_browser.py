@@ -3,57 +3,13 @@
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.clients.page.conftest import Page
+from tests.clients.page.tabs import Tab, ask, expect, serious
 from tests.workers.ranker.factories import TEXTS
-
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install playwright"
-)
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
-expect = sync_api.expect
-Tab = Any
-
-# Every stage that the list of results goes through, as a person would see it; where the video was set to.
-WATCH = """
-window.stages = [];
-addEventListener("seeked", event => { window.landed = event.target.currentTime }, true);
-addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
-  const stage = document.querySelector("main")?.dataset.stage;
-  if (stage && window.stages.at(-1) !== stage) window.stages.push(stage);
-}).observe(document, { subtree: true, childList: true, attributes: true }));
-"""
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-
-
-@pytest.fixture
-def tab(browser: Any, page: Page) -> Iterator[Tab]:
-    context = browser.new_context(base_url=page.address, viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
-    context.add_init_script(WATCH)
-    one, wrong = context.new_page(), list[str]()
-    one.on("pageerror", lambda error: wrong.append(str(error)))
-    one.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
-    yield one
-    context.close()
-    assert wrong == []
-
-
-def ask(tab: Tab, text: str = TEXTS[0]) -> None:
-    tab.goto("/")
-    tab.get_by_label("Describe a moment").fill(text)
-    tab.keyboard.press("Enter")
-    expect(tab.locator("main[data-stage=refined]")).to_be_visible()
 
 
 def playing(tab: Tab) -> float:
@@ -172,15 +128,6 @@ def test_nothing_serious_keeps_anybody_out(tab: Tab, scheme: str) -> None:
     tab.keyboard.press("Space")
     found += serious(tab, "moment")
     assert found == []
-
-
-def serious(tab: Tab, where: str) -> list[str]:
-    violations = axe.Axe().run(tab).response["violations"]
-    return [
-        f"{where}: {one['id']}: {one['nodes'][0]['html']}"
-        for one in violations
-        if one["impact"] in ("serious", "critical")
-    ]
 
 
 def test_a_narrow_screen_shows_all_of_it(tab: Tab) -> None:

@@ -1,0 +1,40 @@
+"""A tab of a real Chromium, and what a person does in it."""
+
+from typing import Any
+
+import pytest
+
+from tests.workers.ranker.factories import TEXTS
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+)
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
+expect = sync_api.expect
+Tab = Any
+
+# Every stage that the list of results goes through, as a person would see it; where the video was set to.
+WATCH = """
+window.stages = [];
+addEventListener("seeked", event => { window.landed = event.target.currentTime }, true);
+addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+  const stage = document.querySelector("main")?.dataset.stage;
+  if (stage && window.stages.at(-1) !== stage) window.stages.push(stage);
+}).observe(document, { subtree: true, childList: true, attributes: true }));
+"""
+
+
+def ask(tab: Tab, text: str = TEXTS[0]) -> None:
+    tab.goto("/")
+    tab.get_by_label("Describe a moment").fill(text)
+    tab.keyboard.press("Enter")
+    expect(tab.locator("main[data-stage=refined]")).to_be_visible()
+
+
+def serious(tab: Tab, where: str) -> list[str]:
+    violations = axe.Axe().run(tab).response["violations"]
+    return [
+        f"{where}: {one['id']}: {one['nodes'][0]['html']}"
+        for one in violations
+        if one["impact"] in ("serious", "critical")
+    ]

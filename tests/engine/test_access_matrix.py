@@ -33,6 +33,8 @@ ALLOWED = {
     "/spr.v1.AdminService/ActivateVersion": {"admin"},
     "/spr.v1.AdminService/DrainWorker": {"admin"},
     "/spr.v1.AdminService/": {"write", "admin"},
+    "/spr.v1.FeedbackService/ListJudgements": {"write", "admin"},
+    "/spr.v1.FeedbackService/": {"write"},
     "/grpc.reflection": {"search", "write", "admin"},
     "/grpc.health": {*CREDENTIALS},
     "/spr.internal": set(),

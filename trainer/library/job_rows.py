@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-FORMAT = 1
-SCHEMA = """
+from trainer.library.database import Layout
+
+LAYOUT = Layout(
+    """
 create table if not exists jobs (
     number   integer primary key autoincrement,
     id       text    not null unique,
@@ -16,7 +18,11 @@ create table if not exists jobs (
     outcome  text    not null default '{}'
 ) strict;
 create index if not exists by_state on jobs (state, number);
-"""
+""",
+    number=1,
+    lost="jobs that waited are lost, no video is",
+    reason="QUEUE_CORRUPT",
+)
 
 
 class Waiting(NamedTuple):

@@ -4,25 +4,19 @@ A job is on disk when `submit` returns (SQLite's write-ahead log, synced). One t
 process died runs again. The library process alone writes; SQLite keeps others out.
 """
 
-import contextlib
-import errno
 import json
 import sqlite3
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from engine import metrics
-from engine.errors import InvalidInput, Mismatch, Overloaded, SprError, quoted
-from engine.files import MALFORMED, refusal, sync
+from engine.errors import InvalidInput, Overloaded, quoted
 from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
-from trainer.library.job_rows import FORMAT, SCHEMA, Waiting
+from trainer.library.database import Database
+from trainer.library.job_rows import LAYOUT, Waiting
 from trainer.library.tasks import (
     DONE,
     FAILED,
@@ -53,21 +47,10 @@ class Queue:
     name: str
     max_queued: int
     _details: dict[int, str] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
     _waiting: int = 0
 
     def __post_init__(self) -> None:
-        path = self.collection / FILE
-        with _told(path):
-            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            for pragma in ("journal_mode = wal", "synchronous = full", "busy_timeout = 10000"):
-                self._database.execute(f"pragma {pragma}")
-            found = self._database.execute("pragma user_version").fetchone()[0]
-            if found not in (0, FORMAT):
-                raise Mismatch(f"{path} has format {found}, this program reads {FORMAT}: use a newer one.")
-            self._database.executescript(f"{SCHEMA} pragma user_version = {FORMAT};")
-            sync(path)
-            sync(path.parent)
+        self._file = Database(self.collection / FILE, LAYOUT)
         # So that each is exported at 0, and its first job is seen as an increase.
         for kind in kinds():
             for state in (DONE, FAILED):
@@ -75,8 +58,7 @@ class Queue:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._database.close()
+        self._file.close()
 
     def submit(self, request: SubmitJobRequest) -> Job:
         """Note a job, durably, and return it; the one there is where its id is known.
@@ -88,7 +70,7 @@ class Queue:
             message = f"request id {quoted(name)} is not 1 to {LONGEST_ID} printable ASCII characters."
             raise InvalidInput(message, field="request_id")
         work = work_of(request)
-        with self._changing() as database:
+        with self._file.changing() as database:
             row = self._row(database, name)
             if row is None:
                 waiting = "select count(*) from jobs where state = ?"
@@ -109,7 +91,7 @@ class Queue:
 
     def take(self, most: int) -> list[Task]:
         """Begin the oldest job that waits, an add with those that follow it; [] where none waits."""
-        with self._changing() as database:
+        with self._file.changing() as database:
             rows = database.execute(
                 "select number, id, kind, work, attempts from jobs where state = ? order by number limit ?",
                 (QUEUED, most),
@@ -130,31 +112,31 @@ class Queue:
 
     def waiting(self) -> int:
         """Return how many jobs wait, at once: as last known while another thread writes to the disk."""
-        if self._lock.acquire(blocking=False):
+        if self._file.lock.acquire(blocking=False):
             try:
                 query = "select count(*) from jobs where state = ?"
-                self._waiting = self._database.execute(query, (QUEUED,)).fetchone()[0]
+                self._waiting = self._file.connection.execute(query, (QUEUED,)).fetchone()[0]
             finally:
-                self._lock.release()
+                self._file.lock.release()
         return self._waiting
 
     def first(self) -> Waiting | None:
         """Return the oldest job that waits, None where none does."""
         query = "select number, kind, created from jobs where state = ? order by number limit 1"
-        with self._reading() as database:
+        with self._file.reading() as database:
             row = database.execute(query, (QUEUED,)).fetchone()
         return None if row is None else Waiting(row["created"], row["number"], row["kind"])
 
     def counts(self) -> dict[str, int]:
         """Return how many jobs on record are in each state."""
-        with self._reading() as database:
+        with self._file.reading() as database:
             rows = database.execute("select state, count(*) from jobs group by state").fetchall()
         return {state: 0 for state in (QUEUED, RUNNING, DONE, FAILED)} | {row[0]: row[1] for row in rows}
 
     def oldest(self) -> float:
         """Return the age in seconds of the oldest job that has not ended, 0 where there is none."""
         query = "select min(created) from jobs where state in (?, ?)"
-        with self._reading() as database:
+        with self._file.reading() as database:
             (created,) = database.execute(query, (QUEUED, RUNNING)).fetchone()
         return 0.0 if created is None else max(0.0, time.time() - created)
 
@@ -166,7 +148,7 @@ class Queue:
         """Note how a job ended, durably, and forget the oldest ones that ended."""
         state = FAILED if outcome.error else DONE
         text = json.dumps(outcome.as_json())
-        with self._changing() as database:
+        with self._file.changing() as database:
             end = "update jobs set state = ?, ended = ?, outcome = ? where number = ?"
             database.execute(end, (state, time.time(), text, task.number))
             ended = "select number from jobs where state in (?, ?) order by number desc limit -1 offset ?"
@@ -176,12 +158,12 @@ class Queue:
 
     def put_back(self, task: Task) -> None:
         """Let a job that was begun wait again, at its place."""
-        with self._changing() as database:
+        with self._file.changing() as database:
             database.execute("update jobs set state = ? where number = ?", (QUEUED, task.number))
 
     def recover(self) -> int:
         """Let the jobs that a killed process was at wait again; return how many. The caller is the writer."""
-        with self._changing() as database:
+        with self._file.changing() as database:
             again = "update jobs set state = ? where state = ?"
             return database.execute(again, (QUEUED, RUNNING)).rowcount
 
@@ -189,47 +171,11 @@ class Queue:
         """Return jobs, newest first; only the one of that id, if one is given."""
         where, values = ("where id = ?", [request_id]) if request_id else ("", [])
         query = f"select * from jobs {where} order by number desc limit ?"
-        with self._reading() as database:
+        with self._file.reading() as database:
             return [self._job(row) for row in database.execute(query, [*values, limit]).fetchall()]
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _told(self.collection / FILE):
-            self._database.row_factory = sqlite3.Row
-            yield self._database
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Commit, synced, at the end; nothing is changed on failure."""
-        with self._reading() as database:
-            database.execute("begin immediate")
-            try:
-                yield database
-                database.execute("commit")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    database.execute("rollback")
-                raise
 
     def _row(self, database: sqlite3.Connection, name: str) -> Any:
         return database.execute("select * from jobs where id = ?", (name,)).fetchone()
 
     def _job(self, row: Any) -> Job:
         return job_of(row, self.name, json.loads(row["outcome"]), self._details.get(row["number"], ""))
-
-
-@contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what SQLite refuses, and rows that hold something else than jobs, into a sentence."""
-    try:
-        yield
-    except SprError:
-        raise
-    except sqlite3.OperationalError as error:
-        # Python's own, of a text that is none, has no code.
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        number = errno.ENOSPC if full else errno.EIO
-        raise refusal(OSError(number, str(error)), path) from error
-    except (sqlite3.DatabaseError, DecodeError, *MALFORMED) as error:
-        message = f"{path} cannot be read ({error}): move it away; jobs that waited are lost, no video is."
-        raise Mismatch(message, reason="QUEUE_CORRUPT") from None

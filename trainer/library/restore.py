@@ -13,6 +13,7 @@ from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features
+from trainer.library import judgements
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
 
@@ -39,6 +40,9 @@ def restore(
         done += 1
         tell("restore", done, len(found.parts))
     copied += _rest(place, collection, found)
+    with contextlib.suppress(FileNotFoundError):
+        # Beside those that are there: a restore loses no judgement.
+        judgements.merged(collection, place.read(judgements.FILE))
     restored = _there(collection, found)
     if restored is None:
         made = dataclasses.replace(found, parent=versions.newest(collection), reason="restore")

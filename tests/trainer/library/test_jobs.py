@@ -147,4 +147,4 @@ def test_a_file_that_is_no_queue_is_refused_by_its_name(tmp_path: Path) -> None:
 def test_what_is_acknowledged_is_synced(queue: Queue, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as other:
         assert other.execute("pragma journal_mode").fetchone() == ("wal",)
-    assert queue._database.execute("pragma synchronous").fetchone()[0] == 2
+    assert queue._file.connection.execute("pragma synchronous").fetchone()[0] == 2

@@ -10,6 +10,7 @@ COMMANDS = {
     "import-tvr-ranking": ("spr_cli.corpus_import_tvr_ranking", "Take TVR-Ranking's data into a collection."),
     "export-tvr-ranking": ("spr_cli.corpus_export_tvr_ranking", "Write a collection as TVR-Ranking's data."),
     "import-moments": ("spr_cli.corpus_import_moments", "Take QVHighlights-like moments into a collection."),
+    "export-feedback": ("spr_cli.corpus_export_feedback", "Write what people judged as training data."),
     "synthesize-features": ("spr_cli.corpus_synthesize_features", "Make features at a corpus' real size."),
 }
 

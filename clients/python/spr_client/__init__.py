@@ -21,6 +21,7 @@ from spr_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from spr_client.feedback import Feedback, Judgement
 from spr_client.types import (
     Coverage,
     Curve,
@@ -45,8 +46,10 @@ __all__ = [
     "Embedding",
     "Explanation",
     "Facet",
+    "Feedback",
     "Filter",
     "InvalidInput",
+    "Judgement",
     "Mismatch",
     "Moment",
     "NotFound",

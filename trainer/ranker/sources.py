@@ -11,9 +11,10 @@ from trainer.collection.annotations import JudgedQuery, load_corpus, load_querie
 from trainer.collection.places import annotation_file, models_directory
 from trainer.formats import feedback
 from trainer.ranker.settings import RankerSettings
+from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import Relo, ReloConfig
-from workers.ranker.scoring.relo_ranker import KIND, RankerConfig, ReloRanker
-from workers.ranker.stores.checkpoint import load_config, read_card
+from workers.ranker.scoring.relo_ranker import KIND, RankerConfig
+from workers.ranker.stores.checkpoint import load_config, load_state, read_card
 
 FILES = ("train", "val", "corpus_val")
 
@@ -62,7 +63,9 @@ def current_model(collection: Path, encoder: str, config: ReloConfig) -> Relo | 
     found = load_config(directory, KIND, RankerConfig)
     if found.model != config or read_card(directory).encoder != encoder:
         return None
-    return ReloRanker.open(directory).model
+    model = make_model(config)
+    model.load_state_dict(load_state(directory))
+    return model
 
 
 def _check(collection: Path, train: Sequence[JudgedQuery], val: Sequence[JudgedQuery], judged: int) -> None:

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, thumbnail, type Video, type Why } from "./api";
 import { clock, percent, span, title } from "./format";
+import { Grade } from "./grade";
 import { Because, Lanes } from "./lanes";
 import type { Place } from "./place";
 import { usePlayer } from "./player";
@@ -147,6 +148,7 @@ export function Watch({ place, moments, open, close }: Props) {
         seek={seek}
         open={(one) => open(one, true)}
       />
+      {q && <Grade collection={collection} q={q} moment={moment} window={window} duration={duration} />}
       {why && moment.rank > 0 && <Because why={why} moment={moment} />}
       {related.length > 1 && (
         <section aria-label="Moments in this video">

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -28,6 +28,7 @@ from engine.errors import (
 from spr_client import SearchError, SearchResult
 from spr_gateway import answers, asked
 from spr_gateway.guard import Guard
+from spr_gateway.judging import Judging
 from spr_gateway.media import Media
 from spr_gateway.shelf import Shelf
 from spr_gateway.upstream import Upstream
@@ -52,17 +53,21 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Gateway:
     """Searches through the coordinator, plays from the shelf. cache: bytes of pictures and clips."""
 
-    def __init__(self, shelf: Shelf, upstream: Upstream, cache: int) -> None:
-        self._upstream = upstream
+    def __init__(self, shelf: Shelf, upstream: Upstream, judging: Judging, cache: int) -> None:
+        self._upstream, self._judging = upstream, judging
         self._media = Media(shelf, cache)
         self._tidying = asyncio.create_task(self._tidy())
 
     def app(self, hosts: Sequence[str]) -> ASGIApp:
         """Return the application. hosts: what the page is called."""
-        media = self._media
+        media, judging = self._media, self._judging
         routes = [
             Route("/api/collections", told(self.collections)),
             Route("/api/search", told(self.search)),
+            Route("/api/judgements", told(judging.judgements), methods=["GET", "POST", "DELETE"]),
+            Route("/api/sets", told(judging.new_set), methods=["POST"]),
+            Route("/api/sets/{name}", told(judging.one_set)),
+            Route("/annotate", lambda _: FileResponse(PAGE / "index.html")),
             Route("/api/explain/{video:path}", told(self.explain)),
             Route("/api/videos/{video:path}", told(media.about)),
             Route("/media/{video:path}", told(media.file)),
@@ -102,6 +107,7 @@ class Gateway:
         self._tidying.cancel()
         self._media.close()
         await self._upstream.close()
+        await self._judging.close()
 
     async def _tidy(self) -> None:
         while True:

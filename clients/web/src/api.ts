@@ -111,8 +111,8 @@ async function asked(where: string, signal?: AbortSignal): Promise<Response> {
 }
 
 /** Yields the coarse answer, then the refined one. */
-export async function* search(collection: string, q: string, signal: AbortSignal): AsyncGenerator<Answer> {
-  const response = await asked(at("/api/search", { q, collection }), signal);
+export async function* search(collection: string, q: string, signal: AbortSignal, size: number | "" = ""): AsyncGenerator<Answer> {
+  const response = await asked(at("/api/search", { q, collection, size }), signal);
   for await (const line of lines(response.body!)) {
     const value = JSON.parse(line);
     const refused = refusal(value);

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, thumbnail, type Video, type Why } from "./api";
+import type { Judgement } from "./feedback";
 import { clock, percent, span, title } from "./format";
 import { Grade } from "./grade";
 import { Because, Lanes } from "./lanes";
@@ -15,9 +16,10 @@ interface Props {
   moments: Moment[];
   open: (moment: Moment, replace?: boolean) => void;
   close: () => void;
+  kept?: (one: Judgement) => void;
 }
 
-export function Watch({ place, moments, open, close }: Props) {
+export function Watch({ place, moments, open, close, kept }: Props) {
   const { q, collection, video, start, end } = place;
   const [about, setAbout] = useState<Video | null>(null);
   const [why, setWhy] = useState<Why | null>(null);
@@ -148,7 +150,7 @@ export function Watch({ place, moments, open, close }: Props) {
         seek={seek}
         open={(one) => open(one, true)}
       />
-      {q && <Grade collection={collection} q={q} moment={moment} window={window} duration={duration} />}
+      {q && <Grade collection={collection} q={q} moment={moment} window={window} duration={duration} kept={kept} />}
       {why && moment.rank > 0 && <Because why={why} moment={moment} />}
       {related.length > 1 && (
         <section aria-label="Moments in this video">

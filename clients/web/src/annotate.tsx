@@ -39,7 +39,7 @@ export function Annotate() {
   const done = tasks.filter((one) => one.judged).length;
   const task = tasks[at];
   const next = () => {
-    const from = [...tasks.slice(at + 1), ...tasks.slice(0, at + 1)].find((one) => !one.judged);
+    const from = [...tasks.slice(at + 1), ...tasks.slice(0, at)].find((one) => !one.judged);
     setAt(from ? tasks.indexOf(from) : -1);
   };
   const count = (query: string, by: number) =>
@@ -65,7 +65,7 @@ export function Annotate() {
       ) : (
         tasks.length > 0 && (
           <main class="start">
-            <h1>All judged</h1>
+            <h1>{done < tasks.length ? `${plural(tasks.length - done, "query", "queries")} skipped` : "All judged"}</h1>
             <p>
               Train on it: <code>spr train ranker COLLECTION --feedback</code>
             </p>

@@ -16,9 +16,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 
-from spr.v1 import admin_service_pb2, feedback_service_pb2, search_service_pb2
+from spr.v1 import admin_service_pb2, search_service_pb2
 from spr.v1.admin_service_pb2_grpc import AdminServiceStub
-from spr.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from tests.engine.asking import TEXT, embedding_of
 from tests.engine.corpus import DIM
 from tests.engine.library import serve
@@ -112,39 +111,6 @@ ADMIN: Mapping[str, Mapping[str, Any]] = {
     "DrainWorker": {"worker": NAMED, "undo": ANY, "force": ANY},
     "ListJobs": {"collection": NAMED, "request_id": ANY, "page_size": 1001},
 }
-FEEDBACK: Mapping[str, Mapping[str, Any]] = {
-    "RecordJudgements": {
-        "collection": NAMED,
-        "judgements.id": "x" * 65,
-        "judgements.query": " ",
-        "judgements.video_id": NAMED,
-        "judgements.span.start_offset.seconds": -1,
-        "judgements.span.start_offset.nanos": -1,
-        "judgements.span.end_offset.seconds": 10**9,
-        "judgements.span.end_offset.nanos": 2**30,
-        "judgements.grade": 5,
-        "judgements.shown_span.start_offset.seconds": -1,
-        "judgements.shown_span.start_offset.nanos": -1,
-        "judgements.shown_span.end_offset.seconds": 10**9,
-        "judgements.shown_span.end_offset.nanos": 2**30,
-        "judgements.rank": ANY,
-        "judgements.version": "x" * 81,
-        "judgements.request_id": "x" * 65,
-        "judgements.annotator": "x" * 81,
-        # Set by the server.
-        "judgements.who": ANY,
-        "judgements.create_time.seconds": ANY,
-        "judgements.create_time.nanos": ANY,
-    },
-    "ListJudgements": {
-        "collection": NAMED,
-        "query": ANY,
-        "video_id": ANY,
-        "page_size": 1001,
-        "page_token": "nonsense",
-    },
-    "DeleteJudgements": {"collection": NAMED, "ids": []},
-}
 LIST_ALL = search_service_pb2.ListVideosRequest()
 # Where the path says more than the field: which of several.
 SHOWN = {"add.paths": "add.paths[0]"}
@@ -198,10 +164,6 @@ def test_no_field_of_a_request_is_left_out_here() -> None:
     assert {method.name: list(leaves(method.input_type)) for method in methods} == {
         name: list(table) for name, table in ADMIN.items()
     }
-    judging = feedback_service_pb2.DESCRIPTOR.services_by_name["FeedbackService"].methods
-    assert {method.name: list(leaves(method.input_type)) for method in judging} == {
-        name: list(table) for name, table in FEEDBACK.items()
-    }
     others = {m.name for m in search_service_pb2.DESCRIPTOR.services_by_name["SearchService"].methods}
     assert others == {"Search", "BatchSearch", "ProgressiveSearch", "Explain", "ListVideos"}
     listing = set(leaves(search_service_pb2.ListVideosRequest.DESCRIPTOR))
@@ -218,8 +180,6 @@ def test_a_wrong_field_is_named(tmp_path: Path) -> None:
         async def ask() -> None:
             async with coordinator(workers) as (stub, running):
                 await of_searches(stub)
-                async with grpc.aio.insecure_channel(running.address) as channel:
-                    await of_feedback(FeedbackServiceStub(channel), workers.corpus.ids()[0])
                 async with grpc.aio.insecure_channel(running.admin_address) as channel:
                     await of_the_operator(AdminServiceStub(channel))
 
@@ -265,24 +225,6 @@ async def of_the_operator(stub: Any) -> None:
                 request.version = "1"
             assert await violation(call(wrong(request, path, table[path]))) in (path, SHOWN.get(path)), path
     assert await violation(stub.SubmitJob(admin_service_pb2.SubmitJobRequest())) == "work"
-
-
-async def of_feedback(stub: Any, video: str) -> None:
-    moment = feedback_service_pb2.Judgement(query=TEXT, video_id=video)
-    moment.span.end_offset.nanos = 500_000_000
-    for method, table in FEEDBACK.items():
-        about = feedback_service_pb2.DESCRIPTOR.services_by_name["FeedbackService"].methods_by_name[method]
-        for path in checked(table):
-            request: Any = GetMessageClass(about.input_type)()
-            if path.startswith("judgements."):
-                field = path.removeprefix("judgements.")
-                request.judgements.append(wrong(moment, field, table[path]))
-            else:
-                request = wrong(request, path, table[path])
-            named = await violation(getattr(stub, method)(request))
-            assert path.startswith(named.replace("[0]", "")), path
-    many = feedback_service_pb2.RecordJudgementsRequest(judgements=[moment] * 101)
-    assert await violation(stub.RecordJudgements(many)) == "judgements"
 
 
 def of_entry(entry: search_service_pb2.BatchSearchResponse.Entry) -> str:

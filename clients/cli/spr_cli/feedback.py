@@ -47,7 +47,7 @@ def command(
     spr feedback --delete 5e0c9b7c
     """
     from spr_cli.search import fail
-    from spr_client import Feedback, Judgement, SearchError
+    from spr_client import Feedback, SearchError
 
     _check(text, moment, grade, as_list, deleted)
     try:
@@ -57,13 +57,17 @@ def command(
             elif as_list:
                 _show(list(feedback.judgements(text or "", timeout=timeout)), as_json)
             else:
-                video, span = place_of(moment or "")
-                judgement = Judgement(
-                    query=text or "", video=video, span=span, grade=grade or 0, annotator=annotator
-                )
+                judgement = _judgement(text or "", moment or "", grade or 0, annotator)
                 _show(feedback.record([judgement], timeout), as_json)
     except SearchError as error:
         fail(error, as_json)
+
+
+def _judgement(query: str, moment: str, grade: int, annotator: str) -> "Judgement":
+    from spr_client import Judgement
+
+    video, span = place_of(moment)
+    return Judgement(query=query, video=video, span=span, grade=grade, annotator=annotator)
 
 
 def place_of(moment: str) -> tuple[str, tuple[float, float]]:

@@ -60,7 +60,7 @@ def test_what_was_recorded_is_listed_once_and_can_be_forgotten(workers: Cluster)
             other = await failed(stub.RecordJudgements(record(said("new"), said("one", 1))))
             many = [said(f"n{n}", n % 5, query="another") for n in range(5)]
             await stub.RecordJudgements(record(*many))
-            pages, token = [], ""
+            pages, token = list[list[str]](), ""
             while not pages or token:
                 page = await stub.ListJudgements(pb.ListJudgementsRequest(page_size=4, page_token=token))
                 pages.append([one.id for one in page.judgements])
@@ -86,7 +86,11 @@ def test_what_no_video_shows_is_refused(workers: Cluster) -> None:
     async def run() -> Any:
         async with judging(workers) as stub:
             cut = await stub.RecordJudgements(record(said(span=(0.0, length + 0.01))))
-            wrong = [{"video": "unknown"}, {"span": (0.3, 0.1)}, {"span": (0, length + 1)}]
+            wrong: list[dict[str, Any]] = [
+                {"video": "unknown"},
+                {"span": (0.3, 0.1)},
+                {"span": (0, length + 1)},
+            ]
             refused = [await failed(stub.RecordJudgements(record(said(**fields)))) for fields in wrong]
             return cut.judgements[0], refused
 

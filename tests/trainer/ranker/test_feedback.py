@@ -40,7 +40,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build(BuildConfig(collection=home, shards=1, projector="none", ranker="none", device="cpu"))
     (home / "annotations").rename(home.parent / "others")
     queries = load_queries(home.parent / "others" / "train.json")
-    np.random.default_rng(1).shuffle(queries)  # type: ignore[arg-type]
+    np.random.default_rng(1).shuffle(queries)
     judged = queries[: -(-QUERIES // len(WORDINGS))]
     judge(home, _phrased(home, judged)[:QUERIES])
     return home
@@ -55,7 +55,8 @@ def _phrased(home: Path, queries: list[JudgedQuery]) -> list[JudgedQuery]:
             for wording in WORDINGS:
                 text = f"{query.query} {wording}"
                 pooled, tokens = known.pooled([query.query]), known.tokens(query.query)
-                arrays = {POOLED: pooled, TOKENS: tokens + 0.1 * rng.normal(size=tokens.shape)}
+                noisy = np.asarray(tokens + 0.1 * rng.normal(size=tokens.shape), np.float32)
+                arrays = {POOLED: pooled, TOKENS: noisy}
                 store.append(text_key(text), arrays, info={"text": text})
                 made.append(replace(query, query=text))
     return made

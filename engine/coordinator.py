@@ -24,6 +24,7 @@ from engine.draining import Draining
 from engine.encoding import Sentences
 from engine.entrance import Entrance
 from engine.errors import InvalidInput, NotFound
+from engine.feedback import FeedbackServicer
 from engine.fleet import Fleet
 from engine.hedging import Hedging
 from engine.library import Library
@@ -37,11 +38,14 @@ from engine.servicer import SearchServicer
 from engine.standing import STREAMS, StandingServicer
 from engine.switching import Switcher
 from spr.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
+from spr.v1.feedback_service_pb2_grpc import add_FeedbackServiceServicer_to_server
 from spr.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from spr.v1.standing_service_pb2_grpc import add_StandingServiceServicer_to_server
 
-SEARCH, ADMIN = "spr.v1.SearchService", "spr.v1.AdminService"
+SEARCH, ADMIN, FEEDBACK = "spr.v1.SearchService", "spr.v1.AdminService", "spr.v1.FeedbackService"
 STANDING = "spr.v1.StandingService"
+_FEEDBACK_CALLS = ("RecordJudgements", "ListJudgements", "DeleteJudgements")
+FEEDBACK_AT_ONCE = 32
 _PUBLIC = "it is the coordinator's for searches; its admin service has a port of its own, 7401 by default"
 _OPERATORS = "it is the coordinator's admin port; searches have a port of their own, 7400 by default"
 
@@ -74,7 +78,7 @@ class Coordinator:
         self._monitor.on_lost = self._discovery.poke
         self._fleet.on_gone = self._gone
         self._public, self._admin = self._serve(topology)
-        self._probes = servers.add_probes(self._public, [SEARCH])
+        self._probes = servers.add_probes(self._public, [SEARCH, FEEDBACK])
         self._admin_probes = servers.add_probes(self._admin, [ADMIN, STANDING])
         if not topology.takeover:
             for address in (config.listen, config.admin):
@@ -175,10 +179,14 @@ class Coordinator:
         most = line.BATCHED * config.max_in_flight * len(self._switchers)
         self._batches = Admission(most)
         admissions = {f"/{SEARCH}/BatchSearch": self._batches}
+        # A flood of them leaves searches alone.
+        judging = Admission(FEEDBACK_AT_ONCE)
+        admissions |= {f"/{FEEDBACK}/{call}": judging for call in _FEEDBACK_CALLS}
         public = servers.aio_server(
             entrance, about=_PUBLIC, admissions=admissions, shared=True, door=self._door
         )
         add_SearchServiceServicer_to_server(SearchServicer(self.collections, config), public)
+        add_FeedbackServiceServicer_to_server(FeedbackServicer(self.collections, self._library), public)
         streams = {f"/{STANDING}/WatchMatches": Admission(STREAMS)}
         admin = servers.aio_server(
             Admission(8), about=_OPERATORS, admissions=streams, shared=True, door=self._door

@@ -14,6 +14,7 @@ from engine.access.channels import Connect, plain
 from engine.config import LibraryConfig
 from engine.errors import Unavailable
 from engine.servers import CHANNEL_OPTIONS
+from spr.internal.v1 import library_service_pb2 as library_pb
 from spr.internal.v1.library_service_pb2 import (
     GetLibraryInfoRequest,
     GetLibraryInfoResponse,
@@ -23,6 +24,7 @@ from spr.internal.v1.library_service_pb2 import (
 )
 from spr.internal.v1.library_service_pb2_grpc import LibraryServiceStub
 from spr.v1 import admin_service_pb2 as admin_pb
+from spr.v1 import feedback_service_pb2 as feedback_pb
 from spr.v1.standing_service_pb2 import WatchMatchesRequest, WatchMatchesResponse
 from spr.v1.standing_service_pb2_grpc import StandingServiceStub
 
@@ -68,6 +70,27 @@ class Library:
         while (told := await _answered(anext(found, None))) is not None:
             yield told
 
+    async def record_judgements(
+        self, asked: feedback_pb.RecordJudgementsRequest
+    ) -> feedback_pb.RecordJudgementsResponse:
+        """Hand judgements over; return them when they are durable."""
+        request = library_pb.RecordJudgementsRequest(asked=asked)
+        return (await _answered(self._stub.RecordJudgements(request, timeout=PATIENCE))).answer
+
+    async def list_judgements(
+        self, asked: feedback_pb.ListJudgementsRequest
+    ) -> feedback_pb.ListJudgementsResponse:
+        """Return a page of judgements."""
+        request = library_pb.ListJudgementsRequest(asked=asked)
+        return (await _answered(self._stub.ListJudgements(request, timeout=PATIENCE))).answer
+
+    async def delete_judgements(
+        self, asked: feedback_pb.DeleteJudgementsRequest
+    ) -> feedback_pb.DeleteJudgementsResponse:
+        """Have judgements forgotten; return when that is durable."""
+        request = library_pb.DeleteJudgementsRequest(asked=asked)
+        return (await _answered(self._stub.DeleteJudgements(request, timeout=PATIENCE))).answer
+
     async def info(self, patience: float) -> GetLibraryInfoResponse:
         """Return what the process says of itself; AioRpcError where it does not answer."""
         try:
@@ -94,6 +117,9 @@ async def _answered(call: Awaitable[Reply]) -> Reply:
     try:
         return await call
     except grpc.aio.AioRpcError as failure:
+        if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
+            message = "the library process is of an older release; restart it from this one"
+            raise Unavailable(message, NO_LIBRARY) from None
         if failure.code() is grpc.StatusCode.UNAVAILABLE and not faults.reason_of(failure):
             _log.warning("the library does not answer: %s", faults.told_by(failure))
             message = "the library process does not answer; `spr admin status` says why"

@@ -47,6 +47,12 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "ListMatches": _MATCHES,
         "WatchMatches": _MATCHES,
     },
+    # What people say decides what is trained.
+    "spr.v1.FeedbackService": {
+        "RecordJudgements": _WRITE,
+        "ListJudgements": _READ,
+        "DeleteJudgements": _WRITE,
+    },
     "spr.internal.v1.EncoderService": {"Encode": FLEET, "EncodeExamples": FLEET},
     "spr.internal.v1.IndexShardService": {"SearchSegments": FLEET, "GetShardInfo": FLEET},
     "spr.internal.v1.LibraryService": {
@@ -54,6 +60,9 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "List": FLEET,
         "WatchCurrent": FLEET,
         "GetLibraryInfo": FLEET,
+        "RecordJudgements": FLEET,
+        "ListJudgements": FLEET,
+        "DeleteJudgements": FLEET,
     },
     "spr.internal.v1.RankerService": {"Rank": FLEET, "Compare": FLEET, "GetRankerInfo": FLEET},
     "spr.internal.v1.VersionService": {"PrepareVersion": FLEET, "DropVersion": FLEET, "Drain": FLEET},

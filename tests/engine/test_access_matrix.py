@@ -36,6 +36,8 @@ ALLOWED = {
     "/spr.v1.StandingService/CreateStandingSearch": {"admin"},
     "/spr.v1.StandingService/DeleteStandingSearch": {"admin"},
     "/spr.v1.StandingService/": {"search", "admin"},
+    "/spr.v1.FeedbackService/ListJudgements": {"write", "admin"},
+    "/spr.v1.FeedbackService/": {"write"},
     "/grpc.reflection": {"search", "write", "admin"},
     "/grpc.health": {*CREDENTIALS},
     "/spr.internal": set(),

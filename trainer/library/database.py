@@ -17,11 +17,11 @@ from engine.files import MALFORMED, refusal, sync
 class Database:
     """One file, in SQLite's write-ahead log, synced. Its process alone writes; SQLite keeps others out.
 
-    form: the format's number. lost: what moving a damaged file away costs.
+    form: the format's number. lost: what moving a damaged file away costs. reason: of the error then.
     """
 
-    def __init__(self, path: Path, schema: str, form: int, lost: str) -> None:
-        self._path, self._lost = path, lost
+    def __init__(self, path: Path, schema: str, form: int, lost: str, reason: str) -> None:
+        self._path, self._lost, self._reason = path, lost, reason
         self._lock = threading.Lock()
         with self._told():
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -82,4 +82,4 @@ class Database:
             raise refusal(OSError(number, str(error)), self._path) from error
         except (sqlite3.DatabaseError, DecodeError, *MALFORMED) as error:
             message = f"{self._path} cannot be read ({error}): move it away; {self._lost}."
-            raise Mismatch(message, reason="QUEUE_CORRUPT") from None
+            raise Mismatch(message, reason=self._reason) from None

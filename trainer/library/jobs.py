@@ -51,7 +51,7 @@ class Queue:
 
     def __post_init__(self) -> None:
         lost = "jobs that waited are lost, no video is"
-        self._database = Database(self.collection / FILE, SCHEMA, FORMAT, lost)
+        self._database = Database(self.collection / FILE, SCHEMA, FORMAT, lost, "QUEUE_CORRUPT")
         # So that each is exported at 0, and its first job is seen as an increase.
         for kind in kinds():
             for state in (DONE, FAILED):

@@ -14,6 +14,7 @@ from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features
 from trainer.ingest import tiles
+from trainer.library import judgements
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
 
@@ -40,6 +41,9 @@ def restore(
         done += 1
         tell("restore", done, len(found.parts))
     copied += _rest(place, collection, found)
+    with contextlib.suppress(FileNotFoundError):
+        # Beside those that are there: a restore loses no judgement.
+        judgements.merged(collection, place.read(judgements.FILE))
     restored = _there(collection, found)
     if restored is None:
         made = dataclasses.replace(found, parent=versions.newest(collection), reason="restore")

@@ -1,6 +1,7 @@
 """LibraryService: takes jobs, tells what became of them, and which versions are current."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from engine.errors import InvalidInput, NotFound, quoted
 from engine.protocol import PROTOCOL
 from spr.internal.v1 import library_service_pb2 as pb
 from spr.internal.v1 import library_service_pb2_grpc
+from spr.v1 import feedback_service_pb2 as feedback_pb
 from spr.v1.admin_service_pb2 import SubmitJobRequest
+from trainer.library import judgements
 from trainer.library.jobs import Queue
+from trainer.library.judgements import Judgements
 from trainer.library.roots import Roots
 from workers.resident import resident_bytes
 
@@ -27,6 +31,8 @@ class LibraryServicer(library_service_pb2_grpc.LibraryServiceServicer):
 
     def __init__(self, queues: Mapping[str, Queue], on_submit: Callable[[], None], roots: Roots) -> None:
         self._queues, self._on_submit, self._roots = dict(queues), on_submit, roots
+        self._judgements: dict[str, Judgements] = {}
+        self._opening = threading.Lock()
 
     def Submit(self, request: pb.SubmitRequest, context: grpc.ServicerContext) -> pb.SubmitResponse:
         """Note a job, durably."""
@@ -42,6 +48,31 @@ class LibraryServicer(library_service_pb2_grpc.LibraryServiceServicer):
             raise InvalidInput(f"page_size {asked.page_size} is above {MOST_LISTED}.", field="page_size")
         queue = self._queue(asked.collection)
         return pb.ListResponse(jobs=queue.jobs(asked.request_id, asked.page_size or LISTED))
+
+    def RecordJudgements(
+        self, request: pb.RecordJudgementsRequest, context: grpc.ServicerContext
+    ) -> pb.RecordJudgementsResponse:
+        """Keep judgements, durably."""
+        kept = self._judged(request.asked.collection).record(request.asked.judgements)
+        return pb.RecordJudgementsResponse(answer=feedback_pb.RecordJudgementsResponse(judgements=kept))
+
+    def ListJudgements(
+        self, request: pb.ListJudgementsRequest, context: grpc.ServicerContext
+    ) -> pb.ListJudgementsResponse:
+        """Return a page of judgements, newest first."""
+        asked = request.asked
+        before = judgements.before(asked.page_token)
+        size = min(asked.page_size or judgements.PAGE, judgements.LARGEST_PAGE)
+        found, rest = self._judged(asked.collection).listed(asked.query, asked.video_id, before, size)
+        answer = feedback_pb.ListJudgementsResponse(judgements=found, next_page_token=str(rest or ""))
+        return pb.ListJudgementsResponse(answer=answer)
+
+    def DeleteJudgements(
+        self, request: pb.DeleteJudgementsRequest, context: grpc.ServicerContext
+    ) -> pb.DeleteJudgementsResponse:
+        """Forget judgements, durably."""
+        deleted = self._judged(request.asked.collection).delete(request.asked.ids)
+        return pb.DeleteJudgementsResponse(answer=feedback_pb.DeleteJudgementsResponse(deleted=deleted))
 
     async def GetLibraryInfo(
         self, request: pb.GetLibraryInfoRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -66,6 +97,13 @@ class LibraryServicer(library_service_pb2_grpc.LibraryServiceServicer):
                     told[queue.collection] = version
                     yield pb.WatchCurrentResponse(collection=queue.name, version=version)
             await asyncio.sleep(LOOK)
+
+    def _judged(self, name: str) -> Judgements:
+        queue = self._queue(name)
+        with self._opening:
+            if queue.name not in self._judgements:
+                self._judgements[queue.name] = Judgements(queue.collection)
+            return self._judgements[queue.name]
 
     def _queue(self, name: str) -> Queue:
         queue = self._queues.get(name) if name else next(iter(self._queues.values()))

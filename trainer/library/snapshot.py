@@ -8,6 +8,7 @@ from engine.entries import Version, refuse
 from engine.errors import InvalidInput
 from engine.verification import verify
 from engine.version_lock import held
+from trainer.library import judgements
 from trainer.library.contents import Item, items_of
 from trainer.library.places import Directory, Place, open_place
 from trainer.library.verify import damaged
@@ -35,6 +36,8 @@ def snapshot(
             copied.part(collection, entry.id)
         for item in items_of(collection, found):
             copied.item(item)
+        if judged := judgements.copied(collection):
+            place.write(judgements.FILE, judged)
         path = versions.path_of(collection, found.id)
         name = f"{versions.VERSIONS}/{path.name}"
         content = path.read_bytes()

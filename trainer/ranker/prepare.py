@@ -13,9 +13,8 @@ from engine.proposals import ProposalRule
 from engine.queries import SearchOptions
 from engine.ranking import take
 from engine.types import Floats
-from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries, nearest_moments
+from trainer.collection.annotations import JudgedQuery, nearest_moments
 from trainer.collection.places import (
-    annotation_file,
     encoder_source,
     features_directory,
     known_videos,
@@ -32,6 +31,7 @@ from trainer.ranker.given import given
 from trainer.ranker.lists import Graded, Lists, joined
 from trainer.ranker.mining import Mined
 from trainer.ranker.settings import RankerSettings
+from trainer.ranker.sources import read_sources
 from trainer.ranker.validation import Validation
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.relo import ReloConfig
@@ -74,30 +74,28 @@ def prepare(
     """
     store = FeatureStore.open(features_directory(collection, encoder))
     fingerprint = str(store.meta.get("fingerprint", store.path.name))
-    queries = {name: load_queries(annotation_file(collection, name)) for name in ("train", "val")}
-    texts = [query.query for name in queries for query in queries[name]]
+    sources = read_sources(collection, settings)
+    texts = [query.query for query in (*sources.train, *sources.val)]
     features = encode_queries(collection, fingerprint, encoder_source(store), texts, str(device))
     stage1 = open_projector(collection, projector, fingerprint)
     model = _model(store, features.tokens(texts[0]).shape[1], settings)
     samples = None
     if settings.samples == "kept":
         samples = load_samples(kept_samples(collection, settings.top_k, model.window.context))
-    train, dropped = _training(store, queries["train"], samples, features, stage1, model, settings, device)
-    corpus = load_corpus(annotation_file(collection, "corpus_val"))
-    validation = _validation(store, queries["val"], corpus, features, stage1, settings, device)
+    train, dropped = _training(store, sources.train, samples, features, stage1, model, settings, device)
+    validation = _validation(store, sources.val, sources.corpus, features, stage1, settings, device)
     card = None if isinstance(stage1, MeanPool) else read_card(projector_directory(collection, projector))
     name = card.fingerprint if card else ""
-    files = [annotation_file(collection, file) for file in ("train", "val", "corpus_val")]
     return Prepared(
         encoder=fingerprint,
         projector=name,
         model=model,
         train=train,
         validation=validation,
-        texts=_projected(stage1, features, queries["train"], device).cpu().numpy(),
+        texts=_projected(stage1, features, sources.train, device).cpu().numpy(),
         dropped=dropped,
         mined=float((np.diff(train.mined.offsets) > 0).mean()),
-        digest=_digest(files, train, name),
+        digest=_digest(sources.digest, train, name),
     )
 
 
@@ -229,10 +227,9 @@ def _projected(
     return stage1.queries(torch.from_numpy(pooled).to(device))
 
 
-def _digest(files: Sequence[Path], train: TrainingData, projector: str) -> str:
+def _digest(judged: bytes, train: TrainingData, projector: str) -> str:
     digest = hashlib.sha256(projector.encode())
-    for path in files:
-        digest.update(path.read_bytes())
+    digest.update(judged)
     digest.update(train.mined.spans.tobytes())
     for stream in train.contexts.streams.values():
         digest.update(offsets_of(stream.counts).tobytes())

@@ -44,6 +44,9 @@ class RankerSettings:
     score: "fixed" takes the weights of `decode`; "weighed" chooses those of log p and retrieval score on val;
     "fused" fits all that was found, and a confidence, on val. precision: of the best moments whose confidence
     reaches the fitted threshold, the share that is right.
+    feedback: train on what people judged too, beside annotations where there are some, and go on from the
+    current ranker where it fits, with the share `tuning_lr` of `lr`. feedback_weight: how often each such
+    query is taken.
     longest: seconds of the longest moment, in place of decode.max_span; 0 to leave that.
     """
 
@@ -64,6 +67,9 @@ class RankerSettings:
     val_proposals: str = "adjacent"
     samples: Literal["mined", "kept"] = "mined"
     min_cover: float = 0.0
+    feedback: bool = False
+    feedback_weight: int = 3
+    tuning_lr: float = 0.3
     loss: LossConfig = field(default_factory=LossConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     score: Literal["fixed", "weighed", "fused"] = "fixed"
@@ -84,10 +90,10 @@ class RankerSettings:
     seed: int = 2024
 
     def __post_init__(self) -> None:
-        for name in ("top_k", "depth", "eval_every", "log_every", "save_every"):
+        for name in ("top_k", "depth", "eval_every", "log_every", "save_every", "feedback_weight"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"ranker.{name} = {getattr(self, name)} must be at least 1.")
-        check_optimisation("ranker", self, ("lr", "clip"))
+        check_optimisation("ranker", self, ("lr", "clip", "tuning_lr"))
         if self.batch < 2:
             raise InvalidInput(f"ranker.batch = {self.batch} leaves no negatives; use at least 2.")
         if self.steps < 1 and self.epochs < 1:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
 from trainer.ranker.fusion import Answers
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
+from trainer.ranker.sources import current_model
 from trainer.ranker.validation import selection
 from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
 from workers.ranker.model.local import make_model
@@ -66,7 +67,7 @@ def train_ranker(
     began = time.monotonic()
     where = pick_device(device)
     data = prepare(collection, settings, projector, encoder, where)
-    model = _start(data, settings, where)
+    model, settings = _start(collection, data, settings, where)
     with _open_run(collection, data, settings, resume, wandb) as run:
         fit(model, data, settings, run, where)
     step = run.best[0] if run.best else 0
@@ -90,13 +91,18 @@ def train_ranker(
     )
 
 
-def _start(data: Prepared, settings: RankerSettings, device: torch.device) -> Relo:
-    """Return the model before its first step."""
+def _start(
+    collection: Path, data: Prepared, settings: RankerSettings, device: torch.device
+) -> tuple[Relo, RankerSettings]:
+    """Return the model before its first step, and the settings: a trained one learns slower."""
     seed_everything(settings.seed)
+    current = current_model(collection, data.encoder, data.model) if settings.feedback else None
+    if current is not None:
+        return current.to(device), replace(settings, lr=settings.lr * settings.tuning_lr)
     model = make_model(data.model).to(device)
     if settings.anchor:
         anchor(model, data.train, data.texts)
-    return model
+    return model, settings
 
 
 def _open_run(
@@ -135,6 +141,9 @@ def fit(
     factor = published_schedule(steps, settings.warmup)
     training = Training(model, optimizer, {"scaler": amp.scaler})
     run.restore(training)
+    if settings.feedback and run.step == 0:
+        # What it starts from is the best until something better is found.
+        _evaluate_and_offer(0, model, data, settings, run, device)
     with Progress("ranker", steps, run.step) as progress:
         for step in range(run.step, steps):
             epoch, position = divmod(step, per_epoch)

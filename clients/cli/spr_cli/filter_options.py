@@ -64,6 +64,7 @@ class _Place(_Clock):
         return -share
 
 
+CLOCK = _Clock()
 _OF_VIDEOS = (
     click.option(
         "--video", "videos", multiple=True, type=WORDS, metavar="ID", help="This video; repeatable."

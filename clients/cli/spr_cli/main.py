@@ -26,6 +26,8 @@ COMMANDS = {
     "serve": ("spr_cli.serve", "Run the coordinator and its workers."),
     "search": ("spr_cli.search", "Ask a running service for moments."),
     "open": ("spr_cli.open", "Open the web page, or print its address."),
+    "feedback": ("spr_cli.feedback", "Grade a moment, or list what was graded."),
+    "annotate": ("spr_cli.annotate", "Judge a set of queries in the web page."),
     "mcp": ("spr_cli.mcp", "Let assistants search, over the Model Context Protocol."),
     "videos": ("spr_cli.videos", "List what is in a collection."),
     "snapshot": ("spr_cli.snapshot", "Copy a version to another place."),

@@ -131,10 +131,10 @@ def serve_all(
         read = read_topology(topology, collections, port, access, roots)
         read = with_page(read, page, no_page)
         listeners.check(as_asked(read), read.listens)
-        _supervise(as_asked(read), as_asked, ready, as_json)
+        supervise(as_asked(read), as_asked, ready, as_json)
 
 
-def _supervise(
+def supervise(
     topology: "Topology",
     as_asked: "Callable[[Topology], Topology]",
     ready: Callable[[dict[str, Any]], None],

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @training_options
 @click.option("--projector", help="Fingerprint of the projector that proposes, or none; the current one.")
-def command(collection: Path, projector: str | None, **options: Unpack[TrainOptions]) -> None:
+@click.option(
+    "--feedback",
+    is_flag=True,
+    help="Also on what people judged; alone where there are no annotations. Goes on from the current ranker.",
+)
+def command(collection: Path, projector: str | None, feedback: bool, **options: Unpack[TrainOptions]) -> None:
     """Train the ranker of COLLECTION on its annotations and what its projector retrieves.
 
     The model with the largest val NDCG at IoU>=0.7 is kept in COLLECTION/models/ranker, with its logs and a
@@ -29,6 +34,7 @@ def command(collection: Path, projector: str | None, **options: Unpack[TrainOpti
       spr train ranker c --config tvr-ranking-large --set batch=64 --set loss.boundary=0.1
       spr train ranker c --projector none
       spr train ranker c --restart
+      spr train ranker c --feedback
     """
     import json
     from dataclasses import asdict
@@ -37,7 +43,8 @@ def command(collection: Path, projector: str | None, **options: Unpack[TrainOpti
     from trainer.ranker.training import train_ranker
     from trainer.runs.settings import load_settings
 
-    settings = load_settings(RankerSettings, "ranker", options["config"], changes_of(options))
+    changes = (*(("feedback=true",) if feedback else ()), *changes_of(options))
+    settings = load_settings(RankerSettings, "ranker", options["config"], changes)
     report = train_ranker(
         collection,
         settings,

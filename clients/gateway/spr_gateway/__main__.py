@@ -16,6 +16,7 @@ from engine.config import PageConfig, Topology, reachable
 from engine.errors import Unavailable
 from spr_client import Tls
 from spr_gateway.app import Gateway
+from spr_gateway.judging import Judging
 from spr_gateway.shelf import Shelf
 from spr_gateway.upstream import Upstream
 
@@ -31,8 +32,8 @@ def serve(topology: Topology, page: PageConfig) -> None:
 
 async def _serve(topology: Topology, page: PageConfig) -> None:
     roots = [topology.path.parent / root for root in page.roots]
-    upstream = _upstream(topology, page)
-    gateway = Gateway(Shelf(topology.directories, roots), upstream, page.cache_mb << 20)
+    upstream, judging = _upstream(topology, page)
+    gateway = Gateway(Shelf(topology.directories, roots), upstream, judging, page.cache_mb << 20)
     listening = _listen(page.listen)
     host = page.listen.rpartition(":")[0]
     address = f"http://{host}:{listening.getsockname()[1]}/"
@@ -52,13 +53,14 @@ async def _serve(topology: Topology, page: PageConfig) -> None:
         await gateway.close()
 
 
-def _upstream(topology: Topology, page: PageConfig) -> Upstream:
+def _upstream(topology: Topology, page: PageConfig) -> tuple[Upstream, Judging]:
     addresses = [reachable(one.listen) for one in topology.coordinators]
     admin, access = reachable(topology.coordinator.admin), topology.access
     if access is None:
-        return Upstream(addresses, admin)
+        return Upstream(addresses, admin), Judging(addresses)
     tls = Tls(access.authority, access.certificate, access.key)
-    return Upstream(addresses, admin, tls, topology.path.parent / page.token)
+    token = topology.path.parent / page.token
+    return Upstream(addresses, admin, tls, token), Judging(addresses, tls, token)
 
 
 class _Server(uvicorn.Server):

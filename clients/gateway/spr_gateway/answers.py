@@ -12,6 +12,8 @@ _STATUS = {
     "InvalidInput": 400,
     "NotFound": 404,
     "Mismatch": 409,
+    "Unauthenticated": 401,
+    "PermissionDenied": 403,
     "Overloaded": 429,
     "Unavailable": 503,
     "DeadlineExceeded": 504,

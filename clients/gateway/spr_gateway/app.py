@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -28,6 +28,7 @@ from spr_client import SearchError
 from spr_gateway import answers
 from spr_gateway.downloads import Downloads
 from spr_gateway.guard import Guard
+from spr_gateway.judging import Judging
 from spr_gateway.media import Media
 from spr_gateway.searches import Searches
 from spr_gateway.shelf import Shelf
@@ -53,8 +54,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Gateway:
     """Searches through the coordinator, plays from the shelf. cache: bytes of pictures and clips."""
 
-    def __init__(self, shelf: Shelf, upstream: Upstream, cache: int) -> None:
-        self._upstream = upstream
+    def __init__(self, shelf: Shelf, upstream: Upstream, judging: Judging, cache: int) -> None:
+        self._upstream, self._judging = upstream, judging
         self._uploads = Uploads(cache // 4)
         self._searches = Searches(upstream, self._uploads.picture)
         self._downloads = Downloads(upstream, shelf, self._uploads.picture)
@@ -63,7 +64,7 @@ class Gateway:
 
     def app(self, hosts: Sequence[str]) -> ASGIApp:
         """Return the application. hosts: what the page is called."""
-        media, searches, uploads = self._media, self._searches, self._uploads
+        media, searches, uploads, judging = self._media, self._searches, self._uploads, self._judging
         routes = [
             Route("/api/collections", told(searches.collections)),
             Route("/api/matches", told(searches.matches)),
@@ -72,6 +73,10 @@ class Gateway:
             Route("/api/export", told(self._downloads.export)),
             Route("/api/examples", told(uploads.add), methods=["POST"]),
             Route("/api/examples/{name}", told(uploads.show)),
+            Route("/api/judgements", told(judging.judgements), methods=["GET", "POST", "DELETE"]),
+            Route("/api/sets", told(judging.new_set), methods=["POST"]),
+            Route("/api/sets/{name}", told(judging.one_set)),
+            Route("/annotate", lambda _: FileResponse(PAGE / "index.html")),
             Route("/api/videos/{video:path}", told(media.about)),
             Route("/media/{video:path}", told(media.file)),
             Route("/clip/{video:path}", told(media.clip)),
@@ -87,6 +92,7 @@ class Gateway:
         self._tidying.cancel()
         self._media.close()
         await self._upstream.close()
+        await self._judging.close()
 
     async def _tidy(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 * q, then (repeated), within: sentences in order, and the longest pause between them, seconds
 * not: what must not be there
 * img, like: ids of pictures, spans VIDEO@START-END: examples of the first sentence
-* literal: words that are not interpreted
+* literal: words that are not interpreted; asis: nothing is
 * id, label, nolabel, folder, after, before, longer, shorter, from, to: what may be found
 * group, pervideo: a video's moments together; so many of each
 """
@@ -42,7 +42,7 @@ def request_of(given: QueryParams, picture: Picture, size: int) -> pb.SearchRequ
     if composed is None:
         if not texts[0]:
             raise InvalidInput("the query is empty; write what the moment shows", "QUERY_EMPTY")
-        request.text, request.interpret = texts[0], True
+        request.text, request.interpret = texts[0], not given.get("asis")
         request.literal_words.extend(given.getlist("literal"))
     else:
         request.composed.CopyFrom(composed)

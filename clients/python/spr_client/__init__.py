@@ -22,6 +22,7 @@ from spr_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from spr_client.feedback import Feedback, Judgement
 from spr_client.parts import Clip, Part
 from spr_client.types import (
     Coverage,
@@ -50,9 +51,11 @@ __all__ = [
     "Embedding",
     "Explanation",
     "Facet",
+    "Feedback",
     "Filter",
     "Interpretation",
     "InvalidInput",
+    "Judgement",
     "Lift",
     "Mismatch",
     "Moment",

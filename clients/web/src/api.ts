@@ -129,8 +129,8 @@ const ofQuery = (where: string, said: string, collection: string) =>
   `${where}?${said}${collection && `&${new URLSearchParams({ collection })}`}`;
 
 /** Yields the coarse answer, then the refined one. said: the query string of the query. */
-export async function* search(collection: string, said: string, signal: AbortSignal): AsyncGenerator<Answer> {
-  const response = await asked(ofQuery("/api/search", said, collection), signal);
+export async function* search(collection: string, said: string, signal: AbortSignal, size: number | "" = ""): AsyncGenerator<Answer> {
+  const response = await asked(ofQuery("/api/search", size === "" ? said : `${said}&size=${size}`, collection), signal);
   for await (const line of lines(response.body!)) {
     const value = JSON.parse(line);
     const refused = refusal(value);

@@ -7,6 +7,7 @@ const KEYS = [
   ["Space", "play, pause"],
   ["←  →", "a second back, ahead"],
   ["l", "loop the moment, or play on"],
+  ["0  4", "grade the moment"],
   ["g", "grid or list"],
   ["f", "filters"],
   ["x", "choose the moment for an export"],

@@ -1,4 +1,5 @@
 import { render } from "preact";
+import { Annotate } from "./annotate";
 import { App } from "./app";
 
-render(<App />, document.getElementById("page")!);
+render(location.pathname.endsWith("/annotate") ? <Annotate /> : <App />, document.getElementById("page")!);

@@ -50,6 +50,10 @@ export const anew = (place: Place): Place => ({ ...place, ...NO_QUERY, video: ""
 /** Whether something is asked: a filter alone is no query. */
 export const asks = (place: Query) => Boolean(place.q || place.img.length || place.like.length);
 
+/** Whether the query is one sentence, which can be judged. */
+export const lone = (place: Query) =>
+  Boolean(place.q) && !place.then.length && !place.not.length && !place.img.length && !place.like.length;
+
 /** How many filters are set. */
 export const filtered = (place: Query) =>
   FILTERS.filter((name) => place[name]).length + place.id.length + place.label.length + place.nolabel.length;

@@ -1,8 +1,10 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, thumbnail, type Video, type Why } from "./api";
+import type { Judgement } from "./feedback";
 import { clock, percent, span, title } from "./format";
+import { Grade } from "./grade";
 import { Because, Lanes } from "./lanes";
-import { asks, type Place, said } from "./place";
+import { asks, lone, type Place, said } from "./place";
 import { usePlayer } from "./player";
 import { around, matched } from "./timeline";
 import { Transcript } from "./transcript";
@@ -14,12 +16,13 @@ interface Props {
   moments: Moment[];
   open: (moment: Moment, replace?: boolean) => void;
   close: () => void;
-  like: (moment: Moment) => void;
-  told: (why: Why) => void;
+  like?: (moment: Moment) => void;
+  told?: (why: Why) => void;
+  kept?: (one: Judgement) => void;
 }
 
-export function Watch({ place, moments, open, close, like, told }: Props) {
-  const { collection, video, start, end } = place;
+export function Watch({ place, moments, open, close, like, told, kept }: Props) {
+  const { q, collection, video, start, end } = place;
   const query = asks(place) ? said(place) : "";
   const [about, setAbout] = useState<Video | null>(null);
   const [why, setWhy] = useState<Why | null>(null);
@@ -36,7 +39,7 @@ export function Watch({ place, moments, open, close, like, told }: Props) {
       if (!control.signal.aborted) setError(refused instanceof Refused ? refused.message : `${refused}`);
     };
     aboutVideo(collection, video, control.signal).then(setAbout, failed);
-    if (query) explain(collection, query, video, control.signal).then((found) => (setWhy(found), told(found)), () => setWhy(null));
+    if (query) explain(collection, query, video, control.signal).then((found) => (setWhy(found), told?.(found)), () => setWhy(null));
     return () => control.abort();
   }, [collection, video, query]);
   useEffect(() => panel.current?.focus({ preventScroll: true }), [video, start]);
@@ -133,9 +136,11 @@ export function Watch({ place, moments, open, close, like, told }: Props) {
         <button type="button" class="toggle" aria-pressed={whole} onClick={() => setWhole(!whole)}>
           Whole video
         </button>
-        <button type="button" class="toggle" onClick={() => like(moment)}>
-          More like this
-        </button>
+        {like && (
+          <button type="button" class="toggle" onClick={() => like(moment)}>
+            More like this
+          </button>
+        )}
         {about && about.play.how !== "direct" && (
           <span class="dim how" title={about.play.why}>
             {about.play.how === "copy" ? "copied" : "converted"} for this page: {about.play.why}
@@ -153,6 +158,7 @@ export function Watch({ place, moments, open, close, like, told }: Props) {
         seek={seek}
         open={(one) => open(one, true)}
       />
+      {lone(place) && <Grade collection={collection} q={q} moment={moment} window={window} duration={duration} kept={kept} />}
       {why && moment.rank > 0 && <Because why={why} moment={moment} />}
       {related.length > 1 && (
         <section aria-label="Moments in this video">

@@ -77,7 +77,7 @@ def collection_of_files(home: Path) -> tuple[Path, Path]:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     home = tmp_path_factory.mktemp("page")
     collection, videos = collection_of_files(home)
-    topology = write_topology(home / "topology.toml", collection, shards=1, page=True)
+    topology = write_topology(home / "topology.toml", collection, shards=1, page=True, library={})
     with running(home / "log.jsonl", str(topology)) as service:
         ready = {name: str(service.ready[name]) for name in ("page", "address", "admin")}
         yield Page(ready["page"].rstrip("/"), videos, collection, ready["address"], ready["admin"])

@@ -19,6 +19,7 @@ from spr.v1.search_service_pb2_grpc import SearchServiceServicer, add_SearchServ
 from spr.v1.types_pb2 import Moment
 from spr_gateway import queries
 from spr_gateway.app import Gateway
+from spr_gateway.judging import Judging
 from spr_gateway.shelf import Shelf
 from spr_gateway.upstream import Upstream
 
@@ -77,7 +78,9 @@ async def _all_of_it(collection: Path) -> None:
     add_SearchServiceServicer_to_server(captured, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    gateway = Gateway(Shelf([collection]), Upstream([f"127.0.0.1:{port}"], "127.0.0.1:1"), 1 << 20)
+    addresses = [f"127.0.0.1:{port}"]
+    upstream, judging = Upstream(addresses, "127.0.0.1:1"), Judging(addresses)
+    gateway = Gateway(Shelf([collection]), upstream, judging, 1 << 20)
     try:
         status, body = await sent(gateway, "/api/examples", "", png())
         assert status == 201

@@ -32,7 +32,7 @@ class Store:
     def __init__(self, collection: Path, name: str) -> None:
         self.collection, self.name = collection, name
         lost = "standing searches and their matches are lost, no video is"
-        self.database = Database(collection / FILE, SCHEMA, FORMAT, lost)
+        self.database = Database(collection / FILE, SCHEMA, FORMAT, lost, "STANDING_CORRUPT")
         # One thread at a time reads which version is current, and notes its videos.
         self._noting = threading.Lock()
         with self.database.reading() as database:

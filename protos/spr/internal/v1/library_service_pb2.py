@@ -23,31 +23,44 @@ _sym_db = _symbol_database.Default()
 
 
 from spr.v1 import admin_service_pb2 as spr_dot_v1_dot_admin__service__pb2
+from spr.v1 import feedback_service_pb2 as spr_dot_v1_dot_feedback__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/library_service.proto\x12\x0fspr.internal.v1\x1a\x1aspr/v1/admin_service.proto\"\x17\n\x15GetLibraryInfoRequest\"X\n\x16GetLibraryInfoResponse\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x16\n\x0e\x62ytes_resident\x18\x02 \x01(\x04\x12\x14\n\x0cjobs_waiting\x18\x03 \x01(\r\"6\n\rSubmitRequest\x12%\n\x03job\x18\x01 \x01(\x0b\x32\x18.spr.v1.SubmitJobRequest\"*\n\x0eSubmitResponse\x12\x18\n\x03job\x18\x01 \x01(\x0b\x32\x0b.spr.v1.Job\"4\n\x0bListRequest\x12%\n\x04jobs\x18\x01 \x01(\x0b\x32\x17.spr.v1.ListJobsRequest\")\n\x0cListResponse\x12\x19\n\x04jobs\x18\x01 \x03(\x0b\x32\x0b.spr.v1.Job\")\n\x13WatchCurrentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\";\n\x14WatchCurrentResponse\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t2\xe2\x02\n\x0eLibraryService\x12I\n\x06Submit\x12\x1e.spr.internal.v1.SubmitRequest\x1a\x1f.spr.internal.v1.SubmitResponse\x12\x43\n\x04List\x12\x1c.spr.internal.v1.ListRequest\x1a\x1d.spr.internal.v1.ListResponse\x12]\n\x0cWatchCurrent\x12$.spr.internal.v1.WatchCurrentRequest\x1a%.spr.internal.v1.WatchCurrentResponse0\x01\x12\x61\n\x0eGetLibraryInfo\x12&.spr.internal.v1.GetLibraryInfoRequest\x1a\'.spr.internal.v1.GetLibraryInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/library_service.proto\x12\x0fspr.internal.v1\x1a\x1aspr/v1/admin_service.proto\x1a\x1dspr/v1/feedback_service.proto\"I\n\x17RecordJudgementsRequest\x12.\n\x05\x61sked\x18\x01 \x01(\x0b\x32\x1f.spr.v1.RecordJudgementsRequest\"L\n\x18RecordJudgementsResponse\x12\x30\n\x06\x61nswer\x18\x01 \x01(\x0b\x32 .spr.v1.RecordJudgementsResponse\"E\n\x15ListJudgementsRequest\x12,\n\x05\x61sked\x18\x01 \x01(\x0b\x32\x1d.spr.v1.ListJudgementsRequest\"H\n\x16ListJudgementsResponse\x12.\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1e.spr.v1.ListJudgementsResponse\"I\n\x17\x44\x65leteJudgementsRequest\x12.\n\x05\x61sked\x18\x01 \x01(\x0b\x32\x1f.spr.v1.DeleteJudgementsRequest\"L\n\x18\x44\x65leteJudgementsResponse\x12\x30\n\x06\x61nswer\x18\x01 \x01(\x0b\x32 .spr.v1.DeleteJudgementsResponse\"\x17\n\x15GetLibraryInfoRequest\"X\n\x16GetLibraryInfoResponse\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x16\n\x0e\x62ytes_resident\x18\x02 \x01(\x04\x12\x14\n\x0cjobs_waiting\x18\x03 \x01(\r\"6\n\rSubmitRequest\x12%\n\x03job\x18\x01 \x01(\x0b\x32\x18.spr.v1.SubmitJobRequest\"*\n\x0eSubmitResponse\x12\x18\n\x03job\x18\x01 \x01(\x0b\x32\x0b.spr.v1.Job\"4\n\x0bListRequest\x12%\n\x04jobs\x18\x01 \x01(\x0b\x32\x17.spr.v1.ListJobsRequest\")\n\x0cListResponse\x12\x19\n\x04jobs\x18\x01 \x03(\x0b\x32\x0b.spr.v1.Job\")\n\x13WatchCurrentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\";\n\x14WatchCurrentResponse\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t2\x97\x05\n\x0eLibraryService\x12I\n\x06Submit\x12\x1e.spr.internal.v1.SubmitRequest\x1a\x1f.spr.internal.v1.SubmitResponse\x12\x43\n\x04List\x12\x1c.spr.internal.v1.ListRequest\x1a\x1d.spr.internal.v1.ListResponse\x12]\n\x0cWatchCurrent\x12$.spr.internal.v1.WatchCurrentRequest\x1a%.spr.internal.v1.WatchCurrentResponse0\x01\x12\x61\n\x0eGetLibraryInfo\x12&.spr.internal.v1.GetLibraryInfoRequest\x1a\'.spr.internal.v1.GetLibraryInfoResponse\x12g\n\x10RecordJudgements\x12(.spr.internal.v1.RecordJudgementsRequest\x1a).spr.internal.v1.RecordJudgementsResponse\x12\x61\n\x0eListJudgements\x12&.spr.internal.v1.ListJudgementsRequest\x1a\'.spr.internal.v1.ListJudgementsResponse\x12g\n\x10\x44\x65leteJudgements\x12(.spr.internal.v1.DeleteJudgementsRequest\x1a).spr.internal.v1.DeleteJudgementsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.internal.v1.library_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETLIBRARYINFOREQUEST']._serialized_start=86
-  _globals['_GETLIBRARYINFOREQUEST']._serialized_end=109
-  _globals['_GETLIBRARYINFORESPONSE']._serialized_start=111
-  _globals['_GETLIBRARYINFORESPONSE']._serialized_end=199
-  _globals['_SUBMITREQUEST']._serialized_start=201
-  _globals['_SUBMITREQUEST']._serialized_end=255
-  _globals['_SUBMITRESPONSE']._serialized_start=257
-  _globals['_SUBMITRESPONSE']._serialized_end=299
-  _globals['_LISTREQUEST']._serialized_start=301
-  _globals['_LISTREQUEST']._serialized_end=353
-  _globals['_LISTRESPONSE']._serialized_start=355
-  _globals['_LISTRESPONSE']._serialized_end=396
-  _globals['_WATCHCURRENTREQUEST']._serialized_start=398
-  _globals['_WATCHCURRENTREQUEST']._serialized_end=439
-  _globals['_WATCHCURRENTRESPONSE']._serialized_start=441
-  _globals['_WATCHCURRENTRESPONSE']._serialized_end=500
-  _globals['_LIBRARYSERVICE']._serialized_start=503
-  _globals['_LIBRARYSERVICE']._serialized_end=857
+  _globals['_RECORDJUDGEMENTSREQUEST']._serialized_start=117
+  _globals['_RECORDJUDGEMENTSREQUEST']._serialized_end=190
+  _globals['_RECORDJUDGEMENTSRESPONSE']._serialized_start=192
+  _globals['_RECORDJUDGEMENTSRESPONSE']._serialized_end=268
+  _globals['_LISTJUDGEMENTSREQUEST']._serialized_start=270
+  _globals['_LISTJUDGEMENTSREQUEST']._serialized_end=339
+  _globals['_LISTJUDGEMENTSRESPONSE']._serialized_start=341
+  _globals['_LISTJUDGEMENTSRESPONSE']._serialized_end=413
+  _globals['_DELETEJUDGEMENTSREQUEST']._serialized_start=415
+  _globals['_DELETEJUDGEMENTSREQUEST']._serialized_end=488
+  _globals['_DELETEJUDGEMENTSRESPONSE']._serialized_start=490
+  _globals['_DELETEJUDGEMENTSRESPONSE']._serialized_end=566
+  _globals['_GETLIBRARYINFOREQUEST']._serialized_start=568
+  _globals['_GETLIBRARYINFOREQUEST']._serialized_end=591
+  _globals['_GETLIBRARYINFORESPONSE']._serialized_start=593
+  _globals['_GETLIBRARYINFORESPONSE']._serialized_end=681
+  _globals['_SUBMITREQUEST']._serialized_start=683
+  _globals['_SUBMITREQUEST']._serialized_end=737
+  _globals['_SUBMITRESPONSE']._serialized_start=739
+  _globals['_SUBMITRESPONSE']._serialized_end=781
+  _globals['_LISTREQUEST']._serialized_start=783
+  _globals['_LISTREQUEST']._serialized_end=835
+  _globals['_LISTRESPONSE']._serialized_start=837
+  _globals['_LISTRESPONSE']._serialized_end=878
+  _globals['_WATCHCURRENTREQUEST']._serialized_start=880
+  _globals['_WATCHCURRENTREQUEST']._serialized_end=921
+  _globals['_WATCHCURRENTRESPONSE']._serialized_start=923
+  _globals['_WATCHCURRENTRESPONSE']._serialized_end=982
+  _globals['_LIBRARYSERVICE']._serialized_start=985
+  _globals['_LIBRARYSERVICE']._serialized_end=1648
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from spr.v1 import admin_service_pb2 as _admin_service_pb2
+from spr.v1 import feedback_service_pb2 as _feedback_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,126 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class RecordJudgementsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASKED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def asked(self) -> _feedback_service_pb2.RecordJudgementsRequest: ...
+    def __init__(
+        self,
+        *,
+        asked: _feedback_service_pb2.RecordJudgementsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordJudgementsRequest: _TypeAlias = RecordJudgementsRequest  # noqa: Y015
+
+@_typing.final
+class RecordJudgementsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _feedback_service_pb2.RecordJudgementsResponse: ...
+    def __init__(
+        self,
+        *,
+        answer: _feedback_service_pb2.RecordJudgementsResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordJudgementsResponse: _TypeAlias = RecordJudgementsResponse  # noqa: Y015
+
+@_typing.final
+class ListJudgementsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASKED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def asked(self) -> _feedback_service_pb2.ListJudgementsRequest: ...
+    def __init__(
+        self,
+        *,
+        asked: _feedback_service_pb2.ListJudgementsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJudgementsRequest: _TypeAlias = ListJudgementsRequest  # noqa: Y015
+
+@_typing.final
+class ListJudgementsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _feedback_service_pb2.ListJudgementsResponse: ...
+    def __init__(
+        self,
+        *,
+        answer: _feedback_service_pb2.ListJudgementsResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListJudgementsResponse: _TypeAlias = ListJudgementsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteJudgementsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASKED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def asked(self) -> _feedback_service_pb2.DeleteJudgementsRequest: ...
+    def __init__(
+        self,
+        *,
+        asked: _feedback_service_pb2.DeleteJudgementsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteJudgementsRequest: _TypeAlias = DeleteJudgementsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteJudgementsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> _feedback_service_pb2.DeleteJudgementsResponse: ...
+    def __init__(
+        self,
+        *,
+        answer: _feedback_service_pb2.DeleteJudgementsResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteJudgementsResponse: _TypeAlias = DeleteJudgementsResponse  # noqa: Y015
 
 @_typing.final
 class GetLibraryInfoRequest(_message.Message):

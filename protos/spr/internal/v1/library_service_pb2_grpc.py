@@ -56,6 +56,21 @@ class LibraryServiceStub:
                 request_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoRequest.SerializeToString,
                 response_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoResponse.FromString,
                 _registered_method=True)
+        self.RecordJudgements = channel.unary_unary(
+                '/spr.internal.v1.LibraryService/RecordJudgements',
+                request_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.RecordJudgementsRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.RecordJudgementsResponse.FromString,
+                _registered_method=True)
+        self.ListJudgements = channel.unary_unary(
+                '/spr.internal.v1.LibraryService/ListJudgements',
+                request_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.ListJudgementsRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.ListJudgementsResponse.FromString,
+                _registered_method=True)
+        self.DeleteJudgements = channel.unary_unary(
+                '/spr.internal.v1.LibraryService/DeleteJudgements',
+                request_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.DeleteJudgementsRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.DeleteJudgementsResponse.FromString,
+                _registered_method=True)
 
 
 class LibraryServiceServicer:
@@ -90,6 +105,25 @@ class LibraryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordJudgements(self, request, context):
+        """Judgements of people, checked by the coordinator. Durable when it returns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJudgements(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJudgements(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LibraryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +146,21 @@ def add_LibraryServiceServicer_to_server(servicer, server):
                     servicer.GetLibraryInfo,
                     request_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoRequest.FromString,
                     response_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoResponse.SerializeToString,
+            ),
+            'RecordJudgements': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordJudgements,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.RecordJudgementsRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.RecordJudgementsResponse.SerializeToString,
+            ),
+            'ListJudgements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJudgements,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.ListJudgementsRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.ListJudgementsResponse.SerializeToString,
+            ),
+            'DeleteJudgements': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJudgements,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_library__service__pb2.DeleteJudgementsRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_library__service__pb2.DeleteJudgementsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +273,87 @@ class LibraryService:
             '/spr.internal.v1.LibraryService/GetLibraryInfo',
             spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoRequest.SerializeToString,
             spr_dot_internal_dot_v1_dot_library__service__pb2.GetLibraryInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordJudgements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.LibraryService/RecordJudgements',
+            spr_dot_internal_dot_v1_dot_library__service__pb2.RecordJudgementsRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_library__service__pb2.RecordJudgementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJudgements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.LibraryService/ListJudgements',
+            spr_dot_internal_dot_v1_dot_library__service__pb2.ListJudgementsRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_library__service__pb2.ListJudgementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJudgements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.LibraryService/DeleteJudgements',
+            spr_dot_internal_dot_v1_dot_library__service__pb2.DeleteJudgementsRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_library__service__pb2.DeleteJudgementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

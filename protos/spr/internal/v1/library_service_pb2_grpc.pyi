@@ -43,6 +43,10 @@ class LibraryServiceStub:
     message now and one after every change, until the caller leaves.
     """
     GetLibraryInfo: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.GetLibraryInfoRequest, _library_service_pb2.GetLibraryInfoResponse]
+    RecordJudgements: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.RecordJudgementsRequest, _library_service_pb2.RecordJudgementsResponse]
+    """Judgements of people, checked by the coordinator. Durable when it returns."""
+    ListJudgements: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.ListJudgementsRequest, _library_service_pb2.ListJudgementsResponse]
+    DeleteJudgements: _grpc.UnaryUnaryMultiCallable[_library_service_pb2.DeleteJudgementsRequest, _library_service_pb2.DeleteJudgementsResponse]
 
 @_typing.type_check_only
 class LibraryServiceAsyncStub(LibraryServiceStub):
@@ -59,6 +63,10 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     message now and one after every change, until the caller leaves.
     """
     GetLibraryInfo: _aio.UnaryUnaryMultiCallable[_library_service_pb2.GetLibraryInfoRequest, _library_service_pb2.GetLibraryInfoResponse]  # type: ignore[assignment]
+    RecordJudgements: _aio.UnaryUnaryMultiCallable[_library_service_pb2.RecordJudgementsRequest, _library_service_pb2.RecordJudgementsResponse]  # type: ignore[assignment]
+    """Judgements of people, checked by the coordinator. Durable when it returns."""
+    ListJudgements: _aio.UnaryUnaryMultiCallable[_library_service_pb2.ListJudgementsRequest, _library_service_pb2.ListJudgementsResponse]  # type: ignore[assignment]
+    DeleteJudgements: _aio.UnaryUnaryMultiCallable[_library_service_pb2.DeleteJudgementsRequest, _library_service_pb2.DeleteJudgementsResponse]  # type: ignore[assignment]
 
 class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The library process, the only writer of its collections. Bound to a private
@@ -96,5 +104,27 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _library_service_pb2.GetLibraryInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_library_service_pb2.GetLibraryInfoResponse, _abc.Awaitable[_library_service_pb2.GetLibraryInfoResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RecordJudgements(
+        self,
+        request: _library_service_pb2.RecordJudgementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.RecordJudgementsResponse, _abc.Awaitable[_library_service_pb2.RecordJudgementsResponse]]:
+        """Judgements of people, checked by the coordinator. Durable when it returns."""
+
+    @_abc_1.abstractmethod
+    def ListJudgements(
+        self,
+        request: _library_service_pb2.ListJudgementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.ListJudgementsResponse, _abc.Awaitable[_library_service_pb2.ListJudgementsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteJudgements(
+        self,
+        request: _library_service_pb2.DeleteJudgementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_library_service_pb2.DeleteJudgementsResponse, _abc.Awaitable[_library_service_pb2.DeleteJudgementsResponse]]: ...
 
 def add_LibraryServiceServicer_to_server(servicer: LibraryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

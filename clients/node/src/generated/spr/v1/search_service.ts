@@ -44,7 +44,10 @@ export interface SearchRequest {
   requestId: string;
   query:
     | //
-    /** At most 1000 characters. */
+    /**
+     * At most 1000 characters. "@anna" stands for the examples of that name: see
+     * Example.name.
+     */
     { $case: "text"; value: string }
     | //
     /**
@@ -106,15 +109,21 @@ export interface ComposedQuery {
 
 /** What one moment shows: a text, examples, or both. */
 export interface QueryPart {
-  /** At most 1000 characters; may be empty where there are examples. */
+  /**
+   * At most 1000 characters; may be empty where there are examples. "@anna" as
+   * in SearchRequest.text.
+   */
   text: string;
-  /** At most 10. */
+  /**
+   * At most 10. Moments are those that look like the mean of them; without a
+   * text the similarity curve refines them, and they have no confidence.
+   */
   examples: Example[];
-  /** What must not be there, at most 5: "a car", "at night". */
+  /** What must not be there, at most 5: "a car", "at night". Needs the ranker. */
   notTexts: string[];
   /**
    * The weight, 0..1, of the examples against the text where both are given.
-   * Default: the server's.
+   * Default: 0.65.
    */
   exampleWeight?: number | undefined;
 }
@@ -123,7 +132,10 @@ export interface QueryPart {
 export interface Example {
   source:
     | //
-    /** A picture file: JPEG, PNG or WebP. */
+    /**
+     * A picture file: JPEG, PNG or WebP, of at most 32 million pixels. A message
+     * has at most 4 MiB.
+     */
     { $case: "image"; value: Buffer }
     | //
     /** A span of a video of the collection: "more like this". */
@@ -241,7 +253,7 @@ export interface SearchParams {
   facets: boolean;
   /**
    * Give moments of different videos that show the same pictures once: see
-   * Moment.also_in.
+   * Moment.also_in. Not there yet: refused.
    */
   mergeDuplicates: boolean;
 }
@@ -318,6 +330,7 @@ export interface Interpretation {
   text: string;
   /** Texts that follow it in order, each its own part ("A, then B"). */
   thenTexts: string[];
+  /** What must not be there, in any part. */
   notTexts: string[];
   /** What was lifted out of the text, together with the request's own filter. */
   filter:

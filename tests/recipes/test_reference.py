@@ -14,5 +14,5 @@ def test_the_api_reference_is_what_protos_and_docstrings_say(tmp_path: Path) -> 
     assert "INVALID_ARGUMENT     QUERY_EMPTY, BAD_PARAMETER" in search
     python = made["python.md"]
     assert "## Client\n\nAsks one SPR service for moments." in python
-    assert "### Client.search\n\n```python\nsearch(\n    query: str | Embedding,\n" in python
+    assert "### Client.search\n\n```python\nsearch(\n    query: Query,\n" in python
     assert "    options: Options = Options(),\n" in python

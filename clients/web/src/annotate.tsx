@@ -149,7 +149,7 @@ function Pool({ collection, q, count, next }: PoolProps) {
             </li>
           ))}
         </ol>
-        <p class="acts">
+        <p class="onward">
           <button type="button" disabled={!pool} onClick={none}>
             {left.length === pool?.length ? "None here" : left.length ? "None of the rest" : "Next query"}
           </button>

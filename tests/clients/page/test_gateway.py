@@ -27,20 +27,22 @@ def test_a_search_is_answered_twice_and_has_further_pages(page: Page) -> None:
 
 def test_a_picture_and_a_span_are_searched_and_explained(page: Page) -> None:
     picture = page.get("/thumb/talk?t=5").body
-    refined = json.loads(page.get("/api/search?size=9", picture).body.splitlines()[-1])
+    kept = page.get("/api/examples", picture, **{"content-type": "image/jpeg"})
+    assert kept.status == 201
+    image = f"img={kept.json()['id']}"
+    refined = json.loads(page.get(f"/api/search?{image}&size=9").body.splitlines()[-1])
     assert refined["stage"] == "refined"
     assert refined["ranker"] == "similarity-curve"
-    both = json.loads(page.get(f"/api/search?{QUERY}", picture).body.splitlines()[-1])
+    both = json.loads(page.get(f"/api/search?{QUERY}&{image}").body.splitlines()[-1])
     assert both["moments"] != refined["moments"]
-    why = page.get("/api/explain/talk", picture).json()
+    why = page.get(f"/api/explain/talk?{image}").json()
     assert len(why["frames"]["values"]) == 24
-    alike = json.loads(page.get("/api/search?like=talk&start=4&end=8").body.splitlines()[0])
+    alike = json.loads(page.get("/api/search?like=talk@4-8").body.splitlines()[0])
     # What it shows is shown in another video too.
     assert alike["moments"][0]["score"] == pytest.approx(1.0, abs=1e-3)
-    refused = page.get("/api/search", b"GIF89a").json()["error"]
-    assert refused["reason"] == "BAD_PARAMETER"
-    assert "whole JPEG, PNG or WebP" in refused["message"]
-    assert page.get("/api/search", bytes((16 << 20) + 1)).status == 400
+    refused = page.get("/api/examples", b"GIF89a", **{"content-type": "image/png"}).json()["error"]
+    assert refused["reason"] == "BAD_PICTURE"
+    assert "no JPEG, PNG or WebP" in refused["message"]
 
 
 @pytest.mark.parametrize(

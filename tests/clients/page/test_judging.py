@@ -37,6 +37,7 @@ def test_grade_drag_and_find_it_again(tab: Tab, page: Page) -> None:
     assert (first.video, first.grade, first.span, first.rank > 0) == ("talk", 3, first.shown, True)
     # By mouse, then by keys: half a second and a tenth.
     handle = tab.get_by_role("slider", name="End of the moment")
+    handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
     assert box is not None
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

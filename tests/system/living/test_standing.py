@@ -34,7 +34,8 @@ def calibrated(living: Living) -> Path:
     assert refused["reason"] == "NO_CALIBRATION"
     assert "spr train ranker" in refused["error"]
     stage1, stage2 = trained(lectures, SURE)
-    spr("build", lectures, "--projector", stage1, "--ranker", stage2, "--device", "cpu", "--json")
+    encoder = open_corpus(lectures).version.encoder.fingerprint
+    spr("build", lectures, "--encoder", encoder, "--projector", stage1, "--ranker", stage2, "--device", "cpu", "--json")
     living.until_served(versions.current(lectures), "lectures")
     return lectures
 

@@ -107,7 +107,8 @@ def test_a_version_that_is_dropped_is_gone_with_its_last_call(made: Tiny) -> Non
     held = holding(made)
     after = made.version(listed[:1])
     held.prepare("", after)
-    assert batchers() == threads + 3  # one of texts, two of proposals
+    # One of texts; of each version one of proposals, one of those without words, one of examples.
+    assert batchers() == threads + 1 + 2 * 3
     calling = held.get(before)
     part = weakref.ref(calling.models.parts[1])
     held.drop(before)
@@ -116,7 +117,7 @@ def test_a_version_that_is_dropped_is_gone_with_its_last_call(made: Tiny) -> Non
     assert len(ask(calling, 3)) == 3
     assert part() is not None
     del calling
-    wait_for(threads + 2)
+    wait_for(threads + 1 + 3)
     assert part() is None
     assert len(ask(held.get(after), 2)) == 2
     held.drop(after)

@@ -92,7 +92,9 @@ class Monitor:
     async def look(self) -> None:
         """Probe every worker now, and wait for what they say."""
         self._begin(None)
-        await asyncio.gather(*self._running.values())
+        if self._running:
+            # Others wait for the same probes: a caller that leaves must not end them, as `gather` would.
+            await asyncio.wait(list(self._running.values()))
 
     def _probes(self) -> dict[Key, Probe]:
         """Return how to probe each worker that the topology has now."""

@@ -138,3 +138,16 @@ def test_a_library_of_another_protocol_says_why(tmp_path: Path) -> None:
         told = asyncio.run(run(workers))
     assert (told.name, told.state) == ("library", pb.Worker.STATE_NOT_SERVING)
     assert "restart the coordinator from the newer release" in told.last_error
+
+
+def test_a_caller_that_leaves_does_not_end_what_others_wait_for(tmp_path: Path) -> None:
+    async def run(workers: Cluster) -> None:
+        async with coordinator(workers) as (_, running):
+            leaves, stays = (asyncio.create_task(running._monitor.look()) for _ in range(2))
+            await asyncio.sleep(0)  # both wait for the same probes
+            leaves.cancel()
+            await stays
+            assert {worker.state for worker in running._monitor.workers} == {"serving"}
+
+    with cluster(tmp_path) as workers:
+        asyncio.run(run(workers))

@@ -27,7 +27,9 @@ from spr.internal.v1 import (
     version_service_pb2,
 )
 from spr.v1 import admin_service_pb2 as admin_pb
+from spr.v1 import feedback_service_pb2 as feedback_pb
 from spr.v1 import search_service_pb2, types_pb2
+from spr.v1 import standing_service_pb2 as standing_pb
 from tests.workers.ranker.factories import TEXTS
 
 
@@ -81,6 +83,8 @@ def _right(ranker: grpc.Channel, version: Version, folder: Path) -> dict[str, li
         _search_segments(encoded, version),
         *_searches(encoded, version),
         *_jobs(folder),
+        *_judged(version),
+        _encode_examples(version),
         admin_pb.GetStatusRequest(collection=version.collection),
         admin_pb.ListVersionsRequest(collection=version.collection),
         admin_pb.ActivateVersionRequest(version=version.id),
@@ -108,10 +112,42 @@ def _searches(encoded: Any, version: Version) -> list[Message]:
     searches = [
         search_service_pb2.SearchRequest(text=TEXTS[0], page_size=2, request_id="fuzz", params=params),
         search_service_pb2.SearchRequest(text=TEXTS[0], filter=wanted),
+        search_service_pb2.SearchRequest(text="what is red, not at night?", interpret=True),
+        search_service_pb2.SearchRequest(
+            composed=search_service_pb2.ComposedQuery(
+                parts=[
+                    search_service_pb2.QueryPart(text=TEXTS[0], not_texts=[TEXTS[1]]),
+                    search_service_pb2.QueryPart(text=TEXTS[1]),
+                ]
+            )
+        ),
         search_service_pb2.SearchRequest(embedding=encoded.embedding, version=str(version.number)),
     ]
     listing = search_service_pb2.ListVideosRequest(filter=wanted, page_size=2)
     return [*searches, search_service_pb2.BatchSearchRequest(requests=searches), listing]
+
+
+def _judged(version: Version) -> list[Message]:
+    """Return judgements and standing searches that are refused: no id and no search is of this collection."""
+    judgement = feedback_pb.Judgement(query=TEXTS[0], video_id="no video", grade=3)
+    judgement.span.end_offset.seconds = 2
+    search = standing_pb.StandingSearch(collection=version.collection, text=TEXTS[0], precision=0.9)
+    return [
+        feedback_pb.RecordJudgementsRequest(judgements=[judgement]),
+        feedback_pb.ListJudgementsRequest(query=TEXTS[0], page_size=3),
+        feedback_pb.DeleteJudgementsRequest(ids=["none"]),
+        standing_pb.CreateStandingSearchRequest(standing_search=search),
+        standing_pb.ListStandingSearchesRequest(collection=version.collection),
+        standing_pb.DeleteStandingSearchRequest(id="none"),
+    ]
+
+
+def _encode_examples(version: Version) -> Message:
+    request = encoder_service_pb2.EncodeExamplesRequest(
+        generation=version.id, embedding_model=version.embedding_model
+    )
+    request.examples.add().span.end = 2.0
+    return request
 
 
 def _jobs(folder: Path) -> list[Message]:

@@ -14,6 +14,8 @@ REQUESTS, SEED = 400, 7
 SERVICES = {
     "spr.v1.SearchService",
     "spr.v1.AdminService",
+    "spr.v1.FeedbackService",
+    "spr.v1.StandingService",
     "spr.internal.v1.IndexShardService",
     "spr.internal.v1.RankerService",
     "spr.internal.v1.EncoderService",

@@ -35,7 +35,19 @@ def calibrated(living: Living) -> Path:
     assert "spr train ranker" in refused["error"]
     stage1, stage2 = trained(lectures, SURE)
     encoder = open_corpus(lectures).version.encoder.fingerprint
-    spr("build", lectures, "--encoder", encoder, "--projector", stage1, "--ranker", stage2, "--device", "cpu", "--json")
+    spr(
+        "build",
+        lectures,
+        "--encoder",
+        encoder,
+        "--projector",
+        stage1,
+        "--ranker",
+        stage2,
+        "--device",
+        "cpu",
+        "--json",
+    )
     living.until_served(versions.current(lectures), "lectures")
     return lectures
 

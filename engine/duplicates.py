@@ -20,13 +20,13 @@ from engine.types import Also, Doubles, Floats, Moments
 MOST = 200  # moments of a list that are compared, the best ones
 MOST_ALSO = 20  # that are told of one
 CHANGE = 1.5  # levels of grey, root mean square: less is what encoders do to a still picture
-SAME_CHANGE = 0.7  # correlation
+SAME_CHANGE, SAME_SIZE = 0.7, 2.0  # correlation; how much larger one is than the other
 SAME_LOOK = 6.0  # levels of grey, root mean square, means apart
-SAME_LIGHT = 24.0  # levels of grey between the means: players and encoders disagree on what is black
+SAME_LIGHT = 12.0  # levels of grey between the means: players and encoders disagree on what is black
 CHANGES, OF_CHANGES, OF_SECONDS = 3, 0.75, 0.8  # changes needed; shares that must be the same
 WIDER = 10  # seconds on both sides that are taken in where a stretch has too few changes
-LONGEST = 60  # seconds of a stretch that are compared
-PROBES, VOTES = 6, 2  # changes that are looked for in another stretch; those that must agree where it begins
+LONGEST = 30  # seconds of a stretch that are compared
+PROBES, VOTES = 4, 2  # changes that are looked for in another stretch; those that must agree where it begins
 # A copy's seconds begin anywhere between two of the original's: parts of a second that are tried.
 SHIFTS = (0.0, 0.5, 1.0)
 
@@ -172,11 +172,13 @@ def _shows(one: Look, other: Look) -> bool | None:
     if alike.any(0).mean() < OF_SECONDS:
         return False
     change, changes = np.diff(mine, axis=0), np.diff(shifted, axis=1)
-    moves = (_rms(change) > CHANGE) | (_rms(changes).min(0) > CHANGE)
+    size, sizes = _rms(change), _rms(changes)
+    moves = (size > CHANGE) | (sizes.min(0) > CHANGE)
     if moves.sum() < CHANGES:
         return None
-    same = (_unit(change) * _unit(changes)).sum(-1).max(0) >= SAME_CHANGE
-    return bool(same[moves].mean() >= OF_CHANGES)
+    same = (_unit(change) * _unit(changes)).sum(-1) >= SAME_CHANGE
+    same &= np.maximum(size, sizes) <= SAME_SIZE * np.minimum(size, sizes)
+    return bool(same.any(0)[moves].mean() >= OF_CHANGES)
 
 
 def _rms(rows: Floats) -> Floats:

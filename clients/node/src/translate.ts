@@ -82,6 +82,7 @@ function toParams(options: SearchOptions): SearchParams {
     perVideo: optional("perVideo", options.perVideo),
     groupBy: options.grouped ? GroupBy.GROUP_BY_VIDEO : undefined,
     facets: options.facets,
+    mergeDuplicates: options.mergeDuplicates,
   });
 }
 

@@ -130,6 +130,8 @@ export interface SearchOptions {
   grouped?: boolean;
   /** Count the labels of the videos found. */
   facets?: boolean;
+  /** Moments of different videos that show the same pictures are one; the others are in its alsoIn. */
+  mergeDuplicates?: boolean;
 }
 
 /** A query vector in the index's space, and the fingerprint of the model that made it. */

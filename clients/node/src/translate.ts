@@ -133,6 +133,7 @@ function toMoment(moment: MomentMessage): Moment {
     proposalRank: source?.proposalRank ?? 0,
     uri: moment.uri,
     confidence: moment.confidence,
+    alsoIn: moment.alsoIn.map(({ videoId, span }) => ({ video: videoId, start: ends(span)[0], end: ends(span)[1] })),
   };
 }
 

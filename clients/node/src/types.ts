@@ -20,6 +20,15 @@ export interface Moment {
   uri: string;
   /** The probability that the moment is relevant; undefined where the ranker says none. */
   confidence: number | undefined;
+  /** Where the same pictures are in other videos, if mergeDuplicates asks for it. */
+  alsoIn: Duplicate[];
+}
+
+/** A span of another video that shows the same as a moment, in seconds. */
+export interface Duplicate {
+  video: string;
+  start: number;
+  end: number;
 }
 
 /** What part of the corpus an answer speaks for. */

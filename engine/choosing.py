@@ -6,6 +6,7 @@ import numpy as np
 
 from engine import duplicates, temporal
 from engine.corpus import Corpus
+from engine.duplicates import LookOf
 from engine.looks import Looks
 from engine.queries import SearchOptions
 from engine.types import Moments
@@ -21,18 +22,18 @@ class Choosing:
         """Return what `chosen` does. Duplicates are looked for in a thread: that reads files."""
         if not options.merge_duplicates:
             return chosen(moments, options)
-        return await asyncio.to_thread(chosen, moments, options, self._looks)
+        return await asyncio.to_thread(chosen, moments, options, self._looks.of)
 
 
-def chosen(moments: Moments, options: SearchOptions, looks: Looks | None = None) -> Moments:
+def chosen(moments: Moments, options: SearchOptions, look: LookOf | None = None) -> Moments:
     """Return the moments, best first, as the options want them.
 
-    Overlaps go first, then duplicates, for which `looks` are needed, then those too many.
+    Overlaps go first, then duplicates, for which `look` is needed, then those too many.
     """
     if options.nms_iou is not None:
         moments = moments.of(np.asarray(temporal.suppress(moments.videos, moments.spans, options.nms_iou)))
-    if options.merge_duplicates and looks is not None:
-        moments = duplicates.merged(moments, looks.of)
+    if options.merge_duplicates and look is not None:
+        moments = duplicates.merged(moments, look)
     if options.per_video is not None:
         moments = _at_most(moments, options.per_video)
     return _grouped(moments) if options.grouped else moments

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from engine.looks import Look
 from engine.types import Also, Doubles, Floats, Moments
 
+LookOf = Callable[[int], Look]
+
 MOST = 200  # moments of a list that are compared, the best ones
 MOST_ALSO = 20  # that are told of one
 CHANGE = 1.5  # levels of grey, root mean square: less is what encoders do to a still picture
@@ -84,7 +86,7 @@ class _Changes:
         )
 
 
-def merged(moments: Moments, look: Callable[[int], Look]) -> Moments:
+def merged(moments: Moments, look: LookOf) -> Moments:
     """Return the moments without those that show the same as a better one, which are its `also`.
 
     look: of a video by its ordinal.

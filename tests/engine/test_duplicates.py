@@ -78,13 +78,10 @@ def test_a_moment_names_twenty_and_all_that_are_the_same_are_left_out() -> None:
 
 
 def test_duplicates_go_before_moments_are_counted_and_grouped() -> None:
-    class Known:
-        def of(self, video: int) -> Look:
-            return ORIGINAL if video < 2 else look(1, 5, 60)
-
+    known = [ORIGINAL, ORIGINAL, look(1, 5, 60)].__getitem__
     listed = moments((0, 10, 20), (1, 10, 20), (2, 10, 20), (1, 40, 50))
     options = SearchOptions(merge_duplicates=True, per_video=1, grouped=True)
-    found = chosen(listed, options, Known())
+    found = chosen(listed, options, known)
     assert found.videos.tolist() == [0, 2, 1]
     assert found.also == ((Also(1, 10.0, 20.0),), (), ())
-    assert chosen(listed, SearchOptions(), Known()).also is None
+    assert chosen(listed, SearchOptions(), known).also is None

@@ -70,7 +70,7 @@ class _Changes:
         """Return those of a stretch, but what encoders do to a still picture."""
         change = np.diff(stretch.look[stretch.first : stretch.end].astype(np.float32), axis=0)
         moves = np.flatnonzero(_rms(change) > CHANGE)
-        return _Changes(moves + float(stretch.first), _unit(change[moves]))
+        return _Changes((moves + stretch.first).astype(np.float64), _unit(change[moves]))
 
     def some(self) -> "_Changes":
         """Return PROBES of them, evenly."""

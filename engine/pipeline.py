@@ -127,6 +127,8 @@ class Pipeline:
 
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
         """Search, and compare the sentences with every second of one video."""
+        # Of one video: what it shows is told, whatever others show it too.
+        query = replace(query, options=replace(query.options, merge_duplicates=False))
         answer = await self.search(query, deadline)
         encode = self.encoder
         if query.parts:

@@ -28,4 +28,5 @@ def look(scene: int, seed: int, seconds: int, start: float = 0.0) -> Look:
     """Return what a film looks like from `start` on."""
     pictures = np.stack([picture(scene, seed, start + second) for second in range(seconds)])
     cells = pictures.reshape(seconds, 8, SIZE // 8, 8, SIZE // 8).mean((2, 4))
-    return np.rint(cells).astype(np.uint8).reshape(seconds, CELLS)
+    found: Look = np.rint(cells).astype(np.uint8).reshape(seconds, CELLS)
+    return found

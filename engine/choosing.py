@@ -1,16 +1,39 @@
-"""Which moments of a ranked list an answer has, and in what order: overlaps, moments a video, groups."""
+"""Which moments a ranked list has, and in what order: overlaps, duplicates, moments a video, groups."""
+
+import asyncio
 
 import numpy as np
 
-from engine import temporal
+from engine import duplicates, temporal
+from engine.corpus import Corpus
+from engine.duplicates import LookOf
+from engine.looks import Looks
 from engine.queries import SearchOptions
 from engine.types import Moments
 
 
-def chosen(moments: Moments, options: SearchOptions) -> Moments:
-    """Return the moments, best first, as the options want them: overlaps go first, then those too many."""
+class Choosing:
+    """Chooses moments of a version."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._looks = Looks(corpus)
+
+    async def of(self, moments: Moments, options: SearchOptions) -> Moments:
+        """Return what `chosen` does. Duplicates are looked for in a thread: that reads files."""
+        if not options.merge_duplicates:
+            return chosen(moments, options)
+        return await asyncio.to_thread(chosen, moments, options, self._looks.of)
+
+
+def chosen(moments: Moments, options: SearchOptions, look: LookOf | None = None) -> Moments:
+    """Return the moments, best first, as the options want them.
+
+    Overlaps go first, then duplicates, for which `look` is needed, then those too many.
+    """
     if options.nms_iou is not None:
         moments = moments.of(np.asarray(temporal.suppress(moments.videos, moments.spans, options.nms_iou)))
+    if options.merge_duplicates and look is not None:
+        moments = duplicates.merged(moments, look)
     if options.per_video is not None:
         moments = _at_most(moments, options.per_video)
     return _grouped(moments) if options.grouped else moments

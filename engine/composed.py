@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import choosing, merge, sequences, temporal, tracing
+from engine import merge, sequences, temporal, tracing
 from engine.answers import Answer, Coverage
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -62,7 +62,7 @@ class Composer:
     async def answers(
         self, query: Query, allowed: Allowed | None, deadline: Deadline, whole: bool
     ) -> AsyncIterator[Answer]:
-        """Yield the coarse answer, then the refined one, as `Pipeline.answers`."""
+        """Yield the coarse answer, then the refined one, as `Pipeline.answers`, each with all its moments."""
         options, watch = query.options, Stopwatch()
         with tracing.span("encode", parts=len(query.parts)):
             encoded = await self._encoded(query.parts, deadline)
@@ -93,7 +93,7 @@ class Composer:
         moments, proposals = _refined(found, ranked, query.within)
         yield replace(
             coarse,
-            moments=choosing.chosen(moments, options),
+            moments=moments,
             proposals=proposals,
             timings=watch.laps(),
             ranker_model=ranked[0].ranker,
@@ -153,7 +153,7 @@ class Composer:
         )
         watch.lap("propose")
         return Answer(
-            choosing.chosen(moments, query.options),
+            moments,
             proposals,
             Coverage.together([one.coverage for one in retrieved]),
             watch.laps(),

@@ -1,5 +1,6 @@
 """A ranked list with the names of its videos, so that its pages outlive the version they are from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,8 @@ class Facet:
 class Listed:
     """An answer, and what its pages tell of the collection and the version that gave it.
 
-    ids, uris: of each moment's video. facets: labels, where they are asked for. understood: see `Query`.
+    ids, uris: of each moment's video. also: of each moment (id, start, end) of what shows the same. facets:
+    labels, where they are asked for. understood: see `Query`.
     """
 
     answer: Answer
@@ -36,6 +38,7 @@ class Listed:
     uris: list[str]
     facets: tuple[Facet, ...] = ()
     understood: Interpretation | None = None
+    also: Sequence[Sequence[tuple[str, float, float]]] = ()
 
     @staticmethod
     def of(answer: Answer, corpus: Corpus, query: Query = ANY) -> "Listed":
@@ -44,7 +47,11 @@ class Listed:
         ids, uris = [catalogue.ids[video] for video in videos], [catalogue.uris[video] for video in videos]
         counts = _facets(answer, corpus) if query.options.facets else ()
         model = corpus.version.embedding_model
-        return Listed(answer, corpus.name, corpus.id, model, ids, uris, counts, query.understood)
+        also = [
+            [(catalogue.ids[one.video], one.start, one.end) for one in same]
+            for same in answer.moments.also or ()
+        ]
+        return Listed(answer, corpus.name, corpus.id, model, ids, uris, counts, query.understood, also)
 
 
 def _facets(answer: Answer, corpus: Corpus) -> tuple[Facet, ...]:

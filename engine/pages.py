@@ -89,7 +89,7 @@ def digest(listed: Listed) -> bytes:
     answer = listed.answer
     m = answer.moments
     about = (listed.version, listed.embedding_model, answer.ranker_model, answer.truncated, answer.coverage)
-    hashed = hashlib.blake2b(repr((*about, answer.allowed, listed.facets)).encode(), digest_size=16)
+    hashed = hashlib.blake2b(repr((*about, answer.allowed, listed.facets, m.also)).encode(), digest_size=16)
     columns = (m.videos, m.spans, m.scores, m.relevances, m.proposals, m.refined, m.confidences, m.parts)
     for column in columns:
         hashed.update(b"" if column is None else column.tobytes())

@@ -4,6 +4,7 @@
     COLLECTION/parts/<id>/catalog.sqlite      its videos by number, in the order of their ids
     COLLECTION/parts/<id>/index/              FAISS index, originals, segment tables: workers/index/part.py
     COLLECTION/parts/<id>/context/            features: workers/ranker/stores/features.py
+    COLLECTION/parts/<id>/looks.npy           what each second looks like, where known: engine/looks.py
     COLLECTION/parts/<id>/encoded/            stored contexts: workers/ranker/stores/contexts.py
 
 A part is written once under a temporary name, synced and renamed. Its id is a hash of its content. It knows

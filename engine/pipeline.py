@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from engine import choosing, ranking, tracing
+from engine import ranking, tracing
 from engine.answers import Answer
+from engine.choosing import Choosing
 from engine.composed import Composer
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -32,6 +33,7 @@ class Pipeline:
         self.encoder = QueryEncoder(corpus, rankers, sentences)
         self.filters = Filters(corpus.catalogue)
         self._negatives = Negatives(corpus, retriever, rankers, self.encoder.sentence)
+        self._choosing = Choosing(corpus)
         self._composer = Composer(corpus, retriever, self.encoder.part, self._negatives)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
@@ -46,7 +48,7 @@ class Pipeline:
         if query.parts:
             allowed = None if query.filter is None else await self.filters.allowed(query.filter)
             async for answer in self._composer.answers(query, allowed, deadline, whole):
-                yield answer
+                yield replace(answer, moments=await self._choosing.of(answer.moments, query.options))
             return
         options, watch = query.options, Stopwatch()
         # No span is open at a yield: the caller may end the generator in another task.
@@ -71,7 +73,7 @@ class Pipeline:
             ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
         # What was not ranked may show what must not be there.
         listed = proposals if query.not_texts else coarse.proposals
-        moments = choosing.chosen(ranking.ordered(listed, ranked), options)
+        moments = await self._choosing.of(ranking.ordered(listed, ranked), options)
         yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
 
     async def _coarse(
@@ -95,7 +97,7 @@ class Pipeline:
             tracing.note(proposals=len(proposals))
         watch.lap("propose")
         return Answer(
-            choosing.chosen(ranking.coarse(proposals), options),
+            await self._choosing.of(ranking.coarse(proposals), options),
             proposals,
             retrieved.coverage,
             watch.laps(),
@@ -125,6 +127,8 @@ class Pipeline:
 
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
         """Search, and compare the sentences with every second of one video."""
+        # Of one video: what it shows is told, whatever others show it too.
+        query = replace(query, options=replace(query.options, merge_duplicates=False))
         answer = await self.search(query, deadline)
         encode = self.encoder
         if query.parts:

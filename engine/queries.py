@@ -22,6 +22,7 @@ class SearchOptions:
 
     proposal_top_k None: all. nprobe None: the index's own. nms_iou None: keep overlapping moments.
     per_video None: all moments of a video. grouped: a video's moments together. facets: count labels.
+    merge_duplicates: moments of other videos that show the same become one.
     """
 
     segment_top_k: int = 200
@@ -34,6 +35,7 @@ class SearchOptions:
     per_video: int | None = None
     grouped: bool = False
     facets: bool = False
+    merge_duplicates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Times are seconds from the first frame; intervals are half-open.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,14 @@ class Ranked:
         return replace(self, confidences=None, confidence_threshold=None)
 
 
+class Also(NamedTuple):
+    """A span of another video, by its ordinal, that shows the same as a moment."""
+
+    video: int
+    start: Seconds
+    end: Seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Moments:
     """The ranked answer to one query, best first.
@@ -127,7 +136,7 @@ class Moments:
     videos: (n,) int32. proposals: (n,) int32 row of the proposal each came from. spans, scores, relevances,
     refined, confidences and confidence_threshold as in `Ranked`; a moment that the ranker did not see has its
     proposal's span and score, relevance 0 and confidence NaN. parts: (n, parts, 2) seconds, of a query of
-    several parts where each lies.
+    several parts where each lies. also: what shows the same as each, best first, where that is asked for.
     """
 
     videos: Ordinals
@@ -139,6 +148,7 @@ class Moments:
     confidences: Floats | None = None
     confidence_threshold: float | None = None
     parts: Doubles | None = None
+    also: tuple[tuple[Also, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -155,6 +165,7 @@ class Moments:
             refined=self.refined[rows],
             confidences=None if self.confidences is None else self.confidences[rows],
             parts=None if self.parts is None else self.parts[rows],
+            also=None if self.also is None else tuple(self.also[row] for row in rows.tolist()),
         )
 
     @property

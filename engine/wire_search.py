@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from engine import interpretation, wire, wire_composed, wire_filter
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
@@ -131,16 +133,19 @@ def _put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice
         proposals.ranks[of_proposal].tolist(),
         _sure(moments, rows),
         _parts(moments, rows),
+        listed.also[rows] if listed.also else [()] * len(of_proposal),
         strict=True,
     )
     for rank, row in enumerate(columns, rows.start + 1):
-        video, uri, span, score, refined, relevance, proposal, coarse, best, sure, parts = row
+        video, uri, span, score, refined, relevance, proposal, coarse, best, sure, parts, also = row
         moment = response.moments.add(
             video_id=video, rank=rank, score=score, uri=shown_uri(uri, uris), confidence=sure
         )
         wire.put_span(moment.span, span)
         for part in parts:
             wire.put_span(moment.parts.add(), part)
+        for other, *seconds in also:
+            wire.put_span(moment.also_in.add(video_id=other).span, wire.span_parts(np.array([seconds]))[0])
         provenance = moment.provenance
         wire.put_span(provenance.proposal_span, coarse)
         provenance.proposal_rank, provenance.best_segment_rank = proposal + 1, best
@@ -187,9 +192,6 @@ def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) ->
         is_set = params.HasField(name)  # type: ignore[arg-type]
         return _within(name, getattr(params, name), low, high) if is_set else default
 
-    if params.merge_duplicates:
-        message = "merge_duplicates is not there yet; leave it out"
-        raise InvalidInput(message, field="params.merge_duplicates")
     return SearchOptions(
         segment_top_k=given("segment_top_k", defaults.segment_top_k, 1, MOST_SEGMENTS),
         proposal_top_k=given("proposal_top_k", defaults.proposal_top_k or 0, 1, 2**32) or None,
@@ -201,6 +203,7 @@ def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) ->
         per_video=given("per_video", 0, 1, 2**32) or None,
         grouped=_grouped_from_pb(params.group_by),
         facets=params.facets,
+        merge_duplicates=params.merge_duplicates,
     )
 
 

@@ -3,7 +3,10 @@ import json
 import pytest
 
 from spr.v1.admin_service_pb2 import GetStatusResponse
+from spr.v1.types_pb2 import Moment
+from spr_cli import search
 from spr_cli.output import message_values, print_json, print_table
+from spr_client import translate_moments
 
 
 def test_a_row_is_a_line_with_whole_names(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,3 +48,11 @@ def test_counts_of_a_message_are_numbers_in_the_order_of_its_fields() -> None:
     assert (found["searches_answered"], found["searches_failed"]) == (5, 0)
     assert (found["collection"]["videos"], found["collection"]["segment_length"]) == (3, "4s")
     assert found["workers"][0]["segments"] == 2**40
+
+
+def test_a_row_says_where_else_a_moment_is() -> None:
+    sent = Moment(video_id="a", rank=1)
+    for number in range(5):
+        sent.also_in.add(video_id=f"b{number}").span.start_offset.FromSeconds(64 + number)
+    row = search._row(translate_moments.moment_from_pb(sent), known=False)
+    assert row[-1] == "coarse, also in b0 at 1:04, also in b1 at 1:05, also in b2 at 1:06, and 2 more"

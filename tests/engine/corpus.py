@@ -17,6 +17,7 @@ from engine.catalogue import PartCatalogue
 from engine.entries import ShardEntry
 from engine.facts import Facts
 from engine.filters import Stretch
+from engine.looks import NONE, Look, write_looks
 from engine.staging import staged
 from engine.types import Floats, Hits
 from tests import plain
@@ -48,6 +49,7 @@ class Corpus:
     durations: list[float] = field(default_factory=list)
     version: str = ""
     facts: Facts | None = None
+    looks: dict[int, Look] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(self.seed)
@@ -96,6 +98,7 @@ class Corpus:
                 facts=self.facts and self.facts.of(np.array(videos)),
             )
             catalogue.write(staging.path)
+            write_looks(staging.path, [self.looks.get(video, NONE) for video in videos])
             about = plain.part(videos=len(catalogue), segments=int(catalogue.segments.sum()))
             staging.id = parts.seal(staging.path, about).id
         return staging.id

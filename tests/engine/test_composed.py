@@ -224,8 +224,7 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(shared: Cluster) -> None:
     unranked = {"parts": [{"text": A, "not_texts": [B]}]}
     asked = [ParseDict({"composed": query}, pb.SearchRequest()) for query, _ in REFUSED]
     asked.append(ParseDict({"composed": unranked, "params": {"rerank": False}}, pb.SearchRequest()))
-    asked.append(composed(A, params={"merge_duplicates": True}))
-    expected = [*(said for _, said in REFUSED), "leave rerank on", "merge_duplicates"]
+    expected = [*(said for _, said in REFUSED), "leave rerank on"]
     for entry, said in zip(batch(shared, asked), expected, strict=True):
         assert entry.status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
         assert said in entry.status.message

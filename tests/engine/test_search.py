@@ -20,6 +20,7 @@ from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.asking import DEFAULTS, TEXT, Row, by_hand, embedding_of, request, rounded, rows, seconds
 from tests.engine.corpus import MODEL, RANKER, Corpus, sentence
+from tests.engine.films import look
 from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import ask, coordinator, lines_of, written
 
@@ -216,3 +217,29 @@ def test_health_follows_the_path_to_an_answer(tmp_path: Path) -> None:
 
     with cluster(tmp_path) as workers:
         assert asyncio.run(run(workers))[-2:] == [SERVING, NOT_SERVING]
+
+
+def test_videos_that_show_the_same_are_found_once_on_every_page(tmp_path: Path) -> None:
+    corpus = Corpus(videos=6, shards=2)
+    for video in (4, 5):
+        corpus.vectors[video], corpus.durations[video] = corpus.vectors[0], corpus.durations[0]
+    corpus.looks = {video: look(1, 1, 40) for video in (0, 4, 5)}
+    every = request(page_size=100)
+    once = request(page_size=2, params={"merge_duplicates": True})
+    with cluster(tmp_path, corpus) as workers:
+        found = ask(workers, lambda stub: stub.Search(every)).moments
+        page = ask(workers, lambda stub: stub.Search(once))
+        shown = list(page.moments)
+        while page.next_page_token:
+            token = pb.SearchRequest(page_token=page.next_page_token, page_size=2)
+            page = ask(workers, methodcaller("Search", token))
+            shown += page.moments
+    same = [moment for moment in shown if moment.also_in]
+    assert same
+    assert all(len(moment.also_in) == 2 for moment in same)
+    assert not any(moment.also_in for moment in found)
+    assert page.total_moments == len(shown) == len(found) - 2 * len(same)
+    told = [(m.video_id, *seconds(m.span)) for m in shown]
+    told += [(m.video_id, *seconds(m.span)) for moment in shown for m in moment.also_in]
+    assert sorted(told) == sorted((m.video_id, *seconds(m.span)) for m in found)
+    assert [moment.rank for moment in shown] == list(range(1, len(shown) + 1))

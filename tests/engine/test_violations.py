@@ -63,7 +63,7 @@ SEARCH: Mapping[str, Any] = {
     "params.per_video": 0,
     "params.group_by": 77,
     "params.facets": ANY,
-    "params.merge_duplicates": True,
+    "params.merge_duplicates": ANY,
     "version": NAMED,
     "filter.video_ids": [""],
     "filter.any_labels": ["x"] * 101,

@@ -17,6 +17,7 @@ from engine.types import Floats
 from trainer.collection.segments import VideoRows, embed_as_told
 from trainer.generation.contexts import write_contexts
 from trainer.generation.kit import SAID, Kit, OnProgress
+from trainer.generation.looks import write_seen
 from trainer.generation.records import write_records
 from workers.index.files import INDEX, code_of
 from workers.index.part import DIRECTORY as INDEX_DIRECTORY
@@ -99,6 +100,7 @@ def finish_part(
     if kit.ranker is not None and kit.contexts is not None:
         write_contexts(building, kit.ranker, kit.contexts, kit.device, on_progress)
     write_records(building, kit.store, ids)
+    write_seen(building, kit.store, ids)
     catalogue = _catalogue(kit, ids)
     catalogue.write(building)
     return parts.seal(building, _about(building, kit, catalogue, factory))

@@ -13,7 +13,7 @@ from engine.files import fingerprint
 from workers.feature_store.store import FeatureStore
 
 # Part of what names the sources: raise it when the same input would make other files.
-RECIPE_VERSION = 5
+RECIPE_VERSION = 6
 
 
 def fingerprint_of(settings: Mapping[str, Any], store: FeatureStore, ids: Sequence[str]) -> str:

@@ -120,17 +120,24 @@ class Tiles:
     def __init__(self, path: Path, index: NDArray[np.void], step: float) -> None:
         self._path, self._index, self._step = path, index, step
         self.size = 200 + index.nbytes
+        self.seconds = round(len(index) * step)  # that they show
 
     @staticmethod
     def open(collection: Path, video: Path) -> "Tiles":
         """Return the pictures of a video file; without any where there are none."""
+        with contextlib.suppress(OSError):
+            return Tiles.read(collection / DIRECTORY / key_of(video))
+        return Tiles.read(collection)
+
+    @staticmethod
+    def read(path: Path) -> "Tiles":
+        """Return the pictures that a file has; without any where it is none."""
         with contextlib.suppress(OSError, struct.error, ValueError):
-            path = collection / DIRECTORY / key_of(video)
             with path.open("rb") as file:
                 magic, count, step = _HEAD.unpack(file.read(_HEAD.size))
                 if magic == _MAGIC and 0 < count <= MOST and step > 0:
                     return Tiles(path, np.frombuffer(file.read(count * _ENTRY.itemsize), _ENTRY, count), step)
-        return Tiles(collection, np.zeros(0, _ENTRY), STEP)
+        return Tiles(path, np.zeros(0, _ENTRY), STEP)
 
     def at(self, seconds: float) -> bytes | None:
         """Return the JPEG nearest to a time; None where it is further away than NEAR, or damaged."""

@@ -14,6 +14,7 @@ from engine.corpus import Corpus, PartOfVersion
 from engine.entries import Part
 from engine.facts import Facts
 from engine.files import sync
+from engine.looks import read_part, write_looks
 from engine.types import Floats
 from engine.verification import verify
 from trainer.generation.check import EXACT
@@ -62,6 +63,8 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     if corpus.version.contexts:
         merge_encoded(building / contexts.DIRECTORY, kept, order)
     merge_records(building, [(part.directory, one.ids) for part, one in zip(chosen, living, strict=True)])
+    looks = [look for part in chosen for look in read_part(part.directory, part.living.tolist())]
+    write_looks(building, [looks[row] for row in order])
     catalogue.write(building)
     about = dataclasses.replace(
         chosen[0].about,

@@ -14,6 +14,8 @@ from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
 if TYPE_CHECKING:
     from spr_client import Client, Composed, Moment, Options, Part, SearchResult
 
+MOST_ALSO = 3  # videos a row names; --json has them all
+
 
 @click.command()
 @click.argument("text", type=WORDS, default="", required=False)
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 @click.option("--per-video", type=COUNT, help="Show at most so many moments of a video.")
 @click.option("--grouped", is_flag=True, default=None, help="Show a video's moments together.")
 @click.option("--facets", is_flag=True, default=None, help="Count the labels of the videos found.")
+@click.option(
+    "--merge-duplicates",
+    is_flag=True,
+    default=None,
+    help="Show once what several videos show.",
+)
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="For the answer; inf waits.")
 @click.option("--request-id", type=WORDS, default="", help="What the servers' logs call this search.")
 @search_export.options
@@ -163,7 +171,8 @@ def _row(moment: "Moment", known: bool) -> tuple[str, ...]:
     spans = (str(moment.rank), moment.video, clock(moment.start), clock(moment.end), f"{moment.score:.3f}")
     how = "refined" if moment.refined else "coarse"
     where = [f"{clock(start)}-{clock(end)}" for start, end in moment.parts]
-    also = [f"also in {', '.join(other.video for other in moment.also_in)}"] if moment.also_in else []
+    also = [f"also in {other.video} at {clock(other.start)}" for other in moment.also_in[:MOST_ALSO]]
+    also += [f"and {more} more"] if (more := len(moment.also_in) - MOST_ALSO) > 0 else []
     return (*spans, *[sure] * known, ", ".join([how, *where, *also]))
 
 

@@ -35,6 +35,7 @@ def request_of(given: QueryParams, picture: Picture, size: int) -> pb.SearchRequ
         per_video=per_video or None,
         grouped=bool(given.get("group")) or None,
         facets=True,
+        merge_duplicates=True,
     )
     request = request_to_pb("", options, size, collection=given.get("collection", ""))
     texts = asked.sentences(given, "q", 1) or [""]

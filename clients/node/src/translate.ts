@@ -82,6 +82,7 @@ function toParams(options: SearchOptions): SearchParams {
     perVideo: optional("perVideo", options.perVideo),
     groupBy: options.grouped ? GroupBy.GROUP_BY_VIDEO : undefined,
     facets: options.facets,
+    mergeDuplicates: options.mergeDuplicates,
   });
 }
 
@@ -132,6 +133,7 @@ function toMoment(moment: MomentMessage): Moment {
     proposalRank: source?.proposalRank ?? 0,
     uri: moment.uri,
     confidence: moment.confidence,
+    alsoIn: moment.alsoIn.map(({ videoId, span }) => ({ video: videoId, start: ends(span)[0], end: ends(span)[1] })),
   };
 }
 

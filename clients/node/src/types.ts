@@ -20,6 +20,15 @@ export interface Moment {
   uri: string;
   /** The probability that the moment is relevant; undefined where the ranker says none. */
   confidence: number | undefined;
+  /** Where the same pictures are in other videos, if mergeDuplicates asks for it. */
+  alsoIn: Duplicate[];
+}
+
+/** A span of another video that shows the same as a moment, in seconds. */
+export interface Duplicate {
+  video: string;
+  start: number;
+  end: number;
 }
 
 /** What part of the corpus an answer speaks for. */
@@ -130,6 +139,8 @@ export interface SearchOptions {
   grouped?: boolean;
   /** Count the labels of the videos found. */
   facets?: boolean;
+  /** Moments of different videos that show the same pictures are one; the others are in its alsoIn. */
+  mergeDuplicates?: boolean;
 }
 
 /** A query vector in the index's space, and the fingerprint of the model that made it. */

@@ -213,7 +213,8 @@ class Options:
     adjacent: True for runs of adjacent ones. constant_gap, adaptive_gap: and bridge gaps between them, by
     number or by share. peaks: the best of neighbours, with so many segments more on both sides.
     filter: what may be found. per_video: the best so many moments of a video. grouped: a video's moments
-    together. facets: count the labels of the videos found. interpret: read a text for order, negatives
+    together. facets: count the labels of the videos found. merge_duplicates: moments of different videos that
+    show the same pictures are one, with the others in `also_in`. interpret: read a text for order, negatives
     and filters, by rules for English. literal_words: words of the text that this leaves alone.
     """
 
@@ -231,6 +232,7 @@ class Options:
     per_video: int | None = None
     grouped: bool | None = None
     facets: bool | None = None
+    merge_duplicates: bool | None = None
     interpret: bool = False
     literal_words: Sequence[str] = ()
 

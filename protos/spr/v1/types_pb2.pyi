@@ -198,7 +198,9 @@ class Moment(_message.Message):
 
     @_builtins.property
     def also_in(self) -> _containers.RepeatedCompositeFieldContainer[Global___DuplicateMoment]:
-        """Other videos that show the same pictures, where SearchParams.merge_duplicates asks for it."""
+        """Other videos that show the same pictures, the best ones first, at most 20, where
+        SearchParams.merge_duplicates asks for it.
+        """
 
     def __init__(
         self,

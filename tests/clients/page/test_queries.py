@@ -121,6 +121,7 @@ def _check(request: pb.SearchRequest) -> None:
     assert (wanted.from_date.ToJsonString(), wanted.max_duration.seconds) == ("2024-01-02T00:00:00Z", 90)
     params = request.params
     assert (params.per_video, params.group_by, params.facets) == (2, pb.GROUP_BY_VIDEO, True)
+    assert params.merge_duplicates
     assert request.collection == "films"
 
 

@@ -95,7 +95,10 @@ export interface Moment {
     | undefined;
   /** Of a query of several parts: where each lies, in their order. The span covers all. */
   parts: TimeSpan[];
-  /** Other videos that show the same pictures, where SearchParams.merge_duplicates asks for it. */
+  /**
+   * Other videos that show the same pictures, the best ones first, at most 20, where
+   * SearchParams.merge_duplicates asks for it.
+   */
   alsoIn: DuplicateMoment[];
 }
 

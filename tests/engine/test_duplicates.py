@@ -1,0 +1,87 @@
+"""Moments of different videos that show the same pictures."""
+
+import numpy as np
+import pytest
+
+from engine import duplicates
+from engine.choosing import chosen
+from engine.looks import NONE, Look
+from engine.queries import SearchOptions
+from engine.types import Also, Moments
+from tests.engine.films import look
+
+ORIGINAL = look(1, 1, 60)
+Place = tuple[int, float, float]
+
+
+def moments(*places: Place) -> Moments:
+    n = len(places)
+    return Moments(
+        np.array([video for video, _, _ in places], np.int32),
+        np.array([span for _, *span in places], np.float64),
+        np.arange(n, 0.0, -1.0),
+        np.zeros(n, np.float32),
+        np.arange(n, dtype=np.int32),
+        np.ones(n, np.bool_),
+    )
+
+
+def merged(looks: list[Look], *places: Place) -> list[tuple[int, list[int]]]:
+    found = duplicates.merged(moments(*places), looks.__getitem__)
+    assert found.also is not None
+    return [
+        (video, [one.video for one in also])
+        for video, also in zip(found.videos.tolist(), found.also, strict=True)
+    ]
+
+
+def test_a_copy_is_found_however_it_was_encoded_and_wherever_it_was_cut() -> None:
+    noise = np.random.default_rng(0).normal(4, 1, ORIGINAL.shape)
+    encoded = (ORIGINAL + noise).clip(0, 255).astype(np.uint8)
+    trimmed, cut = look(1, 1, 50, 5.4), ORIGINAL[18:34]
+    looks = [ORIGINAL, ORIGINAL, encoded, trimmed, cut]
+    places = ((0, 20.0, 30.0), (1, 20.0, 30.0), (2, 21.2, 30.7), (3, 14.6, 24.6), (4, 2.5, 12.0))
+    assert merged(looks, *places) == [(0, [1, 2, 3, 4])]
+    # The best one stays, whichever it is, and the others come in their order.
+    assert merged(looks, *places[::-1]) == [(4, [3, 2, 1, 0])]
+
+
+def test_what_is_another_recording_is_never_merged() -> None:
+    same_place = [look(1, seed, 60) for seed in range(12)]
+    places = [(video, start, start + 9.0) for start in (5.0, 22.0, 41.0) for video in range(12)]
+    assert merged(same_place, *places) == [(video, []) for video, _, _ in places]
+
+
+@pytest.mark.parametrize("still", [np.zeros((60, 64), np.uint8), ORIGINAL[:1].repeat(60, 0)])
+def test_what_stands_still_is_no_evidence(still: Look) -> None:
+    noise = np.random.default_rng(1).integers(0, 2, still.shape, np.uint8)
+    assert merged([still, still + noise], (0, 5, 15), (1, 5, 15)) == [(0, []), (1, [])]
+
+
+def test_other_moments_of_the_same_film_and_of_the_same_video_stay() -> None:
+    looks = [ORIGINAL, ORIGINAL]
+    places = ((0, 10, 18), (1, 30, 38), (0, 11, 19))
+    assert merged(looks, *places) == [(0, []), (1, []), (0, [])]
+
+
+def test_what_nobody_knows_the_looks_of_stays() -> None:
+    assert merged([NONE, NONE, ORIGINAL[:2]], (0, 5, 15), (1, 5, 15), (2, 5, 15)) == [
+        (0, []),
+        (1, []),
+        (2, []),
+    ]
+
+
+def test_a_moment_names_twenty_and_all_that_are_the_same_are_left_out() -> None:
+    found = merged([ORIGINAL] * 30, *[(video, 10, 20) for video in range(30)])
+    assert found == [(0, list(range(1, 21)))]
+
+
+def test_duplicates_go_before_moments_are_counted_and_grouped() -> None:
+    known = [ORIGINAL, ORIGINAL, look(1, 5, 60)].__getitem__
+    listed = moments((0, 10, 20), (1, 10, 20), (2, 10, 20), (1, 40, 50))
+    options = SearchOptions(merge_duplicates=True, per_video=1, grouped=True)
+    found = chosen(listed, options, known)
+    assert found.videos.tolist() == [0, 2, 1]
+    assert found.also == ((Also(1, 10.0, 20.0),), (), ())
+    assert chosen(listed, SearchOptions(), known).also is None

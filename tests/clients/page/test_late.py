@@ -80,7 +80,9 @@ def test_a_grade_is_newer_than_a_list_that_comes_late_and_is_of_its_moment(tab: 
 
 
 def test_an_answer_that_breaks_off_is_told_in_a_sentence(tab: Tab) -> None:
-    broken = "ReadableStreamDefaultReader.prototype.read = async () => { throw new TypeError('network error') }"
+    broken = (
+        "ReadableStreamDefaultReader.prototype.read = async () => { throw new TypeError('network error') }"
+    )
     tab.add_init_script(broken)
     tab.goto("/?q=x")
     expect(tab.get_by_role("alert")).to_contain_text("The page's server does not answer")

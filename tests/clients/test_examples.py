@@ -62,6 +62,7 @@ def test_options_make_a_query(tmp_path: Path) -> None:
         (["search", "--clip", "none.mp4"], "'none.mp4' is no file; --like takes"),
         (["search", "--like", "talk@20-12"], "ends before it begins"),
         (["search", "a", "--example-weight", "0.5"], "give --image, --like or --clip"),
+        (["search", "--image", "/dev/zero"], "/dev/zero: it has more than 64 MiB"),
     ],
 )
 def test_options_that_show_nothing_are_refused(arguments: list[str], words: str) -> None:
@@ -72,18 +73,29 @@ def test_options_that_show_nothing_are_refused(arguments: list[str], words: str)
     "part",
     [
         Part(images=["/none.jpg"]),
+        Part(images=["/dev/zero"]),
         Part(images=b"bytes"),  # type: ignore[arg-type]
         Part(like=["talk"]),  # type: ignore[list-item]
         Part(like=[Clip("talk", -1.0)]),
         Part(names=[3]),  # type: ignore[list-item]
         Part(3),  # type: ignore[arg-type]
     ],
-    ids=["no file", "no list", "no clip", "no time", "no name", "no text"],
+    ids=["no file", "no end", "no list", "no clip", "no time", "no name", "no text"],
 )
 def test_a_part_that_cannot_be_sent_is_refused(part: Part) -> None:
     with pytest.raises(InvalidInput) as caught:
         request_to_pb(part, Options())
     assert caught.value.reason == "BAD_PARAMETER"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"\xff\xfe", "is not UTF-8 text"), (b" \n", "holds no secret; write one")]
+)
+def test_a_file_without_a_secret_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(data)
+    hook = ["--webhook", "http://127.0.0.1:9/", "--secret-file", secret]
+    assert words in spr("admin", "watch", "a ball", *hook, code=2).stderr
 
 
 def test_names_are_given_listed_and_removed(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ class Database:
             if found not in (0, form):
                 raise Mismatch(f"{path} has format {found}, this program reads {form}: use a newer one.")
             self._connection.executescript(f"{schema} pragma user_version = {form};")
-            sync(path)
+            # The folder alone: whoever closes the file beside SQLite ends the process's locks on it, and the
+            # next process that closes it deletes the log that is written here. SQLite syncs the file.
             sync(path.parent)
 
     def close(self) -> None:

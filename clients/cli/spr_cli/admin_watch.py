@@ -57,7 +57,7 @@ def watch(text: str, secret_file: Path | None, existing: bool, as_json: bool, **
     if (wanted := taken(options)) is not None:
         asked.filter.CopyFrom(filter_to_pb(wanted))
     asked.MergeFrom(StandingSearch(**options))
-    secret = secret_file.read_text().strip() if secret_file else ""
+    secret = _secret(secret_file) if secret_file else ""
     request = CreateStandingSearchRequest(standing_search=asked, webhook_secret=secret, existing=existing)
     with called(address, as_json) as channel:
         made = StandingServiceStub(channel).CreateStandingSearch(request, timeout=timeout).standing_search
@@ -119,6 +119,17 @@ def unwatch(search_id: str, address: str, collection: str, timeout: float | None
         print_json({"id": search_id})
     else:
         click.echo(f"standing search {search_id} has ended")
+
+
+def _secret(path: Path) -> str:
+    """Return the secret of a file; UsageError where it is none: what is posted would not be signed."""
+    try:
+        secret = path.read_text("utf-8").strip()
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{path} is not UTF-8 text; write the secret as text") from None
+    if not secret:
+        raise click.UsageError(f"{path} holds no secret; write one into it, or leave --secret-file out")
+    return secret
 
 
 def _sure(options: dict[str, Any]) -> tuple[str, float]:

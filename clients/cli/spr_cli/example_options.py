@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 MOST = 10
+LARGEST_FILE = 64 << 20  # bytes of a picture file; more is no picture, and may have no end
 _TIME = r"[\d:.]+"
 _SPAN = re.compile(rf"(.+)@({_TIME})(?:-({_TIME})?)?")
 
@@ -93,7 +94,11 @@ def read_picture(path: Path) -> bytes:
     from workers.pictures import sendable
 
     try:
-        return sendable(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise InvalidInput(f"it has more than {LARGEST_FILE >> 20} MiB; give a smaller picture")
+        return sendable(data)
     except (InvalidInput, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise click.UsageError(f"{path}: {why}") from None

@@ -116,10 +116,12 @@ async def _body(request: Request) -> Mapping[str, Any]:
             raise InvalidInput(f"the request has more than {LARGEST_BODY} bytes; send less")
     try:
         value = json.loads(body)
+        # Half of a surrogate pair is JSON, but no text.
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise InvalidInput("the request is no JSON object")
+        raise InvalidInput("the request is no JSON object of UTF-8 text")
     return value
 
 
@@ -132,12 +134,15 @@ def _texts(given: Mapping[str, Any], name: str) -> list[str]:
 
 def _message(row: Any) -> pb.Judgement:
     try:
-        shown = row.get("shown")
+        shown, grade = row.get("shown"), row["grade"]
+        # A grade that is left open is not the grade 0.
+        if grade is None:
+            raise TypeError
         judgement = Judgement(
             query=row["query"],
             video=row["video"],
             span=(float(row["span"][0]), float(row["span"][1])),
-            grade=row["grade"],
+            grade=grade,
             shown=None if shown is None else (float(shown[0]), float(shown[1])),
             rank=row.get("rank", 0),
             annotator=row.get("annotator", ""),

@@ -14,6 +14,8 @@ from spr_client.fields import BAD, put
 from spr_client.parts import Clip, Part
 from spr_client.translate_filter import seconds_to_pb
 
+LARGEST = 4 << 20  # bytes of a picture file: of a message
+
 
 def composed_to_pb(query: Composed) -> search_service_pb2.ComposedQuery:
     """Return a query as a message; InvalidInput says what cannot be sent."""
@@ -82,7 +84,11 @@ def _examples(part: Part) -> Iterator[search_service_pb2.Example]:
 
 def _read(path: str | Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST + 1)  # it may have no end
     except (OSError, TypeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no path"
         raise InvalidInput(f"the picture {path!r:.80} cannot be read: {why}", BAD) from None
+    if len(data) > LARGEST:
+        raise InvalidInput(f"the picture {path!r:.80} has more than 4 MiB; send a smaller one", BAD)
+    return data

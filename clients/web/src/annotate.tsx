@@ -6,6 +6,7 @@ import { fresh, judged, type Judgement, latest, overlap, record } from "./feedba
 import { clock, plural, span } from "./format";
 import { NOWHERE, said as asking, setting } from "./place";
 import { Watch } from "./watch";
+import { Written } from "./written";
 
 const BEST = 8; // moments of the pool from the top of the list
 const DEEP = 6; // and from further down, so that what search misses is judged too
@@ -27,8 +28,8 @@ export function Annotate() {
     const query = new URLSearchParams({ annotator, ...(collection && { collection }) });
     fetch(`/api/sets/${encodeURIComponent(given.get("set") ?? "")}?${query}`)
       .then(async (response) => {
-        const answer = await response.json();
-        if (!response.ok) throw new Error(answer.error?.message);
+        const answer = await response.json().catch(() => null);
+        if (!response.ok) throw new Error(answer?.error?.message ?? "this address names no set of queries; `spr annotate` prints one that does");
         setTasks(answer.queries);
         setAt(answer.queries.findIndex((one: Task) => !one.judged));
         setError("");
@@ -56,7 +57,7 @@ export function Annotate() {
         </p>
         <label class="dim">
           Your name{" "}
-          <input value={annotator} maxLength={80} onChange={(event) => setAnnotator(setting("annotator", event.currentTarget.value.trim()))} />
+          <Written value={annotator} maxLength={80} onChange={(event) => setAnnotator(setting("annotator", event.currentTarget.value.trim()))} />
         </label>
       </header>
       {error && <p role="alert">{error}</p>}

@@ -115,13 +115,14 @@ function refusal(about: { error?: { message: string; reason: string; retryAfter:
 }
 
 async function asked(where: string, signal?: AbortSignal, more?: RequestInit): Promise<Response> {
-  try {
-    return await answered(await fetch(where, { signal, ...more }));
-  } catch (error) {
-    if (error instanceof TypeError)
-      throw new Refused("the page's server does not answer; is `spr serve` running?", "UNREACHABLE", 1);
-    throw error;
-  }
+  return answered(await fetch(where, { signal, ...more }).catch(broken));
+}
+
+/** What browsers say of a connection that is refused or breaks is a TypeError. */
+function broken(error: unknown): never {
+  if (error instanceof TypeError)
+    throw new Refused("the page's server does not answer; is `spr serve` running?", "UNREACHABLE", 1);
+  throw error;
 }
 
 /** An endpoint that takes a query as the page's address says it. */
@@ -145,7 +146,7 @@ export async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<s
   const decoder = new TextDecoder();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(broken);
     rest += decoder.decode(value, { stream: !done });
     const whole = rest.split("\n");
     rest = whole.pop()!;
@@ -155,8 +156,8 @@ export async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<s
   if (rest) yield rest;
 }
 
-export const more = async (collection: string, page: string): Promise<Answer> =>
-  (await asked(at("/api/search", { collection, page }))).json();
+export const more = async (collection: string, page: string, signal: AbortSignal): Promise<Answer> =>
+  (await asked(at("/api/search", { collection, page }), signal)).json();
 
 export const explain = async (collection: string, said: string, video: string, signal: AbortSignal): Promise<Why> =>
   (await asked(ofQuery(path("api/explain", video), said, collection), signal)).json();

@@ -35,7 +35,7 @@ export function App() {
     document.title = query ? `${[place.q || "Like the examples", ...place.then].join(", then ")} · SPR` : "SPR: moments in video";
     setPicks(new Set());
     setWhy(null);
-  }, [query]);
+  }, [query, place.collection]);
 
   const go = useCallback((to: Place, replace = false) => {
     history[replace ? "replaceState" : "pushState"](null, "", write(to));
@@ -177,7 +177,7 @@ export function App() {
           pick={pick}
           drop={() => setPicks(new Set())}
         />
-        {!place.q && !place.video && <Watching collection={current?.name ?? ""} go={go} />}
+        {!query && !place.video && <Watching collection={current?.name ?? ""} go={go} />}
         {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} like={like} told={setWhy} />}
       </div>
       {help && <Help close={() => setHelp(false)} />}

@@ -38,10 +38,14 @@ async function asked<T>(method: string, collection: string, body?: unknown, quer
   throw new Refused(error?.message ?? `the page's server answered ${response.status}`, error?.reason ?? "HTTP", null);
 }
 
-/** Returns what is kept, on disk by then. The id makes it safe to ask again. */
-export async function record(collection: string, judgements: Omit<Judgement, "annotator">[]): Promise<Judgement[]> {
+let sent: Promise<unknown> = Promise.resolve();
+
+/** Returns what is kept, on disk by then. The id makes it safe to ask again. One by one: the latest counts. */
+export function record(collection: string, judgements: Omit<Judgement, "annotator">[]): Promise<Judgement[]> {
   const named = judgements.map((one) => ({ ...one, annotator: setting("annotator") }));
-  return (await asked<{ judgements: Judgement[] }>("POST", collection, { judgements: named })).judgements;
+  const kept = sent.then(() => asked<{ judgements: Judgement[] }>("POST", collection, { judgements: named }));
+  sent = kept.catch(() => {});
+  return kept.then((one) => one.judgements);
 }
 
 export const forget = (collection: string, ids: string[]) =>

@@ -4,6 +4,7 @@ import type { Answer } from "./api";
 import { filtered, NO_FILTER, type Place } from "./place";
 import { clock, seconds } from "./format";
 import type { Change } from "./query";
+import { Written } from "./written";
 
 export const Facets = ({ answer, place, change }: { answer: Answer | null; place: Place; change: Change }) => {
   const counted = answer?.facets ?? [];
@@ -35,14 +36,14 @@ export function Filters({ place, change }: { place: Place; change: Change }) {
   const field = (name: "folder" | "after" | "before", label: string, more: object) => (
     <label>
       {label}
-      <input name={name} value={place[name]} onChange={(event) => change({ [name]: event.currentTarget.value.trim() })} {...more} />
+      <Written name={name} value={place[name]} onChange={(event) => change({ [name]: event.currentTarget.value.trim() })} {...more} />
     </label>
   );
   // Times as people write them; what is none stays and says so.
   const time = (name: "longer" | "shorter" | "from" | "to", label: string, shares = false) => (
     <label>
       {label}
-      <input
+      <Written
         name={name}
         value={place[name] && !place[name].endsWith("%") ? clock(Number(place[name])) : place[name]}
         placeholder={shares ? "10:00 or 50%" : "1:30"}
@@ -61,15 +62,15 @@ export function Filters({ place, change }: { place: Place; change: Change }) {
       {field("folder", "Folder", { placeholder: "news/2024" })}
       <label>
         Labels
-        <input name="label" value={place.label.join(", ")} onChange={(event) => change({ label: names(event.currentTarget.value) })} />
+        <Written name="label" value={place.label.join(", ")} onChange={(event) => change({ label: names(event.currentTarget.value) })} />
       </label>
       <label>
         Without labels
-        <input name="nolabel" value={place.nolabel.join(", ")} onChange={(event) => change({ nolabel: names(event.currentTarget.value) })} />
+        <Written name="nolabel" value={place.nolabel.join(", ")} onChange={(event) => change({ nolabel: names(event.currentTarget.value) })} />
       </label>
       <label>
         Videos by id
-        <input name="id" value={place.id.join(", ")} onChange={(event) => change({ id: names(event.currentTarget.value) })} />
+        <Written name="id" value={place.id.join(", ")} onChange={(event) => change({ id: names(event.currentTarget.value) })} />
       </label>
       {field("after", "Dated from", { type: "date" })}
       {field("before", "Dated before", { type: "date" })}
@@ -79,7 +80,7 @@ export function Filters({ place, change }: { place: Place; change: Change }) {
       {time("to", "to", true)}
       <label>
         Moments a video
-        <input name="pervideo" type="number" min={1} max={1000} value={place.pervideo} placeholder="all" onChange={(event) => change({ pervideo: event.currentTarget.value })} />
+        <Written name="pervideo" type="number" min={1} max={1000} value={place.pervideo} placeholder="all" onChange={(event) => change({ pervideo: event.currentTarget.value })} />
       </label>
       <label class="check">
         <input name="group" type="checkbox" checked={place.group !== ""} onChange={(event) => change({ group: event.currentTarget.checked ? "1" : "" })} />

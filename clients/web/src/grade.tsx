@@ -1,6 +1,6 @@
 // A person's grade of a moment: a key or a click, kept at once; boundaries moved by the handles.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Moment } from "./api";
 import { Drag } from "./drag";
 import { forget, fresh, GRADES, judged, type Judgement, latest, record, type Span } from "./feedback";
@@ -18,7 +18,7 @@ interface Props {
 
 type Said = { id: string; grade: number | null; span: Span };
 
-/** Grades `moment` for `q`. What was said before is shown; every change is saved as it is made. */
+/** Grades `moment` for `q`, with a key of its own for each. What was said before is shown; changes are saved as they are made. */
 export function Grade({ collection, q, moment, window, duration, kept }: Props) {
   const shown: Span = [moment.start, moment.end];
   const [said, setSaid] = useState<Said>({ id: "", grade: null, span: shown });
@@ -26,26 +26,24 @@ export function Grade({ collection, q, moment, window, duration, kept }: Props) 
   const [state, setState] = useState<"" | "saving" | "saved" | "undone">("");
   const [error, setError] = useState("");
 
+  // What is said here is newer than a list of judgements that comes late.
+  const touched = useRef(false);
+
   useEffect(() => {
-    let here = true;
-    setBefore([]);
-    setState("");
-    setError("");
-    setSaid({ id: "", grade: null, span: shown });
     judged(collection, q).then(
       (all) => {
-        const found = here && latest(all, moment.video, shown);
+        const found = touched.current ? undefined : latest(all, moment.video, shown);
         if (found) setSaid({ id: found.id, grade: found.grade, span: found.span });
         if (found) setState("saved");
       },
       () => {},
     );
-    return () => void (here = false);
-  }, [collection, q, moment.video, moment.start, moment.end]);
+  }, []);
 
   const save = async (grade: number, span: Span) => {
     const next = { id: fresh(), grade, span };
     const was = said;
+    touched.current = true;
     setSaid(next);
     setState("saving");
     setError("");
@@ -55,7 +53,7 @@ export function Grade({ collection, q, moment, window, duration, kept }: Props) 
       setState("saved");
       if (one) kept?.(one);
     } catch (refused) {
-      setSaid(was);
+      setSaid((now) => (now.id === next.id ? was : now));
       setState(was.id ? "saved" : "");
       setError((refused as Error).message);
     }
@@ -87,7 +85,10 @@ export function Grade({ collection, q, moment, window, duration, kept }: Props) 
   const change = (span: Span, done: boolean) => {
     // Moved boundaries of an ungraded moment say that it is right there.
     if (done) save(said.grade ?? 4, span);
-    else setSaid({ ...said, span });
+    else {
+      touched.current = true;
+      setSaid({ ...said, span });
+    }
   };
   return (
     <section class="grade" aria-label="Your judgement">

@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { type Answer, example, thumbnail } from "./api";
 import { clock, title } from "./format";
 import { type Place, readSpan } from "./place";
+import { Written } from "./written";
 
 export const MOST_EXAMPLES = 10;
 const MOST_THEN = 4;
@@ -44,7 +45,7 @@ export function Parts({ place, change, add, adding }: Props) {
       {place.then.length > 0 && (
         <label class="field">
           within
-          <input type="number" min={0} max={3600} value={place.within} placeholder="30" onChange={(e) => change({ within: e.currentTarget.value })} />s
+          <Written type="number" min={0} max={3600} value={place.within} placeholder="30" onChange={(e) => change({ within: e.currentTarget.value })} />s
         </label>
       )}
       <Sentences name="not" list={place.not} open={open.not} change={(not) => (setOpen({ ...open, not: false }), change({ not }))} />
@@ -84,11 +85,10 @@ function Sentences({ name, list, open, change }: { name: string; list: string[];
       {shown.map((words, n) => (
         <label class="field" key={`${name} ${n} ${words}`}>
           {name}
-          <input
+          <Written
             value={words}
             maxLength={1000}
             autofocus={!words}
-            ref={(input) => void (input && !words && input.focus())}
             placeholder={name === "not" ? "at night" : "it stops"}
             onKeyDown={(event) => event.key === "Enter" && event.currentTarget.blur()}
             onBlur={(event) => {

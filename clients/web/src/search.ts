@@ -60,13 +60,17 @@ export function useSearch(said: string, collection: string) {
 
   const next = useCallback(async () => {
     const { answer } = state;
-    if (!answer?.next || state.waiting) return;
+    const control = running.current;
+    if (!answer?.next || state.waiting || !control) return;
     setState((was) => ({ ...was, waiting: "more" }));
     try {
-      const page = await more(collection, answer.next);
+      const page = await more(collection, answer.next, control.signal);
+      if (control.signal.aborted) return;
       const moments = [...answer.moments, ...page.moments];
       setState((was) => ({ ...was, waiting: "", answer: { ...answer, moments, next: page.next } }));
     } catch (error) {
+      // Another search has begun: its list is no place for this page.
+      if (control.signal.aborted) return;
       const refused = error instanceof Refused ? error : new Refused(`${error}`, "PAGE", null);
       setState((was) => ({ ...was, error: refused, waiting: "" }));
     }

@@ -158,7 +158,7 @@ export function Watch({ place, moments, open, close, like, told, kept }: Props) 
         seek={seek}
         open={(one) => open(one, true)}
       />
-      {lone(place) && <Grade collection={collection} q={q} moment={moment} window={window} duration={duration} kept={kept} />}
+      {lone(place) && <Grade key={JSON.stringify([collection, q, video, moment.start, moment.end])} collection={collection} q={q} moment={moment} window={window} duration={duration} kept={kept} />}
       {why && moment.rank > 0 && <Because why={why} moment={moment} />}
       {related.length > 1 && (
         <section aria-label="Moments in this video">

@@ -20,6 +20,8 @@ from tests.workers.ranker.factories import TEXTS
 from trainer.formats.feedback import judged
 from trainer.library.judgements import stored
 
+UNGRADED = b'{"judgements": [{"query": "a", "video": "talk", "span": [1, 2], "grade": null}]}'
+
 
 def kept(page: Page, query: str) -> list[Judgement]:
     with Feedback(page.coordinator) as asked:
@@ -137,6 +139,8 @@ def test_what_is_no_judgement_is_told(page: Page, words: list[str], said: str) -
         ("/api/judgements", b'{"judgements": [{}]}', "application/json", "has query, video, span"),
         ("/api/judgements", b'{"judgements": []}', "text/plain", "send application/json"),
         ("/api/judgements", b"[" * 9, "application/json", "no JSON object"),
+        ("/api/sets", b'{"queries": ["\\ud800"]}', "application/json", "of UTF-8 text"),
+        ("/api/judgements", UNGRADED, "application/json", "end] and grade"),
         ("/api/judgements", b" " * (3 << 20), "application/json", "send less"),
         ("/api/sets", b'{"queries": [" "]}', "application/json", "give 1 to 5000"),
         ("/api/sets", b'{"queries": [7]}', "application/json", "no list of texts"),

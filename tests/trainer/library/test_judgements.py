@@ -16,13 +16,18 @@ from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 
 LENGTHS = {"a": 60.0, "b": 60.0}
-# Killed as soon as the judgement is acknowledged, by the signal that no process survives.
+# Killed as soon as a judgement is acknowledged, by the signal that no process survives. Before that another
+# process has read the file, as an export and a training do.
 KILLED = """
-import os, signal, sys
+import os, signal, subprocess, sys
 from pathlib import Path
 from spr.v1.feedback_service_pb2 import Judgement
 from trainer.library.judgements import Judgements
-Judgements(Path(sys.argv[1])).record([Judgement(id="mine", query="a ball", video_id="a", grade=4)])
+judgements = Judgements(Path(sys.argv[1]))
+judgements.record([Judgement(id="first", query="a ball", video_id="a", grade=4)])
+read = "import sys, pathlib, trainer.library.judgements as kept; kept.stored(pathlib.Path(sys.argv[1]))"
+subprocess.run([sys.executable, "-c", read, sys.argv[1]], check=True)
+judgements.record([Judgement(id="mine", query="a ball", video_id="a", grade=4)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -45,7 +50,7 @@ def moments(*judgements: Message) -> list[tuple[str, float, float, float | None]
 def test_what_is_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
     child = [sys.executable, "-c", KILLED, str(tmp_path)]
     assert subprocess.run(child, check=False, timeout=100).returncode == -9
-    assert [one.id for one in stored(tmp_path)] == ["mine"]
+    assert [one.id for one in stored(tmp_path)] == ["first", "mine"]
 
 
 def test_a_snapshot_has_them_and_a_restore_loses_none(tmp_path: Path) -> None:

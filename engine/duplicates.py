@@ -19,7 +19,7 @@ from engine.types import Also, Doubles, Floats, Moments
 
 LookOf = Callable[[int], Look]
 
-MOST = 200  # moments of a list that are compared, the best ones
+MOST = 100  # moments of a list that are compared, the best ones
 MOST_ALSO = 20  # that are told of one
 CHANGE = 1.5  # levels of grey, root mean square: less is what encoders do to a still picture
 SAME_CHANGE, SAME_SIZE = 0.7, 2.0  # correlation; how much larger one is than the other

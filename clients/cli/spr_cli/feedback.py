@@ -1,5 +1,6 @@
 """`spr feedback`: a person's grade of a moment."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -53,7 +54,9 @@ def command(
     try:
         with Feedback(address, collection=collection) as feedback:
             if deleted:
-                click.echo(f"{_delete(feedback, deleted, timeout)} forgotten")
+                forgotten = _delete(feedback, deleted, timeout)
+                click.echo(f"{forgotten} forgotten")
+                sys.exit(0 if forgotten else 2)
             elif as_list:
                 _show(list(feedback.judgements(text or "", timeout=timeout)), as_json)
             else:

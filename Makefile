@@ -50,10 +50,10 @@ demo: install  ## Video files to ranked moments and an evaluation table, in buil
 serve: demo  ## Serve the demo's collection until Ctrl-C.
 	$(BIN)/spr serve build/demo/topology.toml
 
-# A worker a core. What shares a running service stays together, so that it is started once: tests/conftest.py.
+# Three workers on two cores. What shares a running service stays together, so that it is started once: tests/conftest.py.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: install  ## Run the tests, a worker a core; TESTS="-p randomly -k word" is handed on.
+test: install  ## Run the tests, three workers on two cores; TESTS="-p randomly -k word" is handed on.
 	$(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 nightly: install  ## Test with a corpus of the published size: ten minutes, 25 GB.

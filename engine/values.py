@@ -5,7 +5,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,6 +13,8 @@ from typing import Annotated, Any, TypeVar
 from engine.errors import InvalidInput
 
 Config = TypeVar("Config")
+# Takes a value, the file's name and the key's.
+Reader = Callable[[Any, str, str], Any]
 # In a field's metadata: the name under which older files have it.
 FORMERLY = "formerly"
 
@@ -47,14 +49,14 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
     about = _shape(typing.cast(Any, cls))
     values = {about.renamed.get(key, key): value for key, value in values.items()}
     for key in values:
-        if key not in about.hints:
-            known = ", ".join(sorted(about.hints))
+        if key not in about.readers:
+            known = ", ".join(sorted(about.readers))
             raise InvalidInput(f"{source}: unknown key {prefix}{key}; known are {known}.")
     missing = [repr(name) for name in about.required if name not in values]
     if missing:
         owner = prefix.rstrip(".") or cls.__name__
         raise InvalidInput(f"{source}: {owner} lacks {', '.join(missing)}.")
-    arguments = {key: _value(about.hints[key], value, source, prefix + key) for key, value in values.items()}
+    arguments = {key: about.readers[key](value, source, prefix + key) for key, value in values.items()}
     try:
         return cls(**arguments)
     except InvalidInput as error:
@@ -64,9 +66,9 @@ def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: st
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What files may say of a dataclass. hints: by field. renamed: a field's name today by its former one."""
+    """What files may say of a dataclass. readers: by field. renamed: a field's name by its former one."""
 
-    hints: Mapping[str, Any]
+    readers: Mapping[str, Reader]
     required: tuple[str, ...]
     renamed: Mapping[str, str]
 
@@ -76,7 +78,7 @@ def _shape(cls: type[Any]) -> _Shape:
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = [field for field in dataclasses.fields(cls) if _is_read(field)]
     return _Shape(
-        hints={field.name: hints[field.name] for field in fields},
+        readers={field.name: _reader(hints[field.name]) for field in fields},
         required=tuple(field.name for field in fields if _is_required(field)),
         renamed={f.metadata[FORMERLY]: f.name for f in dataclasses.fields(cls) if FORMERLY in f.metadata},
     )
@@ -90,29 +92,54 @@ def _is_required(field: "dataclasses.Field[Any]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _value(hint: Any, value: Any, source: str, key: str) -> Any:
-    """Return `value` as `hint` wants it."""
+def _reader(hint: Any) -> Reader:
+    """Return what takes a value as `hint` wants it: hints are looked into once, not for each value."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return _bounded(options[1:], _value(options[0], value, source, key), source, key)
+        whole = _reader(options[0])
+        return lambda value, source, key: _bounded(options[1:], whole(value, source, key), source, key)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in options:
-            return None
-        return _value(next(option for option in options if option is not type(None)), value, source, key)
+        some = _reader(next(option for option in options if option is not type(None)))
+        if type(None) not in options:
+            return some
+        return lambda value, source, key: None if value is None else some(value, source, key)
     if origin is typing.Literal:
-        return _one_of(options, value, source, key)
+        return functools.partial(_one_of, options)
     if hint is Any:
-        return value
-    if hint is Path and isinstance(value, str):
-        return Path(_typed(str, value, source, key))
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-        return filled(hint, value, source, key + ".")
-    if origin is tuple and isinstance(value, list | tuple):
-        items = enumerate(value)
-        return tuple(_value(options[0], item, source, f"{key}[{number}]") for number, item in items)
-    if origin is Mapping and isinstance(value, Mapping):
-        return {name: _value(options[1], item, source, f"{key}.{name}") for name, item in value.items()}
-    return _typed(origin or hint, value, source, key)
+        return lambda value, source, key: value
+    if hint is Path:
+        return _path
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return functools.partial(_nested, hint)
+    if origin is tuple:
+        return functools.partial(_listed, _reader(options[0]))
+    if origin is Mapping:
+        return functools.partial(_mapped, _reader(options[1]))
+    return functools.partial(_typed, origin or hint)
+
+
+def _path(value: Any, source: str, key: str) -> Any:
+    return (
+        Path(_typed(str, value, source, key)) if isinstance(value, str) else _typed(Path, value, source, key)
+    )
+
+
+def _nested(cls: type[Any], value: Any, source: str, key: str) -> Any:
+    if isinstance(value, Mapping):
+        return filled(cls, value, source, key + ".")
+    return _typed(cls, value, source, key)
+
+
+def _listed(item: Reader, value: Any, source: str, key: str) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(item(each, source, f"{key}[{number}]") for number, each in enumerate(value))
+    return _typed(tuple, value, source, key)
+
+
+def _mapped(item: Reader, value: Any, source: str, key: str) -> Any:
+    if isinstance(value, Mapping):
+        return {name: item(each, source, f"{key}.{name}") for name, each in value.items()}
+    return _typed(Mapping, value, source, key)
 
 
 def _typed(expected: Any, value: Any, source: str, key: str) -> Any:

@@ -13,6 +13,28 @@ from xdist.scheduler import LoadFileScheduling
 
 # One service each, which all of their files use.
 TOGETHER = ("tests/clients/page/", "tests/system/living/")
+# What takes longest, longest first: started last, it would keep one worker busy while the others have ended.
+LONGEST = (
+    *TOGETHER,
+    "tests/system/test_fuzz.py",
+    "tests/system/test_rolling.py",
+    "tests/system/test_access.py",
+    "tests/system/test_processes.py",
+    "tests/trainer/library/test_living.py",
+    "tests/bench/test_stages.py",
+    "tests/system/test_search.py",
+    "tests/trainer/ranker/test_training.py",
+    "tests/trainer/library/test_process.py",
+    "tests/trainer/runs/test_figures.py",
+    "tests/workers/ranker/test_parts.py",
+    "tests/trainer/library/test_damage.py",
+    "tests/trainer/library/test_power_cut_steps.py",
+    "tests/trainer/generation/test_migrate.py",
+    "tests/trainer/projector/test_training.py",
+    "tests/trainer/world/",
+    "tests/engine/test_simulation.py",
+    "tests/engine/test_ranker_failures.py",
+)
 # Jobs in a shell's background ignore Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two cores are shared with the processes under test. Another number may be given: no test depends on it.
@@ -31,6 +53,22 @@ class Together(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
     return Together(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One and a half workers a core: tests of running services wait a quarter of their time."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) * 3 // 2
+
+
+def _place(nodeid: str) -> int:
+    return next((place for place, start in enumerate(LONGEST) if nodeid.startswith(start)), len(LONGEST))
+
+
+@pytest.hookimpl(trylast=True)  # after `-p randomly`, whose order stays within a file
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: _place(item.nodeid))
 
 
 def pytest_collection_finish() -> None:

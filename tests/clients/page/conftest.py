@@ -62,8 +62,9 @@ def collection_of_files(home: Path) -> tuple[Path, Path]:
     write_video(videos / "talk.mp4", regular(24.0, 10), size=(96, 64), options={"g": "10"})
     (videos / "talk.srt").write_text(SPOKEN)
     (videos / "talk.json").write_text('{"labels": ["spoken"]}')
-    write_video(videos / "deep" / "gop.mkv", regular(16.0, 10), size=(96, 64), audio_seconds=16.0)
-    write_video(videos / "old.avi", regular(12.0, 10), codec="mpeg4", size=(96, 64))
+    # Other pictures a second than the others have: none is a copy of another.
+    write_video(videos / "deep" / "gop.mkv", regular(16.0, 7), rate=7, size=(96, 64), audio_seconds=16.0)
+    write_video(videos / "old.avi", regular(12.0, 13), rate=13, codec="mpeg4", size=(96, 64))
     source = tiny_clip(home / "encoder")
     encoder = Encoder.load(str(source), "cpu")
     options = IngestOptions(fps=Fraction(1), edge=16, settings="cpu auto")

@@ -38,8 +38,7 @@ def test_a_picture_and_a_span_are_searched_and_explained(page: Page) -> None:
     why = page.get(f"/api/explain/talk?{image}").json()
     assert len(why["frames"]["values"]) == 24
     alike = json.loads(page.get("/api/search?like=talk@4-8").body.splitlines()[0])
-    # What it shows is shown in another video too.
-    assert alike["moments"][0]["score"] == pytest.approx(1.0, abs=1e-3)
+    assert alike["moments"][0]["score"] == pytest.approx(1.0, abs=0.01)
     refused = page.get("/api/examples", b"GIF89a", **{"content-type": "image/png"}).json()["error"]
     assert refused["reason"] == "BAD_PICTURE"
     assert "no JPEG, PNG or WebP" in refused["message"]

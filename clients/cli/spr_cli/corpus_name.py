@@ -50,5 +50,5 @@ def command(name: str, shown: tuple[Spanned, ...], collection: Path, device: str
     if as_json:
         print_json({"name": bare, "pictures": entry.pictures})
     else:
-        pictures = "1 picture" if entry.pictures == 1 else f"{entry.pictures} pictures"
-        click.echo(f'@{bare} stands for {pictures}; ask: spr search "@{bare} ..."')
+        count = "1 picture" if entry.pictures == 1 else f"{entry.pictures} pictures"
+        click.echo(f'@{bare} stands for {count}; ask: spr search "@{bare} ..."')

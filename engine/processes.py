@@ -14,6 +14,7 @@ from typing import Any, Literal
 from engine import config, control_pipe, logs
 from engine.config import Topology
 
+LAST_WORDS = 1.0  # seconds for what a process that ended wrote to stderr
 FIRST_BACKOFF = 0.25  # seconds before the first restart after a crash
 MODULES = {
     "coordinator": "engine",
@@ -126,14 +127,19 @@ class ManagedProcess:
             env={**os.environ, **self.program.environment},
             start_new_session=True,
         )
-        for run, args in (
-            (self._forward_lines, (self.process, tell, writer)),
-            (self._forward_errors, (self.process, writer)),
-        ):
-            threading.Thread(target=run, args=args, daemon=True).start()
+        errors = threading.Thread(target=self._forward_errors, args=(self.process, writer), daemon=True)
+        errors.start()
+        args = (self.process, tell, writer, errors)
+        threading.Thread(target=self._forward_lines, args=args, daemon=True).start()
 
-    def _forward_lines(self, process: Pipes, tell: "Callable[[Event], None]", writer: logs.Writer) -> None:
-        """Send a process its topology, then forward its lines and its exit code."""
+    def _forward_lines(
+        self,
+        process: Pipes,
+        tell: "Callable[[Event], None]",
+        writer: logs.Writer,
+        errors: threading.Thread,
+    ) -> None:
+        """Send a process its topology, then forward its lines and its exit code, after its last errors."""
         assert process.stdout is not None
         if self.program.topology is not None:
             say(process, config.to_json(self._topology(self.program.topology)))
@@ -145,6 +151,8 @@ class ManagedProcess:
                     writer.put(logs.line(self.program.label, text.rstrip()))
         code = process.wait()
         close(process)
+        # Bounded: what the process started may hold its stderr open.
+        errors.join(LAST_WORDS)
         tell(("exit", self, process, code))
 
     def _topology(self, topology: config.Topology) -> config.Topology:

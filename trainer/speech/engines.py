@@ -47,12 +47,17 @@ def open_engine(spec: str, device: str = "auto", language: str | None = None) ->
 
     language: spoken in the videos, ISO 639-1; None: what the recogniser detects.
     """
+    check_spec(spec)
+    engine, _, model = spec.partition(":")
+    return Whisper(model, device, language) if engine == WHISPER else Pocketsphinx(language)
+
+
+def check_spec(spec: str) -> None:
+    """Refuse (InvalidInput) what names no recogniser, and all (Unavailable) where none is installed."""
     engine, _, model = spec.partition(":")
     check_installed()
-    if engine == POCKETSPHINX and not model:
-        return Pocketsphinx(language)
-    if engine == WHISPER and model:
-        return Whisper(model, device, language)
+    if (engine == POCKETSPHINX and not model) or (engine == WHISPER and model):
+        return
     raise InvalidInput(
         f"--transcribe {quoted(spec)} is no recogniser: give {POCKETSPHINX} (English, weak, its model is in "
         f"the package) or {WHISPER}:MODEL, a directory or a hub name such as openai/whisper-small."

@@ -17,7 +17,7 @@ from trainer.ingest.limits import cores
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.transcripts import Contents, Transcripts
-from trainer.speech.engines import Engine, open_engine
+from trainer.speech.engines import Engine, check_spec, open_engine
 from trainer.speech.hearing import Outcome, Task, transcribe
 from trainer.speech.sound import about
 
@@ -85,9 +85,17 @@ def transcribe_all(
     is in `failed`. Raises InvalidInput or Unavailable for a recogniser that cannot be had, Unavailable
     for a full disk. Runs again where it stopped, inside a file too.
     """
+    check_spec(recogniser.spec)
+    result = Transcribed(recogniser.spec)
+    candidates = list(_candidates(Transcripts.of(collection), files))
+    if all(_corrected(task) for task, _ in candidates):
+        result.kept = len(candidates)
+        return result
+    # Not before: a large one takes seconds to load.
     engine = recogniser.open()
-    result = Transcribed(engine.name)
-    todo = list(_todo(Transcripts.of(collection), files, result))
+    result.engine = engine.name
+    todo = [(task, length) for task, length in candidates if not _made(task, engine.name)]
+    result.kept = len(candidates) - len(todo)
     lengths = [length for _, length in todo]
     done = dict.fromkeys(range(len(todo)), 0.0)
     count = min(cores(), len(todo)) if engine.parallel else 1
@@ -107,10 +115,8 @@ def transcribe_all(
     return result
 
 
-def _todo(
-    transcripts: Transcripts, files: Sequence[VideoFile], result: Transcribed
-) -> Iterator[tuple[Task, float]]:
-    """Yield what is to be transcribed, and its length as the header says."""
+def _candidates(transcripts: Transcripts, files: Sequence[VideoFile]) -> Iterator[tuple[Task, float]]:
+    """Yield the videos that have sound and no subtitles, each content once, and their lengths."""
     sidecars, contents, seen = Sidecars(), Contents(transcripts.folder), set()
     for file in files:
         try:
@@ -120,15 +126,21 @@ def _todo(
             content = contents.of(file.path)
         except (BadVideo, OSError):  # ingest says why
             continue
-        head = transcripts.head(content)
-        if content in seen:
-            continue
-        seen.add(content)
-        if head is not None and (head.corrected or head.engine == result.engine):
-            result.kept += 1
-            continue
-        yield Task(file.path, content, transcripts), found.seconds
+        if content not in seen:
+            seen.add(content)
+            yield Task(file.path, content, transcripts), found.seconds
     contents.keep()
+
+
+def _corrected(task: Task) -> bool:
+    head = task.transcripts.head(task.content)
+    return head is not None and head.corrected
+
+
+def _made(task: Task, engine: str) -> bool:
+    """Whether a transcript is there that stays: a corrected one, or one that this very engine made."""
+    head = task.transcripts.head(task.content)
+    return head is not None and (head.corrected or head.engine == engine)
 
 
 def _note(result: Transcribed, task: Task, future: Future[Outcome]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import InvalidInput, Unavailable
 from engine.files import sha256
+from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.speech.factories import Parrot, silence, spoken, write_talk, write_whisper
 from trainer.ingest.scan import survey
 from trainer.ingest.sidecars import read_sidecar
@@ -134,7 +135,7 @@ def parrot(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path, str], Trans
 
     def transcribe_by(collection: Path, video: Path, name: str) -> Transcribed:
         monkeypatch.setattr(run, "open_engine", lambda *_: Parrot(name=name))
-        return transcribe_all(collection, survey([video]).found, Recogniser("parrot"), quiet)
+        return transcribe_all(collection, survey([video]).found, Recogniser("whisper:parrot"), quiet)
 
     return transcribe_by
 
@@ -156,11 +157,17 @@ def test_a_corrected_transcript_is_never_written_over(
 def test_a_video_with_subtitles_or_without_sound_is_not_transcribed(
     talk: Path, tmp_path: Path, parrot: Callable[[Path, Path, str], Transcribed]
 ) -> None:
-    from tests.trainer.ingest.factories import regular, write_video
-
     mute = write_video(tmp_path / "mute.mp4", regular(1, 10))
     titled = tmp_path / "titled.mp4"
     titled.write_bytes(talk.read_bytes())
     (tmp_path / "titled.srt").write_text("1\n00:00:02,000 --> 00:00:03,500\nhello\n")
     for video in (mute, titled):
         assert parrot(tmp_path / "c", video, "one").videos == 0
+
+
+def test_a_recogniser_is_not_loaded_where_there_is_nothing_to_hear(tmp_path: Path) -> None:
+    mute = write_video(tmp_path / "mute.mp4", regular(1, 10))
+    nothing = transcribe_all(tmp_path / "c", survey([mute]).found, Recogniser("whisper:/nowhere"), quiet)
+    assert (nothing.videos, nothing.kept) == (0, 0)
+    with pytest.raises(InvalidInput, match="is no recogniser"):
+        transcribe_all(tmp_path / "c", survey([mute]).found, Recogniser("siri"), quiet)

@@ -9,7 +9,7 @@ from trainer.ingest.container import demuxed, opened, video_stream
 from trainer.ingest.sidecars import Sidecars, read_sidecar
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.text_tracks import TextTrack, pick_text_track
-from trainer.ingest.transcripts import Transcripts
+from trainer.ingest.transcripts import Transcripts, clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Speech:
 
 def vtt(cues: Iterable[Cue]) -> str:
     """Return cues as a WebVTT file."""
-    lines = (f"{_clock(cue.start)} --> {_clock(cue.end)}\n{_escaped(cue.text)}\n" for cue in cues)
+    lines = (f"{clock(cue.start)} --> {clock(cue.end)}\n{_escaped(cue.text)}\n" for cue in cues)
     return "WEBVTT\n\n" + "\n".join(lines)
 
 
@@ -49,12 +49,6 @@ def read(path: Path, duration: float, transcripts: Transcripts | None = None) ->
         for packet in demuxed(container):
             track.take(packet)
         return Speech(track.cues(first, duration))
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds * 1000)), 60_000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02d}:{minutes:02d}:{rest / 1000:06.3f}"
 
 
 def _escaped(text: str) -> str:

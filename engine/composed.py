@@ -46,10 +46,7 @@ class _Found:
 
     def of(self, rows: sequences.Rows) -> "_Found":
         """Return it with some of its proposals."""
-        p = self.proposals
-        return replace(
-            self, proposals=Proposals(p.videos[rows], p.spans[rows], p.ranks[rows], p.scores[rows])
-        )
+        return replace(self, proposals=self.proposals.of(rows))
 
 
 class Composer:

@@ -1,13 +1,12 @@
-"""The schema of part.json and of versions/N.json, and their validation."""
+"""The schema of part.json and of versions/N.json."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from engine.errors import InvalidInput, Mismatch
+from engine.errors import Mismatch
 from engine.types import Ordinals
 
 
@@ -57,6 +56,24 @@ class SearchEntry:
     factor: int
     nprobe: int
     milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextsEntry:
+    """How what is said and written is searched, in all parts of a version alike.
+
+    lexicon_sha256: of the frozen word statistics, in quantizers/ as the trained indexes are. encoder: of
+    sentences, None where texts are sought by their words alone; dim, factory, quantizer_sha256: of its
+    vectors, 0 and "" without. weights: of the ranked lists in the fusion, "seen" and "said.words", ...;
+    empty: the default ones.
+    """
+
+    lexicon_sha256: str
+    encoder: EncoderEntry | None = None
+    dim: int = 0
+    factory: str = ""
+    quantizer_sha256: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +178,7 @@ class Version:
     for none. reason: what made it: build, add, delete, compact, restore, migrate. videos, segments: living
     ones. quantizer_sha256: the trained, empty index that large parts are copies of, in quantizers/.
     sources: fingerprint of all inputs of a build, by which an equal build is found and reused; "" for others.
-    settings: the build's settings, the defaults of the next one.
+    settings: the build's settings, the defaults of the next one. texts: None where no texts are searched.
     """
 
     id: str
@@ -187,60 +204,12 @@ class Version:
     search: SearchEntry | None = None
     sources: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    texts: TextsEntry | None = None
 
     @property
     def parts(self) -> tuple[PartEntry, ...]:
         """Return the parts of all shards."""
         return tuple(part for shard in self.shards for part in shard.parts)
-
-
-def check_part(part: Part, source: str) -> None:
-    """Refuse (InvalidInput) a part's values out of range, with the name of the field."""
-    numbers = {"dim": part.dim, "segment_length": part.segment_length} | _of_streams(part.streams)
-    wrong = [f"{name} = {number}" for name, number in numbers.items() if not number > 0]
-    wrong += [f"files.{name}" for name in part.files if name.startswith("/") or ".." in name.split("/")]
-    wrong += [f"files.{name}" for name, entry in part.files.items() if entry.bytes < 0]
-    wrong += [f"metric = {part.metric!r}"] if part.metric != "ip" else []
-    wrong += ["videos"] if min(part.videos, part.segments) < 0 else []
-    if wrong:
-        raise InvalidInput(f"{source}: no part has {wrong[0]}.")
-
-
-def check_version(version: Version, source: str) -> None:
-    """Refuse (InvalidInput) a version's values out of range, with the name of the field."""
-    numbers: dict[str, float] = {
-        "number": version.number,
-        "dim": version.dim,
-        "segment_length": version.segment_length,
-        "shards": len(version.shards),
-    } | _of_streams(version.streams)
-    wrong = [f"{name} = {number}" for name, number in numbers.items() if not number > 0]
-    counts = [(shard.videos, shard.segments) for shard in version.shards]
-    sums = (sum(videos for videos, _ in counts), sum(segments for _, segments in counts))
-    if sums != (version.videos, version.segments):
-        wrong.append(f"videos, segments = {version.videos}, {version.segments}, its shards have {sums}")
-    wrong += [f"shards.{shard.name}" for shard in version.shards if min(shard.videos, shard.segments) < 0]
-    listed = [part.id for part in version.parts]
-    wrong += [f"part {part!r} twice" for part in sorted({one for one in listed if listed.count(one) > 1})]
-    wrong += [f"deleted of part {part.id}" for part in version.parts if not _are_runs(part)]
-    wrong += [f"metric = {version.metric!r}"] if version.metric != "ip" else []
-    if wrong:
-        raise InvalidInput(f"{source}: no version has {wrong[0]}.")
-
-
-def _are_runs(part: PartEntry) -> bool:
-    """Tell whether a part's deleted videos are runs that ascend, do not touch, and lie inside the part."""
-    runs = list(zip(part.deleted[0::2], part.deleted[1::2], strict=False))
-    ends = [(-1, 0), *runs, (part.videos + 1, 1)]
-    apart = all(first + count < after for (first, count), (after, _) in pairwise(ends))
-    return len(part.deleted) % 2 == 0 and apart and all(count > 0 for _, count in runs)
-
-
-def _of_streams(streams: Mapping[str, StreamEntry]) -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for name, stream in streams.items():
-        numbers |= {f"streams.{name}.dim": stream.dim, f"streams.{name}.step": stream.step}
-    return numbers
 
 
 def refuse(message: str) -> Mismatch:

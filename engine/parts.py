@@ -16,7 +16,8 @@ import re
 from pathlib import Path
 
 from engine import sealed
-from engine.entries import FileEntry, Part, PartEntry, StreamEntry, check_part, refuse
+from engine.entries import FileEntry, Part, PartEntry, StreamEntry, refuse
+from engine.entry_checks import check_part
 from engine.errors import NotFound
 from engine.verification import describe_files
 

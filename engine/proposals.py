@@ -102,6 +102,7 @@ def propose(
         spans=spans[keep],
         ranks=ranks.astype(np.int32),
         scores=hits.scores[ranks],
+        cosines=None if hits.cosines is None else hits.cosines[ranks],
     )
 
 

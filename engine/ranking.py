@@ -214,8 +214,7 @@ def _confidences(ranked: Ranked, n: int, order: NDArray[np.intp]) -> Floats | No
 
 def take(proposals: Proposals, n: int | None) -> Proposals:
     """Return the first `n` proposals; all when None."""
-    p = proposals
-    return Proposals(p.videos[:n], p.spans[:n], p.ranks[:n], p.scores[:n])
+    return proposals.of(slice(n))
 
 
 def _check_version(answered: str, served: str, who: str) -> None:

@@ -22,12 +22,14 @@ class Hits:
     """Retrieved segments of one query, best first.
 
     videos: (n,) int32 catalogue ordinals. segments: (n,) int32 segment number inside the video.
-    scores: (n,) float32, higher is better. A hit's rank is its row.
+    scores: (n,) float32, higher is better. A hit's rank is its row. cosines: (n,) float32 of query and
+    segment, where the scores are another thing.
     """
 
     videos: Ordinals
     segments: Ordinals
     scores: Floats
+    cosines: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -38,16 +40,30 @@ class Proposals:
     """Coarse moments of one query, ordered by their best segment's rank.
 
     videos: (n,) int32. spans: (n, 2) float64 seconds. ranks: (n,) int32 rank of the best segment, from 0.
-    scores: (n,) float32 score of the best segment.
+    scores: (n,) float32 score of the best segment. cosines: as `Hits` has them, of that segment.
+    texts: (n, 4) float32 as in `RankQuery`, None where no text was searched.
     """
 
     videos: Ordinals
     spans: Doubles
     ranks: Ordinals
     scores: Floats
+    cosines: Floats | None = None
+    texts: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def of(self, rows: NDArray[np.intp] | slice) -> "Proposals":
+        """Return some rows, in that order."""
+        return Proposals(
+            self.videos[rows],
+            self.spans[rows],
+            self.ranks[rows],
+            self.scores[rows],
+            None if self.cosines is None else self.cosines[rows],
+            None if self.texts is None else self.texts[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +73,8 @@ class EncodedQuery:
     embedding: (dim,) float32, unit length, in the index's space. token_states: (tokens, width) float32.
     text_embedding: (encoder dim,) float32, the space of the frame features. model_id: embedding model.
     truncated: whether the text was longer than the encoder reads, so that its end was left out. shown:
-    whether examples took part: confidences are fitted to sentences alone.
+    whether examples took part: confidences are fitted to sentences alone. sentence: (sentence dim,)
+    float32, unit length, of the version's sentence encoder; None without one.
     """
 
     embedding: Floats
@@ -66,6 +83,7 @@ class EncodedQuery:
     model_id: str
     truncated: bool = False
     shown: bool = False
+    sentence: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +91,10 @@ class RankQuery:
     """What a ranker reads: one query as `EncodedQuery` has it, and its proposals, one row each.
 
     token_states: (tokens, width) float32. text_embedding: (encoder dim,) float32. videos: (n,) int32.
-    spans: (n, 2) float64 seconds. scores: (n,) float32, the proposals' retrieval scores. searched: the videos
-    that were searched for them; None: all that there are.
+    spans: (n, 2) float64 seconds. scores: (n,) float32, the proposals' cosines in retrieval. searched: the
+    videos that were searched for them; None: all that there are. texts: (n, 4) float32, what texts say of
+    each proposal: the best score of its segments in each of `texts.LISTS`, 0 where in none; None where no
+    text was searched.
     """
 
     token_states: Floats
@@ -83,12 +103,14 @@ class RankQuery:
     spans: Doubles
     scores: Floats
     searched: int | None = None
+    texts: Floats | None = None
 
     @staticmethod
     def of(query: EncodedQuery, proposals: Proposals, searched: int | None = None) -> "RankQuery":
         """Ask for the ranking of a query's proposals."""
-        columns = (proposals.videos, proposals.spans, proposals.scores)
-        return RankQuery(query.token_states, query.text_embedding, *columns, searched)
+        cosines = proposals.scores if proposals.cosines is None else proposals.cosines
+        columns = (proposals.videos, proposals.spans, cosines)
+        return RankQuery(query.token_states, query.text_embedding, *columns, searched, proposals.texts)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -102,7 +124,8 @@ class Ranked:
     (n,) float64, higher is better. relevances: (n,) float32, similarity of query and moment. refined: (n,)
     bool, False where the span is the proposal's own. confidences: (n,) float32 probability that the moment is
     relevant. confidence_threshold: the probability from which on a moment counts as found; None, as the
-    confidences are, from a ranker without a fitted confidence.
+    confidences are, from a ranker without a fitted confidence. texts_weighed: whether the query's `texts`
+    went into the scores.
     """
 
     ranker: str
@@ -112,6 +135,7 @@ class Ranked:
     refined: NDArray[np.bool_]
     confidences: Floats | None = None
     confidence_threshold: float | None = None
+    texts_weighed: bool = False
 
     def __len__(self) -> int:
         return len(self.spans)

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine import sealed
-from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, check_version, refuse
+from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, refuse
+from engine.entry_checks import check_version
 from engine.errors import NotFound, SprError, Unavailable, quoted
 from engine.files import make_folder, read_name, refusal, replacing, sync
 

@@ -401,6 +401,7 @@ class SearchParams(_message.Message):
     GROUP_BY_FIELD_NUMBER: _builtins.int
     FACETS_FIELD_NUMBER: _builtins.int
     MERGE_DUPLICATES_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
     segment_top_k: _builtins.int
     """Segments fetched over all shards before merging. Default: the server's
     setting, 200 if it has none; at most 2000.
@@ -434,6 +435,12 @@ class SearchParams(_message.Message):
     def proposal_rule(self) -> Global___ProposalRule:
         """Default: the server's setting; see ProposalRule."""
 
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Channel.ValueType]:
+        """Where it is sought. Empty: in all channels that the version has; one that it
+        does not have finds nothing. A query without a text is sought in pictures.
+        """
+
     def __init__(
         self,
         *,
@@ -448,10 +455,11 @@ class SearchParams(_message.Message):
         group_by: Global___GroupBy.ValueType = ...,
         facets: _builtins.bool = ...,
         merge_duplicates: _builtins.bool = ...,
+        channels: _abc.Iterable[_types_pb2.Channel.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "facets", b"facets", "group_by", b"group_by", "merge_duplicates", b"merge_duplicates", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage", "_nms_iou", b"_nms_iou", "_nprobe", b"_nprobe", "_per_video", b"_per_video", "_proposal_top_k", b"_proposal_top_k", "_rerank", b"_rerank", "_segment_top_k", b"_segment_top_k", "channels", b"channels", "facets", b"facets", "group_by", b"group_by", "merge_duplicates", b"merge_duplicates", "min_coverage", b"min_coverage", "nms_iou", b"nms_iou", "nprobe", b"nprobe", "per_video", b"per_video", "proposal_rule", b"proposal_rule", "proposal_top_k", b"proposal_top_k", "rerank", b"rerank", "segment_top_k", b"segment_top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_coverage: _TypeAlias = _typing.Literal["min_coverage"]  # noqa: Y015
     _WhichOneofArgType__min_coverage: _TypeAlias = _typing.Literal["_min_coverage", b"_min_coverage"]  # noqa: Y015
@@ -972,9 +980,14 @@ class RetrievedSegment(_message.Message):
     SPAN_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     rank: _builtins.int
     """0-based, over all shards."""
+    channel: _types_pb2.Channel.ValueType
+    """The list it was in; the score is of that list, `rank` its place there."""
+    method: _types_pb2.Finding.Method.ValueType
     @_builtins.property
     def span(self) -> _types_pb2.TimeSpan: ...
     def __init__(
@@ -983,10 +996,12 @@ class RetrievedSegment(_message.Message):
         span: _types_pb2.TimeSpan | None = ...,
         score: _builtins.float = ...,
         rank: _builtins.int = ...,
+        channel: _types_pb2.Channel.ValueType = ...,
+        method: _types_pb2.Finding.Method.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rank", b"rank", "score", b"score", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "method", b"method", "rank", b"rank", "score", b"score", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -38,6 +38,32 @@ DATA_TYPE_FLOAT32: DataType.ValueType  # 1
 DATA_TYPE_FLOAT16: DataType.ValueType  # 2
 Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
+class _Channel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANNEL_UNSPECIFIED: _Channel.ValueType  # 0
+    CHANNEL_SEEN: _Channel.ValueType  # 1
+    """The pictures."""
+    CHANNEL_SAID: _Channel.ValueType  # 2
+    """Subtitles and transcripts."""
+    CHANNEL_WRITTEN: _Channel.ValueType  # 3
+    """Text on the screen."""
+
+class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
+    """Where something can be found."""
+
+CHANNEL_UNSPECIFIED: Channel.ValueType  # 0
+CHANNEL_SEEN: Channel.ValueType  # 1
+"""The pictures."""
+CHANNEL_SAID: Channel.ValueType  # 2
+"""Subtitles and transcripts."""
+CHANNEL_WRITTEN: Channel.ValueType  # 3
+"""Text on the screen."""
+Global___Channel: _TypeAlias = Channel  # noqa: Y015
+
 class _DegradedReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -169,6 +195,7 @@ class Moment(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     ALSO_IN_FIELD_NUMBER: _builtins.int
+    FOUND_BY_FIELD_NUMBER: _builtins.int
     video_id: _builtins.str
     """The collection's name of the video."""
     rank: _builtins.int
@@ -202,6 +229,10 @@ class Moment(_message.Message):
         SearchParams.merge_duplicates asks for it.
         """
 
+    @_builtins.property
+    def found_by(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """What found it, the best rank first; empty for a query of examples or of several parts."""
+
     def __init__(
         self,
         *,
@@ -214,16 +245,157 @@ class Moment(_message.Message):
         confidence: _builtins.float | None = ...,
         parts: _abc.Iterable[Global___TimeSpan] | None = ...,
         also_in: _abc.Iterable[Global___DuplicateMoment] | None = ...,
+        found_by: _abc.Iterable[Global___Finding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "provenance", b"provenance", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "also_in", b"also_in", "confidence", b"confidence", "parts", b"parts", "provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "also_in", b"also_in", "confidence", b"confidence", "found_by", b"found_by", "parts", b"parts", "provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
 
 Global___Moment: _TypeAlias = Moment  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """One list that a moment is in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Method:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _MethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Finding._Method.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        METHOD_UNSPECIFIED: Finding._Method.ValueType  # 0
+        METHOD_MEANING: Finding._Method.ValueType  # 1
+        """By vectors: of pictures, or of the meaning of texts."""
+        METHOD_WORDS: Finding._Method.ValueType  # 2
+        """By the words of the query."""
+
+    class Method(_Method, metaclass=_MethodEnumTypeWrapper): ...
+    METHOD_UNSPECIFIED: Finding.Method.ValueType  # 0
+    METHOD_MEANING: Finding.Method.ValueType  # 1
+    """By vectors: of pictures, or of the meaning of texts."""
+    METHOD_WORDS: Finding.Method.ValueType  # 2
+    """By the words of the query."""
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    channel: Global___Channel.ValueType
+    method: Global___Finding.Method.ValueType
+    rank: _builtins.int
+    """0-based, of the moment's best segment in this list over all shards."""
+    @_builtins.property
+    def line(self) -> Global___TextLine:
+        """What is said or written there that fits best; absent of CHANNEL_SEEN."""
+
+    def __init__(
+        self,
+        *,
+        channel: Global___Channel.ValueType = ...,
+        method: Global___Finding.Method.ValueType = ...,
+        rank: _builtins.int = ...,
+        line: Global___TextLine | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["line", b"line"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "line", b"line", "method", b"method", "rank", b"rank"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class TextLine(_message.Message):
+    """A sentence, or a text on the screen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPAN_FIELD_NUMBER: _builtins.int
+    PIECES_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def span(self) -> Global___TimeSpan: ...
+    @_builtins.property
+    def pieces(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPiece]:
+        """The text in pieces: joined they are all of it."""
+
+    @_builtins.property
+    def box(self) -> Global___ScreenBox:
+        """Where it stands on the screen; absent of what is said."""
+
+    def __init__(
+        self,
+        *,
+        span: Global___TimeSpan | None = ...,
+        pieces: _abc.Iterable[Global___TextPiece] | None = ...,
+        box: Global___ScreenBox | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "pieces", b"pieces", "span", b"span"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextLine: _TypeAlias = TextLine  # noqa: Y015
+
+@_typing.final
+class TextPiece(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    matched: _builtins.bool
+    """True for what matches a word of the query."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        matched: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextPiece: _TypeAlias = TextPiece  # noqa: Y015
+
+@_typing.final
+class ScreenBox(_message.Message):
+    """Shares, 0..1, of the picture's width and height, from the top left."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    left: _builtins.float
+    top: _builtins.float
+    right: _builtins.float
+    bottom: _builtins.float
+    def __init__(
+        self,
+        *,
+        left: _builtins.float = ...,
+        top: _builtins.float = ...,
+        right: _builtins.float = ...,
+        bottom: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "left", b"left", "right", b"right", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScreenBox: _TypeAlias = ScreenBox  # noqa: Y015
 
 @_typing.final
 class DuplicateMoment(_message.Message):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.entries import PartEntry, ShardEntry, check_version
+from engine.entries import PartEntry, ShardEntry
+from engine.entry_checks import check_version
 from tests import plain
 from trainer.library.changes import Place, Shards, deal, merged, with_part, without
 from trainer.library.policy import MOST, deleted_share, to_merge

@@ -122,6 +122,7 @@ class EncodeRequest(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
@@ -132,6 +133,8 @@ class EncodeRequest(_message.Message):
     """
     text: _builtins.str
     """One sentence, not empty, at most 1000 characters."""
+    sentence: _builtins.bool
+    """Whether `sentence` is wanted."""
     def __init__(
         self,
         *,
@@ -139,10 +142,11 @@ class EncodeRequest(_message.Message):
         generation: _builtins.str = ...,
         embedding_model: _builtins.str = ...,
         text: _builtins.str = ...,
+        sentence: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "sentence", b"sentence", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,6 +162,7 @@ class EncodeResponse(_message.Message):
     TEXT_EMBEDDING_FIELD_NUMBER: _builtins.int
     TEXT_TRUNCATED_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """The version whose models encoded: the request's."""
     text_truncated: _builtins.bool
@@ -185,6 +190,12 @@ class EncodeResponse(_message.Message):
     def compute_time(self) -> _duration_pb2.Duration:
         """From the request's arrival to its answer, waiting for a batch included."""
 
+    @_builtins.property
+    def sentence(self) -> _types_pb2.Tensor:
+        """What the version's sentence encoder makes of the text as a query, unit
+        length: shape [sentence dim]. Absent where none is wanted, or the version has none.
+        """
+
     def __init__(
         self,
         *,
@@ -194,10 +205,11 @@ class EncodeResponse(_message.Message):
         text_embedding: _types_pb2.Tensor | None = ...,
         text_truncated: _builtins.bool = ...,
         compute_time: _duration_pb2.Duration | None = ...,
+        sentence: _types_pb2.Tensor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "sentence", b"sentence", "text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "generation", b"generation", "text_embedding", b"text_embedding", "text_truncated", b"text_truncated", "token_states", b"token_states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_time", b"compute_time", "embedding", b"embedding", "generation", b"generation", "sentence", b"sentence", "text_embedding", b"text_embedding", "text_truncated", b"text_truncated", "token_states", b"token_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,6 +32,7 @@ class SearchSegmentsRequest(_message.Message):
     TOP_K_FIELD_NUMBER: _builtins.int
     NPROBE_FIELD_NUMBER: _builtins.int
     ALLOWED_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
@@ -43,16 +44,20 @@ class SearchSegmentsRequest(_message.Message):
     SHARD_MISMATCH: an address may lead to the wrong worker.
     """
     top_k: _builtins.int
-    """Segments a query, at least 1."""
+    """Segments a query, and a list of texts, at least 1."""
     nprobe: _builtins.int
     """IVF lists probed; absent: the index's own number."""
     @_builtins.property
     def queries(self) -> _types_pb2.Embedding:
-        """Shape [queries, dim]."""
+        """Shape [queries, dim]. Absent where `texts` alone is searched."""
 
     @_builtins.property
     def allowed(self) -> Global___Allowed:
         """What may be found; absent: all that lives."""
+
+    @_builtins.property
+    def texts(self) -> Global___TextQuery:
+        """What is sought in texts, with one query at most; absent: nothing."""
 
     def __init__(
         self,
@@ -64,16 +69,85 @@ class SearchSegmentsRequest(_message.Message):
         top_k: _builtins.int = ...,
         nprobe: _builtins.int | None = ...,
         allowed: Global___Allowed | None = ...,
+        texts: Global___TextQuery | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "allowed", b"allowed", "nprobe", b"nprobe", "queries", b"queries"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "allowed", b"allowed", "nprobe", b"nprobe", "queries", b"queries", "texts", b"texts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "allowed", b"allowed", "generation", b"generation", "nprobe", b"nprobe", "queries", b"queries", "request_id", b"request_id", "shard", b"shard", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe", "allowed", b"allowed", "generation", b"generation", "nprobe", b"nprobe", "queries", b"queries", "request_id", b"request_id", "shard", b"shard", "texts", b"texts", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__nprobe: _TypeAlias = _typing.Literal["nprobe"]  # noqa: Y015
     _WhichOneofArgType__nprobe: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__nprobe) -> _WhichOneofReturnType__nprobe | None: ...
 
 Global___SearchSegmentsRequest: _TypeAlias = SearchSegmentsRequest  # noqa: Y015
+
+@_typing.final
+class TextQuery(_message.Message):
+    """A sentence that is sought in what is said and written."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """At most 1000 characters; sought by its words. Empty: not by words."""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Channel.ValueType]: ...
+    @_builtins.property
+    def sentence(self) -> _types_pb2.Tensor:
+        """From EncodeResponse.sentence: shape [sentence dim]; sought by its meaning.
+        Absent: not by meaning.
+        """
+
+    def __init__(
+        self,
+        *,
+        channels: _abc.Iterable[_types_pb2.Channel.ValueType] | None = ...,
+        text: _builtins.str = ...,
+        sentence: _types_pb2.Tensor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sentence", b"sentence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "sentence", b"sentence", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextQuery: _TypeAlias = TextQuery  # noqa: Y015
+
+@_typing.final
+class TextHits(_message.Message):
+    """The hits of one list of texts, best first, as SearchSegmentsResponse has those of pictures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    VIDEO_ORDINALS_FIELD_NUMBER: _builtins.int
+    SEGMENT_ORDINALS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    channel: _types_pb2.Channel.ValueType
+    method: _types_pb2.Finding.Method.ValueType
+    video_ordinals: _builtins.bytes
+    segment_ordinals: _builtins.bytes
+    scores: _builtins.bytes
+    """Of words: 0..1, the share of the query that is found. Of meaning: a cosine."""
+    def __init__(
+        self,
+        *,
+        channel: _types_pb2.Channel.ValueType = ...,
+        method: _types_pb2.Finding.Method.ValueType = ...,
+        video_ordinals: _builtins.bytes = ...,
+        segment_ordinals: _builtins.bytes = ...,
+        scores: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "method", b"method", "scores", b"scores", "segment_ordinals", b"segment_ordinals", "video_ordinals", b"video_ordinals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextHits: _TypeAlias = TextHits  # noqa: Y015
 
 @_typing.final
 class Allowed(_message.Message):
@@ -134,6 +208,7 @@ class SearchSegmentsResponse(_message.Message):
     VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
     SEARCH_TIME_FIELD_NUMBER: _builtins.int
     FILTERED_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """The version and the shard that answer: the request's."""
     shard: _builtins.str
@@ -155,6 +230,10 @@ class SearchSegmentsResponse(_message.Message):
     def search_time(self) -> _duration_pb2.Duration:
         """Of the index alone."""
 
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextHits]:
+        """A list for each channel and method that `texts` asks for and the shard has."""
+
     def __init__(
         self,
         *,
@@ -167,10 +246,11 @@ class SearchSegmentsResponse(_message.Message):
         videos_searched: _builtins.int = ...,
         search_time: _duration_pb2.Duration | None = ...,
         filtered: _builtins.bool = ...,
+        texts: _abc.Iterable[Global___TextHits] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["search_time", b"search_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "filtered", b"filtered", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_ordinals", b"segment_ordinals", "shard", b"shard", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "filtered", b"filtered", "generation", b"generation", "scores", b"scores", "search_time", b"search_time", "segment_ordinals", b"segment_ordinals", "shard", b"shard", "texts", b"texts", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,6 +39,7 @@ class RankRequest(_message.Message):
     SPANS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
@@ -53,6 +54,12 @@ class RankRequest(_message.Message):
     """Retrieval score of the proposal's best segment, float32 little-endian."""
     videos_searched: _builtins.int
     """Videos that were searched, on which confidences depend; 0: the version's."""
+    texts: _builtins.bytes
+    """What texts say of each proposal: float32 little-endian, [proposals, 4], the
+    best score of its segments in the lists said by words, said by meaning,
+    written by words, written by meaning; 0 where it is in none. Empty: no text
+    was searched.
+    """
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
         """From EncodeResponse: shape [tokens, width]. Without a token the moments are
@@ -75,10 +82,11 @@ class RankRequest(_message.Message):
         spans: _builtins.bytes = ...,
         scores: _builtins.bytes = ...,
         videos_searched: _builtins.int = ...,
+        texts: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "token_states", b"token_states", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "texts", b"texts", "token_states", b"token_states", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,6 +107,7 @@ class RankResponse(_message.Message):
     CONFIDENCES_FIELD_NUMBER: _builtins.int
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
+    TEXTS_WEIGHED_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """The version that was read: the request's."""
     ranker_model: _builtins.str
@@ -123,6 +132,8 @@ class RankResponse(_message.Message):
     """The probability, 0..1, from which on a moment counts as found; absent where
     `confidences` is empty.
     """
+    texts_weighed: _builtins.bool
+    """True where `texts` went into the scores: the ranker has fitted weights of them."""
     @_builtins.property
     def compute_time(self) -> _duration_pb2.Duration:
         """From the request's arrival to its answer, waiting for a batch included."""
@@ -139,10 +150,11 @@ class RankResponse(_message.Message):
         confidences: _builtins.bytes = ...,
         confidence_threshold: _builtins.float | None = ...,
         compute_time: _duration_pb2.Duration | None = ...,
+        texts_weighed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold", "confidences", b"confidences", "generation", b"generation", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold", "confidences", b"confidences", "generation", b"generation", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans", "texts_weighed", b"texts_weighed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015

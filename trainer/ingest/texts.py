@@ -1,0 +1,73 @@
+"""What is said and written in the videos of a collection, a file a video named by its content.
+
+<collection>/texts/<key>.json: {"said": [[start, end, text], ...], "written": [[start, end, text,
+[left, top, right, bottom]], ...], "language": "en"}, lines by start. A record's info[KEY] has the key; "" or
+none: no text.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.files import make_folder, read_json, replacing
+from engine.texts import Line
+
+DIRECTORY = "texts"  # of a collection
+KEY = "texts"  # of a record's info
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The lines of a video by start. language: of what is said, ISO 639, "" where unknown."""
+
+    said: tuple[Line, ...] = ()
+    written: tuple[Line, ...] = ()
+    language: str = ""
+
+    def of(self, channel: str) -> tuple[Line, ...]:
+        """Return the lines of a channel of `engine.texts.TEXTS`."""
+        return self.said if channel == "said" else self.written
+
+
+def read(collection: Path, info: Mapping[str, Any]) -> Texts:
+    """Return the texts that a record's info names; none where it names none. Raises OSError, InvalidInput."""
+    key = info.get(KEY, "")
+    if not key:
+        return Texts()
+    value: dict[str, Any] = read_json(collection / DIRECTORY / f"{key}.json", dict)
+    said, written = (_lines(value.get(name, [])) for name in ("said", "written"))
+    return Texts(said, written, str(value.get("language", "")))
+
+
+def write(collection: Path, texts: Texts) -> str:
+    """Keep the texts of a video; return their key, "" for none."""
+    if not texts.said and not texts.written:
+        return ""
+    value = {"said": _rows(texts.said), "written": _rows(texts.written), "language": texts.language}
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    key = hashlib.sha256(data).hexdigest()[:32]
+    make_folder(collection / DIRECTORY)
+    with replacing(collection / DIRECTORY / f"{key}.json") as partial:
+        partial.write_bytes(data)
+    return key
+
+
+def _lines(rows: Sequence[Sequence[Any]]) -> tuple[Line, ...]:
+    return tuple(Line(float(row[0]), float(row[1]), str(row[2]), _box(row)) for row in rows)
+
+
+def _box(row: Sequence[Any]) -> tuple[float, float, float, float] | None:
+    if len(row) < 4:
+        return None
+    left, top, right, bottom = (float(value) for value in row[3])
+    return left, top, right, bottom
+
+
+def _rows(lines: Sequence[Line]) -> list[list[Any]]:
+    return [
+        [round(line.start, 3), round(line.end, 3), line.text, *([list(line.box)] if line.box else [])]
+        for line in lines
+    ]

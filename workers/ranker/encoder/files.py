@@ -1,5 +1,6 @@
 """Where an encoder's files are, and the name they give it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine import files
@@ -29,15 +30,18 @@ _VOCABULARIES = (("tokenizer.json",), ("spiece.model",), ("vocab.json", "merges.
 _REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
 
 
-def resolve(name_or_dir: str) -> Path:
-    """Return the directory of a local model, or of the hub's model after fetching what is missing."""
+def resolve(name_or_dir: str, parts: Sequence[str] = _PARTS) -> Path:
+    """Return the directory of a local model, or of the hub's model after fetching what is missing.
+
+    parts: patterns of the files that are fetched.
+    """
     folder = Path(name_or_dir).expanduser()
     if folder.is_dir():
         return folder
     looks_local = name_or_dir.startswith(("/", ".", "~")) or name_or_dir.count("/") > 1
     if looks_local or folder.exists() or not name_or_dir:
         raise NotFound(f"{name_or_dir!r} is not a directory: {_REMEDY}.", "NO_SUCH_MODEL")
-    return _fetch(name_or_dir)
+    return _fetch(name_or_dir, parts)
 
 
 def fingerprint_of(folder: Path) -> str:
@@ -82,13 +86,15 @@ def check_tokenizer(folder: Path) -> None:
         )
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, parts: Sequence[str]) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
     try:
-        patterns = list(_PARTS)
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
+        # A pattern's star matches folders too, which are looked into only where the parts name some.
+        ignored = None if any("/" in part for part in parts) else ["*/*"]
+        found = huggingface_hub.snapshot_download(name, allow_patterns=list(parts), ignore_patterns=ignored)
+        return Path(found)
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise NotFound(
             f"{name!r} is neither a directory nor a model on the hub: {_REMEDY}.", "NO_SUCH_MODEL"

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.types import Hits, Seconds
+from engine.types import Floats, Hits, Seconds
 
 SEEN, SAID, WRITTEN = "seen", "said", "written"
+CHANNELS = (SEEN, SAID, WRITTEN)
 # The channels that have texts.
 TEXTS = (SAID, WRITTEN)
 WORDS, MEANING = "words", "meaning"
@@ -34,6 +35,19 @@ class Line:
     end: Seconds
     text: str
     box: Box | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TextsSought:
+    """What is sought in texts.
+
+    channels: of TEXTS. text: sought by its words; "": not by words. sentence: (dim,) float32 of unit length,
+    sought by its meaning; None: not by meaning.
+    """
+
+    channels: tuple[str, ...]
+    text: str
+    sentence: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

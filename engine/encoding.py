@@ -1,6 +1,7 @@
 """Queries to vectors: what the coordinator has encoded, cached, and what one moment shows put together."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -52,7 +53,7 @@ class QueryEncoder:
         text, named = names.split(part.text) if "@" in part.text else (part.text, [])
         shown = (*part.examples, *map(Named, named))
         if not shown:
-            return await self._text(text, deadline)
+            return await self._worded(text, deadline)
         if len(shown) > examples.MOST:
             message = f"there are {len(shown)} examples, names included; give at most {examples.MOST}"
             raise InvalidInput(message)
@@ -66,7 +67,7 @@ class QueryEncoder:
             raise
         if not text:
             return seen
-        return examples.joined(await self._text(text, deadline), seen, part.weight)
+        return examples.joined(await self._worded(text, deadline), seen, part.weight)
 
     def _source(self, example: Example) -> Source:
         if isinstance(example, Clip):
@@ -79,6 +80,10 @@ class QueryEncoder:
     async def _text(self, text: str, deadline: Deadline) -> EncodedQuery:
         key = self._corpus.version.embedding_model, text
         return await self._cached(key, lambda: self._rankers.encode(text, deadline))
+
+    async def _worded(self, text: str, deadline: Deadline) -> EncodedQuery:
+        """Return a sentence with its words, which are sought in texts."""
+        return replace(await self._text(text, deadline), text=text)
 
     async def _examples(self, sources: list[Source], deadline: Deadline) -> EncodedQuery:
         key = f"{self._corpus.id}/examples", examples.key_of(sources)

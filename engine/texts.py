@@ -58,6 +58,15 @@ class TextHits:
     hits: Hits
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The ranked lists that an answer is of. text: what was sought. seen: nothing where not in pictures."""
+
+    text: str
+    seen: Hits
+    texts: tuple[TextHits, ...]
+
+
 def overlapping(lines: Sequence[Line], start: Seconds, end: Seconds) -> list[Line]:
     """Return the lines that are there for some time of [start, end)."""
     return [line for line in lines if line.start < end and line.end > start]

@@ -25,6 +25,7 @@ def query_to_pb(query: RankQuery) -> RankRequest:
         spans=wire.doubles_to_bytes(query.spans),
         scores=wire.floats_to_bytes(query.scores),
         videos_searched=query.searched or 0,
+        texts=b"" if query.texts is None else wire.floats_to_bytes(query.texts),
     )
 
 
@@ -74,7 +75,8 @@ def ranked_from_pb(response: RankResponse, proposals: int) -> Ranked:
     if not ((spans >= 0) & (spans <= LATEST)).all() or not (np.abs(scores) <= LARGEST_SCORE).all():
         raise Mismatch("the ranker answered a span or score that is not finite, or absurd")
     columns = (spans.reshape(-1, 2), scores, relevances, refined)
-    return Ranked(response.ranker_model, *columns, *_confidences_from_pb(response, proposals))
+    sure = _confidences_from_pb(response, proposals)
+    return Ranked(response.ranker_model, *columns, *sure, texts_weighed=response.texts_weighed)
 
 
 def _proposals_from_pb(request: RankRequest, durations: Doubles) -> tuple[Ordinals, Doubles, Floats]:

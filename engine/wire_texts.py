@@ -6,10 +6,12 @@ import numpy as np
 
 from engine import wire
 from engine.errors import InvalidInput, Mismatch
+from engine.evidence import Finding
 from engine.queries import LONGEST_TEXT
-from engine.texts import CHANNELS, LISTS, MEANING, WORDS, ListName, TextHits, TextsSought
+from engine.texts import CHANNELS, LISTS, MEANING, WORDS, Line, ListName, TextHits, TextsSought
 from engine.types import Hits
 from spr.internal.v1 import index_shard_service_pb2 as shard_pb
+from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
 
 _CHANNELS = dict(zip(CHANNELS, types_pb2.Channel.values()[1:], strict=True))
@@ -17,25 +19,43 @@ _METHODS = {
     MEANING: types_pb2.Finding.METHOD_MEANING,
     WORDS: types_pb2.Finding.METHOD_WORDS,
 }
-_NAMES = {number: name for name, number in _CHANNELS.items()}
 _LISTS = {(_CHANNELS[one.channel], _METHODS[one.method]): one for one in LISTS}
 
 
 def channels_from_pb(channels: Iterable[int], field: str) -> tuple[str, ...]:
     """Return the channels that are named, each once; InvalidInput for an unknown one."""
-    found = set()
-    for number, channel in enumerate(channels):
-        if channel not in _NAMES:
+    given = list(channels)
+    for number, channel in enumerate(given):
+        if channel not in _CHANNELS.values():
             message = f"{field}[{number}] is {channel}; send CHANNEL_SEEN, CHANNEL_SAID or CHANNEL_WRITTEN"
             raise InvalidInput(message, field=f"{field}[{number}]")
-        found.add(_NAMES[channel])
-    return tuple(name for name in CHANNELS if name in found)
+    return tuple(name for name in CHANNELS if _CHANNELS[name] in given)
 
 
-def put_list(message: types_pb2.Finding | shard_pb.TextHits, name: tuple[str, str]) -> None:
+def put_list(
+    message: types_pb2.Finding | shard_pb.TextHits | search_pb.RetrievedSegment, name: tuple[str, str]
+) -> None:
     """Write which list something is in."""
     channel, method = name
     message.channel, message.method = _CHANNELS[channel], _METHODS[method]
+
+
+def put_findings(moments: Iterable[types_pb2.Moment], found: Iterable[Iterable[Finding]]) -> None:
+    """Write what found each moment; where `found` is empty nothing."""
+    for moment, findings in zip(moments, found, strict=False):
+        for one in findings:
+            finding = moment.found_by.add(rank=one.rank)
+            put_list(finding, one.name)
+            if one.line is not None:
+                _put_line(finding.line, one.line, one.pieces)
+
+
+def _put_line(message: types_pb2.TextLine, line: Line, pieces: Iterable[tuple[str, bool]]) -> None:
+    wire.put_span(message.span, wire.span_parts(np.array([[line.start, line.end]]))[0])
+    message.pieces.extend(types_pb2.TextPiece(text=text, matched=is_word) for text, is_word in pieces)
+    if line.box is not None:
+        left, top, right, bottom = line.box
+        message.box.CopyFrom(types_pb2.ScreenBox(left=left, top=top, right=right, bottom=bottom))
 
 
 def sought_to_pb(sought: TextsSought) -> shard_pb.TextQuery:
@@ -75,7 +95,7 @@ def hits_to_pb(found: Iterable[TextHits]) -> list[shard_pb.TextHits]:
 
 
 def hits_from_pb(
-    messages: Sequence[shard_pb.TextHits], channels: Iterable[str], videos: int
+    messages: Sequence[shard_pb.TextHits], channels: Sequence[int], videos: int
 ) -> list[TextHits]:
     """Return a shard's lists in the order of LISTS; Mismatch unless they are of these channels, each once.
 
@@ -84,7 +104,7 @@ def hits_from_pb(
     found = dict[ListName, TextHits]()
     for message in messages:
         name = _LISTS.get((message.channel, message.method))
-        if name is None or name in found or name.channel not in channels:
+        if name is None or name in found or message.channel not in channels:
             raise Mismatch("answered a list of texts that was not asked for", "SHARD_MISMATCH")
         ordinals = wire.ints_from_bytes(message.video_ordinals, "texts.video_ordinals")
         segments = wire.ints_from_bytes(message.segment_ordinals, "texts.segment_ordinals")

@@ -30,7 +30,7 @@ class TextTokens:
         """model_config: of a model of one of FAMILIES."""
         self._tokenizer = tokenizer
         family = family_of(model_config)
-        self._longest = family.longest_of(model_config)
+        self.longest = family.longest_of(model_config)
         # SigLIP pools at the last position and was trained on fully padded texts without a mask.
         self.pads_fully = family.padding == "full"
         # SigLIP's texts were lower-cased in training. The tokenizer of its second version (Gemma's) leaves
@@ -55,15 +55,15 @@ class TextTokens:
                 read,
                 padding="max_length" if self.pads_fully else True,
                 truncation=True,
-                max_length=self._longest,
+                max_length=self.longest,
                 split_special_tokens=True,
                 return_attention_mask=True,
                 return_tensors="np",
             )
             valid = np.asarray(batch["attention_mask"], bool)
-            cut = valid.sum(axis=1) >= self._longest
+            cut = valid.sum(axis=1) >= self.longest
             for row in np.flatnonzero(cut):
-                cut[row] = self._length(read[row]) > self._longest
+                cut[row] = self._length(read[row]) > self.longest
         return TokenBatch(np.asarray(batch["input_ids"], np.int64), valid, cut)
 
     def _read(self, text: str) -> str:

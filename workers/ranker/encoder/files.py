@@ -5,8 +5,8 @@ from pathlib import Path
 
 from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from workers.ranker.encoder.families import FAMILIES
 
-MODEL_TYPES = ("clip", "siglip")
 # What a model directory is made of; weights are safetensors only, never pickle. A note beside it is no part.
 _WEIGHTS = "model*.safetensors"
 _PARTS = (
@@ -26,7 +26,14 @@ _PARTS = (
 )
 # Until only these counted, every text file in the directory did.
 _COUNTED_BEFORE = ("*.json", "*.txt", "*.model", _WEIGHTS)
-_VOCABULARIES = (("tokenizer.json",), ("spiece.model",), ("vocab.json", "merges.txt"))
+_VOCABULARIES = (
+    ("tokenizer.json",),
+    ("spiece.model",),
+    ("tokenizer.model",),
+    ("sentencepiece.bpe.model",),
+    ("vocab.txt",),
+    ("vocab.json", "merges.txt"),
+)
 _REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
 
 
@@ -81,8 +88,8 @@ def check_tokenizer(folder: Path) -> None:
     """Refuse a directory without a vocabulary; transformers would make an empty one and not tell."""
     if not any(all((folder / name).is_file() for name in group) for group in _VOCABULARIES):
         raise NotFound(
-            f"{folder} has no tokenizer (tokenizer.json, vocab.json with merges.txt, or spiece.model): save "
-            "the one that the model was trained with into it."
+            f"{folder} has no tokenizer (tokenizer.json, vocab.json with merges.txt, vocab.txt, or "
+            "a sentencepiece model): save the one that the model was trained with into it."
         )
 
 
@@ -108,7 +115,7 @@ def _fetch(name: str, parts: Sequence[str]) -> Path:
 
 
 def model_type(folder: Path) -> str:
-    """Return "clip" or "siglip" for a directory that holds a whole model; refuse any other."""
+    """Return the family of a directory that holds a whole model; refuse any that FAMILIES lacks."""
     config = folder / "config.json"
     if not config.is_file():
         raise NotFound(f"{folder} has no config.json: {_REMEDY}.", "NO_SUCH_MODEL")
@@ -116,8 +123,9 @@ def model_type(folder: Path) -> str:
         kind = str(files.read_json(config, dict).get("model_type"))
     except files.BadJson as error:
         raise Mismatch(f"{config} is not a model's configuration: {error.why}; {_REMEDY}.") from error
-    if kind not in MODEL_TYPES:
-        raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are {' or '.join(MODEL_TYPES)}.")
+    if kind not in FAMILIES:
+        known = ", ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
+        raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are of one of these: {known}.")
     if not any(folder.glob(_WEIGHTS)):
         pickled = any(folder.glob("*.bin"))
         found = "its weights as a pickle, which can run code" if pickled else f"no {_WEIGHTS} file"

@@ -9,7 +9,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from spr.v1 import search_service_pb2 as pb
 from spr_client import SearchError
-from spr_client.translate import explanation_from_pb
 from spr_gateway import answers, asked, queries
 from spr_gateway.upstream import Upstream
 
@@ -38,7 +37,7 @@ class Searches:
         """Say why moments of a video were found."""
         wanted = queries.request_of(request.query_params, self._picture, 0)
         why = await self._upstream.explain(wanted, request.path_params["video"])
-        return JSONResponse(answers.explanation(explanation_from_pb(why)), headers=_FRESH)
+        return JSONResponse(answers.explanation(why), headers=_FRESH)
 
     async def collections(self, request: Request) -> Response:
         """Say what is served."""

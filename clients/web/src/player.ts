@@ -13,15 +13,17 @@ interface Source {
   to: number;
 }
 
-export function usePlayer(collection: string, about: Video | null, start: number, end: number) {
+export function usePlayer(collection: string, about: Video | null, start: number, end: number, t: number | null, jump: number) {
+  const first = t ?? start;
   const video = useRef<HTMLVideoElement>(null);
   const [source, setSource] = useState<Source | null>(null);
-  const [now, setNow] = useState(start);
+  const [shape, setShape] = useState<[width: number, height: number]>([0, 0]);
+  const [now, setNow] = useState(first);
   const [playing, setPlaying] = useState(false);
   const [loop, setLoop] = useState(true);
   const [error, setError] = useState("");
   const [preparing, setPreparing] = useState(false);
-  const wanted = useRef({ at: start, play: true });
+  const wanted = useRef({ at: first, play: true });
   const running = useRef<AbortController>();
   const direct = about?.play.how === "direct";
 
@@ -46,12 +48,14 @@ export function usePlayer(collection: string, about: Video | null, start: number
   );
 
   useEffect(() => {
-    wanted.current = { at: start, play: true };
-    setNow(start);
-    setLoop(true);
-    load(start, end);
+    const inside = first >= start && first < end;
+    wanted.current = { at: first, play: true };
+    setNow(first);
+    setLoop(inside);
+    if (inside && first < start + CLIP) load(start, end);
+    else load(Math.max(0, first - 2), first + CLIP);
     return () => running.current?.abort();
-  }, [load, start, end]);
+  }, [load, start, end, first, jump]);
 
   const play = useCallback(async () => {
     const element = video.current;
@@ -86,6 +90,7 @@ export function usePlayer(collection: string, about: Video | null, start: number
     const element = video.current;
     // Gone, where another video was opened meanwhile.
     if (!element || !source) return;
+    setShape([element.videoWidth, element.videoHeight]);
     element.currentTime = Math.max(0, wanted.current.at - source.offset);
     if (wanted.current.play) play();
   };
@@ -93,7 +98,7 @@ export function usePlayer(collection: string, about: Video | null, start: number
   useEffect(() => {
     const element = video.current;
     if (element && source && element.readyState >= 1) ready();
-  }, [start, end, source]);
+  }, [start, end, first, jump, source]);
 
   useEffect(() => {
     if (!playing || !source) return;
@@ -130,5 +135,5 @@ export function usePlayer(collection: string, about: Video | null, start: number
     },
     onError: () => source && setError("this browser cannot play the file"),
   };
-  return { video, source, now, playing, loop, setLoop, error, preparing, seek, toggle, events };
+  return { video, source, shape, now, playing, loop, setLoop, error, preparing, seek, toggle, events };
 }

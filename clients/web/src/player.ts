@@ -21,6 +21,9 @@ export function usePlayer(collection: string, about: Video | null, start: number
   const [now, setNow] = useState(first);
   const [playing, setPlaying] = useState(false);
   const [loop, setLoop] = useState(true);
+  // As it will be drawn: who seeks outside of the moment is not set back by a frame that comes before.
+  const looping = useRef(loop);
+  looping.current = loop;
   const [error, setError] = useState("");
   const [preparing, setPreparing] = useState(false);
   const wanted = useRef({ at: first, play: true });
@@ -74,7 +77,7 @@ export function usePlayer(collection: string, about: Video | null, start: number
     (to: number, keep = false) => {
       if (!about || !source) return;
       const at = Math.min(Math.max(0, to), Math.max(0, about.duration - 0.05));
-      if (!keep && (at < start || at > end)) setLoop(false);
+      if (!keep && (at < start || at > end)) setLoop((looping.current = false));
       setNow(at);
       if (at >= source.from - 3 && at < source.to + 3) {
         if (video.current) video.current.currentTime = Math.max(0, at - source.offset);
@@ -106,13 +109,13 @@ export function usePlayer(collection: string, about: Video | null, start: number
       const element = video.current;
       if (element) {
         const at = element.currentTime + source.offset;
-        if (loop && (at >= end || at < start - 0.5)) element.currentTime = Math.max(0, start - source.offset);
+        if (looping.current && (at >= end || at < start - 0.5)) element.currentTime = Math.max(0, start - source.offset);
         setNow(element.currentTime + source.offset);
       }
       frame = requestAnimationFrame(look);
     });
     return () => cancelAnimationFrame(frame);
-  }, [playing, source, loop, start, end]);
+  }, [playing, source, start, end]);
 
   const toggle = useCallback(() => {
     const element = video.current;

@@ -4,9 +4,9 @@ from typing import Any
 
 from spr.v1 import search_service_pb2 as pb
 from spr.v1.standing_service_pb2 import Match
-from spr.v1.types_pb2 import TimeSpan
-from spr_client import Coverage, Curve, Explanation, Moment, SearchError
-from spr_client.translate import result_from_pb
+from spr_client import Coverage, Curve, Moment, SearchError
+from spr_client.translate import explanation_from_pb, result_from_pb
+from spr_gateway.evidence import found_by, source, span
 
 _STATUS = {
     "InvalidInput": 400,
@@ -44,9 +44,9 @@ def result(answer: pb.SearchResponse, refined: bool | None = None) -> dict[str, 
 
 
 def _beyond(sent: Any) -> dict[str, Any]:
-    """Return a moment's parts, and where else the same pictures are."""
-    also = [{"video": one.video_id, "span": _span(one.span)} for one in sent.also_in]
-    return {"parts": [_span(one) for one in sent.parts], "also": also}
+    """Return what found a moment, its parts, and where else the same pictures are."""
+    also = [{"video": one.video_id, "span": span(one.span)} for one in sent.also_in]
+    return {"foundBy": found_by(sent), "parts": [span(one) for one in sent.parts], "also": also}
 
 
 def _understood(answer: pb.SearchResponse) -> dict[str, Any]:
@@ -58,10 +58,6 @@ def _understood(answer: pb.SearchResponse) -> dict[str, Any]:
         "not": list(read.not_texts),
         "lifts": [{"words": lift.words, "meaning": lift.meaning} for lift in read.lifts],
     }
-
-
-def _span(span: TimeSpan) -> list[float]:
-    return [round(at.ToMicroseconds() / 1e6, 3) for at in (span.start_offset, span.end_offset)]
 
 
 def moment(one: Moment) -> dict[str, Any]:
@@ -103,15 +99,20 @@ def coverage(part: Coverage) -> dict[str, Any]:
     }
 
 
-def explanation(why: Explanation) -> dict[str, Any]:
+def explanation(sent: pb.ExplainResponse) -> dict[str, Any]:
     """Return why moments of a video were found."""
+    why = explanation_from_pb(sent)
     return {
         "video": why.video,
         "duration": why.duration,
         "segments": [
-            {"start": s.start, "end": s.end, "score": s.score, "rank": s.rank} for s in why.segments
+            {"start": s.start, "end": s.end, "score": s.score, "rank": s.rank} | source(row)
+            for s, row in zip(why.segments, sent.segments, strict=True)
         ],
-        "moments": [moment(one) for one in why.moments],
+        "moments": [
+            moment(one) | {"foundBy": found_by(row)}
+            for one, row in zip(why.moments, sent.moments, strict=True)
+        ],
         "frames": curve(why.frames),
         "subtitles": curve(why.subtitles),
         "ranker": why.ranker,

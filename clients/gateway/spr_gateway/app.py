@@ -57,7 +57,7 @@ class Gateway:
     def __init__(self, shelf: Shelf, upstream: Upstream, judging: Judging, cache: int) -> None:
         self._upstream, self._judging = upstream, judging
         self._uploads = Uploads(cache // 4)
-        self._searches = Searches(upstream, self._uploads.picture)
+        self._searches = Searches(upstream, shelf, self._uploads.picture)
         self._downloads = Downloads(upstream, shelf, self._uploads.picture)
         self._media = Media(shelf, cache - cache // 4)
         self._tidying = asyncio.create_task(self._tidy())

@@ -14,7 +14,6 @@ from spr_gateway.keep import Keep, Sized
 from spr_gateway.ranges import bytes_response
 from spr_gateway.shelf import Shelf, Video
 from trainer.ingest.tiles import EDGE, Tiles
-from trainer.ingest.transcripts import Transcripts
 
 SIZES = (120, 240, 480)  # short sides of a thumbnail
 MOST_SHOTS = 24
@@ -32,7 +31,7 @@ class Media:
         self._clips: Keep[clips.Clip] = Keep(cache // 2, 1, waiting=8)
 
     async def about(self, request: Request) -> Response:
-        """Say what a video is, how it is played, and what is said in it."""
+        """Say what a video is, how it is played, and what is said and written in it."""
         video = await self._video(request)
         probe = await self._made(video, "probe", partial(probing.probe, video.path))
         said = await self._said(video)
@@ -46,6 +45,9 @@ class Media:
                 "height": probe.height,
                 "play": {"how": probe.how, "why": probe.why},
                 "cues": [[round(cue.start, 2), round(cue.end, 2), cue.text] for cue in said.cues],
+                "written": [
+                    [round(line.start, 2), round(line.end, 2), line.text, line.box] for line in said.written
+                ],
             }
         )
 
@@ -125,7 +127,7 @@ class Media:
 
     async def _said(self, video: Video) -> speech.Speech:
         made: speech.Speech = await self._made(
-            video, "said", partial(speech.read, video.path, video.duration, Transcripts.of(video.home))
+            video, ("said", video.version), partial(speech.of, self._shelf, video)
         )
         return made
 

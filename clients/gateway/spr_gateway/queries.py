@@ -5,19 +5,22 @@
 * img, like: ids of pictures, spans VIDEO@START-END: examples of the first sentence
 * literal: words that are not interpreted; asis: nothing is
 * id, label, nolabel, folder, after, before, longer, shorter, from, to: what may be found
+* in: seen, said, written (repeated): where it is sought; none: everywhere
 * group, pervideo: a video's moments together; so many of each
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.datastructures import QueryParams
 
 from engine.errors import InvalidInput
 from spr.v1 import search_service_pb2 as pb
+from spr.v1 import types_pb2
 from spr_client import Options
 from spr_client.translate import request_to_pb
 from spr_gateway import asked
+from spr_gateway.evidence import CHANNELS
 
 MOST_PARTS, MOST_NOT, MOST_EXAMPLES = 5, 5, 10
 LONGEST_PAUSE = 3600.0  # seconds
@@ -38,6 +41,7 @@ def request_of(given: QueryParams, picture: Picture, size: int) -> pb.SearchRequ
         merge_duplicates=True,
     )
     request = request_to_pb("", options, size, collection=given.get("collection", ""))
+    request.params.channels.extend(_channels(given.getlist("in")))
     texts = asked.sentences(given, "q", 1) or [""]
     composed = _composed(given, texts[0], picture)
     if composed is None:
@@ -59,6 +63,13 @@ def title(given: QueryParams) -> str:
     """Return what a query is called in the files made of it."""
     words = [*asked.sentences(given, "q", 1), *asked.sentences(given, "then", MOST_PARTS)]
     return ", then ".join(words) or "like the examples"
+
+
+def _channels(named: Sequence[str]) -> list[types_pb2.Channel.ValueType]:
+    """Return the channels of names, each once; InvalidInput for what is none."""
+    if unknown := [name for name in named if name not in CHANNELS.values()]:
+        raise InvalidInput(f"in is {unknown[0][:40]!r}; write seen, said or written")
+    return [channel for channel, name in CHANNELS.items() if name in named]
 
 
 def _composed(given: QueryParams, text: str, picture: Picture) -> pb.ComposedQuery | None:

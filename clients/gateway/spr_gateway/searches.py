@@ -1,5 +1,6 @@
 """Endpoints of searches: answers as lines of JSON, explanations."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,8 +10,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from spr.v1 import search_service_pb2 as pb
 from spr_client import SearchError
-from spr_client.translate import explanation_from_pb
 from spr_gateway import answers, asked, queries
+from spr_gateway.shelf import Shelf
 from spr_gateway.upstream import Upstream
 
 MOST_MOMENTS = 100
@@ -20,8 +21,8 @@ _FRESH = {"cache-control": "no-store", "x-accel-buffering": "no"}
 class Searches:
     """Asks the coordinator. picture: gives an uploaded picture by its id."""
 
-    def __init__(self, upstream: Upstream, picture: queries.Picture) -> None:
-        self._upstream, self._picture = upstream, picture
+    def __init__(self, upstream: Upstream, shelf: Shelf, picture: queries.Picture) -> None:
+        self._upstream, self._shelf, self._picture = upstream, shelf, picture
 
     async def search(self, request: Request) -> Response:
         """Stream a query's answers, a line of JSON each: coarse, then refined. Of `page`, that page alone."""
@@ -38,11 +39,14 @@ class Searches:
         """Say why moments of a video were found."""
         wanted = queries.request_of(request.query_params, self._picture, 0)
         why = await self._upstream.explain(wanted, request.path_params["video"])
-        return JSONResponse(answers.explanation(explanation_from_pb(why)), headers=_FRESH)
+        return JSONResponse(answers.explanation(why), headers=_FRESH)
 
     async def collections(self, request: Request) -> Response:
-        """Say what is served."""
-        return JSONResponse({"collections": await self._upstream.collections()})
+        """Say what is served, and where one can look in each."""
+        served = await self._upstream.collections()
+        channels = await asyncio.to_thread(lambda: [self._shelf.channels(str(one["name"])) for one in served])
+        told = [one | {"channels": each} for one, each in zip(served, channels, strict=True)]
+        return JSONResponse({"collections": told})
 
     async def matches(self, request: Request) -> Response:
         """Say what standing searches found lately."""

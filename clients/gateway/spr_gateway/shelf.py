@@ -1,28 +1,41 @@
 """The video files of the served collections, as their current versions name them."""
 
+import itertools
+import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from engine import versions
 from engine.corpus import Corpus, Known, open_corpus
-from engine.errors import NotFound, quoted
+from engine.errors import InvalidInput, NotFound, quoted
+from engine.files import MALFORMED
+from engine.texts import SEEN, TEXTS
 from trainer.ingest.naming import local_path
+from trainer.ingest.texts import Texts
+from trainer.ingest.texts import read as read_texts
 
 FRESH = 1.0  # seconds after which CURRENT is looked at again
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video of a collection. duration: seconds. path: its file, resolved. home: the collection's folder."""
+    """A video of a collection at a version.
+
+    duration: seconds. path: its file, resolved. home: the collection's folder.
+    """
 
     collection: str
     id: str
     path: Path
     duration: float
     home: Path
+    version: str
 
     @property
     def stamp(self) -> tuple[str, str, int, int]:
@@ -58,7 +71,31 @@ class Shelf:
                 f"the file of video {quoted(video)} is not where it was ingested; ingest it from where it is"
             )
             raise NotFound(message, "FILE_GONE")
-        return Video(corpus.name, video, path, float(corpus.catalogue.durations[ordinal]), corpus.directory)
+        duration = float(corpus.catalogue.durations[ordinal])
+        return Video(corpus.name, video, path, duration, corpus.directory, corpus.id)
+
+    def texts(self, video: Video) -> Texts:
+        """Return what ingest kept of what is said and written in a video; none where it kept nothing."""
+        corpus = self._corpus(video.collection)
+        ordinal = corpus.catalogue.ordinal(video.id)
+        try:
+            for part in corpus.parts:
+                if len(number := np.flatnonzero(part.ordinals == ordinal)):
+                    return read_texts(corpus.directory, _info(part.directory, int(number[0])))
+        except (OSError, InvalidInput, *MALFORMED):
+            # A part of before has no records; texts of before are gone once the video is ingested anew.
+            pass
+        return Texts()
+
+    def channels(self, collection: str) -> list[str]:
+        """Return where one can look in a collection: its pictures, and the texts that its parts have."""
+        try:
+            corpus = self._corpus(collection)
+        except NotFound:
+            return [SEEN]
+        if corpus.version.texts is None:
+            return [SEEN]
+        return [SEEN, *(one for one in TEXTS if any(part.about.files_of(one) for part in corpus.parts))]
 
     def holds(self, collection: str, video: str) -> bool:
         """Whether a collection's current version has a video."""
@@ -73,6 +110,15 @@ class Shelf:
             if corpus is not None and name in ("", corpus.name):
                 return corpus
         raise NotFound(f"collection {quoted(name)} is not served here", "COLLECTION_NOT_FOUND")
+
+
+def _info(part: Path, number: int) -> Mapping[str, Any]:
+    """Return what the feature store said of a video of a part."""
+    with (part / "records.jsonl").open(encoding="utf-8") as file:
+        # The first line is the store's own.
+        line = next(itertools.islice(file, number + 1, None), "{}")
+    info: Mapping[str, Any] = json.loads(line).get("info", {})
+    return info
 
 
 class _Current:

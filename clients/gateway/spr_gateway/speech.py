@@ -1,10 +1,12 @@
-"""What is said in a video: its cues, as ingest finds them."""
+"""What is said and written in a video, as ingest finds it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.texts import Line
 from spr_gateway.pictures import first_time
+from spr_gateway.shelf import Shelf, Video
 from trainer.ingest.container import demuxed, opened, video_stream
 from trainer.ingest.sidecars import Sidecars, read_sidecar
 from trainer.ingest.subtitles import Cue
@@ -14,18 +16,30 @@ from trainer.ingest.transcripts import Transcripts, clock
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A video's cues, by start, in seconds from the first frame."""
+    """A video's cues, and texts on the screen, by start, in seconds from the first frame."""
 
     cues: tuple[Cue, ...]
+    written: tuple[Line, ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes, about."""
-        return 100 + sum(100 + len(cue.text) for cue in self.cues)
+        return 100 + sum(100 + len(text) for text in self._texts())
+
+    def _texts(self) -> Iterator[str]:
+        yield from (cue.text for cue in self.cues)
+        yield from (line.text for line in self.written)
 
     def vtt(self) -> str:
         """Return them as a WebVTT file."""
         return vtt(self.cues)
+
+
+def of(shelf: Shelf, video: Video) -> Speech:
+    """Return what ingest kept of a video; where it kept nothing that is said, what the files say now."""
+    kept = shelf.texts(video)
+    cues = tuple(Cue(line.start, line.end, line.text) for line in kept.said)
+    return Speech(cues or read(video.path, video.duration, Transcripts.of(video.home)).cues, kept.written)
 
 
 def vtt(cues: Iterable[Cue]) -> str:

@@ -1,7 +1,7 @@
 """Search as tools of the Model Context Protocol: text and addresses of the page, never a video's bytes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -65,8 +65,7 @@ class _Tools:
         if refined is None:
             raise SearchError("the service gave no answer; ask again", "UNAVAILABLE")
         value = answers.result(refined)
-        moments = result_from_pb(refined).moments
-        value["moments"] = [self._moment(one, value["collection"], query) for one in moments]
+        value["moments"] = self._moments(result_from_pb(refined).moments, value, value["collection"], query)
         return {key: value[key] for key in ("moments", "total", "coverage", "noConfidentMatch", "collection")}
 
     async def explain(self, query: str, video: str, collection: str = "") -> dict[str, Any]:
@@ -74,9 +73,9 @@ class _Tools:
 
         query: the sentence; video: an id from search; collection: as for search.
         """
-        why = explanation_from_pb(await self._upstream.explain(queries.plain(collection, query, 0), video))
-        value = answers.explanation(why)
-        value["moments"] = [self._moment(one, collection, query) for one in why.moments]
+        sent = await self._upstream.explain(queries.plain(collection, query, 0), video)
+        value, why = answers.explanation(sent), explanation_from_pb(sent)
+        value["moments"] = self._moments(why.moments, value, collection, query)
         for name in ("frames", "subtitles"):
             value[name] = answers.curve(_coarser(getattr(why, name)))
         return value
@@ -84,6 +83,13 @@ class _Tools:
     async def list_collections(self) -> dict[str, Any]:
         """List the collections that can be searched, and how many videos each holds."""
         return {"collections": await self._upstream.collections()}
+
+    def _moments(
+        self, moments: Sequence[Moment], answer: Mapping[str, Any], collection: str, query: str
+    ) -> list[dict[str, Any]]:
+        """Return the moments of an answer, each with what found it."""
+        told = zip(moments, answer["moments"], strict=True)
+        return [self._moment(one, collection, query) | {"foundBy": row["foundBy"]} for one, row in told]
 
     def _moment(self, one: Moment, collection: str, query: str) -> dict[str, Any]:
         value = answers.moment(one) | {"at": f"{clock(one.start)}-{clock(one.end)}"}

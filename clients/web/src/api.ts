@@ -1,5 +1,26 @@
 // The gateway's endpoints.
 
+export type Channel = "seen" | "said" | "written";
+export type Method = "words" | "meaning";
+
+/** A sentence, or a text on the screen. pieces: all of it, with what matches the query. box: shares of the picture. */
+export interface Line {
+  start: number;
+  end: number;
+  pieces: [text: string, matched: boolean][];
+  box: Box | null;
+}
+
+export type Box = [left: number, top: number, right: number, bottom: number];
+
+/** A list that a moment is in; rank from 0. */
+export interface Finding {
+  channel: Channel;
+  method: Method;
+  rank: number;
+  line: Line | null;
+}
+
 export interface Moment {
   video: string;
   start: number;
@@ -12,6 +33,8 @@ export interface Moment {
   // Of several sentences: where each is. Other videos with the same pictures.
   parts?: [number, number][];
   also?: { video: string; span: [number, number] }[];
+  // What found it, the best rank first.
+  foundBy?: Finding[];
 }
 
 /** What was made of the text: words of it that were taken for something else than a description. */
@@ -43,10 +66,20 @@ export interface Curve {
   values: number[];
 }
 
+/** A segment of a retrieved list; rank from 0 in that list. */
+export interface Segment {
+  start: number;
+  end: number;
+  score: number;
+  rank: number;
+  channel: Channel;
+  method: Method;
+}
+
 export interface Why {
   video: string;
   duration: number;
-  segments: { start: number; end: number; score: number; rank: number }[];
+  segments: Segment[];
   moments: Moment[];
   frames: Curve | null;
   subtitles: Curve | null;
@@ -55,6 +88,9 @@ export interface Why {
 
 export type Cue = [start: number, end: number, text: string];
 
+/** A text on the screen, and where it stands. */
+export type Writing = [start: number, end: number, text: string, box: Box | null];
+
 export interface Video {
   video: string;
   duration: number;
@@ -62,6 +98,7 @@ export interface Video {
   height: number;
   play: { how: "direct" | "copy" | "convert"; why: string };
   cues: Cue[];
+  written: Writing[];
 }
 
 export interface Clip {
@@ -73,6 +110,8 @@ export interface Collection {
   name: string;
   videos: number;
   segments: number;
+  // Where one can look.
+  channels: Channel[];
 }
 
 /** What the service refused, in its own words. */

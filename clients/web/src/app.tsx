@@ -2,7 +2,8 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { type Collection, collections, type Moment, type Why } from "./api";
 import { Help } from "./help";
 import { Filters } from "./filters";
-import { anew, asks, filtered, NOWHERE, type Place, read, remember, said, setting, spanOf, write } from "./place";
+import { Where } from "./found";
+import { anew, asks, CLOSED, filtered, nextIn, NOWHERE, type Place, read, remember, said, setting, spanOf, write } from "./place";
 import { type Change, MOST_EXAMPLES, Parts } from "./query";
 import { Results } from "./results";
 import { SearchBox } from "./searchbox";
@@ -22,6 +23,8 @@ export function App() {
   const [filtering, setFiltering] = useState(() => filtered(place) > 0);
   const [picks, setPicks] = useState<ReadonlySet<string>>(new Set());
   const [why, setWhy] = useState<Why | null>(null);
+  // Counts what was asked to be played: the same line may be clicked twice.
+  const [jumps, setJumps] = useState(0);
   const query = asks(place) ? said(place) : "";
   const found = useSearch(query, place.collection);
 
@@ -46,9 +49,9 @@ export function App() {
     if (q === place.q && collection === place.collection) found.again();
     // Labels, ids and spans are of one collection.
     const kept = collection === place.collection ? place : NOWHERE;
-    go({ ...kept, q, collection, literal: [], video: "", start: 0, end: 0 });
+    go({ ...kept, q, collection, literal: [], ...CLOSED });
   };
-  const change: Change = (part) => go({ ...place, ...part, video: "", start: 0, end: 0 });
+  const change: Change = (part) => go({ ...place, ...part, ...CLOSED });
   const uploads = useUploads((ids) => change({ img: [...new Set([...place.img, ...ids])].slice(0, MOST_EXAMPLES) }));
   const like = (moment: Moment) => go({ ...anew(place), like: [spanOf(moment)] });
   const pick = (key: string) => {
@@ -57,15 +60,16 @@ export function App() {
     setPicks(next);
   };
   const open = useCallback(
-    (moment: Moment, replace = false) => {
+    (moment: Moment, replace = false, t: number | null = null) => {
       const { video, start, end } = moment;
-      go({ ...place, video, start, end }, replace);
+      setJumps((count) => count + 1);
+      go({ ...place, video, start, end, t }, replace);
     },
     [place, go],
   );
   const close = () => {
     const was = place;
-    go({ ...place, video: "", start: 0, end: 0 });
+    go({ ...place, ...CLOSED });
     requestAnimationFrame(() => focusOn(was));
   };
   const look = (next: View) => {
@@ -73,6 +77,8 @@ export function App() {
     setView(next);
   };
 
+  const current = served.find((one) => one.name === place.collection) ?? served[0];
+  const where = current?.channels ?? [];
   const moments = useMemo(() => found.answer?.moments ?? [], [found.answer]);
   const focused = () => {
     const card = document.activeElement?.closest<HTMLElement>("[data-card]")?.dataset.card;
@@ -108,6 +114,7 @@ export function App() {
         k: () => step(-1),
         g: () => look(view === "grid" ? "list" : "grid"),
         f: () => setFiltering(!filtering),
+        w: () => where.length > 1 && change({ in: nextIn(place.in, where) }),
         x: () => focused() && pick(spanOf(focused()!)),
         m: () => focused() && like(focused()!),
         "?": () => setHelp(true),
@@ -121,7 +128,6 @@ export function App() {
     return () => removeEventListener("keydown", pressed);
   });
 
-  const current = served.find((one) => one.name === place.collection) ?? served[0];
   return (
     <div class="page" data-at={place.video ? "moment" : query ? "results" : "start"}>
       <header class="top">
@@ -151,6 +157,7 @@ export function App() {
         </div>
       </header>
       <div class="bar">
+        <Where all={where} place={place} change={change} />
         <Parts place={place} change={change} add={uploads.add} adding={uploads.adding} />
         <button type="button" class="chip" aria-expanded={filtering} onClick={() => setFiltering(!filtering)}>
           Filters{filtered(place) > 0 && ` (${filtered(place)})`}
@@ -170,6 +177,7 @@ export function App() {
           current={current}
           ask={(q) => go({ ...anew(place), q })}
           open={open}
+          play={(moment, t) => open(moment, false, t)}
           change={change}
           like={like}
           why={why}
@@ -178,7 +186,7 @@ export function App() {
           drop={() => setPicks(new Set())}
         />
         {!query && !place.video && <Watching collection={current?.name ?? ""} go={go} />}
-        {place.video !== "" && <Watch place={place} moments={moments} open={open} close={close} like={like} told={setWhy} />}
+        {place.video !== "" && <Watch place={place} jump={jumps} moments={moments} open={open} close={close} like={like} told={setWhy} />}
       </div>
       {help && <Help close={() => setHelp(false)} />}
     </div>

@@ -1,6 +1,8 @@
 import { useRef, useState } from "preact/hooks";
 import { type Answer, type Moment, strip, thumbnail } from "./api";
+import { lines, shot } from "./evidence";
 import { length, percent, span, title } from "./format";
+import { Badges, foundAs, Quote } from "./found";
 import { type Place, spanOf, write } from "./place";
 
 const SHOTS = 10;
@@ -11,6 +13,7 @@ interface Props {
   place: Place;
   here: boolean;
   open: (moment: Moment) => void;
+  play: (moment: Moment, t: number) => void;
   like: (moment: Moment) => void;
   // The second that is most like the query, null where nobody said yet.
   best: number | null;
@@ -18,19 +21,20 @@ interface Props {
   pick: (key: string) => void;
 }
 
-export function Card({ moment, answer, place, here, open, like, best, picked, pick }: Props) {
+export function Card({ moment, answer, place, here, open, play, like, best, picked, pick }: Props) {
   const { video, start, end, confidence } = moment;
   const { name, folder } = title(video);
+  const [line] = lines(moment.foundBy ?? []);
   const found = confidence === null || answer.threshold === null || confidence >= answer.threshold;
   const sure = confidence === null ? "" : `, ${percent(confidence)} sure`;
   return (
     <li data-key={`${video}@${moment.proposal[0]}-${moment.proposal[1]}`} data-refined={moment.refined || undefined}>
       <a
         class="card"
-        href={write({ ...place, video, start, end })}
+        href={write({ ...place, video, start, end, t: null })}
         data-card={`${video}@${start}`}
         aria-current={here || undefined}
-        aria-label={`${moment.rank}. ${name}, ${span(start, end)}${sure}${moment.refined ? ", refined" : ""}`}
+        aria-label={`${moment.rank}. ${name}, ${span(start, end)}${sure}${moment.refined ? ", refined" : ""}${foundAs(moment.foundBy)}`}
         onClick={(event) => {
           if (event.metaKey || event.ctrlKey || event.shiftKey) return;
           event.preventDefault();
@@ -56,9 +60,11 @@ export function Card({ moment, answer, place, here, open, like, best, picked, pi
               <em>{percent(confidence)}</em>
             </span>
           )}
+          <Badges found={moment.foundBy} />
           {moment.parts && moment.parts.length > 1 && <span class="dim small">{moment.parts.map(([from, to]) => span(from, to)).join(", then ")}</span>}
         </div>
       </a>
+      {line && <Quote line={line} short play={() => play(moment, line.start)} />}
       <Also moment={moment} place={place} open={open} />
       <div class="acts">
         <label title="Choose for the export (x)">
@@ -83,7 +89,7 @@ function Also({ moment, place, open }: Pick<Props, "moment" | "place" | "open">)
       {moment.also.slice(0, 3).map(({ video, span: [start, end] }, n) => (
         <>
           {n > 0 && ", "}
-          <a href={write({ ...place, video, start, end })} onClick={(event) => (event.preventDefault(), open({ ...moment, video, start, end }))}>
+          <a href={write({ ...place, video, start, end, t: null })} onClick={(event) => (event.preventDefault(), open({ ...moment, video, start, end }))}>
             {title(video).name}
           </a>
         </>
@@ -93,7 +99,7 @@ function Also({ moment, place, open }: Pick<Props, "moment" | "place" | "open">)
   );
 }
 
-/** The moment's best frame, its middle until one knows; a pointer that moves over it leafs through the moment. */
+/** The frame that shows the moment; a pointer that moves over it leafs through the moment. */
 function Shot({ moment, collection, best }: { moment: Moment; collection: string; best: number | null }) {
   const [leafed, setLeafed] = useState<{ src: string; at: number; aspect: number } | null>(null);
   const loaded = useRef<{ src: string; aspect: number }>();
@@ -113,7 +119,7 @@ function Shot({ moment, collection, best }: { moment: Moment; collection: string
   };
   return (
     <div class="shot" onPointerEnter={enter} onPointerMove={move} onPointerLeave={() => setLeafed(null)}>
-      <img src={thumbnail(collection, video, best ?? (start + end) / 2, 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
+      <img src={thumbnail(collection, video, shot(moment, best), 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
       {leafed && leafed.src === src && (
         <>
           <div class="leaf" style={{ aspectRatio: `${leafed.aspect}` }}>

@@ -10,6 +10,7 @@ const KEYS = [
   ["0  4", "grade the moment"],
   ["g", "grid or list"],
   ["f", "filters"],
+  ["w", "look everywhere, then in one place after the other"],
   ["x", "choose the moment for an export"],
   ["m", "more like the moment"],
   ["Esc", "close"],

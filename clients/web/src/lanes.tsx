@@ -1,13 +1,15 @@
 // The timeline: what was retrieved, proposed and refined, above how similar each second is.
 
 import { useMemo, useRef } from "preact/hooks";
-import type { Cue, Moment, Why } from "./api";
+import type { Cue, Moment, Why, Writing } from "./api";
+import { ranked, rows } from "./evidence";
 import { clock, percent, span } from "./format";
 import { best, matched, path, place, share, type Window } from "./timeline";
 
 interface Props {
   why: Why | null;
   cues: Cue[];
+  written: Writing[];
   moment: Moment;
   window: Window;
   duration: number;
@@ -17,11 +19,11 @@ interface Props {
   open: (moment: Moment) => void;
 }
 
-export function Lanes({ why, cues, moment, window, duration, now, strip, seek, open }: Props) {
+export function Lanes({ why, cues, written, moment, window, duration, now, strip, seek, open }: Props) {
   const area = useRef<HTMLDivElement>(null);
   const spoken = useMemo(() => matched(cues, why?.subtitles ?? null), [cues, why]);
   const curve = useMemo(() => (why?.frames ? path(why.frames, window) : ""), [why, window.from, window.to]);
-  const top = Math.max(1, ...(why?.segments.map((segment) => segment.rank) ?? []));
+  const found = useMemo(() => rows(why?.segments ?? []), [why]);
   const others = why?.moments.filter((one) => one.start !== moment.start || one.end !== moment.end) ?? [];
 
   const secondAt = (event: PointerEvent) => {
@@ -50,7 +52,10 @@ export function Lanes({ why, cues, moment, window, duration, now, strip, seek, o
         <span>frames</span>
         <span>similarity</span>
         <span>speech</span>
-        <span>retrieved</span>
+        {written.length > 0 && <span>screen</span>}
+        {found.map((row) => (
+          <span>{row.name}</span>
+        ))}
         <span>proposal</span>
         <span>moment</span>
       </div>
@@ -85,13 +90,23 @@ export function Lanes({ why, cues, moment, window, duration, now, strip, seek, o
             return at && <i class="cue" data-matched={spoken.has(n) || undefined} style={at} title={text} />;
           })}
         </div>
-        <div class="lane">
-          {why?.segments.map((segment) => {
-            const at = place(segment.start, segment.end, window);
-            const strength = 0.18 + 0.82 * (1 - segment.rank / (top + 1)) ** 2;
-            return at && <i class="segment" style={{ ...at, opacity: strength }} title={`segment ${span(segment.start, segment.end)}, number ${segment.rank + 1} of those retrieved, score ${segment.score.toFixed(3)}`} />;
-          })}
-        </div>
+        {written.length > 0 && (
+          <div class="lane">
+            {written.map(([start, end, text]) => {
+              const at = place(start, end, window);
+              return at && <i class="cue" style={at} title={text} />;
+            })}
+          </div>
+        )}
+        {found.map((row) => (
+          <div class="lane" data-channel={row.channel}>
+            {row.segments.map((segment) => {
+              const at = place(segment.start, segment.end, window);
+              const strength = 0.18 + 0.82 * (1 - segment.ranks[0]![1] / (row.top + 1)) ** 2;
+              return at && <i class="segment" style={{ ...at, opacity: strength }} title={`segment ${span(segment.start, segment.end)}, ${ranked(segment.ranks)} of those ${row.name}, score ${segment.score.toFixed(3)}`} />;
+            })}
+          </div>
+        ))}
         <div class="lane">
           {place(...moment.proposal, window) && <i class="proposal" style={place(...moment.proposal, window)!} title={`proposal ${span(...moment.proposal)}`} />}
         </div>
@@ -133,7 +148,7 @@ export function Because({ why, moment }: { why: Why; moment: Moment }) {
     <p class="because">
       {led && (
         <>
-          Segment <b>{span(led.start, led.end)}</b> was number <b>{led.rank + 1}</b> of all retrieved. It became the proposal{" "}
+          Segment <b>{span(led.start, led.end)}</b> was number <b>{led.rank + 1}</b> {led.channel === "seen" ? "of all retrieved" : `by ${led.method} of what is ${led.channel}`}. It became the proposal{" "}
         </>
       )}
       {!led && "It came from the proposal "}

@@ -13,15 +13,20 @@ interface Source {
   to: number;
 }
 
-export function usePlayer(collection: string, about: Video | null, start: number, end: number) {
+export function usePlayer(collection: string, about: Video | null, start: number, end: number, t: number | null, jump: number) {
+  const first = t ?? start;
   const video = useRef<HTMLVideoElement>(null);
   const [source, setSource] = useState<Source | null>(null);
-  const [now, setNow] = useState(start);
+  const [shape, setShape] = useState<[width: number, height: number]>([0, 0]);
+  const [now, setNow] = useState(first);
   const [playing, setPlaying] = useState(false);
   const [loop, setLoop] = useState(true);
+  // As it will be drawn: who seeks outside of the moment is not set back by a frame that comes before.
+  const looping = useRef(loop);
+  looping.current = loop;
   const [error, setError] = useState("");
   const [preparing, setPreparing] = useState(false);
-  const wanted = useRef({ at: start, play: true });
+  const wanted = useRef({ at: first, play: true });
   const running = useRef<AbortController>();
   const direct = about?.play.how === "direct";
 
@@ -46,12 +51,14 @@ export function usePlayer(collection: string, about: Video | null, start: number
   );
 
   useEffect(() => {
-    wanted.current = { at: start, play: true };
-    setNow(start);
-    setLoop(true);
-    load(start, end);
+    const inside = first >= start && first < end;
+    wanted.current = { at: first, play: true };
+    setNow(first);
+    setLoop(inside);
+    if (inside && first < start + CLIP) load(start, end);
+    else load(Math.max(0, first - 2), first + CLIP);
     return () => running.current?.abort();
-  }, [load, start, end]);
+  }, [load, start, end, first, jump]);
 
   const play = useCallback(async () => {
     const element = video.current;
@@ -70,7 +77,7 @@ export function usePlayer(collection: string, about: Video | null, start: number
     (to: number, keep = false) => {
       if (!about || !source) return;
       const at = Math.min(Math.max(0, to), Math.max(0, about.duration - 0.05));
-      if (!keep && (at < start || at > end)) setLoop(false);
+      if (!keep && (at < start || at > end)) setLoop((looping.current = false));
       setNow(at);
       if (at >= source.from - 3 && at < source.to + 3) {
         if (video.current) video.current.currentTime = Math.max(0, at - source.offset);
@@ -86,6 +93,7 @@ export function usePlayer(collection: string, about: Video | null, start: number
     const element = video.current;
     // Gone, where another video was opened meanwhile.
     if (!element || !source) return;
+    setShape([element.videoWidth, element.videoHeight]);
     element.currentTime = Math.max(0, wanted.current.at - source.offset);
     if (wanted.current.play) play();
   };
@@ -93,7 +101,7 @@ export function usePlayer(collection: string, about: Video | null, start: number
   useEffect(() => {
     const element = video.current;
     if (element && source && element.readyState >= 1) ready();
-  }, [start, end, source]);
+  }, [start, end, first, jump, source]);
 
   useEffect(() => {
     if (!playing || !source) return;
@@ -101,13 +109,13 @@ export function usePlayer(collection: string, about: Video | null, start: number
       const element = video.current;
       if (element) {
         const at = element.currentTime + source.offset;
-        if (loop && (at >= end || at < start - 0.5)) element.currentTime = Math.max(0, start - source.offset);
+        if (looping.current && (at >= end || at < start - 0.5)) element.currentTime = Math.max(0, start - source.offset);
         setNow(element.currentTime + source.offset);
       }
       frame = requestAnimationFrame(look);
     });
     return () => cancelAnimationFrame(frame);
-  }, [playing, source, loop, start, end]);
+  }, [playing, source, start, end]);
 
   const toggle = useCallback(() => {
     const element = video.current;
@@ -130,5 +138,5 @@ export function usePlayer(collection: string, about: Video | null, start: number
     },
     onError: () => source && setError("this browser cannot play the file"),
   };
-  return { video, source, now, playing, loop, setLoop, error, preparing, seek, toggle, events };
+  return { video, source, shape, now, playing, loop, setLoop, error, preparing, seek, toggle, events };
 }

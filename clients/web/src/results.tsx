@@ -17,6 +17,7 @@ interface Props {
   current: Collection | undefined;
   ask: (q: string) => void;
   open: (moment: Moment) => void;
+  play: (moment: Moment, t: number) => void;
   change: Change;
   like: (moment: Moment) => void;
   why: Why | null;
@@ -25,7 +26,7 @@ interface Props {
   drop: () => void;
 }
 
-export function Results({ found, place, view, current, ask, open, change, like, why, picks, pick, drop }: Props) {
+export function Results({ found, place, view, current, ask, open, play, change, like, why, picks, pick, drop }: Props) {
   const { answer, error, waiting } = found;
   const list = useRef<HTMLOListElement>(null);
   useMoving(list, answer, view);
@@ -61,6 +62,7 @@ export function Results({ found, place, view, current, ask, open, change, like, 
               place={place}
               here={moment.video === place.video && moment.start === place.start}
               open={open}
+              play={play}
               like={like}
               best={why?.video === moment.video ? peak(why.frames, moment.start, moment.end) : null}
               picked={picks.has(spanOf(moment))}

@@ -1,7 +1,9 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, thumbnail, type Video, type Why } from "./api";
+import { lineOf, lines, type Said } from "./evidence";
 import type { Judgement } from "./feedback";
 import { clock, percent, span, title } from "./format";
+import { Badges, Boxes, Quote } from "./found";
 import { Grade } from "./grade";
 import { Because, Lanes } from "./lanes";
 import { asks, lone, type Place, said } from "./place";
@@ -14,6 +16,8 @@ const SHOTS = 14;
 interface Props {
   place: Place;
   moments: Moment[];
+  // Another number: play from the place's second again.
+  jump?: number;
   open: (moment: Moment, replace?: boolean) => void;
   close: () => void;
   like?: (moment: Moment) => void;
@@ -21,7 +25,7 @@ interface Props {
   kept?: (one: Judgement) => void;
 }
 
-export function Watch({ place, moments, open, close, like, told, kept }: Props) {
+export function Watch({ place, moments, jump = 0, open, close, like, told, kept }: Props) {
   const { q, collection, video, start, end } = place;
   const query = asks(place) ? said(place) : "";
   const [about, setAbout] = useState<Video | null>(null);
@@ -47,16 +51,21 @@ export function Watch({ place, moments, open, close, like, told, kept }: Props) 
   const moment = useMemo<Moment>(() => {
     const same = (one: Moment) => one.video === video && Math.abs(one.start - start) < 0.05 && Math.abs(one.end - end) < 0.05;
     const bare = { video, start, end, rank: 0, score: 0, confidence: null, refined: false, proposal: [start, end] as [number, number] };
-    return why?.moments.find(same) ?? moments.find(same) ?? bare;
+    const listed = moments.find(same);
+    const told: Moment = why?.moments.find(same) ?? listed ?? bare;
+    return told.foundBy?.length || !listed?.foundBy ? told : { ...told, foundBy: listed.foundBy };
   }, [why, moments, video, start, end]);
 
-  const player = usePlayer(collection, about?.video === video ? about : null, start, end);
+  const player = usePlayer(collection, about?.video === video ? about : null, start, end, place.t, jump);
   const { now, playing, loop, seek, toggle } = player;
   const duration = about?.duration ?? why?.duration ?? end;
   const window = useMemo(
     () => (whole ? { from: 0, to: duration } : around([[start, end], moment.proposal], duration)),
     [whole, duration, start, end, moment],
   );
+  const found = useMemo(() => lines(moment.foundBy ?? []), [moment]);
+  const [chosen, setChosen] = useState<Said[]>([]);
+  useEffect(() => setChosen([]), [video]);
   const spoken = useMemo(() => matched(about?.cues ?? [], why?.subtitles ?? null), [about, why]);
 
   useEffect(() => {
@@ -80,6 +89,7 @@ export function Watch({ place, moments, open, close, like, told, kept }: Props) 
 
   const { name, folder } = title(video);
   const related = why?.moments ?? [];
+  const written = about?.written ?? [];
   return (
     <aside class="watch" ref={panel} tabIndex={-1} aria-label={`${name}, ${span(start, end)}`}>
       <div class="heading">
@@ -110,6 +120,7 @@ export function Watch({ place, moments, open, close, like, told, kept }: Props) 
             )}
           </video>
         )}
+        {player.shape[0] > 0 && <Boxes all={[...found, ...chosen]} now={now} shape={player.shape} />}
         {(player.preparing || (!player.source && !error)) && (
           <p class="over" role="status">
             {about && about.play.how !== "direct" ? (about.play.how === "copy" ? "Copying this part…" : "Converting this part…") : "Loading…"}
@@ -147,9 +158,22 @@ export function Watch({ place, moments, open, close, like, told, kept }: Props) 
           </span>
         )}
       </div>
+      {moment.foundBy && moment.foundBy.length > 0 && (
+        <section class="evidence" aria-label="Found by">
+          <Badges found={moment.foundBy} />
+          <ul>
+            {found.map((line) => (
+              <li>
+                <Quote line={line} play={() => seek(line.start)} />
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
       <Lanes
         why={why}
         cues={about?.cues ?? []}
+        written={written}
         moment={moment}
         window={window}
         duration={duration}
@@ -175,7 +199,7 @@ export function Watch({ place, moments, open, close, like, told, kept }: Props) 
           </ol>
         </section>
       )}
-      {about && about.cues.length > 0 && <Transcript cues={about.cues} matched={spoken} now={now} seek={seek} />}
+      {about && <Transcript cues={about.cues} written={written} matched={spoken} found={found} now={now} seek={seek} choose={(one) => setChosen([lineOf(one)])} />}
     </aside>
   );
 }

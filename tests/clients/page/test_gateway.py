@@ -1,15 +1,20 @@
 """The page's endpoints, asked as a browser does and as nobody should."""
 
 import json
+import shutil
 import urllib.parse
 from pathlib import Path
 
 import pytest
 
 from engine.errors import NotFound
+from engine.texts import Line
+from spr_gateway import speech
 from spr_gateway.shelf import Shelf
 from tests.clients.page.conftest import Page
 from tests.workers.ranker.factories import TEXTS
+from trainer.ingest.texts import DIRECTORY, KEY, Texts
+from trainer.ingest.texts import write as write_texts
 
 QUERY = urllib.parse.urlencode({"q": TEXTS[0]})
 
@@ -105,7 +110,29 @@ def test_pictures_and_subtitles(page: Page) -> None:
         assert picture.headers["content-type"] == "image/jpeg"
         assert picture.body[:2] == b"\xff\xd8"
     assert "a red ball bounces" in page.get("/subs/talk").body.decode()
-    assert page.get("/api/videos/talk").json()["cues"][0] == [2.0, 5.0, "a red ball bounces"]
+    about = page.get("/api/videos/talk").json()
+    assert (about["cues"][0], about["written"]) == ([2.0, 5.0, "a red ball bounces"], [])
+    assert page.get("/api/collections").json()["collections"][0]["channels"] == ["seen"]
+
+
+def test_texts_that_ingest_kept_are_told_and_else_what_the_files_say(page: Page, tmp_path: Path) -> None:
+    shutil.copytree(page.collection, tmp_path / "films")
+    shelf = Shelf([tmp_path / "films"])
+    talk = shelf.find("films", "talk")
+    assert shelf.channels("films")[0] == "seen"
+    kept = Texts((Line(3.0, 4.0, "as kept"),), (Line(1.0, 6.0, "EXIT", (0.1, 0.2, 0.5, 0.4)),))
+    key = write_texts(tmp_path / "films", kept)
+    [records] = tmp_path.glob("films/parts/*/records.jsonl")
+    head, *lines = [json.loads(line) for line in records.read_text().splitlines()]
+    for line in lines:
+        line["info"][KEY] = key if line["id"] == "talk" else ""
+    records.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
+    said = speech.of(shelf, talk)
+    assert ([cue.text for cue in said.cues], said.written) == (["as kept"], kept.written)
+    assert speech.of(shelf, shelf.find("", "old")) == speech.Speech(())
+    (tmp_path / "films" / DIRECTORY / f"{key}.json").unlink()
+    said = speech.of(shelf, talk)
+    assert ([cue.text for cue in said.cues], said.written) == (["a red ball bounces", "<3 & more"], ())
 
 
 def test_an_explanation_has_segments_moments_and_curves(page: Page) -> None:

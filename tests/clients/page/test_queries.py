@@ -16,8 +16,8 @@ from starlette.datastructures import QueryParams
 from engine.errors import InvalidInput, NotFound
 from spr.v1 import search_service_pb2 as pb
 from spr.v1.search_service_pb2_grpc import SearchServiceServicer, add_SearchServiceServicer_to_server
-from spr.v1.types_pb2 import Moment
-from spr_gateway import queries
+from spr.v1.types_pb2 import CHANNEL_SAID, CHANNEL_SEEN, CHANNEL_WRITTEN, Finding, Moment
+from spr_gateway import answers, queries
 from spr_gateway.app import Gateway
 from spr_gateway.judging import Judging
 from spr_gateway.shelf import Shelf
@@ -37,6 +37,15 @@ class Captured(SearchServiceServicer):
         moment = Moment(video_id="a", rank=1)
         moment.parts.add().end_offset.FromSeconds(3)
         moment.also_in.add(video_id="b").span.end_offset.FromSeconds(4)
+        line = moment.found_by.add(channel=CHANNEL_WRITTEN, method=Finding.METHOD_WORDS, rank=2).line
+        line.span.start_offset.FromMilliseconds(1500)
+        line.span.end_offset.FromSeconds(3)
+        line.pieces.add(text="exit ")
+        line.pieces.add(text="RE16", matched=True)
+        line.box.left, line.box.top, line.box.right, line.box.bottom = 0.25, 0.5, 0.75, 1.0
+        moment.found_by.add(channel=CHANNEL_SEEN, method=Finding.METHOD_MEANING, rank=7)
+        # Of a later service: a channel that this page does not know.
+        moment.found_by.add(channel=99, rank=8)
         answer = pb.SearchResponse(moments=[moment], facets=[pb.Facet(label="red", videos=2, moments=3)])
         lift = pb.Interpretation.Lift(words="after 10:00", meaning="from 10:00 on")
         read = pb.Interpretation(text="it stops", not_texts=["a car"], lifts=[lift])
@@ -89,13 +98,19 @@ async def _all_of_it(collection: Path) -> None:
             ("q", "a ball"), ("then", "it stops"), ("within", "4.5"), ("not", "a car"), ("img", picture),
             ("like", "films/a@b@1.5-3"), ("label", "red"), ("label", "round, flat"), ("nolabel", "old"),
             ("folder", "news"), ("after", "2024-01-02"), ("from", "50%"), ("shorter", "90"), ("id", "a"),
-            ("group", "1"), ("pervideo", "2"), ("collection", "films"),
+            ("group", "1"), ("pervideo", "2"), ("collection", "films"), ("in", "written"), ("in", "said"),
         ]  # fmt: skip
         status, body = await sent(gateway, "/api/search", urlencode(query))
         assert status == 200
         _check(captured.requests[0])
         [moment] = (answer := json.loads(body))["moments"]
         assert (moment["parts"], moment["also"]) == ([[0.0, 3.0]], [{"video": "b", "span": [0.0, 4.0]}])
+        line = {"start": 1.5, "end": 3.0, "pieces": [["exit ", False], ["RE16", True]]}
+        assert moment["foundBy"] == [
+            {"channel": "written", "method": "words", "rank": 2,
+             "line": {**line, "box": [0.25, 0.5, 0.75, 1.0]}},
+            {"channel": "seen", "method": "meaning", "rank": 7, "line": None},
+        ]  # fmt: skip
         assert answer["facets"] == [{"label": "red", "videos": 2}]
         assert answer["interpretation"] == {
             "text": "it stops", "then": [], "not": ["a car"],
@@ -122,7 +137,19 @@ def _check(request: pb.SearchRequest) -> None:
     params = request.params
     assert (params.per_video, params.group_by, params.facets) == (2, pb.GROUP_BY_VIDEO, True)
     assert params.merge_duplicates
+    assert list(params.channels) == [CHANNEL_SAID, CHANNEL_WRITTEN]
     assert request.collection == "films"
+
+
+def test_an_explanation_names_the_list_of_each_segment() -> None:
+    sent = pb.ExplainResponse(segments=[pb.RetrievedSegment(rank=3)], moments=[Moment(video_id="a")])
+    sent.segments.add(channel=CHANNEL_SAID, method=Finding.METHOD_WORDS, rank=1)
+    sent.moments[0].found_by.add(channel=CHANNEL_SEEN, rank=4)
+    why = answers.explanation(sent)
+    told = [(one["channel"], one["method"], one["rank"]) for one in why["segments"]]
+    # A service that searches pictures alone names no list.
+    assert told == [("seen", "meaning", 3), ("said", "words", 1)]
+    assert [one["rank"] for one in why["moments"][0]["foundBy"]] == [4]
 
 
 def no_picture(name: str) -> bytes:
@@ -147,6 +174,7 @@ def test_a_sentence_alone_is_read_for_more_than_a_description() -> None:
         ("q=x" + "&then=y" * 5, "at most 4"),
         ("q=x&after=soon", "must be a date"),
         ("q=x&from=110%25", "number from 0 to 100"),
+        ("q=x&in=heard", "in is 'heard'; write seen, said or written"),
         ("q=x&longer=long", "longer is 'long'"),
         ("q=x&" + "&".join(["like=a@1-2"] * 11), "at most 10"),
     ],

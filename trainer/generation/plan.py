@@ -22,6 +22,7 @@ from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
 from trainer.generation.kit import Kit
 from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
+from trainer.generation.sentences import NONE, choose_sentences
 from trainer.generation.sources import fingerprint_of
 from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
@@ -30,6 +31,7 @@ from workers.index.training import Template, check_recipe
 from workers.ranker.encoder.encoder import pick_device
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.scoring.relo_ranker import ReloRanker
+from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.stores.contexts import ContextType
 
 KINDS = ("projector", "ranker")
@@ -40,7 +42,7 @@ class Plan:
     """Everything that decides what a version is. counts, shards: (n,) of the videos `ids`.
 
     sources: fingerprint of all that goes in, by which the same is found again. settings: for the next build.
-    parent: the id of the version before, "" for none.
+    parent: the id of the version before, "" for none. sentences: what encodes texts, None for nothing.
     """
 
     parent: str
@@ -61,6 +63,7 @@ class Plan:
     device: torch.device
     missing: int
     notes: list[str]
+    sentences: tuple[EncoderEntry, SentenceEncoder] | None = None
 
     @property
     def dim(self) -> int:
@@ -146,10 +149,11 @@ def make_plan(config: BuildConfig) -> Plan:
     first, second = (_model(config, served, kind, store.path.name, notes) for kind in KINDS)
     projector, ranker = load_stage1(collection, first, store, device), load_ranker(collection, second, store)
     counts = rows.segment_counts(projector.segment_length)
+    sentences = choose_sentences(collection, config.text_encoder or NONE, config.device)
     plan = Plan(
         parent=served.id,
         sources="",
-        settings=settings(config),
+        settings=settings(config, sentences),
         name=describe_collection(collection, config.name),
         store=store,
         ids=ids,
@@ -165,6 +169,7 @@ def make_plan(config: BuildConfig) -> Plan:
         device=device,
         missing=missing,
         notes=[*store.notices, *notes],
+        sentences=sentences,
     )
     return dataclasses.replace(plan, sources=_sources(plan))
 
@@ -237,4 +242,6 @@ def _sources(plan: Plan) -> str:
         "shards": plan.shard_count,
         "videos": plan.settings["videos"],
     }
+    if plan.sentences is not None:
+        head["sentences"] = dataclasses.asdict(plan.sentences[0])
     return fingerprint_of(head, plan.store, plan.ids)

@@ -7,6 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+Rows = NDArray[np.int32]
+# Adding so many postings takes as long as looking for one row among them.
+_LOOK_UP = 16
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Postings:
     """The rows (m,) int32, ascending, that have a word, and its shares (m,) uint16 there.
@@ -14,7 +19,7 @@ class Postings:
     weight: of the word in the query. most: no share is larger.
     """
 
-    rows: NDArray[np.int32]
+    rows: Rows
     shares: NDArray[np.uint16]
     weight: int
     most: int
@@ -48,22 +53,41 @@ def best(
         rest -= one.largest
         rows = one.rows if living is None else one.rows[living[one.rows]]
         seen.append(rows)
-        least = max(least, _least(sums[rows], k))
+        least = _least(sums[rows], k, least)
     # A row that the k-th best beats even with all that is left is out.
-    chosen = [rows[sums[rows] >= max(1, least - rest)] for rows in seen]
-    rows = np.unique(np.concatenate([np.zeros(0, np.int32), *chosen]))
-    found = sums[rows]
+    rows = _above(sums, seen, max(1, least - rest))
     for one in ordered:
-        places = np.minimum(np.searchsorted(one.rows, rows), len(one.rows) - 1)
-        hit = one.rows[places] == rows
-        found[hit] += one.shares[places[hit]] * np.uint32(one.weight)
+        _add(sums, one, rows)
         rest -= one.largest
-        kept = found >= max(1, _least(found, k) - rest)
-        rows, found = rows[kept], found[kept]
+        least = _least(sums[rows], k, least)
+        rows = rows[sums[rows] >= max(1, least - rest)]
+    found = sums[rows]
     first = np.lexsort((rows, -found.astype(np.int64)))[:k]
     return rows[first].astype(np.int64), found[first]
 
 
-def _least(sums: NDArray[np.uint32], k: int) -> int:
-    """Return the k-th largest, 0 where there are fewer."""
-    return int(np.partition(sums, len(sums) - k)[len(sums) - k]) if len(sums) >= k else 0
+def _above(sums: NDArray[np.uint32], lists: Sequence[Rows], least: int) -> Rows:
+    """Return the rows of all lists, each once, that have a sum of at least `least`."""
+    taken = np.zeros(len(sums), np.bool_)
+    chosen = [np.zeros(0, np.int32)]
+    for rows in lists:
+        above = rows[sums[rows] >= least]
+        chosen.append(above[~taken[above]])
+        taken[above] = True
+    return np.concatenate(chosen)
+
+
+def _add(sums: NDArray[np.uint32], one: Postings, rows: Rows) -> None:
+    """Add a word's part to the sums of `rows`; what others then have means nothing."""
+    if len(one.rows) < _LOOK_UP * len(rows):
+        sums[one.rows] += one.sums
+        return
+    places = np.minimum(np.searchsorted(one.rows, rows), len(one.rows) - 1)
+    hit = one.rows[places] == rows
+    sums[rows[hit]] += one.shares[places[hit]] * np.uint32(one.weight)
+
+
+def _least(sums: NDArray[np.uint32], k: int, least: int) -> int:
+    """Return the k-th largest of some sums, or `least` where that is larger or there are fewer."""
+    above = sums[sums > least]
+    return int(np.partition(above, len(above) - k)[len(above) - k]) if len(above) >= k else least

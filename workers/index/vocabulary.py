@@ -1,12 +1,16 @@
 """A sorted list of distinct words, as bytes: found by bisection, and by what they contain."""
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
+
+
+# Words between two that bisection knows: it compares objects, the rest is one search of bytes.
+_BLOCK = 64
 
 
 class Vocabulary:
@@ -16,6 +20,7 @@ class Vocabulary:
         self.text = text
         self._ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
         self._starts = np.concatenate([np.zeros(1, np.int64), self._ends[:-1] + 1])[: len(self._ends)]
+        self._firsts = [self._at(number) for number in range(0, len(self), _BLOCK)]
 
     @classmethod
     def of(cls, words: Iterable[str]) -> "Vocabulary":
@@ -28,8 +33,14 @@ class Vocabulary:
     def find(self, word: str) -> int:
         """Return the number of a word, -1 where it is none of these."""
         wanted = word.encode()
-        place = bisect_left(range(len(self)), wanted, key=self._at)
-        return place if place < len(self) and self._at(place) == wanted else -1
+        first = _BLOCK * (bisect_right(self._firsts, wanted) - 1)
+        if first < 0:
+            return -1
+        if self._at(first) == wanted:
+            return first
+        begin, end = self._ends[first], self._ends[min(first + _BLOCK, len(self)) - 1] + 1
+        place = self.text.find(b"\n" + wanted + b"\n", begin, end)
+        return first + self.text.count(b"\n", begin, place + 1) if place >= 0 else -1
 
     def containing(self, part: str, most: int) -> Numbers:
         """Return the numbers of words that contain `part` and are not it: the `most` shortest, ascending."""

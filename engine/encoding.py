@@ -16,7 +16,8 @@ from engine.queries import Query
 from engine.ranking import Rankers
 from engine.types import EncodedQuery
 
-# Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for.
+# Encoded sentences by models (embedding and sentence encoder) and text: what encodes are the models, whatever
+# version it is for.
 # Examples by version and hash. Of the event loop's thread alone: needs no lock. A sentence is 50 kB with a
 # text tower of ViT-L/14's size.
 Sentences: TypeAlias = "LRUCache[tuple[str, str], EncodedQuery]"
@@ -28,6 +29,9 @@ class QueryEncoder:
     def __init__(self, corpus: Corpus, rankers: Rankers, sentences: Sentences) -> None:
         self._corpus, self._rankers, self._sentences = corpus, rankers, sentences
         self._names = Names(corpus.directory)
+        texts = corpus.version.texts
+        meaning = texts.encoder.fingerprint if texts is not None and texts.encoder is not None else ""
+        self._models = f"{corpus.version.embedding_model}/{meaning}"
 
     async def encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         """Return a query as the index and the ranker need it."""
@@ -77,7 +81,7 @@ class QueryEncoder:
         return example
 
     async def _text(self, text: str, deadline: Deadline) -> EncodedQuery:
-        key = self._corpus.version.embedding_model, text
+        key = self._models, text
         return await self._cached(key, lambda: self._rankers.encode(text, deadline))
 
     async def _examples(self, sources: list[Source], deadline: Deadline) -> EncodedQuery:

@@ -54,7 +54,7 @@ def stop(process: BaseProcess) -> int:
 @pytest.fixture(scope="module", params=[False, True], ids=["zero-shot", "trained"])
 def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("worker")
-    made = tiny_collection(folder / "collection", trained=request.param)
+    made = tiny_collection(folder / "collection", trained=request.param, sentences=request.param)
     process, ready = start(folder)
     assert ready["ready"], ready
     with grpc.insecure_channel(ready["address"]) as channel:
@@ -62,7 +62,7 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     assert stop(process) == 0
 
 
-def encode(channel: grpc.Channel, text: str, **fields: str) -> encoder_service_pb2.EncodeResponse:
+def encode(channel: grpc.Channel, text: str, **fields: Any) -> encoder_service_pb2.EncodeResponse:
     request = encoder_service_pb2.EncodeRequest(text=text, **{**served(channel), **fields})
     return EncoderServiceStub(channel).Encode(request, timeout=300)
 
@@ -95,6 +95,20 @@ def test_encode_gives_what_the_models_give(worker: Any) -> None:
     numeric.close(served.text_embedding, expected.text_embedding)
     assert np.linalg.norm(served.embedding) == pytest.approx(1.0, abs=1e-5)
     assert served.model_id == models.version.embedding_model
+
+
+def test_a_sentence_is_encoded_where_it_is_asked_for(worker: Any) -> None:
+    channel, models, trained = worker
+    assert not encode(channel, TEXTS[1]).HasField("sentence")
+    answer = encode(channel, TEXTS[1], sentence=True)
+    assert answer.HasField("sentence") == trained
+    if trained:
+        (expected,) = models.encode([TEXTS[1]])
+        numeric.close(wire.encoded_from_pb(answer, WIDTH, 16).sentence, expected.sentence)
+        # It reads 8 tokens, the text tower 24.
+        longer = "a red ball " * 3
+        told = [encode(channel, longer, sentence=asked).text_truncated for asked in (False, True)]
+        assert told == [False, True]
 
 
 def test_a_text_longer_than_the_tower_reads_is_told(worker: Any) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from engine.entries import EncoderEntry
 from engine.errors import Mismatch
 from workers.ranker.encoder.files import resolve
 from workers.ranker.sentences import layout, nano
@@ -21,18 +22,14 @@ def open_sentences(spec: str, device: str = "auto") -> SentenceEncoder:
     return TransformerSentences(resolve(spec, layout.PARTS), spec, device)
 
 
-def fingerprint_of(folder: Path) -> str:
-    """Return the 16 hex digits of the model in a directory."""
-    return layout.fingerprint_of(folder)
-
-
-def open_named(source: str, folder: Path | None, fingerprint: str, device: str = "auto") -> SentenceEncoder:
-    """Load what a version names; Mismatch unless it is the very one. folder: of its copy, None without."""
-    encoder = open_sentences(str(folder) if folder is not None else source, device)
-    if encoder.fingerprint == fingerprint:
+def open_entry(collection: Path, entry: EncoderEntry, device: str = "auto") -> SentenceEncoder:
+    """Load the sentence encoder that a version names; Mismatch unless it is the very one."""
+    folder = collection / entry.path if entry.path else None
+    encoder = open_sentences(str(folder) if folder is not None else entry.source, device)
+    if encoder.fingerprint == entry.fingerprint:
         return encoder
-    where = f"in {folder}" if folder is not None else f"{source!r} as it is installed here"
+    where = f"in {folder}" if folder is not None else f"{entry.source} that is installed"
     raise Mismatch(
         f"The sentence encoder {where} has fingerprint {encoder.fingerprint}, the texts were encoded by "
-        f"{fingerprint}; put the old one back or run `spr build` again."
+        f"{entry.fingerprint}; put the old one back or run `spr build` again."
     )

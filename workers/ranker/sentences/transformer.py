@@ -60,9 +60,9 @@ class TransformerSentences:
         return self._encode([self._layout.query + text for text in texts])
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """Say of each text, as a passage, whether its end is left out."""
-        longest = self.longest or _ANY
-        return [len(self._ids(self._layout.passage + text, None)) > longest for text in texts]
+        """Say of each text whether its end is left out, asked or searched."""
+        longest, prompt = self.longest or _ANY, max(self._layout.passage, self._layout.query, key=len)
+        return [len(self._ids(prompt + text, None)) > longest for text in texts]
 
     def _encode(self, texts: Sequence[str]) -> Floats:
         ids = [self._ids(text, self.longest or None) for text in texts]

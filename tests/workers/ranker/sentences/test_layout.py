@@ -7,12 +7,13 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from engine.entries import EncoderEntry
 from engine.errors import SprError
 from engine.types import Floats
 from tests.workers.ranker.factories import tiny_clip
 from tests.workers.ranker.sentences.tiny import LENGTH, tiny_sentences, write
 from workers.ranker.sentences.layout import fingerprint_of
-from workers.ranker.sentences.opening import open_named, open_sentences
+from workers.ranker.sentences.opening import open_entry, open_sentences
 
 TEXT = "a red ball bounces the square"
 
@@ -84,7 +85,7 @@ def test_the_fingerprint_is_of_everything_that_decides(tmp_path: Path) -> None:
     write(folder / "1_Pooling/config.json", {"pooling_mode_cls_token": True})
     assert fingerprint_of(folder) != before
     with pytest.raises(SprError, match=f"were encoded by {before}; put the old one back"):
-        open_named("m", folder, before, "cpu")
+        open_entry(tmp_path, EncoderEntry("m", before, "m"), "cpu")
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,12 @@ spr ingest --watch ~/inbox --collection c
     "ingests into the collection do it too.",
 )
 @click.option("--language", help="Spoken in the videos, as en or de. [default: detected by whisper]")
+@click.option(
+    "--read-screen/--no-read-screen",
+    default=None,
+    help="Read what is written in the pictures, with its place and time. Later ingests into the collection "
+    "do it too.  [default: as the last ingest]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
     paths: tuple[Path, ...],
@@ -129,6 +135,7 @@ def command(
     max_subtitle_mb: int,
     transcribe: str | None,
     language: str | None,
+    read_screen: bool | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -147,9 +154,9 @@ def command(
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, said = (encoder, device, precision), (transcribe, language)
+    model, wanted = (encoder, device, precision), (transcribe, language, read_screen)
     with ending_at_once():
-        summary = _ingest(paths, collection, name, options, model, said)
+        summary = _ingest(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)
     sys.exit(1 if summary.failed else 0)
 
@@ -169,16 +176,21 @@ def _ingest(
     name: str | None,
     options: "IngestOptions",
     model: tuple[str, str, str],
-    said: tuple[str | None, str | None],
+    wanted: tuple[str | None, str | None, bool | None],
 ) -> "Summary":
-    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
-    from spr_cli.transcribing import transcribed_first
+    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads.
+
+    wanted: recogniser, language, whether screens are read.
+    """
+    from spr_cli.transcribing import read_first, transcribed_first
     from trainer.ingest.opening import check
     from trainer.ingest.pipeline import ingest
     from workers.ranker.encoder.files import resolve
 
     found, source = check(paths, collection, options.fps), resolve(model[0])
-    transcribed = transcribed_first(collection, found.found[: options.limit or None], said, model[1])
+    files = found.found[: options.limit or None]
+    transcribed = transcribed_first(collection, files, wanted[:2], model[1])
+    read = read_first(collection, files, wanted[2])
 
     from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
     from trainer.ingest.tuning import encoding_threads
@@ -196,6 +208,8 @@ def _ingest(
         summary = ingest(paths, collection, loaded, options, bar(stack), found)
     if transcribed is not None:
         summary.heard(transcribed)
+    if read is not None:
+        summary.read(read)
     if name is not None:
         describe_collection(collection, name)
     if kept_encoder(collection, loaded.fingerprint) is None:

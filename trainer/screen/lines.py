@@ -78,7 +78,7 @@ def _until(text: _Standing) -> float:
 
 
 def _begin(box: Box, history: Sequence[tuple[float, Grey]]) -> float:
-    """Return since when the place of a text looks as it does now; half of the history where it always moves."""
+    """Return since when a text's place looks as it does now; half of the history where it moves."""
     now, picture = history[-1]
     begin = now
     for time, grey in reversed(history[:-1]):
@@ -91,7 +91,7 @@ def _begin(box: Box, history: Sequence[tuple[float, Grey]]) -> float:
 
 
 def _end(box: Box, history: Sequence[tuple[float, Grey]], last: Grey | None) -> float:
-    """Return from when on the place of a text looks otherwise than at the reading before; half where it moves."""
+    """Return from when on a text's place looks otherwise than at the last reading; half where it moves."""
     now, picture = history[-1]
     gone = next(
         (each for each in history if last is None or within(changed(each[1], last), box)), history[-1]

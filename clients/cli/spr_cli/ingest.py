@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli.transcribing import Wanted, text_options, texts_first
+
 if TYPE_CHECKING:
     from trainer.ingest.meter import Progress
     from trainer.ingest.pipeline import IngestOptions
@@ -108,19 +110,7 @@ spr ingest --watch ~/inbox --collection c
     help="Keep small ones for the web page, about 10 MB an hour of video.  [default: pictures]",
 )
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
-@click.option(
-    "--transcribe",
-    metavar="ENGINE",
-    help="Write down what is said in videos without subtitles: pocketsphinx, whisper:MODEL, or none. Later "
-    "ingests into the collection do it too.",
-)
-@click.option("--language", help="Spoken in the videos, as en or de. [default: detected by whisper]")
-@click.option(
-    "--read-screen/--no-read-screen",
-    default=None,
-    help="Read what is written in the pictures, with its place and time. Later ingests into the collection "
-    "do it too.  [default: as the last ingest]",
-)
+@text_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
     paths: tuple[Path, ...],
@@ -154,7 +144,7 @@ def command(
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, wanted = (encoder, device, precision), (transcribe, language, read_screen)
+    model, wanted = (encoder, device, precision), Wanted(transcribe, language, read_screen)
     with ending_at_once():
         summary = _ingest(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)
@@ -176,21 +166,15 @@ def _ingest(
     name: str | None,
     options: "IngestOptions",
     model: tuple[str, str, str],
-    wanted: tuple[str | None, str | None, bool | None],
+    wanted: Wanted,
 ) -> "Summary":
-    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads.
-
-    wanted: recogniser, language, whether screens are read.
-    """
-    from spr_cli.transcribing import read_first, transcribed_first
+    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
     from trainer.ingest.opening import check
     from trainer.ingest.pipeline import ingest
     from workers.ranker.encoder.files import resolve
 
     found, source = check(paths, collection, options.fps), resolve(model[0])
-    files = found.found[: options.limit or None]
-    transcribed = transcribed_first(collection, files, wanted[:2], model[1])
-    read = read_first(collection, files, wanted[2])
+    texts = texts_first(collection, found.found[: options.limit or None], wanted, model[1])
 
     from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
     from trainer.ingest.tuning import encoding_threads
@@ -206,10 +190,7 @@ def _ingest(
             settings=f"{loaded.device.type} {model[2]}",
         )
         summary = ingest(paths, collection, loaded, options, bar(stack), found)
-    if transcribed is not None:
-        summary.heard(transcribed)
-    if read is not None:
-        summary.read(read)
+    texts.note(summary)
     if name is not None:
         describe_collection(collection, name)
     if kept_encoder(collection, loaded.fingerprint) is None:

@@ -2,17 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from engine import channels, words
 from engine.texts import MEANING, SEEN, TEXTS, Line, ListName, Sources
 from engine.types import Doubles, Hits, Proposals, Ranked
-from engine.version_texts import VersionTexts
 
 # Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
 MOST_SPANS = 50
 PICTURES = ListName(SEEN, MEANING)
+
+
+class LineReader(Protocol):
+    """What has the lines of a version's videos, by ordinal."""
+
+    def lines(self, video: int, channel: str, start: float, end: float) -> list[Line]:
+        """Return the lines of a channel that are there in [start, end) seconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +38,10 @@ class Finding:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Evidence:
-    """The lists of one answer, with the texts of the version that gave it. Reads files."""
+    """The lists of one answer, with the texts of the version that gave it. What reads them reads files."""
 
     sources: Sources
-    texts: VersionTexts
+    texts: LineReader
     segment_length: float
     _matched: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
 

@@ -44,6 +44,7 @@ class Evidence:
     texts: LineReader
     segment_length: float
     _matched: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
+    _fits: dict[tuple[str, int, int], Line | None] = field(default_factory=dict)
 
     @property
     def lists(self) -> list[tuple[ListName, Hits]]:
@@ -56,11 +57,10 @@ class Evidence:
         for name, hits in self.lists:
             ranks = channels.ranks(proposals, hits, self.segment_length)
             for row in np.flatnonzero(ranks < len(hits)).tolist():
-                rank = int(ranks[row])
-                fitting: tuple[Line | None, Sequence[tuple[str, bool]]] = (None, ())
+                rank, line = int(ranks[row]), None
                 if name.channel in TEXTS:
-                    fitting = self._fitting(name, int(hits.videos[rank]), int(hits.segments[rank]))
-                found[row].append(Finding(name, rank, *fitting))
+                    line = self._fitting(name, int(hits.videos[rank]), int(hits.segments[rank]))
+                found[row].append(Finding(name, rank, line, self._pieces(line.text) if line else ()))
         return [sorted(one, key=lambda finding: finding.rank) for one in found]
 
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
@@ -80,26 +80,28 @@ class Evidence:
             one = lists[best[row]]
             segment = int(one.hits.segments[ranks[best[row], row]])
             video = int(proposals.videos[row])
-            line, _ = self._fitting(one.name, video, segment)
+            line = self._fitting(one.name, video, segment)
             if line is not None and line.start < (end := min(line.end, durations[video])):
                 spans[row] = line.start, end
         return replace(ranked, spans=spans)
 
-    def _fitting(
-        self, name: ListName, video: int, segment: int
-    ) -> tuple[Line | None, Sequence[tuple[str, bool]]]:
+    def _fitting(self, name: ListName, video: int, segment: int) -> Line | None:
         """Return the line of a segment with most of the query's words, of equal ones the longest there."""
-        start = segment * self.segment_length
-        end = start + self.segment_length
-        best: tuple[Line | None, Sequence[tuple[str, bool]]] = (None, ())
-        most = (-1, 0.0)
-        for line in self.texts.lines(video, name.channel, start, end):
-            pieces = self._pieces(line.text)
-            fits = sum(len(text) for text, is_word in pieces if is_word)
-            value = fits, min(line.end, end) - max(line.start, start)
-            if value > most:
-                best, most = (line, pieces), value
-        return best
+        key = name.channel, video, segment
+        if key not in self._fits:
+            start = segment * self.segment_length
+            end = start + self.segment_length
+            lines = self.texts.lines(video, name.channel, start, end)
+            if len(lines) > 1:
+                longest = (min(line.end, end) - max(line.start, start) for line in lines)
+                worth = [(self._words(line), more) for line, more in zip(lines, longest, strict=True)]
+                lines = [lines[worth.index(max(worth))]]
+            self._fits[key] = lines[0] if lines else None
+        return self._fits[key]
+
+    def _words(self, line: Line) -> int:
+        """Return the characters of a line that are words of the query."""
+        return sum(len(text) for text, is_word in self._pieces(line.text) if is_word)
 
     def _pieces(self, text: str) -> list[tuple[str, bool]]:
         known = self._matched.get(text)

@@ -1,5 +1,8 @@
 """A ranker's score is fitted with what texts say, where videos have texts."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,10 +51,8 @@ def test_the_score_is_fitted_with_what_is_said(told: Prepared) -> None:
     assert fusion.lists == validation.lists
     # An untrained model alone is no better than chance; the words say where to look.
     silent = [replace(answer, columns=answer.columns[:, :7]) for answer in answers]
-    name = "NDCG@10,IoU>=0.3"
-    assert (
-        validation.crossed(answers, SETTINGS.decode)[name] > validation.crossed(silent, SETTINGS.decode)[name]
-    )
+    heard, unheard = (validation.crossed(one, SETTINGS.decode) for one in (answers, silent))
+    assert heard["NDCG@10,IoU>=0.3"] > unheard["NDCG@10,IoU>=0.3"]
 
 
 def test_a_list_that_finds_what_is_sought_gains_weight_and_one_of_noise_loses_it(told: Prepared) -> None:

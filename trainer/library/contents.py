@@ -7,11 +7,18 @@ from pathlib import Path
 from engine import names, versions
 from engine.entries import EncoderEntry, ModelEntry, Version
 from engine.errors import InvalidInput, NotFound
-from trainer.ingest import tiles
+from trainer.ingest import kept
 
 QUANTIZERS = "quantizers"
 # Small files that may change: copied whole, each time.
-_SMALL = ("collection.json", names.FILE, "annotations/*.json", "models/*/CURRENT", "transcripts/*.vtt")
+_SMALL = (
+    "collection.json",
+    names.FILE,
+    "annotations/*.json",
+    "models/*/CURRENT",
+    "transcripts/*.vtt",
+    "screen/*.vtt",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Item:
 def items_of(collection: Path, version: Version) -> list[Item]:
     """Return all files besides the parts; InvalidInput for a model that lies outside the collection."""
     models = _of_models(collection, version)
-    return [*_of_quantizer(collection, version), *models, *_of_small(collection), *_of_pictures(collection)]
+    return [*_of_quantizer(collection, version), *models, *_of_small(collection), *_of_videos(collection)]
 
 
 def model_folders(version: Version) -> list[tuple[str, ModelEntry | EncoderEntry]]:
@@ -69,7 +76,8 @@ def _of_small(collection: Path) -> Iterator[Item]:
             yield Item(path, str(path.relative_to(collection)), immutable=False)
 
 
-def _of_pictures(collection: Path) -> Iterator[Item]:
-    # Their names are of what they show.
-    for path in sorted((collection / tiles.DIRECTORY).glob("[!.]*")):
-        yield Item(path, str(path.relative_to(collection)))
+def _of_videos(collection: Path) -> Iterator[Item]:
+    """Yield pictures and texts: their names are of what they show."""
+    for directory, _, _ in kept.KINDS:
+        for path in sorted((collection / directory).glob("[!.]*")):
+            yield Item(path, str(path.relative_to(collection)))

@@ -13,7 +13,7 @@ from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
 from trainer.generation.records import restore_features
-from trainer.ingest import tiles
+from trainer.ingest import kept, transcripts
 from trainer.library import judgements
 from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
 from trainer.library.places import Place, open_place
@@ -111,8 +111,16 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
                 raise NotFound(f"{place.name} lacks {name}: take another snapshot.") from None
             _write(collection / name, content)
             copied += len(content)
-    for name, size in place.sizes(tiles.DIRECTORY).items():
+    ours = (*(directory for directory, _, _ in kept.KINDS), transcripts.DIRECTORY, transcripts.SCREENS)
+    return copied + sum(_missing(place, collection, directory) for directory in ours)
+
+
+def _missing(place: Place, collection: Path, directory: str) -> int:
+    """Copy the files of a directory that are not there; return their bytes."""
+    copied = 0
+    for name, size in place.sizes(directory).items():
         if not (collection / name).exists():
+            make_folder(collection / directory)
             with replacing(collection / name) as partial:
                 place.fetch(name, partial)
             copied += size

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 Rows = NDArray[np.int32]
 # Adding so many postings takes as long as looking for one row among them.
 _LOOK_UP = 16

@@ -53,8 +53,8 @@ def _lines(chosen: Sequence[PartOfVersion], sources: Sequence[Source]) -> list[T
     found = []
     for place, number in sources:
         part = opened[place]
-        lines = [tuple(part.all(number, channel)) if part is not None else () for channel in TEXTS]
-        found.append(Texts(*lines))
+        said, written = (tuple(part.all(number, one)) if part is not None else () for one in TEXTS)
+        found.append(Texts(said, written))
     for part in opened:
         if part is not None:
             part.close()

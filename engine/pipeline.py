@@ -74,7 +74,8 @@ class Pipeline:
             yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
         if coarse.evidence is not None and proposals.texts is not None:
-            ranked = await asyncio.to_thread(coarse.evidence.spans, ranked, proposals)
+            told = (ranked, proposals, self.corpus.catalogue.durations)
+            ranked = await asyncio.to_thread(coarse.evidence.spans, *told)
         if allowed is not None:
             ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
         # What was not ranked may show what must not be there.

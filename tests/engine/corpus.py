@@ -18,8 +18,9 @@ from engine.entries import ShardEntry, TextsEntry
 from engine.facts import Facts
 from engine.filters import Stretch
 from engine.looks import NONE, Look, write_looks
+from engine.part_texts import write_lines
 from engine.staging import staged
-from engine.texts import MEANING, WORDS, ListName, TextHits, TextsSought
+from engine.texts import MEANING, TEXTS, WORDS, WRITTEN, Line, ListName, TextHits, TextsSought
 from engine.types import Floats, Hits
 from tests import plain
 
@@ -117,9 +118,27 @@ class Corpus:
             )
             catalogue.write(staging.path)
             write_looks(staging.path, [self.looks.get(video, NONE) for video in videos])
+            if self.texts is not None:
+                write_lines(staging.path, [self.lines(video) for video in videos])
             about = plain.part(videos=len(catalogue), segments=int(catalogue.segments.sum()))
             staging.id = parts.seal(staging.path, about).id
         return staging.id
+
+    def lines(self, video: int) -> list[list[Line]]:
+        """Return what is said and written in a video: a short line and the text itself."""
+        found = []
+        for channel in TEXTS:
+            own = [(place, text) for place, text in (self.texts or {})[channel].items() if place[0] == video]
+            box = (0.1, 0.2, 0.3, 0.4) if channel == WRITTEN else None
+            spans = [(SEGMENT * segment, text) for (_, segment), text in sorted(own)]
+            found.append(
+                [
+                    Line(at + more, at + 2 * more, said, box)
+                    for at, text in spans
+                    for more, said in ((0.5, "uh"), (1.5, text))
+                ]
+            )
+        return found
 
     def search(self, vector: Floats, videos: Sequence[int], top_k: int, stretch: Stretch = WHOLE) -> Hits:
         """Return the best segments of some videos, or of a part of each, exhaustively."""

@@ -1,6 +1,7 @@
 """Searches of what is seen, said and written, against loops over the lists that the workers make."""
 
 import itertools
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.asking import DEFAULTS, request, rounded, seconds
 from tests.engine.corpus import SEGMENT, WHOLE, Corpus, sentence
-from tests.engine.oracle import cluster
+from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import ask
 
 TOP = 20
@@ -133,3 +134,98 @@ def test_equals_one_process_by_brute_force(tmp_path: Path, shards: int) -> None:
             expected = by_hand(corpus, channels or (SEEN, *TEXTS), weighs)
             assert rounded(proposed(response)) == rounded(expected), channels
             assert response.coverage.ratio == 1
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("texts"), talking(2)) as workers:
+        yield workers
+
+
+def test_a_moment_tells_what_found_it(spoken: Cluster) -> None:
+    corpus, lists = spoken.corpus, lists_of(spoken.corpus, (SEEN, *TEXTS))
+    response = ask(spoken, partial(_search, wanted=asked()))
+    told = 0
+    for moment in response.moments:
+        video = corpus.ids().index(moment.video_id)
+        span = seconds(moment.provenance.proposal_span)
+        wanted = {}
+        for name, places in lists.items():
+            ranks = [rank for rank, place in enumerate(places) if _in(place, video, span)]
+            if ranks:
+                wanted[name] = ranks[0]
+        names = {(CHANNELS[c], METHODS[m]): (c, m) for c, m in lists}
+        found = {names[one.channel, one.method]: one.rank for one in moment.found_by}
+        assert found == wanted
+        assert [one.rank for one in moment.found_by] == sorted(found.values())
+        for one in moment.found_by:
+            name = names[one.channel, one.method]
+            assert one.HasField("line") == (name[0] != SEEN)
+            if name[0] == SEEN:
+                continue
+            place = lists[name][one.rank]
+            assert corpus.texts is not None
+            assert "".join(piece.text for piece in one.line.pieces) == corpus.texts[name[0]][place]
+            assert {piece.text for piece in one.line.pieces if piece.matched} <= set(QUERY.split())
+            assert seconds(one.line.span) == (place[1] * SEGMENT + 1.5, place[1] * SEGMENT + 3.0)
+            assert one.line.HasField("box") == (name[0] == WRITTEN)
+            told += 1
+    assert told > 5
+
+
+def test_what_texts_found_better_has_their_line_s_span(spoken: Cluster) -> None:
+    response = ask(spoken, partial(_search, wanted=asked()))
+    by_texts = 0
+    for moment in response.moments:
+        first = moment.found_by[0]
+        if first.channel != types_pb2.CHANNEL_SEEN:
+            start, end = seconds(first.line.span)
+            ends = spoken.corpus.durations[spoken.corpus.ids().index(moment.video_id)]
+            assert rounded([("", *seconds(moment.span))]) == rounded([("", start, min(end, ends))])
+            by_texts += 1
+        else:
+            start, end = seconds(moment.provenance.proposal_span)
+            quarter = (end - start) / 4
+            assert rounded([("", *seconds(moment.span))]) == rounded([("", start + quarter, end - quarter)])
+    assert 0 < by_texts < len(response.moments)
+
+
+def test_pages_tell_the_same_as_the_whole_list(spoken: Cluster) -> None:
+    async def read(stub: Any) -> Any:
+        whole = await stub.Search(asked())
+        first = asked()
+        first.page_size = 3
+        page = await stub.Search(first)
+        moments = list(page.moments)
+        while page.next_page_token:
+            page = await stub.Search(pb.SearchRequest(page_token=page.next_page_token, page_size=4))
+            moments += page.moments
+        return list(whole.moments), moments
+
+    whole, paged = ask(spoken, read)
+    assert paged == whole
+
+
+def test_without_the_file_of_texts_a_moment_still_tells_its_lists(tmp_path: Path) -> None:
+    with cluster(tmp_path, talking(1)) as workers:
+        before = ask(workers, partial(_search, wanted=asked(SAID, WRITTEN)))
+        (path,) = workers.topology.collection.glob("parts/*/texts.sqlite")
+        for spoil in (lambda: path.write_bytes(b"nonsense" * 100), path.unlink):
+            spoil()
+            after = ask(workers, partial(_search, wanted=asked(SAID, WRITTEN)))
+            told, lacking = ([m.found_by for m in response.moments] for response in (before, after))
+            assert [[one.rank for one in found] for found in lacking] == [
+                [one.rank for one in found] for found in told
+            ]
+            assert not any(one.HasField("line") for found in lacking for one in found)
+
+
+def test_a_version_without_texts_has_nothing_said_and_costs_no_search(shared: Cluster) -> None:
+    plain = ask(shared, partial(_search, wanted=request(QUERY, page_size=100)))
+    for channels, wanted in (((SEEN, SAID), len(plain.moments)), ((SAID, WRITTEN), 0)):
+        chosen = request(QUERY, page_size=100, params={"channels": [CHANNELS[name] for name in channels]})
+        response = ask(shared, partial(_search, wanted=chosen))
+        assert len(response.moments) == wanted
+        assert response.coverage.ratio == 1
+        assert not response.coverage.degraded
+    assert not any(moment.found_by for moment in plain.moments)

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine import parts, versions, words
 from engine.catalogue import PartCatalogue
-from engine.entries import ShardEntry, TextsEntry
+from engine.entries import EncoderEntry, ShardEntry, TextsEntry
 from engine.facts import Facts
 from engine.filters import Stretch
 from engine.looks import NONE, Look, write_looks
@@ -97,7 +97,7 @@ class Corpus:
             reason="add" if parent else "build",
             collection=self.name,
             shards=tuple(shards),
-            texts=None if self.texts is None else TextsEntry("0" * 64),
+            texts=None if self.texts is None else TextsEntry("0" * 64, EncoderEntry("s", "s"), DIM, "Flat"),
         )
         self.version = versions.commit(directory, about).id
         if activate:

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine import channels, words
+from engine.temporal import demoted
 from engine.texts import MEANING, SEEN, TEXTS, Line, ListName, Sources
 from engine.types import Doubles, Hits, Proposals, Ranked
 from engine.version_texts import VersionTexts
 
 # Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
 MOST_SPANS = 50
+# Seconds around a line that belong to the moment, chosen on val of the rendered worlds.
+AROUND = 3.0
 PICTURES = ListName(SEEN, MEANING)
 
 
@@ -58,8 +61,11 @@ class Evidence:
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
         """Return ranked proposals; one that texts found better than pictures did has its best line's span.
 
-        durations: (videos,) seconds by ordinal.
+        AROUND seconds before and after go with it. A trained ranker's spans stay, as they are better: it has
+        learned where what is said belongs to. durations: (videos,) seconds by ordinal.
         """
+        if ranked.trained:
+            return ranked
         seen = channels.ranks(proposals, self.sources.seen, self.segment_length)
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
@@ -73,9 +79,10 @@ class Evidence:
             segment = int(one.hits.segments[ranks[best[row], row]])
             video = int(proposals.videos[row])
             line, _ = self._fitting(one.name, video, segment)
-            if line is not None and line.start < (end := min(line.end, durations[video])):
-                spans[row] = line.start, end
-        return replace(ranked, spans=spans)
+            if line is not None and line.start < durations[video]:
+                spans[row] = max(0.0, line.start - AROUND), min(line.end + AROUND, durations[video])
+        scores = demoted(ranked.scores, proposals.videos, spans, channels.OVERLAP)
+        return replace(ranked, spans=spans, scores=scores)
 
     def _fitting(
         self, name: ListName, video: int, segment: int

@@ -10,7 +10,7 @@ from engine import merge
 from engine.corpus import Corpus
 from engine.part_texts import PartTexts
 from engine.texts import LISTS, TEXTS, WORDS, TextHits
-from engine.types import Doubles, Floats, Hits, Ordinals
+from engine.types import Floats, Hits, Ordinals
 from trainer.collection.texts import segment_texts
 from trainer.ingest.texts import Texts
 from workers.index.lexicon import Lexicon
@@ -47,17 +47,17 @@ class TextRetrieval:
     @staticmethod
     def of(
         texts: Sequence[Texts],
-        durations: Doubles,
+        counts: Ordinals,
         length: float,
         *,
         lexicon: Lexicon | None = None,
         encoder: SentenceEncoder | None = None,
     ) -> "TextRetrieval":
-        """Index texts, one a video; durations and length of a segment in seconds.
+        """Index texts, one a video; counts: (videos,) segments of each, of `length` seconds.
 
         lexicon: of the version; without one the statistics are of these texts.
         """
-        parts = {channel: _segments(texts, channel, durations, length) for channel in TEXTS}
+        parts = {channel: _segments(texts, channel, counts, length) for channel in TEXTS}
         if lexicon is None:
             lexicon = Lexicon.of({channel: list(part.values()) for channel, part in parts.items()})
         indexed = {}
@@ -84,7 +84,7 @@ class TextRetrieval:
                     said, written = (tuple(lines.all(number, channel)) for channel in TEXTS)
                     texts[part.ordinals[number]] = Texts(said, written)
         lexicon = Lexicon.read(corpus.directory, version.texts.lexicon_sha256)
-        columns = (corpus.catalogue.durations, version.segment_length)
+        columns = (corpus.catalogue.segments, version.segment_length)
         return TextRetrieval.of(texts, *columns, lexicon=lexicon, encoder=encoder)
 
     def search(self, text: str, sentence: Floats | None, k: int) -> list[TextHits]:
@@ -99,11 +99,11 @@ class TextRetrieval:
 
 
 def _segments(
-    texts: Sequence[Texts], channel: str, durations: Doubles, length: float
+    texts: Sequence[Texts], channel: str, counts: Ordinals, length: float
 ) -> dict[tuple[int, int], str]:
     """Return the text of every segment that has one by video and segment, in that order."""
     return {
         (video, segment): text
-        for video, (own, duration) in enumerate(zip(texts, durations.tolist(), strict=True))
-        for segment, text in sorted(segment_texts(own, channel, duration, length).items())
+        for video, (own, count) in enumerate(zip(texts, counts.tolist(), strict=True))
+        for segment, text in segment_texts(own, channel, count * length, length).items()
     }

@@ -87,8 +87,8 @@ class Offline:
         chosen = ranking.take(proposals, DEFAULTS.proposal_top_k)
         (ranked,) = ranker.rank_many([RankQuery.of(query, chosen)], self.models.features)
         if sources is not None and version.texts is not None:
-            ranked = channels.after_ranking(ranked, chosen, version.texts.weights)
-            ranked = Evidence(sources, self.lines, length).spans(ranked, chosen)
+            ranked = channels.after_ranking(ranked, chosen, version.texts)
+            ranked = Evidence(sources, self.lines, length).spans(ranked, chosen, durations)
         moments = ranking.ordered(proposals, ranked)
         return {
             RETRIEVAL: self._predicted(hits.videos, self._spans(hits, length), hits.scores),

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.temporal import iou
+from engine.temporal import demoted, iou
 from engine.types import Doubles
 from trainer.evaluation.judged import RIGHT, Judgements, Ranking
-from workers.ranker.scoring.fusion import Fusion, ScoreWeights, confidences, demoted, log_shares
+from workers.ranker.scoring.fusion import Fusion, ScoreWeights, confidences, log_shares
 
 OVERLAPS = (0.5, 0.7)
 RIDGE = 1e-2

@@ -19,8 +19,8 @@ from trainer.collection.queries import QueryFeatures
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
 from trainer.collection.text_retrieval import TextRetrieval
+from trainer.collection.texts import texts_of
 from trainer.evaluation.judged import Judgements
-from trainer.ingest import texts
 from trainer.ranker.fitted_lists import Weights, fit_lists
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.validation import Validation
@@ -102,9 +102,9 @@ def _judged(query: JudgedQuery, ordinals: dict[str, int]) -> Judgements:
 
 def _listed(val: Val, retrieval: Retrieval, videos: Sequence[str], depth: int) -> list[list[TextHits]]:
     """Return the lists of texts of every query, none where no video has text."""
-    collection = val.store.path.parent.parent
-    told = [texts.read(collection, val.store.record(video).info) for video in videos]
-    said = TextRetrieval.of(told, retrieval.durations, retrieval.length, encoder=val.sentences)
+    told = texts_of(val.store, videos)
+    counts = np.bincount(retrieval.videos, minlength=len(videos)).astype(np.int32)
+    said = TextRetrieval.of(told, counts, retrieval.length, encoder=val.sentences)
     sentences = [query.query for query in val.queries]
     vectors = [None] * len(sentences) if val.sentences is None else val.sentences.queries(sentences)
     return [said.search(text, vector, depth) for text, vector in zip(sentences, vectors, strict=True)]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from engine.errors import InvalidInput
+from engine.temporal import demoted
 from engine.types import Doubles, EncodedQuery, Floats, Proposals, RankQuery
 from trainer.evaluation.judged import Judgements, Ranking
 from trainer.evaluation.measures import NDCGS
@@ -18,7 +19,7 @@ from trainer.ranker.settings import SELECT
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.scoring.decode import DecodeConfig, in_seconds
-from workers.ranker.scoring.fusion import COLUMNS, columns, demoted, text_columns
+from workers.ranker.scoring.fusion import COLUMNS, columns, text_columns
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import encoded_in_memory
 from workers.ranker.stores.features import FeatureMaps

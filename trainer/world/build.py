@@ -44,8 +44,8 @@ def build_world(
 
     profile: what is filmed and asked. aloud: lines are spoken in place of subtitles. Finished videos of the
     same world are kept. workers: processes, 0 for one a CPU; the bytes do not depend on it. progress: told of
-    each finished video and of the frames of the whole world. Raises InvalidInput if `out` holds another world,
-    Unavailable without a voice.
+    each finished video and of the frames of the whole world. Raises InvalidInput if `out` holds another
+    world, Unavailable without a voice.
     """
     plans = [plan_video(seed, index, profile) for index in range(videos)]
     total = sum(plan.frames for plan in plans)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.evidence import Evidence, Finding
 from engine.types import Hits, Moments, Proposals
 
 
@@ -57,6 +58,7 @@ class Answer:
 
     ranker_model: the ranker that refined; empty without one. truncated: whether the encoder cut the query's
     end off. hits: what was retrieved. allowed: videos that the query's filter lets through, None without one.
+    evidence: None for a version without texts, for examples, vectors and several parts.
     """
 
     moments: Moments
@@ -67,7 +69,14 @@ class Answer:
     truncated: bool = False
     hits: Hits | None = None
     allowed: int | None = None
+    evidence: Evidence | None = None
 
     def of(self, rows: NDArray[np.intp]) -> "Answer":
         """Return the answer with some of its moments alone."""
         return replace(self, moments=self.moments.of(rows))
+
+    def findings(self, rows: slice) -> list[list[Finding]]:
+        """Return what found each of some moments, the best rank first; none without evidence. Reads files."""
+        if self.evidence is None:
+            return []
+        return self.evidence.of(self.proposals.of(self.moments.proposals[rows].astype(np.intp)))

@@ -5,12 +5,14 @@ is in, of weight / (60 + rank). Scores of different lists do not compare, ranks 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.texts import LISTS, SEEN, TextHits
-from engine.types import Doubles, Floats, Hits, Ordinals, Proposals
+from engine.types import Doubles, Floats, Hits, Ordinals, Proposals, Ranked
 
 RANK_CONSTANT = 60
 # Of lists that no judged queries gave a weight.
@@ -57,15 +59,67 @@ def columns(proposals: Proposals, texts: Sequence[TextHits], segment_length: flo
     for one in texts:
         order = np.lexsort((one.hits.segments, one.hits.videos))
         keys = _keys(one.hits.videos[order], one.hits.segments[order])
-        first, last = _segments(proposals.spans, segment_length)
-        begins = np.searchsorted(keys, _keys(proposals.videos, first))
-        ends = np.searchsorted(keys, _keys(proposals.videos, last), "right")
-        scores = np.append(one.hits.scores[order], np.float32(0))
-        hit = np.flatnonzero(ends > begins)
+        begins, ends = _rows(keys, proposals, segment_length)
+        found[:, LISTS.index(one.name)] = _reduced(np.maximum, one.hits.scores[order], begins, ends, 0)
+    return found
+
+
+def ranks(proposals: Proposals, hits: Hits, segment_length: float) -> NDArray[np.int64]:
+    """Return (n,) the best rank of each proposal's segments in a list, the list's length where in none."""
+    order = np.lexsort((hits.segments, hits.videos))
+    begins, ends = _rows(_keys(hits.videos[order], hits.segments[order]), proposals, segment_length)
+    return _reduced(np.minimum, order, begins, ends, len(order))
+
+
+def with_texts(proposals: Proposals, texts: Sequence[TextHits], segment_length: float) -> Proposals:
+    """Return proposals with what texts say of them; as they are where nothing was found in texts."""
+    if not any(len(one.hits) for one in texts):
+        return proposals
+    return replace(proposals, texts=columns(proposals, texts, segment_length))
+
+
+def after_ranking(ranked: Ranked, proposals: Proposals, weights: Mapping[str, float] | None = None) -> Ranked:
+    """Return ranked proposals with the scores of the fusion of the ranker's order and the text lists.
+
+    Unchanged where the ranker weighed the texts itself, or no text names a proposal. In a text list a
+    proposal's rank is that of its column; equal ones share the better rank. The ranker's order takes the
+    weight of what is seen. Confidences go: they are of the ranker's order.
+    """
+    texts = proposals.texts
+    if ranked.texts_weighed or texts is None or not texts.any():
+        return ranked
+    weights = weights or WEIGHTS
+    scores = weights.get(SEEN, 0.0) / (RANK_CONSTANT + _ranks(ranked.scores))
+    for name, column in zip(LISTS, texts.T, strict=True):
+        shares = weights.get(".".join(name), 0.0) / (RANK_CONSTANT + _ranks(column))
+        scores += np.where(column != 0, shares, 0.0)
+    return replace(ranked.unsure(), scores=scores)
+
+
+def _ranks(scores: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return (n,) how many scores are above each."""
+    return np.searchsorted(np.sort(-scores), -scores)
+
+
+def _rows(
+    keys: NDArray[np.int64], proposals: Proposals, segment_length: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return of each proposal the first of its rows in a sorted list, and the one behind the last."""
+    first, last = _segments(proposals.spans, segment_length)
+    begins = np.searchsorted(keys, _keys(proposals.videos, first))
+    return begins, np.searchsorted(keys, _keys(proposals.videos, last), "right")
+
+
+def _reduced(
+    ufunc: np.ufunc, values: NDArray[Any], begins: NDArray[np.intp], ends: NDArray[np.intp], none: float
+) -> NDArray[Any]:
+    """Return (n,) what a ufunc makes of the values in each [begin, end), `none` where that is empty."""
+    found = np.full(len(begins), none, values.dtype)
+    hit = np.flatnonzero(ends > begins)
+    if len(hit):
         # Pairs of begin and end; what lies between an end and the next begin is not read.
         bounds = np.stack([begins[hit], ends[hit]], axis=1).ravel()
-        if len(hit):
-            found[hit, LISTS.index(one.name)] = np.maximum.reduceat(scores, bounds)[::2]
+        found[hit] = ufunc.reduceat(np.append(values, values[-1:]), bounds)[::2]
     return found
 
 

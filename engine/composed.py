@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import merge, sequences, temporal, tracing
+from engine import channels, merge, sequences, sought, temporal, tracing
 from engine.answers import Answer, Coverage
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -20,8 +20,9 @@ from engine.filters import Allowed, Stretch
 from engine.negatives import Negatives
 from engine.proposals import propose
 from engine.queries import Query, SearchOptions
-from engine.retrieval import Retrieved, Retriever
+from engine.retrieval import Retriever
 from engine.sequences import Candidates, Chains
+from engine.sought import Retrieved
 from engine.stopwatch import Stopwatch
 from engine.types import EncodedQuery, Hits, Moments, Proposals, Ranked
 
@@ -68,7 +69,7 @@ class Composer:
             retrieved = await self._retrieve(encoded, options, allowed, deadline)
         watch.lap("retrieve", retrieved[0].timings)
         with tracing.span("propose"):
-            found = [self._propose(one.hits, options, allowed) for one in retrieved]
+            found = [self._propose(one, options, allowed) for one in retrieved]
             coarse = self._coarse(found, retrieved, query, watch)
         coarse = replace(
             coarse,
@@ -109,9 +110,7 @@ class Composer:
     ) -> list[Retrieved]:
         """Retrieve every part, and each once more in the videos where only others were found."""
         retrieve = self._retriever.retrieve
-        first = await asyncio.gather(
-            *(retrieve(part.embedding, options, deadline, allowed) for part in parts)
-        )
+        first = await asyncio.gather(*(retrieve(part, options, deadline, allowed) for part in parts))
         anywhere = np.unique(np.concatenate([one.hits.videos for one in first]))
         stretch = Stretch() if allowed is None else allowed.stretch
 
@@ -120,16 +119,17 @@ class Composer:
             mask[np.setdiff1d(anywhere, one.hits.videos)] = True
             if not mask.any():
                 return one
-            more = await retrieve(part.embedding, options, deadline, Allowed(mask, int(mask.sum()), stretch))
-            hits = merge.top_k([one.hits, more.hits], 2 * options.segment_top_k)
-            return replace(one, hits=hits, coverage=Coverage.together([one.coverage, more.coverage]))
+            more = await retrieve(part, options, deadline, Allowed(mask, int(mask.sum()), stretch))
+            return sought.together(self._corpus.version, one, more, 2 * options.segment_top_k)
 
         return list(await asyncio.gather(*(again(*each) for each in zip(parts, first, strict=True))))
 
-    def _propose(self, hits: Hits, options: SearchOptions, allowed: Allowed | None) -> _Found:
+    def _propose(self, one: Retrieved, options: SearchOptions, allowed: Allowed | None) -> _Found:
         durations, segment_length = self._corpus.catalogue.durations, self._corpus.version.segment_length
-        proposals = propose(hits, durations, segment_length, options.rule)
-        return _Found(hits, proposals if allowed is None else allowed.cut(proposals, durations))
+        proposals = propose(one.hits, durations, segment_length, options.rule)
+        if allowed is not None:
+            proposals = allowed.cut(proposals, durations)
+        return _Found(one.hits, channels.with_texts(proposals, one.texts, segment_length))
 
     def _coarse(
         self, found: Sequence[_Found], retrieved: Sequence[Retrieved], query: Query, watch: Stopwatch

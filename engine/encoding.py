@@ -1,6 +1,7 @@
 """Queries to vectors: what the coordinator has encoded, cached, and what one moment shows put together."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -16,7 +17,8 @@ from engine.queries import Query
 from engine.ranking import Rankers
 from engine.types import EncodedQuery
 
-# Encoded sentences by embedding model and text: what encodes is the model, whatever version it is for.
+# Encoded sentences by models (embedding and sentence encoder) and text: what encodes are the models, whatever
+# version it is for.
 # Examples by version and hash. Of the event loop's thread alone: needs no lock. A sentence is 50 kB with a
 # text tower of ViT-L/14's size.
 Sentences: TypeAlias = "LRUCache[tuple[str, str], EncodedQuery]"
@@ -28,6 +30,9 @@ class QueryEncoder:
     def __init__(self, corpus: Corpus, rankers: Rankers, sentences: Sentences) -> None:
         self._corpus, self._rankers, self._sentences = corpus, rankers, sentences
         self._names = Names(corpus.directory)
+        texts = corpus.version.texts
+        meaning = texts.encoder.fingerprint if texts is not None and texts.encoder is not None else ""
+        self._models = f"{corpus.version.embedding_model}/{meaning}"
 
     async def encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         """Return a query as the index and the ranker need it."""
@@ -52,7 +57,7 @@ class QueryEncoder:
         text, named = names.split(part.text) if "@" in part.text else (part.text, [])
         shown = (*part.examples, *map(Named, named))
         if not shown:
-            return await self._text(text, deadline)
+            return await self._worded(text, deadline)
         if len(shown) > examples.MOST:
             message = f"there are {len(shown)} examples, names included; give at most {examples.MOST}"
             raise InvalidInput(message)
@@ -66,7 +71,7 @@ class QueryEncoder:
             raise
         if not text:
             return seen
-        return examples.joined(await self._text(text, deadline), seen, part.weight)
+        return examples.joined(await self._worded(text, deadline), seen, part.weight)
 
     def _source(self, example: Example) -> Source:
         if isinstance(example, Clip):
@@ -77,8 +82,12 @@ class QueryEncoder:
         return example
 
     async def _text(self, text: str, deadline: Deadline) -> EncodedQuery:
-        key = self._corpus.version.embedding_model, text
+        key = self._models, text
         return await self._cached(key, lambda: self._rankers.encode(text, deadline))
+
+    async def _worded(self, text: str, deadline: Deadline) -> EncodedQuery:
+        """Return a sentence with its words, which are sought in texts."""
+        return replace(await self._text(text, deadline), text=text)
 
     async def _examples(self, sources: list[Source], deadline: Deadline) -> EncodedQuery:
         key = f"{self._corpus.id}/examples", examples.key_of(sources)

@@ -85,7 +85,7 @@ def key_of(sources: Sequence[Source]) -> str:
 
 
 def joined(text: EncodedQuery, examples: EncodedQuery, weight: float) -> EncodedQuery:
-    """Return a query of both: weighted sums of unit vectors; the words are the text's.
+    """Return a query of both: weighted sums of unit vectors; the words and the sentence are the text's.
 
     weight: 0..1, of the examples.
     """
@@ -96,6 +96,8 @@ def joined(text: EncodedQuery, examples: EncodedQuery, weight: float) -> Encoded
         text.model_id,
         text.truncated,
         shown=True,
+        sentence=text.sentence,
+        text=text.text,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from engine import channels
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.filters import Allowed, Stretch
@@ -49,12 +50,23 @@ class Negatives:
         ranked = await self._rankers.rank(query, proposals, deadline, searched)
         if ranked is not None and query.shown:
             ranked = ranked.unsure()
-        if ranked is None or not texts:
+        if ranked is None:
             return ranked
+        about = self._corpus.version.texts
+        weights = None if about is None else about.weights
+        if not texts:
+            return channels.after_ranking(ranked, proposals, weights)
         moments = replace(proposals, spans=ranked.spans)
         judged = await asyncio.gather(*(self._judged(text, moments, options, deadline) for text in texts))
         shown = [one for one in judged if one is not None]
-        return lessened(ranked, shown) if len(shown) == len(texts) else None
+        if len(shown) < len(texts):
+            return None
+        less = lessened(ranked, shown)
+        fused = channels.after_ranking(less, proposals, weights)
+        if fused is less or less.confidences is None:
+            return fused
+        # What probably shows a negative, whose score is below 0, stays behind all that does not.
+        return replace(fused, scores=fused.scores - (less.scores < 0))
 
     async def _judged(
         self, text: str, moments: Proposals, options: SearchOptions, deadline: Deadline
@@ -65,9 +77,11 @@ class Negatives:
         mask[moments.videos] = True
         allowed = Allowed(mask, int(mask.sum()), Stretch())
         deep = replace(options, segment_top_k=MOST_SEGMENTS, min_coverage=0.0)
-        found = await self._retriever.retrieve(encoded.embedding, deep, deadline, allowed)
-        scores = best_within(found.hits, moments, self._corpus.version.segment_length)
-        return await self._rankers.rank(encoded, replace(moments, scores=scores), deadline)
+        found = await self._retriever.retrieve(encoded, deep, deadline, allowed)
+        length = self._corpus.version.segment_length
+        seen = found.hits if found.sources is None else found.sources.seen
+        asked = replace(moments, scores=best_within(seen, moments, length), cosines=None, texts=None)
+        return await self._rankers.rank(encoded, channels.with_texts(asked, found.texts, length), deadline)
 
 
 def best_within(hits: Hits, moments: Proposals, length: float) -> Floats:

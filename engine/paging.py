@@ -1,10 +1,11 @@
 """Pages of ranked lists: the first of an answer, and the next ones, of a cached list or of a new search."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from engine import logs, pages, wire_search
+from engine import logs, pages, wire_search, wire_texts
 from engine.answers import Answer
 from engine.config import CoordinatorConfig
 from engine.deadline import Deadline
@@ -26,7 +27,7 @@ class Pager:
         self._lists: PageStore[Listed] = PageStore(config.page_lists, config.page_ttl, weigh=_lists)
         self._uris, self._defaults = config.uris, defaults
 
-    def page(
+    async def page(
         self, listed: Listed, first: int, size: int, asked: SearchRequest | Token | None, most: int
     ) -> SearchResponse:
         """Return a page of at most `most` bytes, with the token of the next one unless `asked` is None.
@@ -35,6 +36,11 @@ class Pager:
         """
         response = wire_search.page_to_pb(listed, first, size, self._uris)
         response.request_id = logs.request_id.get()
+        if listed.answer.evidence is not None:
+            # In a thread: that reads files.
+            rows = slice(first, first + len(response.moments))
+            found = await asyncio.to_thread(listed.answer.findings, rows)
+            wire_texts.put_findings(response.moments, found)
         wire_search.shorten(response, most)
         rest = first + len(response.moments)
         if asked is not None and len(response.moments) and rest < len(listed.answer.moments):
@@ -62,7 +68,7 @@ class Pager:
             raise pages.refusal(f"is of collection {of!r}", "send that name, or none")
         kept = self._lists.find(token.digest)
         listed = kept or await self._again(token, collection, deadline, place, finish)
-        response = self.page(listed, token.offset, size, token, most)
+        response = await self.page(listed, token.offset, size, token, most)
         if kept is not None:
             # Nothing was searched for this page.
             response.ClearField("timings")

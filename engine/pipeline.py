@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from engine import ranking, tracing
+from engine import channels, ranking, tracing
 from engine.answers import Answer
 from engine.choosing import Choosing
 from engine.composed import Composer
@@ -12,6 +12,7 @@ from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.encoding import QueryEncoder, Sentences
 from engine.errors import Overloaded
+from engine.evidence import Evidence
 from engine.explanations import Compared, Explanation
 from engine.filters import Allowed, Filters
 from engine.negatives import Negatives
@@ -20,7 +21,9 @@ from engine.queries import Query, SearchOptions
 from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.stopwatch import Stopwatch
+from engine.texts import Sources
 from engine.types import EncodedQuery, Proposals, Ranked
+from engine.version_texts import VersionTexts
 
 
 class Pipeline:
@@ -34,6 +37,7 @@ class Pipeline:
         self.filters = Filters(corpus.catalogue)
         self._negatives = Negatives(corpus, retriever, rankers, self.encoder.sentence)
         self._choosing = Choosing(corpus)
+        self._texts = VersionTexts(corpus)
         self._composer = Composer(corpus, retriever, self.encoder.part, self._negatives)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
@@ -69,6 +73,9 @@ class Pipeline:
         if ranked is None:
             yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
+        if coarse.evidence is not None and proposals.texts is not None:
+            told = (ranked, proposals, self.corpus.catalogue.durations)
+            ranked = await asyncio.to_thread(coarse.evidence.spans, *told)
         if allowed is not None:
             ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
         # What was not ranked may show what must not be there.
@@ -86,7 +93,7 @@ class Pipeline:
     ) -> Answer:
         """Return the proposals, of what is allowed, as they are."""
         with tracing.span("retrieve", top_k=options.segment_top_k):
-            retrieved = await self._retriever.retrieve(encoded.embedding, options, deadline, allowed)
+            retrieved = await self._retriever.retrieve(encoded, options, deadline, allowed)
             tracing.note(hits=len(retrieved.hits), coverage=retrieved.coverage.ratio)
         watch.lap("retrieve", retrieved.timings)
         with tracing.span("propose"):
@@ -94,6 +101,7 @@ class Pipeline:
             proposals = propose(retrieved.hits, durations, segment_length, options.rule)
             if allowed is not None:
                 proposals = allowed.cut(proposals, durations)
+            proposals = channels.with_texts(proposals, retrieved.texts, segment_length)
             tracing.note(proposals=len(proposals))
         watch.lap("propose")
         return Answer(
@@ -104,7 +112,13 @@ class Pipeline:
             truncated=encoded.truncated,
             hits=retrieved.hits,
             allowed=None if allowed is None else allowed.count,
+            evidence=self._evidence(retrieved.sources),
         )
+
+    def _evidence(self, sources: Sources | None) -> Evidence | None:
+        if sources is None:
+            return None
+        return Evidence(sources, self._texts, self.corpus.version.segment_length)
 
     async def _ranked(
         self,

@@ -22,7 +22,8 @@ class SearchOptions:
 
     proposal_top_k None: all. nprobe None: the index's own. nms_iou None: keep overlapping moments.
     per_video None: all moments of a video. grouped: a video's moments together. facets: count labels.
-    merge_duplicates: moments of other videos that show the same become one.
+    merge_duplicates: moments of other videos that show the same become one. channels: where a text is
+    sought, of `texts.CHANNELS`; empty: in all that there are.
     """
 
     segment_top_k: int = 200
@@ -36,6 +37,7 @@ class SearchOptions:
     grouped: bool = False
     facets: bool = False
     merge_duplicates: bool = False
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from engine import calls, faults, logs, tracing, wire, wire_examples, wire_expla
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
+from engine.entries import Version
 from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
 from engine.examples import Source
 from engine.explanations import Compared
@@ -44,13 +45,17 @@ class Rankers:
         self._fault, self._unencoded = logs.Fault(_log, "ranking"), logs.Fault(_log, "encoding")
 
     async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
-        """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time."""
+        """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time.
+
+        The version's sentence encoder, where it has one, is among the models.
+        """
         model = self._version.embedding_model
         request = EncodeRequest(
             request_id=logs.request_id.get(),
             embedding_model=model,
             text=text,
             generation=self._version.id,
+            sentence=_sentence_dim(self._version) > 0,
         )
 
         async def attempt(stubs: RankerStubs) -> EncodedQuery:
@@ -107,7 +112,7 @@ class Rankers:
         """Read an encoder's answer; Mismatch if it cannot be used with this version."""
         model = self._version.embedding_model
         try:
-            encoded = wire.encoded_from_pb(response, self._version.dim)
+            encoded = wire.encoded_from_pb(response, self._version.dim, _sentence_dim(self._version))
         except InvalidInput as error:
             raise Mismatch(f"the encoder answered what cannot be used: {error}") from None
         if encoded.model_id != model:
@@ -169,6 +174,11 @@ class Rankers:
             told = failure if isinstance(failure, SprError) else faults.told_by(failure)
             _log.warning("no ranker compares a query with a video: %s", told)
             return None
+
+
+def _sentence_dim(version: Version) -> int:
+    """Return the width of a sentence's vector, 0 for a version without sentence encoder."""
+    return version.texts.dim if version.texts is not None and version.texts.encoder is not None else 0
 
 
 def coarse(proposals: Proposals) -> Moments:

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from engine import calls, faults, logs, merge, tracing, wire, wire_filter
+from engine import calls, faults, logs, merge, sought, tracing, wire, wire_filter, wire_texts
 from engine.answers import Coverage, Degraded
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
@@ -21,26 +21,18 @@ from engine.fleet import Fleet, IndexStubs
 from engine.hedging import Hedging
 from engine.queries import SearchOptions
 from engine.replicas import SILENT, Replicas
-from engine.types import Doubles, Floats, Hits
+from engine.sought import Retrieved
+from engine.texts import TextHits
+from engine.types import Doubles, EncodedQuery, Hits
 from spr.internal.v1 import index_shard_service_pb2 as shard_pb
 from spr.internal.v1.index_shard_service_pb2 import SearchSegmentsRequest, SearchSegmentsResponse
-from spr.v1.types_pb2 import Embedding
 
 _log = logging.getLogger("spr.retrieval")
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieved:
-    """The best hits over all shards that answered, and their coverage. timings: (shard, seconds)."""
-
-    hits: Hits
-    coverage: Coverage
-    timings: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ShardAnswer:
-    """One shard's hits, or why it is lost."""
+    """One shard's hits, or why it is lost. texts: its lists of texts."""
 
     shard: str
     seconds: float
@@ -48,6 +40,7 @@ class ShardAnswer:
     videos: int = 0
     lost: Degraded | None = None
     error: SprError | None = None
+    texts: Sequence[TextHits] = ()
 
 
 class Retriever:
@@ -62,9 +55,9 @@ class Retriever:
         self._faults = {shard.name: logs.Fault(_log, f"shard {shard.name}") for shard in self._shards}
 
     async def retrieve(
-        self, embedding: Floats, options: SearchOptions, deadline: Deadline, allowed: Allowed | None = None
+        self, query: EncodedQuery, options: SearchOptions, deadline: Deadline, allowed: Allowed | None = None
     ) -> Retrieved:
-        """Return the best segments for a query vector (dim,), of those that are allowed, None for all.
+        """Return the best segments for a query, of those that are allowed, None for all.
 
         A late or dead shard lowers the coverage; Unavailable when none answers, or below `min_coverage`.
         Overloaded when one refuses the search for now, unless a `min_coverage` says how much is enough.
@@ -72,22 +65,17 @@ class Retriever:
         # Half of the time budget, so a shard that uses it up leaves the ranker the other half.
         timeout = min(self._config.shard_timeout, deadline.left() / 2)
         short = timeout < self._config.shard_timeout
-        request = SearchSegmentsRequest(
-            request_id=logs.request_id.get(),
-            generation=self._version.id,
-            queries=Embedding(
-                tensor=wire.tensor_to_pb(embedding[None]), model_id=self._version.embedding_model
-            ),
-            top_k=options.segment_top_k,
-            nprobe=options.nprobe,
-        )
+        request = sought.request(query, options, self._version, logs.request_id.get())
         answers = await asyncio.gather(
             *(self._ask(shard, request, timeout, allowed) for shard in self._shards)
         )
         coverage = self._coverage(answers)
         _check_coverage(coverage, options.min_coverage, answers, short)
-        hits = merge.top_k([answer.hits for answer in answers if answer.hits], options.segment_top_k)
-        return Retrieved(hits, coverage, tuple((answer.shard, answer.seconds) for answer in answers))
+        seen = [answer.hits for answer in answers if answer.hits]
+        texts = [one for answer in answers for one in answer.texts]
+        hits, sources = sought.fused(self._version, query.text, seen, texts, options.segment_top_k)
+        timings = tuple((answer.shard, answer.seconds) for answer in answers)
+        return Retrieved(hits, coverage, timings, sources)
 
     async def _ask(
         self,
@@ -101,22 +89,25 @@ class Retriever:
         addressed = SearchSegmentsRequest()
         addressed.CopyFrom(request)
         addressed.shard = shard.name
-        if allowed is not None:
-            told = self._told(allowed, shard.name)
-            if told is None:
-                return ShardAnswer(shard.name, 0.0, merge.empty(), self._entries[shard.name][1].videos)
+        told = None if allowed is None else self._told(allowed, shard.name)
+        if not sought.anything(request) or (allowed is not None and told is None):
+            # Nothing can be found there.
+            return ShardAnswer(shard.name, 0.0, merge.empty(), self._entries[shard.name][1].videos)
+        if told is not None:
             addressed.allowed.CopyFrom(told)
 
-        async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits]:
+        async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits, list[TextHits]]:
             left = max(0.0, ends - time.monotonic())
             answering = stubs.shard.SearchSegments(addressed, timeout=left, metadata=tracing.outgoing())
             response = await calls.answer(answering)
-            return response, self._hits(response, shard.name, allowed)
+            return response, *self._found(response, addressed, allowed)
 
         try:
             hedge_after = self._config.hedge_after
             with tracing.span("shard", shard=shard.name):
-                response, hits = await shard.call(attempt, self._hedging, hedge_after, self._version.id)
+                response, hits, texts = await shard.call(
+                    attempt, self._hedging, hedge_after, self._version.id
+                )
                 tracing.note(hits=len(hits), videos=response.videos_searched)
         except (grpc.aio.AioRpcError, SprError) as failure:
             seconds = time.monotonic() - began
@@ -124,7 +115,8 @@ class Retriever:
             lost = self._lost(failure, error, shard.name)
             return ShardAnswer(shard.name, seconds, lost=lost, error=error)
         self._faults[shard.name].over()
-        return ShardAnswer(shard.name, time.monotonic() - began, hits, response.videos_searched)
+        seconds = time.monotonic() - began
+        return ShardAnswer(shard.name, seconds, hits, response.videos_searched, texts=texts)
 
     def _told(self, allowed: Allowed, shard: str) -> shard_pb.Allowed | None:
         """Return what a shard is told of a filter, None where nothing of it is allowed."""
@@ -134,9 +126,11 @@ class Retriever:
             allowed.told[number] = wire_filter.allowed_to_pb(allowed, ordinals)
         return allowed.told[number]
 
-    def _hits(self, response: SearchSegmentsResponse, shard: str, allowed: Allowed | None) -> Hits:
-        """Read a worker's answer; Mismatch unless it is this shard's, of this version."""
-        version, catalogue = self._version, self._catalogue
+    def _found(
+        self, response: SearchSegmentsResponse, asked: SearchSegmentsRequest, allowed: Allowed | None
+    ) -> tuple[Hits, list[TextHits]]:
+        """Read a worker's answer; Mismatch unless it is this shard's, of this version, to what is asked."""
+        version, catalogue, shard = self._version, self._catalogue, asked.shard
         if response.generation != version.id:
             message = f"answered from version {quoted(response.generation)}"
             raise Mismatch(message, "GENERATION_MISMATCH")
@@ -148,16 +142,20 @@ class Retriever:
             raise Mismatch(message, "SHARD_MISMATCH")
         try:
             parts = wire.hits_from_pb(response, len(catalogue))
+            texts = wire_texts.hits_from_pb(response.texts, asked.texts.channels, len(catalogue))
         except InvalidInput as error:
             raise Mismatch(f"answered what cannot be read: {error}") from None
-        if len(parts) != 1:
-            raise Mismatch(f"answered {len(parts)} queries instead of one")
-        videos, segments = parts[0].videos, parts[0].segments
-        if not ((catalogue.shards[videos] == number) & (segments < catalogue.segments[videos])).all():
-            raise Mismatch(f"{shard} answered segments that it does not hold", "SHARD_MISMATCH")
-        if allowed is not None:
-            _check_filtered(response, parts[0], allowed, catalogue.durations, version.segment_length)
-        return parts[0]
+        if len(parts) != asked.HasField("queries"):
+            wanted = "one" if asked.HasField("queries") else "none"
+            raise Mismatch(f"answered {len(parts)} queries instead of {wanted}")
+        seen = parts[0] if parts else merge.empty()
+        for hits in (seen, *(one.hits for one in texts)):
+            held = catalogue.shards[hits.videos] == number
+            if not (held & (hits.segments < catalogue.segments[hits.videos])).all():
+                raise Mismatch(f"{shard} answered segments that it does not hold", "SHARD_MISMATCH")
+            if allowed is not None:
+                _check_filtered(response, hits, allowed, catalogue.durations, version.segment_length)
+        return seen, texts
 
     def _lost(self, failure: grpc.aio.AioRpcError | SprError, error: SprError, shard: str) -> Degraded:
         """Classify a shard's failure; raise it when the query itself is invalid, which every shard refuses.

@@ -130,7 +130,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         except InvalidInput as error:
             error.field = f"search.{error.field}"
             raise
-        response = wire_explain.explanation_to_pb(explanation, served.corpus, self._config.uris)
+        told = (explanation, served.corpus, self._config.uris)
+        # In a thread: that reads files.
+        response = await asyncio.to_thread(wire_explain.explanation_to_pb, *told)
         response.request_id = logs.request_id.get()
         return response
 
@@ -157,7 +159,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 if last:
                     self._log.answered(answer, collection, served, said(request), context)
                 listed = Listed.of(answer, served.corpus, query)
-                page = self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
+                page = await self._pager.page(listed, 0, size, request if last else None, LARGEST_MESSAGE)
                 yield Progress(stage=stage, response=page)
                 stage = Progress.STAGE_REFINED
 
@@ -227,7 +229,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
                 answer = await served.pipeline.search(query, deadline)
         self._log.answered(answer, collection, served, said(request), context)
         listed = Listed.of(answer, served.corpus, query)
-        return self._pager.page(listed, 0, size, request, most)
+        return await self._pager.page(listed, 0, size, request, most)
 
     def _place(
         self,

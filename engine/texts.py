@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.types import Hits, Seconds
+from engine.types import Floats, Hits, Seconds
 
 SEEN, SAID, WRITTEN = "seen", "said", "written"
+CHANNELS = (SEEN, SAID, WRITTEN)
 # The channels that have texts.
 TEXTS = (SAID, WRITTEN)
 WORDS, MEANING = "words", "meaning"
@@ -36,12 +37,34 @@ class Line:
     box: Box | None = None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class TextsSought:
+    """What is sought in texts.
+
+    channels: of TEXTS. text: sought by its words; "": not by words. sentence: (dim,) float32 of unit length,
+    sought by its meaning; None: not by meaning.
+    """
+
+    channels: tuple[str, ...]
+    text: str
+    sentence: Floats | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TextHits:
     """The hits of one list. Scores: of words 0..1, the share of the query found; of meaning a cosine."""
 
     name: ListName
     hits: Hits
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The ranked lists that an answer is of. text: what was sought. seen: nothing where not in pictures."""
+
+    text: str
+    seen: Hits
+    texts: tuple[TextHits, ...]
 
 
 def overlapping(lines: Sequence[Line], start: Seconds, end: Seconds) -> list[Line]:

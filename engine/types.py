@@ -74,7 +74,8 @@ class EncodedQuery:
     text_embedding: (encoder dim,) float32, the space of the frame features. model_id: embedding model.
     truncated: whether the text was longer than the encoder reads, so that its end was left out. shown:
     whether examples took part: confidences are fitted to sentences alone. sentence: (sentence dim,)
-    float32, unit length, of the version's sentence encoder; None without one.
+    float32, unit length, of the version's sentence encoder; None without one. text: the sentence; "" where
+    there are only examples, or a vector.
     """
 
     embedding: Floats
@@ -84,6 +85,7 @@ class EncodedQuery:
     truncated: bool = False
     shown: bool = False
     sentence: Floats | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

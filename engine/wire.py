@@ -172,22 +172,31 @@ def hits_from_pb(response: index_shard_service_pb2.SearchSegmentsResponse, video
 
 def encoded_to_pb(query: EncodedQuery) -> encoder_service_pb2.EncodeResponse:
     """Return an encoded query as a response."""
-    return encoder_service_pb2.EncodeResponse(
+    response = encoder_service_pb2.EncodeResponse(
         embedding=types_pb2.Embedding(tensor=tensor_to_pb(query.embedding), model_id=query.model_id),
         token_states=tensor_to_pb(query.token_states),
         text_embedding=tensor_to_pb(query.text_embedding),
         text_truncated=query.truncated,
     )
+    if query.sentence is not None:
+        response.sentence.CopyFrom(tensor_to_pb(query.sentence))
+    return response
 
 
-def encoded_from_pb(response: encoder_service_pb2.EncodeResponse, dim: int) -> EncodedQuery:
-    """Return the encoder's answer, whose embedding has `dim` values."""
+def encoded_from_pb(
+    response: encoder_service_pb2.EncodeResponse, dim: int, sentence_dim: int = 0
+) -> EncodedQuery:
+    """Return the encoder's answer. dim, sentence_dim: of its embedding, and of its sentence if it has one."""
+    sentence = None
+    if response.HasField("sentence"):
+        sentence = unit_from_pb(response.sentence, sentence_dim, "sentence")
     return EncodedQuery(
         embedding=tensor_from_pb(response.embedding.tensor, [dim], "embedding"),
         token_states=tensor_from_pb(response.token_states, [None, None], "token_states"),
         text_embedding=tensor_from_pb(response.text_embedding, [None], "text_embedding"),
         model_id=response.embedding.model_id,
         truncated=response.text_truncated,
+        sentence=sentence,
     )
 
 

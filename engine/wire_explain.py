@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from engine import wire, wire_search
+from engine import wire, wire_search, wire_texts
 from engine.corpus import Corpus
 from engine.errors import InvalidInput, Mismatch
 from engine.explanations import Compared, Explanation
 from engine.listed import Listed
 from engine.process_config import Uris
-from engine.types import Floats
+from engine.types import Floats, Hits
 from spr.internal.v1.ranker_service_pb2 import CompareRequest, CompareResponse
 from spr.v1 import search_service_pb2 as search_pb
 
@@ -50,13 +50,14 @@ def compared_from_pb(response: CompareResponse) -> Compared:
 
 
 def explanation_to_pb(explanation: Explanation, corpus: Corpus, uris: Uris) -> search_pb.ExplainResponse:
-    """Return what a search found of a video, and its curves; the caller adds the request's id."""
+    """Return what a search found of a video, and its curves; the caller adds its id. Reads files."""
     answer, video = explanation.answer, explanation.video
     rows = np.flatnonzero(answer.moments.videos == video)[:MOST_MOMENTS]
     listed = Listed.of(answer.of(rows), corpus)
     page = wire_search.page_to_pb(listed, 0, len(rows), uris)
     for moment, row in zip(page.moments, rows.tolist(), strict=True):
         moment.rank = row + 1
+    wire_texts.put_findings(page.moments, listed.answer.findings(slice(len(rows))))
     response = search_pb.ExplainResponse(
         video_id=corpus.catalogue.ids[video],
         duration=wire.duration_to_pb(float(corpus.catalogue.durations[video])),
@@ -75,12 +76,23 @@ def explanation_to_pb(explanation: Explanation, corpus: Corpus, uris: Uris) -> s
 
 
 def _segments(explanation: Explanation, corpus: Corpus) -> list[search_pb.RetrievedSegment]:
-    hits, length = explanation.answer.hits, corpus.version.segment_length
-    if hits is None:
-        return []
-    ranks = np.flatnonzero(hits.videos == explanation.video)
+    """Return what was retrieved of the video by time; where texts were sought, list by list."""
+    answer = explanation.answer
+    if answer.evidence is None:
+        return [] if answer.hits is None else _segments_of(answer.hits, explanation.video, corpus)
+    found = []
+    for name, hits in answer.evidence.lists:
+        for segment in _segments_of(hits, explanation.video, corpus):
+            wire_texts.put_list(segment, name)
+            found.append(segment)
+    return sorted(found, key=lambda one: (one.span.start_offset.seconds, one.span.start_offset.nanos))
+
+
+def _segments_of(hits: Hits, video: int, corpus: Corpus) -> list[search_pb.RetrievedSegment]:
+    length = corpus.version.segment_length
+    ranks = np.flatnonzero(hits.videos == video)
     starts = hits.segments[ranks] * length
-    ends = np.minimum(starts + length, corpus.catalogue.durations[explanation.video])
+    ends = np.minimum(starts + length, corpus.catalogue.durations[video])
     order = np.argsort(starts, kind="stable")
     return [
         search_pb.RetrievedSegment(

@@ -5,12 +5,14 @@ import numpy as np
 from engine import wire
 from engine.errors import InvalidInput, Mismatch
 from engine.queries import MOST_SEGMENTS
+from engine.texts import LISTS
 from engine.types import Doubles, Floats, Ordinals, Ranked, RankQuery
 from spr.internal.v1.ranker_service_pb2 import RankRequest, RankResponse
 
 # Seconds that a proposal may reach beyond its video's end: durations are rounded.
 SLACK = 1.0
 LATEST = 1e9  # seconds from a video's first frame
+LARGEST_SHARE = 1.01  # of what a text list says of a proposal
 LARGEST_SCORE = 1e38  # a score goes out as float32
 
 
@@ -23,6 +25,7 @@ def query_to_pb(query: RankQuery) -> RankRequest:
         spans=wire.doubles_to_bytes(query.spans),
         scores=wire.floats_to_bytes(query.scores),
         videos_searched=query.searched or 0,
+        texts=b"" if query.texts is None else wire.floats_to_bytes(query.texts),
     )
 
 
@@ -41,7 +44,9 @@ def query_from_pb(request: RankRequest, token_width: int, dim: int, durations: D
     if searched > len(durations):
         message = f"videos_searched is {searched}; the version has {len(durations)} videos."
         raise InvalidInput(message, field="videos_searched")
-    return RankQuery(token_states, text_embedding, *_proposals_from_pb(request, durations), searched or None)
+    videos, spans, scores = _proposals_from_pb(request, durations)
+    texts = _texts_from_pb(request.texts, len(videos))
+    return RankQuery(token_states, text_embedding, videos, spans, scores, searched or None, texts)
 
 
 def ranked_to_pb(ranked: Ranked) -> RankResponse:
@@ -54,6 +59,7 @@ def ranked_to_pb(ranked: Ranked) -> RankResponse:
         refined=ranked.refined.astype(np.uint8).tobytes(),
         confidences=b"" if ranked.confidences is None else wire.floats_to_bytes(ranked.confidences),
         confidence_threshold=ranked.confidence_threshold,
+        texts_weighed=ranked.texts_weighed,
     )
 
 
@@ -69,7 +75,8 @@ def ranked_from_pb(response: RankResponse, proposals: int) -> Ranked:
     if not ((spans >= 0) & (spans <= LATEST)).all() or not (np.abs(scores) <= LARGEST_SCORE).all():
         raise Mismatch("the ranker answered a span or score that is not finite, or absurd")
     columns = (spans.reshape(-1, 2), scores, relevances, refined)
-    return Ranked(response.ranker_model, *columns, *_confidences_from_pb(response, proposals))
+    sure = _confidences_from_pb(response, proposals)
+    return Ranked(response.ranker_model, *columns, *sure, texts_weighed=response.texts_weighed)
 
 
 def _proposals_from_pb(request: RankRequest, durations: Doubles) -> tuple[Ordinals, Doubles, Floats]:
@@ -101,6 +108,20 @@ def _proposals_from_pb(request: RankRequest, durations: Doubles) -> tuple[Ordina
         message = "spans hold one that is empty, begins before 0 or ends beyond its video; "
         raise InvalidInput(message + "send [start, end) in seconds.", field="spans")
     return ordinals, spans, scores
+
+
+def _texts_from_pb(data: bytes, proposals: int) -> Floats | None:
+    """Return (proposals, 4), None where no text was searched."""
+    if not data:
+        return None
+    texts = wire.floats_from_bytes(data, "texts")
+    if len(texts) != proposals * len(LISTS):
+        message = f"texts has {len(texts)} values for {proposals} proposals; send {len(LISTS)} a proposal."
+        raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", "texts")
+    # Written so that NaN fails; shares and cosines, which may be rounded.
+    if not (np.abs(texts) <= LARGEST_SHARE).all():
+        raise InvalidInput(f"texts holds a value that is not within ±{LARGEST_SHARE:g}.", field="texts")
+    return texts.reshape(-1, len(LISTS))
 
 
 def _confidences_from_pb(response: RankResponse, proposals: int) -> tuple[Floats | None, float | None]:

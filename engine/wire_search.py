@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from engine import interpretation, wire, wire_composed, wire_filter
+from engine import interpretation, wire, wire_composed, wire_filter, wire_texts
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
@@ -204,6 +204,7 @@ def _options_from_pb(params: search_pb.SearchParams, defaults: SearchOptions) ->
         grouped=_grouped_from_pb(params.group_by),
         facets=params.facets,
         merge_duplicates=params.merge_duplicates,
+        channels=wire_texts.channels_from_pb(params.channels, "params.channels"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import grpc.aio
 import numpy as np
 
-from engine import versions, wire, wire_filter
+from engine import versions, wire, wire_filter, wire_texts
 from engine.access.guard import Door
 from engine.access.process import Access
 from engine.access.settings import AccessConfig
@@ -58,7 +58,9 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
         corpus = self.of(request.generation)
         if request.shard != self.name and not self.careless:
             raise Mismatch("another shard", "SHARD_MISMATCH")
-        queries = wire.tensor_from_pb(request.queries.tensor, [None, DIM], "queries")
+        queries: Any = []
+        if request.HasField("queries"):
+            queries = wire.tensor_from_pb(request.queries.tensor, [None, DIM], "queries")
         videos = corpus.of_shard(self.shard) if self.videos is None else self.videos
         searched, stretch = videos, Stretch()
         if request.HasField("allowed") and not self.old:
@@ -66,6 +68,9 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
             searched = [video for video, may in zip(videos, mask, strict=True) if may]
         parts = [corpus.search(query, searched, request.top_k, stretch) for query in queries]
         response = wire.hits_to_pb(parts)
+        sought = wire_texts.sought_from_pb(request.texts, DIM)
+        found = corpus.search_texts(sought, searched, request.top_k, stretch)
+        response.texts.extend(wire_texts.hits_to_pb(found))
         response.generation, response.videos_searched = request.generation, len(videos)
         response.filtered = request.HasField("allowed") and not self.old
         response.shard = request.shard if self.careless else self.name
@@ -84,6 +89,7 @@ class RankerOracle(
     def __init__(self, library: dict[str, Corpus]) -> None:
         super().__init__(library)
         self.encoding, self.ranking = Held(), Held()
+        self.weighs = False  # whether it says that it weighs texts
         self.refuses: grpc.StatusCode | None = None
 
     @on_duty
@@ -96,7 +102,9 @@ class RankerOracle(
         # The tokens carry the sentence, so that Rank can be checked against it.
         tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
         vector = sentence(request.text)
-        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, len(request.text) > 50))
+        meaning = vector if request.sentence else None
+        long = len(request.text) > 50
+        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, long, sentence=meaning))
         response.generation = request.generation
         return response
 
@@ -131,6 +139,7 @@ class RankerOracle(
             scores=wire.doubles_to_bytes(table[:, 2]),
             relevances=wire.floats_to_bytes(table[:, 2]),
             refined=bytes([1] * len(rows)),
+            texts_weighed=self.weighs,
         )
 
     def Compare(self, request: Any, context: Any) -> ranker_service_pb2.CompareResponse:

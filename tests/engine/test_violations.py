@@ -64,6 +64,7 @@ SEARCH: Mapping[str, Any] = {
     "params.group_by": 77,
     "params.facets": ANY,
     "params.merge_duplicates": ANY,
+    "params.channels": [77],
     "version": NAMED,
     "filter.video_ids": [""],
     "filter.any_labels": ["x"] * 101,
@@ -125,6 +126,7 @@ ADMIN: Mapping[str, Mapping[str, Any]] = {
 LIST_ALL = search_service_pb2.ListVideosRequest()
 # Where the path says more than the field: which of several.
 SHOWN = {
+    "params.channels": "params.channels[0]",
     **{"add.paths": "add.paths[0]", "composed.parts.text": "composed.parts[0].text"},
     "composed.parts.not_texts": "composed.parts[0].not_texts[0]",
     **{f"composed.within.{unit}": "composed.within" for unit in ("seconds", "nanos")},

@@ -106,5 +106,10 @@ def test_encoded_queries_survive() -> None:
     assert back.token_states.shape == (3, 2)
     assert not back.truncated
     assert wire.encoded_from_pb(wire.encoded_to_pb(replace(query, truncated=True)), 4).truncated
+    assert back.sentence is None
+    said = wire.encoded_to_pb(replace(query, sentence=np.array([0.6, 0.8], np.float32)))
+    numeric.close(wire.encoded_from_pb(said, 4, 2).sentence, [0.6, 0.8])
+    with pytest.raises(InvalidInput, match="sentence"):
+        wire.encoded_from_pb(said, 4, 3)
     with pytest.raises(InvalidInput, match="embedding has shape"):
         wire.encoded_from_pb(wire.encoded_to_pb(query), 3)

@@ -175,6 +175,7 @@ def _rank(encoded: Any, version: Version) -> Message:
         video_ordinals=wire.ints_to_bytes(np.arange(3)),
         spans=wire.doubles_to_bytes(np.array([[8.0, 16.0], [4.0, 8.0], [0.0, 3.0]])),
         scores=wire.floats_to_bytes(np.ones(3)),
+        texts=wire.floats_to_bytes(np.ones(12)),
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from engine import parts, versions
-from spr_cli import doctor, doctor_certificates, doctor_models
+from spr_cli import doctor, doctor_certificates, doctor_encoder
 from tests.system.service import write_topology
 
 TORCHLESS = """
@@ -118,12 +118,20 @@ def test_a_collection_that_may_not_be_written_or_is_of_the_future_is_a_warning(
 def test_an_encoder_is_proven_and_measured(
     collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_models, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(doctor_encoder, "_LEAST_SECONDS", 0.0)
     encoder = versions.model_path(collection, versions.read(collection).encoder)
     result, found = examine(collection, "--models", "--encoder", encoder, "--device", "cpu")
     assert result.exit_code == 0, found["error"]
     assert any("load and encode a sentence" in said for said in found["ok"])
     assert any("vectors of 32, pictures of 16 pixels" in said and "461 kB of" in said for said in found["ok"])
+    # Random weights know no ball: a warning, or by chance none.
+    matched = [said for said in (*found["ok"], *found["warning"]) if "find their drawn picture" in said]
+    assert len(matched) == 1
+    listed = json.loads(result.output)["findings"]
+    (facts,) = [one["facts"] for one in listed if "family" in one.get("facts", {})]
+    assert (facts["family"], facts["width"], facts["bytes_per_hour"]) == ("CLIP", 32, 3600 * 32 * 4)
+    assert min(facts["pictures_per_second"], facts["texts_per_second"]) > 0
+    assert len(facts["checked"]) == 4
     refused, found = examine("--encoder", tmp_path, "--device", "cpu")
     assert refused.exit_code == 1
     assert str(tmp_path) in found["error"][0]

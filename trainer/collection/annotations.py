@@ -21,6 +21,10 @@ from engine.files import read_json, write_json
 _MOST = 1e300
 
 
+# How the slices of queries begin that what is said answers.
+_SAID = ("subtitle", "paraphrase", "second-language")
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedMoment:
     """One moment beside a query: times in seconds, similarity -1..1, relevance 0..4 or None, unjudged."""
@@ -56,7 +60,12 @@ class JudgedQuery:
     @property
     def asks_speech(self) -> bool:
         """Whether what is said answers the query, rather than what is to be seen."""
-        return self.slice is not None and self.slice.startswith("subtitle")
+        return self.slice is not None and self.slice.startswith(_SAID)
+
+    @property
+    def asks_text(self) -> bool:
+        """Whether what is said or written answers the query, rather than what is to be seen."""
+        return self.asks_speech or (self.slice is not None and self.slice.startswith("screen-text"))
 
 
 def load_queries(path: Path) -> list[JudgedQuery]:

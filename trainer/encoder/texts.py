@@ -125,6 +125,6 @@ def _visual_queries(
             if row is not None:
                 # Similarity goes with the square of what is shared.
                 weight[row] = max(moment.similarity, 0.0) ** (SHARPNESS / 2)
-        if not query.asks_speech and weight.max(initial=0.0) > 0:
+        if not query.asks_text and weight.max(initial=0.0) > 0:
             found.append((query.query, weight))
     return found

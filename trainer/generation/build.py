@@ -14,17 +14,19 @@ from engine.config import shard_name
 from engine.corpus import open_corpus
 from engine.entries import SearchEntry, ShardEntry, Version
 from engine.errors import SprError
-from engine.files import refusal
+from engine.files import refusal, sha256
 from engine.staging import check_room, staged, sweep
 from engine.verification import verify
 from engine.version_lock import only_writer
 from trainer.generation.config import BuildConfig
+from trainer.generation.frozen import frozen_files
 from trainer.generation.garbage import Garbage, collect_garbage
 from trainer.generation.indexing import write_indexes
 from trainer.generation.kit import Kit, OnProgress
 from trainer.generation.part import finish_part, nothing, streams_of
 from trainer.generation.plan import Plan, make_plan
-from workers.index.training import Template
+from trainer.generation.texts import make_texts, texts_of
+from trainer.generation.texts_kit import TextsKit
 from workers.ranker.stores.features import DIRECTORY, write_context
 
 __all__ = ["BuildConfig", "BuildReport", "build"]
@@ -86,13 +88,13 @@ def build(config: BuildConfig, on_progress: OnProgress | None = None) -> BuildRe
 def _find(collection: Path, sources: str) -> Version | None:
     """Return the newest version that was built of `sources`, if every file of it is whole."""
     for number in reversed(versions.numbers(collection)):
-        with contextlib.suppress(SprError):
+        with contextlib.suppress(SprError, OSError):
             about = versions.read(collection, str(number))
             if about.sources == sources:
                 for part in open_corpus(collection, about.id).parts:
                     verify(part.directory, part.about)
-                Template.read(collection, about.quantizer_sha256)
-                return about
+                if all(sha256(path).startswith(path.stem) for path in frozen_files(collection, about)):
+                    return about
     return None
 
 
@@ -101,6 +103,7 @@ def _make(collection: Path, plan: Plan, on_progress: OnProgress) -> Version:
     with contextlib.ExitStack() as stack:
         made = [stack.enter_context(staged(collection)) for _ in range(plan.shard_count)]
         kit, search = write_indexes(collection, plan, made, on_progress)
+        kit = replace(kit, texts=_texts(plan, on_progress))
         for number, staging in enumerate(made):
             on_progress("context", number, len(made))
             write_context(staging.path / DIRECTORY, kit.store, plan.ids_of(number))
@@ -114,7 +117,21 @@ def _make(collection: Path, plan: Plan, on_progress: OnProgress) -> Version:
         for number, entry in enumerate(entries)
     ]
     kit.template.save(collection)
+    if kit.texts is not None:
+        kit.texts.lexicon.save(collection)
+        if kit.texts.template is not None:
+            kit.texts.template.save(collection)
     return _commit(collection, _version(plan, kit, shards, search))
+
+
+def _texts(plan: Plan, on_progress: OnProgress) -> TextsKit | None:
+    found = texts_of(plan.store, plan.ids)
+    if not any(one.said or one.written for one in found):
+        return None
+    on_progress("texts", 0, 1)
+    made = make_texts(found, plan.counts, plan.segment_length, plan.shard_count, plan.sentences)
+    on_progress("texts", 1, 1)
+    return made
 
 
 class _Summed:
@@ -152,6 +169,7 @@ def _version(plan: Plan, kit: Kit, shards: list[ShardEntry], search: SearchEntry
         search=search,
         sources=plan.sources,
         settings=plan.settings,
+        texts=kit.texts.entry if kit.texts is not None else None,
     )
 
 

@@ -11,7 +11,8 @@ from engine.errors import SprError
 from engine.files import sync
 from engine.staging import remove, sweep
 from engine.version_lock import locked_for_removal
-from workers.index.training import QUANTIZERS, path_of
+from trainer.generation.frozen import frozen_files
+from workers.index.training import QUANTIZERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _collect_parts(collection: Path, kept: list[Version]) -> tuple[list[str], in
 
 
 def _collect_quantizers(collection: Path, kept: list[Version]) -> list[str]:
-    listed = {path_of(collection, about.quantizer_sha256) for about in kept}
+    listed = {path for about in kept for path in frozen_files(collection, about)}
     gone = [path for path in (collection / QUANTIZERS).glob("[!.]*") if path not in listed]
     for path in gone:
         path.unlink()

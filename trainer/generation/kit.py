@@ -14,6 +14,7 @@ from engine.errors import Mismatch
 from engine.verification import verify
 from trainer.collection.places import FRAMES, features_directory
 from trainer.generation.models import load_ranker, load_stage1
+from trainer.generation.texts_kit import TextsKit, open_texts
 from workers.feature_store.store import FeatureStore
 from workers.index.training import Template
 from workers.ranker.encoder.encoder import pick_device
@@ -33,7 +34,7 @@ class Kit:
     """What a part is made with, but its videos. factory: the index's name; template: trained, empty.
 
     projector: as it embeds, so that a mean pool has heard what there is to hear. contexts: how the ranker's
-    are stored, None for not at all.
+    are stored, None for not at all. texts: None where no texts are searched.
     """
 
     store: FeatureStore
@@ -44,6 +45,7 @@ class Kit:
     ranker: ReloRanker | None
     contexts: ContextType | None
     device: torch.device
+    texts: TextsKit | None = None
 
     @property
     def dim(self) -> int:
@@ -72,6 +74,7 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
         ranker=load_ranker(collection, version.ranker, store) if version.contexts else None,
         contexts=cast("ContextType | None", version.contexts or None),
         device=where,
+        texts=open_texts(collection, version, device),
     )
     if found.segment_length != version.segment_length:
         message = f"{store.path} gives segments of {found.segment_length} s, version {version.id} has "

@@ -19,6 +19,7 @@ from trainer.generation.contexts import write_contexts
 from trainer.generation.kit import SAID, Kit, OnProgress
 from trainer.generation.looks import write_seen
 from trainer.generation.records import write_records
+from trainer.generation.texts import texts_of, write_texts
 from workers.index.files import INDEX, code_of
 from workers.index.part import DIRECTORY as INDEX_DIRECTORY
 from workers.index.part import VERSION, IndexPart
@@ -103,6 +104,8 @@ def finish_part(
     write_seen(building, kit.store, ids)
     catalogue = _catalogue(kit, ids)
     catalogue.write(building)
+    if kit.texts is not None:
+        write_texts(building, kit.texts, texts_of(kit.store, ids), catalogue.segments, kit.segment_length)
     return parts.seal(building, _about(building, kit, catalogue, factory))
 
 

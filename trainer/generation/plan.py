@@ -30,6 +30,7 @@ from workers.index.training import Template, check_recipe
 from workers.ranker.encoder.encoder import pick_device
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.scoring.relo_ranker import ReloRanker
+from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.stores.contexts import ContextType
 
 KINDS = ("projector", "ranker")
@@ -40,7 +41,7 @@ class Plan:
     """Everything that decides what a version is. counts, shards: (n,) of the videos `ids`.
 
     sources: fingerprint of all that goes in, by which the same is found again. settings: for the next build.
-    parent: the id of the version before, "" for none.
+    parent: the id of the version before, "" for none. sentences: what encodes texts, None for nothing.
     """
 
     parent: str
@@ -61,6 +62,7 @@ class Plan:
     device: torch.device
     missing: int
     notes: list[str]
+    sentences: tuple[EncoderEntry, SentenceEncoder] | None = None
 
     @property
     def dim(self) -> int:
@@ -237,4 +239,6 @@ def _sources(plan: Plan) -> str:
         "shards": plan.shard_count,
         "videos": plan.settings["videos"],
     }
+    if plan.sentences is not None:
+        head["sentences"] = dataclasses.asdict(plan.sentences[0])
     return fingerprint_of(head, plan.store, plan.ids)

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.facts import date_of
 from engine.files import fingerprint
+from trainer.ingest.texts import KEY as TEXTS
 from workers.feature_store.store import FeatureStore
 
 # Part of what names the sources: raise it when the same input would make other files.
@@ -35,4 +36,6 @@ def _identity(store: FeatureStore, video: str) -> bytes:
         found = np.ascontiguousarray(store.rows(video, name))
         rows[name] = [len(found), hashlib.sha256(found.tobytes()).hexdigest()]
     about = [sorted(record.info.get("labels", ())), date_of(record.info)]
+    if record.info.get(TEXTS):
+        about.append(record.info[TEXTS])
     return json.dumps([video, record.uri, record.duration, rows, about]).encode()

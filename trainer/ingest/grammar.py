@@ -99,15 +99,16 @@ def _pieces(text: str, *, every_arrow: bool) -> Iterator[tuple[Times | None, str
         end = text.find("\n", arrow)
         at = len(text) if end < 0 else end
         line = text[begin:at][: LONGEST_CUE + 1]
-        timing = _timing(line)
-        if timing is None and not every_arrow and not _CLOCK.search(line):
+        found = timing(line)
+        if found is None and not every_arrow and not _CLOCK.search(line):
             continue
         yield times, text[start:begin]
-        times, start = timing, at
+        times, start = found, at
     yield times, text[start:]
 
 
-def _timing(line: str) -> Times | None:
+def timing(line: str) -> Times | None:
+    """Return the times of a line `start --> end`; None where it is none."""
     match = _TIMING.fullmatch(line)
     return None if match is None else (seconds(match[1]), seconds(match[2]))
 
@@ -171,5 +172,5 @@ def _read_ass(text: str, found: ParsedSubtitles) -> None:
             fields = [name.strip().lower() for name in value[:LONGEST_CUE].split(",")]
         elif key == "dialogue":
             cells = dict(zip(fields, value.split(",", len(fields) - 1), strict=False))
-            times = _timing(f"{cells.get('start', '')[:50]} --> {cells.get('end', '')[:50]}")
+            times = timing(f"{cells.get('start', '')[:50]} --> {cells.get('end', '')[:50]}")
             found.add(times if "text" in cells else None, cells.get("text", ""), ass=True)

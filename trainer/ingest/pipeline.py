@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
 from engine.printable import printable
-from trainer.ingest import tiles
+from trainer.ingest import kept
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.identity import settle_absent
@@ -18,14 +18,14 @@ from trainer.ingest.limits import DEFAULT, Limits, cores
 from trainer.ingest.meter import Meter, Progress
 from trainer.ingest.naming import name_videos
 from trainer.ingest.opening import check, features
-from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, words
+from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, with_sidecars, words
 from trainer.ingest.readers import Readers
 from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
+from trainer.ingest.texts import KEY
 from trainer.ingest.tiles import Making
-from trainer.ingest.transcripts import Transcripts
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample
 from workers.feature_store.store import FeatureStore
@@ -84,14 +84,14 @@ def ingest(
         for video in options.forget:
             store.forget(video)
         pictures = Making(collection if options.pictures else None, options.fps)
-        run = Ingest(store, encoder, options, summary, progress, pictures, Transcripts.of(collection))
+        run = Ingest(store, encoder, options, summary, progress, pictures)
         try:
             run.run(found.found[: options.limit or None])
         except KeyboardInterrupt as stopped:
             raise Interrupted(summary) from stopped
         settle_absent(store, paths, run.storing.contents, summary)
         sweep(store.path)
-        tiles.sweep(collection)
+        kept.sweep(collection)
     summary.sort()
     return summary
 
@@ -107,9 +107,7 @@ class Ingest:
         summary: Summary,
         progress: Progress,
         pictures: Making,
-        transcripts: Transcripts,
     ) -> None:
-        self._transcripts = transcripts
         self._store, self._encoder, self._options = store, encoder, options
         self._summary, self._pictures = summary, pictures
         self.storing = Storing(store, summary)
@@ -168,20 +166,27 @@ class Ingest:
         count = max(1, min(options.readers or min(16, cores()), len(todo)))
         threads = max(1, cores() // count)
         reading = ReadOptions(
-            options.fps, options.edge, options.keep_truncated, threads, options.limits, self._transcripts
+            options.fps,
+            options.edge,
+            options.keep_truncated,
+            threads,
+            options.limits,
+            self.storing.collection,
         )
         apart = self._meter.left > FEW_BYTES if options.apart is None else options.apart
         return Readers(todo, reading, count, apart=apart)
 
     def _job(self, video: str, file: VideoFile) -> Job | None:
-        """Return what is to be read: a file that is new, or whose size, time, place or subtitle file changed.
+        """Return what is to be read: a file that is new, or whose size, time, place or texts changed.
 
-        Or one whose rows are damaged: the source is there to make them again.
+        Or one whose rows are damaged: the source is there to make them again. One that was ingested when no
+        texts were kept is looked at for them; its pictures are not decoded.
         """
         known = self._store.record(video) if video in self._store else None
         beside = self._sidecars.of(file.path)
-        heard = None if known is None or beside.path is not None else self._transcripts.found(known.sha256)
-        job = Job(video, file.path, beside.path, known, notes=beside.notes, transcript=heard)
+        job = Job(video, file.path, beside.path, known, notes=beside.notes, language=beside.language)
+        if known is not None:
+            job = with_sidecars(job, self.storing.collection, known.sha256)
         try:
             info = source_info(job)
         except BadVideo as error:
@@ -192,7 +197,11 @@ class Ingest:
             job = replace(job, known=None)
         elif known is None:
             job = replace(job, away=self.storing.contents.away(info["size"]))
-        elif known.uri == job.path.as_uri() and all(known.info.get(key) == info[key] for key in info):
+        elif (
+            KEY in known.info
+            and known.uri == job.path.as_uri()
+            and all(known.info.get(key) == info[key] for key in info)
+        ):
             self.storing.describe(job)
             self._summary.skipped += 1
             return None

@@ -1,5 +1,6 @@
 """Read one file: its samples, and then how it ended."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -8,15 +9,19 @@ from typing import Any
 
 import av.error
 
+from engine.errors import InvalidInput
 from engine.files import sha256
-from trainer.ingest import reasons
+from engine.texts import Line
+from trainer.ingest import reasons, screens, texts
 from trainer.ingest.container import check_file
 from trainer.ingest.errors import BadVideo, Kind
 from trainer.ingest.limits import DEFAULT, Admit, Limits, no_wait
+from trainer.ingest.said import said
 from trainer.ingest.scan import printable
 from trainer.ingest.sidecars import Words, read_sidecar
 from trainer.ingest.subtitles import Cue
-from trainer.ingest.transcripts import Transcripts
+from trainer.ingest.texts import Texts
+from trainer.ingest.transcripts import Transcripts, head_of
 from trainer.ingest.video import Sample, VideoReport, VideoSampler
 from workers.feature_store.store import VideoRecord
 
@@ -25,7 +30,8 @@ from workers.feature_store.store import VideoRecord
 class Job:
     """A file to read. sidecar: its subtitle file. known: what the collection holds of it, if anything.
 
-    transcript: what a recogniser heard in it, for want of subtitles.
+    language: of the subtitle file, ISO 639, "" where its name does not say it. transcript: what a recogniser
+    heard in it, for want of subtitles. screen: what was read on its screen.
     away: videos of the collection of the same size whose files are not there: this may be one of them, moved.
     notes: what is to be told of the choice of the subtitle file.
     """
@@ -36,7 +42,9 @@ class Job:
     known: VideoRecord | None
     away: tuple[VideoRecord, ...] = ()
     notes: tuple[str, ...] = ()
+    language: str = ""
     transcript: Path | None = None
+    screen: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +64,15 @@ class Read:
     report: VideoReport
     cues: Sequence[Cue]
     warnings: tuple[str, ...]
+    texts: Texts
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The job's bytes are those the collection holds."""
+    """The job's bytes are those the collection holds; its texts may be others."""
 
     source: Source
+    texts: Texts
     warnings: tuple[str, ...] = ()
 
 
@@ -74,7 +84,7 @@ Word = Sample | Read | Unchanged | BadVideo
 class ReadOptions:
     """fps: grid points a second. edge: limit of a frame's short side. threads: of each decoder.
 
-    transcripts: of the collection, if there are any.
+    collection: whose transcripts, readings of screens and texts are looked at, if there are any.
     """
 
     fps: Fraction
@@ -82,7 +92,7 @@ class ReadOptions:
     keep_truncated: bool = False
     threads: int = 0
     limits: Limits = DEFAULT
-    transcripts: Transcripts | None = None
+    collection: Path | None = None
 
 
 def words(job: Job, options: ReadOptions, admit: Admit = no_wait) -> Iterator[Word]:
@@ -114,7 +124,11 @@ def stamp(path: Path) -> dict[str, int]:
 def source_info(job: Job) -> dict[str, Any]:
     """Return what tells a job's files without reading them; BadVideo for a file that is not there."""
     try:
-        info: dict[str, Any] = {**stamp(job.path), "sidecar": _sidecar_info(job.sidecar or job.transcript)}
+        info: dict[str, Any] = {
+            **stamp(job.path),
+            "sidecar": _sidecar_info(job.sidecar or job.transcript),
+            "screen": _sidecar_info(job.screen),
+        }
     except OSError as error:
         raise BadVideo("unreadable", f"it cannot be read: {error.strerror}") from error
     return info
@@ -141,14 +155,15 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         admit=admit,
     )
     content = sha256(job.path)
-    if job.sidecar is None and options.transcripts is not None:
-        job = replace(job, transcript=options.transcripts.found(content))
+    if options.collection is not None:
+        job = with_sidecars(job, options.collection, content)
     info = source_info(job)
     words = _words(job, options.limits)
     source = Source(content, words.sha256, info)
-    if any(known is not None and _same(known, source) for known in (job.known, *job.away)):
-        yield Unchanged(source, words.warnings)
-        return
+    for known in (job.known, *job.away):
+        if known is not None and _same(known, source):
+            yield Unchanged(source, _texts_of_known(job, known, words, options), words.warnings)
+            return
     yield from sampler
     report = sampler.report
     assert report is not None
@@ -157,7 +172,41 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
             "changed", "it was changed while it was read; run the command again when it is complete"
         )
     cues, warnings = _cues(job, words, report)
-    yield Read(source, report, cues, (*warnings, *report.warnings))
+    language = report.language if cues is report.cues else _language(job)
+    yield Read(
+        source, report, cues, (*warnings, *report.warnings), _texts(job, cues, report.duration, language)
+    )
+
+
+def with_sidecars(job: Job, collection: Path, content: str) -> Job:
+    """Return the job with what the collection holds beside its features. content: the file's SHA-256."""
+    heard = Transcripts.of(collection).found(content) if job.sidecar is None else None
+    return replace(job, transcript=heard, screen=Transcripts.of_screens(collection).found(content))
+
+
+def _texts_of_known(job: Job, known: VideoRecord, words: Words, options: ReadOptions) -> Texts:
+    """Return the texts of a video that is stored: what is said as noted, else read without its pictures."""
+    if options.collection is not None and texts.KEY in known.info:
+        with contextlib.suppress(OSError, InvalidInput):
+            noted = texts.read(options.collection, known.info)
+            return replace(noted, written=_written(job, known.duration))
+    cues, language = said(job.path, words.cues, job.sidecar is not None, known.duration, options.limits)
+    return _texts(job, cues, known.duration, language or (_language(job) if cues else ""))
+
+
+def _texts(job: Job, cues: Sequence[Cue], duration: float, language: str) -> Texts:
+    lines = texts.lines_of(cues, duration)
+    return Texts(lines, _written(job, duration), language if lines else "")
+
+
+def _written(job: Job, duration: float) -> tuple[Line, ...]:
+    return () if job.screen is None else texts.cut(screens.read(job.screen), duration)
+
+
+def _language(job: Job) -> str:
+    """Return the language of a job's subtitle file or transcript."""
+    head = None if job.sidecar is not None or job.transcript is None else head_of(job.transcript)
+    return job.language if head is None else head.language
 
 
 def _same(known: VideoRecord, source: Source) -> bool:

@@ -79,17 +79,21 @@ def _bytes(path: Path, most_mb: int) -> bytes:
 
 @dataclass(slots=True)
 class Beside:
-    """What lies beside a video: the subtitle file to use, and what to tell of the choice."""
+    """What lies beside a video: the subtitle file to use, its language, what to tell of the choice.
+
+    language: ISO 639, as the file's name says; "" where it says none.
+    """
 
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(slots=True)
 class _Offers:
-    """Subtitle files of one video, by how well each serves, and names that only begin like it."""
+    """Subtitle files of one video, (how well each serves, name, language); names that only begin like it."""
 
-    ranked: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
+    ranked: list[tuple[tuple[int, ...], str, str]] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
 
@@ -111,11 +115,12 @@ class Sidecars:
             videos = {name for name in names if _suffix(name) in EXTENSIONS} | {*offers, video.name}
             offers = self._folders[video.parent] = _assign(names, videos)
         found = offers[video.name]
-        ranked = [name for _, name in sorted(found.ranked)]
+        ranked = [name for _, name, _ in sorted(found.ranked)]
         if ranked:
+            language = min(found.ranked)[2]
             also = f"{_listed(ranked[1:])} beside it not; call the one to use {printable(video.stem)}.srt"
             notes = (f"{printable(ranked[0])} is used for its subtitles, {also}",) if ranked[1:] else ()
-            return Beside(video.parent / ranked[0], notes)
+            return Beside(video.parent / ranked[0], notes, language)
         if found.strangers:
             return Beside(
                 None,
@@ -156,7 +161,8 @@ def _offer(offers: _Offers, name: str, tags: list[str], exact: bool) -> None:
         return
     partial = any(tag in _PARTIAL for tag in tags)
     order = (partial, len(tags), not exact, SUFFIXES.index(_suffix(name)))
-    offers.ranked.append((order, name))
+    languages = (tag for tag in tags if tag.isascii() and not tag.isdigit() and tag not in _KINDS | _PARTIAL)
+    offers.ranked.append((order, name, re.split("[-_]", next(languages, ""))[0]))
 
 
 def _beginnings(stem: str) -> Iterator[tuple[str, list[str]]]:

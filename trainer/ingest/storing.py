@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from trainer.ingest import texts
 from trainer.ingest.features import Rows, Said
 from trainer.ingest.identity import Contents
 from trainer.ingest.labels import Labels
@@ -19,6 +20,7 @@ class Storing:
 
     def __init__(self, store: FeatureStore, summary: Summary) -> None:
         self._store, self._summary = store, summary
+        self.collection = store.path.parents[1]
         self.contents = Contents(store)
         self._labels = Labels()
 
@@ -44,6 +46,7 @@ class Storing:
             duration=report.duration,
             info=self._facts(job, _added(before or job.known))
             | _info(read, warnings)
+            | {texts.KEY: texts.write(self.collection, read.texts)}
             | more
             | _former_ids(before, video),
         )
@@ -71,7 +74,8 @@ class Storing:
         if before is None:
             return False
         video = before.id if job.known else self.contents.name(file, job.id, before)
-        info = {**self._facts(job, before.info), **found.source.info, **_former_ids(before, video)}
+        info = self._facts(job, before.info) | found.source.info | _former_ids(before, video)
+        info[texts.KEY] = texts.write(self.collection, found.texts)
         self.contents.note(self._store.revise(before.id, uri=job.path.as_uri(), info=info, rename=video))
         if video != before.id:
             self._summary.move(before.id, video)

@@ -28,6 +28,12 @@ class TextTrack:
         self._events: list[tuple[float, float | None, str]] = []
         self._damaged = self._long = self._beyond = 0
 
+    @property
+    def language(self) -> str:
+        """ISO 639, "" where the track does not say it."""
+        said = "" if self._stream is None else (self._stream.language or "")
+        return "" if said == "und" else said
+
     def take(self, packet: Packet[Any]) -> None:
         """Decode a packet, if it is of the track."""
         if self._stream is None or packet.stream.index != self._stream.index:

@@ -7,13 +7,14 @@ none: no text.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.files import make_folder, read_json, replacing
 from engine.texts import Line
+from trainer.ingest.subtitles import Cue
 
 DIRECTORY = "texts"  # of a collection
 KEY = "texts"  # of a record's info
@@ -30,6 +31,17 @@ class Texts:
     def of(self, channel: str) -> tuple[Line, ...]:
         """Return the lines of a channel of `engine.texts.TEXTS`."""
         return self.said if channel == "said" else self.written
+
+
+def lines_of(cues: Iterable[Cue], duration: float) -> tuple[Line, ...]:
+    """Return what cues say within a video of `duration` seconds, by start."""
+    return cut((Line(max(0.0, cue.start), cue.end, cue.text) for cue in cues if cue.end > 0), duration)
+
+
+def cut(lines: Iterable[Line], duration: float) -> tuple[Line, ...]:
+    """Return what of lines, by start, lies within a video of `duration` seconds."""
+    shown = (line for line in lines if line.start < duration)
+    return tuple(replace(line, end=min(duration, line.end)) for line in shown)
 
 
 def read(collection: Path, info: Mapping[str, Any]) -> Texts:

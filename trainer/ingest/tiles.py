@@ -19,7 +19,6 @@ from PIL import Image
 
 from engine.files import replacing
 from trainer.ingest.video import Sample
-from workers.feature_store.store import FeatureStore
 
 DIRECTORY = "pictures"  # of a collection
 KEY = "pictures"  # of a record's info: the name of its file
@@ -152,20 +151,6 @@ class Tiles:
             data = file.read(int(entry["size"]))
             return data if zlib.crc32(data) == entry["crc"] else None
         return None
-
-
-def sweep(collection: Path) -> None:
-    """Remove the pictures that no video of the collection's feature stores has."""
-    directory = collection / DIRECTORY
-    if not directory.is_dir():
-        return
-    kept = set[str]()
-    for header in (collection / "features").glob("*/store.json"):
-        with FeatureStore.open(header.parent) as store:
-            kept |= {store.record(video).info.get(KEY, "") for video in store.ids()}
-    for path in directory.iterdir():
-        if path.name not in kept:
-            path.unlink(missing_ok=True)
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -1,4 +1,4 @@
-"""Transcripts of a collection: WebVTT files named by the content of their video, which people may correct."""
+"""Transcripts and readings of screens: WebVTT files, named by their video's content, that people correct."""
 
 import hashlib
 import re
@@ -9,9 +9,11 @@ from pathlib import Path
 from engine.errors import InvalidInput
 from engine.files import make_folder, read_json, replacing, sha256, write_json
 from engine.printable import printable
+from engine.texts import Line
 from trainer.ingest.subtitles import Cue
 
-DIRECTORY = "transcripts"
+# Of what is said, and of what is written on the screen.
+DIRECTORY, SCREENS = "transcripts", "screen"
 _HEAD = re.compile(
     r"WEBVTT\n\nNOTE\nmade by: (?P<engine>.*)\nlanguage: (?P<language>.*)\nvideo: (?P<video>.*)\n"
     r"sha256: (?P<sha256>[0-9a-f]{64})\n"
@@ -31,7 +33,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Transcripts:
-    """The folder of a collection's transcripts; it need not exist."""
+    """The folder of a collection's transcripts, or of its readings of screens; it need not exist."""
 
     folder: Path
 
@@ -39,6 +41,11 @@ class Transcripts:
     def of(collection: Path) -> "Transcripts":
         """Return a collection's."""
         return Transcripts(collection / DIRECTORY)
+
+    @staticmethod
+    def of_screens(collection: Path) -> "Transcripts":
+        """Return a collection's readings of screens."""
+        return Transcripts(collection / SCREENS)
 
     def path(self, content: str) -> Path:
         """Return where the transcript of a video is, or would be. content: the SHA-256 of the file."""
@@ -55,21 +62,10 @@ class Transcripts:
         return None if content is None else self.found(content)
 
     def head(self, content: str) -> Head | None:
-        """Return what the transcript of a video says of itself, None without one.
+        """Return what the transcript of a video says of itself, None without one."""
+        return head_of(self.path(content))
 
-        One without our header was written by hand: it counts as corrected.
-        """
-        try:
-            text = self.path(content).read_text(encoding="utf-8-sig", errors="replace")
-        except OSError:
-            return None
-        match = _HEAD.match(text.replace("\r\n", "\n"))
-        if match is None:
-            return Head("", "", "", "", corrected=True)
-        body = text.replace("\r\n", "\n")[match.end() :]
-        return Head(**match.groupdict(), corrected=_digest(body) != match["sha256"])
-
-    def write(self, content: str, video: str, engine: str, language: str, cues: Sequence[Cue]) -> None:
+    def write(self, content: str, video: str, engine: str, language: str, cues: Sequence[Cue | Line]) -> None:
         """Write a transcript atomically, in place of one that is there. video: the file's name."""
         body = "".join(_lines(cues))
         make_folder(self.folder)
@@ -86,6 +82,21 @@ class Transcripts:
             head = self.head(path.stem)
             if head is not None:
                 yield path.stem, head
+
+
+def head_of(path: Path) -> Head | None:
+    """Return what a transcript says of itself, None where it cannot be read.
+
+    One without our header was written by hand: it counts as corrected.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace").replace("\r\n", "\n")
+    except OSError:
+        return None
+    match = _HEAD.match(text)
+    if match is None:
+        return Head("", "", "", "", corrected=True)
+    return Head(**match.groupdict(), corrected=_digest(text[match.end() :]) != match["sha256"])
 
 
 class Contents:
@@ -131,10 +142,12 @@ def clock(seconds: float) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest / 1000:06.3f}"
 
 
-def _lines(cues: Sequence[Cue]) -> Iterator[str]:
+def _lines(cues: Sequence[Cue | Line]) -> Iterator[str]:
     for cue in cues:
+        box = cue.box if isinstance(cue, Line) else None
+        name = "" if box is None else " ".join(f"{share:.3f}" for share in box) + "\n"
         text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        yield f"\n{clock(cue.start)} --> {clock(cue.end)}\n{' '.join(text.split())}\n"
+        yield f"\n{name}{clock(cue.start)} --> {clock(cue.end)}\n{' '.join(text.split())}\n"
 
 
 def _digest(body: str) -> str:

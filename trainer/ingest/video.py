@@ -55,9 +55,9 @@ class VideoReport:
     """What is known once all frames are read.
 
     duration: seconds, end of the last frame. lead: seconds from the file's time 0 to the first frame, by
-    which a sidecar's times are late. cues: embedded subtitles in seconds from the first frame. damaged:
-    pictures that are missing, incomplete or patched. truncated: what is missing at the end, or None.
-    warnings: sentences on what is odd. text_warnings: of the embedded subtitles.
+    which a sidecar's times are late. cues: embedded subtitles in seconds from the first frame. language: of
+    these, ISO 639. damaged: pictures that are missing, incomplete or patched. truncated: what is missing at
+    the end, or None. warnings: sentences on what is odd. text_warnings: of the embedded subtitles.
     """
 
     duration: float
@@ -72,6 +72,7 @@ class VideoReport:
     truncated: str | None
     warnings: tuple[str, ...] = ()
     text_warnings: tuple[str, ...] = ()
+    language: str = ""
 
 
 class VideoSampler:
@@ -243,4 +244,5 @@ class VideoSampler:
             truncated=truncated,
             warnings=tuple(filter(None, warnings)),
             text_warnings=self._text.warnings,
+            language=self._text.language,
         )

@@ -1,5 +1,6 @@
 """Adding videos whose features are in the store: one small part a touched shard, and a version."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,11 +12,14 @@ from engine.corpus import Corpus, open_corpus
 from engine.entries import PartEntry
 from engine.errors import Mismatch
 from engine.facts import Facts
+from engine.part_texts import PartTexts
+from engine.texts import TEXTS
 from trainer.collection.places import FRAMES
 from trainer.collection.segments import VideoRows
 from trainer.generation.check import UNFIT
 from trainer.generation.kit import Kit
 from trainer.generation.part import add_part
+from trainer.generation.texts import texts_of
 from trainer.library.changes import deal, with_part, without
 from trainer.library.compacting import merge
 from trainer.library.kits import Kits
@@ -44,12 +48,14 @@ def add(
     kit = kits.of(corpus)
     wanted = sorted(set(ids))
     empty = [video for video in wanted if not kit.store.record(video).streams[FRAMES][1]]
-    notes = tuple(f"{video} has no pictures and is not searched" for video in empty)
+    notes = [f"{video} has no pictures and is not searched" for video in empty]
     known = _unchanged(corpus, kit.store, [video for video in wanted if video not in empty])
     fresh = [video for video in wanted if video not in known and video not in empty]
+    if kit.texts is None and any(one.said or one.written for one in texts_of(kit.store, fresh)):
+        notes.append("what is said and written in them is found by its words after the next `spr build`")
     lost = sorted({video for video in gone if video in corpus.catalogue} - set(wanted))
     if not fresh and not lost:
-        return Change(corpus.id, (), tuple(sorted(known)), notes=notes)
+        return Change(corpus.id, (), tuple(sorted(known)), notes=tuple(notes))
     _check_room(collection, kit, fresh)
     replaced = [*lost, *(video for video in fresh if video in corpus.catalogue)]
     groups = _groups(corpus, kit, fresh, replaced)
@@ -57,7 +63,7 @@ def add(
     shards = without(corpus.version.shards, Whereabouts(corpus).places(replaced))
     for number, videos in groups.items():
         shards = with_part(shards, number, add_part(collection, kit, videos, on_progress))
-    return Change(make_current(corpus, shards, "add"), tuple(fresh), tuple(sorted(known)), notes=notes)
+    return Change(make_current(corpus, shards, "add"), tuple(fresh), tuple(sorted(known)), notes=tuple(notes))
 
 
 def _groups(corpus: Corpus, kit: Kit, fresh: Sequence[str], replaced: Sequence[str]) -> dict[int, list[str]]:
@@ -108,6 +114,7 @@ def _unchanged(corpus: Corpus, store: FeatureStore, videos: Sequence[str]) -> se
             maps[directory] = FeatureMaps.open(directory)
         told = (corpus.catalogue.uris[ordinal], float(corpus.catalogue.durations[ordinal]))
         same = told == (record.uri, record.duration) and _same_facts(corpus.catalogue.facts, ordinal, record)
+        same = same and (corpus.version.texts is None or _same_texts(directory, number, store, video))
         if same and all(
             np.array_equal(maps[directory].video(number, stream), store.rows(video, stream))
             for stream in store.streams
@@ -121,6 +128,16 @@ def _same_facts(known: Facts, ordinal: int, record: VideoRecord) -> bool:
     noted = Facts.of_records([record.info])
     dates = known.dates[ordinal], noted.dates[0]
     return known.labels[ordinal] == noted.labels[0] and (np.isnan(dates[0]) or dates[0] == dates[1])
+
+
+def _same_texts(part: Path, number: int, store: FeatureStore, video: str) -> bool:
+    """Whether a part has the lines that the store's collection has of a video."""
+    (wanted,) = texts_of(store, [video])
+    texts = PartTexts.open(part)
+    if texts is None:
+        return not wanted.said and not wanted.written
+    with contextlib.closing(texts):
+        return all(tuple(texts.all(number, channel)) == wanted.of(channel) for channel in TEXTS)
 
 
 def _check_room(collection: Path, kit: Kit, videos: Sequence[str]) -> None:

@@ -7,11 +7,19 @@ from pathlib import Path
 from engine import names, versions
 from engine.entries import EncoderEntry, ModelEntry, Version
 from engine.errors import InvalidInput, NotFound
-from trainer.ingest import tiles
+from trainer.generation.frozen import frozen_files
+from trainer.ingest import kept
 
-QUANTIZERS = "quantizers"
+SENTENCES = "sentence encoder"
 # Small files that may change: copied whole, each time.
-_SMALL = ("collection.json", names.FILE, "annotations/*.json", "models/*/CURRENT", "transcripts/*.vtt")
+_SMALL = (
+    "collection.json",
+    names.FILE,
+    "annotations/*.json",
+    "models/*/CURRENT",
+    "transcripts/*.vtt",
+    "screen/*.vtt",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +34,32 @@ class Item:
 def items_of(collection: Path, version: Version) -> list[Item]:
     """Return all files besides the parts; InvalidInput for a model that lies outside the collection."""
     models = _of_models(collection, version)
-    return [*_of_quantizer(collection, version), *models, *_of_small(collection), *_of_pictures(collection)]
+    return [*_of_frozen(collection, version), *models, *_of_small(collection), *_of_videos(collection)]
 
 
 def model_folders(version: Version) -> list[tuple[str, ModelEntry | EncoderEntry]]:
     """Return the kind and entry of every model that lies on disk; an encoder may be a hub's name alone."""
+    sentences = version.texts.encoder if version.texts is not None else None
     entries: list[tuple[str, ModelEntry | EncoderEntry | None]] = [
         ("encoder", version.encoder if version.encoder.path else None),
         ("projector", version.projector),
         ("ranker", version.ranker),
+        (SENTENCES, sentences if sentences is not None and sentences.path else None),
     ]
     return [(kind, entry) for kind, entry in entries if entry is not None]
 
 
-def quantizer_path(collection: Path, version: Version) -> Path:
-    """Return the file of a version's trained, empty index."""
-    return collection / QUANTIZERS / f"{version.quantizer_sha256[:16]}.faiss"
+def may_lack(path: Path, version: Version) -> bool:
+    """Tell whether a version can do without one of its `frozen_files`: a migrated one has none."""
+    return path.name == f"{version.quantizer_sha256[:16]}.faiss"
 
 
-def _of_quantizer(collection: Path, version: Version) -> Iterator[Item]:
-    path = quantizer_path(collection, version)
-    if path.is_file():
-        yield Item(path, str(path.relative_to(collection)))
+def _of_frozen(collection: Path, version: Version) -> Iterator[Item]:
+    for path in frozen_files(collection, version):
+        if path.is_file():
+            yield Item(path, str(path.relative_to(collection)))
+        elif not may_lack(path, version):
+            raise NotFound(f"{path}, of version {version.id}, does not exist: restore it first.")
 
 
 def _of_models(collection: Path, version: Version) -> Iterator[Item]:
@@ -69,7 +81,8 @@ def _of_small(collection: Path) -> Iterator[Item]:
             yield Item(path, str(path.relative_to(collection)), immutable=False)
 
 
-def _of_pictures(collection: Path) -> Iterator[Item]:
-    # Their names are of what they show.
-    for path in sorted((collection / tiles.DIRECTORY).glob("[!.]*")):
-        yield Item(path, str(path.relative_to(collection)))
+def _of_videos(collection: Path) -> Iterator[Item]:
+    """Yield pictures and texts: their names are of what they show."""
+    for directory, _, _ in kept.KINDS:
+        for path in sorted((collection / directory).glob("[!.]*")):
+            yield Item(path, str(path.relative_to(collection)))

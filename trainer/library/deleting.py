@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.catalogue import Catalogue
 from engine.corpus import open_corpus
 from engine.errors import NotFound, quoted
-from trainer.ingest import tiles
+from trainer.ingest import kept
 from trainer.library.changes import without
 from trainer.library.steps import Change, Whereabouts, make_current
 from workers.feature_store.store import FeatureStore
@@ -34,7 +34,7 @@ def delete(collection: Path, ids: Sequence[str], again: bool = False) -> Change:
         for store in stores:
             for video in (video for video in wanted if video in store):
                 store.forget(video, deleted=True)
-    tiles.sweep(collection)
+    kept.sweep(collection)
     return Change(version, tuple(wanted))
 
 

@@ -64,6 +64,7 @@ def _models(corpus: Corpus) -> object:
         version.quantizer_sha256,
         version.contexts,
         version.factory,
+        version.texts,
         said,
         (status.st_ino, status.st_mtime_ns),
     )

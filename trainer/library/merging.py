@@ -21,6 +21,7 @@ from trainer.generation.check import EXACT
 from trainer.generation.kit import SAID
 from trainer.generation.part import exact_factory
 from trainer.generation.records import merge_records
+from trainer.library.merging_texts import merge_texts
 from trainer.library.proving import prove
 from workers.index.effort import Effort
 from workers.index.factory import FLAT_VALUES
@@ -66,6 +67,7 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     looks = [look for part in chosen for look in read_part(part.directory, part.living.tolist())]
     write_looks(building, [looks[row] for row in order])
     catalogue.write(building)
+    merge_texts(building, corpus, chosen, order, catalogue.segments)
     about = dataclasses.replace(
         chosen[0].about,
         factory=factory,

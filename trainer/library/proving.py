@@ -1,7 +1,6 @@
 """The self-test of a merged part whose index holds codes: it finds what a build asks, or is not made."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from engine.types import Floats
 from trainer.generation.check import ExactAnswers, reach, real_queries, sample_queries
 from workers.index.factory import AUTO_RECALL, FAST_RECALL
 from workers.index.part import IndexPart
-from workers.index.vectors import vectors_of
+from workers.index.vectors import Vectors
 from workers.ranker.projection.projector import MeanPool, load_projector
 
 # What `spr build` asks of an index by default, by its name in the version's settings.
@@ -27,7 +26,7 @@ def prove(folder: Path, corpus: Corpus, catalogue: PartCatalogue) -> None:
     Against brute force over its own vectors. Mismatch (INDEX_UNFIT) where it finds less than is asked.
     """
     part = IndexPart.open(folder, "cpu")
-    vectors = _Vectors(part)
+    vectors = Vectors(part)
     queries = sample_queries(_real(corpus), vectors)
     starts = np.cumsum(catalogue.segments, dtype=np.int64) - catalogue.segments
     truth = ExactAnswers(vectors, queries, [starts])
@@ -38,19 +37,6 @@ def asked(version: Version) -> float:
     """Return the recall that the version's build asked of its index, 0 for nothing."""
     said = version.settings.get("recall")
     return float(_ASKED.get(str(version.settings.get("index")), 0.0) if said is None else said)
-
-
-class _Vectors:
-    """The vectors of a part, read as they are asked for: all of them may not fit into memory."""
-
-    def __init__(self, part: IndexPart) -> None:
-        self._part = part
-
-    def __len__(self) -> int:
-        return len(self._part)
-
-    def __getitem__(self, rows: Any) -> Floats:
-        return vectors_of(self._part, np.arange(len(self))[rows])
 
 
 def _real(corpus: Corpus) -> Floats:

@@ -12,10 +12,11 @@ from engine.entries import Version, refuse
 from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
 from engine.verification import verify
+from trainer.generation.frozen import frozen_files
 from trainer.generation.records import restore_features
-from trainer.ingest import tiles
+from trainer.ingest import kept, transcripts
 from trainer.library import judgements
-from trainer.library.contents import QUANTIZERS, model_folders, quantizer_path
+from trainer.library.contents import may_lack, model_folders
 from trainer.library.places import Place, open_place
 
 OnProgress = Callable[[str, int, int], None]
@@ -95,7 +96,12 @@ def _part(place: Place, collection: Path, part: str) -> int:
 def _rest(place: Place, collection: Path, version: Version) -> int:
     """Copy quantizer, models and small files that are not there; return their bytes."""
     copied = 0
-    wanted = [str(quantizer_path(collection, version).relative_to(collection))]
+    frozen = frozen_files(collection, version)
+    wanted = [str(path.relative_to(collection)) for path in frozen]
+    optional = {
+        names.FILE,
+        *(name for name, path in zip(wanted, frozen, strict=True) if may_lack(path, version)),
+    }
     folders = [versions.model_path(Path(), entry) for _, entry in model_folders(version)]
     for folder in folders:
         copied += _folder(place, collection, str(folder.relative_to(Path().resolve())))
@@ -106,13 +112,21 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
             try:
                 content = place.read(name)
             except FileNotFoundError:
-                if name.startswith(QUANTIZERS) or name == names.FILE:
+                if name in optional:
                     continue
                 raise NotFound(f"{place.name} lacks {name}: take another snapshot.") from None
             _write(collection / name, content)
             copied += len(content)
-    for name, size in place.sizes(tiles.DIRECTORY).items():
+    ours = (*(directory for directory, _, _ in kept.KINDS), transcripts.DIRECTORY, transcripts.SCREENS)
+    return copied + sum(_missing(place, collection, directory) for directory in ours)
+
+
+def _missing(place: Place, collection: Path, directory: str) -> int:
+    """Copy the files of a directory that are not there; return their bytes."""
+    copied = 0
+    for name, size in place.sizes(directory).items():
         if not (collection / name).exists():
+            make_folder(collection / directory)
             with replacing(collection / name) as partial:
                 place.fetch(name, partial)
             copied += size

@@ -8,9 +8,11 @@ from engine.entries import EncoderEntry, ModelEntry, Version, refuse
 from engine.errors import SprError
 from engine.files import refusal, sha256
 from engine.verification import verify as verify_files
-from trainer.library.contents import model_folders, quantizer_path
+from trainer.generation.frozen import frozen_files
+from trainer.library.contents import SENTENCES, model_folders
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of
+from workers.ranker.sentences.opening import fingerprint_of as sentences_fingerprint
 from workers.ranker.stores.checkpoint import load_state, read_card
 
 OnProgress = Callable[[str, int, int], None]
@@ -67,7 +69,7 @@ def _verify_part(collection: Path, part: str, checksum: str) -> None:
 
 
 def _quantizers(collection: Path, listed: Sequence[Version]) -> list[Path]:
-    return sorted({quantizer_path(collection, one) for one in listed if one.quantizer_sha256})
+    return sorted({path for one in listed for path in frozen_files(collection, one)})
 
 
 def _missing(collection: Path, listed: Sequence[Version]) -> list[Path]:
@@ -104,7 +106,10 @@ def _model(folder: Path, kind: str, entry: EncoderEntry | ModelEntry) -> None:
         raise refuse(f"{folder} is missing: restore it from a snapshot.")
     if not isinstance(entry, EncoderEntry):
         load_state(folder)
-    found = fingerprint_of(folder) if isinstance(entry, EncoderEntry) else read_card(folder).fingerprint
+    if kind == SENTENCES:
+        found = sentences_fingerprint(folder)
+    else:
+        found = fingerprint_of(folder) if isinstance(entry, EncoderEntry) else read_card(folder).fingerprint
     if found != entry.fingerprint:
         raise refuse(f"{folder} is not the {kind} of fingerprint {entry.fingerprint}: restore it.")
 

@@ -1,30 +1,18 @@
 """Transcribe the videos of a collection that have no subtitles, several at a time."""
 
-import concurrent.futures
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from engine.errors import Unavailable
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.limits import cores
+from trainer.ingest.passes import Pass, Progress, Task, Told
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.transcripts import Contents, Transcripts
 from trainer.speech.engines import Engine, check_spec, open_engine
-from trainer.speech.hearing import Outcome, Task, transcribe
+from trainer.speech.hearing import Outcome, transcribe
 from trainer.speech.sound import about
-
-# Called with seconds of video done, of all, and the name of the file.
-Progress: TypeAlias = Callable[[float, float, str], None]
-# Seconds between two looks at how far the processes are.
-_LOOK = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +26,10 @@ class Recogniser:
     def open(self) -> Engine:
         """Load it."""
         return open_engine(self.spec, self.device, self.language)
+
+    def make(self, task: Task, engine: Engine, told: Told) -> Outcome:
+        """Transcribe a video."""
+        return transcribe(task, engine, told)
 
 
 @dataclass(slots=True)
@@ -53,6 +45,16 @@ class Transcribed:
     speech: float = 0.0
     kept: int = 0
     failed: list[tuple[Path, str]] = field(default_factory=list)
+
+    def note(self, outcome: Outcome) -> None:
+        """Count a transcript."""
+        self.videos += 1
+        self.cues += outcome.cues
+        self.speech += outcome.speech
+
+    def fail(self, path: Path, reason: str) -> None:
+        """Note a file that cannot be read."""
+        self.failed.append((path, reason))
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -88,30 +90,15 @@ def transcribe_all(
     check_spec(recogniser.spec)
     result = Transcribed(recogniser.spec)
     candidates = list(_candidates(Transcripts.of(collection), files))
-    if all(_corrected(task) for task, _ in candidates):
+    if all(task.made(None) for task, _ in candidates):
         result.kept = len(candidates)
         return result
     # Not before: a large one takes seconds to load.
     engine = recogniser.open()
     result.engine = engine.name
-    todo = [(task, length) for task, length in candidates if not _made(task, engine.name)]
+    todo = [(task, length) for task, length in candidates if not task.made(engine.name)]
     result.kept = len(candidates) - len(todo)
-    lengths = [length for _, length in todo]
-    done = dict.fromkeys(range(len(todo)), 0.0)
-    count = min(cores(), len(todo)) if engine.parallel else 1
-    with _workers(count, recogniser, engine) as (submit, reached):
-        futures = {submit(number, task): number for number, (task, _) in enumerate(todo)}
-        waiting: set[Future[Outcome]] = set(futures)
-        while waiting:
-            ended, waiting = concurrent.futures.wait(waiting, _LOOK, concurrent.futures.FIRST_COMPLETED)
-            for number, seconds in reached():
-                done[number] = max(done[number], min(seconds, lengths[number] or seconds))
-            for future in ended:
-                number = futures[future]
-                done[number] = lengths[number]
-                _note(result, todo[number][0], future)
-            last = max((futures[future] for future in ended), default=0)
-            progress(sum(done.values()), sum(lengths), todo[last][0].path.name)
+    Pass(recogniser, engine, engine.parallel, result.note, result.fail).run(todo, progress)
     return result
 
 
@@ -130,82 +117,3 @@ def _candidates(transcripts: Transcripts, files: Sequence[VideoFile]) -> Iterato
             seen.add(content)
             yield Task(file.path, content, transcripts), found.seconds
     contents.keep()
-
-
-def _corrected(task: Task) -> bool:
-    head = task.transcripts.head(task.content)
-    return head is not None and head.corrected
-
-
-def _made(task: Task, engine: str) -> bool:
-    """Whether a transcript is there that stays: a corrected one, or one that this very engine made."""
-    head = task.transcripts.head(task.content)
-    return head is not None and (head.corrected or head.engine == engine)
-
-
-def _note(result: Transcribed, task: Task, future: Future[Outcome]) -> None:
-    try:
-        outcome = future.result()
-    except BadVideo as error:
-        result.failed.append((task.path, str(error)))
-    except OSError as error:
-        raise Unavailable(
-            f"{task.transcripts.folder} cannot be written ({error.strerror}); make room and run the same "
-            "command again, it goes on where it stopped"
-        ) from error
-    else:
-        result.videos += 1
-        result.cues += outcome.cues
-        result.speech += outcome.speech
-
-
-Submit: TypeAlias = Callable[[int, Task], "Future[Outcome]"]
-Reached: TypeAlias = Callable[[], Iterator[tuple[int, float]]]
-
-
-@contextmanager
-def _workers(count: int, recogniser: Recogniser, engine: Engine) -> Iterator[tuple[Submit, Reached]]:
-    """Yield what hands a task over and what tells how far they are: one thread here, or processes."""
-    executor: Executor
-    if count <= 1:
-        told: list[tuple[int, float]] = []
-        executor = ThreadPoolExecutor(1)
-
-        def submit(number: int, task: Task) -> "Future[Outcome]":
-            return executor.submit(transcribe, task, engine, lambda at: told.append((number, at)))
-
-        def reached() -> Iterator[tuple[int, float]]:
-            return iter([told.pop() for _ in range(len(told))])
-
-    else:
-        context = multiprocessing.get_context("spawn")
-        queue: SimpleQueue[tuple[int, float]] = context.SimpleQueue()
-        executor = ProcessPoolExecutor(count, context, _begin, (recogniser, queue))
-
-        def submit(number: int, task: Task) -> "Future[Outcome]":
-            return executor.submit(_work, number, task)
-
-        def reached() -> Iterator[tuple[int, float]]:
-            while not queue.empty():
-                yield queue.get()
-
-    try:
-        yield submit, reached
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-
-
-# Of a process of the pool.
-_engine: Engine
-_queue: "SimpleQueue[tuple[int, float]]"
-
-
-def _begin(recogniser: Recogniser, queue: "SimpleQueue[tuple[int, float]]") -> None:
-    global _engine, _queue
-    # Ctrl-C reaches the whole group of processes: the parent says what it means, this one just ends.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _engine, _queue = recogniser.open(), queue
-
-
-def _work(number: int, task: Task) -> Outcome:
-    return transcribe(task, _engine, lambda at: _queue.put((number, at)))

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from trainer.world.judge import Ask, Judge, grades, similarities
 from trainer.world.plan import SPLITS, Thing, VideoPlan, WorldEvent
 from trainer.world.profile import PLAIN, Profile
 from trainer.world.questions import Question, question
-from trainer.world.slices import NO_ANSWER, belongs, unanswerable
+from trainer.world.slices import NO_ANSWER, QUESTION, STATEMENT, belongs, unanswerable
 from trainer.world.stage import seen
 
 # Queries per video of a split.
@@ -25,6 +25,8 @@ QUERIES_PER_VIDEO = {"train": 9, "val": 6, "test": 4}
 # Pseudo positives of a training query; moments of relevance 0 of a judged one, beside all relevant ones.
 PSEUDO_POSITIVES = 40
 LISTED_ZEROS = 20
+# Added to a query's id for the same in the form of a question.
+_TWINS = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,20 @@ def _queries(
     events = [moment.event for _, moment in inside]
     judge, videos = Judge(events), [moment.video for _, moment in inside]
     choose = pseudo_positives if split == "train" else judged
-    queries = []
+    queries: list[JudgedQuery] = []
+    pairs: list[JudgedQuery] = []
     for row, asking in enumerate(ask_questions(events, count, rng, profile.kinds)):
-        also = belongs(asking, judge.shares(asking.ask), videos) if profile is not PLAIN else ()
-        moments = choose(asking.ask, judge, inside, rng)
-        queries.append(JudgedQuery(_first_id(split) + row, asking.text, moments, asking.slice, also))
-    return queries
+        many = profile.texts
+        also = belongs(asking, judge.shares(asking.ask), videos, many) if profile is not PLAIN else ()
+        query = JudgedQuery(
+            _first_id(split) + row, asking.text, choose(asking.ask, judge, inside, rng), asking.slice, also
+        )
+        if asking.twin and profile.paired and rng.random() < profile.paired:
+            twin = replace(query, query_id=query.query_id + _TWINS, query=asking.twin, also=(*also, QUESTION))
+            query = replace(query, also=(*also, STATEMENT))
+            pairs.append(twin)
+        queries.append(query)
+    return queries + pairs
 
 
 def _without_answer(
@@ -163,7 +173,8 @@ def judged(
 def _judged_moment(placed: Placed, similarity: float, relevance: float | None) -> JudgedMoment:
     pair, moment = placed
     event, video = moment.event, moment.video
-    caption = f"{moment.caption}, {moment.spoken}" if moment.spoken else moment.caption
+    written = f'"{event.sign.text}"' if event.sign else None
+    caption = ", ".join(part for part in (moment.caption, moment.spoken, written) if part)
     return JudgedMoment(
         pair, video.name, event.start, event.end, video.duration, caption, similarity, relevance
     )
@@ -183,6 +194,8 @@ def _caption_line(moment: CaptionedEvent) -> dict[str, Any]:
     }
     if event.speech:
         line |= {"subtitle": event.speech.text, "spoken": moment.spoken}
+    if event.sign:
+        line["written"] = event.sign.text
     return line
 
 

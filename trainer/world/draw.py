@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-from trainer.world.plan import SIZE, Distractor, Scene, VideoPlan
+from trainer.world.plan import SIZE, Distractor, Scene, Sign, VideoPlan
 from trainer.world.stage import Pose, poses
 from trainer.world.vocabulary import COLOURS, Colour
 
@@ -19,6 +19,8 @@ _DRAWN = 2 * SIZE
 _FADE = 0.4
 _NOISES = 8
 _EDGE = (20, 20, 24)
+_PAPER = (244, 243, 236)
+_LETTERS = _DRAWN // 11
 
 
 class Painter:
@@ -44,12 +46,16 @@ class Painter:
         """Return the scene at full light without noise; the last one again while nothing in it has moved."""
         shown = [_placed(distractor, time - scene.start) for distractor in scene.distractors]
         shown += [(pose, COLOURS[pose.colour]) for event in self._plan.events for pose in poses(event, time)]
+        events = self._plan.events
+        sign = next((event.sign for event in events if event.start <= time < event.end), None)
         if self._drawn is not None and self._drawn[0] is scene and self._drawn[1] == shown:
             return self._drawn[2]
         image = self._canvas(scene.background, scene.number).copy()
         brush = ImageDraw.Draw(image)
         for pose, fill in shown:
             _draw(brush, pose, fill)
+        if sign:
+            _write(brush, sign)
         pixels = np.asarray(image.reduce(2))
         self._drawn = scene, shown, pixels
         return pixels
@@ -87,6 +93,28 @@ def _draw(brush: ImageDraw.ImageDraw, pose: Pose, fill: Colour) -> None:
         cos, sin = math.cos(turn) * radius, math.sin(turn) * radius
         corners = [(x + cos * u - sin * v, y + sin * u + cos * v) for u, v in _OUTLINES[pose.shape]]
         brush.polygon(corners, fill=fill, outline=_EDGE, width=2)
+
+
+def _write(brush: ImageDraw.ImageDraw, sign: Sign) -> None:
+    """Write dark on a light panel, as large as its width allows up to a twelfth of the frame."""
+    longest = max(brush.textlength(line, font=_font(_LETTERS)) for line in sign.lines)
+    size = min(_LETTERS, int(_LETTERS * 0.94 * _DRAWN / longest))
+    step = round(1.35 * size)
+    height = step * len(sign.lines) + size // 2
+    top = 4 if sign.top else _DRAWN - 4 - height
+    width = longest * size / _LETTERS + size
+    brush.rectangle(((_DRAWN - width) / 2, top, (_DRAWN + width) / 2, top + height), fill=_PAPER)
+    for row, line in enumerate(sign.lines):
+        at = _DRAWN / 2, top + size // 4 + step * (row + 0.5)
+        brush.text(at, line, fill=_EDGE, font=_font(size), anchor="mm")
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font that Pillow brings along: the same letters on every machine."""
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
 
 
 def _box(x: float, y: float, radius: float) -> tuple[float, float, float, float]:

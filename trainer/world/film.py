@@ -14,8 +14,11 @@ _X264 = {"preset": "veryfast", "crf": "21", "g": str(FPS * 8), "threads": "1"}
 
 
 def film(plan: VideoPlan, folder: Path) -> bool:
-    """Write `folder/<name>.mp4` and `.srt`, each whole or not at all; False if this plan's are there."""
-    video, lines = folder / f"{plan.name}.mp4", folder / f"{plan.name}.srt"
+    """Write `folder/<name>.mp4` and `.srt`, each whole or not at all; False if this plan's are there.
+
+    Subtitles of another language than English say so in their name: `<name>.de.srt`.
+    """
+    video, lines = folder / f"{plan.name}.mp4", folder / subtitle_file(plan)
     if _plan_of(video) == plan.fingerprint() and lines.exists() == plan.subtitled:
         return False
     if plan.subtitled:
@@ -26,6 +29,11 @@ def film(plan: VideoPlan, folder: Path) -> bool:
     with replacing(video) as partial:
         _encode(plan, partial)
     return True
+
+
+def subtitle_file(plan: VideoPlan) -> str:
+    """Return the name of a plan's SRT file."""
+    return ".".join(part for part in (plan.name, plan.language, "srt") if part)
 
 
 def subtitles(plan: VideoPlan) -> str:

@@ -61,7 +61,7 @@ class Judge:
         self._motions = np.array([deed.motion for deed in deeds])
         self._times = np.array([deed.times for deed in deeds])
         self._backgrounds = np.array([event.background for event in events])
-        self._facts = [frozenset(event.speech.facts if event.speech else ()) for event in events]
+        self._facts = [frozenset(event.facts) for event in events]
         # Who is hidden behind is seen as well, but does not do what was asked.
         self._turned = np.where(np.isin(self._motions, list(MUTUAL_MOTIONS)), 1.0, 0.5)
 

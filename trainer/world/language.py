@@ -4,8 +4,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from trainer.world import sayings
 from trainer.world import vocabulary as words
 from trainer.world.plan import Thing, WorldEvent
+from trainer.world.themes import THEMES, Theme
 from trainer.world.vocabulary import Verb
 
 Generator = np.random.Generator
@@ -47,6 +49,25 @@ def verb_phrase(verb: Verb, number: int, rng: Generator, times: int = 0, *rest: 
     return " ".join(part for part in (form, verb.rest, *rest, times_word) if part)
 
 
+def where(subject: str, phrase: str, verb: Verb, number: int) -> str:
+    """Ask for what "subject phrase" states; phrase begins with a form of the verb."""
+    rest = phrase.partition(" ")[2]
+    return f"where {'does' if number == 1 else 'do'} {subject} {verb.base} {rest}".rstrip() + "?"
+
+
+def asked(report: str) -> str:
+    """Ask for what a report of a spoken line states.
+
+    >>> asked("someone mentions Maria and the garden")
+    'where does someone mention Maria and the garden?'
+    """
+    before, found, after = report.partition(" are mentioned")
+    if found:
+        return f"where are {before} mentioned{after}?"
+    start = next(start for start in sayings.REPORTED if report.startswith(start))
+    return f"{sayings.REPORTED[start]}{report.removeprefix(start)}?"
+
+
 def caption(event: WorldEvent, rng: Generator) -> str:
     """Say what is to be seen during an event."""
     deed = event.deed
@@ -69,8 +90,25 @@ def spoken(event: WorldEvent, rng: Generator) -> str | None:
     if event.speech is None:
         return None
     facts = dict(event.speech.facts)
+    if "theme" in facts:
+        return pick(theme(facts["theme"]).asked, rng)[0]
+    facts = {kind: sayings.GERMAN[kind].get(value, value) for kind, value in facts.items()}
     reports = next(reports for kinds, _, reports in words.SPEECHES if set(kinds) == set(facts))
     return pick(reports, rng).format(**facts)
+
+
+def theme(name: str) -> Theme:
+    """Return what a paraphrase means, by its name."""
+    return next(theme for theme in THEMES if theme.name == name)
+
+
+def tongue(event: WorldEvent) -> str:
+    """Return how an event's line speaks: "plain", "paraphrase", "german", or "" for no line."""
+    facts = event.speech.facts if event.speech else ()
+    if any(kind == "theme" for kind, _ in facts):
+        return "paraphrase"
+    german = any(value in sayings.GERMAN[kind] for kind, value in facts)
+    return "german" if german else "plain" if facts else ""
 
 
 def _where(event: WorldEvent, rng: Generator, chance: float) -> str:

@@ -60,8 +60,22 @@ class SpokenLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """Lines of text on the screen, the facts in them as (kind, value), and whether they stand at its top."""
+
+    lines: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    top: bool
+
+    @property
+    def text(self) -> str:
+        """All lines as one."""
+        return " ".join(self.lines)
+
+
+@dataclass(frozen=True, slots=True)
 class WorldEvent:
-    """A deed in `[start, end)` seconds in front of a background, perhaps with a line spoken meanwhile."""
+    """A deed in `[start, end)` seconds in front of a background, perhaps with a line spoken and a sign."""
 
     start: float
     end: float
@@ -69,6 +83,12 @@ class WorldEvent:
     staging: Animation
     background: str
     speech: SpokenLine | None = None
+    sign: Sign | None = None
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What is said and what is written."""
+        return (*(self.speech.facts if self.speech else ()), *(self.sign.facts if self.sign else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +118,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class VideoPlan:
-    """One video: frames at `fps`; scenes, events, spoken lines in order of time; noise amplitude 0..255."""
+    """One video: frames at `fps`; scenes, events, spoken lines in order of time; noise amplitude 0..255.
+
+    language: of the lines, ISO 639; "" for English.
+    """
 
     name: str
     split: str
@@ -111,6 +134,7 @@ class VideoPlan:
     events: tuple[WorldEvent, ...]
     lines: tuple[SpokenLine, ...]
     fps: int = FPS
+    language: str = ""
 
     @property
     def duration(self) -> float:
@@ -126,5 +150,9 @@ class VideoPlan:
         """Return 16 hex digits that change with anything in the plan, and with the renderer."""
         fields = dataclasses.asdict(self)
         fps = fields.pop("fps")
+        # As it was before there were texts, where there are none.
+        for owner, name in [*((event, "sign") for event in fields["events"]), (fields, "language")]:
+            if not owner[name]:
+                del owner[name]
         plan = json.dumps(fields, sort_keys=True)
         return fingerprint(plan.encode(), f"{RENDERER} {SIZE} {fps}".encode())

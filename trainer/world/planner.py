@@ -20,6 +20,7 @@ from trainer.world.plan import (
     WorldEvent,
 )
 from trainer.world.profile import LONG_CYCLE, LONG_PLACES, PLAIN, Profile
+from trainer.world.telling import told
 
 # Deeds that all videos of a world share.
 _CAST = 24
@@ -51,7 +52,7 @@ def plan_video(seed: int, index: int, profile: Profile = PLAIN) -> VideoPlan:
         )
         for (start, end), deed in zip(spans, deeds, strict=True)
     )
-    return VideoPlan(
+    plan = VideoPlan(
         name=f"video_{index:05d}",
         split=split,
         seed=seed,
@@ -64,6 +65,7 @@ def plan_video(seed: int, index: int, profile: Profile = PLAIN) -> VideoPlan:
         lines=_lines(events, frames / fps, rng) if subtitled else (),
         fps=fps,
     )
+    return told(plan) if profile.texts else plan
 
 
 def _length(long: bool, rng: np.random.Generator) -> float:

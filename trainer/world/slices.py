@@ -10,20 +10,26 @@ from trainer.world.absent import Absent, absent_deed
 from trainer.world.judge import Floats, Judge, grades
 from trainer.world.plan import SpokenLine, VideoPlan, WorldEvent
 from trainer.world.questions import Question, question
+from trainer.world.telling import plate
 
 LOOK_ALIKE = "look-alike"
 LONG_VIDEO = "long-video"
 NO_ANSWER = "no-answer"
+MANY_MOMENTS = "many-moments"
+STATEMENT, QUESTION = "statement", "question"
 # An event of which this share of what was asked is there, but which is no good answer, is nearly one.
 _NEARLY = 0.4
 _TRIES = 60
 
 
-def belongs(asking: Question, shares: Floats, videos: Sequence[VideoPlan]) -> tuple[str, ...]:
+def belongs(
+    asking: Question, shares: Floats, videos: Sequence[VideoPlan], many: bool = False
+) -> tuple[str, ...]:
     """Return the further slices of a question; shares and videos are those of the split's events.
 
     "look-alike": beside a full answer, its video holds an event that nearly is one (and the question is not
     one that many things answer). "long-video": at least half of the full answers are in hour-long videos.
+    "many-moments", if `many`: a video holds several full answers (and again not what many things answer).
     """
     grade = grades(shares)
     full = np.flatnonzero(grade == grade.max(initial=1)).tolist()
@@ -34,6 +40,8 @@ def belongs(asking: Question, shares: Floats, videos: Sequence[VideoPlan]) -> tu
         found.append(LOOK_ALIKE)
     if full and np.mean([videos[row].long for row in full]) >= 0.5:
         found.append(LONG_VIDEO)
+    if many and asking.slice != "imprecise" and len(homes) < len(full):
+        found.append(MANY_MOMENTS)
     return tuple(found)
 
 
@@ -66,4 +74,5 @@ def _absent_event(event: WorldEvent, without: Absent, rng: np.random.Generator) 
     lines = [kinds for kinds, _, _ in words.SPEECHES if kind in kinds]
     kinds = lines[int(rng.integers(len(lines)))]
     facts = tuple((other, name if other == kind else str(rng.choice(words.FACTS[other]))) for other in kinds)
-    return replace(event, deed=deed, speech=SpokenLine(event.start, event.end, "", facts))
+    sign = plate(rng) if event.sign else None
+    return replace(event, deed=deed, speech=SpokenLine(event.start, event.end, "", facts), sign=sign)

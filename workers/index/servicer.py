@@ -6,9 +6,10 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 
-from engine import tracing, wire
+from engine import tracing, wire, wire_texts
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
+from engine.texts import TextsSought
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
 from workers.duty import Duty
 from workers.index.shard import Shard
@@ -44,13 +45,20 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         began = time.perf_counter()
         check_shard(request.shard, self._name)
         shard = self._held.get(request.generation)
-        check_model(request.queries.model_id, shard.version)
-        queries = wire.tensor_from_pb(request.queries.tensor, [None, shard.version.dim], "queries.tensor")
-        check_size(len(queries), request.top_k)
-        tracing.note(version=shard.version.id, shard=self._name, queries=len(queries), top_k=request.top_k)
-        nprobe = request.nprobe if request.HasField("nprobe") else None
         allowed = request.allowed if request.HasField("allowed") else None
-        response = wire.hits_to_pb(shard.search(queries, request.top_k, nprobe, allowed))
+        response = index_shard_service_pb2.SearchSegmentsResponse()
+        queries = 0
+        if request.HasField("queries") or not request.HasField("texts"):
+            check_model(request.queries.model_id, shard.version)
+            vectors = wire.tensor_from_pb(request.queries.tensor, [None, shard.version.dim], "queries.tensor")
+            queries = check_size(len(vectors), request.top_k)
+            nprobe = request.nprobe if request.HasField("nprobe") else None
+            response = wire.hits_to_pb(shard.search(vectors, request.top_k, nprobe, allowed))
+        if request.HasField("texts"):
+            sought = sought_of(request, shard.version, queries)
+            found = shard.search_texts(sought, request.top_k, allowed)
+            response.texts.extend(wire_texts.hits_to_pb(found))
+        tracing.note(version=shard.version.id, shard=self._name, queries=queries, top_k=request.top_k)
         response.filtered = allowed is not None
         response.generation, response.shard = shard.version.id, self._name
         response.videos_searched = shard.entry.videos
@@ -85,11 +93,23 @@ def check_model(asked: str, version: Version) -> None:
         raise Mismatch(message + f"{version.embedding_model}: encode with the version's models.")
 
 
-def check_size(queries: int, top_k: int) -> None:
-    """Refuse (InvalidInput) what has no answer or one too large to send."""
+def sought_of(
+    request: index_shard_service_pb2.SearchSegmentsRequest, version: Version, queries: int
+) -> TextsSought:
+    """Return what is sought in texts; InvalidInput where it cannot be, or beside several queries."""
+    if queries > 1:
+        raise InvalidInput(f"texts are sought beside {queries} queries; send one at most.", field="queries")
+    sought = wire_texts.sought_from_pb(request.texts, version.texts.dim if version.texts else 0)
+    check_size(queries + len(sought.channels) * 2, request.top_k)
+    return sought
+
+
+def check_size(queries: int, top_k: int) -> int:
+    """Refuse (InvalidInput) what has no answer or one too large to send; return the number of queries."""
     if queries < 1 or top_k < 1:
         field = "top_k" if top_k < 1 else "queries"
         raise InvalidInput(f"{queries} queries and top_k {top_k}; both must be at least 1.", field=field)
     if queries * top_k > MAX_HITS:
         message = f"{queries} queries x top_k {top_k} make more than {MAX_HITS} hits: "
         raise InvalidInput(message + "send fewer queries at once or ask for fewer hits.", field="top_k")
+    return queries

@@ -2,24 +2,29 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from engine.corpus import Corpus, PartOfVersion
-from engine.entries import ShardEntry, Version, refuse
+from engine.entries import ShardEntry, TextsEntry, Version, refuse
 from engine.errors import NotFound, SprError, Unavailable
 from engine.merge import top_k
+from engine.texts import TEXTS, TextHits, TextsSought
 from engine.types import Floats, Hits, Ordinals
 from engine.verification import verify
 from spr.internal.v1 import version_service_pb2
 from spr.internal.v1.index_shard_service_pb2 import Allowed
 from workers.index.files import warm_originals
+from workers.index.lexicon import Lexicon
 from workers.index.living import Living
 from workers.index.part import DIRECTORY, INDEX, ORIGINALS, IndexPart
 from workers.index.selections import Rows, Selections
+from workers.index.shard_texts import ShardTexts
+from workers.index.text_part import TextPart
 from workers.index.training import Template
 from workers.open_parts import OpenParts
 from workers.warming import available_bytes
@@ -31,10 +36,15 @@ _CODES, _ORIGINALS = f"{DIRECTORY}/{INDEX}", f"{DIRECTORY}/{ORIGINALS}"
 
 @dataclass(frozen=True, eq=False)
 class OpenPart:
-    """A part's index, open in this process, and what watches its files."""
+    """A part's index, open in this process, its texts by channel, and what watches its files.
+
+    lexicon: of the texts, None where none are searched.
+    """
 
     index: IndexPart
     watch: Watch
+    texts: Mapping[str, TextPart]
+    lexicon: Lexicon | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +66,13 @@ class LivingPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """A shard of a version; nothing of it changes."""
+    """A shard of a version; nothing of it changes. texts: of the channels that its parts have."""
 
     version: Version
     entry: ShardEntry
     parts: tuple[LivingPart, ...]
     selections: Selections
+    texts: Mapping[str, ShardTexts]
 
     @property
     def watches(self) -> Sequence[Watch]:
@@ -106,6 +117,17 @@ class Shard:
             return found[0]
         return [top_k([hits[query] for hits in found], k) for query in range(len(queries))]
 
+    def search_texts(self, sought: TextsSought, k: int, allowed: Allowed | None = None) -> list[TextHits]:
+        """Return the lists of the best `k` segments by their texts, of the channels that there are.
+
+        Arguments and errors are those of `ShardTexts.search`, and of `search`.
+        """
+        with contextlib.ExitStack() as unchanged:
+            for watch in self.watches:
+                unchanged.enter_context(watch.around())
+            channels = [self.texts[name] for name in sought.channels if name in self.texts]
+            return [found for channel in channels for found in channel.search(sought, k, allowed)]
+
 
 class ShardOpener:
     """Opens one shard, by its name, of versions of any collection; versions share open parts."""
@@ -114,6 +136,7 @@ class ShardOpener:
         self.name = name
         self._device = device
         self._parts: OpenParts[OpenPart] = OpenParts()
+        self._lexicons: weakref.WeakValueDictionary[str, Lexicon] = weakref.WeakValueDictionary()
 
     def __call__(self, corpus: Corpus, healing: bool = False) -> Shard:
         """Open the shard of a version: memory checked first, new parts verified, one search made.
@@ -131,7 +154,8 @@ class ShardOpener:
         opened = [self._parts.take(part, lambda new: self._open(corpus, new, healing)) for part in listed]
         parts = tuple(_living(part, one) for part, one in zip(listed, opened, strict=True))
         tables = [Rows(part.ordinals, part.open.index.videos, part.open.index.segments) for part in parts]
-        shard = Shard(corpus.version, entry, parts, Selections(tables, corpus))
+        texts = {name: found for name in TEXTS if (found := _channel(name, parts, corpus))}
+        shard = Shard(corpus.version, entry, parts, Selections(tables, corpus), texts)
         probe = np.full((1, corpus.version.dim), corpus.version.dim**-0.5, np.float32)
         shard.search(probe, 10)
         return shard
@@ -147,12 +171,22 @@ class ShardOpener:
             raise refuse(message + f"{part.about.segments} of {part.about.dim}: copy the part again.")
         if index.device == "cpu":
             warm_originals(part.directory / DIRECTORY)
-        return OpenPart(index, watch)
+        lexicon = self._lexicon(corpus.directory, corpus.version.texts)
+        return OpenPart(index, watch, _texts(part, corpus.version.texts, lexicon), lexicon)
+
+    def _lexicon(self, collection: Path, entry: TextsEntry | None) -> Lexicon | None:
+        if entry is None:
+            return None
+        found = self._lexicons.get(entry.lexicon_sha256)
+        if found is None:
+            found = self._lexicons[entry.lexicon_sha256] = Lexicon.read(collection, entry.lexicon_sha256)
+        return found
 
 
 def check_memory(parts: Sequence[PartOfVersion]) -> None:
     """Refuse (Unavailable) parts whose indexes every search goes through but that memory cannot hold."""
-    size, free = sum(part.about.files[_CODES].bytes for part in parts if _CODES in part.about.files), 0
+    read = [entry.bytes for part in parts for name, entry in part.about.files.items() if _is_codes(name)]
+    size, free = sum(read), 0
     if parts and size > (free := available_bytes()):
         paths = ", ".join(str(part.directory / _CODES) for part in parts[:3])
         message = f"{paths} take {size >> 20} MB of memory and {free >> 20} MB are available: "
@@ -164,18 +198,36 @@ def _verified(part: PartOfVersion, healing: bool) -> tuple[Watch, bool]:
 
     With `healing`, codes that have originals need not be.
     """
-    names = part.about.files_of(DIRECTORY)
-    served = [name for name in names if name in (_CODES, _ORIGINALS)]
+    texts = [name for channel in TEXTS for name in part.about.files_of(channel)]
+    names = [*part.about.files_of(DIRECTORY), *texts]
+    served = [name for name in names if name in (_CODES, _ORIGINALS)] + texts
     try:
         watch = Watch(part.directory, part.about, served)
         verify(part.directory, part.about, names)
     except SprError:
         if not healing or _ORIGINALS not in names:
             raise
-        watch = Watch(part.directory, part.about, [_ORIGINALS])
+        watch = Watch(part.directory, part.about, [_ORIGINALS, *texts])
         verify(part.directory, part.about, [name for name in names if name != _CODES])
         return watch, False
     return watch, True
+
+
+def _is_codes(name: str) -> bool:
+    """Tell whether every search goes through a file of a part."""
+    return name in (_CODES, *(f"{channel}/{INDEX}" for channel in TEXTS))
+
+
+def _texts(part: PartOfVersion, entry: TextsEntry | None, lexicon: Lexicon | None) -> dict[str, TextPart]:
+    if entry is None or lexicon is None:
+        return {}
+    there = [channel for channel in TEXTS if part.about.files_of(channel)]
+    return {channel: TextPart.open(part.directory / channel, entry, lexicon) for channel in there}
+
+
+def _channel(name: str, parts: Sequence[LivingPart], corpus: Corpus) -> ShardTexts | None:
+    found = [(part.open.texts.get(name), part.ordinals) for part in parts]
+    return ShardTexts(name, found, corpus) if any(one is not None for one, _ in found) else None
 
 
 def _template(collection: Path, sha256: str, needed: bool) -> Template | None:

@@ -35,3 +35,16 @@ def vectors_of(part: IndexPart, rows: NDArray[np.integer[Any]] | None = None) ->
             f"the codes of this index cannot be decoded ({reason(error)}): run `spr build`."
         ) from None
     return vectors
+
+
+class Vectors:
+    """The vectors of a part, read as they are asked for: all of them may not fit into memory."""
+
+    def __init__(self, part: IndexPart) -> None:
+        self._part = part
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def __getitem__(self, rows: Any) -> Floats:
+        return vectors_of(self._part, np.arange(len(self))[rows])

@@ -69,9 +69,10 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
 
 
 def _waiting(scorers: Sequence[Scorer]) -> int:
-    """Return the calls that wait for a batch; versions with the same models share the queue of texts."""
-    texts = {id(scorer.texts): scorer.texts for scorer in scorers}
-    return sum(scorer.waiting for scorer in scorers) + sum(one.waiting for one in texts.values())
+    """Return the calls that wait for a batch; versions with the same models share the queues of texts."""
+    texts = {id(scorer.texts): scorer.texts.waiting for scorer in scorers}
+    sentences = {id(one): one.waiting for scorer in scorers if (one := scorer.sentences)}
+    return sum(scorer.waiting for scorer in scorers) + sum((texts | sentences).values())
 
 
 def _limits(worker: RankerWorkerConfig) -> Limits:

@@ -4,7 +4,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,8 @@ from workers.ranker.query_models import QueryModels, agree, open_encoder, open_p
 from workers.ranker.scoring.ranker import Ranker
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
+from workers.ranker.sentences.encoder import SentenceEncoder
+from workers.ranker.sentences.opening import open_entry
 from workers.ranker.stores.contexts import EncodedStore
 from workers.ranker.stores.features import FRAMES, FeatureMaps
 from workers.warming import warm
@@ -32,7 +34,10 @@ log = logging.getLogger("spr.ranker")
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Encoder, projector, ranker and features of one version, checked against it. features: by ordinal."""
+    """Encoder, projector, ranker and features of one version, checked against it.
+
+    features: by ordinal. sentences: what encodes sentences for its texts, None without one.
+    """
 
     corpus: Corpus
     queries: QueryModels
@@ -40,6 +45,7 @@ class Models:
     features: FeatureMaps
     parts: tuple[RankerPart, ...]
     device: torch.device
+    sentences: SentenceEncoder | None = None
 
     @staticmethod
     def open(collection: Path, version: str = "", device: str = "auto") -> "Models":
@@ -62,8 +68,12 @@ class Models:
         return self.queries.projector
 
     def encode(self, texts: Sequence[str]) -> list[EncodedQuery]:
-        """Return every text as the index and the ranker need it."""
-        return self.queries.encode(texts)
+        """Return every text as the indexes and the ranker need it."""
+        encoded = self.queries.encode(texts)
+        if self.sentences is None:
+            return encoded
+        vectors = self.sentences.queries(texts)
+        return [replace(one, sentence=vector) for one, vector in zip(encoded, vectors, strict=True)]
 
     def warm(self) -> None:
         """Bring what ranking reads into memory, of parts where that was not done, so that no query waits."""
@@ -91,6 +101,7 @@ class SharedModels:
             weakref.WeakValueDictionary()
         )
         self._rankers: weakref.WeakValueDictionary[str, ReloRanker] = weakref.WeakValueDictionary()
+        self._sentences: weakref.WeakValueDictionary[str, SentenceEncoder] = weakref.WeakValueDictionary()
 
     def open(self, corpus: Corpus) -> Models:
         """Load what the version names and is not open; Mismatch or NotFound say what is wrong or missing."""
@@ -107,7 +118,8 @@ class SharedModels:
             ranker.use_stored(store, features, torch.get_num_threads())
         elif isinstance(ranker, ReloRanker):
             log.info("no stored contexts: windows are encoded for every query", extra={"version": version.id})
-        return Models(corpus, queries, ranker, features, tuple(parts), self.device)
+        sentences = self._sentence_encoder(corpus)
+        return Models(corpus, queries, ranker, features, tuple(parts), self.device, sentences)
 
     def _query_models(self, corpus: Corpus) -> QueryModels:
         version = corpus.version
@@ -130,6 +142,16 @@ class SharedModels:
                 self._encoders[found.fingerprint] = found
                 if self._settle:
                     self._settle(found, corpus.directory)
+        return found
+
+    def _sentence_encoder(self, corpus: Corpus) -> SentenceEncoder | None:
+        entry = corpus.version.texts.encoder if corpus.version.texts else None
+        if entry is None:
+            return None
+        found = self._sentences.get(entry.fingerprint)
+        if found is None:
+            found = open_entry(corpus.directory, entry, str(self.device))
+            self._sentences[entry.fingerprint] = found
         return found
 
     def _ranker(self, corpus: Corpus) -> SimilarityCurve | ReloRanker:

@@ -1,9 +1,11 @@
 """Batches, caches and deadlines in front of a version's models; texts have texts.py."""
 
+import asyncio
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,8 +20,12 @@ from workers.ranker.examples import ExampleEncoder
 from workers.ranker.models import Models, SharedModels
 from workers.ranker.query_models import QueryModels
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
-from workers.ranker.texts import TYPICAL, CachedTextEncoder
+from workers.ranker.sentences.encoder import SentenceEncoder
+from workers.ranker.texts import TYPICAL, CachedTextEncoder, Encoded, EncodedSentence
 from workers.watch import Watch
+
+_T = TypeVar("_T")
+_Shared: TypeAlias = "weakref.WeakValueDictionary[int, _T]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +37,25 @@ class Limits:
     cached: int = 1024
     cached_bytes: int = 64 << 20
 
-    def texts(self, models: QueryModels) -> CachedTextEncoder:
+    def texts(self, models: QueryModels) -> CachedTextEncoder[EncodedQuery]:
         """Return a cache and a queue of texts in front of models."""
+        return self._cached("encode", models.encode, "texts")
+
+    def sentences(self, encoder: SentenceEncoder) -> CachedTextEncoder[EncodedSentence]:
+        """Return the same in front of a sentence encoder."""
+
+        def compute(texts: Sequence[str]) -> list[EncodedSentence]:
+            pairs = zip(encoder.queries(texts), encoder.cut(texts), strict=True)
+            return [EncodedSentence(vector, cut) for vector, cut in pairs]
+
+        return self._cached("encode_sentences", compute, "sentences")
+
+    def _cached(
+        self, stage: str, compute: Callable[[Sequence[str]], Sequence[Encoded]], name: str
+    ) -> CachedTextEncoder[Encoded]:
         return CachedTextEncoder(
-            metrics.batches("encode", models.encode),
+            metrics.batches(stage, compute),
+            name=name,
             max_batch=self.max_batch,
             max_delay=self.max_delay,
             cached=self.cached,
@@ -42,20 +63,32 @@ class Limits:
         )
 
 
+class Texts(NamedTuple):
+    """Texts in front of a version's models; sentences: None without a sentence encoder."""
+
+    texts: CachedTextEncoder[EncodedQuery]
+    sentences: CachedTextEncoder[EncodedSentence] | None
+
+    @staticmethod
+    def of(models: Models, limits: Limits) -> "Texts":
+        """Make those of some models."""
+        sentences = models.sentences
+        return Texts(limits.texts(models.queries), limits.sentences(sentences) if sentences else None)
+
+
 class Scorer:
     """A version behind two queues: concurrent texts are encoded together, and so are queries ranked.
 
     rank: ranks one RankQuery with others that wait; see `Batcher`. rank_shown: those without words, by the
     similarity curve. examples: encodes those of a query; alone, for what one is refused for is its own.
+    sentences: encodes texts by the version's sentence encoder, at the same time as `texts`; None without one.
     """
 
-    def __init__(
-        self, models: Models, texts: CachedTextEncoder | None = None, limits: Limits | None = None
-    ) -> None:
-        """texts: of these models; made here where none is given."""
+    def __init__(self, models: Models, texts: Texts | None = None, limits: Limits | None = None) -> None:
+        """texts: of these models; made here where none are given."""
         limits = limits or Limits()
         self.models = models
-        self.texts = texts or limits.texts(models.queries)
+        self.texts, self.sentences = texts or Texts.of(models, limits)
         # Windows encoded online take a second a query: in a batch, every caller would wait for the last.
         most = limits.max_batch if models.ranker.batched else 1
         rank_many = partial(models.ranker.rank_many, features=models.features)
@@ -99,6 +132,17 @@ class Scorer:
         """Return a text's vectors, computed or from the cache; see `CachedTextEncoder.encode`."""
         return self.texts.encode(text, timeout)
 
+    async def soon(self, text: str, timeout: float | None, sentence: bool) -> EncodedQuery:
+        """Do so for a coroutine; sentence: with the vector of the sentence encoder, where there is one."""
+        if not sentence or self.sentences is None:
+            return await self.texts.soon(text, timeout)
+        meaning = asyncio.ensure_future(self.sentences.soon(text, timeout))
+        try:
+            encoded, said = await self.texts.soon(text, timeout), await meaning
+        finally:
+            meaning.cancel()
+        return replace(encoded, sentence=said.vector, truncated=encoded.truncated or said.truncated)
+
     def warm_up(self) -> None:
         """Run the ranker once, so that the first caller does not wait for what happens only once."""
         models = self.models
@@ -112,23 +156,37 @@ class Scorer:
 
 
 class Scorers:
-    """Opens versions for serving. Those with the same models share them, and the cache of texts."""
+    """Opens versions for serving. Those with the same models share them, and the caches of texts."""
 
     def __init__(self, shared: SharedModels, limits: Limits | None = None) -> None:
         self._shared = shared
         self._limits = limits or Limits()
-        self._texts: weakref.WeakValueDictionary[int, CachedTextEncoder] = weakref.WeakValueDictionary()
+        # By the id of the models, which the text encoders keep alive.
+        self._texts: _Shared[CachedTextEncoder[EncodedQuery]] = weakref.WeakValueDictionary()
+        self._sentences: _Shared[CachedTextEncoder[EncodedSentence]] = weakref.WeakValueDictionary()
 
     def open(self, corpus: Corpus, healing: bool = False) -> Scorer:
         """Open a version, warmed up: what is shared with an open one is neither loaded nor warmed again."""
         del healing
         models = self._shared.open(corpus)
-        key = id(models.queries)  # which the text encoder keeps alive
-        texts = self._texts.get(key)
-        if texts is None:
-            texts = self._texts[key] = self._limits.texts(models.queries)
-            for text in () if isinstance(models.encoder, KnownQueries) else TYPICAL:
-                models.encode([text])
-        scorer = Scorer(models, texts, self._limits)
+        scorer = Scorer(models, Texts(self._texts_of(models), self._sentences_of(models)), self._limits)
         scorer.warm_up()
         return scorer
+
+    def _texts_of(self, models: Models) -> CachedTextEncoder[EncodedQuery]:
+        texts = self._texts.get(id(models.queries))
+        if texts is None:
+            texts = self._texts[id(models.queries)] = self._limits.texts(models.queries)
+            for text in () if isinstance(models.encoder, KnownQueries) else TYPICAL:
+                models.queries.encode([text])
+        return texts
+
+    def _sentences_of(self, models: Models) -> CachedTextEncoder[EncodedSentence] | None:
+        if models.sentences is None:
+            return None
+        sentences = self._sentences.get(id(models.sentences))
+        if sentences is None:
+            sentences = self._sentences[id(models.sentences)] = self._limits.sentences(models.sentences)
+            for text in TYPICAL:
+                sentences.encode(text)
+        return sentences

@@ -42,7 +42,8 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         check_model(request.embedding_model, scorer)
         tracing.note(version=request.generation, characters=len(request.text))
         with self._duty:
-            response = wire.encoded_to_pb(await scorer.texts.soon(request.text, context.time_remaining()))
+            left = context.time_remaining()
+            response = wire.encoded_to_pb(await scorer.soon(request.text, left, request.sentence))
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response

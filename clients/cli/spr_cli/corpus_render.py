@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     "--profile",
     default="plain",
     show_default=True,
-    type=click.Choice(["plain", "hard"]),
-    help="hard: look-alikes, hour-long videos, questions without an answer.",
+    type=click.Choice(["plain", "hard", "texts", "hard-texts"]),
+    help="hard: look-alikes, hour-long videos, questions without an answer; texts: text on the screen, "
+    "paraphrases, questions, German.",
 )
 @click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes; 0: one a CPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -34,7 +35,7 @@ def command(out: Path, videos: int, seed: int, profile: str, workers: int, as_js
 
     \b
     spr corpus render build/world --videos 20 --seed 7
-    spr corpus render build/hard --videos 600 --seed 7 --profile hard
+    spr corpus render build/hard --videos 600 --seed 7 --profile hard-texts
     spr ingest build/world/videos --collection build/c
     """
     import json

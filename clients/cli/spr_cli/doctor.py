@@ -22,7 +22,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 @click.option(
     "--encoder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Also prove an encoder in this directory, and measure it.",
+    help="Also prove an encoder in this directory on drawn pictures, and measure it.",
 )
 @DEVICE
 @AS_JSON
@@ -47,7 +47,11 @@ def command(target: Path | None, models: bool, encoder: Path | None, device: str
             _show(finding)
     counts = {kind: sum(one.severity == kind for one in found) for kind in _COLOURS}
     if as_json:
-        listed = [{"severity": one.severity, "about": one.about, "said": one.said} for one in found]
+        listed = [
+            {"severity": one.severity, "about": one.about, "said": one.said}
+            | ({"facts": one.facts} if one.facts else {})
+            for one in found
+        ]
         print_json({"healthy": not counts["error"], **counts, "findings": listed})
     else:
         click.echo(
@@ -103,9 +107,9 @@ def _topology(path: Path) -> "Generator[Finding, None, Topology | None]":
 def _models(collections: Sequence[Path], encoder: Path | None, device: str) -> Findings:
     if not collections and encoder is None:
         return
-    from spr_cli import doctor_models
+    from spr_cli import doctor_encoder, doctor_models
 
     for collection in collections:
         yield doctor_models.of_collection(collection, device)
     if encoder is not None:
-        yield doctor_models.of_encoder(encoder, device)
+        yield from doctor_encoder.findings(encoder, device)

@@ -1,7 +1,7 @@
 """What `spr doctor` finds: one sentence a finding, with its remedy where something is wrong."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["ok", "warning", "error"]
@@ -9,11 +9,12 @@ Severity = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """about: what was looked at, one word ("disk")."""
+    """about: what was looked at, one word ("disk"). facts: the figures in `said`, for --json."""
 
     severity: Severity
     about: str
     said: str
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 Findings = Iterator[Finding]

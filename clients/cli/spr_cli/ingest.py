@@ -53,7 +53,9 @@ spr ingest --watch ~/inbox --collection c
     "--collection", required=True, type=click.Path(path_type=Path, file_okay=False), help="Directory to fill."
 )
 @click.option("--name", help="The collection's name in searches. [default: the directory's]")
-@click.option("--encoder", help="CLIP or SigLIP: a directory or a hub name. Not with --watch.")
+@click.option(
+    "--encoder", help="CLIP, SigLIP or another dual encoder: a directory or a hub name. Not with --watch."
+)
 @click.option(
     "--watch", is_flag=True, help="Go on until Ctrl-C: add what appears in the folders to the collection."
 )

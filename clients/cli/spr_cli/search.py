@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spr_cli import search_export, search_pictures, search_query
+from spr_cli import search_evidence, search_export, search_pictures, search_query
 from spr_cli.example_options import of_examples
 from spr_cli.filter_options import of_parts, of_videos, taken
 from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
@@ -37,6 +37,7 @@ MOST_ALSO = 3  # videos a row names; --json has them all
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
 @search_query.options
+@search_evidence.options
 @of_examples
 @of_videos
 @of_parts
@@ -78,11 +79,13 @@ def command(
     spr search "where does a ball bounce after 1:00, without red?" --json | jq .moments[0]
     spr search "@anna waves" --image ball.jpg --like video_00012@12-20
     spr search "a red ball bounces" --export clips --media videos
+    spr search "the rocket launches" --in said --in written --why
     """
     from spr_client import Client, SearchError
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
     pictures = search_pictures.chosen(options, as_json)
+    why = options.pop("why")
     query = search_query.taken(text, options)
     chosen = _options(options, no_rerank)
     show = _print_json if as_json else _print_table
@@ -93,6 +96,8 @@ def command(
                 if keep is not None:
                     sys.exit(keep.save(text or "examples", found, _footer(found, timings)))
                 show(found, timings)
+                if why and not as_json:
+                    search_evidence.show(found)
                 pictures(found)
     except SearchError as error:
         fail(error, as_json)

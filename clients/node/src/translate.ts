@@ -11,13 +11,33 @@ import {
   type Video as VideoMessage,
 } from "./generated/spr/v1/search_service.js";
 import {
+  Channel as ChannelMessage,
   type Coverage as CoverageMessage,
   DataType,
   DegradedReason,
+  type Finding as FindingMessage,
+  Finding_Method,
   type Moment as MomentMessage,
   type TimeSpan,
 } from "./generated/spr/v1/types.js";
-import type { Coverage, Embedding, Filter, Moment, SearchOptions, SearchResult, Video } from "./types.js";
+import type {
+  Channel,
+  Coverage,
+  Embedding,
+  Filter,
+  Finding,
+  Moment,
+  SearchOptions,
+  SearchResult,
+  Video,
+} from "./types.js";
+
+const CHANNELS: Record<Channel, ChannelMessage> = {
+  seen: ChannelMessage.CHANNEL_SEEN,
+  said: ChannelMessage.CHANNEL_SAID,
+  written: ChannelMessage.CHANNEL_WRITTEN,
+};
+const NAMES = Object.keys(CHANNELS) as Channel[];
 
 /** What of the service is asked: collection and version, empty for the first and the active one. */
 export interface Of {
@@ -83,6 +103,7 @@ function toParams(options: SearchOptions): SearchParams {
     groupBy: options.grouped ? GroupBy.GROUP_BY_VIDEO : undefined,
     facets: options.facets,
     mergeDuplicates: options.mergeDuplicates,
+    channels: options.channels?.map(toChannel),
   });
 }
 
@@ -134,7 +155,25 @@ function toMoment(moment: MomentMessage): Moment {
     uri: moment.uri,
     confidence: moment.confidence,
     alsoIn: moment.alsoIn.map(({ videoId, span }) => ({ video: videoId, start: ends(span)[0], end: ends(span)[1] })),
+    foundBy: moment.foundBy.map(toFinding),
   };
+}
+
+function toFinding({ channel, method, rank, line }: FindingMessage): Finding {
+  const [start, end] = ends(line?.span);
+  const methods = { [Finding_Method.METHOD_MEANING]: "meaning", [Finding_Method.METHOD_WORDS]: "words" } as const;
+  return {
+    channel: NAMES.find((name) => CHANNELS[name] === channel),
+    method: methods[method as keyof typeof methods],
+    rank,
+    line: line && { start, end, pieces: line.pieces, box: line.box },
+  };
+}
+
+function toChannel(name: Channel): ChannelMessage {
+  const channel = CHANNELS[name];
+  if (channel === undefined) throw bad(`channels has ${JSON.stringify(name)}; give some of ${NAMES.join(", ")}`);
+  return channel;
 }
 
 function toCoverage(coverage: CoverageMessage | undefined): Coverage {

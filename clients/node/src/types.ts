@@ -22,6 +22,31 @@ export interface Moment {
   confidence: number | undefined;
   /** Where the same pictures are in other videos, if mergeDuplicates asks for it. */
   alsoIn: Duplicate[];
+  /** What found it, the best rank first; empty where no texts are searched. */
+  foundBy: Finding[];
+}
+
+/** Where something can be found: in the pictures, in subtitles and transcripts, in text on the screen. */
+export type Channel = "seen" | "said" | "written";
+
+/** A ranked list that a moment is in. */
+export interface Finding {
+  channel: Channel | undefined;
+  method: "meaning" | "words" | undefined;
+  /** From 0, of the moment's best segment in this list. */
+  rank: number;
+  /** What is said or written there that fits best. */
+  line: TextLine | undefined;
+}
+
+/** A sentence, or a text on the screen: `[start, end)` seconds. */
+export interface TextLine {
+  start: number;
+  end: number;
+  /** Joined they are all of it; matched: a word of the query. */
+  pieces: { text: string; matched: boolean }[];
+  /** Where it stands on the screen, as shares, 0..1; undefined of what is said. */
+  box: { left: number; top: number; right: number; bottom: number } | undefined;
 }
 
 /** A span of another video that shows the same as a moment, in seconds. */
@@ -141,6 +166,8 @@ export interface SearchOptions {
   facets?: boolean;
   /** Moments of different videos that show the same pictures are one; the others are in its alsoIn. */
   mergeDuplicates?: boolean;
+  /** Where a text is sought; not given or empty: in all channels that there are. */
+  channels?: Channel[];
 }
 
 /** A query vector in the index's space, and the fingerprint of the model that made it. */

@@ -52,6 +52,16 @@ test("videos are listed page by page, and filters hold", async () => {
   assert.equal(new Set(best.moments.map((moment) => moment.video)).size, best.moments.length);
 });
 
+test("where it is sought can be chosen, and what it was found by is told", async () => {
+  const { moments } = await client.search(text, { timeout, channels: ["seen"] });
+  assert.ok(moments.length && moments.every(({ foundBy }) => foundBy.every(({ channel }) => channel === "seen")));
+  const heard = await client.search(text, { timeout, channels: ["said", "written"] });
+  for (const { line } of heard.moments.flatMap(({ foundBy }) => foundBy)) {
+    assert.ok(line && line.start < line.end && line.pieces.every((piece) => typeof piece.matched === "boolean"));
+  }
+  await assert.rejects(client.search(text, { timeout, channels: ["smelt" as "seen"] }), InvalidInput);
+});
+
 test("a batch has an answer or an error for each query", async () => {
   const [answer, refused] = await client.searchBatch([text, ""], { timeout });
   assert.ok(answer && !(answer instanceof Error) && answer.moments.length);

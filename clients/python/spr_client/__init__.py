@@ -22,19 +22,18 @@ from spr_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from spr_client.evidence import Finding, Piece, TextLine
+from spr_client.explanation import Curve, Explanation, Segment
 from spr_client.feedback import Feedback, Judgement
 from spr_client.parts import Clip, Part
 from spr_client.types import (
     Coverage,
-    Curve,
     Embedding,
-    Explanation,
     Facet,
     Filter,
     Moment,
     Options,
     SearchResult,
-    Segment,
     Video,
     clock,
 )
@@ -53,6 +52,7 @@ __all__ = [
     "Facet",
     "Feedback",
     "Filter",
+    "Finding",
     "Interpretation",
     "InvalidInput",
     "Judgement",
@@ -64,9 +64,11 @@ __all__ = [
     "Overloaded",
     "Part",
     "PermissionDenied",
+    "Piece",
     "SearchError",
     "SearchResult",
     "Segment",
+    "TextLine",
     "Tls",
     "Unauthenticated",
     "Unavailable",

@@ -16,10 +16,11 @@ from spr_client import errors, hedging, translate
 from spr_client.access import Access, Metadata, Tls, none_for_borrowed
 from spr_client.channels import ADDRESS, OPTIONS, ORDERED, checked, ways
 from spr_client.composed import Composed
+from spr_client.explanation import Explanation
 from spr_client.parts import Part
 from spr_client.retrying import RETRIES, Retries
 from spr_client.translate_filter import list_to_pb, video_from_pb
-from spr_client.types import Explanation, Filter, Options, Query, SearchResult, Video
+from spr_client.types import Filter, Options, Query, SearchResult, Video
 
 if TYPE_CHECKING:
     from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub

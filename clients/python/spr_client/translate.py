@@ -8,20 +8,19 @@ from numbers import Real
 from spr.v1 import search_service_pb2, types_pb2
 from spr_client.composed import Composed
 from spr_client.errors import InvalidInput, SearchError, from_status
+from spr_client.explanation import Curve, Explanation, Segment
 from spr_client.fields import BAD, put
 from spr_client.parts import Part
 from spr_client.translate_composed import composed_to_pb, interpretation_from_pb, part_to_pb
+from spr_client.translate_evidence import channels_to_pb, list_from_pb
 from spr_client.translate_filter import facets_from_pb, filter_to_pb
-from spr_client.translate_moments import coverage_from_pb, moment_from_pb, seconds_from_pb
+from spr_client.translate_moments import coverage_from_pb, moment_from_pb, seconds_from_pb, span_from_pb
 from spr_client.types import (
     RULES,
-    Curve,
     Embedding,
-    Explanation,
     Options,
     Query,
     SearchResult,
-    Segment,
 )
 
 _OF_REQUEST = ("filter", "interpret", "literal_words")
@@ -144,8 +143,7 @@ def explanation_from_pb(response: search_service_pb2.ExplainResponse) -> Explana
         video=response.video_id,
         duration=seconds_from_pb(response.duration),
         segments=tuple(
-            Segment(seconds_from_pb(s.span.start_offset), seconds_from_pb(s.span.end_offset), s.score, s.rank)
-            for s in response.segments
+            Segment(*span_from_pb(s.span), s.score, s.rank, *list_from_pb(s)) for s in response.segments
         ),
         moments=tuple(moment_from_pb(moment) for moment in response.moments),
         frames=_curve_from_pb(response.frames) if response.HasField("frames") else None,
@@ -181,10 +179,11 @@ def _options_to_pb(options: Options) -> search_service_pb2.SearchParams:
     given = {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
     if given.pop("grouped", None):
         given["group_by"] = search_service_pb2.GROUP_BY_VIDEO
+    channels = channels_to_pb(given.pop("channels"))
     rules = {name: given.pop(name) for name in RULES if name in given}
     if len(rules) > 1:
         raise InvalidInput(f"{' and '.join(rules)} are two rules; give one of them", BAD)
-    params = search_service_pb2.SearchParams()
+    params = search_service_pb2.SearchParams(channels=channels)
     for name, value in given.items():
         put(params, name, value)
     for name, value in rules.items():

@@ -4,6 +4,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from spr.v1 import types_pb2
 from spr_client.composed import Duplicate
+from spr_client.evidence import Finding, Piece, TextLine
+from spr_client.translate_evidence import list_from_pb
 from spr_client.types import Coverage, Moment
 
 
@@ -25,6 +27,7 @@ def moment_from_pb(moment: types_pb2.Moment) -> Moment:
         confidence=moment.confidence if moment.HasField("confidence") else None,
         parts=_parts_from_pb(moment),
         also_in=_duplicates_from_pb(moment),
+        found_by=tuple(_finding_from_pb(finding) for finding in moment.found_by),
     )
 
 
@@ -49,13 +52,26 @@ def seconds_from_pb(duration: Duration) -> float:
 
 def _parts_from_pb(moment: types_pb2.Moment) -> tuple[tuple[float, float], ...]:
     """Return where the parts of a moment lie."""
-    return tuple(_span_from_pb(part) for part in moment.parts)
+    return tuple(span_from_pb(part) for part in moment.parts)
 
 
 def _duplicates_from_pb(moment: types_pb2.Moment) -> tuple[Duplicate, ...]:
     """Return the moments of other videos that show the same."""
-    return tuple(Duplicate(other.video_id, *_span_from_pb(other.span)) for other in moment.also_in)
+    return tuple(Duplicate(other.video_id, *span_from_pb(other.span)) for other in moment.also_in)
 
 
-def _span_from_pb(span: types_pb2.TimeSpan) -> tuple[float, float]:
+def span_from_pb(span: types_pb2.TimeSpan) -> tuple[float, float]:
+    """Return start and end in seconds."""
     return seconds_from_pb(span.start_offset), seconds_from_pb(span.end_offset)
+
+
+def _finding_from_pb(finding: types_pb2.Finding) -> Finding:
+    line = None
+    if finding.HasField("line"):
+        box, pieces = finding.line.box, finding.line.pieces
+        line = TextLine(
+            *span_from_pb(finding.line.span),
+            tuple(Piece(piece.text, piece.matched) for piece in pieces),
+            (box.left, box.top, box.right, box.bottom) if finding.line.HasField("box") else None,
+        )
+    return Finding(*list_from_pb(finding), finding.rank, line)

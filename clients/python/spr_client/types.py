@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TypeAlias
 
 from spr_client.composed import Composed, Duplicate, Interpretation
+from spr_client.evidence import Finding
 from spr_client.parts import Part
 
 
@@ -19,7 +20,8 @@ class Moment:
     where `refined` is False. relevance: the ranker's, 0 where not refined. uri: the source file, as much
     of it as the server tells.
     confidence: the probability that the moment is relevant, None where the ranker says none. parts: of a
-    query of several parts where each lies, seconds. also_in: other videos that show the same.
+    query of several parts where each lies, seconds. also_in: other videos that show the same. found_by: what
+    found it, the best rank first; empty where no texts are searched, and of examples and several parts.
     """
 
     video: str
@@ -36,6 +38,7 @@ class Moment:
     confidence: float | None = None
     parts: tuple[tuple[float, float], ...] = ()
     also_in: tuple[Duplicate, ...] = ()
+    found_by: tuple[Finding, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -123,44 +126,6 @@ Query: TypeAlias = str | Part | Composed | Embedding
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A retrieved segment: `[start, end)` seconds. rank: from 0, over the whole corpus."""
-
-    start: float
-    end: float
-    score: float
-    rank: int
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One cosine every `step` seconds, the first at the first frame."""
-
-    step: float
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why moments of a video were found. duration: of the video, seconds.
-
-    segments: what was retrieved of it, by time. moments: as in the whole list, with its ranks. frames,
-    subtitles: similarity of the sentence; None where there is none.
-    """
-
-    video: str
-    duration: float
-    segments: tuple[Segment, ...]
-    moments: tuple[Moment, ...]
-    frames: Curve | None
-    subtitles: Curve | None
-    coverage: Coverage
-    generation: str
-    ranker: str
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Video:
     """A video of a collection. duration: seconds. date: told beside it, else its file's; None: unknown.
 
@@ -215,7 +180,8 @@ class Options:
     filter: what may be found. per_video: the best so many moments of a video. grouped: a video's moments
     together. facets: count the labels of the videos found. merge_duplicates: moments of different videos that
     show the same pictures are one, with the others in `also_in`. interpret: read a text for order, negatives
-    and filters, by rules for English. literal_words: words of the text that this leaves alone.
+    and filters, by rules for English. literal_words: words of the text that this leaves alone. channels:
+    where a text is sought, of "seen", "said" and "written"; empty: in all that there are.
     """
 
     segment_top_k: int | None = None
@@ -235,6 +201,7 @@ class Options:
     merge_duplicates: bool | None = None
     interpret: bool = False
     literal_words: Sequence[str] = ()
+    channels: Sequence[str] = ()
 
 
 def clock(seconds: float) -> str:

@@ -986,7 +986,9 @@ class RetrievedSegment(_message.Message):
     rank: _builtins.int
     """0-based, over all shards."""
     channel: _types_pb2.Channel.ValueType
-    """The list it was in; the score is of that list, `rank` its place there."""
+    """The list it was in; the score is of that list, `rank` its place there. Not set of
+    a version without texts.
+    """
     method: _types_pb2.Finding.Method.ValueType
     @_builtins.property
     def span(self) -> _types_pb2.TimeSpan: ...

@@ -231,7 +231,9 @@ class Moment(_message.Message):
 
     @_builtins.property
     def found_by(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
-        """What found it, the best rank first; empty for a query of examples or of several parts."""
+        """What found it, the best rank first; empty for a query of examples or of several
+        parts, and of a version without texts.
+        """
 
     def __init__(
         self,

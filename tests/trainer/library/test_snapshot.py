@@ -148,3 +148,14 @@ def test_verify_names_what_is_missing(collection: Path) -> None:
     path = next(collection.rglob("index.faiss"))
     path.unlink()
     assert verify(collection) == [f"{path} is missing: copy it again or run `spr build`."]
+
+
+def test_what_is_kept_of_videos_comes_back(collection: Path, destination: str) -> None:
+    names = ("pictures/a", "texts/b.json", "transcripts/c.vtt", "screen/d.vtt")
+    for name in names:
+        (collection / name).parent.mkdir()
+        (collection / name).write_text(name)
+    snapshot(collection, destination)
+    shutil.rmtree(collection)
+    restore(collection, destination)
+    assert [(collection / name).read_text() for name in names] == list(names)

@@ -10,12 +10,13 @@ from engine.errors import InvalidInput, Unavailable
 from engine.files import sha256
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.speech.factories import Parrot, silence, spoken, write_talk, write_whisper
+from trainer.ingest.passes import Task
 from trainer.ingest.scan import survey
 from trainer.ingest.sidecars import read_sidecar
 from trainer.ingest.transcripts import Transcripts
 from trainer.speech import run
 from trainer.speech.engines import Whisper, grouped, open_engine
-from trainer.speech.hearing import Task, transcribe
+from trainer.speech.hearing import transcribe
 from trainer.speech.run import Recogniser, Transcribed, transcribe_all
 from trainer.speech.sound import RATE, Chunk, sound
 from trainer.speech.voice import LONGEST, utterances

@@ -17,11 +17,13 @@ from engine.entries import (
     PartEntry,
     ShardEntry,
     StreamEntry,
+    TextsEntry,
     Version,
     runs_of,
 )
 from engine.staging import staged
 from tests import plain
+from tests.workers.ranker.sentences.tiny import tiny_sentences, write
 from trainer.encoder.tokenizer import train_tokenizer
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
@@ -32,6 +34,7 @@ from workers.ranker.projection import projector
 from workers.ranker.projection.projector import Projector, ProjectorConfig
 from workers.ranker.scoring import relo_ranker
 from workers.ranker.scoring.relo_ranker import RankerConfig, ReloRanker
+from workers.ranker.sentences.layout import fingerprint_of
 from workers.ranker.stores.checkpoint import save_model
 from workers.ranker.stores.contexts import write_encoded
 from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, FeatureMaps, write_context
@@ -144,11 +147,13 @@ def tiny(
     videos: Mapping[str, int] = VIDEOS,
     fingerprint: str = "",
     ranker_width: int = WIDTH,
+    sentences: bool = False,
 ) -> Tiny:
     """Make features of videos (seconds by id) and models, a random projector and ranker too if `trained`.
 
     contexts: how parts store them, "float16" or "int8". fingerprint: what versions say the encoder's is, in
-    place of the truth. ranker_width: of the frame features that the ranker reads.
+    place of the truth. ranker_width: of the frame features that the ranker reads. sentences: whether the
+    versions have a sentence encoder.
     """
     encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
     made = (
@@ -163,8 +168,15 @@ def tiny(
         dim=WIDTH,
         streams={stream: StreamEntry(WIDTH, 1.0, "float16") for stream in (FRAMES, SUBTITLES)},
         contexts=contexts,
+        texts=_texts(collection) if sentences else None,
     )
     return Tiny(collection, _features(collection, encoder, videos), template)
+
+
+def _texts(collection: Path) -> TextsEntry:
+    folder = tiny_sentences(collection / "models/sentences/tiny")
+    write(folder / "sentence_bert_config.json", {"max_seq_length": 8})
+    return TextsEntry("", EncoderEntry("tiny", fingerprint_of(folder), "models/sentences/tiny"), 16)
 
 
 def tiny_collection(collection: Path, **settings: Any) -> Tiny:

@@ -42,7 +42,7 @@ def batchers() -> int:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     folder = tmp_path_factory.mktemp("collection")
-    return tiny(folder / "c", trained=True, contexts="float16", videos=MORE)
+    return tiny(folder / "c", trained=True, contexts="float16", videos=MORE, sentences=True)
 
 
 @pytest.fixture
@@ -87,6 +87,8 @@ def test_a_version_that_adds_a_part_opens_that_part_alone(
         sum(array.nbytes for array in added.arrays("stored contexts"))
     ]
     assert old.texts is new.texts
+    assert old.sentences is new.sentences is not None
+    assert old.models.sentences is new.models.sentences is not None
     assert old.models.queries is new.models.queries
     assert [part in old.models.parts for part in new.models.parts] == [True, True, False]
     first, second = old.models.ranker, new.models.ranker
@@ -107,8 +109,9 @@ def test_a_version_that_is_dropped_is_gone_with_its_last_call(made: Tiny) -> Non
     held = holding(made)
     after = made.version(listed[:1])
     held.prepare("", after)
-    # One of texts; of each version one of proposals, one of those without words, one of examples.
-    assert batchers() == threads + 1 + 2 * 3
+    # One of texts, one of sentences; of each version one of proposals, one of those without words, one of
+    # examples.
+    assert batchers() == threads + 2 + 2 * 3
     calling = held.get(before)
     part = weakref.ref(calling.models.parts[1])
     held.drop(before)
@@ -117,7 +120,7 @@ def test_a_version_that_is_dropped_is_gone_with_its_last_call(made: Tiny) -> Non
     assert len(ask(calling, 3)) == 3
     assert part() is not None
     del calling
-    wait_for(threads + 1 + 3)
+    wait_for(threads + 2 + 3)
     assert part() is None
     assert len(ask(held.get(after), 2)) == 2
     held.drop(after)

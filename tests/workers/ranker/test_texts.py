@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never happened")
 
 
-def waiting_for(texts: CachedTextEncoder, text: str) -> int:
+def waiting_for(texts: CachedTextEncoder[EncodedQuery], text: str) -> int:
     flight = texts._flights.get(text)
     return flight.waiting if flight else 0
 
@@ -152,7 +152,7 @@ def test_empty_and_endless_texts_are_refused(text: str) -> None:
 
 def test_the_cache_is_bounded_in_texts_and_in_bytes() -> None:
     size = 64  # two rows of four float32 and as much of token states
-    cache = TextCache(3, 10 * size)
+    cache: TextCache[EncodedQuery] = TextCache(3, 10 * size)
     for name in "abcd":
         cache[name] = vectors(name)
         cache.get("a")
@@ -160,11 +160,11 @@ def test_the_cache_is_bounded_in_texts_and_in_bytes() -> None:
     assert cache.currsize == 3 * size
     cache["a"] = vectors("a")
     assert (len(cache), cache.currsize) == (3, 3 * size)
-    small = TextCache(100, 2 * size)
+    small: TextCache[EncodedQuery] = TextCache(100, 2 * size)
     for name in "abcd":
         small[name] = vectors(name)
     assert (len(small), small.currsize) == (2, 2 * size)
-    none = TextCache(0, 0)
+    none: TextCache[EncodedQuery] = TextCache(0, 0)
     none["a"] = vectors("a")
     assert (len(none), none.currsize) == (0, 0)
 

@@ -54,7 +54,7 @@ def stop(process: BaseProcess) -> int:
 @pytest.fixture(scope="module", params=[False, True], ids=["zero-shot", "trained"])
 def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("worker")
-    made = tiny_collection(folder / "collection", trained=request.param)
+    made = tiny_collection(folder / "collection", trained=request.param, sentences=request.param)
     process, ready = start(folder)
     assert ready["ready"], ready
     with grpc.insecure_channel(ready["address"]) as channel:
@@ -62,7 +62,7 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     assert stop(process) == 0
 
 
-def encode(channel: grpc.Channel, text: str, **fields: str) -> encoder_service_pb2.EncodeResponse:
+def encode(channel: grpc.Channel, text: str, **fields: Any) -> encoder_service_pb2.EncodeResponse:
     request = encoder_service_pb2.EncodeRequest(text=text, **{**served(channel), **fields})
     return EncoderServiceStub(channel).Encode(request, timeout=300)
 
@@ -97,6 +97,20 @@ def test_encode_gives_what_the_models_give(worker: Any) -> None:
     assert served.model_id == models.version.embedding_model
 
 
+def test_a_sentence_is_encoded_where_it_is_asked_for(worker: Any) -> None:
+    channel, models, trained = worker
+    assert not encode(channel, TEXTS[1]).HasField("sentence")
+    answer = encode(channel, TEXTS[1], sentence=True)
+    assert answer.HasField("sentence") == trained
+    if trained:
+        (expected,) = models.encode([TEXTS[1]])
+        numeric.close(wire.encoded_from_pb(answer, WIDTH, 16).sentence, expected.sentence)
+        # It reads 8 tokens, the text tower 24.
+        longer = "a red ball " * 3
+        told = [encode(channel, longer, sentence=asked).text_truncated for asked in (False, True)]
+        assert told == [False, True]
+
+
 def test_a_text_longer_than_the_tower_reads_is_told(worker: Any) -> None:
     channel, _, _ = worker
     assert not encode(channel, TEXTS[0]).text_truncated
@@ -129,6 +143,14 @@ def test_rank_refines_every_proposal_inside_its_video(worker: Any) -> None:
         assert answer.ranker_model == "similarity-curve"
         numeric.close(spans[0], [12.0, 20.0], numeric.FLOAT64)
         assert scores.argmax() == 0
+
+
+def test_texts_that_no_weight_was_fitted_to_change_nothing(worker: Any) -> None:
+    rank = RankerServiceStub(worker[0]).Rank
+    silent = rank(rank_request(worker[0]), timeout=300)
+    told = rank(rank_request(worker[0], texts=wire.floats_to_bytes(np.ones(12))), timeout=300)
+    assert not told.texts_weighed
+    assert (told.scores, told.spans) == (silent.scores, silent.spans)
 
 
 def test_info_names_the_models(worker: Any) -> None:
@@ -196,6 +218,8 @@ def test_as_many_proposals_as_a_search_may_have_are_ranked(worker: Any) -> None:
         ({"token_states": wire.tensor_to_pb(np.full((2, WIDTH), 1e30, np.float32))}, "BAD_PARAMETER"),
         ({"scores": wire.floats_to_bytes(np.zeros(2))}, "TENSOR_SIZE_MISMATCH"),
         ({"spans": b"12345"}, "TENSOR_SIZE_MISMATCH"),
+        ({"texts": wire.floats_to_bytes(np.zeros(11))}, "TENSOR_SIZE_MISMATCH"),
+        ({"texts": wire.floats_to_bytes(np.full(12, np.nan))}, "BAD_PARAMETER"),
         ({"video_ordinals": wire.ints_to_bytes(np.array([0, 1, 3]))}, "BAD_PARAMETER"),
         ({"video_ordinals": wire.ints_to_bytes(np.array([0, -1, 2]))}, "BAD_PARAMETER"),
         ({"spans": wire.doubles_to_bytes(np.array([[8.0, 8.0], [4.0, 8.0], [0.0, 3.0]]))}, "BAD_PARAMETER"),

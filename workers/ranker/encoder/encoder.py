@@ -1,4 +1,4 @@
-"""The encoder: a Hugging Face dual encoder (CLIP, SigLIP) that puts frames and sentences into one space."""
+"""The encoder: a dual encoder of one of FAMILIES, which puts frames and sentences into one space."""
 
 import contextlib
 import threading
@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
+from workers.ranker.encoder.families import FAMILIES, family_of
 from workers.ranker.encoder.files import check_tokenizer, fingerprint_of, model_type, resolve
-from workers.ranker.encoder.image_transform import ImageTransform
+from workers.ranker.encoder.image_transform import ImageTransform, transform_of
 from workers.ranker.encoder.proof import prove
 from workers.ranker.encoder.text_tower import TextTower
 from workers.ranker.encoder.tokens import TextTokens, TokenBatch
@@ -43,6 +44,7 @@ class Encoder:
         self.name = name
         self.fingerprint = fingerprint
         self.transform = transform
+        self.family = family_of(model.config)
         self.tokens = TextTokens(tokenizer, model.config)
         self._model = model
         self._tower: TextTower | None = None
@@ -64,7 +66,7 @@ class Encoder:
             check_tokenizer(folder)
             model, tokenizer, processor = _load_parts(folder, kind_of_model)
         model = model.to(device=where, dtype=kind).eval().requires_grad_(False)
-        transform = ImageTransform.from_processor(processor, str(folder))
+        transform = transform_of(processor, str(folder))
         encoder = cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint_of(folder))
         prove(encoder, folder)
         return encoder
@@ -72,25 +74,26 @@ class Encoder:
     @property
     def dim(self) -> int:
         """Width of pooled text and image features."""
-        config = self._model.config
-        if config.model_type == "siglip":
-            return int(config.vision_config.hidden_size)
-        return int(config.projection_dim)
+        return self.family.dim_of(self._model.config)
 
     @property
     def token_width(self) -> int:
         """Width of token features."""
-        return int(self._model.config.text_config.hidden_size)
+        return self.family.token_width_of(self._model.config)
 
     @property
     def image_size(self) -> int:
-        """Height and width in pixels of the vision tower's input."""
-        return int(self._model.config.vision_config.image_size)
+        """Height and width in pixels of the vision tower's input; of a square one where it takes any."""
+        vision = self._model.config.vision_config
+        if self.family.patches:
+            return int(vision.patch_size * vision.num_patches**0.5)
+        size = vision.image_size
+        return int(max(size)) if isinstance(size, list | tuple) else int(size)
 
     @property
     def frame_edge(self) -> int:
         """Short side in pixels that its own preprocessing scales pictures to."""
-        return self.transform.shortest_edge or max(self.transform.size or (self.image_size,))
+        return self.transform.edge or self.image_size
 
     @property
     def device(self) -> torch.device:
@@ -100,7 +103,7 @@ class Encoder:
 
     @property
     def model(self) -> Any:
-        """The CLIPModel or SiglipModel."""
+        """The model, of one of transformers' classes."""
         return self._model
 
     def use_tower(self, tower: TextTower | None) -> None:
@@ -152,8 +155,8 @@ class Encoder:
         features = [np.zeros((0, self.dim), np.float32)]
         for start in range(0, len(frames), step):
             with torch.inference_mode():
-                pixels = self.transform(frames[start : start + step], self.device, self._model.dtype)
-                pooled = self._model.get_image_features(pixel_values=pixels).pooler_output
+                inputs = self.transform.inputs(frames[start : start + step], self.device, self._model.dtype)
+                pooled = self._model.get_image_features(**inputs).pooler_output
             features.append(pooled.float().cpu().numpy())
         return np.concatenate(features)
 
@@ -188,28 +191,23 @@ def _load_parts(folder: Path, kind: str) -> tuple[Any, Any, Any]:
     """Return (model, tokenizer, image processor), importing only the classes of this kind."""
     from transformers import AutoTokenizer
 
-    if kind == "clip":
-        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as Processor
-        from transformers.models.clip.modeling_clip import CLIPModel as Model
-    else:
-        from transformers.models.siglip.image_processing_pil_siglip import (
-            SiglipImageProcessorPil as Processor,
-        )
-        from transformers.models.siglip.modeling_siglip import SiglipModel as Model
+    family = FAMILIES[kind]
+    model_class = family.model_class()
     local = {"local_files_only": True}
     try:
-        model, report = Model.from_pretrained(
+        model, report = model_class.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        processor = Processor.from_pretrained(folder, **local)
+        processor = family.image_processor(folder)
     except Exception as error:  # transformers raises whatever its parsers raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         first_line = (lines or [type(error).__name__])[0].rstrip(".")
         raise Mismatch(f"{folder} cannot be loaded ({first_line}); save or fetch the model again.") from error
     # Of its training alone: similarities here are cosines.
-    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias"}):
+    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
         raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
+    family.repair(model)
     return model, tokenizer, processor
 
 

@@ -1,11 +1,12 @@
 """Where an encoder's files are, and the name they give it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
+from workers.ranker.encoder.families import FAMILIES
 
-MODEL_TYPES = ("clip", "siglip")
 # What a model directory is made of; weights are safetensors only, never pickle. A note beside it is no part.
 _WEIGHTS = "model*.safetensors"
 _PARTS = (
@@ -25,19 +26,29 @@ _PARTS = (
 )
 # Until only these counted, every text file in the directory did.
 _COUNTED_BEFORE = ("*.json", "*.txt", "*.model", _WEIGHTS)
-_VOCABULARIES = (("tokenizer.json",), ("spiece.model",), ("vocab.json", "merges.txt"))
+_VOCABULARIES = (
+    ("tokenizer.json",),
+    ("spiece.model",),
+    ("tokenizer.model",),
+    ("sentencepiece.bpe.model",),
+    ("vocab.txt",),
+    ("vocab.json", "merges.txt"),
+)
 _REMEDY = "give a directory made by `spr train encoder` or saved by transformers, or a hub name"
 
 
-def resolve(name_or_dir: str) -> Path:
-    """Return the directory of a local model, or of the hub's model after fetching what is missing."""
+def resolve(name_or_dir: str, parts: Sequence[str] = _PARTS) -> Path:
+    """Return the directory of a local model, or of the hub's model after fetching what is missing.
+
+    parts: patterns of the files that are fetched.
+    """
     folder = Path(name_or_dir).expanduser()
     if folder.is_dir():
         return folder
     looks_local = name_or_dir.startswith(("/", ".", "~")) or name_or_dir.count("/") > 1
     if looks_local or folder.exists() or not name_or_dir:
         raise NotFound(f"{name_or_dir!r} is not a directory: {_REMEDY}.", "NO_SUCH_MODEL")
-    return _fetch(name_or_dir)
+    return _fetch(name_or_dir, parts)
 
 
 def fingerprint_of(folder: Path) -> str:
@@ -77,18 +88,20 @@ def check_tokenizer(folder: Path) -> None:
     """Refuse a directory without a vocabulary; transformers would make an empty one and not tell."""
     if not any(all((folder / name).is_file() for name in group) for group in _VOCABULARIES):
         raise NotFound(
-            f"{folder} has no tokenizer (tokenizer.json, vocab.json with merges.txt, or spiece.model): save "
-            "the one that the model was trained with into it."
+            f"{folder} has no tokenizer (tokenizer.json, vocab.json with merges.txt, vocab.txt, or "
+            "a sentencepiece model): save the one that the model was trained with into it."
         )
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, parts: Sequence[str]) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
     try:
-        patterns = list(_PARTS)
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"]))
+        # A pattern's star matches folders too, which are looked into only where the parts name some.
+        ignored = None if any("/" in part for part in parts) else ["*/*"]
+        found = huggingface_hub.snapshot_download(name, allow_patterns=list(parts), ignore_patterns=ignored)
+        return Path(found)
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise NotFound(
             f"{name!r} is neither a directory nor a model on the hub: {_REMEDY}.", "NO_SUCH_MODEL"
@@ -102,7 +115,7 @@ def _fetch(name: str) -> Path:
 
 
 def model_type(folder: Path) -> str:
-    """Return "clip" or "siglip" for a directory that holds a whole model; refuse any other."""
+    """Return the family of a directory that holds a whole model; refuse any that FAMILIES lacks."""
     config = folder / "config.json"
     if not config.is_file():
         raise NotFound(f"{folder} has no config.json: {_REMEDY}.", "NO_SUCH_MODEL")
@@ -110,8 +123,9 @@ def model_type(folder: Path) -> str:
         kind = str(files.read_json(config, dict).get("model_type"))
     except files.BadJson as error:
         raise Mismatch(f"{config} is not a model's configuration: {error.why}; {_REMEDY}.") from error
-    if kind not in MODEL_TYPES:
-        raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are {' or '.join(MODEL_TYPES)}.")
+    if kind not in FAMILIES:
+        known = ", ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
+        raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are of one of these: {known}.")
     if not any(folder.glob(_WEIGHTS)):
         pickled = any(folder.glob("*.bin"))
         found = "its weights as a pickle, which can run code" if pickled else f"no {_WEIGHTS} file"

@@ -53,6 +53,17 @@ class ImageTransform:
             else (1.0, 1.0, 1.0),
         )
 
+    @property
+    def edge(self) -> int | None:
+        """Short side in pixels that pictures are scaled to, None where they are not."""
+        return self.shortest_edge or (max(self.size) if self.size else None)
+
+    def inputs(
+        self, frames: NDArray[np.uint8], device: torch.device, dtype: torch.dtype
+    ) -> dict[str, torch.Tensor]:
+        """Turn frames (n, h, w, 3) into what a vision tower is called with."""
+        return {"pixel_values": self(frames, device, dtype)}
+
     def __call__(self, frames: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         """Turn frames (n, h, w, 3) into pixel values (n, 3, height, width) on `device`."""
         pixels = self.resized(frames, device)
@@ -101,6 +112,56 @@ class ImageTransform:
             pixels = F.pad(pixels, pad)
         top, left = ((have - want) // 2 for want, have in zip(self.crop, pixels.shape[2:], strict=True))
         return pixels[:, :, top : top + self.crop[0], left : left + self.crop[1]]
+
+
+@dataclass(frozen=True)
+class PatchTransform(ImageTransform):
+    """Pictures of any shape, as the patches of a NaFlex tower: at most `most`, of `patch` pixels square.
+
+    Frames of one call have one shape, so none is padded, and the mask is all true.
+    """
+
+    patch: int
+    most: int
+
+    @property
+    def edge(self) -> int:
+        """Short side of the largest square picture: no other shape has a longer one."""
+        return self.patch * math.isqrt(self.most)
+
+    def inputs(
+        self, frames: NDArray[np.uint8], device: torch.device, dtype: torch.dtype
+    ) -> dict[str, torch.Tensor]:
+        """Return patches (n, count, patch * patch * 3), row by row, their mask and (rows, columns)."""
+        pixels = self(frames, device, dtype)
+        n, channels, height, width = pixels.shape
+        rows, columns = height // self.patch, width // self.patch
+        cut = pixels.reshape(n, channels, rows, self.patch, columns, self.patch).permute(0, 2, 4, 3, 5, 1)
+        return {
+            "pixel_values": cut.reshape(n, rows * columns, -1),
+            "pixel_attention_mask": torch.ones((n, rows * columns), dtype=torch.int32, device=device),
+            "spatial_shapes": torch.tensor([[rows, columns]] * n, device=device),
+        }
+
+    def _target(self, height: int, width: int) -> tuple[int, int] | None:
+        from transformers.models.siglip2 import image_processing_pil_siglip2 as siglip2
+
+        found: tuple[int, int] = siglip2.get_image_size_for_max_num_patches(
+            height, width, self.patch, self.most
+        )
+        return found
+
+
+def transform_of(processor: Any, name: str) -> ImageTransform:
+    """Read an image processor, of patches or not; Mismatch, with `name`, for numbers that fit no picture."""
+    transform = ImageTransform.from_processor(processor, name)
+    if not hasattr(processor, "max_num_patches"):
+        return transform
+    counts = {"patch_size": processor.patch_size, "max_num_patches": processor.max_num_patches}
+    for key, value in counts.items():
+        if not isinstance(value, int) or not 1 <= value <= _MOST_PIXELS:
+            raise Mismatch(f"{name} has {key} {value!r}; give a whole number, 1 to {_MOST_PIXELS}.")
+    return PatchTransform(**vars(transform), patch=counts["patch_size"], most=counts["max_num_patches"])
 
 
 def _channels(value: Any, key: str, name: str) -> tuple[float, ...]:

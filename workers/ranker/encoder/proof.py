@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Mismatch
+from workers.ranker.encoder.image_transform import PatchTransform
 
 if TYPE_CHECKING:
     from workers.ranker.encoder.encoder import Encoder
@@ -36,6 +37,28 @@ def _prove_vocabulary(encoder: Encoder, folder: Path) -> None:
 
 
 def _prove_pictures(encoder: Encoder, folder: Path) -> None:
+    if encoder.family.patches:
+        _prove_patches(encoder, folder)
+    else:
+        _prove_size(encoder, folder)
+    frames = np.zeros((2, *_PICTURE, 3), np.uint8)
+    frames[0, 10:30, 20:50] = (250, 130, 20)
+    frames[1, 5:40, 5:25] = (20, 60, 240)
+    vectors = encoder.images(frames)
+    _finite(vectors, "picture", folder)
+    if vectors.shape[1] != encoder.dim:
+        raise Mismatch(
+            f"{folder} gives pictures vectors of {vectors.shape[1]} numbers and config.json says "
+            f"{encoder.dim}; save or fetch the model again."
+        )
+    if _same(*vectors):
+        raise Mismatch(
+            f"{folder} gives two different pictures the same vector; the numbers in preprocessor_config.json "
+            "(rescale_factor, image_mean, image_std) are not the model's, or its weights are damaged."
+        )
+
+
+def _prove_size(encoder: Encoder, folder: Path) -> None:
     side = encoder.image_size
     found = encoder.transform.shape(*_PICTURE)
     if found != (side, side):
@@ -43,15 +66,15 @@ def _prove_pictures(encoder: Encoder, folder: Path) -> None:
             f"{folder}/preprocessor_config.json makes pictures of {found[0]}x{found[1]} pixels out of "
             f"{_PICTURE[0]}x{_PICTURE[1]} and the vision tower reads {side}x{side}; set its size to that."
         )
-    frames = np.zeros((2, *_PICTURE, 3), np.uint8)
-    frames[0, 10:30, 20:50] = (250, 130, 20)
-    frames[1, 5:40, 5:25] = (20, 60, 240)
-    vectors = encoder.images(frames)
-    _finite(vectors, "picture", folder)
-    if _same(*vectors):
+
+
+def _prove_patches(encoder: Encoder, folder: Path) -> None:
+    wanted = encoder.model.config.vision_config.patch_size
+    found = encoder.transform.patch if isinstance(encoder.transform, PatchTransform) else None
+    if found != wanted:
         raise Mismatch(
-            f"{folder} gives two different pictures the same vector; the numbers in preprocessor_config.json "
-            "(rescale_factor, image_mean, image_std) are not the model's, or its weights are damaged."
+            f"{folder}/preprocessor_config.json cuts pictures into patches of {found} pixels and the vision "
+            f"tower reads those of {wanted}; set its patch_size to that."
         )
 
 

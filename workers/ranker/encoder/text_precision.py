@@ -22,6 +22,7 @@ import torch
 from engine import files
 from engine.errors import SprError
 from workers.ranker.encoder.encoder import Encoder, TextFeatures
+from workers.ranker.encoder.families import FAMILIES
 from workers.ranker.encoder.text_graph import FEW_LEVELS, LEVELS, build
 from workers.ranker.encoder.text_tower import TextTower, TowerParts, parts_of
 
@@ -40,6 +41,7 @@ SENTENCES = (
     "Where did she put the keys after the party?",
     "something blue moves slowly from left to right across the screen",
 )
+_IN_INT8 = ", ".join(family.title for family in FAMILIES.values() if family.graph)
 _log = logging.getLogger("spr.ranker")
 
 
@@ -87,7 +89,9 @@ def prepared(encoder: Encoder, directory: Path, threads: int) -> TextTower | Non
     exact = encoder.device.type == "cpu" and encoder.model.dtype == torch.float32
     parts = parts_of(encoder.model) if exact else None
     if parts is None:
-        _log.warning("texts of %s are not encoded in int8: only CLIP and SigLIP in float32 are", encoder.name)
+        _log.warning(
+            "texts of %s are not encoded in int8: only those of %s in float32 are", encoder.name, _IN_INT8
+        )
         return None
     for graph, levels, fresh in _candidates(parts, directory / encoder.fingerprint, encoder.fingerprint):
         try:

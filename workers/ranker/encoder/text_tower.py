@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.ranker.encoder import text_graph
+from workers.ranker.encoder.families import family_of
 from workers.ranker.encoder.text_graph import ACTIVATIONS, TowerShape
 
 Array = NDArray[np.float32]
@@ -17,13 +18,15 @@ Tokens = NDArray[np.int64]
 STRETCH = 16
 # transformers pools CLIP models of this end marker at the highest token, as the first published ones.
 _OLD_END = 2
+HIGHEST = -1
 
 
 @dataclass(frozen=True, slots=True)
 class TowerParts:
     """A text tower in numpy. tokens: (vocabulary, width); positions: (longest, width); head: (dim, width).
 
-    end: CLIP's end marker, at which it pools; None pools at the last position.
+    end: the end marker, at the first of which it pools; HIGHEST pools at the highest token, None at the last
+    position.
     """
 
     shape: TowerShape
@@ -36,11 +39,11 @@ class TowerParts:
 
 
 def parts_of(model: Any) -> TowerParts | None:
-    """Take a CLIP or SigLIP model's text tower apart, without copying; None for one of another build."""
-    config = model.config.text_config
-    is_clip = model.config.model_type == "clip"
-    if config.hidden_act not in ACTIVATIONS:
+    """Take a text tower of CLIP's layers apart, without copying; None for one of another build."""
+    config, family = model.config.text_config, family_of(model.config)
+    if not family.graph or config.hidden_act not in ACTIVATIONS:
         return None
+    is_clip = family.pooling == "end"
     state = {name: value.detach().numpy() for name, value in model.text_model.state_dict().items()}
     if f"encoder.layers.{config.num_hidden_layers - 1}.mlp.fc2.bias" not in state:
         return None
@@ -60,8 +63,13 @@ def parts_of(model: Any) -> TowerParts | None:
         positions=state["embeddings.position_embedding.weight"],
         head=head,
         head_bias=None if is_clip else state["head.bias"],
-        end=config.eos_token_id if is_clip else None,
+        end=_end(model.config) if is_clip else None,
     )
+
+
+def _end(config: Any) -> int:
+    end = int(config.text_config.eos_token_id)
+    return HIGHEST if config.model_type == "clip" and end == _OLD_END else end
 
 
 class TextTower:
@@ -107,7 +115,7 @@ class TextTower:
         parts = self._parts
         if parts.end is None:
             at = np.full(len(tokens), tokens.shape[1] - 1)
-        elif parts.end == _OLD_END:
+        elif parts.end == HIGHEST:
             at = tokens.argmax(axis=1)
         else:
             at = (tokens == parts.end).argmax(axis=1)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.ranker.encoder.families import family_of
+
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
@@ -25,42 +27,59 @@ class TextTokens:
     """A Hugging Face tokenizer and how its encoder reads texts. Usable from several threads."""
 
     def __init__(self, tokenizer: Any, model_config: Any) -> None:
-        """model_config: of a CLIPModel or SiglipModel."""
+        """model_config: of a model of one of FAMILIES."""
         self._tokenizer = tokenizer
-        self._longest = int(model_config.text_config.max_position_embeddings)
-        is_siglip = model_config.model_type == "siglip"
+        family = family_of(model_config)
+        self.longest = family.longest_of(model_config)
         # SigLIP pools at the last position and was trained on fully padded texts without a mask.
-        self.pads_fully = is_siglip
+        self.pads_fully = family.padding == "full"
         # SigLIP's texts were lower-cased in training. The tokenizer of its second version (Gemma's) leaves
-        # that to its caller; CLIP's and the first version's do it themselves.
-        self._lowers = is_siglip and getattr(tokenizer, "init_kwargs", {}).get("do_lower_case") is not False
-        # Gemma's class pads on the left unless its files say otherwise; both families were trained with
+        # that to its caller.
+        kept = getattr(tokenizer, "init_kwargs", {}).get("do_lower_case") is False
+        self._lowers = family.lowers and not kept
+        # Gemma's class pads on the left unless its files say otherwise; all families were trained with
         # padding on the right.
         tokenizer.padding_side = "right"
         # A fast tokenizer holds its padding and truncation as state and refuses concurrent changes.
         self._lock = threading.Lock()
+        self._marks = self._marks_that_pass()
 
     def __len__(self) -> int:
         return len(self._tokenizer)
 
     def __call__(self, texts: Sequence[str]) -> TokenBatch:
         """Return the tokens of texts; what they contain is words, never one of the tower's own marks."""
-        read = [text.lower() if self._lowers else text for text in texts]
+        read = [self._read(text) for text in texts]
         with self._lock:
             batch = self._tokenizer(
                 read,
                 padding="max_length" if self.pads_fully else True,
                 truncation=True,
-                max_length=self._longest,
+                max_length=self.longest,
                 split_special_tokens=True,
                 return_attention_mask=True,
                 return_tensors="np",
             )
             valid = np.asarray(batch["attention_mask"], bool)
-            cut = valid.sum(axis=1) >= self._longest
+            cut = valid.sum(axis=1) >= self.longest
             for row in np.flatnonzero(cut):
-                cut[row] = self._length(read[row]) > self._longest
+                cut[row] = self._length(read[row]) > self.longest
         return TokenBatch(np.asarray(batch["input_ids"], np.int64), valid, cut)
+
+    def _read(self, text: str) -> str:
+        for mark in self._marks:
+            text = text.replace(mark, f"{mark[0]} {mark[1:]}")
+        return text.lower() if self._lowers else text
+
+    def _marks_that_pass(self) -> list[str]:
+        """Return the marks that a text could still set: they are pieces of the vocabulary (XLM-R's) too."""
+        special = {*self._tokenizer.all_special_ids} - {self._tokenizer.unk_token_id}
+
+        def count(text: str) -> int:
+            ids = self._tokenizer(text, split_special_tokens=True, verbose=False)["input_ids"]
+            return sum(token in special for token in ids)
+
+        return [mark for mark in self._tokenizer.all_special_tokens if count(f"a {mark}a") > count("a")]
 
     def _length(self, text: str) -> int:
         whole = self._tokenizer(text, truncation=False, split_special_tokens=True, verbose=False)

@@ -67,10 +67,12 @@ def ranked(
     spans = np.where(refined[:, None], spans, query.spans)
     fusion, relevances = config.fusion, evidence.relevance
     if fusion is not None:
-        found = columns(evidence, spans, query.scores)
+        texts = fusion.texts(query)
+        found = columns(evidence, spans, query.scores, texts)
         scores = demoted(fusion.score.apply(found), query.videos, spans, fusion.overlap)
         sure = confidences(fusion.logits(found, scores, corpus))
-        return Ranked(ranker, spans, scores, relevances, refined, sure, fusion.confidence_threshold)
+        threshold, weighed = fusion.confidence_threshold, texts is not None
+        return Ranked(ranker, spans, scores, relevances, refined, sure, threshold, weighed)
     scores = (
         config.relevance_weight * relevances.astype(np.float64)
         + config.probability_weight * np.where(refined, evidence.log_start + evidence.log_end, UNSURE)

@@ -4,12 +4,14 @@ The weights are fitted on validation queries and stored with the ranker as plain
 each column moves the score.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from engine.temporal import suppress
-from engine.types import Doubles, Floats, Ordinals
+from engine.texts import LISTS, MEANING
+from engine.types import Doubles, Floats, Ordinals, RankQuery
 from engine.values import FORMERLY
 from workers.ranker.scoring.evidence import Evidence
 
@@ -20,7 +22,8 @@ class ScoreWeights:
 
     relevance: S of the window. span_relevance: S of the span's clips. log_probability: log p of the span's
     start and end. contrast: clip similarity in the span over that around it. coarse: the proposal's retrieval
-    score. log_rank: log(1 + its rank). log_length: log of the span's seconds.
+    score. log_rank: log(1 + its rank). log_length: log of the span's seconds. The last four are of what texts
+    say of the proposal, see `text_columns`.
     """
 
     bias: float = 0.0
@@ -31,15 +34,26 @@ class ScoreWeights:
     coarse: float = 0.0
     log_rank: float = 0.0
     log_length: float = 0.0
+    said_words: float = 0.0
+    said_meaning: float = 0.0
+    written_words: float = 0.0
+    written_meaning: float = 0.0
+
+    @property
+    def weighs_texts(self) -> bool:
+        """Whether a text column has a weight."""
+        return any(getattr(self, name) for name in TEXT_COLUMNS)
 
     def apply(self, columns: Doubles) -> Doubles:
-        """Return the weighted sum of columns (n, 7), in the order of COLUMNS: (n,)."""
-        weights = np.array([getattr(self, name) for name in COLUMNS])
+        """Return the weighted sum of columns (n, 7 or 11), the first of COLUMNS in their order: (n,)."""
+        weights = np.array([getattr(self, name) for name in COLUMNS[: columns.shape[1]]])
         total: Doubles = columns @ weights + self.bias
         return total
 
 
 COLUMNS = tuple(column.name for column in fields(ScoreWeights))[1:]
+TEXT_COLUMNS = tuple("_".join(name) for name in LISTS)
+OF_MEANING = np.array([name.method == MEANING for name in LISTS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +64,9 @@ class Fusion:
     relevant, grade 2 or more. overlap: a moment that overlaps a better one of its video by more than this IoU
     comes after all that do not. confidence_threshold: the confidence from which on a moment counts as found.
     alone: (precision, confidence) pairs: from this confidence on, moments of videos that are judged alone, by
-    a standing search, are so often relevant.
+    a standing search, are so often relevant. lists: weights of the ranked lists that proposals are made of,
+    as in `TextsEntry.weights`; empty: the default ones. usual_cosine: of any query and any text; as the
+    cosines of a sentence encoder all lie high, what is over it counts.
     """
 
     score: ScoreWeights
@@ -59,9 +75,22 @@ class Fusion:
     confidence_threshold: float = field(default=0.0, metadata={FORMERLY: "nothing_below"})
     log_share: float = 0.0
     alone: tuple[tuple[float, float], ...] = ()
+    lists: Mapping[str, float] = field(default_factory=dict)
+    usual_cosine: float = 0.0
+
+    @property
+    def weighs_texts(self) -> bool:
+        """Whether scores or confidences depend on texts; without, text columns are left out."""
+        return self.score.weighs_texts or self.confidence.weighs_texts
+
+    def texts(self, query: RankQuery) -> Doubles | None:
+        """Return the text columns (n, 4) of a query's proposals, None where none are weighed or known."""
+        if query.texts is None or not self.weighs_texts:
+            return None
+        return text_columns(query.texts, self.usual_cosine)
 
     def logits(self, columns: Doubles, scores: Doubles, corpus: int) -> Doubles:
-        """Return the logits of the confidences of moments with these columns (n, 7): (n,).
+        """Return the logits of the confidences of moments with these columns (n, 7 or 11): (n,).
 
         scores: (n,) by which they are ordered. corpus: the videos they were found in.
         """
@@ -80,10 +109,13 @@ def log_shares(scores: Doubles, corpus: int) -> Doubles:
     return shares
 
 
-def columns(evidence: Evidence, spans: Doubles, coarse_scores: Floats) -> Doubles:
-    """Return the columns that the weights apply to, (n, 7) in the order of COLUMNS.
+def columns(
+    evidence: Evidence, spans: Doubles, coarse_scores: Floats, texts: Doubles | None = None
+) -> Doubles:
+    """Return the columns that the weights apply to, in the order of COLUMNS: (n, 7), with texts (n, 11).
 
     spans: (n, 2) the refined seconds, the proposal's own where nothing was refined. coarse_scores: (n,).
+    texts: (n, 4), see `text_columns`.
     """
     ranks = np.empty(len(spans))
     ranks[np.argsort(-coarse_scores, kind="stable")] = np.arange(len(spans))
@@ -96,7 +128,14 @@ def columns(evidence: Evidence, spans: Doubles, coarse_scores: Floats) -> Double
         np.log1p(ranks),
         np.log(np.maximum(spans[:, 1] - spans[:, 0], 0.1)),
     )
-    return np.stack([np.asarray(value, np.float64) for value in values], axis=1)
+    found = np.stack([np.asarray(value, np.float64) for value in values], axis=1)
+    return found if texts is None else np.concatenate([found, texts], axis=1)
+
+
+def text_columns(texts: Floats, usual_cosine: float) -> Doubles:
+    """Return columns (n, 4) of `RankQuery.texts`: shares as they are, of cosines what is over the usual."""
+    found = texts.astype(np.float64)
+    return np.where(OF_MEANING, np.maximum(found - usual_cosine, 0.0), found)
 
 
 def confidences(logits: Doubles) -> Floats:

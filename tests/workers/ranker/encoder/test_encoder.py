@@ -70,41 +70,6 @@ def test_the_batched_transform_equals_the_image_processor(name: str, shape: tupl
     assert (ours - theirs).abs().mean() <= step / 5
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
-def test_features_are_those_of_transformers(kind: str, request: pytest.FixtureRequest) -> None:
-    from transformers import AutoTokenizer, CLIPModel, SiglipModel
-
-    folder = request.getfixturevalue(kind)
-    model = (CLIPModel if kind == "clip" else SiglipModel).from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    encoder = Encoder.load(str(folder), "cpu")
-    found = encoder.text(TEXTS)
-    assert found.pooled.shape == (3, encoder.dim)
-    assert found.pooled.dtype == np.float32
-    longest = model.config.text_config.max_position_embeddings
-    for row, text in enumerate(TEXTS):
-        whole = {} if kind == "clip" else {"padding": "max_length"}
-        inputs = tokenizer(text, truncation=True, max_length=longest, return_tensors="pt", **whole)
-        count = int(inputs["attention_mask"].sum())
-        with torch.inference_mode():
-            out = model.get_text_features(input_ids=inputs["input_ids"])
-        numeric.close(found.pooled[row], out.pooler_output[0])
-        assert found.tokens[row].shape == (count, encoder.token_width)
-        numeric.close(found.tokens[row], out.last_hidden_state[0, :count])
-    frames = picture(16, 16, 3)
-    with torch.inference_mode():
-        pixels = encoder.transform(frames, torch.device("cpu"), torch.float32)
-        expected = model.get_image_features(pixel_values=pixels).pooler_output
-    numeric.close(encoder.images(frames), expected)
-
-
-def test_batches_do_not_change_features(clip: Path) -> None:
-    encoder = Encoder.load(str(clip), "cpu")
-    frames = picture(30, 40, 5)
-    numeric.close(encoder.images(frames), encoder.images(frames, batch_size=2))
-    numeric.close(encoder.text(TEXTS).pooled, encoder.text(TEXTS, batch_size=1).pooled)
-
-
 def test_nothing_in_nothing_out(clip: Path) -> None:
     encoder = Encoder.load(str(clip), "cpu")
     assert encoder.text([]).pooled.shape == (0, encoder.dim)

@@ -3,6 +3,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from engine.types import Ranked, RankQuery
 from engine.values import filled
 from tests import numeric
 from tests.workers.ranker import golden
@@ -32,8 +33,10 @@ def found(n: int) -> Evidence:
 def test_columns_are_what_their_names_say() -> None:
     evidence, coarse = found(4), np.array([0.1, 0.4, 0.2, 0.3], np.float32)
     spans = np.array([[0.0, 1], [2, 4], [0, 8], [5, 5]])
-    by_name = dict(zip(COLUMNS, columns(evidence, spans, coarse).T, strict=True))
+    texts = np.arange(16.0).reshape(4, 4)
+    by_name = dict(zip(COLUMNS, columns(evidence, spans, coarse, texts).T, strict=True))
     assert list(by_name) == list(asdict(ScoreWeights()))[1:]
+    assert by_name["written_words"].tolist() == [2, 6, 10, 14]
     numeric.close(by_name["log_rank"], np.log1p([3, 0, 2, 1]), numeric.FLOAT64)
     numeric.close(by_name["log_length"], np.log([1, 2, 8, 0.1]), numeric.FLOAT64)
     numeric.close(by_name["log_probability"], evidence.log_start + evidence.log_end, numeric.FLOAT64)
@@ -56,6 +59,31 @@ def test_fused_answers_are_weighed_sums_and_probabilities() -> None:
     bare = ranked(query, windows, evidence, np.full(3, 60.0), DecodeConfig(), 20, "relo")
     assert bare.confidences is None
     np.testing.assert_array_equal(bare.spans, answer.spans)
+
+
+def test_texts_move_the_score_by_their_weights_and_only_then_count_as_weighed() -> None:
+    evidence, coarse = found(3), np.array([0.5, 0.2, 0.1], np.float32)
+    videos, spans = np.array([0, 1, 2], np.int32), np.array([[0.0, 9], [0, 9], [0, 9]])
+    windows = arrange(videos, spans, np.full(3, 60.0), np.full(3, 60), WindowConfig(clip_length=1.0))
+    silent = of_tokens(np.zeros((1, 4), np.float32), videos, spans, coarse)
+    texts = np.array([[1.0, 0.9, 0.5, 0.7], [0.2, 0.85, 0, 0], [0, 0, 0, 0]], np.float32)
+    told = replace(silent, texts=texts)
+
+    def answer(query: RankQuery, fusion: Fusion) -> Ranked:
+        return ranked(query, windows, evidence, np.full(3, 60.0), DecodeConfig(fusion=fusion), 20, "relo")
+
+    before, same = answer(silent, FUSION), answer(told, FUSION)
+    assert not same.texts_weighed
+    assert before.confidences is not None
+    assert same.confidences is not None
+    np.testing.assert_array_equal(before.scores, same.scores)
+    np.testing.assert_array_equal(before.confidences, same.confidences)
+    weights = replace(FUSION.score, said_words=2.0, said_meaning=10.0, written_words=3.0, written_meaning=5.0)
+    fitted = replace(FUSION, score=weights, usual_cosine=0.8)
+    assert answer(told, fitted).texts_weighed
+    numeric.close(answer(told, fitted).scores - before.scores, [2 + 1 + 1.5, 0.4 + 0.5, 0], 1e-6)
+    assert not answer(silent, fitted).texts_weighed
+    np.testing.assert_array_equal(answer(silent, fitted).scores, before.scores)
 
 
 def test_older_checkpoints_call_the_threshold_otherwise() -> None:

@@ -20,7 +20,7 @@ import {
 import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Status } from "../../google/rpc/status.js";
-import { Coverage, Embedding, Moment, TimeSpan } from "./types.js";
+import { Channel, Coverage, Embedding, Finding_Method, Moment, TimeSpan } from "./types.js";
 
 export const protobufPackage = "spr.v1";
 
@@ -256,6 +256,11 @@ export interface SearchParams {
    * Moment.also_in. Compared are the first 200 moments of the list.
    */
   mergeDuplicates: boolean;
+  /**
+   * Where it is sought. Empty: in all channels that the version has; one that it
+   * does not have finds nothing. A query without a text is sought in pictures.
+   */
+  channels: Channel[];
 }
 
 /**
@@ -442,6 +447,12 @@ export interface RetrievedSegment {
   score: number;
   /** 0-based, over all shards. */
   rank: number;
+  /**
+   * The list it was in; the score is of that list, `rank` its place there. Not set of
+   * a version without texts.
+   */
+  channel: Channel;
+  method: Finding_Method;
 }
 
 /** One value every `step`, the first at the first frame. */
@@ -1325,6 +1336,7 @@ function createBaseSearchParams(): SearchParams {
     groupBy: 0,
     facets: false,
     mergeDuplicates: false,
+    channels: [],
   };
 }
 
@@ -1362,6 +1374,13 @@ export const SearchParams: MessageFns<SearchParams> = {
     }
     if (message.mergeDuplicates !== false) {
       writer.uint32(152).bool(message.mergeDuplicates);
+    }
+    if (message.channels.length !== 0) {
+      writer.uint32(162).fork();
+      for (const v of message.channels) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1467,6 +1486,24 @@ export const SearchParams: MessageFns<SearchParams> = {
             message.mergeDuplicates = reader.bool();
             continue;
           }
+          case 20: {
+            if (tag === 160) {
+              message.channels.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 162) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.channels.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1497,6 +1534,7 @@ export const SearchParams: MessageFns<SearchParams> = {
     message.groupBy = object.groupBy ?? 0;
     message.facets = object.facets ?? false;
     message.mergeDuplicates = object.mergeDuplicates ?? false;
+    message.channels = object.channels?.map((e) => e) || [];
     return message;
   },
 };
@@ -2747,7 +2785,7 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
 };
 
 function createBaseRetrievedSegment(): RetrievedSegment {
-  return { span: undefined, score: 0, rank: 0 };
+  return { span: undefined, score: 0, rank: 0, channel: 0, method: 0 };
 }
 
 export const RetrievedSegment: MessageFns<RetrievedSegment> = {
@@ -2760,6 +2798,12 @@ export const RetrievedSegment: MessageFns<RetrievedSegment> = {
     }
     if (message.rank !== 0) {
       writer.uint32(24).uint32(message.rank);
+    }
+    if (message.channel !== 0) {
+      writer.uint32(32).int32(message.channel);
+    }
+    if (message.method !== 0) {
+      writer.uint32(40).int32(message.method);
     }
     return writer;
   },
@@ -2801,6 +2845,22 @@ export const RetrievedSegment: MessageFns<RetrievedSegment> = {
             message.rank = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.channel = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.method = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2821,6 +2881,8 @@ export const RetrievedSegment: MessageFns<RetrievedSegment> = {
     message.span = (object.span !== undefined && object.span !== null) ? TimeSpan.fromPartial(object.span) : undefined;
     message.score = object.score ?? 0;
     message.rank = object.rank ?? 0;
+    message.channel = object.channel ?? 0;
+    message.method = object.method ?? 0;
     return message;
   },
 };

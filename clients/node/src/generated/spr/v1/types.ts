@@ -17,6 +17,18 @@ export enum DataType {
   UNRECOGNIZED = -1,
 }
 
+/** Where something can be found. */
+export enum Channel {
+  CHANNEL_UNSPECIFIED = 0,
+  /** CHANNEL_SEEN - The pictures. */
+  CHANNEL_SEEN = 1,
+  /** CHANNEL_SAID - Subtitles and transcripts. */
+  CHANNEL_SAID = 2,
+  /** CHANNEL_WRITTEN - Text on the screen. */
+  CHANNEL_WRITTEN = 3,
+  UNRECOGNIZED = -1,
+}
+
 /** Why an answer is less than the whole corpus, fully ranked. */
 export enum DegradedReason {
   DEGRADED_REASON_UNSPECIFIED = 0,
@@ -100,6 +112,55 @@ export interface Moment {
    * SearchParams.merge_duplicates asks for it.
    */
   alsoIn: DuplicateMoment[];
+  /**
+   * What found it, the best rank first; empty for a query of examples or of several
+   * parts, and of a version without texts.
+   */
+  foundBy: Finding[];
+}
+
+/** One list that a moment is in. */
+export interface Finding {
+  channel: Channel;
+  method: Finding_Method;
+  /** 0-based, of the moment's best segment in this list over all shards. */
+  rank: number;
+  /** What is said or written there that fits best; absent of CHANNEL_SEEN. */
+  line: TextLine | undefined;
+}
+
+export enum Finding_Method {
+  METHOD_UNSPECIFIED = 0,
+  /** METHOD_MEANING - By vectors: of pictures, or of the meaning of texts. */
+  METHOD_MEANING = 1,
+  /** METHOD_WORDS - By the words of the query. */
+  METHOD_WORDS = 2,
+  UNRECOGNIZED = -1,
+}
+
+/** A sentence, or a text on the screen. */
+export interface TextLine {
+  span:
+    | TimeSpan
+    | undefined;
+  /** The text in pieces: joined they are all of it. */
+  pieces: TextPiece[];
+  /** Where it stands on the screen; absent of what is said. */
+  box: ScreenBox | undefined;
+}
+
+export interface TextPiece {
+  text: string;
+  /** True for what matches a word of the query. */
+  matched: boolean;
+}
+
+/** Shares, 0..1, of the picture's width and height, from the top left. */
+export interface ScreenBox {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
 }
 
 /** A moment that shows the same as another one. */
@@ -384,6 +445,7 @@ function createBaseMoment(): Moment {
     confidence: undefined,
     parts: [],
     alsoIn: [],
+    foundBy: [],
   };
 }
 
@@ -415,6 +477,9 @@ export const Moment: MessageFns<Moment> = {
     }
     for (const v of message.alsoIn) {
       DuplicateMoment.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.foundBy) {
+      Finding.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -504,6 +569,14 @@ export const Moment: MessageFns<Moment> = {
             message.alsoIn.push(DuplicateMoment.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.foundBy.push(Finding.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -532,6 +605,335 @@ export const Moment: MessageFns<Moment> = {
     message.confidence = object.confidence ?? undefined;
     message.parts = object.parts?.map((e) => TimeSpan.fromPartial(e)) || [];
     message.alsoIn = object.alsoIn?.map((e) => DuplicateMoment.fromPartial(e)) || [];
+    message.foundBy = object.foundBy?.map((e) => Finding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFinding(): Finding {
+  return { channel: 0, method: 0, rank: 0, line: undefined };
+}
+
+export const Finding: MessageFns<Finding> = {
+  encode(message: Finding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== 0) {
+      writer.uint32(8).int32(message.channel);
+    }
+    if (message.method !== 0) {
+      writer.uint32(16).int32(message.method);
+    }
+    if (message.rank !== 0) {
+      writer.uint32(24).uint32(message.rank);
+    }
+    if (message.line !== undefined) {
+      TextLine.encode(message.line, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Finding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.channel = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.method = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.rank = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.line = TextLine.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Finding>): Finding {
+    return Finding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Finding>): Finding {
+    const message = createBaseFinding();
+    message.channel = object.channel ?? 0;
+    message.method = object.method ?? 0;
+    message.rank = object.rank ?? 0;
+    message.line = (object.line !== undefined && object.line !== null) ? TextLine.fromPartial(object.line) : undefined;
+    return message;
+  },
+};
+
+function createBaseTextLine(): TextLine {
+  return { span: undefined, pieces: [], box: undefined };
+}
+
+export const TextLine: MessageFns<TextLine> = {
+  encode(message: TextLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.span !== undefined) {
+      TimeSpan.encode(message.span, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.pieces) {
+      TextPiece.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.box !== undefined) {
+      ScreenBox.encode(message.box, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TextLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTextLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.span = TimeSpan.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pieces.push(TextPiece.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.box = ScreenBox.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TextLine>): TextLine {
+    return TextLine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TextLine>): TextLine {
+    const message = createBaseTextLine();
+    message.span = (object.span !== undefined && object.span !== null) ? TimeSpan.fromPartial(object.span) : undefined;
+    message.pieces = object.pieces?.map((e) => TextPiece.fromPartial(e)) || [];
+    message.box = (object.box !== undefined && object.box !== null) ? ScreenBox.fromPartial(object.box) : undefined;
+    return message;
+  },
+};
+
+function createBaseTextPiece(): TextPiece {
+  return { text: "", matched: false };
+}
+
+export const TextPiece: MessageFns<TextPiece> = {
+  encode(message: TextPiece, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.matched !== false) {
+      writer.uint32(16).bool(message.matched);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TextPiece {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTextPiece();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.matched = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TextPiece>): TextPiece {
+    return TextPiece.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TextPiece>): TextPiece {
+    const message = createBaseTextPiece();
+    message.text = object.text ?? "";
+    message.matched = object.matched ?? false;
+    return message;
+  },
+};
+
+function createBaseScreenBox(): ScreenBox {
+  return { left: 0, top: 0, right: 0, bottom: 0 };
+}
+
+export const ScreenBox: MessageFns<ScreenBox> = {
+  encode(message: ScreenBox, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.left !== 0) {
+      writer.uint32(13).float(message.left);
+    }
+    if (message.top !== 0) {
+      writer.uint32(21).float(message.top);
+    }
+    if (message.right !== 0) {
+      writer.uint32(29).float(message.right);
+    }
+    if (message.bottom !== 0) {
+      writer.uint32(37).float(message.bottom);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScreenBox {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScreenBox();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 13) {
+              break;
+            }
+
+            message.left = reader.float();
+            continue;
+          }
+          case 2: {
+            if (tag !== 21) {
+              break;
+            }
+
+            message.top = reader.float();
+            continue;
+          }
+          case 3: {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.right = reader.float();
+            continue;
+          }
+          case 4: {
+            if (tag !== 37) {
+              break;
+            }
+
+            message.bottom = reader.float();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ScreenBox>): ScreenBox {
+    return ScreenBox.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScreenBox>): ScreenBox {
+    const message = createBaseScreenBox();
+    message.left = object.left ?? 0;
+    message.top = object.top ?? 0;
+    message.right = object.right ?? 0;
+    message.bottom = object.bottom ?? 0;
     return message;
   },
 };

@@ -1,0 +1,55 @@
+"""Where `spr search` looks: what is seen, said, written; and what found each moment."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from spr_client import Finding, SearchResult
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_OPTIONS = (
+    click.option(
+        "--in",
+        "channels",
+        multiple=True,
+        type=click.Choice(["seen", "said", "written"]),
+        help="Where to look; repeatable.  [default: everywhere]",
+    ),
+    click.option("--why", is_flag=True, help="Show what found each moment, with the words it says or shows."),
+)
+
+
+def options(command: Command) -> Command:
+    """Give a command these options."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def show(result: "SearchResult") -> None:
+    """Print a block for each moment: the lists it is in, the best rank first, with their texts."""
+    from engine.printable import printable
+    from spr_client import clock
+
+    for moment in result.moments:
+        click.echo(f"{moment.rank}. {printable(moment.video)} {clock(moment.start)}-{clock(moment.end)}")
+        if not moment.found_by:
+            click.echo("   the answer does not say: no texts are searched")
+        for finding in moment.found_by:
+            click.echo(f"   {finding.channel} by {finding.method}, rank {finding.rank + 1}{_text(finding)}")
+
+
+def _text(finding: "Finding") -> str:
+    """Return what is said or written there, the query's words in bold."""
+    from engine.printable import printable
+    from spr_client import clock
+
+    if finding.line is None:
+        return ""
+    shown = (
+        click.style(printable(p.text), bold=True) if p.matched else printable(p.text)
+        for p in finding.line.pieces
+    )
+    return f", at {clock(finding.line.start)}: {''.join(shown)}"

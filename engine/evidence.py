@@ -1,0 +1,100 @@
+"""Why moments were found: the lists each is in, its rank there, and what is said or written there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from engine import channels, words
+from engine.texts import MEANING, SEEN, TEXTS, Line, ListName, Sources
+from engine.types import Doubles, Hits, Proposals, Ranked
+from engine.version_texts import VersionTexts
+
+# Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
+MOST_SPANS = 50
+PICTURES = ListName(SEEN, MEANING)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A list that a moment is in. rank: from 0, of its best segment. line: what fits best there.
+
+    pieces: of the line's text, True for words of the query; joined they are all of it.
+    """
+
+    name: ListName
+    rank: int
+    line: Line | None = None
+    pieces: Sequence[tuple[str, bool]] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evidence:
+    """The lists of one answer, with the texts of the version that gave it. Reads files."""
+
+    sources: Sources
+    texts: VersionTexts
+    segment_length: float
+    _matched: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
+
+    @property
+    def lists(self) -> list[tuple[ListName, Hits]]:
+        """What was found, list by list."""
+        return [(PICTURES, self.sources.seen), *((one.name, one.hits) for one in self.sources.texts)]
+
+    def of(self, proposals: Proposals) -> list[list[Finding]]:
+        """Return what found each proposal, the best rank first."""
+        found: list[list[Finding]] = [[] for _ in range(len(proposals))]
+        for name, hits in self.lists:
+            ranks = channels.ranks(proposals, hits, self.segment_length)
+            for row in np.flatnonzero(ranks < len(hits)).tolist():
+                rank = int(ranks[row])
+                fitting: tuple[Line | None, Sequence[tuple[str, bool]]] = (None, ())
+                if name.channel in TEXTS:
+                    fitting = self._fitting(name, int(hits.videos[rank]), int(hits.segments[rank]))
+                found[row].append(Finding(name, rank, *fitting))
+        return [sorted(one, key=lambda finding: finding.rank) for one in found]
+
+    def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
+        """Return ranked proposals; one that texts found better than pictures did has its best line's span.
+
+        durations: (videos,) seconds by ordinal.
+        """
+        seen = channels.ranks(proposals, self.sources.seen, self.segment_length)
+        lists = [one for one in self.sources.texts if len(one.hits)]
+        if not lists:
+            return ranked
+        ranks = np.stack([channels.ranks(proposals, one.hits, self.segment_length) for one in lists])
+        ranks[ranks == np.array([[len(one.hits)] for one in lists])] = np.iinfo(np.int64).max
+        best, spans = ranks.argmin(axis=0), ranked.spans.copy()
+        rows = np.flatnonzero(ranks.min(axis=0) < seen)
+        for row in rows[np.argsort(-ranked.scores[rows], kind="stable")[:MOST_SPANS]].tolist():
+            one = lists[best[row]]
+            segment = int(one.hits.segments[ranks[best[row], row]])
+            video = int(proposals.videos[row])
+            line, _ = self._fitting(one.name, video, segment)
+            if line is not None and line.start < (end := min(line.end, durations[video])):
+                spans[row] = line.start, end
+        return replace(ranked, spans=spans)
+
+    def _fitting(
+        self, name: ListName, video: int, segment: int
+    ) -> tuple[Line | None, Sequence[tuple[str, bool]]]:
+        """Return the line of a segment with most of the query's words, of equal ones the longest there."""
+        start = segment * self.segment_length
+        end = start + self.segment_length
+        best: tuple[Line | None, Sequence[tuple[str, bool]]] = (None, ())
+        most = (-1, 0.0)
+        for line in self.texts.lines(video, name.channel, start, end):
+            pieces = self._pieces(line.text)
+            fits = sum(len(text) for text, is_word in pieces if is_word)
+            value = fits, min(line.end, end) - max(line.start, start)
+            if value > most:
+                best, most = (line, pieces), value
+        return best
+
+    def _pieces(self, text: str) -> list[tuple[str, bool]]:
+        known = self._matched.get(text)
+        if known is None:
+            known = self._matched[text] = words.matched(text, self.sources.text)
+        return known

@@ -1,0 +1,108 @@
+"""The words of a text, the same for what is indexed, asked and shown.
+
+A word is a run of letters and digits, in one form: NFKC, case folded, without accents. Scripts that set no
+spaces between words (Chinese, Japanese, Korean, Thai and the like) give the pairs of adjacent characters.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
+
+# Shorter words are not looked for inside others.
+SHORTEST_INSIDE = 3
+
+_UNSPACED = (
+    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3\u3041-\u309a\u309d-\u309f\u30a1-\u30fa"
+    "\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
+)
+# Vowels and other signs of Indian scripts, which `\w` does not have, and not their full stops.
+_SIGNS = "\u0900-\u0963\u0966-\u0dff"
+_ACCENTS = "\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+_ACCENT = re.compile(f"[{_ACCENTS}]+")
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)
+_WORD = re.compile(f"[{_UNSPACED}]+|(?:[^\\W{_UNSPACED}]|[{_SIGNS}])+")
+# The same in a text that is not in one form yet: half-wide kana, and accents apart from their letters.
+_RAW_WORD = re.compile(
+    f"[{_UNSPACED}\uff66-\uff9f]+|(?:[^\\W{_UNSPACED}\uff66-\uff9f]|[{_SIGNS}{_ACCENTS}])+"
+)
+_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+
+
+def terms(text: str) -> list[str]:
+    """Return the words of a text in order, repeated ones as often as they are there.
+
+    >>> terms("Où est la RE-16? 東京都")
+    ['ou', 'est', 'la', 're', '16', '東京', '京都']
+    """
+    text = _in_one_form(text)
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    found: list[str] = []
+    for word in _WORD.findall(text):
+        found += _pairs(word) if _IS_UNSPACED.match(word) else [word]
+    return found
+
+
+def seeks_inside(term: str, known: bool) -> bool:
+    """Tell whether a word of a query also finds words that contain it: plates, numbers, what nobody knows.
+
+    known: whether the word itself is one that texts have.
+    """
+    if len(term) < SHORTEST_INSIDE:
+        return len(term) == 1 and bool(_IS_UNSPACED.match(term))
+    return not known or any(character.isdigit() for character in term)
+
+
+def matched(text: str, query: str) -> list[tuple[str, bool]]:
+    """Return a text in pieces that joined are all of it, True for a word that matches one of the query.
+
+    A word with a digit, and a query of which no word is in the text as it is, match what contains them.
+
+    >>> matched("Plate: RE16-X", "the re16")
+    [('Plate: ', False), ('RE16', True), ('-X', False)]
+    """
+    asked = dict.fromkeys(terms(query))
+    known = bool(asked.keys() & terms(text))
+    inside = [term for term in asked if seeks_inside(term, known)]
+    marked = [False] * len(text)
+    for begin, end in _spans(text, lambda term: term in asked or any(one in term for one in inside)):
+        marked[begin:end] = [True] * (end - begin)
+    return _pieces(text, marked)
+
+
+def _in_one_form(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    bare = _ACCENT.sub("", unicodedata.normalize("NFD", folded))
+    # Again, for kana and Hangul, whose signs are no accents.
+    return unicodedata.normalize("NFKC", bare)
+
+
+def _pairs(word: str) -> list[str]:
+    return [word[place : place + 2] for place in range(len(word) - 1)] or [word]
+
+
+def _spans(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of what in the text makes a wanted term."""
+    for word in _RAW_WORD.finditer(text):
+        begin, end = word.span()
+        found: Collection[str] = terms(word[0])
+        if not any(map(wanted, found)):
+            continue
+        if len(found) == 1 or not _IS_UNSPACED.search(_in_one_form(word[0])):
+            yield begin, end
+            continue
+        for place in range(begin, end - 1):
+            if any(map(wanted, terms(text[place : place + 2]))):
+                yield place, place + 2
+
+
+def _pieces(text: str, marked: list[bool]) -> list[tuple[str, bool]]:
+    found: list[tuple[str, bool]] = []
+    begin = 0
+    for place in range(1, len(text) + 1):
+        if place == len(text) or marked[place] != marked[begin]:
+            found.append((text[begin:place], marked[begin]))
+            begin = place
+    return found

@@ -1,0 +1,44 @@
+"""What the words of a text are, and which of them a query finds."""
+
+import pytest
+
+from engine.words import matched, terms
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The Ball, the ball!", ["the", "ball", "the", "ball"]),
+        ("CAFÉ cafe\u0301 Straße", ["cafe", "cafe", "strasse"]),
+        ("ＲＥ１６ №5", ["re16", "no5"]),
+        ("東京タワーへ", ["東京", "京タ", "タワ", "ワー", "ーへ"]),
+        ("犬 и Ёлка", ["犬", "и", "елка"]),
+        ("ｶﾞｽ", ["ガス"]),
+        ("हिन्दी भाषा।", ["हिन्दी", "भाषा"]),
+        ("السَّلام", ["السلام"]),
+        ("…?!", []),
+    ],
+)
+def test_words_have_one_form_whatever_their_script(text: str, found: list[str]) -> None:
+    assert terms(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "marked"),
+    [
+        ("A red Ball.", "the red balls ball", ["red", "Ball"]),
+        ("Plate re16xk, lot 7", "RE16", ["re16xk"]),
+        ("the superball", "ball", ["superball"]),
+        ("a ball, a superball", "ball", ["ball"]),
+        ("新しい東京都庁", "東京都", ["東京都"]),
+        ("Cafe\u0301 noir", "café", ["Cafe\u0301"]),
+        ("nothing of it", "", []),
+        ("", "ball", []),
+    ],
+)
+def test_marks_the_words_of_a_query_and_keeps_all_of_the_text(
+    text: str, query: str, marked: list[str]
+) -> None:
+    pieces = matched(text, query)
+    assert "".join(piece for piece, _ in pieces) == text
+    assert [piece for piece, found in pieces if found] == marked

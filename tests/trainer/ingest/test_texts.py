@@ -1,0 +1,122 @@
+"""Stored texts: what is said and written in a video, kept beside its features."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.texts import Line
+from tests.trainer.ingest.factories import regular, write_video
+from tests.trainer.ingest.levels import Levels, run, store
+from trainer.ingest import texts
+from trainer.ingest.subtitles import Cue
+from trainer.ingest.texts import Texts
+from trainer.ingest.transcripts import Transcripts
+
+SRT = "1\n00:00:01,000 --> 00:00:02,500\ngood morning\n\n2\n00:00:03,000 --> 00:00:09,000\nto you\n"
+SAID = (Line(1.0, 2.5, "good morning"), Line(3.0, 4.0, "to you"))
+SCREEN = Line(0.5, 3.0, "Gate <7> & 8", (0.1, 0.2, 0.5, 0.3))
+
+
+def kept(root: Path, video: str) -> Texts:
+    return texts.read(root / "c", store(root).record(video).info)
+
+
+def forget_texts(root: Path, video: str) -> None:
+    """Let a collection be one of before texts were kept."""
+    features = store(root)
+    record = features.record(video)
+    features.close()
+    with type(features).open(features.path, "a") as written:
+        info = {name: value for name, value in record.info.items() if name not in ("screen", texts.KEY)}
+        written.revise(video, uri=record.uri, info=info)
+    for path in (root / "c" / texts.DIRECTORY).iterdir():
+        path.unlink()
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "film.mp4", regular(4, 5), rate=5)
+
+
+def screen(root: Path, video: str, *lines: Line) -> Path:
+    """Write what was read of a video, and return the file."""
+    read, content = Transcripts.of_screens(root / "c"), store(root).record(video).sha256
+    read.write(content, "film.mp4", "reader 1", "", lines)
+    return read.path(content)
+
+
+def test_cues_are_kept_with_their_language_whatever_they_come_from(film: Path, tmp_path: Path) -> None:
+    film.with_suffix(".de-AT.srt").write_text(SRT)
+    subtitles = [(1000, 2500, "good morning"), (3000, 6000, "to you")]
+    inside = write_video(
+        tmp_path / "inside.mkv", regular(4, 5), rate=5, subtitles=subtitles, subtitle_codec="ass"
+    )
+    run(tmp_path, film, inside)
+    assert kept(tmp_path, "film") == Texts(SAID, language="de")
+    assert kept(tmp_path, "inside").said == SAID
+    heard = Transcripts.of(tmp_path / "c")
+    film.with_suffix(".de-AT.srt").unlink()
+    heard.write(store(tmp_path).record("film").sha256, "film.mp4", "parrot", "fr", [Cue(1.0, 2.5, "bonjour")])
+    run(tmp_path, film)
+    assert kept(tmp_path, "film") == Texts((Line(1.0, 2.5, "bonjour"),), language="fr")
+
+
+def test_a_collection_of_before_gains_texts_without_decoding(film: Path, tmp_path: Path) -> None:
+    film.with_suffix(".srt").write_text(SRT)
+    # Its time begins at the first frame, half a second after the sound.
+    late = write_video(
+        tmp_path / "late.mkv",
+        [500 + at for at in regular(4, 5)],
+        rate=5,
+        audio_seconds=4.0,
+        subtitles=[(1500, 1500, "good morning"), (3500, 6000, "to you")],
+        subtitle_codec="ass",
+    )
+    late_srt = write_video(
+        tmp_path / "other.mp4", [500 + at for at in regular(4, 5)], rate=5, audio_seconds=4
+    )
+    late_srt.with_suffix(".srt").write_text(SRT)
+    videos = ("film", "late", "other")
+    run(tmp_path, film, late, late_srt)
+    before = [kept(tmp_path, video) for video in videos]
+    assert [each.said[0].start for each in before] == [1.0, 1.0, 0.5]
+    for video in videos:
+        forget_texts(tmp_path, video)
+    encoder = Levels()
+    summary = run(tmp_path, film, late, late_srt, encoder=encoder)
+    assert (summary.ingested, summary.skipped, summary.decoded_frames, encoder.batches) == (0, 3, 0, [])
+    assert [kept(tmp_path, video) for video in videos] == before
+
+
+def test_what_was_read_on_the_screen_is_kept_and_corrected(film: Path, tmp_path: Path) -> None:
+    film.with_suffix(".srt").write_text(SRT)
+    run(tmp_path, film)
+    path = screen(tmp_path, "film", SCREEN)
+    encoder = Levels()
+    summary = run(tmp_path, film, encoder=encoder)
+    assert (summary.ingested, summary.skipped, encoder.batches) == (0, 1, [])
+    assert kept(tmp_path, "film") == Texts(SAID, (SCREEN,))
+    path.write_text(path.read_text().replace("Gate", "Bay") + "\n00:01.000 --> 00:09.000\nby hand\n")
+    os.utime(path, (1, 1))
+    run(tmp_path, film)
+    corrected = Line(0.5, 3.0, "Bay <7> & 8", SCREEN.box), Line(1.0, 4.0, "by hand")
+    assert kept(tmp_path, "film") == Texts(SAID, corrected)
+    path.unlink()
+    run(tmp_path, film)
+    assert kept(tmp_path, "film") == Texts(SAID)
+
+
+def test_texts_go_with_their_video(film: Path, tmp_path: Path) -> None:
+    film.with_suffix(".srt").write_text(SRT)
+    other = write_video(tmp_path / "other.mp4", regular(1, 5), rate=5)
+    run(tmp_path, film, other)
+    assert store(tmp_path).record("other").info[texts.KEY] == ""
+    assert len(list((tmp_path / "c" / texts.DIRECTORY).iterdir())) == 1
+    film.with_suffix(".srt").write_text(SRT.replace("morning", "evening"))
+    run(tmp_path, film)
+    [path] = (tmp_path / "c" / texts.DIRECTORY).iterdir()
+    assert "evening" in path.read_text()
+    film.with_suffix(".srt").unlink()
+    run(tmp_path, film)
+    assert not list((tmp_path / "c" / texts.DIRECTORY).iterdir())

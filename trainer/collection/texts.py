@@ -1,0 +1,23 @@
+"""The texts of a video's segments: what is indexed of its lines."""
+
+import math
+from collections import defaultdict
+
+from trainer.ingest.texts import Texts
+
+
+def segment_texts(texts: Texts, channel: str, duration: float, segment_length: float) -> dict[int, str]:
+    """Return the text of each segment, by its number, that has one in a channel of `engine.texts.TEXTS`.
+
+    It is the lines that are there for some time of the segment, in their order, one a line. duration,
+    segment_length: seconds; lines beyond the duration are of no segment.
+    """
+    count = math.ceil(duration / segment_length - 1e-6)
+    found: dict[int, list[str]] = defaultdict(list)
+    for line in texts.of(channel):
+        first = max(0, math.floor(line.start / segment_length))
+        last = math.ceil(line.end / segment_length) - 1
+        # A line without a length is of the segment that it lies in.
+        for number in range(first, min(max(first, last), count - 1) + 1):
+            found[number].append(line.text)
+    return {number: "\n".join(found[number]) for number in sorted(found)}

@@ -1,0 +1,42 @@
+"""What the texts of all parts of a version are made with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.entries import TextsEntry, Version
+from workers.index.lexicon import Lexicon
+from workers.index.training import Template
+from workers.ranker.sentences.encoder import SentenceEncoder
+from workers.ranker.sentences.opening import open_named
+
+
+@dataclass(frozen=True)
+class TextsKit:
+    """What the texts of parts are made with. encoder, template: None without sentence vectors.
+
+    encoder: None also where no text is to be encoded.
+    """
+
+    entry: TextsEntry
+    lexicon: Lexicon
+    template: Template | None = None
+    encoder: SentenceEncoder | None = None
+
+
+def open_texts(collection: Path, version: Version, device: str | None = "auto") -> TextsKit | None:
+    """Return what the texts of a version's parts were made with; Mismatch where that is gone.
+
+    device: of the sentence encoder; None: no text is to be encoded.
+    """
+    entry = version.texts
+    if entry is None:
+        return None
+    lexicon = Lexicon.read(collection, entry.lexicon_sha256)
+    if entry.encoder is None:
+        return TextsKit(entry, lexicon)
+    template = Template.read(collection, entry.quantizer_sha256)
+    if device is None:
+        return TextsKit(entry, lexicon, template)
+    folder = collection.resolve() / entry.encoder.path if entry.encoder.path else None
+    encoder = open_named(entry.encoder.source, folder, entry.encoder.fingerprint, device)
+    return TextsKit(entry, lexicon, template, encoder)

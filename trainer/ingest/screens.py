@@ -1,0 +1,50 @@
+"""What was read on a video's screen: WebVTT as transcripts are, a cue a text, named by the text's box.
+
+A cue's name is "left top right bottom", in shares of the picture's width and height. A person may correct
+texts and times, and write cues without a box.
+"""
+
+import re
+from pathlib import Path
+
+from engine.texts import Box, Line
+from trainer.ingest.grammar import timing
+from trainer.ingest.markup import clean
+from trainer.ingest.subtitles import LONGEST_CUE
+
+# More is no reading: a day of texts has a tenth of it.
+_MOST_BYTES = 16 << 20
+_BLOCKS = re.compile(r"\n(?:[ \t]*\n)+")
+
+
+def read(path: Path) -> tuple[Line, ...]:
+    """Return the texts of a file by start; what is no cue is passed over. Raises OSError."""
+    with path.open("rb") as file:
+        text = file.read(_MOST_BYTES).decode("utf-8-sig", "replace")
+    found = (_line(block.strip()) for block in _BLOCKS.split(text.replace("\r\n", "\n")))
+    return tuple(sorted((line for line in found if line is not None), key=lambda line: line.start))
+
+
+def _line(block: str) -> Line | None:
+    name, arrow, rest = _parted(block)
+    times = timing(arrow[:LONGEST_CUE])
+    words = clean(rest[:LONGEST_CUE].strip())
+    if times is None or times[1] <= max(0.0, times[0]) or not words:
+        return None
+    return Line(max(0.0, times[0]), times[1], " ".join(words.split()), _box(name))
+
+
+def _parted(block: str) -> tuple[str, str, str]:
+    """Return a cue's name, its times and its words."""
+    before, _, after = block.partition("-->")
+    name, _, start = before.rpartition("\n")
+    end, _, words = after.partition("\n")
+    return name, f"{start}-->{end}", words
+
+
+def _box(name: str) -> Box | None:
+    try:
+        left, top, right, bottom = (float(value) for value in name.split())
+    except ValueError:
+        return None
+    return (left, top, right, bottom) if 0 <= left < right <= 1 and 0 <= top < bottom <= 1 else None

@@ -1,0 +1,66 @@
+"""A sorted list of distinct words, as bytes: found by bisection, and by what they contain."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+
+
+# Words between two that bisection knows: it compares objects, the rest is one search of bytes.
+_BLOCK = 64
+
+
+class Vocabulary:
+    """Words by number, in the order of their UTF-8 bytes. text: each, ended by a line feed."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+        self._starts = np.concatenate([np.zeros(1, np.int64), self._ends[:-1] + 1])[: len(self._ends)]
+        self._firsts = [self._at(number) for number in range(0, len(self), _BLOCK)]
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> "Vocabulary":
+        """Return the vocabulary of some words, none of which has a line feed."""
+        return cls(b"".join(word + b"\n" for word in sorted({word.encode() for word in words})))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def find(self, word: str) -> int:
+        """Return the number of a word, -1 where it is none of these."""
+        wanted = word.encode()
+        first = _BLOCK * (bisect_right(self._firsts, wanted) - 1)
+        if first < 0:
+            return -1
+        if self._at(first) == wanted:
+            return first
+        begin, end = self._ends[first], self._ends[min(first + _BLOCK, len(self)) - 1] + 1
+        place = self.text.find(b"\n" + wanted + b"\n", begin, end)
+        return first + self.text.count(b"\n", begin, place + 1) if place >= 0 else -1
+
+    def containing(self, part: str, most: int) -> Numbers:
+        """Return the numbers of words that contain `part` and are not it: the `most` shortest, ascending."""
+        wanted, places = part.encode(), []
+        place = self.text.find(wanted)
+        while place >= 0:
+            number = int(np.searchsorted(self._ends, place))
+            places.append(number)
+            place = self.text.find(wanted, int(self._ends[number]))
+        found = np.array(places, np.int64)
+        found = found[self.lengths(found) > len(part)]
+        return np.sort(found[np.argsort(self.lengths(found), kind="stable")[:most]])
+
+    def lengths(self, numbers: Numbers) -> Numbers:
+        """Return the lengths of some words in characters."""
+        return np.array([len(self._at(number).decode()) for number in numbers.tolist()], np.int64)
+
+    def words(self) -> list[str]:
+        """Return all words, in order."""
+        return self.text.decode().split("\n")[:-1]
+
+    def _at(self, number: int) -> bytes:
+        return self.text[self._starts[number] : self._ends[number]]

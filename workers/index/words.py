@@ -1,0 +1,172 @@
+"""The word index of a part's texts: BM25 by frozen statistics, postings mapped from disk.
+
+    words.txt      the words, a line each, sorted by their bytes
+    starts.npy     int64 (words + 1,): word w owns postings [starts[w], starts[w + 1])
+    rows.npy       int32 (postings,): rows that have the word, ascending
+    shares.npy     uint16 (postings,): what the word gives to the row, of the most it could give
+    most.npy       uint16 (words,): the largest share of each word
+
+BM25 of Robertson and Zaragoza 2009, k1 1.2, b 0.75, inverse document frequency as Lucene has it. Sums are of
+integers: a row's score is the same to the last bit whatever part it lies in. Rows that cannot reach the best
+`k` are left out early (MaxScore: Turtle and Flood 1995), which changes no answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.entries import refuse
+from engine.errors import NotFound
+from engine.files import make_folder, sync
+from engine.types import Floats
+from engine.words import seeks_inside, terms
+from workers.index.lexicon import Statistics
+from workers.index.sums import Postings, best
+from workers.index.vocabulary import Vocabulary
+
+DIRECTORY = "words"  # of a channel's in a part
+K1, B = 1.2, 0.75
+# Of one word of a query, so many words that contain it are looked at.
+MOST_INSIDE = 256
+# The sum of a query's products fits 32 bits, also where each of its 1000 words weighs one more.
+LARGEST_SHARE = 65_535
+SUM_OF_WEIGHTS = 64_000
+
+_TEXT = "words.txt"
+_TABLES = {"starts": np.int64, "rows": np.int32, "shares": np.uint16, "most": np.uint16}
+
+Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordIndex:
+    """Postings of the words of (n,) texts; see the module for the tables."""
+
+    statistics: Statistics
+    words: Vocabulary
+    starts: NDArray[np.int64]
+    rows: Rows
+    shares: NDArray[np.uint16]
+    most: NDArray[np.uint16]
+    size: int
+
+    @classmethod
+    def build(cls, documents: Sequence[str], statistics: Statistics) -> "WordIndex":
+        """Index texts, row by row, scored by the statistics of all."""
+        words, keys, lengths = _numbered(documents)
+        # Once a word and row, in this order.
+        pairs, counts = np.unique(keys, return_counts=True)
+        numbers, rows = pairs >> 32, (pairs & 0xFFFFFFFF).astype(np.int32)
+        damped = K1 * (1 - B + B * lengths / max(statistics.mean_length, 1.0))
+        shares = np.rint(counts / (counts + damped[rows]) * LARGEST_SHARE)
+        shares = np.maximum(shares, 1).astype(np.uint16)
+        starts = np.searchsorted(numbers, np.arange(len(words) + 1))
+        most = np.maximum.reduceat(shares, starts[:-1]) if len(words) else np.zeros(0, np.uint16)
+        return cls(statistics, words, starts, rows, shares, most, len(documents))
+
+    def save(self, directory: Path) -> None:
+        """Write the files, synced."""
+        make_folder(directory)
+        (directory / _TEXT).write_bytes(self.words.text)
+        sync(directory / _TEXT)
+        for name in _TABLES:
+            np.save(directory / f"{name}.npy", getattr(self, name))
+            sync(directory / f"{name}.npy")
+
+    @classmethod
+    def open(cls, directory: Path, statistics: Statistics, size: int) -> "WordIndex":
+        """Map the files of `size` texts; NotFound for a missing one, Mismatch for a damaged one."""
+        try:
+            words = Vocabulary((directory / _TEXT).read_bytes())
+            tables = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _TABLES}
+        except FileNotFoundError as error:
+            raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
+        except (OSError, ValueError) as error:
+            raise refuse(f"{directory} cannot be read ({error}): copy it again or run `spr build`.") from None
+        # `np.memmap` costs microseconds for every slice that it makes.
+        found = cls(
+            statistics, words, **{name: table.view(np.ndarray) for name, table in tables.items()}, size=size
+        )
+        found._check(directory)
+        return found
+
+    def __len__(self) -> int:
+        return self.size
+
+    def search(
+        self, query: str, k: int, living: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """Return the best `k` rows that have a word of the query, and their scores: 0..1, the share found.
+
+        living: (n,) the rows that may be found, None for all. Equal scores are in order of rows. Words that
+        more than a fifth of all texts have are left out where there are others. A word with a digit, and one
+        that no text of the statistics has, also finds words that contain it, by the share of their length.
+        """
+        sought = self._sought(query)
+        if not sought:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        postings = [
+            found for word, (weight, inside) in sought.items() if (found := self._of(word, weight, inside))
+        ]
+        rows, sums = best(postings, len(self), k, living)
+        largest = LARGEST_SHARE * sum(weight for weight, _ in sought.values())
+        return rows, (sums / largest).astype(np.float32)
+
+    def _sought(self, query: str) -> dict[str, tuple[int, bool]]:
+        """Return, for each word to search by, its weight and whether it is looked for inside others."""
+        counts = {word: self.statistics.count(word) for word in dict.fromkeys(terms(query))}
+        rare = {word: count for word, count in counts.items() if not self.statistics.is_common(count)}
+        weights = {word: self.statistics.weight(count) for word, count in (rare or counts).items()}
+        total = sum(weights.values())
+        return {
+            word: (max(1, int(SUM_OF_WEIGHTS * weight / total)), seeks_inside(word, counts[word] > 0))
+            for word, weight in weights.items()
+        }
+
+    def _of(self, word: str, weight: int, inside: bool) -> Postings | None:
+        """Return the postings of a word of a query, None for none."""
+        number = self.words.find(word)
+        own = [self._postings(number, weight)] if number >= 0 else []
+        others = self.words.containing(word, MOST_INSIDE) if inside else np.zeros(0, np.int64)
+        if not len(others):
+            return own[0] if own else None
+        best_shares = np.zeros(len(self), np.uint16)
+        for one in own:
+            best_shares[one.rows] = one.shares
+        for other, length in zip(others.tolist(), self.words.lengths(others).tolist(), strict=True):
+            found = self._postings(other, weight)
+            shares = np.maximum(found.shares.astype(np.uint32) * len(word) // length, 1).astype(np.uint16)
+            best_shares[found.rows] = np.maximum(best_shares[found.rows], shares)
+        rows = np.flatnonzero(best_shares).astype(np.int32)
+        return Postings(rows, best_shares[rows], weight, int(best_shares.max()))
+
+    def _postings(self, number: int, weight: int) -> Postings:
+        begin, end = self.starts[number], self.starts[number + 1]
+        return Postings(self.rows[begin:end], self.shares[begin:end], weight, int(self.most[number]))
+
+    def _check(self, directory: Path) -> None:
+        """Refuse (Mismatch) tables that do not agree."""
+        postings = int(self.starts[-1]) if len(self.starts) else -1
+        sizes = (len(self.starts) - 1, len(self.most), postings, postings)
+        if sizes != (len(self.words), len(self.words), len(self.rows), len(self.shares)):
+            raise refuse(f"{directory} has tables that do not agree: copy it again or run `spr build`.")
+
+
+def _numbered(documents: Sequence[str]) -> tuple[Vocabulary, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the words of texts, (words in all,) word << 32 | row of each as it comes, and lengths (n,)."""
+    seen: dict[str, int] = {}
+    lengths = np.zeros(len(documents), np.int64)
+    numbers: list[int] = []
+    for row, document in enumerate(documents):
+        listed = terms(document)
+        lengths[row] = len(listed)
+        numbers += [seen.setdefault(word, len(seen)) for word in listed]
+    words = Vocabulary.of(seen)
+    places = np.zeros(len(seen), np.int64)
+    for place, word in enumerate(words.words()):
+        places[seen[word]] = place
+    rows = np.repeat(np.arange(len(documents), dtype=np.int64), lengths)
+    return words, (places[np.array(numbers, np.int64)] << 32) | rows, lengths

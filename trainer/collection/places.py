@@ -104,20 +104,28 @@ def kept_encoder(collection: Path, fingerprint: str) -> Path | None:
 def keep_encoder(collection: Path, folder: Path, fingerprint: str, source: str) -> None:
     """Copy an encoder into the collection, so that it can be moved, once; nothing if it is another by now.
 
-    source: where it came from, for source.json. A copy, since a file that is written over in place would
-    change under all its hard links.
+    source: where it came from, for source.json.
     """
     home = models_directory(collection, "encoder") / fingerprint
-    if home.exists() or fingerprint_of(folder) != fingerprint:
-        return
-    partial = home.with_name(f".{fingerprint}.{os.getpid()}.partial")
+    if not home.exists() and fingerprint_of(folder) == fingerprint:
+        keep_files(home, folder, model_files(folder), source)
+
+
+def keep_files(home: Path, folder: Path, paths: Sequence[Path], source: str) -> None:
+    """Copy a model's files from below `folder` to `home`, whole or not at all.
+
+    A copy, since a file that is written over in place would change under all its hard links.
+    """
+    partial = home.with_name(f".{home.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(home.parent)
     partial.mkdir()
     try:
-        for path in model_files(folder):
-            shutil.copyfile(path, partial / path.name)
-            sync(partial / path.name)
+        for path in paths:
+            copy = partial / path.relative_to(folder)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
+            sync(copy)
         write_json(partial / SOURCE, {"source": source, "revision": _revision(folder)})
         partial.rename(home)
         sync(home.parent)

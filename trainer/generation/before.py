@@ -12,11 +12,20 @@ from engine.corpus import open_corpus
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, SprError
 from trainer.generation.config import BuildConfig
+from trainer.generation.sentences import NONE, Sentences, kept_choice
 from workers.feature_store.recalling import recall
 from workers.feature_store.store import FeatureStore
 
+TEXT_ENCODER = "text_encoder"
 # What a build is asked, and what it does where neither it nor the version before says.
-DEFAULTS: dict[str, Any] = {"shards": 1, "index": "auto", "recall": None, "nprobe": None, "contexts": "auto"}
+DEFAULTS: dict[str, Any] = {
+    "shards": 1,
+    "index": "auto",
+    "recall": None,
+    "nprobe": None,
+    "contexts": "auto",
+    TEXT_ENCODER: NONE,
+}
 # These belong to an index: whoever names another index means another effort too.
 _OF_INDEX = ("recall", "nprobe")
 
@@ -79,16 +88,20 @@ def settle(config: BuildConfig, served: Before) -> tuple[BuildConfig, list[str]]
         if getattr(config, name) is None:
             values[name] = kept.get(name, default)
             if values[name] != default:
-                said.insert(0, f"--{name} {values[name]}")
+                said.insert(0, f"--{name.replace('_', '-')} {values[name]}")
     notes = [*served.notes]
     if said:
         notes.append(f"as the version before: {' '.join(said)}")
     return dataclasses.replace(config, **values), notes
 
 
-def settings(config: BuildConfig) -> Mapping[str, Any]:
-    """Return what a version keeps of a settled config, for the build after."""
+def settings(config: BuildConfig, sentences: Sentences | None) -> Mapping[str, Any]:
+    """Return what a version keeps of a settled config, for the build after. sentences: as chosen."""
     kept = {name: getattr(config, name) for name in DEFAULTS}
+    kept[TEXT_ENCODER] = kept_choice(sentences)
+    if sentences is None:
+        # A version without is as it was before there were any.
+        del kept[TEXT_ENCODER]
     return kept | {"videos": _relative(config.collection, config.videos) if config.videos else None}
 
 

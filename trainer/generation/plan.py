@@ -22,6 +22,7 @@ from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
 from trainer.generation.kit import Kit
 from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
+from trainer.generation.sentences import NONE, choose_sentences
 from trainer.generation.sources import fingerprint_of
 from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
@@ -148,10 +149,11 @@ def make_plan(config: BuildConfig) -> Plan:
     first, second = (_model(config, served, kind, store.path.name, notes) for kind in KINDS)
     projector, ranker = load_stage1(collection, first, store, device), load_ranker(collection, second, store)
     counts = rows.segment_counts(projector.segment_length)
+    sentences = choose_sentences(collection, config.text_encoder or NONE, config.device)
     plan = Plan(
         parent=served.id,
         sources="",
-        settings=settings(config),
+        settings=settings(config, sentences),
         name=describe_collection(collection, config.name),
         store=store,
         ids=ids,
@@ -167,6 +169,7 @@ def make_plan(config: BuildConfig) -> Plan:
         device=device,
         missing=missing,
         notes=[*store.notices, *notes],
+        sentences=sentences,
     )
     return dataclasses.replace(plan, sources=_sources(plan))
 

@@ -7,7 +7,7 @@ from engine.entries import TextsEntry, Version
 from workers.index.lexicon import Lexicon
 from workers.index.training import Template
 from workers.ranker.sentences.encoder import SentenceEncoder
-from workers.ranker.sentences.opening import open_named
+from workers.ranker.sentences.opening import open_entry
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,5 @@ def open_texts(collection: Path, version: Version, device: str | None = "auto") 
     template = Template.read(collection, entry.quantizer_sha256)
     if device is None:
         return TextsKit(entry, lexicon, template)
-    folder = collection.resolve() / entry.encoder.path if entry.encoder.path else None
-    encoder = open_named(entry.encoder.source, folder, entry.encoder.fingerprint, device)
+    encoder = open_entry(collection.resolve(), entry.encoder, device)
     return TextsKit(entry, lexicon, template, encoder)

@@ -12,7 +12,7 @@ from trainer.generation.frozen import frozen_files
 from trainer.library.contents import SENTENCES, model_folders
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of
-from workers.ranker.sentences.opening import fingerprint_of as sentences_fingerprint
+from workers.ranker.sentences.layout import fingerprint_of as sentences_fingerprint
 from workers.ranker.stores.checkpoint import load_state, read_card
 
 OnProgress = Callable[[str, int, int], None]

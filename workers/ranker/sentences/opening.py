@@ -24,12 +24,17 @@ def open_sentences(spec: str, device: str = "auto") -> SentenceEncoder:
 
 def open_entry(collection: Path, entry: EncoderEntry, device: str = "auto") -> SentenceEncoder:
     """Load the sentence encoder that a version names; Mismatch unless it is the very one."""
-    folder = collection / entry.path if entry.path else None
-    encoder = open_sentences(str(folder) if folder is not None else entry.source, device)
-    if encoder.fingerprint == entry.fingerprint:
+    folder = collection.resolve() / entry.path if entry.path else None
+    return open_named(entry.source, folder, entry.fingerprint, device)
+
+
+def open_named(source: str, folder: Path | None, fingerprint: str, device: str = "auto") -> SentenceEncoder:
+    """Load an encoder by its name, or from a folder; Mismatch unless it has that fingerprint."""
+    encoder = open_sentences(str(folder) if folder is not None else source, device)
+    if encoder.fingerprint == fingerprint:
         return encoder
-    where = f"in {folder}" if folder is not None else f"{entry.source} that is installed"
+    where = f"in {folder}" if folder is not None else f"{source} that is installed"
     raise Mismatch(
         f"The sentence encoder {where} has fingerprint {encoder.fingerprint}, the texts were encoded by "
-        f"{entry.fingerprint}; put the old one back or run `spr build` again."
+        f"{fingerprint}; put the old one back or run `spr build` again."
     )

@@ -1,24 +1,21 @@
 """The video files of the served collections, as their current versions name them."""
 
-import itertools
-import json
+import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from engine import versions
 from engine.corpus import Corpus, Known, open_corpus
-from engine.errors import InvalidInput, NotFound, quoted
-from engine.files import MALFORMED
+from engine.errors import NotFound, quoted
+from engine.part_texts import PartTexts
 from engine.texts import SEEN, TEXTS
 from trainer.ingest.naming import local_path
 from trainer.ingest.texts import Texts
-from trainer.ingest.texts import read as read_texts
 
 FRESH = 1.0  # seconds after which CURRENT is looked at again
 
@@ -75,16 +72,12 @@ class Shelf:
         return Video(corpus.name, video, path, duration, corpus.directory, corpus.id)
 
     def texts(self, video: Video) -> Texts:
-        """Return what ingest kept of what is said and written in a video; none where it kept nothing."""
+        """Return what is said and written in a video, as it is searched; none where its part has no texts."""
         corpus = self._corpus(video.collection)
         ordinal = corpus.catalogue.ordinal(video.id)
-        try:
-            for part in corpus.parts:
-                if len(number := np.flatnonzero(part.ordinals == ordinal)):
-                    return read_texts(corpus.directory, _info(part.directory, int(number[0])))
-        except (OSError, InvalidInput, *MALFORMED):
-            # A part of before has no records; texts of before are gone once the video is ingested anew.
-            pass
+        for part in corpus.parts:
+            if len(number := np.flatnonzero(part.ordinals == ordinal)):
+                return _texts(part.directory, int(number[0]))
         return Texts()
 
     def channels(self, collection: str) -> list[str]:
@@ -112,13 +105,12 @@ class Shelf:
         raise NotFound(f"collection {quoted(name)} is not served here", "COLLECTION_NOT_FOUND")
 
 
-def _info(part: Path, number: int) -> Mapping[str, Any]:
-    """Return what the feature store said of a video of a part."""
-    with (part / "records.jsonl").open(encoding="utf-8") as file:
-        # The first line is the store's own.
-        line = next(itertools.islice(file, number + 1, None), "{}")
-    info: Mapping[str, Any] = json.loads(line).get("info", {})
-    return info
+def _texts(part: Path, number: int) -> Texts:
+    found = PartTexts.open(part)
+    if found is None:
+        return Texts()
+    with contextlib.closing(found):
+        return Texts(*(tuple(found.all(number, channel)) for channel in TEXTS))
 
 
 class _Current:

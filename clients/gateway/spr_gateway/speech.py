@@ -36,7 +36,7 @@ class Speech:
 
 
 def of(shelf: Shelf, video: Video) -> Speech:
-    """Return what ingest kept of a video; where it kept nothing that is said, what the files say now."""
+    """Return what is searched of a video; where nothing is that is said, what its files say now."""
     kept = shelf.texts(video)
     cues = tuple(Cue(line.start, line.end, line.text) for line in kept.said)
     return Speech(cues or read(video.path, video.duration, Transcripts.of(video.home)).cues, kept.written)

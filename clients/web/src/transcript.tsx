@@ -22,8 +22,9 @@ const NAMES = { said: "What is said", written: "On the screen" };
 export function Transcript({ cues, written, matched, found, now, seek, choose }: Props) {
   const list = useRef<HTMLOListElement>(null);
   const both = cues.length > 0 && written.length > 0;
-  const [wanted, want] = useState<"said" | "written">(found[0]?.channel === "written" ? "written" : "said");
-  const kind = both ? wanted : cues.length ? "said" : "written";
+  const [wanted, want] = useState<"said" | "written" | null>(null);
+  // Until one chooses: where the moment was found.
+  const kind = both ? (wanted ?? (found[0]?.channel === "written" ? "written" : "said")) : cues.length ? "said" : "written";
   const lines: (Cue | Writing)[] = kind === "said" ? cues : written;
   const pieces = useMemo(() => new Map(found.filter((one) => one.channel === kind).map((one) => [`${one.start} ${text(one)}`, one.pieces])), [found, kind]);
   const current = lines.findLastIndex(([start, end]) => now >= start && now < end);

@@ -1,4 +1,4 @@
-"""One real service with its page, over real files: an MP4 with subtitles, a long-GOP MKV, an AVI."""
+"""One real service with its page, over real files: an MP4 with texts, a long-GOP MKV, an AVI."""
 
 import json
 import shutil
@@ -10,19 +10,27 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engine.texts import Line
 from tests.system.service import running, write_topology
 from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
-from trainer.collection.places import keep_encoder
+from trainer.collection.places import features_directory, keep_encoder
 from trainer.generation.build import BuildConfig, build
 from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.texts import KEY, Texts
+from trainer.ingest.texts import read as read_texts
+from trainer.ingest.texts import write as write_texts
+from workers.feature_store.store import FeatureStore, NewVideo
 from workers.ranker.encoder.encoder import Encoder
 
 SPOKEN = (
     "1\n00:00:02,000 --> 00:00:05,000\na red ball bounces\n\n2\n00:00:09,000 --> 00:00:11,000\n<3 & more\n"
 )
+
+SIGN = Line(17.0, 19.0, "exit RE16", (0.25, 0.5, 0.75, 1.0))
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,20 @@ def collection_of_files(home: Path) -> tuple[Path, Path]:
     options = IngestOptions(fps=Fraction(1), edge=16, settings="cpu auto")
     ingest([videos], collection, encoder, options, lambda *_: None)
     keep_encoder(collection, source, encoder.fingerprint, str(source))
+    put_sign(collection, encoder.fingerprint)
     build(BuildConfig(collection=collection, shards=1, device="cpu"))
     return collection, videos
+
+
+def put_sign(collection: Path, fingerprint: str) -> None:
+    """Let `talk` have a text on the screen, as if ingest had read it there."""
+    with FeatureStore.open(features_directory(collection, fingerprint), "a") as store:
+        talk = store.record("talk")
+        said = read_texts(collection, talk.info).said
+        key = write_texts(collection, Texts(said, (SIGN,)))
+        rows = {name: np.array(store.rows("talk", name)) for name in store.streams}
+        info = {**talk.info, KEY: key}
+        store.extend([NewVideo("talk", rows, talk.uri, talk.sha256, talk.duration, info)])
 
 
 @pytest.fixture(scope="package")

@@ -170,6 +170,6 @@ def test_a_picture_and_more_like_this_find_moments(tab: Tab) -> None:
 
 
 def test_sentences_in_order_find_moments(tab: Tab) -> None:
-    tab.goto("/?" + urllib.parse.urlencode({"q": TEXTS[0], "then": TEXTS[1]}))
+    tab.goto("/?" + urllib.parse.urlencode({"q": TEXTS[0], "then": TEXTS[1], "in": "seen"}))
     expect(tab.locator(REFINED)).to_be_visible()
     expect(tab.get_by_text(re.compile(", then 0:")).first).to_be_visible()

@@ -41,9 +41,9 @@ def test_search_watch_it_refine_and_play(tab: Tab) -> None:
     for kind in ("segment", "proposal", "refined", "cue"):
         expect(tab.locator(f".lanes .{kind}").first).to_be_attached()
     expect(tab.locator(".curve path")).to_be_attached()
-    expect(tab.locator(".because")).to_contain_text("of all retrieved")
+    expect(tab.locator(".because")).to_contain_text("by words of what is said")
     # What is said is marked where it is the query, and leads there.
-    line = tab.get_by_role("button", name="a red ball bounces")
+    line = tab.get_by_label("Transcript").get_by_role("button", name="a red ball bounces")
     tab.get_by_role("button", name="Pause").click()
     line.click()
     tab.wait_for_function("() => Math.abs(document.querySelector('video').currentTime - 2) < 0.1")

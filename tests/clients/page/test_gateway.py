@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from engine.errors import NotFound
-from engine.texts import Line
+from engine.part_texts import FILE
 from spr_gateway import speech
 from spr_gateway.shelf import Shelf
-from tests.clients.page.conftest import Page
+from tests.clients.page.conftest import SIGN, Page
 from tests.workers.ranker.factories import TEXTS
-from trainer.ingest.texts import DIRECTORY, KEY, Texts
-from trainer.ingest.texts import write as write_texts
 
 QUERY = urllib.parse.urlencode({"q": TEXTS[0]})
 
@@ -111,33 +109,47 @@ def test_pictures_and_subtitles(page: Page) -> None:
         assert picture.body[:2] == b"\xff\xd8"
     assert "a red ball bounces" in page.get("/subs/talk").body.decode()
     about = page.get("/api/videos/talk").json()
-    assert (about["cues"][0], about["written"]) == ([2.0, 5.0, "a red ball bounces"], [])
-    assert page.get("/api/collections").json()["collections"][0]["channels"] == ["seen"]
+    assert about["cues"][0] == [2.0, 5.0, "a red ball bounces"]
+    assert about["written"] == [[17.0, 19.0, "exit RE16", [0.25, 0.5, 0.75, 1.0]]]
+    channels = page.get("/api/collections").json()["collections"][0]["channels"]
+    assert channels == ["seen", "said", "written"]
 
 
-def test_texts_that_ingest_kept_are_told_and_else_what_the_files_say(page: Page, tmp_path: Path) -> None:
+def test_texts_are_those_that_are_searched_and_without_them_what_the_files_say(
+    page: Page, tmp_path: Path
+) -> None:
     shutil.copytree(page.collection, tmp_path / "films")
     shelf = Shelf([tmp_path / "films"])
     talk = shelf.find("films", "talk")
-    assert shelf.channels("films")[0] == "seen"
-    kept = Texts((Line(3.0, 4.0, "as kept"),), (Line(1.0, 6.0, "EXIT", (0.1, 0.2, 0.5, 0.4)),))
-    key = write_texts(tmp_path / "films", kept)
-    [records] = tmp_path.glob("films/parts/*/records.jsonl")
-    head, *lines = [json.loads(line) for line in records.read_text().splitlines()]
-    for line in lines:
-        line["info"][KEY] = key if line["id"] == "talk" else ""
-    records.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
-    said = speech.of(shelf, talk)
-    assert ([cue.text for cue in said.cues], said.written) == (["as kept"], kept.written)
+    assert (shelf.channels("films"), shelf.channels("nobodys")) == (["seen", "said", "written"], ["seen"])
+    assert speech.of(shelf, talk).written == (SIGN,)
     assert speech.of(shelf, shelf.find("", "old")) == speech.Speech(())
-    (tmp_path / "films" / DIRECTORY / f"{key}.json").unlink()
+    for path in tmp_path.glob(f"films/parts/*/{FILE}"):
+        path.unlink()
     said = speech.of(shelf, talk)
     assert ([cue.text for cue in said.cues], said.written) == (["a red ball bounces", "<3 & more"], ())
 
 
+def test_what_found_a_moment_is_told_by_channel(page: Page) -> None:
+    refined = page.get("/api/search?q=RE16").body.splitlines()[-1]
+    first = json.loads(refined)["moments"][0]
+    assert first["video"] == "talk"
+    [written] = [one for one in first["foundBy"] if one["channel"] == "written"]
+    line = {"start": 17.0, "end": 19.0, "pieces": [["exit ", False], ["RE16", True]], "box": list(SIGN.box)}
+    assert written == {"channel": "written", "method": "words", "rank": 0, "line": line}
+    why = page.get("/api/explain/talk?q=RE16").json()
+    assert [(one["channel"], one["start"]) for one in why["segments"] if one["channel"] != "seen"] == [
+        ("written", 16.0)
+    ]
+    alone = json.loads(page.get("/api/search?q=RE16&in=written").body.splitlines()[-1])
+    assert {one["video"] for one in alone["moments"]} == {"talk"}
+    assert json.loads(page.get("/api/search?q=RE16&in=said").body.splitlines()[-1])["moments"] == []
+
+
 def test_an_explanation_has_segments_moments_and_curves(page: Page) -> None:
     why = page.get(f"/api/explain/talk?{QUERY}").json()
-    assert [one["start"] for one in why["segments"]] == [4.0 * n for n in range(6)]
+    seen = [one["start"] for one in why["segments"] if one["channel"] == "seen"]
+    assert seen == [4.0 * n for n in range(6)]
     assert len(why["frames"]["values"]) == 24
     said = why["subtitles"]["values"]
     # The sentence that is said there is the query.

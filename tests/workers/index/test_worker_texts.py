@@ -23,6 +23,7 @@ from tests.workers.index.spoken import question
 from workers.index.shard import ShardOpener
 
 QUERY = rows_of(VIDEOS)[0][7]
+BOTH = (types_pb2.CHANNEL_SAID, types_pb2.CHANNEL_WRITTEN)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_only_what_is_asked_and_there_is_answered(
     response = IndexShardServiceStub(worker).SearchSegments(
         texts_alone(folder, sought(**changes)), timeout=300
     )
-    found = wire_texts.hits_from_pb(response.texts, (SAID, WRITTEN), len(VIDEOS))
+    found = wire_texts.hits_from_pb(response.texts, BOTH, len(VIDEOS))
     assert [one.name.method for one in found] == lists
 
 

@@ -26,12 +26,15 @@ from workers.index.selections import Rows, Selections
 from workers.index.shard_texts import ShardTexts
 from workers.index.text_part import TextPart
 from workers.index.training import Template
+from workers.index.words import MAPPED
 from workers.open_parts import OpenParts
 from workers.warming import available_bytes
 from workers.watch import Watch
 
 log = logging.getLogger("spr.index")
 _CODES, _ORIGINALS = f"{DIRECTORY}/{INDEX}", f"{DIRECTORY}/{ORIGINALS}"
+# The files of texts that are mapped, and not read.
+_MAPPED = (INDEX, ORIGINALS, *(f"{name}.npy" for name in MAPPED))
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,14 +203,15 @@ def _verified(part: PartOfVersion, healing: bool) -> tuple[Watch, bool]:
     """
     texts = [name for channel in TEXTS for name in part.about.files_of(channel)]
     names = [*part.about.files_of(DIRECTORY), *texts]
-    served = [name for name in names if name in (_CODES, _ORIGINALS)] + texts
+    mapped = [name for name in texts if Path(name).name in _MAPPED]
+    served = [name for name in names if name in (_CODES, _ORIGINALS)] + mapped
     try:
         watch = Watch(part.directory, part.about, served)
         verify(part.directory, part.about, names)
     except SprError:
         if not healing or _ORIGINALS not in names:
             raise
-        watch = Watch(part.directory, part.about, [_ORIGINALS, *texts])
+        watch = Watch(part.directory, part.about, [_ORIGINALS, *mapped])
         verify(part.directory, part.about, [name for name in names if name != _CODES])
         return watch, False
     return watch, True

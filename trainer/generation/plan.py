@@ -23,8 +23,7 @@ from trainer.generation.contexts import choose_contexts
 from trainer.generation.kit import Kit
 from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
 from trainer.generation.sentences import NONE, choose_sentences
-from trainer.generation.sources import fingerprint_of
-from trainer.ingest.texts import DIRECTORY, KEY
+from trainer.generation.sources import fingerprint_of, lost_texts
 from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
 from workers.index.factory import Recipe, recipe
@@ -169,18 +168,10 @@ def make_plan(config: BuildConfig) -> Plan:
         recipe=_recipe(config, dim, int(counts.sum())),
         device=device,
         missing=missing,
-        notes=[*store.notices, *notes, *_lost_texts(store, ids)],
+        notes=[*store.notices, *notes, *lost_texts(store, ids)],
         sentences=sentences,
     )
     return dataclasses.replace(plan, sources=_sources(plan))
-
-
-def _lost_texts(store: FeatureStore, ids: Sequence[str]) -> list[str]:
-    """Return a note of videos whose texts were removed with them, before a rollback brought them back."""
-    folder = store.path.parents[1] / DIRECTORY
-    keys = [store.record(video).info.get(KEY) for video in ids]
-    lost = sum(1 for key in keys if key and not (folder / f"{key}.json").is_file())
-    return [f"the texts of {lost} videos are gone from {folder}: ingest them again"] if lost else []
 
 
 def _check_asked(config: BuildConfig, rows: VideoRows, dim: int) -> int:

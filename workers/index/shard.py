@@ -157,7 +157,8 @@ class ShardOpener:
         opened = [self._parts.take(part, lambda new: self._open(corpus, new, healing)) for part in listed]
         parts = tuple(_living(part, one) for part, one in zip(listed, opened, strict=True))
         tables = [Rows(part.ordinals, part.open.index.videos, part.open.index.segments) for part in parts]
-        texts = {name: found for name in TEXTS if (found := _channel(name, parts, corpus))}
+        found = [(part.open.texts, part.ordinals) for part in parts]
+        texts = {name: one for name in TEXTS if (one := ShardTexts.of(name, found, corpus)) is not None}
         shard = Shard(corpus.version, entry, parts, Selections(tables, corpus), texts)
         probe = np.full((1, corpus.version.dim), corpus.version.dim**-0.5, np.float32)
         shard.search(probe, 10)
@@ -227,11 +228,6 @@ def _texts(part: PartOfVersion, entry: TextsEntry | None, lexicon: Lexicon | Non
         return {}
     there = [channel for channel in TEXTS if part.about.files_of(channel)]
     return {channel: TextPart.open(part.directory / channel, entry, lexicon) for channel in there}
-
-
-def _channel(name: str, parts: Sequence[LivingPart], corpus: Corpus) -> ShardTexts | None:
-    found = [(part.open.texts.get(name), part.ordinals) for part in parts]
-    return ShardTexts(name, found, corpus) if any(one is not None for one, _ in found) else None
 
 
 def _template(collection: Path, sha256: str, needed: bool) -> Template | None:

@@ -63,7 +63,7 @@ def read(path: Path, most: int) -> tuple[list[str], list[Query]]:
     for clip, one in asked.items():
         own = [row for row in clips[clip] if row is not one]
         same = [overlap(row["ts"], one["ts"]) >= SAME for row in own]
-        relevant = frozenset(np.flatnonzero(same) + len(documents))
+        relevant = frozenset((np.flatnonzero(same) + len(documents)).tolist())
         documents += [row["desc"] for row in own]
         val = hashlib.sha256(clip.partition("_seg")[0].encode()).digest()[0] % 2 == 0
         queries[val].append(Query(one["desc"], relevant, val))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from tests.trainer.ingest.levels import run, store
@@ -37,7 +38,7 @@ def cut(path: Path, begin: float, end: float) -> Iterator[Picture]:
             if frame.time is not None and frame.time >= end:
                 return
             if frame.time is not None and frame.time >= due:
-                yield frame.reformat(640, 360, "rgb24").to_ndarray()
+                yield np.asarray(frame.reformat(640, 360, "rgb24").to_ndarray(), np.uint8)
                 due += 0.25
 
 

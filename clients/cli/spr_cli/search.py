@@ -83,9 +83,8 @@ def command(
     from spr_client import Client, SearchError
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
-    more = (search_evidence.chosen(options, as_json), search_pictures.chosen(options, as_json))
-    query = search_query.taken(text, options)
-    chosen = _options(options, no_rerank)
+    more = [module.chosen(options, as_json) for module in (search_evidence, search_pictures)]
+    query, chosen = search_query.taken(text, options), _options(options, no_rerank)
     show = _print_json if as_json else _print_table
     asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
     try:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
 from tests import numeric
-from tests.workers.ranker.families import CLIP_FRAMES, PATCHES, make
+from tests.workers.ranker.families import CHINESE, CLIP_FRAMES, PATCHES, make
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.families import FAMILIES, Family
 from workers.ranker.encoder.text_graph import LEVELS, build
@@ -172,6 +172,16 @@ def test_marks_in_a_text_are_words(encoder: Encoder) -> None:
 
     for mark in ("</s>", "<s>", "[SEP]", "<pad>", "<|endoftext|>"):
         assert marks(f"a {mark}") == marks("a")
+
+
+@pytest.mark.parametrize("family", ["siglip2", "metaclip_2", "chinese_clip", "altclip"])
+def test_another_language_reaches_the_tower(family: str, encoders: Callable[[str], Encoder]) -> None:
+    encoder = encoders(family)
+    batch = encoder.tokens([CHINESE[:2], CHINESE[2:], "a man"])
+    assert encoder.tokens._tokenizer.unk_token_id not in batch.ids[batch.valid]
+    ball, person, man = encoder.text([CHINESE[:2], CHINESE[2:], "a man"]).pooled
+    for one, other in ((ball, person), (person, man), (man, ball)):
+        assert numeric.deviation(one, other) > 1e-3
 
 
 def test_the_8_bit_text_tower_says_the_same_or_is_refused(encoder: Encoder, tmp_path: Path) -> None:

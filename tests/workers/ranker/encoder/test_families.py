@@ -61,37 +61,38 @@ def frames(height: int = 30, width: int = 44, count: int = 5) -> NDArray[np.uint
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def read_as_published(encoder: Encoder, text: str) -> tuple[Any, int]:
-    """Return what the family's own classes say of one text alone, and its tokens."""
+def published(encoder: Encoder) -> Callable[[str], tuple[Any, int]]:
+    """Return what asks the family's own classes for one text alone: features, and how many tokens."""
     from transformers import AutoModel, AutoTokenizer
 
-    folder = encoder.name
     # Eager: with another attention AIMv2's texts are not causal where none is padded; see Family.causal.
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(encoder.name, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(encoder.name)
     tokenizer.padding_side = "right"
     full = type(model).__name__ in ("SiglipModel", "Siglip2Model")
-    inputs = tokenizer(
-        text.lower() if full else text,
-        truncation=True,
-        padding="max_length" if full else False,
-        max_length=model.config.text_config.max_position_embeddings,
-        return_tensors="pt",
-    )
-    count = int(inputs["attention_mask"].sum())
-    given = {
-        name: inputs[name] for name in ("input_ids", "attention_mask") if not full or name == "input_ids"
-    }
-    with torch.inference_mode():
-        return model.get_text_features(**given), count
+
+    def read(text: str) -> tuple[Any, int]:
+        inputs = tokenizer(
+            text.lower() if full else text,
+            truncation=True,
+            padding="max_length" if full else False,
+            max_length=model.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        )
+        mask = {} if full else {"attention_mask": inputs["attention_mask"]}
+        with torch.inference_mode():
+            out = model.get_text_features(input_ids=inputs["input_ids"], **mask)
+        return out, int(inputs["attention_mask"].sum())
+
+    return read
 
 
 def test_texts_are_read_as_the_familys_own_classes_do(encoder: Encoder) -> None:
-    found = encoder.text(TEXTS)
+    found, read = encoder.text(TEXTS), published(encoder)
     assert found.pooled.shape == (3, encoder.dim)
     assert found.pooled.dtype == np.float32
     for row, text in enumerate(TEXTS):
-        out, count = read_as_published(encoder, text)
+        out, count = read(text)
         numeric.close(found.pooled[row], out.pooler_output[0])
         assert found.tokens[row].shape == (count, encoder.token_width)
         numeric.close(found.tokens[row], out.last_hidden_state[0, :count])

@@ -2,6 +2,9 @@
 
 Weighted reciprocal rank fusion (Cormack et al., SIGIR 2009): a segment's score is the sum, over the lists it
 is in, of weight / (60 + rank). Scores of different lists do not compare, ranks do.
+
+A text list has hits for any query. Where no judged queries gave weights, a hit counts by how sure it is, from
+0 for what chance finds to 1, so that a query that nobody says or writes is answered as without texts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.texts import LISTS, SEEN, TextHits
+from engine.entries import TextsEntry
+from engine.temporal import demoted
+from engine.texts import LISTS, MEANING, SEEN, ListName, TextHits
 from engine.types import Doubles, Floats, Hits, Ordinals, Proposals, Ranked
 
 RANK_CONSTANT = 60
@@ -23,6 +28,12 @@ WEIGHTS: Mapping[str, float] = {
     "written.words": 1.0,
     "written.meaning": 1.0,
 }
+# Scores from which on a hit is more than chance, and from which on it is sure; of meaning as shares of the
+# way from the usual cosine to 1. Chosen on val of the rendered worlds.
+WORDS_SURE = (0.1, 0.2)
+MEANING_SURE = (0.36, 0.52)
+# Moments that overlap a better one of their video by more than this IoU come after all others.
+OVERLAP = 0.5
 
 
 def fuse(seen: Hits, texts: Sequence[TextHits], k: int, weights: Mapping[str, float] | None = None) -> Hits:
@@ -78,22 +89,53 @@ def with_texts(proposals: Proposals, texts: Sequence[TextHits], segment_length: 
     return replace(proposals, texts=columns(proposals, texts, segment_length))
 
 
-def after_ranking(ranked: Ranked, proposals: Proposals, weights: Mapping[str, float] | None = None) -> Ranked:
+def telling(texts: Sequence[TextHits], about: TextsEntry) -> tuple[TextHits, ...]:
+    """Return lists without the hits that chance finds; as they are where weights were fitted to all hits."""
+    if about.weights:
+        return tuple(texts)
+    found = []
+    for one in texts:
+        kept = _sure(one.name, one.hits.scores, about) > 0
+        hits = Hits(one.hits.videos[kept], one.hits.segments[kept], one.hits.scores[kept])
+        found.append(TextHits(one.name, hits))
+    return tuple(found)
+
+
+def after_ranking(ranked: Ranked, proposals: Proposals, about: TextsEntry | None) -> Ranked:
     """Return ranked proposals with the scores of the fusion of the ranker's order and the text lists.
 
     Unchanged where the ranker weighed the texts itself, or no text names a proposal. In a text list a
     proposal's rank is that of its column; equal ones share the better rank. The ranker's order takes the
-    weight of what is seen. Confidences go: they are of the ranker's order.
+    weight of what is seen, none where nothing was sought there. Confidences go: they are of the ranker's
+    order.
     """
     texts = proposals.texts
-    if ranked.texts_weighed or texts is None or not texts.any():
+    if ranked.texts_weighed or about is None or texts is None or not texts.any():
         return ranked
-    weights = weights or WEIGHTS
-    scores = weights.get(SEEN, 0.0) / (RANK_CONSTANT + _ranks(ranked.scores))
+    weights, pictures = about.weights or WEIGHTS, _in_pictures(proposals)
+    scores = np.zeros(len(ranked))
+    if pictures:
+        scores += weights.get(SEEN, 0.0) / (RANK_CONSTANT + _ranks(ranked.scores))
     for name, column in zip(LISTS, texts.T, strict=True):
         shares = weights.get(".".join(name), 0.0) / (RANK_CONSTANT + _ranks(column))
-        scores += np.where(column != 0, shares, 0.0)
+        sure = _sure(name, column, about) if pictures and not about.weights else 1.0
+        scores += np.where(column != 0, sure * shares, 0.0)
+    scores = demoted(scores, proposals.videos, ranked.spans, OVERLAP)
     return replace(ranked.unsure(), scores=scores)
+
+
+def _in_pictures(proposals: Proposals) -> bool:
+    """Tell whether proposals are of what is seen too: fused, they have its cosines."""
+    return proposals.cosines is None or bool(proposals.cosines.any())
+
+
+def _sure(name: ListName, scores: Floats, about: TextsEntry) -> Doubles:
+    """Return (n,) how sure hits of a list are, 0..1."""
+    found, (low, high) = scores.astype(np.float64), WORDS_SURE
+    if name.method == MEANING:
+        found, (low, high) = (found - about.usual_cosine) / (1 - about.usual_cosine), MEANING_SURE
+    sure: Doubles = np.clip((found - low) / (high - low), 0.0, 1.0)
+    return sure
 
 
 def _ranks(scores: NDArray[np.floating]) -> NDArray[np.intp]:

@@ -65,7 +65,7 @@ class TextsEntry:
     lexicon_sha256: of the frozen word statistics, in quantizers/ as the trained indexes are. encoder: of
     sentences, None where texts are sought by their words alone; dim, factory, quantizer_sha256: of its
     vectors, 0 and "" without. weights: of the ranked lists in the fusion, "seen" and "said.words", ...;
-    empty: the default ones.
+    empty: the default ones. usual_cosine: the mean one of a text that is asked and another, 0 without.
     """
 
     lexicon_sha256: str
@@ -74,6 +74,7 @@ class TextsEntry:
     factory: str = ""
     quantizer_sha256: str = ""
     weights: Mapping[str, float] = field(default_factory=dict)
+    usual_cosine: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

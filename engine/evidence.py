@@ -2,17 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from engine import channels, words
+from engine.temporal import demoted
 from engine.texts import MEANING, SEEN, TEXTS, Line, ListName, Sources
 from engine.types import Doubles, Hits, Proposals, Ranked
-from engine.version_texts import VersionTexts
 
 # Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
 MOST_SPANS = 50
+# Seconds around a line that belong to the moment, chosen on val of the rendered worlds.
+AROUND = 3.0
 PICTURES = ListName(SEEN, MEANING)
+
+
+class LineReader(Protocol):
+    """What has the lines of a version's videos, by ordinal."""
+
+    def lines(self, video: int, channel: str, start: float, end: float) -> list[Line]:
+        """Return the lines of a channel that are there in [start, end) seconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +41,13 @@ class Finding:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Evidence:
-    """The lists of one answer, with the texts of the version that gave it. Reads files."""
+    """The lists of one answer, with the texts of the version that gave it. What reads them reads files."""
 
     sources: Sources
-    texts: VersionTexts
+    texts: LineReader
     segment_length: float
     _matched: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
+    _fits: dict[tuple[str, int, int], Line | None] = field(default_factory=dict)
 
     @property
     def lists(self) -> list[tuple[ListName, Hits]]:
@@ -48,18 +60,20 @@ class Evidence:
         for name, hits in self.lists:
             ranks = channels.ranks(proposals, hits, self.segment_length)
             for row in np.flatnonzero(ranks < len(hits)).tolist():
-                rank = int(ranks[row])
-                fitting: tuple[Line | None, Sequence[tuple[str, bool]]] = (None, ())
+                rank, line = int(ranks[row]), None
                 if name.channel in TEXTS:
-                    fitting = self._fitting(name, int(hits.videos[rank]), int(hits.segments[rank]))
-                found[row].append(Finding(name, rank, *fitting))
+                    line = self._fitting(name, int(hits.videos[rank]), int(hits.segments[rank]))
+                found[row].append(Finding(name, rank, line, self._pieces(line.text) if line else ()))
         return [sorted(one, key=lambda finding: finding.rank) for one in found]
 
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
         """Return ranked proposals; one that texts found better than pictures did has its best line's span.
 
-        durations: (videos,) seconds by ordinal.
+        AROUND seconds before and after go with it. A trained ranker's spans stay, as they are better: it has
+        learned where what is said belongs to. durations: (videos,) seconds by ordinal.
         """
+        if ranked.trained:
+            return ranked
         seen = channels.ranks(proposals, self.sources.seen, self.segment_length)
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
@@ -72,26 +86,29 @@ class Evidence:
             one = lists[best[row]]
             segment = int(one.hits.segments[ranks[best[row], row]])
             video = int(proposals.videos[row])
-            line, _ = self._fitting(one.name, video, segment)
-            if line is not None and line.start < (end := min(line.end, durations[video])):
-                spans[row] = line.start, end
-        return replace(ranked, spans=spans)
+            line = self._fitting(one.name, video, segment)
+            if line is not None and line.start < durations[video]:
+                spans[row] = max(0.0, line.start - AROUND), min(line.end + AROUND, durations[video])
+        scores = demoted(ranked.scores, proposals.videos, spans, channels.OVERLAP)
+        return replace(ranked, spans=spans, scores=scores)
 
-    def _fitting(
-        self, name: ListName, video: int, segment: int
-    ) -> tuple[Line | None, Sequence[tuple[str, bool]]]:
+    def _fitting(self, name: ListName, video: int, segment: int) -> Line | None:
         """Return the line of a segment with most of the query's words, of equal ones the longest there."""
-        start = segment * self.segment_length
-        end = start + self.segment_length
-        best: tuple[Line | None, Sequence[tuple[str, bool]]] = (None, ())
-        most = (-1, 0.0)
-        for line in self.texts.lines(video, name.channel, start, end):
-            pieces = self._pieces(line.text)
-            fits = sum(len(text) for text, is_word in pieces if is_word)
-            value = fits, min(line.end, end) - max(line.start, start)
-            if value > most:
-                best, most = (line, pieces), value
-        return best
+        key = name.channel, video, segment
+        if key not in self._fits:
+            start = segment * self.segment_length
+            end = start + self.segment_length
+            lines = self.texts.lines(video, name.channel, start, end)
+            if len(lines) > 1:
+                longest = (min(line.end, end) - max(line.start, start) for line in lines)
+                worth = [(self._words(line), more) for line, more in zip(lines, longest, strict=True)]
+                lines = [lines[worth.index(max(worth))]]
+            self._fits[key] = lines[0] if lines else None
+        return self._fits[key]
+
+    def _words(self, line: Line) -> int:
+        """Return the characters of a line that are words of the query."""
+        return sum(len(text) for text, is_word in self._pieces(line.text) if is_word)
 
     def _pieces(self, text: str) -> list[tuple[str, bool]]:
         known = self._matched.get(text)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from engine.interpretation_filters import FILTERS
 from engine.interpretation_questions import statement
 from engine.queries import LONGEST_TEXT, MOST_NEGATIVES, MOST_PARTS, Interpretation, Lift
+from engine.texts import CHANNELS
 from spr.v1 import search_service_pb2 as pb
 
 MOST_LITERAL = 100
@@ -25,6 +26,7 @@ _NEGATIVES = (
     r"(?:,\s*(?:(?:but|and|with)\s+)?|\b(?:but|and|with)\s+)no\s+"
     rf"(?P<what>(?!one\b|longer\b|matter\b|doubt\b|more\b|parking\b|smoking\b|entry\b){_NOUNS}){_STOP}",
 )
+_CHANNEL = re.compile(rf"(?<!\S)in:(?P<channel>{'|'.join(CHANNELS)})(?=[\s,;.?]|$)", re.IGNORECASE)
 _ORDER = re.compile(
     r"\s*(?:[,;.]\s*(?:and\s+)?(?:then|after\s+that|afterwards|followed\s+by)|\band\s+then)\b,?\s+",
     re.IGNORECASE,
@@ -43,17 +45,24 @@ def of(request: pb.SearchRequest) -> Interpretation | None:
     if len(request.text) > LONGEST_TEXT or len(request.literal_words) > MOST_LITERAL:
         return None  # It will be refused.
     own = request.filter.SerializeToString(deterministic=True)
-    return _kept(request.text, tuple(request.literal_words), own)
+    return _kept(request.text, tuple(request.literal_words), own, bool(request.params.channels))
 
 
 @functools.lru_cache(maxsize=256)
-def _kept(text: str, literal: tuple[str, ...], own: bytes) -> Interpretation:
-    return interpret(text, literal, pb.Filter.FromString(own))
+def _kept(text: str, literal: tuple[str, ...], own: bytes, chosen: bool) -> Interpretation:
+    return interpret(text, literal, pb.Filter.FromString(own), chosen)
 
 
-def interpret(text: str, literal: Iterable[str] = (), own: pb.Filter | None = None) -> Interpretation:
-    """Read a text. literal: words of lifts to leave alone. own: the filter that is there already."""
+def interpret(
+    text: str, literal: Iterable[str] = (), own: pb.Filter | None = None, chosen: bool = False
+) -> Interpretation:
+    """Read a text. literal: words of lifts to leave alone. own: the filter that is there already.
+
+    chosen: whether it is chosen already in which channels the text is sought.
+    """
     reading = _Reading(_spaced(text), literal, own)
+    if not chosen:
+        reading.choose()
     reading.filters()
     reading.negatives()
     parts = [reading.stated(part) for part in reading.parts()]
@@ -65,6 +74,7 @@ def interpret(text: str, literal: Iterable[str] = (), own: pb.Filter | None = No
         tuple(reading.not_texts),
         reading.filter,
         tuple(sorted(reading.lifts, key=lambda lift: reading.original.find(lift.words))),
+        tuple(reading.channels),
     )
 
 
@@ -77,8 +87,13 @@ class _Reading:
         if own is not None:
             self.filter.CopyFrom(own)
         self.not_texts: list[str] = []
+        self.channels: list[str] = []
         self.lifts: list[Lift] = []
         self._literal = {_spaced(words).casefold() for words in literal}
+
+    def choose(self) -> None:
+        """Lift in which channels it is sought: "in:said"."""
+        self._lift(_CHANNEL, self._channel)
 
     def filters(self) -> None:
         """Lift what says which videos, and which part of them; what is set already stands."""
@@ -112,6 +127,11 @@ class _Reading:
             return part
         self.lifts.append(Lift(words, f"a question about: {stated}"))
         return stated
+
+    def _channel(self, match: re.Match[str]) -> str:
+        channel = match["channel"].lower()
+        self.channels.append(channel)
+        return f"in what is {channel} alone" if len(self.channels) == 1 else f"and in what is {channel}"
 
     def _negative(self, match: re.Match[str]) -> str:
         if len(self.not_texts) == MOST_NEGATIVES:

@@ -53,16 +53,15 @@ class Negatives:
         if ranked is None:
             return ranked
         about = self._corpus.version.texts
-        weights = None if about is None else about.weights
         if not texts:
-            return channels.after_ranking(ranked, proposals, weights)
+            return channels.after_ranking(ranked, proposals, about)
         moments = replace(proposals, spans=ranked.spans)
         judged = await asyncio.gather(*(self._judged(text, moments, options, deadline) for text in texts))
         shown = [one for one in judged if one is not None]
         if len(shown) < len(texts):
             return None
         less = lessened(ranked, shown)
-        fused = channels.after_ranking(less, proposals, weights)
+        fused = channels.after_ranking(less, proposals, about)
         if fused is less or less.confidences is None:
             return fused
         # What probably shows a negative, whose score is below 0, stays behind all that does not.

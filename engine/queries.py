@@ -52,7 +52,8 @@ class Lift:
 class Interpretation:
     """What is searched in place of a text. then_texts: follow it in order. not_texts: hold for each part.
 
-    filter: what was lifted, with the request's own. lifts: in the text's order.
+    filter: what was lifted, with the request's own. lifts: in the text's order. channels: where alone it is
+    sought, as `SearchOptions` has them.
     """
 
     text: str
@@ -60,6 +61,7 @@ class Interpretation:
     not_texts: tuple[str, ...]
     filter: pb.Filter
     lifts: tuple[Lift, ...]
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

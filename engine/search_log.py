@@ -71,6 +71,8 @@ class SearchLog:
             "coverage": round(coverage.ratio, 4),
             "degraded": [reason.name for reason in coverage.degraded],
         }
+        if answer.evidence is not None:
+            fields["found"] = {".".join(name): len(hits) for name, hits in answer.evidence.lists}
         if not slow:
             _log.info("answered", extra=fields)
             return

@@ -63,6 +63,8 @@ def fused(
         return hits, None
     found = [(name, [one.hits for one in texts if one.name == name]) for name in LISTS]
     lists = tuple(TextHits(name, merge.top_k(several, k)) for name, several in found if several)
+    if len(hits):
+        lists = channels.telling(lists, version.texts)
     return channels.fuse(hits, lists, k, version.texts.weights), Sources(text, hits, lists)
 
 

@@ -35,3 +35,14 @@ def suppress(videos: Ordinals, spans: Doubles, limit: float) -> NDArray[np.intp]
                 rest = rows[i + 1 :]
                 alive[rest[iou(spans[row : row + 1], spans[rest])[0] > limit]] = False
     return np.flatnonzero(alive)
+
+
+def demoted(scores: Doubles, videos: Ordinals, spans: Doubles, overlap: float) -> Doubles:
+    """Return scores that rank near duplicates, by IoU with a better moment of the video, after all others."""
+    if overlap >= 1 or not len(scores):
+        return scores
+    order = np.argsort(-scores, kind="stable")
+    kept = np.zeros(len(scores), bool)
+    kept[order[suppress(videos[order], spans[order], overlap)]] = True
+    below = scores.max() - scores.min() + 1
+    return np.where(kept, scores, scores - below)

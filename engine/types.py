@@ -142,6 +142,11 @@ class Ranked:
     def __len__(self) -> int:
         return len(self.spans)
 
+    @property
+    def trained(self) -> bool:
+        """Whether a trained ranker answered, whose spans are learned."""
+        return self.ranker.partition("@")[0] == "relo"
+
     def unsure(self) -> "Ranked":
         """Return it without confidences: they are fitted to sentences, not to what examples show."""
         return replace(self, confidences=None, confidence_threshold=None)

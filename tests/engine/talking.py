@@ -78,7 +78,8 @@ def by_hand(corpus: Corpus, channels: tuple[str, ...], weighs: bool) -> list[tup
 
 
 def _with_texts(corpus: Corpus, lists: Lists, spans: list[Any], scores: list[float]) -> list[float]:
-    total = [1 / (60 + sum(other > one for other in scores)) for one in scores]
+    seen = float((SEEN, MEANING) in lists)
+    total = [seen / (60 + sum(other > one for other in scores)) for one in scores]
     for (channel, method), places in lists.items():
         if channel == SEEN:
             continue

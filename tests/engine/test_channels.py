@@ -1,10 +1,13 @@
 """Fusion of ranked lists, and what texts say of proposals, against loops."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from engine import channels
-from engine.texts import LISTS, TextHits
-from engine.types import Hits, Proposals
+from engine.entries import TextsEntry
+from engine.texts import LISTS, ListName, TextHits
+from engine.types import Hits, Proposals, Ranked
 from tests.numeric import close
 
 
@@ -58,3 +61,47 @@ def test_a_proposal_has_the_best_score_of_its_segments() -> None:
                 if video == videos[row] and segment * 4 < spans[row, 1] and (segment + 1) * 4 > spans[row, 0]
             ]
             assert found[row, column] == max(inside, default=0.0)
+
+
+def test_without_fitted_weights_what_chance_finds_in_texts_counts_for_nothing() -> None:
+    about = TextsEntry("0" * 64, usual_cosine=0.75)
+    videos, first = np.arange(4, dtype=np.int32), np.zeros(4, np.int32)
+    words = TextHits(ListName("said", "words"), Hits(videos, first, np.array([0.9, 0.15, 0.09, 0.02], "f4")))
+    meant = TextHits(ListName("said", "meaning"), Hits(videos, first, np.array([0.9, 0.86, 0.8, 0.7], "f4")))
+    kept = channels.telling([words, meant], about)
+    assert [one.hits.videos.tolist() for one in kept] == [[0, 1], [0, 1]]
+    fitted = replace(about, weights={"seen": 1.0})
+    assert channels.telling([words, meant], fitted) == (words, meant)
+
+
+def test_a_sure_text_comes_first_and_an_unsure_one_moves_little() -> None:
+    about = TextsEntry("0" * 64, usual_cosine=0.75)
+    n = 40
+    videos, spans = np.arange(n, dtype=np.int32), np.tile([0.0, 8.0], (n, 1))
+    cosines = np.linspace(0.9, 0.1, n).astype(np.float32)
+    texts = np.zeros((n, 4), np.float32)
+    proposals = Proposals(videos, spans, videos, cosines, cosines, texts)
+    ranked = Ranked("similarity-curve", spans, cosines.astype(float), cosines, np.ones(n, bool))
+    assert channels.after_ranking(ranked, proposals, about) is ranked
+    texts[30, 0], texts[35, 0] = 0.5, 0.105
+    order = np.argsort(-channels.after_ranking(ranked, proposals, about).scores, kind="stable").tolist()
+    assert order[0] == 30
+    assert order.index(35) > 25
+    # Sought in texts alone, theirs is the order.
+    alone = replace(proposals, cosines=np.zeros(n, np.float32))
+    order = np.argsort(-channels.after_ranking(ranked, alone, about).scores, kind="stable").tolist()
+    assert order[:3] == [30, 35, 0]
+    # What the ranker weighed itself stays.
+    weighed = replace(ranked, texts_weighed=True)
+    assert channels.after_ranking(weighed, proposals, about) is weighed
+
+
+def test_moments_that_say_the_same_twice_come_last() -> None:
+    about = TextsEntry("0" * 64)
+    videos, spans = np.array([0, 0, 1], np.int32), np.array([[0.0, 8], [1, 8], [0, 8]])
+    texts = np.zeros((3, 4), np.float32)
+    texts[:2, 0] = 0.9
+    scores = np.array([0.3, 0.2, 0.1], np.float32)
+    ranked = Ranked("similarity-curve", spans, scores.astype(float), scores, np.ones(3, bool))
+    found = channels.after_ranking(ranked, Proposals(videos, spans, videos, scores, scores, texts), about)
+    assert np.argsort(-found.scores).tolist() == [0, 2, 1]

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.evidence import AROUND
 from engine.texts import SAID, SEEN, TEXTS, WRITTEN
 from spr.v1 import search_service_pb2 as pb
 from spr.v1 import types_pb2
@@ -53,7 +54,8 @@ def test_what_texts_found_better_has_their_line_s_span(spoken: Cluster) -> None:
         start, end = seconds(first.line.span)
         ends = spoken.corpus.durations[spoken.corpus.ids().index(moment.video_id)]
         if first.channel != types_pb2.CHANNEL_SEEN and start < ends:
-            assert rounded([("", *seconds(moment.span))]) == rounded([("", start, min(end, ends))])
+            around = max(0.0, start - AROUND), min(end + AROUND, ends)
+            assert rounded([("", *seconds(moment.span))]) == rounded([("", *around)])
             by_texts += 1
         else:
             start, end = seconds(moment.provenance.proposal_span)

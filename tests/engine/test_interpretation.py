@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from engine.interpretation import interpret, of
 from engine.queries import Interpretation
 from spr.v1 import search_service_pb2 as pb
+from spr.v1 import types_pb2
 from tests.engine.asking import request, rows
 from tests.engine.oracle import Cluster
 from tests.engine.running import ask, refused
@@ -198,3 +199,22 @@ def test_only_a_text_is_read_and_only_if_asked_for() -> None:
     assert of(request("show me a ball")) is None
     assert of(pb.SearchRequest(interpret=True, composed=pb.ComposedQuery())) is None
     assert of(request("show me a ball", interpret=True)) is not None
+
+
+def test_where_it_is_sought_is_lifted_and_can_be_undone(spoken: Cluster) -> None:
+    told = interpret("rain falls in:said in:Written and a dog barks")
+    assert (told.text, told.channels) == ("rain falls and a dog barks", ("said", "written"))
+    assert [lift.words for lift in told.lifts] == ["in:said", "in:Written"]
+    for text in ("in:said", "begin:said x", "in:sad rain"):
+        assert not interpret(text).channels
+    assert interpret("rain in:said", ["in:said"]).text == "rain in:said"
+    assert not interpret("rain in:said", chosen=True).lifts
+
+    async def search(stub: Any) -> Any:
+        lifted = await stub.Search(request("rain falls in:said", interpret=True, page_size=100))
+        params = {"channels": [types_pb2.CHANNEL_SAID]}
+        return lifted, await stub.Search(request("rain falls", params=params, page_size=100))
+
+    lifted, chosen = ask(spoken, search)
+    assert chosen.moments
+    assert lifted.moments == chosen.moments

@@ -187,6 +187,9 @@ def _search_segments(encoded: Any, version: Version) -> Message:
         queries=vectors,
         top_k=5,
         allowed=index_shard_service_pb2.Allowed(bitmap=b"\x05", end=9.0),
+        texts=index_shard_service_pb2.TextQuery(
+            channels=[types_pb2.CHANNEL_SAID, types_pb2.CHANNEL_WRITTEN], text=TEXTS[0]
+        ),
     )
 
 

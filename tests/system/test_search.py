@@ -3,7 +3,7 @@
 import io
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,33 +23,14 @@ from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr_client import Client, Clip, Embedding, Options, Part, SearchResult
 from spr_client.translate import request_to_pb
 from tests import numeric
-from tests.system.service import Service, alive, running, until, write_topology
+from tests.system.service import Service, alive, until
+from tests.system.spoken import Spoken
 from tests.system.world import Oracle
 from tests.workers.ranker.factories import TEXTS, WIDTH
 from workers.ranker.encoder.encoder import Encoder
 from workers.upright import upright
 
 SENTENCES = [*TEXTS, "a small green circle hides"]
-
-
-@pytest.fixture(scope="module")
-def service(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that every test leaves whole: one that kills a process waits for the next."""
-    folder = tmp_path_factory.mktemp("service")
-    topology = write_topology(folder / "topology.toml", collection, shard_timeout=0.5, max_in_flight=3)
-    with running(folder / "log.jsonl", str(topology)) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def client(service: Service) -> Iterator[Client]:
-    with Client(service.address, retries=0) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def oracle(collection: Path) -> Oracle:
-    return Oracle(collection)
 
 
 def whole(client: Client) -> SearchResult | None:
@@ -73,6 +54,22 @@ def test_equals_one_process_by_brute_force(client: Client, oracle: Oracle, text:
     assert [moment.refined for moment in result.moments] == expected.refined.tolist()
     assert result.ranker == ("similarity-curve" if refine else "")
     assert (result.coverage.videos_searched, result.coverage.ratio) == (9, 1.0)
+
+
+@pytest.mark.parametrize("query", ["the minister in London", "RE16", "zuruck", "xylophone"])
+def test_what_is_said_and_written_is_found(service: Service, spoken: Spoken, query: str) -> None:
+    with Client(service.address, collection="spoken") as client:
+        result = client.search(query, page_size=100, options=Options(channels=["said", "written"]))
+    lists = {channel: spoken.found(channel, query) for channel in ("said", "written")}
+    assert bool(result.moments) == any(lists.values())
+    for moment in result.moments:
+        by_words = [one for one in moment.found_by if one.method == "words"]
+        assert {one.channel: one.rank for one in by_words} == spoken.ranks(moment, lists)
+        for one in by_words:
+            assert str(one.line) in spoken.texts[one.channel][lists[one.channel][one.rank]].split("\n")
+            assert one.line is not None
+            assert any(piece.matched for piece in one.line.pieces)
+            assert (one.line.box is None) == (one.channel == "said")
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

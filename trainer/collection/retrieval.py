@@ -52,14 +52,18 @@ class Retrieval:
         """
         return max(1, min(most, int(share * len(self.vectors))))
 
-    @torch.inference_mode()
     def proposals(self, queries: torch.Tensor, depth: int, rule: ProposalRule) -> Iterator[Proposals]:
         """Yield the proposals of every projected query (n, dim), from its `depth` best segments."""
+        for hits in self.hits(queries, depth):
+            yield propose(hits, self.durations, self.length, rule)
+
+    @torch.inference_mode()
+    def hits(self, queries: torch.Tensor, depth: int) -> Iterator[Hits]:
+        """Yield the `depth` best segments of every projected query (n, dim)."""
         for part in torch.split(F.normalize(queries, dim=-1), QUERIES_AT_ONCE):
             scores, found = (part @ self.vectors.T).topk(min(depth, len(self.vectors)), dim=1)
             for row_scores, row in zip(scores.cpu().numpy(), found.cpu().numpy(), strict=True):
-                hits = Hits(self.videos[row], self.numbers[row], row_scores)
-                yield propose(hits, self.durations, self.length, rule)
+                yield Hits(self.videos[row], self.numbers[row], row_scores)
 
 
 def seen_moments(

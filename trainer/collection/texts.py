@@ -2,8 +2,11 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 
 from trainer.ingest.texts import Texts
+from trainer.ingest.texts import read as read_texts
+from workers.feature_store.store import FeatureStore
 
 
 def segment_texts(texts: Texts, channel: str, duration: float, segment_length: float) -> dict[int, str]:
@@ -21,3 +24,14 @@ def segment_texts(texts: Texts, channel: str, duration: float, segment_length: f
         for number in range(first, min(max(first, last), count - 1) + 1):
             found[number].append(line.text)
     return {number: "\n".join(found[number]) for number in sorted(found)}
+
+
+def texts_of(store: FeatureStore, ids: Sequence[str]) -> list[Texts]:
+    """Return what is said and written in videos of a collection's store; nothing where its file is gone."""
+    found = []
+    for video in ids:
+        try:
+            found.append(read_texts(store.path.parents[1], store.record(video).info))
+        except FileNotFoundError:
+            found.append(Texts())
+    return found

@@ -6,6 +6,7 @@ service     answers of a running service
 offline     answers of a version in this process
 judged      a query's ranked and judged moments as columns; when a moment is right
 matching    predictions matched with judged moments, on arrays
+generalised queries with no, one or several moments
 measures    measures as values
 scores      every figure of every query, as an array
 retrieval   recall of videos and segments

@@ -15,6 +15,7 @@ from trainer.evaluation.measures import Absent
 from trainer.evaluation.report import Report, report
 from trainer.evaluation.resample import SAMPLES
 from trainer.evaluation.runfile import Run, load_about, load_run, save_run, truth_card, truth_of
+from trainer.formats.moments import load_existence
 from trainer.formats.segments import segments_beside
 from trainer.runs.progress import Progress
 
@@ -105,6 +106,7 @@ def run_evaluation(config: EvalConfig) -> Evaluation:
         absent=config.absent,
         reach=config.reach,
         seed=config.seed,
+        existence=_existence(config),
     )
     if config.run_out:
         about = {name: facts[name] for name in KEPT if name in facts}
@@ -155,6 +157,11 @@ def _searched(
     versions = {"version": about.id, "embedding_model": about.embedding_model}
     versions |= {"ranker_model": searched.models.ranker.name}
     return Answered(run, {"versions": versions, "segment_length": about.segment_length})
+
+
+def _existence(config: EvalConfig) -> dict[int, float]:
+    """Return the existence scores that a file of predictions gives beside its moments."""
+    return load_existence(config.run) if config.run and config.run.suffix == ".jsonl" else {}
 
 
 def _given(path: Path | None) -> Path:

@@ -38,7 +38,9 @@ class Protocol:
 
 SPR = Protocol("spr", strict=False, keeps_irrelevant=False)
 TVR_RANKING = Protocol("tvr-ranking", strict=True, keeps_irrelevant=True)
-PROTOCOLS = {protocol.name: protocol for protocol in (SPR, TVR_RANKING)}
+# Matches as SPR does; a report then has the figures of trainer/evaluation/generalised.py too.
+GMR = Protocol("gmr", strict=False, keeps_irrelevant=False)
+PROTOCOLS = {protocol.name: protocol for protocol in (SPR, TVR_RANKING, GMR)}
 
 
 def gains(
@@ -98,18 +100,18 @@ def _discounts(depth: int) -> Doubles:
 
 def best_iou(ranking: Ranking, judged: Judgements, k: int = 1) -> float:
     """Return the largest IoU of one of the first `k` moments with a relevant one; 0 without either."""
-    return float(_overlap(ranking, judged, k).max(initial=0.0))
+    return float(overlaps(ranking, judged, k).max(initial=0.0))
 
 
 def average_precisions(
     ranking: Ranking, judged: Judgements, thresholds: Sequence[float] = THRESHOLDS, depth: int = DEPTH
 ) -> Doubles:
     """Return the average precision of the first `depth` moments at every threshold, (t,)."""
-    overlap = _overlap(ranking, judged, depth)
-    return np.array([_average_precision(_hits(overlap, limit), overlap.shape[1]) for limit in thresholds])
+    overlap = overlaps(ranking, judged, depth)
+    return np.array([_average_precision(hits_of(overlap, limit), overlap.shape[1]) for limit in thresholds])
 
 
-def _overlap(ranking: Ranking, judged: Judgements, depth: int) -> Doubles:
+def overlaps(ranking: Ranking, judged: Judgements, depth: int) -> Doubles:
     """Return the IoU of the first moments with the relevant ones of their video, (predictions, moments)."""
     relevant = judged.relevances > 0
     spans = ranking.spans[:depth]
@@ -119,8 +121,8 @@ def _overlap(ranking: Ranking, judged: Judgements, depth: int) -> Doubles:
     return np.asarray(np.where(same, iou(spans, judged.spans[relevant]), 0.0))
 
 
-def _hits(overlap: Doubles, limit: float) -> Bools:
-    """Return which predictions take a moment, (n,)."""
+def hits_of(overlap: Doubles, limit: float) -> Bools:
+    """Return which predictions take a moment, (n,); overlap (n, moments) of their IoU."""
     hits = np.zeros(len(overlap), bool)
     free = np.ones(overlap.shape[1], bool)
     for row in np.flatnonzero(overlap.max(axis=1, initial=0.0) >= limit):

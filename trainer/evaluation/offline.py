@@ -6,20 +6,23 @@ themselves, which a service does not show. All segment vectors are held in memor
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from engine import merge, ranking
+from engine import channels, ranking, sought
 from engine.catalogue import Catalogue
 from engine.errors import InvalidInput
+from engine.evidence import Evidence
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
 from engine.types import Doubles, EncodedQuery, Floats, Hits, Ordinals, RankQuery
+from engine.version_texts import VersionTexts
 from trainer.collection.annotations import JudgedQuery
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
+from trainer.collection.text_retrieval import TextRetrieval
 from trainer.evaluation.runfile import COARSE, REFINED, RETRIEVAL, Predicted
 from trainer.generation.kit import as_built
 from workers.ranker.models import Models
@@ -30,13 +33,18 @@ DEFAULTS = SearchOptions()
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """One version, searched exhaustively. vectors: (n, dim) unit rows of segments (videos, segments)."""
+    """One version, searched exhaustively. vectors: (n, dim) unit rows of segments (videos, segments).
+
+    texts: None where the version has none. lines: of its parts.
+    """
 
     models: Models
     catalogue: Catalogue
     vectors: Floats
     videos: Ordinals
     segments: Ordinals
+    texts: TextRetrieval | None
+    lines: VersionTexts
 
     @staticmethod
     def open(collection: Path, version: str = "", device: str = "auto") -> "Offline":
@@ -48,16 +56,17 @@ class Offline:
         rows = VideoRows.of_contexts(models.features)
         projector = as_built(models.projector, collection, models.version)
         found = Retrieval.embed(rows, projector, models.device)
-        return Offline(
-            models, models.corpus.catalogue, found.vectors.cpu().numpy(), found.videos, found.numbers
-        )
+        corpus, vectors = models.corpus, found.vectors.cpu().numpy()
+        columns = (vectors, found.videos, found.numbers)
+        texts = TextRetrieval.of_version(corpus, models.sentences)
+        return Offline(models, corpus.catalogue, *columns, texts, VersionTexts(corpus))
 
     def answer(
         self, text: str, depth: int = DEFAULTS.segment_top_k, rule: ProposalRule = DEFAULTS.rule
     ) -> dict[str, list[Predicted]]:
         """Return one sentence's answer, stage by stage, best first; a service ranks as many proposals."""
         (query,) = self.models.encode([text])
-        return self.answer_to(query, depth, rule)
+        return self.answer_to(replace(query, text=text), depth, rule)
 
     def answer_to(
         self,
@@ -67,12 +76,19 @@ class Offline:
     ) -> dict[str, list[Predicted]]:
         """Do as `answer` for an encoded query: one without words is ranked by the similarity curve."""
         ranker = self.models.ranker if len(query.token_states) else SimilarityCurve()
-        scores = self.vectors @ query.embedding
-        length = self.models.version.segment_length
-        hits = merge.top_k([Hits(self.videos, self.segments, scores)], depth)
-        proposals = propose(hits, self.catalogue.durations, length, rule)
+        version, durations = self.models.version, self.catalogue.durations
+        length = version.segment_length
+        seen = Hits(self.videos, self.segments, self.vectors @ query.embedding)
+        texts = self.texts.search(query.text, query.sentence, depth) if self.texts and query.text else ()
+        hits, sources = sought.fused(version, query.text, [seen], texts, depth)
+        proposals = propose(hits, durations, length, rule)
+        if sources is not None:
+            proposals = channels.with_texts(proposals, sources.texts, length)
         chosen = ranking.take(proposals, DEFAULTS.proposal_top_k)
         (ranked,) = ranker.rank_many([RankQuery.of(query, chosen)], self.models.features)
+        if sources is not None and version.texts is not None:
+            ranked = channels.after_ranking(ranked, chosen, version.texts)
+            ranked = Evidence(sources, self.lines, length).spans(ranked, chosen, durations)
         moments = ranking.ordered(proposals, ranked)
         return {
             RETRIEVAL: self._predicted(hits.videos, self._spans(hits, length), hits.scores),

@@ -8,6 +8,7 @@
      "intervals": {"refined": {"NDCG@10,IoU>=0.3": [0.35, 0.41], ...}, "coarse": {...}, "ceiling": {...}},
      "slices":    {"imprecise": {"queries": 60, "answerable": 60, "coarse": {...}, "refined": {...},
                                  "ceiling": {...}, "share": {...}, "intervals": {...}}, ...},
+     "gmr":       {"refined": {"AUROC": .., "Rej-F1@0.4": .., "mR@5": .., "G-mIoU@1": ..}, ...},
      "confidence": {"refined": {"ECE": .., "Brier": .., "no-answer": {"AUROC": ..}, ...}}}
 
 `retrieval` speaks of the segments that an index returned. A run that carries them (stage "retrieval", one
@@ -30,8 +31,9 @@ from trainer.collection.segment_samples import SegmentSample, segment_samples
 from trainer.evaluation.calibration import Calibration, calibration
 from trainer.evaluation.ceiling import ceiling
 from trainer.evaluation.chance import chance, corpus_of
+from trainer.evaluation.generalised import Generalised
 from trainer.evaluation.judged import Rankings, Truth, truths
-from trainer.evaluation.matching import SPR, Protocol
+from trainer.evaluation.matching import GMR, SPR, Protocol
 from trainer.evaluation.measures import Absent
 from trainer.evaluation.resample import SAMPLES
 from trainer.evaluation.retrieval import Retrieved
@@ -47,7 +49,7 @@ class Part:
     """The figures of some judged queries, by the printed names of their measures.
 
     stages: of every stage and the ceiling. intervals: of every NDCG of them, [low, high]. retrieval: of the
-    segments that were retrieved.
+    segments that were retrieved. generalised: of every stage by the protocol "gmr", empty by another.
     """
 
     queries: int
@@ -55,6 +57,7 @@ class Part:
     stages: Mapping[str, Figures]
     intervals: Mapping[str, Mapping[str, list[float]]]
     retrieval: Figures
+    generalised: Mapping[str, Figures] = field(default_factory=dict)
 
     @property
     def change(self) -> dict[str, float | None] | None:
@@ -82,6 +85,7 @@ class Part:
             "intervals": self.intervals,
             **{name: figures for name, figures in beside.items() if figures is not None},
             RETRIEVAL: {**self.stages.get(RETRIEVAL, {}), **self.retrieval},
+            **({GMR.name: self.generalised} if self.generalised else {}),
         }
 
 
@@ -129,24 +133,24 @@ def report(
     reach: float | None = None,
     samples: int = SAMPLES,
     given: Mapping[int, Sequence[SegmentSample]] | None = None,
+    existence: Mapping[int, float] | None = None,
 ) -> Report:
     """Return every figure of a run; InvalidInput if it answers none of the judged queries.
 
     corpus: `{video: seconds}` for the chance level, default the videos that the truth names. reach: seconds
     around a proposal that a ranker sees, for the ceiling; None for any moment that a proposal overlaps.
-    samples: of the bootstrap. given: relevant segments by query id, in place of those that the moments touch.
+    samples: of the bootstrap. given: relevant segments by query id, not those that the moments touch.
     """
     truth = truths(queries)
     if not any(query_id in truth for answers in run.values() for query_id in answers):
         raise InvalidInput("The run answers none of the judged queries; give it the truth of the same split.")
     columns = {stage: rankings(answers) for stage, answers in run.items()}
     scores = _scored(columns, truth, protocol, absent, reach)
-    sure = {stage: calibration(answers, truth) for stage, answers in columns.items()}
-    relevant = given or dict(zip(truth, segment_samples(queries, segment_length), strict=True))
-    retrieved = Retrieved.of(run, relevant, segment_length)
+    sets = _generalised(run, truth, existence) if protocol is GMR else {}
+    retrieved = Retrieved.of(run, given or _touched(queries, segment_length), segment_length)
 
     def part(some: Truth) -> Part:
-        return _part(scores, some, retrieved.recalls(some, absent), seed, samples)
+        return _part(scores, sets, some, retrieved.recalls(some, absent), seed, samples)
 
     return Report(
         protocol=protocol.name,
@@ -155,8 +159,24 @@ def report(
         whole=part(truth),
         chance=chance(queries, truth, corpus or corpus_of(queries), protocol=protocol, seed=seed),
         slices={name: part(some) for name, some in _slices(queries, truth).items()},
-        confidence={stage: figures for stage, figures in sure.items() if figures is not None},
+        confidence=_confidence(columns, truth),
     )
+
+
+def _generalised(run: Run, truth: Truth, existence: Mapping[int, float] | None) -> dict[str, Generalised]:
+    return {stage: Generalised.of(run[stage], truth, existence) for stage in run if stage != RETRIEVAL}
+
+
+def _touched(queries: Sequence[JudgedQuery], length: float) -> dict[int, Sequence[SegmentSample]]:
+    """Return the segments that the relevant moments of every query touch."""
+    samples = segment_samples(queries, length)
+    return {query.query_id: own for query, own in zip(queries, samples, strict=True)}
+
+
+def _confidence(columns: Mapping[str, Rankings], truth: Truth) -> dict[str, Calibration]:
+    """Return the calibration of the stages whose moments carry a confidence."""
+    sure = {stage: calibration(answers, truth) for stage, answers in columns.items()}
+    return {stage: figures for stage, figures in sure.items() if figures is not None}
 
 
 def _scored(
@@ -170,7 +190,14 @@ def _scored(
     return scores
 
 
-def _part(scores: Mapping[str, Scores], truth: Truth, retrieval: Figures, seed: int, samples: int) -> Part:
+def _part(
+    scores: Mapping[str, Scores],
+    sets: Mapping[str, Generalised],
+    truth: Truth,
+    retrieval: Figures,
+    seed: int,
+    samples: int,
+) -> Part:
     """Return the figures of the queries of `truth`."""
     own = {stage: one.of(truth) for stage, one in scores.items()}
     return Part(
@@ -179,6 +206,7 @@ def _part(scores: Mapping[str, Scores], truth: Truth, retrieval: Figures, seed: 
         stages={stage: one.means() for stage, one in own.items()},
         intervals={stage: one.intervals(seed, samples) for stage, one in own.items()},
         retrieval=retrieval,
+        generalised={stage: one.figures(truth) for stage, one in sets.items()},
     )
 
 

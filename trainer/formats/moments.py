@@ -2,11 +2,11 @@
 
     annotations    {qid, query, vid, duration, relevant_windows: [[start, end], ...],
                     relevant_clip_ids: [...], saliency_scores: [[4, 3, 2], ...]}
-    predictions    {qid, vid, pred_relevant_windows: [[start, end, score], ...]}; the score may be missing
+    predictions    {qid, vid, pred_relevant_windows: [[start, end, score], ...], pred_exist_score}; the scores
+                   may be missing, the last says how sure a model is that there is any window
 
-Every relevant window becomes a judged moment of similarity 1. Its relevance is the mean saliency (0..4) of
-all annotators over the clips whose middle lies in it, at least 1, since the window is relevant; where no
-saliency is given, a constant grade. MomentAnnotations of a training split carry no relevance.
+Every relevant window becomes a judged moment of similarity 1. Its relevance is the mean saliency (0..4) over
+the clips whose middle lies in it, at least 1; a constant grade without saliency; none in a training split.
 """
 
 import math
@@ -65,8 +65,7 @@ def load_moments(
 ) -> MomentAnnotations:
     """Read annotations. grade: relevance without saliency. clip: seconds a saliency score stands for.
 
-    NotFound for a missing file; InvalidInput names the line and what is wrong with it. What passes here is
-    what every reader of judged queries takes.
+    NotFound for a missing file; InvalidInput names the line and what is wrong with it.
     """
     queries: dict[int, JudgedQuery] = {}
     durations: dict[str, float] = {}
@@ -134,8 +133,7 @@ def import_moments(
 ) -> MomentAnnotations:
     """Make the file a split of the collection's annotations; InvalidInput for videos without features.
 
-    A collection without any features takes every video: predictions are measured without them. A file that is
-    refused leaves the annotations as they were.
+    A collection without any features takes every video. A refused file leaves the annotations as they were.
     """
     found = load_moments(path, grade=grade, clip=clip, judged=split != "train")
     if not found.queries:
@@ -158,8 +156,8 @@ Window = tuple[str, float, float, float | None]
 def load_predictions(path: Path) -> dict[int, list[Window]]:
     """Return (video, start, end, score or None) of every query, best first.
 
-    Windows with scores are sorted by them, equal ones as in the file, whatever order they came in: a score
-    says more of what a model meant than a place. Windows without scores stay in their order.
+    Windows with scores are sorted by them, equal ones as in the file: a score says more of what a model meant
+    than a place. Windows without scores stay in their order.
     """
     answers: dict[int, list[Window]] = {}
     for where, row in read_lines(path):
@@ -175,6 +173,18 @@ def load_predictions(path: Path) -> dict[int, list[Window]]:
             raise InvalidInput(f"{where}: qid {query_id} appears twice; predict every query once.")
         answers[query_id] = _best_first(windows, where)
     return answers
+
+
+def load_existence(path: Path) -> dict[int, float]:
+    """Return the `pred_exist_score` of every query whose line has one; InvalidInput for what is no number."""
+    found = {}
+    for where, row in read_lines(path):
+        if "pred_exist_score" in row:
+            try:
+                (found[_query_id(row["qid"])],) = _numbers([row["pred_exist_score"]])
+            except MALFORMED as error:
+                raise InvalidInput(f"{where}: pred_exist_score is no number ({_reason(error)}).") from error
+    return found
 
 
 def _query_id(value: Any) -> int:

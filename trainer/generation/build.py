@@ -18,6 +18,7 @@ from engine.files import refusal, sha256
 from engine.staging import check_room, staged, sweep
 from engine.verification import verify
 from engine.version_lock import only_writer
+from trainer.collection.texts import texts_of
 from trainer.generation.config import BuildConfig
 from trainer.generation.frozen import frozen_files
 from trainer.generation.garbage import Garbage, collect_garbage
@@ -25,7 +26,7 @@ from trainer.generation.indexing import write_indexes
 from trainer.generation.kit import Kit, OnProgress
 from trainer.generation.part import finish_part, nothing, streams_of
 from trainer.generation.plan import Plan, make_plan
-from trainer.generation.texts import make_texts, texts_of
+from trainer.generation.texts import make_texts
 from trainer.generation.texts_kit import TextsKit
 from workers.ranker.stores.features import DIRECTORY, write_context
 
@@ -131,7 +132,10 @@ def _texts(plan: Plan, on_progress: OnProgress) -> TextsKit | None:
     on_progress("texts", 0, 1)
     made = make_texts(found, plan.counts, plan.segment_length, plan.shard_count, plan.sentences)
     on_progress("texts", 1, 1)
-    return made
+    fusion = plan.ranker.decode.fusion if plan.ranker is not None else None
+    if made is None or fusion is None or not fusion.lists:
+        return made
+    return replace(made, entry=replace(made.entry, weights=dict(fusion.lists)))
 
 
 class _Summed:

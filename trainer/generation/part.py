@@ -15,11 +15,12 @@ from engine.files import sync
 from engine.staging import staged
 from engine.types import Floats
 from trainer.collection.segments import VideoRows, embed_as_told
+from trainer.collection.texts import texts_of
 from trainer.generation.contexts import write_contexts
 from trainer.generation.kit import SAID, Kit, OnProgress
 from trainer.generation.looks import write_seen
 from trainer.generation.records import write_records
-from trainer.generation.texts import texts_of, write_texts
+from trainer.generation.texts import write_texts
 from workers.index.files import INDEX, code_of
 from workers.index.part import DIRECTORY as INDEX_DIRECTORY
 from workers.index.part import VERSION, IndexPart

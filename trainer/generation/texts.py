@@ -14,8 +14,6 @@ from trainer.collection.texts import segment_texts
 from trainer.generation.check import LARGEST_FACTOR, ExactAnswers, sample_queries
 from trainer.generation.texts_kit import TextsKit
 from trainer.ingest.texts import Texts
-from trainer.ingest.texts import read as read_texts
-from workers.feature_store.store import FeatureStore
 from workers.index.effort import Effort, least
 from workers.index.factory import AUTO_RECALL, FLAT_VALUES, recipe
 from workers.index.files import write_effort
@@ -28,6 +26,8 @@ from workers.ranker.sentences.encoder import SentenceEncoder
 
 # Texts that are encoded at once: equal ones among them count once.
 _BLOCK = 4096
+# Texts that tell what cosine two of them usually have.
+_USUAL = 128
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,6 @@ class Rows:
 Embed = Callable[[str, Rows], Iterator[Floats]]
 
 
-def texts_of(store: FeatureStore, ids: Sequence[str]) -> list[Texts]:
-    """Return what is said and written in videos of a collection's store; nothing where its file is gone."""
-    found = []
-    for video in ids:
-        try:
-            found.append(read_texts(store.path.parents[1], store.record(video).info))
-        except FileNotFoundError:
-            found.append(Texts())
-    return found
-
-
 def make_texts(
     texts: Sequence[Texts],
     counts: Ordinals,
@@ -94,8 +83,19 @@ def make_texts(
     chosen = np.sort(np.random.default_rng(0).choice(len(documents), size, replace=False))
     sample = [*encoded(encoder, [documents[row] for row in chosen]), np.zeros((0, encoder.dim), np.float32)]
     template = train(made, encoder.dim, np.concatenate(sample))
-    entry = TextsEntry(lexicon.sha256, named, encoder.dim, made.label, template.sha256)
+    usual = usual_cosine(encoder, documents)
+    entry = TextsEntry(lexicon.sha256, named, encoder.dim, made.label, template.sha256, usual_cosine=usual)
     return TextsKit(entry, lexicon, template, encoder)
+
+
+def usual_cosine(encoder: SentenceEncoder, documents: Sequence[str]) -> float:
+    """Return the mean cosine of one text, asked, and another, over some of them; 0 for a single one."""
+    distinct = list(dict.fromkeys(documents))
+    some = distinct[:: max(1, -(-len(distinct) // _USUAL))]
+    if len(some) < 2:
+        return 0.0
+    cosines = encoder.queries(some) @ encoder.passages(some).T
+    return round(float(cosines[~np.eye(len(some), dtype=bool)].mean()), 6)
 
 
 def encoded(encoder: SentenceEncoder, documents: Sequence[str]) -> Iterator[Floats]:

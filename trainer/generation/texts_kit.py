@@ -37,5 +37,4 @@ def open_texts(collection: Path, version: Version, device: str | None = "auto") 
     template = Template.read(collection, entry.quantizer_sha256)
     if device is None:
         return TextsKit(entry, lexicon, template)
-    encoder = open_entry(collection.resolve(), entry.encoder, device)
-    return TextsKit(entry, lexicon, template, encoder)
+    return TextsKit(entry, lexicon, template, open_entry(collection, entry.encoder, device))

@@ -9,6 +9,7 @@ from engine.printable import printable
 from trainer.ingest.errors import BadVideo
 
 if TYPE_CHECKING:
+    from trainer.screen.run import ScreensRead
     from trainer.speech.run import Transcribed
 
 
@@ -29,7 +30,8 @@ class Summary:
     before. notes: sentences about the collection.
     frames: rows written. decoded_frames: pictures they were chosen from. seconds_of_video: of what was
     ingested. elapsed: seconds, from the first file opened to the last one stored. described: unchanged files
-    whose labels or date are others now. transcribed: what a recogniser did before, if one was asked.
+    whose labels or date are others now. transcribed, screens: what a recogniser, and a reader of
+    screens, did before, if one was asked.
     """
 
     collection: str
@@ -50,6 +52,7 @@ class Summary:
     moved: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     transcribed: dict[str, Any] = field(default_factory=dict)
+    screens: dict[str, Any] = field(default_factory=dict)
 
     def fail(self, path: Path, error: BadVideo) -> None:
         """Note that a file could not be ingested."""
@@ -70,6 +73,14 @@ class Summary:
             self.notes.append(transcribed.line())
         for path, reason in transcribed.failed:
             self.warn(path, f"it was not transcribed: {reason}")
+
+    def read(self, screens: "ScreensRead") -> None:
+        """Note what was read on screens before the ingest."""
+        self.screens = screens.as_json()
+        if screens.videos or screens.failed:
+            self.notes.append(screens.line())
+        for path, reason in screens.failed:
+            self.warn(path, f"its screen was not read: {reason}")
 
     def sort(self) -> None:
         """Put failures and warnings in the order of their files; they come in the order files end."""

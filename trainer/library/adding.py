@@ -16,10 +16,10 @@ from engine.part_texts import PartTexts
 from engine.texts import TEXTS
 from trainer.collection.places import FRAMES
 from trainer.collection.segments import VideoRows
+from trainer.collection.texts import texts_of
 from trainer.generation.check import UNFIT
 from trainer.generation.kit import Kit
 from trainer.generation.part import add_part
-from trainer.generation.texts import texts_of
 from trainer.library.changes import deal, with_part, without
 from trainer.library.compacting import merge
 from trainer.library.kits import Kits

@@ -17,6 +17,8 @@ from trainer.library.adding import add
 from trainer.library.kits import Kits
 from trainer.library.roots import Roots
 from trainer.library.steps import Change, OnProgress, nothing
+from trainer.screen.run import read_screens
+from trainer.screen.setting import reads_screens
 from trainer.speech.run import transcribe_all
 from trainer.speech.setting import recogniser_of
 from workers.feature_store.store import FeatureStore
@@ -72,6 +74,7 @@ def _ingest(
     corpus = open_corpus(collection)
     recogniser = recogniser_of(collection)
     heard = None if recogniser is None else transcribe_all(collection, found.found, recogniser, _unseen)
+    read = read_screens(collection, found.found, _unseen) if reads_screens(collection) else None
     encoder = kits.encoder(corpus)
     frames = corpus.version.streams["frames"]
     with encoding_threads(encoder.device) as encoders:
@@ -88,11 +91,13 @@ def _ingest(
         summary = ingest(paths, collection, encoder, options, progress, found)
     if heard is not None:
         summary.heard(heard)
+    if read is not None:
+        summary.read(read)
     return summary
 
 
 def _unseen(done: float, total: float, name: str) -> None:
-    """Transcribing shows no progress of its own here."""
+    """Transcribing and reading show no progress of their own here."""
 
 
 def _ids(store: FeatureStore, found: Survey) -> dict[str, str]:

@@ -12,7 +12,7 @@ from trainer.generation.frozen import frozen_files
 from trainer.library.contents import SENTENCES, model_folders
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of
-from workers.ranker.sentences.layout import fingerprint_of as sentences_fingerprint
+from workers.ranker.sentences import layout
 from workers.ranker.stores.checkpoint import load_state, read_card
 
 OnProgress = Callable[[str, int, int], None]
@@ -107,7 +107,7 @@ def _model(folder: Path, kind: str, entry: EncoderEntry | ModelEntry) -> None:
     if not isinstance(entry, EncoderEntry):
         load_state(folder)
     if kind == SENTENCES:
-        found = sentences_fingerprint(folder)
+        found = layout.fingerprint_of(folder)
     else:
         found = fingerprint_of(folder) if isinstance(entry, EncoderEntry) else read_card(folder).fingerprint
     if found != entry.fingerprint:

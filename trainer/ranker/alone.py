@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.temporal import suppress
+from engine.temporal import demoted, suppress
 from engine.types import Doubles
 from trainer.evaluation.judged import RIGHT, Judgements, Ranking
 from trainer.ranker.fusion import FEW, Answers
-from workers.ranker.scoring.fusion import COLUMNS, Fusion, confidences, demoted
+from workers.ranker.scoring.fusion import COLUMNS, Fusion, confidences
 
 PRECISIONS = (*(round(0.5 + 0.05 * step, 2) for step in range(10)), 0.99)
 FOLDS = 5

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.temporal import iou
+from engine.temporal import demoted, iou
 from engine.types import Doubles
 from trainer.evaluation.judged import RIGHT, Judgements, Ranking
-from workers.ranker.scoring.fusion import COLUMNS, Fusion, ScoreWeights, confidences, demoted, log_shares
+from workers.ranker.scoring.fusion import Fusion, ScoreWeights, confidences, log_shares
 
 OVERLAPS = (0.5, 0.7)
 RIDGE = 1e-2
@@ -27,7 +27,7 @@ FEW = 20
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One query's ranked moments. columns: (n, 7). videos: (n,). spans: (n, 2)."""
+    """One query's ranked moments. columns: (n, 7), with texts (n, 11). videos: (n,). spans: (n, 2)."""
 
     columns: Doubles
     videos: NDArray[np.int32]
@@ -85,7 +85,8 @@ def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> ScoreWeigh
         return ScoreWeights(span_relevance=1.0)
     middle, spread = _scale(np.concatenate([columns for columns, _ in rows]))
     longest = max(len(columns) for columns, _ in rows)
-    inputs, wanted = torch.zeros(len(rows), longest, len(COLUMNS)), torch.zeros(len(rows), longest)
+    width = len(middle)
+    inputs, wanted = torch.zeros(len(rows), longest, width), torch.zeros(len(rows), longest)
     there = torch.zeros(len(rows), longest, dtype=torch.bool)
     for row, (columns, share) in enumerate(rows):
         inputs[row, : len(columns)] = torch.from_numpy((columns - middle) / spread)
@@ -95,11 +96,11 @@ def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> ScoreWeigh
         logits = (inputs @ weights[1:]).masked_fill(~there, -1e4)
         return -(wanted * logits.log_softmax(1)).sum(1).mean() + RIDGE * weights.square().sum()
 
-    return ScoreWeights(0.0, *_unscaled(_minimum(loss, len(COLUMNS)), middle, spread)[1])
+    return ScoreWeights(0.0, *_unscaled(_minimum(loss, width), middle, spread)[1])
 
 
 def _fit_confidence(columns: Doubles, good: NDArray[np.bool_]) -> tuple[ScoreWeights, float]:
-    """Return the weights of columns (n, 7) and of a last one, log share."""
+    """Return the weights of columns, and of a last one, log share; columns: (n, all of them)."""
     if good.all() or not good.any():
         return ScoreWeights(bias=_logit(float(good.mean()) if len(good) else 0.0)), 0.0
     middle, spread = _scale(columns)

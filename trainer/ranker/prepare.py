@@ -1,30 +1,26 @@
 """From a collection on disk to what a ranker's training reads."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from engine.errors import InvalidInput, NotFound
-from engine.proposals import ProposalRule
-from engine.queries import SearchOptions
-from engine.ranking import take
+from engine.errors import InvalidInput
 from engine.types import Floats
 from trainer.collection.annotations import JudgedQuery, nearest_moments
 from trainer.collection.places import (
     encoder_source,
     features_directory,
-    known_videos,
     open_projector,
     projector_directory,
 )
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
-from trainer.evaluation.judged import Judgements
+from trainer.collection.sentences import sentences_of
 from trainer.formats.samples import Samples, kept_samples, load_samples
 from trainer.ranker.data import MomentPairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
@@ -32,12 +28,13 @@ from trainer.ranker.lists import Graded, Lists, joined
 from trainer.ranker.mining import Mined
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.sources import read_sources
+from trainer.ranker.val_data import Val, contexts_of, projected, validation_of
 from trainer.ranker.validation import Validation
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.relo import ReloConfig
 from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.stores.checkpoint import read_card
-from workers.ranker.stores.features import FRAMES, FeatureMaps
+from workers.ranker.stores.features import FRAMES
 from workers.ranker.stores.joined import offsets_of
 
 
@@ -67,10 +64,12 @@ def prepare(
     projector: str | None,
     encoder: str | None,
     device: torch.device,
+    text_encoder: str | None = None,
 ) -> Prepared:
     """Read features and annotations, encode queries, retrieve; one-sentence errors name what is missing.
 
-    projector: a fingerprint, "none" for mean pooling, or None for the current one.
+    projector: a fingerprint, "none" for mean pooling, or None for the current one. text_encoder: of what is
+    said and written, as `spr build` takes it.
     """
     store = FeatureStore.open(features_directory(collection, encoder))
     fingerprint = str(store.meta.get("fingerprint", store.path.name))
@@ -83,7 +82,9 @@ def prepare(
     if settings.samples == "kept":
         samples = load_samples(kept_samples(collection, settings.top_k, model.window.context))
     train, dropped = _training(store, sources.train, samples, features, stage1, model, settings, device)
-    validation = _validation(store, sources.val, sources.corpus, features, stage1, settings, device)
+    sentences = sentences_of(collection, text_encoder, str(device))
+    told = Val(store, sources.val, sources.corpus, features, stage1, sentences)
+    validation = validation_of(told, settings, device)
     card = None if isinstance(stage1, MeanPool) else read_card(projector_directory(collection, projector))
     name = card.fingerprint if card else ""
     return Prepared(
@@ -92,7 +93,7 @@ def prepare(
         model=model,
         train=train,
         validation=validation,
-        texts=_projected(stage1, features, sources.train, device).cpu().numpy(),
+        texts=projected(stage1, features, sources.train, device).cpu().numpy(),
         dropped=dropped,
         mined=float((np.diff(train.mined.offsets) > 0).mean()),
         digest=_digest(sources.digest, train, name),
@@ -127,7 +128,7 @@ def _training(
     videos = {moment.video for query in nearest for moment in query.moments}
     if samples and settings.loss.hard_negatives:
         videos |= samples.videos
-    contexts, ordinals = _contexts(store, videos, "train")
+    contexts, ordinals = contexts_of(store, videos, "train")
     length = stage1.segment_length * contexts.step(FRAMES)
     every = pairs_of(nearest, ordinals, settings.min_similarity)
     pairs = every.take(trainable(every, contexts, length, model.window))
@@ -136,8 +137,8 @@ def _training(
         mined, wrong = given(samples, pairs, queries, ordinals, contexts, model.window)
     else:
         retrieval = Retrieval.embed(VideoRows.of_contexts(contexts), stage1, device)
-        projected = _projected(stage1, features, queries, device)
-        mined, wrong = mine(pairs, projected, retrieval, contexts, model.window, settings)
+        queried = projected(stage1, features, queries, device)
+        mined, wrong = mine(pairs, queried, retrieval, contexts, model.window, settings)
     tokens = [features.tokens(query.query) for query in queries]
     made = TrainingData(
         contexts=contexts,
@@ -176,55 +177,6 @@ def _lists(
     graded = Graded.of(every.query, every.video, every.moments, every.similarity, len(queries))
     proposals = joined(mined, pairs.query, wrong, len(queries))
     return Lists(proposals, graded, settings.loss.list_size)
-
-
-def _validation(
-    store: FeatureStore,
-    queries: Sequence[JudgedQuery],
-    corpus: Iterable[str],
-    features: QueryFeatures,
-    stage1: Projector | MeanPool,
-    settings: RankerSettings,
-    device: torch.device,
-) -> Validation:
-    contexts, ordinals = _contexts(store, corpus, "val")
-    retrieval = Retrieval.embed(VideoRows.of_contexts(contexts), stage1, device)
-    projected = _projected(stage1, features, queries, device)
-    rule = ProposalRule.parse(settings.val_proposals)
-    depth = retrieval.depth(settings.depth, settings.depth_share)
-    most = SearchOptions().proposal_top_k
-    truths = {}
-    for row, query in enumerate(queries):
-        truth = Judgements.of(query)
-        # A video without features keeps counting: it is simply never found.
-        numbers = np.array([ordinals.get(video, -1) for video in truth.videos], np.int64)
-        truths[row] = replace(truth, videos=numbers)
-    return Validation(
-        contexts=contexts,
-        tokens=[features.tokens(query.query) for query in queries],
-        proposals=[take(found, most) for found in retrieval.proposals(projected, depth, rule)],
-        truths=truths,
-        depth=depth,
-        segments=len(retrieval.vectors),
-    )
-
-
-def _contexts(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[FeatureMaps, dict[str, int]]:
-    known = known_videos(store, list(videos))
-    if not known:
-        raise NotFound(f"None of the {split} videos has features in {store.path}; ingest them.")
-    return FeatureMaps.from_feature_store(store, known), {video: row for row, video in enumerate(known)}
-
-
-@torch.inference_mode()
-def _projected(
-    stage1: Projector | MeanPool,
-    features: QueryFeatures,
-    queries: Sequence[JudgedQuery],
-    device: torch.device,
-) -> torch.Tensor:
-    pooled = features.pooled([query.query for query in queries])
-    return stage1.queries(torch.from_numpy(pooled).to(device))
 
 
 def _digest(judged: bytes, train: TrainingData, projector: str) -> str:

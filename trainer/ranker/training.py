@@ -55,6 +55,7 @@ def train_ranker(
     *,
     projector: str | None = None,
     encoder: str | None = None,
+    text_encoder: str | None = None,
     resume: bool | None = None,
     device: str = "auto",
     wandb: bool = False,
@@ -62,11 +63,12 @@ def train_ranker(
     """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
 
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
+    text_encoder: of what is said and written, as `spr build` takes it; None for that of the served version.
     resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite.
     """
     began = time.monotonic()
     where = pick_device(device)
-    data = prepare(collection, settings, projector, encoder, where)
+    data = prepare(collection, settings, projector, encoder, where, text_encoder)
     model, settings = _start(collection, data, settings, where)
     with _open_run(collection, data, settings, resume, wandb) as run:
         fit(model, data, settings, run, where)

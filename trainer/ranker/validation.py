@@ -1,14 +1,15 @@
 """End-to-end validation: retrieval -> proposals -> ranker -> NDCG on val, by the code that serves."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from engine.errors import InvalidInput
-from engine.types import Doubles, Floats, Proposals, RankQuery
+from engine.temporal import demoted
+from engine.types import Doubles, EncodedQuery, Floats, Proposals, RankQuery
 from trainer.evaluation.judged import Judgements, Ranking
 from trainer.evaluation.measures import NDCGS
 from trainer.evaluation.scores import evaluate
@@ -18,7 +19,7 @@ from trainer.ranker.settings import SELECT
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.scoring.decode import DecodeConfig, in_seconds
-from workers.ranker.scoring.fusion import COLUMNS, columns, demoted
+from workers.ranker.scoring.fusion import COLUMNS, columns, text_columns
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import encoded_in_memory
 from workers.ranker.stores.features import FeatureMaps
@@ -36,6 +37,7 @@ class Validation:
     """Judged queries with their proposals. truths: by query row, videos as ordinals of `contexts`.
 
     tokens: one (t, dim) array a query. proposals: one of each query, from its `depth` best `segments`.
+    lists, usual_cosine: as `Fusion` has them.
     """
 
     contexts: FeatureMaps
@@ -44,6 +46,8 @@ class Validation:
     truths: dict[int, Judgements]
     depth: int
     segments: int
+    lists: Mapping[str, float] = field(default_factory=dict)
+    usual_cosine: float = 0.0
 
     def coarse(self) -> dict[str, float]:
         """Return the measures of the proposals as they are, in their own order."""
@@ -63,10 +67,7 @@ class Validation:
             part = self.proposals[first : first + AT_ONCE]
             tokens = self.tokens[first : first + AT_ONCE]
             # The trained ranker reads token states alone.
-            queries = [
-                RankQuery(states, NO_EMBEDDING, p.videos, p.spans, p.scores)
-                for states, p in zip(tokens, part, strict=True)
-            ]
+            queries = [_asked(states, own) for states, own in zip(tokens, part, strict=True)]
             answers += self._answers(ranker, queries)
         return answers
 
@@ -79,7 +80,8 @@ class Validation:
         answers, begin = [], 0
         for query in queries:
             own = slice(begin, begin + len(query))
-            found = columns(evidence.cut(own), spans[own], query.scores)
+            texts = None if query.texts is None else text_columns(query.texts, self.usual_cosine)
+            found = columns(evidence.cut(own), spans[own], query.scores, texts)
             answers.append(Answers(found, query.videos, spans[own]))
             begin = own.stop
         return answers
@@ -100,7 +102,9 @@ class Validation:
     def fused(self, answers: Sequence[Answers], decode: DecodeConfig, precision: float) -> DecodeConfig:
         """Return `decode` with a score and a confidence fitted on these answers."""
         truths = [self.truths[row] for row in range(len(answers))]
-        return replace(decode, fusion=fit_fusion(answers, truths, len(self.contexts), precision=precision))
+        fusion = fit_fusion(answers, truths, len(self.contexts), precision=precision)
+        fusion = replace(fusion, lists=self.lists, usual_cosine=self.usual_cosine)
+        return replace(decode, fusion=fusion)
 
     def with_table(self, answers: Sequence[Answers], decode: DecodeConfig) -> DecodeConfig:
         """Return fused `decode` with the confidences that precisions of standing searches need."""
@@ -140,8 +144,14 @@ def _scores(answer: Answers, decode: DecodeConfig) -> Doubles:
         "log_probability": decode.probability_weight,
         "coarse": decode.coarse_weight,
     }
-    scores: Doubles = answer.columns @ np.array([weights.get(name, 0.0) for name in COLUMNS])
+    names = COLUMNS[: answer.columns.shape[1]]
+    scores: Doubles = answer.columns @ np.array([weights.get(name, 0.0) for name in names])
     return scores
+
+
+def _asked(tokens: Floats, proposals: Proposals) -> RankQuery:
+    encoded = EncodedQuery(NO_EMBEDDING, tokens, NO_EMBEDDING, "")
+    return RankQuery.of(encoded, proposals)
 
 
 def selection(metrics: dict[str, float]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import InvalidInput
 from engine.files import read_json, write_json
 from trainer.collection.annotations import JudgedQuery
+from trainer.world import speak
 from trainer.world.annotate import annotate
 from trainer.world.film import film
 from trainer.world.plan import FPS, SIZE, SPLITS, VideoPlan
@@ -37,17 +38,21 @@ def build_world(
     workers: int = 0,
     progress: Callable[[Finished, int], None] | None = None,
     profile: Profile = PLAIN,
+    aloud: bool = False,
 ) -> dict[str, Any]:
     """Render `videos` videos of the world `seed` under `out` and return what world.json says of it.
 
-    profile: what is filmed and asked. Finished videos of the same world are kept. workers: processes, 0 for
-    one a CPU; the bytes do not depend on it. progress: told of each finished video and of the frames of the
-    whole world. Raises InvalidInput if `out` holds another world.
+    profile: what is filmed and asked. aloud: lines are spoken in place of subtitles. Finished videos of the
+    same world are kept. workers: processes, 0 for one a CPU; the bytes do not depend on it. progress: told of
+    each finished video and of the frames of the whole world. Raises InvalidInput if `out` holds another
+    world, Unavailable without a voice.
     """
     plans = [plan_video(seed, index, profile) for index in range(videos)]
     total = sum(plan.frames for plan in plans)
+    if aloud:
+        speak.check()
     _prepare(out, plans, seed, profile)
-    for finished in _filmed(plans, out / "videos", workers or len(os.sched_getaffinity(0))):
+    for finished in _filmed(plans, out / "videos", workers or len(os.sched_getaffinity(0)), aloud):
         if progress:
             progress(finished, total)
     queries = annotate(plans, seed, out, profile)
@@ -79,23 +84,23 @@ def _prepare(out: Path, plans: list[VideoPlan], seed: int, profile: Profile) -> 
         left_over.unlink()
 
 
-def _filmed(plans: list[VideoPlan], folder: Path, workers: int) -> Iterator[Finished]:
+def _filmed(plans: list[VideoPlan], folder: Path, workers: int, aloud: bool) -> Iterator[Finished]:
     if workers == 1:
-        yield from (_film(plan, folder) for plan in plans)
+        yield from (_film(plan, folder, aloud) for plan in plans)
         return
     # Spawned, never forked. The longest first, so that no process is left alone with it at the end.
     order = sorted(plans, key=lambda plan: -plan.frames)
     with ProcessPoolExecutor(min(workers, len(plans)), multiprocessing.get_context("spawn")) as pool:
         try:
-            for future in as_completed([pool.submit(_film, plan, folder) for plan in order]):
+            for future in as_completed([pool.submit(_film, plan, folder, aloud) for plan in order]):
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _film(plan: VideoPlan, folder: Path) -> Finished:
-    return Finished(plan.name, plan.frames, film(plan, folder))
+def _film(plan: VideoPlan, folder: Path, aloud: bool) -> Finished:
+    return Finished(plan.name, plan.frames, film(plan, folder, aloud))
 
 
 def _composition(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int32]
+Places = NDArray[np.intp]
 # Adding so many postings takes as long as looking for one row among them.
 _LOOK_UP = 16
 
@@ -45,12 +46,14 @@ def best(
     # The words that say most first, until what is left cannot lift a row that none of them has to the best k.
     ordered = sorted(postings, key=lambda one: (-one.largest, len(one.rows)))
     sums = np.zeros(size, np.uint32)
-    rest, least, seen = sum(one.largest for one in ordered), 0, []
+    rest, least, seen = sum(one.largest for one in ordered), 0, list[Places]()
     while ordered and rest >= least:
         one = ordered.pop(0)
-        sums[one.rows] += one.sums
+        # Cast once: NumPy casts an index of another type each time it is used.
+        rows = one.rows.astype(np.intp)
+        sums[rows] += one.sums
         rest -= one.largest
-        rows = one.rows if living is None else one.rows[living[one.rows]]
+        rows = rows if living is None else rows[living[rows]]
         seen.append(rows)
         least = _least(sums[rows], k, least)
     # A row that the k-th best beats even with all that is left is out.
@@ -65,10 +68,10 @@ def best(
     return rows[first].astype(np.int64), found[first]
 
 
-def _above(sums: NDArray[np.uint32], lists: Sequence[Rows], least: int) -> Rows:
+def _above(sums: NDArray[np.uint32], lists: Sequence[Places], least: int) -> Places:
     """Return the rows of all lists, each once, that have a sum of at least `least`."""
     taken = np.zeros(len(sums), np.bool_)
-    chosen = [np.zeros(0, np.int32)]
+    chosen = [np.zeros(0, np.intp)]
     for rows in lists:
         above = rows[sums[rows] >= least]
         chosen.append(above[~taken[above]])
@@ -76,7 +79,7 @@ def _above(sums: NDArray[np.uint32], lists: Sequence[Rows], least: int) -> Rows:
     return np.concatenate(chosen)
 
 
-def _add(sums: NDArray[np.uint32], one: Postings, rows: Rows) -> None:
+def _add(sums: NDArray[np.uint32], one: Postings, rows: Places) -> None:
     """Add a word's part to the sums of `rows`; what others then have means nothing."""
     if len(one.rows) < _LOOK_UP * len(rows):
         sums[one.rows] += one.sums

@@ -12,7 +12,10 @@ COMMANDS = {
     "import-tvr-ranking": ("spr_cli.corpus_import_tvr_ranking", "Take TVR-Ranking's data into a collection."),
     "export-tvr-ranking": ("spr_cli.corpus_export_tvr_ranking", "Write a collection as TVR-Ranking's data."),
     "import-moments": ("spr_cli.corpus_import_moments", "Take QVHighlights-like moments into a collection."),
-    "transcripts": ("spr_cli.corpus_transcripts", "List what was transcribed, and where to correct it."),
+    "transcripts": (
+        "spr_cli.corpus_transcripts",
+        "List transcripts and screens that were read; correct them.",
+    ),
     "export-feedback": ("spr_cli.corpus_export_feedback", "Write what people judged as training data."),
     "synthesize-features": ("spr_cli.corpus_synthesize_features", "Make features at a corpus' real size."),
 }

@@ -25,9 +25,17 @@ if TYPE_CHECKING:
     help="hard: look-alikes, hour-long videos, questions without an answer; texts: text on the screen, "
     "paraphrases, questions, German.",
 )
+@click.option(
+    "--speak",
+    "aloud",
+    is_flag=True,
+    help="Lines as speech, by espeak-ng, in place of subtitles: to transcribe.",
+)
 @click.option("--workers", default=0, type=click.IntRange(min=0), help="Processes; 0: one a CPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def command(out: Path, videos: int, seed: int, profile: str, workers: int, as_json: bool) -> None:
+def command(
+    out: Path, videos: int, seed: int, profile: str, aloud: bool, workers: int, as_json: bool
+) -> None:
     """Render a world into OUT: videos with subtitles, captions, judged queries for train, val and test.
 
     The same seed gives the same bytes, whatever --workers. A run that was stopped goes on where it was:
@@ -44,7 +52,7 @@ def command(out: Path, videos: int, seed: int, profile: str, workers: int, as_js
     from trainer.world.profile import profile_of
 
     with _RenderProgress() as progress:
-        world = build_world(out, videos, seed, workers, progress.advance, profile_of(profile))
+        world = build_world(out, videos, seed, workers, progress.advance, profile_of(profile), aloud)
     if as_json:
         rendered = {"rendered": progress.rendered, "render_seconds": round(progress.elapsed, 3)}
         click.echo(json.dumps({"world": str(out), **world, **rendered}))

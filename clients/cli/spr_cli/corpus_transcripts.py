@@ -1,4 +1,4 @@
-"""`spr corpus transcripts`: what was transcribed."""
+"""`spr corpus transcripts`: what was transcribed, and read on screens."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from spr_cli.options import AS_JSON
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @AS_JSON
 def command(collection: Path, as_json: bool) -> None:
-    """List the transcripts of COLLECTION: a line each with its video, language, recogniser and file.
+    """List the transcripts of COLLECTION, and what was read on screens: video, language, engine and file.
 
-    A transcript is a WebVTT file. Correct it in an editor and run the same ingest again; a corrected one is
-    never written over.
+    Each is a WebVTT file. Correct it in an editor and run the same ingest again; a corrected one is never
+    written over.
 
     \b
     spr corpus transcripts c
@@ -24,24 +24,27 @@ def command(collection: Path, as_json: bool) -> None:
     from spr_cli.output import print_json
     from trainer.ingest.transcripts import Transcripts
 
-    transcripts = Transcripts.of(collection)
-    found = list(transcripts)
+    said, written = Transcripts.of(collection), Transcripts.of_screens(collection)
+    found = [("said", head, said.path(content)) for content, head in said]
+    found += [("written", head, written.path(content)) for content, head in written]
     if as_json:
         entries = [
             {
+                "channel": channel,
                 "video": head.video,
                 "language": head.language,
                 "engine": head.engine,
                 "corrected": head.corrected,
-                "path": str(transcripts.path(content)),
+                "path": str(path),
             }
-            for content, head in found
+            for channel, head, path in found
         ]
         print_json({"transcripts": entries})
         return
     if not found:
         click.echo(f"{collection} has no transcripts; make some with: spr ingest ... --transcribe ENGINE")
-    for content, head in found:
+    for channel, head, path in found:
         corrected = ", corrected" if head.corrected else ""
-        about = f"{head.language or 'nothing said'}, {head.engine or 'by hand'}{corrected}"
-        click.echo(f"{printable(head.video or '?')}  ({about})  {transcripts.path(content)}")
+        language = head.language or "nothing said" if channel == "said" else "screen"
+        about = f"{language}, {head.engine or 'by hand'}{corrected}"
+        click.echo(f"{printable(head.video or '?')}  ({about})  {path}")

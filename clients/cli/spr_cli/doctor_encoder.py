@@ -35,13 +35,13 @@ _SAME = 0.999  # cosine; float16 rounds
 def findings(folder: Path, device: str) -> Findings:
     """Load an encoder, which proves that its parts belong together, try it on drawn pictures, measure it."""
     try:
-        encoder = Encoder.load(str(folder), device)
+        encoder = Encoder.load(str(folder), device, clips=True)
     except SprError as error:
         yield Finding("error", "encoder", str(error))
         return
     shown, said = drawn(), [f"a photo of a {colour} ball" for colour in COLOURS]
-    images, texts = encoder.images(shown), encoder.text(said).pooled
-    alone = np.concatenate([encoder.images(shown[:1], batch_size=1), encoder.text(said[:1]).pooled])
+    images, texts = _read(encoder, shown), encoder.text(said).pooled
+    alone = np.concatenate([_read(encoder, shown[:1]), encoder.text(said[:1]).pooled])
     if (_unit(alone) * _unit(np.stack([images[0], texts[0]]))).sum(axis=1).min() < _SAME:
         told = f"{folder} gives a picture or a sentence another vector alone than among others"
         yield Finding("error", "encoder", f"{told}; use another number type, or report the model's family.")
@@ -59,8 +59,13 @@ def drawn() -> NDArray[np.uint8]:
     return frames
 
 
+def _read(encoder: Encoder, shown: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the vectors of pictures, or of clips of one picture each where the encoder reads clips."""
+    return encoder.clips(shown[:, None]) if encoder.family.frames else encoder.images(shown)
+
+
 def _measured(folder: Path, encoder: Encoder, shown: NDArray[np.uint8], said: list[str]) -> Finding:
-    pictures = len(shown) / _seconds(lambda: encoder.images(shown))
+    pictures = len(shown) / _seconds(lambda: _read(encoder, shown))
     texts = 1 / _seconds(lambda: encoder.text(said[:1]))
     facts = {
         "family": encoder.family.title,

@@ -37,7 +37,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--run-out", type=FILE, help="Write the answers as a run file, to be measured again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report on stdout instead of the table.")
-@protocol("spr: IoU >=, irrelevant moments left out; tvr-ranking: IoU >, they stay.")
+@protocol(
+    "spr: IoU >=, irrelevant moments left out; tvr-ranking: IoU >, they stay; gmr: as spr, and how well "
+    "queries without an answer are rejected and those with several answered.",
+    "gmr",
+)
 @click.option(
     "--absent",
     type=click.Choice(["zero", "skip"]),

@@ -11,6 +11,7 @@ from engine.printable import printable
 
 FIRST = ("NDCG@10,IoU>=0.5", "NDCG@10,IoU>=0.7")
 _STAGES = ("chance", "retrieval", "coarse", "refined")
+_SETS = ("mR@5", "mR+@5", "G-mIoU@1", "G-mIoU@5")
 _MEASURES = ("NDCG", "VideoRecall", "R@1", "mAP")
 
 
@@ -24,6 +25,9 @@ def show(value: dict[str, Any]) -> None:
     if figures:
         console.print(f"retrieval: {figures}", highlight=False)
     console.print(_certainty(value))
+    if "gmr" in value:
+        console.print(_generalised(value["gmr"]))
+        console.print(_generalised_slices(value["slices"]))
     if value["slices"]:
         console.print(_slices(value["slices"]))
     for stage, part in value.get("confidence", {}).items():
@@ -83,6 +87,23 @@ def _certainty(value: dict[str, Any]) -> Table:
         best = ceiling.get(name)
         table.add_row(
             *cells, *([_number(best), _percent(figure / best if best else None)] if ceiling else [])
+        )
+    return table
+
+
+def _generalised(stages: dict[str, Any]) -> Table:
+    table = _table("queries with no, one or several moments", "measure", *stages)
+    for name in dict.fromkeys(name for figures in stages.values() for name in figures):
+        table.add_row(name, *(_number(figures.get(name)) for figures in stages.values()))
+    return table
+
+
+def _generalised_slices(slices: dict[str, Any]) -> Table:
+    stage = next(iter(reversed(next(iter(slices.values()))["gmr"]))) if slices else ""
+    table = _table(f"the same by slice, {stage}", "slice", "queries", *_SETS)
+    for name, part in slices.items():
+        table.add_row(
+            _plain(name), str(part["queries"]), *(_number(part["gmr"][stage].get(n)) for n in _SETS)
         )
     return table
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli.transcribing import Wanted, text_options, texts_first
+
 if TYPE_CHECKING:
     from trainer.ingest.meter import Progress
     from trainer.ingest.pipeline import IngestOptions
@@ -110,13 +112,7 @@ spr ingest --watch ~/inbox --collection c
     help="Keep small ones for the web page, about 10 MB an hour of video.  [default: pictures]",
 )
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
-@click.option(
-    "--transcribe",
-    metavar="ENGINE",
-    help="Write down what is said in videos without subtitles: pocketsphinx, whisper:MODEL, or none. Later "
-    "ingests into the collection do it too.",
-)
-@click.option("--language", help="Spoken in the videos, as en or de. [default: detected by whisper]")
+@text_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
     paths: tuple[Path, ...],
@@ -131,6 +127,7 @@ def command(
     max_subtitle_mb: int,
     transcribe: str | None,
     language: str | None,
+    read_screen: bool | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -149,9 +146,9 @@ def command(
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, said = (encoder, device, precision), (transcribe, language)
+    model, wanted = (encoder, device, precision), Wanted(transcribe, language, read_screen)
     with ending_at_once():
-        summary = _ingest(paths, collection, name, options, model, said)
+        summary = _ingest(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)
     sys.exit(1 if summary.failed else 0)
 
@@ -171,16 +168,15 @@ def _ingest(
     name: str | None,
     options: "IngestOptions",
     model: tuple[str, str, str],
-    said: tuple[str | None, str | None],
+    wanted: Wanted,
 ) -> "Summary":
     """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
-    from spr_cli.transcribing import transcribed_first
     from trainer.ingest.opening import check
     from trainer.ingest.pipeline import ingest
     from workers.ranker.encoder.files import resolve
 
     found, source = check(paths, collection, options.fps), resolve(model[0])
-    transcribed = transcribed_first(collection, found.found[: options.limit or None], said, model[1])
+    texts = texts_first(collection, found.found[: options.limit or None], wanted, model[1])
 
     from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
     from trainer.ingest.tuning import encoding_threads
@@ -196,8 +192,7 @@ def _ingest(
             settings=f"{loaded.device.type} {model[2]}",
         )
         summary = ingest(paths, collection, loaded, options, bar(stack), found)
-    if transcribed is not None:
-        summary.heard(transcribed)
+    texts.note(summary)
     if name is not None:
         describe_collection(collection, name)
     if kept_encoder(collection, loaded.fingerprint) is None:

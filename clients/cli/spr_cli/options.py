@@ -144,7 +144,7 @@ def access(command: Command) -> Command:
     return command
 
 
-def protocol(help_text: str) -> Callable[[Command], Command]:
-    """Return the option of how moments are matched with judged ones."""
-    kinds = click.Choice(["spr", "tvr-ranking"])
+def protocol(help_text: str, *more: str) -> Callable[[Command], Command]:
+    """Return the option of how moments are matched with judged ones; more: further protocols."""
+    kinds = click.Choice(["spr", "tvr-ranking", *more])
     return click.option("--protocol", type=kinds, default="spr", show_default=True, help=help_text)

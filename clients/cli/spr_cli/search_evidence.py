@@ -36,7 +36,7 @@ def show(result: "SearchResult") -> None:
     for moment in result.moments:
         click.echo(f"{moment.rank}. {printable(moment.video)} {clock(moment.start)}-{clock(moment.end)}")
         if not moment.found_by:
-            click.echo("   the answer does not say: no texts are searched")
+            click.echo("   not told: the version has no texts, or the query no words")
         for finding in moment.found_by:
             click.echo(f"   {finding.channel} by {finding.method}, rank {finding.rank + 1}{_text(finding)}")
 

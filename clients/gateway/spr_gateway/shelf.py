@@ -110,7 +110,8 @@ def _texts(part: Path, number: int) -> Texts:
     if found is None:
         return Texts()
     with contextlib.closing(found):
-        return Texts(*(tuple(found.all(number, channel)) for channel in TEXTS))
+        said, written = (tuple(found.all(number, channel)) for channel in TEXTS)
+        return Texts(said, written)
 
 
 class _Current:

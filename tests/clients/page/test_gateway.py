@@ -135,7 +135,8 @@ def test_what_found_a_moment_is_told_by_channel(page: Page) -> None:
     first = json.loads(refined)["moments"][0]
     assert first["video"] == "talk"
     [written] = [one for one in first["foundBy"] if one["channel"] == "written"]
-    line = {"start": 17.0, "end": 19.0, "pieces": [["exit ", False], ["RE16", True]], "box": list(SIGN.box)}
+    pieces = [["exit ", False], ["RE16", True]]
+    line = {"start": 17.0, "end": 19.0, "pieces": pieces, "box": list(SIGN.box or ())}
     assert written == {"channel": "written", "method": "words", "rank": 0, "line": line}
     why = page.get("/api/explain/talk?q=RE16").json()
     assert [(one["channel"], one["start"]) for one in why["segments"] if one["channel"] != "seen"] == [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import faiss
 import numpy as np
 
 from engine.corpus import Corpus, open_corpus
@@ -14,7 +15,9 @@ from tests.trainer.library import living
 from trainer.collection.texts import segment_texts
 from trainer.ingest.texts import KEY, Texts, write
 from workers.index.lexicon import Lexicon
+from workers.index.part import IndexPart
 from workers.index.shard import ShardOpener
+from workers.index.training import Template
 from workers.index.words import WordIndex
 from workers.ranker.sentences.encoder import SentenceEncoder
 
@@ -95,10 +98,11 @@ def expected(
         elif encoder is None:
             continue
         else:
-            scores = encoder.passages(documents) @ encoder.queries([text])[0]
-            rows = np.lexsort((np.arange(len(scores)), -scores))
-            rows = rows[mask[rows]][:k] if mask is not None else rows[:k]
-            scores = scores[rows]
+            template = Template(faiss.IndexFlatIP(encoder.dim))
+            flat = IndexPart.build(template, [encoder.passages(documents)], ordinals, segments)
+            (hits,) = flat.search(encoder.queries([text]), k)
+            found[name] = told(corpus, hits)
+            continue
         found[name] = told(corpus, Hits(ordinals[rows], segments[rows], scores))
     return found
 

@@ -14,6 +14,7 @@ from engine.texts import TEXTS
 from tests.trainer.library import living, talking
 from tests.trainer.library.living import Content, copied
 from tests.trainer.library.talking import QUERIES, answers, expected, ingested
+from tests.workers.ranker.sentences.tiny import tiny_sentences
 from trainer.generation.build import BuildConfig, build
 from trainer.generation.garbage import collect_garbage
 from trainer.generation.part import add_part
@@ -25,6 +26,7 @@ from trainer.library.kits import Kits
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
+from workers.ranker.sentences.opening import open_sentences
 
 VIDEOS: dict[str, Content] = {f"v{number:02d}": (number, 5 + 3 * number) for number in range(12)}
 NEW: dict[str, Content] = {"v03": (4, 20), "w": (1, 30), "x": (2, 40), "y": (3, 9)}
@@ -68,6 +70,32 @@ def test_after_changes_it_finds_what_one_index_finds(path: Path) -> None:
     compact(path)
     assert {query: answers(path, query, 50) for query in QUERIES} == before
     assert verify(path) == []
+
+
+def test_the_meaning_is_found_as_by_one_index_of_all(path: Path, tmp_path: Path) -> None:
+    model = tiny_sentences(tmp_path / "model")
+    encoder = open_sentences(str(model), "cpu")
+    build(BuildConfig(collection=path, shards=3, text_encoder=str(model), device="cpu"))
+    entry = open_corpus(path).version.texts
+    assert entry is not None
+    assert entry.encoder is not None
+    assert (entry.encoder.fingerprint, entry.dim) == (encoder.fingerprint, encoder.dim)
+    ingested(path, NEW)
+    add(path, NEW, Kits("cpu"))
+    delete(path, ["v01"])
+    left = {name: content for name, content in (VIDEOS | NEW).items() if name != "v01"}
+    found = {}
+    for query in QUERIES[:2]:
+        sentence = encoder.queries([query])[0]
+        found[query] = answers(path, query, 9, sentence=sentence)
+        assert found[query] == expected(path, left, query, 9, encoder)
+    compact(path)
+    for query in QUERIES[:2]:
+        assert answers(path, query, 9, sentence=encoder.queries([query])[0]) == found[query]
+    assert verify(path) == []
+    (copied_model,) = (path / "models" / "sentences").glob("*/model.safetensors")
+    copied_model.write_bytes(b"x")
+    assert any("sentence encoder" in said or str(copied_model.parent) in said for said in verify(path))
 
 
 def test_a_part_that_is_merged_is_what_a_new_one_of_its_videos_is(path: Path) -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from engine.temporal import demoted
 from engine.types import Floats
 from trainer.evaluation.judged import Judgements
 from trainer.ranker.fusion import Answers, earned, fit_fusion
-from workers.ranker.scoring.fusion import COLUMNS, Fusion, confidences, demoted
+from workers.ranker.scoring.fusion import COLUMNS, Fusion, confidences
 
 VIDEOS = 12
 RELEVANCE, CONTRAST = COLUMNS.index("relevance"), COLUMNS.index("contrast")

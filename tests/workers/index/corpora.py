@@ -4,13 +4,14 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from engine import parts, versions
 from engine.catalogue import PartCatalogue
 from engine.corpus import PartOfVersion, open_corpus
-from engine.entries import EncoderEntry, PartEntry, ShardEntry, Version, runs_of
+from engine.entries import EncoderEntry, PartEntry, ShardEntry, TextsEntry, Version, runs_of
 from engine.staging import staged
 from engine.types import Floats
 from tests import plain
@@ -42,7 +43,15 @@ def rows_of(chosen: Videos) -> tuple[Floats, np.ndarray, np.ndarray]:
     return np.concatenate([chosen[name] for name in ids]), numbers, segments
 
 
-def write_part(collection: Path, chosen: Videos, template: Template, trained: Template) -> PartEntry:
+class WritesTexts(Protocol):
+    """Writes what is said in the videos of a part."""
+
+    def write(self, building: Path, videos: Videos, /) -> None: ...
+
+
+def write_part(
+    collection: Path, chosen: Videos, template: Template, trained: Template, texts: WritesTexts | None = None
+) -> PartEntry:
     """Write a part of some videos from `template`; trained: the collection's own."""
     vectors, numbers, segments = rows_of(chosen)
     ids = sorted(chosen)
@@ -50,6 +59,8 @@ def write_part(collection: Path, chosen: Videos, template: Template, trained: Te
     with staged(collection) as staging:
         index = IndexPart.build(template, [vectors], numbers, segments)
         index.save(staging.path / DIRECTORY)
+        if texts is not None:
+            texts.write(staging.path, chosen)
         PartCatalogue(ids, [""] * len(ids), 4 * counts.astype(np.float64), counts).write(staging.path)
         about = plain.part(
             embedding_model=MODEL,
@@ -77,6 +88,7 @@ def commit(
     trained: Template,
     dim: int = 32,
     name: str = "tiny",
+    texts: TextsEntry | None = None,
 ) -> Version:
     """Write a version of these parts a shard, and make it the current one."""
     entries = []
@@ -95,6 +107,7 @@ def commit(
         factory="any",
         quantizer_sha256=trained.sha256,
         shards=tuple(entries),
+        texts=texts,
     )
     trained.save(collection)
     (collection / "collection.json").write_text(json.dumps({"name": name, "format": 1}))

@@ -1,5 +1,6 @@
 """Tiny random models of every family of encoders, with tokenizers of the kinds that published ones have."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from tests.workers.ranker.encoders import LONGEST, TEXTS, gemma, tiny_siglip
 from tests.workers.ranker.factories import tiny_clip
 
-SIDE, WIDTH, PROJECTED, PATCHES = 16, 32, 24, 9
+SIDE, WIDTH, PROJECTED, PATCHES, CLIP_FRAMES = 16, 32, 24, 9, 8
 _SIZES: dict[str, Any] = {
     "hidden_size": WIDTH,
     "intermediate_size": 64,
@@ -133,9 +134,40 @@ def _aimv2(folder: Path) -> Path:
     return _saved(folder, Aimv2Model(config), tokenizer, _square("clip"))
 
 
-def _tips(folder: Path) -> Path:
-    import json
+def _xclip(folder: Path) -> Path:
+    from transformers import CLIPTokenizer
+    from transformers.models.x_clip.configuration_x_clip import XCLIPConfig
+    from transformers.models.x_clip.modeling_x_clip import XCLIPModel
 
+    tokenizer = CLIPTokenizer.from_pretrained(tiny_clip(folder / "clip"))
+    mit = {"mit_hidden_size": PROJECTED, "mit_intermediate_size": 32, "mit_num_attention_heads": 2}
+    vision = {**_VISION, **mit, "num_frames": CLIP_FRAMES, "mit_num_hidden_layers": 1}
+    prompts = {"prompt_layers": 1, "prompt_num_attention_heads": 2}
+    config = XCLIPConfig(
+        text_config=_text(tokenizer), vision_config=vision, projection_dim=PROJECTED, **prompts
+    )
+    return _saved(folder, XCLIPModel(config), tokenizer, _square("clip"))
+
+
+def _videoprism(folder: Path) -> Path:
+    from transformers.models.videoprism.configuration_videoprism import VideoPrismConfig
+    from transformers.models.videoprism.modeling_videoprism import VideoPrismClipModel
+    from transformers.models.videoprism.tokenization_videoprism import VideoPrismTokenizer
+
+    pieces = ["▁", *("▁" + word for word in _WORDS), *_LETTERS]
+    marks = [(mark, 0.0) for mark in ("<pad>", "</s>", "<unk>")]
+    extra = [(f"<extra_id_{row}>", 0.0) for row in range(99, -1, -1)]
+    tokenizer = VideoPrismTokenizer(vocab=[*marks, *((piece, -2.0) for piece in pieces), *extra])
+    layers = {"num_spatial_layers": 1, "num_temporal_layers": 1, "num_auxiliary_layers": 1}
+    vision = {**_VISION, **layers, "tubelet_size": (1, 8, 8), "num_frames": CLIP_FRAMES}
+    for name in ("patch_size", "num_hidden_layers"):
+        vision.pop(name)
+    text = {**_text(tokenizer), "bos_token_id": None}
+    model = VideoPrismClipModel(VideoPrismConfig(text_config=text, vision_config=vision))
+    return _without_processor(folder, model, tokenizer, "VideoPrismVideoProcessor")
+
+
+def _tips(folder: Path) -> Path:
     from transformers.models.tipsv2.configuration_tipsv2 import Tipsv2Config
     from transformers.models.tipsv2.modeling_tipsv2 import Tipsv2Model
     from transformers.models.tipsv2.tokenization_tipsv2 import Tipsv2Tokenizer
@@ -144,11 +176,14 @@ def _tips(folder: Path) -> Path:
     tokenizer = Tipsv2Tokenizer(vocab={piece: row for row, piece in enumerate(pieces)}, merges=[])
     vision = {**_VISION, "mlp_ratio": 2}
     config = Tipsv2Config(text_config=_text(tokenizer), vision_config=vision)
-    for part in (Tipsv2Model(config), tokenizer):
+    return _without_processor(folder, Tipsv2Model(config), tokenizer, "Tipsv2ImageProcessor")
+
+
+def _without_processor(folder: Path, model: Any, tokenizer: Any, name: str) -> Path:
+    """Save a model whose own image processor needs torchvision; what its file lacks is the family's."""
+    for part in (model, tokenizer):
         part.save_pretrained(folder)
-    # Its own image processor needs torchvision, so its file is written out; what it lacks is the family's.
-    size = {"height": SIDE, "width": SIDE}
-    about = {"image_processor_type": "Tipsv2ImageProcessor", "size": size}
+    about = {"image_processor_type": name, "size": {"height": SIDE, "width": SIDE}}
     (folder / "preprocessor_config.json").write_text(json.dumps(about))
     return folder
 
@@ -162,4 +197,6 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "altclip": _altclip,
     "aimv2": _aimv2,
     "tipsv2": _tips,
+    "xclip": _xclip,
+    "videoprism": _videoprism,
 }

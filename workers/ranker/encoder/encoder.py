@@ -4,20 +4,23 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput, Mismatch
-from workers.ranker.encoder.families import FAMILIES, family_of
+from engine.errors import InvalidInput
+from workers.ranker.encoder.families import family_of
 from workers.ranker.encoder.files import check_tokenizer, fingerprint_of, model_type, resolve
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
+from workers.ranker.encoder.loading import load_parts, pick_dtype
 from workers.ranker.encoder.proof import prove
 from workers.ranker.encoder.text_tower import TextTower
 from workers.ranker.encoder.tokens import TextTokens, TokenBatch
+
+# How the names of weights begin that texts do without.
+VISION = ("vision", "visual", "video", "mit", "prompts")
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,23 @@ class Encoder:
         self._holding, self._holds_images = threading.Lock(), False
 
     @classmethod
-    def load(cls, name_or_dir: str, device: str = "auto", dtype: str = "auto") -> "Encoder":
+    def load(
+        cls, name_or_dir: str, device: str = "auto", dtype: str = "auto", *, clips: bool = False
+    ) -> "Encoder":
         """Load from a local directory (never touching the network) or a hub name.
 
-        `dtype` is "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or "bfloat16".
+        clips: one that reads clips will do too. `dtype` is "auto" (float16 on CUDA, float32 elsewhere),
+        "float32", "float16" or "bfloat16".
         Raises NotFound, Unavailable (the hub cannot be reached), InvalidInput or Mismatch (unusable files, or
         files that do not belong together).
         """
         where = pick_device(device)
-        kind = _pick_dtype(dtype, where)
+        kind = pick_dtype(dtype, where)
         folder = resolve(name_or_dir)
         with quietly():
-            kind_of_model = model_type(folder)
+            kind_of_model = model_type(folder, clips)
             check_tokenizer(folder)
-            model, tokenizer, processor = _load_parts(folder, kind_of_model)
+            model, tokenizer, processor = load_parts(folder, kind_of_model)
         model = model.to(device=where, dtype=kind).eval().requires_grad_(False)
         transform = transform_of(processor, str(folder))
         encoder = cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint_of(folder))
@@ -126,7 +132,7 @@ class Encoder:
 
     def _hold(self, vision: bool) -> None:
         for name, weight in self._model.named_parameters():
-            if name.startswith(("vision", "visual")) == vision:
+            if name.startswith(VISION) == vision:
                 weight.data = weight.data.clone()
 
     def text(self, texts: Sequence[str], batch_size: int = 64) -> TextFeatures:
@@ -148,7 +154,12 @@ class Encoder:
         return TextFeatures(np.concatenate(pooled), tokens, cut)
 
     def images(self, frames: NDArray[np.uint8], batch_size: int | None = None) -> NDArray[np.float32]:
-        """Encode RGB frames (n, h, w, 3) uint8 into (n, dim) float32, un-normalised."""
+        """Encode RGB frames (n, h, w, 3) uint8 into (n, dim) float32, un-normalised.
+
+        Raises InvalidInput where the encoder reads clips.
+        """
+        if self.family.frames:
+            raise InvalidInput(f"{self.name} is {self.family.title}, which reads clips, not pictures.")
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
             raise InvalidInput(f"Frames are {frames.dtype} {frames.shape}; give uint8 (n, h, w, 3).")
         step = batch_size or (128 if self.device.type == "cuda" else 32)
@@ -160,6 +171,28 @@ class Encoder:
             features.append(pooled.float().cpu().numpy())
         return np.concatenate(features)
 
+    def clips(self, clips: NDArray[np.uint8], batch_size: int = 8) -> NDArray[np.float32]:
+        """Encode clips of RGB frames (n, frames, h, w, 3) uint8 into (n, dim) float32, un-normalised.
+
+        The tower reads a fixed number of frames: of a clip of another number that many are taken, evenly.
+        Raises InvalidInput where the encoder reads pictures, not clips.
+        """
+        if not (wanted := self.family.frames_of(self._model.config)):
+            raise InvalidInput(f"{self.name} is {self.family.title}, which reads pictures, not clips.")
+        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[4] != 3 or not clips.shape[1]:
+            raise InvalidInput(f"Clips are {clips.dtype} {clips.shape}; give uint8 (n, frames, h, w, 3).")
+        chosen = np.linspace(0, clips.shape[1] - 1, wanted).round().astype(np.int64)
+        features = [np.zeros((0, self.dim), np.float32)]
+        for start in range(0, len(clips), batch_size):
+            part = clips[start : start + batch_size, chosen]
+            with torch.inference_mode():
+                frames = part.reshape(-1, *part.shape[2:])
+                pixels = self.transform(frames, self.device, self._model.dtype)
+                given = {self.family.videos: pixels.view(len(part), wanted, *pixels.shape[1:])}
+                pooled = self._model.get_video_features(**given).pooler_output
+            features.append(pooled.reshape(len(part), -1).float().cpu().numpy())
+        return np.concatenate(features)
+
     def _text_batch(self, batch: TokenBatch) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
         if self._tower is not None:
             return self._tower(batch.ids, batch.valid)
@@ -168,7 +201,8 @@ class Encoder:
             inputs["attention_mask"] = torch.from_numpy(batch.valid.astype(np.int64)).to(self.device)
         with torch.inference_mode():
             out = self._model.get_text_features(**inputs)
-        states = out.last_hidden_state.float().cpu().numpy()
+        # VideoPrism's states have one more at the end, of its pooling token.
+        states = out.last_hidden_state[:, : batch.ids.shape[1]].float().cpu().numpy()
         return out.pooler_output.float().cpu().numpy(), [
             s[v] for s, v in zip(states, batch.valid, strict=True)
         ]
@@ -185,38 +219,6 @@ def pick_device(device: str) -> torch.device:
     if picked.type == "cuda" and not torch.cuda.is_available():
         raise InvalidInput(f"Device {device!r} was asked for, but torch sees no GPU; use auto or cpu.")
     return picked
-
-
-def _load_parts(folder: Path, kind: str) -> tuple[Any, Any, Any]:
-    """Return (model, tokenizer, image processor), importing only the classes of this kind."""
-    from transformers import AutoTokenizer
-
-    family = FAMILIES[kind]
-    model_class = family.model_class()
-    local = {"local_files_only": True}
-    try:
-        model, report = model_class.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        processor = family.image_processor(folder)
-    except Exception as error:  # transformers raises whatever its parsers raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        first_line = (lines or [type(error).__name__])[0].rstrip(".")
-        raise Mismatch(f"{folder} cannot be loaded ({first_line}); save or fetch the model again.") from error
-    # Of its training alone: similarities here are cosines.
-    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
-        raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
-    family.repair(model)
-    return model, tokenizer, processor
-
-
-def _pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    kinds = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    kinds["auto"] = torch.float16 if device.type == "cuda" else torch.float32
-    if dtype not in kinds:
-        raise InvalidInput(f"Number type {dtype!r} is unknown; use one of {', '.join(sorted(kinds))}.")
-    return kinds[dtype]
 
 
 @contextlib.contextmanager

@@ -26,8 +26,9 @@ class Family:
     pooling: of the text, at its "end" marker, its "first" token, the "last" position, or the "mean" of its
     tokens. causal: said to the text tower's layers, which transformers otherwise lets see the tokens after
     them where no text of a batch is padded. graph: whether text_graph has its layers, for int8. patches:
-    pictures keep their aspect ratio and are cut into patches. processor: what the image processor does that
-    its file does not say.
+    pictures keep their aspect ratio and are cut into patches. frames: the key of the number of frames that a
+    model of clips reads at once, "" for one of pictures. videos: what its frames are called. processor: what
+    the image processor does that its file does not say.
     """
 
     title: str
@@ -43,6 +44,8 @@ class Family:
     causal: bool = False
     graph: bool = False
     patches: bool = False
+    frames: str = ""
+    videos: str = "pixel_values"
     processor: Mapping[str, Any] = field(default_factory=dict)
 
     def dim_of(self, config: Any) -> int:
@@ -52,6 +55,10 @@ class Family:
     def token_width_of(self, config: Any) -> int:
         """Width of token states."""
         return _at(config, self.token_width)
+
+    def frames_of(self, config: Any) -> int:
+        """Frames that are read at once, 0 where single pictures are."""
+        return _at(config, self.frames) if self.frames else 0
 
     def longest_of(self, config: Any) -> int:
         """Tokens of a text that are read, marks included."""
@@ -135,6 +142,19 @@ FAMILIES: Mapping[str, Family] = {
         dim="vision_config.hidden_size",
         pooling="mean",
         processor={"resample": 2, "size": {"height": 448, "width": 448}, "do_normalize": False},
+    ),
+    # Its published score also bends the text by each video: not a dual encoder's, and left out.
+    "xclip": Family("X-CLIP", "x_clip.modeling_x_clip:XCLIPModel", frames="vision_config.num_frames"),
+    # Its own video processor needs torchvision.
+    "videoprism": Family(
+        "VideoPrism",
+        "videoprism.modeling_videoprism:VideoPrismClipModel",
+        pictures=_SIGLIP_PIL,
+        dim="vision_config.hidden_size",
+        pooling="last",
+        frames="vision_config.num_frames",
+        videos="pixel_values_videos",
+        processor={"resample": 3, "size": {"height": 288, "width": 288}, "do_normalize": False},
     ),
 }
 

@@ -114,8 +114,11 @@ def _fetch(name: str, parts: Sequence[str]) -> Path:
         ) from error
 
 
-def model_type(folder: Path) -> str:
-    """Return the family of a directory that holds a whole model; refuse any that FAMILIES lacks."""
+def model_type(folder: Path, clips: bool = True) -> str:
+    """Return the family of a directory that holds a whole model; refuse any that FAMILIES lacks.
+
+    clips: families that read clips will do.
+    """
     config = folder / "config.json"
     if not config.is_file():
         raise NotFound(f"{folder} has no config.json: {_REMEDY}.", "NO_SUCH_MODEL")
@@ -126,6 +129,11 @@ def model_type(folder: Path) -> str:
     if kind not in FAMILIES:
         known = ", ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are of one of these: {known}.")
+    if FAMILIES[kind].frames and not clips:
+        raise InvalidInput(
+            f"{folder} is {FAMILIES[kind].title}, which reads clips and cannot find seconds: give a model of "
+            "pictures, such as CLIP or SigLIP."
+        )
     if not any(folder.glob(_WEIGHTS)):
         pickled = any(folder.glob("*.bin"))
         found = "its weights as a pickle, which can run code" if pickled else f"no {_WEIGHTS} file"

@@ -44,7 +44,7 @@ def _prove_pictures(encoder: Encoder, folder: Path) -> None:
     frames = np.zeros((2, *_PICTURE, 3), np.uint8)
     frames[0, 10:30, 20:50] = (250, 130, 20)
     frames[1, 5:40, 5:25] = (20, 60, 240)
-    vectors = encoder.images(frames)
+    vectors = encoder.clips(frames[:, None]) if encoder.family.frames else encoder.images(frames)
     _finite(vectors, "picture", folder)
     if vectors.shape[1] != encoder.dim:
         raise Mismatch(

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import InvalidInput
+from engine.temporal import demoted
 from engine.types import Doubles, Ranked, RankQuery
 from workers.ranker.model.windows import Windows
 from workers.ranker.scoring.evidence import UNSURE as UNSURE_CLIP
 from workers.ranker.scoring.evidence import Evidence
-from workers.ranker.scoring.fusion import Fusion, columns, confidences, demoted
+from workers.ranker.scoring.fusion import Fusion, columns, confidences
 
 # The log-probability of a window without a span.
 UNSURE = 2 * UNSURE_CLIP

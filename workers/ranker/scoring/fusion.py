@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from engine.temporal import suppress
 from engine.texts import LISTS, MEANING
-from engine.types import Doubles, Floats, Ordinals, RankQuery
+from engine.types import Doubles, Floats, RankQuery
 from engine.values import FORMERLY
 from workers.ranker.scoring.evidence import Evidence
 
@@ -142,14 +141,3 @@ def confidences(logits: Doubles) -> Floats:
     """Return probabilities of logits (n,)."""
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -50, 50)))).astype(np.float32)
     return probabilities
-
-
-def demoted(scores: Doubles, videos: Ordinals, spans: Doubles, overlap: float) -> Doubles:
-    """Return scores that rank near duplicates, by IoU with a better moment of the video, after all others."""
-    if overlap >= 1 or not len(scores):
-        return scores
-    order = np.argsort(-scores, kind="stable")
-    kept = np.zeros(len(scores), bool)
-    kept[order[suppress(videos[order], spans[order], overlap)]] = True
-    below = scores.max() - scores.min() + 1
-    return np.where(kept, scores, scores - below)

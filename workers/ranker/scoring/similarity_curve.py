@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
+from engine.temporal import demoted
 from engine.types import Doubles, Floats, Ranked, RankQuery
 from workers.ranker.model.windows import Counts, WindowConfig, Windows, arrange
-from workers.ranker.scoring.fusion import demoted
 from workers.ranker.scoring.ranker import Reads
 from workers.ranker.stores.features import FRAMES, SUBTITLES, FeatureMaps
 

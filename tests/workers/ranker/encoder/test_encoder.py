@@ -117,7 +117,7 @@ def test_the_fingerprint_follows_weights_and_words(clip: Path, tmp_path: Path) -
     assert len({first, second, third}) == 3
 
 
-def refusal(kind: type[SprError], name: Path | str, **options: str) -> str:
+def refusal(kind: type[SprError], name: Path | str, **options: Any) -> str:
     with pytest.raises(kind) as caught:
         Encoder.load(str(name), **options)
     return str(caught.value)

@@ -3,6 +3,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from engine.temporal import demoted
 from engine.types import Ranked, RankQuery
 from engine.values import filled
 from tests import numeric
@@ -11,7 +12,7 @@ from tests.workers.ranker.queries import of_tokens
 from workers.ranker.model.windows import WindowConfig, arrange
 from workers.ranker.scoring.decode import DecodeConfig, ranked
 from workers.ranker.scoring.evidence import Evidence
-from workers.ranker.scoring.fusion import COLUMNS, Fusion, ScoreWeights, columns, demoted, log_shares
+from workers.ranker.scoring.fusion import COLUMNS, Fusion, ScoreWeights, columns, log_shares
 
 FUSION = Fusion(
     score=ScoreWeights(span_relevance=2.0, coarse=0.5, log_length=-1.0),

@@ -1,0 +1,42 @@
+"""A model's parts, read from its directory."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.errors import InvalidInput, Mismatch
+from workers.ranker.encoder.families import FAMILIES
+
+
+def load_parts(folder: Path, kind: str) -> tuple[Any, Any, Any]:
+    """Return (model, tokenizer, image processor), importing only the classes of this kind."""
+    from transformers import AutoTokenizer
+
+    family = FAMILIES[kind]
+    model_class = family.model_class()
+    local = {"local_files_only": True}
+    try:
+        model, report = model_class.from_pretrained(
+            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+        processor = family.image_processor(folder)
+    except Exception as error:  # transformers raises whatever its parsers raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first_line = (lines or [type(error).__name__])[0].rstrip(".")
+        raise Mismatch(f"{folder} cannot be loaded ({first_line}); save or fetch the model again.") from error
+    # Of its training alone: similarities here are cosines.
+    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
+        raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
+    family.repair(model)
+    return model, tokenizer, processor
+
+
+def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Return the number type named; "auto" is float16 on CUDA and float32 elsewhere."""
+    kinds = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    kinds["auto"] = torch.float16 if device.type == "cuda" else torch.float32
+    if dtype not in kinds:
+        raise InvalidInput(f"Number type {dtype!r} is unknown; use one of {', '.join(sorted(kinds))}.")
+    return kinds[dtype]

@@ -105,9 +105,10 @@ class Cutter:
             if out.tell() > self._terms.largest or not open_streams:
                 break
             stamp = packet.pts if packet.dts is None else packet.dts
-            if stamp is None:
+            if stamp is None and packet.size:
                 continue
-            at = float(stamp * packet.time_base)
+            # For an empty packet, at the end of the file, a decoder gives what it still holds.
+            at = start if stamp is None else float(stamp * packet.time_base)
             if at >= end:
                 open_streams.discard(packet.stream.index)
             elif packet.stream.type == "video":

@@ -16,10 +16,11 @@ from spr_client import Feedback, Judgement
 from tests.clients.page.conftest import Page
 from tests.clients.page.tabs import Tab, ask, expect
 from tests.clients.page.test_browser import playing
-from tests.workers.ranker.factories import TEXTS
 from trainer.formats.feedback import judged
 from trainer.library.judgements import stored
 
+# Nobody says a word of it: its moments are as long as what is seen.
+QUERY = "something spins"
 UNGRADED = b'{"judgements": [{"query": "a", "video": "talk", "span": [1, 2], "grade": null}]}'
 
 
@@ -29,13 +30,13 @@ def kept(page: Page, query: str) -> list[Judgement]:
 
 
 def test_grade_drag_and_find_it_again(tab: Tab, page: Page) -> None:
-    ask(tab, TEXTS[1])
+    ask(tab, QUERY)
     tab.get_by_role("link", name=re.compile("talk")).first.click()
     playing(tab)
     mine = tab.get_by_role("region", name="Your judgement")
     tab.keyboard.press("3")
     expect(mine.get_by_role("status")).to_contain_text("saved")
-    (first,) = kept(page, TEXTS[1])
+    (first,) = kept(page, QUERY)
     assert (first.video, first.grade, first.span, first.rank > 0) == ("talk", 3, first.shown, True)
     # By mouse, then by keys: half a second and a tenth.
     handle = tab.get_by_role("slider", name="End of the moment")
@@ -48,15 +49,15 @@ def test_grade_drag_and_find_it_again(tab: Tab, page: Page) -> None:
     tab.mouse.move(middle[0] - 60, middle[1], steps=3)
     tab.mouse.up()
     expect(mine.get_by_role("status")).to_contain_text("saved")
-    dragged = kept(page, TEXTS[1])[0]
+    dragged = kept(page, QUERY)[0]
     assert (dragged.grade, dragged.shown) == (3, first.span)
     assert dragged.span[0] == first.span[0] < dragged.span[1] < first.span[1]
     tab.get_by_role("slider", name="Start of the moment").press("Shift+ArrowRight")
     expect(mine.get_by_role("status")).to_contain_text("saved")
-    moved = kept(page, TEXTS[1])[0]
+    moved = kept(page, QUERY)[0]
     assert moved.span == pytest.approx((first.span[0] + 1, dragged.span[1]), abs=0.051)
     # What was dragged counts, once, and is there after a reload.
-    (query,) = judged([one for one in stored(page.collection) if one.query == TEXTS[1]], {"talk": 24.0})
+    (query,) = judged([one for one in stored(page.collection) if one.query == QUERY], {"talk": 24.0})
     assert [(one.start, one.end, one.relevance) for one in query.moments] == [(*moved.span, 3)]
     tab.reload()
     expect(mine.get_by_role("button", name=re.compile("^3"))).to_have_attribute("aria-pressed", "true")
@@ -64,7 +65,7 @@ def test_grade_drag_and_find_it_again(tab: Tab, page: Page) -> None:
     expect(mine.get_by_role("button", name=re.compile("^0"))).to_have_attribute("aria-pressed", "true")
     mine.get_by_role("button", name="Undo").click()
     expect(mine.get_by_role("button", name=re.compile("^3"))).to_have_attribute("aria-pressed", "true")
-    assert kept(page, TEXTS[1])[0].id == moved.id
+    assert kept(page, QUERY)[0].id == moved.id
 
 
 def test_a_set_of_queries_is_judged_from_nothing(tab: Tab, page: Page, tmp_path: Path) -> None:

@@ -121,10 +121,7 @@ class Shard:
         return [top_k([hits[query] for hits in found], k) for query in range(len(queries))]
 
     def search_texts(self, sought: TextsSought, k: int, allowed: Allowed | None = None) -> list[TextHits]:
-        """Return the lists of the best `k` segments by their texts, of the channels that there are.
-
-        Arguments and errors are those of `ShardTexts.search`, and of `search`.
-        """
+        """Return the lists of the best `k` segments by their texts: see `ShardTexts.search`, and `search`."""
         with contextlib.ExitStack() as unchanged:
             for watch in self.watches:
                 unchanged.enter_context(watch.around())
@@ -176,7 +173,7 @@ class ShardOpener:
         if index.device == "cpu":
             warm_originals(part.directory / DIRECTORY)
         lexicon = self._lexicon(corpus.directory, corpus.version.texts)
-        return OpenPart(index, watch, _texts(part, corpus.version.texts, lexicon), lexicon)
+        return OpenPart(index, watch, _texts(corpus, part, lexicon), lexicon)
 
     def _lexicon(self, collection: Path, entry: TextsEntry | None) -> Lexicon | None:
         if entry is None:
@@ -223,11 +220,15 @@ def _is_codes(name: str) -> bool:
     return name in (_CODES, *(f"{channel}/{INDEX}" for channel in TEXTS))
 
 
-def _texts(part: PartOfVersion, entry: TextsEntry | None, lexicon: Lexicon | None) -> dict[str, TextPart]:
+def _texts(corpus: Corpus, part: PartOfVersion, lexicon: Lexicon | None) -> dict[str, TextPart]:
+    entry, found = corpus.version.texts, dict[str, TextPart]()
     if entry is None or lexicon is None:
-        return {}
-    there = [channel for channel in TEXTS if part.about.files_of(channel)]
-    return {channel: TextPart.open(part.directory / channel, entry, lexicon) for channel in there}
+        return found
+    for channel in (name for name in TEXTS if part.about.files_of(name)):
+        codes = f"{channel}/{ORIGINALS}" in part.about.files
+        template = _template(corpus.directory, entry.quantizer_sha256, needed=False) if codes else None
+        found[channel] = TextPart.open(part.directory / channel, entry, lexicon, template)
+    return found
 
 
 def _template(collection: Path, sha256: str, needed: bool) -> Template | None:

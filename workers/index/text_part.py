@@ -69,8 +69,13 @@ class TextPart:
         write_json(directory / ABOUT, _about(entry))
 
     @staticmethod
-    def open(directory: Path, entry: TextsEntry, lexicon: Lexicon, device: str = "cpu") -> "TextPart":
-        """Map the files of a channel's directory; NotFound or Mismatch for what is missing or damaged."""
+    def open(
+        directory: Path, entry: TextsEntry, lexicon: Lexicon, template: Template | None = None
+    ) -> "TextPart":
+        """Map the files of a channel's directory; NotFound or Mismatch for what is missing or damaged.
+
+        template: what codes that this FAISS cannot read are made again from, of their originals.
+        """
         if read_json(directory / ABOUT, dict) != _about(entry):
             raise refuse(f"{directory} was made with another lexicon or sentence encoder: {_REMEDY}.")
         try:
@@ -80,7 +85,7 @@ class TextPart:
         except (OSError, ValueError) as error:
             raise refuse(f"{directory} cannot be read ({error}): {_REMEDY}.") from None
         words = WordIndex.open(directory / DIRECTORY, lexicon.channel(directory.name), len(videos))
-        vectors = IndexPart.open(directory, device) if entry.encoder is not None else None
+        vectors = IndexPart.open(directory, "cpu", template) if entry.encoder is not None else None
         if len(videos) != len(segments) or (vectors is not None and vectors.dim != entry.dim):
             raise refuse(f"{directory} has tables that do not agree: {_REMEDY}.")
         return TextPart(videos, segments, words, vectors)

@@ -59,7 +59,7 @@ def _oracle(documents: Sequence[str], lexicon: Sequence[str], query: str) -> dic
 
 @pytest.fixture(scope="module")
 def documents() -> list[str]:
-    return _corpus(1500)
+    return _corpus(600)
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +102,12 @@ def test_the_best_are_the_first_of_all_also_of_those_that_live(index: WordIndex,
 
 
 def test_a_score_does_not_depend_on_the_rows_beside_it(documents: list[str], index: WordIndex) -> None:
-    half = WordIndex.build(documents[700:], index.statistics)
+    half = WordIndex.build(documents[300:], index.statistics)
     for query in _QUERIES:
         rows, scores = index.search(query, len(index))
         others, other_scores = half.search(query, len(half))
-        later = rows >= 700
-        assert (rows[later] - 700).tolist() == others.tolist()
+        later = rows >= 300
+        assert (rows[later] - 300).tolist() == others.tolist()
         assert scores[later].tolist() == other_scores.tolist()
 
 

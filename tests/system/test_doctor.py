@@ -1,5 +1,6 @@
 """`spr doctor`: each fault is a sentence with its remedy."""
 
+import dataclasses
 import json
 import shutil
 import socket
@@ -13,7 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from engine import parts, versions
-from spr_cli import doctor, doctor_certificates, doctor_encoder
+from engine.entries import EncoderEntry, TextsEntry
+from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder, doctor_models
 from tests.system.service import write_topology
 
 TORCHLESS = """
@@ -65,6 +67,14 @@ def test_files_that_are_cut_or_gone_are_named(copy: Path) -> None:
     assert any(second.id in said for said in found["error"])
     assert any(said.startswith("models: encoder ") and "is not at" in said for said in found["error"])
     assert len(found["error"]) == 3
+
+
+def test_a_sentence_encoder_is_named_or_said_to_be_gone(collection: Path) -> None:
+    for path, severity, said in (("", "ok", "sentence encoder ab"), ("models/x", "error", "ab is not at")):
+        texts = TextsEntry("", EncoderEntry("mine", "ab", path), 8)
+        version = dataclasses.replace(versions.read(collection), texts=texts)
+        (found,) = doctor_collection._models(collection, version)
+        assert (found.severity, said in found.said) == (severity, True)
 
 
 def test_a_folder_that_is_no_collection_and_a_wrong_topology_say_what_to_do(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from engine import channels
 from engine.corpus import Corpus
 from engine.deadline import Deadline
+from engine.entries import TextsEntry
 from engine.filters import Allowed, Stretch
 from engine.queries import MOST_SEGMENTS, SearchOptions
 from engine.ranking import Rankers
@@ -60,12 +61,7 @@ class Negatives:
         shown = [one for one in judged if one is not None]
         if len(shown) < len(texts):
             return None
-        less = lessened(ranked, shown)
-        fused = channels.after_ranking(less, proposals, about)
-        if fused is less or less.confidences is None:
-            return fused
-        # What probably shows a negative, whose score is below 0, stays behind all that does not.
-        return replace(fused, scores=fused.scores - (less.scores < 0))
+        return with_texts(lessened(ranked, shown), proposals, about)
 
     async def _judged(
         self, text: str, moments: Proposals, options: SearchOptions, deadline: Deadline
@@ -112,6 +108,19 @@ def lessened(ranked: Ranked, negatives: Sequence[Ranked]) -> Ranked:
         shown = share * negative.confidences
         left, last = left * (1.0 - shown), last | (shown > PROBABLY)
     return replace(ranked, scores=left - last, confidences=left.astype(np.float32))
+
+
+def with_texts(less: Ranked, proposals: Proposals, about: TextsEntry | None) -> Ranked:
+    """Return what negatives left with the scores of `channels.after_ranking`.
+
+    What probably shows a negative stays behind all that does not.
+    """
+    fused = channels.after_ranking(less, proposals, about)
+    if fused is less or less.confidences is None:
+        return fused
+    below = fused.scores.max() - fused.scores.min() + 1
+    # Of confidences, those that come last are below 0.
+    return replace(fused, scores=fused.scores - below * (less.scores < 0))
 
 
 def _shared(spans: Doubles, others: Doubles) -> Doubles:

@@ -1,13 +1,15 @@
 """Queries of several parts and negative texts through the whole engine, against brute force."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import numpy as np
 from google.protobuf.json_format import ParseDict
 
-from engine import merge, temporal
+from engine import merge, negatives, temporal
+from engine.entries import TextsEntry
 from engine.negatives import best_within, lessened
 from engine.proposals import propose
 from engine.sequences import Candidates, log_probabilities
@@ -199,6 +201,21 @@ def test_confidence_is_lessened_by_what_is_shown_within_the_moment() -> None:
     # What probably shows it comes after all others, however well it fits.
     likely = lessened(ranked(spans[:2], [0.99, 0.01]), [ranked(spans[:2], [0.6, 0.0])])
     assert np.argsort(-likely.scores).tolist() == [1, 0]
+
+
+def test_what_probably_shows_a_negative_stays_last_whatever_texts_say() -> None:
+    spans = np.array([[0.0, 10.0]] * 4)
+    before = ranked(spans.tolist(), [0.9, 0.8, 0.7, 0.6])
+    less = lessened(before, [ranked(spans.tolist(), [0.9, 0.0, 0.0, 0.0])])
+    texts = np.zeros((4, 4), np.float32)
+    texts[[0, 3], 0] = 0.9, 0.8
+    # The second and the third overlap: the worse one comes after all that does not show the negative.
+    videos, at = np.array([0, 1, 1, 2], np.int32), np.zeros(4, np.int32)
+    proposals = Proposals(videos, spans, at, at.astype(np.float32), texts=texts)
+    after = negatives.with_texts(less, proposals, TextsEntry("0" * 64))
+    assert np.argsort(-after.scores).tolist() == [3, 1, 2, 0]
+    assert after.confidences is None
+    assert negatives.with_texts(less, replace(proposals, texts=None), TextsEntry("0" * 64)) is less
 
 
 def test_a_moment_has_the_score_of_its_own_best_segment() -> None:

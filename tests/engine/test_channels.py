@@ -80,7 +80,7 @@ def test_a_sure_text_comes_first_and_an_unsure_one_moves_little() -> None:
     proposals = Proposals(videos, spans, videos, cosines, cosines, texts)
     ranked = Ranked("similarity-curve", spans, cosines.astype(float), cosines, np.ones(n, bool))
     assert channels.after_ranking(ranked, proposals, about) is ranked
-    texts[30, 0], texts[35, 0] = 0.5, 0.105
+    texts[30, 0], texts[35, 0] = 0.5, 0.145
     order = np.argsort(-channels.after_ranking(ranked, proposals, about).scores, kind="stable").tolist()
     assert order[0] == 30
     assert order.index(35) > 25

@@ -63,8 +63,7 @@ def train_ranker(
     """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
 
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
-    text_encoder: of what is said and written, as `spr build` takes it; None for that of the served version.
-    resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite.
+    text_encoder: see `sentences_of`. resume: as in TrainingRun. Diverged for what is not finite.
     """
     began = time.monotonic()
     where = pick_device(device)
@@ -72,7 +71,6 @@ def train_ranker(
     model, settings = _start(collection, data, settings, where)
     with _open_run(collection, data, settings, resume, wandb) as run:
         fit(model, data, settings, run, where)
-    step = run.best[0] if run.best else 0
     decode, coarse, refined = conclude(model, data, settings, run, where)
     directory = _keep(collection, model, RankerConfig(data.model, decode), data, run, coarse, refined)
     return RankerReport(
@@ -80,7 +78,7 @@ def train_ranker(
         fingerprint=directory.name,
         encoder=data.encoder,
         projector=data.projector,
-        step=step,
+        step=run.best[0] if run.best else 0,
         coarse=coarse,
         refined=refined,
         score=_weights(decode),

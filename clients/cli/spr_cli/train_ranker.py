@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from trainer.ranker.training import RankerReport
 
 
+class RankerOptions(TrainOptions):
+    """What the options pass to the command."""
+
+    projector: str | None
+    text_encoder: str | None
+    feedback: bool
+
+
 @click.command()
 @click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @training_options
@@ -28,13 +36,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also on what people judged; alone where there are no annotations. Goes on from the current ranker.",
 )
-def command(
-    collection: Path,
-    projector: str | None,
-    text_encoder: str | None,
-    feedback: bool,
-    **options: Unpack[TrainOptions],
-) -> None:
+def command(collection: Path, **options: Unpack[RankerOptions]) -> None:
     """Train the ranker of COLLECTION on its annotations and what its projector retrieves.
 
     Where videos have texts (subtitles, transcripts, what is read on the screen), the score is fitted with
@@ -58,14 +60,14 @@ def command(
     from trainer.ranker.training import train_ranker
     from trainer.runs.settings import load_settings
 
-    changes = (*(("feedback=true",) if feedback else ()), *changes_of(options))
+    changes = (*(("feedback=true",) if options["feedback"] else ()), *changes_of(options))
     settings = load_settings(RankerSettings, "ranker", options["config"], changes)
     report = train_ranker(
         collection,
         settings,
-        projector=projector,
+        projector=options["projector"],
         encoder=options["encoder"],
-        text_encoder=text_encoder,
+        text_encoder=options["text_encoder"],
         resume=options["resume"],
         device=options["device"],
         wandb=options["wandb"],

@@ -143,14 +143,6 @@ def test_rank_refines_every_proposal_inside_its_video(worker: Any) -> None:
         assert scores.argmax() == 0
 
 
-def test_texts_that_no_weight_was_fitted_to_change_nothing(worker: Any) -> None:
-    rank = RankerServiceStub(worker[0]).Rank
-    silent = rank(rank_request(worker[0]), timeout=300)
-    told = rank(rank_request(worker[0], texts=wire.floats_to_bytes(np.ones(12))), timeout=300)
-    assert not told.texts_weighed
-    assert (told.scores, told.spans) == (silent.scores, silent.spans)
-
-
 def test_info_names_the_models(worker: Any) -> None:
     channel, models, _ = worker
     info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=300)
@@ -216,8 +208,6 @@ def test_as_many_proposals_as_a_search_may_have_are_ranked(worker: Any) -> None:
         ({"token_states": wire.tensor_to_pb(np.full((2, WIDTH), 1e30, np.float32))}, "BAD_PARAMETER"),
         ({"scores": wire.floats_to_bytes(np.zeros(2))}, "TENSOR_SIZE_MISMATCH"),
         ({"spans": b"12345"}, "TENSOR_SIZE_MISMATCH"),
-        ({"texts": wire.floats_to_bytes(np.zeros(11))}, "TENSOR_SIZE_MISMATCH"),
-        ({"texts": wire.floats_to_bytes(np.full(12, np.nan))}, "BAD_PARAMETER"),
         ({"video_ordinals": wire.ints_to_bytes(np.array([0, 1, 3]))}, "BAD_PARAMETER"),
         ({"video_ordinals": wire.ints_to_bytes(np.array([0, -1, 2]))}, "BAD_PARAMETER"),
         ({"spans": wire.doubles_to_bytes(np.array([[8.0, 8.0], [4.0, 8.0], [0.0, 3.0]]))}, "BAD_PARAMETER"),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine import wire_rank
+from engine import wire, wire_rank
 from engine.errors import InvalidInput
+from engine.types import Doubles
 from tests import numeric
 from tests.workers.ranker import golden
 from tests.workers.ranker.queries import of_tokens, rank
@@ -139,3 +140,24 @@ def test_confidence_is_that_of_the_videos_that_were_searched() -> None:
         assert sure == pytest.approx(1 / (1 + np.exp(0.5 * np.log(0.5 / videos))), rel=1e-6)
     with pytest.raises(InvalidInput, match="the version has 8 videos"):
         wire_rank.query_from_pb(wire_rank.query_to_pb(replace(alone, searched=9)), 4, 6, contexts.durations)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (np.zeros(3), "3 values for 1 proposals"),
+        (np.full(4, np.nan), "not within"),
+        (np.full(4, 2.0), "not within"),
+    ],
+)
+def test_texts_that_no_list_has_are_refused(texts: Doubles, message: str) -> None:
+    asked = of_tokens(np.ones((3, 4), np.float32), np.zeros(1, np.int32), np.array([[4.0, 12.0]]))
+    request = wire_rank.query_to_pb(replace(asked, text_embedding=np.zeros(6, np.float32)))
+    assert wire_rank.query_from_pb(request, 4, 6, np.array([20.0])).texts is None
+    request.texts = wire.floats_to_bytes(np.array([0.5, -0.25, 0, 1.0]))
+    found = wire_rank.query_from_pb(request, 4, 6, np.array([20.0])).texts
+    assert found is not None
+    assert found.tolist() == [[0.5, -0.25, 0, 1.0]]
+    request.texts = wire.floats_to_bytes(texts)
+    with pytest.raises(InvalidInput, match=message):
+        wire_rank.query_from_pb(request, 4, 6, np.array([20.0]))

@@ -17,6 +17,7 @@ from engine import parts, versions
 from engine.entries import EncoderEntry, TextsEntry
 from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder, doctor_models
 from tests.system.service import write_topology
+from tests.workers.ranker.families import make
 
 TORCHLESS = """
 import sys
@@ -142,6 +143,9 @@ def test_an_encoder_is_proven_and_measured(
     assert (facts["family"], facts["width"], facts["bytes_per_hour"]) == ("CLIP", 32, 3600 * 32 * 4)
     assert min(facts["pictures_per_second"], facts["texts_per_second"]) > 0
     assert len(facts["checked"]) == 4
+    clips = make("xclip", tmp_path / "clips")
+    _, found = examine("--encoder", clips, "--device", "cpu")
+    assert any("is X-CLIP" in said and "(900 clips)" in said for said in found["ok"])
     refused, found = examine("--encoder", tmp_path, "--device", "cpu")
     assert refused.exit_code == 1
     assert str(tmp_path) in found["error"][0]

@@ -22,7 +22,8 @@ COLOURS = {
 }
 _LEAST_SECONDS = 1.0
 _HEIGHT, _WIDTH = 240, 320
-_STREAMS, _HALF = 2, 2  # frames and subtitles; bytes of a float16
+SEGMENT = 4  # seconds
+_HALF = 2  # bytes of a float16
 _CHECKED = (
     "its tokenizer is the text tower's",
     "its pictures have the vision tower's size",
@@ -65,8 +66,13 @@ def _read(encoder: Encoder, shown: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _measured(folder: Path, encoder: Encoder, shown: NDArray[np.uint8], said: list[str]) -> Finding:
-    pictures = len(shown) / _seconds(lambda: _read(encoder, shown))
-    texts = 1 / _seconds(lambda: encoder.text(said[:1]))
+    # A clip is a segment, and has no subtitles beside it.
+    unit, rows, streams = ("clip", HOUR // SEGMENT, 1) if encoder.family.frames else ("picture", HOUR, 2)
+    pace, texts = (
+        len(shown) / _seconds(lambda: _read(encoder, shown)),
+        1 / _seconds(lambda: encoder.text(said[:1])),
+    )
+    stored = rows * encoder.dim * streams * _HALF
     facts = {
         "family": encoder.family.title,
         "fingerprint": encoder.fingerprint,
@@ -75,22 +81,19 @@ def _measured(folder: Path, encoder: Encoder, shown: NDArray[np.uint8], said: li
         "token_width": encoder.token_width,
         "pixels": encoder.image_size,
         "tokens": encoder.tokens.longest,
-        "pictures_per_second": round(pictures, 1),
+        f"{unit}s_per_second": round(pace, 1),
         "texts_per_second": round(texts, 1),
-        "bytes_per_hour": HOUR * encoder.dim * _STREAMS * _HALF,
+        "bytes_per_hour": stored,
         "int8_texts": encoder.family.graph,
         "checked": list(_CHECKED),
     }
     about = f"vectors of {encoder.dim}, pictures of {encoder.image_size} pixels, texts of up to "
-    about += f"{encoder.tokens.longest} tokens"
-    pace = f"{pictures:.0f} pictures/s and {texts:.0f} texts/s on {encoder.device}"
-    hour = (
-        f"{HOUR / pictures:.0f} s of encoding and {size(HOUR * encoder.dim * _STREAMS * _HALF)} of features"
+    about += (
+        f"{encoder.tokens.longest} tokens, {pace:.0f} {unit}s/s and {texts:.0f} texts/s on {encoder.device}"
     )
-    told = (
-        f"{folder} is {encoder.family.title} ({encoder.fingerprint}): {about}, {pace}; an hour of video at "
-    )
-    return Finding("ok", "encoder", f"{told}1 frame/s takes {hour}; checked: {', '.join(_CHECKED)}", facts)
+    hour = f"an hour of video ({rows} {unit}s) takes {rows / pace:.0f} s and {size(stored)} of features"
+    told = f"{folder} is {encoder.family.title} ({encoder.fingerprint}): {about}; {hour}"
+    return Finding("ok", "encoder", f"{told}; checked: {', '.join(_CHECKED)}", facts)
 
 
 def _matched(folder: Path, images: NDArray[np.float32], texts: NDArray[np.float32]) -> Finding:

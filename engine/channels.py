@@ -3,8 +3,8 @@
 Weighted reciprocal rank fusion (Cormack et al., SIGIR 2009): a segment's score is the sum, over the lists it
 is in, of weight / (60 + rank). Scores of different lists do not compare, ranks do.
 
-A text list has hits for any query. Where no judged queries gave weights, a hit counts by how sure it is, from
-0 for what chance finds to 1, so that a query that nobody says or writes is answered as without texts.
+A text list has hits for any query. What chance finds is left out, and without a ranker that weighs texts a
+hit counts by how sure it is, so that a query that nobody says or writes is answered as without texts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,16 +89,20 @@ def with_texts(proposals: Proposals, texts: Sequence[TextHits], segment_length: 
     return replace(proposals, texts=columns(proposals, texts, segment_length))
 
 
-def telling(texts: Sequence[TextHits], about: TextsEntry) -> tuple[TextHits, ...]:
-    """Return lists without the hits that chance finds; as they are where weights were fitted to all hits."""
-    if about.weights:
-        return tuple(texts)
+def telling(texts: Sequence[TextHits], usual_cosine: float) -> tuple[TextHits, ...]:
+    """Return lists without the hits that chance finds."""
     found = []
     for one in texts:
-        kept = _sure(one.name, one.hits.scores, about) > 0
+        kept = _over(one.name, one.hits.scores, usual_cosine) > 0
         hits = Hits(one.hits.videos[kept], one.hits.segments[kept], one.hits.scores[kept])
         found.append(TextHits(one.name, hits))
     return tuple(found)
+
+
+def over_chance(texts: Floats, usual_cosine: float) -> Doubles:
+    """Return columns (n, 4) of `RankQuery.texts` (n, 4): how far each is over what chance finds, 0 below."""
+    each = zip(LISTS, texts.T, strict=True)
+    return np.stack([_over(name, column, usual_cosine) for name, column in each], axis=1)
 
 
 def after_ranking(ranked: Ranked, proposals: Proposals, about: TextsEntry | None) -> Ranked:
@@ -118,7 +122,7 @@ def after_ranking(ranked: Ranked, proposals: Proposals, about: TextsEntry | None
         scores += weights.get(SEEN, 0.0) / (RANK_CONSTANT + _ranks(ranked.scores))
     for name, column in zip(LISTS, texts.T, strict=True):
         shares = weights.get(".".join(name), 0.0) / (RANK_CONSTANT + _ranks(column))
-        sure = _sure(name, column, about) if pictures and not about.weights else 1.0
+        sure = _sure(name, column, about.usual_cosine) if pictures else 1.0
         scores += np.where(column != 0, sure * shares, 0.0)
     scores = demoted(scores, proposals.videos, ranked.spans, OVERLAP)
     return replace(ranked.unsure(), scores=scores)
@@ -129,13 +133,19 @@ def _in_pictures(proposals: Proposals) -> bool:
     return proposals.cosines is None or bool(proposals.cosines.any())
 
 
-def _sure(name: ListName, scores: Floats, about: TextsEntry) -> Doubles:
-    """Return (n,) how sure hits of a list are, 0..1."""
-    found, (low, high) = scores.astype(np.float64), WORDS_SURE
+def _over(name: ListName, scores: Floats, usual_cosine: float) -> Doubles:
+    """Return (n,) how far scores are over what chance finds, 0 below."""
+    found, least = scores.astype(np.float64), WORDS_SURE[0]
     if name.method == MEANING:
-        found, (low, high) = (found - about.usual_cosine) / (1 - about.usual_cosine), MEANING_SURE
-    sure: Doubles = np.clip((found - low) / (high - low), 0.0, 1.0)
-    return sure
+        found, least = (found - usual_cosine) / (1 - usual_cosine), MEANING_SURE[0]
+    over: Doubles = np.maximum(found - least, 0.0)
+    return over
+
+
+def _sure(name: ListName, scores: Floats, usual_cosine: float) -> Doubles:
+    """Return (n,) how sure hits of a list are, 0..1."""
+    low, high = MEANING_SURE if name.method == MEANING else WORDS_SURE
+    return np.minimum(_over(name, scores, usual_cosine) / (high - low), 1.0)
 
 
 def _ranks(scores: NDArray[np.floating]) -> NDArray[np.intp]:

@@ -67,21 +67,21 @@ class Evidence:
         return [sorted(one, key=lambda finding: finding.rank) for one in found]
 
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
-        """Return ranked proposals; one that texts found better than pictures did has its best line's span.
+        """Return ranked proposals; those that texts found have their best line's span and AROUND it.
 
-        AROUND seconds before and after go with it. A trained ranker's spans stay, as they are better: it has
-        learned where what is said belongs to. durations: (videos,) seconds by ordinal.
+        A trained ranker's spans stay: it has learned to what a line belongs. durations: (videos,) seconds by
+        ordinal.
         """
         if ranked.trained:
             return ranked
-        seen = channels.ranks(proposals, self.sources.seen, self.segment_length)
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
             return ranked
         ranks = np.stack([channels.ranks(proposals, one.hits, self.segment_length) for one in lists])
-        ranks[ranks == np.array([[len(one.hits)] for one in lists])] = np.iinfo(np.int64).max
+        nowhere = np.iinfo(np.int64).max
+        ranks[ranks == np.array([[len(one.hits)] for one in lists])] = nowhere
         best, spans = ranks.argmin(axis=0), ranked.spans.copy()
-        rows = np.flatnonzero(ranks.min(axis=0) < seen)
+        rows = np.flatnonzero(ranks.min(axis=0) < nowhere)
         for row in rows[np.argsort(-ranked.scores[rows], kind="stable")[:MOST_SPANS]].tolist():
             one = lists[best[row]]
             segment = int(one.hits.segments[ranks[best[row], row]])

@@ -64,7 +64,7 @@ def fused(
     found = [(name, [one.hits for one in texts if one.name == name]) for name in LISTS]
     lists = tuple(TextHits(name, merge.top_k(several, k)) for name, several in found if several)
     if len(hits):
-        lists = channels.telling(lists, version.texts)
+        lists = channels.telling(lists, version.texts.usual_cosine)
     return channels.fuse(hits, lists, k, version.texts.weights), Sources(text, hits, lists)
 
 

@@ -51,7 +51,8 @@ def put_findings(moments: Iterable[types_pb2.Moment], found: Iterable[Iterable[F
 
 
 def _put_line(message: types_pb2.TextLine, line: Line, pieces: Iterable[tuple[str, bool]]) -> None:
-    wire.put_span(message.span, wire.span_parts(np.array([[line.start, line.end]]))[0])
+    start, end = (divmod(round(seconds * 1e9), 1_000_000_000) for seconds in (line.start, line.end))
+    wire.put_span(message.span, (*start, *end))
     message.pieces.extend(types_pb2.TextPiece(text=text, matched=is_word) for text, is_word in pieces)
     if line.box is not None:
         left, top, right, bottom = line.box

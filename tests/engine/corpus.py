@@ -14,7 +14,6 @@ import numpy as np
 
 from engine import parts, versions, words
 from engine.catalogue import PartCatalogue
-from engine.channels import WEIGHTS
 from engine.entries import EncoderEntry, ShardEntry, TextsEntry
 from engine.facts import Facts
 from engine.filters import Stretch
@@ -98,10 +97,7 @@ class Corpus:
             reason="add" if parent else "build",
             collection=self.name,
             shards=tuple(shards),
-            # Every hit counts, as where judged queries gave weights.
-            texts=None
-            if self.texts is None
-            else TextsEntry("0" * 64, EncoderEntry("s", "s"), DIM, "Flat", weights=WEIGHTS),
+            texts=None if self.texts is None else TextsEntry("0" * 64, EncoderEntry("s", "s"), DIM, "Flat"),
         )
         self.version = versions.commit(directory, about).id
         if activate:

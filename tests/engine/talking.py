@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from engine import words
+from engine.channels import MEANING_SURE, WORDS_SURE, telling
 from engine.proposals import propose
 from engine.texts import MEANING, SAID, SEEN, TEXTS, WORDS, WRITTEN, TextsSought
 from engine.types import Hits
@@ -49,6 +50,8 @@ def lists_of(corpus: Corpus, channels: tuple[str, ...]) -> Lists:
         found[SEEN, MEANING] = list(zip(hits.videos.tolist(), hits.segments.tolist(), strict=True))
     sought = TextsSought(tuple(name for name in TEXTS if name in channels), QUERY, sentence(QUERY))
     for one in corpus.search_texts(sought, videos, TOP, WHOLE):
+        if SEEN in channels:
+            (one,) = telling([one], 0.0)
         places = zip(one.hits.videos.tolist(), one.hits.segments.tolist(), strict=True)
         found[tuple(one.name)] = list(places)
     return found
@@ -87,9 +90,10 @@ def _with_texts(corpus: Corpus, lists: Lists, spans: list[Any], scores: list[flo
             max((_score(corpus, channel, method, p) for p in places if inside(p, *s)), default=0.0)
             for s in spans
         ]
+        low, high = MEANING_SURE if method == MEANING else WORDS_SURE
         for row, one in enumerate(best):
-            if one:
-                total[row] += 1 / (60 + sum(other > one for other in best))
+            sure = min(max(one - low, 0.0) / (high - low), 1.0) if seen else float(one != 0)
+            total[row] += sure / (60 + sum(other > one for other in best))
     return total
 
 

@@ -63,15 +63,12 @@ def test_a_proposal_has_the_best_score_of_its_segments() -> None:
             assert found[row, column] == max(inside, default=0.0)
 
 
-def test_without_fitted_weights_what_chance_finds_in_texts_counts_for_nothing() -> None:
-    about = TextsEntry("0" * 64, usual_cosine=0.75)
+def test_what_chance_finds_in_texts_is_left_out() -> None:
     videos, first = np.arange(4, dtype=np.int32), np.zeros(4, np.int32)
     words = TextHits(ListName("said", "words"), Hits(videos, first, np.array([0.9, 0.15, 0.09, 0.02], "f4")))
     meant = TextHits(ListName("said", "meaning"), Hits(videos, first, np.array([0.9, 0.86, 0.8, 0.7], "f4")))
-    kept = channels.telling([words, meant], about)
+    kept = channels.telling([words, meant], 0.75)
     assert [one.hits.videos.tolist() for one in kept] == [[0, 1], [0, 1]]
-    fitted = replace(about, weights={"seen": 1.0})
-    assert channels.telling([words, meant], fitted) == (words, meant)
 
 
 def test_a_sure_text_comes_first_and_an_unsure_one_moves_little() -> None:

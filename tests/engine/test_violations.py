@@ -29,8 +29,7 @@ from trainer.library.service import LibraryServicer
 
 # What is named but not there: NOT_FOUND, or a model that does not fit, or a job that fails.
 NAMED = object()
-# Every value is right.
-ANY = object()
+ANY = object()  # every value is right
 
 TIMES = [f"clip.span.{which}_offset.{unit}" for which in ("start", "end") for unit in ("seconds", "nanos")]
 EXAMPLE = ("image", "clip.video_id", *TIMES, "name")
@@ -126,9 +125,8 @@ ADMIN: Mapping[str, Mapping[str, Any]] = {
 LIST_ALL = search_service_pb2.ListVideosRequest()
 # Where the path says more than the field: which of several.
 SHOWN = {
-    "params.channels": "params.channels[0]",
     **{"add.paths": "add.paths[0]", "composed.parts.text": "composed.parts[0].text"},
-    "composed.parts.not_texts": "composed.parts[0].not_texts[0]",
+    **{"composed.parts.not_texts": "composed.parts[0].not_texts[0]", "params.channels": "params.channels[0]"},
     **{f"composed.within.{unit}": "composed.within" for unit in ("seconds", "nanos")},
 }
 

@@ -11,11 +11,12 @@ from engine import config, versions
 from engine.corpus import open_corpus
 from tests import numeric
 from tests.released.make import HERE, answers
-from tests.trainer.library.running import clip
+from tests.trainer.screen.factories import stands, write_film, written
 from trainer.generation.migrate import migrate
 from trainer.library.ingesting import add_files
 from trainer.library.kits import Kits
 from trainer.library.verify import verify
+from trainer.screen.setting import set_reading
 
 RELEASES = sorted(path.name for path in HERE.iterdir() if (path / "golden.json").is_file())
 
@@ -71,9 +72,14 @@ def _unheard(done: int, total: int, words: str) -> None:
 def test_videos_can_be_added(released: Path, tmp_path: Path) -> None:
     collection = shutil.copytree(released / "collection", tmp_path / "c")
     before = open_corpus(collection)
-    added = add_files(collection, [clip(tmp_path / "new.mp4", 5.0)], Kits("cpu"), _unheard)
+    set_reading(collection, True)
+    pictures = stands((written("platform nine", size=(224, 224), letters=24), 5))
+    video = write_film(tmp_path / "new.mp4", pictures, (224, 224))
+    added = add_files(collection, [video], Kits("cpu"), _unheard)
     after = open_corpus(collection)
     assert list(added.change.videos) == ["new"]
     assert set(after.catalogue.ids) == {*before.catalogue.ids, "new"}
     assert after.version.parent == before.id
+    # It does for a video what the collection does for all.
+    assert [added.summary.screens[name] for name in ("videos", "lines")] == [1, 1]
     assert {row["video"] for row in answers(collection, "a red ball bounces")} >= {"a", "b"}

@@ -112,6 +112,10 @@ def _searches(encoded: Any, version: Version) -> list[Message]:
     searches = [
         search_service_pb2.SearchRequest(text=TEXTS[0], page_size=2, request_id="fuzz", params=params),
         search_service_pb2.SearchRequest(text=TEXTS[0], filter=wanted),
+        search_service_pb2.SearchRequest(
+            text=TEXTS[0],
+            params=search_service_pb2.SearchParams(channels=[types_pb2.CHANNEL_SEEN, types_pb2.CHANNEL_SAID]),
+        ),
         search_service_pb2.SearchRequest(text="what is red, not at night?", interpret=True),
         search_service_pb2.SearchRequest(
             composed=search_service_pb2.ComposedQuery(

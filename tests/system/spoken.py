@@ -9,6 +9,8 @@ from engine.texts import TEXTS, Line
 from spr_client import Moment
 from tests.workers.ranker.factories import WIDTH, tiny_clip
 from trainer.collection.texts import segment_texts
+from trainer.evaluation.offline import Offline
+from trainer.evaluation.runfile import REFINED
 from trainer.generation.build import BuildConfig, build
 from trainer.ingest import texts
 from trainer.ingest.texts import Texts
@@ -64,6 +66,11 @@ class Spoken:
         documents = [self.texts[channel][place] for place in places]
         rows, _ = WordIndex.build(documents, Statistics.of(documents)).search(query, len(places))
         return [places[row] for row in rows.tolist()]
+
+    def evaluated(self, query: str) -> list[tuple[int, float, float, float | None]]:
+        """Return the moments, their times and scores, that an evaluation without a service finds."""
+        found = Offline.open(self.path, device="cpu").answer(query)[REFINED]
+        return [(int(one.video[-1]), one.start, one.end, one.score) for one in found]
 
     @staticmethod
     def ranks(moment: Moment, lists: dict[str, list[Place]]) -> dict[str, int]:

@@ -60,6 +60,8 @@ def test_equals_one_process_by_brute_force(client: Client, oracle: Oracle, text:
 def test_what_is_said_and_written_is_found(service: Service, spoken: Spoken, query: str) -> None:
     with Client(service.address, collection="spoken") as client:
         result = client.search(query, page_size=100, options=Options(channels=["said", "written"]))
+        everywhere = client.search(query, page_size=100).moments
+    numeric.close([(int(m.video[-1]), m.start, m.end, m.score) for m in everywhere], spoken.evaluated(query))
     lists = {channel: spoken.found(channel, query) for channel in ("said", "written")}
     assert bool(result.moments) == any(lists.values())
     for moment in result.moments:

@@ -11,7 +11,7 @@ from engine.corpus import Corpus
 from engine.part_texts import PartTexts
 from engine.texts import LISTS, TEXTS, WORDS, TextHits
 from engine.types import Floats, Hits, Ordinals
-from trainer.collection.texts import segment_texts
+from trainer.collection.texts import segment_texts, usual_cosine
 from trainer.ingest.texts import Texts
 from workers.index.lexicon import Lexicon
 from workers.index.words import WordIndex
@@ -39,9 +39,9 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextRetrieval:
-    """The texts of videos by their ordinals. channels: those that have text."""
+    """What videos say and show. documents: the texts of segments. channels: those that have text."""
 
-    texts: Sequence[Texts]
+    documents: Sequence[str]
     channels: Mapping[str, Channel]
 
     @staticmethod
@@ -67,7 +67,11 @@ class TextRetrieval:
                 words = WordIndex.build(documents, lexicon.channel(channel))
                 vectors = encoder.passages(documents) if encoder else None
                 indexed[channel] = Channel(places[:, 0].copy(), places[:, 1].copy(), words, vectors)
-        return TextRetrieval(texts, indexed)
+        return TextRetrieval([text for part in parts.values() for text in part.values()], indexed)
+
+    def usual_cosine(self, encoder: SentenceEncoder | None) -> float:
+        """Return the mean cosine of two texts, 0 without an encoder."""
+        return usual_cosine(encoder, self.documents) if encoder else 0.0
 
     @staticmethod
     def of_version(corpus: Corpus, encoder: SentenceEncoder | None) -> "TextRetrieval | None":

@@ -4,9 +4,15 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+
 from trainer.ingest.texts import Texts
 from trainer.ingest.texts import read as read_texts
 from workers.feature_store.store import FeatureStore
+from workers.ranker.sentences.encoder import SentenceEncoder
+
+# Texts that tell what cosine two of them usually have.
+_USUAL = 128
 
 
 def segment_texts(texts: Texts, channel: str, duration: float, segment_length: float) -> dict[int, str]:
@@ -35,3 +41,13 @@ def texts_of(store: FeatureStore, ids: Sequence[str]) -> list[Texts]:
         except FileNotFoundError:
             found.append(Texts())
     return found
+
+
+def usual_cosine(encoder: SentenceEncoder, documents: Sequence[str]) -> float:
+    """Return the mean cosine of one text, asked, and another, over some of them; 0 for a single one."""
+    distinct = list(dict.fromkeys(documents))
+    some = distinct[:: max(1, -(-len(distinct) // _USUAL))]
+    if len(some) < 2:
+        return 0.0
+    cosines = encoder.queries(some) @ encoder.passages(some).T
+    return round(float(cosines[~np.eye(len(some), dtype=bool)].mean()), 6)

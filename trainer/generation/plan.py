@@ -23,7 +23,7 @@ from trainer.generation.contexts import choose_contexts
 from trainer.generation.kit import Kit
 from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
 from trainer.generation.sentences import NONE, choose_sentences
-from trainer.generation.sources import fingerprint_of
+from trainer.generation.sources import fingerprint_of, lost_texts
 from workers.feature_store.format import FORMERLY
 from workers.feature_store.store import FeatureStore
 from workers.index.factory import Recipe, recipe
@@ -168,7 +168,7 @@ def make_plan(config: BuildConfig) -> Plan:
         recipe=_recipe(config, dim, int(counts.sum())),
         device=device,
         missing=missing,
-        notes=[*store.notices, *notes],
+        notes=[*store.notices, *notes, *lost_texts(store, ids)],
         sentences=sentences,
     )
     return dataclasses.replace(plan, sources=_sources(plan))

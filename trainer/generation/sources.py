@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.facts import date_of
 from engine.files import fingerprint
+from trainer.ingest.texts import DIRECTORY
 from trainer.ingest.texts import KEY as TEXTS
 from workers.feature_store.store import FeatureStore
 
@@ -39,3 +40,11 @@ def _identity(store: FeatureStore, video: str) -> bytes:
     if record.info.get(TEXTS):
         about.append(record.info[TEXTS])
     return json.dumps([video, record.uri, record.duration, rows, about]).encode()
+
+
+def lost_texts(store: FeatureStore, ids: Sequence[str]) -> list[str]:
+    """Return a note of videos whose texts were removed with them, before a rollback brought them back."""
+    folder = store.path.parents[1] / DIRECTORY
+    keys = [store.record(video).info.get(TEXTS) for video in ids]
+    lost = sum(1 for key in keys if key and not (folder / f"{key}.json").is_file())
+    return [f"the texts of {lost} videos are gone from {folder}: ingest them again"] if lost else []

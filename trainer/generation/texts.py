@@ -10,7 +10,7 @@ from engine.entries import EncoderEntry, TextsEntry
 from engine.part_texts import write_lines
 from engine.texts import TEXTS
 from engine.types import Floats, Ordinals
-from trainer.collection.texts import segment_texts
+from trainer.collection.texts import segment_texts, usual_cosine
 from trainer.generation.check import LARGEST_FACTOR, ExactAnswers, sample_queries
 from trainer.generation.texts_kit import TextsKit
 from trainer.ingest.texts import Texts
@@ -26,8 +26,6 @@ from workers.ranker.sentences.encoder import SentenceEncoder
 
 # Texts that are encoded at once: equal ones among them count once.
 _BLOCK = 4096
-# Texts that tell what cosine two of them usually have.
-_USUAL = 128
 
 
 @dataclass(frozen=True)
@@ -86,16 +84,6 @@ def make_texts(
     usual = usual_cosine(encoder, documents)
     entry = TextsEntry(lexicon.sha256, named, encoder.dim, made.label, template.sha256, usual_cosine=usual)
     return TextsKit(entry, lexicon, template, encoder)
-
-
-def usual_cosine(encoder: SentenceEncoder, documents: Sequence[str]) -> float:
-    """Return the mean cosine of one text, asked, and another, over some of them; 0 for a single one."""
-    distinct = list(dict.fromkeys(documents))
-    some = distinct[:: max(1, -(-len(distinct) // _USUAL))]
-    if len(some) < 2:
-        return 0.0
-    cosines = encoder.queries(some) @ encoder.passages(some).T
-    return round(float(cosines[~np.eye(len(some), dtype=bool)].mean()), 6)
 
 
 def encoded(encoder: SentenceEncoder, documents: Sequence[str]) -> Iterator[Floats]:

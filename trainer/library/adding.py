@@ -20,6 +20,7 @@ from trainer.collection.texts import texts_of
 from trainer.generation.check import UNFIT
 from trainer.generation.kit import Kit
 from trainer.generation.part import add_part
+from trainer.ingest.texts import KEY, Texts
 from trainer.library.changes import deal, with_part, without
 from trainer.library.compacting import merge
 from trainer.library.kits import Kits
@@ -133,6 +134,9 @@ def _same_facts(known: Facts, ordinal: int, record: VideoRecord) -> bool:
 def _same_texts(part: Path, number: int, store: FeatureStore, video: str) -> bool:
     """Whether a part has the lines that the store's collection has of a video."""
     (wanted,) = texts_of(store, [video])
+    if wanted == Texts() and store.record(video).info.get(KEY):
+        # Its file is gone: the part's lines are all that is left.
+        return True
     texts = PartTexts.open(part)
     if texts is None:
         return not wanted.said and not wanted.written

@@ -11,7 +11,7 @@ from engine.errors import NotFound
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
 from engine.ranking import take
-from engine.texts import MEANING, TextHits
+from engine.texts import TextHits
 from engine.types import Proposals
 from trainer.collection.annotations import JudgedQuery
 from trainer.collection.places import known_videos
@@ -57,7 +57,9 @@ def validation_of(val: Val, settings: RankerSettings, device: torch.device) -> V
         depth=depth,
         segments=len(retrieval.vectors),
     )
-    listed = _listed(val, retrieval, list(ordinals), depth)
+    said = _texts(val, retrieval, list(ordinals))
+    usual = said.usual_cosine(val.sentences)
+    listed = _listed(val, said, usual, depth)
     if not any(listed):
         proposals = [take(one, most) for one in retrieval.proposals(queried, depth, rule)]
         return replace(found, proposals=proposals)
@@ -71,7 +73,7 @@ def validation_of(val: Val, settings: RankerSettings, device: torch.device) -> V
     truths = [found.truths[row] for row in range(len(seen))]
     lists = fit_lists(_names(listed), truths, proposed, settings.model.window.context)
     proposals = [proposed(row, lists) for row in range(len(seen))]
-    return replace(found, proposals=proposals, lists=lists, usual_cosine=_usual(listed))
+    return replace(found, proposals=proposals, lists=lists, usual_cosine=usual)
 
 
 def contexts_of(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[FeatureMaps, dict[str, int]]:
@@ -100,21 +102,20 @@ def _judged(query: JudgedQuery, ordinals: dict[str, int]) -> Judgements:
     return replace(truth, videos=np.array([ordinals.get(video, -1) for video in truth.videos], np.int64))
 
 
-def _listed(val: Val, retrieval: Retrieval, videos: Sequence[str], depth: int) -> list[list[TextHits]]:
-    """Return the lists of texts of every query, none where no video has text."""
+def _texts(val: Val, retrieval: Retrieval, videos: Sequence[str]) -> TextRetrieval:
+    """Index what is said and written in the videos of val."""
     told = texts_of(val.store, videos)
     counts = np.bincount(retrieval.videos, minlength=len(videos)).astype(np.int32)
-    said = TextRetrieval.of(told, counts, retrieval.length, encoder=val.sentences)
+    return TextRetrieval.of(told, counts, retrieval.length, encoder=val.sentences)
+
+
+def _listed(val: Val, said: TextRetrieval, usual: float, depth: int) -> list[tuple[TextHits, ...]]:
+    """Return the lists of texts of every query, none where no video has text."""
     sentences = [query.query for query in val.queries]
     vectors = [None] * len(sentences) if val.sentences is None else val.sentences.queries(sentences)
-    return [said.search(text, vector, depth) for text, vector in zip(sentences, vectors, strict=True)]
+    asked = zip(sentences, vectors, strict=True)
+    return [channels.telling(said.search(text, vector, depth), usual) for text, vector in asked]
 
 
 def _names(listed: Sequence[Sequence[TextHits]]) -> list[str]:
     return list(dict.fromkeys(".".join(one.name) for lists in listed for one in lists))
-
-
-def _usual(listed: Sequence[Sequence[TextHits]]) -> float:
-    """Return the mean cosine of what lists of meaning hold, 0 without any."""
-    found = [one.hits.scores for lists in listed for one in lists if one.name.method == MEANING]
-    return round(float(np.concatenate(found).mean()), 6) if found else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from engine.channels import over_chance
 from engine.errors import InvalidInput
 from engine.temporal import demoted
 from engine.types import Doubles, EncodedQuery, Floats, Proposals, RankQuery
@@ -19,7 +20,7 @@ from trainer.ranker.settings import SELECT
 from workers.ranker.model.relo import Relo
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.scoring.decode import DecodeConfig, in_seconds
-from workers.ranker.scoring.fusion import COLUMNS, columns, text_columns
+from workers.ranker.scoring.fusion import COLUMNS, columns
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.contexts import encoded_in_memory
 from workers.ranker.stores.features import FeatureMaps
@@ -80,7 +81,7 @@ class Validation:
         answers, begin = [], 0
         for query in queries:
             own = slice(begin, begin + len(query))
-            texts = None if query.texts is None else text_columns(query.texts, self.usual_cosine)
+            texts = None if query.texts is None else over_chance(query.texts, self.usual_cosine)
             found = columns(evidence.cut(own), spans[own], query.scores, texts)
             answers.append(Answers(found, query.videos, spans[own]))
             begin = own.stop

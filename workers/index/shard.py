@@ -26,12 +26,15 @@ from workers.index.selections import Rows, Selections
 from workers.index.shard_texts import ShardTexts
 from workers.index.text_part import TextPart
 from workers.index.training import Template
+from workers.index.words import MAPPED
 from workers.open_parts import OpenParts
 from workers.warming import available_bytes
 from workers.watch import Watch
 
 log = logging.getLogger("spr.index")
 _CODES, _ORIGINALS = f"{DIRECTORY}/{INDEX}", f"{DIRECTORY}/{ORIGINALS}"
+# The files of texts that are mapped, and not read.
+_MAPPED = (INDEX, ORIGINALS, *(f"{name}.npy" for name in MAPPED))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +157,8 @@ class ShardOpener:
         opened = [self._parts.take(part, lambda new: self._open(corpus, new, healing)) for part in listed]
         parts = tuple(_living(part, one) for part, one in zip(listed, opened, strict=True))
         tables = [Rows(part.ordinals, part.open.index.videos, part.open.index.segments) for part in parts]
-        texts = {name: found for name in TEXTS if (found := _channel(name, parts, corpus))}
+        found = [(part.open.texts, part.ordinals) for part in parts]
+        texts = {name: one for name in TEXTS if (one := ShardTexts.of(name, found, corpus)) is not None}
         shard = Shard(corpus.version, entry, parts, Selections(tables, corpus), texts)
         probe = np.full((1, corpus.version.dim), corpus.version.dim**-0.5, np.float32)
         shard.search(probe, 10)
@@ -200,14 +204,15 @@ def _verified(part: PartOfVersion, healing: bool) -> tuple[Watch, bool]:
     """
     texts = [name for channel in TEXTS for name in part.about.files_of(channel)]
     names = [*part.about.files_of(DIRECTORY), *texts]
-    served = [name for name in names if name in (_CODES, _ORIGINALS)] + texts
+    mapped = [name for name in texts if Path(name).name in _MAPPED]
+    served = [name for name in names if name in (_CODES, _ORIGINALS)] + mapped
     try:
         watch = Watch(part.directory, part.about, served)
         verify(part.directory, part.about, names)
     except SprError:
         if not healing or _ORIGINALS not in names:
             raise
-        watch = Watch(part.directory, part.about, [_ORIGINALS, *texts])
+        watch = Watch(part.directory, part.about, [_ORIGINALS, *mapped])
         verify(part.directory, part.about, [name for name in names if name != _CODES])
         return watch, False
     return watch, True
@@ -223,11 +228,6 @@ def _texts(part: PartOfVersion, entry: TextsEntry | None, lexicon: Lexicon | Non
         return {}
     there = [channel for channel in TEXTS if part.about.files_of(channel)]
     return {channel: TextPart.open(part.directory / channel, entry, lexicon) for channel in there}
-
-
-def _channel(name: str, parts: Sequence[LivingPart], corpus: Corpus) -> ShardTexts | None:
-    found = [(part.open.texts.get(name), part.ordinals) for part in parts]
-    return ShardTexts(name, found, corpus) if any(one is not None for one, _ in found) else None
 
 
 def _template(collection: Path, sha256: str, needed: bool) -> Template | None:

@@ -1,6 +1,6 @@
 """What is said, or written, in the videos of a shard: its parts' texts, searched one by one and merged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -31,6 +31,14 @@ class ShardTexts:
         self._selections = Selections(tables, corpus)
         self._parts = [(part, ordinals) for part, ordinals in parts]
         self._living = [_living(part, ordinals) for part, ordinals in parts]
+
+    @classmethod
+    def of(
+        cls, channel: str, parts: Sequence[tuple[Mapping[str, TextPart], Ordinals]], corpus: Corpus
+    ) -> "ShardTexts | None":
+        """Return a channel of a shard, None where no part has it. parts: the texts of each by channel."""
+        mine = [(texts.get(channel), ordinals) for texts, ordinals in parts]
+        return cls(channel, mine, corpus) if any(part is not None for part, _ in mine) else None
 
     def search(self, sought: TextsSought, k: int, allowed: Allowed | None) -> list[TextHits]:
         """Return the lists of the best `k` living segments by what is sought, best first.

@@ -14,12 +14,18 @@ _BLOCK = 64
 
 
 class Vocabulary:
-    """Words by number, in the order of their UTF-8 bytes. text: each, ended by a line feed."""
+    """Words by number, in the order of their UTF-8 bytes. text: each, ended by a line feed.
+
+    lengths: (words,) in characters.
+    """
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self._ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
         self._starts = np.concatenate([np.zeros(1, np.int64), self._ends[:-1] + 1])[: len(self._ends)]
+        # Of characters: UTF-8 begins each with a byte that is none of its further ones.
+        begun = np.cumsum((np.frombuffer(text, np.int8) >= -64), dtype=np.int32)
+        self.lengths = np.diff(begun[self._ends], prepend=0).astype(np.int64) - 1
         self._firsts = [self._at(number) for number in range(0, len(self), _BLOCK)]
 
     @classmethod
@@ -44,19 +50,12 @@ class Vocabulary:
 
     def containing(self, part: str, most: int) -> Numbers:
         """Return the numbers of words that contain `part` and are not it: the `most` shortest, ascending."""
-        wanted, places = part.encode(), []
-        place = self.text.find(wanted)
-        while place >= 0:
-            number = int(np.searchsorted(self._ends, place))
-            places.append(number)
-            place = self.text.find(wanted, int(self._ends[number]))
-        found = np.array(places, np.int64)
-        found = found[self.lengths(found) > len(part)]
-        return np.sort(found[np.argsort(self.lengths(found), kind="stable")[:most]])
-
-    def lengths(self, numbers: Numbers) -> Numbers:
-        """Return the lengths of some words in characters."""
-        return np.array([len(self._at(number).decode()) for number in numbers.tolist()], np.int64)
+        wanted, places, place = part.encode(), list[int](), -1
+        while (place := self.text.find(wanted, place + 1)) >= 0:
+            places.append(place)
+        numbers = np.unique(np.searchsorted(self._ends, np.array(places, np.int64)))
+        numbers = numbers[self.lengths[numbers] > len(part)]
+        return np.sort(numbers[np.argsort(self.lengths[numbers], kind="stable")[:most]])
 
     def words(self) -> list[str]:
         """Return all words, in order."""

@@ -31,12 +31,16 @@ DIRECTORY = "words"  # of a channel's in a part
 K1, B = 1.2, 0.75
 # Of one word of a query, so many words that contain it are looked at.
 MOST_INSIDE = 256
+# So many words of a query are looked for inside others, the first ones.
+MOST_SEEKING = 16
 # The sum of a query's products fits 32 bits, also where each of its 1000 words weighs one more.
 LARGEST_SHARE = 65_535
 SUM_OF_WEIGHTS = 64_000
 
 _TEXT = "words.txt"
-_TABLES = {"starts": np.int64, "rows": np.int32, "shares": np.uint16, "most": np.uint16}
+# The others are small, and read.
+MAPPED = ("rows", "shares")
+_TABLES = ("starts", "most", *MAPPED)
 
 Rows = NDArray[np.int32]
 
@@ -81,7 +85,8 @@ class WordIndex:
         """Map the files of `size` texts; NotFound for a missing one, Mismatch for a damaged one."""
         try:
             words = Vocabulary((directory / _TEXT).read_bytes())
-            tables = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _TABLES}
+            tables = {name: np.load(directory / f"{name}.npy") for name in ("starts", "most")}
+            tables |= {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in MAPPED}
         except FileNotFoundError as error:
             raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
         except (OSError, ValueError) as error:
@@ -121,8 +126,9 @@ class WordIndex:
         rare = {word: count for word, count in counts.items() if not self.statistics.is_common(count)}
         weights = {word: self.statistics.weight(count) for word, count in (rare or counts).items()}
         total = sum(weights.values())
+        inside = [word for word in weights if seeks_inside(word, counts[word] > 0)][:MOST_SEEKING]
         return {
-            word: (max(1, int(SUM_OF_WEIGHTS * weight / total)), seeks_inside(word, counts[word] > 0))
+            word: (max(1, int(SUM_OF_WEIGHTS * weight / total)), word in inside)
             for word, weight in weights.items()
         }
 
@@ -136,7 +142,7 @@ class WordIndex:
         best_shares = np.zeros(len(self), np.uint16)
         for one in own:
             best_shares[one.rows] = one.shares
-        for other, length in zip(others.tolist(), self.words.lengths(others).tolist(), strict=True):
+        for other, length in zip(others.tolist(), self.words.lengths[others].tolist(), strict=True):
             found = self._postings(other, weight)
             shares = np.maximum(found.shares.astype(np.uint32) * len(word) // length, 1).astype(np.uint16)
             best_shares[found.rows] = np.maximum(best_shares[found.rows], shares)

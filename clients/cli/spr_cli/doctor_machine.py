@@ -71,6 +71,7 @@ def _extras() -> Findings:
     for extra, name, use in (
         ("remote", "s3fs", "snapshots in S3"),
         ("wandb", "wandb", "training logs in it"),
+        ("open-clip", "open-clip-torch", "encoders in open_clip's layout"),
     ):
         found = version_of(name)
         lacks = f'not installed; {use} need pip install "spr-engine[{extra}]"'

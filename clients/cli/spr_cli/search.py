@@ -77,17 +77,14 @@ def command(
     spr search "a goal" --label sports --after 2024-01-01 --from 50% --per-video 1
     spr search "a red ball bounces" --then "a blue square spins" --within 20 --not "a triangle"
     spr search "where does a ball bounce after 1:00, without red?" --json | jq .moments[0]
-    spr search "@anna waves" --image ball.jpg --like video_00012@12-20
-    spr search "a red ball bounces" --export clips --media videos
+    spr search "@anna waves" --image ball.jpg --like video_00012@12-20 --export clips --media videos
     spr search "the rocket launches" --in said --in written --why
     """
     from spr_client import Client, SearchError
 
     keep = search_export.chosen(options, {"--progressive": progressive, "--json": as_json})
-    pictures = search_pictures.chosen(options, as_json)
-    why = options.pop("why")
-    query = search_query.taken(text, options)
-    chosen = _options(options, no_rerank)
+    more = [module.chosen(options, as_json) for module in (search_evidence, search_pictures)]
+    query, chosen = search_query.taken(text, options), _options(options, no_rerank)
     show = _print_json if as_json else _print_table
     asked = {"page_size": top, "timeout": timeout, "request_id": request_id, "options": chosen}
     try:
@@ -96,9 +93,8 @@ def command(
                 if keep is not None:
                     sys.exit(keep.save(text or "examples", found, _footer(found, timings)))
                 show(found, timings)
-                if why and not as_json:
-                    search_evidence.show(found)
-                pictures(found)
+                for also in more:
+                    also(found)
     except SearchError as error:
         fail(error, as_json)
 

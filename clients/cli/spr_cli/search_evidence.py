@@ -28,6 +28,12 @@ def options(command: Command) -> Command:
     return command
 
 
+def chosen(given: dict[str, Any], as_json: bool) -> "Callable[[SearchResult], None]":
+    """Take --why out of `given`; return what shows what found an answer's moments, if that is asked for."""
+    why = given.pop("why")
+    return lambda found: show(found) if why and not as_json else None
+
+
 def show(result: "SearchResult") -> None:
     """Print a block for each moment: the lists it is in, the best rank first, with their texts."""
     from engine.printable import printable

@@ -11,10 +11,12 @@ from engine.corpus import open_corpus
 from engine.filters import Allowed, Stretch
 from engine.part_texts import FILE, PartTexts
 from engine.texts import TEXTS
+from tests.numeric import close
 from tests.trainer.library import living, talking
 from tests.trainer.library.living import Content, copied
 from tests.trainer.library.talking import QUERIES, answers, expected, ingested
 from tests.workers.ranker.sentences.tiny import tiny_sentences
+from trainer.generation import texts
 from trainer.generation.build import BuildConfig, build
 from trainer.generation.garbage import collect_garbage
 from trainer.generation.part import add_part
@@ -26,6 +28,7 @@ from trainer.library.kits import Kits
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
+from workers.index import factory
 from workers.ranker.sentences.opening import open_sentences
 
 VIDEOS: dict[str, Content] = {f"v{number:02d}": (number, 5 + 3 * number) for number in range(12)}
@@ -96,6 +99,37 @@ def test_the_meaning_is_found_as_by_one_index_of_all(path: Path, tmp_path: Path)
     (copied_model,) = (path / "models" / "sentences").glob("*/model.safetensors")
     copied_model.write_bytes(b"x")
     assert any("sentence encoder" in said or str(copied_model.parent) in said for said in verify(path))
+
+
+def test_codes_of_sentences_find_what_exact_vectors_find(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_sentences(tmp_path / "model")
+    encoder = open_sentences(str(model), "cpu")
+    for module in (factory, texts):
+        monkeypatch.setattr(module, "FLAT_VALUES", 0)
+    build(BuildConfig(collection=path, index="flat", text_encoder=str(model), device="cpu"))
+    entry = open_corpus(path).version.texts
+    assert entry is not None
+    assert entry.factory == factory.CODES
+    part = open_corpus(path).parts[0]
+    assert (part.directory / "said" / "originals.faiss").is_file()
+    sentence = encoder.queries(QUERIES[:1])[0]
+    found = answers(path, QUERIES[0], 9, sentence=sentence)
+    wanted = expected(path, VIDEOS, QUERIES[0], 9, encoder)
+    assert found.keys() == wanted.keys()
+    for name, hits in found.items():
+        # Half-precision originals score what the codes find.
+        close([score for _, _, score in hits], [score for _, _, score in wanted[name]], 2e-3, scale=1.0)
+
+
+def test_a_build_tells_of_texts_that_are_gone(path: Path) -> None:
+    for one in (path / "texts").iterdir():
+        one.unlink()
+    report = build(BuildConfig(collection=path, shards=3, device="cpu"))
+    assert [note for note in report.notes if "the texts of 8 videos are gone" in note]
+    # What is served keeps them.
+    assert add(path, VIDEOS, Kits("cpu")).videos == ()
 
 
 def test_a_part_that_is_merged_is_what_a_new_one_of_its_videos_is(path: Path) -> None:

@@ -19,6 +19,7 @@ _SIZES: dict[str, Any] = {
 }
 _VISION: dict[str, Any] = {**_SIZES, "image_size": SIDE, "patch_size": 8}
 _WORDS = sorted({word for text in TEXTS for word in text.split()})
+CHINESE = "红球一个人"
 _LETTERS = [*"abcdefghijklmnopqrstuvwxyz"]
 
 
@@ -50,7 +51,7 @@ def _square(kind: str, **options: Any) -> Any:
 def _xlm_roberta() -> Any:
     from transformers import XLMRobertaTokenizer
 
-    pieces = ["▁", *("▁" + word for word in _WORDS), *_LETTERS]
+    pieces = ["▁", *("▁" + word for word in _WORDS), *_LETTERS, *CHINESE]
     marks = [(mark, 0.0) for mark in ("<s>", "<pad>", "</s>", "<unk>")]
     return XLMRobertaTokenizer(vocab=[*marks, *((piece, -2.0) for piece in pieces), ("<mask>", 0.0)])
 

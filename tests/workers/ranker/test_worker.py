@@ -99,15 +99,13 @@ def test_encode_gives_what_the_models_give(worker: Any) -> None:
 
 def test_a_sentence_is_encoded_where_it_is_asked_for(worker: Any) -> None:
     channel, models, trained = worker
-    assert not encode(channel, TEXTS[1]).HasField("sentence")
-    answer = encode(channel, TEXTS[1], sentence=True)
-    assert answer.HasField("sentence") == trained
+    plain, answer = (encode(channel, TEXTS[1], sentence=asked) for asked in (False, True))
+    assert (plain.HasField("sentence"), answer.HasField("sentence")) == (False, trained)
     if trained:
-        (expected,) = models.encode([TEXTS[1]])
-        numeric.close(wire.encoded_from_pb(answer, WIDTH, 16).sentence, expected.sentence)
+        sentence = wire.encoded_from_pb(answer, WIDTH, 16).sentence
+        numeric.close(sentence, models.encode([TEXTS[1]])[0].sentence)
         # It reads 8 tokens, the text tower 24.
-        longer = "a " * 7
-        told = [encode(channel, longer, sentence=asked).text_truncated for asked in (False, True)]
+        told = [encode(channel, "a " * 7, sentence=asked).text_truncated for asked in (False, True)]
         assert told == [False, True]
 
 

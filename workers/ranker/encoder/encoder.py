@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine.errors import InvalidInput
 from workers.ranker.encoder.families import family_of
 from workers.ranker.encoder.files import check_tokenizer, fingerprint_of, model_type, resolve
-from workers.ranker.encoder.image_transform import ImageTransform, transform_of
+from workers.ranker.encoder.image_transform import ImageTransform
 from workers.ranker.encoder.loading import load_parts, pick_dtype
 from workers.ranker.encoder.proof import prove
 from workers.ranker.encoder.text_tower import TextTower
@@ -70,9 +70,8 @@ class Encoder:
         with quietly():
             kind_of_model = model_type(folder, clips)
             check_tokenizer(folder)
-            model, tokenizer, processor = load_parts(folder, kind_of_model)
+            model, tokenizer, transform = load_parts(folder, kind_of_model)
         model = model.to(device=where, dtype=kind).eval().requires_grad_(False)
-        transform = transform_of(processor, str(folder))
         encoder = cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint_of(folder))
         prove(encoder, folder)
         return encoder

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from engine.errors import Mismatch
 
 _PIL = "clip.image_processing_pil_clip:CLIPImageProcessorPil"
+OPEN_CLIP = "open_clip"
 _SIGLIP_PIL = "siglip.image_processing_pil_siglip:SiglipImageProcessorPil"
 
 
@@ -21,7 +22,8 @@ class Family:
 
     dim, token_width: the key of the configuration that has the width of pooled features, of token states.
     longest: tokens that the published code reads, where the tower has positions for more. unused: positions
-    that no token is given. padding: "full" fills every text up to `longest` and reads it without a mask.
+    that no token is given. padding: "full" fills every text up to `longest` and reads it without a mask;
+    fill: with this number, None for the tokenizer's.
     lowers: the caller lower-cases texts, unless the tokenizer's files keep case; elsewhere tokenizers do.
     pooling: of the text, at its "end" marker, its "first" token, the "last" position, or the "mean" of its
     tokens. causal: said to the text tower's layers, which transformers otherwise lets see the tokens after
@@ -39,6 +41,7 @@ class Family:
     longest: int | None = None
     unused: int = 0
     padding: Literal["full", "batch"] = "batch"
+    fill: int | None = None
     lowers: bool = False
     pooling: Literal["end", "first", "last", "mean"] = "end"
     causal: bool = False
@@ -156,6 +159,8 @@ FAMILIES: Mapping[str, Family] = {
         videos="pixel_values_videos",
         processor={"resample": 3, "size": {"height": 288, "width": 288}, "do_normalize": False},
     ),
+    # Not of transformers: a directory in open_clip's layout, read by open_clip_model.
+    OPEN_CLIP: Family("an open_clip model", "", padding="full", fill=0),
 }
 
 

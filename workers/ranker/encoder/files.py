@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
-from workers.ranker.encoder.families import FAMILIES
+from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 
 # What a model directory is made of; weights are safetensors only, never pickle. A note beside it is no part.
 _WEIGHTS = "model*.safetensors"
@@ -24,6 +24,7 @@ _PARTS = (
     "model.safetensors.index.json",
     _WEIGHTS,
 )
+OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 # Until only these counted, every text file in the directory did.
 _COUNTED_BEFORE = ("*.json", "*.txt", "*.model", _WEIGHTS)
 _VOCABULARIES = (
@@ -58,7 +59,9 @@ def fingerprint_of(folder: Path) -> str:
 
 def model_files(folder: Path) -> list[Path]:
     """Return the files of a directory that are the model."""
-    return _matching(folder, _PARTS)
+    # Some repositories hold both layouts; transformers' is the one that is read.
+    layout = (OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS) if _is_open_clip(folder) else ()
+    return _matching(folder, (*_PARTS, *layout))
 
 
 def explain(folder: Path, wanted: str) -> str:
@@ -114,19 +117,27 @@ def _fetch(name: str, parts: Sequence[str]) -> Path:
         ) from error
 
 
+def _is_open_clip(folder: Path) -> bool:
+    return (folder / OPEN_CLIP_CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
 def model_type(folder: Path, clips: bool = True) -> str:
     """Return the family of a directory that holds a whole model; refuse any that FAMILIES lacks.
 
     clips: families that read clips will do.
     """
     config = folder / "config.json"
+    if _is_open_clip(folder):
+        if not (folder / OPEN_CLIP_WEIGHTS).is_file():
+            raise NotFound(f"{folder} has no {OPEN_CLIP_WEIGHTS}: fetch it from the model's repository.")
+        return OPEN_CLIP
     if not config.is_file():
         raise NotFound(f"{folder} has no config.json: {_REMEDY}.", "NO_SUCH_MODEL")
     try:
         kind = str(files.read_json(config, dict).get("model_type"))
     except files.BadJson as error:
         raise Mismatch(f"{config} is not a model's configuration: {error.why}; {_REMEDY}.") from error
-    if kind not in FAMILIES:
+    if not getattr(FAMILIES.get(kind), "model", ""):
         known = ", ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are of one of these: {known}.")
     if FAMILIES[kind].frames and not clips:

@@ -23,6 +23,7 @@ class ImageTransform:
     """What an image processor does to a picture; sizes are (height, width) in pixels.
 
     Exactly one of `shortest_edge` (keep the aspect ratio) and `size` is set when pictures are resized.
+    rounds: the middle is cut out as torchvision does, half pixels to the even one; else they are left out.
     """
 
     shortest_edge: int | None
@@ -32,6 +33,7 @@ class ImageTransform:
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    rounds: bool = False
 
     @classmethod
     def from_processor(cls, processor: Any, name: str = "the image processor") -> "ImageTransform":
@@ -110,11 +112,12 @@ class ImageTransform:
             before = [(m + 1) // 2 for m in missing]
             pad = (before[1], missing[1] - before[1], before[0], missing[0] - before[0])
             pixels = F.pad(pixels, pad)
-        top, left = ((have - want) // 2 for want, have in zip(self.crop, pixels.shape[2:], strict=True))
+        over = [have - want for want, have in zip(self.crop, pixels.shape[2:], strict=True)]
+        top, left = (round(more / 2) if self.rounds else more // 2 for more in over)
         return pixels[:, :, top : top + self.crop[0], left : left + self.crop[1]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PatchTransform(ImageTransform):
     """Pictures of any shape, as the patches of a NaFlex tower: at most `most`, of `patch` pixels square.
 

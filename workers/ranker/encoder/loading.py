@@ -6,11 +6,16 @@ from typing import Any
 import torch
 
 from engine.errors import InvalidInput, Mismatch
-from workers.ranker.encoder.families import FAMILIES
+from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
+from workers.ranker.encoder.image_transform import ImageTransform, transform_of
 
 
-def load_parts(folder: Path, kind: str) -> tuple[Any, Any, Any]:
-    """Return (model, tokenizer, image processor), importing only the classes of this kind."""
+def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
+    """Return (model, tokenizer, transform), importing only the classes of this kind."""
+    if kind == OPEN_CLIP:
+        from workers.ranker.encoder.open_clip_model import load_open_clip
+
+        return load_open_clip(folder)
     from transformers import AutoTokenizer
 
     family = FAMILIES[kind]
@@ -30,7 +35,7 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, Any]:
     if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
         raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
     family.repair(model)
-    return model, tokenizer, processor
+    return model, tokenizer, transform_of(processor, str(folder))
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:

@@ -32,7 +32,7 @@ class TextTokens:
         family = family_of(model_config)
         self.longest = family.longest_of(model_config)
         # SigLIP pools at the last position and was trained on fully padded texts without a mask.
-        self.pads_fully = family.padding == "full"
+        self.pads_fully, self._fill = family.padding == "full", family.fill
         # SigLIP's texts were lower-cased in training. The tokenizer of its second version (Gemma's) leaves
         # that to its caller.
         kept = getattr(tokenizer, "init_kwargs", {}).get("do_lower_case") is False
@@ -64,7 +64,8 @@ class TextTokens:
             cut = valid.sum(axis=1) >= self.longest
             for row in np.flatnonzero(cut):
                 cut[row] = self._length(read[row]) > self.longest
-        return TokenBatch(np.asarray(batch["input_ids"], np.int64), valid, cut)
+        ids = np.asarray(batch["input_ids"], np.int64)
+        return TokenBatch(ids if self._fill is None else np.where(valid, ids, self._fill), valid, cut)
 
     def _read(self, text: str) -> str:
         for mark in self._marks:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from engine.texts import LISTS, MEANING
+from engine.channels import over_chance
+from engine.texts import LISTS
 from engine.types import Doubles, Floats, RankQuery
 from engine.values import FORMERLY
 from workers.ranker.scoring.evidence import Evidence
@@ -22,7 +23,7 @@ class ScoreWeights:
     relevance: S of the window. span_relevance: S of the span's clips. log_probability: log p of the span's
     start and end. contrast: clip similarity in the span over that around it. coarse: the proposal's retrieval
     score. log_rank: log(1 + its rank). log_length: log of the span's seconds. The last four are of what texts
-    say of the proposal, see `text_columns`.
+    say of the proposal, see `channels.over_chance`.
     """
 
     bias: float = 0.0
@@ -52,7 +53,6 @@ class ScoreWeights:
 
 COLUMNS = tuple(column.name for column in fields(ScoreWeights))[1:]
 TEXT_COLUMNS = tuple("_".join(name) for name in LISTS)
-OF_MEANING = np.array([name.method == MEANING for name in LISTS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,7 @@ class Fusion:
     comes after all that do not. confidence_threshold: the confidence from which on a moment counts as found.
     alone: (precision, confidence) pairs: from this confidence on, moments of videos that are judged alone, by
     a standing search, are so often relevant. lists: weights of the ranked lists that proposals are made of,
-    as in `TextsEntry.weights`; empty: the default ones. usual_cosine: of any query and any text; as the
-    cosines of a sentence encoder all lie high, what is over it counts.
+    as in `TextsEntry.weights`; empty: the default ones. usual_cosine: as `TextsEntry` has it.
     """
 
     score: ScoreWeights
@@ -86,7 +85,7 @@ class Fusion:
         """Return the text columns (n, 4) of a query's proposals, None where none are weighed or known."""
         if query.texts is None or not self.weighs_texts:
             return None
-        return text_columns(query.texts, self.usual_cosine)
+        return over_chance(query.texts, self.usual_cosine)
 
     def logits(self, columns: Doubles, scores: Doubles, corpus: int) -> Doubles:
         """Return the logits of the confidences of moments with these columns (n, 7 or 11): (n,).
@@ -114,7 +113,7 @@ def columns(
     """Return the columns that the weights apply to, in the order of COLUMNS: (n, 7), with texts (n, 11).
 
     spans: (n, 2) the refined seconds, the proposal's own where nothing was refined. coarse_scores: (n,).
-    texts: (n, 4), see `text_columns`.
+    texts: (n, 4), see `channels.over_chance`.
     """
     ranks = np.empty(len(spans))
     ranks[np.argsort(-coarse_scores, kind="stable")] = np.arange(len(spans))
@@ -129,12 +128,6 @@ def columns(
     )
     found = np.stack([np.asarray(value, np.float64) for value in values], axis=1)
     return found if texts is None else np.concatenate([found, texts], axis=1)
-
-
-def text_columns(texts: Floats, usual_cosine: float) -> Doubles:
-    """Return columns (n, 4) of `RankQuery.texts`: shares as they are, of cosines what is over the usual."""
-    found = texts.astype(np.float64)
-    return np.where(OF_MEANING, np.maximum(found - usual_cosine, 0.0), found)
 
 
 def confidences(logits: Doubles) -> Floats:

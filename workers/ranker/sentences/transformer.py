@@ -1,5 +1,6 @@
 """Sentence encoders that transformers loads: BERT, XLM-R, MPNet and whatever else gives token states."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ _BATCH, _STRETCH = 64, 16
 _PROOF = ("a first sentence", "and another")
 # Tokenizers name this where nothing is said.
 _ANY = 100_000
+_log = logging.getLogger("spr.ranker")
 
 
 class TransformerSentences:
@@ -52,24 +54,27 @@ class TransformerSentences:
         self.dim = self._prove(folder)
 
     def passages(self, texts: Sequence[str]) -> Floats:
-        """Return (n, dim) unit vectors of texts that are searched."""
-        return self._encode([self._layout.passage + text for text in texts])
+        """Return (n, dim) unit vectors of texts that are searched; the log tells how many are cut."""
+        ids = [self._ids(self._layout.passage + text, self.longest or None) for text in texts]
+        full = [text for text, one in zip(texts, ids, strict=True) if len(one) == self.longest]
+        if cut := sum(self.cut(full)):
+            _log.warning("%d texts are longer than the sentence encoder reads: their ends are cut", cut)
+        return self._encode(ids)
 
     def queries(self, texts: Sequence[str]) -> Floats:
         """Return (n, dim) unit vectors of what is asked."""
-        return self._encode([self._layout.query + text for text in texts])
+        return self._encode([self._ids(self._layout.query + text, self.longest or None) for text in texts])
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
         """Say of each text whether its end is left out, asked or searched."""
         longest, prompt = self.longest or _ANY, max(self._layout.passage, self._layout.query, key=len)
         return [len(self._ids(prompt + text, None)) > longest for text in texts]
 
-    def _encode(self, texts: Sequence[str]) -> Floats:
-        ids = [self._ids(text, self.longest or None) for text in texts]
+    def _encode(self, ids: Sequence[list[int]]) -> Floats:
         step = _BATCH if self._device.type == "cuda" else 1
-        vectors = np.zeros((len(texts), self.dim), np.float32)
+        vectors = np.zeros((len(ids), self.dim), np.float32)
         stretches = [-(-len(one) // _STRETCH) if step > 1 else 0 for one in ids]
-        order = sorted(range(len(texts)), key=lambda text: stretches[text])
+        order = sorted(range(len(ids)), key=lambda row: stretches[row])
         for rows in _batches(order, stretches, step):
             width = stretches[rows[0]] * _STRETCH or len(ids[rows[0]])
             vectors[rows] = self._batch([ids[row] for row in rows], step, width)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
 from tests import numeric
-from tests.workers.ranker.families import CLIP_FRAMES, PATCHES, make
+from tests.workers.ranker.families import CHINESE, CLIP_FRAMES, PATCHES, make
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.families import FAMILIES, Family
 from workers.ranker.encoder.text_graph import LEVELS, build
@@ -26,7 +26,9 @@ TEXTS = ["a red ball bounces twice", "two boxes", "a man and a dog"]
 LONG = "a dog " * 60
 
 
-PICTURED = [name for name, family in FAMILIES.items() if not family.frames]
+# Those of transformers: open_clip's layout has its own tests.
+NAMES = [name for name, family in FAMILIES.items() if family.model]
+PICTURED = [name for name in NAMES if not FAMILIES[name].frames]
 CLIPS = [name for name, family in FAMILIES.items() if family.frames]
 
 
@@ -40,7 +42,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Encode
     return loaded
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=NAMES)
 def encoder(request: pytest.FixtureRequest, encoders: Callable[[str], Encoder]) -> Encoder:
     return encoders(request.param)
 
@@ -59,37 +61,38 @@ def frames(height: int = 30, width: int = 44, count: int = 5) -> NDArray[np.uint
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def read_as_published(encoder: Encoder, text: str) -> tuple[Any, int]:
-    """Return what the family's own classes say of one text alone, and its tokens."""
+def published(encoder: Encoder) -> Callable[[str], tuple[Any, int]]:
+    """Return what asks the family's own classes for one text alone: features, and how many tokens."""
     from transformers import AutoModel, AutoTokenizer
 
-    folder = encoder.name
     # Eager: with another attention AIMv2's texts are not causal where none is padded; see Family.causal.
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(encoder.name, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(encoder.name)
     tokenizer.padding_side = "right"
     full = type(model).__name__ in ("SiglipModel", "Siglip2Model")
-    inputs = tokenizer(
-        text.lower() if full else text,
-        truncation=True,
-        padding="max_length" if full else False,
-        max_length=model.config.text_config.max_position_embeddings,
-        return_tensors="pt",
-    )
-    count = int(inputs["attention_mask"].sum())
-    given = {
-        name: inputs[name] for name in ("input_ids", "attention_mask") if not full or name == "input_ids"
-    }
-    with torch.inference_mode():
-        return model.get_text_features(**given), count
+
+    def read(text: str) -> tuple[Any, int]:
+        inputs = tokenizer(
+            text.lower() if full else text,
+            truncation=True,
+            padding="max_length" if full else False,
+            max_length=model.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        )
+        mask = {} if full else {"attention_mask": inputs["attention_mask"]}
+        with torch.inference_mode():
+            out = model.get_text_features(input_ids=inputs["input_ids"], **mask)
+        return out, int(inputs["attention_mask"].sum())
+
+    return read
 
 
 def test_texts_are_read_as_the_familys_own_classes_do(encoder: Encoder) -> None:
-    found = encoder.text(TEXTS)
+    found, read = encoder.text(TEXTS), published(encoder)
     assert found.pooled.shape == (3, encoder.dim)
     assert found.pooled.dtype == np.float32
     for row, text in enumerate(TEXTS):
-        out, count = read_as_published(encoder, text)
+        out, count = read(text)
         numeric.close(found.pooled[row], out.pooler_output[0])
         assert found.tokens[row].shape == (count, encoder.token_width)
         numeric.close(found.tokens[row], out.last_hidden_state[0, :count])
@@ -170,6 +173,16 @@ def test_marks_in_a_text_are_words(encoder: Encoder) -> None:
 
     for mark in ("</s>", "<s>", "[SEP]", "<pad>", "<|endoftext|>"):
         assert marks(f"a {mark}") == marks("a")
+
+
+@pytest.mark.parametrize("family", ["siglip2", "metaclip_2", "chinese_clip", "altclip"])
+def test_another_language_reaches_the_tower(family: str, encoders: Callable[[str], Encoder]) -> None:
+    encoder = encoders(family)
+    batch = encoder.tokens([CHINESE[:2], CHINESE[2:], "a man"])
+    assert encoder.tokens._tokenizer.unk_token_id not in batch.ids[batch.valid]
+    ball, person, man = encoder.text([CHINESE[:2], CHINESE[2:], "a man"]).pooled
+    for one, other in ((ball, person), (person, man), (man, ball)):
+        assert numeric.deviation(one, other) > 1e-3
 
 
 def test_the_8_bit_text_tower_says_the_same_or_is_refused(encoder: Encoder, tmp_path: Path) -> None:

@@ -61,12 +61,16 @@ def test_dense_layers_follow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta"])
-def test_a_text_is_read_to_the_last_position(tmp_path: Path, family: str) -> None:
+def test_a_text_is_read_to_the_last_position(
+    tmp_path: Path, family: str, caplog: pytest.LogCaptureFixture
+) -> None:
     encoder = open_sentences(str(tiny_sentences(tmp_path / "m", family)), "cpu")
     # Two marks.
     fits = " ".join(["ball"] * (LENGTH - 2))
     assert encoder.longest == LENGTH
     assert encoder.cut([fits, fits + " red"]) == [False, True]
+    encoder.passages([fits, fits + " red", "a ball"])
+    assert "1 texts are longer than the sentence encoder reads" in caplog.text
     write(tmp_path / "m/sentence_bert_config.json", {"max_seq_length": 8})
     assert open_sentences(str(tmp_path / "m"), "cpu").longest == 8
 

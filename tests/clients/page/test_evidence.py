@@ -48,10 +48,13 @@ def test_a_card_says_what_found_it_and_its_line_plays(tab: Tab) -> None:
 
 
 def test_a_text_on_the_screen_is_framed_while_it_is_there(tab: Tab) -> None:
-    tab.goto("/?q=RE16&v=talk&at=17-19&t=17.5")
-    player = tab.locator(".watch")
-    at(tab, 17.5)
+    tab.goto("/?q=RE16")
+    tab.locator(FIRST).get_by_role("link").click()
     tab.get_by_role("button", name="Pause").click()
+    player = tab.locator(".watch")
+    player.locator(".quote").click()
+    at(tab, 17.0)
+    expect(player.locator(".cue[data-matched]")).to_have_count(1)
     box, picture = player.locator(".boxes rect").bounding_box(), tab.locator("video").bounding_box()
     # Talk is 96 x 64, shown in a wider frame: its picture has the frame's height.
     width = picture["height"] * 96 / 64

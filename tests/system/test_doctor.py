@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from engine import parts, versions
 from engine.entries import EncoderEntry, TextsEntry
-from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder, doctor_models
+from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder
 from tests.system.service import write_topology
 from tests.workers.ranker.families import make
 

@@ -11,9 +11,10 @@ from trainer.ingest import reasons
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.passes import Partial, Task, Told
 from trainer.ingest.video import VideoSampler
+from trainer.screen.areas import read_new
 from trainer.screen.engine import Reading, ScreenEngine
 from trainer.screen.lines import Lines
-from trainer.screen.watching import LATE, RATE, Watch, grey_of
+from trainer.screen.watching import LATE, RATE, Blocks, Watch, grey_of
 
 # Pictures are scaled down to so many lines.
 _EDGE = 720
@@ -36,14 +37,15 @@ def read_screen(task: Task, engine: ScreenEngine, told: Told) -> Outcome:
     Raises BadVideo where the file cannot be decoded, OSError where the result cannot be written.
     """
     sampler = VideoSampler(task.path, RATE, _EDGE, keep_truncated=True, threads=engine.threads)
-    watch, lines, readings = Watch(), Lines(), 0
+    watch, lines, readings, found = Watch(), Lines(), 0, list[Reading]()
     with Partial(task, engine.name) as partial:
         for time, image in _decoded(sampler):
             if not watch.look(time, grey_of(image)):
                 continue
             at = f"{time:.3f}"
             if at not in partial.known:
-                partial.note(at, [(text.text, text.score, text.box) for text in _read(engine, image)])
+                found = _read(engine, image, watch.new, found)
+                partial.note(at, [(text.text, text.score, text.box) for text in found])
             found = [Reading(text, score, tuple(box)) for text, score, box in partial.known[at]]
             watch.read(lines.take(found, watch.history, watch.last))
             readings += 1
@@ -66,8 +68,10 @@ def _decoded(sampler: VideoSampler) -> Iterator[tuple[float, NDArray[np.uint8]]]
         raise BadVideo("corrupt", f"it cannot be read: {reasons.words(error)}") from error
 
 
-def _read(engine: ScreenEngine, image: NDArray[np.uint8]) -> list[Reading]:
+def _read(
+    engine: ScreenEngine, image: NDArray[np.uint8], new: Blocks | None, before: list[Reading]
+) -> list[Reading]:
     try:
-        return engine.read(image)
+        return read_new(engine, image, new, before)
     except Exception as error:  # whatever the libraries below raise for an odd picture
         raise BadVideo("corrupt", f"a picture of it cannot be read ({reasons.words(error)})") from error

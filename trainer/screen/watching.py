@@ -57,12 +57,13 @@ class Watch:
     """Looks at the pictures of a video, RATE a second.
 
     history: times and pictures since the screen became another than at the last reading, this one's last.
-    last: the picture of the last reading, None before.
+    last: the picture of the last reading, None before. new: blocks that differ from it now, None before.
     """
 
     def __init__(self) -> None:
         self.history: list[tuple[float, Grey]] = []
         self.last: Grey | None = None
+        self.new: Blocks | None = None
         self._before: Grey | None = None
         self._read_at = 0.0
         self._wait = SOON
@@ -77,7 +78,8 @@ class Watch:
         if self.last is None or before is None:
             self.history = [(time, grey)]
             return True
-        new, moves = changed(grey, self.last), changed(grey, before)
+        self.new = new = changed(grey, self.last)
+        moves = changed(grey, before)
         share, self._share = self._share, float(moves.mean())
         if abs(share - self._share) > _LEAP:
             self._wait = SOON

@@ -15,10 +15,12 @@ from trainer.ingest import screens
 from trainer.ingest.passes import Task
 from trainer.ingest.scan import survey
 from trainer.ingest.transcripts import Transcripts
+from trainer.screen.areas import read_new
 from trainer.screen.engine import RapidOcr, Reading
 from trainer.screen.reading import Outcome, read_screen
 from trainer.screen.run import ScreensRead, read_screens
 from trainer.screen.setting import reads_screens
+from trainer.screen.watching import changed, grey_of
 
 
 @dataclass
@@ -91,6 +93,30 @@ def test_a_killed_reading_goes_on_at_the_picture(film: Path, tmp_path: Path, eng
         mine.transcripts.path(mine.content).read_bytes() == whole.transcripts.path(whole.content).read_bytes()
     )
     assert not mine.partial.exists()
+
+
+def test_only_what_is_new_is_read(engine: RapidOcr) -> None:
+    pictures = [written(*lines, letters=20) for lines in (("Harbour",), ("Harbour", "", "second quarter"))]
+    before = engine.read(pictures[0])
+    new = changed(*map(grey_of, pictures))
+    whole, sizes = engine.read(pictures[1]), list[tuple[int, ...]]()
+
+    class Part(Counting):
+        def read(self, image: NDArray[np.uint8]) -> list[Reading]:
+            sizes.append(image.shape)
+            return super().read(image)
+
+    found = read_new(Part(engine), pictures[1], new, before)
+    assert [reading.text for reading in found] == [reading.text for reading in whole]
+    assert np.allclose([reading.box for reading in found], [reading.box for reading in whole], atol=0.03)
+    [(high, wide, _)] = sizes
+    assert high * wide < 0.4 * 320 * 180
+    # What is touched by something new is read again, all of it.
+    crossed = pictures[1].copy()
+    crossed[20:40, 20:30] = 255
+    read_new(Part(engine), crossed, changed(grey_of(crossed), grey_of(pictures[1])), whole)
+    left, _, right, _ = whole[0].box
+    assert sizes[-1][1] >= (right - left) * 320
 
 
 def test_several_files_are_read_in_processes_and_corrected_ones_kept(tmp_path: Path) -> None:

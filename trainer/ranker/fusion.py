@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.temporal import demoted, iou
 from engine.types import Doubles
 from trainer.evaluation.judged import RIGHT, Judgements, Ranking
-from workers.ranker.scoring.fusion import Fusion, ScoreWeights, confidences, log_shares
+from workers.ranker.scoring.fusion import COLUMNS, TEXT_COLUMNS, Fusion, ScoreWeights, confidences, log_shares
 
 OVERLAPS = (0.5, 0.7)
 RIDGE = 1e-2
@@ -60,7 +60,12 @@ def fit_fusion(
     is nothing to learn from.
     """
     judged = [earned(answer, truth) for answer, truth in zip(answers, truths, strict=True)]
-    score = _fit_score([answer.columns for answer in answers], [gain for gain, _ in judged])
+    silent, gains = _silent(answers), [gain for gain, _ in judged]
+    score = _fit_score([answer.columns for answer in answers], gains)
+    while harmful := [name for name in TEXT_COLUMNS if getattr(score, name) < 0]:
+        # What a text has of the query is no reason against it: it says what other columns say better.
+        answers = [_without(answer, harmful) for answer in answers]
+        score = _fit_score([answer.columns for answer in answers], gains)
     orders = [demoted(score.apply(a.columns), a.videos, a.spans, overlap) for a in answers]
     seen, good = [], []
     for answer, order, (_, right) in zip(answers, orders, judged, strict=True):
@@ -74,7 +79,27 @@ def fit_fusion(
         if len(right):
             sure = confidences(fusion.logits(answer.columns, order, corpus))
             best.append((float(sure.max()), bool(right[sure.argmax()])))
-    return replace(fusion, confidence_threshold=_threshold(best, precision))
+    score, confidence = (_shared(weights, silent) for weights in (score, confidence))
+    threshold = _threshold(best, precision)
+    return replace(fusion, score=score, confidence=confidence, confidence_threshold=threshold)
+
+
+def _silent(answers: Sequence[Answers]) -> list[str]:
+    """Return the text columns that are 0 everywhere."""
+    if not answers or answers[0].columns.shape[1] < len(COLUMNS):
+        return []
+    columns = np.concatenate([answer.columns[:, -len(TEXT_COLUMNS) :] for answer in answers])
+    return [name for name, there in zip(TEXT_COLUMNS, columns.any(axis=0), strict=True) if not there]
+
+
+def _without(answer: Answers, names: Sequence[str]) -> Answers:
+    return replace(answer, columns=np.where(np.isin(COLUMNS, names), 0.0, answer.columns))
+
+
+def _shared(weights: ScoreWeights, silent: Sequence[str]) -> ScoreWeights:
+    """Return weights in which a column that was silent has that of its method in the other channel."""
+    others = dict(zip(TEXT_COLUMNS, (*TEXT_COLUMNS[2:], *TEXT_COLUMNS[:2]), strict=True))
+    return replace(weights, **{name: getattr(weights, others[name]) for name in silent})
 
 
 def _fit_score(lists: Sequence[Doubles], gains: Sequence[Doubles]) -> ScoreWeights:

@@ -1,5 +1,7 @@
 """Fitting scores and confidences on made-up evidence whose meaning is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,21 @@ def test_nothing_to_learn_from_is_no_error() -> None:
     fusion = fit_fusion(answers, truths, VIDEOS)
     assert fusion.score.span_relevance == 1
     assert confidence(fusion, answers[0], VIDEOS).max() < 0.01
+
+
+def test_a_text_never_counts_against_a_moment_and_a_silent_channel_counts_as_the_other() -> None:
+    answers, truths = world(60, 3)
+    rng = np.random.default_rng(3)
+    said, harm = COLUMNS.index("said_words"), COLUMNS.index("said_meaning")
+    told = []
+    for answer, truth in zip(answers, truths, strict=True):
+        gain, _ = earned(answer, truth)
+        columns = answer.columns.copy()
+        columns[:, said:] = 0.0
+        columns[:, said] = (gain > 0) * rng.random(len(gain))
+        columns[:, harm] = (gain == 0) * rng.random(len(gain))
+        told.append(replace(answer, columns=columns))
+    fusion = fit_fusion(told, truths, VIDEOS)
+    assert fusion.score.said_words > 0
+    assert fusion.score.said_meaning == fusion.score.written_meaning == 0
+    assert fusion.score.written_words == fusion.score.said_words

@@ -84,8 +84,7 @@ def collect(
     """Ask the service at HOST:PORT every query, a few at once; a query may take `timeout` seconds.
 
     segment_top_k: segments retrieved a query. rule: how segments become proposals. None for the server's.
-    collection, version: by name, and by id or number; "" for the first, and for the active one. channels:
-    where to look, () for everywhere.
+    collection, version: by name, and by id or number; "" for the first, the active one. channels: () for all.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
     Unavailable where no service listens, or where every query failed; InvalidInput for what is no address.
     """

@@ -74,6 +74,7 @@ _QUERIES = [
     "re16",
     "RE2 kilo5 word9x and unheard",
     "ilo",
+    "ord",
     "nobody said this",
     " ".join(f"word{number}x" for number in range(1, 30)),
 ]

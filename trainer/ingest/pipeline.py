@@ -24,7 +24,7 @@ from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
-from trainer.ingest.texts import KEY
+from trainer.ingest.texts import KEY, whole
 from trainer.ingest.tiles import Making
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample
@@ -199,6 +199,7 @@ class Ingest:
             job = replace(job, away=self.storing.contents.away(info["size"]))
         elif (
             KEY in known.info
+            and whole(self.storing.collection, known.info)
             and known.uri == job.path.as_uri()
             and all(known.info.get(key) == info[key] for key in info)
         ):

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import secrets
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ _LARGE = re.compile(r"[0-9]{300}|[0-9][eE]\+?[0-9]{3}")
 # What reading a value raises where it is of another shape than it should be.
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
+_TOKEN = secrets.token_hex(4)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -46,11 +48,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def this_process() -> str:
+    """Return what names this process beside others on other machines: in containers all have the same id."""
+    return f"{os.getpid()}-{_TOKEN}"
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; sync and rename it on success, remove it on failure."""
     make_folder(path.parent)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{this_process()}.partial")
     try:
         yield partial
         sync(partial)

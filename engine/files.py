@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,16 +49,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def this_process() -> str:
-    """Return what names this process beside others on other machines: in containers all have the same id."""
-    return f"{os.getpid()}-{_TOKEN}"
+def this_writer() -> str:
+    """Return what names this thread beside those of other machines: processes of containers have one id."""
+    return f"{os.getpid()}-{threading.get_native_id()}-{_TOKEN}"
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; sync and rename it on success, remove it on failure."""
     make_folder(path.parent)
-    partial = path.with_name(f".{path.name}.{this_process()}.partial")
+    partial = path.with_name(f".{path.name}.{this_writer()}.partial")
     try:
         yield partial
         sync(partial)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError
-from engine.files import make_folder, read_json, read_name, replacing, sync, this_process, write_json
+from engine.files import make_folder, read_json, read_name, replacing, sync, this_writer, write_json
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
 from workers.ranker.projection.projector import KIND as PROJECTOR
@@ -115,7 +115,7 @@ def keep_files(home: Path, folder: Path, paths: Sequence[Path], source: str) -> 
 
     A copy, since a file that is written over in place would change under all its hard links.
     """
-    partial = home.with_name(f".{home.name}.{this_process()}.partial")
+    partial = home.with_name(f".{home.name}.{this_writer()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(home.parent)
     partial.mkdir()

@@ -59,12 +59,14 @@ def settle_absent(store: FeatureStore, paths: Sequence[Path], contents: Contents
     """Note which videos below the directories given are not there, and take out those that were renamed."""
     roots = [Path(os.path.abspath(path)) for path in paths if os.path.isdir(path)]
     for video in store.ids():
-        record = store.record(video)
-        path = local_path(record.uri)
+        if video not in store or not store.writable(video):
+            # Another writer's, which may take it out meanwhile.
+            continue
+        path = local_path(store.record(video).uri)
         if path is None or not any(path.is_relative_to(root) for root in roots):
             continue
         where = whereabouts(path)
-        if where == "there" or not store.writable(video):
+        if where == "there":
             continue
         twins = [v for v in contents.copies(video) if _place(store.record(v)) == "there"]
         if where != "gone":

@@ -126,7 +126,12 @@ class Ingest:
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
 
     def _known(self) -> dict[str, str]:
-        return {video: self._store.record(video).uri for video in self._store.ids()}
+        ids = (video for video in self._store.ids() if not self._freed(video))
+        return {video: self._store.record(video).uri for video in ids}
+
+    def _freed(self, video: str) -> bool:
+        """Whether another writer takes a video out, so that its id is free."""
+        return video in self._options.forget and not self._store.writable(video)
 
     def _clash(self, file: VideoFile, other: str) -> BadVideo:
         """Say why a file has no id: one that cannot be used needs none."""
@@ -173,7 +178,7 @@ class Ingest:
         Or one whose rows are damaged: the source is there to make them again. One that was ingested when no
         texts were kept is looked at for them; its pictures are not decoded.
         """
-        known = self._store.record(video) if video in self._store else None
+        known = self._store.record(video) if video in self._store and not self._freed(video) else None
         beside = self._sidecars.of(file.path)
         job = Job(video, file.path, beside.path, known, notes=beside.notes, language=beside.language)
         if known is not None:

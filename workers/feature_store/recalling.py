@@ -6,14 +6,22 @@ from typing import Any
 
 from workers.feature_store.format import parse
 from workers.feature_store.journal import Journal
+from workers.feature_store.single import SingleStore
 from workers.feature_store.store import FeatureStore
 
 
 def recall(store: FeatureStore, wanted: Set[str]) -> list[str]:
     """Put back those of the videos that a deletion took out and whose rows are whole; return their ids.
 
-    What was taken out in another way stays out. store: open for appending.
+    What was taken out in another way stays out. store: open for appending, whole.
     """
+    found: set[str] = set()
+    for part in store.parts.values():
+        found.update(_recall(part, {video for video in wanted if video not in store}))
+    return sorted(found)
+
+
+def _recall(store: SingleStore, wanted: Set[str]) -> list[str]:
     last: dict[str, dict[str, Any]] = {}
     deleted: set[str] = set()
     for entry in Journal(store.path).read():
@@ -23,7 +31,7 @@ def recall(store: FeatureStore, wanted: Set[str]) -> list[str]:
             deleted.discard(entry["id"])
         elif entry.get("deleted"):
             deleted.add(video)
-    found = sorted(video for video in wanted & deleted if video not in store)
+    found = sorted(wanted & deleted)
     if found:
         store.log([asdict(parse(last[video], store.streams)) for video in found])
     # Of a purge the rows are zeros.

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
 from engine.printable import printable
-from trainer.ingest import kept
+from trainer.ingest import kept, texts
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.identity import settle_absent
@@ -24,7 +24,6 @@ from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
-from trainer.ingest.texts import KEY
 from trainer.ingest.tiles import Making
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample
@@ -179,8 +178,8 @@ class Ingest:
     def _job(self, video: str, file: VideoFile) -> Job | None:
         """Return what is to be read: a file that is new, or whose size, time, place or texts changed.
 
-        Or one whose rows are damaged: the source is there to make them again. One that was ingested when no
-        texts were kept is looked at for them; its pictures are not decoded.
+        Or one whose rows are damaged: the source is there to make them again. One whose texts are not there
+        is looked at for them; its pictures are not decoded.
         """
         known = self._store.record(video) if video in self._store else None
         beside = self._sidecars.of(file.path)
@@ -198,7 +197,7 @@ class Ingest:
         elif known is None:
             job = replace(job, away=self.storing.contents.away(info["size"]))
         elif (
-            KEY in known.info
+            texts.is_kept(self.storing.collection, known.info)
             and known.uri == job.path.as_uri()
             and all(known.info.get(key) == info[key] for key in info)
         ):

@@ -44,6 +44,12 @@ def cut(lines: Iterable[Line], duration: float) -> tuple[Line, ...]:
     return tuple(replace(line, end=min(duration, line.end)) for line in shown)
 
 
+def is_kept(collection: Path, info: Mapping[str, Any]) -> bool:
+    """Whether a record's info names texts that are there, or says that there are none."""
+    key = info.get(KEY)
+    return key == "" or (bool(key) and (collection / DIRECTORY / f"{key}.json").is_file())
+
+
 def read(collection: Path, info: Mapping[str, Any]) -> Texts:
     """Return the texts that a record's info names; none where it names none. Raises OSError, InvalidInput."""
     key = info.get(KEY, "")

@@ -107,6 +107,18 @@ def test_what_was_read_on_the_screen_is_kept_and_corrected(film: Path, tmp_path:
     assert kept(tmp_path, "film") == Texts(SAID)
 
 
+def test_texts_that_are_gone_come_back_without_decoding(film: Path, tmp_path: Path) -> None:
+    film.with_suffix(".srt").write_text(SRT)
+    run(tmp_path, film)
+    screen(tmp_path, "film", SCREEN)
+    for path in (tmp_path / "c" / texts.DIRECTORY).iterdir():
+        path.unlink()
+    encoder = Levels()
+    run(tmp_path, film, encoder=encoder)
+    assert kept(tmp_path, "film") == Texts(SAID, (SCREEN,))
+    assert encoder.batches == []
+
+
 def test_texts_go_with_their_video(film: Path, tmp_path: Path) -> None:
     film.with_suffix(".srt").write_text(SRT)
     other = write_video(tmp_path / "other.mp4", regular(1, 5), rate=5)

@@ -25,7 +25,7 @@ def sweep(collection: Path, purged: bool = False) -> None:
     for header in (collection / "features").glob("*/store.json"):
         with FeatureStore.open(header.parent) as store:
             living += [store.record(video) for video in store.ids()]
-            out += deleted(store).values()
+            out += deleted(store)
     for directory, key, suffix in there:
         records = living + out if directory == STAYS and not purged else living
         kept = {f"{record.info[key]}{suffix}" for record in records if record.info.get(key)}

@@ -145,6 +145,7 @@ def supervise(
     as_asked: a topology that was read again, with what the command line says.
     """
     from engine import logs
+    from engine.errors import InvalidInput
     from engine.following import Followed
     from engine.processes import programs
     from engine.supervisor import Supervisor
@@ -157,8 +158,13 @@ def supervise(
         read = file.look() if file else None
         if read is None or file is None:
             return None
+        try:
+            made = programs(as_asked(read))
+        except InvalidInput as error:
+            file.refuse(str(error))
+            return None
         file.accept()
-        return Followed(programs(as_asked(read)), file.mark)
+        return Followed(made, file.mark)
 
     writer = logs.configure(topology.log_level)
     progress = Progress(sys.stderr.isatty(), writer.put, silent)

@@ -24,12 +24,10 @@ from trainer.generation.build import BuildConfig, build
 from trainer.generation.garbage import collect_garbage
 from trainer.generation.part import add_part
 from trainer.ingest.texts import KEY, write
-from trainer.ingest.transcripts import Transcripts
 from trainer.library.adding import add
 from trainer.library.compacting import compact
 from trainer.library.deleting import delete
 from trainer.library.kits import Kits
-from trainer.library.purging import purge
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
@@ -137,38 +135,6 @@ def _unreadable(read: Callable[[Path], Any], path: Path) -> Any:
     if path.name == "index.faiss" and path.parent.name == "said":
         raise RuntimeError("of another format")
     return read(path)
-
-
-def test_a_build_tells_of_texts_that_are_gone(path: Path) -> None:
-    for one in (path / "texts").iterdir():
-        one.unlink()
-    report = build(BuildConfig(collection=path, shards=3, device="cpu"))
-    assert [note for note in report.notes if "the texts of 8 videos are gone" in note]
-    # What is served keeps them.
-    assert add(path, VIDEOS, Kits("cpu")).videos == ()
-
-
-def test_texts_of_a_deleted_video_stay_until_a_purge(built: Path, path: Path) -> None:
-    before, found = versions.current(path), {query: answers(built, query, 50) for query in QUERIES}
-    delete(path, ["v01"])
-    versions.activate(path, before)
-    report = build(BuildConfig(collection=path, shards=3, device="cpu"))
-    assert not [note for note in report.notes if "gone" in note]
-    assert {query: answers(path, query, 50) for query in QUERIES} == found
-    made = Transcripts.of(path), Transcripts.of_screens(path)
-    with living.store(path, "r") as store:
-        (gone, key), (stays, _) = (
-            (record.sha256, record.info[KEY]) for record in map(store.record, ("v01", "v02"))
-        )
-    for each in made:
-        for content in (gone, stays):
-            each.write(content, "film.mp4", "machine", "", [])
-    delete(path, ["v01"])
-    assert all(each.found(gone) for each in made)
-    purge(path)
-    assert not any(each.found(gone) for each in made)
-    assert not (path / "texts" / f"{key}.json").exists()
-    assert all(each.found(stays) for each in made)
 
 
 def test_a_part_that_is_merged_is_what_a_new_one_of_its_videos_is(path: Path) -> None:

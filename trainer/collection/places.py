@@ -94,6 +94,22 @@ def encoder_source(store: FeatureStore) -> str:
     return str(source)
 
 
+def own_encoder(collection: Path) -> str:
+    """Return where the encoder is that a collection's videos were ingested with, as `encoder_source` does.
+
+    NotFound for a collection without videos, InvalidInput for one with features of several encoders.
+    """
+    stores = [FeatureStore.open(path.parent) for path in (collection / "features").glob("*/store.json")]
+    sources = sorted(encoder_source(store) for store in stores if len(store))
+    if not sources:
+        raise NotFound(f"{collection} has no videos yet: say with --encoder what turns them into features.")
+    if len(sources) > 1:
+        raise InvalidInput(
+            f"{collection} has features of several encoders: add --encoder {' or '.join(sources)}."
+        )
+    return sources[0]
+
+
 def kept_encoder(collection: Path, fingerprint: str) -> Path | None:
     """Return the directory of the collection's own copy of an encoder, if it has one."""
     path = models_directory(collection, "encoder") / fingerprint

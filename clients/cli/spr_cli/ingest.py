@@ -51,8 +51,8 @@ it was stopped by Ctrl-C.
 \b
 spr ingest ~/videos --collection c --encoder build/demo/encoder
 spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
-spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
-spr ingest ~/videos --collection c --encoder build/demo/encoder --transcribe whisper:openai/whisper-small
+spr ingest ~/videos --collection c --read-screen --transcribe whisper:openai/whisper-small
+spr ingest ~/videos --collection c --json | jq .failed
 spr ingest /archive --collection c --encoder build/demo/encoder --part 2/8
 spr ingest --watch ~/inbox --collection c
 """
@@ -65,7 +65,8 @@ spr ingest --watch ~/inbox --collection c
 )
 @click.option("--name", help="The collection's name in searches. [default: the directory's]")
 @click.option(
-    "--encoder", help="CLIP, SigLIP or another dual encoder: a directory or a hub name. Not with --watch."
+    "--encoder",
+    help="CLIP, SigLIP or another dual encoder: a directory or a hub name. [default: the collection's own]",
 )
 @click.option(
     "--watch", is_flag=True, help="Go on until Ctrl-C: add what appears in the folders to the collection."
@@ -156,17 +157,19 @@ def command(
 
         follow_folders(paths, collection, encoder, device, as_json)
         return
-    if encoder is None:
-        raise click.UsageError("Missing option '--encoder'.")
 
     from spr_cli.ingest_files import ingest_files
+    from trainer.collection.places import own_encoder
     from trainer.ingest.limits import Limits
     from trainer.ingest.options import IngestOptions
 
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, wanted = (encoder, device, precision), Wanted(transcribe, language, read_screen)
+    model, wanted = (
+        (encoder or own_encoder(collection), device, precision),
+        Wanted(transcribe, language, read_screen),
+    )
     with ending_at_once():
         summary = ingest_files(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)

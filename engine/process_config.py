@@ -46,12 +46,13 @@ class CoordinatorConfig:
     slow_query: seconds from which a search leaves a warning in the log; 0: none does. log_queries: whether
     that line has the sentence.
     metrics: HOST:PORT of /metrics, /healthz and /livez, of every process; empty: none.
-    address: where the library and the page reach it, if not at `listen`; `admin` then has the same host.
+    address, admin_address: where library and page reach it, if not at `listen` and `admin`.
     """
 
     listen: str = "127.0.0.1:7400"
     admin: str = "127.0.0.1:7401"
     address: str = ""
+    admin_address: str = ""
     metrics: str = ""
     max_in_flight: Count = 64
     batch_concurrency: Count = 4
@@ -78,9 +79,7 @@ class CoordinatorConfig:
     @property
     def back(self) -> str:
         """The address by which the page reaches its administration."""
-        if not self.address:
-            return reachable(self.admin)
-        return f"{self.address.rpartition(':')[0]}:{self.admin.rpartition(':')[2]}"
+        return self.admin_address or reachable(self.admin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,9 @@ def _check_tracing(topology: "Topology") -> None:
 
 def _check_discovery(topology: "Topology") -> None:
     for one in topology.parts:
-        if one.address:
-            _check_address(one.address.removeprefix(DNS), topology.path, "address")
+        for address in (one.address, getattr(one, "admin_address", "")):
+            if address:
+                _check_address(address.removeprefix(DNS), topology.path, "address")
     if topology.discovery.nameserver:
         _check_address(topology.discovery.nameserver, topology.path, "nameserver")
         host = topology.discovery.nameserver.rpartition(":")[0].strip("[]")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import config, processes, serving
+from engine import config, following, processes, serving
 from engine.access.settings import AccessConfig
 from engine.errors import InvalidInput
 
@@ -106,6 +106,7 @@ collection = "c"
 listen = "0.0.0.0:7400"
 admin = "0.0.0.0:7401"
 address = "spr:7400"
+admin_address = "spr-admin:7401"
 [[index]]
 shard = 0
 listen = "0.0.0.0:7410"
@@ -124,10 +125,16 @@ address = "ranker:7410"
 
 def test_processes_of_several_machines_may_have_the_same_ports(tmp_path: Path) -> None:
     topology = config.read(write(tmp_path, ELSEWHERE))
-    assert (topology.coordinator.front, topology.coordinator.back) == ("spr:7400", "spr:7401")
+    assert (topology.coordinator.front, topology.coordinator.back) == ("spr:7400", "spr-admin:7401")
     assert serving.select_part(topology, "index", "shard-00001", None).target == "dns:shard-00001:7410"
     with pytest.raises(InvalidInput, match=r"has several processes at 0.0.0.0:7410, so on several machines"):
         processes.programs(topology)
+    served = write(tmp_path, MINIMAL)
+    look = following.of_file(config.read(served), lambda topology: topology)
+    looks = [look(), look()]  # read when it looked the same twice
+    assert [one and len(one.programs) for one in looks] == [None, 3]
+    write(tmp_path, ELSEWHERE)
+    assert [look() for _ in range(3)] == [None] * 3
     with pytest.raises(InvalidInput, match=r"gives 0.0.0.0:7410 to two processes"):
         config.read(write(tmp_path, ELSEWHERE.replace("shard-00001", "shard-00000")))
     with pytest.raises(InvalidInput, match=r"address is 'spr'; write HOST:PORT"):

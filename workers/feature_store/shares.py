@@ -7,11 +7,13 @@ Whoever writes a share holds `lock` shared, and alone the lock of each part that
 the whole holds `lock` alone.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import InvalidInput
+from workers.feature_store.journal import JOURNAL
 
 PARTS = "parts"
 MOST = 10_000
@@ -53,10 +55,18 @@ WHOLE = Share()
 
 
 def parts_of(path: Path) -> list[int]:
-    """Return the numbers of a store's parts besides 0, sorted."""
-    found = (path / PARTS).glob("*/store.json")
-    names = (header.parent.name for header in found)
-    return sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]{0,4}", name))
+    """Return the numbers of a store's parts besides 0, sorted; not one that is being made. Raises OSError."""
+    try:
+        names = os.listdir(path / PARTS)
+    except FileNotFoundError:
+        return []
+    numbers = sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]{0,4}", name))
+    # A part that lost its header is to be missed.
+    return [
+        number
+        for number in numbers
+        if any((path / PARTS / str(number) / name).exists() for name in ("store.json", JOURNAL))
+    ]
 
 
 def part_path(path: Path, part: int) -> Path:

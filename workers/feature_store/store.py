@@ -63,7 +63,8 @@ class FeatureStore:
 
     def _add_parts(self) -> list[str]:
         """Open the parts that are new, and return their videos."""
-        new = [part for part in parts_of(self.path) if part not in self.parts]
+        with told(self.path, "read"):
+            new = [part for part in parts_of(self.path) if part not in self.parts]
         for part in new:
             added = self._add(part)
             held, wanted = (

@@ -1,5 +1,6 @@
 """Several runs, a share of the files each, end as one run: whatever order, at once, or after moves."""
 
+import contextlib
 import itertools
 import shutil
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.files import sha256
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.levels import OPTIONS, Levels
 from trainer.ingest.dealing import deal, hashed
@@ -18,7 +20,7 @@ from trainer.ingest.pipeline import ingest
 from trainer.ingest.scan import find
 from trainer.ingest.summary import Summary
 from workers.feature_store.shares import Share
-from workers.feature_store.store import FeatureStore
+from workers.feature_store.store import FeatureStore, Stream
 
 COUNT = 3
 SRT = "1\n00:00:01,000 --> 00:00:02,500\ngood morning\n"
@@ -172,3 +174,23 @@ def test_a_file_that_may_be_one_of_two_videos_goes_where_its_content_is(tmp_path
     summaries = at_once(videos, collection)
     assert sorted(move["now"] for s in summaries for move in s.moved) == sorted(f"moved {n}" for n in names)
     assert [opened(collection).part_of(f"moved {name}") for name in names] == [0, 1, 2]
+
+
+def test_an_id_that_two_runs_gave_at_the_same_time_is_mended_by_the_next_ingest(tmp_path: Path) -> None:
+    """They began with different files, and neither saw the other's."""
+    videos, path = tmp_path / "videos", tmp_path / "c" / "features" / Levels.fingerprint
+    files = [flat(videos / folder / "x.mp4", seconds) for folder, seconds in (("a", 2), ("b", 3))]
+    streams = {name: Stream(Levels.dim, 1.0) for name in ("frames", "subtitles")}
+    with contextlib.ExitStack() as stack:
+        shares = [Share(index, COUNT) for index in range(2)]
+        stores = [stack.enter_context(FeatureStore.ensure(path, streams, share=share)) for share in shares]
+        for store, file in zip(stores, files, strict=True):
+            store.append("x", {}, uri=file.as_uri(), sha256=sha256(file))
+    (notice,) = opened(tmp_path / "c").notices
+    assert f"two files were given the id 'x' at the same time, {files[0].as_uri()} and" in notice
+    at_once(videos, tmp_path / "c")
+    found = opened(tmp_path / "c")
+    assert ({v: found.record(v).uri for v in found.ids()}, found.notices) == (
+        {"x": files[0].as_uri(), "b/x": files[1].as_uri()},
+        [],
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import InvalidInput, Mismatch, Unavailable
+from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from tests.workers.feature_store.stores import STREAMS, check, rows
 from workers.feature_store.erasing import erase
 from workers.feature_store.recalling import recall
@@ -107,6 +107,16 @@ def test_of_two_videos_of_one_id_the_lower_parts_counts_and_it_is_told(tmp_path:
     share(path, "2/3").close()
     assert FeatureStore.open(path).notices == []
     check(reader, {"v": rows(1)})
+
+
+def test_a_part_that_lost_its_header_is_named_and_made_whole_by_its_writer(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    fill(path, "1/2", "a")
+    (path / "parts" / "1" / "store.json").unlink()
+    with pytest.raises(NotFound, match=r"no feature store in .*parts/1 "):
+        FeatureStore.open(path)
+    share(path, "1/2").close()
+    check(FeatureStore.open(path), {"a": rows(1)})
 
 
 def test_a_part_of_other_settings_is_named(tmp_path: Path) -> None:

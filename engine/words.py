@@ -11,6 +11,16 @@ from collections.abc import Callable, Collection, Iterator
 # Shorter words are not looked for inside others.
 SHORTEST_INSIDE = 3
 
+# Words that tell nothing in English, German, French, Spanish or Italian, and mean nothing else in another of
+# them ("die" and "war" are not here). How rare they are does not tell: of few texts every word is rare.
+_TELLING_NOTHING = frozenset(
+    "a about an and are as at be been but by for from has have he her his i if in into is it its my of on "
+    "or our she so than that the their them then there these they this those to was we were with you your "
+    "auf das dem den der ein eine einem einen einer eines ich im ist mit oder und von zu zum zur "
+    "au aux ce cette dans du est et je la le les ou un une "
+    "con de del di e el en il los las lo para por que una uno y".split()
+)
+
 _UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3\u3041-\u309a\u309d-\u309f\u30a1-\u30fa"
     "\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
@@ -43,6 +53,19 @@ def terms(text: str) -> list[str]:
     return found
 
 
+def asked(query: str) -> list[str]:
+    """Return the different words of a query to search by, without "the" and its like.
+
+    Where these are more than two thirds of its words, they are what is sought.
+
+    >>> asked("the train to the sea"), asked("to be or not to be")
+    (['train', 'sea'], ['to', 'be', 'or', 'not'])
+    """
+    found = list(dict.fromkeys(terms(query)))
+    telling = [word for word in found if word not in _TELLING_NOTHING]
+    return telling if 3 * len(telling) >= len(found) else found
+
+
 def seeks_inside(term: str, known: bool) -> bool:
     """Tell whether a word of a query also finds words that contain it: plates, numbers, what nobody knows.
 
@@ -61,11 +84,11 @@ def matched(text: str, query: str) -> list[tuple[str, bool]]:
     >>> matched("Plate: RE16-X", "the re16")
     [('Plate: ', False), ('RE16', True), ('-X', False)]
     """
-    asked = dict.fromkeys(terms(query))
-    known = bool(asked.keys() & terms(text))
-    inside = [term for term in asked if seeks_inside(term, known)]
+    wanted = frozenset(asked(query))
+    known = bool(wanted.intersection(terms(text)))
+    inside = [term for term in wanted if seeks_inside(term, known)]
     marked = [False] * len(text)
-    for begin, end in _spans(text, lambda term: term in asked or any(one in term for one in inside)):
+    for begin, end in _spans(text, lambda term: term in wanted or any(one in term for one in inside)):
         marked[begin:end] = [True] * (end - begin)
     return _pieces(text, marked)
 

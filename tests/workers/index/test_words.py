@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import Mismatch, NotFound
-from engine.words import seeks_inside, terms
+from engine.words import asked, seeks_inside, terms
 from tests.numeric import close
 from workers.index.lexicon import Lexicon, Statistics
 from workers.index.words import K1, B, WordIndex
@@ -34,7 +34,7 @@ def _oracle(documents: Sequence[str], lexicon: Sequence[str], query: str) -> dic
     """Return the score of every row that has a word of the query, in loops and floats."""
     bags = [Counter(terms(document)) for document in lexicon]
     mean = sum(map(Counter.total, bags)) / len(bags)
-    count = {word: sum(word in bag for bag in bags) for word in terms(query)}
+    count = {word: sum(word in bag for bag in bags) for word in asked(query)}
     kept = {word for word in count if count[word] <= max(0.2 * len(bags), 20)} or set(count)
     idf = {
         word: math.log(1 + (len(bags) - max(1, count[word]) + 0.5) / (max(1, count[word]) + 0.5))
@@ -109,6 +109,14 @@ def test_a_score_does_not_depend_on_the_rows_beside_it(documents: list[str], ind
         later = rows >= 300
         assert (rows[later] - 300).tolist() == others.tolist()
         assert scores[later].tolist() == other_scores.tolist()
+
+
+def test_in_few_texts_words_that_tell_nothing_find_nothing_beside_others() -> None:
+    texts = ["to the left", "the harbour", "die Brücke über der Elbe", "to be or not"]
+    index = WordIndex.build(texts, Statistics.of(texts))
+    for query, rows in (("a train to the sea", []), ("the harbour", [1]), ("Brücke der Seufzer", [2])):
+        assert index.search(query, 9)[0].tolist() == rows
+    assert set(index.search("to the", 9)[0].tolist()) == {0, 1, 3}
 
 
 def test_of_words_that_contain_one_none_is_left_out() -> None:

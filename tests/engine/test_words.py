@@ -29,6 +29,8 @@ def test_words_have_one_form_whatever_their_script(text: str, found: list[str]) 
         ("A red Ball.", "the red balls ball", ["red", "Ball"]),
         ("Plate re16xk, lot 7", "RE16", ["re16xk"]),
         ("the superball", "ball", ["superball"]),
+        ("at the Harbour", "the harbour at night", ["Harbour"]),
+        ("to be", "to be", ["to", "be"]),
         ("a ball, a superball", "ball", ["ball"]),
         ("新しい東京都庁", "東京都", ["東京都"]),
         ("Cafe\u0301 noir", "café", ["Cafe\u0301"]),

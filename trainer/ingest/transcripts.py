@@ -10,6 +10,7 @@ from engine.errors import InvalidInput
 from engine.files import make_folder, read_json, replacing, sha256, write_json
 from engine.printable import printable
 from engine.texts import Line
+from trainer.ingest.encodings import decode
 from trainer.ingest.subtitles import Cue
 
 # Of what is said, and of what is written on the screen.
@@ -28,6 +29,7 @@ class Head:
     language: str
     video: str
     sha256: str
+    cues: int
     corrected: bool
 
 
@@ -90,13 +92,15 @@ def head_of(path: Path) -> Head | None:
     One without our header was written by hand: it counts as corrected.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace").replace("\r\n", "\n")
+        text = decode(path.read_bytes())[0].replace("\r\n", "\n").replace("\r", "\n")
     except OSError:
         return None
-    match = _HEAD.match(text)
+    except InvalidInput:
+        text = ""
+    match, cues = _HEAD.match(text), text.count("-->")
     if match is None:
-        return Head("", "", "", "", corrected=True)
-    return Head(**match.groupdict(), corrected=_digest(text[match.end() :]) != match["sha256"])
+        return Head("", "", "", "", cues, corrected=True)
+    return Head(**match.groupdict(), cues=cues, corrected=_digest(text[match.end() :]) != match["sha256"])
 
 
 class Contents:

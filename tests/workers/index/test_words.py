@@ -115,6 +115,14 @@ def test_a_score_does_not_depend_on_the_rows_beside_it(documents: list[str], ind
         assert scores[later].tolist() == other_scores.tolist()
 
 
+def test_in_few_texts_words_that_tell_nothing_find_nothing_beside_others() -> None:
+    texts = ["to the left", "the harbour", "die Brücke über der Elbe", "to be or not"]
+    index = WordIndex.build(texts, Statistics.of(texts))
+    for query, rows in (("a train to the sea", []), ("the harbour", [1]), ("Brücke der Seufzer", [2])):
+        assert index.search(query, 9)[0].tolist() == rows
+    assert set(index.search("to the", 9)[0].tolist()) == {0, 1, 3}
+
+
 def test_of_words_that_contain_one_none_is_left_out() -> None:
     documents = [f"plate{number}" for number in range(1000)]
     index = WordIndex.build(documents, Statistics.of(["plate"]))

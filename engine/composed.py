@@ -225,6 +225,7 @@ def _refined(found: Sequence[_Found], ranked: Sequence[Ranked], within: float) -
         # As sure as a chain is of which every part is just sure enough.
         confidence_threshold=threshold ** len(found) if sure and threshold is not None else None,
         parts=parts,
+        best=ranked[0].shown[rows[:, 0]],
     ), proposals
 
 

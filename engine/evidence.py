@@ -13,7 +13,8 @@ from engine.types import Doubles, Hits, Proposals, Ranked
 
 # Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
 MOST_SPANS = 50
-# Seconds around a line that belong to the moment, chosen on val of the rendered worlds.
+# Seconds around what is said that belong to the moment, chosen on val of the rendered worlds; what is written
+# is its own span.
 AROUND = 3.0
 PICTURES = ListName(SEEN, MEANING)
 
@@ -67,7 +68,7 @@ class Evidence:
         return [sorted(one, key=lambda finding: finding.rank) for one in found]
 
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
-        """Return ranked proposals; those that texts found have their best line's span and AROUND it.
+        """Return ranked proposals; those that texts found have their best line's span, AROUND what is said.
 
         A trained ranker's spans stay: it has learned to what a line belongs. durations: (videos,) seconds by
         ordinal.
@@ -88,7 +89,8 @@ class Evidence:
             video = int(proposals.videos[row])
             line = self._fitting(one.name, video, segment)
             if line is not None and line.start < durations[video]:
-                spans[row] = max(0.0, line.start - AROUND), min(line.end + AROUND, durations[video])
+                around = AROUND if one.name.channel == "said" else 0.0
+                spans[row] = max(0.0, line.start - around), min(line.end + around, durations[video])
         scores = demoted(ranked.scores, proposals.videos, spans, channels.OVERLAP)
         return replace(ranked, spans=spans, scores=scores)
 

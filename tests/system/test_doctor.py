@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from engine import parts, versions
 from engine.entries import EncoderEntry, TextsEntry
-from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder
+from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder, plan
 from tests.system.service import write_topology
 from tests.workers.ranker.families import make
 
@@ -124,6 +124,20 @@ def test_a_collection_that_may_not_be_written_or_is_of_the_future_is_a_warning(
     assert result.exit_code == 0
     assert any(said.startswith(f"permissions: {copy} may not be written") for said in found["warning"])
     assert any("which is to come: set this machine's clock" in said for said in found["warning"])
+
+
+def test_a_plan_measures_an_encoder_in_a_directory(
+    collection: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor_encoder, "_LEAST_SECONDS", 0.0)
+    version = versions.read(collection)
+    encoder = versions.model_path(collection, version.encoder)
+    told = CliRunner().invoke(plan.command, ["--hours", "10", "--encoder", str(encoder), "--json"])
+    found = json.loads(told.stdout)
+    assert found["corpus"]["dim"] == version.streams["frames"].dim
+    assert found["ingest"]["cpu_hours"] > 0
+    refused = CliRunner().invoke(plan.command, ["--hours", "10", "--encoder", str(tmp_path)])
+    assert "cannot be planned with" in str(refused.exception)
 
 
 def test_an_encoder_is_proven_and_measured(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.errors import Mismatch
 from trainer.ingest.texts import Texts
 from trainer.ingest.texts import read as read_texts
 from workers.feature_store.store import FeatureStore
@@ -33,12 +34,12 @@ def segment_texts(texts: Texts, channel: str, duration: float, segment_length: f
 
 
 def texts_of(store: FeatureStore, ids: Sequence[str]) -> list[Texts]:
-    """Return what is said and written in videos of a collection's store; nothing where its file is gone."""
+    """Return what is said and written in videos of a collection's store; nothing where a file is lost."""
     found = []
     for video in ids:
         try:
             found.append(read_texts(store.path.parents[1], store.record(video).info))
-        except FileNotFoundError:
+        except (FileNotFoundError, Mismatch):
             found.append(Texts())
     return found
 

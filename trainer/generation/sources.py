@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.facts import date_of
 from engine.files import fingerprint
-from trainer.ingest.texts import DIRECTORY
+from trainer.ingest.texts import DIRECTORY, whole
 from trainer.ingest.texts import KEY as TEXTS
 from workers.feature_store.store import FeatureStore
 
@@ -37,14 +37,18 @@ def _identity(store: FeatureStore, video: str) -> bytes:
         found = np.ascontiguousarray(store.rows(video, name))
         rows[name] = [len(found), hashlib.sha256(found.tobytes()).hexdigest()]
     about = [sorted(record.info.get("labels", ())), date_of(record.info)]
-    if record.info.get(TEXTS):
+    # Built without what is lost, a version is not the one that has it.
+    if record.info.get(TEXTS) and whole(store.path.parents[1], record.info):
         about.append(record.info[TEXTS])
     return json.dumps([video, record.uri, record.duration, rows, about]).encode()
 
 
 def lost_texts(store: FeatureStore, ids: Sequence[str]) -> list[str]:
-    """Return a note of videos whose texts were removed with them, before a rollback brought them back."""
-    folder = store.path.parents[1] / DIRECTORY
-    keys = [store.record(video).info.get(TEXTS) for video in ids]
-    lost = sum(1 for key in keys if key and not (folder / f"{key}.json").is_file())
-    return [f"the texts of {lost} videos are gone from {folder}: ingest them again"] if lost else []
+    """Return a note of videos whose texts are damaged, or went before a rollback brought the videos back."""
+    collection = store.path.parents[1]
+    lost = [video for video in ids if not whole(collection, store.record(video).info)]
+    if not lost:
+        return []
+    some = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+    what = f"the texts of {len(lost)} videos are gone from {collection / DIRECTORY}, or damaged"
+    return [f"{what} ({some}): ingest them again, then build"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import av.error
 
-from engine.errors import InvalidInput
+from engine.errors import SprError
 from engine.files import sha256
 from engine.texts import Line
 from trainer.ingest import reasons, screens, texts
@@ -187,7 +187,7 @@ def with_sidecars(job: Job, collection: Path, content: str) -> Job:
 def _texts_of_known(job: Job, known: VideoRecord, words: Words, options: ReadOptions) -> Texts:
     """Return the texts of a video that is stored: what is said as noted, else read without its pictures."""
     if options.collection is not None and texts.KEY in known.info:
-        with contextlib.suppress(OSError, InvalidInput):
+        with contextlib.suppress(OSError, SprError):
             noted = texts.read(options.collection, known.info)
             return replace(noted, written=_written(job, known.duration))
     cues, language = said(job.path, words.cues, job.sidecar is not None, known.duration, options.limits)

@@ -7,7 +7,9 @@ texts and times, and write cues without a box.
 import re
 from pathlib import Path
 
+from engine.errors import InvalidInput
 from engine.texts import Box, Line
+from trainer.ingest.encodings import decode
 from trainer.ingest.grammar import timing
 from trainer.ingest.markup import clean
 from trainer.ingest.subtitles import LONGEST_CUE
@@ -15,13 +17,23 @@ from trainer.ingest.subtitles import LONGEST_CUE
 # More is no reading: a day of texts has a tenth of it.
 _MOST_BYTES = 16 << 20
 _BLOCKS = re.compile(r"\n(?:[ \t]*\n)+")
+# A cue's beginning: its box, if any, and its times.
+_BEGINNING = re.compile(r"\n((?:[\d. ]+\n)?\d[\d:.,]*[ \t]+-->)")
 
 
 def read(path: Path) -> tuple[Line, ...]:
-    """Return the texts of a file by start; what is no cue is passed over. Raises OSError."""
+    """Return the texts of a file by start; what is no cue is passed over. Raises OSError.
+
+    Editors save it in other encodings, with other line ends, and people forget empty lines between cues.
+    """
     with path.open("rb") as file:
-        text = file.read(_MOST_BYTES).decode("utf-8-sig", "replace")
-    found = (_line(block.strip()) for block in _BLOCKS.split(text.replace("\r\n", "\n")))
+        data = file.read(_MOST_BYTES)
+    try:
+        text, _ = decode(data)
+    except InvalidInput:
+        text = data.decode(errors="replace")
+    text = _BEGINNING.sub(r"\n\n\1", text.replace("\r\n", "\n").replace("\r", "\n"))
+    found = (_line(block.strip()) for block in _BLOCKS.split(text))
     return tuple(sorted((line for line in found if line is not None), key=lambda line: line.start))
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.files import make_folder, read_json, replacing
+from engine.entries import refuse
+from engine.files import make_folder, replacing
 from engine.texts import Line
 from trainer.ingest.subtitles import Cue
 
@@ -45,13 +46,29 @@ def cut(lines: Iterable[Line], duration: float) -> tuple[Line, ...]:
 
 
 def read(collection: Path, info: Mapping[str, Any]) -> Texts:
-    """Return the texts that a record's info names; none where it names none. Raises OSError, InvalidInput."""
+    """Return the texts that a record's info names; none where it names none.
+
+    Raises OSError, Mismatch for a file that is not as it was written.
+    """
     key = info.get(KEY, "")
     if not key:
         return Texts()
-    value: dict[str, Any] = read_json(collection / DIRECTORY / f"{key}.json", dict)
+    path = collection / DIRECTORY / f"{key}.json"
+    data = path.read_bytes()
+    if _key(data) != key:
+        raise refuse(f"{path} is damaged: ingest its video again, which writes it anew.")
+    value: dict[str, Any] = json.loads(data)
     said, written = (_lines(value.get(name, [])) for name in ("said", "written"))
     return Texts(said, written, str(value.get("language", "")))
+
+
+def whole(collection: Path, info: Mapping[str, Any]) -> bool:
+    """Tell whether the file that a record's info names is there as it was written, or none is named."""
+    key = info.get(KEY, "")
+    try:
+        return not key or _key((collection / DIRECTORY / f"{key}.json").read_bytes()) == key
+    except OSError:
+        return False
 
 
 def write(collection: Path, texts: Texts) -> str:
@@ -60,11 +77,15 @@ def write(collection: Path, texts: Texts) -> str:
         return ""
     value = {"said": _rows(texts.said), "written": _rows(texts.written), "language": texts.language}
     data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    key = hashlib.sha256(data).hexdigest()[:32]
+    key = _key(data)
     make_folder(collection / DIRECTORY)
     with replacing(collection / DIRECTORY / f"{key}.json") as partial:
         partial.write_bytes(data)
     return key
+
+
+def _key(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _lines(rows: Sequence[Sequence[Any]]) -> tuple[Line, ...]:

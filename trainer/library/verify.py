@@ -9,6 +9,7 @@ from engine.errors import SprError
 from engine.files import refusal, sha256
 from engine.verification import verify as verify_files
 from trainer.generation.frozen import frozen_files
+from trainer.ingest import texts
 from trainer.library.contents import SENTENCES, model_folders
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of
@@ -123,3 +124,5 @@ def _features(path: Path) -> Iterator[str]:
     for video in store.ids():
         if not store.sound(video):
             yield f"the rows of {video!r} in {path} are damaged: ingest it again."
+        if not texts.whole(path.parents[1], store.record(video).info):
+            yield f"the texts of {video!r} in {path.parents[1] / texts.DIRECTORY} are lost: ingest it again."

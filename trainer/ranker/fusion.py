@@ -89,7 +89,7 @@ def _silent(answers: Sequence[Answers]) -> list[str]:
     if not answers or answers[0].columns.shape[1] < len(COLUMNS):
         return []
     columns = np.concatenate([answer.columns[:, -len(TEXT_COLUMNS) :] != 0 for answer in answers])
-    return [name for name, there in zip(TEXT_COLUMNS, columns.any(axis=0), strict=True) if not there]
+    return [name for at, name in enumerate(TEXT_COLUMNS) if not columns[:, at].any()]
 
 
 def _without(answer: Answers, names: Sequence[str]) -> Answers:

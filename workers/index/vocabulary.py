@@ -48,14 +48,13 @@ class Vocabulary:
         place = self.text.find(b"\n" + wanted + b"\n", begin, end)
         return first + self.text.count(b"\n", begin, place + 1) if place >= 0 else -1
 
-    def containing(self, part: str, most: int) -> Numbers:
-        """Return the numbers of words that contain `part` and are not it: the `most` shortest, ascending."""
+    def containing(self, part: str) -> Numbers:
+        """Return the numbers of words that contain `part` and are not it, ascending."""
         wanted, places, place = part.encode(), list[int](), -1
         while (place := self.text.find(wanted, place + 1)) >= 0:
             places.append(place)
         numbers = np.unique(np.searchsorted(self._ends, np.array(places, np.int64)))
-        numbers = numbers[self.lengths[numbers] > len(part)]
-        return np.sort(numbers[np.argsort(self.lengths[numbers], kind="stable")[:most]])
+        return numbers[self.lengths[numbers] > len(part)]
 
     def words(self) -> list[str]:
         """Return all words, in order."""

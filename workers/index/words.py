@@ -29,8 +29,6 @@ from workers.index.vocabulary import Vocabulary
 
 DIRECTORY = "words"  # of a channel's in a part
 K1, B = 1.2, 0.75
-# Of one word of a query, so many words that contain it are looked at.
-MOST_INSIDE = 256
 # So many words of a query are looked for inside others, the first ones.
 MOST_SEEKING = 16
 # The sum of a query's products fits 32 bits, also where each of its 1000 words weighs one more.
@@ -136,16 +134,17 @@ class WordIndex:
         """Return the postings of a word of a query, None for none."""
         number = self.words.find(word)
         own = [self._postings(number, weight)] if number >= 0 else []
-        others = self.words.containing(word, MOST_INSIDE) if inside else np.zeros(0, np.int64)
+        others = self.words.containing(word) if inside else np.zeros(0, np.int64)
         if not len(others):
             return own[0] if own else None
+        # All of them, however many: which are left out would depend on the other texts of the part.
+        places = _runs(self.starts[others], self.starts[others + 1])
+        lengths = np.repeat(self.words.lengths[others], self.starts[others + 1] - self.starts[others])
         best_shares = np.zeros(len(self), np.uint16)
         for one in own:
             best_shares[one.rows] = one.shares
-        for other, length in zip(others.tolist(), self.words.lengths[others].tolist(), strict=True):
-            found = self._postings(other, weight)
-            shares = np.maximum(found.shares.astype(np.uint32) * len(word) // length, 1).astype(np.uint16)
-            best_shares[found.rows] = np.maximum(best_shares[found.rows], shares)
+        shares = np.maximum(self.shares[places].astype(np.uint32) * len(word) // lengths, 1)
+        np.maximum.at(best_shares, self.rows[places], shares.astype(np.uint16))
         rows = np.flatnonzero(best_shares).astype(np.int32)
         return Postings(rows, best_shares[rows], weight, int(best_shares.max()))
 
@@ -159,6 +158,12 @@ class WordIndex:
         sizes = (len(self.starts) - 1, len(self.most), postings, postings)
         if sizes != (len(self.words), len(self.words), len(self.rows), len(self.shares)):
             raise refuse(f"{directory} has tables that do not agree: copy it again or run `spr build`.")
+
+
+def _runs(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of all [begin, end), run after run."""
+    lengths = ends - begins
+    return np.arange(lengths.sum()) + np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
 
 
 def _numbered(documents: Sequence[str]) -> tuple[Vocabulary, NDArray[np.int64], NDArray[np.int64]]:

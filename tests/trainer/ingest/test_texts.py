@@ -1,14 +1,16 @@
 """Stored texts: what is said and written in a video, kept beside its features."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from engine.errors import Mismatch
 from engine.texts import Line
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.levels import Levels, run, store
-from trainer.ingest import texts
+from trainer.ingest import screens, texts
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.texts import Texts
 from trainer.ingest.transcripts import Transcripts
@@ -105,6 +107,46 @@ def test_what_was_read_on_the_screen_is_kept_and_corrected(film: Path, tmp_path:
     path.unlink()
     run(tmp_path, film)
     assert kept(tmp_path, "film") == Texts(SAID)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "of another"])
+def test_lost_texts_are_written_anew(film: Path, tmp_path: Path, damage: str) -> None:
+    film.with_suffix(".srt").write_text(SRT)
+    run(tmp_path, film)
+    [path] = (tmp_path / "c" / texts.DIRECTORY).iterdir()
+    info = store(tmp_path).record("film").info
+    path.unlink()
+    if damage != "gone":
+        path.write_text('{"said": [[0, 1, "so' if damage == "cut" else '{"said": [[0, 1, "bye"]]}')
+        with pytest.raises(Mismatch, match="is damaged: ingest its video again"):
+            texts.read(tmp_path / "c", info)
+    assert not texts.whole(tmp_path / "c", info)
+    run(tmp_path, film)
+    assert kept(tmp_path, "film").said == SAID
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda text: text.encode("utf-16"),
+        lambda text: text.encode("cp1252"),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
+        lambda text: text.replace("\n\n0", "\n0").encode(),
+    ],
+    ids=["utf-16", "cp1252", "cr", "crlf", "no empty lines"],
+)
+def test_a_reading_that_an_editor_saved_its_way_is_read(tmp_path: Path, save: Callable[[str], bytes]) -> None:
+    lines = (
+        Line(0.5, 3.0, "Ausgang zum Übergang größer", SCREEN.box),
+        Line(3.0, 4.0, "Süden: Straße"),
+        SCREEN,
+    )
+    readings = Transcripts.of_screens(tmp_path)
+    readings.write("a", "film.mp4", "reader 1", "", lines)
+    text = readings.path("a").read_text(encoding="utf-8")
+    readings.path("a").write_bytes(save(text))
+    assert screens.read(readings.path("a")) == tuple(sorted(lines, key=lambda line: line.start))
 
 
 def test_texts_go_with_their_video(film: Path, tmp_path: Path) -> None:

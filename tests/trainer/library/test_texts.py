@@ -86,6 +86,8 @@ def test_the_meaning_is_found_as_by_one_index_of_all(path: Path, tmp_path: Path)
     assert entry is not None
     assert entry.encoder is not None
     assert (entry.encoder.fingerprint, entry.dim) == (encoder.fingerprint, encoder.dim)
+    assert -1 < entry.usual_cosine < 1
+    assert entry.usual_cosine != 0
     ingested(path, NEW)
     add(path, NEW, Kits("cpu"))
     delete(path, ["v01"])
@@ -133,15 +135,6 @@ def _unreadable(read: Callable[[Path], Any], path: Path) -> Any:
     if path.name == "index.faiss" and path.parent.name == "said":
         raise RuntimeError("of another format")
     return read(path)
-
-
-def test_a_build_tells_of_texts_that_are_gone(path: Path) -> None:
-    for one in (path / "texts").iterdir():
-        one.unlink()
-    report = build(BuildConfig(collection=path, shards=3, device="cpu"))
-    assert [note for note in report.notes if "the texts of 8 videos are gone" in note]
-    # What is served keeps them.
-    assert add(path, VIDEOS, Kits("cpu")).videos == ()
 
 
 def test_a_part_that_is_merged_is_what_a_new_one_of_its_videos_is(path: Path) -> None:

@@ -11,7 +11,8 @@ from engine.files import sha256
 from spr_cli.main import cli
 from tests.trainer.ingest.levels import Levels
 from tests.trainer.speech.factories import silence, spoken, write_talk
-from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.transcripts import Contents, Transcripts
 from workers.feature_store.store import FeatureStore

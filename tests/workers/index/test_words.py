@@ -111,6 +111,15 @@ def test_a_score_does_not_depend_on_the_rows_beside_it(documents: list[str], ind
         assert scores[later].tolist() == other_scores.tolist()
 
 
+def test_of_words_that_contain_one_none_is_left_out() -> None:
+    documents = [f"plate{number}" for number in range(1000)]
+    index = WordIndex.build(documents, Statistics.of(["plate"]))
+    rows, scores = index.search("late", 1000)
+    half = WordIndex.build(documents[500:], index.statistics).search("late", 1000)
+    assert sorted(rows.tolist()) == list(range(1000))
+    assert scores[rows >= 500].tolist() == half[1].tolist()
+
+
 def test_a_saved_index_answers_alike_and_has_the_same_bytes(
     documents: list[str], index: WordIndex, tmp_path: Path
 ) -> None:

@@ -5,6 +5,10 @@ from typing import Protocol
 
 from engine.types import Floats
 
+# Tokens of a query that are read at most: a thousand letters of English have as many. Some letters of other
+# scripts become 18 each, and every other query would wait for one that is all of them.
+LONGEST_QUERY = 256
+
 
 class SentenceEncoder(Protocol):
     """Texts to vectors whose inner products compare their meaning. Usable from several threads.
@@ -23,9 +27,9 @@ class SentenceEncoder(Protocol):
         ...
 
     def queries(self, texts: Sequence[str]) -> Floats:
-        """Return (n, dim) unit vectors of what is asked."""
+        """Return (n, dim) unit vectors of what is asked, of LONGEST_QUERY tokens at most."""
         ...
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """Say of each text whether its end is left out, since it has more tokens than `longest`."""
+        """Say of each text whether its end is left out when it is asked."""
         ...

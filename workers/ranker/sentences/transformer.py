@@ -15,6 +15,7 @@ from engine.errors import Mismatch
 from engine.types import Floats
 from workers.ranker.encoder.encoder import pick_device, quietly
 from workers.ranker.sentences import layout
+from workers.ranker.sentences.encoder import LONGEST_QUERY
 
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "Tanh": torch.tanh,
@@ -57,18 +58,21 @@ class TransformerSentences:
         """Return (n, dim) unit vectors of texts that are searched; the log tells how many are cut."""
         ids = [self._ids(self._layout.passage + text, self.longest or None) for text in texts]
         full = [text for text, one in zip(texts, ids, strict=True) if len(one) == self.longest]
-        if cut := sum(self.cut(full)):
+        if cut := sum(len(self._ids(self._layout.passage + text, None)) > self.longest for text in full):
             _log.warning("%d texts are longer than the sentence encoder reads: their ends are cut", cut)
         return self._encode(ids)
 
     def queries(self, texts: Sequence[str]) -> Floats:
         """Return (n, dim) unit vectors of what is asked."""
-        return self._encode([self._ids(self._layout.query + text, self.longest or None) for text in texts])
+        return self._encode([self._ids(self._layout.query + text, self._most_asked) for text in texts])
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """Say of each text whether its end is left out, asked or searched."""
-        longest, prompt = self.longest or _ANY, max(self._layout.passage, self._layout.query, key=len)
-        return [len(self._ids(prompt + text, None)) > longest for text in texts]
+        """Say of each text whether its end is left out when it is asked."""
+        return [len(self._ids(self._layout.query + text, None)) > self._most_asked for text in texts]
+
+    @property
+    def _most_asked(self) -> int:
+        return min(self.longest or LONGEST_QUERY, LONGEST_QUERY)
 
     def _encode(self, ids: Sequence[list[int]]) -> Floats:
         step = _BATCH if self._device.type == "cuda" else 1

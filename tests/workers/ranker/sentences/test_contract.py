@@ -59,6 +59,13 @@ def test_a_long_text_is_read_as_far_as_the_model_reads_and_told(encoder: Sentenc
     assert (vectors[0] == vectors[1]).all() == (encoder.longest > 0)
 
 
+def test_no_query_is_read_beyond_what_others_may_wait_for(encoder: SentenceEncoder) -> None:
+    long = "ﷺ " * 500
+    asked = encoder.queries([long, long + "spins"])
+    assert encoder.cut([long, long + "spins"]) == [True, True]
+    assert (asked[0] == asked[1]).all()
+
+
 def test_the_same_files_have_the_same_fingerprint(encoder: SentenceEncoder) -> None:
     again = open_sentences(encoder.source, "cpu")
     assert (again.fingerprint, len(again.fingerprint)) == (encoder.fingerprint, 16)

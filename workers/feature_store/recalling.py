@@ -16,12 +16,14 @@ def recall(store: FeatureStore, wanted: Set[str]) -> list[str]:
     What was taken out in another way stays out. store: open for appending, whole.
     """
     found: set[str] = set()
-    for part in store.parts.values():
-        found.update(_recall(part, {video for video in wanted if video not in store}))
+    for number, part in list(store.parts.items()):
+        if lost := _deleted(part, {video for video in wanted if video not in store}):
+            found.update(_put_back(store.writer(number), lost))
     return sorted(found)
 
 
-def _recall(store: SingleStore, wanted: Set[str]) -> list[str]:
+def _deleted(store: SingleStore, wanted: Set[str]) -> dict[str, dict[str, Any]]:
+    """Return the last entries of those of the videos that a deletion took out."""
     last: dict[str, dict[str, Any]] = {}
     deleted: set[str] = set()
     for entry in Journal(store.path).read():
@@ -31,9 +33,12 @@ def _recall(store: SingleStore, wanted: Set[str]) -> list[str]:
             deleted.discard(entry["id"])
         elif entry.get("deleted"):
             deleted.add(video)
-    found = sorted(wanted & deleted)
-    if found:
-        store.log([asdict(parse(last[video], store.streams)) for video in found])
+    return {video: last[video] for video in sorted(wanted & deleted)}
+
+
+def _put_back(store: SingleStore, lost: dict[str, dict[str, Any]]) -> list[str]:
+    found = list(lost)
+    store.log([asdict(parse(lost[video], store.streams)) for video in found])
     # Of a purge the rows are zeros.
     erased = [video for video in found if not store.sound(video)]
     for video in erased:

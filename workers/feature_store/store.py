@@ -47,8 +47,12 @@ class FeatureStore:
             self.streams, self.dtype, self.meta = first.streams, first.dtype, first.meta
             self._add_parts()
             # What others write at this moment looks cut short.
-            own = [part for number, part in self.parts.items() if share.has(number)]
-            self.notices = [note for part in own for note in part.notices]
+            own = [number for number in self.parts if share.has(number)]
+            self.notices = [note for number in own for note in self.parts[number].notices]
+            for number in own if self._writing else []:
+                # The writer of the whole opens its parts when it changes them: they may be many.
+                if self.parts[number].notices or not share.whole:
+                    self.writer(number)
             self._settle_doubles()
         except BaseException:
             self.close()
@@ -68,14 +72,9 @@ class FeatureStore:
         with told(self.path, "read"):
             new = [part for part in parts_of(self.path) if part not in self.parts]
         for part in new:
-            # The writer of the whole opens parts for writing when it changes or mends them.
-            added = self._add(part, write=not self.share.whole)
-            if self._writing and self.share.has(part) and added.notices:
-                self.writer(part)
-            held, wanted = (
-                described(added.streams, added.dtype.name),
-                described(self.streams, self.dtype.name),
-            )
+            added = self._add(part, write=False)
+            held = described(added.streams, added.dtype.name)
+            wanted = described(self.streams, self.dtype.name)
             if held != wanted:
                 raise Mismatch(
                     f"{added.path} holds {held}, and {self.path} {wanted}; move {added.path} away and ingest "

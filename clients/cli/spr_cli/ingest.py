@@ -167,10 +167,8 @@ def command(
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, wanted = (
-        (encoder or own_encoder(collection), device, precision),
-        Wanted(transcribe, language, read_screen),
-    )
+    model = encoder or own_encoder(collection), device, precision
+    wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
         summary = ingest_files(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli.options import Number
 from spr_cli.transcribing import Wanted, text_options
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ spr ingest --watch ~/inbox --collection c
 )
 @click.option(
     "--max-hours",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Of a video. By default an hour, a minute more for each picture and a second for each kB.",
 )
 @click.option(
@@ -166,10 +167,8 @@ def command(
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, wanted = (
-        (encoder or own_encoder(collection), device, precision),
-        Wanted(transcribe, language, read_screen),
-    )
+    model = encoder or own_encoder(collection), device, precision
+    wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
         summary = ingest_files(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)

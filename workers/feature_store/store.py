@@ -147,7 +147,8 @@ class FeatureStore:
 
     def ids(self) -> list[str]:
         """Return the ids of all videos in Python's string order."""
-        return sorted(set().union(*(part.ids() for part in self.parts.values())))
+        parts = list(self.parts.values())
+        return sorted(parts[0].ids() if len(parts) == 1 else set().union(*(part.ids() for part in parts)))
 
     def __contains__(self, video_id: object) -> bool:
         return any(video_id in part for part in self.parts.values())

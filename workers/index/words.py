@@ -163,7 +163,8 @@ class WordIndex:
 def _runs(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the numbers of all [begin, end), run after run."""
     lengths = ends - begins
-    return np.arange(lengths.sum()) + np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    found: NDArray[np.int64] = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    return found + np.arange(len(found))
 
 
 def _numbered(documents: Sequence[str]) -> tuple[Vocabulary, NDArray[np.int64], NDArray[np.int64]]:

@@ -13,10 +13,10 @@ BUF := $(CACHES) npx --yes @bufbuild/buf@1.75.0
 # Kept bytecode: a test run starts Python some hundred times, and each would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install protos page docs-api docs-images node demo serve test nightly fuzz fuzz-files check audit chaos crash bench quality clean
+.PHONY: help install protos page docs-api docs-images node demo serve test nightly fuzz fuzz-files check check-deploy deploy-k8s audit chaos crash bench quality clean
 
 help:  ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 install: $(VENV)/.installed-$(FLAVOUR)  ## Make .venv with everything; FLAVOUR=cpu|gpu overrides the choice.
 
@@ -65,7 +65,7 @@ fuzz: install  ## Fuzz every method of a service; REQUESTS=n SEED=s; ends with a
 fuzz-files: install  ## Fuzz every reader of files, guided by coverage; SECONDS=n for each; needs atheris.
 	$(BIN)/python -W ignore -m tests.fuzz --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
 
-check: install  ## Lint, types, import rules, sizes, wire contract; needs Node for npx.
+check: install check-deploy  ## Lint, types, import rules, sizes, wire contract, deploy/; needs Node for npx, kubectl.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -74,6 +74,22 @@ check: install  ## Lint, types, import rules, sizes, wire contract; needs Node f
 	$(BIN)/python protos/generate.py --image build/protos.binpb
 	$(BUF) lint build/protos.binpb --config protos/buf.yaml --exclude-path google
 	$(BUF) breaking build/protos.binpb --config protos/buf.yaml --against protos/released.binpb --exclude-path google
+
+check-deploy: install  ## Manifests and compose files against their schemas, the Dockerfile's lint; needs kubectl.
+	mkdir -p build
+	kubectl kustomize tests/deploy > build/k8s.yaml
+	$(BIN)/python -m kubernetes_validate --strict --quiet build/k8s.yaml $(wildcard deploy/k8s/*-job.yaml)
+	$(BIN)/python -m check_jsonschema --builtin-schema vendor.compose-spec deploy/compose*.yaml
+	$(BIN)/hadolint deploy/Dockerfile
+
+ACCESS ?= access
+
+deploy-k8s:  ## Apply deploy/k8s to the cluster of kubectl's context; ACCESS=the folder of `spr access`.
+	kubectl apply --filename deploy/k8s/namespace.yaml
+	kubectl --namespace spr create secret generic spr-access --dry-run=client --output yaml \
+		$(foreach file,fleet.pem fleet-key.pem authority.pem tokens.toml library.token,--from-file=$(ACCESS)/$(file)) \
+		| kubectl apply --filename -
+	kubectl apply --kustomize deploy/k8s
 
 # In an environment of its own: it would bring twenty packages into ours.
 build/audit/bin/pip-audit:

@@ -18,7 +18,8 @@ import numpy as np
 from bench.decoding import decode, sample
 from engine.errors import InvalidInput
 from trainer.ingest.limits import cores
-from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
 from trainer.ingest.scan import find
 from trainer.ingest.summary import Summary
 from trainer.ingest.tuning import encoding_threads

@@ -30,7 +30,7 @@ WEIGHTS: Mapping[str, float] = {
 }
 # Scores from which on a hit is more than chance, and from which on it is sure; of meaning as shares of the
 # way from the usual cosine to 1. Chosen on val of the rendered worlds.
-WORDS_SURE = (0.14, 0.25)
+WORDS_SURE = (0.17, 0.3)
 MEANING_SURE = (0.36, 0.52)
 # Moments that overlap a better one of their video by more than this IoU come after all others.
 OVERLAP = 0.5
@@ -99,10 +99,11 @@ def telling(texts: Sequence[TextHits], usual_cosine: float) -> tuple[TextHits, .
     return tuple(found)
 
 
-def over_chance(texts: Floats, usual_cosine: float) -> Doubles:
-    """Return columns (n, 4) of `RankQuery.texts` (n, 4): how far each is over what chance finds, 0 below."""
+def sureness(texts: Floats, usual_cosine: float) -> Doubles:
+    """Return columns (n, 4) of `RankQuery.texts` (n, 4): 0 for what chance finds, from 1/2 to 1 for more."""
     each = zip(LISTS, texts.T, strict=True)
-    return np.stack([_over(name, column, usual_cosine) for name, column in each], axis=1)
+    sure = np.stack([_sure(name, column, usual_cosine) for name, column in each], axis=1)
+    return np.where(sure > 0, (1 + sure) / 2, 0.0)
 
 
 def after_ranking(ranked: Ranked, proposals: Proposals, about: TextsEntry | None) -> Ranked:

@@ -208,7 +208,7 @@ def to_json(topology: Topology) -> str:
     for table in (*values["coordinator"], *values["ranker"], values["library"] or {}, values["page"] or {}):
         table.pop("name", None)
     values = {name: value for name, value in values.items() if value is not None}
-    return json.dumps({"path": path.resolve(), "derived": derived, "values": values}, default=str)
+    return json.dumps({"path": path.absolute(), "derived": derived, "values": values}, default=str)
 
 
 def from_json(text: str) -> Topology:

@@ -22,6 +22,7 @@ from engine.topology_file import TopologyFile
 
 _log = logging.getLogger("spr.topology")
 POLL = 1.0  # seconds between looks at the file, and between attempts to resolve a name that failed
+RESOLV_CONF = "/etc/resolv.conf"
 PATIENCE = 2.0  # seconds that a nameserver has to answer
 
 Targets = Mapping[str, tuple[str, ...]]
@@ -105,7 +106,7 @@ class Discovery:
     async def _resolve_one(self, name: str, config: DiscoveryConfig) -> bool:
         host, _, port = name.removeprefix(DNS).rpartition(":")
         try:
-            answer = await _resolver(config).resolve_name(host, lifetime=PATIENCE)
+            answer = await _resolver(config).resolve_name(host, lifetime=PATIENCE, search=True)
             found = tuple(sorted(_joined(str(address), port) for address in answer.addresses()))
         except (dns.exception.DNSException, OSError, ValueError) as error:
             self._due[name] = time.monotonic() + POLL
@@ -129,11 +130,17 @@ class Discovery:
 
 
 def _resolver(config: DiscoveryConfig) -> dns.asyncresolver.Resolver:
-    """Return a resolver of the nameserver that is set, or of /etc/resolv.conf; it keeps no cache."""
+    """Return a resolver of the nameserver that is set, or those of /etc/resolv.conf, with its search domains.
+
+    It keeps no cache.
+    """
     if not config.nameserver:
-        return dns.asyncresolver.Resolver()
+        return dns.asyncresolver.Resolver(RESOLV_CONF)
     host, _, port = config.nameserver.rpartition(":")
-    resolver = dns.asyncresolver.Resolver(configure=False)
+    try:
+        resolver = dns.asyncresolver.Resolver(RESOLV_CONF)
+    except dns.resolver.NoResolverConfiguration:
+        resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.nameservers, resolver.port = [host.strip("[]")], int(port)
     return resolver
 

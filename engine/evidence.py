@@ -8,12 +8,13 @@ import numpy as np
 
 from engine import channels, words
 from engine.temporal import demoted
-from engine.texts import MEANING, SEEN, TEXTS, Line, ListName, Sources
+from engine.texts import MEANING, SEEN, TEXTS, WRITTEN, Line, ListName, Sources
 from engine.types import Doubles, Hits, Proposals, Ranked
 
 # Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
 MOST_SPANS = 50
-# Seconds around a line that belong to the moment, chosen on val of the rendered worlds.
+# Seconds around what is said that belong to the moment, chosen on val of the rendered worlds; what is written
+# is its own span.
 AROUND = 3.0
 PICTURES = ListName(SEEN, MEANING)
 
@@ -67,13 +68,11 @@ class Evidence:
         return [sorted(one, key=lambda finding: finding.rank) for one in found]
 
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
-        """Return ranked proposals; those that texts found have their best line's span and AROUND it.
+        """Return ranked proposals; those that texts found have their best line's span, AROUND what is said.
 
-        A trained ranker's spans stay: it has learned to what a line belongs. durations: (videos,) seconds by
-        ordinal.
+        A trained ranker's spans stay where speech found them best: it has learned to what a line belongs, but
+        reads no screen. durations: (videos,) seconds by ordinal.
         """
-        if ranked.trained:
-            return ranked
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
             return ranked
@@ -82,13 +81,18 @@ class Evidence:
         ranks[ranks == np.array([[len(one.hits)] for one in lists])] = nowhere
         best, spans = ranks.argmin(axis=0), ranked.spans.copy()
         rows = np.flatnonzero(ranks.min(axis=0) < nowhere)
+        if ranked.trained:
+            rows = rows[np.array([one.name.channel == WRITTEN for one in lists])[best[rows]]]
+        if not len(rows):
+            return ranked
         for row in rows[np.argsort(-ranked.scores[rows], kind="stable")[:MOST_SPANS]].tolist():
             one = lists[best[row]]
             segment = int(one.hits.segments[ranks[best[row], row]])
             video = int(proposals.videos[row])
             line = self._fitting(one.name, video, segment)
             if line is not None and line.start < durations[video]:
-                spans[row] = max(0.0, line.start - AROUND), min(line.end + AROUND, durations[video])
+                around = 0.0 if one.name.channel == WRITTEN else AROUND
+                spans[row] = max(0.0, line.start - around), min(line.end + around, durations[video])
         scores = demoted(ranked.scores, proposals.videos, spans, channels.OVERLAP)
         return replace(ranked, spans=spans, scores=scores)
 

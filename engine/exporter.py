@@ -1,8 +1,9 @@
-"""The HTTP listener of a process: /metrics for Prometheus, /healthz for what restarts or routes.
+"""The HTTP listener of a process: /metrics for Prometheus, /healthz and /livez for what routes and restarts.
 
 It has threads of its own, so it answers while the event loop or the models are busy.
 """
 
+import asyncio
 import logging
 import socket
 import socketserver
@@ -18,10 +19,12 @@ from engine.access.listeners import is_loopback
 
 _log = logging.getLogger("spr.metrics")
 MOST = 8  # requests at once; further ones are closed unread
-PATIENCE = 5.0  # seconds for a caller to send its request, and to read the answer
+PATIENCE = 5.0  # seconds for a caller to send its request, and to read the answer, and for the event loop
+TEXT = "text/plain; charset=utf-8"
 
 
 _running: "_Server | None" = None
+_loop: "asyncio.AbstractEventLoop | None" = None
 
 
 def listen(address: str, takeover: bool = False) -> str:
@@ -52,6 +55,12 @@ def close() -> None:
         _running = None
 
 
+def follow(loop: asyncio.AbstractEventLoop) -> None:
+    """Let /livez tell whether this event loop runs; before that it tells of no fault."""
+    global _loop
+    _loop = loop
+
+
 class _Request(BaseHTTPRequestHandler):
     timeout = PATIENCE
 
@@ -61,11 +70,15 @@ class _Request(BaseHTTPRequestHandler):
             encode, kind = choose_encoder(self.headers.get("Accept", ""))
             self._answer(HTTPStatus.OK, kind, encode(metrics.REGISTRY))
         elif path == "/healthz":
-            fault = unfit()
-            state = HTTPStatus.SERVICE_UNAVAILABLE if fault else HTTPStatus.OK
-            self._answer(state, "text/plain; charset=utf-8", f"{fault or 'serving'}\n".encode())
+            self._tell(unfit(), "serving")
+        elif path == "/livez":
+            self._tell(hangs(), "alive")
         else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"/metrics or /healthz\n")
+            self._answer(HTTPStatus.NOT_FOUND, TEXT, b"/metrics, /healthz or /livez\n")
+
+    def _tell(self, fault: str, well: str) -> None:
+        state = HTTPStatus.SERVICE_UNAVAILABLE if fault else HTTPStatus.OK
+        self._answer(state, TEXT, f"{fault or well}\n".encode())
 
     def _answer(self, state: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(state)
@@ -112,3 +125,15 @@ def unfit() -> str:
         return "it starts"
     down = [service for service, state in states.items() if not state]
     return f"not serving: {', '.join(down)}" if down else ""
+
+
+def hangs() -> str:
+    """Return why the process is to be killed, "" if it is not: its event loop stands still."""
+    ran = threading.Event()
+    if _loop is None or _loop.is_closed():
+        return ""
+    try:
+        _loop.call_soon_threadsafe(ran.set)
+    except RuntimeError:  # closed meanwhile
+        return ""
+    return "" if ran.wait(PATIENCE) else f"the event loop has not run for {PATIENCE:g} s"

@@ -7,6 +7,8 @@ import json
 import math
 import os
 import re
+import secrets
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +31,7 @@ _LARGE = re.compile(r"[0-9]{300}|[0-9][eE]\+?[0-9]{3}")
 # What reading a value raises where it is of another shape than it should be.
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _WITHOUT_NUMBER = re.compile(r"\d+ requested and \d+ written")
+_TOKEN = secrets.token_hex(4)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -46,11 +49,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def this_writer() -> str:
+    """Return what names this thread beside those of other machines: processes of containers have one id."""
+    return f"{os.getpid()}-{threading.get_native_id()}-{_TOKEN}"
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; sync and rename it on success, remove it on failure."""
     make_folder(path.parent)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{this_writer()}.partial")
     try:
         yield partial
         sync(partial)

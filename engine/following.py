@@ -4,7 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.processes import ManagedProcess, Program, close
+from engine.config import Topology
+from engine.errors import InvalidInput
+from engine.processes import ManagedProcess, Program, close, programs
+from engine.topology_file import TopologyFile
 
 _log = logging.getLogger("spr.supervisor")
 
@@ -15,6 +18,28 @@ class Followed:
 
     programs: Sequence[Program]
     mark: str
+
+
+def of_file(topology: Topology, as_asked: Callable[[Topology], Topology]) -> Callable[[], Followed | None]:
+    """Return what looks at a topology's file, and tells the programs when it has changed.
+
+    as_asked: a topology that was read again, with what the command line says.
+    """
+    file = TopologyFile(topology.path) if topology.path.is_file() else None
+
+    def look() -> Followed | None:
+        read = file.look() if file else None
+        if read is None or file is None:
+            return None
+        try:
+            made = programs(as_asked(read))
+        except InvalidInput as error:
+            file.refuse(str(error))
+            return None
+        file.accept()
+        return Followed(made, file.mark)
+
+    return look
 
 
 class Following:

@@ -45,11 +45,14 @@ class CoordinatorConfig:
     uris: what an answer tells of the source files: "none", "name" (the file's) or "full".
     slow_query: seconds from which a search leaves a warning in the log; 0: none does. log_queries: whether
     that line has the sentence.
-    metrics: HOST:PORT of /metrics and /healthz, of every process; empty: none.
+    metrics: HOST:PORT of /metrics, /healthz and /livez, of every process; empty: none.
+    address, admin_address: where library and page reach it, if not at `listen` and `admin`.
     """
 
     listen: str = "127.0.0.1:7400"
     admin: str = "127.0.0.1:7401"
+    address: str = ""
+    admin_address: str = ""
     metrics: str = ""
     max_in_flight: Count = 64
     batch_concurrency: Count = 4
@@ -67,6 +70,16 @@ class CoordinatorConfig:
     slow_query: NonNegative = 2.0
     log_queries: bool = False
     name: str = field(default="coordinator", metadata=DERIVED)
+
+    @property
+    def front(self) -> str:
+        """The address by which the library and the page reach its searches."""
+        return self.address or reachable(self.listen)
+
+    @property
+    def back(self) -> str:
+        """The address by which the page reaches its administration."""
+        return self.admin_address or reachable(self.admin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

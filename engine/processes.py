@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from engine import config, control_pipe, logs
 from engine.config import Topology
+from engine.errors import InvalidInput
 
 LAST_WORDS = 1.0  # seconds for what a process that ended wrote to stderr
 FIRST_BACKOFF = 0.25  # seconds before the first restart after a crash
@@ -62,7 +63,7 @@ class Program:
 
 def program(topology: Topology, role: str, part: Any, supervised: bool = True) -> Program:
     """Return how to start one part of a topology: with the topology on stdin, or alone from its file."""
-    source = control_pipe.STDIN if supervised else str(topology.path.resolve())
+    source = control_pipe.STDIN if supervised else str(topology.path.absolute())
     which: tuple[str, ...] = ("--config", source, "--name", part.name, "--listen", part.listen)
     # A supervised process reads it from stdin, with the topology.
     which += ("--insecure",) * (topology.insecure and not supervised)
@@ -75,7 +76,16 @@ def program(topology: Topology, role: str, part: Any, supervised: bool = True) -
 
 
 def programs(topology: Topology) -> list[Program]:
-    """Return all processes of a topology, the slow starters first, and last what searches do not need."""
+    """Return all processes of a topology, the slow starters first, and last what searches do not need.
+
+    InvalidInput for a topology of several machines.
+    """
+    for listen in topology.listens:
+        if topology.listens.count(listen) > 1 and not listen.endswith(":0"):
+            raise InvalidInput(
+                f"{topology.path} has several processes at {listen}, so on several machines; start each "
+                "alone, as in `spr serve index --config FILE --name shard-00000`"
+            )
     parts: list[tuple[str, Any]] = [("ranker", part) for part in topology.ranker]
     parts += [("index", part) for part in topology.index]
     parts += [("coordinator", part) for part in topology.coordinators]

@@ -139,6 +139,7 @@ async def _serve_worker(worker: Worker, part: Any, pool: Executor, topology: con
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    exporter.follow(loop)
     await server.start()
     worker.watch(lambda name, fit: _set_fit(loop, probes, name, fit))
     keep_loaded()
@@ -166,6 +167,7 @@ async def told_to_stop() -> Callable[[], Awaitable[None]]:
     """
     leave, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    exporter.follow(loop)
 
     def stop_now() -> None:
         leave.set()

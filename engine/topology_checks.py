@@ -2,7 +2,7 @@
 
 import ipaddress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.access.listeners import is_loopback
 from engine.errors import InvalidInput
@@ -19,15 +19,21 @@ def check(topology: "Topology") -> None:
     if not topology.ranker:
         raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
     parts = [*topology.parts, *([topology.page] if topology.page else [])]
-    listens = [*(one.admin for one in topology.coordinators), *(one.listen for one in parts)]
-    listens += [one.metrics for one in parts if one.metrics]
-    for listen in listens:
+    ports = [(one.admin, one) for one in topology.coordinators] + [(one.listen, one) for one in parts]
+    ports += [(one.metrics, one) for one in parts if one.metrics]
+    places = [(_host(one), listen) for listen, one in ports]
+    for place, (listen, _) in zip(places, ports, strict=True):
         _check_address(listen, topology.path)
-        if listens.count(listen) > 1 and not listen.endswith(":0"):
+        if places.count(place) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
     _check_page(topology)
     _check_tracing(topology)
     _check_discovery(topology)
+
+
+def _host(part: Any) -> str:
+    """Return where a process runs, as far as its `address` tells: two at one address are on one machine."""
+    return str(getattr(part, "address", "")).rpartition(":")[0]
 
 
 def _check_page(topology: "Topology") -> None:
@@ -55,9 +61,10 @@ def _check_tracing(topology: "Topology") -> None:
 
 
 def _check_discovery(topology: "Topology") -> None:
-    for worker in topology.workers:
-        if worker.address:
-            _check_address(worker.address.removeprefix(DNS), topology.path, "address")
+    for one in topology.parts:
+        for address in (one.address, getattr(one, "admin_address", "")):
+            if address:
+                _check_address(address.removeprefix(DNS), topology.path, "address")
     if topology.discovery.nameserver:
         _check_address(topology.discovery.nameserver, topology.path, "nameserver")
         host = topology.discovery.nameserver.rpartition(":")[0].strip("[]")

@@ -6,7 +6,9 @@ spaces between words (Chinese, Japanese, Korean, Thai and the like) give the pai
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from engine.function_words import function_words
 
 # Shorter words are not looked for inside others.
 SHORTEST_INSIDE = 3
@@ -43,6 +45,17 @@ def terms(text: str) -> list[str]:
     return found
 
 
+def telling(words: Iterable[str]) -> list[str]:
+    """Return the words of a query to search by, each once: no function words where there are others.
+
+    >>> telling(terms("where is the number plate?")), telling(terms("the who"))
+    (['number', 'plate'], ['the', 'who'])
+    """
+    asked = list(dict.fromkeys(words))
+    empty = function_words(asked)
+    return [word for word in asked if word not in empty] or asked
+
+
 def seeks_inside(term: str, known: bool) -> bool:
     """Tell whether a word of a query also finds words that contain it: plates, numbers, what nobody knows.
 
@@ -61,7 +74,7 @@ def matched(text: str, query: str) -> list[tuple[str, bool]]:
     >>> matched("Plate: RE16-X", "the re16")
     [('Plate: ', False), ('RE16', True), ('-X', False)]
     """
-    asked = dict.fromkeys(terms(query))
+    asked = dict.fromkeys(telling(terms(query)))
     known = bool(asked.keys() & terms(text))
     inside = [term for term in asked if seeks_inside(term, known)]
     marked = [False] * len(text)

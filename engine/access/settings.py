@@ -29,8 +29,11 @@ class AccessConfig:
     name: str = FLEET
 
     def within(self, folder: Path) -> "AccessConfig":
-        """Return it with absolute paths, those that are relative taken from `folder`."""
-        paths = {name: (folder / getattr(self, name)).resolve() for name in PATHS}
+        """Return it with absolute paths, those that are relative taken from `folder`.
+
+        Links are not followed here: a mounted Kubernetes secret is changed by switching one.
+        """
+        paths = {name: (folder / getattr(self, name)).absolute() for name in PATHS}
         return dataclasses.replace(self, **paths)
 
 

@@ -1,6 +1,6 @@
 """The tables of docs/quality.md, from nothing: a rendered hard world, every model, val, and test once.
 
-    python -m recipes.quality [--out build/quality] [--seeds 1 2 3] [--only first|main|ablation]
+    python -m recipes.quality [--out build/quality] [--seeds 1 2 3] [--only first|main|ablation|channels]
 
 Each step is one `spr` command, printed before it runs. What is finished is kept while its command and all
 before it are what they were, so a run that was stopped goes on where it was, and one of another world begins
@@ -10,6 +10,7 @@ anew. Val decides: what is measured on test changes nothing, and is measured onc
 import argparse
 from pathlib import Path
 
+from recipes.quality import channels
 from recipes.quality.run import measure_first_stage, measure_on_test, prepare, train_ranker, trainings
 from recipes.quality.tables import report
 from recipes.quality.variants import FIRST
@@ -24,20 +25,30 @@ def main() -> None:
     parser.add_argument("--world-seed", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=10, help="of the encoder's training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--only", choices=["first", "main", "ablation"])
+    parser.add_argument("--only", choices=["first", "main", "ablation", "channels"])
+    parser.add_argument("--collection", type=Path, help="measure the channels of this one, trained already")
     options = parser.parse_args()
     out: Path = options.out
+    if options.collection:
+        found = channels.searched(Steps(out / "given"), options.collection)
+        print("\n".join(channels.table(found)))
+        return
+    if options.only in (None, "channels"):
+        found = channels.measure(out / "texts", options.videos, options.world_seed, options.minutes)
+        print("\n".join(["## Test, by channels searched", "", *channels.table(found)]))
+    if options.only == "channels":
+        return
     steps = Steps(out / "steps")
     prepare(steps, out, options.videos, options.world_seed, options.minutes)
-    trained, tested, found = [], [], []
+    trained, tested, first = [], [], []
     for table, name, variant, seed in trainings(options.only, options.seeds):
         trained.append(train_ranker(steps, out, table, name, variant, seed))
         if table == "main":
             tested.append(measure_on_test(steps, out, trained[-1], variant))
     for seed in options.seeds if options.only in (None, "first") else ():
         for name, variant in FIRST.items():
-            found.append(measure_first_stage(steps, out, name, variant, seed))
-    print("\n".join(report(trained, tested, found)))
+            first.append(measure_first_stage(steps, out, name, variant, seed))
+    print("\n".join(report(trained, tested, first)))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from trainer.formats.checkpoints import Choices
 from trainer.formats.layout import Layout
 from trainer.formats.tvr_export import export_tvr_ranking
 from trainer.generation.build import BuildConfig
-from trainer.ingest.pipeline import IngestOptions
+from trainer.ingest.options import IngestOptions
 
 
 @pytest.mark.parametrize(

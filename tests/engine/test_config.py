@@ -1,10 +1,11 @@
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from engine import config, serving
+from engine import config, following, processes, serving
 from engine.access.settings import AccessConfig
 from engine.errors import InvalidInput
 
@@ -97,6 +98,77 @@ listen = "127.0.0.1:5"
 admin = "127.0.0.1:6"
 max_in_flight = 7
 """
+
+
+ELSEWHERE = """
+collection = "c"
+[coordinator]
+listen = "0.0.0.0:7400"
+admin = "0.0.0.0:7401"
+address = "spr:7400"
+admin_address = "spr-admin:7401"
+[[index]]
+shard = 0
+listen = "0.0.0.0:7410"
+metrics = "0.0.0.0:8400"
+address = "dns:shard-00000:7410"
+[[index]]
+shard = 1
+listen = "0.0.0.0:7410"
+metrics = "0.0.0.0:8400"
+address = "dns:shard-00001:7410"
+[[ranker]]
+listen = "0.0.0.0:7410"
+address = "ranker:7410"
+"""
+
+
+def test_processes_of_several_machines_may_have_the_same_ports(tmp_path: Path) -> None:
+    topology = config.read(write(tmp_path, ELSEWHERE))
+    assert (topology.coordinator.front, topology.coordinator.back) == ("spr:7400", "spr-admin:7401")
+    assert serving.select_part(topology, "index", "shard-00001", None).target == "dns:shard-00001:7410"
+    with pytest.raises(InvalidInput, match=r"has several processes at 0.0.0.0:7410, so on several machines"):
+        processes.programs(topology)
+    served = write(tmp_path, MINIMAL)
+    look = following.of_file(config.read(served), lambda topology: topology)
+    looks = [look(), look()]  # read when it looked the same twice
+    assert [one and len(one.programs) for one in looks] == [None, 3]
+    write(tmp_path, ELSEWHERE)
+    assert [look() for _ in range(3)] == [None] * 3
+    with pytest.raises(InvalidInput, match=r"gives 0.0.0.0:7410 to two processes"):
+        config.read(write(tmp_path, ELSEWHERE.replace("shard-00001", "shard-00000")))
+    with pytest.raises(InvalidInput, match=r"address is 'spr'; write HOST:PORT"):
+        config.read(write(tmp_path, ELSEWHERE.replace("spr:7400", "spr")))
+
+
+def mounted(volume: Path, files: dict[str, str]) -> None:
+    """Change files as Kubernetes does in a volume of a ConfigMap or Secret: by a link to another folder."""
+    old = (volume / "..data").resolve() if (volume / "..data").exists() else None
+    new = volume / f"..{len([*volume.glob('..2*')])}{id(files)}"
+    new.mkdir(parents=True)
+    for name, text in files.items():
+        (new / name).write_text(text, encoding="utf-8")
+        if old is None:
+            (volume / name).symlink_to(f"..data/{name}")
+    (volume / "..new").symlink_to(new.name)
+    (volume / "..new").rename(volume / "..data")
+    if old is not None:
+        shutil.rmtree(old)
+
+
+def test_files_are_followed_whose_folder_is_switched(tmp_path: Path) -> None:
+    access = '[access]\ncertificate = "a.pem"\nkey = "b.pem"\nauthority = "c.pem"\ntokens = "d.toml"\n'
+    files = {"topology.toml": MINIMAL + access, "a.pem": "first", "b.pem": "", "c.pem": "", "d.toml": ""}
+    mounted(tmp_path, files)
+    topology = config.read(tmp_path / "topology.toml")
+    command = processes.program(topology, "index", topology.index[0], supervised=False).command
+    followed = Path(command[command.index("--config") + 1])
+    supervised = config.from_json(config.to_json(topology))
+    mounted(tmp_path, {**files, "topology.toml": MINIMAL + SECOND + access, "a.pem": "second"})
+    assert len(config.read(followed).coordinators) == len(config.read(supervised.path).coordinators) == 2
+    for one in (topology, supervised):
+        assert one.access is not None
+        assert one.access.certificate.read_text(encoding="utf-8") == "second"
 
 
 def test_several_coordinators_have_names_and_settings_of_their_own(tmp_path: Path) -> None:

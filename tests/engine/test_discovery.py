@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine import config
+from engine import config, discovery
+from engine.config import IndexWorkerConfig, Topology
 from engine.coordinator import Coordinator
 from engine.process_config import DiscoveryConfig
 from spr.v1 import search_service_pb2 as pb
@@ -163,3 +164,28 @@ def test_every_address_of_a_name_is_a_replica_and_losing_dns_freezes_them(tmp_pa
                 assert targets(running)[0] == [f"127.0.0.2:{port}"]
 
         asyncio.run(run())
+
+
+def test_a_name_is_looked_for_in_the_search_domains_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "resolv.conf").write_text(
+        "nameserver 192.0.2.1\nsearch spr.svc.cluster.local\noptions ndots:5\n"
+    )
+    monkeypatch.setattr(discovery, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    with nameserver() as zone:
+        zone.names["shard-00000.spr.svc.cluster.local"] = ["10.0.0.1", "10.0.0.2"]
+        zone.names["shard-1.example.org"] = ["10.0.0.3"]
+        settings = DiscoveryConfig(nameserver=zone.address)
+        addresses = (f"dns:{name}:7410" for name in ("shard-00000", "shard-1.example.org"))
+        index = [IndexWorkerConfig(shard=n, listen="h:1", address=one) for n, one in enumerate(addresses)]
+        topology = Topology(collection=tmp_path, path=tmp_path, index=tuple(index), discovery=settings)
+        found: list[discovery.Targets] = []
+        looks = discovery.Discovery(topology, lambda _, targets: found.append(dict(targets)))
+        asyncio.run(looks.look())
+        assert found == [
+            {
+                "dns:shard-00000:7410": ("10.0.0.1:7410", "10.0.0.2:7410"),
+                "dns:shard-1.example.org:7410": ("10.0.0.3:7410",),
+            }
+        ]

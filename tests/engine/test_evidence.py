@@ -54,7 +54,8 @@ def test_what_texts_found_has_their_line_s_span(spoken: Cluster) -> None:
         start, end = seconds(texts[0].line.span) if texts else (0.0, 0.0)
         ends = spoken.corpus.durations[spoken.corpus.ids().index(moment.video_id)]
         if texts and start < ends:
-            around = max(0.0, start - AROUND), min(end + AROUND, ends)
+            beside = AROUND if texts[0].channel == types_pb2.CHANNEL_SAID else 0.0
+            around = max(0.0, start - beside), min(end + beside, ends)
             assert rounded([("", *seconds(moment.span))]) == rounded([("", *around)])
             by_texts += 1
         else:

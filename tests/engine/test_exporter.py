@@ -1,5 +1,6 @@
 """The listener of a process for scrapes, and what it says of the process."""
 
+import asyncio
 import socket
 import urllib.error
 import urllib.request
@@ -39,7 +40,22 @@ def test_health_is_that_of_the_services(address: str) -> None:
     assert fetch(address, "/healthz") == (503, f"not serving: {SERVICE}\n")
     metrics.SERVING.clear()
     metrics.bound.cache_clear()
-    assert fetch(address, "/elsewhere") == (404, "/metrics or /healthz\n")
+    assert fetch(address, "/elsewhere") == (404, "/metrics, /healthz or /livez\n")
+
+
+def test_an_event_loop_that_stands_still_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "_loop", None)
+    assert fetch(address, "/livez") == (200, "alive\n")  # it starts
+
+    async def run() -> None:
+        exporter.follow(asyncio.get_running_loop())
+        assert await asyncio.to_thread(fetch, address, "/livez") == (200, "alive\n")
+        monkeypatch.setattr(exporter, "PATIENCE", 0.05)
+        # This call holds the loop.
+        assert fetch(address, "/livez") == (503, "the event loop has not run for 0.05 s\n")
+
+    asyncio.run(run())
+    assert fetch(address, "/livez") == (200, "alive\n")  # it ends
 
 
 def test_idle_connections_neither_block_a_scrape_nor_pile_up(

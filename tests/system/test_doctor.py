@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from engine import parts, versions
 from engine.entries import EncoderEntry, TextsEntry
-from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder
+from spr_cli import doctor, doctor_certificates, doctor_collection, doctor_encoder, plan
 from tests.system.service import write_topology
 from tests.workers.ranker.families import make
 
@@ -71,7 +71,10 @@ def test_files_that_are_cut_or_gone_are_named(copy: Path) -> None:
 
 
 def test_a_sentence_encoder_is_named_or_said_to_be_gone(collection: Path) -> None:
-    for path, severity, said in (("", "ok", "sentence encoder ab"), ("models/x", "error", "ab is not at")):
+    for path, severity, said in (
+        ("", "ok", "sentence encoder mine ab"),
+        ("models/x", "error", "ab is not at"),
+    ):
         texts = TextsEntry("", EncoderEntry("mine", "ab", path), 8)
         version = dataclasses.replace(versions.read(collection), texts=texts)
         (found,) = doctor_collection._models(collection, version)
@@ -98,13 +101,17 @@ def test_ports_shards_and_addresses_are_looked_at(collection: Path, tmp_path: Pa
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         more = f'[[ranker]]\nlisten = "{taken}"\n'
         more += '[[ranker]]\nlisten = "0.0.0.0:7499"\naddress = "127.0.0.1:1"\n'
+        more += f'[[ranker]]\nlisten = "0.0.0.0:7498"\naddress = "dns:localhost:{taken.rpartition(":")[2]}"\n'
+        more += '[[ranker]]\nlisten = "0.0.0.0:7497"\naddress = "dns:localhost:1"\n'
         topology.write_text(f"{topology.read_text()}\n{more}")
         result, found = examine(topology)
     assert result.exit_code == 1
     assert len(found["error"]) == 2
     assert "names no worker of shard-00001 of" in found["error"][0]
     assert f"another program listens at {taken}: stop it" in found["error"][1]
-    assert any("nobody answers at 127.0.0.1:1 (Connection refused)" in said for said in found["warning"])
+    for address in ("127.0.0.1:1", "dns:localhost:1"):
+        said = f"nobody answers at {address} (Connection refused)"
+        assert any(said in warning for warning in found["warning"])
 
 
 def test_a_collection_that_may_not_be_written_or_is_of_the_future_is_a_warning(
@@ -124,6 +131,20 @@ def test_a_collection_that_may_not_be_written_or_is_of_the_future_is_a_warning(
     assert result.exit_code == 0
     assert any(said.startswith(f"permissions: {copy} may not be written") for said in found["warning"])
     assert any("which is to come: set this machine's clock" in said for said in found["warning"])
+
+
+def test_a_plan_measures_an_encoder_in_a_directory(
+    collection: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor_encoder, "_LEAST_SECONDS", 0.0)
+    version = versions.read(collection)
+    encoder = versions.model_path(collection, version.encoder)
+    told = CliRunner().invoke(plan.command, ["--hours", "10", "--encoder", str(encoder), "--json"])
+    found = json.loads(told.stdout)
+    assert found["corpus"]["dim"] == version.streams["frames"].dim
+    assert found["ingest"]["cpu_hours"] > 0
+    refused = CliRunner().invoke(plan.command, ["--hours", "10", "--encoder", str(tmp_path)])
+    assert "cannot be planned with" in str(refused.exception)
 
 
 def test_an_encoder_is_proven_and_measured(

@@ -1,12 +1,11 @@
 """Where a collection keeps what training reads and makes."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError
-from engine.files import make_folder, read_json, read_name, replacing, sync, write_json
+from engine.files import make_folder, read_json, read_name, replacing, sync, this_writer, write_json
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
 from workers.ranker.projection.projector import KIND as PROJECTOR
@@ -95,6 +94,22 @@ def encoder_source(store: FeatureStore) -> str:
     return str(source)
 
 
+def own_encoder(collection: Path) -> str:
+    """Return where the encoder is that a collection's videos were ingested with, as `encoder_source` does.
+
+    NotFound for a collection without videos, InvalidInput for one with features of several encoders.
+    """
+    stores = [FeatureStore.open(path.parent) for path in (collection / "features").glob("*/store.json")]
+    sources = sorted(encoder_source(store) for store in stores if len(store))
+    if not sources:
+        raise NotFound(f"{collection} has no videos yet: say with --encoder what turns them into features.")
+    if len(sources) > 1:
+        raise InvalidInput(
+            f"{collection} has features of several encoders: add --encoder {' or '.join(sources)}."
+        )
+    return sources[0]
+
+
 def kept_encoder(collection: Path, fingerprint: str) -> Path | None:
     """Return the directory of the collection's own copy of an encoder, if it has one."""
     path = models_directory(collection, "encoder") / fingerprint
@@ -116,7 +131,7 @@ def keep_files(home: Path, folder: Path, paths: Sequence[Path], source: str) -> 
 
     A copy, since a file that is written over in place would change under all its hard links.
     """
-    partial = home.with_name(f".{home.name}.{os.getpid()}.partial")
+    partial = home.with_name(f".{home.name}.{this_writer()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(home.parent)
     partial.mkdir()
@@ -127,7 +142,12 @@ def keep_files(home: Path, folder: Path, paths: Sequence[Path], source: str) -> 
             shutil.copyfile(path, copy)
             sync(copy)
         write_json(partial / SOURCE, {"source": source, "revision": _revision(folder)})
-        partial.rename(home)
+        try:
+            partial.rename(home)
+        except OSError:
+            # Another process kept it at the same time.
+            if not home.is_dir():
+                raise
         sync(home.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -8,6 +8,7 @@ from typing import Any
 from engine.errors import InvalidInput
 from engine.files import write_json
 from engine.proposals import ProposalRule
+from engine.texts import CHANNELS
 from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.evaluation.chance import corpus_beside, corpus_of
 from trainer.evaluation.matching import PROTOCOLS
@@ -31,9 +32,9 @@ class EvalConfig:
     One of run (a run file), address (a service, HOST:PORT) and collection (its `version`, the active one
     if that is empty) gives the answers. truth: judged queries; None for those that the run file names.
     corpus: videos and durations for the chance level; None for the file beside the truth.
-    protocol, absent, reach, bootstrap (resamples), seed: as in `report`. segment_top_k, proposals: how a
-    search retrieves and proposes, None for the defaults. segment_length: None for the collection's.
-    in_flight, timeout: of a service's queries. limit: only so many queries.
+    protocol, absent, reach, bootstrap (resamples), seed: as in `report`. channels: where to look, () for
+    everywhere. segment_top_k, proposals: how a search retrieves and proposes, None for the defaults.
+    segment_length: None for the collection's. in_flight, timeout: of a service's queries. limit: of queries.
     out, plot, reliability, html, run_out: the report as JSON, as charts and as a page, and the answers.
     """
 
@@ -45,6 +46,7 @@ class EvalConfig:
     corpus: Path | None = None
     protocol: str = "spr"
     absent: Absent = "zero"
+    channels: Sequence[str] = ()
     segment_top_k: int | None = None
     proposals: str | None = None
     segment_length: float | None = None
@@ -141,6 +143,7 @@ def _asked(
         in_flight=config.in_flight,
         timeout=config.timeout,
         on_done=on_done,
+        channels=config.channels,
     )
     return Answered(collected.run, collected.facts(), collected.failures)
 
@@ -151,7 +154,7 @@ def _searched(
     # torch, which a run file or a service does not need.
     from trainer.evaluation.offline import Offline, search_offline
 
-    searched = Offline.open(collection, config.version)
+    searched = Offline.open(collection, config.version, chosen=config.channels or CHANNELS)
     run = search_offline(searched, queries, config.segment_top_k, on_done, config.rule)
     about = searched.models.version
     versions = {"version": about.id, "embedding_model": about.embedding_model}

@@ -17,6 +17,7 @@ from engine.errors import InvalidInput
 from engine.evidence import Evidence
 from engine.proposals import ProposalRule, propose
 from engine.queries import SearchOptions
+from engine.texts import CHANNELS, SEEN
 from engine.types import Doubles, EncodedQuery, Floats, Hits, Ordinals, RankQuery
 from engine.version_texts import VersionTexts
 from trainer.collection.annotations import JudgedQuery
@@ -45,12 +46,15 @@ class Offline:
     segments: Ordinals
     texts: TextRetrieval | None
     lines: VersionTexts
+    chosen: Sequence[str] = CHANNELS
 
     @staticmethod
-    def open(collection: Path, version: str = "", device: str = "auto") -> "Offline":
+    def open(
+        collection: Path, version: str = "", device: str = "auto", chosen: Sequence[str] = CHANNELS
+    ) -> "Offline":
         """Load a version's models, embed its segments; NotFound or Mismatch say what is wrong.
 
-        version: its id or number, the current one for "".
+        version: its id or number, the current one for "". chosen: the channels that are searched.
         """
         models = Models.open(collection, version, device)
         rows = VideoRows.of_contexts(models.features)
@@ -59,7 +63,7 @@ class Offline:
         corpus, vectors = models.corpus, found.vectors.cpu().numpy()
         columns = (vectors, found.videos, found.numbers)
         texts = TextRetrieval.of_version(corpus, models.sentences)
-        return Offline(models, corpus.catalogue, *columns, texts, VersionTexts(corpus))
+        return Offline(models, corpus.catalogue, *columns, texts, VersionTexts(corpus), chosen)
 
     def answer(
         self, text: str, depth: int = DEFAULTS.segment_top_k, rule: ProposalRule = DEFAULTS.rule
@@ -78,9 +82,11 @@ class Offline:
         ranker = self.models.ranker if len(query.token_states) else SimilarityCurve()
         version, durations = self.models.version, self.catalogue.durations
         length = version.segment_length
-        seen = Hits(self.videos, self.segments, self.vectors @ query.embedding)
+        seen = [Hits(self.videos, self.segments, self.vectors @ query.embedding)]
         texts = self.texts.search(query.text, query.sentence, depth) if self.texts and query.text else ()
-        hits, sources = sought.fused(version, query.text, [seen], texts, depth)
+        texts = [found for found in texts if found.name.channel in self.chosen]
+        seen = seen if SEEN in self.chosen else []
+        hits, sources = sought.fused(version, query.text, seen, texts, depth)
         proposals = propose(hits, durations, length, rule)
         if sources is not None:
             proposals = channels.with_texts(proposals, sources.texts, length)

@@ -79,18 +79,19 @@ def collect(
     on_done: Callable[[int], None] | None = None,
     collection: str = "",
     version: str = "",
+    channels: Sequence[str] = (),
 ) -> Collected:
     """Ask the service at HOST:PORT every query, a few at once; a query may take `timeout` seconds.
 
     segment_top_k: segments retrieved a query. rule: how segments become proposals. None for the server's.
-    collection, version: by name, and by id or number; "" for the first, and for the active one.
+    collection, version: by name, and by id or number; "" for the first, the active one. channels: () for all.
     on_done is called with the number of finished queries. A failed query is noted and the rest go on;
     Unavailable where no service listens, or where every query failed; InvalidInput for what is no address.
     """
     began = time.monotonic()
     answers: dict[int, ServiceAnswer] = {}
     failures: dict[int, str] = {}
-    options = _options(segment_top_k, rule)
+    options = _options(segment_top_k, rule, channels)
     with _client(address, collection, version) as client, ThreadPoolExecutor(in_flight) as pool:
         if queries:
             _check_reachable(client, queries[0].query, timeout)
@@ -109,7 +110,7 @@ def collect(
     return Collected(answers, dict(sorted(failures.items())), time.monotonic() - began)
 
 
-def _options(segment_top_k: int | None, rule: ProposalRule | None) -> Options:
+def _options(segment_top_k: int | None, rule: ProposalRule | None, channels: Sequence[str] = ()) -> Options:
     kind, size = (rule.kind, rule.size) if rule else ("", 0.0)
     return Options(
         segment_top_k=segment_top_k,
@@ -117,6 +118,7 @@ def _options(segment_top_k: int | None, rule: ProposalRule | None) -> Options:
         constant_gap=int(size) if kind == "constant" else None,
         adaptive_gap=size if kind == "adaptive" else None,
         peaks=int(size) if kind == "peaks" else None,
+        channels=channels,
     )
 
 

@@ -37,8 +37,9 @@ __all__ = ["BuildConfig", "BuildReport", "build"]
 class BuildReport:
     """What a build made: version `number`, of parts (ids). search: what the index was measured to find.
 
-    missing: videos of the corpus file without features. contexts: how the ranker's are stored. bytes: of all
-    files. removed: versions. seconds: the build took.
+    missing: videos of the corpus file without features. contexts: how the ranker's are stored. texts: how
+    what is said and written is sought, "none" where nothing is. bytes: of all files. removed: versions.
+    seconds: the build took.
     """
 
     id: str
@@ -54,6 +55,7 @@ class BuildReport:
     embedding_model: str
     ranker: str
     contexts: str
+    texts: str
     dim: int
     search: SearchEntry | None
     bytes: int
@@ -203,6 +205,7 @@ def _report(config: BuildConfig, plan: Plan, about: Version, *, reused: bool) ->
         embedding_model=about.embedding_model,
         ranker=f"relo@{about.ranker.fingerprint}" if about.ranker else "similarity-curve",
         contexts=plan.contexts or "none",
+        texts=_sought(about),
         dim=about.dim,
         search=about.search,
         bytes=sum(part.bytes for part in held),
@@ -210,3 +213,9 @@ def _report(config: BuildConfig, plan: Plan, about: Version, *, reused: bool) ->
         notes=plan.notes,
         seconds=0.0,
     )
+
+
+def _sought(about: Version) -> str:
+    if about.texts is None:
+        return "none"
+    return "words" + (f" and meaning ({about.texts.encoder.source})" if about.texts.encoder else "")

@@ -29,8 +29,9 @@ class Contents:
             self._by_sha256.setdefault(record.sha256, set()).add(record.id)
 
     def away(self, size: int) -> tuple[VideoRecord, ...]:
-        """Return the videos of a size whose files are not where they were, as far as can be seen."""
-        records = (self._store.record(v) for v in self._by_size.get(size, ()) if v in self._store)
+        """Return the videos of a size, of this writer's parts, whose files are not where they were."""
+        ours = (v for v in self._by_size.get(size, ()) if v in self._store and self._store.writable(v))
+        records = map(self._store.record, ours)
         return tuple(record for record in records if _place(record) in ("gone", "away"))
 
     def moved(self, job: Job, source: Source) -> VideoRecord | None:
@@ -46,7 +47,10 @@ class Contents:
         return before.id if before.id in names(file) else given
 
     def copies(self, video: str) -> list[str]:
-        """Return the other videos with a video's content, sorted."""
+        """Return the other videos with a video's content, sorted; those of other writers until now, too."""
+        for other in self._store.refresh():
+            if other in self._store:
+                self.note(self._store.record(other))
         same = self._by_sha256.get(self._store.record(video).sha256, set())
         return sorted(other for other in same if other != video and other in self._store)
 
@@ -55,8 +59,10 @@ def settle_absent(store: FeatureStore, paths: Sequence[Path], contents: Contents
     """Note which videos below the directories given are not there, and take out those that were renamed."""
     roots = [Path(os.path.abspath(path)) for path in paths if os.path.isdir(path)]
     for video in store.ids():
-        record = store.record(video)
-        path = local_path(record.uri)
+        if video not in store or not store.writable(video):
+            # Another writer's, which may take it out meanwhile.
+            continue
+        path = local_path(store.record(video).uri)
         if path is None or not any(path.is_relative_to(root) for root in roots):
             continue
         where = whereabouts(path)

@@ -1,25 +1,38 @@
-"""What ingest keeps of videos beside their features, pictures and texts: gone when no video has it."""
+"""What ingest keeps of videos beside their features: gone when no video has it."""
 
 from pathlib import Path
 
 from trainer.ingest import texts, tiles
+from trainer.ingest.transcripts import Transcripts
+from workers.feature_store.recalling import deleted
 from workers.feature_store.store import FeatureStore
 
 # Directory of a collection, the entry of a record's info that names a file in it, and the file's suffix.
 KINDS = ((tiles.DIRECTORY, tiles.KEY, ""), (texts.DIRECTORY, texts.KEY, ".json"))
+# What stays of a deleted video until a purge, as its rows do: a build after a rollback puts it back.
+STAYS = texts.DIRECTORY
 
 
-def sweep(collection: Path) -> None:
-    """Remove the files that no video of the collection's feature stores has."""
+def sweep(collection: Path, purged: bool = False) -> None:
+    """Remove the files that no video of the collection's feature stores has.
+
+    purged: deleted videos are gone for good, with their transcripts and readings of screens.
+    """
     there = [kind for kind in KINDS if (collection / kind[0]).is_dir()]
-    if not there:
+    if not there and not purged:
         return
-    infos = []
+    living, out = [], []
     for header in (collection / "features").glob("*/store.json"):
         with FeatureStore.open(header.parent) as store:
-            infos += [store.record(video).info for video in store.ids()]
+            living += [store.record(video) for video in store.ids()]
+            out += deleted(store)
     for directory, key, suffix in there:
-        kept = {f"{info[key]}{suffix}" for info in infos if info.get(key)}
+        records = living + out if directory == STAYS and not purged else living
+        kept = {f"{record.info[key]}{suffix}" for record in records if record.info.get(key)}
         for path in (collection / directory).iterdir():
             if path.name not in kept:
                 path.unlink(missing_ok=True)
+    if purged:
+        for content in {record.sha256 for record in out} - {record.sha256 for record in living}:
+            for each in (Transcripts.of(collection), Transcripts.of_screens(collection)):
+                each.path(content).unlink(missing_ok=True)

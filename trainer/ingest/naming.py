@@ -13,16 +13,17 @@ from workers.feature_store.format import check_id
 
 
 def name_videos(
-    found: Sequence[VideoFile], known: Mapping[str, str]
+    found: Sequence[VideoFile], known: Mapping[str, str], stems: Mapping[str, int] | None = None
 ) -> tuple[dict[str, VideoFile], list[tuple[VideoFile, str]]]:
     """Return id -> file, and the files that can have none for now, each with the file in its way.
 
-    known: id -> uri of the videos in the collection. A file keeps the id it has. A new one is called by the
-    first of its `names` that nothing has, here or in the collection; nothing is said of files that are only
-    away. Two files that differ in their extension alone would share all names: the first has them.
+    known: id -> uri of the videos in the collection. stems: how many files have each, None: of `found`. A
+    file keeps the id it has. A new one is called by the first of its `names` that nothing has, here or in
+    the collection; nothing is said of files that are only away. Two files that differ in their extension
+    alone would share all names: the first has them.
     """
+    stems = Counter(file.stem for file in found) if stems is None else stems
     ids_by_uri = {uri: video for video, uri in known.items()}
-    stems = Counter(file.stem for file in found)
     named: dict[str, VideoFile] = {}
     fresh: list[VideoFile] = []
     for file in found:
@@ -45,6 +46,20 @@ def name_videos(
             named[name] = file
             beside[file.path.with_suffix("")] = file.path
     return dict(sorted(named.items(), key=lambda item: item[1].path)), clashes
+
+
+def names_elsewhere(
+    files: Sequence[VideoFile],
+    others: Sequence[VideoFile],
+    known: Mapping[str, str],
+    stems: Mapping[str, int],
+) -> dict[str, str]:
+    """Return id -> uri of those of `files`, in order, that other runs ingest: all give the same names."""
+    if not others:
+        return {}
+    elsewhere = set(others)
+    named, _ = name_videos(files, known, stems)
+    return {video: file.path.as_uri() for video, file in named.items() if file in elsewhere}
 
 
 def names(file: VideoFile, alone: bool = True) -> Iterator[str]:

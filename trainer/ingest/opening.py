@@ -15,6 +15,7 @@ from trainer.collection.places import describe_collection
 from trainer.ingest.features import FrameEncoder
 from trainer.ingest.scan import Survey, survey
 from trainer.ingest.unfinished import DIRECTORY
+from workers.feature_store.shares import WHOLE, Share
 from workers.feature_store.store import FeatureStore, Stream
 
 
@@ -37,7 +38,9 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
 
 
 @contextlib.contextmanager
-def features(collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str) -> Iterator[FeatureStore]:
+def features(
+    collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str, share: Share = WHOLE
+) -> Iterator[FeatureStore]:
     """Open the collection's store of this encoder's features for writing; a new, empty one is removed."""
     try:
         describe_collection(collection)
@@ -49,12 +52,12 @@ def features(collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str)
     meta = {"encoder": Path(encoder.name).name, "source": source, "fingerprint": encoder.fingerprint}
     path = collection / "features" / encoder.fingerprint
     new = not path.exists()
-    with FeatureStore.ensure(path, streams, dtype, meta) as store:
+    with FeatureStore.ensure(path, streams, dtype, meta, share) as store:
         try:
             yield store
         finally:
-            # An empty store would be one more that every build has to choose from.
-            if new and not len(store) and not (path / DIRECTORY).exists():
+            # An empty store would be one more that every build has to choose from; others may be at it.
+            if share.whole and new and not len(store) and not (path / DIRECTORY).exists():
                 shutil.rmtree(path)
 
 

@@ -1,23 +1,24 @@
 """Ingest: files in, rows of features out. Every video is whole in the store or absent from it."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
 from engine.printable import printable
 from trainer.ingest import kept
+from trainer.ingest.dealing import deal
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
 from trainer.ingest.identity import settle_absent
-from trainer.ingest.limits import DEFAULT, Limits, cores
+from trainer.ingest.limits import cores
 from trainer.ingest.meter import Meter, Progress
-from trainer.ingest.naming import name_videos
+from trainer.ingest.naming import name_videos, names_elsewhere
 from trainer.ingest.opening import check, features
+from trainer.ingest.options import IngestOptions
 from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, with_sidecars, words
 from trainer.ingest.readers import Readers
 from trainer.ingest.scan import Survey, VideoFile
@@ -29,32 +30,6 @@ from trainer.ingest.tiles import Making
 from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
 from trainer.ingest.video import Sample
 from workers.feature_store.store import FeatureStore
-
-
-@dataclass(frozen=True, slots=True)
-class IngestOptions:
-    """fps: rows a second. edge: pixels of a frame's short side. dtype: of the store. limit: files, 0 = all.
-
-    readers: files decoded at a time, 0 = one a core, at most 16. encoders: batches encoded at a time.
-    apart: decode in processes of their own; None = where there is enough to decode. None of the three
-    changes a row. forget: ids to take out first. settings: what else decides a row, as text. pictures: keep
-    small ones for the web page.
-    """
-
-    fps: Fraction = Fraction(1)
-    edge: int = 224
-    batch_size: int = 64
-    dtype: str = "float16"
-    keep_truncated: bool = False
-    limit: int = 0
-    readers: int = 0
-    encoders: int = 1
-    apart: bool | None = None
-    forget: tuple[str, ...] = ()
-    settings: str = ""
-    pictures: bool = True
-    limits: Limits = DEFAULT
-
 
 # Bytes of video that take a thread about as long as it takes processes to start.
 FEW_BYTES = 8_000_000
@@ -79,21 +54,32 @@ def ingest(
     for path, reason in found.unreadable:
         summary.fail(path, BadVideo("unreadable", reason))
     summary.left_out = [{"path": str(path), "reason": reason} for path, reason in found.left_out]
-    with features(collection, encoder, options.fps, options.dtype) as store:
+    with features(collection, encoder, options.fps, options.dtype, options.share) as store:
         summary.notes = list(store.notices)
-        for video in options.forget:
-            store.forget(video)
+        mine, others = deal(found.found[: options.limit or None], store, options.share)
+        _forget(store, options, summary)
         pictures = Making(collection if options.pictures else None, options.fps)
         run = Ingest(store, encoder, options, summary, progress, pictures)
         try:
-            run.run(found.found[: options.limit or None])
+            run.run(mine, others)
         except KeyboardInterrupt as stopped:
             raise Interrupted(summary) from stopped
         settle_absent(store, paths, run.storing.contents, summary)
         sweep(store.path)
-        kept.sweep(collection)
+        if options.share.whole:
+            # Others keep texts and pictures before they store the video.
+            kept.sweep(collection)
     summary.sort()
     return summary
+
+
+def _forget(store: FeatureStore, options: IngestOptions, summary: Summary) -> None:
+    """Take out what is to be forgotten; of several writers each does its own, and may find it done."""
+    for video in options.forget:
+        if options.share.whole or (video in store and store.writable(video)):
+            store.forget(video)
+        elif video not in store:
+            summary.notes.append(f"video {printable(video)!r} is in no part, or not any more")
 
 
 class Ingest:
@@ -117,16 +103,18 @@ class Ingest:
         self._files: dict[Job, VideoFile] = {}
         self._meter = Meter(progress, options.fps, summary)
 
-    def run(self, files: Sequence[VideoFile]) -> None:
-        """Ingest what is new; fill in the summary.
+    def run(self, files: Sequence[VideoFile], others: Sequence[VideoFile] = ()) -> None:
+        """Ingest what is new; fill in the summary. others: files that other runs ingest.
 
         A file that another stands in the way of has its turn when that one turned out to be no video.
         """
         began = time.monotonic()
         waiting: Sequence[VideoFile] = files
+        whole = sorted((*files, *others), key=lambda file: file.path)
+        stems = Counter(file.stem for file in whole)
+        theirs = names_elsewhere(whole, others, self._known(), stems)
         while True:
-            known = {video: self._store.record(video).uri for video in self._store.ids()}
-            named, clashes = name_videos(waiting, known)
+            named, clashes = name_videos(waiting, theirs | self._known(), stems)
             self._again = []
             self._round(named)
             waiting = [*(file for file, _ in clashes), *self._again]
@@ -136,6 +124,14 @@ class Ingest:
             self._summary.fail(file.path, self._clash(file, other))
         self._summary.elapsed = round(time.monotonic() - began, 3)
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
+
+    def _known(self) -> dict[str, str]:
+        ids = (video for video in self._store.ids() if not self._freed(video))
+        return {video: self._store.record(video).uri for video in ids}
+
+    def _freed(self, video: str) -> bool:
+        """Whether another writer takes a video out, so that its id is free."""
+        return video in self._options.forget and not self._store.writable(video)
 
     def _clash(self, file: VideoFile, other: str) -> BadVideo:
         """Say why a file has no id: one that cannot be used needs none."""
@@ -182,7 +178,7 @@ class Ingest:
         Or one whose rows are damaged: the source is there to make them again. One that was ingested when no
         texts were kept is looked at for them; its pictures are not decoded.
         """
-        known = self._store.record(video) if video in self._store else None
+        known = self._store.record(video) if video in self._store and not self._freed(video) else None
         beside = self._sidecars.of(file.path)
         job = Job(video, file.path, beside.path, known, notes=beside.notes, language=beside.language)
         if known is not None:

@@ -34,7 +34,8 @@ def delete(collection: Path, ids: Sequence[str], again: bool = False) -> Change:
         for store in stores:
             for video in (video for video in wanted if video in store):
                 store.forget(video, deleted=True)
-    kept.sweep(collection)
+        # While no ingest runs: it keeps texts and pictures before it stores their video.
+        kept.sweep(collection)
     return Change(version, tuple(wanted))
 
 

@@ -9,7 +9,8 @@ from engine.corpus import open_corpus
 from trainer.ingest import tiles
 from trainer.ingest.meter import Progress
 from trainer.ingest.opening import check
-from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
 from trainer.ingest.scan import Survey, VideoFile
 from trainer.ingest.summary import Summary
 from trainer.ingest.tuning import encoding_threads

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from engine import versions
 from trainer.generation.garbage import Garbage, collect_garbage
+from trainer.ingest import kept
 from trainer.library.compacting import compact
 from trainer.library.steps import Change, OnProgress, nothing
 from workers.feature_store.erasing import erase
@@ -13,7 +14,8 @@ from workers.feature_store.store import FeatureStore
 def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, Garbage]:
     """Write every part with deleted videos anew without them, and remove all versions and parts of before.
 
-    The feature stores' rows of deleted videos are overwritten. Versions that a service holds stay until it
+    The feature stores' rows of deleted videos are overwritten; their texts, transcripts and readings of
+    screens are removed. Versions that a service holds stay until it
     drops them: see `Garbage.held`. The caller holds the writer's lock.
     """
     count = 0
@@ -24,4 +26,5 @@ def purge(collection: Path, on_progress: OnProgress = nothing) -> tuple[Change, 
     for path in sorted((collection / "features").glob("*/store.json")):
         with FeatureStore.open(path.parent, "a") as store:
             erase(store)
+    kept.sweep(collection, purged=True)
     return Change(versions.current(collection), parts=count), collect_garbage(collection, 1)

@@ -88,8 +88,8 @@ def _silent(answers: Sequence[Answers]) -> list[str]:
     """Return the text columns that are 0 everywhere."""
     if not answers or answers[0].columns.shape[1] < len(COLUMNS):
         return []
-    columns = np.concatenate([answer.columns[:, -len(TEXT_COLUMNS) :] for answer in answers])
-    return [name for name, there in zip(TEXT_COLUMNS, columns.any(axis=0), strict=True) if not there]
+    columns = np.concatenate([answer.columns[:, -len(TEXT_COLUMNS) :] != 0 for answer in answers])
+    return [name for at, name in enumerate(TEXT_COLUMNS) if not columns[:, at].any()]
 
 
 def _without(answer: Answers, names: Sequence[str]) -> Answers:

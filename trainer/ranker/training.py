@@ -65,12 +65,12 @@ def train_ranker(
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
     text_encoder: see `sentences_of`. resume: as in TrainingRun. Diverged for what is not finite.
     """
-    began = time.monotonic()
-    where = pick_device(device)
+    began, where = time.monotonic(), pick_device(device)
     data = prepare(collection, settings, projector, encoder, where, text_encoder)
     model, settings = _start(collection, data, settings, where)
     with _open_run(collection, data, settings, resume, wandb) as run:
         fit(model, data, settings, run, where)
+    step = run.best[0] if run.best else 0
     decode, coarse, refined = conclude(model, data, settings, run, where)
     directory = _keep(collection, model, RankerConfig(data.model, decode), data, run, coarse, refined)
     return RankerReport(
@@ -78,7 +78,7 @@ def train_ranker(
         fingerprint=directory.name,
         encoder=data.encoder,
         projector=data.projector,
-        step=run.best[0] if run.best else 0,
+        step=step,
         coarse=coarse,
         refined=refined,
         score=_weights(decode),

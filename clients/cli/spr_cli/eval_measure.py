@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from spr_cli.options import ADDRESS, SECONDS, access, protocol
+from spr_cli.options import ADDRESS, SECONDS, Number, access, protocol
+from spr_cli.search_evidence import where
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -49,6 +50,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="What queries without an answer count as; skip is the published mean.",
 )
+@where
 @click.option("--segment-top-k", type=click.IntRange(1), help="Segments retrieved a query.  [default: 200]")
 @click.option("--proposals", help="adjacent, constant:N, adaptive:SHARE or peaks:N.  [default: peaks:1]")
 @click.option("--segment-length", type=float, help="Seconds.  [default: the collection's, else 4]")
@@ -56,7 +58,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--timeout", type=SECONDS, default=30.0, show_default=True, help="Seconds a query may take.")
 @click.option(
     "--reach",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     help="Seconds around a proposal that a ranker sees, for the ceiling.",
 )
 @click.option(

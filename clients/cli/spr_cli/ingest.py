@@ -1,7 +1,6 @@
 """`spr ingest`: video files to features."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import sys
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.transcribing import Wanted, text_options, texts_first
+from spr_cli.options import Number
+from spr_cli.transcribing import Wanted, text_options
 
 if TYPE_CHECKING:
     from trainer.ingest.meter import Progress
-    from trainer.ingest.pipeline import IngestOptions
     from trainer.ingest.summary import Summary
+    from workers.feature_store.shares import Share
 
 
 def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> Fraction:
@@ -27,12 +27,21 @@ def _fraction(context: click.Context, parameter: click.Parameter, text: str) -> 
         raise click.BadParameter(f"{text!r} is no number; write 1, 0.5 or 1/3") from None
 
 
+def _share(context: click.Context, parameter: click.Parameter, text: str) -> "Share":
+    from workers.feature_store.shares import Share
+
+    return Share.parse(text)
+
+
 HELP = """Turn video files into features, in a collection.
 
 PATHS are files, or directories that are searched with all below them. A file whose content is already in
 the collection is passed over, one that was moved or renamed keeps its features, a changed one is read
 again, and one that cannot be read is reported and never stops the rest. After an interruption of any kind
 the same command goes on where it stopped, inside a long file too.
+
+With --part I/N, I from 0 to N - 1, this run takes an Nth of the files, and N runs at the same time, on
+machines that share the collection's disk, end as one run without it.
 
 With --watch the collection has to be built; its own encoder and settings are used, and every video that
 appears below PATHS is searchable soon after nobody writes it any more.
@@ -43,8 +52,9 @@ it was stopped by Ctrl-C.
 \b
 spr ingest ~/videos --collection c --encoder build/demo/encoder
 spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
-spr ingest ~/videos --collection c --encoder build/demo/encoder --json | jq .failed
-spr ingest ~/videos --collection c --encoder build/demo/encoder --transcribe whisper:openai/whisper-small
+spr ingest ~/videos --collection c --read-screen --transcribe whisper:openai/whisper-small
+spr ingest ~/videos --collection c --json | jq .failed
+spr ingest /archive --collection c --encoder build/demo/encoder --part 2/8
 spr ingest --watch ~/inbox --collection c
 """
 
@@ -56,7 +66,8 @@ spr ingest --watch ~/inbox --collection c
 )
 @click.option("--name", help="The collection's name in searches. [default: the directory's]")
 @click.option(
-    "--encoder", help="CLIP, SigLIP or another dual encoder: a directory or a hub name. Not with --watch."
+    "--encoder",
+    help="CLIP, SigLIP or another dual encoder: a directory or a hub name. [default: the collection's own]",
 )
 @click.option(
     "--watch", is_flag=True, help="Go on until Ctrl-C: add what appears in the folders to the collection."
@@ -96,7 +107,7 @@ spr ingest --watch ~/inbox --collection c
 )
 @click.option(
     "--max-hours",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Of a video. By default an hour, a minute more for each picture and a second for each kB.",
 )
 @click.option(
@@ -112,6 +123,14 @@ spr ingest --watch ~/inbox --collection c
     help="Keep small ones for the web page, about 10 MB an hour of video.  [default: pictures]",
 )
 @click.option("--limit", default=0, type=click.IntRange(0), help="Only the first N files.")
+@click.option(
+    "--part",
+    "share",
+    default="0/1",
+    metavar="I/N",
+    callback=_share,
+    help="One of N runs at the same time: I from 0 to N - 1.",
+)
 @text_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
@@ -131,24 +150,27 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Read the options; the rest is `_ingest`."""
+    """Read the options; the rest is `ingest_files`."""
     if watch:
+        if not settings["share"].whole:
+            raise click.UsageError("--part is for runs that end; leave it out with --watch.")
         from spr_cli.ingest_watch import follow_folders
 
         follow_folders(paths, collection, encoder, device, as_json)
         return
-    if encoder is None:
-        raise click.UsageError("Missing option '--encoder'.")
 
+    from spr_cli.ingest_files import ingest_files
+    from trainer.collection.places import own_encoder
     from trainer.ingest.limits import Limits
-    from trainer.ingest.pipeline import IngestOptions
+    from trainer.ingest.options import IngestOptions
 
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, wanted = (encoder, device, precision), Wanted(transcribe, language, read_screen)
+    model = encoder or own_encoder(collection), device, precision
+    wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
-        summary = _ingest(paths, collection, name, options, model, wanted)
+        summary = ingest_files(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)
     sys.exit(1 if summary.failed else 0)
 
@@ -160,54 +182,6 @@ def _tell(summary: "Summary", as_json: bool) -> None:
         # Names need not be Unicode: JSON's own escapes stand for what is none.
         text = json.dumps(summary.as_json(), ensure_ascii=False)
         click.echo(text.encode("utf-8", "backslashreplace").decode())
-
-
-def _ingest(
-    paths: tuple[Path, ...],
-    collection: Path,
-    name: str | None,
-    options: "IngestOptions",
-    model: tuple[str, str, str],
-    wanted: Wanted,
-) -> "Summary":
-    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
-    from trainer.ingest.opening import check
-    from trainer.ingest.pipeline import ingest
-    from workers.ranker.encoder.files import resolve
-
-    found, source = check(paths, collection, options.fps), resolve(model[0])
-    texts = texts_first(collection, found.found[: options.limit or None], wanted, model[1])
-
-    from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
-    from trainer.ingest.tuning import encoding_threads
-    from workers.ranker.encoder.encoder import Encoder
-
-    loaded = Encoder.load(*model)
-    _tell_changed(collection, loaded.fingerprint, model[0])
-    with contextlib.ExitStack() as stack:
-        options = dataclasses.replace(
-            options,
-            edge=loaded.frame_edge,
-            encoders=stack.enter_context(encoding_threads(loaded.device)),
-            settings=f"{loaded.device.type} {model[2]}",
-        )
-        summary = ingest(paths, collection, loaded, options, bar(stack), found)
-    texts.note(summary)
-    if name is not None:
-        describe_collection(collection, name)
-    if kept_encoder(collection, loaded.fingerprint) is None:
-        keep_encoder(collection, source, loaded.fingerprint, model[0])
-    return summary
-
-
-def _tell_changed(collection: Path, fingerprint: str, source: str) -> None:
-    """Say so where an encoder's files are others than when the collection was ingested."""
-    from workers.ranker.encoder.files import explain, resolve
-
-    for store in (collection / "features").glob("*/store.json"):
-        before = store.parent.name
-        if before != fingerprint and (why := explain(resolve(source), before)):
-            click.echo(f"note: encoder {before} is now {fingerprint}{why}", err=True)
 
 
 def bar(stack: contextlib.ExitStack) -> "Progress":

@@ -36,6 +36,7 @@ COMMANDS = {
     "verify": ("spr_cli.verify", "Check every byte of a collection."),
     "gc": ("spr_cli.gc", "Remove old versions and what no version lists."),
     "bench": ("spr_cli.bench", "Time the stages of a search on this machine."),
+    "plan": ("spr_cli.plan", "Reckon what a corpus of a size needs."),
     "admin": ("spr_cli.admin", "Operate a running service."),
     "access": ("spr_cli.access", "Make certificates and tokens."),
     "completion": ("spr_cli.completion", "Print what makes a shell complete commands."),

@@ -9,14 +9,15 @@ if TYPE_CHECKING:
     from spr_client import Finding, SearchResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+where = click.option(
+    "--in",
+    "channels",
+    multiple=True,
+    type=click.Choice(["seen", "said", "written"]),
+    help="Where to look; repeatable.  [default: everywhere]",
+)
 _OPTIONS = (
-    click.option(
-        "--in",
-        "channels",
-        multiple=True,
-        type=click.Choice(["seen", "said", "written"]),
-        help="Where to look; repeatable.  [default: everywhere]",
-    ),
+    where,
     click.option("--why", is_flag=True, help="Show what found each moment, with the words it says or shows."),
 )
 

@@ -144,21 +144,10 @@ def supervise(
 
     as_asked: a topology that was read again, with what the command line says.
     """
-    from engine import logs
-    from engine.following import Followed
+    from engine import following, logs
     from engine.processes import programs
     from engine.supervisor import Supervisor
-    from engine.topology_file import TopologyFile
     from spr_cli.serve_progress import Progress
-
-    file = TopologyFile(topology.path) if topology.path.is_file() else None
-
-    def follow() -> Followed | None:
-        read = file.look() if file else None
-        if read is None or file is None:
-            return None
-        file.accept()
-        return Followed(programs(as_asked(read)), file.mark)
 
     writer = logs.configure(topology.log_level)
     progress = Progress(sys.stderr.isatty(), writer.put, silent)
@@ -169,7 +158,12 @@ def supervise(
 
     try:
         supervisor = Supervisor(
-            programs(topology), on_ready, progress.show, topology.hang_timeout, follow, writer
+            programs(topology),
+            on_ready,
+            progress.show,
+            topology.hang_timeout,
+            following.of_file(topology, as_asked),
+            writer,
         )
         supervisor.run()
     finally:

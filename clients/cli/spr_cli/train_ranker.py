@@ -39,8 +39,7 @@ class RankerOptions(TrainOptions):
 def command(collection: Path, **options: Unpack[RankerOptions]) -> None:
     """Train the ranker of COLLECTION on its annotations and what its projector retrieves.
 
-    Where videos have texts (subtitles, transcripts, what is read on the screen), the score is fitted with
-    what these say, and how much each ranked list counts.
+    Where videos have texts (subtitles, transcripts, screens), the score is fitted with what these say.
 
     The model with the largest val NDCG at IoU>=0.7 is kept in COLLECTION/models/ranker, with its logs and a
     plot, and becomes the one that `spr build` takes.

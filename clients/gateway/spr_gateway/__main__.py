@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from engine import serving
-from engine.config import PageConfig, Topology, reachable
+from engine.config import PageConfig, Topology
 from engine.errors import Unavailable
 from spr_client import Tls
 from spr_gateway.app import Gateway
@@ -54,8 +54,8 @@ async def _serve(topology: Topology, page: PageConfig) -> None:
 
 
 def _upstream(topology: Topology, page: PageConfig) -> tuple[Upstream, Judging]:
-    addresses = [reachable(one.listen) for one in topology.coordinators]
-    admin, access = reachable(topology.coordinator.admin), topology.access
+    addresses = [one.front for one in topology.coordinators]
+    admin, access = topology.coordinator.back, topology.access
     if access is None:
         return Upstream(addresses, admin), Judging(addresses)
     tls = Tls(access.authority, access.certificate, access.key)

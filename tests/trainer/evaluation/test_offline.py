@@ -45,6 +45,13 @@ def test_every_stage_answers(collection: Path) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+def test_only_the_chosen_channels_are_searched(collection: Path) -> None:
+    everywhere = Offline.open(collection, device="cpu").answer(TEXTS[0])
+    assert Offline.open(collection, device="cpu", chosen=("seen",)).answer(TEXTS[0]) == everywhere
+    nowhere = Offline.open(collection, device="cpu", chosen=("said", "written")).answer(TEXTS[0])
+    assert nowhere == {"retrieval": [], "coarse": [], "refined": []}
+
+
 def test_what_a_search_would_not_rank_follows_unrefined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_rule_for_proposals_is_asked_for() -> None:
     assert _options(None, ProposalRule.parse("adjacent")) == Options(adjacent=True)
     assert _options(None, ProposalRule.parse("peaks:0")) == Options(peaks=0)
     assert _options(None, None) == Options()
+    assert _options(None, None, ("said",)) == Options(channels=("said",))
 
 
 def test_a_failed_query_is_noted_and_the_rest_go_on(address: str) -> None:

@@ -13,6 +13,7 @@ from engine.types import Floats, Hits
 from tests import apart
 from tests.workers.index.factories import merged
 from trainer.generation.build import BuildConfig, BuildReport, build
+from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.part import DIRECTORY, IndexPart
 
@@ -27,14 +28,20 @@ def features(video: str, rows: int, dim: int = DIM) -> Floats:
 
 
 def collection(
-    path: Path, frames: Mapping[str, int] = FRAMES, encoder: str = ENCODER, dim: int = DIM
+    path: Path, frames: Mapping[str, int] = FRAMES, encoder: str = ENCODER, dim: int = DIM, writers: int = 1
 ) -> Path:
+    """Make the features of a collection, of as many parts as there are writers."""
     streams = {"frames": Stream(dim, 1.0), "subtitles": Stream(dim, 1.0)}
     meta = {"encoder": "tiny", "source": "tiny", "fingerprint": encoder}
-    with FeatureStore.ensure(path / "features" / encoder, streams, "float16", meta) as store:
-        for video, rows in frames.items():
-            arrays = {"frames": features(video, rows, dim), "subtitles": np.zeros((rows, dim), np.float32)}
-            store.append(video, arrays, f"file:///{video}.mp4", f"sha of {video}", rows - 0.5)
+    for index in range(writers):
+        share = Share(index, writers)
+        with FeatureStore.ensure(path / "features" / encoder, streams, "float16", meta, share) as store:
+            for video, rows in list(frames.items())[index::writers]:
+                arrays = {
+                    "frames": features(video, rows, dim),
+                    "subtitles": np.zeros((rows, dim), np.float32),
+                }
+                store.append(video, arrays, f"file:///{video}.mp4", f"sha of {video}", rows - 0.5)
     (path / "collection.json").write_text(json.dumps({"name": "tiny", "format": 1}))
     return path
 

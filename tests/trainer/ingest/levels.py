@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
 from trainer.ingest.summary import Summary
 from workers.feature_store.store import FeatureStore
 

@@ -4,11 +4,14 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from engine.errors import SprError
@@ -16,9 +19,11 @@ from spr_cli.ingest import command
 from tests import apart
 from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
+from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore
 
 VIDEOS = 24
+DEPLOY = Path(__file__).parents[3] / "deploy"
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def whole(world: Path) -> tuple[Path, dict[str, Any]]:
+    """A collection that one run made, and what it told."""
+    told = spr_ingest(world, world / "whole", str(world / "videos"), "--json").stdout
+    return world / "whole", json.loads(told)
+
+
 def arguments(world: Path, collection: Path, *more: str) -> list[str]:
     return ["--collection", str(collection), "--encoder", str(world / "encoder"), *more]
 
@@ -41,13 +53,16 @@ def spr_ingest(world: Path, collection: Path, *more: str) -> Result:
 
 
 def journal_lines(collection: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in collection.glob("features/*/journal.copy.jsonl"))
+    journals = collection.glob("features/*/**/journal.copy.jsonl")
+    return sum(path.read_bytes().count(b"\n") for path in journals)
 
 
-def end_after_two_videos(world: Path, collection: Path, ending: signal.Signals) -> tuple[int, str]:
+def end_after_two_videos(
+    world: Path, collection: Path, ending: signal.Signals, *more: str
+) -> tuple[int, str]:
     """Send a signal to an ingest and all its processes; return its exit code and what it said."""
     log = collection.with_name("log")
-    given = ["ingest", str(world / "videos"), "--batch-size", "4", *arguments(world, collection)]
+    given = ["ingest", str(world / "videos"), "--batch-size", "4", *arguments(world, collection, *more)]
     victim = apart.start(log, apart.spr, *given)
     tick = threading.Event()
     while journal_lines(collection) < 2:
@@ -59,10 +74,21 @@ def end_after_two_videos(world: Path, collection: Path, ending: signal.Signals) 
     return apart.ended(victim), log.read_text()
 
 
-def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_path: Path) -> None:
-    videos = str(world / "videos")
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    summary = json.loads(spr_ingest(world, whole, videos, "--json").stdout)
+def check_same(resumed: FeatureStore, expected: FeatureStore) -> None:
+    assert resumed.ids() == expected.ids()
+    for video in resumed.ids():
+        found, wanted = ({**store.record(video).info, "added": 0} for store in (resumed, expected))
+        assert found == wanted
+        for stream in ("frames", "subtitles"):
+            ours, theirs = resumed.rows(video, stream), expected.rows(video, stream)
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(
+    world: Path, whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    videos, broken = str(world / "videos"), tmp_path / "broken"
+    unbroken, summary = whole
     assert (summary["ingested"], summary["skipped"], summary["failed"]) == (VIDEOS, 0, [])
     assert summary["frames"] == VIDEOS * 10
 
@@ -73,18 +99,61 @@ def test_a_killed_ingest_resumes_and_ends_as_an_unbroken_one(world: Path, tmp_pa
     summary = json.loads(spr_ingest(world, broken, videos, "--json").stdout)
     assert (summary["ingested"], summary["skipped"]) == (VIDEOS - survivors, survivors)
 
-    expected, resumed = FeatureStore.open(whole / "features" / folder.name), FeatureStore.open(folder)
-    assert resumed.ids() == expected.ids()
-    for video in resumed.ids():
-        found, wanted = ({**store.record(video).info, "added": 0} for store in (resumed, expected))
-        assert found == wanted
-        for stream in ("frames", "subtitles"):
-            ours, theirs = resumed.rows(video, stream), expected.rows(video, stream)
-            np.testing.assert_array_equal(ours, theirs)
+    resumed = FeatureStore.open(folder)
+    check_same(resumed, FeatureStore.open(unbroken / "features" / folder.name))
     row_bytes = resumed.streams["frames"].dim * resumed.dtype.itemsize
     # A kill may leave the rows of one video behind.
     assert (folder / "frames.bin").stat().st_size in (VIDEOS * 10 * row_bytes, (VIDEOS + 1) * 10 * row_bytes)
     assert resumed.rows("v01", "subtitles").any(axis=1).tolist() == [2 <= k < 4 for k in range(10)]
+
+
+def task(world: Path, collection: Path, number: int, of: int) -> list[str]:
+    """Run the Slurm script as a task of an array, `spr` but noting its arguments; return them."""
+    folder = collection.with_name("bin")
+    folder.mkdir(exist_ok=True)
+    (folder / "spr").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (folder / "spr").chmod(0o755)
+    array = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_MAX": str(of - 1)}
+    given = [str(world / "videos"), str(collection), str(world / "encoder"), "--batch-size", "4"]
+    done = subprocess.run(
+        ["bash", str(DEPLOY / "slurm" / "ingest.sbatch"), *given],
+        env={"PATH": f"{folder}:{os.environ['PATH']}", **array},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_tasks_of_a_slurm_array_end_as_one_run_although_one_is_killed(
+    world: Path, whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    collection = tmp_path / "c"
+    end_after_two_videos(world, collection, signal.SIGKILL, "--part", "1/2")
+    (folder,) = collection.glob("features/*")
+    kept = len(FeatureStore.open(folder))
+    assert 2 <= kept < VIDEOS
+    ingested = kept
+    for number in range(2):
+        name, *given = task(world, collection, number, 2)
+        assert name == "ingest"
+        done = CliRunner().invoke(command, [*given, "--json"])
+        assert done.exit_code == 0, done.output
+        ingested += json.loads(done.stdout)["ingested"]
+    assert ingested == VIDEOS
+    check_same(FeatureStore.open(folder), FeatureStore.open(whole[0] / "features" / folder.name))
+
+
+def test_pods_of_the_kubernetes_job_have_a_part_each() -> None:
+    job = yaml.safe_load((DEPLOY / "k8s" / "ingest-job.yaml").read_text())["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    assert job["completionMode"] == "Indexed"
+    shares = []
+    for pod in range(job["completions"]):
+        name, *given = (text.replace("$(JOB_COMPLETION_INDEX)", str(pod)) for text in container["args"])
+        assert name == "ingest"
+        shares.append(command.make_context("ingest", given).params["share"])
+    assert shares == [Share(pod, job["parallelism"]) for pod in range(job["parallelism"])]
 
 
 def test_ctrl_c_says_what_was_kept_and_how_to_go_on(world: Path, tmp_path: Path) -> None:
@@ -139,3 +208,20 @@ def test_limits_are_lifted_by_options(world: Path, tmp_path: Path) -> None:
     assert "pass --max-hours 2" in failures[1]["reason"]
     allowed = ["--max-pixels", "19200", "--max-hours", "2"]
     assert spr_ingest(world, tmp_path / "c", large, long, *allowed).exit_code == 0
+
+
+def test_the_encoder_is_the_collections_own_unless_another_is_named(world: Path, tmp_path: Path) -> None:
+    video, more = str(world / "videos" / "v00.mp4"), str(world / "videos" / "v01.mp4")
+    alone = ["--collection", str(tmp_path / "c")]
+    refused = CliRunner().invoke(command, [video, *alone])
+    assert isinstance(refused.exception, SprError)
+    assert "--encoder" in str(refused.exception)
+    assert not (tmp_path / "c").exists()
+    spr_ingest(world, tmp_path / "c", video)
+    summary = json.loads(CliRunner().invoke(command, [video, more, *alone, "--json"]).stdout)
+    assert (summary["ingested"], summary["skipped"]) == (1, 1)
+    assert len(list((tmp_path / "c" / "features").iterdir())) == 1
+    tiny_clip(tmp_path / "other", seed=1)
+    CliRunner().invoke(command, [video, *alone, "--encoder", str(tmp_path / "other")])
+    refused = CliRunner().invoke(command, [video, *alone])
+    assert "several encoders: add --encoder" in str(refused.exception)

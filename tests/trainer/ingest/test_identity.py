@@ -11,7 +11,7 @@ import pytest
 
 from tests.trainer.ingest.factories import regular, write_sound, write_video
 from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
-from trainer.ingest.pipeline import IngestOptions
+from trainer.ingest.options import IngestOptions
 
 
 def flat(path: Path, seconds: float) -> Path:

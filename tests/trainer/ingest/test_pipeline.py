@@ -16,7 +16,8 @@ from tests import numeric
 from tests.trainer.ingest.factories import grey, regular, write_sound, write_video
 from tests.trainer.ingest.levels import OPTIONS, Levels, run, store
 from trainer.ingest.features import encode_samples
-from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
 from trainer.ingest.video import Sample
 from workers.feature_store.store import FeatureStore
 

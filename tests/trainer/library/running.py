@@ -19,7 +19,8 @@ from tests.trainer.ingest.factories import regular, write_video
 from tests.workers.ranker.factories import tiny_clip
 from trainer.collection.places import keep_encoder
 from trainer.generation.build import BuildConfig, build
-from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
 from trainer.library import process
 from workers.ranker.encoder.encoder import Encoder
 

@@ -12,8 +12,10 @@ from engine.files import sha256
 from spr_cli.transcribing import read_first
 from tests.trainer.screen.factories import moving, stands, write_film, written
 from trainer.ingest import screens
+from trainer.ingest.errors import BadVideo
 from trainer.ingest.passes import Task
 from trainer.ingest.scan import survey
+from trainer.ingest.summary import Summary
 from trainer.ingest.transcripts import Transcripts
 from trainer.screen.areas import read_new
 from trainer.screen.engine import RapidOcr, Reading
@@ -161,6 +163,21 @@ def test_a_missing_reader_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(__import__("sys").modules, "rapidocr", None)
     with pytest.raises(Unavailable, match=r"pip install 'spr-engine\[screen\]'"):
         read_screens(tmp_path, [], lambda *_: None)
+
+
+def test_a_picture_that_cannot_be_read_is_told(film: Path, tmp_path: Path, engine: RapidOcr) -> None:
+    class Breaking(Counting):
+        def read(self, image: NDArray[np.uint8]) -> list[Reading]:
+            raise RuntimeError("no such operator")
+
+    mine, result = task(tmp_path, film), ScreensRead()
+    with pytest.raises(BadVideo, match="a picture of it cannot be read") as told:
+        read_screen(mine, Breaking(engine), lambda _: None)
+    assert not list(mine.transcripts)
+    result.fail(film, str(told.value))
+    summary = Summary("c", "e", "f")
+    summary.read(result)
+    assert "its screen was not read: a picture of it" in " ".join(summary.lines())
 
 
 def test_a_result_counts() -> None:

@@ -11,7 +11,8 @@ from engine.files import sha256
 from spr_cli.main import cli
 from tests.trainer.ingest.levels import Levels
 from tests.trainer.speech.factories import silence, spoken, write_talk
-from trainer.ingest.pipeline import IngestOptions, ingest
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.transcripts import Contents, Transcripts
 from workers.feature_store.store import FeatureStore
@@ -59,10 +60,24 @@ def test_transcripts_are_listed(talk: Path, tmp_path: Path) -> None:
     collection.mkdir()
     shown = CliRunner().invoke(cli, ["corpus", "transcripts", str(collection)])
     assert "has no transcripts" in shown.output
-    Transcripts.of(collection).write("ab" * 32, "talk.mp4", "parrot", "en", [])
+    Transcripts.of(collection).write(
+        "ab" * 32, "talk.mp4", "parrot", "en", [Cue(0, 1, "so"), Cue(1, 2, "ist")]
+    )
+    Transcripts.of_screens(collection).write("ab" * 32, "talk.mp4", "reader", "", [])
+    path = Transcripts.of(collection).path("ab" * 32)
+    path.write_bytes(path.read_text().replace("ist", "ißt").encode("utf-16"))
     shown = CliRunner().invoke(cli, ["corpus", "transcripts", str(collection), "--json"])
-    [entry] = json.loads(shown.output)["transcripts"]
-    assert (entry["video"], entry["engine"], entry["corrected"]) == ("talk.mp4", "parrot", False)
+    said, written = json.loads(shown.output)["transcripts"]
+    assert (said["video"], said["engine"], said["lines"], said["corrected"]) == (
+        "talk.mp4",
+        "parrot",
+        2,
+        True,
+    )
+    assert (written["channel"], written["lines"], written["corrected"]) == ("written", 0, False)
+    shown = CliRunner().invoke(cli, ["corpus", "transcripts", str(collection)])
+    assert "talk.mp4  (2 lines said in en, parrot, corrected)" in shown.output
+    assert "talk.mp4  (no lines written, reader)" in shown.output
 
 
 def test_a_language_belongs_to_a_recogniser(talk: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import grpc
 
-from engine.config import LibraryConfig, Topology, reachable
+from engine.config import LibraryConfig, Topology
 from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from spr.v1.standing_service_pb2 import Match
@@ -34,7 +34,7 @@ class Asking:
 
     def __init__(self, topology: Topology, library: LibraryConfig) -> None:
         access = topology.access
-        self._address = ",".join(reachable(one.listen) for one in topology.coordinators)
+        self._address = ",".join(one.front for one in topology.coordinators)
         tls = Tls(access.authority, access.certificate, access.key) if access else None
         token = topology.path.parent / library.token if access else ""
         self._access = Access(self._address, tls, token)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from engine.channels import over_chance
+from engine.channels import sureness
 from engine.texts import LISTS
 from engine.types import Doubles, Floats, RankQuery
 from engine.values import FORMERLY
@@ -23,7 +23,7 @@ class ScoreWeights:
     relevance: S of the window. span_relevance: S of the span's clips. log_probability: log p of the span's
     start and end. contrast: clip similarity in the span over that around it. coarse: the proposal's retrieval
     score. log_rank: log(1 + its rank). log_length: log of the span's seconds. The last four are of what texts
-    say of the proposal, see `channels.over_chance`.
+    say of the proposal, see `channels.sureness`.
     """
 
     bias: float = 0.0
@@ -85,7 +85,7 @@ class Fusion:
         """Return the text columns (n, 4) of a query's proposals, None where none are weighed or known."""
         if query.texts is None or not self.weighs_texts:
             return None
-        return over_chance(query.texts, self.usual_cosine)
+        return sureness(query.texts, self.usual_cosine)
 
     def logits(self, columns: Doubles, scores: Doubles, corpus: int) -> Doubles:
         """Return the logits of the confidences of moments with these columns (n, 7 or 11): (n,).
@@ -113,7 +113,7 @@ def columns(
     """Return the columns that the weights apply to, in the order of COLUMNS: (n, 7), with texts (n, 11).
 
     spans: (n, 2) the refined seconds, the proposal's own where nothing was refined. coarse_scores: (n,).
-    texts: (n, 4), see `channels.over_chance`.
+    texts: (n, 4), see `channels.sureness`.
     """
     ranks = np.empty(len(spans))
     ranks[np.argsort(-coarse_scores, kind="stable")] = np.arange(len(spans))

@@ -1,0 +1,1 @@
+"""What a corpus of a size needs: shards, replicas, memory, disk, hours and money, from measured constants."""

@@ -1,0 +1,173 @@
+"""Plans are of figures that were measured: here against bench.json's, and against a collection's files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bench.planning import costs
+from bench.planning.costs import EncoderCost, constant
+from bench.planning.plan import Asked, plan
+from bench.results import figure, read
+from engine.corpus import open_corpus
+from engine.errors import InvalidInput
+from spr_cli.plan import command
+from tests.trainer.library import living
+
+DOCS = Path(__file__).parents[2] / "docs"
+REPORT = read(DOCS / "performance" / "bench.json")
+LARGE = EncoderCost.named("openai/clip-vit-large-patch14")
+WITHIN = 0.2
+# One core beside other work, both at once: the times of a million segments over those of 800,000.
+MILLION = 13.363 / 10.777
+
+
+def measured(stage: str, key: str, name: str = "") -> float:
+    value = figure(REPORT, stage, key, name)
+    assert value is not None
+    return value
+
+
+def near(found: float, wanted: float) -> bool:
+    return abs(found - wanted) <= WITHIN * wanted
+
+
+def hours(segments: int) -> float:
+    return segments * 4 / 3600
+
+
+def planned(**asked: Any) -> dict[str, Any]:
+    return plan(Asked(**{"encoder": LARGE, **asked}))
+
+
+def test_constants_are_those_that_were_measured() -> None:
+    for name in ("scan_ms", "lists_ms"):
+        for segments, value in constant(name):
+            assert value == measured("scale", f"segments_{segments}")
+    assert constant("fast_ms") == [[383_828, measured("index", "fast")]]
+    assert constant("flat_ms") == [[383_828, measured("index", "flat")]]
+    assert constant("build_s") == [[3_200_000, measured("scale", "segments_3200000", "build_s")]]
+    cached, p99 = measured("search", "p50"), measured("search", "p50", "p99_ms")
+    ranked = sum(measured("search", "floor", name) for name in ("propose_ms", "rank_ms"))
+    derived = {
+        "contexts_s": measured("contexts", "ours"),
+        "encode_ms": measured("search", "new") - cached,
+        "rank_ms": ranked,
+        "coordinator_ms": measured("search", "overhead") - 2 * constant("shard_ms"),
+        "tail": p99 / cached,
+    }
+    for name, value in derived.items():
+        assert constant(name) == pytest.approx(value, rel=0.02), name
+    assert all(about["what"] and about["source"] for about in costs.constants().values())
+
+
+@pytest.mark.parametrize("segments", [100_000, 200_000, 383_828, 800_000])
+def test_a_measured_size_is_foretold_by_the_others(segments: int) -> None:
+    others = [point for point in constant("scan_ms") if point[0] != segments]
+    assert near(costs.interpolated(others, segments, 1.0), measured("scale", f"segments_{segments}"))
+
+
+@pytest.mark.parametrize("segments", [1_600_000, 3_200_000])
+def test_sizes_of_lists_are_planned_as_they_were_measured(segments: int) -> None:
+    # They are two, and give the power of n: none is left to foretell.
+    found = costs.shard("auto", 768, segments, 1)
+    assert (found.search_ms, found.measured) == (measured("scale", f"segments_{segments}"), 3_200_000)
+
+
+def test_so_is_one_that_no_constant_is_of() -> None:
+    million, less = (costs.shard("auto", 768, n, 1).search_ms for n in (1_000_000, 800_000))
+    assert near(million / less, MILLION)
+
+
+def test_sizes_are_those_of_the_published_corpus() -> None:
+    for index, key in (("auto", "default"), ("fast", "fast"), ("flat", "flat")):
+        wanted = sum(measured("index", key, name) for name in ("codes_mb", "originals_mb"))
+        assert near(costs.shard(index, 768, 383_828, 1).memory_mb, wanted)
+
+
+def test_latency_and_throughput_are_those_of_the_measured_service() -> None:
+    found = planned(hours=hours(383_828), shards=2)
+    assert near(found["latency_ms"]["repeated"], measured("search", "p50"))
+    assert near(found["latency_ms"]["new"], measured("search", "new"))
+    assert near(found["latency_ms"]["repeated_p99"], measured("search", "p50", "p99_ms"))
+    # Its two cores, of queries that were encoded before.
+    index = 2 * (found["index"]["search_ms"] + constant("call_ms"))
+    busy = index + constant("rank_cpu_ms") + found["coordinator"]["cpu_ms"]
+    assert near(2 * 1e3 / busy, measured("load", "clients_32", "queries_s"))
+
+
+def test_disk_is_what_a_build_writes(tmp_path: Path) -> None:
+    videos = {f"v{number:02d}": (number, 1800) for number in range(4)}
+    path = living.collection(tmp_path / "c", videos, shards=1)
+    (part,) = open_corpus(path).parts
+    written = sum(
+        entry.bytes for name, entry in part.about.files.items() if name.startswith(("index/", "context/"))
+    )
+    index = costs.shard("auto", living.DIM, part.about.segments, 1)
+    stored = costs.hour(living.DIM, 768, "none")
+    looks = 64 * 3600 / 1e6  # these videos have no pictures
+    assert near((index.memory_mb + 2 * (stored.part_mb - looks)) * 1e6, written)
+    kept = sum(file.stat().st_size for file in (path / "features").rglob("*.bin"))
+    assert near(2 * (stored.store_mb - constant("pictures_mb")) * 1e6, kept)
+
+
+def test_contexts_take_what_the_ranker_says() -> None:
+    # docs/ranker.md: an hour of clips of 1.5 s.
+    clips = 1 / 1.5
+    assert near(costs.hour(768, 768, "float16", clips).contexts_mb, 7.4)
+    assert near(costs.hour(768, 768, "int8", clips).contexts_mb, 3.7)
+    assert costs.hour(768, 768, "none").contexts_mb == 0
+
+
+def test_more_queries_need_more_workers_and_no_more_than_that() -> None:
+    few, many = (planned(hours=5000, qps=qps) for qps in (1, 400))
+    for process in ("index", "ranker", "coordinator"):
+        assert few[process]["workers"] < many[process]["workers"]
+        assert few[process]["memory_gb"] == many[process]["memory_gb"]
+    assert few["index"]["replicas"] == 2
+    assert few["latency_ms"] == many["latency_ms"]
+    busy = 400 * (many["index"]["search_ms"] + constant("call_ms")) / 1e3
+    assert busy / many["index"]["replicas"] <= 0.5
+    assert planned(hours=5000, gpus=4)["ingest"]["hours"] < few["ingest"]["hours"]
+
+
+def test_what_was_not_measured_is_said() -> None:
+    assert planned(hours=hours(3_200_000))["notes"] == []
+    said = " ".join(planned(hours=hours(10**9), gpus=1, shards=100)["notes"])
+    for part in (
+        "Measured were indexes of this kind of up to 3,200,000 segments",
+        "asks 100 of them",
+        "holds the contexts of all shards",
+        "GPUs is reckoned",
+    ):
+        assert part in said
+    assert "of 768" in planned(hours=1, encoder=EncoderCost("e", 512, 0.1))["notes"][0]
+
+
+def test_the_command_tells_the_plan() -> None:
+    run = CliRunner()
+    told = run.invoke(command, ["--hours", "1000", "--qps", "5", "--core-price", "7", "--json"])
+    found = json.loads(told.output)
+    assert found["cost"]["assumed_prices"]["core"] == 7
+    assert found["corpus"]["segments"] == 900_000
+    text = run.invoke(command, ["--hours", "1000", "--qps", "5"]).output
+    for part in ("1,000 hours, 900,000 segments of 768", "1 x 900,000, RaBitQfs", "at assumed prices"):
+        assert part in text
+    refused = run.invoke(command, ["--hours", "1", "--encoder", "unheard"])
+    assert isinstance(refused.exception, InvalidInput)
+    assert "a directory, which is measured here" in str(refused.exception)
+
+
+def test_the_table_of_the_page_is_what_is_planned() -> None:
+    lines = (DOCS / "scale.md").read_text(encoding="utf-8").splitlines()
+    table = [line.split("|")[1:-1] for line in lines if line.startswith("| 1") and line.count("|") == 9]
+    rows = [[float(cell.replace(",", "")) for cell in row] for row in table]
+    for segments, *told in rows:
+        found = planned(hours=segments * 4 / 3600, qps=10)
+        index, ranker = found["index"], found["ranker"]
+        wanted = [found["corpus"]["hours"], index["shards"], index["memory_gb"], ranker["contexts_gb"]]
+        wanted += [found["latency_ms"]["new"], found["total"]["cores"], found["ingest"]["cpu_hours"]]
+        assert told == pytest.approx(wanted, rel=0.05)
+    assert len(rows) == 7

@@ -1,0 +1,146 @@
+"""A version as Parquet, read back by pyarrow: what other engines see is what a search sees."""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from engine.corpus import open_corpus
+from engine.errors import InvalidInput, Mismatch
+from spr_cli.corpus_export import command
+from tests.numeric import close
+from tests.trainer.library import living, talking
+from tests.trainer.library.living import QUERIES, Content, copied
+from trainer.collection.texts import segment_texts
+from trainer.formats.parquet import export_parquet
+from trainer.generation.build import BuildConfig, build
+from trainer.ingest.texts import KEY, write
+from trainer.library.adding import add
+from trainer.library.deleting import delete
+from trainer.library.kits import Kits
+from workers.index.part import DIRECTORY, INDEX
+
+VIDEOS: dict[str, Content] = {f"v{number}": (number, 5 + 7 * number) for number in range(6)}
+NEW: dict[str, Content] = {"w": (7, 21)}
+LEFT = {name: content for name, content in (VIDEOS | NEW).items() if name != "v1"}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version of two shards with an added part and a deleted video, of videos that speak."""
+    made = tmp_path_factory.mktemp("exported") / "c"
+    talking.ingested(made, VIDEOS)
+    build(BuildConfig(collection=made, shards=2, device="cpu"))
+    with living.store(made) as features:
+        for video, content in NEW.items():
+            info = {KEY: write(made, talking.texts_of(*content)), "labels": ["rome", "news"], "date": 86400.5}
+            features.append(
+                video, living.arrays(content), f"file:///{video}.mp4", "w", content[1] - 0.5, info
+            )
+    add(made, ["w"], Kits("cpu"))
+    delete(made, ["v1"])
+    return made
+
+
+@pytest.fixture(scope="module")
+def columns(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Any]]:
+    out = tmp_path_factory.mktemp("out") / "c.parquet"
+    told = CliRunner().invoke(command, [str(path), "--parquet", str(out), "--json"])
+    assert told.exit_code == 0, told.output
+    found = pq.read_table(out)
+    assert json.loads(told.output)["segments"] == found.num_rows
+    about = json.loads(found.schema.metadata[b"spr"])
+    version = open_corpus(path).version
+    assert (about["version"], about["embedding_model"]) == (version.id, version.embedding_model)
+    return dict(found.to_pydict())
+
+
+def test_rows_are_the_segments_of_living_videos_with_their_spans(columns: Mapping[str, list[Any]]) -> None:
+    rows = list(zip(*(columns[name] for name in ("video", "segment", "start", "end", "uri")), strict=True))
+    expected = [
+        (video, number, 4.0 * number, min(4.0 * number + 4, seconds - 0.5), f"file:///{video}.mp4")
+        for video, (_, seconds) in LEFT.items()
+        for number in range(-(-seconds // 4))
+    ]
+    assert sorted(rows) == sorted(expected)
+
+
+def test_vectors_find_what_a_search_finds(path: Path, columns: Mapping[str, list[Any]]) -> None:
+    searcher = living.Searcher(path)
+    products = np.array(columns["vector"], np.float32) @ QUERIES.T
+    keys = list(zip(columns["video"], columns["segment"], strict=True))
+    ((found),) = searcher.answers(searcher.corpus(), len(keys))
+    for (videos, segments, scores), mine in zip(found, products.T, strict=True):
+        of_key = dict(zip(zip(videos, segments, strict=True), scores, strict=True))
+        close(mine, np.array([of_key[key] for key in keys]))
+
+
+def test_texts_are_those_that_are_indexed(columns: Mapping[str, list[Any]]) -> None:
+    for channel in ("said", "written"):
+        found = {
+            (video, number): text
+            for video, number, text in zip(*(columns[n] for n in ("video", "segment", channel)), strict=True)
+            if text is not None
+        }
+        expected = {
+            (video, number): text
+            for video, content in LEFT.items()
+            for number, text in segment_texts(
+                talking.texts_of(*content), channel, content[1] - 0.5, 4.0
+            ).items()
+        }
+        assert found
+        assert found == expected
+
+
+def test_labels_and_dates_are_those_of_the_video(columns: Mapping[str, list[Any]]) -> None:
+    for video, labels, date in zip(*(columns[name] for name in ("video", "labels", "date")), strict=True):
+        wanted = ["news", "rome"], datetime(1970, 1, 2, 0, 0, 0, 500_000, UTC)
+        assert (labels, date) == (wanted if video == "w" else ([], None))
+
+
+def test_row_groups_hold_so_many_rows_at_most(path: Path, tmp_path: Path) -> None:
+    export_parquet(path, tmp_path / "c.parquet", group=5)
+    about = pq.ParquetFile(tmp_path / "c.parquet").metadata
+    sizes = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
+    assert max(sizes) == 5
+    assert sum(sizes) == open_corpus(path).version.segments
+
+
+def test_a_file_that_is_there_stays_unless_told(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c.parquet"
+    out.write_text("mine")
+    with pytest.raises(InvalidInput, match="exists already; give --force"):
+        export_parquet(path, out)
+    assert out.read_text() == "mine"
+    export_parquet(path, out, force=True)
+    assert pq.read_metadata(out).num_rows == open_corpus(path).version.segments
+    with pytest.raises(InvalidInput, match="lies inside the collection"):
+        export_parquet(path, path / "c.parquet")
+
+
+def test_a_damaged_part_is_named_and_leaves_no_file(path: Path, tmp_path: Path) -> None:
+    broken = copied(path, tmp_path / "c")
+    victim = open_corpus(broken).parts[-1].directory / DIRECTORY / INDEX
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.unlink()
+    victim.write_bytes(content)
+    with pytest.raises(Mismatch, match=r"index\.faiss has SHA-256"):
+        export_parquet(broken, tmp_path / "c.parquet")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["c"]
+
+
+def test_without_pyarrow_the_remedy_is_told(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InvalidInput, match=r"pip install 'spr-engine\[parquet\]'"):
+        export_parquet(path, tmp_path / "c.parquet")

@@ -1,0 +1,66 @@
+"""Which of several runs of an ingest takes which file: each is one's, whatever runs when, or runs again."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from engine.files import sha256
+from trainer.ingest.naming import local_path, whereabouts
+from trainer.ingest.scan import VideoFile
+from workers.feature_store.shares import Share
+from workers.feature_store.store import FeatureStore, VideoRecord
+
+Away = Mapping[int, Sequence[VideoRecord]]
+
+
+def deal(
+    files: Sequence[VideoFile], store: FeatureStore | None, share: Share
+) -> tuple[list[VideoFile], list[VideoFile]]:
+    """Return the files of a share, and those of others. store: what is known by now, None for nothing.
+
+    A file that is known belongs to whoever writes the part it is in, and so does one that may be a known
+    video in another place: its size is that of one that is away. Any other goes by a hash of its path,
+    without the extension: files that would share a name are one writer's.
+    """
+    if share.whole:
+        return list(files), []
+    home = {} if store is None else {store.record(video).uri: store.part_of(video) for video in store.ids()}
+    away = {} if store is None else _away(store, {file.path.as_uri() for file in files})
+    mine, others = list[VideoFile](), list[VideoFile]()
+    for file in files:
+        part = home.get(file.path.as_uri())
+        if part is None and away and store is not None:
+            part = _part_before(file.path, away, store.part_of, share)
+        if part is None:
+            part = hashed(file.path, share.count)
+        (mine if share.has(part) else others).append(file)
+    return mine, others
+
+
+def hashed(path: Path, count: int) -> int:
+    """Return a number below `count` that a path gives; the extension makes no difference."""
+    digest = hashlib.sha256(os.fsencode(path.with_suffix(""))).digest()
+    return int.from_bytes(digest[:8], "big") % count
+
+
+def _away(store: FeatureStore, there: set[str]) -> Away:
+    """Return the videos by size of their files that are not where they were; `there`: URIs that are."""
+    found: dict[int, list[VideoRecord]] = {}
+    for video in store.ids():
+        record = store.record(video)
+        if record.uri not in there and whereabouts(local_path(record.uri)) in ("gone", "away"):
+            found.setdefault(record.info.get("size", -1), []).append(record)
+    return found
+
+
+def _part_before(path: Path, away: Away, part_of: Callable[[str], int], share: Share) -> int | None:
+    """Return the part of the video that a file may be; its content decides where several writers have one."""
+    try:
+        known = away.get(path.stat().st_size, ())
+        if len({part_of(record.id) % share.count for record in known}) > 1:
+            content = sha256(path)
+            known = [record for record in known if record.sha256 == content]
+    except OSError:
+        return None
+    return part_of(known[0].id) if known else None

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.texts import Line
 
 # Of one video: a subtitle file's bytes, its cues, a cue's characters. A day of talk has a tenth of each.
 MOST_CUES = 100_000
@@ -28,23 +31,28 @@ class Cue:
         return replace(self, start=self.start + seconds, end=self.end + seconds)
 
 
+Timed = TypeVar("Timed", Cue, Line)
+
+
 def usable(cues: Sequence[Cue]) -> list[Cue]:
     """Return the cues that say something for some time, by start."""
     return sorted((cue for cue in cues if cue.text and cue.end > cue.start), key=lambda cue: cue.start)
 
 
-def seen(cues: Sequence[Cue], rows: int, fps: Fraction) -> tuple[list[Cue], int]:
-    """Return the cues, given by start, that rows show, and how many are left out.
+def seen(
+    cues: Sequence[Timed], rows: int, fps: Fraction, most: int = MOST_IN_A_ROW
+) -> tuple[list[Timed], int]:
+    """Return the cues, or lines, given by start, that rows show, and how many are left out.
 
-    Of more than MOST_IN_A_ROW in one row the first are shown.
+    Of more than `most` in one row the first are shown.
     """
-    found, left_out, count = [], 0, np.zeros(rows + 1, np.int64)
+    found, left_out, count = list[Timed](), 0, np.zeros(rows + 1, np.int64)
     for cue in cues:
         first, last = _rows_of(cue, rows, fps)
         if first >= last:
             continue
         # By start: no later row has more of those before.
-        if count[first] < MOST_IN_A_ROW:
+        if count[first] < most:
             count[first:last] += 1
             found.append(cue)
         else:
@@ -69,6 +77,6 @@ def subtitle_rows(
     return out
 
 
-def _rows_of(cue: Cue, rows: int, fps: Fraction) -> tuple[int, int]:
+def _rows_of(cue: Cue | Line, rows: int, fps: Fraction) -> tuple[int, int]:
     """Return the first row that shows a cue, and the one after the last."""
     return max(0, floor(Fraction(cue.start) * fps)), min(rows, ceil(Fraction(cue.end) * fps))

@@ -9,16 +9,20 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from engine.entries import refuse
 from engine.files import make_folder, replacing
 from engine.texts import Line
-from trainer.ingest.subtitles import Cue
+from trainer.ingest.subtitles import Cue, seen
 
 DIRECTORY = "texts"  # of a collection
 KEY = "texts"  # of a record's info
+# Lines of one second: a dense page has a hundred. They bound what a segment costs at each build and search.
+MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,8 @@ def lines_of(cues: Iterable[Cue], duration: float) -> tuple[Line, ...]:
 
 
 def cut(lines: Iterable[Line], duration: float) -> tuple[Line, ...]:
-    """Return what of lines, by start, lies within a video of `duration` seconds."""
-    shown = (line for line in lines if line.start < duration)
+    """Return what of lines, by start, lies within a video of `duration` seconds, in each MOST_AT_ONCE."""
+    shown, _ = seen(list(lines), ceil(duration), Fraction(1), MOST_AT_ONCE)
     return tuple(replace(line, end=min(duration, line.end)) for line in shown)
 
 

@@ -24,12 +24,12 @@ from workers.index.training import QUANTIZERS
 from workers.index.vocabulary import Vocabulary
 
 # A query leaves out words of more than this share of all texts where it has others: they tell nothing apart.
-# Of the weight of a word that one text has, that of a word of none, which tells no text from another. Chosen
-# on val of the rendered worlds, as the gates of `engine.channels`.
-UNKNOWN = 0.5
 COMMON = 0.2
 # Of few texts every word is in a large share.
 COMMON_AT_LEAST = 20
+# Of the weight of a word that one text has, that of a word of none, which tells no text from another. Chosen
+# on val of the rendered worlds, as the gates of `engine.channels`.
+UNKNOWN = 0.5
 _REMEDY = "copy it again or run `spr build`."
 
 

@@ -149,6 +149,16 @@ def test_a_reading_that_an_editor_saved_its_way_is_read(tmp_path: Path, save: Ca
     assert screens.read(readings.path("a")) == tuple(sorted(lines, key=lambda line: line.start))
 
 
+def test_of_a_flood_of_texts_the_first_of_each_second_are_kept(film: Path, tmp_path: Path) -> None:
+    run(tmp_path, film)
+    flood = [Line(at % 4, at % 4 + 1, f"text {at}") for at in range(4000)]
+    screen(tmp_path, "film", *sorted(flood, key=lambda line: line.start))
+    run(tmp_path, film)
+    found = kept(tmp_path, "film").written
+    assert len(found) == 4 * texts.MOST_AT_ONCE
+    assert {line.text for line in found} == {f"text {at}" for at in range(2000)}
+
+
 def test_texts_go_with_their_video(film: Path, tmp_path: Path) -> None:
     film.with_suffix(".srt").write_text(SRT)
     other = write_video(tmp_path / "other.mp4", regular(1, 5), rate=5)

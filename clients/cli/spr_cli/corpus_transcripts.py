@@ -1,10 +1,14 @@
 """`spr corpus transcripts`: what was transcribed, and read on screens."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from spr_cli.options import AS_JSON
+
+if TYPE_CHECKING:
+    from trainer.ingest.transcripts import Head
 
 
 @click.command()
@@ -46,8 +50,11 @@ def command(collection: Path, as_json: bool) -> None:
     if not found:
         click.echo(f"{collection} has no transcripts; make some with: spr ingest ... --transcribe ENGINE")
     for channel, head, path in found:
-        corrected = ", corrected" if head.corrected else ""
-        language = f" in {head.language}" if head.language else ""
-        lines = "1 line" if head.cues == 1 else f"{head.cues or 'no'} lines"
-        about = f"{lines} {channel}{language}, {head.engine or 'by hand'}{corrected}"
-        click.echo(f"{printable(head.video or '?')}  ({about})  {path}")
+        click.echo(f"{printable(head.video or '?')}  ({_about(channel, head)})  {path}")
+
+
+def _about(channel: str, head: "Head") -> str:
+    corrected = ", corrected" if head.corrected else ""
+    language = f" in {head.language}" if head.language else ""
+    lines = "1 line" if head.cues == 1 else f"{head.cues or 'no'} lines"
+    return f"{lines} {channel}{language}, {head.engine or 'by hand'}{corrected}"

@@ -81,7 +81,7 @@ def _models(collection: Path, version: Version) -> Findings:
         yield Finding("error", "models", f"{said}: spr restore BACKUP {collection}, or build again")
     if not lacking:
         ranker = f"ranker {version.ranker.fingerprint}" if version.ranker else "no trained ranker"
-        texts = f", sentence encoder {sentences.source} {sentences.fingerprint}" if sentences is not None else ""
+        texts = f", sentence encoder {sentences.source} {sentences.fingerprint}" if sentences else ""
         yield Finding("ok", "models", f"encoder {version.encoder.fingerprint}, {ranker}{texts}")
 
 

@@ -30,7 +30,7 @@ WEIGHTS: Mapping[str, float] = {
 }
 # Scores from which on a hit is more than chance, and from which on it is sure; of meaning as shares of the
 # way from the usual cosine to 1. Chosen on val of the rendered worlds.
-WORDS_SURE = (0.14, 0.25)
+WORDS_SURE = (0.17, 0.3)
 MEANING_SURE = (0.36, 0.52)
 # Moments that overlap a better one of their video by more than this IoU come after all others.
 OVERLAP = 0.5

@@ -4,13 +4,13 @@ Videos where one part was found and another was not are searched once more for t
 alone, so that a part which is rare among the best segments of the whole collection still has its chance.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from engine import channels, merge, sequences, sought, temporal, tracing
+from engine import calls, channels, merge, sequences, sought, temporal, tracing
 from engine.answers import Answer, Coverage
 from engine.corpus import Corpus
 from engine.deadline import Deadline
@@ -28,7 +28,11 @@ from engine.types import EncodedQuery, Hits, Moments, Proposals, Ranked
 
 # A candidate that overlaps a better one of its part by more than this IoU is the same moment.
 SAME = 0.5
-Encode = Callable[[Part, Deadline, str], Awaitable[EncodedQuery]]
+Encode = Callable[[Part, Deadline, str], Coroutine[Any, Any, EncodedQuery]]
+
+
+class _Unranked(Exception):
+    """No ranker answers for a part, so that the others need no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Composer:
         yield coarse
         if not options.rerank:
             return
-        found = [part.of(rows) for part, rows in self._promising(found, options)]
+        found = self._promising(found, options)
         if not all(len(part.proposals) for part in found):
             yield coarse
             return
@@ -99,7 +103,7 @@ class Composer:
 
     async def _encoded(self, parts: Sequence[Part], deadline: Deadline) -> list[EncodedQuery]:
         named = ((part, f"composed.parts[{at}]") for at, part in enumerate(parts))
-        return await asyncio.gather(*(self._encode(part, deadline, field) for part, field in named))
+        return await calls.together(self._encode(part, deadline, field) for part, field in named)
 
     async def _retrieve(
         self,
@@ -110,7 +114,7 @@ class Composer:
     ) -> list[Retrieved]:
         """Retrieve every part, and each once more in the videos where only others were found."""
         retrieve = self._retriever.retrieve
-        first = await asyncio.gather(*(retrieve(part, options, deadline, allowed) for part in parts))
+        first = await calls.together(retrieve(part, options, deadline, allowed) for part in parts)
         anywhere = np.unique(np.concatenate([one.hits.videos for one in first]))
         stretch = Stretch() if allowed is None else allowed.stretch
 
@@ -122,7 +126,7 @@ class Composer:
             more = await retrieve(part, options, deadline, Allowed(mask, int(mask.sum()), stretch))
             return sought.together(self._corpus.version, one, more, 2 * options.segment_top_k)
 
-        return list(await asyncio.gather(*(again(*each) for each in zip(parts, first, strict=True))))
+        return await calls.together(again(*each) for each in zip(parts, first, strict=True))
 
     def _propose(self, one: Retrieved, options: SearchOptions, allowed: Allowed | None) -> _Found:
         durations, segment_length = self._corpus.catalogue.durations, self._corpus.version.segment_length
@@ -157,11 +161,9 @@ class Composer:
             hits=merge.top_k([part.hits for part in found], sum(len(part.hits) for part in found)),
         )
 
-    def _promising(
-        self, found: Sequence[_Found], options: SearchOptions
-    ) -> list[tuple[_Found, sequences.Rows]]:
+    def _promising(self, found: Sequence[_Found], options: SearchOptions) -> list[_Found]:
         rows = sequences.promising([part.candidates for part in found], options.proposal_top_k)
-        return list(zip(found, rows, strict=True))
+        return [part.of(at) for part, at in zip(found, rows, strict=True)]
 
     async def _ranked(
         self,
@@ -175,23 +177,25 @@ class Composer:
         """Return what the rankers say of the proposals of every part, None where they do not of all."""
         searched = None if allowed is None else allowed.count
 
-        async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked | None:
+        async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked:
             told = (part.not_texts, query.options, deadline, searched)
             ranked = await self._negatives.ranked(one, proposals, *told)
-            if ranked is None or allowed is None:
+            if ranked is None:
+                raise _Unranked
+            if allowed is None:
                 return ranked
             return allowed.cut_refined(ranked, proposals, self._corpus.catalogue.durations)
 
         try:
             with tracing.span("rank", proposals=sum(len(part.proposals) for part in found)):
                 each = zip(encoded, found, query.parts, strict=True)
-                answers = await asyncio.gather(*(rank(one, had.proposals, part) for one, had, part in each))
+                return await calls.together(rank(one, had.proposals, part) for one, had, part in each)
         except Overloaded:
             if whole:
                 raise
-            return None
-        ranked = [one for one in answers if one is not None]
-        return ranked if len(ranked) == len(answers) else None
+        except _Unranked:
+            pass
+        return None
 
 
 def _refined(found: Sequence[_Found], ranked: Sequence[Ranked], within: float) -> tuple[Moments, Proposals]:
@@ -225,6 +229,7 @@ def _refined(found: Sequence[_Found], ranked: Sequence[Ranked], within: float) -
         # As sure as a chain is of which every part is just sure enough.
         confidence_threshold=threshold ** len(found) if sure and threshold is not None else None,
         parts=parts,
+        best=ranked[0].shown[rows[:, 0]],
     ), proposals
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine import channels, words
 from engine.temporal import demoted
-from engine.texts import MEANING, SEEN, TEXTS, Line, ListName, Sources
+from engine.texts import MEANING, SEEN, TEXTS, WRITTEN, Line, ListName, Sources
 from engine.types import Doubles, Hits, Proposals, Ranked
 
 # Moments whose spans are read off their lines, the best ones: each costs tens of microseconds.
@@ -70,11 +70,9 @@ class Evidence:
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
         """Return ranked proposals; those that texts found have their best line's span, AROUND what is said.
 
-        A trained ranker's spans stay: it has learned to what a line belongs. durations: (videos,) seconds by
-        ordinal.
+        A trained ranker's spans stay where speech found them best: it has learned to what a line belongs, but
+        reads no screen. durations: (videos,) seconds by ordinal.
         """
-        if ranked.trained:
-            return ranked
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
             return ranked
@@ -83,13 +81,17 @@ class Evidence:
         ranks[ranks == np.array([[len(one.hits)] for one in lists])] = nowhere
         best, spans = ranks.argmin(axis=0), ranked.spans.copy()
         rows = np.flatnonzero(ranks.min(axis=0) < nowhere)
+        if ranked.trained:
+            rows = rows[np.array([one.name.channel == WRITTEN for one in lists])[best[rows]]]
+        if not len(rows):
+            return ranked
         for row in rows[np.argsort(-ranked.scores[rows], kind="stable")[:MOST_SPANS]].tolist():
             one = lists[best[row]]
             segment = int(one.hits.segments[ranks[best[row], row]])
             video = int(proposals.videos[row])
             line = self._fitting(one.name, video, segment)
             if line is not None and line.start < durations[video]:
-                around = AROUND if one.name.channel == "said" else 0.0
+                around = 0.0 if one.name.channel == WRITTEN else AROUND
                 spans[row] = max(0.0, line.start - around), min(line.end + around, durations[video])
         scores = demoted(ranked.scores, proposals.videos, spans, channels.OVERLAP)
         return replace(ranked, spans=spans, scores=scores)

@@ -7,13 +7,12 @@ finds counts by its overlap with the moment. A ranker without confidences gives 
 relevances.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from engine import channels
+from engine import calls, channels
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.entries import TextsEntry
@@ -57,7 +56,7 @@ class Negatives:
         if not texts:
             return channels.after_ranking(ranked, proposals, about)
         moments = replace(proposals, spans=ranked.spans)
-        judged = await asyncio.gather(*(self._judged(text, moments, options, deadline) for text in texts))
+        judged = await calls.together(self._judged(text, moments, options, deadline) for text in texts)
         shown = [one for one in judged if one is not None]
         if len(shown) < len(texts):
             return None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from engine import channels, ranking, tracing
+from engine import calls, channels, ranking, tracing
 from engine.answers import Answer
 from engine.choosing import Choosing
 from engine.composed import Composer
@@ -73,7 +73,7 @@ class Pipeline:
         if ranked is None:
             yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
-        if coarse.evidence is not None and proposals.texts is not None and not ranked.trained:
+        if coarse.evidence is not None and proposals.texts is not None:
             told = (ranked, proposals, self.corpus.catalogue.durations)
             ranked = await asyncio.to_thread(coarse.evidence.spans, *told)
         if allowed is not None:
@@ -146,8 +146,8 @@ class Pipeline:
         answer = await self.search(query, deadline)
         encode = self.encoder
         if query.parts:
-            encoded = await asyncio.gather(*(encode.part(part, deadline) for part in query.parts))
+            encoded = await calls.together(encode.part(part, deadline) for part in query.parts)
         else:
             encoded = [await encode.encode(query, deadline)]
-        compared = await asyncio.gather(*(self._rankers.compare(one, video, deadline) for one in encoded))
+        compared = await calls.together(self._rankers.compare(one, video, deadline) for one in encoded)
         return Explanation(answer, video, Compared.nearest(compared))

@@ -211,6 +211,7 @@ def ordered(proposals: Proposals, ranked: Ranked) -> Moments:
         proposals=moments.proposals[order],
         refined=np.concatenate([ranked.refined, moments.refined[n:]])[order],
         confidences=_confidences(ranked, len(proposals), order),
+        best=np.concatenate([ranked.shown, np.full(len(proposals) - n, np.nan)])[order],
         confidence_threshold=ranked.confidence_threshold,
     )
 

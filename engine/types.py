@@ -127,7 +127,8 @@ class Ranked:
     bool, False where the span is the proposal's own. confidences: (n,) float32 probability that the moment is
     relevant. confidence_threshold: the probability from which on a moment counts as found; None, as the
     confidences are, from a ranker without a fitted confidence. texts_weighed: whether the query's `texts`
-    went into the scores.
+    went into the scores. best: (n,) float64 the second that looks most like the query; NaN where none is
+    known, None from a ranker that says none.
     """
 
     ranker: str
@@ -138,9 +139,18 @@ class Ranked:
     confidences: Floats | None = None
     confidence_threshold: float | None = None
     texts_weighed: bool = False
+    best: Doubles | None = None
 
     def __len__(self) -> int:
         return len(self.spans)
+
+    @property
+    def shown(self) -> Doubles:
+        """`best` where it lies in the span, which may have been moved since; NaN elsewhere: (n,)."""
+        if self.best is None:
+            return np.full(len(self), np.nan)
+        inside = (self.spans[:, 0] <= self.best) & (self.best < self.spans[:, 1])
+        return np.where(inside, self.best, np.nan)
 
     @property
     def trained(self) -> bool:
@@ -168,6 +178,8 @@ class Moments:
     refined, confidences and confidence_threshold as in `Ranked`; a moment that the ranker did not see has its
     proposal's span and score, relevance 0 and confidence NaN. parts: (n, parts, 2) seconds, of a query of
     several parts where each lies. also: what shows the same as each, best first, where that is asked for.
+    best: (n,) float64 the second of each that looks most like the query, of several parts the first one's;
+    NaN where none is known.
     """
 
     videos: Ordinals
@@ -180,6 +192,7 @@ class Moments:
     confidence_threshold: float | None = None
     parts: Doubles | None = None
     also: tuple[tuple[Also, ...], ...] | None = None
+    best: Doubles | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -197,6 +210,7 @@ class Moments:
             confidences=None if self.confidences is None else self.confidences[rows],
             parts=None if self.parts is None else self.parts[rows],
             also=None if self.also is None else tuple(self.also[row] for row in rows.tolist()),
+            best=None if self.best is None else self.best[rows],
         )
 
     @property

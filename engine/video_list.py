@@ -8,7 +8,7 @@ from bisect import bisect_right
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from engine import pages, wire, wire_filter, wire_search
+from engine import pages, wire, wire_filter, wire_moments
 from engine.corpus import Corpus
 from engine.errors import InvalidInput
 from engine.process_config import Uris
@@ -51,7 +51,7 @@ def video_to_pb(corpus: Corpus, ordinal: int, uris: Uris) -> search_pb.Video:
     catalogue, facts = corpus.catalogue, corpus.catalogue.facts
     return search_pb.Video(
         id=catalogue.ids[ordinal],
-        uri=wire_search.shown_uri(catalogue.uris[ordinal], uris),
+        uri=wire_moments.shown_uri(catalogue.uris[ordinal], uris),
         duration=wire.duration_to_pb(float(catalogue.durations[ordinal])),
         labels=facts.labels[ordinal],
         date=_time(float(facts.dates[ordinal])),

@@ -60,6 +60,7 @@ def ranked_to_pb(ranked: Ranked) -> RankResponse:
         confidences=b"" if ranked.confidences is None else wire.floats_to_bytes(ranked.confidences),
         confidence_threshold=ranked.confidence_threshold,
         texts_weighed=ranked.texts_weighed,
+        best=b"" if ranked.best is None else wire.doubles_to_bytes(ranked.best),
     )
 
 
@@ -76,7 +77,8 @@ def ranked_from_pb(response: RankResponse, proposals: int) -> Ranked:
         raise Mismatch("the ranker answered a span or score that is not finite, or absurd")
     columns = (spans.reshape(-1, 2), scores, relevances, refined)
     sure = _confidences_from_pb(response, proposals)
-    return Ranked(response.ranker_model, *columns, *sure, texts_weighed=response.texts_weighed)
+    best = _best_from_pb(response, proposals)
+    return Ranked(response.ranker_model, *columns, *sure, texts_weighed=response.texts_weighed, best=best)
 
 
 def _proposals_from_pb(request: RankRequest, durations: Doubles) -> tuple[Ordinals, Doubles, Floats]:
@@ -136,3 +138,13 @@ def _confidences_from_pb(response: RankResponse, proposals: int) -> tuple[Floats
     if len(confidences) != proposals or not probabilities or not 0 <= response.confidence_threshold <= 1:
         raise Mismatch("the ranker answered confidences that are no probabilities, or not one a proposal")
     return confidences, response.confidence_threshold
+
+
+def _best_from_pb(response: RankResponse, proposals: int) -> Doubles | None:
+    """Return (n,) seconds, NaN where none is known; None from a worker that says none."""
+    if not response.best:
+        return None
+    best = wire.doubles_from_bytes(response.best, "best")
+    if len(best) != proposals or not (np.isnan(best) | ((best >= 0) & (best <= LATEST))).all():
+        raise Mismatch("the ranker answered a best second that is absurd, or not one a proposal")
+    return best

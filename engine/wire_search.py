@@ -3,9 +3,7 @@
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
-
-from engine import interpretation, wire, wire_composed, wire_filter, wire_texts
+from engine import interpretation, wire, wire_composed, wire_filter, wire_moments, wire_texts
 from engine.answers import Coverage, Degraded
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
@@ -15,7 +13,7 @@ from engine.listed import Listed
 from engine.process_config import Uris
 from engine.proposals import ProposalRule
 from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, WITHIN, Query, SearchOptions
-from engine.types import Floats, Moments
+from engine.types import Floats
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
 
@@ -108,7 +106,7 @@ def page_to_pb(listed: Listed, first: int, size: int, uris: Uris = "name") -> se
     )
     if listed.understood is not None:
         response.interpretation.CopyFrom(wire_composed.understood_to_pb(listed.understood))
-    _put_moments(response, listed, slice(first, last), uris)
+    wire_moments.put_moments(response, listed, slice(first, last), uris)
     return response
 
 
@@ -116,62 +114,6 @@ def shorten(page: search_pb.SearchResponse, most: int) -> None:
     """Leave moments away from a page's end, never the first, until it has at most `most` bytes."""
     while (size := page.ByteSize()) > most and len(page.moments) > 1:
         del page.moments[max(1, min(len(page.moments) - 1, len(page.moments) * most // size)) :]
-
-
-def _put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice, uris: Uris) -> None:
-    """Write some rows of a list. Only here do columns become objects, each where it stays."""
-    moments, proposals = listed.answer.moments, listed.answer.proposals
-    of_proposal = moments.proposals[rows]
-    columns = zip(
-        listed.ids[rows],
-        listed.uris[rows],
-        wire.span_parts(moments.spans[rows]),
-        moments.scores[rows].tolist(),
-        moments.refined[rows].tolist(),
-        moments.relevances[rows].tolist(),
-        of_proposal.tolist(),
-        wire.span_parts(proposals.spans[of_proposal]),
-        proposals.ranks[of_proposal].tolist(),
-        _sure(moments, rows),
-        _parts(moments, rows),
-        listed.also[rows] if listed.also else [()] * len(of_proposal),
-        strict=True,
-    )
-    for rank, row in enumerate(columns, rows.start + 1):
-        video, uri, span, score, refined, relevance, proposal, coarse, best, sure, parts, also = row
-        moment = response.moments.add(
-            video_id=video, rank=rank, score=score, uri=shown_uri(uri, uris), confidence=sure
-        )
-        wire.put_span(moment.span, span)
-        for part in parts:
-            wire.put_span(moment.parts.add(), part)
-        for other, *seconds in also:
-            wire.put_span(moment.also_in.add(video_id=other).span, wire.span_parts(np.array([seconds]))[0])
-        provenance = moment.provenance
-        wire.put_span(provenance.proposal_span, coarse)
-        provenance.proposal_rank, provenance.best_segment_rank = proposal + 1, best
-        provenance.refined, provenance.relevance = refined, relevance if refined else 0.0
-
-
-def shown_uri(uri: str, uris: Uris) -> str:
-    """Return as much of a video's URI as the setting `uris` tells."""
-    if uris == "full":
-        return uri
-    return uri.rpartition("/")[2] if uris == "name" else ""
-
-
-def _sure(moments: Moments, rows: slice) -> list[float | None]:
-    """Return the confidences of some rows, None where there is none."""
-    if moments.confidences is None:
-        return [None] * len(moments.proposals[rows])
-    return [None if value != value else value for value in moments.confidences[rows].tolist()]
-
-
-def _parts(moments: Moments, rows: slice) -> list[list[wire.SpanParts]]:
-    """Return where the parts of some rows lie, none where the query has one."""
-    if moments.parts is None:
-        return [[]] * len(moments.proposals[rows])
-    return [wire.span_parts(spans) for spans in moments.parts[rows]]
 
 
 def _coverage_to_pb(coverage: Coverage) -> types_pb2.Coverage:

@@ -6,20 +6,12 @@ spaces between words (Chinese, Japanese, Korean, Thai and the like) give the pai
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from engine.function_words import function_words
 
 # Shorter words are not looked for inside others.
 SHORTEST_INSIDE = 3
-
-# Words that tell nothing in English, German, French, Spanish or Italian, and mean nothing else in another of
-# them ("die" and "war" are not here). How rare they are does not tell: of few texts every word is rare.
-_TELLING_NOTHING = frozenset(
-    "a about an and are as at be been but by for from has have he her his i if in into is it its my of on "
-    "or our she so than that the their them then there these they this those to was we were with you your "
-    "auf das dem den der ein eine einem einen einer eines ich im ist mit oder und von zu zum zur "
-    "au aux ce cette dans du est et je la le les ou un une "
-    "con de del di e el en il los las lo para por que una uno y".split()
-)
 
 _UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3\u3041-\u309a\u309d-\u309f\u30a1-\u30fa"
@@ -53,17 +45,15 @@ def terms(text: str) -> list[str]:
     return found
 
 
-def asked(query: str) -> list[str]:
-    """Return the different words of a query to search by, without "the" and its like.
+def telling(words: Iterable[str]) -> list[str]:
+    """Return the words of a query to search by, each once: no function words where there are others.
 
-    Where these are more than two thirds of its words, they are what is sought.
-
-    >>> asked("the train to the sea"), asked("to be or not to be")
-    (['train', 'sea'], ['to', 'be', 'or', 'not'])
+    >>> telling(terms("where is the number plate?")), telling(terms("the who"))
+    (['number', 'plate'], ['the', 'who'])
     """
-    found = list(dict.fromkeys(terms(query)))
-    telling = [word for word in found if word not in _TELLING_NOTHING]
-    return telling if 3 * len(telling) >= len(found) else found
+    asked = list(dict.fromkeys(words))
+    empty = function_words(asked)
+    return [word for word in asked if word not in empty] or asked
 
 
 def seeks_inside(term: str, known: bool) -> bool:
@@ -84,11 +74,11 @@ def matched(text: str, query: str) -> list[tuple[str, bool]]:
     >>> matched("Plate: RE16-X", "the re16")
     [('Plate: ', False), ('RE16', True), ('-X', False)]
     """
-    wanted = frozenset(asked(query))
-    known = bool(wanted.intersection(terms(text)))
-    inside = [term for term in wanted if seeks_inside(term, known)]
+    asked = dict.fromkeys(telling(terms(query)))
+    known = bool(asked.keys() & terms(text))
+    inside = [term for term in asked if seeks_inside(term, known)]
     marked = [False] * len(text)
-    for begin, end in _spans(text, lambda term: term in wanted or any(one in term for one in inside)):
+    for begin, end in _spans(text, lambda term: term in asked or any(one in term for one in inside)):
         marked[begin:end] = [True] * (end - begin)
     return _pieces(text, marked)
 

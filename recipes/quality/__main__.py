@@ -26,8 +26,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="of the encoder's training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--only", choices=["first", "main", "ablation", "channels"])
+    parser.add_argument("--collection", type=Path, help="measure the channels of this one, trained already")
     options = parser.parse_args()
     out: Path = options.out
+    if options.collection:
+        found = channels.searched(Steps(out / "given"), options.collection)
+        print("\n".join(channels.table(found)))
+        return
     if options.only in (None, "channels"):
         found = channels.measure(out / "texts", options.videos, options.world_seed, options.minutes)
         print("\n".join(["## Test, by channels searched", "", *channels.table(found)]))

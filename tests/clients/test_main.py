@@ -71,6 +71,19 @@ def test_every_command_can_answer_as_json(words: tuple[str, ...]) -> None:
     assert any("--json" in parameter.opts for parameter in COMMANDS[words].params)
 
 
+def test_no_range_of_numbers_takes_what_is_none() -> None:
+    ranges = [
+        parameter
+        for command in COMMANDS.values()
+        for parameter in command.params
+        if isinstance(parameter.type, click.FloatRange)
+    ]
+    assert len(ranges) > 10
+    for parameter in ranges:
+        with pytest.raises(click.BadParameter, match="nan is not in the range"):
+            parameter.type.convert("nan", parameter, None)
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

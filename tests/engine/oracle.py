@@ -140,17 +140,17 @@ class RankerOracle(
             relevances=wire.floats_to_bytes(table[:, 2]),
             refined=bytes([1] * len(rows)),
             texts_weighed=self.weighs,
+            best=wire.doubles_to_bytes(0.75 * table[:, 0] + 0.25 * table[:, 1]),
         )
 
     def Compare(self, request: Any, context: Any) -> ranker_service_pb2.CompareResponse:
         refuse(self.refuses)
         self.of(request.generation)
         text = wire.tensor_from_pb(request.text_embedding, [None], "text_embedding")
-        curve = np.array([text[0], request.video_ordinal / 100], np.float32)
         return ranker_service_pb2.CompareResponse(
             generation=request.generation,
             step=wire.duration_to_pb(1.0),
-            frames=wire.floats_to_bytes(curve),
+            frames=wire.floats_to_bytes(np.array([text[0], request.video_ordinal / 100])),
         )
 
     def GetRankerInfo(self, request: Any, context: Any) -> ranker_service_pb2.GetRankerInfoResponse:

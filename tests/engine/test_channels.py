@@ -65,7 +65,7 @@ def test_a_proposal_has_the_best_score_of_its_segments() -> None:
 
 def test_what_chance_finds_in_texts_is_left_out() -> None:
     videos, first = np.arange(4, dtype=np.int32), np.zeros(4, np.int32)
-    words = TextHits(ListName("said", "words"), Hits(videos, first, np.array([0.9, 0.15, 0.09, 0.02], "f4")))
+    words = TextHits(ListName("said", "words"), Hits(videos, first, np.array([0.9, 0.18, 0.09, 0.02], "f4")))
     meant = TextHits(ListName("said", "meaning"), Hits(videos, first, np.array([0.9, 0.86, 0.8, 0.7], "f4")))
     kept = channels.telling([words, meant], 0.75)
     assert [one.hits.videos.tolist() for one in kept] == [[0, 1], [0, 1]]
@@ -80,7 +80,7 @@ def test_a_sure_text_comes_first_and_an_unsure_one_moves_little() -> None:
     proposals = Proposals(videos, spans, videos, cosines, cosines, texts)
     ranked = Ranked("similarity-curve", spans, cosines.astype(float), cosines, np.ones(n, bool))
     assert channels.after_ranking(ranked, proposals, about) is ranked
-    texts[30, 0], texts[35, 0] = 0.5, 0.145
+    texts[30, 0], texts[35, 0] = 0.5, 0.175
     order = np.argsort(-channels.after_ranking(ranked, proposals, about).scores, kind="stable").tolist()
     assert order[0] == 30
     assert order.index(35) > 25

@@ -11,7 +11,7 @@ from engine.errors import Mismatch
 from engine.queries import SearchOptions
 from engine.ranking import ordered
 from engine.types import Floats, Proposals, Ranked
-from engine.wire_search import _sure
+from engine.wire_moments import _known
 from spr.internal.v1.ranker_service_pb2 import RankResponse
 from spr.v1.search_service_pb2 import SearchResponse
 from spr.v1.types_pb2 import Moment
@@ -59,7 +59,7 @@ def test_who_says_nothing_is_not_unsure() -> None:
     moments = ordered(PROPOSALS, _ranked(response(None)))
     assert (moments.confidences, moments.no_confident_match) == (None, False)
     assert moments.confidence_threshold is None
-    assert _sure(moments, slice(0, 2)) == [None, None]
+    assert _known(moments.confidences, slice(0, 2), 2) == [None, None]
     assert chosen(moments, SearchOptions(nms_iou=0.5)).confidences is None
 
 
@@ -68,7 +68,7 @@ def test_what_the_ranker_did_not_see_has_no_confidence() -> None:
     sure: Floats = np.array([0.2], np.float32)
     first = Ranked("relo@0", ranked.spans[:1], ranked.scores[:1], ranked.relevances[:1], ranked.refined[:1])
     moments = ordered(PROPOSALS, replace(first, confidences=sure, confidence_threshold=0.1))
-    assert _sure(moments, slice(0, 3)) == [pytest.approx(0.2), None, None]
+    assert _known(moments.confidences, slice(0, 3), 3) == [pytest.approx(0.2), None, None]
     assert not moments.no_confident_match
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.words import matched, terms
+from engine.words import matched, telling, terms
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,19 @@ def test_marks_the_words_of_a_query_and_keeps_all_of_the_text(
     pieces = matched(text, query)
     assert "".join(piece for piece, _ in pieces) == text
     assert [piece for piece, found in pieces if found] == marked
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("a number plate with NA38", ["number", "plate", "na38"]),
+        ("Wo geht es um Vögel?", ["geht", "vogel"]),
+        ("où est la tour", ["tour"]),
+        ("die hard", ["hard"]),
+        ("what does the die show?", ["die", "show"]),
+        ("to be or not to be", ["to", "be", "or", "not"]),
+        ("", []),
+    ],
+)
+def test_a_query_is_sought_by_its_words_less_those_that_only_join_others(query: str, told: list[str]) -> None:
+    assert telling(terms(query)) == told

@@ -71,7 +71,10 @@ def test_files_that_are_cut_or_gone_are_named(copy: Path) -> None:
 
 
 def test_a_sentence_encoder_is_named_or_said_to_be_gone(collection: Path) -> None:
-    for path, severity, said in (("", "ok", "sentence encoder mine ab"), ("models/x", "error", "ab is not at")):
+    for path, severity, said in (
+        ("", "ok", "sentence encoder mine ab"),
+        ("models/x", "error", "ab is not at"),
+    ):
         texts = TextsEntry("", EncoderEntry("mine", "ab", path), 8)
         version = dataclasses.replace(versions.read(collection), texts=texts)
         (found,) = doctor_collection._models(collection, version)

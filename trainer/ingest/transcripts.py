@@ -1,5 +1,6 @@
 """Transcripts and readings of screens: WebVTT files, named by their video's content, that people correct."""
 
+import fcntl
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -108,11 +109,9 @@ class Contents:
 
     def __init__(self, folder: Path) -> None:
         """folder: of the transcripts; the file is written there by `keep`."""
-        self._path, self._changed = folder / "contents.json", False
-        try:
-            self._known: dict[str, object] = read_json(self._path, dict)
-        except (OSError, InvalidInput):
-            self._known = {}
+        self._path = folder / "contents.json"
+        self._new: dict[str, object] = {}
+        self._known = self._read()
 
     def known(self, path: Path) -> str | None:
         """Return it where it is remembered. Raises OSError."""
@@ -128,15 +127,24 @@ class Contents:
         if content is None:
             status = path.stat()
             content = sha256(path)
-            self._known[path.as_uri()] = [status.st_size, status.st_mtime_ns, content]
-            self._changed = True
+            entry = [status.st_size, status.st_mtime_ns, content]
+            self._known[path.as_uri()] = self._new[path.as_uri()] = entry
         return content
 
     def keep(self) -> None:
-        """Write down what is new."""
-        if self._changed:
+        """Write down what is new, beside what others have since this began."""
+        if self._new:
             make_folder(self._path.parent)
-            write_json(self._path, self._known)
+            with self._path.with_suffix(".lock").open("a") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+                write_json(self._path, self._read() | self._new)
+
+    def _read(self) -> dict[str, object]:
+        try:
+            found: dict[str, object] = read_json(self._path, dict)
+        except (OSError, InvalidInput):
+            return {}
+        return found
 
 
 def clock(seconds: float) -> str:

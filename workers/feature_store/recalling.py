@@ -1,6 +1,6 @@
 """Deleted videos that are wanted again: their rows stay in the store's files until they are erased."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from typing import Any
 
@@ -16,8 +16,11 @@ def recall(store: FeatureStore, wanted: Set[str]) -> list[str]:
     What was taken out in another way stays out. store: open for appending, whole.
     """
     found: set[str] = set()
-    for part in store.parts.values():
-        found.update(_recall(part, {video for video in wanted if video not in store}))
+    for number, part in list(store.parts.items()):
+        there = _deleted(part)
+        lost = {video: there[video] for video in wanted & there.keys() if video not in store}
+        if lost:
+            found.update(_put_back(store.writer(number), lost))
     return sorted(found)
 
 
@@ -29,17 +32,6 @@ def deleted(store: FeatureStore) -> list[VideoRecord]:
         for video, record in _deleted(part).items()
         if video not in store
     ]
-
-
-def _recall(store: SingleStore, wanted: Set[str]) -> list[str]:
-    there = {video: record for video, record in _deleted(store).items() if video in wanted}
-    if there:
-        store.log([asdict(record) for record in there.values()])
-    # Of a purge the rows are zeros.
-    erased = [video for video in there if not store.sound(video)]
-    for video in erased:
-        store.forget(video)
-    return [video for video in there if video not in erased]
 
 
 def _deleted(store: SingleStore) -> dict[str, VideoRecord]:
@@ -54,3 +46,13 @@ def _deleted(store: SingleStore) -> dict[str, VideoRecord]:
         elif entry.get("deleted"):
             out.add(video)
     return {video: parse(last[video], store.streams) for video in sorted(out)}
+
+
+def _put_back(store: SingleStore, lost: Mapping[str, VideoRecord]) -> list[str]:
+    found = sorted(lost)
+    store.log([asdict(lost[video]) for video in found])
+    # Of a purge the rows are zeros.
+    erased = [video for video in found if not store.sound(video)]
+    for video in erased:
+        store.forget(video)
+    return [video for video in found if video not in erased]

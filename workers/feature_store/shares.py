@@ -16,8 +16,8 @@ from engine.errors import InvalidInput
 from workers.feature_store.journal import JOURNAL
 
 PARTS = "parts"
-MOST = 10_000
-_SHARE = re.compile(r"([0-9]{1,5})/([0-9]{1,5})")
+MOST = 1000
+_SHARE = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def parts_of(path: Path) -> list[int]:
         names = os.listdir(path / PARTS)
     except FileNotFoundError:
         return []
-    numbers = sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]{0,4}", name))
+    numbers = sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]{0,3}", name))
     # A part that lost its header is to be missed.
     return [
         number

@@ -42,18 +42,24 @@ class FeatureStore:
                 with told(path, "written"):
                     self._open.enter_context(shared_lock(path))
                 make_part(path, share.index)
-            self._add(0)
+            self._add(0, write=True)
             first = self.parts[0]
             self.streams, self.dtype, self.meta = first.streams, first.dtype, first.meta
             self._add_parts()
-            self.notices = [note for part in self.parts.values() for note in part.notices]
+            # What others write at this moment looks cut short.
+            own = [number for number in self.parts if share.has(number)]
+            self.notices = [note for number in own for note in self.parts[number].notices]
+            for number in own if self._writing else []:
+                # The writer of the whole opens its parts when it changes them: they may be many.
+                if self.parts[number].notices or not share.whole:
+                    self.writer(number)
             self._settle_doubles()
         except BaseException:
             self.close()
             raise
 
-    def _add(self, part: int) -> SingleStore:
-        own = self._writing and self.share.has(part)
+    def _add(self, part: int, write: bool) -> SingleStore:
+        own = write and self._writing and self.share.has(part)
         # `lock` of part 0 is the whole's.
         locked = self.path / PARTS if own and part == 0 and not self.share.whole else None
         found = SingleStore(part_path(self.path, part), "a" if own else "r", locked)
@@ -66,18 +72,15 @@ class FeatureStore:
         with told(self.path, "read"):
             new = [part for part in parts_of(self.path) if part not in self.parts]
         for part in new:
-            added = self._add(part)
-            held, wanted = (
-                described(added.streams, added.dtype.name),
-                described(self.streams, self.dtype.name),
-            )
+            added = self._add(part, write=False)
+            held = described(added.streams, added.dtype.name)
+            wanted = described(self.streams, self.dtype.name)
             if held != wanted:
                 raise Mismatch(
                     f"{added.path} holds {held}, and {self.path} {wanted}; move {added.path} away and ingest "
                     "again"
                 )
-        if new:
-            self.parts = dict(sorted(self.parts.items()))
+        self.parts = dict(sorted(self.parts.items()))
         return [video for part in new for video in self.parts[part].ids()]
 
     @staticmethod
@@ -131,8 +134,16 @@ class FeatureStore:
 
     def refresh(self) -> list[str]:
         """Take in what others have completed since the last look, and return the ids; Mismatch for damage."""
+        if self._writing and self.share.whole:
+            return []
         seen = [video for part in self.parts.values() if not part.writable for video in part.refresh()]
         return seen + self._add_parts()
+
+    def writer(self, part: int) -> SingleStore:
+        """Return a part, open for appending where this is its writer."""
+        if not self.parts[part].writable:
+            self._add(part, write=True)
+        return self.parts[part]
 
     def ids(self) -> list[str]:
         """Return the ids of all videos in Python's string order."""
@@ -142,8 +153,7 @@ class FeatureStore:
         return any(video_id in part for part in self.parts.values())
 
     def __len__(self) -> int:
-        parts = list(self.parts.values())
-        return len(parts[0]) if len(parts) == 1 else len(self.ids())
+        return len(self.parts[0]) if len(self.parts) == 1 else len(self.ids())
 
     def part_of(self, video_id: str) -> int:
         """Return the number of the part that has a video; NotFound for an unknown id."""
@@ -171,7 +181,7 @@ class FeatureStore:
 
     def writable(self, video_id: str) -> bool:
         """Whether this is the writer of a video's part."""
-        return self.parts[self.part_of(video_id)].writable
+        return self._writing and self.share.has(self.part_of(video_id))
 
     def append(
         self,
@@ -201,15 +211,15 @@ class FeatureStore:
             own = video.id in self and self.writable(video.id)
             by_part.setdefault(self.part_of(video.id) if own else self.share.index, []).append(video)
         for part, new in by_part.items():
-            self.parts[part].extend(new)
+            self.writer(part).extend(new)
 
     def revise(self, video_id: str, *, uri: str, info: Mapping[str, Any], rename: str = "") -> VideoRecord:
         """Change what is noted of a video, and its id where `rename` is one, and keep its rows."""
-        return self.parts[self.part_of(video_id)].revise(video_id, uri=uri, info=info, rename=rename)
+        return self.writer(self.part_of(video_id)).revise(video_id, uri=uri, info=info, rename=rename)
 
     def forget(self, video_id: str, deleted: bool = False) -> None:
         """Take a video out; its rows stay, unread; `deleted`: for `recall`. NotFound for an unknown id."""
-        self.parts[self.part_of(video_id)].forget(video_id, deleted)
+        self.writer(self.part_of(video_id)).forget(video_id, deleted)
 
     def close(self) -> None:
         """Give up the writer's locks; arrays already handed out stay valid."""
@@ -223,17 +233,17 @@ class FeatureStore:
 
     def _settle_doubles(self) -> None:
         """Take out of this writer's parts what lower ones have, too; tell of other content of the same id."""
-        for part, video in list(self._doubles()):
-            first, second = self.record(video), part.record(video)
-            if part.writable:
-                part.forget(video)
+        for number, video in list(self._doubles()):
+            first, second = self.record(video), self.parts[number].record(video)
+            if self._writing and self.share.has(number):
+                self.writer(number).forget(video)
             elif first.sha256 != second.sha256:
                 self.notices.append(
                     f"two files were given the id {video!r} at the same time, {first.uri} and {second.uri}; "
                     "the second is not in the collection: ingest it again"
                 )
 
-    def _doubles(self) -> Iterator[tuple[SingleStore, str]]:
+    def _doubles(self) -> Iterator[tuple[int, str]]:
         if len(self.parts) > 1:
             for number, part in self.parts.items():
-                yield from ((part, video) for video in part.ids() if self.part_of(video) != number)
+                yield from ((number, video) for video in part.ids() if self.part_of(video) != number)

@@ -24,6 +24,9 @@ from workers.index.training import QUANTIZERS
 from workers.index.vocabulary import Vocabulary
 
 # A query leaves out words of more than this share of all texts where it has others: they tell nothing apart.
+# Of the weight of a word that one text has, that of a word of none, which tells no text from another. Chosen
+# on val of the rendered worlds, as the gates of `engine.channels`.
+UNKNOWN = 0.5
 COMMON = 0.2
 # Of few texts every word is in a large share.
 COMMON_AT_LEAST = 20
@@ -58,12 +61,13 @@ class Statistics:
         return int(self.counts[place]) if place >= 0 else 0
 
     def weight(self, count: int) -> float:
-        """Return the inverse document frequency of a word that so many texts have; one of none is as of one.
+        """Return the inverse document frequency of a word that so many texts have; of none, UNKNOWN of one's.
 
         Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009, in Lucene's form: never negative.
         """
+        share = 1.0 if count else UNKNOWN
         count = min(max(count, 1), max(self.documents, 1))
-        return math.log1p((max(self.documents, 1) - count + 0.5) / (count + 0.5))
+        return share * math.log1p((max(self.documents, 1) - count + 0.5) / (count + 0.5))
 
     def is_common(self, count: int) -> bool:
         """Tell whether a word that so many texts have tells too little to search by."""

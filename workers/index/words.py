@@ -22,7 +22,7 @@ from engine.entries import refuse
 from engine.errors import NotFound
 from engine.files import make_folder, sync
 from engine.types import Floats
-from engine.words import asked, seeks_inside, terms
+from engine.words import seeks_inside, telling, terms
 from workers.index.lexicon import Statistics
 from workers.index.sums import Postings, best
 from workers.index.vocabulary import Vocabulary
@@ -104,10 +104,10 @@ class WordIndex:
     ) -> tuple[NDArray[np.int64], Floats]:
         """Return the best `k` rows that have a word of the query, and their scores: 0..1, the share found.
 
-        living: (n,) the rows that may be found, None for all. Equal scores are in order of rows. Words that
-        tell nothing (`engine.words.asked`), and that more than a fifth of all texts have, are left out where
-        there are others. A word with a digit, and one that no text of the statistics has, also finds words
-        that contain it, by the share of their length.
+        living: (n,) the rows that may be found, None for all. Equal scores are in order of rows. Function
+        words and words that more than a fifth of all texts have are left out where there are others. A word
+        with a digit, and one that no text of the statistics has, also finds words that contain it, by the
+        share of their length.
         """
         sought = self._sought(query)
         if not sought:
@@ -121,7 +121,7 @@ class WordIndex:
 
     def _sought(self, query: str) -> dict[str, tuple[int, bool]]:
         """Return, for each word to search by, its weight and whether it is looked for inside others."""
-        counts = {word: self.statistics.count(word) for word in asked(query)}
+        counts = {word: self.statistics.count(word) for word in telling(terms(query))}
         rare = {word: count for word, count in counts.items() if not self.statistics.is_common(count)}
         weights = {word: self.statistics.weight(count) for word, count in (rare or counts).items()}
         total = sum(weights.values())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spr_cli.admin_calls import AS_JSON, AT, COLLECTION, operator, patience
-from spr_cli.options import ADDRESS, WORDS
+from spr_cli.options import ADDRESS, WORDS, Number
 
 if TYPE_CHECKING:
     from spr.v1.admin_service_pb2 import ActivateVersionResponse
@@ -23,7 +23,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--gate", type=FILE, help="Judged queries: refuse a version that answers them worse.")
 @click.option(
     "--min-ndcg-change",
-    type=click.FloatRange(-1, 1),
+    type=Number(-1, 1),
     default=-0.01,
     show_default=True,
     help="With --gate: the least change of NDCG@10 at IoU 0.5 from the active version to this one.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.admin_calls import AS_JSON, AT, COLLECTION, failure, operator, patience
+from spr_cli.options import Number
 
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
@@ -38,7 +39,7 @@ _LEFT = 3  # columns that are left-justified
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.1, 3600),
+    type=Number(0.1, 3600),
     default=1.0,
     show_default=True,
     help="With --watch: seconds.",

@@ -7,13 +7,13 @@ import click
 
 from spr_cli.admin_calls import AS_JSON, AT, COLLECTION, called, patience
 from spr_cli.filter_options import of_parts, of_videos, taken
-from spr_cli.options import WORDS
+from spr_cli.options import WORDS, Number
 
 if TYPE_CHECKING:
     from spr.v1.standing_service_pb2 import StandingSearch
 
 PRECISION = 0.9
-SHARE = click.FloatRange(0, 1, min_open=True)
+SHARE = Number(0, 1, min_open=True)
 
 
 @click.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER
+from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER, Number
 
 if TYPE_CHECKING:
     from trainer.generation.build import BuildConfig, BuildReport
@@ -45,7 +45,7 @@ UNITS = {"contexts": "clips"}
 )
 @click.option(
     "--recall",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="Share of the 200 nearest segments to be found. [default: 0.99 for auto, 0.95 for fast]",
 )
 @click.option(

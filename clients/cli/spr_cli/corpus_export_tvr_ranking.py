@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER
+from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER, Number
 
 
 @click.command()
@@ -23,7 +23,7 @@ from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER
     "--min-similarity",
     default=-1.0,
     show_default=True,
-    type=click.FloatRange(-1, 1),
+    type=Number(-1, 1),
     help="Of training moments.",
 )
 @click.option(

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from spr_cli.options import Number
+
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -15,9 +17,7 @@ import click
     show_default=True,
     help="What it becomes.",
 )
-@click.option(
-    "--grade", default=4.0, show_default=True, type=click.FloatRange(0, 4), help="Without saliency."
-)
+@click.option("--grade", default=4.0, show_default=True, type=Number(0, 4), help="Without saliency.")
 @click.option("--clip-length", default=2.0, show_default=True, help="Seconds a saliency score stands for.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spr_cli.options import ADDRESS, SECONDS, access, protocol
+from spr_cli.options import ADDRESS, SECONDS, Number, access, protocol
 from spr_cli.search_evidence import where
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -58,7 +58,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--timeout", type=SECONDS, default=30.0, show_default=True, help="Seconds a query may take.")
 @click.option(
     "--reach",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     help="Seconds around a proposal that a ranker sees, for the ceiling.",
 )
 @click.option(

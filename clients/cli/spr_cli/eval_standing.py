@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON, DEVICE
+from spr_cli.options import AS_JSON, DEVICE, Number
 
 
 @click.command()
@@ -22,7 +22,7 @@ from spr_cli.options import AS_JSON, DEVICE
     "--precision",
     "precisions",
     multiple=True,
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=(0.5, 0.7, 0.9),
     show_default=True,
     help="What is asked for; repeatable.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from spr_cli.filter_options import CLOCK
+from spr_cli.options import Number
 
 if TYPE_CHECKING:
     from spr_client import Part
@@ -59,7 +60,7 @@ _OPTIONS = (
     click.option(
         "--clip", "clips", multiple=True, type=SPANNED, metavar="FILE[@12-20]", help="Like this video file."
     ),
-    click.option("--example-weight", type=click.FloatRange(0, 1), help="Of examples against TEXT."),
+    click.option("--example-weight", type=Number(0, 1), help="Of examples against TEXT."),
 )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli.options import Number
 from spr_cli.transcribing import Wanted, text_options
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ spr ingest --watch ~/inbox --collection c
 )
 @click.option(
     "--max-hours",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Of a video. By default an hour, a minute more for each picture and a second for each kB.",
 )
 @click.option(

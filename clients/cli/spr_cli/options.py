@@ -36,6 +36,17 @@ class _Seconds(click.ParamType[float | None]):
         return seconds if seconds < _ENDLESS else None
 
 
+class Number(click.FloatRange):
+    """A number of a range; click lets "nan" through, which is of none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 class _Address(click.ParamType[str]):
     """HOST:PORT of a process, or a gRPC name with a scheme."""
 

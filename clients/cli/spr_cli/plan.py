@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, Number
 
 if TYPE_CHECKING:
     from bench.planning.costs import EncoderCost
 
-_POSITIVE = click.FloatRange(0, 1e9, min_open=True)
+_POSITIVE = Number(0, 1e9, min_open=True)
 _COUNT = click.IntRange(1, 1_000_000)
-_PRICE = click.FloatRange(0, 1e9)
+_PRICE = Number(0, 1e9)
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 from spr_cli import search_evidence, search_export, search_pictures, search_query
 from spr_cli.example_options import of_examples
 from spr_cli.filter_options import of_parts, of_videos, taken
-from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, access
+from spr_cli.options import ADDRESS, COUNT, SECONDS, WORDS, Number, access
 
 if TYPE_CHECKING:
     from spr_client import Client, Composed, Moment, Options, Part, SearchResult
@@ -28,12 +28,10 @@ MOST_ALSO = 3  # videos a row names; --json has them all
 @click.option("--segment-top-k", type=click.IntRange(1, 2000), help="Segments fetched before merging.")
 @click.option("--proposal-top-k", type=COUNT, help="Proposals the ranker sees.")
 @click.option("--nprobe", type=COUNT, help="IVF lists probed.")
-@click.option(
-    "--nms-iou", type=click.FloatRange(0, 1), help="Drop moments that overlap a better one by more."
-)
-@click.option("--min-coverage", type=click.FloatRange(0, 1), help="Fail below this share of the videos.")
+@click.option("--nms-iou", type=Number(0, 1), help="Drop moments that overlap a better one by more.")
+@click.option("--min-coverage", type=Number(0, 1), help="Fail below this share of the videos.")
 @click.option("--constant-gap", type=COUNT, help="Bridge so many missing segments.")
-@click.option("--adaptive-gap", type=click.FloatRange(0, 1), help="Bridge gaps up to this share.")
+@click.option("--adaptive-gap", type=Number(0, 1), help="Bridge gaps up to this share.")
 @click.option("--adjacent", is_flag=True, default=None, help="Join adjacent segments only, as published.")
 @click.option("--peaks", type=click.IntRange(0, 100), help="Best segments, widened by so many on both sides.")
 @search_query.options

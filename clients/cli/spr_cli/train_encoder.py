@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from spr_cli.options import Number
+
 if TYPE_CHECKING:
     from trainer.runs import Progress
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     "--minutes",
     default=2.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="How long on two idle cores. It sets the number of steps, so that results do not hang on the clock.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed.")

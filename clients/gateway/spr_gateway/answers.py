@@ -71,6 +71,7 @@ def moment(one: Moment) -> dict[str, Any]:
         "confidence": one.confidence,
         "refined": one.refined,
         "proposal": [round(one.proposal_start, 3), round(one.proposal_end, 3)],
+        "best": None if one.best is None else round(one.best, 3),
     }
 
 

@@ -156,6 +156,7 @@ function toMoment(moment: MomentMessage): Moment {
     confidence: moment.confidence,
     alsoIn: moment.alsoIn.map(({ videoId, span }) => ({ video: videoId, start: ends(span)[0], end: ends(span)[1] })),
     foundBy: moment.foundBy.map(toFinding),
+    best: moment.bestOffset && seconds(moment.bestOffset),
   };
 }
 

@@ -24,6 +24,8 @@ export interface Moment {
   alsoIn: Duplicate[];
   /** What found it, the best rank first; empty where no texts are searched. */
   foundBy: Finding[];
+  /** The second that looks most like the query; undefined where not refined. */
+  best: number | undefined;
 }
 
 /** Where something can be found: in the pictures, in subtitles and transcripts, in text on the screen. */

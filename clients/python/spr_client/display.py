@@ -53,14 +53,15 @@ def _row(kind: str, cells: Iterable[str]) -> str:
 
 
 def thumbnail(page: str, moment: "Moment", collection: str, ends: float, size: int = 120) -> bytes:
-    """Return the JPEG of a moment's middle from the web page at `page`; empty where that gives none.
+    """Return the JPEG of a moment's best second from the web page at `page`; empty where that gives none.
 
     ends: until when it has to be there, of time.monotonic. size: pixels of its longer side.
     """
     left = ends - time.monotonic()
     if left <= 0:
         return b""
-    asked = urlencode({"collection": collection, "t": f"{(moment.start + moment.end) / 2:.1f}", "size": size})
+    second = (moment.start + moment.end) / 2 if moment.best is None else moment.best
+    asked = urlencode({"collection": collection, "t": f"{second:.1f}", "size": size})
     try:
         with urlopen(f"{page.rstrip('/')}/thumb/{quote(moment.video)}?{asked}", timeout=left) as reply:
             return bytes(reply.read(LARGEST))

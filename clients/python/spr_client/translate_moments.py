@@ -28,6 +28,7 @@ def moment_from_pb(moment: types_pb2.Moment) -> Moment:
         parts=_parts_from_pb(moment),
         also_in=_duplicates_from_pb(moment),
         found_by=tuple(_finding_from_pb(finding) for finding in moment.found_by),
+        best=seconds_from_pb(moment.best_offset) if moment.HasField("best_offset") else None,
     )
 
 

@@ -22,6 +22,7 @@ class Moment:
     confidence: the probability that the moment is relevant, None where the ranker says none. parts: of a
     query of several parts where each lies, seconds. also_in: other videos that show the same. found_by: what
     found it, the best rank first; empty where no texts are searched, and of examples and several parts.
+    best: the second that looks most like the query, of several parts in the first; None where not refined.
     """
 
     video: str
@@ -39,6 +40,7 @@ class Moment:
     parts: tuple[tuple[float, float], ...] = ()
     also_in: tuple[Duplicate, ...] = ()
     found_by: tuple[Finding, ...] = ()
+    best: float | None = None
 
     @property
     def duration(self) -> float:

@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { type Moment, search, thumbnail } from "./api";
+import { shot } from "./evidence";
 import { fresh, judged, type Judgement, latest, overlap, record } from "./feedback";
 import { clock, plural, span } from "./format";
 import { NOWHERE, said as asking, setting } from "./place";
@@ -141,7 +142,7 @@ function Pool({ collection, q, count, next }: PoolProps) {
           {pool?.map((one) => (
             <li>
               <button type="button" aria-pressed={one === chosen} onClick={() => setChosen(one)}>
-                <img src={thumbnail(collection, one.video, (one.start + one.end) / 2)} alt="" loading="lazy" />
+                <img src={thumbnail(collection, one.video, shot(one))} alt="" loading="lazy" />
                 <span>
                   {one.video} <span class="dim">{span(one.start, one.end)}</span>
                 </span>
@@ -182,7 +183,7 @@ function ByHand({ add, video }: { add: (one: Moment) => void; video: string }) {
     const named = `${given.get("video")}`.trim();
     if (!named || !(start >= 0 && end > start)) return setError("Name a video, and a start before its end: 1:02 or 62.5.");
     setError("");
-    add({ video: named, start, end, rank: 0, score: 0, confidence: null, refined: false, proposal: [start, end] });
+    add({ video: named, start, end, rank: 0, score: 0, confidence: null, refined: false, proposal: [start, end], best: null });
   };
   return (
     <details>

@@ -30,6 +30,8 @@ export interface Moment {
   confidence: number | null;
   refined: boolean;
   proposal: [number, number];
+  // The second that looks most like the query; null where it was not refined.
+  best: number | null;
   // Of several sentences: where each is. Other videos with the same pictures.
   parts?: [number, number][];
   also?: { video: string; span: [number, number] }[];

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Collection, collections, type Moment, type Why } from "./api";
+import { type Collection, collections, type Moment } from "./api";
 import { Help } from "./help";
 import { Filters } from "./filters";
 import { Where } from "./found";
@@ -22,7 +22,6 @@ export function App() {
   const box = useRef<HTMLInputElement>(null);
   const [filtering, setFiltering] = useState(() => filtered(place) > 0);
   const [picks, setPicks] = useState<ReadonlySet<string>>(new Set());
-  const [why, setWhy] = useState<Why | null>(null);
   // Counts what was asked to be played: the same line may be clicked twice.
   const [jumps, setJumps] = useState(0);
   const query = asks(place) ? said(place) : "";
@@ -37,7 +36,6 @@ export function App() {
   useEffect(() => {
     document.title = query ? `${[place.q || "Like the examples", ...place.then].join(", then ")} · SPR` : "SPR: moments in video";
     setPicks(new Set());
-    setWhy(null);
   }, [query, place.collection]);
 
   const go = useCallback((to: Place, replace = false) => {
@@ -180,13 +178,12 @@ export function App() {
           play={(moment, t) => open(moment, false, t)}
           change={change}
           like={like}
-          why={why}
           picks={picks}
           pick={pick}
           drop={() => setPicks(new Set())}
         />
         {!query && !place.video && <Watching collection={current?.name ?? ""} go={go} />}
-        {place.video !== "" && <Watch place={place} jump={jumps} moments={moments} open={open} close={close} like={like} told={setWhy} />}
+        {place.video !== "" && <Watch place={place} jump={jumps} moments={moments} open={open} close={close} like={like} />}
       </div>
       {help && <Help close={() => setHelp(false)} />}
     </div>

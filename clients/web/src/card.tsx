@@ -16,12 +16,11 @@ interface Props {
   play: (moment: Moment, t: number) => void;
   like: (moment: Moment) => void;
   // The second that is most like the query, null where nobody said yet.
-  best: number | null;
   picked: boolean;
   pick: (key: string) => void;
 }
 
-export function Card({ moment, answer, place, here, open, play, like, best, picked, pick }: Props) {
+export function Card({ moment, answer, place, here, open, play, like, picked, pick }: Props) {
   const { video, start, end, confidence } = moment;
   const { name, folder } = title(video);
   const [line] = lines(moment.foundBy ?? []);
@@ -41,7 +40,7 @@ export function Card({ moment, answer, place, here, open, play, like, best, pick
           open(moment);
         }}
       >
-        <Shot moment={moment} collection={answer.collection} best={best} />
+        <Shot moment={moment} collection={answer.collection} />
         <div class="text">
           <span class="name" title={video}>
             {folder && <span class="dim">{folder}/</span>}
@@ -100,7 +99,7 @@ function Also({ moment, place, open }: Pick<Props, "moment" | "place" | "open">)
 }
 
 /** The frame that shows the moment; a pointer that moves over it leafs through the moment. */
-function Shot({ moment, collection, best }: { moment: Moment; collection: string; best: number | null }) {
+function Shot({ moment, collection }: { moment: Moment; collection: string }) {
   const [leafed, setLeafed] = useState<{ src: string; at: number; aspect: number } | null>(null);
   const loaded = useRef<{ src: string; aspect: number }>();
   const { video, start, end } = moment;
@@ -119,7 +118,7 @@ function Shot({ moment, collection, best }: { moment: Moment; collection: string
   };
   return (
     <div class="shot" onPointerEnter={enter} onPointerMove={move} onPointerLeave={() => setLeafed(null)}>
-      <img src={thumbnail(collection, video, shot(moment, best), 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
+      <img src={thumbnail(collection, video, shot(moment), 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
       {leafed && leafed.src === src && (
         <>
           <div class="leaf" style={{ aspectRatio: `${leafed.aspect}` }}>

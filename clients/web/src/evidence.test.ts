@@ -32,10 +32,10 @@ test("a long line is cut around its first match, and says so", () => {
 });
 
 test("a card shows the line that found it best, inside the moment; else the frame most alike; else the middle", () => {
-  const moment: Moment = { video: "v", start: 10, end: 14, rank: 1, score: 1, confidence: null, refined: true, proposal: [8, 16], foundBy: found };
-  expect(shot(moment, 11)).toBe(13);
+  const moment: Moment = { video: "v", start: 10, end: 14, rank: 1, score: 1, confidence: null, refined: true, proposal: [8, 16], best: 11, foundBy: found };
+  expect(shot(moment)).toBe(13);
   const seen = { ...moment, foundBy: [found[2]!, found[0]!] };
-  expect([shot(seen, 11), shot(seen, null), shot({ ...moment, start: 20, end: 30 }, null)]).toEqual([11, 12, 25]);
+  expect([shot(seen), shot({ ...seen, best: null }), shot({ ...moment, start: 20, end: 30, best: null })]).toEqual([11, 12, 25]);
 });
 
 test("boxes are those of texts that are on the screen now", () => {

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { lines } from "./api";
 import { clock, length, moved, seconds, title } from "./format";
 import { NOWHERE, read, readSpan, spanOf, write } from "./place";
-import { around, extent, matched, path, peak, place, share } from "./timeline";
+import { around, extent, matched, path, place, share } from "./timeline";
 
 test("times", () => {
   expect([clock(0), clock(59.6), clock(61), clock(3600), clock(12.34, true)]).toEqual(["0:00", "1:00", "1:01", "1:00:00", "0:12.3"]);
@@ -54,11 +54,6 @@ test("a curve's path stays in its box", () => {
   expect(Math.min(...numbers)).toBeGreaterThanOrEqual(0);
   expect(numbers.length).toBeLessThan(1100);
   expect(extent({ step: 1, values: [0, 0.2, 0, 0.4] })).toEqual([0.2, 0.4]);
-});
-
-test("a moment's best frame is where the curve is highest inside it", () => {
-  const curve = { step: 0.5, values: [9, 1, 2, 5, 3, 9] };
-  expect([peak(curve, 0.4, 2.2), peak(curve, 8, 9), peak(null, 0, 1)]).toEqual([1.5, null, null]);
 });
 
 test("the cue that stands out is matched", () => {

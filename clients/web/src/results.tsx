@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Answer, Collection, Moment, Why } from "./api";
+import type { Answer, Collection, Moment } from "./api";
 import type { View } from "./app";
 import { Card } from "./card";
 import { Export } from "./export";
@@ -8,7 +8,6 @@ import { percent, plural } from "./format";
 import { asks, filtered, type Place, recent, spanOf } from "./place";
 import { type Change, Understood } from "./query";
 import type { useSearch } from "./search";
-import { peak } from "./timeline";
 
 interface Props {
   found: ReturnType<typeof useSearch>;
@@ -20,13 +19,12 @@ interface Props {
   play: (moment: Moment, t: number) => void;
   change: Change;
   like: (moment: Moment) => void;
-  why: Why | null;
   picks: ReadonlySet<string>;
   pick: (key: string) => void;
   drop: () => void;
 }
 
-export function Results({ found, place, view, current, ask, open, play, change, like, why, picks, pick, drop }: Props) {
+export function Results({ found, place, view, current, ask, open, play, change, like, picks, pick, drop }: Props) {
   const { answer, error, waiting } = found;
   const list = useRef<HTMLOListElement>(null);
   useMoving(list, answer, view);
@@ -64,7 +62,6 @@ export function Results({ found, place, view, current, ask, open, play, change, 
               open={open}
               play={play}
               like={like}
-              best={why?.video === moment.video ? peak(why.frames, moment.start, moment.end) : null}
               picked={picks.has(spanOf(moment))}
               pick={pick}
             />

@@ -72,11 +72,3 @@ export function best(why: Why, start: number, end: number) {
   const inside = why.segments.filter((segment) => segment.start < end && segment.end > start);
   return inside.reduce<(typeof inside)[number] | null>((a, b) => (!a || b.rank < a.rank ? b : a), null);
 }
-
-/** The time within a span at which a curve is highest, null where it says nothing of it. */
-export function peak(curve: Curve | null, start: number, end: number): number | null {
-  if (!curve) return null;
-  const first = Math.ceil(start / curve.step);
-  const inside = curve.values.slice(first, Math.ceil(end / curve.step));
-  return inside.length ? (first + inside.indexOf(Math.max(...inside))) * curve.step : null;
-}

@@ -21,11 +21,10 @@ interface Props {
   open: (moment: Moment, replace?: boolean) => void;
   close: () => void;
   like?: (moment: Moment) => void;
-  told?: (why: Why) => void;
   kept?: (one: Judgement) => void;
 }
 
-export function Watch({ place, moments, jump = 0, open, close, like, told, kept }: Props) {
+export function Watch({ place, moments, jump = 0, open, close, like, kept }: Props) {
   const { q, collection, video, start, end } = place;
   const query = asks(place) ? said(place) : "";
   const [about, setAbout] = useState<Video | null>(null);
@@ -43,14 +42,14 @@ export function Watch({ place, moments, jump = 0, open, close, like, told, kept 
       if (!control.signal.aborted) setError(refused instanceof Refused ? refused.message : `${refused}`);
     };
     aboutVideo(collection, video, control.signal).then(setAbout, failed);
-    if (query) explain(collection, query, video, control.signal).then((found) => (setWhy(found), told?.(found)), () => setWhy(null));
+    if (query) explain(collection, query, video, control.signal).then(setWhy, () => setWhy(null));
     return () => control.abort();
   }, [collection, video, query]);
   useEffect(() => panel.current?.focus({ preventScroll: true }), [video, start]);
 
   const moment = useMemo<Moment>(() => {
     const same = (one: Moment) => one.video === video && Math.abs(one.start - start) < 0.05 && Math.abs(one.end - end) < 0.05;
-    const bare = { video, start, end, rank: 0, score: 0, confidence: null, refined: false, proposal: [start, end] as [number, number] };
+    const bare = { video, start, end, rank: 0, score: 0, confidence: null, refined: false, proposal: [start, end] as [number, number], best: null };
     const listed = moments.find(same);
     const told: Moment = why?.moments.find(same) ?? listed ?? bare;
     return told.foundBy?.length || !listed?.foundBy ? told : { ...told, foundBy: listed.foundBy };

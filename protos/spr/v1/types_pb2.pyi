@@ -196,6 +196,7 @@ class Moment(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     ALSO_IN_FIELD_NUMBER: _builtins.int
     FOUND_BY_FIELD_NUMBER: _builtins.int
+    BEST_OFFSET_FIELD_NUMBER: _builtins.int
     video_id: _builtins.str
     """The collection's name of the video."""
     rank: _builtins.int
@@ -235,6 +236,13 @@ class Moment(_message.Message):
         parts, and of a version without texts.
         """
 
+    @_builtins.property
+    def best_offset(self) -> _duration_pb2.Duration:
+        """The frame of the span that looks most like the query, from the video's first
+        frame; of several parts, in the first. Absent where none is known, as of what
+        was not refined.
+        """
+
     def __init__(
         self,
         *,
@@ -248,10 +256,11 @@ class Moment(_message.Message):
         parts: _abc.Iterable[Global___TimeSpan] | None = ...,
         also_in: _abc.Iterable[Global___DuplicateMoment] | None = ...,
         found_by: _abc.Iterable[Global___Finding] | None = ...,
+        best_offset: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "provenance", b"provenance", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "best_offset", b"best_offset", "confidence", b"confidence", "provenance", b"provenance", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "also_in", b"also_in", "confidence", b"confidence", "found_by", b"found_by", "parts", b"parts", "provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "also_in", b"also_in", "best_offset", b"best_offset", "confidence", b"confidence", "found_by", b"found_by", "parts", b"parts", "provenance", b"provenance", "rank", b"rank", "score", b"score", "span", b"span", "uri", b"uri", "video_id", b"video_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015

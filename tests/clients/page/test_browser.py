@@ -50,6 +50,21 @@ def test_search_watch_it_refine_and_play(tab: Tab) -> None:
     expect(line).to_have_attribute("aria-current", "true")
 
 
+def test_a_card_shows_the_second_that_is_most_like_the_query(tab: Tab) -> None:
+    tab.goto("/?q=a+red+ball+bounces&in=seen")
+    expect(tab.locator("main[data-stage=refined]")).to_be_visible()
+    said = tab.evaluate("fetch(`/api/search${location.search}`).then(answer => answer.text())")
+    moments = json.loads(said.splitlines()[-1])["moments"]
+    assert any(one["best"] is not None for one in moments)
+    expect(tab.locator("[data-card]")).to_have_count(len(moments))
+    for number, one in enumerate(moments):
+        second = (one["start"] + one["end"]) / 2 if one["best"] is None else one["best"]
+        assert one["start"] <= second < one["end"]
+        shown = tab.locator("[data-card]").nth(number).locator(".shot img").first.get_attribute("src") or ""
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(shown).query)
+        assert float(asked["t"][0]) == pytest.approx(second, abs=0.051)
+
+
 def test_a_moment_ends_where_it_began(tab: Tab) -> None:
     ask(tab)
     tab.get_by_role("link", name=re.compile("talk")).first.click()

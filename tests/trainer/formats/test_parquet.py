@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.trainer.library.living import QUERIES, Content, copied
 from trainer.collection.texts import segment_texts
 from trainer.formats.parquet import export_parquet
 from trainer.generation.build import BuildConfig, build
+from trainer.ingest.texts import KEY, write
 from trainer.library.adding import add
 from trainer.library.deleting import delete
 from trainer.library.kits import Kits
@@ -36,7 +38,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("exported") / "c"
     talking.ingested(made, VIDEOS)
     build(BuildConfig(collection=made, shards=2, device="cpu"))
-    talking.ingested(made, NEW)
+    with living.store(made) as features:
+        for video, content in NEW.items():
+            info = {KEY: write(made, talking.texts_of(*content)), "labels": ["rome", "news"], "date": 86400.5}
+            features.append(
+                video, living.arrays(content), f"file:///{video}.mp4", "w", content[1] - 0.5, info
+            )
     add(made, ["w"], Kits("cpu"))
     delete(made, ["v1"])
     return made
@@ -91,6 +98,12 @@ def test_texts_are_those_that_are_indexed(columns: Mapping[str, list[Any]]) -> N
         }
         assert found
         assert found == expected
+
+
+def test_labels_and_dates_are_those_of_the_video(columns: Mapping[str, list[Any]]) -> None:
+    for video, labels, date in zip(*(columns[name] for name in ("video", "labels", "date")), strict=True):
+        wanted = ["news", "rome"], datetime(1970, 1, 2, 0, 0, 0, 500_000, UTC)
+        assert (labels, date) == (wanted if video == "w" else ([], None))
 
 
 def test_row_groups_hold_so_many_rows_at_most(path: Path, tmp_path: Path) -> None:

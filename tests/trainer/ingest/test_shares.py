@@ -19,6 +19,7 @@ from trainer.ingest.options import IngestOptions
 from trainer.ingest.pipeline import ingest
 from trainer.ingest.scan import find
 from trainer.ingest.summary import Summary
+from trainer.ingest.transcripts import Contents
 from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore, Stream
 
@@ -194,3 +195,14 @@ def test_an_id_that_two_runs_gave_at_the_same_time_is_mended_by_the_next_ingest(
         {"x": files[0].as_uri(), "b/x": files[1].as_uri()},
         [],
     )
+
+
+def test_what_runs_learn_of_files_at_the_same_time_is_kept_of_both(tmp_path: Path) -> None:
+    files = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    both = [Contents(tmp_path / "screen") for _ in files]
+    for file, contents in zip(files, both, strict=True):
+        file.write_text(file.name)
+        contents.of(file)
+    for contents in both:
+        contents.keep()
+    assert [Contents(tmp_path / "screen").known(file) for file in files] == [sha256(file) for file in files]

@@ -24,7 +24,7 @@ def fill(path: Path, text: str, *videos: str) -> None:
             store.append(video, rows(len(video)), uri=f"file:///{video}", sha256=video * 2)
 
 
-@pytest.mark.parametrize("text", ["4/4", "1/0", "-1/4", "x", "1", "0/10001", "1/4/", ""])
+@pytest.mark.parametrize("text", ["4/4", "1/0", "-1/4", "x", "1", "0/1001", "1/4/", ""])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="write I/N"):
         Share.parse(text)
@@ -117,6 +117,23 @@ def test_a_part_that_lost_its_header_is_named_and_made_whole_by_its_writer(tmp_p
         FeatureStore.open(path)
     share(path, "1/2").close()
     check(FeatureStore.open(path), {"a": rows(1)})
+
+
+def test_the_writer_of_the_whole_mends_and_opens_only_what_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    for index in range(1, 4):
+        fill(path, f"{index}/4", "v" * index)
+    journal = path / "parts" / "2" / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-5])
+    with FeatureStore.open(path, "a") as store:
+        assert [number for number, part in store.parts.items() if part.writable] == [0, 2]
+        (notice,) = store.notices
+        assert f"{journal} has lost 1 of 1 lines" in notice
+        store.forget("vvv")
+        assert store.parts[3].writable
+    assert journal.read_bytes() == whole
+    check(FeatureStore.open(path), {"v": rows(1), "vv": rows(2)})
 
 
 def test_a_part_of_other_settings_is_named(tmp_path: Path) -> None:

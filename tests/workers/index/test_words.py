@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from engine.errors import Mismatch, NotFound
-from engine.words import asked, seeks_inside, terms
+from engine.words import seeks_inside, terms
 from tests.numeric import close
 from workers.index.lexicon import Lexicon, Statistics
 from workers.index.words import K1, B, WordIndex
 
 _COMMON = ("the", "of", "and", "a")
+# Those of the queries here.
+_FUNCTION_WORDS = {*_COMMON, "this"}
 
 
 def _corpus(rows: int, seed: int = 0) -> list[str]:
@@ -34,10 +36,12 @@ def _oracle(documents: Sequence[str], lexicon: Sequence[str], query: str) -> dic
     """Return the score of every row that has a word of the query, in loops and floats."""
     bags = [Counter(terms(document)) for document in lexicon]
     mean = sum(map(Counter.total, bags)) / len(bags)
-    count = {word: sum(word in bag for bag in bags) for word in asked(query)}
+    asked = set(terms(query)) - _FUNCTION_WORDS or set(terms(query))
+    count = {word: sum(word in bag for bag in bags) for word in asked}
     kept = {word for word in count if count[word] <= max(0.2 * len(bags), 20)} or set(count)
     idf = {
         word: math.log(1 + (len(bags) - max(1, count[word]) + 0.5) / (max(1, count[word]) + 0.5))
+        * (1 if count[word] else 0.5)
         for word in kept
     }
     scores = {}
@@ -169,3 +173,12 @@ def test_a_damaged_lexicon_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Mismatch, match="does not have the checksum"):
         Lexicon.read(tmp_path, lexicon.sha256)
+
+
+def test_what_a_query_says_around_a_plate_takes_little_of_its_score() -> None:
+    signs = [f"NA{number} RMZ" for number in range(10, 70)]
+    index = WordIndex.build(signs, Statistics.of(signs))
+    scores = {text: index.search(text, 1)[1].item() for text in ("NA38", "a plate with NA38", "plate NA38")}
+    # "A" and "with" nowhere are of no weight, "plate" nowhere is of half that of the plate.
+    close(scores["a plate with NA38"], scores["plate NA38"], 1e-6)
+    close(scores["plate NA38"], scores["NA38"] / 1.5, 1e-3)

@@ -50,6 +50,11 @@ def in_seconds(evidence: Evidence, windows: Windows, durations: Doubles) -> Doub
     return np.stack([begins, ends], axis=1)
 
 
+def best_seconds(evidence: Evidence, windows: Windows) -> Doubles:
+    """Return (n,) when each span's best clip begins, in seconds; NaN where there is no span."""
+    return np.where(evidence.best >= 0, windows.origins + evidence.best * windows.steps, np.nan)
+
+
 def ranked(
     query: RankQuery,
     windows: Windows,
@@ -67,16 +72,17 @@ def ranked(
     refined = evidence.found & (spans[:, 1] > spans[:, 0])
     spans = np.where(refined[:, None], spans, query.spans)
     fusion, relevances = config.fusion, evidence.relevance
+    best = best_seconds(evidence, windows)
     if fusion is not None:
         texts = fusion.texts(query)
         found = columns(evidence, spans, query.scores, texts)
         scores = demoted(fusion.score.apply(found), query.videos, spans, fusion.overlap)
         sure = confidences(fusion.logits(found, scores, corpus))
         threshold, weighed = fusion.confidence_threshold, texts is not None
-        return Ranked(ranker, spans, scores, relevances, refined, sure, threshold, weighed)
+        return Ranked(ranker, spans, scores, relevances, refined, sure, threshold, weighed, best)
     scores = (
         config.relevance_weight * relevances.astype(np.float64)
         + config.probability_weight * np.where(refined, evidence.log_start + evidence.log_end, UNSURE)
         + config.coarse_weight * query.scores.astype(np.float64)
     )
-    return Ranked(ranker, spans, scores, relevances, refined)
+    return Ranked(ranker, spans, scores, relevances, refined, best=best)

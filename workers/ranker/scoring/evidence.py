@@ -27,6 +27,7 @@ class Evidence:
     relevance: (n,) float32 S of the window: the mean over both streams of the best clip's cosine, -1 for an
     empty window. span_relevance: (n,) float32 S of the span's clips alone, S where there is no span.
     contrast: (n,) float32 mean clip similarity r in the span minus that outside it; 0 where one is empty.
+    best: (n,) int64 the span's clip of the highest video cosine, the first of equal ones; else -1.
     """
 
     start: NDArray[np.int64]
@@ -36,6 +37,7 @@ class Evidence:
     relevance: Floats
     span_relevance: Floats
     contrast: Floats
+    best: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.start)
@@ -48,15 +50,15 @@ class Evidence:
     @staticmethod
     def empty(n: int) -> "Evidence":
         """Return the evidence of n windows without clips, for others to be written into."""
-        nothing = np.full(n, -1.0, np.float32)
         return Evidence(
             start=np.zeros(n, np.int64),
             end=np.full(n, -1, np.int64),
             log_start=np.full(n, UNSURE),
             log_end=np.full(n, UNSURE),
-            relevance=nothing,
-            span_relevance=nothing.copy(),
+            relevance=np.full(n, -1.0, np.float32),
+            span_relevance=np.full(n, -1.0, np.float32),
             contrast=np.zeros(n, np.float32),
+            best=np.full(n, -1, np.int64),
         )
 
     def put(self, rows: NDArray[np.int64], part: "Evidence") -> None:
@@ -188,7 +190,8 @@ def decide(
     found = end >= start
     span_relevance = torch.where(found, _best(cosines, shift, inside), relevance)
     contrast = _mean(r, inside, present & ~inside)
-    return start, end, log_start, log_end, relevance, span_relevance, contrast
+    best = torch.where(found, cosines[0].masked_fill(~inside, -torch.inf).argmax(1), -1)
+    return start, end, log_start, log_end, relevance, span_relevance, contrast, best
 
 
 def best_spans(

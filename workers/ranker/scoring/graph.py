@@ -48,7 +48,7 @@ class Rows:
 
 
 def step(streams: Sequence[Rows], heads: Heads, width: int, jobs: Tensor, vectors: Tensor) -> Tensor:
-    """Judge n windows of at most `width` clips; return the columns of `Evidence`, (7, n) float64.
+    """Judge n windows of at most `width` clips; return the columns of `Evidence`, (8, n) float64.
 
     streams: of video and of subtitles. jobs: (5, n) int64, the columns of `Jobs`; a window without clips is
     padding. vectors: (4, q, h) float32, the columns of `QueryVectors`. Shapes depend on shapes alone.
@@ -62,7 +62,7 @@ def step(streams: Sequence[Rows], heads: Heads, width: int, jobs: Tensor, vector
     video, words = (_meet(stream, clips, both) for stream, both in zip(streams, asked, strict=True))
     r = (video[1] + words[1]) / 2 * present
     found = decide((video[0], words[0]), r, lengths, (first, last), heads)
-    # Float64 holds clip numbers and float32 exactly: one copy to the host instead of seven.
+    # Float64 holds clip numbers and float32 exactly: one copy to the host instead of eight.
     return torch.stack([column.double() for column in found])
 
 

@@ -76,7 +76,7 @@ class Kernel:
                     *(*self._parts[parts[share.start]], *vectors, *filters),
                     *(column[share] for column in columns),
                     *(out.start, out.end, out.log_start, out.log_end),
-                    *(out.relevance, out.span_relevance, out.contrast),
+                    *(out.relevance, out.span_relevance, out.contrast, out.best),
                 )
 
         helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(shares)) - 1)]
@@ -106,8 +106,7 @@ def _bits(*arrays: NDArray[Any] | None) -> list[NDArray[Any]]:
 
 def _tables(heads: Heads) -> tuple[Floats, Floats, Floats]:
     if heads.biases is None:
-        nothing = np.zeros(1, np.float32)
-        return nothing, nothing, nothing
+        return (np.zeros(1, np.float32),) * 3
     return heads.biases.start, heads.biases.end, heads.biases.clip
 
 
@@ -187,9 +186,9 @@ def _best_span(log_start: Any, log_end: Any, n: int, shortest: int, longest: int
 
 @_compiled()
 def _measure(cosines: Any, r: Any, n: int, start: int, end: int) -> Any:
-    """Return S of the window, S of the span, and the contrast of r."""
+    """Return S of the window, S of the span, the contrast of r, and the span's best clip."""
     best = np.full(4, -np.inf, np.float32)
-    inside, outside = 0.0, 0.0
+    inside, outside, shown = 0.0, 0.0, start
     for place in range(n):
         spanned = start <= place <= end
         for stream in range(2):
@@ -198,14 +197,15 @@ def _measure(cosines: Any, r: Any, n: int, start: int, end: int) -> Any:
                 best[2 + stream] = max(best[2 + stream], cosines[stream, place])
         if spanned:
             inside += r[place]
+            shown = place if cosines[2, place] > cosines[2, shown] else shown
         else:
             outside += r[place]
     span = end - start + 1
     relevance = (best[0] + best[1]) / numba.float32(2)
     if span < 1:
-        return relevance, relevance, 0.0
+        return relevance, relevance, 0.0, -1
     contrast = inside / span - outside / (n - span) if n > span else 0.0
-    return relevance, (best[2] + best[3]) / numba.float32(2), contrast
+    return relevance, (best[2] + best[3]) / numba.float32(2), contrast, shown
 
 
 @_compiled()
@@ -216,12 +216,12 @@ def _score(  # every argument an array, so that nothing is boxed on the way
     shortest: int, longest: int,
     rows: Any, lengths: Any, firsts: Any, lasts: Any, queries: Any,
     out_start: Any, out_end: Any, out_log_start: Any, out_log_end: Any,
-    out_relevance: Any, out_span_relevance: Any, out_contrast: Any,
+    out_relevance: Any, out_span_relevance: Any, out_contrast: Any, out_best: Any,
 ) -> None:  # fmt: skip
     width = 1
     for job in range(rows.shape[0]):
         width = max(width, lengths[job])
-    cosines, r = np.empty((2, width), np.float32), np.empty(width, np.float32)
+    cosines, r = np.empty((3, width), np.float32), np.empty(width, np.float32)
     log_start, log_end = np.empty(width), np.empty(width)
     for job in range(rows.shape[0]):
         n, q = lengths[job], queries[job]
@@ -238,13 +238,13 @@ def _score(  # every argument an array, so that nothing is boxed on the way
                 cosine, similarity = cosine * scale, similarity * scale
                 spoken, fit = spoken * other, fit * other
             shift = _at(clip_bias, min(place - firsts[job], 0) + max(place - lasts[job], 0))
-            cosines[0, place], cosines[1, place] = cosine + shift, spoken + shift
+            cosines[0, place], cosines[1, place], cosines[2, place] = cosine + shift, spoken + shift, cosine
             r[place] = (similarity + fit) / numba.float32(2)
         _logits(r, n, start_taps, start_bias, firsts[job], log_start)
         _logits(r, n, end_taps, end_bias, lasts[job], log_end)
         start, end = _best_span(log_start, log_end, n, shortest, longest)
         measured = _measure(cosines, r, n, start, end)
-        out_relevance[job], out_span_relevance[job], out_contrast[job] = measured
+        out_relevance[job], out_span_relevance[job], out_contrast[job], out_best[job] = measured
         out_start[job], out_end[job] = start, end
         if end >= start:
             out_log_start[job], out_log_end[job] = log_start[start], log_end[end]

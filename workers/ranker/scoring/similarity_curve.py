@@ -229,4 +229,6 @@ def _ranked(
     coarse = standardised(query.scores.astype(np.float64), np.isfinite(query.scores))
     spans = np.where(refined[:, None], np.stack([begins, ends], axis=1), query.spans)
     scores = demoted(fit + config.coarse_weight * coarse, query.videos, spans, config.overlap)
-    return Ranked(NAME, spans, scores, relevances.astype(np.float32), refined)
+    best = np.where(chosen, cosines, -np.inf).argmax(axis=1) if curve.size else cut.first
+    seconds = np.where(refined, windows.origins + best * windows.steps, np.nan)
+    return Ranked(NAME, spans, scores, relevances.astype(np.float32), refined, best=seconds)

@@ -108,6 +108,7 @@ class RankResponse(_message.Message):
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     TEXTS_WEIGHED_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """The version that was read: the request's."""
     ranker_model: _builtins.str
@@ -134,6 +135,11 @@ class RankResponse(_message.Message):
     """
     texts_weighed: _builtins.bool
     """True where `texts` went into the scores: the ranker has fitted weights of them."""
+    best: _builtins.bytes
+    """The second of each refined span that looks most like the query, from the
+    first frame, float64 little-endian; NaN where `refined` is 0. Empty from a
+    worker that does not say it.
+    """
     @_builtins.property
     def compute_time(self) -> _duration_pb2.Duration:
         """From the request's arrival to its answer, waiting for a batch included."""
@@ -151,10 +157,11 @@ class RankResponse(_message.Message):
         confidence_threshold: _builtins.float | None = ...,
         compute_time: _duration_pb2.Duration | None = ...,
         texts_weighed: _builtins.bool = ...,
+        best: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold", "confidences", b"confidences", "generation", b"generation", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans", "texts_weighed", b"texts_weighed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "best", b"best", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold", "confidences", b"confidences", "generation", b"generation", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans", "texts_weighed", b"texts_weighed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015

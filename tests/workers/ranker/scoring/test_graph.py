@@ -89,7 +89,7 @@ def test_the_step_asks_the_host_for_nothing(tmp_path: Path) -> None:
     streams = [Rows.of(stream, meta) for stream in store.streams.values()]
     inputs = torch.zeros((5, 32), dtype=torch.int64, device=meta), torch.zeros((4, 3, HIDDEN), device=meta)
     out = step(streams, graph._placed(heads, meta), 16, *inputs)
-    assert out.shape == (7, 32)
+    assert out.shape == (8, 32)
 
 
 def test_a_step_that_cannot_be_captured_is_called(

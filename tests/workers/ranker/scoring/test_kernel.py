@@ -13,7 +13,7 @@ from tests.workers.ranker.contexts import oracle, random_store, random_vectors
 from workers.ranker.scoring import kernel
 from workers.ranker.scoring.evidence import Biases, Heads, Jobs
 from workers.ranker.scoring.kernel import Kernel
-from workers.ranker.stores.contexts import EncodedStore, write_encoded
+from workers.ranker.stores.contexts import VIDEO, EncodedStore, write_encoded
 
 HIDDEN = 24
 
@@ -53,6 +53,20 @@ def test_it_finds_what_the_readable_form_finds(
     assert found.found.sum() == (jobs.lengths >= shortest).sum()
 
 
+def test_the_best_clip_is_the_spans_most_like_the_query(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    store = random_store(tmp_path, "float16", [90, 60], HIDDEN)
+    vectors, jobs = random_vectors(rng, 2, HIDDEN), random_jobs(rng, store, 60, 30)
+    start, end = rng.normal(size=(2, 5)).astype(np.float32)
+    # What a clip's place adds to its score says nothing of how it looks.
+    biases = Biases(*rng.normal(scale=3, size=(3, 9)).astype(np.float32))
+    found = Kernel(store, 1).score(vectors, jobs, Heads(start, end, 2, 16, biases))
+    for row, (first, last, best) in enumerate(zip(found.start, found.end, found.best, strict=True)):
+        clips = store.streams[VIDEO].units(jobs.rows[row] + np.arange(first, last + 1))
+        cosines = clips @ vectors.unit_video[jobs.queries[row]]
+        assert best == (first + cosines.argmax() if len(cosines) else -1)
+
+
 def test_ties_go_to_the_earlier_start_then_end(tmp_path: Path) -> None:
     nothing = np.zeros((12, HIDDEN), np.float32)
     write_encoded(tmp_path / "encoded", HIDDEN, 1.0, "float16", [(nothing, nothing)], "abc")
@@ -61,7 +75,7 @@ def test_ties_go_to_the_earlier_start_then_end(tmp_path: Path) -> None:
     columns = [np.array([value]) for value in (0, 12, 0, 11, 0)]
     vectors = random_vectors(np.random.default_rng(0), 1, HIDDEN)
     found = Kernel(store, 1).score(vectors, Jobs(*columns), heads)
-    assert (found.start[0], found.end[0]) == (0, 1)
+    assert (found.start[0], found.end[0], found.best[0]) == (0, 1, 0)
     assert (found.relevance[0], found.span_relevance[0], found.contrast[0]) == (0.0, 0.0, 0.0)
     assert found.log_start[0] == pytest.approx(-np.log(12))
 

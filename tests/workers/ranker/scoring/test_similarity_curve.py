@@ -108,6 +108,21 @@ def test_borders_move_to_where_the_frames_change() -> None:
     assert answer.relevances[2] < 0.5 < answer.relevances[:2].min() <= 1.0
 
 
+def test_the_best_second_is_the_frame_of_the_span_most_like_the_query() -> None:
+    store = contexts([[(13, 22)], [(5, 9)], [(2, 7)]], [60.0, 30.0, 7.4])
+    videos, spans = np.array([0, 1, 2, 2], np.int32), np.array([[12.0, 20], [4, 12], [0, 7.4], [0, 4]])
+    answer = ask(QUERY, store, videos, spans)
+    assert answer.best is not None
+    assert answer.refined.all()
+    for video, (start, end), best in zip(videos, answer.spans, answer.best, strict=True):
+        frames = store.video(int(video), FRAMES).astype(np.float32)
+        cosines = frames @ QUERY / np.linalg.norm(frames, axis=1)
+        assert best == start + cosines[int(start) : int(np.ceil(end))].argmax()
+    flat = ask(QUERY, contexts([[]], [0.4]), videos[:1], np.array([[0.0, 0.4]]))
+    assert not flat.refined[0]
+    assert np.isnan(flat.shown[0])
+
+
 def test_a_coarse_score_breaks_the_tie() -> None:
     store = contexts([[(13, 22)], [(13, 22)]], [60.0, 60.0])
     videos, spans = np.array([0, 1], np.int32), np.array([[12.0, 24.0], [12.0, 24.0]])

@@ -117,6 +117,12 @@ export interface Moment {
    * parts, and of a version without texts.
    */
   foundBy: Finding[];
+  /**
+   * The frame of the span that looks most like the query, from the video's first
+   * frame; of several parts, in the first. Absent where none is known, as of what
+   * was not refined.
+   */
+  bestOffset: Duration | undefined;
 }
 
 /** One list that a moment is in. */
@@ -446,6 +452,7 @@ function createBaseMoment(): Moment {
     parts: [],
     alsoIn: [],
     foundBy: [],
+    bestOffset: undefined,
   };
 }
 
@@ -480,6 +487,9 @@ export const Moment: MessageFns<Moment> = {
     }
     for (const v of message.foundBy) {
       Finding.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.bestOffset !== undefined) {
+      Duration.encode(message.bestOffset, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -577,6 +587,14 @@ export const Moment: MessageFns<Moment> = {
             message.foundBy.push(Finding.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.bestOffset = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -606,6 +624,9 @@ export const Moment: MessageFns<Moment> = {
     message.parts = object.parts?.map((e) => TimeSpan.fromPartial(e)) || [];
     message.alsoIn = object.alsoIn?.map((e) => DuplicateMoment.fromPartial(e)) || [];
     message.foundBy = object.foundBy?.map((e) => Finding.fromPartial(e)) || [];
+    message.bestOffset = (object.bestOffset !== undefined && object.bestOffset !== null)
+      ? Duration.fromPartial(object.bestOffset)
+      : undefined;
     return message;
   },
 };

@@ -23,7 +23,7 @@ def ingest_files(
     model: tuple[str | None, str, str],
     wanted: Wanted,
 ) -> "Summary":
-    """Ingest; refuse what can be before `model` loads: (name or None for the collection's, device, precision)."""
+    """Ingest; refuse what can be before `model` loads: (its name or None for the own, device, precision)."""
     from spr_cli.ingest import bar
     from trainer.collection.places import own_encoder
     from trainer.ingest.opening import check

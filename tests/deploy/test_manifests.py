@@ -1,14 +1,20 @@
 """The manifests agree with each other and with the topology, beyond what their schemas say."""
 
 import re
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from spr_cli import build
 from tests.deploy.manifests import (
+    DEPLOY,
     ROOT,
     TOPOLOGY,
     WORKLOADS,
     Manifest,
     container,
+    matches,
     name,
     of,
     pod,
@@ -122,3 +128,27 @@ def test_the_secret_has_the_files_of_the_topology() -> None:
         r"foreach file,([^,]+),--from-file", (ROOT / "Makefile").read_text(encoding="utf-8")
     )
     assert needed == {f"/etc/spr-access/{file}" for file in listed.split()}
+
+
+def test_jobs_run_as_the_pods_that_serve_and_build_their_shards(tmp_path: Path) -> None:
+    serving = next(one for one in of(*WORKLOADS) if name(one) == "library")
+    claims = {name(one) for one in of("PersistentVolumeClaim")}
+    jobs = {
+        path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (DEPLOY / "k8s").glob("*-job.yaml")
+    }
+    assert jobs.keys() == {"build-job", "ingest-job"}
+    for job in jobs.values():
+        assert job["metadata"]["namespace"] == serving["metadata"]["namespace"]
+        # No policy opens a port of theirs.
+        assert not matches(serving["spec"]["selector"], pod(job)["metadata"]["labels"])
+        assert pod(job)["spec"]["securityContext"] == pod(serving)["spec"]["securityContext"]
+        for key in ("image", "securityContext"):
+            assert container(job)[key] == container(serving)[key]
+        for volume in pod(job)["spec"]["volumes"]:
+            assert volume.get("persistentVolumeClaim", {}).get("claimName", "videos") in claims
+    command, *given = (
+        arg.replace("/collection", str(tmp_path)) for arg in container(jobs["build-job"])["args"]
+    )
+    assert command == "build"
+    options = build.command.make_context("build", given).params
+    assert options["shards"] == len(topology()["index"])

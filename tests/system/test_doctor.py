@@ -101,13 +101,17 @@ def test_ports_shards_and_addresses_are_looked_at(collection: Path, tmp_path: Pa
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         more = f'[[ranker]]\nlisten = "{taken}"\n'
         more += '[[ranker]]\nlisten = "0.0.0.0:7499"\naddress = "127.0.0.1:1"\n'
+        more += f'[[ranker]]\nlisten = "0.0.0.0:7498"\naddress = "dns:localhost:{taken.rpartition(":")[2]}"\n'
+        more += '[[ranker]]\nlisten = "0.0.0.0:7497"\naddress = "dns:localhost:1"\n'
         topology.write_text(f"{topology.read_text()}\n{more}")
         result, found = examine(topology)
     assert result.exit_code == 1
     assert len(found["error"]) == 2
     assert "names no worker of shard-00001 of" in found["error"][0]
     assert f"another program listens at {taken}: stop it" in found["error"][1]
-    assert any("nobody answers at 127.0.0.1:1 (Connection refused)" in said for said in found["warning"])
+    for address in ("127.0.0.1:1", "dns:localhost:1"):
+        said = f"nobody answers at {address} (Connection refused)"
+        assert any(said in warning for warning in found["warning"])
 
 
 def test_a_collection_that_may_not_be_written_or_is_of_the_future_is_a_warning(

@@ -164,7 +164,9 @@ class WordIndex:
 def _runs(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the numbers of all [begin, end), run after run."""
     lengths = ends - begins
-    return np.arange(lengths.sum()) + np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)
+    skipped = begins - (np.cumsum(lengths) - lengths)
+    numbers: NDArray[np.int64] = np.arange(lengths.sum(), dtype=np.int64) + np.repeat(skipped, lengths)
+    return numbers
 
 
 def _numbered(documents: Sequence[str]) -> tuple[Vocabulary, NDArray[np.int64], NDArray[np.int64]]:

@@ -24,7 +24,6 @@ def command(collection: Path, as_json: bool) -> None:
     spr corpus transcripts c
     spr corpus transcripts c --json | jq '.transcripts[] | select(.corrected)'
     """
-    from engine.printable import printable
     from spr_cli.output import print_json
     from trainer.ingest.transcripts import Transcripts
 
@@ -50,11 +49,15 @@ def command(collection: Path, as_json: bool) -> None:
     if not found:
         click.echo(f"{collection} has no transcripts; make some with: spr ingest ... --transcribe ENGINE")
     for channel, head, path in found:
-        click.echo(f"{printable(head.video or '?')}  ({_about(channel, head)})  {path}")
+        _tell(channel, head, path)
 
 
-def _about(channel: str, head: "Head") -> str:
+def _tell(channel: str, head: "Head", path: Path) -> None:
+    """Print a transcript's line."""
+    from engine.printable import printable
+
     corrected = ", corrected" if head.corrected else ""
     language = f" in {head.language}" if head.language else ""
     lines = "1 line" if head.cues == 1 else f"{head.cues or 'no'} lines"
-    return f"{lines} {channel}{language}, {head.engine or 'by hand'}{corrected}"
+    about = f"{lines} {channel}{language}, {head.engine or 'by hand'}{corrected}"
+    click.echo(f"{printable(head.video or '?')}  ({about})  {path}")

@@ -10,6 +10,7 @@ from engine import versions
 from engine.config import Topology
 from engine.errors import SprError
 from engine.files import read_toml
+from engine.process_config import DNS
 from spr_cli.findings import Finding, Findings
 
 PATIENCE = 1.0  # seconds of a connection
@@ -98,7 +99,7 @@ def _is_ours(listen: str) -> bool:
 def _reached(target: str) -> Finding | None:
     """Say what is wrong with an address at which a process is reached."""
     host, _, port = target.rpartition(":")
-    host = host.removeprefix("dns:///").strip("[]")
+    host = host.removeprefix(DNS).strip("[]")
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
     except socket.gaierror:

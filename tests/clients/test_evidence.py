@@ -50,6 +50,9 @@ def test_the_command_shows_why(address: str) -> None:
     lines = [one["line"] for moment in answer["moments"] for one in moment["found_by"]]
     assert any(piece["matched"] for line in lines for piece in line["pieces"])
     assert run(search.command, [QUERY, "--in", "smelt"]).exit_code == 2
+    nowhere = ["--address", address, "--shorter", "0.1"]
+    for unheard, told in (([QUERY, "--in", "said"], True), ([f"{QUERY} in:written"], True), ([QUERY], False)):
+        assert (search_evidence.NOTHING in run(search.command, [*unheard, *nowhere]).output) == told
 
 
 def test_where_nothing_is_told_the_command_says_so(address: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,15 +160,13 @@ def command(
         return
 
     from spr_cli.ingest_files import ingest_files
-    from trainer.collection.places import own_encoder
     from trainer.ingest.limits import Limits
     from trainer.ingest.options import IngestOptions
 
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model = encoder or own_encoder(collection), device, precision
-    wanted = Wanted(transcribe, language, read_screen)
+    model, wanted = (encoder, device, precision), Wanted(transcribe, language, read_screen)
     with ending_at_once():
         summary = ingest_files(paths, collection, name, options, model, wanted)
     _tell(summary, as_json)

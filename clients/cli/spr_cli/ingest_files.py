@@ -20,37 +20,39 @@ def ingest_files(
     collection: Path,
     name: str | None,
     options: "IngestOptions",
-    model: tuple[str, str, str],
+    model: tuple[str | None, str, str],
     wanted: Wanted,
 ) -> "Summary":
-    """Ingest with a bar; what can be refused is refused before `model`, (name, device, precision), loads."""
+    """Ingest; refuse what can be before `model` loads: (its name or None for the own, device, precision)."""
     from spr_cli.ingest import bar
+    from trainer.collection.places import own_encoder
     from trainer.ingest.opening import check
     from trainer.ingest.pipeline import ingest
     from workers.ranker.encoder.files import resolve
 
-    found, source = check(paths, collection, options.fps), resolve(model[0])
-    texts = texts_first(collection, _dealt(collection, found, options, source), wanted, model[1])
+    found, (encoder, device, precision) = check(paths, collection, options.fps), model
+    encoder = encoder or own_encoder(collection)
+    source = resolve(encoder)
+    texts = texts_first(collection, _dealt(collection, found, options, source), wanted, device)
 
-    from trainer.collection.places import describe_collection, keep_encoder, kept_encoder
+    from trainer.collection.places import describe_collection, keep_encoder
     from trainer.ingest.tuning import encoding_threads
     from workers.ranker.encoder.encoder import Encoder
 
-    loaded = Encoder.load(*model)
-    _tell_changed(collection, loaded.fingerprint, model[0])
+    loaded = Encoder.load(encoder, device, precision)
+    _tell_changed(collection, loaded.fingerprint, encoder)
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,
             edge=loaded.frame_edge,
             encoders=stack.enter_context(encoding_threads(loaded.device)),
-            settings=f"{loaded.device.type} {model[2]}",
+            settings=f"{loaded.device.type} {precision}",
         )
         summary = ingest(paths, collection, loaded, options, bar(stack), found)
     texts.note(summary)
     if name is not None:
         describe_collection(collection, name)
-    if kept_encoder(collection, loaded.fingerprint) is None:
-        keep_encoder(collection, source, loaded.fingerprint, model[0])
+    keep_encoder(collection, source, loaded.fingerprint, encoder)
     return summary
 
 

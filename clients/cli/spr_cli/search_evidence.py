@@ -1,6 +1,6 @@
 """Where `spr search` looks: what is seen, said, written; and what found each moment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -9,11 +9,16 @@ if TYPE_CHECKING:
     from spr_client import Finding, SearchResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+TEXTS = ("said", "written")
+NOTHING = (
+    "nothing that is said or written fits, or the version has no texts: "
+    "spr ingest --transcribe ENGINE --read-screen, then spr build"
+)
 where = click.option(
     "--in",
     "channels",
     multiple=True,
-    type=click.Choice(["seen", "said", "written"]),
+    type=click.Choice(["seen", *TEXTS]),
     help="Where to look; repeatable.  [default: everywhere]",
 )
 _OPTIONS = (
@@ -30,9 +35,25 @@ def options(command: Command) -> Command:
 
 
 def chosen(given: dict[str, Any], as_json: bool) -> "Callable[[SearchResult], None]":
-    """Take --why out of `given`; return what shows what found an answer's moments, if that is asked for."""
-    why = given.pop("why")
-    return lambda found: show(found) if why and not as_json else None
+    """Take --why out of `given`; return what shows what found an answer's moments, if that is asked for.
+
+    Where texts alone were asked for and nothing was found, it says what may be missing.
+    """
+    why, channels = given.pop("why"), given["channels"]
+
+    def tell(found: "SearchResult") -> None:
+        if why and not as_json:
+            show(found)
+        if not found.moments and not as_json and _texts_alone(found, channels):
+            click.echo(NOTHING)
+
+    return tell
+
+
+def _texts_alone(found: "SearchResult", channels: Sequence[str]) -> bool:
+    lifted = {lift.words.lower() for lift in found.interpretation.lifts} if found.interpretation else set()
+    asked = {*channels, *(name for name in ("seen", *TEXTS) if f"in:{name}" in lifted)}
+    return bool(asked) and "seen" not in asked
 
 
 def show(result: "SearchResult") -> None:

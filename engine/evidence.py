@@ -16,6 +16,8 @@ MOST_SPANS = 50
 # Seconds around what is said that belong to the moment, chosen on val of the rendered worlds; what is written
 # is its own span.
 AROUND = 3.0
+# Of a line, the share that a trained ranker's span must have to stay. Chosen on the same val.
+COVERED = 0.8
 PICTURES = ListName(SEEN, MEANING)
 
 
@@ -70,8 +72,8 @@ class Evidence:
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
         """Return ranked proposals; those that texts found have their best line's span, AROUND what is said.
 
-        A trained ranker's spans stay where speech found them best: it has learned to what a line belongs, but
-        reads no screen. durations: (videos,) seconds by ordinal.
+        A trained ranker's span stays where speech found it best and it covers the line: the ranker has
+        learned to what a line belongs, but reads no screen. durations: (videos,) seconds by ordinal.
         """
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
@@ -81,18 +83,19 @@ class Evidence:
         ranks[ranks == np.array([[len(one.hits)] for one in lists])] = nowhere
         best, spans = ranks.argmin(axis=0), ranked.spans.copy()
         rows = np.flatnonzero(ranks.min(axis=0) < nowhere)
-        if ranked.trained:
-            rows = rows[np.array([one.name.channel == WRITTEN for one in lists])[best[rows]]]
-        if not len(rows):
-            return ranked
         for row in rows[np.argsort(-ranked.scores[rows], kind="stable")[:MOST_SPANS]].tolist():
             one = lists[best[row]]
             segment = int(one.hits.segments[ranks[best[row], row]])
             video = int(proposals.videos[row])
             line = self._fitting(one.name, video, segment)
-            if line is not None and line.start < durations[video]:
-                around = 0.0 if one.name.channel == WRITTEN else AROUND
+            if line is None or line.start >= durations[video]:
+                continue
+            by_speech = one.name.channel != WRITTEN
+            if not (ranked.trained and by_speech and _covers(spans[row], line)):
+                around = AROUND if by_speech else 0.0
                 spans[row] = max(0.0, line.start - around), min(line.end + around, durations[video])
+        if np.array_equal(spans, ranked.spans):
+            return ranked
         scores = demoted(ranked.scores, proposals.videos, spans, channels.OVERLAP)
         return replace(ranked, spans=spans, scores=scores)
 
@@ -119,3 +122,9 @@ class Evidence:
         if known is None:
             known = self._matched[text] = words.matched(text, self.sources.text)
         return known
+
+
+def _covers(span: Doubles, line: Line) -> bool:
+    """Tell whether a span (2,) has enough of a line."""
+    both = min(span[1], line.end) - max(span[0], line.start)
+    return bool(both >= COVERED * (line.end - line.start))

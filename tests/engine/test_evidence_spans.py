@@ -52,6 +52,14 @@ def test_what_is_written_is_its_own_span_whoever_ranked(ranker: str, spoken: tup
     assert found.scores.tolist() == [0.0, -1.0, -2.0]
 
 
+def test_a_trained_span_that_misses_what_is_said_gives_way_to_the_line() -> None:
+    spans = OWN.copy()
+    for start, own in ((21.3, True), (21.5, False)):
+        spans[0] = start, 26.0
+        found = _evidence(_hits(5), _hits()).spans(_ranked("relo@abc", spans), PROPOSALS, DURATIONS)
+        assert found.spans[0].tolist() == ([start, 26.0] if own else [21.0 - AROUND, 23.0 + AROUND])
+
+
 def test_a_trained_span_stays_where_speech_found_the_moment_better() -> None:
     ranked = _ranked("relo@abc", OWN)
     # The sign's segment is the first that speech finds too.

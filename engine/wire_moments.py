@@ -36,7 +36,8 @@ def put_moments(response: search_pb.SearchResponse, listed: Listed, rows: slice,
         )
         wire.put_span(moment.span, span)
         if best is not None:
-            moment.best_offset.CopyFrom(wire.duration_to_pb(best))
+            offset = moment.best_offset
+            offset.seconds, offset.nanos = divmod(round(best * 1e9), 1_000_000_000)
         for part in parts:
             wire.put_span(moment.parts.add(), part)
         for other, *seconds in also:

@@ -83,6 +83,8 @@ def command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     spr eval --collection c --truth c/annotations/val.json --run-out a.json
     spr eval a.json --html a.html
     spr eval run.json c/annotations/test.json --json
+    spr eval --collection c --truth c/annotations/val.json --in said --in written
+    spr eval --collection c --truth c/annotations/val.json --protocol gmr
     spr eval test_coarse_proposals.json test.json --protocol tvr-ranking
     spr eval moment_detr_predictions.jsonl c/annotations/val.json
     """

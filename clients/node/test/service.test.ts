@@ -55,6 +55,8 @@ test("videos are listed page by page, and filters hold", async () => {
 test("where it is sought can be chosen, and what it was found by is told", async () => {
   const { moments } = await client.search(text, { timeout, channels: ["seen"] });
   assert.ok(moments.length && moments.every(({ foundBy }) => foundBy.every(({ channel }) => channel === "seen")));
+  const shown = moments.filter(({ refined }) => refined);
+  assert.ok(shown.length && shown.every(({ best = NaN, start, end }) => best >= start && best < end));
   const heard = await client.search(text, { timeout, channels: ["said", "written"] });
   for (const { line } of heard.moments.flatMap(({ foundBy }) => foundBy)) {
     assert.ok(line && line.start < line.end && line.pieces.every((piece) => typeof piece.matched === "boolean"));

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -140,7 +141,10 @@ def test_a_notebook_shows_thumbnails_and_links(page: Page, monkeypatch: pytest.M
     pictures = [str(about["src"]) for tag, about in tags if tag == "img"]
     links = [str(about["href"]) for tag, about in tags if tag == "a"]
     assert len(pictures) == len(links) == 2
-    assert all(picture.startswith("data:image/jpeg;base64,/9j/") for picture in pictures)
+    for picture, one in zip(pictures, found.moments, strict=True):
+        second = (one.start + one.end) / 2 if one.best is None else one.best
+        shown = page.get(f"/thumb/{one.video}?t={second:.1f}&size=120").body
+        assert picture == f"data:image/jpeg;base64,{b64encode(shown).decode()}"
     assert page.get(links[0].removeprefix(page.address)).status == 200
     monkeypatch.delenv("SPR_PAGE")
     assert not {"img", "a"} & {tag for tag, _ in _Tags(found._repr_html_()).found}

@@ -100,7 +100,9 @@ function Pool({ collection, q, count, next }: PoolProps) {
       const mixed = mix(moments, q);
       setPool(mixed);
       setChosen(mixed[0] ?? null);
-      setSaid(await judged(collection, q));
+      const before = await judged(collection, q);
+      // What was graded meanwhile stays.
+      setSaid((all) => [...all, ...before]);
     })().catch(failed);
     return () => control.abort();
   }, []);

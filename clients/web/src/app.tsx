@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Collection, collections, type Moment } from "./api";
 import { Help } from "./help";
 import { Filters } from "./filters";
@@ -94,7 +94,7 @@ export function App() {
     cards[to]?.scrollIntoView({ block: "nearest" });
   };
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       const typing = (event.target as HTMLElement).closest("input, select, textarea");
       if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -1,6 +1,6 @@
 // A person's grade of a moment: a key or a click, kept at once; boundaries moved by the handles.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Moment } from "./api";
 import { Drag } from "./drag";
 import { forget, fresh, GRADES, judged, type Judgement, latest, record, type Span } from "./feedback";
@@ -71,7 +71,7 @@ export function Grade({ collection, q, moment, window, duration, kept }: Props) 
     }
   };
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if ((event.target as HTMLElement).closest("input, select, textarea, dialog")) return;
       if (event.ctrlKey || event.metaKey || event.altKey || !/^[0-4]$/.test(event.key)) return;

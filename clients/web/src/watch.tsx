@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { about as aboutVideo, explain, type Moment, Refused, strip, subtitles, thumbnail, type Video, type Why } from "./api";
 import { lineOf, lines, type Said } from "./evidence";
 import type { Judgement } from "./feedback";
@@ -67,7 +67,7 @@ export function Watch({ place, moments, jump = 0, open, close, like, kept }: Pro
   useEffect(() => setChosen([]), [video]);
   const spoken = useMemo(() => matched(about?.cues ?? [], why?.subtitles ?? null), [about, why]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if ((event.target as HTMLElement).closest("input, select, textarea, button, dialog")) return;
       if (event.ctrlKey || event.metaKey || event.altKey) return;

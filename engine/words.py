@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from engine.function_words import function_words
 
-# Shorter words are not looked for inside others.
+# Shorter words are not looked for inside others; one of letters alone has to be longer.
 SHORTEST_INSIDE = 3
 
 _UNSPACED = (
@@ -63,7 +63,8 @@ def seeks_inside(term: str, known: bool) -> bool:
     """
     if len(term) < SHORTEST_INSIDE:
         return len(term) == 1 and bool(_IS_UNSPACED.match(term))
-    return not known or any(character.isdigit() for character in term)
+    # "ill" is in "will" and "Willkommen".
+    return (len(term) > SHORTEST_INSIDE and not known) or any(character.isdigit() for character in term)
 
 
 def matched(text: str, query: str) -> list[tuple[str, bool]]:

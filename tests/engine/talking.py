@@ -74,7 +74,8 @@ def by_hand(corpus: Corpus, channels: tuple[str, ...], weighs: bool) -> list[tup
     proposals = propose(hits, np.array(corpus.durations), SEGMENT, DEFAULTS.rule)
     spans = list(zip(proposals.videos.tolist(), map(tuple, proposals.spans.tolist()), strict=True))
     scores = [corpus.judge(QUERY, video, *span)[2] for video, span in spans]
-    if not weighs:
+    # In texts alone the ranker's order, which is of pictures, does not count.
+    if not (weighs and (SEEN, MEANING) in lists):
         scores = _with_texts(corpus, lists, spans, scores)
     order = sorted(range(len(spans)), key=lambda row: -scores[row])
     return [(corpus.ids()[spans[row][0]], *spans[row][1]) for row in order]

@@ -35,7 +35,7 @@ def test_a_line_a_slice_that_has_answers() -> None:
     assert table(found)[2:] == ["| precise | 5 | 0.000 | 0.100 | 0.200 | 0.300 | 0.400 | 0.500 |"]
 
 
-def test_the_demo_asks_for_what_its_world_says_and_writes(tmp_path: Path) -> None:
+def test_the_demo_asks_for_what_its_world_writes(tmp_path: Path) -> None:
     made = [query(1, (0, 4), slice="precise"), query(2, (0, 4), slice="screen-text-only")]
     save_queries(tmp_path / "test.json", made)
-    assert demo.asked(tmp_path / "test.json") == ["query 2"]
+    assert demo.asked(tmp_path / "test.json") == [["query 2"]]

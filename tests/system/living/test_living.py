@@ -149,7 +149,8 @@ def test_others_die_during_a_switch(living: Living, news: Path, names: tuple[str
     until(lambda: versions.current(news) != served)
     kill(living, *names)
     settled(living, news)
-    assert path.stem in living.shown()
+    # The version that came first may have been of a merge that an earlier add began.
+    until(lambda: path.stem in living.shown())
 
 
 def copied_slowly(source: Path, target: Path) -> None:
@@ -182,6 +183,8 @@ def test_by_the_service_and_in_the_foreground(living: Living, lectures: Path) ->
         watcher.send_signal(signal.SIGINT)
         out, errors = watcher.communicate()
         assert watcher.returncode == 130, errors
+    # Other tests build anew of the videos that lectures began with.
+    living.admin("delete", "aside", "--wait", "--collection", "lectures")
     assert out.count("added     aside") == 1
     (job,) = [one for one in living.admin("jobs")["jobs"] if one["video_ids"] == ["arrived"]]
     assert (job["state"], job["warnings"]) == ("STATE_DONE", [])
@@ -216,7 +219,7 @@ def test_one_search_is_one_trace_over_all_processes_and_its_log_lines_name_it(li
     with grpc.insecure_channel(living.service.address) as channel:
         search = SearchServiceStub(channel).Search
         search(SearchRequest(text=TEXTS[1]), timeout=60)
-        search(request, timeout=60, metadata=(("traceparent", f"00-{trace}-{caller}-01"),))
+        answer = search(request, timeout=60, metadata=(("traceparent", f"00-{trace}-{caller}-01"),))
     spans = living.traces.spans
     until(lambda: len(spans) >= len(observing.TREE))
     assert {span.trace for span in spans} == {trace}
@@ -225,7 +228,7 @@ def test_one_search_is_one_trace_over_all_processes_and_its_log_lines_name_it(li
     assert tree == sorted(observing.TREE)
     (root,) = (span for span in spans if span.parent == caller)
     assert root.attributes["spr.collection"] == "news"
-    assert root.attributes["spr.version"] == living.served("news")
+    assert root.attributes["spr.version"] == answer.versions.generation
     assert not any(TEXTS[2] in str(span) for span in spans)
     lines = map(json.loads, living.service.log.read_text().splitlines())
     (line,) = (one for one in lines if one.get("request_id") == "the-traced-one")

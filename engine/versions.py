@@ -33,9 +33,9 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _ID = re.compile(r"([0-9]{8,18})-[0-9a-f]{12}")
 
 
-def embedding_model(encoder: str, projector: str | None) -> str:
+def embedding_model(encoder: str, projector: str | None, clip_encoder: str = "") -> str:
     """Name the embedding space by the fingerprints of the models that make it."""
-    return f"{encoder}/{projector or 'mean-pool'}"
+    return f"{encoder}/{projector or (f'clips-{clip_encoder}' if clip_encoder else 'mean-pool')}"
 
 
 def path_of(collection: Path, version: str) -> Path:

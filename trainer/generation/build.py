@@ -176,6 +176,7 @@ def _version(plan: Plan, kit: Kit, shards: list[ShardEntry], search: SearchEntry
         sources=plan.sources,
         settings=plan.settings,
         texts=kit.texts.entry if kit.texts is not None else None,
+        clip_encoder=plan.clip_encoder,
     )
 
 

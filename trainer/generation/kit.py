@@ -18,7 +18,7 @@ from trainer.generation.texts_kit import TextsKit, open_texts
 from workers.feature_store.store import FeatureStore
 from workers.index.training import Template
 from workers.ranker.encoder.encoder import pick_device
-from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.projection.projector import ClipPool, MeanPool, Projector, index_stream
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.checkpoint import read_card
 from workers.ranker.stores.contexts import ContextType
@@ -50,7 +50,7 @@ class Kit:
     @property
     def dim(self) -> int:
         """Width of a segment vector."""
-        return self.store.streams[FRAMES].dim
+        return self.store.streams[index_stream(self.store.streams)].dim
 
     @property
     def segment_length(self) -> float:
@@ -60,7 +60,7 @@ class Kit:
 
 def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
     """Return what the parts of `version` were made with, to make another; Mismatch where that is gone."""
-    store = FeatureStore.open(features_directory(collection, version.encoder.fingerprint))
+    store = FeatureStore.open(features_directory(collection, version.features))
     where = pick_device(device)
     for entry in (version.projector, version.ranker):
         _check_card(collection, version, entry)
@@ -84,7 +84,7 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
 
 def as_built(projector: Projector | MeanPool, collection: Path, version: Version) -> Projector | MeanPool:
     """Return the projector as it embedded the version's segments: a mean pool with what it had heard."""
-    if not isinstance(projector, MeanPool):
+    if not isinstance(projector, MeanPool) or isinstance(projector, ClipPool):
         return projector
     frames = round(version.segment_length / version.streams[FRAMES].step)
     return MeanPool(frames, said(collection, version))

@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from engine.errors import InvalidInput, Unavailable
@@ -11,8 +12,9 @@ from engine.files import fingerprint
 from engine.printable import printable
 from trainer.ingest import kept
 from trainer.ingest.dealing import deal
+from trainer.ingest.encoders import FrameEncoder
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.features import Encoding, FrameEncoder
+from trainer.ingest.features import Encoding
 from trainer.ingest.identity import settle_absent
 from trainer.ingest.limits import cores
 from trainer.ingest.meter import Meter, Progress
@@ -50,11 +52,12 @@ def ingest(
     other settings, Unavailable where the disk is full or another ingest runs, Interrupted for Ctrl-C.
     """
     found = found or check(paths, collection, options.fps)
-    summary = Summary(str(collection), encoder.name, encoder.fingerprint)
+    clips = options.clips.fingerprint if options.clips is not None else ""
+    summary = Summary(str(collection), encoder.name, encoder.fingerprint, clips)
     for path, reason in found.unreadable:
         summary.fail(path, BadVideo("unreadable", reason))
     summary.left_out = [{"path": str(path), "reason": reason} for path, reason in found.left_out]
-    with features(collection, encoder, options.fps, options.dtype, options.share) as store:
+    with features(collection, encoder, options) as store:
         summary.notes = list(store.notices)
         mine, others = deal(found.found[: options.limit or None], store, options.share)
         _forget(store, options, summary)
@@ -143,12 +146,10 @@ class Ingest:
 
     def _round(self, named: Mapping[str, VideoFile]) -> None:
         todo = [job for video, file in named.items() if (job := self._job(video, file)) is not None]
-        encoding = Encoding(
-            self._encoder, self._options.batch_size, self._options.fps, self._options.encoders
-        )
+        encoding = Encoding(self._encoder, self._options)
         with self._readers(todo) as readers, encoding:
             for job in todo:
-                encoding.begin(job, self._unfinished(job))
+                encoding.begin(job, partial(self._unfinished, job))
             for item in readers:
                 if item is not None:
                     self._take(encoding, *item)
@@ -206,12 +207,13 @@ class Ingest:
         self._meter.expect(job, info["size"])
         return job
 
-    def _unfinished(self, job: Job) -> Unfinished:
+    def _unfinished(self, job: Job, stream: str) -> Unfinished:
         """Return where a long video's rows are kept until it is complete, named by all that decides them."""
         options = self._options
         settings = [options.fps, options.edge, options.batch_size, options.settings, stamp(job.path)]
         name = fingerprint(job.path.as_uri().encode(), *(str(each).encode() for each in settings))
-        return Unfinished(self._store.path / DIRECTORY / name, self._encoder.dim)
+        name += "" if stream == "frames" else f"-{stream}"
+        return Unfinished(self._store.path / DIRECTORY / name, self._store.streams[stream].dim)
 
     def _take(self, encoding: Encoding, job: Job, word: Sample | Read | Unchanged | BadVideo) -> None:
         if isinstance(word, Sample):

@@ -40,8 +40,10 @@ def items_of(collection: Path, version: Version) -> list[Item]:
 def model_folders(version: Version) -> list[tuple[str, ModelEntry | EncoderEntry]]:
     """Return the kind and entry of every model that lies on disk; an encoder may be a hub's name alone."""
     sentences = version.texts.encoder if version.texts is not None else None
+    clips = version.clip_encoder
     entries: list[tuple[str, ModelEntry | EncoderEntry | None]] = [
         ("encoder", version.encoder if version.encoder.path else None),
+        ("clip encoder", clips if clips is not None and clips.path else None),
         ("projector", version.projector),
         ("ranker", version.ranker),
         (SENTENCES, sentences if sentences is not None and sentences.path else None),

@@ -2,7 +2,8 @@
 
 Both take the way of a video: frames (encoder dim) are cut into segments, and the projector's side of videos
 brings those into the index's space, so that a span's own segment has the cosine 1. A picture is a segment
-that stands still. Several examples are averaged, each at unit length.
+that stands still. Several examples are averaged, each at unit length. Where a clip encoder made the index, an
+example is its frames with the clip of each behind them, (frames, encoder dim + clip dim).
 
 Any two pictures are nearer to each other than most encoders put a picture and a sentence. What the ranker
 compares with frames is therefore less the mean of the version's frames: tuned on val, docs/queries.md.
@@ -57,7 +58,10 @@ class ExampleEncoder:
         return [self.encode(sources) for sources in queries]
 
     def frames(self, pictures: Sequence[bytes]) -> Floats:
-        """Return what the image tower says of picture files, (n, encoder dim), un-normalised."""
+        """Return what the image tower says of picture files, (n, encoder dim), un-normalised.
+
+        With a clip encoder, unit rows (n, encoder dim + clip dim): a picture is a clip that stands still.
+        """
         encoder = self._models.encoder
         if not isinstance(encoder, Encoder):
             raise Mismatch(
@@ -67,7 +71,13 @@ class ExampleEncoder:
             )
         encoder.hold_image_weights()
         small = [small_picture(data, encoder.frame_edge) for data in pictures]
-        return np.concatenate([encoder.images(picture[None]) for picture in small])
+        rows = np.concatenate([encoder.images(picture[None]) for picture in small])
+        if (clips := self._models.queries.clips) is None:
+            return rows
+        clips.hold_image_weights()
+        small = [small_picture(data, clips.frame_edge) for data in pictures]
+        moving = np.concatenate([clips.clips(picture[None, None]) for picture in small])
+        return np.concatenate([_units(rows), _units(moving)], axis=1)
 
     def _rows(self, source: Source, number: int) -> Floats:
         """Return what an example shows as rows (n, width) of the projector's streams."""
@@ -82,6 +92,8 @@ class ExampleEncoder:
 
     def _still(self, frame: Floats) -> Floats:
         """Return one frame in which nobody speaks."""
+        if self._models.queries.clips is not None:
+            return frame[None]
         streams = self._models.features.streams
         silence = {name: np.zeros((0, stream.dim), np.float32) for name, stream in streams.items()}
         return np.asarray(
@@ -106,12 +118,13 @@ class ExampleEncoder:
             starts = starts[np.linspace(0, len(starts) - 1, MOST_SEGMENTS).astype(int)]
         chosen = (starts[:, None] + np.arange(length)).reshape(-1)
         chosen = chosen[chosen < last]
-        rows = video_rows(models.projector.streams, lambda name: models.features.video(span.video, name))
-        return np.asarray(rows[chosen], np.float32)
+        return np.asarray(models.shown(span.video)[chosen], np.float32)
 
     def _projected(self, rows: Floats) -> Floats:
         """Return the unit mean of the segments that rows are cut into, (dim,)."""
         models = self._models
+        if models.queries.clips is not None:
+            return _unit(_units(rows[:, models.encoder.dim :]).mean(axis=0))
         projector = models.projector
         inputs = segment_inputs(rows, projector.segment_length, projector.around)
         with torch.inference_mode():

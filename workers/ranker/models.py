@@ -5,13 +5,17 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine import versions
 from engine.corpus import Corpus, open_corpus
-from engine.entries import Version
+from engine.entries import EncoderEntry, Version
 from engine.errors import Mismatch
 from engine.types import EncodedQuery
 from workers.open_parts import OpenParts
@@ -19,6 +23,7 @@ from workers.ranker.encoder.encoder import Encoder, pick_device
 from workers.ranker.encoder.known_queries import KnownQueries
 from workers.ranker.parts import RankerPart
 from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.projection.segments import video_rows
 from workers.ranker.query_models import QueryModels, agree, open_encoder, open_projector
 from workers.ranker.scoring.ranker import Ranker
 from workers.ranker.scoring.relo_ranker import ReloRanker
@@ -26,7 +31,7 @@ from workers.ranker.scoring.similarity_curve import SimilarityCurve
 from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.sentences.opening import open_entry
 from workers.ranker.stores.contexts import EncodedStore
-from workers.ranker.stores.features import FRAMES, FeatureMaps
+from workers.ranker.stores.features import CLIPS, FRAMES, FeatureMaps
 from workers.warming import warm
 
 log = logging.getLogger("spr.ranker")
@@ -74,6 +79,17 @@ class Models:
             return encoded
         vectors = self.sentences.queries(texts)
         return [replace(one, sentence=vector) for one, vector in zip(encoded, vectors, strict=True)]
+
+    def shown(self, video: int) -> NDArray[Any]:
+        """Return what examples read of a video, a row a frame, unit ones with clips: see `examples`."""
+        read = partial(self.features.video, video)
+        if self.queries.clips is None:
+            return video_rows(self.projector.streams, read)
+        frames = read(FRAMES)
+        clips = np.repeat(read(CLIPS), self.projector.segment_length, axis=0)[: len(frames)]
+        halves = [np.asarray(rows, np.float32) for rows in (frames, clips)]
+        lengths = [np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in halves]
+        return np.concatenate([rows / long for rows, long in zip(halves, lengths, strict=True)], axis=1)
 
     def warm(self) -> None:
         """Bring what ranking reads into memory, of parts where that was not done, so that no query waits."""
@@ -126,18 +142,20 @@ class SharedModels:
         key = version.embedding_model, version.segment_length / version.streams[FRAMES].step
         found = self._queries.get(key)
         if found is None:
-            encoder = self._encoder(corpus)
+            encoder = self._encoder(corpus, version.encoder)
+            clips = self._encoder(corpus, version.clip_encoder) if version.clip_encoder is not None else None
+            assert not isinstance(clips, KnownQueries)
             projector = open_projector(corpus.directory, version, encoder.fingerprint, self.device)
-            found = QueryModels(encoder, projector, version.embedding_model, self.device)
+            found = QueryModels(encoder, projector, version.embedding_model, self.device, clips)
             # Stored sentences are one collection's, and may have become more.
             if not isinstance(encoder, KnownQueries):
                 self._queries[key] = found
         return found
 
-    def _encoder(self, corpus: Corpus) -> Encoder | KnownQueries:
-        found: Encoder | KnownQueries | None = self._encoders.get(corpus.version.encoder.fingerprint)
+    def _encoder(self, corpus: Corpus, entry: EncoderEntry) -> Encoder | KnownQueries:
+        found: Encoder | KnownQueries | None = self._encoders.get(entry.fingerprint)
         if found is None:
-            found = open_encoder(corpus.directory, corpus.version, self.device)
+            found = open_encoder(corpus.directory, corpus.version, entry, self.device)
             if isinstance(found, Encoder):
                 self._encoders[found.fingerprint] = found
                 if self._settle:

@@ -56,7 +56,7 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        sources = wire_examples.sources_from_pb(request, models.encoder.dim, len(models.features))
+        sources = wire_examples.sources_from_pb(request, models.queries.shown, len(models.features))
         tracing.note(version=request.generation, examples=len(sources))
         with self._duty:
             scorer.check()  # a map of a file that was cut ends the process

@@ -70,6 +70,11 @@ spr ingest --watch ~/inbox --collection c
     help="CLIP, SigLIP or another dual encoder: a directory or a hub name. [default: the collection's own]",
 )
 @click.option(
+    "--clip-encoder",
+    help="X-CLIP, VideoPrism or another that reads clips, for searches to find segments by, or none: a "
+    "directory or a hub name. [default: the collection's own]",
+)
+@click.option(
     "--watch", is_flag=True, help="Go on until Ctrl-C: add what appears in the folders to the collection."
 )
 @click.option(
@@ -138,6 +143,7 @@ def command(
     collection: Path,
     name: str | None,
     encoder: str | None,
+    clip_encoder: str | None,
     watch: bool,
     device: str,
     precision: str,
@@ -156,19 +162,22 @@ def command(
             raise click.UsageError("--part is for runs that end; leave it out with --watch.")
         from spr_cli.ingest_watch import follow_folders
 
-        follow_folders(paths, collection, encoder, device, as_json)
+        follow_folders(paths, collection, encoder or clip_encoder, device, as_json)
         return
 
-    from spr_cli.ingest_files import ingest_files
+    from spr_cli.ingest_files import Models, ingest_files
     from trainer.ingest.limits import Limits
     from trainer.ingest.options import IngestOptions
 
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, wanted = (encoder, device, precision), Wanted(transcribe, language, read_screen)
+    models, wanted = (
+        Models(encoder, clip_encoder, device, precision),
+        Wanted(transcribe, language, read_screen),
+    )
     with ending_at_once():
-        summary = ingest_files(paths, collection, name, options, model, wanted)
+        summary = ingest_files(paths, collection, name, options, models, wanted)
     _tell(summary, as_json)
     sys.exit(1 if summary.failed else 0)
 

@@ -37,8 +37,8 @@ class Said:
     doubt: str = ""
 
 
-class FrameEncoder(Protocol):
-    """The part of an encoder that ingest needs; workers.ranker.encoder.encoder.Encoder is one."""
+class EncoderName(Protocol):
+    """What a feature store knows of an encoder."""
 
     @property
     def name(self) -> str:
@@ -51,6 +51,10 @@ class FrameEncoder(Protocol):
     @property
     def dim(self) -> int:
         """Width of the rows."""
+
+
+class FrameEncoder(EncoderName, Protocol):
+    """The part of an encoder that ingest needs; workers.ranker.encoder.encoder.Encoder is one."""
 
     def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (n, h, w, 3) RGB to (n, dim), un-normalised."""

@@ -12,7 +12,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json
 from engine.printable import printable
 from trainer.collection.places import describe_collection
-from trainer.ingest.features import FrameEncoder
+from trainer.ingest.features import EncoderName
 from trainer.ingest.scan import Survey, survey
 from trainer.ingest.unfinished import DIRECTORY
 from workers.feature_store.shares import WHOLE, Share
@@ -39,7 +39,7 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
 
 @contextlib.contextmanager
 def features(
-    collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str, share: Share = WHOLE
+    collection: Path, encoder: EncoderName, fps: Fraction, dtype: str, share: Share = WHOLE
 ) -> Iterator[FeatureStore]:
     """Open the collection's store of this encoder's features for writing; a new, empty one is removed."""
     try:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spr_cli.transcribing import Wanted, texts_first
+from spr_cli.transcribing import Wanted, remember, texts_first
 
 if TYPE_CHECKING:
     from trainer.ingest.options import IngestOptions
     from trainer.ingest.scan import Survey, VideoFile
     from trainer.ingest.summary import Summary
+    from trainer.spread.worker import IngestTask
 
 
 def ingest_files(
@@ -22,38 +23,86 @@ def ingest_files(
     options: "IngestOptions",
     model: tuple[str | None, str, str],
     wanted: Wanted,
+    engine: str = "local",
 ) -> "Summary":
     """Ingest; refuse what can be before `model` loads: (its name or None for the own, device, precision)."""
-    from spr_cli.ingest import bar
-    from trainer.collection.places import own_encoder
+    from trainer.collection.places import describe_collection, keep_encoder, own_encoder
     from trainer.ingest.opening import check
-    from trainer.ingest.pipeline import ingest
-    from workers.ranker.encoder.files import resolve
+    from trainer.spread.crew import address_of
+    from workers.ranker.encoder.files import fingerprint_of, resolve
 
+    address = address_of(engine)
     found, (encoder, device, precision) = check(paths, collection, options.fps), model
     encoder = encoder or own_encoder(collection)
     source = resolve(encoder)
-    texts = texts_first(collection, _dealt(collection, found, options, source), wanted, device)
+    if address is not None:
+        fingerprint = fingerprint_of(source)
+        _tell_changed(collection, fingerprint, encoder)
+        task = _task(collection, (encoder, device, precision), fingerprint, options, wanted)
+        summary = _spread(paths, task, address, encoder, found)
+        remember(collection, wanted, device)
+    else:
+        texts = texts_first(collection, _dealt(collection, found, options, source), wanted, device)
+        summary, fingerprint = _here(paths, collection, options, (encoder, device, precision), found)
+        texts.note(summary)
+    if name is not None:
+        describe_collection(collection, name)
+    keep_encoder(collection, source, fingerprint, encoder)
+    return summary
 
-    from trainer.collection.places import describe_collection, keep_encoder
+
+def _here(
+    paths: tuple[Path, ...],
+    collection: Path,
+    options: "IngestOptions",
+    model: tuple[str, str, str],
+    found: "Survey",
+) -> tuple["Summary", str]:
+    """Ingest in this process; return the encoder's fingerprint too."""
+    from spr_cli.ingest import bar
+    from trainer.ingest.pipeline import ingest
     from trainer.ingest.tuning import encoding_threads
     from workers.ranker.encoder.encoder import Encoder
 
-    loaded = Encoder.load(encoder, device, precision)
-    _tell_changed(collection, loaded.fingerprint, encoder)
+    loaded = Encoder.load(*model)
+    _tell_changed(collection, loaded.fingerprint, model[0])
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,
             edge=loaded.frame_edge,
             encoders=stack.enter_context(encoding_threads(loaded.device)),
-            settings=f"{loaded.device.type} {precision}",
+            settings=f"{loaded.device.type} {model[2]}",
         )
-        summary = ingest(paths, collection, loaded, options, bar(stack), found)
-    texts.note(summary)
-    if name is not None:
-        describe_collection(collection, name)
-    keep_encoder(collection, source, loaded.fingerprint, encoder)
-    return summary
+        return ingest(paths, collection, loaded, options, bar(stack), found), loaded.fingerprint
+
+
+def _task(
+    collection: Path,
+    model: tuple[str, str, str],
+    fingerprint: str,
+    options: "IngestOptions",
+    wanted: Wanted,
+) -> "IngestTask":
+    """Return what workers on other machines do."""
+    from trainer.spread.worker import IngestTask
+
+    encoder, device, precision = model
+    recogniser, screens = wanted.chosen(collection, device)
+    if Path(encoder).is_dir():
+        encoder = str(Path(encoder).resolve())
+    return IngestTask(
+        collection.absolute(), encoder, fingerprint, device, precision, options, recogniser, screens
+    )
+
+
+def _spread(
+    paths: tuple[Path, ...], task: "IngestTask", address: str, encoder: str, found: "Survey"
+) -> "Summary":
+    from spr_cli.ingest import bar
+    from trainer.spread.ingest import ingest_spread
+
+    with contextlib.ExitStack() as stack:
+        return ingest_spread(paths, task, address, encoder, bar(stack), found)
 
 
 def _dealt(collection: Path, found: "Survey", options: "IngestOptions", encoder: Path) -> "list[VideoFile]":

@@ -172,10 +172,8 @@ def command(
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    models, wanted = (
-        Models(encoder, clip_encoder, device, precision),
-        Wanted(transcribe, language, read_screen),
-    )
+    models = Models(encoder, clip_encoder, device, precision)
+    wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
         summary = ingest_files(paths, collection, name, options, models, wanted)
     _tell(summary, as_json)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,35 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Models:
-    """What to encode with: None for the collection's own, "none" for no clip encoder."""
+    """What to encode with. encoder: None for the collection's own; so for clip_encoder, "none" for none."""
 
     encoder: str | None
     clip_encoder: str | None
     device: str
     precision: str
+
+    def named(self, collection: Path) -> list[tuple[str, Path]]:
+        """Return name and directory of the encoder, and of the clip encoder if there is one."""
+        from trainer.collection.encoders import own_clip_encoder, own_encoder
+        from workers.ranker.encoder.files import resolve
+
+        encoder = self.encoder or own_encoder(collection)
+        named = [(encoder, resolve(encoder))]
+        clips = self.clip_encoder or own_clip_encoder(collection, named[0][1])
+        return named if clips in ("", "none") else [*named, (clips, resolve(clips))]
+
+    def load(self, encoder: str, clip_encoder: str = "") -> "tuple[Encoder, Encoder | None]":
+        """Load them; InvalidInput for a clip encoder that reads pictures."""
+        from workers.ranker.encoder.encoder import Encoder
+
+        frames = Encoder.load(encoder, self.device, self.precision)
+        if not clip_encoder:
+            return frames, None
+        clips = Encoder.load(clip_encoder, self.device, self.precision, clips=True)
+        if not clips.family.frames:
+            what = f"{clip_encoder} is {clips.family.title}, which reads pictures, not clips"
+            raise InvalidInput(f"{what}: name it with --encoder.")
+        return frames, clips
 
 
 def ingest_files(
@@ -33,61 +57,42 @@ def ingest_files(
     collection: Path,
     name: str | None,
     options: "IngestOptions",
-    models: "Models",
+    models: Models,
     wanted: Wanted,
 ) -> "Summary":
     """Ingest; refuse what can be before models load."""
     from spr_cli.ingest import bar
-    from trainer.collection.encoders import own_clip_encoder, own_encoder
     from trainer.ingest.opening import check
     from trainer.ingest.pipeline import ingest
-    from workers.ranker.encoder.files import resolve
 
-    found, device = check(paths, collection, options.fps), models.device
-    encoder = models.encoder or own_encoder(collection)
-    source = resolve(encoder)
-    clip_encoder = models.clip_encoder or own_clip_encoder(collection, source)
-    clip_source = resolve(clip_encoder) if clip_encoder not in ("", "none") else None
-    dealt = _dealt(collection, found, options, source, clip_source)
-    texts = texts_first(collection, dealt, wanted, device)
+    found, named = check(paths, collection, options.fps), models.named(collection)
+    dealt = _dealt(collection, found, options, [folder for _, folder in named])
+    texts = texts_first(collection, dealt, wanted, models.device)
 
     from trainer.collection.places import describe_collection, keep_encoder
     from trainer.ingest.tuning import encoding_threads
-    from workers.ranker.encoder.encoder import Encoder
 
-    loaded = Encoder.load(encoder, device, models.precision)
-    clips = None if clip_source is None else _clip_encoder(clip_encoder, models)
-    _tell_changed(collection, loaded.fingerprint, encoder)
+    encoder, clips = models.load(*(name for name, _ in named))
+    _tell_changed(collection, encoder.fingerprint, encoder.name)
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,
-            edge=max(loaded.frame_edge, clips.frame_edge if clips is not None else 0),
+            edge=max(encoder.frame_edge, clips.frame_edge if clips is not None else 0),
             clips=clips,
-            encoders=stack.enter_context(encoding_threads(loaded.device)),
-            settings=f"{loaded.device.type} {models.precision}",
+            encoders=stack.enter_context(encoding_threads(encoder.device)),
+            settings=f"{encoder.device.type} {models.precision}",
         )
-        summary = ingest(paths, collection, loaded, options, bar(stack), found)
+        summary = ingest(paths, collection, encoder, options, bar(stack), found)
     texts.note(summary)
     if name is not None:
         describe_collection(collection, name)
-    keep_encoder(collection, source, loaded.fingerprint, encoder)
-    if clips is not None and clip_source is not None:
-        keep_encoder(collection, clip_source, clips.fingerprint, clip_encoder)
+    for one, (source, folder) in zip(filter(None, (encoder, clips)), named, strict=True):
+        keep_encoder(collection, folder, one.fingerprint, source)
     return summary
 
 
-def _clip_encoder(name: str, models: Models) -> "Encoder":
-    from workers.ranker.encoder.encoder import Encoder
-
-    loaded = Encoder.load(name, models.device, models.precision, clips=True)
-    if not loaded.family.frames:
-        what = f"{name} is {loaded.family.title}, which reads pictures, not clips"
-        raise InvalidInput(f"{what}: name it with --encoder.")
-    return loaded
-
-
 def _dealt(
-    collection: Path, found: "Survey", options: "IngestOptions", encoder: Path, clips: Path | None
+    collection: Path, found: "Survey", options: "IngestOptions", encoders: Iterable[Path]
 ) -> "list[VideoFile]":
     """Return the files that this run ingests."""
     from trainer.ingest.dealing import deal
@@ -96,8 +101,7 @@ def _dealt(
 
     files, store = found.found[: options.limit or None], None
     if not options.share.whole:
-        beside = fingerprint_of(clips) if clips is not None else ""
-        path = collection / "features" / features_of(fingerprint_of(encoder), beside)
+        path = collection / "features" / features_of(*map(fingerprint_of, encoders))
         store = FeatureStore.open(path) if (path / "store.json").exists() else None
     return deal(files, store, options.share)[0]
 

@@ -12,6 +12,7 @@ stay below the size from which FAISS turns to BLAS, whose sums depend on both.
 """
 
 import functools
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -161,9 +162,12 @@ class IndexPart:
             raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")
 
     def _search(self, queries: Floats, k: int, effort: Effort, living: Living | None) -> list[Hits]:
-        usual = functools.partial(self._nearest, nprobe=effort.nprobe, living=living)
         if living is None or not living.filtered:
+            usual = functools.partial(self._nearest, nprobe=effort.nprobe, living=living)
             return self._best(queries, k, effort.factor, living, usual)
+        # The nearest rows of a filter lie as many lists farther out as the filter leaves rows away.
+        wider = math.ceil(effort.nprobe * len(self) / max(1, living.count))
+        usual = functools.partial(self._nearest, nprobe=wider, living=living)
         every = functools.partial(self._every, living=living)
         if living.few(self.dim):
             return self._best(queries, k, effort.factor, living, every)

@@ -2,34 +2,27 @@
 
 import io
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from numpy.typing import NDArray
+import torch
 from PIL import Image
 
 from engine import names
-from engine.corpus import Corpus, open_corpus
-from engine.errors import SprError
-from engine.types import Floats
-from spr_cli.main import cli
+from engine.corpus import open_corpus
+from engine.errors import InvalidInput
 from spr_client import Client, Clip, Options, Part, SearchResult
 from tests import numeric
+from tests.system.clipped import VIDEOS, World, indexed, refused, same, spr, unit, write
 from tests.system.service import running, write_topology
-from tests.trainer.ingest.factories import regular, write_video
-from tests.workers.ranker.factories import TEXTS, WIDTH, tiny_clip
-from tests.workers.ranker.families import PROJECTED, make
+from tests.workers.ranker.factories import TEXTS, WIDTH
+from tests.workers.ranker.families import PROJECTED
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_corpus, save_queries
 from trainer.collection.naming import give_name
 from trainer.collection.places import features_directory
 from trainer.generation.build import BuildConfig, build
-from trainer.ingest.video import VideoSampler
 from trainer.library.compacting import compact
 from trainer.library.deleting import delete
 from trainer.library.ingesting import add_files
@@ -37,77 +30,17 @@ from trainer.library.kits import Kits
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
+from trainer.projector.loading import load_data
+from trainer.projector.settings import ProjectorSettings
+from trainer.ranker.prepare import prepare
+from trainer.ranker.settings import RankerSettings
 from workers.feature_store.store import FeatureStore
-from workers.index.part import DIRECTORY, IndexPart
-from workers.index.vectors import Vectors
-from workers.ranker.encoder.encoder import Encoder
-
-# Seconds and pictures a second: the levels of grey tell them apart. The last segment is a short one.
-VIDEOS = {"a": (9.5, 6), "b": (14.0, 7), "c": (8.0, 10)}
-
-
-def unit(rows: NDArray[Any]) -> Floats:
-    return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)
-
-
-def spr(*arguments: object) -> str:
-    result = CliRunner().invoke(cli, [*map(str, arguments)])
-    assert result.exit_code == 0, (arguments, result.output, result.exception)
-    return result.output
-
-
-def refused(*arguments: object) -> str:
-    result = CliRunner().invoke(cli, [*map(str, arguments)])
-    assert isinstance(result.exception, SprError), result.output
-    return str(result.exception)
-
-
-def write(folder: Path, video: str, seconds: float, rate: int) -> Path:
-    return write_video(folder / f"{video}.mp4", regular(seconds, rate), rate=rate)
-
-
-@dataclass(frozen=True)
-class World:
-    """Two encoders and videos; the oracle reads the files itself."""
-
-    root: Path
-
-    @property
-    def collection(self) -> Path:
-        return self.root / "c"
-
-    @cached_property
-    def clips(self) -> Encoder:
-        return Encoder.load(str(self.root / "clips"), "cpu", clips=True)
-
-    @cached_property
-    def frames(self) -> Encoder:
-        return Encoder.load(str(self.root / "frames"), "cpu")
-
-    def segments(self, path: Path) -> Floats:
-        """Return what the clip encoder says of each four seconds of a file, one by one, as it is stored."""
-        edge = max(self.frames.frame_edge, self.clips.frame_edge)
-        shown = [one.image for one in VideoSampler(path, Fraction(1), edge) for _ in range(one.rows)]
-        cut = [np.stack(shown[start : start + 4]) for start in range(0, len(shown), 4)]
-        rows = np.concatenate([self.clips.clips(one[None]) for one in cut])
-        return unit(rows.astype(np.float16).astype(np.float32))
-
-    def best(self, texts: Sequence[str], vectors: Floats) -> NDArray[np.int64]:
-        """Return the row of the nearest segment to each text by the clip encoder's own text tower."""
-        return np.asarray((unit(self.clips.text(texts).pooled) @ vectors.T).argmax(axis=1))
+from workers.ranker.model.relo import ReloConfig
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    made = World(tmp_path_factory.mktemp("clips"))
-    make("xclip", made.root / "clips")
-    tiny_clip(made.root / "frames")
-    for video, about in VIDEOS.items():
-        write(made.root / "videos", video, *about)
-    given = ("--encoder", made.root / "frames", "--clip-encoder", made.root / "clips", "--device", "cpu")
-    spr("ingest", made.root / "videos", "--collection", made.collection, *given)
-    spr("build", made.collection, "--device", "cpu")
-    return made
+    return World.make(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture
@@ -115,30 +48,11 @@ def copy(world: World, tmp_path: Path) -> Path:
     return Path(shutil.copytree(world.collection, tmp_path / "copy"))
 
 
-def indexed(collection: Path) -> dict[str, Floats]:
-    """Return the vectors of the current version's living videos, read from its indexes."""
-    corpus: Corpus = open_corpus(collection)
-    found = {}
-    for part in corpus.parts:
-        index = IndexPart.open(part.directory / DIRECTORY, "cpu")
-        rows = np.asarray(Vectors(index)[np.arange(len(index))])
-        for number in part.living.tolist():
-            video = corpus.catalogue.ids[part.ordinals[number]]
-            found[video] = rows[index.videos == number]
-    return found
-
-
-def same(found: dict[str, Floats], wanted: dict[str, Floats]) -> None:
-    assert found.keys() == wanted.keys()
-    for video, rows in wanted.items():
-        numeric.close(found[video], rows)
-
-
 def test_the_index_holds_what_the_clip_encoder_says_of_the_decoded_frames(world: World) -> None:
     version = open_corpus(world.collection).version
     same(
         indexed(world.collection),
-        {one: world.segments(world.root / "videos" / f"{one}.mp4") for one in VIDEOS},
+        world.told(),
     )
     both = (world.frames.fingerprint, world.clips.fingerprint)
     assert (version.encoder.fingerprint, version.index_encoder.fingerprint) == both
@@ -219,7 +133,7 @@ def test_examples_are_clips(client: Client, world: World) -> None:
 def test_what_is_added_deleted_merged_and_restored_stays_what_the_clips_are(world: World, copy: Path) -> None:
     folder = copy.parent / "more"
     more = {video: write(folder, video, seconds, 8) for video, seconds in (("d", 6.0), ("e", 5.0))}
-    wanted = {one: world.segments(world.root / "videos" / f"{one}.mp4") for one in VIDEOS}
+    wanted = world.told()
     wanted |= {video: world.segments(path) for video, path in more.items()}
     assert add_files(copy, [folder], Kits("cpu"), lambda *_: None).ids.keys() == {
         one.as_uri() for one in more.values()
@@ -264,3 +178,21 @@ def test_what_cannot_be_with_clips_is_told(world: World, copy: Path) -> None:
         *given, frames, "--clip-encoder", frames
     )
     assert "reads frames, and" in refused("build", copy, "--projector", "p", "--device", "cpu")
+
+
+def test_a_ranker_learns_from_what_clips_find_and_reads_frames(world: World, copy: Path) -> None:
+    seconds = {video: about[0] for video, about in VIDEOS.items()}
+    for split, relevance in (("train", None), ("val", 4.0)):
+        moments = tuple(
+            JudgedMoment(number, video, 0.0, 4.0, length, "it moves", 1.0, relevance)
+            for number, (video, length) in enumerate(seconds.items())
+        )
+        queries = [JudgedQuery(number, text, moments) for number, text in enumerate(TEXTS)]
+        save_queries(copy / "annotations" / f"{split}.json", queries)
+        save_corpus(copy / "annotations" / f"corpus_{split}.json", seconds)
+    settings = RankerSettings(model=ReloConfig(hidden=16, heads=2), batch=2, depth=10)
+    found = prepare(copy, settings, None, None, torch.device("cpu"))
+    numeric.close(found.texts, world.clips.text(TEXTS).pooled)
+    assert (found.encoder, found.model.visual_dim) == (world.frames.fingerprint, WIDTH)
+    with pytest.raises(InvalidInput, match="indexed by its clips, which no projector reads"):
+        load_data(copy, ProjectorSettings(), None, "cpu")

@@ -137,14 +137,13 @@ def make_plan(config: BuildConfig) -> Plan:
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
     notes += bring_back(config, served, store, _known_ids(store, store.ids()))
-    # What was added since stays.
     ids, wanted, missing = _videos(store, config.videos, frozenset() if named else served.ids)
     check_videos(config, served, _known_ids(store, ids), wanted if named else None)
     rows, dim = VideoRows.of_store(store, ids), _width(store)
     shards = _check_asked(config, rows, dim)
-    device = pick_device(config.device)
     first, second = (take_model(config, served, kind, store, notes) for kind in KINDS)
-    projector, ranker = load_stage1(collection, first, store, device), load_ranker(collection, second, store)
+    device, ranker = pick_device(config.device), load_ranker(collection, second, store)
+    projector = load_stage1(collection, first, store, device)
     counts = rows.segment_counts(projector.segment_length)
     sentences = choose_sentences(collection, config.text_encoder or NONE, config.device)
     plan = Plan(

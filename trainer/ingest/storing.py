@@ -34,10 +34,7 @@ class Storing:
         subtitles: Said,
         more: dict[str, str],
     ) -> None:
-        """Store what was read of a file; InvalidInput for what a store cannot hold.
-
-        rows: of streams by name. more: to be noted.
-        """
+        """Store what was read, rows by stream; InvalidInput for what no store holds. more: to be noted."""
         report = read.report
         warnings = (*read.warnings, *([subtitles.doubt] if subtitles.doubt else []))
         before = self.contents.moved(job, read.source)

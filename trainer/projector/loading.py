@@ -49,7 +49,6 @@ def load_data(
     files = {name: annotation_file(collection, name) for name in ("train", "val", "corpus_val")}
     queries = {name: load_queries(files[name]) for name in ("train", "val")}
     store = FeatureStore.open(features_directory(collection, encoder))
-    fingerprint = encoder_of(store)
     if CLIPS in store.streams:
         raise InvalidInput(f"{store.path} is indexed by its clips, which no projector reads; train a ranker.")
     length = settings.model.segment_length
@@ -65,7 +64,7 @@ def load_data(
     truth = truth_of(pairs_from(judged, val), val, len(queries["val"]))
     features = encode_queries(
         collection,
-        fingerprint,
+        encoder_of(store),
         encoder_source(store),
         [q.query for name in queries for q in queries[name]],
         device,
@@ -73,7 +72,7 @@ def load_data(
     texts = {name: torch.from_numpy(features.pooled([q.query for q in queries[name]])) for name in queries}
     _check_depths(settings, len(val))
     return ProjectorData(
-        encoder=fingerprint,
+        encoder=encoder_of(store),
         dim=texts["train"].shape[1],
         train_queries=texts["train"],
         train=train,

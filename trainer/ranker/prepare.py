@@ -72,14 +72,7 @@ def prepare(
     sources = read_sources(collection, settings)
     texts = [query.query for query in (*sources.train, *sources.val)]
     features = encode_queries(collection, fingerprint, encoder_source(store), texts, str(device))
-    stage1: Projector | MeanPool
-    if CLIPS in store.streams:
-        # As a search does: clips are found by their own encoder's texts, words are the other's.
-        source = clip_encoder_source(store)
-        found = encode_queries(collection, clip_encoder_of(store), source, texts, str(device), clips=True)
-        features, stage1 = features.sought_by(found), ClipPool()
-    else:
-        stage1 = open_projector(collection, projector, fingerprint)
+    features, stage1 = _stage1(collection, store, projector, features, texts, device)
     model = _model(store, features.tokens(texts[0]).shape[1], settings)
     samples = None
     if settings.samples == "kept":
@@ -101,6 +94,22 @@ def prepare(
         mined=float((np.diff(train.mined.offsets) > 0).mean()),
         digest=_digest(sources.digest, train, name),
     )
+
+
+def _stage1(
+    collection: Path,
+    store: FeatureStore,
+    projector: str | None,
+    features: QueryFeatures,
+    texts: Sequence[str],
+    device: torch.device,
+) -> tuple[QueryFeatures, Projector | MeanPool]:
+    """Return what retrieves, and the queries for it: clips are found by texts of their own encoder."""
+    if CLIPS not in store.streams:
+        return features, open_projector(collection, projector, encoder_of(store))
+    source = clip_encoder_source(store)
+    found = encode_queries(collection, clip_encoder_of(store), source, texts, str(device), clips=True)
+    return features.sought_by(found), ClipPool()
 
 
 def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:

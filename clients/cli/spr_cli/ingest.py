@@ -159,8 +159,7 @@ def command(
     **settings: Any,
 ) -> None:
     """Read the options; the rest is `ingest_files`."""
-    alone = settings["share"].whole and engine == "local"
-    if not alone and (watch or (engine != "local" and not settings["share"].whole)):
+    if sum((watch, engine != "local", not settings["share"].whole)) > 1:
         raise click.UsageError("--watch, --part and --engine ray go alone: give one of them.")
     if watch:
         from spr_cli.ingest_watch import follow_folders
@@ -175,14 +174,10 @@ def command(
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    models, wanted = (
-        Models(encoder, clip_encoder, device, precision),
-        Wanted(transcribe, language, read_screen),
-    )
+    models = Models(encoder, clip_encoder, device, precision)
+    wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
-        summary = ingest_files(paths, collection, name, options, models, wanted, engine)
-    _tell(summary, as_json)
-    sys.exit(1 if summary.failed else 0)
+        _tell(ingest_files(paths, collection, name, options, models, wanted, engine), as_json)
 
 
 def _tell(summary: "Summary", as_json: bool) -> None:
@@ -192,6 +187,7 @@ def _tell(summary: "Summary", as_json: bool) -> None:
         # Names need not be Unicode: JSON's own escapes stand for what is none.
         text = json.dumps(summary.as_json(), ensure_ascii=False)
         click.echo(text.encode("utf-8", "backslashreplace").decode())
+    sys.exit(1 if summary.failed else 0)
 
 
 def bar(stack: contextlib.ExitStack) -> "Progress":

@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -19,43 +20,41 @@ if TYPE_CHECKING:
     from workers.ranker.encoder.encoder import Encoder
 
 
+# An encoder's name and directory, then the clip encoder's if there is one.
+Named: TypeAlias = list[tuple[str, Path]]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Models:
-    """What to encode with: None for the collection's own, "none" for no clip encoder."""
+    """What to encode with. encoder: None for the collection's own; so for clip_encoder, "none" for none."""
 
     encoder: str | None
     clip_encoder: str | None
     device: str
     precision: str
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Sources:
-    """The models as they were named, and where their files are."""
-
-    encoder: str
-    folder: Path
-    clip_encoder: str
-    clip_folder: Path | None
-
-    @classmethod
-    def of(cls, collection: Path, models: Models) -> "_Sources":
+    def named(self, collection: Path) -> Named:
+        """Return name and directory of the encoder, and of the clip encoder if there is one."""
         from trainer.collection.encoders import own_clip_encoder, own_encoder
         from workers.ranker.encoder.files import resolve
 
-        encoder = models.encoder or own_encoder(collection)
-        folder = resolve(encoder)
-        clips = models.clip_encoder or own_clip_encoder(collection, folder)
-        return cls(encoder, folder, clips, resolve(clips) if clips not in ("", "none") else None)
+        encoder = self.encoder or own_encoder(collection)
+        named = [(encoder, resolve(encoder))]
+        clips = self.clip_encoder or own_clip_encoder(collection, named[0][1])
+        return named if clips in ("", "none") else [*named, (clips, resolve(clips))]
 
-    def keep(self, collection: Path) -> None:
-        """Let the collection have copies of them."""
-        from trainer.collection.places import keep_encoder
-        from workers.ranker.encoder.files import fingerprint_of
+    def load(self, encoder: str, clip_encoder: str = "") -> "tuple[Encoder, Encoder | None]":
+        """Load them; InvalidInput for a clip encoder that reads pictures."""
+        from workers.ranker.encoder.encoder import Encoder
 
-        keep_encoder(collection, self.folder, fingerprint_of(self.folder), self.encoder)
-        if self.clip_folder is not None:
-            keep_encoder(collection, self.clip_folder, fingerprint_of(self.clip_folder), self.clip_encoder)
+        frames = Encoder.load(encoder, self.device, self.precision)
+        if not clip_encoder:
+            return frames, None
+        clips = Encoder.load(clip_encoder, self.device, self.precision, clips=True)
+        if not clips.family.frames:
+            what = f"{clip_encoder} is {clips.family.title}, which reads pictures, not clips"
+            raise InvalidInput(f"{what}: name it with --encoder.")
+        return frames, clips
 
 
 def ingest_files(
@@ -68,25 +67,25 @@ def ingest_files(
     engine: str = "local",
 ) -> "Summary":
     """Ingest; refuse what can be before models load."""
-    from trainer.collection.places import describe_collection
+    from trainer.collection.places import describe_collection, keep_encoder
     from trainer.ingest.opening import check
     from trainer.spread.crew import address_of
+    from workers.ranker.encoder.files import fingerprint_of
 
     address = address_of(engine)
-    found = check(paths, collection, options.fps)
-    sources = _Sources.of(collection, models)
+    found, named = check(paths, collection, options.fps), models.named(collection)
     if address is not None:
-        task = _task(collection, sources, models, options, wanted)
-        _tell_changed(collection, task.fingerprint, sources.encoder)
-        summary = _spread(paths, task, address, sources.encoder, found)
+        summary = _spread(paths, _task(collection, named, models, options, wanted), address, found)
         remember(collection, wanted, models.device)
     else:
-        texts = texts_first(collection, _dealt(collection, found, options, sources), wanted, models.device)
-        summary = _here(paths, collection, options, sources, models, found)
+        dealt = _dealt(collection, found, options, [folder for _, folder in named])
+        texts = texts_first(collection, dealt, wanted, models.device)
+        summary = _here(paths, collection, options, named, models, found)
         texts.note(summary)
     if name is not None:
         describe_collection(collection, name)
-    sources.keep(collection)
+    for source, folder in named:
+        keep_encoder(collection, folder, fingerprint_of(folder), source)
     return summary
 
 
@@ -94,7 +93,7 @@ def _here(
     paths: tuple[Path, ...],
     collection: Path,
     options: "IngestOptions",
-    sources: _Sources,
+    named: Named,
     models: Models,
     found: "Survey",
 ) -> "Summary":
@@ -102,64 +101,52 @@ def _here(
     from spr_cli.ingest import bar
     from trainer.ingest.pipeline import ingest
     from trainer.ingest.tuning import encoding_threads
-    from workers.ranker.encoder.encoder import Encoder
 
-    loaded = Encoder.load(sources.encoder, models.device, models.precision)
-    clips = None if sources.clip_folder is None else _clip_encoder(sources.clip_encoder, models)
-    _tell_changed(collection, loaded.fingerprint, sources.encoder)
+    encoder, clips = models.load(*(name for name, _ in named))
+    _tell_changed(collection, encoder.fingerprint, encoder.name)
     with contextlib.ExitStack() as stack:
         options = dataclasses.replace(
             options,
-            edge=max(loaded.frame_edge, clips.frame_edge if clips is not None else 0),
+            edge=max(encoder.frame_edge, clips.frame_edge if clips is not None else 0),
             clips=clips,
-            encoders=stack.enter_context(encoding_threads(loaded.device)),
-            settings=f"{loaded.device.type} {models.precision}",
+            encoders=stack.enter_context(encoding_threads(encoder.device)),
+            settings=f"{encoder.device.type} {models.precision}",
         )
-        return ingest(paths, collection, loaded, options, bar(stack), found)
+        return ingest(paths, collection, encoder, options, bar(stack), found)
 
 
 def _task(
-    collection: Path, sources: _Sources, models: Models, options: "IngestOptions", wanted: Wanted
+    collection: Path, named: Named, models: Models, options: "IngestOptions", wanted: Wanted
 ) -> "IngestTask":
     """Return what workers on other machines do."""
     from trainer.spread.worker import IngestTask
     from workers.ranker.encoder.files import fingerprint_of
 
-    if sources.clip_folder is not None:
+    (encoder, folder), *clips = named
+    if clips:
         raise InvalidInput(
-            f"--engine ray encodes frames alone, not with {sources.clip_encoder} beside them: leave out "
-            "--engine, or give --part on each machine."
+            f"--engine ray encodes frames alone, not with {clips[0][0]} beside them: leave out --engine, or "
+            "give --part on each machine."
         )
     recogniser, screens = wanted.chosen(collection, models.device)
-    encoder = sources.encoder
+    fingerprint = fingerprint_of(folder)
+    _tell_changed(collection, fingerprint, encoder)
     if Path(encoder).is_dir():
         encoder = str(Path(encoder).resolve())
-    about = encoder, fingerprint_of(sources.folder), models.device, models.precision
+    about = encoder, fingerprint, models.device, models.precision
     return IngestTask(collection.absolute(), *about, options, recogniser, screens)
 
 
-def _spread(
-    paths: tuple[Path, ...], task: "IngestTask", address: str, encoder: str, found: "Survey"
-) -> "Summary":
+def _spread(paths: tuple[Path, ...], task: "IngestTask", address: str, found: "Survey") -> "Summary":
     from spr_cli.ingest import bar
     from trainer.spread.ingest import ingest_spread
 
     with contextlib.ExitStack() as stack:
-        return ingest_spread(paths, task, address, encoder, bar(stack), found)
-
-
-def _clip_encoder(name: str, models: Models) -> "Encoder":
-    from workers.ranker.encoder.encoder import Encoder
-
-    loaded = Encoder.load(name, models.device, models.precision, clips=True)
-    if not loaded.family.frames:
-        what = f"{name} is {loaded.family.title}, which reads pictures, not clips"
-        raise InvalidInput(f"{what}: name it with --encoder.")
-    return loaded
+        return ingest_spread(paths, task, address, task.encoder, bar(stack), found)
 
 
 def _dealt(
-    collection: Path, found: "Survey", options: "IngestOptions", sources: _Sources
+    collection: Path, found: "Survey", options: "IngestOptions", encoders: Iterable[Path]
 ) -> "list[VideoFile]":
     """Return the files that this run ingests."""
     from trainer.ingest.dealing import deal
@@ -168,8 +155,7 @@ def _dealt(
 
     files, store = found.found[: options.limit or None], None
     if not options.share.whole:
-        beside = fingerprint_of(sources.clip_folder) if sources.clip_folder is not None else ""
-        path = collection / "features" / features_of(fingerprint_of(sources.folder), beside)
+        path = collection / "features" / features_of(*map(fingerprint_of, encoders))
         store = FeatureStore.open(path) if (path / "store.json").exists() else None
     return deal(files, store, options.share)[0]
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import grpc.aio
 import torch
 
-from engine import serving
+from engine import serving, versions
 from engine.config import RankerWorkerConfig, Topology
+from engine.entries import Version
+from engine.mirrored import sources_of
+from engine.sources import Wants
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
@@ -19,6 +22,7 @@ from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import SharedModels, use_threads
 from workers.ranker.scorer import Limits, Scorer, Scorers
 from workers.ranker.servicer import EncoderServicer, RankerServicer
+from workers.ranker.stores import contexts, features
 from workers.version_service import add_version_service, admissions
 from workers.versions import Held
 
@@ -37,7 +41,7 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         precisions.append(_text_precision(encoder, collection, topology, worker))
 
     shared = SharedModels(worker.device, settle)
-    held = Held(topology.directories, Scorers(shared, _limits(worker)).open)
+    held = Held(topology.directories, Scorers(shared, _limits(worker)).open, sources_of(topology, WANTS))
     held.prepare_current()
     device, precision = str(shared.device), precisions[0] if precisions else "stored"
 
@@ -66,6 +70,13 @@ def serve(topology: Topology, worker: RankerWorkerConfig) -> None:
         watch=lambda set_health: held.start(lambda fit: set_health(RANKER, fit)),
     )
     serving.serve_worker(served, worker, topology)
+
+
+def _models(version: Version) -> list[str]:
+    return [entry.path for _, entry in versions.models_of(version)]
+
+
+WANTS = Wants((f"{contexts.DIRECTORY}/", f"{features.DIRECTORY}/"), beside=_models)
 
 
 def _waiting(scorers: Sequence[Scorer]) -> int:

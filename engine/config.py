@@ -28,6 +28,7 @@ from engine.process_config import (
     METRICS_OFFSET,
     CoordinatorConfig,
     DiscoveryConfig,
+    EncoderWorkerConfig,
     IndexWorkerConfig,
     LibraryConfig,
     PageConfig,
@@ -40,6 +41,7 @@ from engine.values import DERIVED, NonNegative, filled
 
 __all__ = [
     "CoordinatorConfig",
+    "EncoderWorkerConfig",
     "IndexWorkerConfig",
     "LibraryConfig",
     "PageConfig",
@@ -64,6 +66,7 @@ class Topology:
     """All processes of a service. `path` is the file it was read from.
 
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
+    encoder: processes that encode queries, so that the rankers do not.
     library: the process that adds and deletes; page: the web page's; None without one.
     coordinators: all of them; coordinator: the one that a process is, elsewhere the first one.
     tracing: where traces go; None: nowhere.
@@ -86,6 +89,7 @@ class Topology:
     coordinators: tuple[CoordinatorConfig, ...] = field(default=(), metadata=DERIVED)
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
+    encoder: tuple[EncoderWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
     page: PageConfig | None = None
     tracing: TracingConfig | None = None
@@ -96,9 +100,9 @@ class Topology:
             object.__setattr__(self, "coordinators", (self.coordinator,))
 
     @property
-    def workers(self) -> tuple[IndexWorkerConfig | RankerWorkerConfig, ...]:
-        """Return the index and the ranker workers."""
-        return *self.index, *self.ranker
+    def workers(self) -> tuple[IndexWorkerConfig | EncoderWorkerConfig, ...]:
+        """Return the index and the ranker workers, and the encoders."""
+        return *self.index, *self.ranker, *self.encoder
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -113,10 +117,12 @@ class Topology:
     @property
     def parts(self) -> list[Any]:
         """Return the tables of all processes."""
-        return [*self.coordinators, *self.index, *self.ranker, *([self.library] if self.library else [])]
+        return [*self.coordinators, *self.workers, *([self.library] if self.library else [])]
 
 
-Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig, PageConfig)
+Part = TypeVar(
+    "Part", bound=CoordinatorConfig | IndexWorkerConfig | EncoderWorkerConfig | LibraryConfig | PageConfig
+)
 
 
 def read(path: Path) -> Topology:
@@ -144,6 +150,7 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
         access=given.access and given.access.within(path.parent),
         collections=tuple((path.parent / one).resolve() for one in given.collections),
         ranker=tuple(dataclasses.replace(r, name=f"ranker-{i}") for i, r in enumerate(given.ranker)),
+        encoder=tuple(dataclasses.replace(e, name=f"encoder-{i}") for i, e in enumerate(given.encoder)),
     )
     topology_checks.check(topology)
     return topology
@@ -205,7 +212,8 @@ def to_json(topology: Topology) -> str:
     values = dataclasses.asdict(topology)
     path, derived = values.pop("path"), {name: values.pop(name) for name in ("takeover", "insecure")}
     values["coordinator"] = values.pop("coordinators")
-    for table in (*values["coordinator"], *values["ranker"], values["library"] or {}, values["page"] or {}):
+    alone = (values["library"] or {}, values["page"] or {})
+    for table in (*values["coordinator"], *values["ranker"], *values["encoder"], *alone):
         table.pop("name", None)
     values = {name: value for name, value in values.items() if value is not None}
     return json.dumps({"path": path.absolute(), "derived": derived, "values": values}, default=str)

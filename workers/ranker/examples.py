@@ -9,13 +9,14 @@ compares with frames is therefore less the mean of the version's frames: tuned o
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
 from engine.errors import InvalidInput, Mismatch
-from engine.examples import Frame, Picture, Source, Span
+from engine.examples import Frame, Picture, Shown, Source, Span
 from engine.types import EncodedQuery, Floats
 from workers.pictures import small_picture
 from workers.ranker.encoder.encoder import Encoder
@@ -25,6 +26,14 @@ from workers.ranker.stores.features import FRAMES
 
 MOST_SEGMENTS = 150  # of a span, evenly chosen: ten minutes
 SAMPLED = 4096  # frames that the mean is of
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The examples of a query; alone: what the one there is shows, not less the version's mean."""
+
+    sources: Sequence[Source]
+    alone: bool = False
 
 
 class ExampleEncoder:
@@ -40,21 +49,33 @@ class ExampleEncoder:
         mean unit frame less the version's mean.
         """
         self._check_width()
-        shown = [self._rows(source, number) for number, source in enumerate(sources)]
-        models = self._models
-        embedding = _unit(np.mean([self._projected(rows) for rows in shown], axis=0))
-        dim = models.encoder.dim
-        frames = np.mean([_unit(_units(rows[:, :dim]).mean(axis=0)) for rows in shown], axis=0)
-        return EncodedQuery(
-            embedding,
-            np.zeros((0, models.encoder.token_width), np.float32),
-            _unit(_unit(frames) - self._mean),
-            models.queries.embedding_model,
-        )
+        shown = [self._shown(source, number) for number, source in enumerate(sources)]
+        embedding = _unit(np.mean([one.embedding for one in shown], axis=0))
+        frames = np.mean([one.frame for one in shown], axis=0)
+        return self._encoded(embedding, _unit(_unit(frames) - self._mean))
 
-    def encode_many(self, queries: Sequence[Sequence[Source]]) -> list[EncodedQuery]:
+    def alone(self, source: Source) -> EncodedQuery:
+        """Return what one example shows, for a worker that lacks its shard: see `Shown`."""
+        self._check_width()
+        shown = self._shown(source, 0)
+        return self._encoded(shown.embedding, shown.frame)
+
+    def encode_many(self, queries: Sequence["Asked"]) -> list[EncodedQuery]:
         """Encode several queries, one after the other."""
-        return [self.encode(sources) for sources in queries]
+        return [
+            self.alone(asked.sources[0]) if asked.alone else self.encode(asked.sources) for asked in queries
+        ]
+
+    def _encoded(self, embedding: Floats, frames: Floats) -> EncodedQuery:
+        nothing = np.zeros((0, self._models.encoder.token_width), np.float32)
+        return EncodedQuery(embedding, nothing, frames, self._models.queries.embedding_model)
+
+    def _shown(self, source: Source, number: int) -> Shown:
+        if isinstance(source, Shown):
+            return source
+        rows = self._rows(source, number)
+        frames = _units(rows[:, : self._models.encoder.dim])
+        return Shown(self._projected(rows), _unit(frames.mean(axis=0)))
 
     def frames(self, pictures: Sequence[bytes]) -> Floats:
         """Return what the image tower says of picture files, (n, encoder dim), un-normalised."""
@@ -69,7 +90,7 @@ class ExampleEncoder:
         small = [small_picture(data, encoder.frame_edge) for data in pictures]
         return np.concatenate([encoder.images(picture[None]) for picture in small])
 
-    def _rows(self, source: Source, number: int) -> Floats:
+    def _rows(self, source: Picture | Span | Frame, number: int) -> Floats:
         """Return what an example shows as rows (n, width) of the projector's streams."""
         try:
             if isinstance(source, Span):
@@ -94,6 +115,7 @@ class ExampleEncoder:
     def _stored(self, span: Span) -> Floats:
         """Return the rows of a span of a video: those of evenly chosen segments where there are many."""
         models = self._models
+        models.check_held(np.array([span.video]))
         step, count = models.features.step(FRAMES), int(models.features.counts(FRAMES)[span.video])
         first = int(span.start / step + 1e-6)
         last = count if span.end is None else min(count, int(np.ceil(span.end / step - 1e-6)))
@@ -122,7 +144,7 @@ class ExampleEncoder:
     @cached_property
     def _mean(self) -> Floats:
         """The mean of the version's unit frames, of some evenly chosen ones, (encoder dim,)."""
-        stream = self._models.features.streams[FRAMES]
+        stream = self._models.every_frame
         counts = np.cumsum(stream.counts)
         total = int(counts[-1]) if len(counts) else 0
         if not total:

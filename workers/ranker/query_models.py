@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from engine import versions
 from engine.entries import Version
 from engine.errors import Mismatch
 from engine.types import EncodedQuery
-from workers.ranker.encoder.encoder import Encoder
+from workers.ranker.encoder.encoder import Encoder, TextFeatures
 from workers.ranker.encoder.files import explain
 from workers.ranker.encoder.known_queries import KnownQueries, is_known_queries
 from workers.ranker.projection.projector import MeanPool, Projector, load_projector
@@ -19,11 +20,32 @@ from workers.ranker.stores import checkpoint
 from workers.ranker.stores.features import FRAMES
 
 
+@dataclass(frozen=True, slots=True)
+class NoEncoder:
+    """Stands for a version's encoder where another process encodes. dim: of the version's frames."""
+
+    fingerprint: str
+    dim: int
+    token_width: int = 0
+
+    @staticmethod
+    def of(version: Version) -> "NoEncoder":
+        """Return that of a version."""
+        return NoEncoder(version.encoder.fingerprint, version.streams[FRAMES].dim)
+
+    def text(self, texts: Sequence[str]) -> TextFeatures:
+        """Refuse (Mismatch): nothing is encoded here."""
+        raise Mismatch("this ranker worker encodes nothing; ask one that the topology has as [[encoder]]")
+
+
+AnyEncoder: TypeAlias = Encoder | KnownQueries | NoEncoder
+
+
 @dataclass(frozen=True, eq=False)
 class QueryModels:
     """Encoder and projector; versions with the same ones share them."""
 
-    encoder: Encoder | KnownQueries
+    encoder: AnyEncoder
     projector: Projector | MeanPool
     embedding_model: str
     device: torch.device

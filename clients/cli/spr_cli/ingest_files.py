@@ -51,7 +51,7 @@ class Models:
         if not clip_encoder:
             return frames, None
         clips = Encoder.load(clip_encoder, self.device, self.precision, clips=True)
-        if not clips.family.frames:
+        if not clips.reads_clips:
             what = f"{clip_encoder} is {clips.family.title}, which reads pictures, not clips"
             raise InvalidInput(f"{what}: name it with --encoder.")
         return frames, clips

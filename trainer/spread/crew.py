@@ -62,8 +62,20 @@ class Crew:
         self._ray, self._worker, self._arguments = ray, worker, arguments
         self._address, self._gpus = address, gpus
         self.members: list[Member] = []
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "Crew":
+        try:
+            return self._enter()
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _enter(self) -> "Crew":
+        # Ray prints there what it thinks of deaths, between the lines of the command.
+        nowhere = self._open.enter_context(open(os.devnull, "w", encoding="utf-8"))
+        self._open.enter_context(contextlib.redirect_stdout(nowhere))
+        self._open.callback(self._ray.shutdown)
         # Nothing is told to others unasked.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         own = {"object_store_memory": OBJECTS, "include_dashboard": False} if self._address == "local" else {}
@@ -87,7 +99,7 @@ class Crew:
         with contextlib.suppress(Exception):
             for member in self.members:
                 self._ray.kill(member.actor)
-        self._ray.shutdown()
+        self._open.close()
 
     def call(self, member: Member, method: str, *arguments: Any) -> None:
         """Begin a call of a member, which has one at a time."""

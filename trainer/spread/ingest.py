@@ -1,7 +1,6 @@
 """The driver of an ingest on many machines: finds, names and deals files, and tells what became of them."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,14 @@ from trainer.ingest.identity import Contents, settle_absent
 from trainer.ingest.meter import Progress
 from trainer.ingest.opening import features
 from trainer.ingest.pipeline import clash
-from trainer.ingest.scan import Survey, VideoFile
+from trainer.ingest.scan import Files, Survey, VideoFile
 from trainer.ingest.summary import Interrupted, Summary
 from trainer.ingest.unfinished import sweep
 from trainer.screen.run import ScreensRead
 from trainer.speech.run import Transcribed
 from trainer.spread.crew import Crew, Died, Member
 from trainer.spread.dealing import Dealer
-from trainer.spread.given import Naming, opened
+from trainer.spread.given import Naming, opened, stems_alone
 from trainer.spread.report import Report, joined, take_in
 from trainer.spread.worker import IngestTask, IngestWorker
 from workers.feature_store.shares import Share
@@ -91,17 +90,15 @@ class Driver:
         self._dealer = Dealer((), 0, self._count)
         self.dim = 0
 
-    def run(self, files: Sequence[VideoFile], store: Path) -> None:
+    def run(self, files: Files, store: Path) -> None:
         """Ingest files, with their second turn for those that another stood in the way of."""
         for member in self._crew.members:
             self._begin(member, patient=False)
-        stems = Counter(file.stem for file in files)
-        waiting = files
+        alone = stems_alone(files)
+        waiting: Sequence[VideoFile] = files
         while True:
             naming = Naming()
-            given = naming.given(
-                waiting, lambda file: stems[file.stem] == 1, opened(store), Share(0, self._count)
-            )
+            given = naming.given(waiting, alone, opened(store), Share(0, self._count))
             self._deal(Dealer(given, len(waiting), self._count))
             if not naming.clashes or not naming.named:
                 break

@@ -1,4 +1,4 @@
-"""One of three index hosts is partitioned, slow, or loses bytes: `python -m tests.system.hosts_run`, in short."""
+"""One of three index hosts is partitioned, slow, or loses bytes: tests.system.hosts_run, in short."""
 
 import asyncio
 import os

@@ -124,6 +124,7 @@ class ManagedProcess:
     served: bool = False
     backoff: float = FIRST_BACKOFF
     restart_at: float | None = None
+    _forwarding: threading.Thread | None = None
 
     def start(self, tell: "Callable[[Event], None]", writer: logs.Writer) -> None:
         """Start it: `tell` gets each line of stdout and the exit code, `writer` gets stderr."""
@@ -142,7 +143,13 @@ class ManagedProcess:
         errors = threading.Thread(target=self._forward_errors, args=(self.process, writer), daemon=True)
         errors.start()
         args = (self.process, tell, writer, errors)
-        threading.Thread(target=self._forward_lines, args=args, daemon=True).start()
+        self._forwarding = threading.Thread(target=self._forward_lines, args=args, daemon=True)
+        self._forwarding.start()
+
+    def hear_out(self) -> None:
+        """Wait, for a bounded time, until all that the last process said is forwarded."""
+        if self._forwarding is not None:
+            self._forwarding.join(2 * LAST_WORDS)
 
     def _forward_lines(
         self,

@@ -27,6 +27,11 @@ def check(topology: "Topology") -> None:
         _check_address(listen, topology.path)
         if places.count(place) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
+    if topology.library and topology.urls:
+        raise InvalidInput(
+            f"{topology.path}: a service adds nothing to {next(iter(topology.urls.values()))}; remove "
+            "[library], change the collection where it was made, and copy it there with `spr snapshot`"
+        )
     _check_page(topology)
     _check_tracing(topology)
     _check_discovery(topology)

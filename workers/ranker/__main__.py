@@ -1,15 +1,18 @@
 """A ranker worker's process: `python -m workers.ranker --config topology.toml [--listen HOST:PORT]`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import torch
 
-from engine import serving
+from engine import serving, versions
 from engine.config import EncoderWorkerConfig, RankerWorkerConfig, Topology
+from engine.entries import Version
+from engine.mirrored import sources_of
+from engine.sources import Source, Wants
 from spr.internal.v1 import encoder_service_pb2, ranker_service_pb2
 from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
 from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
@@ -20,6 +23,7 @@ from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import SharedModels, use_threads
 from workers.ranker.scorer import Limits, Scorer, Scorers
 from workers.ranker.servicer import EncoderServicer, RankerServicer
+from workers.ranker.stores import contexts, features
 from workers.version_service import add_version_service, admissions
 from workers.versions import Held
 
@@ -43,7 +47,7 @@ def serve(topology: Topology, worker: EncoderWorkerConfig) -> None:
 
     shards = worker.holds if isinstance(worker, RankerWorkerConfig) else frozenset[str]()
     shared = SharedModels(worker.device, settle, shards, encodes=not (ranks and topology.encoder))
-    held = Held(topology.directories, Scorers(shared, _limits(worker)).open)
+    held = Held(topology.directories, Scorers(shared, _limits(worker)).open, _sources(topology, shards))
     held.prepare_current()
     device, precision = str(shared.device), precisions[0] if precisions else "stored"
 
@@ -65,6 +69,16 @@ def serve(topology: Topology, worker: EncoderWorkerConfig) -> None:
         watch=lambda set_health: held.start(lambda fit: set_health(RANKER, fit)),
     )
     serving.serve_worker(served, worker, topology)
+
+
+def _sources(topology: Topology, shards: Collection[str] | None) -> dict[Path, Source]:
+    # Pictures asked for are less the mean of all videos' frames, whoever holds them.
+    own, everywhere = (f"{contexts.DIRECTORY}/",), (f"{features.DIRECTORY}/",)
+    return sources_of(topology, Wants(own, shards, _models, everywhere))
+
+
+def _models(version: Version) -> list[str]:
+    return [entry.path for _, entry in versions.models_of(version)]
 
 
 def _about(held: Held[Scorer], device: str, precision: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine import versions
 from engine.corpus import Corpus, open_corpus
-from engine.entries import Version
+from engine.entries import EncoderEntry, Version
 from engine.errors import Mismatch
 from engine.types import EncodedQuery, Ordinals
 from workers.open_parts import OpenParts
@@ -181,20 +181,22 @@ class SharedModels:
         key = version.embedding_model, version.segment_length / version.streams[FRAMES].step
         found = self._queries.get(key)
         if found is None:
-            encoder = self._encoder(corpus)
+            encoder = self._encoder(corpus, version.encoder)
+            clips = self._encoder(corpus, version.clip_encoder) if version.clip_encoder is not None else None
+            assert not isinstance(clips, KnownQueries)
             projector = open_projector(corpus.directory, version, encoder.fingerprint, self.device)
-            found = QueryModels(encoder, projector, version.embedding_model, self.device)
+            found = QueryModels(encoder, projector, version.embedding_model, self.device, clips)
             # Stored sentences are one collection's, and may have become more.
             if not isinstance(encoder, KnownQueries):
                 self._queries[key] = found
         return found
 
-    def _encoder(self, corpus: Corpus) -> AnyEncoder:
+    def _encoder(self, corpus: Corpus, entry: EncoderEntry) -> AnyEncoder:
         if not self._encodes:
-            return NoEncoder.of(corpus.version)
-        found: Encoder | KnownQueries | None = self._encoders.get(corpus.version.encoder.fingerprint)
+            return NoEncoder.of(corpus.version, entry)
+        found: Encoder | KnownQueries | None = self._encoders.get(entry.fingerprint)
         if found is None:
-            found = open_encoder(corpus.directory, corpus.version, self.device)
+            found = open_encoder(corpus.directory, corpus.version, entry, self.device)
             if isinstance(found, Encoder):
                 self._encoders[found.fingerprint] = found
                 if self._settle:

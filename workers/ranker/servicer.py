@@ -58,7 +58,7 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        sizes = models.encoder.dim, models.version.dim, len(models.features)
+        sizes = models.queries.shown, models.version.dim, len(models.features)
         asked = Asked(wire_examples.sources_from_pb(request, *sizes), request.alone)
         tracing.note(version=request.generation, examples=len(asked.sources))
         with self._duty:

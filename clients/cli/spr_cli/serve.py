@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.lazy import left_out
+from spr_cli.options import SERVED
 from spr_cli.serve_topology import read_topology, with_page
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def command() -> None:
     "--collection",
     "collections",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Serve this collection, without a topology file; several times for several.",
+    type=SERVED,
+    help="Serve this one, a directory or s3://BUCKET/NAME, without a topology file; several for several.",
 )
 @click.option("--port", default=7400, show_default=True, help="With --collection: the coordinator's port.")
 @click.option(
@@ -98,7 +99,7 @@ def command() -> None:
 )
 def serve_all(
     topology: Path | None,
-    collections: tuple[Path, ...],
+    collections: "tuple[Path | str, ...]",
     port: int,
     access: Path | None,
     roots: tuple[str, ...],

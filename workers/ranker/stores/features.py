@@ -36,6 +36,8 @@ from workers.ranker.stores.npy import save, write_rows
 
 FRAMES = "frames"
 SUBTITLES = "subtitles"
+CLIPS = "clips"  # a row a segment, by a clip encoder
+SEGMENT = 4  # frames, without a trained projector
 DIRECTORY = "context"
 
 

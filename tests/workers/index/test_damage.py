@@ -13,7 +13,7 @@ from engine.errors import Mismatch, SprError
 from tests.workers.damages import DAMAGES
 from tests.workers.index.corpora import commit, file_of, rows_of, videos, write_part
 from tests.workers.index.factories import template
-from tests.workers.index.test_shard import CORPUS, QUERIES, SHARD, same, version, written
+from tests.workers.index.test_shard import SHARD, same, version, written
 from workers.index import originals
 from workers.index.factory import CODES
 from workers.index.part import DIRECTORY, INDEX, ORIGINALS

@@ -134,8 +134,7 @@ class Rankers:
         request.embedding_model = self._version.embedding_model
 
         async def attempt(stubs: RankerStubs) -> Ranked:
-            left, metadata = deadline.left(), tracing.outgoing()
-            response = await calls.answer(stubs.ranker.Rank(request, timeout=left, metadata=metadata))
+            response = await stubs.rank(request, deadline.left())
             _check_version(response.generation, self._version.id, "ranker")
             return wire_rank.ranked_from_pb(response, len(proposals))
 

@@ -31,8 +31,12 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     duty = Duty(lambda in_flight: max(0, in_flight - cores))
 
+    # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
+    pool = serving.threads(max(2, cores // max(1, worker.threads)))
+
     def add_services(server: grpc.aio.Server) -> list[str]:
-        add_IndexShardServiceServicer_to_server(IndexShardServicer(held, worker.name, device, duty), server)
+        servicer = IndexShardServicer(held, worker.name, device, duty, pool)
+        add_IndexShardServiceServicer_to_server(servicer, server)
         return [SERVICE, version_service.add_version_service(server, held, duty)]
 
     served = serving.Worker(
@@ -40,8 +44,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         add_services=add_services,
         max_in_flight=worker.max_in_flight,
         metrics=lambda: held_metrics.read(held),
-        # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
-        threads=max(2, cores // max(1, worker.threads)),
+        pool=pool,
         admissions=version_service.admissions(f"/{SERVICE}/GetShardInfo"),
         ready={"versions": versions, "shard": worker.name, "device": device},
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),

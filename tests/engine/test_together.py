@@ -36,6 +36,9 @@ class _Worker(IndexShardServiceServicer):
         # As a worker of a release does that has no such method.
         raise WrongPort("/spr.internal.v1.IndexShardService/SearchTogether is not served at this port")
 
+    async def GetShardInfo(self, request: Any, context: Any) -> Any:
+        return pb.GetShardInfoResponse()
+
 
 class _New(_Worker):
     """Refuses "bad" and leaves "short" out."""
@@ -69,6 +72,11 @@ def _run(kind: type[_Worker], ask: Callable[[_Worker, Any], Awaitable[None]]) ->
 
 def _asked(together: Any, names: list[str], timeout: float = 30.0) -> "list[asyncio.Task[Any]]":
     return [asyncio.create_task(together(pb.SearchSegmentsRequest(shard=name), timeout)) for name in names]
+
+
+async def _answers(together: Any, names: list[str]) -> list[Any]:
+    """Return answers and errors."""
+    return await asyncio.gather(*_asked(together, names), return_exceptions=True)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -105,17 +113,13 @@ def test_few_go_at_once_and_alone() -> None:
 def test_one_that_is_refused_or_left_out_is_no_other_ones_failure() -> None:
     async def ask(worker: _Worker, together: Any) -> None:
         worker.go.set()
-        *_, good, bad = await asyncio.gather(
-            *_asked(together, ["x"] * AT_ONCE + ["good", "bad"]), return_exceptions=True
-        )
+        *_, good, bad = await _answers(together, ["x"] * AT_ONCE + ["good", "bad"])
         assert good.shard == "good"
         assert (bad.code(), faults.reason_of(bad)) == (
             grpc.StatusCode.FAILED_PRECONDITION,
             "GENERATION_MISMATCH",
         )
-        *_, first, second = await asyncio.gather(
-            *_asked(together, ["x"] * AT_ONCE + ["a", "short"]), return_exceptions=True
-        )
+        *_, first, second = await _answers(together, ["x"] * AT_ONCE + ["a", "short"])
         assert isinstance(first, Mismatch)
         assert isinstance(second, Mismatch)
 
@@ -144,7 +148,7 @@ def test_a_worker_that_is_gone_is_unavailable_to_all() -> None:
         async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
             stub: Any = IndexShardServiceStub(channel)
             together: Any = Together(stub.SearchSegments, stub.SearchTogether, pb.SearchTogetherRequest)
-            failed = await asyncio.gather(*_asked(together, ["a"] * 6), return_exceptions=True)
+            failed = await _answers(together, ["a"] * 6)
             assert {error.code() for error in failed} == {grpc.StatusCode.UNAVAILABLE}
 
     asyncio.run(run())

@@ -222,19 +222,6 @@ def test_proposals_that_are_refused(worker: Any, fields: dict[str, Any], reason:
     assert faults.reason_of(caught.value) == reason
 
 
-def test_rankings_that_come_together_are_answered_or_refused_as_each_alone(worker: Any) -> None:
-    stub, wanted = RankerServiceStub(worker[0]), rank_request(worker[0])
-    wrong = rank_request(worker[0], generation="00000009-000000000000")
-    asked = ranker_service_pb2.RankTogetherRequest(requests=[wanted, wrong, wanted])
-    outcomes = stub.RankTogether(asked, timeout=300).outcomes
-    alone = stub.Rank(wanted, timeout=300)
-    for outcome in outcomes[0], outcomes[2]:
-        numeric.close(
-            wire.doubles_from_bytes(outcome.response.scores, ""), wire.doubles_from_bytes(alone.scores, "")
-        )
-    assert outcomes[1].status.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
-
-
 def test_no_proposals_are_no_moments(worker: Any) -> None:
     request = rank_request(worker[0], video_ordinals=b"", spans=b"", scores=b"")
     assert RankerServiceStub(worker[0]).Rank(request, timeout=300).spans == b""

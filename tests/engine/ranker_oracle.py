@@ -30,6 +30,10 @@ class RankerOracle(
         self.shards: list[int] | None = None  # whose contexts it holds; None: all
         self.refuses: grpc.StatusCode | None = None
 
+    def RankTogether(self, request: Any, context: Any) -> Any:
+        # As a worker of the last release.
+        refuse(grpc.StatusCode.UNIMPLEMENTED)
+
     @on_duty
     def Encode(self, request: Any, context: Any) -> Any:
         self.encoding.enter()

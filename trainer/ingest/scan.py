@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -39,6 +39,13 @@ class Files(Sequence[VideoFile]):
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    def where(self, kept: Callable[[str], bool]) -> "Files":
+        """Return those whose paths are `kept`."""
+        places = [place for place, path in enumerate(self._paths) if kept(path)]
+        some = Files()
+        some._set([self._paths[n] for n in places], array("I", (self._of[n] for n in places)), self._roots)
+        return some
 
     @overload
     def __getitem__(self, place: int) -> VideoFile: ...

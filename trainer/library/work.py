@@ -38,7 +38,9 @@ class Work:
     def warm(self, collection: Path) -> None:
         """Load what the first add needs, as far as it is there."""
         try:
-            self._kits.encoder(open_corpus(collection))
+            corpus = open_corpus(collection)
+            self._kits.encoder(corpus)
+            self._kits.clip_encoder(corpus)
         except (SprError, OSError) as error:
             _log.info("nothing can be added to %s yet: %s", collection, error)
 

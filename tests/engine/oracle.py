@@ -88,7 +88,7 @@ class RankerOracle(
 ):
     def __init__(self, library: dict[str, Corpus]) -> None:
         super().__init__(library)
-        self.encoding, self.ranking = Held(), Held()
+        self.encoding, self.ranking, self.meant = Held(), Held(), list[bool]()
         self.weighs = False  # whether it says that it weighs texts
         self.refuses: grpc.StatusCode | None = None
 
@@ -101,10 +101,10 @@ class RankerOracle(
             raise RuntimeError("secret detail")
         # The tokens carry the sentence, so that Rank can be checked against it.
         tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
-        vector = sentence(request.text)
-        meaning = vector if request.sentence else None
-        long = len(request.text) > 50
-        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, long, sentence=meaning))
+        self.meant.append(request.sentence)
+        vector, long = sentence(request.text), len(request.text) > 50
+        sought = vector if request.sentence else None
+        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, long, sentence=sought))
         response.generation = request.generation
         return response
 

@@ -13,6 +13,7 @@ STAGES = {
     "proposals": ("proposals", "hits to proposals", 1),
     "ndcg": ("ndcg", "evaluation of one query", 1),
     "index": ("index", "top-200 of the published corpus", 1),
+    "peers": ("peers", "top-200 of the published corpus by other libraries", 1),
     "words": ("words", "top-200 by the words of what is said", 1),
     "rank": ("rank", "ranking against stored contexts", 0),
     "contexts": ("contexts", "encoding an hour of video for the ranker", 0),

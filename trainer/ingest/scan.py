@@ -40,13 +40,6 @@ class Files(Sequence[VideoFile]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def where(self, kept: Callable[[str], bool]) -> "Files":
-        """Return those whose paths are `kept`."""
-        places = [place for place, path in enumerate(self._paths) if kept(path)]
-        some = Files()
-        some._set([self._paths[n] for n in places], array("I", (self._of[n] for n in places)), self._roots)
-        return some
-
     @overload
     def __getitem__(self, place: int) -> VideoFile: ...
 
@@ -60,6 +53,13 @@ class Files(Sequence[VideoFile]):
             some._set(self._paths[place], self._of[place], self._roots)
             return some
         return _found(Path(self._paths[place]), self._roots[self._of[place]])
+
+    def only(self, keep: Callable[[VideoFile], bool]) -> "Files":
+        """Return those that are to be kept."""
+        pairs = [(p, of) for p, of, file in zip(self._paths, self._of, self, strict=True) if keep(file)]
+        some = Files()
+        some._set([path for path, _ in pairs], array("I", (of for _, of in pairs)), self._roots)
+        return some
 
     def stems(self) -> Iterator[str]:
         """Yield the stem of each file."""

@@ -35,8 +35,9 @@ class Roots:
 
     def within(self, found: Survey) -> Survey:
         """Return what was found without the files that links lead out of the roots."""
-        found.left_out += [(file.path, _OUTSIDE) for file in found.found if not self._has(str(file.path))]
-        found.found = found.found.where(self._has)
+        inside = {file.path: self._has(str(file.path)) for file in found.found}
+        found.found = found.found.only(lambda file: inside[file.path])
+        found.left_out += [(path, _OUTSIDE) for path, kept in inside.items() if not kept]
         return found
 
     def _has(self, location: str) -> bool:

@@ -186,7 +186,8 @@ def _qwen(folder: Path) -> Path:
     text = {**_SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": 600, "head_dim": 16}
     text |= {"num_key_value_heads": 1, "pad_token_id": ids["endoftext"]}
     text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
-    vision = {"depth": 2, "hidden_size": WIDTH, "intermediate_size": 64, "num_heads": 2, "patch_size": 8}
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": WIDTH, "intermediate_size": 64, "num_heads": 2}
+    vision["patch_size"] = 8
     vision |= {"out_hidden_size": WIDTH, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
     named = {f"{name}_token_id": ids[mark] for name, mark in _QWEN_MARKS.items()}
     model = Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision, **named))

@@ -21,6 +21,7 @@ MODULES = {
     "coordinator": "engine",
     "index": "workers.index",
     "ranker": "workers.ranker",
+    "encoder": "workers.encoder",
     "library": "trainer.library",
     "page": "spr_gateway",
 }
@@ -86,7 +87,8 @@ def programs(topology: Topology) -> list[Program]:
                 f"{topology.path} has several processes at {listen}, so on several machines; start each "
                 "alone, as in `spr serve index --config FILE --name shard-00000`"
             )
-    parts: list[tuple[str, Any]] = [("ranker", part) for part in topology.ranker]
+    parts: list[tuple[str, Any]] = [("encoder", part) for part in topology.encoder]
+    parts += [("ranker", part) for part in topology.ranker]
     parts += [("index", part) for part in topology.index]
     parts += [("coordinator", part) for part in topology.coordinators]
     parts += [("library", topology.library)] if topology.library else []
@@ -176,7 +178,9 @@ class ManagedProcess:
         """Return the topology of this start, with the settings that an earlier one measured."""
         name, settled = self.program.name, self.settled
         rankers = [dataclasses.replace(r, **settled) if r.name == name else r for r in topology.ranker]
-        return dataclasses.replace(topology, ranker=tuple(rankers), takeover=bool(self.draining))
+        encoders = [dataclasses.replace(e, **settled) if e.name == name else e for e in topology.encoder]
+        again = dataclasses.replace(topology, ranker=tuple(rankers), encoder=tuple(encoders))
+        return dataclasses.replace(again, takeover=bool(self.draining))
 
     def _forward_errors(self, process: Pipes, writer: logs.Writer) -> None:
         """Forward stderr: JSON lines of log as they are, other text wrapped into such."""

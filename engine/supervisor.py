@@ -222,7 +222,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Drain the coordinators, then stop the workers, so that searches in flight are answered."""
-        for roles in (("page", "coordinator"), ("index", "ranker", "library")):
+        for roles in (("page", "coordinator"), ("index", "ranker", "encoder", "library")):
             children = [child for child in self.children if child.program.role in roles]
             group = [process for c in children for process in (c.process, *c.draining) if process]
             for process in group:

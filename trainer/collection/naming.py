@@ -9,7 +9,7 @@ from engine import names
 from engine.errors import InvalidInput
 from engine.names import NameEntry, NamesFile
 from engine.version_lock import only_writer
-from workers.ranker.examples import ExampleEncoder
+from workers.ranker.examples import ExampleEncoder, stored_rows
 from workers.ranker.models import Models
 from workers.ranker.stores.features import FRAMES
 
@@ -42,7 +42,7 @@ def take_name(collection: Path, name: str) -> None:
 def _stored(models: Models, video: str, seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Return the frame that a video shows at some time."""
     ordinal = models.corpus.catalogue.ordinal(video)
-    rows = models.shown(ordinal)[:, : models.queries.shown]
+    rows = stored_rows(models, ordinal)[:, : models.queries.shown]
     number = int(seconds / models.features.step(FRAMES) + 1e-6)
     if not 0 <= number < len(rows):
         length = float(models.corpus.catalogue.durations[ordinal])

@@ -47,6 +47,12 @@ class Kit:
     device: torch.device
     texts: TextsKit | None = None
 
+    def save(self, collection: Path) -> None:
+        """Keep the trained indexes and the lexicon in the collection."""
+        self.template.save(collection)
+        if self.texts is not None:
+            self.texts.save(collection)
+
     @property
     def dim(self) -> int:
         """Width of a segment vector."""
@@ -74,7 +80,7 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
         ranker=load_ranker(collection, version.ranker, store) if version.contexts else None,
         contexts=cast("ContextType | None", version.contexts or None),
         device=where,
-        texts=open_texts(collection, version, device),
+        texts=open_texts(collection, version.texts, device),
     )
     if found.segment_length != version.segment_length:
         message = f"{store.path} gives segments of {found.segment_length} s, version {version.id} has "

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine import versions
 from engine.entries import EncoderEntry, ModelEntry
@@ -106,10 +105,6 @@ class Plan:
     def ids_of(self, shard: int) -> list[str]:
         """Return the videos of a shard, sorted."""
         return [self.ids[video] for video in np.flatnonzero(self.shards == shard)]
-
-    def rows_of(self, shard: int) -> NDArray[np.int64]:
-        """Return (n,) the numbers of a shard's segments among all of them, in (video, segment) order."""
-        return np.flatnonzero(np.repeat(self.shards, self.counts) == shard)
 
     @property
     def clips(self) -> int:

@@ -19,8 +19,8 @@ class TextRows(Protocol):
         """(n,), whether a text is longer than the encoder reads."""
 
 
-class FrameEncoder(Protocol):
-    """The part of an encoder that ingest needs; workers.ranker.encoder.encoder.Encoder is one."""
+class EncoderName(Protocol):
+    """What a feature store knows of an encoder."""
 
     @property
     def name(self) -> str:
@@ -33,6 +33,10 @@ class FrameEncoder(Protocol):
     @property
     def dim(self) -> int:
         """Width of the rows."""
+
+
+class FrameEncoder(EncoderName, Protocol):
+    """The part of an encoder that ingest needs; workers.ranker.encoder.encoder.Encoder is one."""
 
     def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (n, h, w, 3) RGB to (n, dim), un-normalised."""
@@ -41,20 +45,8 @@ class FrameEncoder(Protocol):
         """Encode sentences."""
 
 
-class ClipEncoder(Protocol):
+class ClipEncoder(EncoderName, Protocol):
     """The part of a clip encoder that ingest needs; Encoder is one."""
-
-    @property
-    def name(self) -> str:
-        """Directory or hub name."""
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits that name its weights."""
-
-    @property
-    def dim(self) -> int:
-        """Width of the rows."""
 
     def clips(self, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (n, frames, h, w, 3) RGB to (n, dim), un-normalised."""

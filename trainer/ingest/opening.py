@@ -13,7 +13,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json
 from engine.printable import printable
 from trainer.collection.places import describe_collection
-from trainer.ingest.encoders import FrameEncoder
+from trainer.ingest.encoders import EncoderName
 from trainer.ingest.options import IngestOptions
 from trainer.ingest.scan import Survey, survey
 from trainer.ingest.unfinished import DIRECTORY
@@ -40,7 +40,7 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
 
 
 @contextlib.contextmanager
-def features(collection: Path, encoder: FrameEncoder, options: IngestOptions) -> Iterator[FeatureStore]:
+def features(collection: Path, encoder: EncoderName, options: IngestOptions) -> Iterator[FeatureStore]:
     """Open the collection's store of these encoders' features for writing; a new, empty one is removed."""
     try:
         describe_collection(collection)

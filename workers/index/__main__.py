@@ -17,13 +17,19 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     """Open and verify the shard of every collection's current version, serve until a signal."""
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
     os.environ["OMP_NUM_THREADS"] = str(worker.threads or os.cpu_count() or 1)
+    from engine.mirrored import sources_of
+    from engine.sources import Wants
+    from engine.texts import TEXTS
     from workers import held_metrics, version_service
     from workers.duty import Duty
+    from workers.index import lexicon, part
     from workers.index.servicer import IndexShardServicer
     from workers.index.shard import ShardOpener
     from workers.versions import Held
 
-    held = Held(topology.directories, ShardOpener(worker.name, worker.device))
+    folders = tuple(f"{name}/" for name in (part.DIRECTORY, *TEXTS))
+    sources = sources_of(topology, Wants(folders, [worker.name], lexicon.files_of))
+    held = Held(topology.directories, ShardOpener(worker.name, worker.device), sources)
     held.prepare_current()
     versions = {about.collection: about.version for about in held.listing()}
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"

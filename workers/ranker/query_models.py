@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,12 +12,34 @@ from engine import versions
 from engine.entries import EncoderEntry, Version
 from engine.errors import Mismatch
 from engine.types import EncodedQuery
-from workers.ranker.encoder.encoder import Encoder
+from workers.ranker.encoder.encoder import Encoder, TextFeatures
 from workers.ranker.encoder.files import explain
 from workers.ranker.encoder.known_queries import KnownQueries, is_known_queries
 from workers.ranker.projection.projector import ClipPool, MeanPool, Projector, load_projector
 from workers.ranker.stores import checkpoint
-from workers.ranker.stores.features import FRAMES
+from workers.ranker.stores.features import CLIPS, FRAMES
+
+
+@dataclass(frozen=True, slots=True)
+class NoEncoder:
+    """Stands for an encoder of a version where another process encodes. dim: of the version's rows of it."""
+
+    fingerprint: str
+    dim: int
+    token_width: int = 0
+
+    @staticmethod
+    def of(version: Version, entry: EncoderEntry) -> "NoEncoder":
+        """Return that of the version's encoder, or of its clip encoder."""
+        stream = CLIPS if entry == version.clip_encoder else FRAMES
+        return NoEncoder(entry.fingerprint, version.streams[stream].dim)
+
+    def text(self, texts: Sequence[str]) -> TextFeatures:
+        """Refuse (Mismatch): nothing is encoded here."""
+        raise Mismatch("this ranker worker encodes nothing; ask one that the topology has as [[encoder]]")
+
+
+AnyEncoder: TypeAlias = Encoder | KnownQueries | NoEncoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +49,11 @@ class QueryModels:
     clips: whose texts the index is searched with, None where they are the encoder's.
     """
 
-    encoder: Encoder | KnownQueries
+    encoder: AnyEncoder
     projector: Projector | MeanPool
     embedding_model: str
     device: torch.device
-    clips: Encoder | None = None
+    clips: Encoder | NoEncoder | None = None
 
     @property
     def example(self) -> str:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON, WORDS
+from spr_cli.options import AS_JSON, COLLECTION, WORDS
 
 
 @click.command()
-@click.option("--collection", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--collection", required=True, type=COLLECTION)
 @click.option("--remove", multiple=True, type=WORDS, metavar="@NAME", help="Remove this name; repeatable.")
 @AS_JSON
 def command(collection: Path, remove: tuple[str, ...], as_json: bool) -> None:

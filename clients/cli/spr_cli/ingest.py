@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import Number
+from spr_cli.options import ENGINE, Number
 from spr_cli.transcribing import Wanted, text_options
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ spr ingest --watch ~/inbox --collection c
     help="One of N runs at the same time: I from 0 to N - 1.",
 )
 @text_options
+@ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
     paths: tuple[Path, ...],
@@ -153,13 +154,14 @@ def command(
     transcribe: str | None,
     language: str | None,
     read_screen: bool | None,
+    engine: str,
     as_json: bool,
     **settings: Any,
 ) -> None:
     """Read the options; the rest is `ingest_files`."""
+    if sum((watch, engine != "local", not settings["share"].whole)) > 1:
+        raise click.UsageError("--watch, --part and --engine ray go alone: give one of them.")
     if watch:
-        if not settings["share"].whole:
-            raise click.UsageError("--part is for runs that end; leave it out with --watch.")
         from spr_cli.ingest_watch import follow_folders
 
         follow_folders(paths, collection, encoder or clip_encoder, device, as_json)
@@ -175,9 +177,7 @@ def command(
     models = Models(encoder, clip_encoder, device, precision)
     wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
-        summary = ingest_files(paths, collection, name, options, models, wanted)
-    _tell(summary, as_json)
-    sys.exit(1 if summary.failed else 0)
+        _tell(ingest_files(paths, collection, name, options, models, wanted, engine), as_json)
 
 
 def _tell(summary: "Summary", as_json: bool) -> None:
@@ -187,6 +187,7 @@ def _tell(summary: "Summary", as_json: bool) -> None:
         # Names need not be Unicode: JSON's own escapes stand for what is none.
         text = json.dumps(summary.as_json(), ensure_ascii=False)
         click.echo(text.encode("utf-8", "backslashreplace").decode())
+    sys.exit(1 if summary.failed else 0)
 
 
 def bar(stack: contextlib.ExitStack) -> "Progress":

@@ -4,19 +4,24 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from engine.entries import features_of
 from engine.errors import InvalidInput
-from spr_cli.transcribing import Wanted, texts_first
+from spr_cli.transcribing import Wanted, remember, texts_first
 
 if TYPE_CHECKING:
     from trainer.ingest.options import IngestOptions
     from trainer.ingest.scan import Survey, VideoFile
     from trainer.ingest.summary import Summary
+    from trainer.spread.worker import IngestTask
     from workers.ranker.encoder.encoder import Encoder
+
+
+# An encoder's name and directory, then the clip encoder's if there is one.
+Named: TypeAlias = list[tuple[str, Path]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Models:
     device: str
     precision: str
 
-    def named(self, collection: Path) -> list[tuple[str, Path]]:
+    def named(self, collection: Path) -> Named:
         """Return name and directory of the encoder, and of the clip encoder if there is one."""
         from trainer.collection.encoders import own_clip_encoder, own_encoder
         from workers.ranker.encoder.files import resolve
@@ -59,17 +64,42 @@ def ingest_files(
     options: "IngestOptions",
     models: Models,
     wanted: Wanted,
+    engine: str = "local",
 ) -> "Summary":
     """Ingest; refuse what can be before models load."""
-    from spr_cli.ingest import bar
-    from trainer.ingest.opening import check
-    from trainer.ingest.pipeline import ingest
-
-    found, named = check(paths, collection, options.fps), models.named(collection)
-    dealt = _dealt(collection, found, options, [folder for _, folder in named])
-    texts = texts_first(collection, dealt, wanted, models.device)
-
     from trainer.collection.places import describe_collection, keep_encoder
+    from trainer.ingest.opening import check
+    from trainer.spread.crew import address_of
+    from workers.ranker.encoder.files import fingerprint_of
+
+    address = address_of(engine)
+    found, named = check(paths, collection, options.fps), models.named(collection)
+    if address is not None:
+        summary = _spread(paths, _task(collection, named, models, options, wanted), address, found)
+        remember(collection, wanted, models.device)
+    else:
+        dealt = _dealt(collection, found, options, [folder for _, folder in named])
+        texts = texts_first(collection, dealt, wanted, models.device)
+        summary = _here(paths, collection, options, named, models, found)
+        texts.note(summary)
+    if name is not None:
+        describe_collection(collection, name)
+    for source, folder in named:
+        keep_encoder(collection, folder, fingerprint_of(folder), source)
+    return summary
+
+
+def _here(
+    paths: tuple[Path, ...],
+    collection: Path,
+    options: "IngestOptions",
+    named: Named,
+    models: Models,
+    found: "Survey",
+) -> "Summary":
+    """Ingest in this process."""
+    from spr_cli.ingest import bar
+    from trainer.ingest.pipeline import ingest
     from trainer.ingest.tuning import encoding_threads
 
     encoder, clips = models.load(*(name for name, _ in named))
@@ -82,13 +112,37 @@ def ingest_files(
             encoders=stack.enter_context(encoding_threads(encoder.device)),
             settings=f"{encoder.device.type} {models.precision}",
         )
-        summary = ingest(paths, collection, encoder, options, bar(stack), found)
-    texts.note(summary)
-    if name is not None:
-        describe_collection(collection, name)
-    for one, (source, folder) in zip(filter(None, (encoder, clips)), named, strict=True):
-        keep_encoder(collection, folder, one.fingerprint, source)
-    return summary
+        return ingest(paths, collection, encoder, options, bar(stack), found)
+
+
+def _task(
+    collection: Path, named: Named, models: Models, options: "IngestOptions", wanted: Wanted
+) -> "IngestTask":
+    """Return what workers on other machines do."""
+    from trainer.spread.worker import IngestTask
+    from workers.ranker.encoder.files import fingerprint_of
+
+    (encoder, folder), *clips = named
+    if clips:
+        raise InvalidInput(
+            f"--engine ray encodes frames alone, not with {clips[0][0]} beside them: leave out --engine, or "
+            "give --part on each machine."
+        )
+    recogniser, screens = wanted.chosen(collection, models.device)
+    fingerprint = fingerprint_of(folder)
+    _tell_changed(collection, fingerprint, encoder)
+    if Path(encoder).is_dir():
+        encoder = str(Path(encoder).resolve())
+    about = encoder, fingerprint, models.device, models.precision
+    return IngestTask(collection.absolute(), *about, options, recogniser, screens)
+
+
+def _spread(paths: tuple[Path, ...], task: "IngestTask", address: str, found: "Survey") -> "Summary":
+    from spr_cli.ingest import bar
+    from trainer.spread.ingest import ingest_spread
+
+    with contextlib.ExitStack() as stack:
+        return ingest_spread(paths, task, address, task.encoder, bar(stack), found)
 
 
 def _dealt(

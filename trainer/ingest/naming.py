@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from engine.errors import InvalidInput
+from trainer.ingest import media
 from trainer.ingest.scan import VideoFile, printable
 from workers.feature_store.format import check_id
 
@@ -27,11 +27,11 @@ def name_videos(
     named: dict[str, VideoFile] = {}
     fresh: list[VideoFile] = []
     for file in found:
-        if (kept := ids_by_uri.get(file.path.as_uri())) is not None:
+        if (kept := ids_by_uri.get(media.uri_of(file.path))) is not None:
             named[kept] = file
         else:
             fresh.append(file)
-    beside = {path.with_suffix(""): path for path in map(local_path, known.values()) if path is not None}
+    beside = {path.with_suffix(""): path for path in map(media.path_of, known.values()) if path is not None}
     beside |= {file.path.with_suffix(""): file.path for file in named.values()}
     clashes = []
     for file in fresh:
@@ -41,7 +41,7 @@ def name_videos(
             (n for n in names(file, stems[file.stem] == 1) if n not in named and n not in known), None
         )
         if name is None or taken:
-            clashes.append((file, str(other or file.path.parent)))
+            clashes.append((file, media.shown(other or file.path.parent)))
         else:
             named[name] = file
             beside[file.path.with_suffix("")] = file.path
@@ -59,7 +59,7 @@ def names_elsewhere(
         return {}
     elsewhere = set(others)
     named, _ = name_videos(files, known, stems)
-    return {video: file.path.as_uri() for video, file in named.items() if file in elsewhere}
+    return {video: media.uri_of(file.path) for video, file in named.items() if file in elsewhere}
 
 
 def names(file: VideoFile, alone: bool = True) -> Iterator[str]:
@@ -76,8 +76,8 @@ def names(file: VideoFile, alone: bool = True) -> Iterator[str]:
 
 def local_path(uri: str) -> Path | None:
     """Return the path of a file:// URI, None for another kind."""
-    parts = urlsplit(uri)
-    return Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme == "file" else None
+    path = media.path_of(uri)
+    return None if path is None or media.is_remote(path) else path
 
 
 def whereabouts(path: Path | None) -> Literal["there", "gone", "away", "hidden"]:
@@ -86,10 +86,14 @@ def whereabouts(path: Path | None) -> Literal["there", "gone", "away", "hidden"]
     Only "gone" is certain: a folder may be unplugged. None, for what is no file here, is there.
     """
     try:
-        if path is not None:
+        if path is not None and media.is_remote(path):
+            media.status(path)
+        elif path is not None:
             path.stat()
     except (FileNotFoundError, NotADirectoryError):
         assert path is not None
+        if media.is_remote(path):
+            return "gone"
         return "gone" if os.path.isdir(path.parent) else "away"
     except (OSError, ValueError):
         return "hidden"

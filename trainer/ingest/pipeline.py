@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
 from engine.printable import printable
-from trainer.ingest import kept
+from trainer.ingest import kept, media
 from trainer.ingest.dealing import deal
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding, FrameEncoder
@@ -53,7 +53,7 @@ def ingest(
     summary = Summary(str(collection), encoder.name, encoder.fingerprint)
     for path, reason in found.unreadable:
         summary.fail(path, BadVideo("unreadable", reason))
-    summary.left_out = [{"path": str(path), "reason": reason} for path, reason in found.left_out]
+    summary.left_out = [{"path": media.shown(path), "reason": reason} for path, reason in found.left_out]
     with features(collection, encoder, options.fps, options.dtype, options.share) as store:
         summary.notes = list(store.notices)
         mine, others = deal(found.found[: options.limit or None], store, options.share)
@@ -184,7 +184,7 @@ class Ingest:
         if known is not None:
             job = with_sidecars(job, self.storing.collection, known.sha256)
         try:
-            info = source_info(job)
+            info = source_info(job, fresh=False)
         except BadVideo as error:
             self._summary.fail(job.path, error)
             return None
@@ -196,7 +196,7 @@ class Ingest:
         elif (
             KEY in known.info
             and whole(self.storing.collection, known.info)
-            and known.uri == job.path.as_uri()
+            and known.uri == media.uri_of(job.path)
             and all(known.info.get(key) == info[key] for key in info)
         ):
             self.storing.describe(job)
@@ -209,8 +209,9 @@ class Ingest:
     def _unfinished(self, job: Job) -> Unfinished:
         """Return where a long video's rows are kept until it is complete, named by all that decides them."""
         options = self._options
-        settings = [options.fps, options.edge, options.batch_size, options.settings, stamp(job.path)]
-        name = fingerprint(job.path.as_uri().encode(), *(str(each).encode() for each in settings))
+        state = stamp(job.path, fresh=False)
+        settings = [options.fps, options.edge, options.batch_size, options.settings, state]
+        name = fingerprint(media.uri_of(job.path).encode(), *(str(each).encode() for each in settings))
         return Unfinished(self._store.path / DIRECTORY / name, self._encoder.dim)
 
     def _take(self, encoding: Encoding, job: Job, word: Sample | Read | Unchanged | BadVideo) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.printable import printable as shown
+from trainer.ingest import media
 from trainer.ingest.looks import is_video, left_out
 
 
@@ -47,9 +48,12 @@ def survey(paths: Iterable[Path]) -> Survey:
     """
     found: dict[Path, VideoFile] = {}
     told = Survey()
-    given = [Path(os.path.abspath(path)) for path in paths]
+    given = [media.absolute(path) for path in paths]
     for absolute in given:
-        if os.path.isdir(absolute):
+        if media.is_remote(absolute):
+            for file in _videos_in_store(absolute, told):
+                found.setdefault(file, _found(file, absolute if file != absolute else file.parent))
+        elif os.path.isdir(absolute):
             for file in _videos_below(absolute, told):
                 found.setdefault(file, _found(file, absolute))
         else:
@@ -69,6 +73,16 @@ def printable(name: str) -> str:
 
 def _found(file: Path, root: Path) -> VideoFile:
     return VideoFile(file, printable(file.relative_to(root).with_suffix("").as_posix()))
+
+
+def _videos_in_store(top: Path, told: Survey) -> list[Path]:
+    """Return the file that a URL names, or the videos below it by their names: reading is a request."""
+    try:
+        there = media.below(top)
+    except OSError as error:
+        told.unreadable.append((top, f"it cannot be read: {error.strerror}"))
+        return []
+    return there if there == [top] else [path for path in there if is_video(path)]
 
 
 def _videos_below(root: Path, told: Survey) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 
+from trainer.ingest import media
 from trainer.ingest.container import opened, video_stream
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import cores
@@ -60,7 +61,7 @@ class ScreensRead:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
-        failed = [{"path": str(path), "reason": reason} for path, reason in self.failed]
+        failed = [{"path": media.shown(path), "reason": reason} for path, reason in self.failed]
         return {
             "engine": self.engine,
             "videos": self.videos,

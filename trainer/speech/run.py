@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.passes import Pass, Progress, Task, Told
 from trainer.ingest.scan import VideoFile
@@ -58,7 +59,7 @@ class Transcribed:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
-        failed = [{"path": str(path), "reason": reason} for path, reason in self.failed]
+        failed = [{"path": media.shown(path), "reason": reason} for path, reason in self.failed]
         return {
             "engine": self.engine,
             "videos": self.videos,

@@ -132,6 +132,23 @@ def test_a_bad_answer_is_one_sentence_a_file_and_the_rest_goes_on(videos: Path, 
         assert (summary.ingested, stored(tmp_path).record("long").uri) == (1, f"{address}/good/long.mp4")
 
 
+def test_what_comes_from_elsewhere_opens_no_file_here(videos: Path, tmp_path: Path) -> None:
+    (secret := videos / "secret").mkdir()
+    write_video(secret / "tape.ts", regular(2, 10))
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-TARGETDURATION:2",
+        "#EXTINF:2.0,",
+        (secret / "tape.ts").as_uri(),
+        "#EXT-X-ENDLIST",
+    ]
+    (videos / "list.m3u8").write_text("\n".join(lines) + "\n")
+    assert run(tmp_path / "here", videos / "list.m3u8").ingested == 1
+    with web(videos) as address:
+        summary = run(tmp_path / "there", Path(f"{address}/good/list.m3u8"))
+    assert (summary.ingested, [failure.kind for failure in summary.failed]) == (0, ["not-a-video"])
+
+
 @pytest.mark.parametrize("url", ["https://me:hush@host/a.mp4", "https://host/a.mp4?X-Amz-Signature=hush"])
 def test_a_url_with_a_secret_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(InvalidInput, match="may hold no name, password or query") as told:

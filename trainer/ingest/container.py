@@ -103,7 +103,7 @@ def _open(path: Path, source: str | Remote, chosen: dict[str, str]) -> InputCont
     try:
         if not isinstance(source, str):
             source.seek(0)
-        return av.open(source, "r", options=chosen, metadata_errors="replace")
+        return av.open(source, "r", options=reasons.options_for(source, chosen), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise reasons.not_opened(path, error) from error
 

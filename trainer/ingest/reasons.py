@@ -75,6 +75,11 @@ def source(path: Path) -> Iterator[str | Remote]:
         _check(remote)
 
 
+def options_for(given: str | Remote, options: dict[str, str]) -> dict[str, str]:
+    """Return FFmpeg's options for a source: what comes from elsewhere, as a playlist, opens no files here."""
+    return options if isinstance(given, str) else options | {"protocol_whitelist": "none"}
+
+
 def _check(remote: Remote) -> None:
     if remote.fault is not None:
         raise BadVideo("unreadable", f"it cannot be read: {remote.fault.strerror}") from remote.fault
@@ -191,7 +196,7 @@ def _decoder_says(path: Path, options: dict[str, str]) -> str:
         with (
             av.logging.Capture(local=False) as logs,
             source(path) as given,
-            av.open(given, "r", options=options) as container,
+            av.open(given, "r", options=options_for(given, options)) as container,
         ):
             stream = container.streams.video[0]
             stream.codec_context.options = options

@@ -22,6 +22,8 @@ _HEAD = """\
 # Performance
 
 Written by `spr bench`; do not edit. `make bench` measures again, `spr bench --quick` measures less.
+`spr bench --against bench.json` fails where a figure is 1.5 times an earlier run's, both as multiples of
+their floors.
 
 Every stage runs beside the published way and the physical floor, on a corpus of the published shape (19,614
 videos, 383,828 segments of 768 dimensions) that an index finds as hard as real features. Figures are medians

@@ -28,6 +28,7 @@ from engine.process_config import (
     METRICS_OFFSET,
     CoordinatorConfig,
     DiscoveryConfig,
+    EncoderWorkerConfig,
     IndexWorkerConfig,
     LibraryConfig,
     PageConfig,
@@ -41,6 +42,7 @@ from engine.values import DERIVED, Count, NonNegative, filled
 
 __all__ = [
     "CoordinatorConfig",
+    "EncoderWorkerConfig",
     "IndexWorkerConfig",
     "LibraryConfig",
     "PageConfig",
@@ -65,6 +67,7 @@ class Topology:
     """All processes of a service. `path` is the file it was read from.
 
     collection: the first collection; collections: further ones, each cut into as many shards or fewer.
+    encoder: processes that encode queries, so that the rankers do not.
     library: the process that adds and deletes; page: the web page's; None without one.
     coordinators: all of them; coordinator: the one that a process is, elsewhere the first one.
     tracing: where traces go; None: nowhere.
@@ -92,6 +95,7 @@ class Topology:
     coordinators: tuple[CoordinatorConfig, ...] = field(default=(), metadata=DERIVED)
     index: tuple[IndexWorkerConfig, ...] = ()
     ranker: tuple[RankerWorkerConfig, ...] = ()
+    encoder: tuple[EncoderWorkerConfig, ...] = ()
     library: LibraryConfig | None = None
     page: PageConfig | None = None
     tracing: TracingConfig | None = None
@@ -102,9 +106,9 @@ class Topology:
             object.__setattr__(self, "coordinators", (self.coordinator,))
 
     @property
-    def workers(self) -> tuple[IndexWorkerConfig | RankerWorkerConfig, ...]:
-        """Return the index and the ranker workers."""
-        return *self.index, *self.ranker
+    def workers(self) -> tuple[IndexWorkerConfig | EncoderWorkerConfig, ...]:
+        """Return the index and the ranker workers, and the encoders."""
+        return *self.index, *self.ranker, *self.encoder
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -119,10 +123,12 @@ class Topology:
     @property
     def parts(self) -> list[Any]:
         """Return the tables of all processes."""
-        return [*self.coordinators, *self.index, *self.ranker, *([self.library] if self.library else [])]
+        return [*self.coordinators, *self.workers, *([self.library] if self.library else [])]
 
 
-Part = TypeVar("Part", CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, LibraryConfig, PageConfig)
+Part = TypeVar(
+    "Part", bound=CoordinatorConfig | IndexWorkerConfig | EncoderWorkerConfig | LibraryConfig | PageConfig
+)
 
 
 def read(path: Path) -> Topology:
@@ -154,6 +160,7 @@ def parse(values: Mapping[str, Any], path: Path) -> Topology:
         cache=cache,
         access=given.access and given.access.within(path.parent),
         ranker=tuple(dataclasses.replace(r, name=f"ranker-{i}") for i, r in enumerate(given.ranker)),
+        encoder=tuple(dataclasses.replace(e, name=f"encoder-{i}") for i, e in enumerate(given.encoder)),
     )
     topology_checks.check(topology)
     return topology
@@ -166,9 +173,8 @@ def _coordinators(given: Any, source: str) -> tuple[CoordinatorConfig, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(one, Mapping) for one in given) or not given:
         raise InvalidInput(f"{source}: coordinator is no table; write [coordinator] or [[coordinator]]")
     tables = [filled(CoordinatorConfig, one, source, f"coordinator[{i}].") for i, one in enumerate(given)]
-    if len(tables) == 1:
-        return tuple(tables)
-    return tuple(dataclasses.replace(one, name=f"coordinator-{i}") for i, one in enumerate(tables))
+    several = (dataclasses.replace(one, name=f"coordinator-{i}") for i, one in enumerate(tables))
+    return tuple(tables if len(tables) == 1 else several)
 
 
 def for_collection(
@@ -181,12 +187,10 @@ def for_collection(
 ) -> Topology:
     """Return a topology for one machine: the coordinator at `port`, all others, a library too, above.
 
-    collection, others: directories or URLs (str); there is no library where one is a URL.
-
-    The page is at port + 80, or behind the index workers where those are more than 70, and there is none with
-    `access`, as it needs a token; the metrics of each are METRICS_OFFSET above its port. shards: of the
-    collection that has most. others: further collections. access: a folder that `spr access` filled. roots:
-    see LibraryConfig. InvalidInput if there are no ports.
+    collection, others: directories or URLs (str); there is no library where one is a URL. The page is at port
+    + 80, or behind the index workers where those are more than 70; there is none with `access`, as it needs a
+    token; the metrics of each are METRICS_OFFSET above its port. shards: of the collection that has most.
+    access: a folder that `spr access` filled. roots: see LibraryConfig. InvalidInput if there are no ports.
     """
     page = port + max(80, 10 + shards)
     highest = page + METRICS_OFFSET
@@ -218,12 +222,11 @@ def to_json(topology: Topology) -> str:
     """Return a topology as one line, for a process that is started with it; see `from_json`."""
     values = dataclasses.asdict(topology)
     path, derived = values.pop("path"), {name: values.pop(name) for name in ("takeover", "insecure")}
-    values["collection"], *values["collections"] = [
-        values["urls"].get(one, one) for one in topology.directories
-    ]
-    del values["urls"]
+    urls = values.pop("urls")
+    values["collection"], *values["collections"] = [urls.get(one, one) for one in topology.directories]
     values["coordinator"] = values.pop("coordinators")
-    for table in (*values["coordinator"], *values["ranker"], values["library"] or {}, values["page"] or {}):
+    alone = (values["library"] or {}, values["page"] or {})
+    for table in (*values["coordinator"], *values["ranker"], *values["encoder"], *alone):
         table.pop("name", None)
     values = {name: value for name, value in values.items() if value is not None}
     return json.dumps({"path": path.absolute(), "derived": derived, "values": values}, default=str)
@@ -238,8 +241,7 @@ def from_json(text: str) -> Topology:
 def select(choices: Sequence[Part], name: str | None, listen: str | None) -> Part:
     """Return the part with this name and address; a single part of a name may be moved to `listen`."""
     named = [one for one in choices if name in (None, one.name)]
-    exact = [one for one in named if one.listen == listen] if listen else named
-    if len(exact) == 1:
+    if len(exact := [one for one in named if listen in (None, "", one.listen)]) == 1:
         return exact[0]
     if listen and len(named) == 1:
         return dataclasses.replace(named[0], listen=listen)

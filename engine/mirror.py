@@ -157,7 +157,7 @@ class Mirror:
         """Yield name and entry of the files that are not here, whose part.json is."""
         for shard in about.shards:
             wanted = self._wants.shards is None or shard.name in self._wants.shards
-            begins = (CATALOGUE, *self._wants.files) if wanted else (CATALOGUE,)
+            begins = (CATALOGUE, *self._wants.everywhere, *(self._wants.files if wanted else ()))
             for part in shard.parts:
                 found, _ = parts.read(self.home, part.id)
                 folder = parts.directory(self.home, part.id)

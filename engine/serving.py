@@ -50,7 +50,7 @@ ABOUT_WORKERS = "it is a worker's, for the coordinator alone; ask the coordinato
 def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequence[str] | None = None) -> int:
     """Read the command line, run `serve` with the topology and this worker's part, return the exit code.
 
-    role: "coordinator", "index", "ranker", "library" or "page".
+    role: "coordinator", "index", "ranker", "encoder", "library" or "page".
     """
     options = _options(role, argv)
     try:
@@ -227,6 +227,8 @@ def select_part(topology: config.Topology, role: str, name: str | None, listen: 
         return config.select(topology.index, name, listen)
     if role == "ranker":
         return config.select(topology.ranker, name, listen)
+    if role == "encoder":
+        return config.select(topology.encoder, name, listen)
     if role == "library":
         return config.select([topology.library] if topology.library else [], name, listen)
     if role == "page":

@@ -78,10 +78,11 @@ def _nothing(_: Version) -> Iterable[str]:
 class Wants:
     """What a process reads of a version beside catalogues.
 
-    files: beginnings of the names of a part's files. shards: of these alone, None for all. beside: folders
-    and files outside of the parts.
+    files: beginnings of the names of a part's files. shards: of these alone, None for all; everywhere: of
+    others too. beside: folders and files outside of the parts.
     """
 
     files: tuple[str, ...] = ()
     shards: Collection[str] | None = None
     beside: Callable[[Version], Iterable[str]] = _nothing
+    everywhere: tuple[str, ...] = ()

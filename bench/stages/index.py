@@ -21,8 +21,8 @@ from workers.index.part import INDEX, ORIGINALS, IndexPart
 
 # key: (--index, label, way)
 _KINDS: dict[str, tuple[str, str, Way]] = {
-    "default": ("auto", "auto: codes, candidates scored by mapped originals", "ours"),
-    "fast": ("fast", "fast: lists of codes", "ours"),
+    "default": ("auto", "auto: lists of codes, candidates scored by mapped originals", "ours"),
+    "fast": ("fast", "fast: the same, asked for 0.95", "ours"),
     "flat": ("flat", "flat, exact", "published"),
     "ivfpq": ("ivfpq", "IVFPQ, 8192 lists, 128 visited", "published"),
 }
@@ -99,10 +99,10 @@ def _index(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[F
 
 def _others(key: str, best: Effort, partitions: int) -> list[Effort]:
     """Return efforts around the chosen one, for the curve of latency against recall."""
+    if key == "default" and best.nprobe:
+        return [Effort(best.factor, nprobe) for nprobe in (16, 32, 64, 128, 256) if nprobe <= partitions]
     if key == "default" and best.factor:
         return [Effort(factor, 0) for factor in (2, 4, 10, 20, 40)]
-    if key == "fast":
-        return [Effort(best.factor, nprobe) for nprobe in (16, 32, 64, 128, 256) if nprobe <= partitions]
     return []
 
 

@@ -153,7 +153,7 @@ def test_the_command_tells_the_plan() -> None:
     assert found["cost"]["assumed_prices"]["core"] == 7
     assert found["corpus"]["segments"] == 900_000
     text = run.invoke(command, ["--hours", "1000", "--qps", "5"]).output
-    for part in ("1,000 hours, 900,000 segments of 768", "1 x 900,000, RaBitQfs", "at assumed prices"):
+    for part in ("1,000 hours, 900,000 segments of 768", "1 x 900,000, IVF2048", "at assumed prices"):
         assert part in text
     refused = run.invoke(command, ["--hours", "1", "--encoder", "unheard"])
     assert isinstance(refused.exception, InvalidInput)

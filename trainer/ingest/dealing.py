@@ -26,12 +26,12 @@ def deal(
     if share.whole:
         return list(files), []
     home = {} if store is None else {store.record(video).uri: store.part_of(video) for video in store.ids()}
-    away = {} if store is None else _away(store, {media.uri_of(file.path) for file in files})
+    away = {} if store is None else videos_away(store, {media.uri_of(file.path) for file in files})
     mine, others = list[VideoFile](), list[VideoFile]()
     for file in files:
         part = home.get(media.uri_of(file.path))
         if part is None and away and store is not None:
-            part = _part_before(file.path, away, store.part_of, share)
+            part = part_before(file.path, away, store.part_of, share)
         if part is None:
             part = hashed(file.path, share.count)
         (mine if share.has(part) else others).append(file)
@@ -44,7 +44,7 @@ def hashed(path: Path, count: int) -> int:
     return int.from_bytes(digest[:8], "big") % count
 
 
-def _away(store: FeatureStore, there: set[str]) -> Away:
+def videos_away(store: FeatureStore, there: set[str]) -> Away:
     """Return the videos by size of their files that are not where they were; `there`: URIs that are."""
     found: dict[int, list[VideoRecord]] = {}
     for video in store.ids():
@@ -54,7 +54,7 @@ def _away(store: FeatureStore, there: set[str]) -> Away:
     return found
 
 
-def _part_before(path: Path, away: Away, part_of: Callable[[str], int], share: Share) -> int | None:
+def part_before(path: Path, away: Away, part_of: Callable[[str], int], share: Share) -> int | None:
     """Return the part of the video that a file may be; its content decides where several writers have one."""
     try:
         known = away.get(media.status(path).size, ())

@@ -12,6 +12,8 @@ EXTENSIONS = frozenset(
         ".mxf .ogm .ogv .rm .rmvb .tod .trp .ts .vob .webm .wmv .wtv"
     ).split()
 )
+# Those of which the first bytes do not matter.
+BY_NAME = EXTENSIONS - {".ts"}
 # Names that downloads have until they are complete.
 UNFINISHED = frozenset({".part", ".crdownload", ".download", ".partial", ".tmp", ".!ut", ".opdownload"})
 # What else has the first bytes of a video.

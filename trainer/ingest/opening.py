@@ -8,16 +8,18 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from engine.entries import features_of
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json
 from engine.printable import printable
 from trainer.collection.places import describe_collection
 from trainer.ingest import media
-from trainer.ingest.features import FrameEncoder
+from trainer.ingest.encoders import EncoderName
+from trainer.ingest.options import IngestOptions
 from trainer.ingest.scan import Survey, survey
 from trainer.ingest.unfinished import DIRECTORY
-from workers.feature_store.shares import WHOLE, Share
 from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.stores.features import CLIPS, SEGMENT
 
 
 def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
@@ -39,27 +41,35 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
 
 
 @contextlib.contextmanager
-def features(
-    collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str, share: Share = WHOLE
-) -> Iterator[FeatureStore]:
-    """Open the collection's store of this encoder's features for writing; a new, empty one is removed."""
+def features(collection: Path, encoder: EncoderName, options: IngestOptions) -> Iterator[FeatureStore]:
+    """Open the collection's store of these encoders' features for writing; a new, empty one is removed."""
     try:
         describe_collection(collection)
     except OSError as error:
         raise _unwritable(collection, error) from error
-    step = float(1 / fps)
+    step, clips, share = float(1 / options.fps), options.clips, options.share
     streams = {"frames": Stream(encoder.dim, step), "subtitles": Stream(encoder.dim, step)}
-    source = str(Path(encoder.name).resolve()) if Path(encoder.name).is_dir() else encoder.name
-    meta = {"encoder": Path(encoder.name).name, "source": source, "fingerprint": encoder.fingerprint}
-    path = collection / "features" / encoder.fingerprint
+    name, source = _named(encoder.name)
+    meta = {"encoder": name, "source": source, "fingerprint": encoder.fingerprint}
+    if clips is not None:
+        streams[CLIPS] = Stream(clips.dim, SEGMENT * step)
+        name, source = _named(clips.name)
+        meta |= {"clip_encoder": name, "clip_source": source, "clip_fingerprint": clips.fingerprint}
+    beside = clips.fingerprint if clips is not None else ""
+    path = collection / "features" / features_of(encoder.fingerprint, beside)
     new = not path.exists()
-    with FeatureStore.ensure(path, streams, dtype, meta, share) as store:
+    with FeatureStore.ensure(path, streams, options.dtype, meta, share) as store:
         try:
             yield store
         finally:
             # An empty store would be one more that every build has to choose from; others may be at it.
             if share.whole and new and not len(store) and not (path / DIRECTORY).exists():
                 shutil.rmtree(path)
+
+
+def _named(encoder: str) -> tuple[str, str]:
+    """Return the name of an encoder for people, and where it is."""
+    return Path(encoder).name, str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
 
 
 def _check_collection(collection: Path) -> None:

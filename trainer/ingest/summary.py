@@ -29,6 +29,7 @@ class Summary:
 
     left_out: files and folders that look like videos and are not taken. moved: videos with another name than
     before. notes: sentences about the collection.
+    clip_fingerprint: of the clip encoder, "" without one.
     frames: rows written. decoded_frames: pictures they were chosen from. seconds_of_video: of what was
     ingested. elapsed: seconds, from the first file opened to the last one stored. described: unchanged files
     whose labels or date are others now. transcribed, screens: what a recogniser, and a reader of
@@ -38,6 +39,7 @@ class Summary:
     collection: str
     encoder: str
     fingerprint: str
+    clip_fingerprint: str = ""
     ingested: int = 0
     skipped: int = 0
     described: int = 0

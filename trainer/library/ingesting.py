@@ -76,12 +76,13 @@ def _ingest(
     recogniser = recogniser_of(collection)
     heard = None if recogniser is None else transcribe_all(collection, found.found, recogniser, _unseen)
     read = read_screens(collection, found.found, _unseen) if reads_screens(collection) else None
-    encoder = kits.encoder(corpus)
+    encoder, clips = kits.encoder(corpus), kits.clip_encoder(corpus)
     frames = corpus.version.streams["frames"]
     with encoding_threads(encoder.device) as encoders:
         options = IngestOptions(
             fps=(1 / Fraction(frames.step)).limit_denominator(_FINEST),
-            edge=encoder.frame_edge,
+            edge=max(encoder.frame_edge, clips.frame_edge if clips is not None else 0),
+            clips=clips,
             dtype=frames.dtype,
             readers=kits.threads,
             encoders=min(encoders, kits.threads or encoders),

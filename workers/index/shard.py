@@ -18,6 +18,7 @@ from engine.types import Floats, Hits, Ordinals
 from engine.verification import verify
 from spr.internal.v1 import version_service_pb2
 from spr.internal.v1.index_shard_service_pb2 import Allowed
+from workers.index import originals
 from workers.index.files import warm_originals
 from workers.index.lexicon import Lexicon
 from workers.index.living import Living
@@ -170,7 +171,7 @@ class ShardOpener:
         if (index.dim, len(index)) != (part.about.dim, part.about.segments):
             message = f"{part.directory} holds {len(index)} vectors of width {index.dim}, part.json says "
             raise refuse(message + f"{part.about.segments} of {part.about.dim}: copy the part again.")
-        if index.device == "cpu":
+        if index.mapped:
             warm_originals(part.directory / DIRECTORY)
         lexicon = self._lexicon(corpus.directory, corpus.version.texts)
         return OpenPart(index, watch, _texts(corpus, part, lexicon), lexicon)
@@ -187,8 +188,7 @@ class ShardOpener:
 def check_memory(parts: Sequence[PartOfVersion]) -> None:
     """Refuse (Unavailable) parts whose indexes every search goes through but that memory cannot hold."""
     read = [entry.bytes for part in parts for name, entry in part.about.files.items() if _is_codes(name)]
-    size, free = sum(read), 0
-    if parts and size > (free := available_bytes()):
+    if parts and (size := sum(read)) > (free := available_bytes()):
         paths = ", ".join(str(part.directory / _CODES) for part in parts[:3])
         message = f"{paths} take {size >> 20} MB of memory and {free >> 20} MB are available: "
         raise Unavailable(message + "use a larger machine, more shards, or --index auto.", "NO_MEMORY")
@@ -203,9 +203,12 @@ def _verified(part: PartOfVersion, healing: bool) -> tuple[Watch, bool]:
     names = [*part.about.files_of(DIRECTORY), *texts]
     mapped = [name for name in texts if Path(name).name in _MAPPED]
     served = [name for name in names if name in (_CODES, _ORIGINALS)] + mapped
+    # Hashing large ones takes longer than a start may; the watch begins with them.
+    large = _ORIGINALS in names and part.about.files[_ORIGINALS].bytes > originals.LARGE
+    late = [_ORIGINALS] if large and not healing else []
     try:
-        watch = Watch(part.directory, part.about, served)
-        verify(part.directory, part.about, names)
+        watch = Watch(part.directory, part.about, served, late)
+        verify(part.directory, part.about, names, late)
     except SprError:
         if not healing or _ORIGINALS not in names:
             raise
@@ -244,5 +247,4 @@ def _template(collection: Path, sha256: str, needed: bool) -> Template | None:
 
 def _living(part: PartOfVersion, opened: OpenPart) -> LivingPart:
     alive = part.ordinals >= 0
-    living = None if alive.all() else Living(alive[opened.index.videos])
-    return LivingPart(opened, part.ordinals, living)
+    return LivingPart(opened, part.ordinals, None if alive.all() else Living(alive[opened.index.videos]))

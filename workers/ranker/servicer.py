@@ -8,6 +8,7 @@ import time
 from typing import Any, TypeAlias
 
 import grpc.aio
+import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
 from engine import tracing, wire, wire_examples, wire_explain, wire_rank
@@ -19,6 +20,7 @@ from spr.internal.v1 import (
     ranker_service_pb2_grpc,
 )
 from workers.duty import Duty
+from workers.ranker.examples import Asked
 from workers.ranker.scorer import Scorer
 from workers.ranker.scoring.compare import compare
 from workers.resident import resident_bytes
@@ -56,11 +58,12 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        sources = wire_examples.sources_from_pb(request, models.encoder.dim, len(models.features))
-        tracing.note(version=request.generation, examples=len(sources))
+        sizes = models.queries.shown, models.version.dim, len(models.features)
+        asked = Asked(wire_examples.sources_from_pb(request, *sizes), request.alone)
+        tracing.note(version=request.generation, examples=len(asked.sources))
         with self._duty:
             scorer.check()  # a map of a file that was cut ends the process
-            encoded = await scorer.examples.soon(sources, context.time_remaining())
+            encoded = await scorer.examples.soon(asked, context.time_remaining())
             scorer.check()
         response = wire.encoded_to_pb(encoded)
         response.generation = request.generation
@@ -83,9 +86,10 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        width, dim = models.encoder.token_width, models.encoder.dim
-        query = wire_rank.query_from_pb(request, width, dim, models.features.durations)
+        query = wire_rank.query_from_pb(request, *models.widths, models.features.durations)
         tracing.note(version=request.generation, proposals=len(query.videos))
+        if query.found is None:
+            models.check_held(query.videos)
         scorer.check()  # a map of a file that was cut ends the process
         with self._duty:
             rank = scorer.rank if len(query.token_states) else scorer.rank_shown
@@ -102,7 +106,8 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        text = wire_explain.text_from_pb(request, models.encoder.dim, len(models.features))
+        text = wire_explain.text_from_pb(request, models.widths[1], len(models.features))
+        models.check_held(np.array([request.video_ordinal]))
         with self._duty:
             scorer.check()
             response = wire_explain.compared_to_pb(compare(text, models.features, request.video_ordinal))

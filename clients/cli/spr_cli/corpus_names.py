@@ -27,7 +27,7 @@ def command(collection: Path, remove: tuple[str, ...], as_json: bool) -> None:
         for name in remove:
             take_name(collection, name)
     there = sorted(names.read(collection).names.items())
-    now = versions.read(collection).encoder.fingerprint
+    now = versions.read(collection).features
     if as_json:
         print_json(
             {"names": [{"name": n, "pictures": e.pictures, "usable": e.encoder == now} for n, e in there]}

@@ -123,6 +123,13 @@ PAGE = click.option(
     type=_Page(),
     help="The web page's address.",
 )
+ENGINE = click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    metavar="local|ray[:HOST:PORT]",
+    help="Where it runs: this process; Ray on this machine; a Ray cluster, by its head's address.",
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 # The fingerprint of a store of features; not what `spr ingest --encoder` names.

@@ -16,7 +16,10 @@ from engine.files import of_disk
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "sftp", "memory")
 # A store that is away is found so in seconds: what waits for it tries again by itself.
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}}
+    "s3": {
+        "config_kwargs": {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}},
+        "use_listings_cache": False,
+    }
 }
 _SECRET = re.compile(r"(?<=://)[^/@\s]+@|(?<=[?&])[^=&\s]+=[^&\s\"')]+")
 EXTRA = 'install it with: pip install "spr-engine[remote]"'

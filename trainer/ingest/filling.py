@@ -9,6 +9,7 @@ from typing import Protocol
 
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
+from trainer.ingest import media
 from trainer.ingest.encoders import FrameEncoder
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding
@@ -81,7 +82,7 @@ class Filling:
         if known is not None:
             job = with_sidecars(job, self.storing.collection, known.sha256)
         try:
-            info = source_info(job)
+            info = source_info(job, fresh=False)
         except BadVideo as error:
             self._summary.fail(job.path, error)
             self._on_end(file, True)
@@ -94,7 +95,7 @@ class Filling:
         elif (
             KEY in known.info
             and whole(self.storing.collection, known.info)
-            and known.uri == job.path.as_uri()
+            and known.uri == media.uri_of(job.path)
             and all(known.info.get(key) == info[key] for key in info)
         ):
             self.storing.describe(job)
@@ -158,8 +159,9 @@ class Filling:
     def _unfinished(self, job: Job, stream: str) -> Unfinished:
         """Return where a long video's rows are kept until it is complete, named by all that decides them."""
         options = self._options
-        settings = [options.fps, options.edge, options.batch_size, options.settings, stamp(job.path)]
-        name = fingerprint(job.path.as_uri().encode(), *(str(each).encode() for each in settings))
+        state = stamp(job.path, fresh=False)
+        settings = [options.fps, options.edge, options.batch_size, options.settings, state]
+        name = fingerprint(media.uri_of(job.path).encode(), *(str(each).encode() for each in settings))
         name += "" if stream == "frames" else f"-{stream}"
         return Unfinished(self._store.path / DIRECTORY / name, self._store.streams[stream].dim)
 

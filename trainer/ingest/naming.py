@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from engine.errors import InvalidInput
+from trainer.ingest import media
 from trainer.ingest.scan import VideoFile, printable
 from workers.feature_store.format import check_id
 
@@ -33,21 +33,21 @@ class Names:
         """known: id -> uri of the videos in the collection. alone: whether a file's stem is no other's."""
         self._known, self._alone = known, alone
         self._ids = {uri: video for video, uri in known.items()}
-        paths = [path for path in map(local_path, known.values()) if path is not None]
+        paths = [path for path in map(media.path_of, known.values()) if path is not None]
         # Path without suffix -> suffix.
         self._beside = {str(path.with_suffix("")): sys.intern(path.suffix) for path in paths}
         self._given: set[str] = set()
 
     def name(self, file: VideoFile) -> str | Clash:
         """Return a file's id. Files come in the order of their paths."""
-        if (kept := self._ids.get(file.path.as_uri())) is not None:
+        if (kept := self._ids.get(media.uri_of(file.path))) is not None:
             return kept
         alone, place = self._alone(file), str(file.path.with_suffix(""))
         other = place + self._beside[place] if place in self._beside else None
         taken = other is not None and whereabouts(Path(other)) == "there"
         name = next((n for n in names(file, alone) if n not in self._given and n not in self._known), None)
         if name is None or taken:
-            return Clash(other or str(file.path.parent))
+            return Clash(media.shown(Path(other) if other else file.path.parent))
         # No other file can be called, or lie, as one that has its stem alone.
         if not alone or name != file.stem:
             self._given.add(name)
@@ -81,7 +81,7 @@ def names_elsewhere(
         return {}
     elsewhere = set(others)
     named, _ = name_videos(files, known, stems)
-    return {video: file.path.as_uri() for video, file in named.items() if file in elsewhere}
+    return {video: media.uri_of(file.path) for video, file in named.items() if file in elsewhere}
 
 
 def names(file: VideoFile, alone: bool = True) -> Iterator[str]:
@@ -98,8 +98,8 @@ def names(file: VideoFile, alone: bool = True) -> Iterator[str]:
 
 def local_path(uri: str) -> Path | None:
     """Return the path of a file:// URI, None for another kind."""
-    parts = urlsplit(uri)
-    return Path(unquote(parts.path, errors="surrogateescape")) if parts.scheme == "file" else None
+    path = media.path_of(uri)
+    return None if path is None or media.is_remote(path) else path
 
 
 def whereabouts(path: Path | None) -> Literal["there", "gone", "away", "hidden"]:
@@ -108,10 +108,14 @@ def whereabouts(path: Path | None) -> Literal["there", "gone", "away", "hidden"]
     Only "gone" is certain: a folder may be unplugged. None, for what is no file here, is there.
     """
     try:
-        if path is not None:
+        if path is not None and media.is_remote(path):
+            media.status(path)
+        elif path is not None:
             path.stat()
     except (FileNotFoundError, NotADirectoryError):
         assert path is not None
+        if media.is_remote(path):
+            return "gone"
         return "gone" if os.path.isdir(path.parent) else "away"
     except (OSError, ValueError):
         return "hidden"

@@ -13,6 +13,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json
 from engine.printable import printable
 from trainer.collection.places import describe_collection
+from trainer.ingest import media
 from trainer.ingest.encoders import EncoderName
 from trainer.ingest.options import IngestOptions
 from trainer.ingest.scan import Survey, survey
@@ -29,11 +30,11 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
     """
     if not 0 < fps <= 60:
         raise InvalidInput(f"--fps {float(fps):g} is not between 0 and 60; 1 is usual")
-    if not any(os.path.lexists(path) for path in paths):
+    if not any(media.is_remote(path) or os.path.lexists(path) for path in paths):
         raise NotFound(f"{_listed(paths)}: no such file or folder can be seen; check the name")
     found = survey(paths)
     if not found.found and not found.unreadable:
-        told = "".join(f"; {printable(str(path))}: {why}" for path, why in found.left_out[:3])
+        told = "".join(f"; {printable(media.shown(path))}: {why}" for path, why in found.left_out[:3])
         raise NotFound(f"there is no video in {_listed(paths)}; name a folder or a file that is one{told}")
     _check_collection(collection)
     return found
@@ -105,4 +106,4 @@ def _unwritable(path: Path, error: OSError) -> Unavailable:
 
 
 def _listed(paths: Sequence[Path]) -> str:
-    return ", ".join(printable(str(path)) for path in paths[:5]) + (" ..." if len(paths) > 5 else "")
+    return ", ".join(printable(media.shown(path)) for path in paths[:5]) + (" ..." if len(paths) > 5 else "")

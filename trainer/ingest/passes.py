@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from engine.errors import Unavailable
+from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import cores
 from trainer.ingest.transcripts import Transcripts
@@ -67,7 +68,7 @@ class Counts:
 
     def told(self, **own: float) -> dict[str, Any]:
         """Return it for `--json`, with what the pass counts of its own."""
-        failed = [{"path": str(path), "reason": reason} for path, reason in self.failed]
+        failed = [{"path": media.shown(path), "reason": reason} for path, reason in self.failed]
         return {"engine": self.engine, "videos": self.videos, **own, "kept": self.kept, "failed": failed}
 
     def closing(self) -> str:

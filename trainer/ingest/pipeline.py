@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.printable import printable
-from trainer.ingest import kept
+from trainer.ingest import kept, media
 from trainer.ingest.dealing import deal
 from trainer.ingest.encoders import FrameEncoder
 from trainer.ingest.errors import BadVideo
@@ -42,7 +42,7 @@ def ingest(
     summary = Summary(str(collection), encoder.name, encoder.fingerprint, clips)
     for path, reason in found.unreadable:
         summary.fail(path, BadVideo("unreadable", reason))
-    summary.left_out = [{"path": str(path), "reason": reason} for path, reason in found.left_out]
+    summary.left_out = [{"path": media.shown(path), "reason": reason} for path, reason in found.left_out]
     with features(collection, encoder, options) as store:
         summary.notes = list(store.notices)
         mine, others = deal(found.found[: options.limit or None], store, options.share)

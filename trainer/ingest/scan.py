@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import overload
 
 from engine.printable import printable as shown
+from trainer.ingest import media
 from trainer.ingest.looks import BY_NAME, is_video, left_out
 
 
@@ -96,12 +97,18 @@ def survey(paths: Iterable[Path]) -> Survey:
     """
     found: dict[str, int] = {}
     told = Survey()
-    given = [Path(os.path.abspath(path)) for path in paths]
+    given = [media.absolute(path) for path in paths]
     roots: list[Path] = []
+    there: Iterable[str]
     for absolute in given:
-        folder = os.path.isdir(absolute)
+        if media.is_remote(absolute):
+            there = _videos_in_store(absolute, told)
+            folder = there != [str(absolute)]
+        else:
+            folder = os.path.isdir(absolute)
+            there = _videos_below(absolute, told) if folder else [str(absolute)]
         roots.append(absolute if folder else absolute.parent)
-        for file in _videos_below(absolute, told) if folder else [str(absolute)]:
+        for file in there:
             found.setdefault(file, len(roots) - 1)
     told.found = Files(found, roots)
     told.unreadable = sorted(set(told.unreadable))
@@ -118,6 +125,16 @@ def printable(name: str) -> str:
 
 def _found(file: Path, root: Path) -> VideoFile:
     return VideoFile(file, printable(file.relative_to(root).with_suffix("").as_posix()))
+
+
+def _videos_in_store(top: Path, told: Survey) -> list[str]:
+    """Return the file that a URL names, or the videos below it by their names: reading is a request."""
+    try:
+        there = media.below(top)
+    except OSError as error:
+        told.unreadable.append((top, f"it cannot be read: {error.strerror}"))
+        return []
+    return [str(path) for path in there if path == top or is_video(path)]
 
 
 def _videos_below(root: Path, told: Survey) -> Iterator[str]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.ingest import texts
+from trainer.ingest import media, texts
 from trainer.ingest.features import Said
 from trainer.ingest.identity import Contents
 from trainer.ingest.labels import Labels
@@ -42,7 +42,7 @@ class Storing:
         self._store.append(
             video,
             {**rows, "subtitles": subtitles.rows},
-            uri=job.path.as_uri(),
+            uri=media.uri_of(job.path),
             sha256=read.source.sha256,
             duration=report.duration,
             info=self._facts(job, _added(before or job.known))
@@ -77,7 +77,7 @@ class Storing:
         video = before.id if job.known else self.contents.name(file, job.id, before)
         info = self._facts(job, before.info) | found.source.info | _former_ids(before, video)
         info[texts.KEY] = texts.write(self.collection, found.texts)
-        self.contents.note(self._store.revise(before.id, uri=job.path.as_uri(), info=info, rename=video))
+        self.contents.note(self._store.revise(before.id, uri=media.uri_of(job.path), info=info, rename=video))
         if video != before.id:
             self._summary.move(before.id, video)
         for warning in found.warnings:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.printable import printable
+from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ class Summary:
 
     def fail(self, path: Path, error: BadVideo) -> None:
         """Note that a file could not be ingested."""
-        self.failed.append(Failure(str(path), str(error), error.kind))
+        self.failed.append(Failure(media.shown(path), str(error), error.kind))
 
     def warn(self, path: Path, message: str) -> None:
         """Note what is odd about a file that was ingested."""
-        self.warnings.append({"path": str(path), "warning": message})
+        self.warnings.append({"path": media.shown(path), "warning": message})
 
     def move(self, before: str, now: str) -> None:
         """Note that a video has another id, for its file has another name."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.ingest import media
 from trainer.ingest.dealing import part_before, videos_away
 from trainer.ingest.naming import Clash, Names
 from trainer.ingest.scan import Files, VideoFile
@@ -31,14 +32,14 @@ class Naming:
         """Yield what can be ingested. store: what is known, None for nothing. share: of so many writers."""
         known = {} if store is None else {video: store.record(video).uri for video in store.ids()}
         home = {} if store is None else {uri: store.part_of(video) for video, uri in known.items()}
-        away = {} if store is None else videos_away(store, {file.path.as_uri() for file in files})
+        away = {} if store is None else videos_away(store, {media.uri_of(file.path) for file in files})
         names = Names(known, alone)
         for file in files:
             name = names.name(file)
             if isinstance(name, Clash):
                 self.clashes.append((file, name.other))
                 continue
-            part = home.get(file.path.as_uri()) if home else None
+            part = home.get(media.uri_of(file.path)) if home else None
             if part is None and away and store is not None:
                 part = part_before(file.path, away, store.part_of, share)
             self.named += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import Unavailable
-from trainer.ingest import kept
+from trainer.ingest import kept, media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.identity import Contents, settle_absent
 from trainer.ingest.meter import Progress
@@ -37,7 +37,7 @@ def ingest_spread(
     summary = Summary(str(task.collection), name, task.fingerprint)
     for path, reason in found.unreadable:
         summary.fail(path, BadVideo("unreadable", reason))
-    summary.left_out = [{"path": str(path), "reason": reason} for path, reason in found.left_out]
+    summary.left_out = [{"path": media.shown(path), "reason": reason} for path, reason in found.left_out]
     store = task.collection / "features" / task.fingerprint
     if task.options.forget:
         with FeatureStore.open(store, "a") as writing:

@@ -35,7 +35,8 @@ def _share(context: click.Context, parameter: click.Parameter, text: str) -> "Sh
 
 HELP = """Turn video files into features, in a collection.
 
-PATHS are files, or directories that are searched with all below them. A file whose content is already in
+PATHS are files, directories that are searched with all below them, or URLs: s3://BUCKET/PREFIX, gs://, az://,
+and https:// for one file. A file whose content is already in
 the collection is passed over, one that was moved or renamed keeps its features, a changed one is read
 again, and one that cannot be read is reported and never stops the rest. After an interruption of any kind
 the same command goes on where it stopped, inside a long file too.
@@ -53,7 +54,7 @@ it was stopped by Ctrl-C.
 spr ingest ~/videos --collection c --encoder build/demo/encoder
 spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
 spr ingest ~/videos --collection c --read-screen --transcribe whisper:openai/whisper-small
-spr ingest ~/videos --collection c --json | jq .failed
+spr ingest s3://bucket/archive --collection c --json | jq .failed
 spr ingest /archive --collection c --encoder build/demo/encoder --part 2/8
 spr ingest --watch ~/inbox --collection c
 """

@@ -188,3 +188,10 @@ def test_help_loads_nothing_heavy() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.stderr == "[]\n"
     assert "Search for moments in video" in ended.stdout
+
+
+def test_a_search_loads_what_a_client_needs_and_nothing_heavy() -> None:
+    heavy = {"numpy", "torch", "faiss", "transformers", "onnxruntime", "rich.console", "uvloop"}
+    code = f"import sys, spr_cli.search, spr_client; print(sorted({heavy} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

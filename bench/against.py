@@ -1,4 +1,4 @@
-"""A run against an earlier one: figures as multiples of their floors, so that machines compare."""
+"""A run against an earlier one: figures as multiples of their floors, so that any two machines compare."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -39,10 +39,10 @@ class Encoders:
         self._encoding, self._showing = encoding, Hedging()
         self._unencoded = logs.Fault(_log, "encoding")
 
-    async def encode(self, text: str, deadline: Deadline) -> EncodedQuery:
+    async def encode(self, text: str, deadline: Deadline, in_texts: bool = True) -> EncodedQuery:
         """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time.
 
-        The version's sentence encoder, where it has one, is among the models.
+        in_texts: the version's sentence encoder, where it has one, is among the models.
         """
         model = self._version.embedding_model
         request = EncodeRequest(
@@ -50,7 +50,7 @@ class Encoders:
             embedding_model=model,
             text=text,
             generation=self._version.id,
-            sentence=_sentence_dim(self._version) > 0,
+            sentence=in_texts and _sentence_dim(self._version) > 0,
         )
 
         async def attempt(stubs: RankerStubs) -> EncodedQuery:

@@ -19,7 +19,7 @@ AROUND = 3.0
 # Of a line, the share that a trained ranker's span must have to stay, and the seconds around the line beyond
 # which it is cut. Chosen on the same val.
 COVERED = 0.8
-FARTHEST = 6.0
+FARTHEST = 10.0
 PICTURES = ListName(SEEN, MEANING)
 
 

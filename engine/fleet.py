@@ -15,8 +15,15 @@ from engine.errors import InvalidInput
 from engine.process_config import DNS, IndexWorkerConfig, RankerWorkerConfig
 from engine.replica import Place, Replica
 from engine.replicas import Replicas
+from engine.together import Together
 from spr.internal.v1.encoder_service_pb2_grpc import EncoderServiceStub
+from spr.internal.v1.index_shard_service_pb2 import (
+    SearchSegmentsRequest,
+    SearchSegmentsResponse,
+    SearchTogetherRequest,
+)
 from spr.internal.v1.index_shard_service_pb2_grpc import IndexShardServiceStub
+from spr.internal.v1.ranker_service_pb2 import RankRequest, RankResponse, RankTogetherRequest
 from spr.internal.v1.ranker_service_pb2_grpc import RankerServiceStub
 from spr.internal.v1.version_service_pb2_grpc import VersionServiceStub
 
@@ -36,6 +43,9 @@ class IndexStubs:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.shard: IndexShardServiceAsyncStub = IndexShardServiceStub(channel)
+        self.search: Together[SearchSegmentsRequest, SearchSegmentsResponse] = Together(
+            self.shard.SearchSegments, self.shard.SearchTogether, SearchTogetherRequest
+        )
         self.versions: VersionServiceAsyncStub = VersionServiceStub(channel)
 
 
@@ -45,6 +55,9 @@ class RankerStubs:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.encoder: EncoderServiceAsyncStub = EncoderServiceStub(channel)
         self.ranker: RankerServiceAsyncStub = RankerServiceStub(channel)
+        self.rank: Together[RankRequest, RankResponse] = Together(
+            self.ranker.Rank, self.ranker.RankTogether, RankTogetherRequest
+        )
         self.versions: VersionServiceAsyncStub = VersionServiceStub(channel)
 
 

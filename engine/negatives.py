@@ -24,7 +24,7 @@ from engine.types import Doubles, EncodedQuery, Floats, Hits, Proposals, Ranked
 
 # P(negative) from which on a moment counts as one that shows it.
 PROBABLY = 0.5
-Encode = Callable[[str, Deadline], Awaitable[EncodedQuery]]
+Encode = Callable[[str, SearchOptions, Deadline], Awaitable[EncodedQuery]]
 
 
 class Negatives:
@@ -68,7 +68,7 @@ class Negatives:
         self, text: str, moments: Proposals, options: SearchOptions, deadline: Deadline
     ) -> Ranked | None:
         """Rank moments (n) by a text: the moments themselves are its proposals."""
-        encoded = await self._encode(text, deadline)
+        encoded = await self._encode(text, options, deadline)
         mask = np.zeros(len(self._corpus.catalogue), np.bool_)
         mask[moments.videos] = True
         allowed = Allowed(mask, int(mask.sum()), Stretch())

@@ -148,7 +148,7 @@ class Pipeline:
         answer = await self.search(query, deadline)
         encode = self.encoder
         if query.parts:
-            encoded = await calls.together(encode.part(part, deadline) for part in query.parts)
+            encoded = await calls.together(encode.part(part, query.options, deadline) for part in query.parts)
         else:
             encoded = [await encode.encode(query, deadline)]
         compared = await calls.together(self._rankers.compare(one, video, deadline) for one in encoded)

@@ -11,7 +11,7 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import by_shard, calls, faults, logs, tracing, wire, wire_explain, wire_rank
+from engine import by_shard, calls, faults, logs, wire, wire_explain, wire_rank
 from engine.by_shard import Group
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
@@ -111,8 +111,7 @@ class Rankers(Encoders):
         request.embedding_model = self._version.embedding_model
 
         async def attempt(stubs: RankerStubs) -> Answer:
-            left, metadata = deadline.left(), tracing.outgoing()
-            response = await calls.answer(stubs.ranker.Rank(request, timeout=left, metadata=metadata))
+            response = await stubs.rank(request, deadline.left())
             check_version(response.generation, self._version.id, "ranker")
             return read(response, len(asked))
 

@@ -37,7 +37,7 @@ def run(setup: Setup) -> Outcome:
     for key in _KINDS:
         if not _wanted(setup, key, corpus):
             continue
-        rows += _index(setup, corpus, asked, key)
+        rows += figures(setup, corpus, asked, key)
     default = next(row for row in rows if row.key == "default")
     code_bytes = 1e6 * float(default.more["codes_mb"])
     rows.append(Figure("floor", "reading the codes once", "floor", bytes_ms(code_bytes, 1, sizes)))
@@ -63,7 +63,7 @@ def _folder(cache: Path, corpus: Corpus, key: str) -> Path:
     return cache / f"index-{key}-{len(corpus.counts)}x{corpus.vectors.shape[1]}"
 
 
-def _index(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[Figure]:
+def figures(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[Figure]:
     """Return the row of an index at the effort that its recipe asks for, and rows of other efforts."""
     kind, label, way = _KINDS[key]
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))

@@ -42,6 +42,10 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
         self.careless = False  # one that answers for whatever shard it is asked
         self.refuses: grpc.StatusCode | None = None
 
+    def SearchTogether(self, request: Any, context: Any) -> Any:
+        # As a worker of the last release.
+        refuse(grpc.StatusCode.UNIMPLEMENTED)
+
     @on_duty
     def SearchSegments(self, request: Any, context: Any) -> index_shard_service_pb2.SearchSegmentsResponse:
         self.held.enter()

@@ -25,10 +25,14 @@ class RankerOracle(
 ):
     def __init__(self, library: dict[str, Corpus]) -> None:
         super().__init__(library)
-        self.encoding, self.ranking = Held(), Held()
+        self.encoding, self.ranking, self.meant = Held(), Held(), list[bool]()
         self.weighs = False  # whether it says that it weighs texts
         self.shards: list[int] | None = None  # whose contexts it holds; None: all
         self.refuses: grpc.StatusCode | None = None
+
+    def RankTogether(self, request: Any, context: Any) -> Any:
+        # As a worker of the last release.
+        refuse(grpc.StatusCode.UNIMPLEMENTED)
 
     @on_duty
     def Encode(self, request: Any, context: Any) -> Any:
@@ -39,6 +43,7 @@ class RankerOracle(
             raise RuntimeError("secret detail")
         # The tokens carry the sentence, so that Rank can be checked against it.
         tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
+        self.meant.append(request.sentence)
         vector = sentence(request.text)
         meaning = vector if request.sentence else None
         long = len(request.text) > 50

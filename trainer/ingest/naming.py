@@ -1,6 +1,7 @@
 """Give every file its video id."""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class Names:
         self._known, self._alone = known, alone
         self._ids = {uri: video for video, uri in known.items()}
         paths = [path for path in map(media.path_of, known.values()) if path is not None]
-        self._beside = {str(path.with_suffix("")): str(path) for path in paths}
+        # Path without suffix -> suffix.
+        self._beside = {str(path.with_suffix("")): sys.intern(path.suffix) for path in paths}
         self._given: set[str] = set()
 
     def name(self, file: VideoFile) -> str | Clash:
@@ -41,7 +43,7 @@ class Names:
         if (kept := self._ids.get(media.uri_of(file.path))) is not None:
             return kept
         alone, place = self._alone(file), str(file.path.with_suffix(""))
-        other = self._beside.get(place)
+        other = place + self._beside[place] if place in self._beside else None
         taken = other is not None and whereabouts(Path(other)) == "there"
         name = next((n for n in names(file, alone) if n not in self._given and n not in self._known), None)
         if name is None or taken:
@@ -49,7 +51,7 @@ class Names:
         # No other file can be called, or lie, as one that has its stem alone.
         if not alone or name != file.stem:
             self._given.add(name)
-            self._beside[place] = str(file.path)
+            self._beside[place] = sys.intern(file.path.suffix)
         return name
 
 

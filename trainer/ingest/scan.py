@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +54,13 @@ class Files(Sequence[VideoFile]):
             some._set(self._paths[place], self._of[place], self._roots)
             return some
         return _found(Path(self._paths[place]), self._roots[self._of[place]])
+
+    def only(self, keep: Callable[[VideoFile], bool]) -> "Files":
+        """Return those that are to be kept."""
+        pairs = [(p, of) for p, of, file in zip(self._paths, self._of, self, strict=True) if keep(file)]
+        some = Files()
+        some._set([path for path, _ in pairs], array("I", (of for _, of in pairs)), self._roots)
+        return some
 
     def stems(self) -> Iterator[str]:
         """Yield the stem of each file."""

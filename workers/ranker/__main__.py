@@ -46,8 +46,10 @@ def serve(topology: Topology, worker: EncoderWorkerConfig) -> None:
         precisions.append(_text_precision(encoder, collection, topology, worker))
 
     shards = worker.holds if isinstance(worker, RankerWorkerConfig) else frozenset[str]()
-    shared = SharedModels(worker.device, settle, shards, encodes=not (ranks and topology.encoder))
-    held = Held(topology.directories, Scorers(shared, _limits(worker)).open, _sources(topology, shards))
+    encodes = not (ranks and topology.encoder)
+    shared = SharedModels(worker.device, settle, shards, encodes)
+    sources = _sources(topology, shards, encodes)
+    held = Held(topology.directories, Scorers(shared, _limits(worker)).open, sources)
     held.prepare_current()
     device, precision = str(shared.device), precisions[0] if precisions else "stored"
 
@@ -71,10 +73,10 @@ def serve(topology: Topology, worker: EncoderWorkerConfig) -> None:
     serving.serve_worker(served, worker, topology)
 
 
-def _sources(topology: Topology, shards: Collection[str] | None) -> dict[Path, Source]:
-    # Pictures asked for are less the mean of all videos' frames, whoever holds them.
-    own, everywhere = (f"{contexts.DIRECTORY}/",), (f"{features.DIRECTORY}/",)
-    return sources_of(topology, Wants(own, shards, _models, everywhere))
+def _sources(topology: Topology, shards: Collection[str] | None, encodes: bool) -> dict[Path, Source]:
+    own, frames = (f"{contexts.DIRECTORY}/", f"{features.DIRECTORY}/"), (f"{features.DIRECTORY}/",)
+    # What examples show is less the mean of all videos' frames, whoever holds them.
+    return sources_of(topology, Wants(own, shards, _models, frames if encodes else ()))
 
 
 def _models(version: Version) -> list[str]:

@@ -4,6 +4,7 @@ Coroutines: a call that waits for its batch holds no thread, and one whose calle
 has passed, is cancelled and is not computed.
 """
 
+import asyncio
 import time
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ import grpc.aio
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from engine import tracing, wire, wire_examples, wire_explain, wire_rank
+from engine import logs, tracing, wire, wire_examples, wire_explain, wire_rank
 from engine.errors import Mismatch, quoted
 from spr.internal.v1 import (
     encoder_service_pb2,
@@ -19,6 +20,7 @@ from spr.internal.v1 import (
     ranker_service_pb2,
     ranker_service_pb2_grpc,
 )
+from workers import outcomes
 from workers.duty import Duty
 from workers.ranker.examples import Asked
 from workers.ranker.scorer import Scorer
@@ -26,6 +28,7 @@ from workers.ranker.scoring.compare import compare
 from workers.resident import resident_bytes
 from workers.versions import Held
 
+_Outcome: TypeAlias = ranker_service_pb2.RankTogetherResponse.Outcome
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -98,6 +101,23 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response
+
+    async def RankTogether(
+        self, request: ranker_service_pb2.RankTogetherRequest, context: Context
+    ) -> ranker_service_pb2.RankTogetherResponse:
+        """Answer several requests at the same time, each as `Rank` does."""
+        outcomes.check(len(request.requests))
+
+        async def outcome(one: ranker_service_pb2.RankRequest) -> _Outcome:
+            try:
+                logs.bind_request_id(one.request_id)
+                return _Outcome(response=await self.Rank(one, context))
+            except Exception as error:
+                return _Outcome(status=outcomes.refused(error, "Rank"))
+
+        # A task for each, since each binds its own request id.
+        answers = await asyncio.gather(*map(outcome, request.requests))
+        return ranker_service_pb2.RankTogetherResponse(outcomes=answers)
 
     async def Compare(
         self, request: ranker_service_pb2.CompareRequest, context: Context

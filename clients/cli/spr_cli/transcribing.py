@@ -19,8 +19,8 @@ _OPTIONS = (
     click.option(
         "--transcribe",
         metavar="ENGINE",
-        help="Write down what is said in videos without subtitles: pocketsphinx, whisper:MODEL, or none. "
-        "Later ingests into the collection do it too.",
+        help="Write down what is said in videos without subtitles: moonshine (English), whisper:MODEL, "
+        "pocketsphinx (weak), or none. Later ingests into the collection do it too.",
     ),
     click.option("--language", help="Spoken in the videos, as en or de. [default: detected by whisper]"),
     click.option(

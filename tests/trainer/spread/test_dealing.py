@@ -54,7 +54,7 @@ def test_files_are_pulled_as_they_are_asked_for() -> None:
 
 def test_chunks_shrink_towards_the_end_so_that_all_end_together() -> None:
     dealer = Dealer(files(40, None), 40, 2)
-    chunks = []
+    chunks: list[int] = []
     while chunk := dealer.take(len(chunks) % 2, 16):
         chunks.append(len(chunk))
     assert chunks == [10, 8, 6, 4, 3, 3, 2, 1, 1, 1, 1]

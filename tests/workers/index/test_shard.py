@@ -14,7 +14,6 @@ from engine.filters import Allowed, Stretch
 from engine.types import Floats, Hits
 from tests.workers.index.corpora import Videos, commit, file_of, maps_of, rows_of, videos, without, write_part
 from tests.workers.index.factories import pairs, template, unit
-from workers.index import originals
 from workers.index import shard as shards
 from workers.index.factory import CODES
 from workers.index.part import INDEX, ORIGINALS, IndexPart
@@ -196,27 +195,6 @@ def test_damage_is_refused_when_opened_and_healed_where_originals_are_sound(tmp_
     originals.write_bytes(originals.read_bytes()[::-1])
     with pytest.raises(Mismatch, match=ORIGINALS):
         ShardOpener(SHARD, "cpu")(open_corpus(tmp_path), True)
-
-
-def test_damage_of_large_originals_is_found_soon_after_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written_of = f"IVF8,{CODES}"
-    before = version(tmp_path, written(tmp_path, [CORPUS], written_of), written_of)
-    monkeypatch.setattr(originals, "LARGE", 0)
-    large = ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
-    same(before.search(QUERIES, 9), large.search(QUERIES, 9))
-    path = file_of(tmp_path, ORIGINALS)
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
-    opened = ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
-    opened.watches[0].look()
-    with pytest.raises(Mismatch, match=rf"{ORIGINALS} no longer has the checksum"):
-        opened.search(QUERIES, 9)
-    with pytest.raises(Mismatch, match=ORIGINALS):
-        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path), True)
-    path.write_bytes(b"short")
-    with pytest.raises(Mismatch, match=ORIGINALS):
-        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
 
 
 def test_a_shard_the_version_has_not_is_refused(tmp_path: Path) -> None:

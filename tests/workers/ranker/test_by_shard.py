@@ -1,116 +1,22 @@
 """Rankers that hold a shard each answer what one that holds all does: real services, as coordinators ask."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
 
-import grpc.aio
 import numpy as np
 import pytest
 
-from engine.config import CoordinatorConfig, EncoderWorkerConfig, IndexWorkerConfig, Topology
-from engine.config import RankerWorkerConfig as RankerConfig
 from engine.corpus import Corpus, open_corpus
 from engine.deadline import Deadline
 from engine.errors import Mismatch, Unavailable
 from engine.examples import Picture, Span
-from engine.fleet import Fleet
-from engine.hedging import Hedging
 from engine.ranking import Rankers, ordered
 from engine.types import EncodedQuery, Proposals, Ranked
-from spr.internal.v1.encoder_service_pb2_grpc import add_EncoderServiceServicer_to_server
-from spr.internal.v1.ranker_service_pb2_grpc import add_RankerServiceServicer_to_server
 from tests import numeric
-from tests.engine.server import Server
 from tests.workers.ranker.factories import TEXTS, tiny
-from tests.workers.ranker.scoring.test_fusion import FUSION
+from tests.workers.ranker.sharded import ENCODER, SHARDS, VIDEOS, WHOLE, World, serving
 from tests.workers.test_pictures import file_of, noise
-from workers.duty import Duty
-from workers.ranker.models import SharedModels
-from workers.ranker.query_models import NoEncoder
-from workers.ranker.scorer import Scorer, Scorers
-from workers.ranker.scoring.relo_ranker import ReloRanker
-from workers.ranker.servicer import EncoderServicer, RankerServicer
-from workers.versions import Held
-
-VIDEOS = {f"v{number:02d}": 12 + 9 * number for number in range(12)}
-SHARDS = [f"shard-{number:05d}" for number in range(3)]
-# Of each ranker the shards that it holds; the encoder holds none and encodes.
-WHOLE, ENCODER = (0, 1, 2), ()
-Found = TypeVar("Found")
-
-
-class Asked(RankerServicer):
-    """A ranker worker that remembers what it was asked."""
-
-    calls = 0
-
-    async def Rank(self, request: Any, context: Any) -> Any:
-        self.calls += 1
-        return await super().Rank(request, context)
-
-
-@dataclass
-class Worker:
-    server: Server
-    asked: Asked
-    held: Held[Scorer]
-
-
-@dataclass
-class World:
-    corpus: Corpus
-    workers: Mapping[tuple[int, ...], Worker]
-
-    def ask(
-        self,
-        groups: list[tuple[int, ...]],
-        question: Callable[[Rankers], Awaitable[Found]],
-        encoder: bool = False,
-    ) -> Found:
-        """Return what a coordinator's calls bring, with rankers that hold these shards."""
-        topology = Topology(
-            path=Path("t.toml"),
-            collection=self.corpus.directory,
-            index=tuple(IndexWorkerConfig(shard=shard, listen=f"h:{shard + 1}") for shard in WHOLE),
-            ranker=tuple(
-                RankerConfig(listen=self.workers[group].server.address, shards=group) for group in groups
-            ),
-            encoder=(EncoderWorkerConfig(listen=self.workers[ENCODER].server.address),) * encoder,
-        )
-
-        async def run() -> Found:
-            fleet = Fleet(topology)
-            for member in fleet.rankers.members:
-                member.held = {self.corpus.id}
-            try:
-                return await question(Rankers(self.corpus, fleet, CoordinatorConfig(), Hedging(), Hedging()))
-            finally:
-                await fleet.close()
-
-        return asyncio.run(run())
-
-
-def serving(world: Path, shards: tuple[int, ...]) -> Worker:
-    """Serve some shards as a ranker worker's process does."""
-    ranks = shards != ENCODER
-    names = None if shards == WHOLE else [SHARDS[shard] for shard in shards]
-    shared = SharedModels("cpu", shards=names, encodes=shards in (WHOLE, ENCODER))
-    held = Held([world], Scorers(shared).open)
-    held.prepare_current()
-    for scorer in held.contents():
-        if isinstance(scorer.models.ranker, ReloRanker):
-            scorer.models.ranker.decode = replace(scorer.models.ranker.decode, fusion=FUSION)
-        assert isinstance(scorer.models.encoder, NoEncoder) == (ranks and shards != WHOLE)
-    asked = Asked(held, "cpu", Duty())
-
-    def add(server: grpc.aio.Server) -> None:
-        add_EncoderServiceServicer_to_server(EncoderServicer(held, Duty()), server)
-        add_RankerServiceServicer_to_server(asked, server)
-
-    return Worker(Server(add), asked, held)
 
 
 @pytest.fixture(scope="module", params=["trained", "zero-shot"])
@@ -164,13 +70,12 @@ def test_three_rankers_by_shard_answer_what_one_does(
         shown = replace(query, token_states=query.token_states[:0])
         return [await rankers.rank(one, chosen, soon(), 7) for one in (query, shown)]
 
-    before = sum(worker.asked.calls for worker in world.workers.values())
+    before = world.calls()
     wanted = world.ask([WHOLE], ranked)
-    assert sum(worker.asked.calls for worker in world.workers.values()) - before == 2
+    assert world.calls() - before == 2
     found = world.ask(groups, ranked, encoder=WHOLE not in groups)
-    asked = sum(worker.asked.calls for worker in world.workers.values()) - before - 2
     # And one that makes scores of all that was found.
-    assert asked == 2 * (calls + (calls > 1))
+    assert world.calls() - before - 2 == 2 * (calls + (calls > 1))
     for one, other in zip(found, wanted, strict=True):
         same(one, other)
 
@@ -199,11 +104,11 @@ def test_a_lost_group_leaves_its_proposals_as_they_are(world: World) -> None:
     np.testing.assert_array_equal(found.seen, ~lost)
     numeric.close(found.scores[~lost], wanted.scores)
     moments = ordered(chosen, found)
-    last = moments.proposals[-lost.sum() :]
-    np.testing.assert_array_equal(last, np.flatnonzero(lost))
-    np.testing.assert_array_equal(moments.spans[-lost.sum() :], chosen.spans[lost])
-    assert not moments.refined[-lost.sum() :].any()
-    np.testing.assert_array_equal(moments.scores[-lost.sum() :], chosen.scores[lost].astype(float))
+    last = moments.of(np.arange(len(moments))[-lost.sum() :])
+    np.testing.assert_array_equal(last.proposals, np.flatnonzero(lost))
+    np.testing.assert_array_equal(last.spans, chosen.spans[lost])
+    np.testing.assert_array_equal(last.scores, chosen.scores[lost].astype(float))
+    assert not last.refined.any()
 
 
 def test_a_video_is_compared_and_shown_by_who_holds_it(world: World) -> None:

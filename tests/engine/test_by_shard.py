@@ -15,7 +15,7 @@ import pytest
 from engine import config, processes
 from engine.by_shard import covering
 from engine.config import EncoderWorkerConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Mismatch
 from engine.fleet import Fleet
 from engine.hedging import Hedging
 from engine.replica import Place
@@ -24,10 +24,11 @@ from engine.replicas import Replicas
 from spr.v1 import admin_service_pb2 as pb
 from spr.v1 import types_pb2
 from tests.engine.asking import TEXT, by_hand, rounded, rows, search
+from tests.engine.corpus import Corpus
 from tests.engine.failing import failure
 from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import ask
-from tests.engine.switching import failed, operated, status
+from tests.engine.switching import activated, failed, operated, status
 from tests.engine.test_config import MINIMAL, write
 
 SKIPPED = types_pb2.DEGRADED_REASON_RANKER_SKIPPED
@@ -80,6 +81,19 @@ def test_a_group_that_is_overloaded_refuses_the_search_for_now(tmp_path: Path) -
         with pytest.raises(grpc.RpcError) as caught:
             ask(workers, search)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_version_that_the_ranker_of_a_shard_cannot_prepare_is_not_served(tmp_path: Path) -> None:
+    async def run(workers: Cluster) -> tuple[str, str, str]:
+        second = workers.write(Corpus(videos=15, seed=5), activate=False)
+        workers.rankers[1].refusing[second.version] = Mismatch("a file is damaged", "GENERATION_CORRUPT")
+        async with operated(workers) as (_, admin, __):
+            return await failed(activated(admin, second.version))
+
+    with by_shard(tmp_path, (0,), (1,)) as workers:
+        _, reason, message = asyncio.run(run(workers))
+    assert reason == "NOT_PREPARED"
+    assert "not prepared by any worker of ranker of shard-00001 (ranker-1 at" in message
 
 
 def test_operators_see_who_holds_what_and_drain_no_last_holder(tmp_path: Path) -> None:

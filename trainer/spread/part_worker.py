@@ -38,7 +38,7 @@ class Spec:
     """
 
     collection: Path
-    encoder: str
+    features: str
     device: str
     projector: ModelEntry | None
     said: Floats | None
@@ -57,7 +57,7 @@ class Spec:
             said = kit.projector.said
         return Spec(
             collection=config.collection.absolute(),
-            encoder=plan.encoder.fingerprint,
+            features=plan.store.path.name,
             device=config.device,
             projector=plan.projector_entry,
             said=None if said is None else np.asarray(said.cpu().numpy(), np.float32),
@@ -72,7 +72,7 @@ class Spec:
     def key(self) -> tuple[object, ...]:
         """Return what tells it from others."""
         said = None if self.said is None else self.said.tobytes()
-        return (self.collection, self.encoder, self.projector, said, self.quantizer, self.texts is None)
+        return (self.collection, self.features, self.projector, said, self.quantizer, self.texts is None)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Opened:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self.device = pick_device(spec.device)
-        self.store = FeatureStore.open(features_directory(spec.collection, spec.encoder))
+        self.store = FeatureStore.open(features_directory(spec.collection, spec.features))
         projector: Projector | MeanPool = load_stage1(
             spec.collection, spec.projector, self.store, self.device
         )

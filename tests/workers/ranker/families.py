@@ -130,7 +130,7 @@ def _aimv2(folder: Path) -> Path:
     from transformers.models.aimv2.modeling_aimv2 import Aimv2Model
 
     tokenizer = CLIPTokenizer.from_pretrained(tiny_clip(folder / "clip"))
-    text: dict[str, Any] = {**_SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": LONGEST}
+    text = {**_SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": LONGEST}
     text["eos_token_id"] = tokenizer.eos_token_id
     config = Aimv2Config(text_config=text, vision_config=_VISION, projection_dim=PROJECTED)
     return _saved(folder, Aimv2Model(config), tokenizer, _square("clip"))
@@ -186,13 +186,8 @@ def _qwen(folder: Path) -> Path:
     text = {**_SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": 600, "head_dim": 16}
     text |= {"num_key_value_heads": 1, "pad_token_id": ids["endoftext"]}
     text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
-    vision: dict[str, Any] = {
-        "depth": 2,
-        "hidden_size": WIDTH,
-        "intermediate_size": 64,
-        "num_heads": 2,
-        "patch_size": 8,
-    }
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": WIDTH, "intermediate_size": 64, "num_heads": 2}
+    vision["patch_size"] = 8
     vision |= {"out_hidden_size": WIDTH, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
     named = {f"{name}_token_id": ids[mark] for name, mark in _QWEN_MARKS.items()}
     model = Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision, **named))

@@ -207,7 +207,7 @@ class HeldVersion(_message.Message):
     version: _builtins.str
     embedding_model: _builtins.str
     videos: _builtins.int
-    """Of the worker's shard; of a ranker, of the whole version."""
+    """Of the shards that the worker holds."""
     segments: _builtins.int
     parts: _builtins.int
     index_factory: _builtins.str

@@ -174,6 +174,12 @@ def test_engines_are_named_and_ray_may_be_missing(monkeypatch: pytest.MonkeyPatc
         Crew("local", IngestWorker)
 
 
+def test_a_cluster_that_does_not_answer_is_one_sentence() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(Unavailable, match=r"no Ray cluster answers at 127.0.0.1:1; start one with"):
+        Crew("127.0.0.1:1", IngestWorker).__enter__()
+
+
 @pytest.mark.parametrize("more", [["--part", "0/2"], ["--watch"]])
 def test_a_spread_ingest_is_neither_a_part_nor_goes_on(tmp_path: Path, more: list[str]) -> None:
     given = [str(tmp_path), "--collection", str(tmp_path / "c"), "--engine", "ray", *more]

@@ -106,7 +106,7 @@ def _shifted(hits: Hits, by: int) -> Hits:
 def _seal(building: Path, corpus: Huge, first: int, last: int, template: Template) -> str:
     names = [f"{number:09d}" for number in range(first, last)]
     counts = np.asarray(corpus.counts[first:last], np.int32)
-    PartCatalogue(names, [""] * len(names), 4.0 * counts, counts).write(building)
+    PartCatalogue(names, [""] * len(names), 4 * counts.astype(np.float64), counts).write(building)
     about = Part(
         id="",
         embedding_model=_MODEL,

@@ -22,7 +22,7 @@ from engine.entries import EncoderEntry, Part, ShardEntry, Version
 from engine.files import write_json
 from engine.merge import top_k
 from engine.staging import staged
-from engine.types import Hits
+from engine.types import Floats, Hits
 from engine.version_lock import only_writer
 from trainer.generation.check import LARGEST_FACTOR
 from workers.index.effort import Effort, least
@@ -80,16 +80,18 @@ def merged(corpus: Huge, found: Sequence[Sequence[Hits]]) -> list[np.ndarray]:
 
 
 def _settle(folders: list[Path], corpus: Huge) -> tuple[Effort, float]:
-    """Set the least effort that finds what is asked, as a build does."""
+    """Set the least effort that finds what is asked, by the first half of the queries."""
     shards = [IndexPart.open(folder, "cpu") for folder in folders]
-    queries = corpus.asked.queries
+    half = len(corpus.asked.queries) // 2
+    queries, exact = corpus.asked.queries[:half], corpus.asked.exact[:half]
+    asked = indexes.GroundTruth(queries, exact)
 
     def measure(effort: Effort) -> float:
         found = []
         for number, shard in enumerate(shards):
             hits = shard.search(queries, indexes.DEPTH, effort.nprobe or None, effort.factor or None)
             found.append([_shifted(one, number * corpus.first) for one in hits])
-        return corpus.asked.recall(merged(corpus, found), indexes.DEPTH)
+        return asked.recall(merged(corpus, found), indexes.DEPTH)
 
     start = shards[0].effort
     most = Effort(LARGEST_FACTOR if start.factor else 0, shards[0].partitions)
@@ -106,7 +108,7 @@ def _shifted(hits: Hits, by: int) -> Hits:
 def _seal(building: Path, corpus: Huge, first: int, last: int, template: Template) -> str:
     names = [f"{number:09d}" for number in range(first, last)]
     counts = np.asarray(corpus.counts[first:last], np.int32)
-    PartCatalogue(names, [""] * len(names), 4 * counts.astype(np.float64), counts).write(building)
+    PartCatalogue(names, [""] * len(names), (4.0 * counts).astype(np.float64), counts).write(building)
     about = Part(
         id="",
         embedding_model=_MODEL,
@@ -149,3 +151,8 @@ def _version(folder: Path, corpus: Huge, ids: Sequence[str], template: Template)
         shards=tuple(shards),
         streams={},
     )
+
+
+def unit_queries(corpus: Huge) -> Floats:
+    """Return the half of the queries that set no effort."""
+    return corpus.asked.queries[len(corpus.asked.queries) // 2 :]

@@ -19,7 +19,7 @@ STAGES = {
     "contexts": ("contexts", "encoding an hour of video for the ranker", 0),
     "encode": ("encode", "encoding a query", 0),
     "ingest": ("ingest", "video files to features", 0),
-    "search": ("search", "whole searches over gRPC", 1),
+    "search": ("search", "whole searches over gRPC", 0),
     "load": ("load", "throughput and p99 against concurrent clients", 1),
     "overload": ("overload", "goodput beyond the peak's load", 1),
     "living": ("living", "versions, parts and restarts", 1),

@@ -28,7 +28,7 @@ from engine.types import EncodedQuery, Hits, Moments, Proposals, Ranked
 
 # A candidate that overlaps a better one of its part by more than this IoU is the same moment.
 SAME = 0.5
-Encode = Callable[[Part, Deadline, str], Coroutine[Any, Any, EncodedQuery]]
+Encode = Callable[[Part, SearchOptions, Deadline, str], Coroutine[Any, Any, EncodedQuery]]
 
 
 class _Unranked(Exception):
@@ -67,7 +67,7 @@ class Composer:
         """Yield the coarse answer, then the refined one, as `Pipeline.answers`, each with all its moments."""
         options, watch = query.options, Stopwatch()
         with tracing.span("encode", parts=len(query.parts)):
-            encoded = await self._encoded(query.parts, deadline)
+            encoded = await self._encoded(query, deadline)
         watch.lap("encode")
         with tracing.span("retrieve", top_k=options.segment_top_k):
             retrieved = await self._retrieve(encoded, options, allowed, deadline)
@@ -101,9 +101,9 @@ class Composer:
             ranker_model=ranked[0].ranker,
         )
 
-    async def _encoded(self, parts: Sequence[Part], deadline: Deadline) -> list[EncodedQuery]:
-        named = ((part, f"composed.parts[{at}]") for at, part in enumerate(parts))
-        return await calls.together(self._encode(part, deadline, field) for part, field in named)
+    async def _encoded(self, query: Query, deadline: Deadline) -> list[EncodedQuery]:
+        named = ((part, f"composed.parts[{at}]") for at, part in enumerate(query.parts))
+        return await calls.together(self._encode(part, query.options, deadline, at) for part, at in named)
 
     async def _retrieve(
         self,
@@ -180,7 +180,7 @@ class Composer:
         async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked:
             told = (part.not_texts, query.options, deadline, searched)
             ranked = await self._negatives.ranked(one, proposals, *told)
-            if ranked is None:
+            if ranked is None or ranked.seen is not None:
                 raise _Unranked
             if allowed is None:
                 return ranked

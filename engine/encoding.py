@@ -13,7 +13,7 @@ from engine.deadline import Deadline
 from engine.errors import InvalidInput
 from engine.examples import Clip, Example, Named, Part, Picture, Source, Span
 from engine.names import Names
-from engine.queries import Query
+from engine.queries import Query, SearchOptions
 from engine.ranking import Rankers
 from engine.types import EncodedQuery
 
@@ -37,18 +37,20 @@ class QueryEncoder:
     async def encode(self, query: Query, deadline: Deadline) -> EncodedQuery:
         """Return a query as the index and the ranker need it."""
         if query.part is not None:
-            return await self.part(query.part, deadline)
+            return await self.part(query.part, query.options, deadline)
         if query.embedding is None:
-            return await self.sentence(query.text, deadline)
+            return await self.sentence(query.text, query.options, deadline)
         # A vector has no words for the ranker to read.
         model = self._corpus.version.embedding_model
         return EncodedQuery(query.embedding, np.empty((0, 0), np.float32), np.empty(0, np.float32), model)
 
-    async def sentence(self, text: str, deadline: Deadline) -> EncodedQuery:
+    async def sentence(self, text: str, options: SearchOptions, deadline: Deadline) -> EncodedQuery:
         """Return a sentence as the index and the ranker need it; names in it are heeded."""
-        return await self.part(Part(text), deadline)
+        return await self.part(Part(text), options, deadline)
 
-    async def part(self, part: Part, deadline: Deadline, field: str = "composed.parts[0]") -> EncodedQuery:
+    async def part(
+        self, part: Part, options: SearchOptions, deadline: Deadline, field: str = "composed.parts[0]"
+    ) -> EncodedQuery:
         """Return what one moment shows: its text, its examples, or a weighted sum of both.
 
         field: of the request, for errors. InvalidInput for an unknown name, NotFound for a
@@ -57,7 +59,7 @@ class QueryEncoder:
         text, named = names.split(part.text) if "@" in part.text else (part.text, [])
         shown = (*part.examples, *map(Named, named))
         if not shown:
-            return await self._worded(text, deadline)
+            return await self._worded(text, options, deadline)
         if len(shown) > examples.MOST:
             message = f"there are {len(shown)} examples, names included; give at most {examples.MOST}"
             raise InvalidInput(message)
@@ -71,7 +73,7 @@ class QueryEncoder:
             raise
         if not text:
             return seen
-        return examples.joined(await self._worded(text, deadline), seen, part.weight)
+        return examples.joined(await self._worded(text, options, deadline), seen, part.weight)
 
     def _source(self, example: Example) -> Source:
         if isinstance(example, Clip):
@@ -81,13 +83,15 @@ class QueryEncoder:
         assert isinstance(example, Picture)
         return example
 
-    async def _text(self, text: str, deadline: Deadline) -> EncodedQuery:
-        key = self._models, text
-        return await self._cached(key, lambda: self._rankers.encode(text, deadline))
-
-    async def _worded(self, text: str, deadline: Deadline) -> EncodedQuery:
+    async def _worded(self, text: str, options: SearchOptions, deadline: Deadline) -> EncodedQuery:
         """Return a sentence with its words, which are sought in texts."""
-        return replace(await self._text(text, deadline), text=text)
+        whole = self._models, text
+        if options.in_texts or whole in self._sentences:
+            encoded = await self._cached(whole, lambda: self._rankers.encode(text, deadline))
+        else:
+            key = f"{self._models} seen", text
+            encoded = await self._cached(key, lambda: self._rankers.encode(text, deadline, in_texts=False))
+        return replace(encoded, text=text)
 
     async def _examples(self, sources: list[Source], deadline: Deadline) -> EncodedQuery:
         key = f"{self._corpus.id}/examples", examples.key_of(sources)

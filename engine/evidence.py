@@ -16,8 +16,10 @@ MOST_SPANS = 50
 # Seconds around what is said that belong to the moment, chosen on val of the rendered worlds; what is written
 # is its own span.
 AROUND = 3.0
-# Of a line, the share that a trained ranker's span must have to stay. Chosen on the same val.
+# Of a line, the share that a trained ranker's span must have to stay, and the seconds around the line beyond
+# which it is cut. Chosen on the same val.
 COVERED = 0.8
+FARTHEST = 10.0
 PICTURES = ListName(SEEN, MEANING)
 
 
@@ -72,8 +74,9 @@ class Evidence:
     def spans(self, ranked: Ranked, proposals: Proposals, durations: Doubles) -> Ranked:
         """Return ranked proposals; those that texts found have their best line's span, AROUND what is said.
 
-        A trained ranker's span stays where speech found it best and it covers the line: the ranker has
-        learned to what a line belongs, but reads no screen. durations: (videos,) seconds by ordinal.
+        A trained ranker's span stays, up to FARTHEST from the line, where speech found it best and it covers
+        the line: the ranker has learned to what a line belongs, but reads no screen. durations: (videos,)
+        seconds by ordinal.
         """
         lists = [one for one in self.sources.texts if len(one.hits)]
         if not lists:
@@ -90,10 +93,13 @@ class Evidence:
             line = self._fitting(one.name, video, segment)
             if line is None or line.start >= durations[video]:
                 continue
-            by_speech = one.name.channel != WRITTEN
-            if not (ranked.trained and by_speech and _covers(spans[row], line)):
-                around = AROUND if by_speech else 0.0
-                spans[row] = max(0.0, line.start - around), min(line.end + around, durations[video])
+            if one.name.channel == WRITTEN:
+                own = line.start, line.end
+            elif ranked.trained and _covers(spans[row], line):
+                own = max(spans[row, 0], line.start - FARTHEST), min(spans[row, 1], line.end + FARTHEST)
+            else:
+                own = line.start - AROUND, line.end + AROUND
+            spans[row] = max(0.0, own[0]), min(own[1], durations[video])
         if np.array_equal(spans, ranked.spans):
             return ranked
         scores = demoted(ranked.scores, proposals.videos, spans, channels.OVERLAP)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from engine.examples import Part
 from engine.filters import Filter
 from engine.proposals import ProposalRule
+from engine.texts import TEXTS
 from engine.types import Floats
 from spr.v1 import search_service_pb2 as pb
 
@@ -38,6 +39,11 @@ class SearchOptions:
     facets: bool = False
     merge_duplicates: bool = False
     channels: tuple[str, ...] = ()
+
+    @property
+    def in_texts(self) -> bool:
+        """Whether texts are searched too, where a version has them."""
+        return not self.channels or any(name in TEXTS for name in self.channels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from engine import versions, wire
+from engine import versions, wire, wire_texts
 from engine.entries import Version
 from engine.errors import SprError
 from engine.recent import Recent
 from engine.served import ServedCollection
+from engine.texts import TEXTS
 from engine.worker_state import WorkerState
 from spr.v1 import admin_service_pb2 as admin_pb
 
 _ROLES = {
     "index": admin_pb.Worker.ROLE_INDEX,
     "ranker": admin_pb.Worker.ROLE_RANKER,
+    "encoder": admin_pb.Worker.ROLE_ENCODER,
     "library": admin_pb.Worker.ROLE_LIBRARY,
 }
 _STATES = {
@@ -44,6 +46,12 @@ def collection_to_pb(collection: ServedCollection, workers: Sequence[WorkerState
     described.index_factory = version.factory
     described.parts, described.deleted_videos = _parts(version)
     described.create_time.FromDatetime(datetime.fromisoformat(version.created))
+    if version.texts is not None:
+        parts = collection.active.corpus.parts
+        having = [channel for channel in TEXTS if any(part.about.files_of(channel) for part in parts)]
+        described.text_channels.extend(wire_texts.channels_to_pb(having))
+        if (encoder := version.texts.encoder) is not None:
+            described.text_encoder = f"{encoder.source}@{encoder.fingerprint}"
     return described
 
 

@@ -32,6 +32,11 @@ def channels_from_pb(channels: Iterable[int], field: str) -> tuple[str, ...]:
     return tuple(name for name in CHANNELS if _CHANNELS[name] in given)
 
 
+def channels_to_pb(channels: Iterable[str]) -> "list[types_pb2.Channel.ValueType]":
+    """Return the numbers of channels."""
+    return [_CHANNELS[name] for name in channels]
+
+
 def put_list(
     message: types_pb2.Finding | shard_pb.TextHits | search_pb.RetrievedSegment, name: tuple[str, str]
 ) -> None:

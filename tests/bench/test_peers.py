@@ -1,6 +1,5 @@
 """Each library that ours is measured beside finds what brute force finds, where it is installed."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ def test_a_peer_finds_what_is_nearest(library: Library, tmp_path: Path) -> None:
 
 
 def test_a_peer_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     found = peers.run(Setup(TINY, tmp_path, 1))
     assert [row.way for row in found.rows] == ["ours"]
     assert sum("pip install 'spr[peers]'" in note for note in found.notes) == len(LIBRARIES)

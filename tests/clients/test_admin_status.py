@@ -49,6 +49,7 @@ def test_watching_in_a_pipe_prints_plain_blocks(service: tuple[Cluster, str]) ->
             "ranker-0",
             "ranker-1",
         ]
+        assert not any(line.startswith("texts") for line in lines)
         assert re.fullmatch(r"last minute: \d+\.\d searches/s, p50 \S+ ms, p99 \S+ ms", lines[-1])
 
 

@@ -120,6 +120,9 @@ class Corpus:
             write_looks(staging.path, [self.looks.get(video, NONE) for video in videos])
             if self.texts is not None:
                 write_lines(staging.path, [self.lines(video) for video in videos])
+                for channel in TEXTS:
+                    (staging.path / channel).mkdir()
+                    (staging.path / channel / "texts.json").write_text("{}")
             about = plain.part(videos=len(catalogue), segments=int(catalogue.segments.sum()))
             staging.id = parts.seal(staging.path, about).id
         return staging.id

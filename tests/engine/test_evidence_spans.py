@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.evidence import AROUND, Evidence
+from engine.evidence import AROUND, FARTHEST, Evidence
 from engine.texts import SAID, WORDS, WRITTEN, Line, ListName, Sources, TextHits
 from engine.types import Doubles, Hits, Proposals, Ranked
 
@@ -58,6 +58,13 @@ def test_a_trained_span_that_misses_what_is_said_gives_way_to_the_line() -> None
         spans[0] = start, 26.0
         found = _evidence(_hits(5), _hits()).spans(_ranked("relo@abc", spans), PROPOSALS, DURATIONS)
         assert found.spans[0].tolist() == ([start, 26.0] if own else [21.0 - AROUND, 23.0 + AROUND])
+
+
+def test_a_trained_span_is_cut_where_it_is_far_from_what_is_said() -> None:
+    spans = OWN.copy()
+    spans[0] = 2.0, 26.0
+    found = _evidence(_hits(5), _hits()).spans(_ranked("relo@abc", spans), PROPOSALS, DURATIONS)
+    assert found.spans[0].tolist() == [21.0 - FARTHEST, 26.0]
 
 
 def test_a_trained_span_stays_where_speech_found_the_moment_better() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from engine.errors import InvalidInput
+from spr_cli import admin_status
 from tests.engine.asking import search
-from tests.engine.corpus import Corpus
 from tests.engine.oracle import Cluster, cluster
 from tests.engine.running import ask, coordinator, written
+from tests.engine.talking import talking
 
 
 def test_the_operator_sees_who_serves_what(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ def test_the_operator_sees_who_serves_what(tmp_path: Path) -> None:
                 await search(stub, collection="other")
             return await AdminServiceStub(channel).GetStatus(admin_pb.GetStatusRequest())
 
-    with cluster(tmp_path, Corpus(shards=3)) as workers:
+    with cluster(tmp_path, talking(3)) as workers:
         workers.kill(workers.topology.index[1].target)
         workers.shards[2][0].refuse("its disk is bad")
         status = asyncio.run(run(workers))
@@ -46,6 +47,7 @@ def test_the_operator_sees_who_serves_what(tmp_path: Path) -> None:
     assert (status.searches_answered, status.searches_failed, status.searches_degraded) == (1, 1, 1)
     assert status.collection.generation == served
     assert status.collection.shard_count == 3
+    assert "texts said and written, text encoder s@s" in admin_status.lines(status)
 
 
 def test_a_topology_must_name_the_versions_shards(tmp_path: Path) -> None:

@@ -102,6 +102,17 @@ def test_what_must_not_be_there_stays_last(spoken: Cluster) -> None:
     assert all(moment.found_by for moment in response.moments)
 
 
+def test_a_sentence_is_encoded_for_texts_only_where_texts_are_searched(spoken: Cluster) -> None:
+    async def several(stub: Any) -> list[int]:
+        spoken.rankers[0].meant.clear()
+        return [len((await search(stub, wanted)).moments) for wanted in (asked(SEEN), asked(), asked(SEEN))]
+
+    seen, every, again = ask(spoken, several)
+    # The third is answered by what the second had encoded.
+    assert spoken.rankers[0].meant == [False, True]
+    assert every >= seen == again > 0
+
+
 def test_a_query_by_pictures_alone_is_sought_in_pictures(spoken: Cluster) -> None:
     parts = [pb.QueryPart(examples=[pb.Example(image=b"a picture")])]
     wanted = pb.SearchRequest(composed=pb.ComposedQuery(parts=parts), page_size=100)

@@ -33,7 +33,7 @@ def large(index: Any, path: Path) -> "Originals | None":
         return None
     originals: Any = faiss.downcast_index(index.refine_index)
     half = isinstance(originals, faiss.IndexScalarQuantizer)
-    if not half or originals.ntotal * originals.code_size <= LARGE:
+    if not half or originals.ntotal * originals.sa_code_size() <= LARGE:
         return None
     return Originals(path, originals)
 

@@ -141,6 +141,7 @@ def _print_json(response: "GetStatusResponse") -> None:
 def lines(response: "GetStatusResponse") -> Iterator[str]:
     """Yield the lines of text that show the state: the collection, a table of workers, and counts."""
     from engine.printable import printable
+    from spr.v1.types_pb2 import Channel
 
     served = response.collection
     if served.generation:
@@ -150,6 +151,9 @@ def lines(response: "GetStatusResponse") -> Iterator[str]:
         )
         yield f"{served.parts} parts, {served.deleted_videos} deleted videos in them"
         yield f"encoder {served.embedding_model}, ranker {served.ranker_model or 'unknown'}"
+        if served.text_channels:
+            names = (Channel.Name(one).removeprefix("CHANNEL_").lower() for one in served.text_channels)
+            yield f"texts {' and '.join(names)}, text encoder {printable(served.text_encoder) or 'none'}"
     else:
         yield f"collection '{printable(served.name)}' has no version that is served"
     if served.fault:

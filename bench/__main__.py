@@ -1,4 +1,4 @@
-"""One stage in a process of its own: see `bench`."""
+"""One stage in a process of its own: see `bench`; `huge`, of any size, is no stage of `spr bench`."""
 
 import argparse
 import json
@@ -14,6 +14,8 @@ def main() -> int:
     parser.add_argument("--sizes", default="full")
     parser.add_argument("--cache", type=Path, default=Path("build/bench"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--segments", type=int, default=10_000_000, help="of huge")
+    parser.add_argument("--out", type=Path, default=Path("build/huge"), help="of huge")
     options = parser.parse_args()
     # Read once, when the libraries load.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -23,6 +25,12 @@ def main() -> int:
     from bench.results import Setup
     from engine.errors import SprError
 
+    if options.stage == "huge":
+        from bench import huge
+
+        for figures in huge.run(options.segments, sizes.named(options.sizes).dim, options.out.resolve()):
+            print(json.dumps(figures, indent=2), flush=True)
+        return 0
     options.cache.mkdir(parents=True, exist_ok=True)
     setup = Setup(sizes.named(options.sizes), options.cache.resolve(), options.threads)
     # What libraries print must not come between: the answer is the last line.

@@ -18,10 +18,13 @@ _BESIDES = {
 }
 # Where p99 says something: elsewhere it is the noise of the machine.
 _TAILS = ("search", "load")
+_COSTS = ("loop_ms", "threads_ms", "waits")
 _HEAD = """\
 # Performance
 
 Written by `spr bench`; do not edit. `make bench` measures again, `spr bench --quick` measures less.
+`spr bench --against bench.json` fails where a figure is 1.5 times an earlier run's, both as multiples of
+their floors.
 
 Every stage runs beside the published way and the physical floor, on a corpus of the published shape (19,614
 videos, 383,828 segments of 768 dimensions) that an index finds as hard as real features. Figures are medians
@@ -41,6 +44,8 @@ def page(report: Mapping[str, Any], files: str = "") -> str:
     files: what stands before the names of the plots and of the other files of a run.
     """
     parts = [_HEAD.format(files=files), _machine(report), "## Targets\n", _targets(report)]
+    if costs := _costs(report):
+        parts += ["## What a known search costs each process\n", costs]
     for name, title in PLOTS.items():
         if drawn(report, name):
             parts.append(f"![{title}]({files}{name}.png)\n")
@@ -71,6 +76,18 @@ def _targets(report: Mapping[str, Any]) -> str:
         beside = (_beside(report, target.published), _beside(report, target.floor))
         lines.append(f"| {' | '.join((target.what, *summary(report, target), *beside))} |")
     return "\n".join(lines) + "\n"
+
+
+def _costs(report: Mapping[str, Any]) -> str:
+    """Return the table of CPU and waits by process, "" where they were not measured."""
+    rows = report["stages"].get("search", {}).get("rows", [])
+    lines = [
+        f"| {row['key'].removeprefix('cpu_')} | {' | '.join(number(row['more'][name]) for name in _COSTS)} |"
+        for row in rows
+        if row["key"].startswith("cpu_")
+    ]
+    head = "| process | CPU of its event loop, ms | of its other threads, ms | times a thread waits |"
+    return "\n".join([head, "|---|---|---|---|", *lines]) + "\n" if lines else ""
 
 
 def _measured(report: Mapping[str, Any], goal: Goal) -> str:

@@ -1,8 +1,10 @@
 """A running service's workers: versions prepared and dropped by hand, and memory."""
 
+import contextlib
 import json
 import re
 import time
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,48 @@ def memory(service: Service, kind: str) -> int:
 def memory_of_all(service: Service) -> int:
     """Return the resident bytes of all processes of a service together, mapped files included."""
     return sum(map(_resident, _processes(service)))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What processes of a kind have done so far.
+
+    loop, threads: CPU milliseconds of the main thread, the event loop's, and of all others. waits: how often
+    a thread waited for something.
+    """
+
+    loop: float = 0.0
+    threads: float = 0.0
+    waits: float = 0.0
+
+    def since(self, before: "Work", searches: int) -> "Work":
+        """Return what was done since then, a search."""
+        pairs = zip(astuple(self), astuple(before), strict=True)
+        return Work(*((now - then) / searches for now, then in pairs))
+
+
+def work(service: Service) -> dict[str, Work]:
+    """Return what the processes of each kind have done: coordinator, index (all shards), ranker."""
+    done: dict[str, Work] = {}
+    for process in _processes(service):
+        module = Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0")[2]
+        kind = "coordinator" if module == "engine" else module.rpartition(".")[2]
+        one = _work(process)
+        done[kind] = Work(
+            *(a + b for a, b in zip(astuple(done.get(kind, Work())), astuple(one), strict=True))
+        )
+    return done
+
+
+def _work(process: str) -> Work:
+    loop = threads = waits = 0.0
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            spent = int((thread / "schedstat").read_text().split()[0]) / 1e6
+            found = re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", (thread / "status").read_text())
+            waits += int(found[1]) if found else 0
+            loop, threads = (loop + spent, threads) if thread.name == process else (loop, threads + spent)
+    return Work(loop, threads, waits)
 
 
 def _processes(service: Service) -> list[str]:

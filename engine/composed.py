@@ -180,7 +180,7 @@ class Composer:
         async def rank(one: EncodedQuery, proposals: Proposals, part: Part) -> Ranked:
             told = (part.not_texts, query.options, deadline, searched)
             ranked = await self._negatives.ranked(one, proposals, *told)
-            if ranked is None:
+            if ranked is None or ranked.seen is not None:
                 raise _Unranked
             if allowed is None:
                 return ranked

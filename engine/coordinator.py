@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -12,7 +11,7 @@ from cachetools import LRUCache
 from grpc_health.v1 import health
 from prometheus_client.metrics_core import Metric
 
-from engine import control_pipe, coordinator_metrics, line, metrics, servers, serving
+from engine import control_pipe, coordinator_metrics, line, looks, metrics, part_texts, servers, serving
 from engine.access import opened
 from engine.access.channels import Connect, plain
 from engine.admin import AdminServicer
@@ -23,11 +22,12 @@ from engine.discovery import Discovery, Targets
 from engine.draining import Draining
 from engine.encoding import Sentences
 from engine.entrance import Entrance
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput, NotFound, Unavailable
 from engine.feedback import FeedbackServicer
 from engine.fleet import Fleet
 from engine.hedging import Hedging
 from engine.library import Library
+from engine.mirrored import sources_of
 from engine.monitor import Monitor
 from engine.pipeline import Pipeline
 from engine.preparing import Preparing
@@ -35,6 +35,7 @@ from engine.ranking import Rankers
 from engine.retrieval import Retriever
 from engine.served import Collections, ServedCollection
 from engine.servicer import SearchServicer
+from engine.sources import Source, Wants
 from engine.standing import STREAMS, StandingServicer
 from engine.switching import Switcher
 from spr.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
@@ -66,9 +67,8 @@ class Coordinator:
         self._fleet, self._preparing = Fleet(topology, connect), Preparing()
         self._library = Library(topology.library, connect) if topology.library else None
         sentences: Sentences = LRUCache(config.encoded_queries)
-        self._switchers = [
-            self._switcher(topology, directory, sentences) for directory in topology.directories
-        ]
+        sources = sources_of(topology, Wants((part_texts.FILE, looks.LOOKS, looks.LOOKS_OF)))
+        self._switchers = [self._switcher(topology, source, sentences) for source in sources.values()]
         self.collections = Collections([switcher.collection for switcher in self._switchers])
         self._begin()
         self._monitor = Monitor(
@@ -127,7 +127,7 @@ class Coordinator:
         for switcher in self._switchers:
             switcher.close()
 
-    def _switcher(self, topology: Topology, directory: Path, sentences: Sentences) -> Switcher:
+    def _switcher(self, topology: Topology, source: Source, sentences: Sentences) -> Switcher:
         config, fleet = topology.coordinator, self._fleet
         # Latencies are a collection's: versions of it take about as long.
         searching, encoding, ranking = kinds = [Hedging(config.max_in_flight) for _ in range(3)]
@@ -137,8 +137,8 @@ class Coordinator:
             rankers = Rankers(corpus, fleet, config, encoding, ranking)
             return Pipeline(corpus, Retriever(corpus, fleet, config, searching), rankers, sentences)
 
-        collection = ServedCollection(directory, config.max_in_flight)
-        return Switcher(collection, fleet, self._preparing, pipeline, config.page_ttl)
+        collection = ServedCollection(source.home, config.max_in_flight)
+        return Switcher(collection, source, fleet, self._preparing, pipeline, config.page_ttl)
 
     def _look(self, on_look: Callable[[Mapping[str, float], str], None]) -> None:
         active = [one.active.corpus.version for one in self.collections.all if one.active is not None]
@@ -161,7 +161,7 @@ class Coordinator:
         for switcher in self._switchers:
             try:
                 switcher.begin()
-            except NotFound:
+            except (NotFound, Unavailable):
                 if switcher is self._switchers[0]:
                     raise
         names = [collection.name for collection in self.collections.all]

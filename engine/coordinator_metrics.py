@@ -1,7 +1,6 @@
 """The coordinator's metrics that are read when they are scraped."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
@@ -10,7 +9,6 @@ from engine.answers import Degraded
 from engine.fleet import Fleet
 from engine.monitor import Monitor
 from engine.replica_health import Health
-from engine.replicas import Replicas
 from engine.served import Collections, ServedCollection
 from engine.worker_state import WorkerState
 
@@ -37,8 +35,7 @@ def read(collections: Collections, fleet: Fleet, monitor: Monitor, now: float) -
     yield metrics.WORKER.samples(
         ((one.role, one.name, one.target), float(one.state == "serving")) for one in workers
     )
-    replicas: list[Replicas[Any]] = [*fleet.shards.values(), fleet.rankers]
-    members = [(one.name, member) for one in replicas for member in one.members]
+    members = [(one.name, member) for one in fleet.all for member in one.members]
     yield metrics.OUTSTANDING.samples(
         ((name, member.target), float(member.health.outstanding)) for name, member in members
     )

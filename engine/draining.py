@@ -11,7 +11,7 @@ from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable, quoted
 from engine.fleet import Fleet
 from engine.monitor import Monitor
 from engine.probes import PATIENCE
-from engine.replicas import Replica
+from engine.replica import Replica
 from engine.served import Collections
 from engine.worker_state import WorkerState
 from spr.internal.v1.version_service_pb2 import DrainRequest
@@ -46,13 +46,17 @@ class Draining:
     def _check_others(self, worker: WorkerState) -> None:
         """Refuse to drain the last worker that serves a shard, or that ranks, of any collection."""
         for collection in self._collections.all:
+            if collection.active is None or not worker.serves(collection):
+                continue
             others = [
                 one
                 for one in self._monitor.workers
-                if _stands_in(one, worker) and one.target != worker.target and one.serves(collection)
+                if one.role == worker.role and one.target != worker.target and one.serves(collection)
             ]
-            if worker.serves(collection) and not others:
-                work = "ranks" if worker.role == "ranker" else f"serves its shard of {collection.name!r}"
+            shards = {shard.name for shard in collection.active.corpus.version.shards}
+            if not _stand_in(others, worker, shards):
+                works = {"ranker": "ranks", "encoder": "encodes"}
+                work = works.get(worker.role, f"serves its shard of {collection.name!r}")
                 raise Mismatch(
                     f"{_label(worker)} is the last worker that {work}, so searches would lack it; start "
                     "another one first, or say --force",
@@ -60,8 +64,9 @@ class Draining:
                 )
 
     def _member(self, worker: WorkerState) -> Replica[Any]:
-        groups = [self._fleet.rankers] if worker.role == "ranker" else [self._fleet.shards[worker.name]]
-        return next(one for group in groups for one in group.members if one.target == worker.target)
+        groups = {"ranker": self._fleet.rankers, "encoder": self._fleet.encoders}
+        group = groups.get(worker.role) or self._fleet.shards[worker.name]
+        return next(one for one in group.members if one.target == worker.target)
 
 
 def named(worker: str, workers: Sequence[WorkerState]) -> WorkerState:
@@ -83,8 +88,14 @@ def named(worker: str, workers: Sequence[WorkerState]) -> WorkerState:
     return found[0]
 
 
-def _stands_in(one: WorkerState, other: WorkerState) -> bool:
-    return one.role == other.role and (one.role == "ranker" or one.name == other.name)
+def _stand_in(others: Sequence[WorkerState], worker: WorkerState, shards: set[str]) -> bool:
+    """Whether others of its role do all that a worker does; shards: of the version that is served."""
+    if worker.role == "index":
+        return any(one.name == worker.name for one in others)
+    mine = shards if worker.shards is None else shards & worker.shards
+    return any(one.shards is None for one in others) or (
+        bool(others) and mine <= {shard for one in others for shard in one.shards or ()}
+    )
 
 
 def _label(worker: WorkerState) -> str:

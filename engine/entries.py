@@ -180,6 +180,7 @@ class Version:
     ones. quantizer_sha256: the trained, empty index that large parts are copies of, in quantizers/.
     sources: fingerprint of all inputs of a build, by which an equal build is found and reused; "" for others.
     settings: the build's settings, the defaults of the next one. texts: None where no texts are searched.
+    clip_encoder: of the index's vectors, None where they are made of the encoder's frames.
     """
 
     id: str
@@ -206,11 +207,28 @@ class Version:
     sources: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     texts: TextsEntry | None = None
+    clip_encoder: EncoderEntry | None = None
+
+    @property
+    def features(self) -> str:
+        """Return the name of the features that it was built of."""
+        clips = self.clip_encoder.fingerprint if self.clip_encoder is not None else ""
+        return features_of(self.encoder.fingerprint, clips)
+
+    @property
+    def index_encoder(self) -> EncoderEntry:
+        """Return the encoder whose texts are compared with the index's vectors."""
+        return self.clip_encoder or self.encoder
 
     @property
     def parts(self) -> tuple[PartEntry, ...]:
         """Return the parts of all shards."""
         return tuple(part for shard in self.shards for part in shard.parts)
+
+
+def features_of(encoder: str, clip_encoder: str = "") -> str:
+    """Name the features of an encoder, or of one of frames and one of clips, by their fingerprints."""
+    return f"{encoder}-{clip_encoder}" if clip_encoder else encoder
 
 
 def refuse(message: str) -> Mismatch:

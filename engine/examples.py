@@ -69,7 +69,15 @@ class Frame:
     row: Floats
 
 
-Source: TypeAlias = Picture | Span | Frame
+@dataclass(frozen=True, eq=False, slots=True)
+class Shown:
+    """What a worker made of a span: (dim,) unit, in the index's space; (encoder dim,) its mean unit frame."""
+
+    embedding: Floats
+    frame: Floats
+
+
+Source: TypeAlias = Picture | Span | Frame | Shown
 
 
 def key_of(sources: Sequence[Source]) -> str:
@@ -79,6 +87,7 @@ def key_of(sources: Sequence[Source]) -> str:
         if isinstance(source, Span):
             data = repr((source.video, source.start, source.end)).encode()
         else:
+            assert not isinstance(source, Shown), "it is made of a span, which is the key"
             data = source.data if isinstance(source, Picture) else source.row.tobytes()
         hashed.update(f"{type(source).__name__} {len(data)} ".encode() + data)
     return hashed.hexdigest()

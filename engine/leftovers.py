@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.preparing import Preparing
-from engine.replicas import Replica
+from engine.replica import Replica
 from engine.served import Collections
 from spr.internal.v1.version_service_pb2 import HeldVersion
 

@@ -63,30 +63,34 @@ class Writer:
 
     def __init__(self, stream: TextIO, kept: int = KEPT) -> None:
         self._stream = stream
-        self._lines: queue.Queue[str] = queue.Queue(kept)
-        self._dropped = 0
+        # A queue.Queue, which bounds itself, costs a search more than its line of the log does.
+        self._lines: queue.SimpleQueue[str | threading.Event] = queue.SimpleQueue()
+        self._kept, self._dropped = kept, 0
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def put(self, text: str) -> None:
         """Enqueue a text, or count it as dropped."""
-        try:
-            self._lines.put_nowait(text)
-        except queue.Full:
+        if self._lines.qsize() < self._kept:
+            self._lines.put(text)
+        else:
             self._dropped += 1
 
     def flush(self, seconds: float) -> None:
         """Wait until the queue is empty, at most so many seconds."""
-        ends = time.monotonic() + seconds
-        while self._lines.unfinished_tasks and time.monotonic() < ends:
-            time.sleep(0.005)
+        written = threading.Event()
+        self._lines.put(written)
+        written.wait(seconds)
 
     def _run(self) -> None:
         while True:
-            self._write(self._lines.get())
+            text = self._lines.get()
+            if isinstance(text, threading.Event):
+                text.set()
+                continue
+            self._write(text)
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 self._write(line("spr.logs", f"{dropped} lines of the log dropped: nobody read them in time"))
-            self._lines.task_done()
 
     def _write(self, text: str) -> None:
         # os.write on a file: the stream's lock would be held while its reader stalls.

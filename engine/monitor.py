@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
-from engine.fleet import RANKER, Fleet
+from engine.fleet import Fleet
 from engine.library import Library
 from engine.preparing import Preparing
 from engine.probes import Probes
@@ -54,9 +54,10 @@ class Monitor:
 
     @property
     def healthy(self) -> bool:
-        """Whether a search can be answered: of a collection a shard is served, and by a ranker."""
+        """Whether a search can be answered: of a collection a shard is served, and queries are encoded."""
+        needed = {"index", "ranker" if self._fleet.encoders is self._fleet.rankers else "encoder"}
         return any(
-            {"index", "ranker"} <= {worker.role for worker in self.workers if worker.serves(collection)}
+            needed <= {worker.role for worker in self.workers if worker.serves(collection)}
             for collection in self._collections.all
         )
 
@@ -101,9 +102,10 @@ class Monitor:
         found: dict[Key, Probe] = {}
         for name, shard in self._fleet.shards.items():
             found |= {(name, one.target): partial(self._ask.index, shard, name, one) for one in shard.members}
-        for i, one in enumerate(self._fleet.rankers.members):
-            name = f"{RANKER}-{i}"
-            found[name, one.target] = partial(self._ask.ranker, self._fleet.rankers, name, one)
+        for group in self._fleet.all[len(self._fleet.shards) :]:
+            for i, one in enumerate(group.members):
+                name = f"{group.name}-{i}"
+                found[name, one.target] = partial(self._ask.ranker, group, name, one)
         if self._library is not None:
             found["library", self._library.target] = self._ask.library
         return found

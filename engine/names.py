@@ -29,8 +29,8 @@ _BETWEEN = " ,;.!?"
 class NameEntry:
     """What a name stands for.
 
-    encoder: fingerprint of what encoded the pictures. pictures: how many. row: their mean, see `Frame`, as
-    base64 of little-endian float32.
+    encoder: what encoded the pictures, as `Version.features` names it. pictures: how many. row: their mean,
+    see `Frame`, as base64 of little-endian float32.
     """
 
     encoder: str
@@ -114,10 +114,10 @@ class Names:
         entry = there.get(name.removeprefix("@").casefold())
         if entry is None:
             raise InvalidInput(f"the collection has no name {quoted('@' + name)}; {_told(there)}")
-        if entry.encoder != version.encoder.fingerprint:
+        if entry.encoder != version.features:
             raise Mismatch(
                 f"@{name} was named with encoder {entry.encoder}, version {version.id} has "
-                f"{version.encoder.fingerprint}; name its pictures again with `spr corpus name`"
+                f"{version.features}; name its pictures again with `spr corpus name`"
             )
         return entry.frame()
 

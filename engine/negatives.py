@@ -48,16 +48,18 @@ class Negatives:
         searched: as in `Rankers.rank`.
         """
         ranked = await self._rankers.rank(query, proposals, deadline, searched)
-        if ranked is not None and query.shown:
-            ranked = ranked.unsure()
         if ranked is None:
             return ranked
+        if query.shown:
+            ranked = ranked.unsure()
         about = self._corpus.version.texts
+        if texts and ranked.seen is not None:
+            return None  # what was not ranked may show what must not be there
         if not texts:
             return channels.after_ranking(ranked, proposals, about)
         moments = replace(proposals, spans=ranked.spans)
         judged = await calls.together(self._judged(text, moments, options, deadline) for text in texts)
-        shown = [one for one in judged if one is not None]
+        shown = [one for one in judged if one is not None and one.seen is None]
         if len(shown) < len(texts):
             return None
         return with_texts(lessened(ranked, shown), proposals, about)

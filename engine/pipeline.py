@@ -81,7 +81,9 @@ class Pipeline:
         # What was not ranked may show what must not be there.
         listed = proposals if query.not_texts else coarse.proposals
         moments = await self._choosing.of(ranking.ordered(listed, ranked), options)
-        yield replace(coarse, moments=moments, timings=watch.laps(), ranker_model=ranked.ranker)
+        coverage = coarse.coverage if ranked.seen is None else coarse.coverage.unranked()
+        found = replace(coarse, moments=moments, coverage=coverage, ranker_model=ranked.ranker)
+        yield replace(found, timings=watch.laps())
 
     async def _coarse(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import grpc.aio
 
 from engine import faults
-from engine.replicas import Replica
+from engine.replica import Replica
 from spr.internal.v1.version_service_pb2 import DropVersionRequest, PrepareVersionRequest
 
 _log = logging.getLogger("spr.versions")

@@ -8,10 +8,12 @@ from typing import Any
 import grpc.aio
 
 from engine import protocol
+from engine.fleet import ENCODER
 from engine.leftovers import Leftovers
 from engine.library import Library
 from engine.preparing import Preparing
-from engine.replicas import DRAINS, Replica, Replicas
+from engine.replica import Replica
+from engine.replicas import DRAINS, Replicas
 from engine.served import Collections, ServedCollection
 from engine.worker_state import Role, WorkerState, unfit
 from spr.internal.v1.index_shard_service_pb2 import GetShardInfoRequest
@@ -45,12 +47,13 @@ class Probes:
         return self._answered("index", replicas, name, member, info, fault)
 
     async def ranker(self, replicas: Replicas[Any], name: str, member: Replica[Any]) -> WorkerState:
-        """Ask a ranker worker."""
+        """Ask a ranker worker, or an encoder."""
+        role: Role = "encoder" if replicas.name == ENCODER else "ranker"
         try:
             info = await member.stub.ranker.GetRankerInfo(GetRankerInfoRequest(), timeout=PATIENCE)
         except grpc.aio.AioRpcError as failure:
-            return self._unreachable("ranker", replicas, name, member, failure)
-        return self._answered("ranker", replicas, name, member, info, "")
+            return self._unreachable(role, replicas, name, member, failure)
+        return self._answered(role, replicas, name, member, info, "")
 
     async def library(self) -> WorkerState:
         """Ask the library process."""
@@ -99,7 +102,8 @@ class Probes:
         fault = fault or refused
         member.barred = refused or (DRAINS if report.draining else "")
         held = {one.version: one for one in info.held}
-        wrong = {one.version: why for one in info.held if (why := self._wrong(role, one))}
+        shards = member.place.shards
+        wrong = {one.version: why for one in info.held if (why := self._wrong(role, one, shards))}
         member.held = set() if fault else set(held) - set(wrong)
         replicas.probed(member, fault)
         state = WorkerState(
@@ -114,6 +118,7 @@ class Probes:
             report=report,
             calls=member.calls,
             outstanding=member.health.outstanding,
+            shards=shards,
         )
         if fault:
             return state
@@ -125,12 +130,12 @@ class Probes:
         }
         return replace(state, problems=problems)
 
-    def _wrong(self, role: Role, held: HeldVersion) -> str:
+    def _wrong(self, role: Role, held: HeldVersion, shards: frozenset[str] | None) -> str:
         """Return why nothing may be asked of a version that a worker holds, "" if it may."""
         for collection in self._collections.all:
             served = collection.versions.get(held.version)
             if served is not None:
-                return unfit(role, held, served.corpus.version)
+                return unfit(role, held, served.corpus.version, shards)
         return held.fault
 
     def _problem(self, member: Replica[Any], collection: ServedCollection, wrong: Mapping[str, str]) -> str:

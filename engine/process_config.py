@@ -47,11 +47,13 @@ class CoordinatorConfig:
     that line has the sentence.
     metrics: HOST:PORT of /metrics, /healthz and /livez, of every process; empty: none.
     address, admin_address: where library and page reach it, if not at `listen` and `admin`.
+    zone: where it runs; of workers that do equally well those of the same zone are asked. "": any.
     """
 
     listen: str = "127.0.0.1:7400"
     admin: str = "127.0.0.1:7401"
     address: str = ""
+    zone: str = ""
     admin_address: str = ""
     metrics: str = ""
     max_in_flight: Count = 64
@@ -87,7 +89,7 @@ class IndexWorkerConfig:
     """One index worker: a replica of one shard.
 
     address: where others reach it, if not at `listen`; "dns:HOST:PORT": at every address of HOST. threads:
-    OpenMP threads of one search.
+    OpenMP threads of one search. zone: where it runs; a coordinator asks those of its own zone first.
     device: "auto", "cpu" or "gpu".
     max_in_flight: admission limit; further searches are refused with QUEUE_FULL.
     """
@@ -95,6 +97,7 @@ class IndexWorkerConfig:
     shard: Count
     listen: str
     address: str = ""
+    zone: str = ""
     metrics: str = ""
     threads: Count = 1
     device: str = "auto"
@@ -112,11 +115,11 @@ class IndexWorkerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankerWorkerConfig:
-    """One ranker worker, which also encodes the queries.
+class EncoderWorkerConfig:
+    """One process that encodes the queries, in place of the ranker workers.
 
-    address: as an index worker's. threads: CPU threads of torch, 0 for one a core. device: "auto", "cpu" or
-    "cuda".
+    address, zone: as an index worker's. threads: CPU threads of torch, 0 for one a core. device: "auto",
+    "cpu" or "cuda".
     max_batch, max_delay_ms: largest batch of concurrent requests, and the longest wait to fill one.
     text_precision: "int8", "float32", or "auto": int8 on a CPU where it is faster and says the same.
     text_cache: directory of the int8 form; empty: in the collection.
@@ -125,6 +128,7 @@ class RankerWorkerConfig:
 
     listen: str
     address: str = ""
+    zone: str = ""
     metrics: str = ""
     threads: Count = 0
     device: str = "auto"
@@ -135,12 +139,28 @@ class RankerWorkerConfig:
     cache_texts: Count = 1024
     cache_mb: Count = 64
     max_in_flight: Count = 64
-    name: str = field(default="ranker", metadata=DERIVED)
+    name: str = field(default="encoder", metadata=DERIVED)
 
     @property
     def target(self) -> str:
         """The address by which the coordinator reaches it."""
         return self.address or reachable(self.listen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankerWorkerConfig(EncoderWorkerConfig):
+    """One ranker worker, which also encodes the queries where the topology has no encoder.
+
+    shards: numbers of those whose contexts it holds; none: all.
+    """
+
+    shards: tuple[Count, ...] = ()
+    name: str = field(default="ranker", metadata=DERIVED)
+
+    @property
+    def holds(self) -> frozenset[str] | None:
+        """Names of the shards whose contexts it holds, None for all."""
+        return frozenset(map(shard_name, self.shards)) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

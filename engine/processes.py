@@ -21,6 +21,7 @@ MODULES = {
     "coordinator": "engine",
     "index": "workers.index",
     "ranker": "workers.ranker",
+    "encoder": "workers.encoder",
     "library": "trainer.library",
     "page": "spr_gateway",
 }
@@ -86,7 +87,8 @@ def programs(topology: Topology) -> list[Program]:
                 f"{topology.path} has several processes at {listen}, so on several machines; start each "
                 "alone, as in `spr serve index --config FILE --name shard-00000`"
             )
-    parts: list[tuple[str, Any]] = [("ranker", part) for part in topology.ranker]
+    parts: list[tuple[str, Any]] = [("encoder", part) for part in topology.encoder]
+    parts += [("ranker", part) for part in topology.ranker]
     parts += [("index", part) for part in topology.index]
     parts += [("coordinator", part) for part in topology.coordinators]
     parts += [("library", topology.library)] if topology.library else []
@@ -122,6 +124,7 @@ class ManagedProcess:
     served: bool = False
     backoff: float = FIRST_BACKOFF
     restart_at: float | None = None
+    _forwarding: threading.Thread | None = None
 
     def start(self, tell: "Callable[[Event], None]", writer: logs.Writer) -> None:
         """Start it: `tell` gets each line of stdout and the exit code, `writer` gets stderr."""
@@ -140,7 +143,13 @@ class ManagedProcess:
         errors = threading.Thread(target=self._forward_errors, args=(self.process, writer), daemon=True)
         errors.start()
         args = (self.process, tell, writer, errors)
-        threading.Thread(target=self._forward_lines, args=args, daemon=True).start()
+        self._forwarding = threading.Thread(target=self._forward_lines, args=args, daemon=True)
+        self._forwarding.start()
+
+    def hear_out(self) -> None:
+        """Wait, for a bounded time, until all that the last process said is forwarded."""
+        if self._forwarding is not None:
+            self._forwarding.join(2 * LAST_WORDS)
 
     def _forward_lines(
         self,
@@ -169,7 +178,9 @@ class ManagedProcess:
         """Return the topology of this start, with the settings that an earlier one measured."""
         name, settled = self.program.name, self.settled
         rankers = [dataclasses.replace(r, **settled) if r.name == name else r for r in topology.ranker]
-        return dataclasses.replace(topology, ranker=tuple(rankers), takeover=bool(self.draining))
+        encoders = [dataclasses.replace(e, **settled) if e.name == name else e for e in topology.encoder]
+        again = dataclasses.replace(topology, ranker=tuple(rankers), encoder=tuple(encoders))
+        return dataclasses.replace(again, takeover=bool(self.draining))
 
     def _forward_errors(self, process: Pipes, writer: logs.Writer) -> None:
         """Forward stderr: JSON lines of log as they are, other text wrapped into such."""

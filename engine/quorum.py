@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.fleet import RANKER
+from engine.fleet import Needed
 from engine.preparing import Preparing
-from engine.replicas import Replica, Replicas
+from engine.replica import Replica
 
 # Seconds that a slower replica is waited for once there are enough; as long again as those took, if more.
 PATIENCE = 2.0
@@ -25,26 +25,30 @@ class LeftOut:
 
 @dataclass(slots=True)
 class Ready:
-    """Who has prepared a version. lacking: names of the shards, or "ranker", of which nobody has."""
+    """Who has prepared a version. lacking: shards, rankers, encoders of which nobody has."""
 
     members: list[Replica[Any]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    lacking: list[str] = field(default_factory=list)
+    lacking: list[Needed] = field(default_factory=list)
 
     def why(self) -> str:
         """Say what lacks and why, for a message."""
-        lacking = set(self.lacking)
+        wanted = {member.target for group in self.lacking for member in group.members}
         reasons = [
-            f"{one.worker} at {one.target}: {one.why}"
-            for one in self.left_out
-            if one.worker in lacking or (RANKER in lacking and one.worker.startswith(f"{RANKER}-"))
+            f"{one.worker} at {one.target}: {one.why}" for one in self.left_out if one.target in wanted
         ]
-        return f"{', '.join(self.lacking)} ({'; '.join(reasons)})"
+        return f"{', '.join(group.name for group in self.lacking)} ({'; '.join(reasons)})"
+
+    def note(self, group: Needed, member: Replica[Any], why: str) -> None:
+        """Note who has prepared it, why "", or could not; one that is in several groups counts once."""
+        left_out = LeftOut(group.label(member), member.target, why)
+        if why and left_out not in self.left_out:
+            self.left_out.append(left_out)
+        if not why and member not in self.members:
+            self.members.append(member)
 
 
-async def prepare(
-    preparing: Preparing, groups: Sequence[Replicas[Any]], collection: str, version: str
-) -> Ready:
+async def prepare(preparing: Preparing, groups: Sequence[Needed], collection: str, version: str) -> Ready:
     """Have all members of all groups prepare a version; return once each group has a ready one.
 
     Slower ones are waited for a while, and go on afterwards. Returns early when a group has no hope left.
@@ -61,7 +65,9 @@ async def prepare(
             patience = None if ends is None else max(0.0, ends - time.monotonic())
             done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                _note(ready, good, *owner[task], task.result())
+                group, member = owner[task]
+                ready.note(group, member, why := task.result())
+                good |= set() if why else {group.name}
             open_groups = {owner[task][0].name for task in waiting}
             if not done or any(group.name not in good | open_groups for group in groups):
                 break
@@ -72,23 +78,7 @@ async def prepare(
         for task in waiting:
             task.cancel()
     for group, member in (owner[task] for task in waiting):
-        ready.left_out.append(LeftOut(_label(group, member), member.target, "it is still preparing it"))
+        ready.note(group, member, "it is still preparing it")
     undecided = {owner[task][0].name for task in waiting}
-    ready.lacking = [group.name for group in groups if group.name not in good | undecided]
+    ready.lacking = [group for group in groups if group.name not in good | undecided]
     return ready
-
-
-def _note(ready: Ready, good: set[str], group: Replicas[Any], member: Replica[Any], why: str) -> None:
-    if why:
-        ready.left_out.append(LeftOut(_label(group, member), member.target, why))
-    else:
-        ready.members.append(member)
-        good.add(group.name)
-
-
-def _label(group: Replicas[Any], member: Replica[Any]) -> str:
-    """Return a worker's name as the operator knows it; rankers are numbered."""
-    if group.name != RANKER:
-        return group.name
-    # One that has left the topology meanwhile has no number any more.
-    return f"{RANKER}-{group.members.index(member)}" if member in group.members else RANKER

@@ -36,7 +36,8 @@ Reply = TypeVar("Reply")
 class Race(Generic[M, Reply]):
     """One call, asked of `members` in their order. patience: seconds before a hedge; 0: never.
 
-    on_next: told when a further one is asked, and whether another had failed.
+    on_next: told when a further one is asked, and whether another had failed. elsewhere: whether further
+    ones are of another zone, so that one that is full does not stand for them.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Race(Generic[M, Reply]):
         hedging: Hedging,
         patience: float,
         on_next: Callable[[bool], None] = lambda _: None,
+        elsewhere: bool = False,
     ) -> None:
         self._waiting, self._ask, self._hedging = list(members), ask, hedging
-        self._on_next = on_next
+        self._on_next, self._elsewhere = on_next, elsewhere
         self._patience = patience
         self._running: dict[asyncio.Task[Reply], tuple[M, float]] = {}
 
@@ -97,11 +99,13 @@ class Race(Generic[M, Reply]):
     def _may_retry(self, failure: BaseException) -> bool:
         """Whether to ask another replica after a failure: UNAVAILABLE within the budget, a mismatch always.
 
-        One that lacks a version or drains has done no work, and a worker that is full must not fill the next.
+        One that lacks a version or drains has done no work, and a worker that is full must not fill the next,
+        unless that one is elsewhere.
         """
         if _code(failure) is grpc.StatusCode.FAILED_PRECONDITION or drains(failure):
             return True
-        return _code(failure) in _GONE and self._hedging.retries.take()
+        again = _GONE | {grpc.StatusCode.RESOURCE_EXHAUSTED} if self._elsewhere else _GONE
+        return _code(failure) in again and self._hedging.retries.take()
 
     def _record_losers(self) -> None:
         """Record a failure of the replicas that were past their quantile when another answered."""
@@ -121,6 +125,11 @@ def _code(failure: BaseException) -> grpc.StatusCode | None:
 def is_of_one(failure: BaseException) -> bool:
     """Whether a failure says something of one replica alone."""
     return _code(failure) in _OF_ONE
+
+
+def is_full(failure: BaseException) -> bool:
+    """Whether a replica has enough to do."""
+    return _code(failure) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def lacks_version(failure: BaseException) -> bool:

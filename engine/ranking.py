@@ -1,124 +1,44 @@
-"""The ranker workers as the coordinator sees them: encode a sentence, rank proposals, order moments."""
+"""The ranker workers as the coordinator sees them: rank proposals, order moments."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import calls, faults, logs, tracing, wire, wire_examples, wire_explain, wire_rank
+from engine import by_shard, calls, faults, logs, wire, wire_explain, wire_rank
+from engine.by_shard import Group
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
 from engine.deadline import Deadline
-from engine.entries import Version
-from engine.errors import DeadlineExceeded, InvalidInput, Mismatch, Overloaded, SprError, Unavailable, quoted
-from engine.examples import Source
+from engine.encoders import Encoders, check_version
+from engine.errors import InvalidInput, Mismatch, Overloaded, SprError
 from engine.explanations import Compared
 from engine.fleet import Fleet, RankerStubs
 from engine.hedging import Hedging
-from engine.racing import NOT_HELD
-from engine.replicas import NO_WORKER, SILENT
-from engine.types import EncodedQuery, Floats, Moments, Proposals, Ranked, RankQuery
-from spr.internal.v1.encoder_service_pb2 import EncodeRequest, EncodeResponse
-from spr.internal.v1.ranker_service_pb2 import CompareRequest
+from engine.types import Doubles, EncodedQuery, Floats, Moments, Proposals, Ranked, RankQuery
+from spr.internal.v1.ranker_service_pb2 import CompareRequest, RankResponse
 
+Answer = TypeVar("Answer")
 _log = logging.getLogger("spr.ranking")
-# Why no worker can be asked of a version, which is not the caller's fault.
-_NOBODY = {SILENT, NO_WORKER, NOT_HELD}
 SLOWEST_RANKING = 1.0  # seconds after which a second worker is asked at the latest
 
 
-class Rankers:
+class Rankers(Encoders):
     """The ranker workers, asked about one version. encoding, ranking: hedging of the collection's calls."""
 
     def __init__(
         self, corpus: Corpus, fleet: Fleet, config: CoordinatorConfig, encoding: Hedging, ranking: Hedging
     ) -> None:
-        self._version = corpus.version
-        self._config = config
-        self._workers = fleet.rankers
-        self._encoding, self._ranking = encoding, ranking
-        self._comparing, self._showing = Hedging(), Hedging()
-        self._fault, self._unencoded = logs.Fault(_log, "ranking"), logs.Fault(_log, "encoding")
-
-    async def encode(self, text: str, deadline: Deadline, in_texts: bool = True) -> EncodedQuery:
-        """Return a sentence as the models see it; Unavailable NO_ENCODER when no worker answers in time.
-
-        in_texts: the version's sentence encoder, where it has one, is among the models.
-        """
-        model = self._version.embedding_model
-        request = EncodeRequest(
-            request_id=logs.request_id.get(),
-            embedding_model=model,
-            text=text,
-            generation=self._version.id,
-            sentence=in_texts and _sentence_dim(self._version) > 0,
-        )
-
-        async def attempt(stubs: RankerStubs) -> EncodedQuery:
-            left, metadata = deadline.left(), tracing.outgoing()
-            answering = stubs.encoder.Encode(request, timeout=left, metadata=metadata)
-            return self._encoded(await calls.answer(answering))
-
-        return await self._answered(attempt, self._encoding, deadline)
-
-    async def encode_examples(self, sources: Sequence[Source], deadline: Deadline) -> EncodedQuery:
-        """Return the mean of examples as the models see it; errors as those of `encode`.
-
-        InvalidInput for an example that cannot be used.
-        """
-        request = wire_examples.sources_to_pb(sources)
-        request.request_id = logs.request_id.get()
-        request.generation = self._version.id
-        request.embedding_model = self._version.embedding_model
-
-        async def attempt(stubs: RankerStubs) -> EncodedQuery:
-            left, metadata = deadline.left(), tracing.outgoing()
-            answering = stubs.encoder.EncodeExamples(request, timeout=left, metadata=metadata)
-            return replace(self._encoded(await calls.answer(answering)), shown=True)
-
-        return await self._answered(attempt, self._showing, deadline)
-
-    async def _answered(
-        self, attempt: Callable[[RankerStubs], Awaitable[EncodedQuery]], hedging: Hedging, deadline: Deadline
-    ) -> EncodedQuery:
-        """Return what an encoder answers."""
-        began = time.monotonic()
-        try:
-            hedge_after = self._config.hedge_after
-            encoded = await self._workers.call(attempt, hedging, hedge_after, self._version.id)
-        except (grpc.aio.AioRpcError, SprError) as failure:
-            if isinstance(failure, SprError) and failure.reason not in _NOBODY:
-                raise
-            error = failure if isinstance(failure, SprError) else faults.error_of(failure, "encoder")
-            late = isinstance(error, DeadlineExceeded) and error.reason != SILENT
-            if late and time.monotonic() - began < self._config.shard_timeout:
-                # A caller in a hurry, not a worker that is stuck.
-                message = "the deadline passed while the query was encoded; give it more time"
-                raise DeadlineExceeded(message) from None
-            if isinstance(error, Unavailable | DeadlineExceeded) or error.reason in _NOBODY:
-                told = failure if isinstance(failure, SprError) else faults.told_by(failure)
-                self._unencoded.happened(told, error.reason)
-                message = "no encoder answers; look at `spr admin status`"
-                raise Unavailable(message, "NO_ENCODER") from None
-            raise error from None
-        self._unencoded.over()
-        return encoded
-
-    def _encoded(self, response: EncodeResponse) -> EncodedQuery:
-        """Read an encoder's answer; Mismatch if it cannot be used with this version."""
-        model = self._version.embedding_model
-        try:
-            encoded = wire.encoded_from_pb(response, self._version.dim, _sentence_dim(self._version))
-        except InvalidInput as error:
-            raise Mismatch(f"the encoder answered what cannot be used: {error}") from None
-        if encoded.model_id != model:
-            raise Mismatch(f"the encoder is {quoted(encoded.model_id)}, the version needs {model}")
-        _check_version(response.generation, self._version.id, "encoder")
-        return encoded
+        super().__init__(corpus, fleet, config, encoding)
+        self._ranking = ranking
+        self._comparing, self._settling = Hedging(), Hedging()
+        self._fault = logs.Fault(_log, "ranking")
 
     async def rank(
         self, query: EncodedQuery, proposals: Proposals, deadline: Deadline, searched: int | None = None
@@ -128,30 +48,83 @@ class Rankers:
         searched: the videos that were searched for them, None for all. Overloaded when every worker refuses
         it for now.
         """
-        request = wire_rank.query_to_pb(RankQuery.of(query, proposals, searched))
+        asked = RankQuery.of(query, proposals, searched)
+        groups = by_shard.groups(self._workers, self._corpus, proposals.videos)
+        try:
+            if len(groups) > 1:
+                ranked = await self._in_parts(asked, groups, deadline)
+            else:
+                shards = groups[0].shards if groups else frozenset[str]()
+                ranked = await self._ask(asked, deadline, _ranked_of, self._ranking, shards)
+        except (grpc.aio.AioRpcError, SprError) as failure:
+            error = self._note(failure)
+            if isinstance(error, Overloaded):
+                raise error from None
+            return None
+        if ranked.seen is None:
+            self._fault.over()
+        return ranked
+
+    async def _in_parts(self, asked: RankQuery, groups: Sequence[Group], deadline: Deadline) -> Ranked:
+        """Ask each group's worker what is in its proposals, and one what comes of all that was found.
+
+        What a group's workers do not answer in time is not seen; raises the failure where none answers, and
+        Overloaded where one refuses.
+        """
+        # As of index workers: a stuck one leaves time for what is made of the others' answers.
+        patience = min(self._config.shard_timeout, deadline.left() / 2)
+        until = replace(deadline, at=time.monotonic() + patience, reserve=0.0)
+
+        async def ask(group: Group) -> Doubles:
+            part = replace(asked.some(group.rows), part=True)
+            return await self._ask(part, until, _found_of, self._ranking, group.shards)
+
+        answers = await asyncio.gather(*(ask(group) for group in groups), return_exceptions=True)
+        failures = [answer for answer in answers if isinstance(answer, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, grpc.aio.AioRpcError | SprError) or len(failures) == len(groups):
+                raise failure
+            if isinstance(self._note(failure), Overloaded):
+                raise failure
+        pairs = [
+            (group.rows, answer)
+            for group, answer in zip(groups, answers, strict=True)
+            if not isinstance(answer, BaseException)
+        ]
+        every = np.sort(np.concatenate([rows for rows, _ in pairs]))
+        settling = replace(asked.some(every), found=by_shard.together(pairs))
+        ranked = await self._ask(settling, deadline, _ranked_of, self._settling)
+        return ranked if len(every) == len(asked) else by_shard.spread(ranked, every, asked)
+
+    async def _ask(
+        self,
+        asked: RankQuery,
+        deadline: Deadline,
+        read: Callable[[RankResponse, int], Answer],
+        hedging: Hedging,
+        shards: frozenset[str] = frozenset(),
+    ) -> Answer:
+        """Return what `read` makes of a ranker's answer; shards: whose contexts it needs."""
+        request = wire_rank.query_to_pb(asked)
         request.request_id = logs.request_id.get()
         request.generation = self._version.id
         request.embedding_model = self._version.embedding_model
 
-        async def attempt(stubs: RankerStubs) -> Ranked:
-            left, metadata = deadline.left(), tracing.outgoing()
-            response = await calls.answer(stubs.ranker.Rank(request, timeout=left, metadata=metadata))
-            _check_version(response.generation, self._version.id, "ranker")
-            return wire_rank.ranked_from_pb(response, len(proposals))
+        async def attempt(stubs: RankerStubs) -> Answer:
+            response = await stubs.rank(request, deadline.left())
+            check_version(response.generation, self._version.id, "ranker")
+            return read(response, len(asked))
 
-        try:
-            # Ranking is the costly stage: until it is known how long it takes, a second worker is asked late.
-            longest = min(SLOWEST_RANKING, deadline.left() / 2) if self._config.hedge_after else 0.0
-            ranked = await self._workers.call(attempt, self._ranking, longest, self._version.id)
-        except (grpc.aio.AioRpcError, SprError) as failure:
-            error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
-            told = failure if isinstance(failure, SprError) else faults.told_by(failure)
-            self._fault.happened(told, error.reason)
-            if isinstance(error, Overloaded):
-                raise error from None
-            return None
-        self._fault.over()
-        return ranked
+        # Ranking is the costly stage: until it is known how long it takes, a second worker is asked late.
+        longest = min(SLOWEST_RANKING, deadline.left() / 2) if self._config.hedge_after else 0.0
+        return await self._workers.call(attempt, hedging, longest, self._version.id, shards)
+
+    def _note(self, failure: grpc.aio.AioRpcError | SprError) -> SprError:
+        """Log why a ranker did not answer; return it as a caller may see it."""
+        error = failure if isinstance(failure, SprError) else faults.error_of(failure, "ranker")
+        told = failure if isinstance(failure, SprError) else faults.told_by(failure)
+        self._fault.happened(told, error.reason)
+        return error
 
     async def compare(self, query: EncodedQuery, video: int, deadline: Deadline) -> Compared | None:
         """Return how similar a query is to every second of a video, None when no worker says so in time."""
@@ -165,20 +138,27 @@ class Rankers:
 
         async def attempt(stubs: RankerStubs) -> Compared:
             response = await calls.answer(stubs.ranker.Compare(request, timeout=deadline.left()))
-            _check_version(response.generation, self._version.id, "ranker")
+            check_version(response.generation, self._version.id, "ranker")
             return wire_explain.compared_from_pb(response)
 
         try:
-            return await self._workers.call(attempt, self._comparing, 0.0, self._version.id)
+            shards = by_shard.names(self._corpus, np.array([video])) if self._workers.split else frozenset()
+            return await self._workers.call(attempt, self._comparing, 0.0, self._version.id, shards)
         except (grpc.aio.AioRpcError, SprError) as failure:
             told = failure if isinstance(failure, SprError) else faults.told_by(failure)
             _log.warning("no ranker compares a query with a video: %s", told)
             return None
 
 
-def _sentence_dim(version: Version) -> int:
-    """Return the width of a sentence's vector, 0 for a version without sentence encoder."""
-    return version.texts.dim if version.texts is not None and version.texts.encoder is not None else 0
+def _ranked_of(response: RankResponse, proposals: int) -> Ranked:
+    return wire_rank.ranked_from_pb(response, proposals)
+
+
+def _found_of(response: RankResponse, proposals: int) -> Doubles:
+    try:
+        return wire_rank.found_from_pb(response.found, proposals)
+    except InvalidInput as error:
+        raise Mismatch(f"the ranker answered what cannot be used: {error}") from None
 
 
 def coarse(proposals: Proposals) -> Moments:
@@ -197,16 +177,19 @@ def coarse(proposals: Proposals) -> Moments:
 def ordered(proposals: Proposals, ranked: Ranked) -> Moments:
     """Return the moments, best first: what was ranked by the ranker's score, then the rest in coarse order.
 
-    The ranked proposals are the first rows. A row that was ranked but not refined keeps its own span and the
-    ranker's score. Equal scores stay in coarse order.
+    The ranked proposals are the first rows; of those, what was not seen is of the rest. A row that was ranked
+    but not refined keeps its own span and the ranker's score. Equal scores stay in coarse order.
     """
     moments = coarse(proposals)
-    n = len(ranked)
-    order = np.concatenate([np.argsort(-ranked.scores, kind="stable"), np.arange(n, len(proposals))])
+    n, scores = len(ranked), ranked.scores
+    keys = -scores
+    if ranked.seen is not None:
+        keys, scores = np.where(ranked.seen, keys, np.inf), np.where(ranked.seen, scores, moments.scores[:n])
+    order = np.concatenate([np.argsort(keys, kind="stable"), np.arange(n, len(proposals))])
     return Moments(
         videos=moments.videos[order],
         spans=np.concatenate([ranked.spans, moments.spans[n:]])[order],
-        scores=np.concatenate([ranked.scores, moments.scores[n:]])[order],
+        scores=np.concatenate([scores, moments.scores[n:]])[order],
         relevances=np.concatenate([ranked.relevances, moments.relevances[n:]])[order],
         proposals=moments.proposals[order],
         refined=np.concatenate([ranked.refined, moments.refined[n:]])[order],
@@ -226,9 +209,3 @@ def _confidences(ranked: Ranked, n: int, order: NDArray[np.intp]) -> Floats | No
 def take(proposals: Proposals, n: int | None) -> Proposals:
     """Return the first `n` proposals; all when None."""
     return proposals.of(slice(n))
-
-
-def _check_version(answered: str, served: str, who: str) -> None:
-    if answered != served:
-        message = f"the {who} answered from version {quoted(answered)}, this is {served}"
-        raise Mismatch(message, "GENERATION_MISMATCH")

@@ -99,11 +99,13 @@ def by_preference(
     now: float,
     lacking: Collection[int] = (),
     slow: Collection[int] = (),
+    far: Collection[int] = (),
 ) -> list[int]:
     """Return the replicas to ask, first to last: healthy, then ejected; least outstanding calls first.
 
     turn: where the round robin among equals begins. lacking: those that are not known to hold what is asked
-    for; they come last. slow: those whose latency is an outlier; they come after their like.
+    for; they come last. slow: those whose latency is an outlier; they come after their like. far: those of
+    another zone; they come after what does as well, whatever is outstanding there.
     """
     states = [replica.state(now) for replica in replicas]
     n = len(replicas)
@@ -112,5 +114,5 @@ def by_preference(
         return askable
     return sorted(
         askable,
-        key=lambda i: (i in lacking, states[i], i in slow, replicas[i].outstanding, (i - turn) % n),
+        key=lambda i: (i in lacking, states[i], i in slow, i in far, replicas[i].outstanding, (i - turn) % n),
     )

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import grpc
@@ -13,10 +14,9 @@ from engine.access.channels import Connect, plain
 from engine.errors import DeadlineExceeded, SprError, Unavailable
 from engine.hedging import Hedging
 from engine.protocol import DRAINING
-from engine.racing import Race, drains, is_of_one, lacks_version
-from engine.recent import Recent
-from engine.replica_health import Health, ReplicaHealth, by_preference
-from engine.servers import CHANNEL_OPTIONS
+from engine.racing import Race, drains, is_full, is_of_one, lacks_version
+from engine.replica import Place, Replica
+from engine.replica_health import Health, by_preference
 
 _log = logging.getLogger("spr.replicas")
 Stub = TypeVar("Stub")
@@ -32,29 +32,6 @@ _STATES = {
 }
 
 
-class Replica(Generic[Stub]):
-    """One worker process: its address, a stub on a channel of its own, its health, and what it holds.
-
-    held: ids of the versions that it answers from, as far as is known. tried: when it was asked last while it
-    was an outlier. barred: why no search is asked of it, "" where it may be. calls: those that have ended.
-    leaving: the topology has it no more; it is asked until another one can be.
-    """
-
-    def __init__(
-        self, target: str, stub: Callable[[grpc.aio.Channel], Stub], connect: Connect = plain
-    ) -> None:
-        self.target = target
-        self.channel = connect(target, CHANNEL_OPTIONS)
-        self.stub = stub(self.channel)
-        self.health = ReplicaHealth(time.monotonic())
-        self.logged = Health.HEALTHY
-        self.held: set[str] = set()
-        self.tried = 0.0
-        self.barred = ""
-        self.calls = Recent()
-        self.leaving = False
-
-
 class Replicas(Generic[Stub]):
     """The replicas of one worker. Belongs to the event loop it was made in."""
 
@@ -64,16 +41,22 @@ class Replicas(Generic[Stub]):
         targets: Sequence[str],
         stub: Callable[[grpc.aio.Channel], Stub],
         connect: Connect = plain,
+        zone: str = "",
     ) -> None:
-        self.name, self._stub, self._connect = name, stub, connect
-        self.members = [Replica(target, stub, connect) for target in targets]
+        """Connect to workers. zone: members of it are asked before others that do as well; "": all alike."""
+        self.name, self._stub, self._connect, self._zone = name, stub, connect, zone
+        self.members: list[Replica[Stub]] = []
+        self.follow(targets)
         self._turn = 0
         # So that each is there at 0, and its first increase is seen as one.
         for metric in (metrics.HEDGES, metrics.RETRIES, metrics.EJECTIONS):
             metrics.bound(metric, name)
 
-    def follow(self, targets: Sequence[str]) -> None:
-        """Have one member for each target from now on; others leave when `let_go` finds them replaced."""
+    def follow(self, targets: Collection[str], places: Mapping[str, Place] = MappingProxyType({})) -> None:
+        """Have one member for each target from now on; others leave when `let_go` finds them replaced.
+
+        places: by target; of others nothing is known.
+        """
         there = {member.target: member for member in self.members}
         # A new list: calls in flight go on with the old one.
         self.members = [
@@ -81,24 +64,35 @@ class Replicas(Generic[Stub]):
             for target in targets
         ]
         for member in self.members:
-            member.leaving = False
+            member.leaving, member.place = False, places.get(member.target, Place())
         for member in there.values():
             member.leaving = True
             self.members.append(member)
+
+    @property
+    def split(self) -> bool:
+        """Whether a member has the contexts of some shards alone."""
+        return any(member.place.shards is not None for member in self.members)
 
     @property
     def leaving(self) -> bool:
         """Whether a member is asked that the topology has no more."""
         return any(member.leaving for member in self.members)
 
-    def let_go(self, needed: set[str]) -> list[Replica[Stub]]:
-        """Remove and return the members that leave, once another holds the versions `needed`.
+    def let_go(self, needed: set[str], shards: Collection[str] = ()) -> list[Replica[Stub]]:
+        """Remove and return the members that leave, once others hold the versions `needed`, of its shards.
 
-        One that holds none of them is of no use, and goes at once.
+        One that holds none of them is of no use, and goes at once. shards: all that there are.
         """
-        stay = [member for member in self.members if not member.leaving]
-        replaced = any(needed <= member.held for member in stay)
-        gone = [m for m in self.members if m.leaving and (replaced or not needed & m.held)]
+        stay = [member for member in self.members if not member.leaving and needed <= member.held]
+
+        def replaced(gone: Replica[Stub]) -> bool:
+            parts = gone.place.shards or frozenset(shards)
+            return any(one.place.shards is None for one in stay) or (
+                bool(stay) and all(any(one.has(frozenset([part])) for one in stay) for part in parts)
+            )
+
+        gone = [m for m in self.members if m.leaving and (not needed & m.held or replaced(m))]
         self.members = [member for member in self.members if member not in gone]
         return gone
 
@@ -108,10 +102,12 @@ class Replicas(Generic[Stub]):
         hedging: Hedging,
         hedge_after: float = 0.0,
         version: str = "",
+        shards: frozenset[str] = frozenset(),
     ) -> Reply:
         """Return the first answer of `attempt(stub)`; each replica is asked at most once.
 
-        version: what is asked for; replicas that are not known to hold it are asked last.
+        version: what is asked for; replicas that are not known to hold it are asked last. shards: those
+        whose contexts are needed; others are not asked.
         Fails over to the next replica when one is gone (UNAVAILABLE, CANCELLED) and the retry budget of
         `hedging` allows it, or when it does not fit (FAILED_PRECONDITION, or `attempt` raises Mismatch).
         Hedges when a worker is later than `hedging` knows it, `hedge_after` seconds at most; 0: never. Raises
@@ -119,7 +115,7 @@ class Replicas(Generic[Stub]):
         `attempt` sets the time limit of its call and must be idempotent: two replicas may both run it.
         """
         hedging.begin()
-        members, order, lacking = self._order(hedging, version)
+        members, order, lacking = self._order(hedging, version, shards)
 
         async def ask(member: Replica[Stub]) -> Reply:
             return await self._ask(member, attempt, hedging, version)
@@ -133,7 +129,13 @@ class Replicas(Generic[Stub]):
         alike = members[first].health.state(now) is members[second].health.state(now)
         alike = alike and (first in lacking) is (second in lacking)
         patience = hedging.after(members[first].target, hedge_after) if alike else hedge_after
-        return await Race([members[i] for i in order], ask, hedging, patience, self._count).run()
+        racing = [members[i] for i in order]
+        elsewhere = self._zone != "" and any(self._is_far(one) and not one.barred for one in racing[1:])
+        return await Race(racing, ask, hedging, patience, self._count, elsewhere).run()
+
+    def _is_far(self, member: Replica[Stub]) -> bool:
+        """Whether a replica is of another zone."""
+        return member.place.zone != self._zone
 
     def _count(self, failed: bool) -> None:
         metrics.bound(metrics.RETRIES if failed else metrics.HEDGES, self.name).inc()
@@ -153,20 +155,26 @@ class Replicas(Generic[Stub]):
         for member in self.members:
             await member.channel.close()
 
-    def _order(self, hedging: Hedging, version: str) -> tuple[list[Replica[Stub]], list[int], set[int]]:
+    def _order(
+        self, hedging: Hedging, version: str, shards: frozenset[str]
+    ) -> tuple[list[Replica[Stub]], list[int], set[int]]:
         """Return the members, who of them to ask, first to last, and those that lack the version."""
-        members, now = self.members, time.monotonic()
+        members, now = [member for member in self.members if member.has(shards)], time.monotonic()
         if not members:
-            raise Unavailable(f"{self.name} has no worker: no address of one is known", NO_WORKER)
+            of = f" of {', '.join(sorted(shards))}" if shards and self.members else ""
+            raise Unavailable(f"{self.name} has no worker{of}: no address of one is known", NO_WORKER)
         self._turn += 1
         lacking = {i for i, member in enumerate(members) if version not in member.held}
         slow = set()
         if len(members) > 1:
             slow = {i for i, member in enumerate(members) if member.leaving or _is_slow(member, hedging, now)}
-        order = by_preference([m.health for m in members], self._turn, now, lacking, slow)
+        far = {i for i, member in enumerate(members) if self._zone and self._is_far(member)}
+        # A full one is no better than those elsewhere, until it may have room again.
+        far |= {i for i, member in enumerate(members) if self._zone and now < member.full}
+        order = by_preference([m.health for m in members], self._turn, now, lacking, slow, far)
         order = [i for i in order if not members[i].barred]
         if not order:
-            raise self._nobody()
+            raise self._nobody(members)
         members[order[0]].tried = now
         return members, order, lacking
 
@@ -194,6 +202,8 @@ class Replicas(Generic[Stub]):
                 member.barred = DRAINS
             elif is_of_one(failure):
                 health.failed(_words(failure))
+                if is_full(failure):
+                    member.full = time.monotonic() + TRIAL
             elif _timed_out(failure):
                 health.timed_out(time.monotonic() - began)
             raise
@@ -202,10 +212,10 @@ class Replicas(Generic[Stub]):
             member.calls.record(time.monotonic() - began)
             self._log_change(member)
 
-    def _nobody(self) -> SprError:
-        """Return why no replica is asked."""
-        if all(member.barred for member in self.members):
-            return Unavailable(f"{self.name} {self.members[0].barred}", DRAINING)
+    def _nobody(self, members: Sequence[Replica[Stub]]) -> SprError:
+        """Return why no replica of some is asked."""
+        if all(member.barred for member in members):
+            return Unavailable(f"{self.name} {members[0].barred}", DRAINING)
         message = f"{self.name} does not answer: its circuit is open until a probe succeeds"
         return DeadlineExceeded(message, SILENT)
 

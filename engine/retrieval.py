@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from engine import calls, faults, logs, merge, sought, tracing, wire, wire_filter, wire_texts
+from engine import faults, logs, merge, sought, tracing, wire, wire_filter, wire_texts
 from engine.answers import Coverage, Degraded
 from engine.config import CoordinatorConfig
 from engine.corpus import Corpus
@@ -98,8 +98,7 @@ class Retriever:
 
         async def attempt(stubs: IndexStubs) -> tuple[SearchSegmentsResponse, Hits, list[TextHits]]:
             left = max(0.0, ends - time.monotonic())
-            answering = stubs.shard.SearchSegments(addressed, timeout=left, metadata=tracing.outgoing())
-            response = await calls.answer(answering)
+            response = await stubs.search(addressed, left)
             return response, *self._found(response, addressed, allowed)
 
         try:

@@ -25,7 +25,7 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ ABOUT_WORKERS = "it is a worker's, for the coordinator alone; ask the coordinato
 def main(role: str, serve: Callable[[config.Topology, Any], None], argv: Sequence[str] | None = None) -> int:
     """Read the command line, run `serve` with the topology and this worker's part, return the exit code.
 
-    role: "coordinator", "index", "ranker", "library" or "page".
+    role: "coordinator", "index", "ranker", "encoder", "library" or "page".
     """
     options = _options(role, argv)
     try:
@@ -90,11 +90,16 @@ def _observed(topology: config.Topology, role: str, part: Any) -> Iterator[Any]:
         tracing.close()
 
 
+def threads(count: int) -> ThreadPoolExecutor:
+    """Return a worker's pool: as many threads as compute at once; further calls wait in its queue."""
+    return ThreadPoolExecutor(count, thread_name_prefix="work")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """What a worker serves.
 
-    add_services: registers the servicers and returns their full names. threads: for methods that are no
+    add_services: registers the servicers and returns their full names. pool: threads for methods that are no
     coroutines; what waits for one is dropped when its caller goes.
     max_in_flight: the admission limit: more calls are refused with QUEUE_FULL. admissions: of
     methods that have a limit of their own. about: what the port is, for a caller who asks for something else.
@@ -106,7 +111,7 @@ class Worker:
     role: str
     add_services: Callable[[grpc.aio.Server], Sequence[str]]
     max_in_flight: int
-    threads: int = 1
+    pool: ThreadPoolExecutor = field(default_factory=lambda: threads(1))
     about: str = ABOUT_WORKERS
     ready: Mapping[str, Any] = field(default_factory=dict)
     admissions: Mapping[str, Admission] = field(default_factory=dict)
@@ -116,17 +121,15 @@ class Worker:
 
 def serve_worker(worker: Worker, part: Any, topology: config.Topology) -> None:
     """Serve at the address of this part of the topology until SIGTERM or SIGINT, then drain and return."""
-    # As many as compute at once: further calls wait in its queue, at most max_in_flight.
-    pool = ThreadPoolExecutor(worker.threads, thread_name_prefix="work")
-    uvloop.run(_serve_worker(worker, part, pool, topology))
-    pool.shutdown(wait=False)
+    uvloop.run(_serve_worker(worker, part, topology))
+    worker.pool.shutdown(wait=False)
 
 
-async def _serve_worker(worker: Worker, part: Any, pool: Executor, topology: config.Topology) -> None:
+async def _serve_worker(worker: Worker, part: Any, topology: config.Topology) -> None:
     access = opened(topology.access)
     door = access.for_fleet() if access else None
     admission = Admission(worker.max_in_flight)
-    server = aio_server(admission, pool, worker.about, worker.admissions, door=door)
+    server = aio_server(admission, worker.pool, worker.about, worker.admissions, door=door)
     names = list(worker.add_services(server))
     probes = add_probes(server, names)
     bound = bind(server, part.listen, door, topology.insecure)
@@ -227,6 +230,8 @@ def select_part(topology: config.Topology, role: str, name: str | None, listen: 
         return config.select(topology.index, name, listen)
     if role == "ranker":
         return config.select(topology.ranker, name, listen)
+    if role == "encoder":
+        return config.select(topology.encoder, name, listen)
     if role == "library":
         return config.select([topology.library] if topology.library else [], name, listen)
     if role == "page":

@@ -2,18 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from engine import versions
 from engine.entries import Version
 from engine.errors import SprError
+from engine.fleet import Needed
 from engine.preparing import Preparing
-from engine.replicas import Replicas
 
 MOST = 5  # versions that are tried
 
 
-def refusals(preparing: Preparing, groups: Sequence[Replicas[Any]], version: str) -> list[str]:
+def refusals(preparing: Preparing, groups: Sequence[Needed], version: str) -> list[str]:
     """Return what workers said who cannot prepare a version, of groups in which none holds it."""
     lacking = [group for group in groups if not any(version in member.held for member in group.members)]
     said = [preparing.refusal(member.target, version) for group in lacking for member in group.members]

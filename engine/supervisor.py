@@ -70,8 +70,7 @@ class Supervisor:
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._told = False
         self._following = Following(self.follow, self.children, self._start)
-        self._next_look = 0.0
-        self._serving_since = 0.0
+        self._next_look = self._serving_since = 0.0
         self._began = self._looked = time.monotonic()
 
     def run(self) -> None:
@@ -156,8 +155,7 @@ class Supervisor:
             raise StartFailed(f"{child.program.label}: {why}", code if code > 0 else 1)
         if was_ready and (code == 0 or time.monotonic() - child.ready_at > STEADY):
             child.backoff = FIRST_BACKOFF
-        # A clean exit is no crash.
-        wait = 0.0 if was_ready and code == 0 else child.backoff
+        wait = 0.0 if was_ready and code == 0 else child.backoff  # a clean exit is no crash
         why = child.error or (f"signal {-code}" if code < 0 else f"exit code {code}")
         child.down, child.error = f"ended ({why}); restarts in {wait:.2g} s", ""
         _log.warning("%s %s", child.program.label, child.down)
@@ -224,7 +222,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Drain the coordinators, then stop the workers, so that searches in flight are answered."""
-        for roles in (("page", "coordinator"), ("index", "ranker", "library")):
+        for roles in (("page", "coordinator"), ("index", "ranker", "encoder", "library")):
             children = [child for child in self.children if child.program.role in roles]
             group = [process for c in children for process in (c.process, *c.draining) if process]
             for process in group:
@@ -238,6 +236,8 @@ class Supervisor:
                     _log.warning("process %d did not drain in time; killed", process.pid)
                     process.kill()
                     process.wait()
+            for child in children:
+                child.hear_out()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine import quorum, substitutes, version_lock, versions
+from engine import quorum, substitutes, versions
 from engine.corpus import Corpus, Known, open_corpus
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError
 from engine.files import of_disk
@@ -21,6 +21,7 @@ from engine.pipeline import Pipeline
 from engine.preparing import FIRST_PAUSE, LONGEST_PAUSE, Preparing
 from engine.quorum import LeftOut
 from engine.served import Served, ServedCollection
+from engine.sources import Source
 
 _log = logging.getLogger("spr.versions")
 POLL = 1.0  # seconds between looks at CURRENT
@@ -38,18 +39,19 @@ class Activation:
 class Switcher:
     """Keeps one collection at the version that CURRENT names.
 
-    pipeline: makes a version's. kept: seconds that a version stays which was prepared and not activated.
+    source: of its files. pipeline: makes a version's. kept: seconds that a version stays, not activated.
     """
 
     def __init__(
         self,
         collection: ServedCollection,
+        source: Source,
         fleet: Fleet,
         preparing: Preparing,
         pipeline: Callable[[Corpus], Pipeline],
         kept: float,
     ) -> None:
-        self.collection = collection
+        self.collection, self._source = collection, source
         self._directory = collection.directory
         self._fleet, self._preparing, self._pipeline, self._kept = fleet, preparing, pipeline, kept
         self._known: Known = {}
@@ -63,6 +65,7 @@ class Switcher:
 
         NotFound where there is no version; InvalidInput where the topology fits none.
         """
+        self._source.watch()
         current = self.collection.newest = versions.current(self._directory)
         try:
             self.collection.switch(self._open(current))
@@ -144,7 +147,7 @@ class Switcher:
         began = time.monotonic()
         served, left_out = await self._prepared(version)
         if write and await asyncio.to_thread(versions.newest, self._directory) != version:
-            await asyncio.to_thread(versions.activate, self._directory, version)
+            await asyncio.to_thread(self._source.activate, version)
         if write:
             self.collection.newest = version
         before = self.collection.switch(served)
@@ -208,8 +211,7 @@ class Switcher:
     def _open(self, version: str) -> Served:
         """Read a version's files, and hold it against removal."""
         with contextlib.ExitStack() as opened:
-            name = versions.resolve(self._directory, version)
-            opened.enter_context(version_lock.held(self._directory, name))
+            name = opened.enter_context(self._source.fetched(version))
             corpus = open_corpus(self._directory, name, self._known)
             self._fleet.of(corpus.version)
             return Served(corpus, self._pipeline(corpus), opened.pop_all())
@@ -236,7 +238,7 @@ class Switcher:
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     async def _resolved(self, version: str) -> str:
-        return await asyncio.to_thread(versions.resolve, self._directory, version)
+        return await asyncio.to_thread(self._source.named, version)
 
     def _parent(self) -> str:
         active = self.collection.active

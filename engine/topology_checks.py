@@ -17,7 +17,8 @@ def check(topology: "Topology") -> None:
     if not topology.index:
         raise InvalidInput(f"{topology.path} has no [[index]]; every shard needs one")
     if not topology.ranker:
-        raise InvalidInput(f"{topology.path} has no [[ranker]]; it encodes the queries")
+        raise InvalidInput(f"{topology.path} has no [[ranker]]; it ranks what is found")
+    _check_shards(topology)
     parts = [*topology.parts, *([topology.page] if topology.page else [])]
     ports = [(one.admin, one) for one in topology.coordinators] + [(one.listen, one) for one in parts]
     ports += [(one.metrics, one) for one in parts if one.metrics]
@@ -26,9 +27,27 @@ def check(topology: "Topology") -> None:
         _check_address(listen, topology.path)
         if places.count(place) > 1 and not listen.endswith(":0"):
             raise InvalidInput(f"{topology.path} gives {listen} to two processes; give each its own port")
+    if topology.library and topology.urls:
+        raise InvalidInput(
+            f"{topology.path}: a service adds nothing to {next(iter(topology.urls.values()))}; remove "
+            "[library], change the collection where it was made, and copy it there with `spr snapshot`"
+        )
     _check_page(topology)
     _check_tracing(topology)
     _check_discovery(topology)
+
+
+def _check_shards(topology: "Topology") -> None:
+    """Refuse rankers of whose shards one is missing, or is none of the index workers'."""
+    named = {shard for one in topology.ranker for shard in one.shards}
+    there = {one.shard for one in topology.index}
+    if unknown := sorted(named - there):
+        raise InvalidInput(f"{topology.path}: a [[ranker]] names shard {unknown[0]}, which no [[index]] has")
+    if all(one.shards for one in topology.ranker) and (missing := sorted(there - named)):
+        raise InvalidInput(
+            f"{topology.path}: no [[ranker]] holds shard {missing[0]}; write it into the shards of one, or "
+            "leave `shards` out of one that is to hold all"
+        )
 
 
 def _host(part: Any) -> str:

@@ -96,7 +96,8 @@ class RankQuery:
     spans: (n, 2) float64 seconds. scores: (n,) float32, the proposals' cosines in retrieval. searched: the
     videos that were searched for them; None: all that there are. texts: (n, 4) float32, what texts say of
     each proposal: the best score of its segments in each of `texts.LISTS`, 0 where in none; None where no
-    text was searched.
+    text was searched. part: whether these are some of the query's proposals, of which `found` is asked.
+    found: (n, columns) float64, what answers to parts found, so that nothing is read; None: read.
     """
 
     token_states: Floats
@@ -106,6 +107,8 @@ class RankQuery:
     scores: Floats
     searched: int | None = None
     texts: Floats | None = None
+    part: bool = False
+    found: Doubles | None = None
 
     @staticmethod
     def of(query: EncodedQuery, proposals: Proposals, searched: int | None = None) -> "RankQuery":
@@ -116,6 +119,12 @@ class RankQuery:
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def some(self, rows: NDArray[np.intp]) -> "RankQuery":
+        """Ask for some of the proposals."""
+        texts = None if self.texts is None else self.texts[rows]
+        videos, spans, scores = self.videos[rows], self.spans[rows], self.scores[rows]
+        return replace(self, videos=videos, spans=spans, scores=scores, texts=texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +137,8 @@ class Ranked:
     relevant. confidence_threshold: the probability from which on a moment counts as found; None, as the
     confidences are, from a ranker without a fitted confidence. texts_weighed: whether the query's `texts`
     went into the scores. best: (n,) float64 the second that looks most like the query; NaN where none is
-    known, None from a ranker that says none.
+    known, None from a ranker that says none. seen: (n,) bool, False where no worker answered that has the
+    video's shard, so that the row comes behind those that were ranked; None where all were.
     """
 
     ranker: str
@@ -140,6 +150,7 @@ class Ranked:
     confidence_threshold: float | None = None
     texts_weighed: bool = False
     best: Doubles | None = None
+    seen: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.spans)

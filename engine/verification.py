@@ -21,15 +21,18 @@ def describe_files(part: Path, names: Collection[str]) -> dict[str, FileEntry]:
     return {name: FileEntry(checksums[path], path.stat().st_size) for name, path in paths.items()}
 
 
-def verify(part: Path, about: Part, files: Collection[str] | None = None) -> None:
+def verify(
+    part: Path, about: Part, files: Collection[str] | None = None, later: Collection[str] = ()
+) -> None:
     """Refuse (Mismatch) unless the named files are what part.json says: sizes first, then checksums.
 
     `files` defaults to all; a process verifies those it serves from, which also warms the page cache for the
-    maps that follow.
+    maps that follow. later: of these the sizes only.
     """
     names = sorted(about.files if files is None else files)
     for name in names:
         _verify_size(part / name, about.files.get(name))
+    names = [name for name in names if name not in later]
     checksums = _checksums([part / name for name in names])
     for name in names:
         verify_checksum(part / name, checksums[part / name], about.files[name])

@@ -25,6 +25,7 @@ from engine.files import make_folder, read_name, refusal, replacing, sync
 CURRENT = "CURRENT"
 VERSIONS = "versions"
 LEGACY = "generations"
+SENTENCES = "sentence encoder"
 FORMAT_OLD = "FORMAT_OLD"
 REMEDY = "copy it again, or roll back to another version"
 _NAME = re.compile(r"([0-9]{8,18})\.json")
@@ -33,9 +34,9 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _ID = re.compile(r"([0-9]{8,18})-[0-9a-f]{12}")
 
 
-def embedding_model(encoder: str, projector: str | None) -> str:
+def embedding_model(encoder: str, projector: str | None, clip_encoder: str = "") -> str:
     """Name the embedding space by the fingerprints of the models that make it."""
-    return f"{encoder}/{projector or 'mean-pool'}"
+    return f"{encoder}/{projector or (f'clips-{clip_encoder}' if clip_encoder else 'mean-pool')}"
 
 
 def path_of(collection: Path, version: str) -> Path:
@@ -159,6 +160,19 @@ def with_shards(version: Version, shards: Iterable[ShardEntry], reason: str) -> 
         segments=sum(shard.segments for shard in listed),
         sources="",
     )
+
+
+def models_of(version: Version) -> list[tuple[str, ModelEntry | EncoderEntry]]:
+    """Return the kind and entry of every model that lies on disk; an encoder may be a hub's name alone."""
+    sentences, clips = version.texts.encoder if version.texts is not None else None, version.clip_encoder
+    entries: list[tuple[str, ModelEntry | EncoderEntry | None]] = [
+        ("encoder", version.encoder if version.encoder.path else None),
+        ("clip encoder", clips if clips is not None and clips.path else None),
+        ("projector", version.projector),
+        ("ranker", version.ranker),
+        (SENTENCES, sentences if sentences is not None and sentences.path else None),
+    ]
+    return [(kind, entry) for kind, entry in entries if entry is not None]
 
 
 def model_path(collection: Path, entry: ModelEntry | EncoderEntry) -> Path:

@@ -16,6 +16,7 @@ from spr.v1 import admin_service_pb2 as admin_pb
 _ROLES = {
     "index": admin_pb.Worker.ROLE_INDEX,
     "ranker": admin_pb.Worker.ROLE_RANKER,
+    "encoder": admin_pb.Worker.ROLE_ENCODER,
     "library": admin_pb.Worker.ROLE_LIBRARY,
 }
 _STATES = {

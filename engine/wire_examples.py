@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from engine import wire
 from engine.errors import InvalidInput
-from engine.examples import MOST, WEIGHT, Clip, Example, Frame, Named, Part, Picture, Source, Span
+from engine.examples import MOST, WEIGHT, Clip, Example, Frame, Named, Part, Picture, Shown, Source, Span
 from engine.queries import LONGEST_TEXT
+from spr.internal.v1 import encoder_service_pb2
 from spr.internal.v1.encoder_service_pb2 import EncodeExamplesRequest, ExampleSource, StoredSpan
 from spr.v1 import search_service_pb2 as search_pb
 
@@ -65,27 +66,37 @@ def _source_to_pb(source: Source) -> ExampleSource:
         return ExampleSource(image=source.data)
     if isinstance(source, Frame):
         return ExampleSource(frame=wire.tensor_to_pb(source.row))
+    if isinstance(source, Shown):
+        tensors = {"embedding": source.embedding, "frame": source.frame}
+        columns = {name: wire.tensor_to_pb(tensor) for name, tensor in tensors.items()}
+        return ExampleSource(shown=encoder_service_pb2.Shown(**columns))
     stored = StoredSpan(video_ordinal=source.video, start=source.start, end=source.end or 0.0)
     return ExampleSource(span=stored)
 
 
-def sources_from_pb(request: EncodeExamplesRequest, dim: int, videos: int) -> list[Source]:
+def sources_from_pb(request: EncodeExamplesRequest, dim: int, index_dim: int, videos: int) -> list[Source]:
     """Return a request's examples; InvalidInput unless there are 1 to 10 that make sense.
 
-    dim: of a frame. videos: of the version.
+    dim: of a frame. index_dim: of the index's space. videos: of the version.
     """
     if not 1 <= len(request.examples) <= MOST:
         message = f"there are {len(request.examples)} examples; send 1 to {MOST}"
         raise InvalidInput(message, field="examples")
-    return [_source(one, dim, videos, f"examples[{number}]") for number, one in enumerate(request.examples)]
+    if request.alone and len(request.examples) > 1:
+        raise InvalidInput(f"{len(request.examples)} examples are not one alone; send one", field="alone")
+    sizes = dim, index_dim, videos
+    return [_source(one, *sizes, f"examples[{number}]") for number, one in enumerate(request.examples)]
 
 
-def _source(example: ExampleSource, dim: int, videos: int, field: str) -> Source:
+def _source(example: ExampleSource, dim: int, index_dim: int, videos: int, field: str) -> Source:
     kind = example.WhichOneof("source")
     if kind == "image":
         return Picture(example.image)
     if kind == "frame":
         return Frame(wire.tensor_from_pb(example.frame, [dim], f"{field}.frame"))
+    if kind == "shown":
+        embedding = wire.tensor_from_pb(example.shown.embedding, [index_dim], f"{field}.shown.embedding")
+        return Shown(embedding, wire.tensor_from_pb(example.shown.frame, [dim], f"{field}.shown.frame"))
     span = example.span
     end = span.end or None
     # Written so that NaN fails.

@@ -18,8 +18,8 @@ MOST_MOMENTS = 1000
 MOST_VALUES = 20_000
 
 
-def text_from_pb(request: CompareRequest, dim: int, videos: int) -> Floats:
-    """Return the text's embedding; InvalidInput where it or the video cannot be used."""
+def text_from_pb(request: CompareRequest, dim: int | None, videos: int) -> Floats:
+    """Return the text's embedding; InvalidInput where it or the video cannot be used. dim: None for any."""
     if request.video_ordinal >= videos:
         message = f"video_ordinal is {request.video_ordinal}; it must be 0 to {videos - 1}"
         raise InvalidInput(message, field="video_ordinal")

@@ -26,13 +26,17 @@ def query_to_pb(query: RankQuery) -> RankRequest:
         scores=wire.floats_to_bytes(query.scores),
         videos_searched=query.searched or 0,
         texts=b"" if query.texts is None else wire.floats_to_bytes(query.texts),
+        part=query.part,
+        found=b"" if query.found is None else wire.doubles_to_bytes(query.found),
     )
 
 
-def query_from_pb(request: RankRequest, token_width: int, dim: int, durations: Doubles) -> RankQuery:
+def query_from_pb(
+    request: RankRequest, token_width: int | None, dim: int | None, durations: Doubles
+) -> RankQuery:
     """Return what a request asks to rank; InvalidInput unless its columns agree and make sense.
 
-    token_width, dim: of token states and text embedding. durations: seconds of every video.
+    token_width, dim: of token states and text embedding; None: any. durations: seconds of every video.
     """
     token_states = wire.tensor_from_pb(request.token_states, [None, token_width], "token_states")
     if len(token_states) > wire.MOST_TOKENS:
@@ -46,11 +50,15 @@ def query_from_pb(request: RankRequest, token_width: int, dim: int, durations: D
         raise InvalidInput(message, field="videos_searched")
     videos, spans, scores = _proposals_from_pb(request, durations)
     texts = _texts_from_pb(request.texts, len(videos))
-    return RankQuery(token_states, text_embedding, videos, spans, scores, searched or None, texts)
+    found = found_from_pb(request.found, len(videos)) if request.found else None
+    columns = (videos, spans, scores, searched or None, texts)
+    return RankQuery(token_states, text_embedding, *columns, request.part, found)
 
 
-def ranked_to_pb(ranked: Ranked) -> RankResponse:
-    """Return an answer as a response; the caller adds the version and the time it took."""
+def ranked_to_pb(ranked: Ranked | Doubles) -> RankResponse:
+    """Return an answer as a response, to a part what was found; the caller adds version and time."""
+    if not isinstance(ranked, Ranked):
+        return RankResponse(found=wire.doubles_to_bytes(ranked))
     return RankResponse(
         ranker_model=ranked.ranker,
         spans=wire.doubles_to_bytes(ranked.spans),
@@ -79,6 +87,17 @@ def ranked_from_pb(response: RankResponse, proposals: int) -> Ranked:
     sure = _confidences_from_pb(response, proposals)
     best = _best_from_pb(response, proposals)
     return Ranked(response.ranker_model, *columns, *sure, texts_weighed=response.texts_weighed, best=best)
+
+
+def found_from_pb(data: bytes, proposals: int) -> Doubles:
+    """Return what was found in so many proposals, (proposals, columns), NaN where a row has no more."""
+    found = wire.doubles_from_bytes(data, "found")
+    if not proposals or not len(found) or len(found) % proposals:
+        message = f"found has {len(found)} values for {proposals} proposals; send as many of each"
+        raise InvalidInput(message, "TENSOR_SIZE_MISMATCH", "found")
+    if not (np.isnan(found) | (np.abs(found) <= LATEST)).all():
+        raise InvalidInput(f"found holds a value that is not within ±{LATEST:g}.", field="found")
+    return found.reshape(proposals, -1)
 
 
 def _proposals_from_pb(request: RankRequest, durations: Doubles) -> tuple[Ordinals, Doubles, Floats]:

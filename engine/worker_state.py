@@ -9,7 +9,7 @@ from engine.recent import Recent
 from engine.served import ServedCollection
 from spr.internal.v1.version_service_pb2 import HeldVersion, WorkerReport
 
-Role = Literal["index", "ranker", "library"]
+Role = Literal["index", "ranker", "encoder", "library"]
 State = Literal["serving", "not serving", "unreachable", "draining"]
 
 
@@ -20,7 +20,8 @@ class WorkerState:
     reached: whether it answered. late: whether the probe timed out. fault: what is wrong with the process.
     problems: why it does not answer from a collection's active version, by the collection's name. held: what
     it holds, by the version's id. last_error: of a call that it answered badly. report: what it says of
-    itself. calls: those that this coordinator made, `outstanding` of which are open.
+    itself. calls: those that this coordinator made, `outstanding` of which are open. shards: whose contexts
+    a ranker has as the topology says; None: all.
     """
 
     role: Role
@@ -36,6 +37,7 @@ class WorkerState:
     report: WorkerReport = field(default_factory=WorkerReport)
     calls: Recent | None = None
     outstanding: int = 0
+    shards: frozenset[str] | None = None
 
     @property
     def state(self) -> State:
@@ -57,7 +59,7 @@ class WorkerState:
         if collection.active is None or self.role == "library":
             return False
         shards = collection.active.corpus.version.shards
-        return self.role == "ranker" or any(shard.name == self.name for shard in shards)
+        return self.role in ("ranker", "encoder") or any(shard.name == self.name for shard in shards)
 
     def serves(self, collection: ServedCollection) -> bool:
         """Whether it answers new searches from a collection's active version."""
@@ -66,12 +68,19 @@ class WorkerState:
         return well and self.concerns(collection)
 
 
-def unfit(role: Role, held: HeldVersion, version: Version) -> str:
-    """Return why a version that a worker holds is not the one that is served, "" if it is."""
+def unfit(role: Role, held: HeldVersion, version: Version, shards: frozenset[str] | None = None) -> str:
+    """Return why a version that a worker holds is not the one that is served, "" if it is.
+
+    shards: whose contexts the topology says it has; None: all.
+    """
     if held.fault:
         return held.fault
     if held.embedding_model != version.embedding_model:
         return f"uses model {held.embedding_model}, the version needs {version.embedding_model}"
     if role == "index" and held.quantizer_sha256 != version.quantizer_sha256:
         return "has another quantizer than the version, so its scores do not compare"
+    if role == "ranker" and held.shards:
+        wanted = [one.name for one in version.shards if shards is None or one.name in shards]
+        if lacking := sorted(set(wanted) - set(held.shards)):
+            return f"lacks {', '.join(lacking)}, which the topology says it has; restart it"
     return ""

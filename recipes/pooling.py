@@ -24,7 +24,7 @@ from trainer.collection.segments import VideoRows, hearing
 from trainer.evaluation.offline import Offline, search_offline
 from trainer.evaluation.report import report
 from trainer.evaluation.runfile import RETRIEVAL
-from workers.ranker.projection.projector import MeanPool
+from workers.ranker.projection.projector import ClipPool, MeanPool
 
 MEASURES = ("NDCG@10,IoU>=0.3", "NDCG@10,IoU>=0.5")
 RECALLED = 50
@@ -97,10 +97,10 @@ class Rows:
 def variants(version: Offline) -> Mapping[str, Any]:
     """Return the segment vectors of every pooling, in the version's order."""
     models = version.models
-    if not isinstance(models.projector, MeanPool):
+    if not isinstance(models.projector, MeanPool) or isinstance(models.projector, ClipPool):
         raise InvalidInput(
-            f"Version {models.version.id} has a trained projector; build one without: "
-            "spr build COLLECTION --projector none --ranker none"
+            f"Version {models.version.id} has a trained projector or a clip encoder; build one without: "
+            "spr build COLLECTION --encoder FINGERPRINT --projector none --ranker none"
         )
     rows = VideoRows.of_contexts(models.features)
     mean = cast(MeanPool, hearing(models.projector, rows))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-# One service each, which all of their files use.
-TOGETHER = ("tests/clients/page/", "tests/system/living/")
+# One service each, which all of their files use; of stores the server.
+TOGETHER = ("tests/clients/page/", "tests/stores/", "tests/system/living/")
 # What takes longest, longest first: started last, it would keep one worker busy while the others have ended.
 LONGEST = (
     *TOGETHER,

@@ -13,15 +13,16 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from engine import version_lock, versions
+from engine import versions
 from engine.corpus import Corpus, Known, open_corpus
 from engine.errors import Mismatch, NotFound, SprError, Unavailable, quoted
 from engine.files import BadJson, read_json
+from engine.sources import Here, Source
 from spr.internal.v1 import version_service_pb2 as pb
 from workers import watch
 from workers.watch import Watch
@@ -45,7 +46,7 @@ T = TypeVar("T", bound=Servable)
 
 @dataclass(slots=True)
 class _Entry(Generic[T]):
-    directory: Path
+    source: Source
     content: T
     release: contextlib.ExitStack
     tried: object = None  # the damaged files as they were when it was last tried to open them anew
@@ -67,13 +68,20 @@ class Prepared:
 class Held(Generic[T]):
     """Versions by id. `get`, `listing` and `drop` are thread-safe and never wait for a preparation."""
 
-    def __init__(self, directories: Sequence[Path], open_version: Callable[[Corpus, bool], T]) -> None:
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        open_version: Callable[[Corpus, bool], T],
+        sources: Mapping[Path, Source] | None = None,
+    ) -> None:
         """Hold versions of the collections in `directories`, the first of which "" names.
 
+        sources: where their files come from, by directory; None: all are here.
         open_version: opens a version for serving, warmed up; its second argument is True when a damaged
         version that was served is opened anew. Called by one thread at a time.
         """
         self._directories = tuple(directories)
+        self._sources = sources or {directory: Here(directory) for directory in directories}
         self._open = open_version
         self._known: dict[Path, Known] = {directory: {} for directory in directories}
         self._held: dict[str, _Entry[T]] = {}
@@ -146,27 +154,37 @@ class Held(Generic[T]):
                 self._heal(version, entry)
 
     def _prepare(self, directory: Path, version: str) -> Prepared:
-        began = time.perf_counter()
-        name = versions.resolve(directory, version)
-        with self._opening, contextlib.ExitStack() as stack:
-            held = self._held.get(name)
-            if held is not None and not held.fault:
-                return Prepared(0.0, 0, len(held.content.watches))
-            if held is not None:
-                self._reopen(held, name)
-                return Prepared(time.perf_counter() - began, 0, len(held.content.watches))
-            before = {id(one) for entry in list(self._held.values()) for one in entry.content.watches}
-            stack.enter_context(version_lock.held(directory, name))
-            content = self._open(open_corpus(directory, name, self._known[directory]), False)
-            self._held[name] = _Entry(directory, content, stack.pop_all())
+        began, source = time.perf_counter(), self._sources[directory]
+        with contextlib.ExitStack() as stack:
+            # Files are copied before its turn to open: what is damaged can be healed meanwhile.
+            name = stack.enter_context(source.fetched(version))
+            with self._opening:
+                held = self._held.get(name)
+                if held is not None and not held.fault:
+                    return Prepared(0.0, 0, len(held.content.watches))
+                if held is not None:
+                    self._reopen(held, name)
+                    return Prepared(time.perf_counter() - began, 0, len(held.content.watches))
+                before = {id(one) for entry in list(self._held.values()) for one in entry.content.watches}
+                content = self._opened(source, name)
+                self._held[name] = _Entry(source, content, stack.pop_all())
         shared = sum(id(one) in before for one in content.watches)
         done = Prepared(time.perf_counter() - began, len(content.watches) - shared, shared)
         about = {"version": name, "seconds": round(done.elapsed, 3), "opened": done.opened, "shared": shared}
         log.info("version prepared", extra=about)
         return done
 
+    def _opened(self, source: Source, version: str, anew: bool = False) -> T:
+        known = self._known[source.home]
+        try:
+            return self._open(open_corpus(source.home, version, known), anew)
+        except Mismatch:
+            if not source.repair(version):
+                raise
+        return self._open(open_corpus(source.home, version, known), anew)
+
     def _reopen(self, entry: _Entry[T], version: str) -> None:
-        entry.content = self._open(open_corpus(entry.directory, version, self._known[entry.directory]), True)
+        entry.content = self._opened(entry.source, version, anew=True)
         entry.tried = None
 
     def _heal(self, version: str, entry: _Entry[T]) -> None:

@@ -25,6 +25,8 @@ from engine.files import refusal
 INTERVAL = 1.0
 # Bytes hashed a second of a part that takes less than HOUR that way: under one hundredth of a core.
 RATE = 8 << 20
+# Of files that were too large to hash before they are served: a quarter of a core, 15 GB in a minute.
+FIRST_RATE = 256 << 20
 # Seconds of one pass over a part's files: at least for a small one, at most for a large one.
 PASS, HOUR = 60.0, 1800.0
 # Seconds that an answer waits for the checksum of a file that was touched.
@@ -52,15 +54,19 @@ class Watch:
     and `scrub`, which belong to one thread.
     """
 
-    def __init__(self, part: Path, about: Part, names: Collection[str]) -> None:
-        """Open the files `names` (relative to the directory `part`); Mismatch for one that is missing."""
+    def __init__(self, part: Path, about: Part, names: Collection[str], unseen: Collection[str] = ()) -> None:
+        """Open the files `names` (relative to the directory `part`); Mismatch for one that is missing.
+
+        unseen: those of them that nobody has hashed yet: they come first, and at FIRST_RATE.
+        """
         self.part = part
         self.fault = ""
         """What is wrong, without a remedy: "FILE was changed while it is served"; empty while all is well."""
         self._files: list[_Open] = []
         self._handles: list[int] = []
         weakref.finalize(self, _close, self._handles)
-        for name in sorted(names):
+        self._unseen = len(unseen)
+        for name in sorted(names, key=lambda name: (name not in unseen, name)):
             self._files.append(_open(part / name, about.files[name]))
             self._handles.append(self._files[-1].handle)
         self._place, self._offset, self._hash = 0, 0, hashlib.sha256()
@@ -94,7 +100,7 @@ class Watch:
         """Check, and hash as much as is due every INTERVAL; a fault is kept in `fault`, nothing is raised."""
         try:
             self.check()
-            self.scrub(math.ceil(self._rate * INTERVAL))
+            self.scrub(math.ceil((FIRST_RATE if self._unseen else self._rate) * INTERVAL))
         except Mismatch:
             return
 
@@ -113,6 +119,7 @@ class Watch:
                 if self._hash.hexdigest() != file.entry.sha256:
                     return self._note(f"{file.path} no longer has the checksum that part.json gives", file)
                 file.sound = time.time()
+                self._unseen = max(0, self._unseen - 1)
                 self._place = (self._place + 1) % len(self._files)
                 self._offset, self._hash = 0, hashlib.sha256()
 

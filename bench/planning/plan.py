@@ -70,11 +70,11 @@ def plan(asked: Asked) -> dict[str, Any]:
     found: dict[str, Any] = {
         "corpus": _corpus(asked),
         "index": _index(asked, index, shards),
-        "ranker": _ranker(asked, stored),
+        "ranker": _ranker(asked, stored, shards),
         "coordinator": _coordinator(asked, shards),
-        "latency_ms": _latency(index, shards),
         "ingest": _ingest(asked),
     }
+    found["latency_ms"] = _latency(index, shards, found["ranker"]["groups"])
     found["total"] = _total(asked, found, stored)
     found["cost"] = _cost(asked, found)
     found["notes"] = _notes(asked, index, shards, found)
@@ -101,16 +101,26 @@ def _index(asked: Asked, index: ShardCost, shards: int) -> dict[str, Any]:
     }
 
 
-def _ranker(asked: Asked, stored: HourCost) -> dict[str, Any]:
-    busy = constant("encode_ms") + constant("rank_cpu_ms")
-    contexts = stored.contexts_mb * asked.hours / 1e3
+def _ranker(asked: Asked, stored: HourCost, shards: int) -> dict[str, Any]:
+    """Return the ranker workers: each holds all contexts, or some shards' where a host has no room."""
+    whole = stored.contexts_mb * asked.hours / 1e3
     fixed = (constant("ranker_mb") + asked.encoder.text_mb) / 1e3
+    room = max(asked.host_gb - fixed, 0.0)
+    each = shards if whole <= room else max(1, int(shards * room / whole))
+    groups = -(-shards // each)
+    # With several, encoders encode, and every group's worker is called.
+    busy = constant("rank_cpu_ms") / groups + (constant("call_ms") if groups > 1 else constant("encode_ms"))
+    contexts = whole * each / shards
     return {
-        "workers": max(asked.replicas, _enough(asked, busy, RANKER_CORES)),
+        "workers": groups * max(asked.replicas, _enough(asked, busy, RANKER_CORES)),
+        "groups": groups,
+        "shards_each": each,
         "cores": RANKER_CORES,
         "memory_gb": fixed + contexts,
         "contexts_gb": contexts,
-        "disk_gb": contexts + stored.part_mb * asked.hours / 1e3,
+        "disk_gb": contexts + stored.part_mb * asked.hours / 1e3 * each / shards,
+        "encoders": max(asked.replicas, _enough(asked, constant("encode_ms"), RANKER_CORES)) * (groups > 1),
+        "encoder_gb": fixed,
     }
 
 
@@ -129,8 +139,10 @@ def _enough(asked: Asked, busy_ms: float, cores: int) -> int:
     return math.ceil(asked.qps * busy_ms / 1e3 / asked.load / cores)
 
 
-def _latency(index: ShardCost, shards: int) -> dict[str, float]:
-    again = index.search_ms + constant("call_ms") + constant("rank_ms") + _coordinator_ms(shards)
+def _latency(index: ShardCost, shards: int, groups: int) -> dict[str, float]:
+    # Of rankers by shard one makes scores of what all found: a call more.
+    more = constant("call_ms") if groups > 1 else 0.0
+    again = more + index.search_ms + constant("call_ms") + constant("rank_ms") + _coordinator_ms(shards)
     return {"repeated": again, "repeated_p99": again * constant("tail"), "new": again + constant("encode_ms")}
 
 
@@ -161,9 +173,10 @@ def _total(asked: Asked, found: dict[str, Any], stored: HourCost) -> dict[str, A
         for name in ("memory_gb", "disk_gb")
     }
     store = asked.hours * stored.store_mb / 1e3
+    torch, encoders = ranker["workers"] + ranker["encoders"], ranker["encoders"] * ranker["encoder_gb"]
     return {
-        "cores": index["workers"] + ranker["workers"] * RANKER_CORES + coordinator["workers"],
-        "memory_gb": sums["memory_gb"] + coordinator["workers"] * coordinator["memory_gb"],
+        "cores": index["workers"] + torch * RANKER_CORES + coordinator["workers"],
+        "memory_gb": sums["memory_gb"] + encoders + coordinator["workers"] * coordinator["memory_gb"],
         # Index files and features of the parts, and the feature store and pictures, once.
         "disk_gb": sums["disk_gb"] + store,
         "store_gb": store,
@@ -188,8 +201,7 @@ def _notes(asked: Asked, index: ShardCost, shards: int, found: dict[str, Any]) -
     ranker = found["ranker"]
     if ranker["memory_gb"] > asked.host_gb:
         what = f"{ranker['contexts_gb']:,.0f} GB, and a host has {asked.host_gb:,.0f}"
-        remedy = "use --contexts int8, or serve several collections"
-        notes.append(f"Every ranker worker holds the contexts of all shards, {what}: {remedy}.")
+        notes.append(f"The contexts of one shard are {what}: use --contexts int8, or more --shards.")
     if found["index"]["memory_gb"] > asked.host_gb:
         notes.append("A shard does not fit a host's memory: use more --shards.")
     if asked.gpus:

@@ -21,8 +21,8 @@ from workers.index.part import INDEX, ORIGINALS, IndexPart
 
 # key: (--index, label, way)
 _KINDS: dict[str, tuple[str, str, Way]] = {
-    "default": ("auto", "auto: codes, candidates scored by mapped originals", "ours"),
-    "fast": ("fast", "fast: lists of codes", "ours"),
+    "default": ("auto", "auto: lists of codes, candidates scored by mapped originals", "ours"),
+    "fast": ("fast", "fast: the same, asked for 0.95", "ours"),
     "flat": ("flat", "flat, exact", "published"),
     "ivfpq": ("ivfpq", "IVFPQ, 8192 lists, 128 visited", "published"),
 }
@@ -37,7 +37,7 @@ def run(setup: Setup) -> Outcome:
     for key in _KINDS:
         if not _wanted(setup, key, corpus):
             continue
-        rows += _index(setup, corpus, asked, key)
+        rows += figures(setup, corpus, asked, key)
     default = next(row for row in rows if row.key == "default")
     code_bytes = 1e6 * float(default.more["codes_mb"])
     rows.append(Figure("floor", "reading the codes once", "floor", bytes_ms(code_bytes, 1, sizes)))
@@ -63,7 +63,7 @@ def _folder(cache: Path, corpus: Corpus, key: str) -> Path:
     return cache / f"index-{key}-{len(corpus.counts)}x{corpus.vectors.shape[1]}"
 
 
-def _index(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[Figure]:
+def figures(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[Figure]:
     """Return the row of an index at the effort that its recipe asks for, and rows of other efforts."""
     kind, label, way = _KINDS[key]
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))
@@ -99,10 +99,10 @@ def _index(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[F
 
 def _others(key: str, best: Effort, partitions: int) -> list[Effort]:
     """Return efforts around the chosen one, for the curve of latency against recall."""
+    if key == "default" and best.nprobe:
+        return [Effort(best.factor, nprobe) for nprobe in (16, 32, 64, 128, 256) if nprobe <= partitions]
     if key == "default" and best.factor:
         return [Effort(factor, 0) for factor in (2, 4, 10, 20, 40)]
-    if key == "fast":
-        return [Effort(best.factor, nprobe) for nprobe in (16, 32, 64, 128, 256) if nprobe <= partitions]
     return []
 
 

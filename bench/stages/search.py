@@ -2,7 +2,7 @@
 
 import statistics
 
-from bench import building, models, service
+from bench import building, models, service, workers
 from bench.results import Figure, Outcome, Setup
 from bench.timing import Laps
 
@@ -15,7 +15,9 @@ def run(setup: Setup) -> Outcome:
     with service.running(collection, setup.threads, log_level="debug") as running:
         first = service.warm(running, texts)
         service.warm(running, texts)
-        again = service.ask_in_turn(running, texts, 2 * sizes.runs, "again")
+        before, count = workers.work(running), 2 * sizes.runs
+        again = service.ask_in_turn(running, texts, count, "again")
+        spent = {kind: done.since(before[kind], count) for kind, done in workers.work(running).items()}
     # Read when the processes have ended: their lines are written after their replies.
     computed = service.stages(running.log, "again-")
     known = [(computed[name], elapsed) for name, elapsed in again if name in computed]
@@ -33,12 +35,21 @@ def run(setup: Setup) -> Outcome:
             Figure("new", "a search, its query never seen", "ours", unseen.median),
             Figure("overhead", "what the path adds to the stages", "ours", over.median),
             Figure("floor", "what the stages computed", "floor", floor, more=stages),
+            *(_of_process(kind, done) for kind, done in spent.items()),
         ],
         [
             "A coordinator, two index workers of one thread each, a ranker worker that also encodes, and the "
             "client share the cores. The stages are what each process logs of its call at debug level; of "
-            "two shards the slower one counts. The published system has no service to compare with.",
+            "two shards the slower one counts, and the CPU of both. "
+            "loop_ms: of the event loop's thread. The published system has no service to compare with.",
         ],
+    )
+
+
+def _of_process(kind: str, done: workers.Work) -> Figure:
+    more = {"loop_ms": done.loop, "threads_ms": done.threads, "waits": done.waits}
+    return Figure(
+        f"cpu_{kind}", f"CPU of {kind}, a known search", "ours", done.loop + done.threads, more=more
     )
 
 

@@ -54,7 +54,11 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "DeleteJudgements": _WRITE,
     },
     "spr.internal.v1.EncoderService": {"Encode": FLEET, "EncodeExamples": FLEET},
-    "spr.internal.v1.IndexShardService": {"SearchSegments": FLEET, "GetShardInfo": FLEET},
+    "spr.internal.v1.IndexShardService": {
+        "SearchSegments": FLEET,
+        "SearchTogether": FLEET,
+        "GetShardInfo": FLEET,
+    },
     "spr.internal.v1.LibraryService": {
         "Submit": FLEET,
         "List": FLEET,
@@ -64,7 +68,12 @@ RULES: Final[dict[str, dict[str, Need]]] = {
         "ListJudgements": FLEET,
         "DeleteJudgements": FLEET,
     },
-    "spr.internal.v1.RankerService": {"Rank": FLEET, "Compare": FLEET, "GetRankerInfo": FLEET},
+    "spr.internal.v1.RankerService": {
+        "Rank": FLEET,
+        "RankTogether": FLEET,
+        "Compare": FLEET,
+        "GetRankerInfo": FLEET,
+    },
     "spr.internal.v1.VersionService": {"PrepareVersion": FLEET, "DropVersion": FLEET, "Drain": FLEET},
     "grpc.health.v1.Health": {"Check": OPEN, "Watch": OPEN, "List": OPEN},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": ANY_TOKEN},

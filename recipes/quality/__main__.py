@@ -1,6 +1,6 @@
 """The tables of docs/quality.md, from nothing: a rendered hard world, every model, val, and test once.
 
-    python -m recipes.quality [--out build/quality] [--seeds 1 2 3] [--only first|main|ablation|channels]
+    python -m recipes.quality [--out build/quality] [--seeds 1 2 3] [--only first|main|ablation|channels|...]
 
 Each step is one `spr` command, printed before it runs. What is finished is kept while its command and all
 before it are what they were, so a run that was stopped goes on where it was, and one of another world begins
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--world-seed", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=10, help="of the encoder's training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--only", choices=["first", "main", "ablation", "channels"])
+    parser.add_argument("--only", choices=["first", "main", "ablation", "channels", "spoken"])
     parser.add_argument("--collection", type=Path, help="measure the channels of this one, trained already")
     options = parser.parse_args()
     out: Path = options.out
@@ -33,10 +33,15 @@ def main() -> None:
         found = channels.searched(Steps(out / "given"), options.collection)
         print("\n".join(channels.table(found)))
         return
-    if options.only in (None, "channels"):
-        found = channels.measure(out / "texts", options.videos, options.world_seed, options.minutes)
-        print("\n".join(["## Test, by channels searched", "", *channels.table(found)]))
-    if options.only == "channels":
+    for name, folder, title in (
+        ("channels", "texts", "## Test, by channels searched"),
+        ("spoken", "spoken", "## Test, what is spoken in place of subtitles"),
+    ):
+        if options.only in (None, name):
+            world = (options.videos, options.world_seed, options.minutes)
+            found = channels.measure(out / folder, *world, spoken=name == "spoken")
+            print("\n".join([title, "", *channels.table(found)]))
+    if options.only in ("channels", "spoken"):
         return
     steps = Steps(out / "steps")
     prepare(steps, out, options.videos, options.world_seed, options.minutes)

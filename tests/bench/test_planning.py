@@ -133,16 +133,30 @@ def test_more_queries_need_more_workers_and_no_more_than_that() -> None:
     assert planned(hours=5000, gpus=4)["ingest"]["hours"] < few["ingest"]["hours"]
 
 
+def test_rankers_hold_as_many_shards_as_a_host_has_room_for() -> None:
+    whole, split = (planned(hours=hours(segments), qps=10) for segments in (10**7, 10**8))
+    assert (whole["ranker"]["groups"], whole["ranker"]["encoders"]) == (1, 0)
+    ranker = split["ranker"]
+    assert (ranker["groups"], ranker["shards_each"], ranker["workers"]) == (6, 6, 12)
+    assert ranker["memory_gb"] <= 256 < ranker["memory_gb"] * 7 / 6
+    assert ranker["encoders"] == 2
+    assert split["total"]["cores"] == split["index"]["workers"] + 4 * 14 + split["coordinator"]["workers"]
+    assert (
+        split["latency_ms"]["repeated"] > planned(hours=hours(10**8), host_gb=9999)["latency_ms"]["repeated"]
+    )
+
+
 def test_what_was_not_measured_is_said() -> None:
     assert planned(hours=hours(3_200_000))["notes"] == []
     said = " ".join(planned(hours=hours(10**9), gpus=1, shards=100)["notes"])
     for part in (
         "Measured were indexes of this kind of up to 3,200,000 segments",
         "asks 100 of them",
-        "holds the contexts of all shards",
         "GPUs is reckoned",
     ):
         assert part in said
+    one = planned(hours=hours(10**9), shards=1)
+    assert any(note.startswith("The contexts of one shard are 12,") for note in one["notes"])
     assert "of 768" in planned(hours=1, encoder=EncoderCost("e", 512, 0.1))["notes"][0]
 
 
@@ -153,7 +167,7 @@ def test_the_command_tells_the_plan() -> None:
     assert found["cost"]["assumed_prices"]["core"] == 7
     assert found["corpus"]["segments"] == 900_000
     text = run.invoke(command, ["--hours", "1000", "--qps", "5"]).output
-    for part in ("1,000 hours, 900,000 segments of 768", "1 x 900,000, RaBitQfs", "at assumed prices"):
+    for part in ("1,000 hours, 900,000 segments of 768", "1 x 900,000, IVF2048", "at assumed prices"):
         assert part in text
     refused = run.invoke(command, ["--hours", "1", "--encoder", "unheard"])
     assert isinstance(refused.exception, InvalidInput)

@@ -61,7 +61,7 @@ def test_every_group_shows_examples_of_commands_that_exist() -> None:
 
 # What runs until it is stopped, and what prints a file for another program.
 WITHOUT_JSON: set[tuple[str, ...]] = {
-    ("serve", role) for role in ("coordinator", "index", "library", "page", "ranker")
+    ("serve", role) for role in ("coordinator", "encoder", "index", "library", "page", "ranker")
 }
 WITHOUT_JSON |= {("mcp",), ("completion",)}
 

@@ -15,27 +15,20 @@ from engine.access.guard import Door
 from engine.access.process import Access
 from engine.access.settings import AccessConfig
 from engine.config import CoordinatorConfig, IndexWorkerConfig, RankerWorkerConfig, Topology
-from engine.errors import InvalidInput, Mismatch, SprError
+from engine.errors import Mismatch
 from engine.filters import Stretch
-from engine.types import EncodedQuery
 from spr.internal.v1 import (
     encoder_service_pb2_grpc,
     index_shard_service_pb2,
     index_shard_service_pb2_grpc,
-    ranker_service_pb2,
     ranker_service_pb2_grpc,
     version_service_pb2_grpc,
 )
-from tests.engine.corpus import DIM, MODEL, RANKER, Corpus, sentence
+from tests.engine.corpus import DIM, Corpus
 from tests.engine.holding import Held, Versions, on_duty
+from tests.engine.ranker_oracle import RankerOracle as RankerOracle
+from tests.engine.ranker_oracle import refuse as refuse
 from tests.engine.server import Server as Server
-
-
-def refuse(code: grpc.StatusCode | None) -> None:
-    if code is not None:
-        error = SprError("told to refuse", code.name)
-        error.status = code
-        raise error
 
 
 class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServicer):
@@ -48,6 +41,10 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
         self.old = False  # one of a release that knows no filters
         self.careless = False  # one that answers for whatever shard it is asked
         self.refuses: grpc.StatusCode | None = None
+
+    def SearchTogether(self, request: Any, context: Any) -> Any:
+        # As a worker of the last release.
+        refuse(grpc.StatusCode.UNIMPLEMENTED)
 
     @on_duty
     def SearchSegments(self, request: Any, context: Any) -> index_shard_service_pb2.SearchSegmentsResponse:
@@ -81,80 +78,6 @@ class IndexOracle(Versions, index_shard_service_pb2_grpc.IndexShardServiceServic
         return index_shard_service_pb2.GetShardInfoResponse(
             shard=self.name, held=self.listing(self.shard), report=self.report()
         )
-
-
-class RankerOracle(
-    Versions, ranker_service_pb2_grpc.RankerServiceServicer, encoder_service_pb2_grpc.EncoderServiceServicer
-):
-    def __init__(self, library: dict[str, Corpus]) -> None:
-        super().__init__(library)
-        self.encoding, self.ranking, self.meant = Held(), Held(), list[bool]()
-        self.weighs = False  # whether it says that it weighs texts
-        self.refuses: grpc.StatusCode | None = None
-
-    @on_duty
-    def Encode(self, request: Any, context: Any) -> Any:
-        self.encoding.enter()
-        refuse(self.refuses)
-        self.of(request.generation)
-        if request.text == "broken":
-            raise RuntimeError("secret detail")
-        # The tokens carry the sentence, so that Rank can be checked against it.
-        tokens = np.frombuffer(request.text.encode().ljust(64), np.uint8).astype(np.float32)[:, None]
-        self.meant.append(request.sentence)
-        vector, long = sentence(request.text), len(request.text) > 50
-        sought = vector if request.sentence else None
-        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL, long, sentence=sought))
-        response.generation = request.generation
-        return response
-
-    @on_duty
-    def EncodeExamples(self, request: Any, context: Any) -> Any:
-        """Take what a picture holds for a sentence."""
-        refuse(self.refuses)
-        self.of(request.generation)
-        if any(one.image == b"bad" for one in request.examples):
-            raise InvalidInput("the picture is bad; send a good one", field="examples[0].image")
-        text = ", ".join(one.image.decode() for one in request.examples)
-        vector, tokens = sentence(text), np.zeros((0, 1), np.float32)
-        response = wire.encoded_to_pb(EncodedQuery(vector, tokens, vector, MODEL))
-        response.generation = request.generation
-        return response
-
-    @on_duty
-    def Rank(self, request: Any, context: Any) -> ranker_service_pb2.RankResponse:
-        self.ranking.enter()
-        refuse(self.refuses)
-        tokens = wire.tensor_from_pb(request.token_states, [None, 1], "token_states")
-        text = tokens[:, 0].astype(np.uint8).tobytes().decode().strip()
-        videos = wire.ints_from_bytes(request.video_ordinals, "videos")
-        spans = wire.doubles_from_bytes(request.spans, "spans").reshape(-1, 2)
-        corpus = self.of(request.generation)
-        rows = [corpus.judge(text, int(v), *map(float, s)) for v, s in zip(videos, spans, strict=True)]
-        table = np.array(rows, np.float64).reshape(-1, 3)
-        return ranker_service_pb2.RankResponse(
-            ranker_model=RANKER,
-            generation=request.generation,
-            spans=wire.doubles_to_bytes(table[:, :2]),
-            scores=wire.doubles_to_bytes(table[:, 2]),
-            relevances=wire.floats_to_bytes(table[:, 2]),
-            refined=bytes([1] * len(rows)),
-            texts_weighed=self.weighs,
-            best=wire.doubles_to_bytes(0.75 * table[:, 0] + 0.25 * table[:, 1]),
-        )
-
-    def Compare(self, request: Any, context: Any) -> ranker_service_pb2.CompareResponse:
-        refuse(self.refuses)
-        self.of(request.generation)
-        text = wire.tensor_from_pb(request.text_embedding, [None], "text_embedding")
-        return ranker_service_pb2.CompareResponse(
-            generation=request.generation,
-            step=wire.duration_to_pb(1.0),
-            frames=wire.floats_to_bytes(np.array([text[0], request.video_ordinal / 100])),
-        )
-
-    def GetRankerInfo(self, request: Any, context: Any) -> ranker_service_pb2.GetRankerInfoResponse:
-        return ranker_service_pb2.GetRankerInfoResponse(held=self.listing(), report=self.report())
 
 
 def start(servicer: Any, address: str = "127.0.0.1:0", door: Door | None = None) -> Server:

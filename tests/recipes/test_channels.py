@@ -11,7 +11,11 @@ from spr_cli.main import cli
 from tests.trainer.evaluation.test_generalised import query
 from trainer.collection.annotations import save_queries
 
-COMMANDS = [*demo.commands(Path("o"), 12, 7), *prepared(Path("o"), 12, 7, 1.0)]
+COMMANDS = [
+    *demo.commands(Path("o"), 12, 7),
+    *prepared(Path("o"), 12, 7, 1.0),
+    *prepared(Path("o"), 12, 7, 1.0, spoken=True),
+]
 
 
 @pytest.mark.parametrize("command", [command for _, command in COMMANDS], ids=[name for name, _ in COMMANDS])

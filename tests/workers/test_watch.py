@@ -168,3 +168,14 @@ def test_a_missing_file_is_refused_by_name(part: Path) -> None:
     (part / INDEX).unlink()
     with pytest.raises(Mismatch, match=r"index\.faiss is missing"):
         Watch(part, about(files), [INDEX])
+
+
+def test_what_nobody_has_hashed_is_hashed_first_and_soon(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = describe_files(part, ["catalog.sqlite", INDEX])
+    (part / INDEX).write_bytes(b"VECTORS")
+    monkeypatch.setattr(watch, "FIRST_RATE", 4)
+    seen = Watch(part, about(files), list(files), unseen=[INDEX])
+    # Seven bytes and their end, four at a time.
+    for _ in range(2):
+        seen.look()
+    assert "index.faiss no longer has the checksum" in seen.fault

@@ -9,7 +9,7 @@ from engine import names
 from engine.errors import InvalidInput
 from engine.names import NameEntry, NamesFile
 from engine.version_lock import only_writer
-from workers.ranker.examples import ExampleEncoder
+from workers.ranker.examples import ExampleEncoder, stored_rows
 from workers.ranker.models import Models
 from workers.ranker.stores.features import FRAMES
 
@@ -27,7 +27,7 @@ def give_name(
     models = Models.open(collection, device=device)
     rows = [_stored(models, video, seconds) for video, seconds in instants]
     rows += list(ExampleEncoder(models).frames(pictures)) if pictures else []
-    entry = NameEntry.of(models.version.encoder.fingerprint, np.stack(rows))
+    entry = NameEntry.of(models.version.features, np.stack(rows))
     with only_writer(collection, "name"):
         names.write(collection, NamesFile({**names.read(collection).names, bare: entry}))
     return entry
@@ -42,7 +42,7 @@ def take_name(collection: Path, name: str) -> None:
 def _stored(models: Models, video: str, seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Return the frame that a video shows at some time."""
     ordinal = models.corpus.catalogue.ordinal(video)
-    rows = models.features.video(ordinal, FRAMES)
+    rows = stored_rows(models, ordinal)[:, : models.queries.shown]
     number = int(seconds / models.features.step(FRAMES) + 1e-6)
     if not 0 <= number < len(rows):
         length = float(models.corpus.catalogue.durations[ordinal])

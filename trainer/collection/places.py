@@ -49,13 +49,16 @@ def describe_collection(collection: Path, name: str | None = None) -> str:
 def features_directory(collection: Path, encoder: str | None = None) -> Path:
     """Return `features/<fingerprint>` of the named encoder, or of the only one that has videos.
 
-    encoder: a fingerprint or its beginning. NotFound or InvalidInput say what there is.
+    encoder: the features' name, see `entries.features_of`, or its beginning. NotFound or InvalidInput say
+    what there is.
     """
     made = {path.parent.name: path.parent for path in sorted((collection / "features").glob("*/store.json"))}
     if not made:
         raise NotFound(
             f"{collection} holds no features; make some with: spr ingest VIDEOS --collection {collection}"
         )
+    if encoder in made:
+        return made[encoder]
     matching = {name: path for name, path in made.items() if name.startswith(encoder or "")}
     if not matching:
         there = ", ".join(map(_described, made.values()))
@@ -83,31 +86,6 @@ def _described(path: Path) -> str:
         return f"{path.name} (it cannot be opened)"
     videos = f"{len(store)} video{'s' if len(store) != 1 else ''}"
     return f"{path.name} ({store.meta.get('encoder', 'unknown')}, {videos})"
-
-
-def encoder_source(store: FeatureStore) -> str:
-    """Return where the encoder of a feature store is: the collection's copy, else its directory or name."""
-    kept = kept_encoder(store.path.parent.parent, store.path.name)
-    source = kept or store.meta.get("source") or store.meta.get("encoder")
-    if not source:
-        raise InvalidInput(f"{store.path} does not say which encoder made it; ingest again.")
-    return str(source)
-
-
-def own_encoder(collection: Path) -> str:
-    """Return where the encoder is that a collection's videos were ingested with, as `encoder_source` does.
-
-    NotFound for a collection without videos, InvalidInput for one with features of several encoders.
-    """
-    stores = [FeatureStore.open(path.parent) for path in (collection / "features").glob("*/store.json")]
-    sources = sorted(encoder_source(store) for store in stores if len(store))
-    if not sources:
-        raise NotFound(f"{collection} has no videos yet: say with --encoder what turns them into features.")
-    if len(sources) > 1:
-        raise InvalidInput(
-            f"{collection} has features of several encoders: add --encoder {' or '.join(sources)}."
-        )
-    return sources[0]
 
 
 def kept_encoder(collection: Path, fingerprint: str) -> Path | None:

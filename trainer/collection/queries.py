@@ -22,12 +22,18 @@ TEXTS_AT_ONCE = 256
 class QueryFeatures:
     """Reads the features of texts that `encode_queries` has put in."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sought: "QueryFeatures | None" = None) -> None:
+        """sought: has the pooled features, where another encoder's are compared with segments."""
         self._store = FeatureStore.open(path)
+        self._sought = sought._store if sought is not None else self._store
+
+    def sought_by(self, other: "QueryFeatures") -> "QueryFeatures":
+        """Return these with the pooled features of another encoder."""
+        return QueryFeatures(self._store.path, other)
 
     def pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, dim) pooled text features, un-normalised; NotFound for a text that is not encoded."""
-        rows = [self._store.rows(text_key(text), POOLED) for text in texts]
+        rows = [self._sought.rows(text_key(text), POOLED) for text in texts]
         return np.concatenate(rows).astype(np.float32, copy=False)
 
     def tokens(self, text: str) -> NDArray[np.float32]:
@@ -36,11 +42,18 @@ class QueryFeatures:
 
 
 def encode_queries(
-    collection: Path, fingerprint: str, source: str, texts: Sequence[str], device: str = "auto"
+    collection: Path,
+    fingerprint: str,
+    source: str,
+    texts: Sequence[str],
+    device: str = "auto",
+    *,
+    clips: bool = False,
 ) -> QueryFeatures:
     """Return features of `texts`, encoding those that the collection does not hold yet.
 
     source: name or directory of the encoder whose fingerprint this is; Mismatch when it has become another.
+    clips: it may be a clip encoder.
     Features that were imported have none, and NotFound names the text that did not come with them.
     """
     path = collection / "queries" / fingerprint
@@ -48,7 +61,7 @@ def encode_queries(
     if missing:
         if is_known_queries(collection / source):
             KnownQueries(collection / source).text(missing)
-        encoder = Encoder.load(source, device)
+        encoder = Encoder.load(source, device, clips=clips)
         if encoder.fingerprint != fingerprint:
             why = explain(Path(source), fingerprint) if Path(source).is_dir() else ""
             now = f"{encoder.fingerprint}{why}"

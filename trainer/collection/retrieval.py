@@ -12,7 +12,7 @@ from engine.proposals import ProposalRule, propose
 from engine.types import Doubles, Hits, Ordinals, Proposals
 from trainer.collection.places import FRAMES
 from trainer.collection.segments import VideoRows, embed
-from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.projection.projector import MeanPool, Projector, index_stream
 
 QUERIES_AT_ONCE = 256
 
@@ -34,7 +34,7 @@ class Retrieval:
     @staticmethod
     def embed(rows: VideoRows, projector: Projector | MeanPool, device: torch.device) -> "Retrieval":
         """Embed the segments of every video, as a build does; Mismatch where a vector is not finite."""
-        width, step = rows.streams[FRAMES]
+        (width, _), (_, step) = rows.streams[index_stream(projector.streams)], rows.streams[FRAMES]
         counts = rows.segment_counts(projector.segment_length)
         blocks = [np.zeros((0, width), np.float32), *embed(rows, projector, device)]
         return Retrieval(

@@ -14,7 +14,7 @@ from engine.types import Doubles, Floats, Ordinals
 from trainer.collection.places import FRAMES
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.side_by_side import in_turn
-from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.projection.projector import ClipPool, MeanPool, Projector
 from workers.ranker.projection.segments import segment_rows, video_rows
 from workers.ranker.stores.features import SUBTITLES, FeatureMaps
 
@@ -106,7 +106,7 @@ def embed(rows: VideoRows, projector: Projector | MeanPool, device: torch.device
 
 def hearing(projector: Projector | MeanPool, rows: VideoRows) -> Projector | MeanPool:
     """Return the projector for these videos: a mean pool that has heard what they say, any other as it is."""
-    if not isinstance(projector, MeanPool) or projector.said is not None:
+    if not isinstance(projector, MeanPool) or isinstance(projector, ClipPool) or projector.said is not None:
         return projector
     if rows.streams.get(SUBTITLES) != rows.streams[FRAMES]:
         return projector
@@ -140,7 +140,9 @@ def _batches(rows: VideoRows, projector: Projector | MeanPool) -> Iterator[tuple
     """Yield (video, inputs (m, frames a segment, width)) of at most BATCH segments of one video."""
     for video, name in enumerate(rows.ids):
         features = video_rows(projector.streams, partial(rows.read, video))
-        numbers = segment_rows(len(features), projector.segment_length, projector.around)
+        # A clip encoder has made of every segment one row.
+        each = 1 if isinstance(projector, ClipPool) else projector.segment_length
+        numbers = segment_rows(len(features), each, projector.around)
         for start in range(0, len(numbers), BATCH):
             inputs = features[numbers[start : start + BATCH]].astype(np.float32)
             yield name, torch.from_numpy(inputs)

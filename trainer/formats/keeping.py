@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch
 from engine.files import read_name
+from trainer.collection.encoders import encoder_of
 from trainer.collection.places import FRAMES, features_directory, make_current, models_directory
 from trainer.formats.checkpoints import Checkpoint
 from workers.feature_store.store import FeatureStore
@@ -34,7 +35,7 @@ def keep_in_collection(
     does not fit the collection's features.
     """
     store = FeatureStore.open(features_directory(collection, encoder))
-    name = str(store.meta.get("fingerprint", store.path.name))
+    name = encoder_of(store)
     _check(checkpoint, store)
     fingerprint = model_fingerprint(checkpoint.kind, asdict(checkpoint.config), name, checkpoint.state)
     models = models_directory(collection, checkpoint.kind)

@@ -9,7 +9,8 @@ import torch
 from engine.errors import InvalidInput, NotFound
 from engine.proposals import ProposalRule
 from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
-from trainer.collection.places import FRAMES, encoder_source, features_directory, open_projector
+from trainer.collection.encoders import encoder_of, encoder_source
+from trainer.collection.places import FRAMES, features_directory, open_projector
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.formats.layout import ARCHITECTURES, I3D, SEGMENTS, SPLITS, SUBTITLES_BERT, Layout
 from trainer.formats.names import check_names
@@ -80,7 +81,7 @@ def open_export(
 ) -> Outgoing:
     """Gather what an export writes; NotFound or InvalidInput name what is missing or cannot be exported."""
     store = FeatureStore.open(features_directory(collection, encoder))
-    fingerprint = str(store.meta.get("fingerprint", store.path.name))
+    fingerprint = encoder_of(store)
     queries, corpora = _judged(collection)
     where = pick_device(device)
     chosen = open_projector(collection, projector, fingerprint).to(where)

@@ -77,7 +77,7 @@ def schema_of(corpus: Corpus) -> "pa.Schema":
         "collection": version.collection,
         "version": version.id,
         "embedding_model": version.embedding_model,
-        "encoder": version.encoder.source,
+        "encoder": version.index_encoder.source,
         "metric": version.metric,
         "segment_length": version.segment_length,
     }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.files import replacing, write_json
 from trainer.collection.annotations import save_corpus, save_queries
+from trainer.collection.encoders import encoder_of
 from trainer.collection.places import FRAMES
 from trainer.formats.arrays import MASK, put, writing
 from trainer.formats.layout import SEGMENTS
@@ -194,7 +195,7 @@ def write_records(export: Outgoing) -> None:
     kept = {stream for stream in files.values() if stream in store.streams}
     save_records(export.layout.path("videos"), (store.record(video) for video in export.durations))
     sidecar = Sidecar(
-        encoder=str(store.meta.get("fingerprint", store.path.name)),
+        encoder=encoder_of(store),
         name=str(store.meta.get("encoder", "")),
         source=str(store.meta.get("source", "")),
         dtype=store.dtype.name,

@@ -9,12 +9,15 @@ from typing import Any
 
 from engine import versions
 from engine.corpus import open_corpus
-from engine.entries import Version
+from engine.entries import ModelEntry, Version
 from engine.errors import InvalidInput, Mismatch, SprError
+from trainer.collection.encoders import encoder_of
 from trainer.generation.config import BuildConfig
+from trainer.generation.models import choose_model
 from trainer.generation.sentences import NONE, Sentences, kept_choice
 from workers.feature_store.recalling import recall
 from workers.feature_store.store import FeatureStore
+from workers.ranker.stores.features import CLIPS
 
 TEXT_ENCODER = "text_encoder"
 # What a build is asked, and what it does where neither it nor the version before says.
@@ -139,6 +142,28 @@ def bring_back(config: BuildConfig, served: Before, store: FeatureStore, known: 
         found = recall(writing, lost)
     store.refresh()
     return [f"{len(found)} deleted videos are served again, and indexed"] if found else []
+
+
+def take_model(
+    config: BuildConfig, served: Before, kind: str, store: FeatureStore, notes: list[str]
+) -> ModelEntry | None:
+    """Return the projector or ranker to build with; a note says why there is none.
+
+    Mismatch where the version before has one, InvalidInput for a projector where clips are indexed.
+    """
+    reasons: list[str] = []
+    choice, clips = getattr(config, kind), f"{store.path} is indexed by its clips"
+    if kind == "projector" and CLIPS in store.streams:
+        if choice not in (None, "none"):
+            raise InvalidInput(f"--projector {choice} reads frames, and {clips}: leave it out.")
+        check_model(config, served, kind, False, clips)
+        return None
+    entry = choose_model(config.collection, kind, choice, encoder_of(store), reasons.append)
+    for why in reasons:
+        check_model(config, served, kind, entry is not None, why)
+        if "holds no" not in why:
+            notes.append(f"{why}: built without a {kind}")
+    return entry
 
 
 def check_model(config: BuildConfig, served: Before, kind: str, found: bool, why: str) -> None:

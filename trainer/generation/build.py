@@ -24,11 +24,11 @@ from trainer.generation.frozen import frozen_files
 from trainer.generation.garbage import Garbage, collect_garbage
 from trainer.generation.indexing import write_indexes
 from trainer.generation.kit import Kit, OnProgress
-from trainer.generation.part import finish_part, nothing, streams_of
+from trainer.generation.making import Here, Maker, buildings
+from trainer.generation.part import nothing, streams_of
 from trainer.generation.plan import Plan, make_plan
 from trainer.generation.texts import make_texts
 from trainer.generation.texts_kit import TextsKit
-from workers.ranker.stores.features import DIRECTORY, write_context
 
 __all__ = ["BuildConfig", "BuildReport", "build"]
 
@@ -64,10 +64,13 @@ class BuildReport:
     seconds: float
 
 
-def build(config: BuildConfig, on_progress: OnProgress | None = None) -> BuildReport:
+def build(
+    config: BuildConfig, on_progress: OnProgress | None = None, maker: Maker | None = None
+) -> BuildReport:
     """Build what `config` says, or find it built, and make it current.
 
     on_progress: called with (stage, done, total). A failed or killed build leaves everything as it was.
+    maker: of the parts, None for this process.
     """
     began = time.monotonic()
     collection = config.collection
@@ -76,7 +79,7 @@ def build(config: BuildConfig, on_progress: OnProgress | None = None) -> BuildRe
             plan = make_plan(config)
             sweep(collection)
             found = _find(collection, plan.sources)
-            about = found or _make(collection, plan, on_progress or nothing)
+            about = found or _make(collection, plan, maker or Here(), on_progress or nothing)
             if config.activate:
                 versions.activate(collection, about.id)
             garbage = collect_garbage(collection, config.keep, {about.id}) if config.keep else Garbage()
@@ -101,30 +104,22 @@ def _find(collection: Path, sources: str) -> Version | None:
     return None
 
 
-def _make(collection: Path, plan: Plan, on_progress: OnProgress) -> Version:
+def _make(collection: Path, plan: Plan, maker: Maker, on_progress: OnProgress) -> Version:
     check_room(collection, plan.bytes)
     with contextlib.ExitStack() as stack:
         made = [stack.enter_context(staged(collection)) for _ in range(plan.shard_count)]
-        kit, search = write_indexes(collection, plan, made, on_progress)
+        shards = buildings(plan, [staging.path for staging in made])
+        kit, search = write_indexes(collection, plan, shards, maker, on_progress)
         kit = replace(kit, texts=_texts(plan, on_progress))
-        for number, staging in enumerate(made):
-            on_progress("context", number, len(made))
-            write_context(staging.path / DIRECTORY, kit.store, plan.ids_of(number))
-        on_progress("context", len(made), len(made))
-        tell = _Summed(on_progress, plan.clips)
-        for number, staging in enumerate(made):
-            staging.id = finish_part(staging.path, kit, plan.ids_of(number), kit.factory, tell).id
+        for staging, part in zip(made, maker.complete(plan, kit, shards, on_progress), strict=True):
+            staging.id = part
     entries = [parts.entry_of(collection, staging.id) for staging in made]
-    shards = [
+    listed = [
         ShardEntry(shard_name(number), entry.videos, entry.segments, (entry,))
         for number, entry in enumerate(entries)
     ]
-    kit.template.save(collection)
-    if kit.texts is not None:
-        kit.texts.lexicon.save(collection)
-        if kit.texts.template is not None:
-            kit.texts.template.save(collection)
-    return _commit(collection, _version(plan, kit, shards, search))
+    kit.save(collection)
+    return _commit(collection, _version(plan, kit, listed, search))
 
 
 def _texts(plan: Plan, on_progress: OnProgress) -> TextsKit | None:
@@ -138,17 +133,6 @@ def _texts(plan: Plan, on_progress: OnProgress) -> TextsKit | None:
     if made is None or fusion is None or not fusion.lists:
         return made
     return replace(made, entry=replace(made.entry, weights=dict(fusion.lists)))
-
-
-class _Summed:
-    """Reports the progress of one part after the other as that of all."""
-
-    def __init__(self, on_progress: OnProgress, total: int) -> None:
-        self._on_progress, self._total, self._before = on_progress, total, 0
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        self._on_progress(stage, self._before + done, self._total)
-        self._before += total if done == total else 0
 
 
 def _version(plan: Plan, kit: Kit, shards: list[ShardEntry], search: SearchEntry) -> Version:
@@ -176,6 +160,7 @@ def _version(plan: Plan, kit: Kit, shards: list[ShardEntry], search: SearchEntry
         sources=plan.sources,
         settings=plan.settings,
         texts=kit.texts.entry if kit.texts is not None else None,
+        clip_encoder=plan.clip_encoder,
     )
 
 

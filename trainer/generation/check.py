@@ -43,7 +43,8 @@ def check(folders: Sequence[Path], collection: Path, plan: Plan, vectors: Floats
     folders: of the index of each shard's part. vectors: (segments, dim), all of them. Raises Mismatch
     (INDEX_UNFIT) where no effort reaches it.
     """
-    asked = real_queries(collection, plan.encoder.fingerprint, plan.projector, plan.device, plan.dim)
+    texts = plan.clip_encoder or plan.encoder
+    asked = real_queries(collection, texts.fingerprint, plan.projector, plan.device, plan.dim)
     queries = sample_queries(asked, vectors)
     shards = [IndexPart.open(folder, "cpu") for folder in folders]
     starts = np.cumsum(plan.counts) - plan.counts

@@ -18,7 +18,7 @@ from trainer.generation.texts_kit import TextsKit, open_texts
 from workers.feature_store.store import FeatureStore
 from workers.index.training import Template
 from workers.ranker.encoder.encoder import pick_device
-from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.projection.projector import ClipPool, MeanPool, Projector, index_stream
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.checkpoint import read_card
 from workers.ranker.stores.contexts import ContextType
@@ -47,10 +47,16 @@ class Kit:
     device: torch.device
     texts: TextsKit | None = None
 
+    def save(self, collection: Path) -> None:
+        """Keep the trained indexes and the lexicon in the collection."""
+        self.template.save(collection)
+        if self.texts is not None:
+            self.texts.save(collection)
+
     @property
     def dim(self) -> int:
         """Width of a segment vector."""
-        return self.store.streams[FRAMES].dim
+        return self.store.streams[index_stream(self.store.streams)].dim
 
     @property
     def segment_length(self) -> float:
@@ -60,7 +66,7 @@ class Kit:
 
 def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
     """Return what the parts of `version` were made with, to make another; Mismatch where that is gone."""
-    store = FeatureStore.open(features_directory(collection, version.encoder.fingerprint))
+    store = FeatureStore.open(features_directory(collection, version.features))
     where = pick_device(device)
     for entry in (version.projector, version.ranker):
         _check_card(collection, version, entry)
@@ -74,7 +80,7 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
         ranker=load_ranker(collection, version.ranker, store) if version.contexts else None,
         contexts=cast("ContextType | None", version.contexts or None),
         device=where,
-        texts=open_texts(collection, version, device),
+        texts=open_texts(collection, version.texts, device),
     )
     if found.segment_length != version.segment_length:
         message = f"{store.path} gives segments of {found.segment_length} s, version {version.id} has "
@@ -84,7 +90,7 @@ def open_kit(collection: Path, version: Version, device: str = "auto") -> Kit:
 
 def as_built(projector: Projector | MeanPool, collection: Path, version: Version) -> Projector | MeanPool:
     """Return the projector as it embedded the version's segments: a mean pool with what it had heard."""
-    if not isinstance(projector, MeanPool):
+    if not isinstance(projector, MeanPool) or isinstance(projector, ClipPool):
         return projector
     frames = round(version.segment_length / version.streams[FRAMES].step)
     return MeanPool(frames, said(collection, version))

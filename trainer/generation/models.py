@@ -8,12 +8,14 @@ import torch
 from engine.entries import EncoderEntry, ModelEntry
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.files import read_name
+from trainer.collection.encoders import clip_encoder_of, encoder_of
 from trainer.collection.places import FRAMES, keep_encoder, kept_encoder, models_directory
 from trainer.collection.segments import check_streams
 from workers.feature_store.store import FeatureStore
-from workers.ranker.projection.projector import MeanPool, Projector, load_projector
+from workers.ranker.projection.projector import ClipPool, MeanPool, Projector, load_projector
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.checkpoint import read_card
+from workers.ranker.stores.features import CLIPS
 
 
 def choose_model(
@@ -63,10 +65,20 @@ def _is(directory: Path, kind: str) -> bool:
 
 def encoder_entry(collection: Path, store: FeatureStore) -> EncoderEntry:
     """Name the encoder of the features: its copy in the collection, made now where it can be."""
-    fingerprint = store.path.name
     source = str(store.meta.get("source") or store.meta.get("encoder") or "")
     if not source:
         raise InvalidInput(f"{store.path} does not say which encoder made it; ingest again.")
+    return _entry(collection, encoder_of(store), source)
+
+
+def clip_encoder_entry(collection: Path, store: FeatureStore) -> EncoderEntry | None:
+    """Name the clip encoder beside it, None without one."""
+    if CLIPS not in store.streams:
+        return None
+    return _entry(collection, clip_encoder_of(store), str(store.meta.get("clip_source", "")))
+
+
+def _entry(collection: Path, fingerprint: str, source: str) -> EncoderEntry:
     if kept_encoder(collection, fingerprint) is None and Path(source).is_dir():
         keep_encoder(collection, Path(source), fingerprint, source)
     kept = kept_encoder(collection, fingerprint)
@@ -91,7 +103,7 @@ def load_stage1(
 ) -> Projector | MeanPool:
     """Return the projector, mean pooling without one; Mismatch for one of other features."""
     if entry is None:
-        return MeanPool()
+        return ClipPool() if CLIPS in store.streams else MeanPool()
     projector = load_projector(collection / entry.path, device)
     width = store.streams[FRAMES].dim
     if projector.config.dim != width:

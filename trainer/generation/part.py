@@ -22,8 +22,9 @@ from trainer.generation.looks import write_seen
 from trainer.generation.records import write_records
 from trainer.generation.texts import write_texts
 from workers.index.files import INDEX, code_of
+from workers.index.filling import fill
 from workers.index.part import DIRECTORY as INDEX_DIRECTORY
-from workers.index.part import VERSION, IndexPart
+from workers.index.part import VERSION
 from workers.index.training import Template
 from workers.ranker.projection.projector import MeanPool
 from workers.ranker.stores.features import DIRECTORY, write_context
@@ -74,16 +75,14 @@ def exact_factory(factory: str) -> str:
 
 def write_index(
     building: Path, kit: Kit, ids: Sequence[str], blocks: Iterable[Floats], template: Template
-) -> IndexPart:
+) -> None:
     """Write a part's index. ids: sorted. blocks: their unit vectors (m, dim), in (video, segment) order."""
     counts = VideoRows.of_store(kit.store, ids).segment_counts(kit.projector.segment_length)
     videos = np.repeat(np.arange(len(ids), dtype=np.int32), counts)
     segments = np.concatenate([np.arange(count, dtype=np.int32) for count in [*counts, 0]])
-    shard = IndexPart.build(template, blocks, videos, segments)
-    shard.save(building / INDEX_DIRECTORY)
+    fill(building / INDEX_DIRECTORY, template, blocks, videos, segments)
     if isinstance(kit.projector, MeanPool) and kit.projector.said is not None:
         write_said(building, kit.projector.said)
-    return shard
 
 
 def write_said(building: Path, mean: torch.Tensor) -> None:

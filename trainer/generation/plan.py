@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine import versions
 from engine.entries import EncoderEntry, ModelEntry
@@ -17,11 +16,11 @@ from engine.types import Ordinals
 from trainer.collection.annotations import load_corpus
 from trainer.collection.places import FRAMES, describe_collection, features_directory, known_videos
 from trainer.collection.segments import VideoRows, deal
-from trainer.generation.before import Before, before, bring_back, check_model, check_videos, settings, settle
+from trainer.generation.before import before, bring_back, check_videos, settings, settle, take_model
 from trainer.generation.config import BuildConfig
 from trainer.generation.contexts import choose_contexts
 from trainer.generation.kit import Kit
-from trainer.generation.models import choose_model, encoder_entry, load_ranker, load_stage1
+from trainer.generation.models import clip_encoder_entry, encoder_entry, load_ranker, load_stage1
 from trainer.generation.sentences import NONE, choose_sentences
 from trainer.generation.sources import fingerprint_of, lost_texts
 from workers.feature_store.format import FORMERLY
@@ -29,7 +28,7 @@ from workers.feature_store.store import FeatureStore
 from workers.index.factory import Recipe, recipe
 from workers.index.training import Template, check_recipe
 from workers.ranker.encoder.encoder import pick_device
-from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.projection.projector import MeanPool, Projector, index_stream
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.stores.contexts import ContextType
@@ -64,11 +63,12 @@ class Plan:
     missing: int
     notes: list[str]
     sentences: tuple[EncoderEntry, SentenceEncoder] | None = None
+    clip_encoder: EncoderEntry | None = None
 
     @property
     def dim(self) -> int:
         """Width of a segment vector."""
-        return self.store.streams[FRAMES].dim
+        return _width(self.store)
 
     @property
     def segments(self) -> int:
@@ -89,7 +89,8 @@ class Plan:
     def embedding_model(self) -> str:
         """The name of the vectors' space."""
         projected = self.projector_entry.fingerprint if self.projector_entry else None
-        return versions.embedding_model(self.encoder.fingerprint, projected)
+        clips = self.clip_encoder.fingerprint if self.clip_encoder else ""
+        return versions.embedding_model(self.encoder.fingerprint, projected, clips)
 
     @property
     def segment_length(self) -> float:
@@ -104,10 +105,6 @@ class Plan:
     def ids_of(self, shard: int) -> list[str]:
         """Return the videos of a shard, sorted."""
         return [self.ids[video] for video in np.flatnonzero(self.shards == shard)]
-
-    def rows_of(self, shard: int) -> NDArray[np.int64]:
-        """Return (n,) the numbers of a shard's segments among all of them, in (video, segment) order."""
-        return np.flatnonzero(np.repeat(self.shards, self.counts) == shard)
 
     @property
     def clips(self) -> int:
@@ -140,14 +137,13 @@ def make_plan(config: BuildConfig) -> Plan:
     config, notes = settle(config, served)
     store = FeatureStore.open(features_directory(collection, config.encoder))
     notes += bring_back(config, served, store, _known_ids(store, store.ids()))
-    # What was added since stays.
     ids, wanted, missing = _videos(store, config.videos, frozenset() if named else served.ids)
     check_videos(config, served, _known_ids(store, ids), wanted if named else None)
-    rows, dim = VideoRows.of_store(store, ids), store.streams[FRAMES].dim
+    rows, dim = VideoRows.of_store(store, ids), _width(store)
     shards = _check_asked(config, rows, dim)
-    device = pick_device(config.device)
-    first, second = (_model(config, served, kind, store.path.name, notes) for kind in KINDS)
-    projector, ranker = load_stage1(collection, first, store, device), load_ranker(collection, second, store)
+    first, second = (take_model(config, served, kind, store, notes) for kind in KINDS)
+    device, ranker = pick_device(config.device), load_ranker(collection, second, store)
+    projector = load_stage1(collection, first, store, device)
     counts = rows.segment_counts(projector.segment_length)
     sentences = choose_sentences(collection, config.text_encoder or NONE, config.device)
     plan = Plan(
@@ -170,6 +166,7 @@ def make_plan(config: BuildConfig) -> Plan:
         missing=missing,
         notes=[*store.notices, *notes, *lost_texts(store, ids)],
         sentences=sentences,
+        clip_encoder=clip_encoder_entry(collection, store),
     )
     return dataclasses.replace(plan, sources=_sources(plan))
 
@@ -184,18 +181,6 @@ def _check_asked(config: BuildConfig, rows: VideoRows, dim: int) -> int:
     return config.shards
 
 
-def _model(
-    config: BuildConfig, served: Before, kind: str, encoder: str, notes: list[str]
-) -> ModelEntry | None:
-    reasons: list[str] = []
-    entry = choose_model(config.collection, kind, getattr(config, kind), encoder, reasons.append)
-    for why in reasons:
-        check_model(config, served, kind, entry is not None, why)
-        if "holds no" not in why:
-            notes.append(f"{why}: built without a {kind}")
-    return entry
-
-
 def _recipe(config: BuildConfig, dim: int, segments: int) -> Recipe:
     """Return the index to build, with what the command line says of it."""
     made = recipe(config.index or "auto", dim, segments, config.shards or 1)
@@ -206,6 +191,10 @@ def _recipe(config: BuildConfig, dim: int, segments: int) -> Recipe:
             raise InvalidInput(f"--recall {config.recall} is not between 0 and 1.")
         made = dataclasses.replace(made, recall=config.recall)
     return made
+
+
+def _width(store: FeatureStore) -> int:
+    return store.streams[index_stream(store.streams)].dim
 
 
 def _known_ids(store: FeatureStore, ids: Sequence[str]) -> set[str]:
@@ -242,6 +231,8 @@ def _sources(plan: Plan) -> str:
         "shards": plan.shard_count,
         "videos": plan.settings["videos"],
     }
+    if plan.clip_encoder is not None:
+        head["clip_encoder"] = dataclasses.asdict(plan.clip_encoder)
     if plan.sentences is not None:
         head["sentences"] = dataclasses.asdict(plan.sentences[0])
     return fingerprint_of(head, plan.store, plan.ids)

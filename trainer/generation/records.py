@@ -58,11 +58,11 @@ def merge_records(building: Path, sources: Iterable[tuple[Path, Sequence[str]]])
 
 
 def restore_features(collection: Path, version: Version) -> int:
-    """Make the feature store of a version's encoder again, if there is none; return how many videos it has.
+    """Make the feature store of a version's encoders again, if there is none; return how many videos it has.
 
     Parts without records give none: their videos stay searchable, and are ingested anew to build again.
     """
-    path = collection / "features" / version.encoder.fingerprint
+    path = collection / "features" / version.features
     if (path / "store.json").exists():
         return 0
     partial = path.with_name(f".{path.name}.partial")

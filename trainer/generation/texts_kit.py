@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.entries import TextsEntry, Version
+from engine.entries import TextsEntry
 from workers.index.lexicon import Lexicon
 from workers.index.training import Template
 from workers.ranker.sentences.encoder import SentenceEncoder
@@ -22,13 +22,18 @@ class TextsKit:
     template: Template | None = None
     encoder: SentenceEncoder | None = None
 
+    def save(self, collection: Path) -> None:
+        """Keep lexicon and trained index in the collection."""
+        self.lexicon.save(collection)
+        if self.template is not None:
+            self.template.save(collection)
 
-def open_texts(collection: Path, version: Version, device: str | None = "auto") -> TextsKit | None:
+
+def open_texts(collection: Path, entry: TextsEntry | None, device: str | None = "auto") -> TextsKit | None:
     """Return what the texts of a version's parts were made with; Mismatch where that is gone.
 
-    device: of the sentence encoder; None: no text is to be encoded.
+    entry: the version's. device: of the sentence encoder; None: no text is to be encoded.
     """
-    entry = version.texts
     if entry is None:
         return None
     lexicon = Lexicon.read(collection, entry.lexicon_sha256)

@@ -4,8 +4,8 @@ from __future__ import annotations  # av.Packet is generic to type checkers only
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
+from errno import EINVAL
 from pathlib import Path
 
 import av
@@ -16,9 +16,10 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from trainer.ingest import reasons
+from trainer.ingest import media, reasons
 from trainer.ingest.errors import BadVideo, Kind
 from trainer.ingest.limits import DEFAULT, Limits
+from trainer.ingest.remote import Remote
 
 # Where the first 5 MB do not show the video stream: ten minutes, and as many bytes as may lie in memory.
 FURTHER = {"probesize": str(100 << 20), "analyzeduration": str(600 * 1_000_000)}
@@ -34,12 +35,13 @@ _PICTURE_BRANDS = {"avif", "heic", "heix", "heim", "heis", "mif1", "jpeg", "miaf
 def opened(path: Path, limits: Limits = DEFAULT) -> Iterator[InputContainer]:
     """Open a regular file for demuxing. Raises BadVideo."""
     check_file(path)
-    container = _open(path, limits.options)
-    if not any(_known(stream) for stream in container.streams.video):
-        container.close()
-        container = _open(path, limits.options | FURTHER)
-    with container:
-        yield container
+    with reasons.source(path) as source:
+        container = _open(path, source, limits.options)
+        if not any(_known(stream) for stream in container.streams.video):
+            container.close()
+            container = _open(path, source, limits.options | FURTHER)
+        with container:
+            yield container
 
 
 def video_stream(container: InputContainer, path: Path, limits: Limits = DEFAULT) -> VideoStream:
@@ -85,20 +87,23 @@ def demuxed(container: InputContainer) -> Iterator[Packet[Stream]]:
 def check_file(path: Path) -> None:
     """Raise BadVideo unless this is a regular file with bytes in it that may be read."""
     try:
-        status = path.stat()
+        size = media.status(path).size
     except OSError as error:
-        raise BadVideo("unreadable", f"it cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise BadVideo("unreadable", "it is not a regular file")
-    if status.st_size == 0:
+        not_regular = error.errno == EINVAL
+        raise BadVideo(
+            "unreadable", str(error.strerror) if not_regular else f"it cannot be read: {error.strerror}"
+        ) from error
+    if size == 0:
         raise BadVideo("empty", "it is empty (0 bytes)")
-    if not os.access(path, os.R_OK):
+    if not media.is_remote(path) and not os.access(path, os.R_OK):
         raise BadVideo("unreadable", "it cannot be read: Permission denied")
 
 
-def _open(path: Path, chosen: dict[str, str]) -> InputContainer:
+def _open(path: Path, source: str | Remote, chosen: dict[str, str]) -> InputContainer:
     try:
-        return av.open(f"file:{path}", options=chosen, metadata_errors="replace")
+        if not isinstance(source, str):
+            source.seek(0)
+        return av.open(source, "r", options=reasons.options_for(source, chosen), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise reasons.not_opened(path, error) from error
 
@@ -123,7 +128,11 @@ def _choose(path: Path, candidates: Sequence[VideoStream]) -> VideoStream:
 def _count(path: Path, streams: Sequence[int]) -> dict[int, int]:
     """Return how many pictures the first packets hold, by stream."""
     counts = dict.fromkeys(streams, 0)
-    with _open(path, DEFAULT.options) as container, contextlib.suppress(av.error.FFmpegError, OSError):
+    with (
+        reasons.source(path) as source,
+        _open(path, source, DEFAULT.options) as container,
+        contextlib.suppress(av.error.FFmpegError, OSError),
+    ):
         for number, packet in enumerate(demuxed(container)):
             if number == FIRST_PACKETS:
                 break

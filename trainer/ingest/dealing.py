@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from engine.files import sha256
-from trainer.ingest.naming import local_path, whereabouts
+from trainer.ingest import media
+from trainer.ingest.naming import whereabouts
 from trainer.ingest.scan import VideoFile
 from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore, VideoRecord
@@ -26,12 +26,12 @@ def deal(
     if share.whole:
         return list(files), []
     home = {} if store is None else {store.record(video).uri: store.part_of(video) for video in store.ids()}
-    away = {} if store is None else _away(store, {file.path.as_uri() for file in files})
+    away = {} if store is None else videos_away(store, {media.uri_of(file.path) for file in files})
     mine, others = list[VideoFile](), list[VideoFile]()
     for file in files:
-        part = home.get(file.path.as_uri())
+        part = home.get(media.uri_of(file.path))
         if part is None and away and store is not None:
-            part = _part_before(file.path, away, store.part_of, share)
+            part = part_before(file.path, away, store.part_of, share)
         if part is None:
             part = hashed(file.path, share.count)
         (mine if share.has(part) else others).append(file)
@@ -44,22 +44,22 @@ def hashed(path: Path, count: int) -> int:
     return int.from_bytes(digest[:8], "big") % count
 
 
-def _away(store: FeatureStore, there: set[str]) -> Away:
+def videos_away(store: FeatureStore, there: set[str]) -> Away:
     """Return the videos by size of their files that are not where they were; `there`: URIs that are."""
     found: dict[int, list[VideoRecord]] = {}
     for video in store.ids():
         record = store.record(video)
-        if record.uri not in there and whereabouts(local_path(record.uri)) in ("gone", "away"):
+        if record.uri not in there and whereabouts(media.path_of(record.uri)) in ("gone", "away"):
             found.setdefault(record.info.get("size", -1), []).append(record)
     return found
 
 
-def _part_before(path: Path, away: Away, part_of: Callable[[str], int], share: Share) -> int | None:
+def part_before(path: Path, away: Away, part_of: Callable[[str], int], share: Share) -> int | None:
     """Return the part of the video that a file may be; its content decides where several writers have one."""
     try:
-        known = away.get(path.stat().st_size, ())
+        known = away.get(media.status(path).size, ())
         if len({part_of(record.id) % share.count for record in known}) > 1:
-            content = sha256(path)
+            content = media.content_of(path)
             known = [record for record in known if record.sha256 == content]
     except OSError:
         return None

@@ -1,32 +1,25 @@
 """Samples to feature rows, in batches, while the next ones are decoded."""
 
-from collections import deque
-from collections.abc import Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol, Self
+from functools import partial
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.ingest.encoders import ClipEncoder, FrameEncoder
+from trainer.ingest.lanes import Lane, Rows
+from trainer.ingest.options import IngestOptions
 from trainer.ingest.subtitles import MOST_IN_A_ROW, Cue, seen, subtitle_rows
 from trainer.ingest.unfinished import Unfinished
 from trainer.ingest.video import Sample
+from workers.ranker.stores.features import CLIPS, FRAMES, SEGMENT
 
-Rows = NDArray[np.float32]
-
-
-class TextRows(Protocol):
-    """What an encoder says of n texts."""
-
-    @property
-    def pooled(self) -> NDArray[np.float32]:
-        """(n, dim), un-normalised."""
-
-    @property
-    def cut(self) -> Sequence[bool]:
-        """(n,), whether a text is longer than the encoder reads."""
+# The frames of one, up to SEGMENT rows of the grid.
+Segment: TypeAlias = tuple[NDArray[np.uint8], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,47 +30,22 @@ class Said:
     doubt: str = ""
 
 
-class FrameEncoder(Protocol):
-    """The part of an encoder that ingest needs; workers.ranker.encoder.encoder.Encoder is one."""
-
-    @property
-    def name(self) -> str:
-        """Directory or hub name."""
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits that name its weights."""
-
-    @property
-    def dim(self) -> int:
-        """Width of the rows."""
-
-    def images(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode (n, h, w, 3) RGB to (n, dim), un-normalised."""
-
-    def text(self, texts: Sequence[str]) -> TextRows:
-        """Encode sentences."""
-
-
 class Encoding:
-    """Samples in, rows out, in background threads: a batch is encoded as soon as it is full.
+    """Samples in, rows out, in background threads; see `Lane`."""
 
-    A batch holds samples of one video, always the same ones: its rows are the same bytes whatever else is
-    ingested with it and however many threads there are.
-    """
-
-    def __init__(self, encoder: FrameEncoder, batch_size: int, fps: Fraction, threads: int = 1) -> None:
-        self._encoder = encoder
-        self._batch_size = batch_size
-        self._fps = fps
-        self._pool = ThreadPoolExecutor(threads, "encode")
+    def __init__(self, encoder: FrameEncoder, options: IngestOptions) -> None:
+        self._encoder, self._fps = encoder, options.fps
+        self._pool = ThreadPoolExecutor(options.encoders, "encode")
         # One batch at work in each thread and one that waits for it.
-        self._room = 2 * threads
-        self._running: deque[Future[Rows]] = deque()
-        self._waiting: dict[Hashable, list[Sample]] = {}
-        self._frames: dict[Hashable, list[Future[Rows]]] = {}
+        lane = partial(Lane, self._pool, 2 * options.encoders)
+        self._frames: Lane[Sample] = lane(options.batch_size, partial(encode_samples, encoder), _rows)
+        self._lanes: dict[str, Lane[Any]] = {FRAMES: self._frames}
+        self._clips: Lane[Segment] | None = None
+        if options.clips is not None:
+            each = max(1, options.batch_size // SEGMENT)
+            self._clips = self._lanes[CLIPS] = lane(each, partial(encode_clips, options.clips), len)
+        self._open: dict[Hashable, list[NDArray[np.uint8]]] = {}
         self._subtitles: dict[Hashable, Future[Said]] = {}
-        self._unfinished: dict[Hashable, Unfinished] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -86,63 +54,51 @@ class Encoding:
         # Ctrl-C does not wait for a running batch, which can take a minute.
         self._pool.shutdown(wait=kind is not KeyboardInterrupt, cancel_futures=True)
 
-    def begin(self, video: Hashable, unfinished: Unfinished) -> None:
-        """Take what an earlier run has encoded of a video, and keep there what this one does."""
-        self._unfinished[video] = unfinished
+    def begin(self, video: Hashable, unfinished: Callable[[str], Unfinished]) -> None:
+        """Take what an earlier run has encoded of a video's streams, and keep there what this one does."""
+        for name, lane in self._lanes.items():
+            lane.begin(video, unfinished(name))
 
     def add(self, video: Hashable, sample: Sample) -> None:
         """Take a sample; those of one video come in order. Waits while too much is under way."""
-        waiting = self._waiting.setdefault(video, [])
-        waiting.append(sample)
-        if len(waiting) == self._batch_size:
-            self._submit(video)
+        self._frames.add(video, sample)
+        if self._clips is not None:
+            frames = self._open.setdefault(video, [])
+            for _ in range(sample.rows):
+                frames.append(sample.image)
+                if len(frames) == SEGMENT:
+                    self._clips.add(video, tuple(frames))
+                    frames.clear()
 
     def end(self, video: Hashable, cues: Sequence[Cue], rows: int) -> None:
         """Take note that a video has no more samples, and what is said in it."""
-        self._submit(video)
+        if self._clips is not None and (frames := self._open.pop(video, [])):
+            self._clips.add(video, tuple(frames))
+        for lane in self._lanes.values():
+            lane.submit(video)
         self._subtitles[video] = self._pool.submit(encode_cues, self._encoder, cues, rows, self._fps)
 
     def done(self, video: Hashable) -> bool:
         """Whether `take` would not wait."""
-        return self._subtitles[video].done() and all(future.done() for future in self._frames[video])
+        return self._subtitles[video].done() and all(lane.done(video) for lane in self._lanes.values())
 
-    def take(self, video: Hashable) -> tuple[Rows, Said]:
-        """Return and forget the frames' rows (n, dim) and the subtitles of a video that ended.
+    def take(self, video: Hashable) -> tuple[dict[str, Rows], Said]:
+        """Return and forget the rows (n, dim) of each stream and the subtitles of a video that ended.
 
         A frame shown at several grid points repeats. Raises what the encoder raised.
         """
-        frames = [future.result() for future in self._frames.pop(video)]
-        return np.concatenate(frames), self._subtitles.pop(video).result()
+        rows = {name: lane.take(video) for name, lane in self._lanes.items()}
+        return rows, self._subtitles.pop(video).result()
 
     def drop(self, video: Hashable) -> None:
         """Forget a video: it is stored, or will not be."""
-        self._waiting.pop(video, None)
-        for future in self._frames.pop(video, []):
-            future.cancel()
-        if unfinished := self._unfinished.pop(video, None):
-            unfinished.remove()
+        self._open.pop(video, None)
+        for lane in self._lanes.values():
+            lane.drop(video)
 
-    def _submit(self, video: Hashable) -> None:
-        while len(self._running) >= self._room:
-            wait([self._running.popleft()])
-        frames = self._frames.setdefault(video, [])
-        future = self._pool.submit(
-            self._encode, self._waiting.pop(video, []), len(frames), self._unfinished.get(video)
-        )
-        self._running.append(future)
-        frames.append(future)
 
-    def _encode(self, samples: Sequence[Sample], batch: int, unfinished: Unfinished | None) -> Rows:
-        if unfinished is None:
-            return encode_samples(self._encoder, samples)
-        known = unfinished.take(batch, sum(sample.rows for sample in samples))
-        if known is not None:
-            return known
-        rows = encode_samples(self._encoder, samples)
-        # A video of less than a batch is not worth a file.
-        if len(samples) == self._batch_size:
-            unfinished.put(batch, rows)
-        return rows
+def _rows(samples: Sequence[Sample]) -> int:
+    return sum(sample.rows for sample in samples)
 
 
 def encode_samples(encoder: FrameEncoder, samples: Sequence[Sample]) -> Rows:
@@ -154,6 +110,25 @@ def encode_samples(encoder: FrameEncoder, samples: Sequence[Sample]) -> Rows:
     for indices in order.values():
         vectors[indices] = encoder.images(np.stack([samples[index].image for index in indices]))
     return np.repeat(vectors, [sample.rows for sample in samples], axis=0)
+
+
+def encode_clips(encoder: ClipEncoder, segments: Sequence[Segment]) -> Rows:
+    """Return a row (n, dim) a segment; those that show the same frames, or frames of one size, go together.
+
+    Where a video changes its size inside a segment, the frames of its first size stand for it.
+    """
+    order: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
+    for index, segment in enumerate(segments):
+        frames = [frame for frame in segment if frame.shape == segment[0].shape]
+        alike = order.setdefault((len(frames), *frames[0].shape), {})
+        alike.setdefault(tuple(map(id, frames)), []).append(index)
+    vectors = np.zeros((len(segments), encoder.dim), np.float32)
+    for alike in order.values():
+        first = [segments[indices[0]] for indices in alike.values()]
+        shown = [np.stack([frame for frame in one if frame.shape == one[0].shape]) for one in first]
+        for indices, row in zip(alike.values(), encoder.clips(np.stack(shown)), strict=True):
+            vectors[indices] = row
+    return vectors
 
 
 def encode_cues(encoder: FrameEncoder, cues: Sequence[Cue], rows: int, fps: Fraction) -> Said:

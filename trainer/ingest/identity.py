@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.ingest.naming import local_path, names, whereabouts
+from trainer.ingest import media
+from trainer.ingest.naming import names, whereabouts
 from trainer.ingest.reader import Job, Source
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.summary import Summary
@@ -57,15 +58,16 @@ class Contents:
 
 def settle_absent(store: FeatureStore, paths: Sequence[Path], contents: Contents, summary: Summary) -> None:
     """Note which videos below the directories given are not there, and take out those that were renamed."""
-    roots = [Path(os.path.abspath(path)) for path in paths if os.path.isdir(path)]
+    roots = [media.absolute(path) for path in paths if media.is_remote(path) or os.path.isdir(path)]
     for video in store.ids():
         if video not in store or not store.writable(video):
             # Another writer's, which may take it out meanwhile.
             continue
-        path = local_path(store.record(video).uri)
+        path = media.path_of(store.record(video).uri)
         if path is None or not any(path.is_relative_to(root) for root in roots):
             continue
-        where = whereabouts(path)
+        # What a store has listed is not asked for again.
+        where = "there" if media.is_remote(path) and media.exists(path) else whereabouts(path)
         if where == "there":
             continue
         twins = [v for v in contents.copies(video) if _place(store.record(v)) == "there"]
@@ -80,4 +82,4 @@ def settle_absent(store: FeatureStore, paths: Sequence[Path], contents: Contents
 
 
 def _place(record: VideoRecord) -> str:
-    return whereabouts(local_path(record.uri))
+    return whereabouts(media.path_of(record.uri))

@@ -21,6 +21,7 @@ from engine.errors import InvalidInput
 from engine.facts import LONGEST_LABEL, MOST_LABELS
 from engine.files import read_json
 from engine.printable import printable
+from trainer.ingest import media
 
 _MOST_BYTES = 16 << 20
 _FOLDER = "metadata"
@@ -76,10 +77,11 @@ class Labels:
 def _entries(path: Path, video: str | None) -> Iterator[tuple[str, Told]]:
     """Yield (file's name, what is told of it). video: whom the file is about alone; None: it says."""
     try:
-        if not path.is_file():
+        if not media.exists(path):
             return
-        rows = _from_json(path, video) if path.suffix == ".json" else _from_csv(path, video)
-        yield from [(name, _told(labels, date)) for name, labels, date in rows]
+        with media.here(path, _MOST_BYTES) as local:
+            rows = _from_json(local, video) if path.suffix == ".json" else _from_csv(local, video)
+            yield from [(name, _told(labels, date)) for name, labels, date in rows]
     except OSError as error:
         raise InvalidInput(f"it cannot be read ({error.strerror})") from None
 

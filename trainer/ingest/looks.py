@@ -3,6 +3,8 @@
 import mimetypes
 from pathlib import Path
 
+from trainer.ingest import media
+
 # Extensions taken for videos before any byte is read.
 EXTENSIONS = frozenset(
     (
@@ -10,6 +12,8 @@ EXTENSIONS = frozenset(
         ".mxf .ogm .ogv .rm .rmvb .tod .trp .ts .vob .webm .wmv .wtv"
     ).split()
 )
+# Those of which the first bytes do not matter.
+BY_NAME = EXTENSIONS - {".ts"}
 # Names that downloads have until they are complete.
 UNFINISHED = frozenset({".part", ".crdownload", ".download", ".partial", ".tmp", ".!ut", ".opdownload"})
 # What else has the first bytes of a video.
@@ -80,9 +84,9 @@ def _moves(head: bytes | None) -> bool:
 def _head(path: Path) -> bytes | None:
     """Return the first bytes of a regular file, None where there are none to be had."""
     try:
-        if not path.is_file():
+        if not media.exists(path):
             return None
-        with path.open("rb") as file:
+        with media.reading(path) as file:
             return file.read(_HEAD)
     except OSError:
         return None

@@ -8,15 +8,18 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from engine.entries import features_of
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.files import read_json
 from engine.printable import printable
 from trainer.collection.places import describe_collection
-from trainer.ingest.features import FrameEncoder
+from trainer.ingest import media
+from trainer.ingest.encoders import EncoderName
+from trainer.ingest.options import IngestOptions
 from trainer.ingest.scan import Survey, survey
 from trainer.ingest.unfinished import DIRECTORY
-from workers.feature_store.shares import WHOLE, Share
 from workers.feature_store.store import FeatureStore, Stream
+from workers.ranker.stores.features import CLIPS, SEGMENT
 
 
 def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
@@ -27,38 +30,46 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
     """
     if not 0 < fps <= 60:
         raise InvalidInput(f"--fps {float(fps):g} is not between 0 and 60; 1 is usual")
-    if not any(os.path.lexists(path) for path in paths):
+    if not any(media.is_remote(path) or os.path.lexists(path) for path in paths):
         raise NotFound(f"{_listed(paths)}: no such file or folder can be seen; check the name")
     found = survey(paths)
     if not found.found and not found.unreadable:
-        told = "".join(f"; {printable(str(path))}: {why}" for path, why in found.left_out[:3])
+        told = "".join(f"; {printable(media.shown(path))}: {why}" for path, why in found.left_out[:3])
         raise NotFound(f"there is no video in {_listed(paths)}; name a folder or a file that is one{told}")
     _check_collection(collection)
     return found
 
 
 @contextlib.contextmanager
-def features(
-    collection: Path, encoder: FrameEncoder, fps: Fraction, dtype: str, share: Share = WHOLE
-) -> Iterator[FeatureStore]:
-    """Open the collection's store of this encoder's features for writing; a new, empty one is removed."""
+def features(collection: Path, encoder: EncoderName, options: IngestOptions) -> Iterator[FeatureStore]:
+    """Open the collection's store of these encoders' features for writing; a new, empty one is removed."""
     try:
         describe_collection(collection)
     except OSError as error:
         raise _unwritable(collection, error) from error
-    step = float(1 / fps)
+    step, clips, share = float(1 / options.fps), options.clips, options.share
     streams = {"frames": Stream(encoder.dim, step), "subtitles": Stream(encoder.dim, step)}
-    source = str(Path(encoder.name).resolve()) if Path(encoder.name).is_dir() else encoder.name
-    meta = {"encoder": Path(encoder.name).name, "source": source, "fingerprint": encoder.fingerprint}
-    path = collection / "features" / encoder.fingerprint
+    name, source = _named(encoder.name)
+    meta = {"encoder": name, "source": source, "fingerprint": encoder.fingerprint}
+    if clips is not None:
+        streams[CLIPS] = Stream(clips.dim, SEGMENT * step)
+        name, source = _named(clips.name)
+        meta |= {"clip_encoder": name, "clip_source": source, "clip_fingerprint": clips.fingerprint}
+    beside = clips.fingerprint if clips is not None else ""
+    path = collection / "features" / features_of(encoder.fingerprint, beside)
     new = not path.exists()
-    with FeatureStore.ensure(path, streams, dtype, meta, share) as store:
+    with FeatureStore.ensure(path, streams, options.dtype, meta, share) as store:
         try:
             yield store
         finally:
             # An empty store would be one more that every build has to choose from; others may be at it.
             if share.whole and new and not len(store) and not (path / DIRECTORY).exists():
                 shutil.rmtree(path)
+
+
+def _named(encoder: str) -> tuple[str, str]:
+    """Return the name of an encoder for people, and where it is."""
+    return Path(encoder).name, str(Path(encoder).resolve()) if Path(encoder).is_dir() else encoder
 
 
 def _check_collection(collection: Path) -> None:
@@ -95,4 +106,4 @@ def _unwritable(path: Path, error: OSError) -> Unavailable:
 
 
 def _listed(paths: Sequence[Path]) -> str:
-    return ", ".join(printable(str(path)) for path in paths[:5]) + (" ..." if len(paths) > 5 else "")
+    return ", ".join(printable(media.shown(path)) for path in paths[:5]) + (" ..." if len(paths) > 5 else "")

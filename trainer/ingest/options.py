@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+from trainer.ingest.encoders import ClipEncoder
 from trainer.ingest.limits import DEFAULT, Limits
 from workers.feature_store.shares import WHOLE, Share
 
@@ -15,6 +16,7 @@ class IngestOptions:
     apart: decode in processes of their own; None = where there is enough to decode. None of the three
     changes a row. forget: ids to take out first. settings: what else decides a row, as text. pictures: keep
     small ones for the web page. share: of the files, where several ingest at the same time.
+    clips: encodes segments beside the frames, None for frames alone.
     """
 
     fps: Fraction = Fraction(1)
@@ -31,3 +33,4 @@ class IngestOptions:
     pictures: bool = True
     limits: Limits = DEFAULT
     share: Share = WHOLE
+    clips: ClipEncoder | None = None

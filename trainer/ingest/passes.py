@@ -11,12 +11,13 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from engine.errors import Unavailable
+from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import cores
 from trainer.ingest.transcripts import Transcripts
@@ -50,6 +51,31 @@ class Task:
         """Whether a sidecar is there that stays: a corrected one, or one that this very engine made."""
         head = self.transcripts.head(self.content)
         return head is not None and (head.corrected or head.engine == engine)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came of a pass. engine: its name. kept: sidecars that were there. failed: file and reason."""
+
+    engine: str = ""
+    videos: int = 0
+    kept: int = 0
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+
+    def fail(self, path: Path, reason: str) -> None:
+        """Note a file that cannot be read."""
+        self.failed.append((path, reason))
+
+    def told(self, **own: float) -> dict[str, Any]:
+        """Return it for `--json`, with what the pass counts of its own."""
+        failed = [{"path": media.shown(path), "reason": reason} for path, reason in self.failed]
+        return {"engine": self.engine, "videos": self.videos, **own, "kept": self.kept, "failed": failed}
+
+    def closing(self) -> str:
+        """Return the end of its line: the engine, and how many were there or failed."""
+        kept = f", {self.kept} were there" if self.kept else ""
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"({self.engine}{kept}{failed})"
 
 
 class Maker(Protocol[E, O_co]):

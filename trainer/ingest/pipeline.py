@@ -1,38 +1,26 @@
 """Ingest: files in, rows of features out. Every video is whole in the store or absent from it."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from engine.errors import InvalidInput, Unavailable
-from engine.files import fingerprint
 from engine.printable import printable
-from trainer.ingest import kept
+from trainer.ingest import kept, media
 from trainer.ingest.dealing import deal
+from trainer.ingest.encoders import FrameEncoder
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.features import Encoding, FrameEncoder
+from trainer.ingest.filling import Filling
 from trainer.ingest.identity import settle_absent
-from trainer.ingest.limits import cores
-from trainer.ingest.meter import Meter, Progress
+from trainer.ingest.meter import Progress
 from trainer.ingest.naming import name_videos, names_elsewhere
 from trainer.ingest.opening import check, features
 from trainer.ingest.options import IngestOptions
-from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, with_sidecars, words
-from trainer.ingest.readers import Readers
+from trainer.ingest.reader import Job, ReadOptions, words
 from trainer.ingest.scan import Survey, VideoFile
-from trainer.ingest.sidecars import Sidecars
-from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Interrupted, Summary
-from trainer.ingest.texts import KEY, whole
-from trainer.ingest.tiles import Making
-from trainer.ingest.unfinished import DIRECTORY, Unfinished, sweep
-from trainer.ingest.video import Sample
+from trainer.ingest.unfinished import sweep
 from workers.feature_store.store import FeatureStore
-
-# Bytes of video that take a thread about as long as it takes processes to start.
-FEW_BYTES = 8_000_000
 
 
 def ingest(
@@ -50,21 +38,21 @@ def ingest(
     other settings, Unavailable where the disk is full or another ingest runs, Interrupted for Ctrl-C.
     """
     found = found or check(paths, collection, options.fps)
-    summary = Summary(str(collection), encoder.name, encoder.fingerprint)
+    clips = options.clips.fingerprint if options.clips is not None else ""
+    summary = Summary(str(collection), encoder.name, encoder.fingerprint, clips)
     for path, reason in found.unreadable:
         summary.fail(path, BadVideo("unreadable", reason))
-    summary.left_out = [{"path": str(path), "reason": reason} for path, reason in found.left_out]
-    with features(collection, encoder, options.fps, options.dtype, options.share) as store:
+    summary.left_out = [{"path": media.shown(path), "reason": reason} for path, reason in found.left_out]
+    with features(collection, encoder, options) as store:
         summary.notes = list(store.notices)
         mine, others = deal(found.found[: options.limit or None], store, options.share)
         _forget(store, options, summary)
-        pictures = Making(collection if options.pictures else None, options.fps)
-        run = Ingest(store, encoder, options, summary, progress, pictures)
+        run = Ingest(store, encoder, options, summary, progress)
         try:
             run.run(mine, others)
         except KeyboardInterrupt as stopped:
             raise Interrupted(summary) from stopped
-        settle_absent(store, paths, run.storing.contents, summary)
+        settle_absent(store, paths, run.contents, summary)
         sweep(store.path)
         if options.share.whole:
             # Others keep texts and pictures before they store the video.
@@ -83,7 +71,7 @@ def _forget(store: FeatureStore, options: IngestOptions, summary: Summary) -> No
 
 
 class Ingest:
-    """One run over files. Reads and encodes in the background, writes in the caller's thread."""
+    """One run over files that are all there."""
 
     def __init__(
         self,
@@ -92,16 +80,11 @@ class Ingest:
         options: IngestOptions,
         summary: Summary,
         progress: Progress,
-        pictures: Making,
     ) -> None:
-        self._store, self._encoder, self._options = store, encoder, options
-        self._summary, self._pictures = summary, pictures
-        self.storing = Storing(store, summary)
-        self._sidecars = Sidecars()
-        self._ended: deque[tuple[Job, Read]] = deque()
+        self._store, self._options, self._summary = store, options, summary
         self._again: list[VideoFile] = []
-        self._files: dict[Job, VideoFile] = {}
-        self._meter = Meter(progress, options.fps, summary)
+        self._filling = Filling(store, encoder, options, summary, progress, self._ended)
+        self.contents = self._filling.storing.contents
 
     def run(self, files: Sequence[VideoFile], others: Sequence[VideoFile] = ()) -> None:
         """Ingest what is new; fill in the summary. others: files that other runs ingest.
@@ -116,132 +99,42 @@ class Ingest:
         while True:
             named, clashes = name_videos(waiting, theirs | self._known(), stems)
             self._again = []
-            self._round(named)
+            jobs = [
+                job for video, file in named.items() if (job := self._filling.job(video, file)) is not None
+            ]
+            self._filling.fill(_Listed(jobs), self._filling.readers(len(jobs)))
             waiting = [*(file for file, _ in clashes), *self._again]
             if not waiting or not named:
                 break
         for file, other in clashes:
-            self._summary.fail(file.path, self._clash(file, other))
+            self._summary.fail(file.path, clash(file, other, self._options))
         self._summary.elapsed = round(time.monotonic() - began, 3)
         self._summary.seconds_of_video = round(self._summary.seconds_of_video, 3)
 
+    def _ended(self, file: VideoFile, settled: bool) -> None:
+        if not settled:
+            self._again.append(file)
+
     def _known(self) -> dict[str, str]:
-        ids = (video for video in self._store.ids() if not self._freed(video))
+        ids = (video for video in self._store.ids() if not self._filling.freed(video))
         return {video: self._store.record(video).uri for video in ids}
 
-    def _freed(self, video: str) -> bool:
-        """Whether another writer takes a video out, so that its id is free."""
-        return video in self._options.forget and not self._store.writable(video)
 
-    def _clash(self, file: VideoFile, other: str) -> BadVideo:
-        """Say why a file has no id: one that cannot be used needs none."""
-        reading = ReadOptions(self._options.fps, self._options.edge, self._options.keep_truncated)
-        first = next(words(Job(file.stem, file.path, None, None), reading))
-        if isinstance(first, BadVideo):
-            return first
-        return BadVideo("id-clash", f"its id {file.stem!r} belongs to {printable(other)}; rename it")
+class _Listed:
+    """Jobs that are there from the beginning."""
 
-    def _round(self, named: Mapping[str, VideoFile]) -> None:
-        todo = [job for video, file in named.items() if (job := self._job(video, file)) is not None]
-        encoding = Encoding(
-            self._encoder, self._options.batch_size, self._options.fps, self._options.encoders
-        )
-        with self._readers(todo) as readers, encoding:
-            for job in todo:
-                encoding.begin(job, self._unfinished(job))
-            for item in readers:
-                if item is not None:
-                    self._take(encoding, *item)
-                while self._ended and encoding.done(self._ended[0][0]):
-                    self._write_first(encoding)
-            while self._ended:
-                self._write_first(encoding)
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = iter(jobs)
 
-    def _readers(self, todo: Sequence[Job]) -> Readers:
-        options = self._options
-        count = max(1, min(options.readers or min(16, cores()), len(todo)))
-        threads = max(1, cores() // count)
-        reading = ReadOptions(
-            options.fps,
-            options.edge,
-            options.keep_truncated,
-            threads,
-            options.limits,
-            self.storing.collection,
-        )
-        apart = self._meter.left > FEW_BYTES if options.apart is None else options.apart
-        return Readers(todo, reading, count, apart=apart)
+    def next(self, wait: bool) -> Job | None:
+        """Return the next one, None after the last."""
+        return next(self._jobs, None)
 
-    def _job(self, video: str, file: VideoFile) -> Job | None:
-        """Return what is to be read: a file that is new, or whose size, time, place or texts changed.
 
-        Or one whose rows are damaged: the source is there to make them again. One that was ingested when no
-        texts were kept is looked at for them; its pictures are not decoded.
-        """
-        known = self._store.record(video) if video in self._store and not self._freed(video) else None
-        beside = self._sidecars.of(file.path)
-        job = Job(video, file.path, beside.path, known, notes=beside.notes, language=beside.language)
-        if known is not None:
-            job = with_sidecars(job, self.storing.collection, known.sha256)
-        try:
-            info = source_info(job)
-        except BadVideo as error:
-            self._summary.fail(job.path, error)
-            return None
-        if known is not None and not self._store.sound(video):
-            self._summary.warn(file.path, "its rows were damaged in the store; they are made again")
-            job = replace(job, known=None)
-        elif known is None:
-            job = replace(job, away=self.storing.contents.away(info["size"]))
-        elif (
-            KEY in known.info
-            and whole(self.storing.collection, known.info)
-            and known.uri == job.path.as_uri()
-            and all(known.info.get(key) == info[key] for key in info)
-        ):
-            self.storing.describe(job)
-            self._summary.skipped += 1
-            return None
-        self._files[job] = file
-        self._meter.expect(job, info["size"])
-        return job
-
-    def _unfinished(self, job: Job) -> Unfinished:
-        """Return where a long video's rows are kept until it is complete, named by all that decides them."""
-        options = self._options
-        settings = [options.fps, options.edge, options.batch_size, options.settings, stamp(job.path)]
-        name = fingerprint(job.path.as_uri().encode(), *(str(each).encode() for each in settings))
-        return Unfinished(self._store.path / DIRECTORY / name, self._encoder.dim)
-
-    def _take(self, encoding: Encoding, job: Job, word: Sample | Read | Unchanged | BadVideo) -> None:
-        if isinstance(word, Sample):
-            encoding.add(job, word)
-            self._pictures.take(job, job.path, word)
-            self._meter.read(job, word)
-        elif isinstance(word, Read):
-            encoding.end(job, word.cues, word.report.rows)
-            self._ended.append((job, word))
-        else:
-            encoding.drop(job)
-            self._pictures.drop(job)
-            if isinstance(word, BadVideo):
-                self._summary.fail(job.path, word)
-            elif not self.storing.keep(job, self._files[job], word):
-                self._again.append(self._files[job])
-            self._meter.done(job)
-
-    def _write_first(self, encoding: Encoding) -> None:
-        """Store the video that ended first, when its rows are there."""
-        job, read = self._ended.popleft()
-        try:
-            shown = self._pictures.store(job)
-            self.storing.write(job, self._files[job], read, *encoding.take(job), shown)
-        except InvalidInput as error:
-            self._summary.fail(job.path, BadVideo("unusable-features", str(error)))
-        except OSError as error:
-            raise Unavailable(
-                f"{self._store.path} cannot be written ({error.strerror}); make room and run the same "
-                "command again, it goes on where it stopped"
-            ) from error
-        encoding.drop(job)
-        self._meter.done(job)
+def clash(file: VideoFile, other: str, options: IngestOptions) -> BadVideo:
+    """Say why a file has no id: one that cannot be used needs none. other: what is in its way."""
+    reading = ReadOptions(options.fps, options.edge, options.keep_truncated)
+    first = next(words(Job(file.stem, file.path, None, None), reading))
+    if isinstance(first, BadVideo):
+        return first
+    return BadVideo("id-clash", f"its id {file.stem!r} belongs to {printable(other)}; rename it")

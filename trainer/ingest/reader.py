@@ -10,9 +10,8 @@ from typing import Any
 import av.error
 
 from engine.errors import SprError
-from engine.files import sha256
 from engine.texts import Line
-from trainer.ingest import reasons, screens, texts
+from trainer.ingest import media, reasons, screens, texts
 from trainer.ingest.container import check_file
 from trainer.ingest.errors import BadVideo, Kind
 from trainer.ingest.limits import DEFAULT, Admit, Limits, no_wait
@@ -115,30 +114,32 @@ def words(job: Job, options: ReadOptions, admit: Admit = no_wait) -> Iterator[Wo
         yield BadVideo("corrupt", f"it cannot be decoded: {reasons.words(error)}")
 
 
-def stamp(path: Path) -> dict[str, int]:
-    """Return size and time of change: while they stay, the bytes are taken to be the same. Raises OSError."""
-    status = path.stat()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+def stamp(path: Path, fresh: bool = True) -> dict[str, Any]:
+    """Return size and time of change: while they stay, the bytes are taken to be the same. Raises OSError.
+
+    Of a URL: what its server says of its content. fresh: asked now, not when its folder was listed.
+    """
+    return media.status(path, fresh).state
 
 
-def source_info(job: Job) -> dict[str, Any]:
-    """Return what tells a job's files without reading them; BadVideo for a file that is not there."""
+def source_info(job: Job, fresh: bool = True) -> dict[str, Any]:
+    """Return what tells a job's files without reading them; BadVideo for one that is not there."""
     try:
         info: dict[str, Any] = {
-            **stamp(job.path),
-            "sidecar": _sidecar_info(job.sidecar or job.transcript),
-            "screen": _sidecar_info(job.screen),
+            **stamp(job.path, fresh),
+            "sidecar": _sidecar_info(job.sidecar or job.transcript, fresh),
+            "screen": _sidecar_info(job.screen, fresh),
         }
     except OSError as error:
         raise BadVideo("unreadable", f"it cannot be read: {error.strerror}") from error
     return info
 
 
-def _sidecar_info(path: Path | None) -> dict[str, Any] | None:
+def _sidecar_info(path: Path | None, fresh: bool) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        return {"name": printable(path.name), **stamp(path)}
+        return {"name": printable(path.name), **stamp(path, fresh)}
     except OSError:  # a link to nothing: reading it says so
         return {"name": printable(path.name)}
 
@@ -154,7 +155,7 @@ def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
         limits=options.limits,
         admit=admit,
     )
-    content = sha256(job.path)
+    content = media.content_of(job.path)
     if options.collection is not None:
         job = with_sidecars(job, options.collection, content)
     info = source_info(job)

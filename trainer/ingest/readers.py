@@ -13,7 +13,7 @@ import multiprocessing
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -42,13 +42,16 @@ class Readers:
 
     def __init__(
         self,
-        jobs: Sequence[Job],
+        jobs: Iterable[Job],
         options: ReadOptions,
         count: int = 1,
         room: int = QUEUE_BYTES,
         apart: bool = False,
     ) -> None:
-        """room: bytes of samples that wait at most, beside those a pipe holds. apart: decode in processes."""
+        """jobs: may make a reader wait. room: bytes of samples that wait at most, beside those a pipe holds.
+
+        apart: decode in processes.
+        """
         self._options = options
         self._queue: queue.SimpleQueue[tuple[Job, Word] | None] = queue.SimpleQueue()
         self._room = Budget(room)

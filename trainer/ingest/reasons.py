@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from errno import EAGAIN
@@ -12,8 +13,10 @@ import av
 import av.error
 import av.logging
 
+from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import Limits, too_many_pixels
+from trainer.ingest.remote import Remote
 
 # Bytes looked at: of one MP4 header, of a transport stream.
 HEADER = 64 << 20
@@ -37,9 +40,9 @@ def words(error: Exception) -> str:
 def not_opened(path: Path, error: Exception) -> BadVideo:
     """Say why FFmpeg did not open a file that can be read."""
     try:
-        with path.open("rb") as file:
+        with media.reading(path) as file:
             head = file.read(12)
-            boxes = [kind for kind, _, _ in _boxes(file, 0, path.stat().st_size)] if _is_mp4(head) else []
+            boxes = [kind for kind, _, _ in _boxes(file, 0, media.status(path).size)] if _is_mp4(head) else []
     except OSError as unreadable:
         return BadVideo("unreadable", f"it cannot be read: {unreadable.strerror}")
     if boxes and b"moov" not in boxes:
@@ -53,6 +56,35 @@ def not_opened(path: Path, error: Exception) -> BadVideo:
     return BadVideo("not-a-video", f"FFmpeg knows no format like it ({words(error)})")
 
 
+@contextlib.contextmanager
+def source(path: Path) -> Iterator[str | Remote]:
+    """Give a file to FFmpeg: its name, or where it is behind a URL its bytes.
+
+    BadVideo where these could not be had, whatever a decoder made of it.
+    """
+    if not media.is_remote(path):
+        yield f"file:{path}"
+        return
+    with media.reading(path) as remote:
+        assert isinstance(remote, Remote)
+        try:
+            yield remote
+        except Exception:
+            _check(remote)
+            raise
+        _check(remote)
+
+
+def options_for(given: str | Remote, options: dict[str, str]) -> dict[str, str]:
+    """Return FFmpeg's options for a source: what comes from elsewhere, as a playlist, opens no files here."""
+    return options if isinstance(given, str) else options | {"protocol_whitelist": "none"}
+
+
+def _check(remote: Remote) -> None:
+    if remote.fault is not None:
+        raise BadVideo("unreadable", f"it cannot be read: {remote.fault.strerror}") from remote.fault
+
+
 def encrypted() -> BadVideo:
     """Say that a key is missing."""
     return BadVideo(
@@ -63,9 +95,9 @@ def encrypted() -> BadVideo:
 def is_encrypted(path: Path, container_format: str) -> bool:
     """Whether a file's headers say that its pictures are encrypted or scrambled."""
     try:
-        with path.open("rb") as file:
+        with media.reading(path) as file:
             if "mp4" in container_format.split(","):
-                return bool(_ENCRYPTED & {*_sample_entries(file, 0, path.stat().st_size)})
+                return bool(_ENCRYPTED & {*_sample_entries(file, 0, media.status(path).size)})
             return container_format == "mpegts" and _scrambled(file.read(START))
     except OSError:
         return False
@@ -73,7 +105,7 @@ def is_encrypted(path: Path, container_format: str) -> bool:
 
 def is_animated_webp(path: Path) -> bool:
     """Whether a WebP file has its animation flag set."""
-    with path.open("rb") as file:
+    with media.reading(path) as file:
         head = file.read(21)
     return head[12:16] == b"VP8X" and bool(head[20] & 2)
 
@@ -93,9 +125,9 @@ def undecoded(path: Path, codec: str, packets: int, unsupported: bool, limits: L
 
 def stream_ends(path: Path, container_format: str) -> bool:
     """Whether the last bytes of an MPEG stream are still its packets and no filling."""
-    size = path.stat().st_size
+    size = media.status(path).size
     transport = container_format == "mpegts"
-    with path.open("rb") as file:
+    with media.reading(path) as file:
         file.seek(max(0, size - (20 * 204 if transport else min(LAST_PACKS, max(1 << 13, size // 10)))))
         data = file.read()
     return _packet_size(data) > 0 if transport else _START_CODE.search(data) is not None
@@ -103,8 +135,8 @@ def stream_ends(path: Path, container_format: str) -> bool:
 
 def gif_ends(path: Path) -> bool:
     """Whether a GIF has its trailer; FFmpeg takes one without it for whole."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 512))
+    with media.reading(path) as file:
+        file.seek(max(0, media.status(path).size - 512))
         return file.read().rstrip(b"\0\r\n").endswith(b";")
 
 
@@ -161,7 +193,11 @@ def _decoder_says(path: Path, options: dict[str, str]) -> str:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture(local=False) as logs, av.open(f"file:{path}", options=options) as container:
+        with (
+            av.logging.Capture(local=False) as logs,
+            source(path) as given,
+            av.open(given, "r", options=options_for(given, options)) as container,
+        ):
             stream = container.streams.video[0]
             stream.codec_context.options = options
             for number, packet in enumerate(container.demux(stream)):

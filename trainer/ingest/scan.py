@@ -1,12 +1,16 @@
 """Finds video files below the given paths."""
 
 import os
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import overload
 
 from engine.printable import printable as shown
-from trainer.ingest.looks import is_video, left_out
+from trainer.ingest import media
+from trainer.ingest.looks import BY_NAME, is_video, left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +26,67 @@ class VideoFile:
         return printable(self.path.stem)
 
 
+class Files(Sequence[VideoFile]):
+    """Files to ingest in order of path, made as they are asked for: a path takes a fifth of a VideoFile."""
+
+    def __init__(self, found: Mapping[str, int] = MappingProxyType({}), roots: Sequence[Path] = ()) -> None:
+        """found: absolute path -> the number of the directory in `roots` that it was found below."""
+        # By parts, as paths compare.
+        paths = sorted(found, key=lambda path: path.replace("/", "\0"))
+        self._set(paths, array("I", (found[path] for path in paths)), roots)
+
+    def _set(self, paths: list[str], of: "array[int]", roots: Sequence[Path]) -> None:
+        self._paths, self._of, self._roots = paths, of, roots
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, place: int) -> VideoFile: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Files": ...
+
+    def __getitem__(self, place: int | slice) -> "VideoFile | Files":
+        """Return a file, or some."""
+        if isinstance(place, slice):
+            some = Files()
+            some._set(self._paths[place], self._of[place], self._roots)
+            return some
+        return _found(Path(self._paths[place]), self._roots[self._of[place]])
+
+    def only(self, keep: Callable[[VideoFile], bool]) -> "Files":
+        """Return those that are to be kept."""
+        pairs = [(p, of) for p, of, file in zip(self._paths, self._of, self, strict=True) if keep(file)]
+        some = Files()
+        some._set([path for path, _ in pairs], array("I", (of for _, of in pairs)), self._roots)
+        return some
+
+    def stems(self) -> Iterator[str]:
+        """Yield the stem of each file."""
+        for path in self._paths:
+            name = path[path.rfind("/") + 1 :]
+            if name.isascii() and name.isprintable() and name[-1] != "." and name.rfind(".") > 0:
+                yield name[: name.rfind(".")]
+            else:
+                yield printable(Path(path).stem)
+
+
 @dataclass(slots=True)
 class Survey:
-    """What lies below the paths given. found: in order of path. Of the rest: (path, why it is not taken).
+    """What lies below the paths given. Of the rest: (path, why it is not taken).
 
     unreadable: folders that could not be listed. left_out: what looks like a video, or may hold some.
     """
 
-    found: list[VideoFile] = field(default_factory=list)
+    found: Files = field(default_factory=Files)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def find(paths: Iterable[Path]) -> list[VideoFile]:
     """Return what `survey` finds."""
-    return survey(paths).found
+    return list(survey(paths).found)
 
 
 def survey(paths: Iterable[Path]) -> Survey:
@@ -45,19 +95,25 @@ def survey(paths: Iterable[Path]) -> Survey:
     A file that is named is taken whatever its extension, and whether or not it exists: its error is reported
     with the others'. Hidden files and directories are passed over; links to directories are not followed.
     """
-    found: dict[Path, VideoFile] = {}
+    found: dict[str, int] = {}
     told = Survey()
-    given = [Path(os.path.abspath(path)) for path in paths]
+    given = [media.absolute(path) for path in paths]
+    roots: list[Path] = []
+    there: Iterable[str]
     for absolute in given:
-        if os.path.isdir(absolute):
-            for file in _videos_below(absolute, told):
-                found.setdefault(file, _found(file, absolute))
+        if media.is_remote(absolute):
+            there = _videos_in_store(absolute, told)
+            folder = there != [str(absolute)]
         else:
-            found.setdefault(absolute, _found(absolute, absolute.parent))
-    told.found = [found[path] for path in sorted(found)]
+            folder = os.path.isdir(absolute)
+            there = _videos_below(absolute, told) if folder else [str(absolute)]
+        roots.append(absolute if folder else absolute.parent)
+        for file in there:
+            found.setdefault(file, len(roots) - 1)
+    told.found = Files(found, roots)
     told.unreadable = sorted(set(told.unreadable))
     told.left_out = sorted(
-        {(path, why) for path, why in told.left_out if path not in found and path not in given}
+        {(path, why) for path, why in told.left_out if str(path) not in found and path not in given}
     )
     return told
 
@@ -71,20 +127,31 @@ def _found(file: Path, root: Path) -> VideoFile:
     return VideoFile(file, printable(file.relative_to(root).with_suffix("").as_posix()))
 
 
-def _videos_below(root: Path, told: Survey) -> list[Path]:
-    """Return the videos below a directory; note in `told` what is not taken."""
+def _videos_in_store(top: Path, told: Survey) -> list[str]:
+    """Return the file that a URL names, or the videos below it by their names: reading is a request."""
+    try:
+        there = media.below(top)
+    except OSError as error:
+        told.unreadable.append((top, f"it cannot be read: {error.strerror}"))
+        return []
+    return [str(path) for path in there if path == top or is_video(path)]
+
+
+def _videos_below(root: Path, told: Survey) -> Iterator[str]:
+    """Yield the videos below a directory; note in `told` what is not taken."""
 
     def unreadable(error: OSError) -> None:
         told.unreadable.append((Path(error.filename), f"it cannot be read: {error.strerror}"))
 
-    videos = []
     for folder, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [Path(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
         told.left_out += [(link, "links to folders are not followed; name it to take it") for link in links]
-        for path in (Path(folder, name) for name in names if not name.startswith(".")):
-            if is_video(path):
-                videos.append(path)
-            elif reason := left_out(path):
-                told.left_out.append((path, reason))
-    return videos
+        for name in names:
+            if name.startswith("."):
+                continue
+            path = f"{folder.rstrip('/')}/{name}"
+            if name[name.rfind(".") :].lower() in BY_NAME or is_video(Path(path)):
+                yield path
+            elif reason := left_out(Path(path)):
+                told.left_out.append((Path(path), reason))

@@ -1,8 +1,8 @@
 """Subtitle files beside videos: which one is whose, and what is in it."""
 
+import errno
 import os
 import re
-import stat
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from engine.errors import InvalidInput
+from trainer.ingest import media
 from trainer.ingest.encodings import decode
 from trainer.ingest.grammar import parse
 from trainer.ingest.limits import DEFAULT, Limits
@@ -65,15 +66,18 @@ def read_sidecar(path: Path, limits: Limits = DEFAULT) -> Words:
 
 
 def _bytes(path: Path, most_mb: int) -> bytes:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidInput("it is no regular file; remove it or put the file itself there")
-    if status.st_size > most_mb << 20:
+    try:
+        size = media.status(path).size
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise InvalidInput("it is no regular file; remove it or put the file itself there") from None
+        raise
+    if size > most_mb << 20:
         raise InvalidInput(
-            f"it has {status.st_size / 2**20:.0f} MB and at most {most_mb} are read; "
+            f"it has {size / 2**20:.0f} MB and at most {most_mb} are read; "
             "leave out what is no speech, or raise --max-subtitle-mb"
         )
-    with path.open("rb") as file:
+    with media.reading(path) as file:
         return file.read(most_mb << 20)
 
 
@@ -111,7 +115,7 @@ class Sidecars:
         """
         offers = self._folders.get(video.parent, {})
         if video.name not in offers:
-            names = _listing(video.parent)
+            names = media.listing(video.parent)
             videos = {name for name in names if _suffix(name) in EXTENSIONS} | {*offers, video.name}
             offers = self._folders[video.parent] = _assign(names, videos)
         found = offers[video.name]
@@ -185,13 +189,6 @@ def _key(name: str) -> str:
 
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
-
-
-def _listing(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
 
 
 def _listed(names: list[str]) -> str:

@@ -4,10 +4,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.ingest import texts
-from trainer.ingest.features import Rows, Said
+from trainer.ingest import media, texts
+from trainer.ingest.features import Said
 from trainer.ingest.identity import Contents
 from trainer.ingest.labels import Labels
+from trainer.ingest.lanes import Rows
 from trainer.ingest.reader import Job, Read, Unchanged
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.summary import Summary, few
@@ -29,19 +30,19 @@ class Storing:
         job: Job,
         file: VideoFile,
         read: Read,
-        frames: Rows,
+        rows: Mapping[str, Rows],
         subtitles: Said,
         more: dict[str, str],
     ) -> None:
-        """Store what was read of a file; InvalidInput for what a store cannot hold. more: to be noted."""
+        """Store what was read, rows by stream; InvalidInput for what no store holds. more: to be noted."""
         report = read.report
         warnings = (*read.warnings, *([subtitles.doubt] if subtitles.doubt else []))
         before = self.contents.moved(job, read.source)
         video = job.id if before is None else self.contents.name(file, job.id, before)
         self._store.append(
             video,
-            {"frames": frames, "subtitles": subtitles.rows},
-            uri=job.path.as_uri(),
+            {**rows, "subtitles": subtitles.rows},
+            uri=media.uri_of(job.path),
             sha256=read.source.sha256,
             duration=report.duration,
             info=self._facts(job, _added(before or job.known))
@@ -55,7 +56,7 @@ class Storing:
             self._store.forget(before.id)
             self._summary.move(before.id, video)
         self._summary.ingested += 1
-        self._summary.frames += len(frames)
+        self._summary.frames += len(rows["frames"])
         self._summary.decoded_frames += report.frames
         self._summary.seconds_of_video += report.duration
         if copies := self.contents.copies(video):
@@ -76,7 +77,7 @@ class Storing:
         video = before.id if job.known else self.contents.name(file, job.id, before)
         info = self._facts(job, before.info) | found.source.info | _former_ids(before, video)
         info[texts.KEY] = texts.write(self.collection, found.texts)
-        self.contents.note(self._store.revise(before.id, uri=job.path.as_uri(), info=info, rename=video))
+        self.contents.note(self._store.revise(before.id, uri=media.uri_of(job.path), info=info, rename=video))
         if video != before.id:
             self._summary.move(before.id, video)
         for warning in found.warnings:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.printable import printable
+from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Summary:
 
     left_out: files and folders that look like videos and are not taken. moved: videos with another name than
     before. notes: sentences about the collection.
+    clip_fingerprint: of the clip encoder, "" without one.
     frames: rows written. decoded_frames: pictures they were chosen from. seconds_of_video: of what was
     ingested. elapsed: seconds, from the first file opened to the last one stored. described: unchanged files
     whose labels or date are others now. transcribed, screens: what a recogniser, and a reader of
@@ -37,6 +39,7 @@ class Summary:
     collection: str
     encoder: str
     fingerprint: str
+    clip_fingerprint: str = ""
     ingested: int = 0
     skipped: int = 0
     described: int = 0
@@ -56,11 +59,11 @@ class Summary:
 
     def fail(self, path: Path, error: BadVideo) -> None:
         """Note that a file could not be ingested."""
-        self.failed.append(Failure(str(path), str(error), error.kind))
+        self.failed.append(Failure(media.shown(path), str(error), error.kind))
 
     def warn(self, path: Path, message: str) -> None:
         """Note what is odd about a file that was ingested."""
-        self.warnings.append({"path": str(path), "warning": message})
+        self.warnings.append({"path": media.shown(path), "warning": message})
 
     def move(self, before: str, now: str) -> None:
         """Note that a video has another id, for its file has another name."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import InvalidInput
-from engine.files import make_folder, read_json, replacing, sha256, write_json
+from engine.files import make_folder, read_json, replacing, write_json
 from engine.printable import printable
 from engine.texts import Line
+from trainer.ingest import media
 from trainer.ingest.encodings import decode
 from trainer.ingest.subtitles import Cue
 
@@ -115,9 +116,8 @@ class Contents:
 
     def known(self, path: Path) -> str | None:
         """Return it where it is remembered. Raises OSError."""
-        status = path.stat()
-        match self._known.get(path.as_uri()):
-            case [status.st_size, status.st_mtime_ns, str(content)]:
+        match self._known.get(media.uri_of(path)):
+            case [*state, str(content)] if state == list(media.status(path).state.values()):
                 return content
         return None
 
@@ -125,10 +125,10 @@ class Contents:
         """Return it; the file is read where it has to be. Raises OSError."""
         content = self.known(path)
         if content is None:
-            status = path.stat()
-            content = sha256(path)
-            entry = [status.st_size, status.st_mtime_ns, content]
-            self._known[path.as_uri()] = self._new[path.as_uri()] = entry
+            state = media.status(path).state
+            content = media.content_of(path)
+            entry = [*state.values(), content]
+            self._known[media.uri_of(path)] = self._new[media.uri_of(path)] = entry
         return content
 
     def keep(self) -> None:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import names, versions
-from engine.entries import EncoderEntry, ModelEntry, Version
+from engine.entries import Version
 from engine.errors import InvalidInput, NotFound
 from trainer.generation.frozen import frozen_files
 from trainer.ingest import kept
 
-SENTENCES = "sentence encoder"
 # Small files that may change: copied whole, each time.
 _SMALL = (
     "collection.json",
@@ -37,18 +36,6 @@ def items_of(collection: Path, version: Version) -> list[Item]:
     return [*_of_frozen(collection, version), *models, *_of_small(collection), *_of_videos(collection)]
 
 
-def model_folders(version: Version) -> list[tuple[str, ModelEntry | EncoderEntry]]:
-    """Return the kind and entry of every model that lies on disk; an encoder may be a hub's name alone."""
-    sentences = version.texts.encoder if version.texts is not None else None
-    entries: list[tuple[str, ModelEntry | EncoderEntry | None]] = [
-        ("encoder", version.encoder if version.encoder.path else None),
-        ("projector", version.projector),
-        ("ranker", version.ranker),
-        (SENTENCES, sentences if sentences is not None and sentences.path else None),
-    ]
-    return [(kind, entry) for kind, entry in entries if entry is not None]
-
-
 def may_lack(path: Path, version: Version) -> bool:
     """Tell whether a version can do without one of its `frozen_files`: a migrated one has none."""
     return path.name == f"{version.quantizer_sha256[:16]}.faiss"
@@ -64,7 +51,7 @@ def _of_frozen(collection: Path, version: Version) -> Iterator[Item]:
 
 def _of_models(collection: Path, version: Version) -> Iterator[Item]:
     home = collection.resolve()
-    for kind, entry in model_folders(version):
+    for kind, entry in versions.models_of(version):
         folder = versions.model_path(collection, entry)
         if not folder.is_relative_to(home):
             message = f"the {kind} of version {version.id} lies outside the collection, in {folder}: "

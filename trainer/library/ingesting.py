@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from engine.corpus import open_corpus
-from trainer.ingest import tiles
+from trainer.ingest import media, tiles
 from trainer.ingest.meter import Progress
 from trainer.ingest.opening import check
 from trainer.ingest.options import IngestOptions
@@ -37,7 +37,7 @@ class Added:
 
     def ids_of(self, files: Sequence[VideoFile]) -> list[str]:
         """Return the ids of those files that could be ingested, sorted."""
-        found = (self.ids.get(file.path.as_uri()) for file in files)
+        found = (self.ids.get(media.uri_of(file.path)) for file in files)
         return sorted(video for video in found if video is not None)
 
 
@@ -76,12 +76,13 @@ def _ingest(
     recogniser = recogniser_of(collection)
     heard = None if recogniser is None else transcribe_all(collection, found.found, recogniser, _unseen)
     read = read_screens(collection, found.found, _unseen) if reads_screens(collection) else None
-    encoder = kits.encoder(corpus)
+    encoder, clips = kits.encoder(corpus), kits.clip_encoder(corpus)
     frames = corpus.version.streams["frames"]
     with encoding_threads(encoder.device) as encoders:
         options = IngestOptions(
             fps=(1 / Fraction(frames.step)).limit_denominator(_FINEST),
-            edge=encoder.frame_edge,
+            edge=max(encoder.frame_edge, clips.frame_edge if clips is not None else 0),
+            clips=clips,
             dtype=frames.dtype,
             readers=kits.threads,
             encoders=min(encoders, kits.threads or encoders),
@@ -102,6 +103,6 @@ def _unseen(done: float, total: float, name: str) -> None:
 
 
 def _ids(store: FeatureStore, found: Survey) -> dict[str, str]:
-    wanted = {file.path.as_uri() for file in found.found}
+    wanted = {media.uri_of(file.path) for file in found.found}
     records = (store.record(video) for video in store.ids())
     return {record.uri: record.id for record in records if record.uri in wanted}

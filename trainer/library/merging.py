@@ -15,7 +15,7 @@ from engine.entries import Part
 from engine.facts import Facts
 from engine.files import sync
 from engine.looks import read_part, write_looks
-from engine.types import Floats
+from engine.types import Floats, Ordinals
 from engine.verification import verify
 from trainer.generation.check import EXACT
 from trainer.generation.kit import SAID
@@ -26,6 +26,7 @@ from trainer.library.proving import prove
 from workers.index.effort import Effort
 from workers.index.factory import FLAT_VALUES
 from workers.index.files import INDEX, code_of
+from workers.index.filling import fill
 from workers.index.part import DIRECTORY, VERSION, IndexPart
 from workers.index.training import Template
 from workers.index.vectors import vectors_of
@@ -51,9 +52,8 @@ def write_merged(building: Path, corpus: Corpus, chosen: Sequence[PartOfVersion]
     order = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
     catalogue = _catalogue(living, order)
     template, factory = _template(corpus, int(catalogue.segments.sum()))
-    shard = _indexed(chosen, order, catalogue, template)
-    shard.effort = _effort(corpus, factory) or shard.effort
-    shard.save(building / DIRECTORY)
+    tables = np.repeat(np.arange(len(catalogue), dtype=np.int32), catalogue.segments), _within(catalogue)
+    fill(building / DIRECTORY, template, _blocks(chosen, order), *tables, effort=_effort(corpus, factory))
     if factory not in EXACT and factory == corpus.version.factory:
         prove(building / DIRECTORY, corpus, catalogue)
     if SAID in chosen[0].about.files:
@@ -100,12 +100,9 @@ def _template(corpus: Corpus, segments: int) -> tuple[Template, str]:
     return template.small(), exact_factory(version.factory)
 
 
-def _indexed(
-    chosen: Sequence[PartOfVersion], order: Order, catalogue: PartCatalogue, template: Template
-) -> IndexPart:
-    videos = np.repeat(np.arange(len(catalogue), dtype=np.int32), catalogue.segments)
-    segments = np.concatenate([np.arange(count, dtype=np.int32) for count in [*catalogue.segments, 0]])
-    return IndexPart.build(template, _blocks(chosen, order), videos, segments)
+def _within(catalogue: PartCatalogue) -> Ordinals:
+    """Return (n,) the number of each row's segment inside its video."""
+    return np.concatenate([np.arange(count, dtype=np.int32) for count in [*catalogue.segments, 0]])
 
 
 def _effort(corpus: Corpus, factory: str) -> Effort | None:

@@ -33,7 +33,7 @@ def merge_texts(
     order: (videos,) the new part's videos, each as its place among the living ones of all parts, part after
     part. counts: (videos,) their segments.
     """
-    kit = open_texts(corpus.directory, corpus.version, device=None)
+    kit = open_texts(corpus.directory, corpus.version.texts, device=None)
     if kit is None:
         return
     living = [(place, int(number)) for place, part in enumerate(chosen) for number in part.living]

@@ -65,7 +65,7 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             role="library",
             add_services=add_services,
             max_in_flight=IN_FLIGHT,
-            threads=IN_FLIGHT,
+            pool=serving.threads(IN_FLIGHT),
             admissions={f"/{SERVICE}/GetLibraryInfo": Admission(IN_FLIGHT), **standing.admissions()},
             metrics=lambda: [*_metrics(queues.values()), *keeper.metrics()],
             watch=begin,

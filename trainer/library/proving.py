@@ -43,4 +43,4 @@ def _real(corpus: Corpus) -> Floats:
     version, device = corpus.version, torch.device("cpu")
     entry = version.projector
     projector = load_projector(versions.model_path(corpus.directory, entry), device) if entry else MeanPool()
-    return real_queries(corpus.directory, version.encoder.fingerprint, projector, device, version.dim)
+    return real_queries(corpus.directory, version.index_encoder.fingerprint, projector, device, version.dim)

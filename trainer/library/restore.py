@@ -11,13 +11,13 @@ from engine import names, parts, staging, versions
 from engine.entries import Version, refuse
 from engine.errors import NotFound, SprError
 from engine.files import make_folder, replacing, sync
+from engine.places import Place, open_place
 from engine.verification import verify
 from trainer.generation.frozen import frozen_files
 from trainer.generation.records import restore_features
 from trainer.ingest import kept, transcripts
 from trainer.library import judgements
-from trainer.library.contents import may_lack, model_folders
-from trainer.library.places import Place, open_place
+from trainer.library.contents import may_lack
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -102,7 +102,7 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
         names.FILE,
         *(name for name, path in zip(wanted, frozen, strict=True) if may_lack(path, version)),
     }
-    folders = [versions.model_path(Path(), entry) for _, entry in model_folders(version)]
+    folders = [versions.model_path(Path(), entry) for _, entry in versions.models_of(version)]
     for folder in folders:
         copied += _folder(place, collection, str(folder.relative_to(Path().resolve())))
     small = [name for name in place.sizes("annotations") if name.endswith(".json")]

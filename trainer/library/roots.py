@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.config import LibraryConfig, Topology
 from engine.errors import PermissionDenied, quoted
+from trainer.ingest import media
 from trainer.ingest.scan import Survey
 
 _FILE = "file://"
@@ -35,8 +36,8 @@ class Roots:
 
     def within(self, found: Survey) -> Survey:
         """Return what was found without the files that links lead out of the roots."""
-        inside = {file.path: self._has(str(file.path)) for file in found.found}
-        found.found = [file for file in found.found if inside[file.path]]
+        inside = {file.path: self._has(media.shown(file.path)) for file in found.found}
+        found.found = found.found.only(lambda file: inside[file.path])
         found.left_out += [(path, _OUTSIDE) for path, kept in inside.items() if not kept]
         return found
 

@@ -123,7 +123,7 @@ def _check(job: SubmitJobRequest, roots: Roots) -> None:
         if not job.add.paths:
             raise InvalidInput("add.paths names no file or folder.", field="add.paths")
         for number, path in enumerate(job.add.paths):
-            _check_path(path, f"add.paths[{number}]", "file or folder", roots)
+            _check_path(path, f"add.paths[{number}]", "file or folder, or a URL", roots)
     if kind == "delete" and not job.delete.video_ids:
         raise InvalidInput("delete.video_ids names no video.", field="delete.video_ids")
     if kind == "snapshot":

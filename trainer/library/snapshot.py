@@ -6,11 +6,11 @@ from pathlib import Path
 from engine import parts, versions
 from engine.entries import Version, refuse
 from engine.errors import InvalidInput
+from engine.places import Directory, Place, open_place
 from engine.verification import verify
 from engine.version_lock import held
 from trainer.library import judgements
 from trainer.library.contents import Item, items_of
-from trainer.library.places import Directory, Place, open_place
 from trainer.library.verify import damaged
 
 OnProgress = Callable[[str, int, int], None]

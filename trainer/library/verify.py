@@ -10,7 +10,6 @@ from engine.files import refusal, sha256
 from engine.verification import verify as verify_files
 from trainer.generation.frozen import frozen_files
 from trainer.ingest import texts
-from trainer.library.contents import SENTENCES, model_folders
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of
 from workers.ranker.sentences import layout
@@ -94,7 +93,7 @@ def _models(collection: Path, listed: Sequence[Version]) -> list[str]:
     entries = {
         (kind, versions.model_path(collection, entry)): entry
         for version in listed
-        for kind, entry in model_folders(version)
+        for kind, entry in versions.models_of(version)
     }
     said = []
     for (kind, folder), entry in entries.items():
@@ -107,7 +106,7 @@ def _model(folder: Path, kind: str, entry: EncoderEntry | ModelEntry) -> None:
         raise refuse(f"{folder} is missing: restore it from a snapshot.")
     if not isinstance(entry, EncoderEntry):
         load_state(folder)
-    if kind == SENTENCES:
+    if kind == versions.SENTENCES:
         found = layout.fingerprint_of(folder)
     else:
         found = fingerprint_of(folder) if isinstance(entry, EncoderEntry) else read_card(folder).fingerprint

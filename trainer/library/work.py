@@ -9,6 +9,7 @@ from engine.corpus import open_corpus
 from engine.errors import Mismatch, SprError
 from engine.printable import printable
 from trainer.generation.garbage import collect_garbage
+from trainer.ingest import media
 from trainer.ingest.scan import Survey
 from trainer.library.compacting import compact, tidy
 from trainer.library.deleting import delete
@@ -38,7 +39,9 @@ class Work:
     def warm(self, collection: Path) -> None:
         """Load what the first add needs, as far as it is there."""
         try:
-            self._kits.encoder(open_corpus(collection))
+            corpus = open_corpus(collection)
+            self._kits.encoder(corpus)
+            self._kits.clip_encoder(corpus)
         except (SprError, OSError) as error:
             _log.info("nothing can be added to %s yet: %s", collection, error)
 
@@ -155,10 +158,12 @@ def _added(survey: Survey | SprError, added: Added | None) -> Outcome:
     if isinstance(survey, SprError) or added is None:
         error = survey if isinstance(survey, SprError) else Mismatch("nothing was added.")
         return Outcome(error=str(error), reason=error.reason)
-    mine = {str(file.path) for file in survey.found}
+    mine = {media.shown(file.path) for file in survey.found}
     failed = [one for one in added.summary.failed if one.path in mine]
     warnings = [f"{printable(one.path)}: {one.reason}" for one in failed]
-    warnings += [f"{printable(str(path))}: {why}" for path, why in (*survey.unreadable, *survey.left_out)]
+    warnings += [
+        f"{printable(media.shown(path))}: {why}" for path, why in (*survey.unreadable, *survey.left_out)
+    ]
     warnings += [
         f"{printable(one['path'])}: {one['warning']}" for one in added.summary.warnings if one["path"] in mine
     ]

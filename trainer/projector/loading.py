@@ -10,13 +10,8 @@ import torch
 
 from engine.errors import InvalidInput, NotFound
 from trainer.collection.annotations import load_corpus, load_queries, nearest_moments
-from trainer.collection.places import (
-    FRAMES,
-    annotation_file,
-    encoder_source,
-    features_directory,
-    known_videos,
-)
+from trainer.collection.encoders import encoder_of, encoder_source
+from trainer.collection.places import FRAMES, annotation_file, features_directory, known_videos
 from trainer.collection.queries import encode_queries
 from trainer.formats.segments import samples_of
 from trainer.projector.data import (
@@ -29,6 +24,7 @@ from trainer.projector.data import (
 from trainer.projector.recall import RelevantSegments
 from trainer.projector.settings import ProjectorSettings
 from workers.feature_store.store import FeatureStore
+from workers.ranker.stores.features import CLIPS
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,8 @@ def load_data(
     files = {name: annotation_file(collection, name) for name in ("train", "val", "corpus_val")}
     queries = {name: load_queries(files[name]) for name in ("train", "val")}
     store = FeatureStore.open(features_directory(collection, encoder))
-    fingerprint = str(store.meta.get("fingerprint", store.path.name))
+    if CLIPS in store.streams:
+        raise InvalidInput(f"{store.path} is indexed by its clips, which no projector reads; train a ranker.")
     length = settings.model.segment_length
     train_judged = nearest_moments(queries["train"], settings.top_k)
     listed = [moment.video for query in train_judged for moment in query.moments]
@@ -67,7 +64,7 @@ def load_data(
     truth = truth_of(pairs_from(judged, val), val, len(queries["val"]))
     features = encode_queries(
         collection,
-        fingerprint,
+        encoder_of(store),
         encoder_source(store),
         [q.query for name in queries for q in queries[name]],
         device,
@@ -75,7 +72,7 @@ def load_data(
     texts = {name: torch.from_numpy(features.pooled([q.query for q in queries[name]])) for name in queries}
     _check_depths(settings, len(val))
     return ProjectorData(
-        encoder=fingerprint,
+        encoder=encoder_of(store),
         dim=texts["train"].shape[1],
         train_queries=texts["train"],
         train=train,

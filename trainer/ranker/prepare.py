@@ -11,12 +11,8 @@ import torch
 from engine.errors import InvalidInput
 from engine.types import Floats
 from trainer.collection.annotations import JudgedQuery, nearest_moments
-from trainer.collection.places import (
-    encoder_source,
-    features_directory,
-    open_projector,
-    projector_directory,
-)
+from trainer.collection.encoders import clip_encoder_of, clip_encoder_source, encoder_of, encoder_source
+from trainer.collection.places import features_directory, open_projector, projector_directory
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows
@@ -32,9 +28,9 @@ from trainer.ranker.val_data import Val, contexts_of, projected, validation_of
 from trainer.ranker.validation import Validation
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.relo import ReloConfig
-from workers.ranker.projection.projector import MeanPool, Projector
+from workers.ranker.projection.projector import ClipPool, MeanPool, Projector
 from workers.ranker.stores.checkpoint import read_card
-from workers.ranker.stores.features import FRAMES
+from workers.ranker.stores.features import CLIPS, FRAMES
 from workers.ranker.stores.joined import offsets_of
 
 
@@ -72,11 +68,11 @@ def prepare(
     said and written, as `spr build` takes it.
     """
     store = FeatureStore.open(features_directory(collection, encoder))
-    fingerprint = str(store.meta.get("fingerprint", store.path.name))
+    fingerprint = encoder_of(store)
     sources = read_sources(collection, settings)
     texts = [query.query for query in (*sources.train, *sources.val)]
     features = encode_queries(collection, fingerprint, encoder_source(store), texts, str(device))
-    stage1 = open_projector(collection, projector, fingerprint)
+    features, stage1 = _stage1(collection, store, projector, features, texts, device)
     model = _model(store, features.tokens(texts[0]).shape[1], settings)
     samples = None
     if settings.samples == "kept":
@@ -98,6 +94,22 @@ def prepare(
         mined=float((np.diff(train.mined.offsets) > 0).mean()),
         digest=_digest(sources.digest, train, name),
     )
+
+
+def _stage1(
+    collection: Path,
+    store: FeatureStore,
+    projector: str | None,
+    features: QueryFeatures,
+    texts: Sequence[str],
+    device: torch.device,
+) -> tuple[QueryFeatures, Projector | MeanPool]:
+    """Return what retrieves, and the queries for it: clips are found by texts of their own encoder."""
+    if CLIPS not in store.streams:
+        return features, open_projector(collection, projector, encoder_of(store))
+    source = clip_encoder_source(store)
+    found = encode_queries(collection, clip_encoder_of(store), source, texts, str(device), clips=True)
+    return features.sought_by(found), ClipPool()
 
 
 def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:

@@ -1,7 +1,7 @@
 """Read the screens of a collection's videos, several at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import av
 from trainer.ingest.container import opened, video_stream
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import cores
-from trainer.ingest.passes import Pass, Progress, Task, Told
+from trainer.ingest.passes import Counts, Pass, Progress, Task, Told
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.transcripts import Contents, Transcripts
 from trainer.screen.engine import RapidOcr, ScreenEngine, check_installed
@@ -33,19 +33,12 @@ class ScreenReader:
 
 
 @dataclass(slots=True)
-class ScreensRead:
-    """What came of it. readings: pictures that were read. kept: videos that had been read before.
+class ScreensRead(Counts):
+    """What came of it. readings: pictures that were read. seconds: of video."""
 
-    seconds: of video. failed: file and reason.
-    """
-
-    engine: str = ""
-    videos: int = 0
     lines: int = 0
     readings: int = 0
     seconds: float = 0.0
-    kept: int = 0
-    failed: list[tuple[Path, str]] = field(default_factory=list)
 
     def note(self, outcome: Outcome) -> None:
         """Count a video."""
@@ -54,31 +47,14 @@ class ScreensRead:
         self.readings += outcome.readings
         self.seconds += outcome.seconds
 
-    def fail(self, path: Path, reason: str) -> None:
-        """Note a file that cannot be read."""
-        self.failed.append((path, reason))
-
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
-        failed = [{"path": str(path), "reason": reason} for path, reason in self.failed]
-        return {
-            "engine": self.engine,
-            "videos": self.videos,
-            "lines": self.lines,
-            "readings": self.readings,
-            "seconds": round(self.seconds, 1),
-            "kept": self.kept,
-            "failed": failed,
-        }
+        return self.told(lines=self.lines, readings=self.readings, seconds=round(self.seconds, 1))
 
     def line(self) -> str:
         """Return it in one line."""
-        kept = f", {self.kept} were there" if self.kept else ""
-        failed = f", {len(self.failed)} failed" if self.failed else ""
-        return (
-            f"read the screens of {self.videos} videos, {self.lines} texts in {self.readings} pictures of "
-            f"{self.seconds:.0f} s ({self.engine}{kept}{failed})"
-        )
+        read = f"{self.lines} texts in {self.readings} pictures of {self.seconds:.0f} s"
+        return f"read the screens of {self.videos} videos, {read} {self.closing()}"
 
 
 def read_screens(collection: Path, files: Sequence[VideoFile], progress: Progress) -> ScreensRead:

@@ -1,6 +1,5 @@
 """Recognisers: what turns an utterance into sentences with times."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -8,6 +7,8 @@ from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Unavailable, quoted
 from trainer.ingest.subtitles import Cue
+from trainer.speech.heard import Heard, english_alone
+from trainer.speech.moonshine import MOONSHINE, Moonshine
 from trainer.speech.sound import RATE
 from trainer.speech.voice import INSTALL, check_installed
 
@@ -21,14 +22,6 @@ _PAUSE, _WORDS = 0.7, 12
 _UNITS = 100
 # What pocketsphinx writes for what is no word.
 _NO_WORD = ("<", "[", "+")
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Sentences, in seconds from the utterance's start, and their language, ISO 639."""
-
-    cues: list[Cue]
-    language: str
 
 
 class Engine(Protocol):
@@ -49,18 +42,21 @@ def open_engine(spec: str, device: str = "auto", language: str | None = None) ->
     """
     check_spec(spec)
     engine, _, model = spec.partition(":")
-    return Whisper(model, device, language) if engine == WHISPER else Pocketsphinx(language)
+    if engine == WHISPER:
+        return Whisper(model, device, language)
+    return Moonshine(language) if engine == MOONSHINE else Pocketsphinx(language)
 
 
 def check_spec(spec: str) -> None:
     """Refuse (InvalidInput) what names no recogniser, and all (Unavailable) where none is installed."""
     engine, _, model = spec.partition(":")
     check_installed()
-    if (engine == POCKETSPHINX and not model) or (engine == WHISPER and model):
+    if (engine in (MOONSHINE, POCKETSPHINX) and not model) or (engine == WHISPER and model):
         return
     raise InvalidInput(
-        f"--transcribe {quoted(spec)} is no recogniser: give {POCKETSPHINX} (English, weak, its model is in "
-        f"the package) or {WHISPER}:MODEL, a directory or a hub name such as openai/whisper-small."
+        f"--transcribe {quoted(spec)} is no recogniser: give {MOONSHINE} (English, its model is in its "
+        f"package), {WHISPER}:MODEL, a directory or a hub name such as openai/whisper-small, or "
+        f"{POCKETSPHINX} (English, misses most words)."
     )
 
 
@@ -71,10 +67,7 @@ class Pocketsphinx:
 
     def __init__(self, language: str | None) -> None:
         """Unavailable where the package is missing, InvalidInput for a language other than English."""
-        if language not in (None, "en"):
-            raise InvalidInput(
-                f"{POCKETSPHINX} hears English alone, not {quoted(language or '')}; take whisper:MODEL."
-            )
+        english_alone(POCKETSPHINX, language)
         try:
             from importlib.metadata import version
 

@@ -1,12 +1,12 @@
 """Transcribe the videos of a collection that have no subtitles, several at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.passes import Pass, Progress, Task, Told
+from trainer.ingest.passes import Counts, Pass, Progress, Task, Told
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.transcripts import Contents, Transcripts
@@ -33,18 +33,11 @@ class Recogniser:
 
 
 @dataclass(slots=True)
-class Transcribed:
-    """What came of it. speech: seconds listened to. kept: transcripts that were there already.
+class Transcribed(Counts):
+    """What came of it. speech: seconds listened to."""
 
-    failed: file and reason.
-    """
-
-    engine: str
-    videos: int = 0
     cues: int = 0
     speech: float = 0.0
-    kept: int = 0
-    failed: list[tuple[Path, str]] = field(default_factory=list)
 
     def note(self, outcome: Outcome) -> None:
         """Count a transcript."""
@@ -52,30 +45,14 @@ class Transcribed:
         self.cues += outcome.cues
         self.speech += outcome.speech
 
-    def fail(self, path: Path, reason: str) -> None:
-        """Note a file that cannot be read."""
-        self.failed.append((path, reason))
-
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
-        failed = [{"path": str(path), "reason": reason} for path, reason in self.failed]
-        return {
-            "engine": self.engine,
-            "videos": self.videos,
-            "cues": self.cues,
-            "speech_seconds": round(self.speech, 1),
-            "kept": self.kept,
-            "failed": failed,
-        }
+        return self.told(cues=self.cues, speech_seconds=round(self.speech, 1))
 
     def line(self) -> str:
         """Return it in one line."""
-        kept = f", {self.kept} were there" if self.kept else ""
-        failed = f", {len(self.failed)} failed" if self.failed else ""
-        return (
-            f"transcribed {self.videos} videos, {self.cues} sentences in {self.speech:.0f} s of speech "
-            f"({self.engine}{kept}{failed})"
-        )
+        speech = f"{self.cues} sentences in {self.speech:.0f} s of speech"
+        return f"transcribed {self.videos} videos, {speech} {self.closing()}"
 
 
 def transcribe_all(

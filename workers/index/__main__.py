@@ -11,28 +11,36 @@ from spr.internal.v1 import index_shard_service_pb2
 from spr.internal.v1.index_shard_service_pb2_grpc import add_IndexShardServiceServicer_to_server
 
 SERVICE = index_shard_service_pb2.DESCRIPTOR.services_by_name["IndexShardService"].full_name
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     """Open and verify the shard of every collection's current version, serve until a signal."""
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
     os.environ["OMP_NUM_THREADS"] = str(worker.threads or os.cpu_count() or 1)
+    from engine.mirrored import sources_of
+    from engine.sources import Wants
+    from engine.texts import TEXTS
     from workers import held_metrics, version_service
     from workers.duty import Duty
+    from workers.index import lexicon, part
     from workers.index.servicer import IndexShardServicer
     from workers.index.shard import ShardOpener
     from workers.versions import Held
 
-    held = Held(topology.directories, ShardOpener(worker.name, worker.device))
+    wants = Wants(tuple(f"{name}/" for name in (part.DIRECTORY, *TEXTS)), [worker.name], lexicon.files_of)
+    sources = sources_of(topology, wants)
+    held = Held(topology.directories, ShardOpener(worker.name, worker.device), sources)
     held.prepare_current()
     versions = {about.collection: about.version for about in held.listing()}
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    duty = Duty(lambda in_flight: max(0, in_flight - cores))
+    duty = Duty(lambda in_flight: max(0, in_flight - CORES))
+    # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
+    pool = serving.threads(max(2, CORES // max(1, worker.threads)))
 
     def add_services(server: grpc.aio.Server) -> list[str]:
-        add_IndexShardServiceServicer_to_server(IndexShardServicer(held, worker.name, device, duty), server)
+        servicer = IndexShardServicer(held, worker.name, device, duty, pool)
+        add_IndexShardServiceServicer_to_server(servicer, server)
         return [SERVICE, version_service.add_version_service(server, held, duty)]
 
     served = serving.Worker(
@@ -40,8 +48,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         add_services=add_services,
         max_in_flight=worker.max_in_flight,
         metrics=lambda: held_metrics.read(held),
-        # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
-        threads=max(2, cores // max(1, worker.threads)),
+        pool=pool,
         admissions=version_service.admissions(f"/{SERVICE}/GetShardInfo"),
         ready={"versions": versions, "shard": worker.name, "device": device},
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),

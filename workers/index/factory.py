@@ -28,8 +28,8 @@ SAMPLE_AT_LEAST = 65_536
 CODES = "RaBitQfs,Refine(SQfp16)"
 # Reading this many numbers takes as long as scanning codes: 13,000 segments of 768, 39,000 of 256.
 FLAT_VALUES = 10_000_000
-# Scanning all codes takes 15 ms at most up to here; beyond it inverted lists are worth building.
-CODES_SEGMENTS = 1_000_000
+# Scanning all codes takes a millisecond up to here; beyond it lists of codes take less.
+CODES_SEGMENTS = 100_000
 # Lists of codes are trained quickly: few vectors a list, few rounds, from well-spread first centroids.
 QUICK_SAMPLE_PER_LIST = 32
 QUICK_ROUNDS = 5
@@ -67,7 +67,9 @@ def recipe(index: str, dim: int, vectors: int, shards: int = 1) -> Recipe:
     if not kind or vectors < 1:
         raise InvalidInput("an index needs a type and at least one segment; ingest videos first.")
     if kind in ("auto", "fast"):
-        return _fast(vectors) if kind == "fast" else _auto(dim, vectors, -(-vectors // shards))
+        if kind == "fast":
+            return _lists(vectors, quick_partitions(vectors))
+        return _auto(dim, vectors, -(-vectors // shards))
     if kind in ("flat", "flatl2"):
         return Recipe("Flat" if kind == "flat" else "flatl2", "Flat", kind == "flatl2", 0, 0, 0)
     if kind == "ivfpq":
@@ -87,15 +89,8 @@ def _auto(dim: int, vectors: int, largest: int) -> Recipe:
     if largest * dim <= FLAT_VALUES:
         return recipe("flat", dim, vectors)
     if largest > CODES_SEGMENTS:
-        partitions = coarse_partitions(vectors)
-        # One list in 16: they are few and long, so that a segment finds its own in a minute's build.
-        nprobe = max(1, partitions // 16)
-        return dataclasses.replace(_lists(vectors, partitions), nprobe=nprobe, recall=AUTO_RECALL, factor=10)
+        return dataclasses.replace(_lists(vectors, quick_partitions(largest)), recall=AUTO_RECALL)
     return Recipe(CODES, CODES, False, 0, 0, min(vectors, SAMPLE_AT_LEAST), recall=AUTO_RECALL)
-
-
-def _fast(vectors: int) -> Recipe:
-    return _lists(vectors, quick_partitions(vectors))
 
 
 def _lists(vectors: int, partitions: int) -> Recipe:
@@ -114,16 +109,6 @@ def quick_partitions(vectors: int) -> int:
     """
     quarter: int = 2 ** math.ceil(math.log2(2 * math.sqrt(vectors)))
     return max(1, min(quarter, vectors // VECTORS_PER_LIST))
-
-
-def coarse_partitions(vectors: int) -> int:
-    """Return sqrt(n) / 2 as the nearest power of two: a quarter of `quick_partitions` to compare with.
-
-    >>> coarse_partitions(1_000_001), coarse_partitions(3_200_000), coarse_partitions(20_000_000)
-    (512, 1024, 2048)
-    """
-    nearest: int = 2 ** round(math.log2(math.sqrt(vectors) / 2))
-    return max(1, min(nearest, vectors // VECTORS_PER_LIST))
 
 
 def default_partitions(vectors: int) -> int:

@@ -5,16 +5,19 @@ originals.faiss    its fine half, row i = segment i (fp16 as a rule): stays on d
 search.json        {"factor", "nprobe"}: how hard a search tries unless it says otherwise
 """
 
+import contextlib
 import dataclasses
 import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import faiss
 import numpy as np
 
 from engine.errors import Mismatch, NotFound, Unavailable
 from engine.files import read_json, refusal, sync, write_json
+from engine.types import Ordinals
 from workers.index.effort import Effort
 from workers.index.parameters import inverted_lists
 from workers.index.training import VERSION, Template, reason
@@ -23,7 +26,11 @@ from workers.warming import available_bytes, warm
 INDEX = "index.faiss"
 ORIGINALS = "originals.faiss"
 SEARCH = "search.json"
+VIDEOS = "segment_videos.npy"
+OFFSETS = "segment_offsets.npy"
 _BLOCK = 65_536
+# Lists of RaBitQ codes: FAISS copies them out of a map, which then holds them twice.
+_COPIED = ("Iwrn",)
 
 log = logging.getLogger("spr.index")
 
@@ -50,9 +57,16 @@ _python: Any = faiss  # its stubs lack what its Python part adds
 
 def _write(index: Any, path: Path) -> None:
     # FAISS's own writer does not notice what a disk refuses when the file is closed.
+    with written(path) as file:
+        faiss.write_index(index, _python.PyCallbackIOWriter(file.write))
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be written and synced; an OSError names it."""
     try:
         with path.open("wb") as file:
-            faiss.write_index(index, _python.PyCallbackIOWriter(file.write))
+            yield file
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     sync(path)
@@ -61,6 +75,25 @@ def _write(index: Any, path: Path) -> None:
 def write_effort(effort: Effort, directory: Path) -> None:
     """Set how hard searches of a written shard try."""
     write_json(directory / SEARCH, dataclasses.asdict(effort))
+
+
+def write_tables(directory: Path, videos: Ordinals, segments: Ordinals) -> None:
+    """Write (n,) video and segment of each row, synced."""
+    for name, table in ((VIDEOS, videos), (OFFSETS, segments)):
+        np.save(directory / name, table)
+        sync(directory / name)
+
+
+def read_tables(directory: Path) -> tuple[Ordinals, Ordinals]:
+    """Return (n,) video and segment of each row; NotFound or Mismatch for a missing or a damaged file."""
+    try:
+        # Read and not mapped: they are small, and cannot change under a search.
+        return np.load(directory / VIDEOS), np.load(directory / OFFSETS)
+    except FileNotFoundError as error:
+        raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
+    except ValueError as error:
+        message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
+        raise Mismatch(message, reason="GENERATION_CORRUPT") from None
 
 
 def code_of(path: Path) -> str:
@@ -150,11 +183,12 @@ def warm_originals(directory: Path) -> None:
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(2, "missing", str(path))
-    try:
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError:
-        # Not every kind of index can be mapped.
-        return faiss.read_index(str(path))
+    if code_of(path) not in _COPIED:
+        try:
+            return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError:
+            log.debug("%s is of a kind that cannot be mapped", path)
+    return faiss.read_index(str(path))
 
 
 def _refine(coarse: Any, originals: Any) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from engine.entries import refuse
+from engine.entries import Version, refuse
 from engine.errors import NotFound
 from engine.files import MALFORMED, refusal, replacing
 from engine.words import terms
@@ -129,6 +129,12 @@ def _statistics(tensors: Mapping[str, NDArray[np.generic]], name: str) -> Statis
     documents, mean_length = tensors[f"{name}.texts"].tolist()
     words = Vocabulary(tensors[f"{name}.words"].tobytes())
     return Statistics(int(documents), float(mean_length), words, tensors[f"{name}.counts"].astype(np.int32))
+
+
+def files_of(version: Version) -> list[str]:
+    """Return the name, in the collection, of a version's lexicon, if it has one."""
+    about = version.texts
+    return [] if about is None else [str(path_of(Path(), about.lexicon_sha256))]
 
 
 def path_of(collection: Path, sha256: str) -> Path:

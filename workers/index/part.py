@@ -12,6 +12,7 @@ stay below the size from which FAISS turns to BLAS, whose sums depend on both.
 """
 
 import functools
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,20 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput, Mismatch, NotFound
-from engine.files import sync
+from engine.errors import InvalidInput, Mismatch
 from engine.types import Floats, Hits, Ordinals
 from workers.index import files, gpu
 from workers.index.effort import Effort
-from workers.index.files import INDEX, ORIGINALS, SEARCH
+from workers.index.files import INDEX, OFFSETS, ORIGINALS, SEARCH, VIDEOS
 from workers.index.living import Found, Living, exhaustive, over_fetched, selects
+from workers.index.originals import Originals, large
 from workers.index.parameters import inverted_lists, search_parameters
 from workers.index.ties import Nearest, to_the_cut
-from workers.index.training import Template, reason
+from workers.index.training import Template
 
 __all__ = ["DIRECTORY", "INDEX", "OFFSETS", "ORIGINALS", "SEARCH", "VERSION", "VIDEOS", "IndexPart"]
 
 DIRECTORY = "index"  # in the part
-VIDEOS = "segment_videos.npy"
-OFFSETS = "segment_offsets.npy"
 VERSION: str = faiss.__version__
 
 # FAISS 1.15 takes BLAS from queries x dimension >= 128000.
@@ -52,6 +51,7 @@ class IndexPart:
         segments: Ordinals,
         device: str = "cpu",
         effort: Effort | None = None,
+        originals: Originals | None = None,
     ) -> None:
         """Use `build` or `open`."""
         if not index.ntotal == len(videos) == len(segments):
@@ -64,6 +64,7 @@ class IndexPart:
         self.effort = effort or files.own_effort(index)
         self.index = index
         self._gpu = gpu.copy(index, device)
+        self._originals = originals if self._gpu is None else None
 
     @classmethod
     def build(
@@ -92,6 +93,11 @@ class IndexPart:
         return "gpu" if self._gpu else "cpu"
 
     @property
+    def mapped(self) -> bool:
+        """Whether searches read a map of the originals, where there are any."""
+        return self._gpu is None and self._originals is None
+
+    @property
     def partitions(self) -> int:
         """Return the number of inverted lists, 0 without."""
         ivf = inverted_lists(self.index)
@@ -101,9 +107,7 @@ class IndexPart:
         """Write the part's index files, synced, into its DIRECTORY; the caller seals the part."""
         directory.mkdir(parents=True, exist_ok=True)
         files.write(self.index, self.effort, directory)
-        for name, table in ((VIDEOS, self.videos), (OFFSETS, self.segments)):
-            np.save(directory / name, table)
-            sync(directory / name)
+        files.write_tables(directory, self.videos, self.segments)
 
     @classmethod
     def open(
@@ -115,17 +119,9 @@ class IndexPart:
         `again` all codes, are made again from their originals, in memory. Raises NotFound for a missing file,
         Mismatch for a damaged one.
         """
-        try:
-            # Read and not mapped: they are small, and cannot change under a search.
-            videos = np.load(directory / VIDEOS)
-            segments = np.load(directory / OFFSETS)
-        except FileNotFoundError as error:
-            raise NotFound(f"{error.filename} does not exist: copy it again or run `spr build`.") from None
-        except ValueError as error:
-            message = f"{directory} cannot be read ({reason(error)}): copy it again or run `spr build`."
-            raise Mismatch(message, reason="GENERATION_CORRUPT") from None
+        videos, segments = files.read_tables(directory)
         index, effort = files.read(directory, template, again)
-        return cls(index, videos, segments, device, effort)
+        return cls(index, videos, segments, device, effort, large(index, directory / ORIGINALS))
 
     def search(
         self,
@@ -161,9 +157,12 @@ class IndexPart:
             raise InvalidInput(message, field="top_k" if k < 1 else "nprobe")
 
     def _search(self, queries: Floats, k: int, effort: Effort, living: Living | None) -> list[Hits]:
-        usual = functools.partial(self._nearest, nprobe=effort.nprobe, living=living)
         if living is None or not living.filtered:
+            usual = functools.partial(self._nearest, nprobe=effort.nprobe, living=living)
             return self._best(queries, k, effort.factor, living, usual)
+        # The nearest rows of a filter lie as many lists farther out as the filter leaves rows away.
+        wider = math.ceil(effort.nprobe * len(self) / max(1, living.count))
+        usual = functools.partial(self._nearest, nprobe=wider, living=living)
         every = functools.partial(self._every, living=living)
         if living.few(self.dim):
             return self._best(queries, k, effort.factor, living, every)
@@ -187,8 +186,7 @@ class IndexPart:
         if living is None:
             found = self._unfiltered(queries, k, candidates, nprobe)
         elif self._gpu is None and self._selects:
-            parameters = search_parameters(self.index, nprobe, candidates / k, living.selector)
-            found = self.index.search(queries, k, params=parameters)
+            found = self._searched(queries, k, candidates, nprobe, living.selector)
         else:
             found = over_fetched(
                 lambda fetch, depth: self._unfiltered(queries, fetch, depth, nprobe), living, k, candidates
@@ -199,6 +197,9 @@ class IndexPart:
         """Return what `_nearest` does, of all living rows, each scored as well as the index can."""
         if self._exhaustive is None:
             return self._nearest(queries, k, len(self), self.partitions, living)
+        if self._originals is not None:
+            rows = np.broadcast_to(np.flatnonzero(living.rows), (len(queries), living.count))
+            return self._products(queries, *self._originals.best(queries, rows, k))
         parameters = search_parameters(self._exhaustive, 0, selector=living.selector)
         return self._products(queries, *self._exhaustive.search(queries, k, params=parameters))
 
@@ -212,9 +213,16 @@ class IndexPart:
     def _unfiltered(self, queries: Floats, k: int, candidates: int, nprobe: int) -> Found:
         if self._gpu and self._gpu.takes(k, nprobe):
             return self._gpu.search(queries, k, nprobe)
-        parameters = search_parameters(self.index, nprobe, candidates / k)
-        distances, rows = self.index.search(queries, k, params=parameters)
-        return distances, rows
+        return self._searched(queries, k, candidates, nprobe)
+
+    def _searched(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
+        if self._originals is None:
+            parameters = search_parameters(self.index, nprobe, candidates / k, selector)
+            distances, rows = self.index.search(queries, k, params=parameters)
+            return distances, rows
+        parameters = search_parameters(self.index.base_index, nprobe, selector=selector)
+        _, rows = self.index.base_index.search(queries, max(k, candidates), params=parameters)
+        return self._originals.best(queries, rows, k)
 
     @functools.cached_property
     def _selects(self) -> bool:

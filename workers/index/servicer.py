@@ -1,16 +1,20 @@
 """The index worker's service: from messages, search, to messages."""
 
+import asyncio
+import contextvars
 import time
+from concurrent.futures import Executor
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 
-from engine import tracing, wire, wire_texts
+from engine import logs, tracing, wire, wire_texts
 from engine.entries import Version
 from engine.errors import InvalidInput, Mismatch, quoted
 from engine.texts import TextsSought
 from spr.internal.v1 import index_shard_service_pb2, index_shard_service_pb2_grpc
+from workers import outcomes
 from workers.duty import Duty
 from workers.index.shard import Shard
 from workers.index.training import VERSION
@@ -20,15 +24,21 @@ from workers.versions import Held
 # Hits in one answer: 12 bytes each, so that a message stays below 1 MiB.
 MAX_HITS = 65_536
 
+_Outcome: TypeAlias = index_shard_service_pb2.SearchTogetherResponse.Outcome
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer):
     """Searches one shard of the versions that are held."""
 
-    def __init__(self, held: Held[Shard], name: str, device: str, duty: Duty) -> None:
-        """Serve the shard `name` ("shard-00000"); device: what it was found to be searched on."""
-        self._held, self._duty = held, duty
+    def __init__(
+        self, held: Held[Shard], name: str, device: str, duty: Duty, pool: Executor | None = None
+    ) -> None:
+        """Serve the shard `name` ("shard-00000"); device: what it was found to be searched on.
+
+        pool: threads of searches that come together, None for the event loop's.
+        """
+        self._held, self._duty, self._pool = held, duty, pool
         self._name = name
         self._device = device
 
@@ -38,6 +48,28 @@ class IndexShardServicer(index_shard_service_pb2_grpc.IndexShardServiceServicer)
         """Return the best `top_k` segments of each query; Mismatch for another shard, version or model."""
         with self._duty:
             return self._search(request)
+
+    async def SearchTogether(
+        self, request: index_shard_service_pb2.SearchTogetherRequest, context: Context
+    ) -> index_shard_service_pb2.SearchTogetherResponse:
+        """Answer several requests, each in a thread as `SearchSegments` does."""
+        outcomes.check(len(request.requests))
+        loop = asyncio.get_running_loop()
+        # A context for each, since each binds its own request id.
+        searches = [
+            loop.run_in_executor(self._pool, contextvars.copy_context().run, self._outcome, one)
+            for one in request.requests
+        ]
+        found = await asyncio.gather(*searches)
+        return index_shard_service_pb2.SearchTogetherResponse(outcomes=found)
+
+    def _outcome(self, request: index_shard_service_pb2.SearchSegmentsRequest) -> _Outcome:
+        try:
+            logs.bind_request_id(request.request_id)
+            with self._duty:
+                return _Outcome(response=self._search(request))
+        except Exception as error:
+            return _Outcome(status=outcomes.refused(error, "SearchSegments"))
 
     def _search(
         self, request: index_shard_service_pb2.SearchSegmentsRequest

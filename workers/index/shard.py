@@ -167,7 +167,7 @@ class ShardOpener:
         if (index.dim, len(index)) != (part.about.dim, part.about.segments):
             message = f"{part.directory} holds {len(index)} vectors of width {index.dim}, part.json says "
             raise refuse(message + f"{part.about.segments} of {part.about.dim}: copy the part again.")
-        if index.device == "cpu":
+        if index.mapped:
             warm_originals(part.directory / DIRECTORY)
         lexicon = self._lexicon(corpus.directory, corpus.version.texts)
         return OpenPart(index, watch, _texts(corpus, part, lexicon, lost), lexicon)
@@ -184,8 +184,7 @@ class ShardOpener:
 def check_memory(parts: Sequence[PartOfVersion]) -> None:
     """Refuse (Unavailable) parts whose indexes every search goes through but that memory cannot hold."""
     read = [entry.bytes for part in parts for name, entry in part.about.files.items() if _is_codes(name)]
-    size, free = sum(read), 0
-    if parts and size > (free := available_bytes()):
+    if parts and (size := sum(read)) > (free := available_bytes()):
         paths = ", ".join(str(part.directory / _CODES) for part in parts[:3])
         message = f"{paths} take {size >> 20} MB of memory and {free >> 20} MB are available: "
         raise Unavailable(message + "use a larger machine, more shards, or --index auto.", "NO_MEMORY")
@@ -223,5 +222,4 @@ def _template(collection: Path, sha256: str, needed: bool) -> Template | None:
 
 def _living(part: PartOfVersion, opened: OpenPart) -> LivingPart:
     alive = part.ordinals >= 0
-    living = None if alive.all() else Living(alive[opened.index.videos])
-    return LivingPart(opened, part.ordinals, living)
+    return LivingPart(opened, part.ordinals, None if alive.all() else Living(alive[opened.index.videos]))

@@ -2,29 +2,41 @@
 
 Both take the way of a video: frames (encoder dim) are cut into segments, and the projector's side of videos
 brings those into the index's space, so that a span's own segment has the cosine 1. A picture is a segment
-that stands still. Several examples are averaged, each at unit length.
+that stands still. Several examples are averaged, each at unit length. Where a clip encoder made the index, an
+example is its frames with the clip of each behind them, (frames, encoder dim + clip dim).
 
 Any two pictures are nearer to each other than most encoders put a picture and a sentence. What the ranker
 compares with frames is therefore less the mean of the version's frames: tuned on val, docs/queries.md.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Mismatch
-from engine.examples import Frame, Picture, Source, Span
+from engine.examples import Frame, Picture, Shown, Source, Span
 from engine.types import EncodedQuery, Floats
 from workers.pictures import small_picture
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import Models
 from workers.ranker.projection.segments import segment_inputs, video_rows
-from workers.ranker.stores.features import FRAMES
+from workers.ranker.stores.features import CLIPS, FRAMES
 
 MOST_SEGMENTS = 150  # of a span, evenly chosen: ten minutes
 SAMPLED = 4096  # frames that the mean is of
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The examples of a query; alone: what the one there is shows, not less the version's mean."""
+
+    sources: Sequence[Source]
+    alone: bool = False
 
 
 class ExampleEncoder:
@@ -40,24 +52,39 @@ class ExampleEncoder:
         mean unit frame less the version's mean.
         """
         self._check_width()
-        shown = [self._rows(source, number) for number, source in enumerate(sources)]
-        models = self._models
-        embedding = _unit(np.mean([self._projected(rows) for rows in shown], axis=0))
-        dim = models.encoder.dim
-        frames = np.mean([_unit(_units(rows[:, :dim]).mean(axis=0)) for rows in shown], axis=0)
-        return EncodedQuery(
-            embedding,
-            np.zeros((0, models.encoder.token_width), np.float32),
-            _unit(_unit(frames) - self._mean),
-            models.queries.embedding_model,
-        )
+        shown = [self._shown(source, number) for number, source in enumerate(sources)]
+        embedding = _unit(np.mean([one.embedding for one in shown], axis=0))
+        frames = np.mean([one.frame for one in shown], axis=0)
+        return self._encoded(embedding, _unit(_unit(frames) - self._mean))
 
-    def encode_many(self, queries: Sequence[Sequence[Source]]) -> list[EncodedQuery]:
+    def alone(self, source: Source) -> EncodedQuery:
+        """Return what one example shows, for a worker that lacks its shard: see `Shown`."""
+        self._check_width()
+        shown = self._shown(source, 0)
+        return self._encoded(shown.embedding, shown.frame)
+
+    def encode_many(self, queries: Sequence["Asked"]) -> list[EncodedQuery]:
         """Encode several queries, one after the other."""
-        return [self.encode(sources) for sources in queries]
+        return [
+            self.alone(asked.sources[0]) if asked.alone else self.encode(asked.sources) for asked in queries
+        ]
+
+    def _encoded(self, embedding: Floats, frames: Floats) -> EncodedQuery:
+        nothing = np.zeros((0, self._models.encoder.token_width), np.float32)
+        return EncodedQuery(embedding, nothing, frames, self._models.queries.embedding_model)
+
+    def _shown(self, source: Source, number: int) -> Shown:
+        if isinstance(source, Shown):
+            return source
+        rows = self._rows(source, number)
+        frames = _units(rows[:, : self._models.encoder.dim])
+        return Shown(self._projected(rows), _unit(frames.mean(axis=0)))
 
     def frames(self, pictures: Sequence[bytes]) -> Floats:
-        """Return what the image tower says of picture files, (n, encoder dim), un-normalised."""
+        """Return what the image tower says of picture files, (n, encoder dim), un-normalised.
+
+        With a clip encoder, unit rows (n, encoder dim + clip dim): a picture is a clip that stands still.
+        """
         encoder = self._models.encoder
         if not isinstance(encoder, Encoder):
             raise Mismatch(
@@ -67,9 +94,16 @@ class ExampleEncoder:
             )
         encoder.hold_image_weights()
         small = [small_picture(data, encoder.frame_edge) for data in pictures]
-        return np.concatenate([encoder.images(picture[None]) for picture in small])
+        rows = np.concatenate([encoder.images(picture[None]) for picture in small])
+        if (clips := self._models.queries.clips) is None:
+            return rows
+        assert isinstance(clips, Encoder)
+        clips.hold_image_weights()
+        small = [small_picture(data, clips.frame_edge) for data in pictures]
+        moving = np.concatenate([clips.clips(picture[None, None]) for picture in small])
+        return np.concatenate([_units(rows), _units(moving)], axis=1)
 
-    def _rows(self, source: Source, number: int) -> Floats:
+    def _rows(self, source: Picture | Span | Frame, number: int) -> Floats:
         """Return what an example shows as rows (n, width) of the projector's streams."""
         try:
             if isinstance(source, Span):
@@ -82,6 +116,8 @@ class ExampleEncoder:
 
     def _still(self, frame: Floats) -> Floats:
         """Return one frame in which nobody speaks."""
+        if self._models.queries.clips is not None:
+            return frame[None]
         streams = self._models.features.streams
         silence = {name: np.zeros((0, stream.dim), np.float32) for name, stream in streams.items()}
         return np.asarray(
@@ -94,6 +130,7 @@ class ExampleEncoder:
     def _stored(self, span: Span) -> Floats:
         """Return the rows of a span of a video: those of evenly chosen segments where there are many."""
         models = self._models
+        models.check_held(np.array([span.video]))
         step, count = models.features.step(FRAMES), int(models.features.counts(FRAMES)[span.video])
         first = int(span.start / step + 1e-6)
         last = count if span.end is None else min(count, int(np.ceil(span.end / step - 1e-6)))
@@ -106,12 +143,13 @@ class ExampleEncoder:
             starts = starts[np.linspace(0, len(starts) - 1, MOST_SEGMENTS).astype(int)]
         chosen = (starts[:, None] + np.arange(length)).reshape(-1)
         chosen = chosen[chosen < last]
-        rows = video_rows(models.projector.streams, lambda name: models.features.video(span.video, name))
-        return np.asarray(rows[chosen], np.float32)
+        return np.asarray(stored_rows(models, span.video)[chosen], np.float32)
 
     def _projected(self, rows: Floats) -> Floats:
         """Return the unit mean of the segments that rows are cut into, (dim,)."""
         models = self._models
+        if models.queries.clips is not None:
+            return _unit(_units(rows[:, models.encoder.dim :]).mean(axis=0))
         projector = models.projector
         inputs = segment_inputs(rows, projector.segment_length, projector.around)
         with torch.inference_mode():
@@ -122,7 +160,7 @@ class ExampleEncoder:
     @cached_property
     def _mean(self) -> Floats:
         """The mean of the version's unit frames, of some evenly chosen ones, (encoder dim,)."""
-        stream = self._models.features.streams[FRAMES]
+        stream = self._models.every_frame
         counts = np.cumsum(stream.counts)
         total = int(counts[-1]) if len(counts) else 0
         if not total:
@@ -141,6 +179,16 @@ class ExampleEncoder:
                 f"the frames of version {models.version.id} are {width} wide and its sentences "
                 f"{models.encoder.dim}, so it cannot be searched by example; ask with a sentence"
             )
+
+
+def stored_rows(models: Models, video: int) -> NDArray[Any]:
+    """Return what examples read of a video, a row a frame, unit ones where a clip encoder made the index."""
+    read = partial(models.features.video, video)
+    if models.queries.clips is None:
+        return video_rows(models.projector.streams, read)
+    frames = read(FRAMES)
+    clips = np.repeat(read(CLIPS), models.projector.segment_length, axis=0)[: len(frames)]
+    return np.concatenate([_units(np.asarray(rows, np.float32)) for rows in (frames, clips)], axis=1)
 
 
 def _units(rows: Floats) -> Floats:

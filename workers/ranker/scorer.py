@@ -11,14 +11,14 @@ import numpy as np
 
 from engine import metrics
 from engine.corpus import Corpus
-from engine.examples import Source
-from engine.types import EncodedQuery, Proposals, Ranked, RankQuery
+from engine.types import Doubles, EncodedQuery, Proposals, Ranked, RankQuery
 from spr.internal.v1.version_service_pb2 import HeldVersion
 from workers.ranker.batching import Batcher
-from workers.ranker.encoder.known_queries import KnownQueries
-from workers.ranker.examples import ExampleEncoder
+from workers.ranker.encoder.encoder import Encoder
+from workers.ranker.examples import Asked, ExampleEncoder
 from workers.ranker.models import Models, SharedModels
-from workers.ranker.query_models import QueryModels
+from workers.ranker.query_models import NoEncoder, QueryModels
+from workers.ranker.scoring.ranker import ranked_or_found
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
 from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.texts import TYPICAL, CachedTextEncoder, Encoded, EncodedSentence
@@ -91,14 +91,16 @@ class Scorer:
         self.texts, self.sentences = texts or Texts.of(models, limits)
         # Windows encoded online take a second a query: in a batch, every caller would wait for the last.
         most = limits.max_batch if models.ranker.batched else 1
-        rank_many = partial(models.ranker.rank_many, features=models.features)
-        self.rank: Batcher[RankQuery, Ranked] = Batcher(
+        rank_many = partial(ranked_or_found, models.ranker, models.features)
+        self.rank: Batcher[RankQuery, Ranked | Doubles] = Batcher(
             metrics.batches("rank", rank_many), most, limits.max_delay
         )
-        curve = partial(SimilarityCurve().rank_many, features=models.features)
-        self.rank_shown: Batcher[RankQuery, Ranked] = Batcher(metrics.batches("rank", curve), 1, 0.0)
+        curve = partial(ranked_or_found, SimilarityCurve(), models.features)
+        self.rank_shown: Batcher[RankQuery, Ranked | Doubles] = Batcher(
+            metrics.batches("rank", curve), 1, 0.0
+        )
         encode = metrics.batches("encode", ExampleEncoder(models).encode_many)
-        self.examples: Batcher[Sequence[Source], EncodedQuery] = Batcher(encode, 1, 0.0)
+        self.examples: Batcher[Asked, EncodedQuery] = Batcher(encode, 1, 0.0)
 
     @property
     def watches(self) -> Sequence[Watch]:
@@ -117,10 +119,11 @@ class Scorer:
             collection=corpus.name,
             version=corpus.id,
             embedding_model=models.queries.embedding_model,
-            videos=len(models.features),
-            segments=models.version.segments,
+            videos=int(models.held.sum()),
+            segments=int(corpus.catalogue.segments[models.held].sum()),
             parts=len(models.parts),
             ranker_model=models.ranker.name,
+            shards=models.shards,
         )
 
     @property
@@ -147,8 +150,14 @@ class Scorer:
         """Run the ranker once, so that the first caller does not wait for what happens only once."""
         models = self.models
         models.warm()
-        query = self.encode(models.queries.example)
-        videos = np.arange(min(8, len(models.features)), dtype=np.int32)
+        if isinstance(models.encoder, NoEncoder):
+            tokens = np.ones((2, models.ranker.token_width), np.float32)
+            query = EncodedQuery(shown := np.ones(models.encoder.dim, np.float32), tokens, shown, "")
+        else:
+            query = self.encode(models.queries.example)
+        videos = np.flatnonzero(models.held)[:8].astype(np.int32)
+        if not len(videos):
+            return
         durations = models.features.durations[videos]
         spans = np.stack([np.zeros_like(durations), np.minimum(durations, 8.0)], axis=1)
         ranks, scores = np.arange(len(videos), dtype=np.int32), np.zeros(len(videos), np.float32)
@@ -177,7 +186,7 @@ class Scorers:
         texts = self._texts.get(id(models.queries))
         if texts is None:
             texts = self._texts[id(models.queries)] = self._limits.texts(models.queries)
-            for text in () if isinstance(models.encoder, KnownQueries) else TYPICAL:
+            for text in TYPICAL if isinstance(models.encoder, Encoder) else ():
                 models.queries.encode([text])
         return texts
 

@@ -4,13 +4,15 @@ Coroutines: a call that waits for its batch holds no thread, and one whose calle
 has passed, is cancelled and is not computed.
 """
 
+import asyncio
 import time
 from typing import Any, TypeAlias
 
 import grpc.aio
+import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from engine import tracing, wire, wire_examples, wire_explain, wire_rank
+from engine import logs, tracing, wire, wire_examples, wire_explain, wire_rank
 from engine.errors import Mismatch, quoted
 from spr.internal.v1 import (
     encoder_service_pb2,
@@ -18,12 +20,15 @@ from spr.internal.v1 import (
     ranker_service_pb2,
     ranker_service_pb2_grpc,
 )
+from workers import outcomes
 from workers.duty import Duty
+from workers.ranker.examples import Asked
 from workers.ranker.scorer import Scorer
 from workers.ranker.scoring.compare import compare
 from workers.resident import resident_bytes
 from workers.versions import Held
 
+_Outcome: TypeAlias = ranker_service_pb2.RankTogetherResponse.Outcome
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -56,11 +61,12 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        sources = wire_examples.sources_from_pb(request, models.encoder.dim, len(models.features))
-        tracing.note(version=request.generation, examples=len(sources))
+        sizes = models.queries.shown, models.version.dim, len(models.features)
+        asked = Asked(wire_examples.sources_from_pb(request, *sizes), request.alone)
+        tracing.note(version=request.generation, examples=len(asked.sources))
         with self._duty:
             scorer.check()  # a map of a file that was cut ends the process
-            encoded = await scorer.examples.soon(sources, context.time_remaining())
+            encoded = await scorer.examples.soon(asked, context.time_remaining())
             scorer.check()
         response = wire.encoded_to_pb(encoded)
         response.generation = request.generation
@@ -83,9 +89,10 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        width, dim = models.encoder.token_width, models.encoder.dim
-        query = wire_rank.query_from_pb(request, width, dim, models.features.durations)
+        query = wire_rank.query_from_pb(request, *models.widths, models.features.durations)
         tracing.note(version=request.generation, proposals=len(query.videos))
+        if query.found is None:
+            models.check_held(query.videos)
         scorer.check()  # a map of a file that was cut ends the process
         with self._duty:
             rank = scorer.rank if len(query.token_states) else scorer.rank_shown
@@ -95,6 +102,23 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         response.compute_time.CopyFrom(_since(began))
         return response
 
+    async def RankTogether(
+        self, request: ranker_service_pb2.RankTogetherRequest, context: Context
+    ) -> ranker_service_pb2.RankTogetherResponse:
+        """Answer several requests at the same time, each as `Rank` does."""
+        outcomes.check(len(request.requests))
+
+        async def outcome(one: ranker_service_pb2.RankRequest) -> _Outcome:
+            try:
+                logs.bind_request_id(one.request_id)
+                return _Outcome(response=await self.Rank(one, context))
+            except Exception as error:
+                return _Outcome(status=outcomes.refused(error, "Rank"))
+
+        # A task for each, since each binds its own request id.
+        answers = await asyncio.gather(*map(outcome, request.requests))
+        return ranker_service_pb2.RankTogetherResponse(outcomes=answers)
+
     async def Compare(
         self, request: ranker_service_pb2.CompareRequest, context: Context
     ) -> ranker_service_pb2.CompareResponse:
@@ -102,7 +126,8 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         scorer = self._held.get(request.generation)
         check_model(request.embedding_model, scorer)
         models = scorer.models
-        text = wire_explain.text_from_pb(request, models.encoder.dim, len(models.features))
+        text = wire_explain.text_from_pb(request, models.widths[1], len(models.features))
+        models.check_held(np.array([request.video_ordinal]))
         with self._duty:
             scorer.check()
             response = wire_explain.compared_to_pb(compare(text, models.features, request.video_ordinal))

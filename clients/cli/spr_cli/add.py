@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import AS_JSON, DEVICE
+from spr_cli.options import AS_JSON, COLLECTION, DEVICE
 
 if TYPE_CHECKING:
     from trainer.library.ingesting import Added
@@ -28,7 +28,7 @@ spr add c ~/videos/new talk.mp4 --json | jq .version
 
 
 @click.command(help=HELP)
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @DEVICE
 @AS_JSON

@@ -27,7 +27,9 @@ def add(paths: tuple[str, ...], **options: Any) -> None:
     """
     from spr.v1.admin_service_pb2 import AddVideos
 
-    run_job(options, add=AddVideos(paths=[os.path.abspath(path) for path in paths]))
+    run_job(
+        options, add=AddVideos(paths=[path if "://" in path else os.path.abspath(path) for path in paths])
+    )
 
 
 @click.command()

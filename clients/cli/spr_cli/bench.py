@@ -30,6 +30,11 @@ import click
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Measure nothing: show this bench.json, or write its plots and pages anew with --out.",
 )
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Compare with this bench.json by ratios to the floor; exit code 1 beyond a factor of 1.5.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(
     stages: tuple[str, ...],
@@ -39,37 +44,54 @@ def command(
     cache: Path,
     sizes: str | None,
     report: Path | None,
+    against: Path | None,
     as_json: bool,
 ) -> None:
     """Time stages of a search on a corpus of the published shape, all of them when no STAGE is named.
 
-    Stages: floor, proposals, ndcg, index, rank, contexts, encode, ingest, search, load,
-    living, scale.
+    Stages: floor, proposals, ndcg, index, words, rank, contexts, encode, ingest, search, load,
+    overload, living, scale.
 
     \b
     spr bench                          everything, under 20 minutes on two cores
     spr bench --quick                  a quarter of the corpus, under 3 minutes on two free cores
     spr bench index rank --json
     spr bench --out docs/performance   everything, and the page with its plots
+    spr bench search --against docs/performance/bench.json
     """
-    import json
-
     from bench import results, run
     from bench.registry import check
     from bench.sizes import named
 
-    wanted = check(stages)
+    before = None if against is None else results.read(against)
+    # What is compared is compared by the floor.
+    wanted = check(("floor", *stages) if before and stages else stages)
     if report is not None:
         found = results.read(report)
     else:
         found = run.run(wanted, named(sizes or ("quick" if quick else "full")), cache, threads, _tell)
     if out is not None:
         run.save(found, out)
+    _end(found, before, as_json)
+
+
+def _end(found: dict[str, Any], before: dict[str, Any] | None, as_json: bool) -> None:
+    """Show a run; exit code 1 where a stage failed or is slower than `before` allows."""
+    import dataclasses
+    import json
+
+    from bench.against import changes
+
+    compared = changes(found, before) if before else []
     if as_json:
-        click.echo(json.dumps(found))
+        told = {"against": [dataclasses.asdict(one) for one in compared]} if before else {}
+        click.echo(json.dumps({**found, **told}))
     else:
         _print(found)
-    if any(not stage["rows"] for stage in found["stages"].values()):
+    worse = [one for one in compared if one.worse]
+    for one in worse:
+        click.echo(f"spr: {one}", err=True)
+    if worse or any(not stage["rows"] for stage in found["stages"].values()):
         raise click.exceptions.Exit(1)
 
 

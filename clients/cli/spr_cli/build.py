@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER, Number
+from spr_cli.options import AS_JSON, COLLECTION, DEVICE, ENGINE, OF_ENCODER, Number
 
 if TYPE_CHECKING:
     from trainer.generation.build import BuildConfig, BuildReport
@@ -17,7 +17,7 @@ UNITS = {"contexts": "clips"}
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.option(
     "--shards",
     type=click.IntRange(1),
@@ -55,8 +55,11 @@ UNITS = {"contexts": "clips"}
 @click.option("--keep", type=click.IntRange(1), help="Remove all but the newest N versions.")
 @click.option("--allow-fewer", is_flag=True, help="Videos that are served now may be gone.")
 @click.option("--no-activate", is_flag=True, help="Leave the served version as it is.")
+@ENGINE
 @AS_JSON
-def command(collection: Path, videos: str | None, no_activate: bool, as_json: bool, **options: Any) -> None:
+def command(
+    collection: Path, videos: str | None, no_activate: bool, engine: str, as_json: bool, **options: Any
+) -> None:
     """Build a version of COLLECTION and make it the one that is served.
 
     A version lists parts, one a shard, which hold everything that serving needs but the models. The same
@@ -84,7 +87,7 @@ def command(collection: Path, videos: str | None, no_activate: bool, as_json: bo
         **options,
     )
     try:
-        report = _build(config)
+        report = _build(config, engine)
     except KeyboardInterrupt:
         click.echo("spr: stopped; what is served is as it was, and the same command builds anew.", err=True)
         sys.exit(130)
@@ -94,13 +97,15 @@ def command(collection: Path, videos: str | None, no_activate: bool, as_json: bo
         _show(report, corpus)
 
 
-def _build(config: "BuildConfig") -> "BuildReport":
+def _build(config: "BuildConfig", engine: str) -> "BuildReport":
     """Build with a progress bar a stage."""
     from trainer.generation.build import build
     from trainer.runs.progress import Progress
+    from trainer.spread.crew import address_of
 
     bars: dict[str, Progress] = {}
-    with contextlib.ExitStack() as stack:
+    address = address_of(engine)
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as workers:
 
         def progress(stage: str, done: int, total: int) -> None:
             if stage not in bars:
@@ -109,7 +114,12 @@ def _build(config: "BuildConfig") -> "BuildReport":
                 bars[stage] = stack.enter_context(Progress(stage, total, unit=unit))
             bars[stage].update(done)
 
-        return build(config, progress)
+        if address is None:
+            return build(config, progress)
+        from trainer.spread.parts import SpreadParts, crew_of
+
+        crew = workers.enter_context(crew_of(address, config.device))
+        return build(config, progress, SpreadParts(crew, config))
 
 
 def _show(report: "BuildReport", videos: Path | None) -> None:

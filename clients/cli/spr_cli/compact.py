@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, COLLECTION
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.option("--shard", default="", help="Only this one, such as shard-00000. [default: all]")
 @AS_JSON
 def command(collection: Path, shard: str, as_json: bool) -> None:

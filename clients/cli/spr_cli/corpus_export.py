@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, COLLECTION
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.option("--parquet", "out", required=True, type=click.Path(path_type=Path), help="File to write.")
 @click.option("--version", default="", help="Id or number.  [default: the current one]")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from spr_cli.options import AS_JSON, DEVICE, OF_ENCODER, Number
+from spr_cli.options import AS_JSON, COLLECTION, DEVICE, OF_ENCODER, Number
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--arch", default="", help="Name of the feature files.  [default: as imported, or by width]")
 @click.option(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from spr_cli.example_options import SPANNED, Spanned, frames_of, read_picture
-from spr_cli.options import AS_JSON, WORDS
+from spr_cli.options import AS_JSON, COLLECTION, WORDS
 
 MOST = 100
 
@@ -13,7 +13,7 @@ MOST = 100
 @click.command()
 @click.argument("name", type=WORDS, metavar="@NAME")
 @click.argument("shown", nargs=-1, required=True, type=SPANNED, metavar="PICTURE|VIDEO@SECONDS...")
-@click.option("--collection", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--collection", required=True, type=COLLECTION)
 @click.option("--device", default="auto", help="auto, cpu or cuda.  [default: auto]")
 @AS_JSON
 def command(name: str, shown: tuple[Spanned, ...], collection: Path, device: str, as_json: bool) -> None:

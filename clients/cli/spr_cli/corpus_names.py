@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON, WORDS
+from spr_cli.options import AS_JSON, COLLECTION, WORDS
 
 
 @click.command()
-@click.option("--collection", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--collection", required=True, type=COLLECTION)
 @click.option("--remove", multiple=True, type=WORDS, metavar="@NAME", help="Remove this name; repeatable.")
 @AS_JSON
 def command(collection: Path, remove: tuple[str, ...], as_json: bool) -> None:
@@ -27,7 +27,7 @@ def command(collection: Path, remove: tuple[str, ...], as_json: bool) -> None:
         for name in remove:
             take_name(collection, name)
     there = sorted(names.read(collection).names.items())
-    now = versions.read(collection).encoder.fingerprint
+    now = versions.read(collection).features
     if as_json:
         print_json(
             {"names": [{"name": n, "pictures": e.pictures, "usable": e.encoder == now} for n, e in there]}

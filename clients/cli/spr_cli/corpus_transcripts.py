@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, COLLECTION
 
 if TYPE_CHECKING:
     from trainer.ingest.transcripts import Head
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @AS_JSON
 def command(collection: Path, as_json: bool) -> None:
     """List the transcripts of COLLECTION, and what was read on screens: video, lines, engine and file.

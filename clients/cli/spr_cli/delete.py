@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON, WORDS
+from spr_cli.options import AS_JSON, COLLECTION, WORDS
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.argument("video_ids", nargs=-1, required=True, type=WORDS, metavar="ID...")
 @click.option("--purge", is_flag=True, help="Also remove them, and all older versions, from the disk now.")
 @AS_JSON

@@ -99,7 +99,7 @@ def _topology(path: Path) -> "Generator[Finding, None, Topology | None]":
     except SprError as error:
         yield Finding("error", "config", str(error))
         return None
-    processes = 1 + len(topology.index) + len(topology.ranker) + (topology.library is not None)
+    processes = 1 + len(topology.workers) + (topology.library is not None)
     yield Finding("ok", "config", f"{path} names {processes} processes")
     return topology
 

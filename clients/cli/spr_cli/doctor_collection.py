@@ -70,10 +70,11 @@ def _sizes(folder: Path, about: Part) -> Iterable[str]:
 
 def _models(collection: Path, version: Version) -> Findings:
     lacking = []
-    for kind in ("encoder", "projector", "ranker"):
+    for kind in ("encoder", "clip_encoder", "projector", "ranker"):
         entry = getattr(version, kind)
         if entry is not None and not _is_there(collection, entry):
-            lacking.append(f"{kind} {entry.fingerprint} is not at {versions.model_path(collection, entry)}")
+            where = versions.model_path(collection, entry)
+            lacking.append(f"{kind.replace('_', ' ')} {entry.fingerprint} is not at {where}")
     sentences = version.texts.encoder if version.texts is not None else None
     if sentences is not None and sentences.path and not (collection / sentences.path).is_dir():
         lacking.append(f"sentence encoder {sentences.fingerprint} is not at {collection / sentences.path}")
@@ -82,7 +83,8 @@ def _models(collection: Path, version: Version) -> Findings:
     if not lacking:
         ranker = f"ranker {version.ranker.fingerprint}" if version.ranker else "no trained ranker"
         texts = f", sentence encoder {sentences.source} {sentences.fingerprint}" if sentences else ""
-        yield Finding("ok", "models", f"encoder {version.encoder.fingerprint}, {ranker}{texts}")
+        clips = f", clip encoder {version.clip_encoder.fingerprint}" if version.clip_encoder else ""
+        yield Finding("ok", "models", f"encoder {version.encoder.fingerprint}{clips}, {ranker}{texts}")
 
 
 def _is_there(collection: Path, entry: object) -> bool:

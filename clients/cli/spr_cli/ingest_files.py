@@ -2,17 +2,59 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from spr_cli.transcribing import Wanted, texts_first
+from engine.entries import features_of
+from engine.errors import InvalidInput
+from spr_cli.transcribing import Wanted, remember, texts_first
 
 if TYPE_CHECKING:
     from trainer.ingest.options import IngestOptions
     from trainer.ingest.scan import Survey, VideoFile
     from trainer.ingest.summary import Summary
+    from trainer.spread.worker import IngestTask
+    from workers.ranker.encoder.encoder import Encoder
+
+
+# An encoder's name and directory, then the clip encoder's if there is one.
+Named: TypeAlias = list[tuple[str, Path]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Models:
+    """What to encode with. encoder: None for the collection's own; so for clip_encoder, "none" for none."""
+
+    encoder: str | None
+    clip_encoder: str | None
+    device: str
+    precision: str
+
+    def named(self, collection: Path) -> Named:
+        """Return name and directory of the encoder, and of the clip encoder if there is one."""
+        from trainer.collection.encoders import own_clip_encoder, own_encoder
+        from workers.ranker.encoder.files import resolve
+
+        encoder = self.encoder or own_encoder(collection)
+        named = [(encoder, resolve(encoder))]
+        clips = self.clip_encoder or own_clip_encoder(collection, named[0][1])
+        return named if clips in ("", "none") else [*named, (clips, resolve(clips))]
+
+    def load(self, encoder: str, clip_encoder: str = "") -> "tuple[Encoder, Encoder | None]":
+        """Load them; InvalidInput for a clip encoder that reads pictures."""
+        from workers.ranker.encoder.encoder import Encoder
+
+        frames = Encoder.load(encoder, self.device, self.precision)
+        if not clip_encoder:
+            return frames, None
+        clips = Encoder.load(clip_encoder, self.device, self.precision, clips=True)
+        if not clips.reads_clips:
+            what = f"{clip_encoder} is {clips.family.title}, which reads pictures, not clips"
+            raise InvalidInput(f"{what}: name it with --encoder.")
+        return frames, clips
 
 
 def ingest_files(
@@ -20,43 +62,92 @@ def ingest_files(
     collection: Path,
     name: str | None,
     options: "IngestOptions",
-    model: tuple[str | None, str, str],
+    models: Models,
     wanted: Wanted,
+    engine: str = "local",
 ) -> "Summary":
-    """Ingest; refuse what can be before `model` loads: (its name or None for the own, device, precision)."""
-    from spr_cli.ingest import bar
-    from trainer.collection.places import own_encoder
-    from trainer.ingest.opening import check
-    from trainer.ingest.pipeline import ingest
-    from workers.ranker.encoder.files import resolve
-
-    found, (encoder, device, precision) = check(paths, collection, options.fps), model
-    encoder = encoder or own_encoder(collection)
-    source = resolve(encoder)
-    texts = texts_first(collection, _dealt(collection, found, options, source), wanted, device)
-
+    """Ingest; refuse what can be before models load."""
     from trainer.collection.places import describe_collection, keep_encoder
-    from trainer.ingest.tuning import encoding_threads
-    from workers.ranker.encoder.encoder import Encoder
+    from trainer.ingest.opening import check
+    from trainer.spread.crew import address_of
+    from workers.ranker.encoder.files import fingerprint_of
 
-    loaded = Encoder.load(encoder, device, precision)
-    _tell_changed(collection, loaded.fingerprint, encoder)
-    with contextlib.ExitStack() as stack:
-        options = dataclasses.replace(
-            options,
-            edge=loaded.frame_edge,
-            encoders=stack.enter_context(encoding_threads(loaded.device)),
-            settings=f"{loaded.device.type} {precision}",
-        )
-        summary = ingest(paths, collection, loaded, options, bar(stack), found)
-    texts.note(summary)
+    address = address_of(engine)
+    found, named = check(paths, collection, options.fps), models.named(collection)
+    if address is not None:
+        summary = _spread(paths, _task(collection, named, models, options, wanted), address, found)
+        remember(collection, wanted, models.device)
+    else:
+        dealt = _dealt(collection, found, options, [folder for _, folder in named])
+        texts = texts_first(collection, dealt, wanted, models.device)
+        summary = _here(paths, collection, options, named, models, found)
+        texts.note(summary)
     if name is not None:
         describe_collection(collection, name)
-    keep_encoder(collection, source, loaded.fingerprint, encoder)
+    for source, folder in named:
+        keep_encoder(collection, folder, fingerprint_of(folder), source)
     return summary
 
 
-def _dealt(collection: Path, found: "Survey", options: "IngestOptions", encoder: Path) -> "list[VideoFile]":
+def _here(
+    paths: tuple[Path, ...],
+    collection: Path,
+    options: "IngestOptions",
+    named: Named,
+    models: Models,
+    found: "Survey",
+) -> "Summary":
+    """Ingest in this process."""
+    from spr_cli.ingest import bar
+    from trainer.ingest.pipeline import ingest
+    from trainer.ingest.tuning import encoding_threads
+
+    encoder, clips = models.load(*(name for name, _ in named))
+    _tell_changed(collection, encoder.fingerprint, encoder.name)
+    with contextlib.ExitStack() as stack:
+        options = dataclasses.replace(
+            options,
+            edge=max(encoder.frame_edge, clips.frame_edge if clips is not None else 0),
+            clips=clips,
+            encoders=stack.enter_context(encoding_threads(encoder.device)),
+            settings=f"{encoder.device.type} {models.precision}",
+        )
+        return ingest(paths, collection, encoder, options, bar(stack), found)
+
+
+def _task(
+    collection: Path, named: Named, models: Models, options: "IngestOptions", wanted: Wanted
+) -> "IngestTask":
+    """Return what workers on other machines do."""
+    from trainer.spread.worker import IngestTask
+    from workers.ranker.encoder.files import fingerprint_of
+
+    (encoder, folder), *clips = named
+    if clips:
+        raise InvalidInput(
+            f"--engine ray encodes frames alone, not with {clips[0][0]} beside them: leave out --engine, or "
+            "give --part on each machine."
+        )
+    recogniser, screens = wanted.chosen(collection, models.device)
+    fingerprint = fingerprint_of(folder)
+    _tell_changed(collection, fingerprint, encoder)
+    if Path(encoder).is_dir():
+        encoder = str(Path(encoder).resolve())
+    about = encoder, fingerprint, models.device, models.precision
+    return IngestTask(collection.absolute(), *about, options, recogniser, screens)
+
+
+def _spread(paths: tuple[Path, ...], task: "IngestTask", address: str, found: "Survey") -> "Summary":
+    from spr_cli.ingest import bar
+    from trainer.spread.ingest import ingest_spread
+
+    with contextlib.ExitStack() as stack:
+        return ingest_spread(paths, task, address, task.encoder, bar(stack), found)
+
+
+def _dealt(
+    collection: Path, found: "Survey", options: "IngestOptions", encoders: Iterable[Path]
+) -> "list[VideoFile]":
     """Return the files that this run ingests."""
     from trainer.ingest.dealing import deal
     from workers.feature_store.store import FeatureStore
@@ -64,7 +155,7 @@ def _dealt(collection: Path, found: "Survey", options: "IngestOptions", encoder:
 
     files, store = found.found[: options.limit or None], None
     if not options.share.whole:
-        path = collection / "features" / fingerprint_of(encoder)
+        path = collection / "features" / features_of(*map(fingerprint_of, encoders))
         store = FeatureStore.open(path) if (path / "store.json").exists() else None
     return deal(files, store, options.share)[0]
 
@@ -74,6 +165,6 @@ def _tell_changed(collection: Path, fingerprint: str, source: str) -> None:
     from workers.ranker.encoder.files import explain, resolve
 
     for store in (collection / "features").glob("*/store.json"):
-        before = store.parent.name
+        before = store.parent.name.partition("-")[0]
         if before != fingerprint and (why := explain(resolve(source), before)):
             click.echo(f"note: encoder {before} is now {fingerprint}{why}", err=True)

@@ -23,7 +23,7 @@ def follow_folders(
 
     missing = [folder for folder in folders if not folder.is_dir()]
     if encoder is not None:
-        raise click.UsageError("--watch uses the collection's own encoder; leave --encoder away.")
+        raise click.UsageError("--watch uses the collection's own; leave --encoder, --clip-encoder away.")
     if missing:
         raise click.UsageError(f"--watch wants folders, and {missing[0]} is none.")
     with ending_at_once():

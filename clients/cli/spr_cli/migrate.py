@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, COLLECTION
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.option("--keep-old", is_flag=True, help="Leave generations/ where it is.")
 @AS_JSON
 def command(collection: Path, keep_old: bool, as_json: bool) -> None:

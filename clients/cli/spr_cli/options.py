@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,6 +17,24 @@ _SCHEME = re.compile(r"(dns|unix|unix-abstract|ipv4|ipv6|vsock|xds):")
 # Seconds; three years.
 _ENDLESS = 1e8
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
+
+
+class _Collection(click.Path):
+    """A collection's directory on this machine."""
+
+    def __init__(self, urls: bool = False) -> None:
+        """urls: whether the URL of one that was copied to a store will do as well; it stays a text."""
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+        self._urls = urls
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return its path, or URL."""
+        if "://" not in str(value):
+            return super().convert(value, param, ctx)
+        if not self._urls:
+            said = "is a URL, and this is done where a collection is a directory"
+            self.fail(f"{value} {said}; copy it there afterwards with `spr snapshot`", param, ctx)
+        return value
 
 
 class _Seconds(click.ParamType[float | None]):
@@ -88,6 +107,7 @@ class _Words(click.ParamType[str]):
         return value
 
 
+COLLECTION, SERVED = _Collection(), _Collection(urls=True)
 SECONDS, ADDRESS, WORDS = _Seconds(), _Address(), _Words()
 # What the wire can carry of a number of things.
 COUNT = click.IntRange(1, 2**31 - 1)
@@ -102,6 +122,13 @@ PAGE = click.option(
     metavar="URL",
     type=_Page(),
     help="The web page's address.",
+)
+ENGINE = click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    metavar="local|ray[:HOST:PORT]",
+    help="Where it runs: this process; Ray on this machine; a Ray cluster, by its head's address.",
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")

@@ -103,9 +103,13 @@ def _print_processes(found: dict[str, Any]) -> None:
     from spr_cli.output import print_table
 
     index, ranker, rest = found["index"], found["ranker"], found["coordinator"]
+    by_shard = f", {ranker['shards_each']} shards each" if ranker["groups"] > 1 else ""
+    encoder = {"workers": ranker["encoders"], "memory_gb": ranker["encoder_gb"]}
+    encoders = (("encoder", encoder, ranker["cores"], ""),) if ranker["encoders"] else ()
     processes = (
         ("index", index, 1, f"{index['shards']} x {index['segments_a_shard']:,}, {index['factory']}"),
-        ("ranker", ranker, ranker["cores"], f"contexts of {ranker['contexts_gb']:,g} GB"),
+        ("ranker", ranker, ranker["cores"], f"contexts of {ranker['contexts_gb']:,g} GB{by_shard}"),
+        *encoders,
         ("coordinator", rest, 1, f"{rest['cpu_ms']} ms of CPU a search"),
     )
     headings = ("process", "workers", "cores", "GB memory", "GB disk", "each")

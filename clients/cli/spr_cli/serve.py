@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spr_cli.lazy import left_out
+from spr_cli.options import SERVED
 from spr_cli.serve_topology import read_topology, with_page
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def command() -> None:
     "--collection",
     "collections",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Serve this collection, without a topology file; several times for several.",
+    type=SERVED,
+    help="Serve this one, a directory or s3://BUCKET/NAME, without a topology file; several for several.",
 )
 @click.option("--port", default=7400, show_default=True, help="With --collection: the coordinator's port.")
 @click.option(
@@ -98,7 +99,7 @@ def command() -> None:
 )
 def serve_all(
     topology: Path | None,
-    collections: tuple[Path, ...],
+    collections: "tuple[Path | str, ...]",
     port: int,
     access: Path | None,
     roots: tuple[str, ...],
@@ -189,7 +190,8 @@ def _json_errors() -> Iterator[None]:
 
 def _single(role: str, summary: str) -> click.Command:
     """Return the command that becomes one process of a topology."""
-    name = {"index": " --name shard-00000", "ranker": " --name ranker-0"}.get(role, "")
+    names = {"index": "shard-00000", "ranker": "ranker-0", "encoder": "encoder-0"}
+    name = f" --name {names[role]}" if role in names else ""
     example = f"\b\nspr serve {role} --config topology.toml{name}"
 
     @click.command(role, help=f"{summary}\n\n{example}", short_help=summary)
@@ -216,7 +218,10 @@ def _single(role: str, summary: str) -> click.Command:
 
 command.add_command(_single("coordinator", "Run the coordinator alone."))
 command.add_command(_single("index", "Run one index worker: a replica of one shard."))
-command.add_command(_single("ranker", "Run one ranker worker, which also encodes the queries."))
+command.add_command(
+    _single("ranker", "Run one ranker worker, which encodes the queries too without an encoder.")
+)
+command.add_command(_single("encoder", "Run one process that encodes the queries."))
 command.add_command(_single("library", "Run the library process, which adds and deletes videos."))
 command.add_command(_single("page", "Run the web page's process."))
 

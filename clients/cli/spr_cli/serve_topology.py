@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def read_topology(
     topology: Path | None,
-    collections: Sequence[Path],
+    collections: "Sequence[Path | str]",
     port: int,
     access: Path | None = None,
     roots: Sequence[str] = (),
@@ -22,6 +22,8 @@ def read_topology(
     """Read a topology file, or make the topology of collections' current versions."""
     from engine import config, versions
     from engine.errors import SprError
+    from engine.mirrored import sources_of
+    from engine.sources import Wants
 
     if topology is not None and collections:
         raise click.UsageError("name a topology file or a --collection, not both")
@@ -33,11 +35,13 @@ def read_topology(
     if not collections:
         raise click.UsageError("name a topology file, or a collection with --collection")
     first, *others = collections
-    shards = [len(versions.read(first).shards)]
-    for other in others:
+    # With one shard until the collections are known: where their directories or mirrors are.
+    sources = sources_of(config.for_collection(first, 1, port, others, access, roots), Wants())
+    shards: list[int] = []
+    for source in sources.values():
         # One without a version is served as soon as it has one.
-        with contextlib.suppress(SprError):
-            shards.append(len(versions.read(other).shards))
+        with contextlib.suppress(*([SprError] if shards else [])), source.fetched("") as version:
+            shards.append(len(versions.read(source.home, version).shards))
     return config.for_collection(first, max(shards), port, others, access, roots)
 
 

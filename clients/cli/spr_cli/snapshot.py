@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, COLLECTION
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @click.argument("destination")
 @click.option("--version", default="", help="Id or number. [default: the current one]")
 @AS_JSON
@@ -16,8 +16,8 @@ def command(collection: Path, destination: str, version: str, as_json: bool) -> 
     """Copy a version of COLLECTION, and all that it needs, to DESTINATION: a directory or an fsspec URL.
 
     Only what is missing there is copied. On one disk files share their bytes (hard links), which helps
-    against deletion, not against damage. The service may run meanwhile. A snapshot in a directory is a
-    collection: it can be served as it is.
+    against deletion, not against damage. The service may run meanwhile. A snapshot is a collection: it can be
+    served as it is, by `spr serve --collection DESTINATION`.
 
     \b
     spr snapshot c /backup/c

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from spr_cli.options import COLLECTION
 from spr_cli.train_options import TrainOptions, changes_of, training_options
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class RankerOptions(TrainOptions):
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @training_options
 @click.option("--projector", help="Fingerprint of the projector that proposes, or none; the current one.")
 @click.option(

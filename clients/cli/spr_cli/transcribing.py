@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from trainer.ingest.scan import VideoFile
     from trainer.ingest.summary import Summary
     from trainer.screen.run import ScreensRead
-    from trainer.speech.run import Transcribed
+    from trainer.speech.run import Recogniser, Transcribed
 
 _OPTIONS = (
     click.option(
         "--transcribe",
         metavar="ENGINE",
-        help="Write down what is said in videos without subtitles: pocketsphinx, whisper:MODEL, or none. "
-        "Later ingests into the collection do it too.",
+        help="Write down what is said in videos without subtitles: moonshine (English), whisper:MODEL, "
+        "pocketsphinx (weak), or none. Later ingests into the collection do it too.",
     ),
     click.option("--language", help="Spoken in the videos, as en or de. [default: detected by whisper]"),
     click.option(
@@ -49,6 +49,31 @@ class Wanted:
     transcribe: str | None
     language: str | None
     read_screen: bool | None
+
+    def chosen(self, collection: Path, device: str) -> "tuple[Recogniser | None, bool]":
+        """Return what is to be done; Unavailable, or InvalidInput, where it cannot be."""
+        from trainer.screen.engine import check_installed
+        from trainer.screen.setting import reads_screens
+        from trainer.speech.engines import check_spec
+
+        if self.read_screen:
+            check_installed()
+        recogniser = chosen_recogniser(collection, (self.transcribe, self.language), device)
+        if recogniser is not None:
+            check_spec(recogniser.spec)
+        return recogniser, reads_screens(collection) if self.read_screen is None else self.read_screen
+
+
+def remember(collection: Path, wanted: Wanted, device: str) -> None:
+    """Let later ingests do what this one was told to."""
+    from trainer.screen.setting import set_reading
+    from trainer.speech.setting import set_recogniser
+
+    if wanted.transcribe is not None:
+        said = wanted.transcribe, wanted.language
+        set_recogniser(collection, chosen_recogniser(collection, said, device))
+    if wanted.read_screen is not None:
+        set_reading(collection, wanted.read_screen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +106,31 @@ def transcribed_first(
     collection: Path, files: "Sequence[VideoFile]", said: tuple[str | None, str | None], device: str
 ) -> "Transcribed | None":
     """Transcribe what has no subtitles, where the collection or the options name a recogniser."""
-    from trainer.speech.run import Recogniser, transcribe_all
-    from trainer.speech.setting import OFF, recogniser_of, set_recogniser
+    from trainer.speech.run import transcribe_all
+    from trainer.speech.setting import set_recogniser
 
-    engine, language = said
-    if engine == OFF:
-        set_recogniser(collection, None)
-        return None
-    chosen = Recogniser(engine, device, language) if engine else recogniser_of(collection, device)
-    if chosen is None:
-        return None
-    with contextlib.ExitStack() as stack:
-        result = transcribe_all(collection, files, chosen, _bar(stack, "transcribe"))
+    engine, _ = said
+    chosen = chosen_recogniser(collection, said, device)
+    result = None
+    if chosen is not None:
+        with contextlib.ExitStack() as stack:
+            result = transcribe_all(collection, files, chosen, _bar(stack, "transcribe"))
     if engine is not None:
         set_recogniser(collection, chosen)
     return result
+
+
+def chosen_recogniser(
+    collection: Path, said: tuple[str | None, str | None], device: str
+) -> "Recogniser | None":
+    """Return what the options or else the collection name, None for none."""
+    from trainer.speech.run import Recogniser
+    from trainer.speech.setting import OFF, recogniser_of
+
+    engine, language = said
+    if engine == OFF:
+        return None
+    return Recogniser(engine, device, language) if engine else recogniser_of(collection, device)
 
 
 def read_first(collection: Path, files: "Sequence[VideoFile]", wanted: bool | None) -> "ScreensRead | None":

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, COLLECTION
 
 
 @click.command()
-@click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("collection", type=COLLECTION)
 @AS_JSON
 def command(collection: Path, as_json: bool) -> None:
     """Check every byte of every version, part, model and feature of COLLECTION.

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 import uvicorn
 import uvloop
 
-from engine import serving
+from engine import part_texts, serving
 from engine.config import PageConfig, Topology
 from engine.errors import Unavailable
+from engine.mirrored import sources_of
+from engine.sources import Wants
 from spr_client import Tls
 from spr_gateway.app import Gateway
 from spr_gateway.judging import Judging
@@ -27,6 +29,8 @@ GRACE = 3  # seconds to finish answers at the end
 
 def serve(topology: Topology, page: PageConfig) -> None:
     """Serve the page until told to stop."""
+    for source in sources_of(topology, Wants((part_texts.FILE,))).values():
+        source.watch()
     uvloop.run(_serve(topology, page))
 
 

@@ -874,12 +874,16 @@ class Worker(_message.Message):
         ROLE_INDEX: Worker._Role.ValueType  # 1
         ROLE_RANKER: Worker._Role.ValueType  # 2
         ROLE_LIBRARY: Worker._Role.ValueType  # 3
+        ROLE_ENCODER: Worker._Role.ValueType  # 4
+        """Encodes queries; without one the rankers do."""
 
     class Role(_Role, metaclass=_RoleEnumTypeWrapper): ...
     ROLE_UNSPECIFIED: Worker.Role.ValueType  # 0
     ROLE_INDEX: Worker.Role.ValueType  # 1
     ROLE_RANKER: Worker.Role.ValueType  # 2
     ROLE_LIBRARY: Worker.Role.ValueType  # 3
+    ROLE_ENCODER: Worker.Role.ValueType  # 4
+    """Encodes queries; without one the rankers do."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)

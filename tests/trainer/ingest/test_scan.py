@@ -1,6 +1,7 @@
 """Which files are taken, and what they are called."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def touch(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
-def names(found: list[VideoFile], root: Path) -> list[str]:
+def names(found: Sequence[VideoFile], root: Path) -> list[str]:
     return [file.path.relative_to(root).as_posix() for file in found]
 
 

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from engine.files import sha256
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.levels import OPTIONS, Levels
+from tests.trainer.ingest.same import check_same, opened
 from trainer.ingest.dealing import deal, hashed
 from trainer.ingest.options import IngestOptions
 from trainer.ingest.pipeline import ingest
@@ -54,29 +54,6 @@ def share(videos: Path, collection: Path, index: int, options: IngestOptions = O
 def at_once(videos: Path, collection: Path, options: IngestOptions = OPTIONS) -> list[Summary]:
     with ThreadPoolExecutor(COUNT) as runs:
         return list(runs.map(lambda index: share(videos, collection, index, options), range(COUNT)))
-
-
-def opened(collection: Path) -> FeatureStore:
-    return FeatureStore.open(collection / "features" / Levels.fingerprint)
-
-
-def check_same(collection: Path, whole: Path) -> None:
-    """Ids, records, rows to the bit, texts and pictures; not when a video was added, nor where rows lie."""
-    found, wanted = opened(collection), opened(whole)
-    assert found.ids() == wanted.ids()
-    for video in wanted.ids():
-        ours, theirs = (
-            replace(store.record(video), streams={}, info=store.record(video).info | {"added": 0})
-            for store in (found, wanted)
-        )
-        assert ours == theirs
-        for stream in wanted.streams:
-            np.testing.assert_array_equal(found.rows(video, stream), wanted.rows(video, stream))
-    assert found.notices == []
-    for folder in ("texts", "pictures"):
-        files = [{f.name: f.read_bytes() for f in (c / folder).iterdir()} for c in (collection, whole)]
-        assert files[0].keys() >= files[1].keys()
-        assert {name: files[0][name] for name in files[1]} == files[1]
 
 
 def check_told(parts: Sequence[Summary], whole: Summary) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from engine import parts, staging, versions
 from engine.errors import InvalidInput, Mismatch, NotFound
+from engine.places import open_place
 from tests.trainer.library.tiny import living, without, write_part, write_version
-from trainer.library.places import open_place
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify

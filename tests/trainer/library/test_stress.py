@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import parts, versions
+from engine import parts, places, versions
 from engine.corpus import open_corpus
 from engine.errors import SprError
 from engine.files import of_disk
@@ -26,7 +26,6 @@ from tests.trainer.library.living import (
     store,
 )
 from trainer.generation.garbage import Garbage, collect_garbage
-from trainer.library import places
 from trainer.library.adding import add
 from trainer.library.compacting import compact
 from trainer.library.deleting import delete

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.ingest.subtitles import Cue
-from trainer.speech.engines import Heard
+from trainer.speech.heard import Heard
 from trainer.speech.sound import RATE
 
 # espeak-ng says "one two three four five".

@@ -11,8 +11,10 @@ from engine.catalogue import CATALOGUE
 from engine.corpus import open_corpus
 from engine.errors import Mismatch, SprError
 from tests.workers.damages import DAMAGES
-from tests.workers.index.corpora import commit, rows_of, videos, write_part
+from tests.workers.index.corpora import commit, file_of, rows_of, videos, write_part
 from tests.workers.index.factories import template
+from tests.workers.index.test_shard import SHARD, same, version, written
+from workers.index import originals
 from workers.index.factory import CODES
 from workers.index.part import DIRECTORY, INDEX, ORIGINALS
 from workers.index.shard import ShardOpener
@@ -95,3 +97,24 @@ def test_damage_while_it_is_served_gives_no_other_answer(
                 held.get(version).search(QUERIES, 9)
 
     damaged(path, path, damage, check)
+
+
+def test_damage_of_large_originals_is_found_soon_after_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_of = f"IVF8,{CODES}"
+    before = version(tmp_path, written(tmp_path, [CORPUS], written_of), written_of)
+    monkeypatch.setattr(originals, "LARGE", 0)
+    large = ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+    same(before.search(QUERIES, 9), large.search(QUERIES, 9))
+    path = file_of(tmp_path, ORIGINALS)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    opened = ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
+    opened.watches[0].look()
+    with pytest.raises(Mismatch, match=rf"{ORIGINALS} no longer has the checksum"):
+        opened.search(QUERIES, 9)
+    with pytest.raises(Mismatch, match=ORIGINALS):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path), True)
+    path.write_bytes(b"short")
+    with pytest.raises(Mismatch, match=ORIGINALS):
+        ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))

@@ -46,11 +46,12 @@ def test_names_become_factories() -> None:
         (256, 39_000, 1, "Flat"),
         (768, 14_000, 1, CODES),
         (768, 100_000, 8, "Flat"),
-        (768, 383_828, 1, CODES),
-        (768, 1_000_000, 1, CODES),
-        (768, 2_000_000, 2, CODES),
-        (768, 1_000_001, 1, f"IVF512,{CODES}"),
-        (256, 20_000_000, 4, f"IVF2048,{CODES}"),
+        (768, 100_000, 1, CODES),
+        (768, 200_000, 2, CODES),
+        (768, 100_001, 1, f"IVF1024,{CODES}"),
+        (768, 383_828, 1, f"IVF2048,{CODES}"),
+        (768, 10_000_000, 2, f"IVF8192,{CODES}"),
+        (256, 20_000_000, 4, f"IVF8192,{CODES}"),
     ],
 )
 def test_auto_goes_by_the_size_of_a_shard(dim: int, vectors: int, shards: int, label: str) -> None:

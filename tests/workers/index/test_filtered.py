@@ -1,5 +1,7 @@
 """Searches among the rows that a filter lets through: every kind of index against brute force."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -60,12 +62,35 @@ def test_too_few_in_a_large_filter_are_completed(
     monkeypatch.setattr(living, "EXACT_VALUES", 0)
     part = shard(vectors, COUNTS, index)
     alive = ~near(vectors, queries, 300)
-    usual = part.search(queries, 40, nprobe=1, living=Living(alive))
+    # In a filter a search visits as many more lists as it leaves rows away.
+    usual = part.search(queries, 40, nprobe=math.ceil(len(alive) / alive.sum()), living=Living(alive))
     found = part.search(queries, 40, nprobe=1, living=Living(alive, filtered=True))
     assert all(len(hits) == min(40, int(alive.sum())) for hits in found)
     for one, other in zip(usual, found, strict=True):
         if len(one) == len(other):
             same([one], [other])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.03])
+def test_lists_find_as_much_in_a_large_filter_as_without(
+    vectors: Floats, queries: Floats, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(living, "EXACT_VALUES", 0)
+    part = shard(vectors, COUNTS, f"IVF64,{CODES}")
+    blurred = unit(queries + queries[::-1])
+    alive = np.random.default_rng(4).random(len(vectors)) < share
+
+    def recall(rows: np.ndarray, told: Living | None) -> float:
+        answers = part.search(blurred, 20, nprobe=2, factor=10, living=told)
+        found = [
+            len({*pairs(one)} & {*best(vectors, q, rows, 20)})
+            for q, one in zip(blurred, answers, strict=True)
+        ]
+        return float(np.mean(found)) / min(20, len(rows))
+
+    usual = recall(np.arange(len(vectors)), None)
+    assert 0.6 < usual < 0.97
+    assert recall(np.flatnonzero(alive), Living(alive, filtered=True)) >= usual - 0.02
 
 
 def test_a_shard_is_told_in_few_bytes_and_reads_the_same() -> None:

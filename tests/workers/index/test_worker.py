@@ -61,6 +61,29 @@ def test_the_answer_says_what_was_searched(folder: Path, workers: list[grpc.Chan
     assert all(wire.duration_from_pb(response.search_time) > 0 for response in responses)
 
 
+def test_searches_that_come_together_are_answered_or_refused_as_each_alone(
+    folder: Path, workers: list[grpc.Channel]
+) -> None:
+    stub = IndexShardServiceStub(workers[0])
+    queries = unit(np.random.default_rng(0).standard_normal((3, 1, DIM)).astype(np.float32))
+    good = [request(folder, query) for query in queries]
+    found = stub.SearchTogether(
+        pb.SearchTogetherRequest(requests=[good[0], request(folder, ONE, shard=1), *good[1:]]), timeout=300
+    )
+    refused = found.outcomes.pop(1).status
+    alone = [stub.SearchSegments(one, timeout=300) for one in good]
+    together = [outcome.response for outcome in found.outcomes]
+    for answers in alone, together:
+        for answer in answers:
+            answer.ClearField("search_time")
+    assert together == alone
+    code, reason = refusal(workers[0], request(folder, ONE, shard=1))
+    assert (refused.code, reason in str(refused.details)) == (grpc.StatusCode[code].value[0], True)
+    with pytest.raises(grpc.RpcError) as many:
+        stub.SearchTogether(pb.SearchTogetherRequest(requests=good[:1] * 65), timeout=300)
+    assert many.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_few_lists_give_a_short_answer_without_made_up_hits(
     folder: Path, workers: list[grpc.Channel]
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import pre_tokenizers
 
 from tests.workers.ranker.encoders import LONGEST, TEXTS, gemma, tiny_siglip
 from tests.workers.ranker.factories import tiny_clip
@@ -168,6 +169,45 @@ def _videoprism(folder: Path) -> Path:
     return _without_processor(folder, model, tokenizer, "VideoPrismVideoProcessor")
 
 
+def _qwen(folder: Path) -> Path:
+    from transformers import Qwen2Tokenizer
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
+    from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLModel
+
+    letters = [*pre_tokenizers.ByteLevel.alphabet()]
+    marks = ["im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad", "endoftext"]
+    tokenizer = Qwen2Tokenizer(
+        vocab={letter: row for row, letter in enumerate(sorted(letters))},
+        merges=[],
+        additional_special_tokens=[f"<|{mark}|>" for mark in marks],
+    )
+    ids = dict(zip(marks, tokenizer.convert_tokens_to_ids([f"<|{mark}|>" for mark in marks]), strict=True))
+    text = {**_SIZES, "vocab_size": len(tokenizer), "max_position_embeddings": 600, "head_dim": 16}
+    text |= {"num_key_value_heads": 1, "pad_token_id": ids["endoftext"]}
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": WIDTH, "intermediate_size": 64, "num_heads": 2}
+    vision["patch_size"] = 8
+    vision |= {"out_hidden_size": WIDTH, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
+    named = {f"{name}_token_id": ids[mark] for name, mark in _QWEN_MARKS.items()}
+    model = Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision, **named))
+    processor = Qwen2VLImageProcessorPil(
+        patch_size=8,
+        size={"shortest_edge": 256, "longest_edge": 4096},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+    return _saved(folder, model, tokenizer, processor)
+
+
+_QWEN_MARKS = {
+    "image": "image_pad",
+    "video": "video_pad",
+    "vision_start": "vision_start",
+    "vision_end": "vision_end",
+}
+
+
 def _tips(folder: Path) -> Path:
     from transformers.models.tipsv2.configuration_tipsv2 import Tipsv2Config
     from transformers.models.tipsv2.modeling_tipsv2 import Tipsv2Model
@@ -200,4 +240,5 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "tipsv2": _tips,
     "xclip": _xclip,
     "videoprism": _videoprism,
+    "qwen3_vl": _qwen,
 }

@@ -6,12 +6,12 @@ import torch
 
 from engine.errors import InvalidInput, Mismatch
 from engine.examples import Frame, Picture, Span
-from engine.types import Floats, RankQuery
+from engine.types import Floats, Ranked, RankQuery
 from tests import numeric
 from tests.workers.ranker.factories import WIDTH, tiny_collection
 from tests.workers.test_pictures import file_of, noise
 from workers.ranker.encoder.known_queries import KnownQueries
-from workers.ranker.examples import MOST_SEGMENTS, ExampleEncoder
+from workers.ranker.examples import MOST_SEGMENTS, Asked, ExampleEncoder
 from workers.ranker.models import Models
 from workers.ranker.projection.segments import segment_inputs
 from workers.ranker.scorer import Scorer
@@ -63,9 +63,10 @@ def test_a_picture_is_a_segment_that_stands_still(models: Models) -> None:
 
 def test_without_words_the_similarity_curve_ranks_what_a_trained_ranker_serves(models: Models) -> None:
     scorer = Scorer(models)
-    query = scorer.examples([Span(0, 12.0, 20.0)])
+    query = scorer.examples(Asked([Span(0, 12.0, 20.0)]))
     columns = np.zeros(1, np.int32), np.array([[8.0, 24.0]]), np.ones(1, np.float32)
     ranked = scorer.rank_shown(RankQuery(query.token_states, query.text_embedding, *columns))
+    assert isinstance(ranked, Ranked)
     assert ranked.ranker == "similarity-curve"
     # Video "a" shows something from second 12 to 20.
     assert np.abs(ranked.spans - [[12.0, 20.0]]).max() <= 1.0

@@ -21,7 +21,9 @@ def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> Ranked:
     spans = np.tile([0.0, 3.0], (videos, 1))
     scores = np.zeros(videos, np.float32)
     asked = RankQuery(query.token_states, query.text_embedding, ordinals, spans, scores)
-    return scorer.rank(asked, timeout)
+    ranked = scorer.rank(asked, timeout)
+    assert isinstance(ranked, Ranked)
+    return ranked
 
 
 def test_a_version_with_stored_contexts_is_served_from_them(

@@ -51,9 +51,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     encoder, ranker = Encoder.load, ReloRanker.open
 
-    def load_encoder(name: str, *arguments: Any) -> Any:
+    def load_encoder(name: str, *arguments: Any, **named: Any) -> Any:
         seen.append("encoder")
-        return encoder(name, *arguments)
+        return encoder(name, *arguments, **named)
 
     def load_ranker(directory: Path, *arguments: Any) -> Any:
         seen.append("ranker")

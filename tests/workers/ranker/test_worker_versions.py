@@ -51,6 +51,14 @@ def test_a_version_is_prepared_beside_another_and_dropped(worker: tuple[grpc.Cha
     found = RankerServiceStub(channel).Rank(rank_request(channel, generation=after, **row), timeout=300)
     assert (found.generation, answer.generation) == (after, before.id)
     assert found.relevances == answer.relevances[-4:]
+    # Also in one message, beside one that is refused.
+    asked = [rank_request(channel), rank_request(channel, generation=after, **row), rank_request(channel)]
+    asked[2].generation = "00000009-000000000000"
+    message = ranker_service_pb2.RankTogetherRequest(requests=asked)
+    outcomes = RankerServiceStub(channel).RankTogether(message, timeout=300).outcomes
+    assert [one.response.generation for one in outcomes] == [before.id, after, ""]
+    assert [one.response.scores for one in outcomes] == [answer.scores, found.scores, b""]
+    assert outcomes[2].status.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     info = RankerServiceStub(channel).GetRankerInfo(ranker_service_pb2.GetRankerInfoRequest(), timeout=20)
     assert [(held.version, held.videos) for held in info.held] == [(before.id, 3), (after, 2)]
     stub.DropVersion(version_service_pb2.DropVersionRequest(collection="default", version=after), timeout=20)

@@ -20,7 +20,7 @@ from workers.ranker.encoder.text_tower import TextTower
 from workers.ranker.encoder.tokens import TextTokens, TokenBatch
 
 # How the names of weights begin that texts do without.
-VISION = ("vision", "visual", "video", "mit", "prompts")
+VISION = ("vision", "visual", "video", "mit", "prompts", "inner.visual")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Encoder:
     def image_size(self) -> int:
         """Height and width in pixels of the vision tower's input; of a square one where it takes any."""
         vision = self._model.config.vision_config
+        if self.family.chat:
+            return self.frame_edge
         if self.family.patches:
             return int(vision.patch_size * vision.num_patches**0.5)
         size = vision.image_size
@@ -99,6 +101,11 @@ class Encoder:
     def frame_edge(self) -> int:
         """Short side in pixels that its own preprocessing scales pictures to."""
         return self.transform.edge or self.image_size
+
+    @property
+    def reads_clips(self) -> bool:
+        """Whether `clips` works."""
+        return self.family.frames_of(self._model.config) > 0
 
     @property
     def device(self) -> torch.device:

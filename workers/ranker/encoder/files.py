@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine import files
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
-from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
+from workers.ranker.encoder.families import BROKEN, FAMILIES, OPEN_CLIP
 
 # What a model directory is made of; weights are safetensors only, never pickle. A note beside it is no part.
 _WEIGHTS = "model*.safetensors"
@@ -137,6 +137,11 @@ def model_type(folder: Path, clips: bool = True) -> str:
         kind = str(files.read_json(config, dict).get("model_type"))
     except files.BadJson as error:
         raise Mismatch(f"{config} is not a model's configuration: {error.why}; {_REMEDY}.") from error
+    if kind in BROKEN:
+        raise InvalidInput(
+            f"{folder} is {BROKEN[kind]}, whose model in transformers has no get_text_features and "
+            "get_video_features that can be called: take X-CLIP or VideoPrism."
+        )
     if not getattr(FAMILIES.get(kind), "model", ""):
         known = ", ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
         raise InvalidInput(f"{folder} is a model of type {kind!r}; encoders are of one of these: {known}.")

@@ -155,8 +155,30 @@ class PatchTransform(ImageTransform):
         return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class GridTransform(ImageTransform):
+    """Pictures of any shape: sides become multiples of `factor`, `least` to `most` pixels in all."""
+
+    factor: int
+    least: int
+    most: int
+
+    @property
+    def edge(self) -> int:
+        """Short side in pixels of a picture that is worth its tokens; the published one is over 1000."""
+        return 448
+
+    def _target(self, height: int, width: int) -> tuple[int, int]:
+        from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as qwen
+
+        found: tuple[int, int] = qwen.smart_resize(height, width, self.factor, self.least, self.most)
+        return found
+
+
 def transform_of(processor: Any, name: str) -> ImageTransform:
     """Read an image processor, of patches or not; Mismatch, with `name`, for numbers that fit no picture."""
+    if hasattr(processor, "merge_size"):
+        return _grid(processor, name)
     transform = ImageTransform.from_processor(processor, name)
     if not hasattr(processor, "max_num_patches"):
         return transform
@@ -165,6 +187,27 @@ def transform_of(processor: Any, name: str) -> ImageTransform:
         if not isinstance(value, int) or not 1 <= value <= _MOST_PIXELS:
             raise Mismatch(f"{name} has {key} {value!r}; give a whole number, 1 to {_MOST_PIXELS}.")
     return PatchTransform(**vars(transform), patch=counts["patch_size"], most=counts["max_num_patches"])
+
+
+def _grid(processor: Any, name: str) -> GridTransform:
+    sides = {"patch_size": processor.patch_size, "merge_size": processor.merge_size}
+    for key, value in sides.items():
+        if not isinstance(value, int) or not 1 <= value <= _MOST_PIXELS:
+            raise Mismatch(f"{name} has {key} {value!r}; give a whole number, 1 to {_MOST_PIXELS}.")
+    size = processor.size
+    least, most = (size["shortest_edge"], size["longest_edge"])
+    return GridTransform(
+        shortest_edge=None,
+        size=None,
+        crop=None,
+        resample=_filter(processor.resample, name),
+        scale=_positive([processor.rescale_factor], "rescale_factor", name)[0],
+        mean=_channels(processor.image_mean, "image_mean", name),
+        std=_positive(_channels(processor.image_std, "image_std", name), "image_std", name),
+        factor=sides["patch_size"] * sides["merge_size"],
+        least=int(least),
+        most=int(most),
+    )
 
 
 def _channels(value: Any, key: str, name: str) -> tuple[float, ...]:

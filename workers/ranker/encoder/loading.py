@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from engine.errors import InvalidInput, Mismatch
+from workers.ranker.encoder.chat_model import ChatModel
 from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
 
@@ -35,7 +36,8 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
     if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
         raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
     family.repair(model)
-    return model, tokenizer, transform_of(processor, str(folder))
+    read = ChatModel(model, tokenizer) if family.chat else model
+    return read, tokenizer, transform_of(processor, str(folder))
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workers.ranker.encoder.encoder import Encoder
 
 # Tables of embeddings are filled up to a round number of rows, vocabularies are not.
-_ROUNDED_UP = 256
+_ROUNDED_UP = 512
 _PICTURE = (48, 64)
 
 
@@ -39,7 +39,7 @@ def _prove_vocabulary(encoder: Encoder, folder: Path) -> None:
 def _prove_pictures(encoder: Encoder, folder: Path) -> None:
     if encoder.family.patches:
         _prove_patches(encoder, folder)
-    else:
+    elif not encoder.family.chat:
         _prove_size(encoder, folder)
     frames = np.zeros((2, *_PICTURE, 3), np.uint8)
     frames[0, 10:30, 20:50] = (250, 130, 20)

@@ -6,7 +6,7 @@ What a segment's input is, says `workers.ranker.projection.segments`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from engine.errors import InvalidInput
 from workers.ranker.stores.checkpoint import load_config, load_model
-from workers.ranker.stores.features import FRAMES, SUBTITLES
+from workers.ranker.stores.features import CLIPS, FRAMES, SEGMENT, SUBTITLES
 
 KIND = "projector"
 # An upper bound for untrusted configs, far above what is trained.
@@ -186,7 +186,7 @@ class MeanPool(nn.Module):
     nearer to each other than a sentence and a picture, and without that whoever speaks would come first.
     """
 
-    def __init__(self, segment_length: int = 4, said: torch.Tensor | None = None) -> None:
+    def __init__(self, segment_length: int = SEGMENT, said: torch.Tensor | None = None) -> None:
         """said: (dim,) mean of the unit vectors of all that is said; None hears nothing."""
         super().__init__()
         self.segment_length = segment_length
@@ -220,6 +220,23 @@ class MeanPool(nn.Module):
         spoken = F.normalize(subtitles, dim=-1)
         apart = torch.where(spoken.any(dim=-1, keepdim=True), spoken - self.said, 0.0)
         return mean_of_unit_frames(frames) + apart.mean(dim=1)
+
+
+class ClipPool(MeanPool):
+    """The projector where a clip encoder made a vector of each segment: texts and segments as they are."""
+
+    def __init__(self, segment_length: int = SEGMENT) -> None:
+        super().__init__(segment_length)
+        self.streams = (CLIPS,)
+
+    def hearing(self, subtitles: Iterable[NDArray[Any]]) -> "MeanPool":
+        """Return itself: what is said is another space's."""
+        return self
+
+
+def index_stream(streams: Container[str]) -> str:
+    """Return which of a store's streams an index is made of."""
+    return CLIPS if CLIPS in streams else FRAMES
 
 
 def mean_of_unit_frames(frames: torch.Tensor) -> torch.Tensor:

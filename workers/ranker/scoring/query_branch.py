@@ -51,6 +51,7 @@ class QueryBranch:
 
 
 def _key(tokens: Floats) -> bytes:
-    digest = hashlib.blake2b(tokens.tobytes(), digest_size=16)
+    # Of the hashes at hand the fastest on fifty kilobytes: processors know it.
+    digest = hashlib.sha256(tokens.tobytes())
     digest.update(repr(tokens.shape).encode())
     return digest.digest()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from engine.types import Ranked, RankQuery
+from engine.types import Doubles, Ranked, RankQuery
 from workers.ranker.stores.features import FeatureMaps
 
 # From the maps of the parts; nothing where all of it is in a GPU's memory.
@@ -38,3 +38,24 @@ class Ranker(Protocol):
 
         features: of the videos that the queries name. Raises InvalidInput for a query that does not fit.
         """
+
+    def found_many(self, queries: Sequence[RankQuery], features: FeatureMaps) -> list[Doubles]:
+        """Return what each proposal has in it, (n, columns) a query: of a proposal alone, so without scores.
+
+        The rows of a query's proposals may come of several calls; NaN fills those that are shorter.
+        """
+
+    def settled(self, query: RankQuery, found: Doubles, features: FeatureMaps) -> Ranked:
+        """Make the answer to a query of what was found in its proposals; nothing is read."""
+
+
+def ranked_or_found(
+    ranker: Ranker, features: FeatureMaps, queries: Sequence[RankQuery]
+) -> list[Ranked | Doubles]:
+    """Answer queries together: to a part what was found, to one of which all was found its ranking."""
+    found = iter(ranker.found_many([query for query in queries if query.found is None], features))
+    answers: list[Ranked | Doubles] = []
+    for query in queries:
+        rows = next(found) if query.found is None else query.found
+        answers.append(rows if query.part else ranker.settled(query, rows, features))
+    return answers

@@ -20,6 +20,7 @@ from workers.ranker.model.relo import Relo, ReloConfig
 from workers.ranker.model.windows import Windows, batches, cut, gather, joined, proposal_clips, widened
 from workers.ranker.scoring.decode import DecodeConfig, ranked
 from workers.ranker.scoring.evidence import Evidence, QueryVectors, judge
+from workers.ranker.scoring.found import packed, unpacked
 from workers.ranker.scoring.query_branch import QueryBranch
 from workers.ranker.scoring.ranker import Reads
 from workers.ranker.scoring.stored import StoredScorer, check_fit, heads_of, jobs_of, stored_windows
@@ -110,21 +111,24 @@ class ReloRanker:
 
     def rank_many(self, queries: Sequence[RankQuery], features: FeatureMaps) -> list[Ranked]:
         """Rank several queries' proposals together; one answer a query, each in its proposals' order."""
-        if not queries:
-            return []
-        windows, found = self.examine(queries, features)
-        answers, begin = [], 0
-        for query in queries:
-            own = slice(begin, begin + len(query))
-            durations = features.durations[query.videos]
-            columns = (windows.take(own), found.cut(own), durations)
-            corpus = query.searched or len(features)
-            answers.append(ranked(query, *columns, self.decode, corpus, self.name))
-            begin = own.stop
-        return answers
+        found = zip(queries, self.found_many(queries, features), strict=True)
+        return [self.settled(query, rows, features) for query, rows in found]
+
+    def settled(self, query: RankQuery, found: Doubles, features: FeatureMaps) -> Ranked:
+        """Score what was found in all proposals of a query."""
+        columns = unpacked(found, query.videos)
+        return ranked(query, *columns, self.decode, query.searched or len(features), self.name)
 
     def examine(self, queries: Sequence[RankQuery], features: FeatureMaps) -> tuple[Windows, Evidence]:
         """Return the windows of all proposals, query after query, and what was found in them."""
+        found = np.concatenate(self.found_many(queries, features))
+        windows, evidence, _ = unpacked(found, np.concatenate([query.videos for query in queries]))
+        return windows, evidence
+
+    def found_many(self, queries: Sequence[RankQuery], features: FeatureMaps) -> list[Doubles]:
+        """Return what each query's proposals have in them; see `found.packed`."""
+        if not queries:
+            return []
         videos = np.concatenate([query.videos for query in queries])
         spans = np.concatenate([query.spans for query in queries])
         owners = np.repeat(np.arange(len(queries)), [len(query) for query in queries])
@@ -141,7 +145,8 @@ class ReloRanker:
         for rows in batches(np.where(there, 0, windows.lengths)):
             part = windows.take(rows)
             found.put(rows, self._online(vectors, owners[rows], part, spans[rows], features))
-        return windows, found
+        ends = np.cumsum([len(query) for query in queries])
+        return np.split(packed(windows, found, features.durations[videos]), ends[:-1])
 
     def _is_stored(self, videos: Ordinals, features: FeatureMaps) -> NDArray[np.bool_]:
         """Return which videos' clips are all in the store."""

@@ -91,9 +91,39 @@ class SimilarityCurve:
 
         Raises InvalidInput where a text embedding is not as wide as the frame features.
         """
-        return [self._rank(query, features) for query in queries]
+        found = zip(queries, self.found_many(queries, features), strict=True)
+        return [self.settled(query, rows, features) for query, rows in found]
 
-    def _rank(self, query: RankQuery, features: FeatureMaps) -> Ranked:
+    def found_many(self, queries: Sequence[RankQuery], features: FeatureMaps) -> list[Doubles]:
+        """Return each proposal's cosines, (n, 3 + 2 * longest window) a query.
+
+        First clip of the window, number of clips, seconds of the video; then of each clip the cosine of frame
+        and of subtitle, NaN where there is none.
+        """
+        return [self._found(query, features) for query in queries]
+
+    def settled(self, query: RankQuery, found: Doubles, features: FeatureMaps) -> Ranked:
+        """Refine and score a query's proposals by the cosines found; InvalidInput where those are none."""
+        step, config = features.step(FRAMES), self.config
+        if found.shape[1] % 2 == 0 or not np.isfinite(found[:, :3]).all():
+            raise InvalidInput("found answers no part of this query; send what Rank returned", field="found")
+        first, lengths, durations = found[:, 0].astype(np.int64), found[:, 1].astype(np.int64), found[:, 2]
+        frames, subtitles = found[:, 3::2], found[:, 4::2]
+        if lengths.max(initial=0) > frames.shape[1]:
+            raise InvalidInput("found has fewer cosines than its windows have clips", field="found")
+        steps = np.full(len(query), step, np.float64)
+        origins = np.asarray(first * step, np.float64)
+        windows = Windows(query.videos, first, first + lengths, lengths, origins, steps)
+        seen, spoken = np.isfinite(frames), np.isfinite(subtitles)
+        cosines = np.where(seen, frames, 0.0)
+        curve = standardised(cosines, seen)
+        lift = config.subtitle_weight * standardised(np.where(spoken, subtitles, 0.0), spoken)
+        curve = np.where(spoken, np.maximum(curve, lift), curve)
+        inside = clip_range(windows, query.spans, step)
+        cut = best_cut(smoothed(curve, lengths), lengths, inside, config)
+        return _ranked(query, cut, cosines, curve, windows, durations, config)
+
+    def _found(self, query: RankQuery, features: FeatureMaps) -> Doubles:
         config, step = self.config, features.step(FRAMES)
         dim = features.streams[FRAMES].dim
         if query.text_embedding.shape != (dim,):
@@ -106,25 +136,14 @@ class SimilarityCurve:
         durations, clips = features.durations[videos], features.counts(FRAMES)[videos]
         wide = WindowConfig(clip_length=step, context=config.context, max_clips=UNBOUNDED)
         windows = arrange(videos, query.spans, durations, clips, wide)
-        cosines, curve = curves(query.text_embedding, features, windows, config)
-        inside = clip_range(windows, query.spans, step)
-        cut = best_cut(smoothed(curve, windows.lengths), windows.lengths, inside, config)
-        return _ranked(query, cut, cosines, curve, windows, durations, config)
-
-
-def curves(
-    text_embedding: Floats, features: FeatureMaps, windows: Windows, config: CurveConfig
-) -> tuple[Doubles, Doubles]:
-    """Return frame cosines and the joint curve of every window, both (n, longest window), 0 where invalid."""
-    query = text_embedding.astype(np.float32)
-    query = query / max(float(np.linalg.norm(query)), 1e-12)
-    frames, seen = _cosines(query, features, FRAMES, windows)
-    curve = standardised(frames, seen)
-    if SUBTITLES in features.streams and features.streams[SUBTITLES].dim == len(query):
-        subtitles, spoken = _cosines(query, features, SUBTITLES, windows)
-        lift = config.subtitle_weight * standardised(subtitles, spoken)
-        curve = np.where(spoken, np.maximum(curve, lift), curve)
-    return frames, curve
+        text = query.text_embedding.astype(np.float32)
+        text = text / max(float(np.linalg.norm(text)), 1e-12)
+        found = np.full((len(query), 3 + 2 * int(windows.lengths.max(initial=0))), np.nan)
+        found[:, :3] = np.stack([windows.first, windows.lengths, durations], axis=1)
+        found[:, 3::2] = _cosines(text, features, FRAMES, windows)
+        if SUBTITLES in features.streams and features.streams[SUBTITLES].dim == len(text):
+            found[:, 4::2] = _cosines(text, features, SUBTITLES, windows)
+        return found
 
 
 def standardised(values: Doubles, valid: NDArray[np.bool_]) -> Doubles:
@@ -187,10 +206,8 @@ def best_cut(curve: Doubles, lengths: Counts, inside: Counts, config: CurveConfi
     return Cut(first, last, clear)
 
 
-def _cosines(
-    query: Floats, features: FeatureMaps, name: str, windows: Windows
-) -> tuple[Doubles, NDArray[np.bool_]]:
-    """Return cosines with a stream's rows, (n, longest window), and where there is a row that is not zero."""
+def _cosines(query: Floats, features: FeatureMaps, name: str, windows: Windows) -> Doubles:
+    """Return cosines with a stream's rows, (n, longest window), NaN where there is none but zeros."""
     stream = features.streams[name]
     starts = stream.starts[windows.videos] + windows.first
     # A stream may be shorter than the frames, never longer.
@@ -203,10 +220,9 @@ def _cosines(
         part = stream.rows[rows[begin : begin + CHUNK]].astype(np.float32)
         found[begin : begin + CHUNK] = part @ query
         length[begin : begin + CHUNK] = np.sqrt(np.einsum("nd,nd->n", part, part))
-    values, present = np.zeros(valid.shape), np.zeros(valid.shape, bool)
-    values[valid] = np.divide(found, length, out=np.zeros_like(found), where=length > 0)
-    present[valid] = length > 0
-    return values, present
+    values = np.full(valid.shape, np.nan)
+    values[valid] = np.divide(found, length, out=np.full_like(found, np.nan), where=length > 0)
+    return values
 
 
 def _ranked(

@@ -96,17 +96,21 @@ class EncodedStore:
         return EncodedStore(*kind, offsets[:-1], np.diff(offsets), streams)
 
     @staticmethod
-    def of_parts(parts: Sequence["EncodedStore"], ordinals: Sequence[Ordinals]) -> "EncodedStore":
+    def of_parts(
+        parts: Sequence["EncodedStore"], ordinals: Sequence[Ordinals], videos: int | None = None
+    ) -> "EncodedStore":
         """Return a version's view of its parts' contexts, by ordinal; Mismatch where these are not alike.
 
-        parts: one or more. ordinals: of each part's videos, -1 for a deleted one.
+        parts: one or more. ordinals: of each part's videos, -1 for a deleted one. videos: of the version,
+        where the parts are not all of its parts.
         """
         kinds = {part.kind for part in parts}
         if len(kinds) != 1:
             raise Mismatch(f"parts have contexts of {sorted(kinds)}, which differ; run `spr build` again")
         streams = {name: _joined([part.streams[name] for part in parts]) for name in MODALITIES}
         bases = bases_of([array for part in parts for array in arrays_of(part.streams[VIDEO].norms)])
-        where = places([part.starts for part in parts], [part.clips for part in parts], bases, ordinals)
+        rows = ([part.starts for part in parts], [part.clips for part in parts])
+        where = places(*rows, bases, ordinals, videos)
         return EncodedStore(*parts[0].kind, *where, streams)
 
     @property

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine.entries import StreamEntry
 from engine.errors import Mismatch, NotFound
 from engine.files import read_json, write_json
-from engine.types import Ordinals
+from engine.types import Doubles, Ordinals
 from workers.feature_store.store import FeatureStore
 from workers.ranker.stores.joined import (
     AnyRows,
@@ -36,6 +36,8 @@ from workers.ranker.stores.npy import save, write_rows
 
 FRAMES = "frames"
 SUBTITLES = "subtitles"
+CLIPS = "clips"  # a row a segment, by a clip encoder
+SEGMENT = 4  # frames, without a trained projector
 DIRECTORY = "context"
 
 
@@ -92,13 +94,18 @@ class FeatureMaps:
 
     @staticmethod
     def of_parts(
-        parts: Sequence["FeatureMaps"], ordinals: Sequence[Ordinals], streams: Mapping[str, StreamEntry]
+        parts: Sequence["FeatureMaps"],
+        ordinals: Sequence[Ordinals],
+        streams: Mapping[str, StreamEntry],
+        durations: Doubles | None = None,
     ) -> "FeatureMaps":
         """Return a version's view of its parts' maps, by ordinal.
 
-        ordinals: of each part's videos, -1 for a deleted one. streams: those of the version. Mismatch where a
-        part does not fit.
+        ordinals: of each part's videos, -1 for a deleted one. streams: those of the version. durations: of
+        all its videos, where the parts are not all of its parts: others have no rows. Mismatch where a part
+        does not fit.
         """
+        videos = None if durations is None else len(durations)
         made = {}
         for name, about in streams.items():
             found = [part.streams[name] for part in parts if name in part.streams]
@@ -107,9 +114,11 @@ class FeatureMaps:
             if len(found) != len(parts) or any(stream.step != about.step for stream in found):
                 raise Mismatch(f"a part has no {name} every {about.step} s; run `spr build` again")
             bases = bases_of(arrays) if parts else np.zeros(1, np.int64)
-            where = places([s.starts for s in found], [s.counts for s in found], bases, ordinals)
+            where = places([s.starts for s in found], [s.counts for s in found], bases, ordinals, videos)
             made[name] = FeatureStream(joined(arrays), *where, about.step)
-        return FeatureMaps(made, by_ordinal([part.durations for part in parts], ordinals))
+        if durations is None:
+            durations = by_ordinal([part.durations for part in parts], ordinals)
+        return FeatureMaps(made, durations)
 
     @staticmethod
     def from_feature_store(store: FeatureStore, ids: Sequence[str]) -> "FeatureMaps":

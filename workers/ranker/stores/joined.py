@@ -85,12 +85,15 @@ def offsets_of(counts: Sequence[int] | Counts) -> Counts:
     return offsets
 
 
-def by_ordinal(columns: Sequence[NDArray[Any]], ordinals: Sequence[Ordinals]) -> NDArray[Any]:
+def by_ordinal(
+    columns: Sequence[NDArray[Any]], ordinals: Sequence[Ordinals], videos: int | None = None
+) -> NDArray[Any]:
     """Return a column over a version's living videos, from those of its parts, (videos of the part,) each.
 
-    ordinals: of each part, as `PartOfVersion` has them. Mismatch where a part has not as many videos.
+    ordinals: of each part, as `PartOfVersion` has them. videos: of the version, where the parts are not all
+    of its parts: others have 0. Mismatch where a part has not as many videos.
     """
-    living = sum(int((places >= 0).sum()) for places in ordinals)
+    living = sum(int((places >= 0).sum()) for places in ordinals) if videos is None else videos
     found = np.zeros(living, columns[0].dtype if columns else np.float64)
     for column, places in zip(columns, ordinals, strict=True):
         if len(column) != len(places):
@@ -102,11 +105,17 @@ def by_ordinal(columns: Sequence[NDArray[Any]], ordinals: Sequence[Ordinals]) ->
 
 
 def places(
-    starts: Sequence[Counts], counts: Sequence[Counts], bases: Counts, ordinals: Sequence[Ordinals]
+    starts: Sequence[Counts],
+    counts: Sequence[Counts],
+    bases: Counts,
+    ordinals: Sequence[Ordinals],
+    videos: int | None = None,
 ) -> tuple[Counts, Counts]:
     """Return the first global row and the number of rows of a version's living videos, (videos,) each.
 
-    starts, counts: of each part's videos, inside the part. bases: of the parts; see `bases_of`.
+    starts, counts: of each part's videos, inside the part. bases: of the parts; see `bases_of`. videos: as
+    in `by_ordinal`.
     """
     shifted = [begin + base for begin, base in zip(starts, bases[:-1], strict=True)]
-    return by_ordinal(shifted, ordinals).astype(np.int64), by_ordinal(counts, ordinals).astype(np.int64)
+    first, number = (by_ordinal(columns, ordinals, videos) for columns in (shifted, counts))
+    return first.astype(np.int64), number.astype(np.int64)

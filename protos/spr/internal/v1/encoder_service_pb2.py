@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from spr.v1 import types_pb2 as spr_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/encoder_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x12spr/v1/types.proto\"\x8a\x01\n\x15\x45ncodeExamplesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x30\n\x08\x65xamples\x18\x04 \x03(\x0b\x32\x1e.spr.internal.v1.ExampleSource\"x\n\rExampleSource\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12+\n\x04span\x18\x02 \x01(\x0b\x32\x1b.spr.internal.v1.StoredSpanH\x00\x12\x1f\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x0e.spr.v1.TensorH\x00\x42\x08\n\x06source\"?\n\nStoredSpan\x12\x15\n\rvideo_ordinal\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\x01\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x01\"p\n\rEncodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x10\n\x08sentence\x18\x05 \x01(\x08\"\x83\x02\n\x0e\x45ncodeResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12$\n\tembedding\x18\x02 \x01(\x0b\x32\x11.spr.v1.Embedding\x12$\n\x0ctoken_states\x18\x03 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12&\n\x0etext_embedding\x18\x04 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x16\n\x0etext_truncated\x18\x05 \x01(\x08\x12/\n\x0c\x63ompute_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x08sentence\x18\x07 \x01(\x0b\x32\x0e.spr.v1.Tensor2\xb6\x01\n\x0e\x45ncoderService\x12I\n\x06\x45ncode\x12\x1e.spr.internal.v1.EncodeRequest\x1a\x1f.spr.internal.v1.EncodeResponse\x12Y\n\x0e\x45ncodeExamples\x12&.spr.internal.v1.EncodeExamplesRequest\x1a\x1f.spr.internal.v1.EncodeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%spr/internal/v1/encoder_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x12spr/v1/types.proto\"\x99\x01\n\x15\x45ncodeExamplesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x30\n\x08\x65xamples\x18\x04 \x03(\x0b\x32\x1e.spr.internal.v1.ExampleSource\x12\r\n\x05\x61lone\x18\x05 \x01(\x08\"\xa1\x01\n\rExampleSource\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12+\n\x04span\x18\x02 \x01(\x0b\x32\x1b.spr.internal.v1.StoredSpanH\x00\x12\x1f\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x0e.spr.v1.TensorH\x00\x12\'\n\x05shown\x18\x04 \x01(\x0b\x32\x16.spr.internal.v1.ShownH\x00\x42\x08\n\x06source\"I\n\x05Shown\x12!\n\tembedding\x18\x01 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x1d\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x0e.spr.v1.Tensor\"?\n\nStoredSpan\x12\x15\n\rvideo_ordinal\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\x01\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x01\"p\n\rEncodeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x10\n\x08sentence\x18\x05 \x01(\x08\"\x83\x02\n\x0e\x45ncodeResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12$\n\tembedding\x18\x02 \x01(\x0b\x32\x11.spr.v1.Embedding\x12$\n\x0ctoken_states\x18\x03 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12&\n\x0etext_embedding\x18\x04 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x16\n\x0etext_truncated\x18\x05 \x01(\x08\x12/\n\x0c\x63ompute_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x08sentence\x18\x07 \x01(\x0b\x32\x0e.spr.v1.Tensor2\xb6\x01\n\x0e\x45ncoderService\x12I\n\x06\x45ncode\x12\x1e.spr.internal.v1.EncodeRequest\x1a\x1f.spr.internal.v1.EncodeResponse\x12Y\n\x0e\x45ncodeExamples\x12&.spr.internal.v1.EncodeExamplesRequest\x1a\x1f.spr.internal.v1.EncodeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.internal.v1.encoder_ser
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENCODEEXAMPLESREQUEST']._serialized_start=111
-  _globals['_ENCODEEXAMPLESREQUEST']._serialized_end=249
-  _globals['_EXAMPLESOURCE']._serialized_start=251
-  _globals['_EXAMPLESOURCE']._serialized_end=371
-  _globals['_STOREDSPAN']._serialized_start=373
-  _globals['_STOREDSPAN']._serialized_end=436
-  _globals['_ENCODEREQUEST']._serialized_start=438
-  _globals['_ENCODEREQUEST']._serialized_end=550
-  _globals['_ENCODERESPONSE']._serialized_start=553
-  _globals['_ENCODERESPONSE']._serialized_end=812
-  _globals['_ENCODERSERVICE']._serialized_start=815
-  _globals['_ENCODERSERVICE']._serialized_end=997
+  _globals['_ENCODEEXAMPLESREQUEST']._serialized_end=264
+  _globals['_EXAMPLESOURCE']._serialized_start=267
+  _globals['_EXAMPLESOURCE']._serialized_end=428
+  _globals['_SHOWN']._serialized_start=430
+  _globals['_SHOWN']._serialized_end=503
+  _globals['_STOREDSPAN']._serialized_start=505
+  _globals['_STOREDSPAN']._serialized_end=568
+  _globals['_ENCODEREQUEST']._serialized_start=570
+  _globals['_ENCODEREQUEST']._serialized_end=682
+  _globals['_ENCODERESPONSE']._serialized_start=685
+  _globals['_ENCODERESPONSE']._serialized_end=944
+  _globals['_ENCODERSERVICE']._serialized_start=947
+  _globals['_ENCODERSERVICE']._serialized_end=1129
 # @@protoc_insertion_point(module_scope)

@@ -28,11 +28,16 @@ class EncodeExamplesRequest(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODEL_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
+    ALONE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
     """As in EncodeRequest."""
     embedding_model: _builtins.str
+    alone: _builtins.bool
+    """Whether to answer what the one example shows, as `ExampleSource.shown`
+    takes it: `text_embedding` is not less the version's mean.
+    """
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExampleSource]:
         """1 to 10."""
@@ -44,10 +49,11 @@ class EncodeExamplesRequest(_message.Message):
         generation: _builtins.str = ...,
         embedding_model: _builtins.str = ...,
         examples: _abc.Iterable[Global___ExampleSource] | None = ...,
+        alone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "examples", b"examples", "generation", b"generation", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "embedding_model", b"embedding_model", "examples", b"examples", "generation", b"generation", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -60,6 +66,7 @@ class ExampleSource(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     SPAN_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
+    SHOWN_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """A picture file: JPEG, PNG or WebP."""
     @_builtins.property
@@ -70,22 +77,55 @@ class ExampleSource(_message.Message):
     def frame(self) -> _types_pb2.Tensor:
         """What the image tower made of a picture before: shape [encoder dim]."""
 
+    @_builtins.property
+    def shown(self) -> Global___Shown:
+        """What a worker that holds a span made of it, asked `alone`."""
+
     def __init__(
         self,
         *,
         image: _builtins.bytes = ...,
         span: Global___StoredSpan | None = ...,
         frame: _types_pb2.Tensor | None = ...,
+        shown: Global___Shown | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "image", b"image", "source", b"source", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "image", b"image", "shown", b"shown", "source", b"source", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "image", b"image", "source", b"source", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "image", b"image", "shown", b"shown", "source", b"source", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "span", "frame"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["image", "span", "frame", "shown"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___ExampleSource: _TypeAlias = ExampleSource  # noqa: Y015
+
+@_typing.final
+class Shown(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMBEDDING_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def embedding(self) -> _types_pb2.Tensor:
+        """`embedding` of its answer: shape [dim]."""
+
+    @_builtins.property
+    def frame(self) -> _types_pb2.Tensor:
+        """`text_embedding` of its answer: shape [encoder dim]."""
+
+    def __init__(
+        self,
+        *,
+        embedding: _types_pb2.Tensor | None = ...,
+        frame: _types_pb2.Tensor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "frame", b"frame"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "frame", b"frame"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Shown: _TypeAlias = Shown  # noqa: Y015
 
 @_typing.final
 class StoredSpan(_message.Message):

@@ -23,31 +23,38 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from spr.internal.v1 import version_service_pb2 as spr_dot_internal_dot_v1_dot_version__service__pb2
 from spr.v1 import types_pb2 as spr_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)spr/internal/v1/index_shard_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\x1a%spr/internal/v1/version_service.proto\x1a\x12spr/v1/types.proto\"\xf7\x01\n\x15SearchSegmentsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\t\x12\"\n\x07queries\x18\x04 \x01(\x0b\x32\x11.spr.v1.Embedding\x12\r\n\x05top_k\x18\x05 \x01(\r\x12\x13\n\x06nprobe\x18\x06 \x01(\rH\x00\x88\x01\x01\x12)\n\x07\x61llowed\x18\x07 \x01(\x0b\x32\x18.spr.internal.v1.Allowed\x12)\n\x05texts\x18\x08 \x01(\x0b\x32\x1a.spr.internal.v1.TextQueryB\t\n\x07_nprobe\"^\n\tTextQuery\x12!\n\x08\x63hannels\x18\x01 \x03(\x0e\x32\x0f.spr.v1.Channel\x12\x0c\n\x04text\x18\x02 \x01(\t\x12 \n\x08sentence\x18\x03 \x01(\x0b\x32\x0e.spr.v1.Tensor\"\x96\x01\n\x08TextHits\x12 \n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x0f.spr.v1.Channel\x12&\n\x06method\x18\x02 \x01(\x0e\x32\x16.spr.v1.Finding.Method\x12\x16\n\x0evideo_ordinals\x18\x03 \x01(\x0c\x12\x18\n\x10segment_ordinals\x18\x04 \x01(\x0c\x12\x0e\n\x06scores\x18\x05 \x01(\x0c\"e\n\x07\x41llowed\x12\x12\n\x08ordinals\x18\x01 \x01(\x0cH\x00\x12\x10\n\x06\x62itmap\x18\x02 \x01(\x0cH\x00\x12\r\n\x05start\x18\x03 \x01(\x01\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x01\x12\x0e\n\x06shares\x18\x05 \x01(\x08\x42\x08\n\x06videos\"\x92\x02\n\x16SearchSegmentsResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\r\n\x05shard\x18\x02 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\r\x12\x16\n\x0evideo_ordinals\x18\x04 \x01(\x0c\x12\x18\n\x10segment_ordinals\x18\x05 \x01(\x0c\x12\x0e\n\x06scores\x18\x06 \x01(\x0c\x12\x17\n\x0fvideos_searched\x18\x07 \x01(\x04\x12.\n\x0bsearch_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x66iltered\x18\t \x01(\x08\x12(\n\x05texts\x18\n \x03(\x0b\x32\x19.spr.internal.v1.TextHits\"\x15\n\x13GetShardInfoRequest\"\xbf\x01\n\x14GetShardInfoResponse\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytes_resident\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x15\n\rfaiss_version\x18\x04 \x01(\t\x12*\n\x04held\x18\x05 \x03(\x0b\x32\x1c.spr.internal.v1.HeldVersion\x12-\n\x06report\x18\x06 \x01(\x0b\x32\x1d.spr.internal.v1.WorkerReport2\xd3\x01\n\x11IndexShardService\x12\x61\n\x0eSearchSegments\x12&.spr.internal.v1.SearchSegmentsRequest\x1a\'.spr.internal.v1.SearchSegmentsResponse\x12[\n\x0cGetShardInfo\x12$.spr.internal.v1.GetShardInfoRequest\x1a%.spr.internal.v1.GetShardInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)spr/internal/v1/index_shard_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a%spr/internal/v1/version_service.proto\x1a\x12spr/v1/types.proto\"\xf7\x01\n\x15SearchSegmentsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\t\x12\"\n\x07queries\x18\x04 \x01(\x0b\x32\x11.spr.v1.Embedding\x12\r\n\x05top_k\x18\x05 \x01(\r\x12\x13\n\x06nprobe\x18\x06 \x01(\rH\x00\x88\x01\x01\x12)\n\x07\x61llowed\x18\x07 \x01(\x0b\x32\x18.spr.internal.v1.Allowed\x12)\n\x05texts\x18\x08 \x01(\x0b\x32\x1a.spr.internal.v1.TextQueryB\t\n\x07_nprobe\"Q\n\x15SearchTogetherRequest\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32&.spr.internal.v1.SearchSegmentsRequest\"\xd4\x01\n\x16SearchTogetherResponse\x12\x41\n\x08outcomes\x18\x01 \x03(\x0b\x32/.spr.internal.v1.SearchTogetherResponse.Outcome\x1aw\n\x07Outcome\x12;\n\x08response\x18\x01 \x01(\x0b\x32\'.spr.internal.v1.SearchSegmentsResponseH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"^\n\tTextQuery\x12!\n\x08\x63hannels\x18\x01 \x03(\x0e\x32\x0f.spr.v1.Channel\x12\x0c\n\x04text\x18\x02 \x01(\t\x12 \n\x08sentence\x18\x03 \x01(\x0b\x32\x0e.spr.v1.Tensor\"\x96\x01\n\x08TextHits\x12 \n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x0f.spr.v1.Channel\x12&\n\x06method\x18\x02 \x01(\x0e\x32\x16.spr.v1.Finding.Method\x12\x16\n\x0evideo_ordinals\x18\x03 \x01(\x0c\x12\x18\n\x10segment_ordinals\x18\x04 \x01(\x0c\x12\x0e\n\x06scores\x18\x05 \x01(\x0c\"e\n\x07\x41llowed\x12\x12\n\x08ordinals\x18\x01 \x01(\x0cH\x00\x12\x10\n\x06\x62itmap\x18\x02 \x01(\x0cH\x00\x12\r\n\x05start\x18\x03 \x01(\x01\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x01\x12\x0e\n\x06shares\x18\x05 \x01(\x08\x42\x08\n\x06videos\"\x92\x02\n\x16SearchSegmentsResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\r\n\x05shard\x18\x02 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\r\x12\x16\n\x0evideo_ordinals\x18\x04 \x01(\x0c\x12\x18\n\x10segment_ordinals\x18\x05 \x01(\x0c\x12\x0e\n\x06scores\x18\x06 \x01(\x0c\x12\x17\n\x0fvideos_searched\x18\x07 \x01(\x04\x12.\n\x0bsearch_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x66iltered\x18\t \x01(\x08\x12(\n\x05texts\x18\n \x03(\x0b\x32\x19.spr.internal.v1.TextHits\"\x15\n\x13GetShardInfoRequest\"\xbf\x01\n\x14GetShardInfoResponse\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytes_resident\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x15\n\rfaiss_version\x18\x04 \x01(\t\x12*\n\x04held\x18\x05 \x03(\x0b\x32\x1c.spr.internal.v1.HeldVersion\x12-\n\x06report\x18\x06 \x01(\x0b\x32\x1d.spr.internal.v1.WorkerReport2\xb6\x02\n\x11IndexShardService\x12\x61\n\x0eSearchSegments\x12&.spr.internal.v1.SearchSegmentsRequest\x1a\'.spr.internal.v1.SearchSegmentsResponse\x12\x61\n\x0eSearchTogether\x12&.spr.internal.v1.SearchTogetherRequest\x1a\'.spr.internal.v1.SearchTogetherResponse\x12[\n\x0cGetShardInfo\x12$.spr.internal.v1.GetShardInfoRequest\x1a%.spr.internal.v1.GetShardInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.internal.v1.index_shard_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEARCHSEGMENTSREQUEST']._serialized_start=154
-  _globals['_SEARCHSEGMENTSREQUEST']._serialized_end=401
-  _globals['_TEXTQUERY']._serialized_start=403
-  _globals['_TEXTQUERY']._serialized_end=497
-  _globals['_TEXTHITS']._serialized_start=500
-  _globals['_TEXTHITS']._serialized_end=650
-  _globals['_ALLOWED']._serialized_start=652
-  _globals['_ALLOWED']._serialized_end=753
-  _globals['_SEARCHSEGMENTSRESPONSE']._serialized_start=756
-  _globals['_SEARCHSEGMENTSRESPONSE']._serialized_end=1030
-  _globals['_GETSHARDINFOREQUEST']._serialized_start=1032
-  _globals['_GETSHARDINFOREQUEST']._serialized_end=1053
-  _globals['_GETSHARDINFORESPONSE']._serialized_start=1056
-  _globals['_GETSHARDINFORESPONSE']._serialized_end=1247
-  _globals['_INDEXSHARDSERVICE']._serialized_start=1250
-  _globals['_INDEXSHARDSERVICE']._serialized_end=1461
+  _globals['_SEARCHSEGMENTSREQUEST']._serialized_start=179
+  _globals['_SEARCHSEGMENTSREQUEST']._serialized_end=426
+  _globals['_SEARCHTOGETHERREQUEST']._serialized_start=428
+  _globals['_SEARCHTOGETHERREQUEST']._serialized_end=509
+  _globals['_SEARCHTOGETHERRESPONSE']._serialized_start=512
+  _globals['_SEARCHTOGETHERRESPONSE']._serialized_end=724
+  _globals['_SEARCHTOGETHERRESPONSE_OUTCOME']._serialized_start=605
+  _globals['_SEARCHTOGETHERRESPONSE_OUTCOME']._serialized_end=724
+  _globals['_TEXTQUERY']._serialized_start=726
+  _globals['_TEXTQUERY']._serialized_end=820
+  _globals['_TEXTHITS']._serialized_start=823
+  _globals['_TEXTHITS']._serialized_end=973
+  _globals['_ALLOWED']._serialized_start=975
+  _globals['_ALLOWED']._serialized_end=1076
+  _globals['_SEARCHSEGMENTSRESPONSE']._serialized_start=1079
+  _globals['_SEARCHSEGMENTSRESPONSE']._serialized_end=1353
+  _globals['_GETSHARDINFOREQUEST']._serialized_start=1355
+  _globals['_GETSHARDINFOREQUEST']._serialized_end=1376
+  _globals['_GETSHARDINFORESPONSE']._serialized_start=1379
+  _globals['_GETSHARDINFORESPONSE']._serialized_end=1570
+  _globals['_INDEXSHARDSERVICE']._serialized_start=1573
+  _globals['_INDEXSHARDSERVICE']._serialized_end=1883
 # @@protoc_insertion_point(module_scope)

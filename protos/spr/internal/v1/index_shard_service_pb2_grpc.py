@@ -40,6 +40,11 @@ class IndexShardServiceStub:
                 request_serializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchSegmentsRequest.SerializeToString,
                 response_deserializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchSegmentsResponse.FromString,
                 _registered_method=True)
+        self.SearchTogether = channel.unary_unary(
+                '/spr.internal.v1.IndexShardService/SearchTogether',
+                request_serializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchTogetherRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchTogetherResponse.FromString,
+                _registered_method=True)
         self.GetShardInfo = channel.unary_unary(
                 '/spr.internal.v1.IndexShardService/GetShardInfo',
                 request_serializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.GetShardInfoRequest.SerializeToString,
@@ -58,6 +63,13 @@ class IndexShardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchTogether(self, request, context):
+        """Several at once, each answered or refused by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetShardInfo(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -71,6 +83,11 @@ def add_IndexShardServiceServicer_to_server(servicer, server):
                     servicer.SearchSegments,
                     request_deserializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchSegmentsRequest.FromString,
                     response_serializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchSegmentsResponse.SerializeToString,
+            ),
+            'SearchTogether': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchTogether,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchTogetherRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchTogetherResponse.SerializeToString,
             ),
             'GetShardInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetShardInfo,
@@ -106,6 +123,33 @@ class IndexShardService:
             '/spr.internal.v1.IndexShardService/SearchSegments',
             spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchSegmentsRequest.SerializeToString,
             spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchSegmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchTogether(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.IndexShardService/SearchTogether',
+            spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchTogetherRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_index__shard__service__pb2.SearchTogetherResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class IndexShardServiceStub:
     def __new__(cls, channel: _aio.Channel) -> IndexShardServiceAsyncStub: ...
     SearchSegments: _grpc.UnaryUnaryMultiCallable[_index_shard_service_pb2.SearchSegmentsRequest, _index_shard_service_pb2.SearchSegmentsResponse]
     """Batched, columnar, stateless. Safe to retry on another replica and hedge."""
+    SearchTogether: _grpc.UnaryUnaryMultiCallable[_index_shard_service_pb2.SearchTogetherRequest, _index_shard_service_pb2.SearchTogetherResponse]
+    """Several at once, each answered or refused by itself."""
     GetShardInfo: _grpc.UnaryUnaryMultiCallable[_index_shard_service_pb2.GetShardInfoRequest, _index_shard_service_pb2.GetShardInfoResponse]
 
 @_typing.type_check_only
@@ -44,6 +46,8 @@ class IndexShardServiceAsyncStub(IndexShardServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SearchSegments: _aio.UnaryUnaryMultiCallable[_index_shard_service_pb2.SearchSegmentsRequest, _index_shard_service_pb2.SearchSegmentsResponse]  # type: ignore[assignment]
     """Batched, columnar, stateless. Safe to retry on another replica and hedge."""
+    SearchTogether: _aio.UnaryUnaryMultiCallable[_index_shard_service_pb2.SearchTogetherRequest, _index_shard_service_pb2.SearchTogetherResponse]  # type: ignore[assignment]
+    """Several at once, each answered or refused by itself."""
     GetShardInfo: _aio.UnaryUnaryMultiCallable[_index_shard_service_pb2.GetShardInfoRequest, _index_shard_service_pb2.GetShardInfoResponse]  # type: ignore[assignment]
 
 class IndexShardServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -56,6 +60,14 @@ class IndexShardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_index_shard_service_pb2.SearchSegmentsResponse, _abc.Awaitable[_index_shard_service_pb2.SearchSegmentsResponse]]:
         """Batched, columnar, stateless. Safe to retry on another replica and hedge."""
+
+    @_abc_1.abstractmethod
+    def SearchTogether(
+        self,
+        request: _index_shard_service_pb2.SearchTogetherRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_shard_service_pb2.SearchTogetherResponse, _abc.Awaitable[_index_shard_service_pb2.SearchTogetherResponse]]:
+        """Several at once, each answered or refused by itself."""
 
     @_abc_1.abstractmethod
     def GetShardInfo(

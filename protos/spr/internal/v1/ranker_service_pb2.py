@@ -23,29 +23,36 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from spr.internal.v1 import version_service_pb2 as spr_dot_internal_dot_v1_dot_version__service__pb2
 from spr.v1 import types_pb2 as spr_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$spr/internal/v1/ranker_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\x1a%spr/internal/v1/version_service.proto\x1a\x12spr/v1/types.proto\"\xfb\x01\n\x0bRankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12$\n\x0ctoken_states\x18\x04 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12&\n\x0etext_embedding\x18\x05 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x16\n\x0evideo_ordinals\x18\x06 \x01(\x0c\x12\r\n\x05spans\x18\x07 \x01(\x0c\x12\x0e\n\x06scores\x18\x08 \x01(\x0c\x12\x17\n\x0fvideos_searched\x18\t \x01(\r\x12\r\n\x05texts\x18\n \x01(\x0c\"\xa3\x02\n\x0cRankResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x14\n\x0cranker_model\x18\x02 \x01(\t\x12\r\n\x05spans\x18\x03 \x01(\x0c\x12\x0e\n\x06scores\x18\x04 \x01(\x0c\x12\x12\n\nrelevances\x18\x05 \x01(\x0c\x12\x0f\n\x07refined\x18\x06 \x01(\x0c\x12\x13\n\x0b\x63onfidences\x18\x07 \x01(\x0c\x12!\n\x14\x63onfidence_threshold\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12/\n\x0c\x63ompute_time\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rtexts_weighed\x18\n \x01(\x08\x12\x0c\n\x04\x62\x65st\x18\x0b \x01(\x0c\x42\x17\n\x15_confidence_threshold\"\x16\n\x14GetRankerInfoRequest\"\x9a\x01\n\x15GetRankerInfoResponse\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytes_resident\x18\x02 \x01(\x04\x12*\n\x04held\x18\x03 \x03(\x0b\x32\x1c.spr.internal.v1.HeldVersion\x12-\n\x06report\x18\x04 \x01(\x0b\x32\x1d.spr.internal.v1.WorkerReport\"\x90\x01\n\x0e\x43ompareRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12&\n\x0etext_embedding\x18\x04 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x15\n\rvideo_ordinal\x18\x05 \x01(\r\"q\n\x0f\x43ompareResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\'\n\x04step\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x0c\x12\x11\n\tsubtitles\x18\x04 \x01(\x0c\x32\x82\x02\n\rRankerService\x12\x43\n\x04Rank\x12\x1c.spr.internal.v1.RankRequest\x1a\x1d.spr.internal.v1.RankResponse\x12L\n\x07\x43ompare\x12\x1f.spr.internal.v1.CompareRequest\x1a .spr.internal.v1.CompareResponse\x12^\n\rGetRankerInfo\x12%.spr.internal.v1.GetRankerInfoRequest\x1a&.spr.internal.v1.GetRankerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$spr/internal/v1/ranker_service.proto\x12\x0fspr.internal.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a%spr/internal/v1/version_service.proto\x1a\x12spr/v1/types.proto\"\x98\x02\n\x0bRankRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12$\n\x0ctoken_states\x18\x04 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12&\n\x0etext_embedding\x18\x05 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x16\n\x0evideo_ordinals\x18\x06 \x01(\x0c\x12\r\n\x05spans\x18\x07 \x01(\x0c\x12\x0e\n\x06scores\x18\x08 \x01(\x0c\x12\x17\n\x0fvideos_searched\x18\t \x01(\r\x12\r\n\x05texts\x18\n \x01(\x0c\x12\x0c\n\x04part\x18\x0b \x01(\x08\x12\r\n\x05\x66ound\x18\x0c \x01(\x0c\"E\n\x13RankTogetherRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.spr.internal.v1.RankRequest\"\xc6\x01\n\x14RankTogetherResponse\x12?\n\x08outcomes\x18\x01 \x03(\x0b\x32-.spr.internal.v1.RankTogetherResponse.Outcome\x1am\n\x07Outcome\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.spr.internal.v1.RankResponseH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xb2\x02\n\x0cRankResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x14\n\x0cranker_model\x18\x02 \x01(\t\x12\r\n\x05spans\x18\x03 \x01(\x0c\x12\x0e\n\x06scores\x18\x04 \x01(\x0c\x12\x12\n\nrelevances\x18\x05 \x01(\x0c\x12\x0f\n\x07refined\x18\x06 \x01(\x0c\x12\x13\n\x0b\x63onfidences\x18\x07 \x01(\x0c\x12!\n\x14\x63onfidence_threshold\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12/\n\x0c\x63ompute_time\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rtexts_weighed\x18\n \x01(\x08\x12\x0c\n\x04\x62\x65st\x18\x0b \x01(\x0c\x12\r\n\x05\x66ound\x18\x0c \x01(\x0c\x42\x17\n\x15_confidence_threshold\"\x16\n\x14GetRankerInfoRequest\"\x9a\x01\n\x15GetRankerInfoResponse\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x16\n\x0e\x62ytes_resident\x18\x02 \x01(\x04\x12*\n\x04held\x18\x03 \x03(\x0b\x32\x1c.spr.internal.v1.HeldVersion\x12-\n\x06report\x18\x04 \x01(\x0b\x32\x1d.spr.internal.v1.WorkerReport\"\x90\x01\n\x0e\x43ompareRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_model\x18\x03 \x01(\t\x12&\n\x0etext_embedding\x18\x04 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x15\n\rvideo_ordinal\x18\x05 \x01(\r\"q\n\x0f\x43ompareResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\'\n\x04step\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x0c\x12\x11\n\tsubtitles\x18\x04 \x01(\x0c\x32\xdf\x02\n\rRankerService\x12\x43\n\x04Rank\x12\x1c.spr.internal.v1.RankRequest\x1a\x1d.spr.internal.v1.RankResponse\x12[\n\x0cRankTogether\x12$.spr.internal.v1.RankTogetherRequest\x1a%.spr.internal.v1.RankTogetherResponse\x12L\n\x07\x43ompare\x12\x1f.spr.internal.v1.CompareRequest\x1a .spr.internal.v1.CompareResponse\x12^\n\rGetRankerInfo\x12%.spr.internal.v1.GetRankerInfoRequest\x1a&.spr.internal.v1.GetRankerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.internal.v1.ranker_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RANKREQUEST']._serialized_start=149
-  _globals['_RANKREQUEST']._serialized_end=400
-  _globals['_RANKRESPONSE']._serialized_start=403
-  _globals['_RANKRESPONSE']._serialized_end=694
-  _globals['_GETRANKERINFOREQUEST']._serialized_start=696
-  _globals['_GETRANKERINFOREQUEST']._serialized_end=718
-  _globals['_GETRANKERINFORESPONSE']._serialized_start=721
-  _globals['_GETRANKERINFORESPONSE']._serialized_end=875
-  _globals['_COMPAREREQUEST']._serialized_start=878
-  _globals['_COMPAREREQUEST']._serialized_end=1022
-  _globals['_COMPARERESPONSE']._serialized_start=1024
-  _globals['_COMPARERESPONSE']._serialized_end=1137
-  _globals['_RANKERSERVICE']._serialized_start=1140
-  _globals['_RANKERSERVICE']._serialized_end=1398
+  _globals['_RANKREQUEST']._serialized_start=174
+  _globals['_RANKREQUEST']._serialized_end=454
+  _globals['_RANKTOGETHERREQUEST']._serialized_start=456
+  _globals['_RANKTOGETHERREQUEST']._serialized_end=525
+  _globals['_RANKTOGETHERRESPONSE']._serialized_start=528
+  _globals['_RANKTOGETHERRESPONSE']._serialized_end=726
+  _globals['_RANKTOGETHERRESPONSE_OUTCOME']._serialized_start=617
+  _globals['_RANKTOGETHERRESPONSE_OUTCOME']._serialized_end=726
+  _globals['_RANKRESPONSE']._serialized_start=729
+  _globals['_RANKRESPONSE']._serialized_end=1035
+  _globals['_GETRANKERINFOREQUEST']._serialized_start=1037
+  _globals['_GETRANKERINFOREQUEST']._serialized_end=1059
+  _globals['_GETRANKERINFORESPONSE']._serialized_start=1062
+  _globals['_GETRANKERINFORESPONSE']._serialized_end=1216
+  _globals['_COMPAREREQUEST']._serialized_start=1219
+  _globals['_COMPAREREQUEST']._serialized_end=1363
+  _globals['_COMPARERESPONSE']._serialized_start=1365
+  _globals['_COMPARERESPONSE']._serialized_end=1478
+  _globals['_RANKERSERVICE']._serialized_start=1481
+  _globals['_RANKERSERVICE']._serialized_end=1832
 # @@protoc_insertion_point(module_scope)

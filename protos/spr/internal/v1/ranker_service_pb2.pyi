@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.rpc import status_pb2 as _status_pb2
 from spr.internal.v1 import version_service_pb2 as _version_service_pb2
 from spr.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
@@ -40,6 +41,8 @@ class RankRequest(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     VIDEOS_SEARCHED_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """For the logs; may be empty."""
     generation: _builtins.str
@@ -59,6 +62,14 @@ class RankRequest(_message.Message):
     best score of its segments in the lists said by words, said by meaning,
     written by words, written by meaning; 0 where it is in none. Empty: no text
     was searched.
+    """
+    part: _builtins.bool
+    """Whether these are some of the query's proposals: the answer is `found`
+    alone, as scores depend on all of them.
+    """
+    found: _builtins.bytes
+    """What the answers to all parts found, [proposals, columns] as they have it:
+    scores are made of it, and nothing is read.
     """
     @_builtins.property
     def token_states(self) -> _types_pb2.Tensor:
@@ -83,14 +94,84 @@ class RankRequest(_message.Message):
         scores: _builtins.bytes = ...,
         videos_searched: _builtins.int = ...,
         texts: _builtins.bytes = ...,
+        part: _builtins.bool = ...,
+        found: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["text_embedding", b"text_embedding", "token_states", b"token_states"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "generation", b"generation", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "texts", b"texts", "token_states", b"token_states", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_model", b"embedding_model", "found", b"found", "generation", b"generation", "part", b"part", "request_id", b"request_id", "scores", b"scores", "spans", b"spans", "text_embedding", b"text_embedding", "texts", b"texts", "token_states", b"token_states", "video_ordinals", b"video_ordinals", "videos_searched", b"videos_searched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RankRequest: _TypeAlias = RankRequest  # noqa: Y015
+
+@_typing.final
+class RankTogetherRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankRequest]:
+        """At most 64."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___RankRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankTogetherRequest: _TypeAlias = RankTogetherRequest  # noqa: Y015
+
+@_typing.final
+class RankTogetherResponse(_message.Message):
+    """In the order of the requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Outcome(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RESPONSE_FIELD_NUMBER: _builtins.int
+        STATUS_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def response(self) -> Global___RankResponse: ...
+        @_builtins.property
+        def status(self) -> _status_pb2.Status: ...
+        def __init__(
+            self,
+            *,
+            response: Global___RankResponse | None = ...,
+            status: _status_pb2.Status | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "response", b"response", "status", b"status"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "response", b"response", "status", b"status"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "status"]  # noqa: Y015
+        _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankTogetherResponse.Outcome]: ...
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___RankTogetherResponse.Outcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankTogetherResponse: _TypeAlias = RankTogetherResponse  # noqa: Y015
 
 @_typing.final
 class RankResponse(_message.Message):
@@ -109,6 +190,7 @@ class RankResponse(_message.Message):
     COMPUTE_TIME_FIELD_NUMBER: _builtins.int
     TEXTS_WEIGHED_FIELD_NUMBER: _builtins.int
     BEST_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """The version that was read: the request's."""
     ranker_model: _builtins.str
@@ -140,6 +222,11 @@ class RankResponse(_message.Message):
     first frame, float64 little-endian; NaN where `refined` is 0. Empty from a
     worker that does not say it.
     """
+    found: _builtins.bytes
+    """To a part: what was found in each proposal, float64 little-endian,
+    [proposals, columns]. Rows of several answers are put together with NaN
+    behind the shorter ones.
+    """
     @_builtins.property
     def compute_time(self) -> _duration_pb2.Duration:
         """From the request's arrival to its answer, waiting for a batch included."""
@@ -158,10 +245,11 @@ class RankResponse(_message.Message):
         compute_time: _duration_pb2.Duration | None = ...,
         texts_weighed: _builtins.bool = ...,
         best: _builtins.bytes = ...,
+        found: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "best", b"best", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold", "confidences", b"confidences", "generation", b"generation", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans", "texts_weighed", b"texts_weighed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "best", b"best", "compute_time", b"compute_time", "confidence_threshold", b"confidence_threshold", "confidences", b"confidences", "found", b"found", "generation", b"generation", "ranker_model", b"ranker_model", "refined", b"refined", "relevances", b"relevances", "scores", b"scores", "spans", b"spans", "texts_weighed", b"texts_weighed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015

@@ -41,6 +41,11 @@ class RankerServiceStub:
                 request_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankRequest.SerializeToString,
                 response_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankResponse.FromString,
                 _registered_method=True)
+        self.RankTogether = channel.unary_unary(
+                '/spr.internal.v1.RankerService/RankTogether',
+                request_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankTogetherRequest.SerializeToString,
+                response_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankTogetherResponse.FromString,
+                _registered_method=True)
         self.Compare = channel.unary_unary(
                 '/spr.internal.v1.RankerService/Compare',
                 request_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.CompareRequest.SerializeToString,
@@ -66,6 +71,13 @@ class RankerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RankTogether(self, request, context):
+        """Several at once, each answered or refused by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Compare(self, request, context):
         """How similar a sentence is to every frame of one video, and to what is said.
         """
@@ -86,6 +98,11 @@ def add_RankerServiceServicer_to_server(servicer, server):
                     servicer.Rank,
                     request_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankRequest.FromString,
                     response_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankResponse.SerializeToString,
+            ),
+            'RankTogether': grpc.unary_unary_rpc_method_handler(
+                    servicer.RankTogether,
+                    request_deserializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankTogetherRequest.FromString,
+                    response_serializer=spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankTogetherResponse.SerializeToString,
             ),
             'Compare': grpc.unary_unary_rpc_method_handler(
                     servicer.Compare,
@@ -127,6 +144,33 @@ class RankerService:
             '/spr.internal.v1.RankerService/Rank',
             spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankRequest.SerializeToString,
             spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RankTogether(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spr.internal.v1.RankerService/RankTogether',
+            spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankTogetherRequest.SerializeToString,
+            spr_dot_internal_dot_v1_dot_ranker__service__pb2.RankTogetherResponse.FromString,
             options,
             channel_credentials,
             insecure,

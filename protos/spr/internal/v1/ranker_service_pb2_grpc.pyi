@@ -39,6 +39,8 @@ class RankerServiceStub:
     """One query's proposals. Stateless: safe to retry on another replica and
     hedge.
     """
+    RankTogether: _grpc.UnaryUnaryMultiCallable[_ranker_service_pb2.RankTogetherRequest, _ranker_service_pb2.RankTogetherResponse]
+    """Several at once, each answered or refused by itself."""
     Compare: _grpc.UnaryUnaryMultiCallable[_ranker_service_pb2.CompareRequest, _ranker_service_pb2.CompareResponse]
     """How similar a sentence is to every frame of one video, and to what is said."""
     GetRankerInfo: _grpc.UnaryUnaryMultiCallable[_ranker_service_pb2.GetRankerInfoRequest, _ranker_service_pb2.GetRankerInfoResponse]
@@ -54,6 +56,8 @@ class RankerServiceAsyncStub(RankerServiceStub):
     """One query's proposals. Stateless: safe to retry on another replica and
     hedge.
     """
+    RankTogether: _aio.UnaryUnaryMultiCallable[_ranker_service_pb2.RankTogetherRequest, _ranker_service_pb2.RankTogetherResponse]  # type: ignore[assignment]
+    """Several at once, each answered or refused by itself."""
     Compare: _aio.UnaryUnaryMultiCallable[_ranker_service_pb2.CompareRequest, _ranker_service_pb2.CompareResponse]  # type: ignore[assignment]
     """How similar a sentence is to every frame of one video, and to what is said."""
     GetRankerInfo: _aio.UnaryUnaryMultiCallable[_ranker_service_pb2.GetRankerInfoRequest, _ranker_service_pb2.GetRankerInfoResponse]  # type: ignore[assignment]
@@ -72,6 +76,14 @@ class RankerServiceServicer(metaclass=_abc_1.ABCMeta):
         """One query's proposals. Stateless: safe to retry on another replica and
         hedge.
         """
+
+    @_abc_1.abstractmethod
+    def RankTogether(
+        self,
+        request: _ranker_service_pb2.RankTogetherRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ranker_service_pb2.RankTogetherResponse, _abc.Awaitable[_ranker_service_pb2.RankTogetherResponse]]:
+        """Several at once, each answered or refused by itself."""
 
     @_abc_1.abstractmethod
     def Compare(

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -200,11 +202,12 @@ class HeldVersion(_message.Message):
     QUANTIZER_SHA256_FIELD_NUMBER: _builtins.int
     RANKER_MODEL_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    SHARDS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     version: _builtins.str
     embedding_model: _builtins.str
     videos: _builtins.int
-    """Of the worker's shard; of a ranker, of the whole version."""
+    """Of the shards that the worker holds."""
     segments: _builtins.int
     parts: _builtins.int
     index_factory: _builtins.str
@@ -216,6 +219,12 @@ class HeldVersion(_message.Message):
     """Why it answers nothing from this version any more ("FILE was changed while
     it is served"); empty when it is well.
     """
+    @_builtins.property
+    def shards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a ranker: the shards whose contexts it holds; none: all, in a release
+        that holds all.
+        """
+
     def __init__(
         self,
         *,
@@ -229,10 +238,11 @@ class HeldVersion(_message.Message):
         quantizer_sha256: _builtins.str = ...,
         ranker_model: _builtins.str = ...,
         fault: _builtins.str = ...,
+        shards: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding_model", b"embedding_model", "fault", b"fault", "index_factory", b"index_factory", "parts", b"parts", "quantizer_sha256", b"quantizer_sha256", "ranker_model", b"ranker_model", "segments", b"segments", "version", b"version", "videos", b"videos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedding_model", b"embedding_model", "fault", b"fault", "index_factory", b"index_factory", "parts", b"parts", "quantizer_sha256", b"quantizer_sha256", "ranker_model", b"ranker_model", "segments", b"segments", "shards", b"shards", "version", b"version", "videos", b"videos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

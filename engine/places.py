@@ -1,19 +1,18 @@
-"""Where snapshots lie: a directory, or whatever fsspec has a URL for (S3, GCS, Azure, SFTP, memory).
+"""Where snapshots lie: a directory, or a place that fsspec has a URL for (S3, GCS, Azure, SFTP, memory).
 
-A snapshot has the layout of a collection, so that a snapshot in a directory is a collection.
+A snapshot has the layout of a collection: one in a directory is a collection, one behind a URL is served
+through a `engine.mirror.Mirror`.
 """
 
-import contextlib
 import errno
 import os
 import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.errors import InvalidInput, NotFound, SprError, Unavailable
+from engine.errors import NotFound
 from engine.files import make_folder, refusal, replacing, sync
-
-_EXTRA = 'install it with: pip install "spr-engine[remote]"'
+from engine.urls import SCHEMES, check_url, file_system, told
 
 
 class Place(Protocol):
@@ -22,7 +21,7 @@ class Place(Protocol):
     name: str
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return the bytes of every file below a folder, by name relative to the place; {} without it."""
+        """Return the bytes of a file or of all below a folder, by name in the place; {} where none is."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -53,16 +52,8 @@ def open_place(location: str) -> Place:
     scheme, _, rest = location.partition("://")
     if scheme == "file":
         return Directory(Path("/" + rest.lstrip("/")))
-    try:
-        import fsspec
-
-        return Remote(fsspec.filesystem(scheme), rest.rstrip("/"), location.rstrip("/"))
-    except ImportError as error:
-        raise InvalidInput(f"{location} needs a library ({error}): {_EXTRA}.") from None
-    except ValueError as error:
-        raise InvalidInput(
-            f"{location} cannot be used ({error}): name a directory or an fsspec URL."
-        ) from None
+    check_url(location, SCHEMES)
+    return Remote(file_system(scheme, location), rest.rstrip("/"), location.rstrip("/"))
 
 
 class Directory:
@@ -74,9 +65,9 @@ class Directory:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """See `Place`."""
-        files = [
-            path for path in (self.path / folder).rglob("*") if path.is_file() and not _is_temporary(path)
-        ]
+        top = self.path / folder
+        found = [top] if top.is_file() else top.rglob("*")
+        files = [path for path in found if path.is_file() and not _is_temporary(path)]
         return {str(path.relative_to(self.path)): path.stat().st_size for path in files}
 
     def read(self, name: str) -> bytes:
@@ -123,29 +114,29 @@ class Remote:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """See `Place`."""
-        with self._told():
+        with told(self.name):
             self._files.invalidate_cache()
             try:
                 found = self._files.find(self._at(folder), detail=True)
             except FileNotFoundError:
                 return {}
         root = len(str(self._files._strip_protocol(self._path)).rstrip("/")) + 1
-        return {name[root:]: int(about["size"]) for name, about in found.items()}
+        return {name[root:]: int(about.get("size", 0)) for name, about in found.items()}
 
     def read(self, name: str) -> bytes:
         """See `Place`."""
-        with self._told():
+        with told(self.name):
             return bytes(self._files.cat_file(self._at(name)))
 
     def write(self, name: str, content: bytes) -> None:
         """See `Place`."""
-        with self._told():
+        with told(self.name):
             self._files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(self._at(name), content)
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Place`. A conditional put: of two writers one wins."""
-        with self._told():
+        with told(self.name):
             self._files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
             try:
                 self._files.pipe_file(self._at(name), content, mode="create")
@@ -155,31 +146,19 @@ class Remote:
 
     def store(self, source: Path, name: str) -> None:
         """See `Place`."""
-        with self._told():
+        with told(self.name):
             self._files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
             self._files.put_file(str(source), self._at(name))
 
     def fetch(self, name: str, target: Path) -> None:
         """See `Place`."""
         make_folder(target.parent)
-        with self._told():
+        with told(self.name):
             self._files.get_file(self._at(name), str(target))
         sync(target)
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"
-
-    @contextlib.contextmanager
-    def _told(self) -> Any:
-        try:
-            yield
-        except (SprError, FileNotFoundError, FileExistsError):
-            raise
-        except PermissionError as error:
-            raise InvalidInput(f"{self.name} cannot be used ({error}): check its credentials.") from None
-        except Exception as error:  # each file system has its library's own
-            message = f"{self.name} cannot be reached ({error}): try again, what was copied is kept."
-            raise Unavailable(message, "STORE_UNAVAILABLE") from None
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,0 +1,238 @@
+"""A local copy of what this machine's processes read of a collection behind a URL.
+
+It has the layout of a collection, without what no process of the machine reads. All of them share it: files
+come under a temporary name, are verified by part.json, and renamed. CURRENT moves last, so that what
+is there can be served while the store is away.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from engine import mirror_room, names, parts, version_lock, versions
+from engine.catalogue import CATALOGUE
+from engine.entries import FileEntry, Version, refuse
+from engine.errors import NotFound, SprError, Unavailable
+from engine.files import make_folder, replacing, sha256
+from engine.places import Place
+from engine.sources import Wants
+
+POLL = 2.0  # seconds between looks at a store's CURRENT
+_AT_ONCE = 8  # files that are copied
+_LOCK = ".mirror.lock"
+_REMEDY = "copy it there again with `spr snapshot`"
+_log = logging.getLogger("spr.mirror")
+
+
+class Mirror:
+    """See the module. most: bytes of parts that are kept; those that no held version lists go first."""
+
+    def __init__(self, place: Place, home: Path, most: int, wants: Wants) -> None:
+        self.home, self._place, self._most, self._wants = home, place, most, wants
+
+    @contextlib.contextmanager
+    def fetched(self, version: str) -> Iterator[str]:
+        """See `Source`. Unavailable (STORE_UNAVAILABLE) where files lack and the store is away."""
+        name = self._newest() if not version else self.named(version)
+        with version_lock.held(self.home, name):
+            self._complete(name)
+            yield name
+
+    def named(self, version: str) -> str:
+        """See `Source`. Files of versions that are not here are copied first."""
+        with contextlib.suppress(NotFound):
+            return versions.resolve(self.home, version)
+        there = [name for name in self._place.sizes(versions.VERSIONS) if not (self.home / name).exists()]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mirror") as pool:
+            list(pool.map(lambda name: self._write(name, self._place.read(name)), there))
+        try:
+            return versions.resolve(self.home, version)
+        except NotFound as error:
+            raise NotFound(str(error).replace(str(self.home), self._place.name), error.reason) from None
+
+    def repair(self, version: str) -> bool:
+        """See `Source`."""
+        return self._complete(version, hashed=True)
+
+    def activate(self, version: str) -> None:
+        """See `Source`."""
+        with _alone(self.home / f"{_LOCK}.current"):
+            self._place.write(versions.CURRENT, f"{version}\n".encode())
+            versions.activate(self.home, version)
+
+    def follow(self) -> None:
+        """Bring CURRENT here, after all that is read of its version. Raises what is wrong with the store."""
+        name = self._current()
+        if name == versions.newest(self.home):
+            return
+        with self.fetched(name):
+            for small in ("collection.json", names.FILE):
+                with contextlib.suppress(FileNotFoundError):
+                    self._write(small, self._place.read(small))
+            with _alone(self.home / f"{_LOCK}.current"):
+                # Another process may have activated one meanwhile.
+                if self._current() == name:
+                    versions.activate(self.home, name)
+
+    def watch(self) -> None:
+        """See `Source`. CURRENT is there when this returns, of before where the store is away."""
+        fault = self._look(None)
+        threading.Thread(target=self._run, args=(fault,), name="mirror", daemon=True).start()
+        if fault is not None and not versions.newest(self.home):
+            raise fault
+
+    def _run(self, fault: SprError | OSError | None) -> None:
+        while True:
+            time.sleep(POLL)
+            fault = self._look(fault)
+
+    def _look(self, before: SprError | OSError | None) -> SprError | OSError | None:
+        """Follow once; return what is wrong, which is logged when it is new."""
+        try:
+            self.follow()
+        except (SprError, OSError) as error:
+            if str(error) != str(before):
+                _log.warning("%s; what is here is served on", str(error).rstrip("."))
+            return error
+        except Exception:
+            _log.exception("following a store failed; it goes on")
+            return before
+        if before is not None:
+            _log.info("%s is followed again", self._place.name)
+        return None
+
+    def _current(self) -> str:
+        try:
+            return self._place.read(versions.CURRENT).decode().strip()
+        except (FileNotFoundError, UnicodeDecodeError):
+            message = f"{self._place.name} holds no collection: copy one there with `spr snapshot`."
+            raise NotFound(message, "GENERATION_NOT_FOUND") from None
+
+    def _newest(self) -> str:
+        """Return the store's current version; while it is away, the newest of which all is here."""
+        try:
+            return self.named(self._current())
+        except Unavailable:
+            numbers = [str(number) for number in reversed(versions.numbers(self.home))]
+            for version in [versions.newest(self.home), *numbers]:
+                with contextlib.suppress(SprError):
+                    about = versions.read(self.home, version)
+                    if self._is_here(about):
+                        return about.id
+            raise
+
+    def _complete(self, version: str, hashed: bool = False) -> bool:
+        """Copy what lacks of a version, hashed: or has other bytes than part.json says; whether any did."""
+        about, lacking = versions.read(self.home, version), dict[str, FileEntry]()
+        if hashed or not self._is_here(about):
+            with _alone(self.home / _LOCK):
+                mirror_room.sweep(self.home)
+                for entry in about.parts:
+                    self._part_json(entry.id)
+                lacking = dict(self._lacking(about, hashed))
+                needed = sum(entry.bytes for entry in lacking.values())
+                mirror_room.make(self.home, about, needed, self._most, self._place.name)
+                with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mirror") as pool:
+                    list(pool.map(self._file, lacking, lacking.values()))
+                for name in self._wants.beside(about):
+                    self._beside(name)
+        for entry in about.parts:
+            # How long ago a part was needed decides which one goes first.
+            os.utime(parts.directory(self.home, entry.id) / parts.PART)
+        return bool(lacking)
+
+    def _is_here(self, about: Version) -> bool:
+        there = all((parts.directory(self.home, entry.id) / parts.PART).is_file() for entry in about.parts)
+        beside = there and all((self.home / _inside(name)).exists() for name in self._wants.beside(about))
+        return beside and next(self._lacking(about), None) is None
+
+    def _lacking(self, about: Version, hashed: bool = False) -> Iterator[tuple[str, FileEntry]]:
+        """Yield name and entry of the files that are not here, whose part.json is."""
+        for shard in about.shards:
+            wanted = self._wants.shards is None or shard.name in self._wants.shards
+            begins = (CATALOGUE, *self._wants.everywhere, *(self._wants.files if wanted else ()))
+            for part in shard.parts:
+                found, _ = parts.read(self.home, part.id)
+                folder = parts.directory(self.home, part.id)
+                for name, entry in found.files.items():
+                    if name.startswith(begins) and not _is_sound(folder / name, entry, hashed):
+                        yield f"{parts.PARTS}/{part.id}/{name}", entry
+
+    def _part_json(self, part: str) -> None:
+        name = f"{parts.PARTS}/{part}/{parts.PART}"
+        with contextlib.suppress(SprError):
+            parts.read(self.home, part)
+            return
+        try:
+            self._write(name, self._place.read(name))
+            parts.read(self.home, part)
+        except FileNotFoundError:
+            raise self._lost(name) from None
+        except SprError as error:
+            if isinstance(error, Unavailable):
+                raise
+            (self.home / name).unlink(missing_ok=True)
+            raise refuse(f"{self._place.name}/{name} is not that of part {part}: {_REMEDY}.") from None
+
+    def _file(self, name: str, entry: FileEntry) -> None:
+        with replacing(self.home / name) as partial:
+            try:
+                self._place.fetch(name, partial)
+            except FileNotFoundError:
+                raise self._lost(name) from None
+            if not _is_sound(partial, entry, hashed=True):
+                raise refuse(f"{self._place.name}/{name} is not what part.json says: {_REMEDY}.")
+
+    def _beside(self, name: str) -> None:
+        """Copy a folder, whole or not at all, or a file; what is here is not copied again."""
+        target = self.home / _inside(name)
+        if target.exists():
+            return
+        there = self._place.sizes(name)
+        if not there:
+            raise self._lost(name)
+        # Under its own name it is whole. A file lists itself.
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        for file in there:
+            if "/train/" in file:
+                continue  # how a model was trained
+            self._place.fetch(file, partial / _inside(file).relative_to(name))
+        partial.rename(target)
+
+    def _write(self, name: str, content: bytes) -> None:
+        with replacing(self.home / name) as partial:
+            partial.write_bytes(content)
+
+    def _lost(self, name: str) -> NotFound:
+        return NotFound(f"{self._place.name} lacks {name}: {_REMEDY}.", "GENERATION_NOT_FOUND")
+
+
+def _inside(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise refuse(f"{name} lies outside of its collection: {_REMEDY}.")
+    return path
+
+
+def _is_sound(path: Path, entry: FileEntry, hashed: bool) -> bool:
+    try:
+        return path.stat().st_size == entry.bytes and (not hashed or sha256(path) == entry.sha256)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Be the only one of this machine's processes, and of this one's threads, that holds a lock."""
+    make_folder(lock.parent)
+    with lock.open("a") as handle:
+        fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,172 @@
+"""Driver and workers of an ingest in threads: what they make is what one run makes, though workers die."""
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.errors import SprError, Unavailable
+from tests.trainer.ingest.same import check_same, opened
+from tests.trainer.ingest.test_shares import check_told, flat, world
+from tests.workers.ranker.factories import tiny_clip
+from trainer.ingest.opening import check
+from trainer.ingest.options import IngestOptions
+from trainer.ingest.pipeline import ingest
+from trainer.ingest.summary import Summary
+from trainer.spread import ingest as driving
+from trainer.spread.crew import Crew, Died, Member, address_of
+from trainer.spread.ingest import ingest_spread
+from trainer.spread.worker import IngestTask, IngestWorker
+from workers.ranker.encoder.encoder import Encoder
+
+OPTIONS = IngestOptions(batch_size=8, apart=False, readers=1)
+
+
+class Threads(Crew):
+    """Real workers, called in threads. kill: the number of the call that each member but the first dies in.
+
+    A worker that dies has stored what it was given, and told nobody. gone: its node with it.
+    """
+
+    kill = 0
+    gone = False
+
+    def __init__(self, address: str, worker: Any, *arguments: Any, gpus: bool = False) -> None:
+        self._worker, self._arguments = worker, arguments
+        self.members = [Member(number, f"node {number}", {}) for number in range(2)]
+        self._pool = ThreadPoolExecutor(2)
+        self._calls = 0
+
+    def __enter__(self) -> "Threads":
+        for member in self.members:
+            member.actor = self._worker(*self._arguments)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self.members:
+            member.actor.close()
+        self._pool.shutdown()
+
+    def call(self, member: Member, method: str, *arguments: Any) -> None:
+        member.call = self._pool.submit(getattr(member.actor, method), *arguments)
+
+    def ended(self, timeout: float | None = None) -> Iterator[Member]:
+        calls: dict[Future[Any], Member] = {member.call: member for member in self.calling()}
+        done, _ = wait(calls, timeout, FIRST_COMPLETED)
+        yield from [calls[call] for call in done]
+
+    def take(self, member: Member) -> Any:
+        call, member.call = member.call, None
+        told = call.result()
+        self._calls += member.number
+        if member.number and self._calls == self.kill:
+            member.actor.close()
+            raise Died
+        return told
+
+    def again(self, member: Member) -> bool:
+        if self.gone:
+            self.members.remove(member)
+            return False
+        member.actor = self._worker(*self._arguments)
+        return True
+
+
+@pytest.fixture(autouse=True)
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(driving, "Crew", Threads)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    folder = tmp_path_factory.mktemp("encoder")
+    tiny_clip(folder)
+    return Encoder.load(str(folder), "cpu", "float32")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> tuple[Path, Path, Summary]:
+    """The videos, a collection by one run, what it told."""
+    root = tmp_path_factory.mktemp("spread")
+    videos = world(root)
+    return videos, root / "c", here(videos, root / "c", encoder)
+
+
+def here(videos: Path, collection: Path, encoder: Encoder, options: IngestOptions = OPTIONS) -> Summary:
+    chosen = dataclasses.replace(options, edge=encoder.frame_edge)
+    return ingest([videos], collection, encoder, chosen, lambda *_: None)
+
+
+def spread(videos: Path, collection: Path, encoder: Encoder, options: IngestOptions = OPTIONS) -> Summary:
+    task = IngestTask(collection, encoder.name, encoder.fingerprint, "cpu", "float32", options)
+    found = check([videos], collection, options.fps)
+    return ingest_spread([videos], task, "local", encoder.name, lambda *_: None, found)
+
+
+@pytest.mark.parametrize(("kill", "gone"), [(0, False), (1, False), (3, False), (1, True), (3, True)])
+def test_it_ends_as_one_run_whenever_a_worker_dies(
+    made: tuple[Path, Path, Summary],
+    encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kill: int,
+    gone: bool,
+) -> None:
+    videos, whole, told = made
+    monkeypatch.setattr(Threads, "kill", kill)
+    monkeypatch.setattr(Threads, "gone", gone)
+    summary = spread(videos, tmp_path / "c", encoder)
+    check_same(tmp_path / "c", whole)
+    # What a worker stored and did not tell is found stored.
+    assert summary.ingested + summary.skipped == told.ingested
+    assert [(f.path, f.kind) for f in summary.failed] == [(f.path, f.kind) for f in told.failed]
+    if not kill:
+        check_told([summary], told)
+        assert summary.skipped == 0
+
+
+def test_moves_changes_and_what_is_gone_are_as_with_one_run(tmp_path: Path, encoder: Encoder) -> None:
+    videos = world(tmp_path)
+
+    def both(options: IngestOptions = OPTIONS) -> None:
+        whole = here(videos, tmp_path / "one", encoder, options)
+        check_told([spread(videos, tmp_path / "spread", encoder, options)], whole)
+        check_same(tmp_path / "spread", tmp_path / "one")
+
+    both()
+    (videos / "b").rename(videos / "renamed")
+    (videos / "d" / "u.mp4").rename(videos / "e.mp4")
+    flat(videos / "w.mp4", 1.8)
+    (videos / "a" / "x.json").write_text('{"labels": ["blue"]}')
+    (videos / "copy.mp4").unlink()
+    both()
+    (videos / "w.mp4").unlink()
+    both(dataclasses.replace(OPTIONS, forget=("w",)))
+    assert opened(tmp_path / "spread").ids() == ["a/x", "c/x", "e", "renamed/x", "y"]
+
+
+def test_another_encoder_on_a_node_is_refused(tmp_path: Path, encoder: Encoder) -> None:
+    videos = flat(tmp_path / "videos" / "a.mp4", 1).parent
+    task = IngestTask(tmp_path / "c", encoder.name, "f" * 16, "cpu", "float32", OPTIONS)
+    found = check([videos], tmp_path / "c", OPTIONS.fps)
+    with pytest.raises(SprError, match="on a node, and ffffffffffffffff where the ingest began"):
+        ingest_spread([videos], task, "local", encoder.name, lambda *_: None, found)
+
+
+def test_engines_are_named_and_ray_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [address_of(name) for name in ("local", "ray", "ray:auto", "ray:10.0.0.1:6379")] == [
+        None, "local", "auto", "10.0.0.1:6379"]  # fmt: skip
+    with pytest.raises(SprError, match="--engine spark is none: write local, ray"):
+        address_of("spark")
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(
+        Unavailable, match=r"needs Ray, which is not installed: pip install 'spr-engine\[ray\]'"
+    ):
+        Crew("local", IngestWorker)

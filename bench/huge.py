@@ -20,9 +20,9 @@ from typing import Any
 import grpc
 
 from bench import sizes
-from bench.huge_build import Built, build, merged, unit_queries
+from bench.huge_build import Built, build, merged
 from bench.huge_corpus import SHARDS, Huge, generate
-from bench.indexes import DEPTH, GroundTruth
+from bench.indexes import DEPTH
 from bench.stages.floor import bytes_ms
 from bench.timing import Laps
 from engine import wire
@@ -73,14 +73,13 @@ def _measured(segments: int, dim: int, out: Path) -> dict[str, Any]:
         time.sleep(max((path.stat().st_size for path in paths), default=0) / FIRST_RATE + 5)
         warm = _asked(service, built.version, corpus, _ROUNDS)
         resident = [_resident(process.pid) for process in service.processes]
-    asked = GroundTruth(unit_queries(corpus), corpus.asked.exact[len(corpus.asked.exact) // 2 :])
     return {
         "segments": segments,
         "index": corpus.made.label,
         "effort": f"factor {built.effort.factor}, nprobe {built.effort.nprobe}",
         "p50_ms": round(warm.laps.median, 2),
         "p99_ms": round(warm.laps.share(0.99), 2),
-        "recall@200": round(asked.recall(merged(corpus, warm.found), DEPTH), 4),
+        "recall@200": round(corpus.asked.recall(merged(corpus, warm.found), DEPTH), 4),
         "floor_ms": round(_floor_ms(corpus, built), 2),
         "resident_gb": round(sum(total for total, _ in resident) / 1e9, 2),
         "of which anonymous_gb": round(sum(own for _, own in resident) / 1e9, 2),
@@ -153,7 +152,6 @@ class _Answers:
 
 def _asked(service: _Service, version: Version, corpus: Huge, rounds: int) -> _Answers:
     """Ask both workers every query, one after the other, and merge; as often as `rounds`."""
-    queries = unit_queries(corpus)
     options = [("grpc.max_receive_message_length", 64 << 20)]
     with contextlib.ExitStack() as stack:
         channels = [stack.enter_context(grpc.insecure_channel(one, options)) for one in service.addresses]
@@ -163,7 +161,7 @@ def _asked(service: _Service, version: Version, corpus: Huge, rounds: int) -> _A
         laps: list[float] = []
         for _ in range(rounds):
             found: list[list[Hits]] = [[] for _ in stubs]
-            for query in queries:
+            for query in corpus.asked.queries:
                 began = time.perf_counter()
                 calls = [
                     stub.SearchSegments.future(_request(version, number, query), timeout=120)

@@ -16,7 +16,7 @@ from engine.types import Floats
 from workers.index.factory import Recipe, recipe
 
 SHARDS = 2
-QUERIES = 128  # the first half sets the effort, the other is asked
+QUERIES = 128
 _BLOCK = 32_768
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.huge_build import build, merged, unit_queries
+from bench.huge_build import build, merged
 from bench.huge_corpus import generate
 from bench.indexes import DEPTH
 from engine.corpus import open_corpus
@@ -24,6 +24,5 @@ def test_what_is_built_of_a_file_answers_as_brute_force(tmp_path: Path) -> None:
     built = build(tmp_path / "c", corpus)
     assert (built.recall, built.version.segments) == (1.0, SEGMENTS)
     opened = [ShardOpener(one.name, "cpu")(open_corpus(tmp_path / "c")) for one in built.version.shards]
-    found = merged(corpus, [shard.search(unit_queries(corpus), DEPTH) for shard in opened])
-    wanted = exact[len(exact) // 2 :]
-    assert [set(one.tolist()) for one in found] == [set(one.tolist()) for one in wanted]
+    found = merged(corpus, [shard.search(corpus.asked.queries, DEPTH) for shard in opened])
+    assert [set(one.tolist()) for one in found] == [set(one) for one in exact.tolist()]

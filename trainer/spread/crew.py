@@ -5,6 +5,7 @@ The unit is a node because a worker uses all of its cores, as a run on one machi
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ INSTALL = "pip install 'spr-engine[ray]'"
 OBJECTS = 80 << 20
 # How often an actor is started again on a node that is alive.
 RESTARTS = 5
+# Seconds in which a cluster's head answers.
+REACHED = 10
 _Worker = TypeVar("_Worker")
 
 
@@ -80,6 +83,8 @@ class Crew:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         own = {"object_store_memory": OBJECTS, "include_dashboard": False} if self._address == "local" else {}
         try:
+            # Ray itself would try for minutes.
+            _check_reached(self._address)
             self._ray.init(self._address, log_to_driver=False, logging_level="ERROR", **own)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             raise Unavailable(
@@ -150,6 +155,13 @@ class Crew:
         )
         made = self._ray.remote(self._worker).options(scheduling_strategy=strategy, **member.resources)
         member.actor = made.remote(*self._arguments)
+
+
+def _check_reached(address: str) -> None:
+    """Raise OSError, or ValueError, where nothing listens at HOST:PORT; a word is Ray's to understand."""
+    host, colon, port = address.rpartition(":")
+    if colon and "://" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED).close()
 
 
 def _shares(resources: dict[str, float], gpus: bool) -> Sequence[dict[str, float]]:

@@ -31,7 +31,7 @@ def large(index: Any, path: Path) -> "Originals | None":
     """Return how to read the originals in `path` of an index, None where they are to be mapped."""
     if not isinstance(index, faiss.IndexRefine) or inverted_lists(index) is None:
         return None
-    originals = faiss.downcast_index(index.refine_index)
+    originals: Any = faiss.downcast_index(index.refine_index)
     half = isinstance(originals, faiss.IndexScalarQuantizer)
     if not half or originals.ntotal * originals.sa_code_size() <= LARGE:
         return None

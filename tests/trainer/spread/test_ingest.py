@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from engine.errors import SprError, Unavailable
+from spr_cli.ingest import command
 from tests.trainer.ingest.same import check_same, opened
 from tests.trainer.ingest.test_shares import check_told, flat, world
 from tests.workers.ranker.factories import tiny_clip
@@ -110,7 +112,7 @@ def spread(videos: Path, collection: Path, encoder: Encoder, options: IngestOpti
     return ingest_spread([videos], task, "local", encoder.name, lambda *_: None, found)
 
 
-@pytest.mark.parametrize(("kill", "gone"), [(0, False), (1, False), (3, False), (1, True), (3, True)])
+@pytest.mark.parametrize(("kill", "gone"), [(0, False), (1, False), (3, True)])
 def test_it_ends_as_one_run_whenever_a_worker_dies(
     made: tuple[Path, Path, Summary],
     encoder: Encoder,
@@ -170,3 +172,16 @@ def test_engines_are_named_and_ray_may_be_missing(monkeypatch: pytest.MonkeyPatc
         Unavailable, match=r"needs Ray, which is not installed: pip install 'spr-engine\[ray\]'"
     ):
         Crew("local", IngestWorker)
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(Unavailable, match=r"no Ray cluster answers at 127.0.0.1:1; start one with"):
+        Crew("127.0.0.1:1", IngestWorker).__enter__()
+
+
+@pytest.mark.parametrize("more", [["--part", "0/2"], ["--watch"]])
+def test_a_spread_ingest_is_neither_a_part_nor_goes_on(tmp_path: Path, more: list[str]) -> None:
+    given = [str(tmp_path), "--collection", str(tmp_path / "c"), "--engine", "ray", *more]
+    refused = CliRunner().invoke(command, given)
+    assert (refused.exit_code, "go alone: give one of them" in refused.stderr) == (2, True)

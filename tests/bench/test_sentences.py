@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.sentences import FILE, fused, main, ndcg, read, recall
+from bench.sentences import FILE, WAYS, centred, fused, main, ndcg, read, recall
 from tests.workers.ranker.sentences.tiny import tiny_sentences
 
 
@@ -52,6 +52,19 @@ def test_figures_of_lists_made_by_hand() -> None:
     assert fused([found, np.array([7, 2])], (1, 0), 8)[:3].tolist() == [4, 2, 7]
 
 
+def test_what_all_sentences_have_in_common_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(40, 16)).astype(np.float32)
+    asked = own[:20] + 0.3 * rng.normal(size=(20, 16)).astype(np.float32)
+    # Two directions in which all differ most, and an offset of each kind: none says what is meant.
+    loud = 30 * rng.normal(size=(2, 16)).astype(np.float32)
+    documents = own + rng.normal(size=(40, 2)).astype(np.float32) @ loud + 9
+    queries = asked + rng.normal(size=(20, 2)).astype(np.float32) @ loud - 9
+    right = centred(documents, queries, [True] * 10 + [False] * 10).argmax(axis=1) == np.arange(20)
+    plain = (queries @ documents.T).argmax(axis=1) == np.arange(20)
+    assert right.mean() > 0.8 > plain.mean()
+
+
 def test_it_measures_and_skips_with_a_reason(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,7 +73,7 @@ def test_it_measures_and_skips_with_a_reason(
     found = json.loads(capsys.readouterr().out)
     # A number is in one description.
     assert found["ndcg@10"]["words"] == 1
-    assert [name.split(",")[0] for name in found["ndcg@10"]] == ["words", "meaning", "ranks", "scores"]
+    assert [name.split(",")[0] for name in found["ndcg@10"]] == list(WAYS)
     assert all(0 <= value <= 1 for value in found["recall@100"].values())
     assert main(["--data", str(tmp_path / "nothing")]) == 0
     assert "is not there" in capsys.readouterr().err

@@ -49,7 +49,13 @@ def same(one: FeatureStore, other: FeatureStore) -> None:
             np.testing.assert_array_equal(one.rows(video, stream), other.rows(video, stream))
 
 
-@pytest.mark.parametrize("options", [OPTIONS, IN_PROCESSES], ids=["in threads", "in processes"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(OPTIONS, id="in threads"),
+        pytest.param(IN_PROCESSES, id="in processes", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_prefix_gives_what_its_files_give(
     videos: Path, store: Store, tmp_path: Path, options: IngestOptions
 ) -> None:

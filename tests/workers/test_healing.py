@@ -9,8 +9,11 @@ import pytest
 
 from engine.corpus import Corpus
 from engine.errors import Mismatch, Unavailable
-from tests.workers.holding import answers, entries, holding, made
-from tests.workers.index.corpora import file_of
+from engine.texts import SAID, TextsSought
+from tests.workers.holding import CORPUS, QUERIES, TRAINED, answers, entries, holding, made
+from tests.workers.index.corpora import commit, file_of, write_part
+from tests.workers.index.factories import pairs
+from tests.workers.index.spoken import Spoken
 from workers import held_metrics
 from workers.index.factory import CODES
 from workers.index.part import INDEX, ORIGINALS
@@ -90,6 +93,35 @@ def test_codes_are_made_again_while_they_are_served(tmp_path: Path) -> None:
     originals.write_bytes(content)
     held.look()
     assert answers(held, version) == expected
+
+
+def test_codes_of_what_is_said_are_made_again_too(tmp_path: Path) -> None:
+    trained = TRAINED[CODES]
+    texts = Spoken(CORPUS, QUERIES.shape[1], trained)
+    texts.save(tmp_path)
+    entry = write_part(tmp_path, CORPUS, trained, trained, texts)
+    version = commit(tmp_path, [[entry]], trained, texts=texts.entry)
+    held = holding(tmp_path)
+    sought = TextsSought((SAID,), "", QUERIES[1])
+
+    def said() -> list[tuple[int, int]]:
+        (found,) = held.get(version.id).search_texts(sought, 5)
+        return pairs(found.hits)
+
+    expected, seen = said(), answers(held, version)
+    assert expected
+    path = tmp_path / "parts" / entry.id / SAID / INDEX
+    path.chmod(0o644)
+    path.write_bytes(b"nothing")
+    held.look()
+    assert held.sound
+    assert (said(), answers(held, version)) == (expected, seen)
+    # The words have nothing that they could be made of.
+    words = tmp_path / "parts" / entry.id / SAID / "words" / "rows.npy"
+    words.chmod(0o644)
+    words.write_bytes(b"nothing")
+    held.look()
+    assert not held.sound
 
 
 def test_a_scrub_finds_what_left_no_trace(tmp_path: Path) -> None:

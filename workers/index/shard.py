@@ -15,10 +15,8 @@ from engine.errors import NotFound, SprError, Unavailable
 from engine.merge import top_k
 from engine.texts import TEXTS, TextHits, TextsSought
 from engine.types import Floats, Hits, Ordinals
-from engine.verification import verify
 from spr.internal.v1 import version_service_pb2
 from spr.internal.v1.index_shard_service_pb2 import Allowed
-from workers.index import originals
 from workers.index.files import warm_originals
 from workers.index.lexicon import Lexicon
 from workers.index.living import Living
@@ -27,15 +25,13 @@ from workers.index.selections import Rows, Selections
 from workers.index.shard_texts import ShardTexts
 from workers.index.text_part import TextPart
 from workers.index.training import Template
-from workers.index.words import MAPPED
+from workers.index.verified import verified
 from workers.open_parts import OpenParts
 from workers.warming import available_bytes
 from workers.watch import Watch
 
 log = logging.getLogger("spr.index")
 _CODES, _ORIGINALS = f"{DIRECTORY}/{INDEX}", f"{DIRECTORY}/{ORIGINALS}"
-# The files of texts that are mapped, and not read.
-_MAPPED = (INDEX, ORIGINALS, *(f"{name}.npy" for name in MAPPED))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,18 +159,18 @@ class ShardOpener:
         return shard
 
     def _open(self, corpus: Corpus, part: PartOfVersion, healing: bool) -> OpenPart:
-        watch, sound = _verified(part, healing)
-        template = None
+        watch, lost = verified(part, healing)
+        template, again = None, DIRECTORY in lost
         if _ORIGINALS in part.about.files:
-            template = _template(corpus.directory, part.about.quantizer_sha256, needed=not sound)
-        index = IndexPart.open(part.directory / DIRECTORY, self._device, template, again=not sound)
+            template = _template(corpus.directory, part.about.quantizer_sha256, needed=again)
+        index = IndexPart.open(part.directory / DIRECTORY, self._device, template, again)
         if (index.dim, len(index)) != (part.about.dim, part.about.segments):
             message = f"{part.directory} holds {len(index)} vectors of width {index.dim}, part.json says "
             raise refuse(message + f"{part.about.segments} of {part.about.dim}: copy the part again.")
         if index.mapped:
             warm_originals(part.directory / DIRECTORY)
         lexicon = self._lexicon(corpus.directory, corpus.version.texts)
-        return OpenPart(index, watch, _texts(corpus, part, lexicon), lexicon)
+        return OpenPart(index, watch, _texts(corpus, part, lexicon, lost), lexicon)
 
     def _lexicon(self, collection: Path, entry: TextsEntry | None) -> Lexicon | None:
         if entry is None:
@@ -194,43 +190,22 @@ def check_memory(parts: Sequence[PartOfVersion]) -> None:
         raise Unavailable(message + "use a larger machine, more shards, or --index auto.", "NO_MEMORY")
 
 
-def _verified(part: PartOfVersion, healing: bool) -> tuple[Watch, bool]:
-    """Verify a part's index files; return what watches them from before on, and whether the codes are sound.
-
-    With `healing`, codes that have originals need not be.
-    """
-    texts = [name for channel in TEXTS for name in part.about.files_of(channel)]
-    names = [*part.about.files_of(DIRECTORY), *texts]
-    mapped = [name for name in texts if Path(name).name in _MAPPED]
-    served = [name for name in names if name in (_CODES, _ORIGINALS)] + mapped
-    # Hashing large ones takes longer than a start may; the watch begins with them.
-    large = _ORIGINALS in names and part.about.files[_ORIGINALS].bytes > originals.LARGE
-    late = [_ORIGINALS] if large and not healing else []
-    try:
-        watch = Watch(part.directory, part.about, served, late)
-        verify(part.directory, part.about, names, late)
-    except SprError:
-        if not healing or _ORIGINALS not in names:
-            raise
-        watch = Watch(part.directory, part.about, [_ORIGINALS, *mapped])
-        verify(part.directory, part.about, [name for name in names if name != _CODES])
-        return watch, False
-    return watch, True
-
-
 def _is_codes(name: str) -> bool:
     """Tell whether every search goes through a file of a part."""
     return name in (_CODES, *(f"{channel}/{INDEX}" for channel in TEXTS))
 
 
-def _texts(corpus: Corpus, part: PartOfVersion, lexicon: Lexicon | None) -> dict[str, TextPart]:
+def _texts(
+    corpus: Corpus, part: PartOfVersion, lexicon: Lexicon | None, lost: Sequence[str]
+) -> dict[str, TextPart]:
     entry, found = corpus.version.texts, dict[str, TextPart]()
     if entry is None or lexicon is None:
         return found
     for channel in (name for name in TEXTS if part.about.files_of(name)):
-        codes = f"{channel}/{ORIGINALS}" in part.about.files
-        template = _template(corpus.directory, entry.quantizer_sha256, needed=False) if codes else None
-        found[channel] = TextPart.open(part.directory / channel, entry, lexicon, template)
+        template, again = None, channel in lost
+        if f"{channel}/{ORIGINALS}" in part.about.files:
+            template = _template(corpus.directory, entry.quantizer_sha256, needed=again)
+        found[channel] = TextPart.open(part.directory / channel, entry, lexicon, template, again)
     return found
 
 

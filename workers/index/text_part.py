@@ -70,11 +70,16 @@ class TextPart:
 
     @staticmethod
     def open(
-        directory: Path, entry: TextsEntry, lexicon: Lexicon, template: Template | None = None
+        directory: Path,
+        entry: TextsEntry,
+        lexicon: Lexicon,
+        template: Template | None = None,
+        again: bool = False,
     ) -> "TextPart":
         """Map the files of a channel's directory; NotFound or Mismatch for what is missing or damaged.
 
-        template: what codes that this FAISS cannot read are made again from, of their originals.
+        template: what codes that this FAISS cannot read, or all with `again`, are made again from, of their
+        originals.
         """
         if read_json(directory / ABOUT, dict) != _about(entry):
             raise refuse(f"{directory} was made with another lexicon or sentence encoder: {_REMEDY}.")
@@ -85,7 +90,7 @@ class TextPart:
         except (OSError, ValueError) as error:
             raise refuse(f"{directory} cannot be read ({error}): {_REMEDY}.") from None
         words = WordIndex.open(directory / DIRECTORY, lexicon.channel(directory.name), len(videos))
-        vectors = IndexPart.open(directory, "cpu", template) if entry.encoder is not None else None
+        vectors = IndexPart.open(directory, "cpu", template, again) if entry.encoder is not None else None
         if len(videos) != len(segments) or (vectors is not None and vectors.dim != entry.dim):
             raise refuse(f"{directory} has tables that do not agree: {_REMEDY}.")
         return TextPart(videos, segments, words, vectors)

@@ -17,9 +17,9 @@ from workers.index.training import Template
 class Spoken:
     """The frozen statistics of the texts of some videos, with a sentence index of vectors of width `dim`."""
 
-    def __init__(self, videos: Videos, dim: int) -> None:
+    def __init__(self, videos: Videos, dim: int, template: Template | None = None) -> None:
         self.lexicon = Lexicon.of({"said": [document for _, document in _said(rows_of(videos)[0])]})
-        self.template = Template(faiss.IndexFlatIP(dim))
+        self.template = template or Template(faiss.IndexFlatIP(dim))
         encoder = EncoderEntry("mine", "f0f0f0f0f0f0f0f0")
         self.entry = TextsEntry(self.lexicon.sha256, encoder, dim, "Flat", self.template.sha256)
 

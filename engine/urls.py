@@ -80,7 +80,8 @@ def told(name: str, target: Path | None = None) -> Iterator[None]:
     except Exception as error:  # each file system has its library's own
         if isinstance(error, OSError) and (refused := of_disk(error, target)) is not None:
             raise refused from None
-        message = f"{name} cannot be reached ({reason(error)}): try again, what was copied is kept."
+        remedy = "give some as the store's library reads them" if "credentials" in str(error) else "try again"
+        message = f"{name} cannot be reached ({reason(error)}): {remedy}, what was copied is kept."
         raise Unavailable(message, "STORE_UNAVAILABLE") from None
 
 

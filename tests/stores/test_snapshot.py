@@ -3,7 +3,11 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
+from engine.errors import Unavailable
 from engine.places import open_place
+from engine.urls import told
 from tests.trainer.library.tiny import living, write_part, write_version
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
@@ -29,3 +33,8 @@ def test_of_two_writers_one_wins(url: str) -> None:
     place = open_place(url)
     written = place.create("versions/1.json", b"1"), place.create("versions/1.json", b"2")
     assert (written, place.read("versions/1.json")) == ((True, False), b"1")
+
+
+def test_without_credentials_the_sentence_asks_for_some() -> None:
+    with pytest.raises(Unavailable, match="give some as the store's library reads them"), told("s3://b"):
+        raise RuntimeError("Unable to locate credentials")

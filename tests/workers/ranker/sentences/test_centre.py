@@ -47,6 +47,20 @@ def test_vectors_are_less_what_texts_have_in_common(folder: Path) -> None:
     assert encoder.cut(ASKED) == plain.cut(ASKED)
 
 
+def test_what_all_sentences_have_in_common_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(40, 16)).astype(np.float32)
+    asked = own + 0.3 * rng.normal(size=(40, 16)).astype(np.float32)
+    # Two directions in which all differ most, and an offset of each kind: none says what is meant.
+    loud = 30 * rng.normal(size=(2, 16)).astype(np.float32)
+    documents = own + rng.normal(size=(40, 2)).astype(np.float32) @ loud + 9
+    queries = asked + rng.normal(size=(40, 2)).astype(np.float32) @ loud - 9
+    centre = Centre.of(documents, queries)
+    cosines = centre.less(queries, centre.asked) @ centre.less(documents, centre.told).T
+    right, plain = (found.argmax(axis=1) == np.arange(40) for found in (cosines, queries @ documents.T))
+    assert right.mean() > 0.8 > plain.mean()
+
+
 def test_of_few_texts_vectors_stay_as_they_are(folder: Path) -> None:
     plain = open_sentences(str(folder), "cpu")
     few = DOCUMENTS[: LEAST - 1]

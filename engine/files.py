@@ -192,10 +192,10 @@ def _read_text(path: Path, limit: int, encoding: Callable[[bytes], str] = lambda
         raise BadJson(path, f"byte {error.start} is not {name.removesuffix('-sig').upper()}") from None
 
 
-def of_disk(error: OSError) -> SprError | None:
-    """Return `refusal` of a file's or disk's error; None of a socket's or a pipe's."""
+def of_disk(error: OSError, path: Path | None = None) -> SprError | None:
+    """Return `refusal` of a file's or disk's error; None of a socket's or a pipe's. path: see there."""
     numbered = error.errno in (*_NO_ROOM, errno.EROFS, errno.EIO) or _WITHOUT_NUMBER.fullmatch(str(error))
-    return refusal(error) if error.filename is not None or numbered else None
+    return refusal(error, path) if error.filename is not None or numbered else None
 
 
 def as_os_error(error: Exception, path: Path) -> OSError | None:

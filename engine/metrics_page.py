@@ -14,11 +14,11 @@ def page() -> str:
     """Return the page: a table for each group of processes."""
     text = HEAD
     for of in dict.fromkeys(about.of for about in ALL):
-        text += f"\n## {of.capitalize()}\n\n| metric | labels | kind | meaning |\n|---|---|---|---|\n"
+        text += f"\n## {of.capitalize()}\n\n| metric | kind | meaning |\n|---|---|---|\n"
         for about in ALL:
             if about.of == of:
-                labels = ", ".join(about.labels)
-                text += f"| `{about.name}` | {labels} | {about.kind} | {about.help} |\n"
+                labels = f"{{{', '.join(about.labels)}}}" if about.labels else ""
+                text += f"| `{about.name}{labels}` | {about.kind} | {about.help} |\n"
     return text
 
 

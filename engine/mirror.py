@@ -6,28 +6,24 @@ is there can be served while the store is away.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from engine import mirror_room, names, parts, version_lock, versions
+from engine import mirror_room, mirror_versions, names, parts, version_lock, versions
 from engine.catalogue import CATALOGUE
 from engine.entries import FileEntry, Version, refuse
 from engine.errors import NotFound, SprError, Unavailable
-from engine.files import make_folder, replacing, sha256
+from engine.files import refusal, replacing, sha256
+from engine.mirror_versions import AT_ONCE, REMEDY
 from engine.places import Place
 from engine.sources import Wants
 
 POLL = 2.0  # seconds between looks at a store's CURRENT
-_AT_ONCE = 8  # files that are copied
-_LOCK = ".mirror.lock"
-_REMEDY = "copy it there again with `spr snapshot`"
 _log = logging.getLogger("spr.mirror")
 
 
@@ -36,26 +32,35 @@ class Mirror:
 
     def __init__(self, place: Place, home: Path, most: int, wants: Wants) -> None:
         self.home, self._place, self._most, self._wants = home, place, most, wants
+        self._doubted = set[str]()
 
     @contextlib.contextmanager
     def fetched(self, version: str) -> Iterator[str]:
-        """See `Source`. Unavailable (STORE_UNAVAILABLE) where files lack and the store is away."""
-        name = self._newest() if not version else self.named(version)
-        with version_lock.held(self.home, name):
-            self._complete(name)
+        """See `Source`. Where the store's current version cannot be had, the newest that is here is.
+
+        Unavailable (STORE_UNAVAILABLE) where files lack and the store is away.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                name = self._held(version or mirror_versions.current(self._place), stack)
+            except SprError as error:
+                if version or not (here := self._here()):
+                    raise
+                _log.warning("%s; version %s, which is here, is opened", str(error).rstrip("."), here)
+                name = self._held(here, stack)
             yield name
+
+    def _held(self, version: str, stack: contextlib.ExitStack) -> str:
+        name = self.named(version)
+        with contextlib.ExitStack() as held:
+            held.enter_context(version_lock.held(self.home, name))
+            self._complete(name)
+            stack.push(held.pop_all())
+        return name
 
     def named(self, version: str) -> str:
         """See `Source`. Files of versions that are not here are copied first."""
-        with contextlib.suppress(NotFound):
-            return versions.resolve(self.home, version)
-        there = [name for name in self._place.sizes(versions.VERSIONS) if not (self.home / name).exists()]
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mirror") as pool:
-            list(pool.map(lambda name: self._write(name, self._place.read(name)), there))
-        try:
-            return versions.resolve(self.home, version)
-        except NotFound as error:
-            raise NotFound(str(error).replace(str(self.home), self._place.name), error.reason) from None
+        return mirror_versions.named(self._place, self.home, version)
 
     def repair(self, version: str) -> bool:
         """See `Source`."""
@@ -63,22 +68,22 @@ class Mirror:
 
     def activate(self, version: str) -> None:
         """See `Source`."""
-        with _alone(self.home / f"{_LOCK}.current"):
+        with mirror_room.alone(self.home, "current"):
             self._place.write(versions.CURRENT, f"{version}\n".encode())
             versions.activate(self.home, version)
 
     def follow(self) -> None:
         """Bring CURRENT here, after all that is read of its version. Raises what is wrong with the store."""
-        name = self._current()
+        name = mirror_versions.current(self._place)
         if name == versions.newest(self.home):
             return
         with self.fetched(name):
             for small in ("collection.json", names.FILE):
                 with contextlib.suppress(FileNotFoundError):
-                    self._write(small, self._place.read(small))
-            with _alone(self.home / f"{_LOCK}.current"):
+                    mirror_versions.write(self.home / small, self._place.read(small))
+            with mirror_room.alone(self.home, "current"):
                 # Another process may have activated one meanwhile.
-                if self._current() == name:
+                if mirror_versions.current(self._place) == name:
                     versions.activate(self.home, name)
 
     def watch(self) -> None:
@@ -108,45 +113,44 @@ class Mirror:
             _log.info("%s is followed again", self._place.name)
         return None
 
-    def _current(self) -> str:
-        try:
-            return self._place.read(versions.CURRENT).decode().strip()
-        except (FileNotFoundError, UnicodeDecodeError):
-            message = f"{self._place.name} holds no collection: copy one there with `spr snapshot`."
-            raise NotFound(message, "GENERATION_NOT_FOUND") from None
-
-    def _newest(self) -> str:
-        """Return the store's current version; while it is away, the newest of which all is here."""
-        try:
-            return self.named(self._current())
-        except Unavailable:
-            numbers = [str(number) for number in reversed(versions.numbers(self.home))]
-            for version in [versions.newest(self.home), *numbers]:
-                with contextlib.suppress(SprError):
-                    about = versions.read(self.home, version)
-                    if self._is_here(about):
-                        return about.id
-            raise
-
     def _complete(self, version: str, hashed: bool = False) -> bool:
+        """See `_completed`; a fault of this machine's disk is a sentence."""
+        try:
+            return self._completed(version, hashed)
+        except OSError as error:
+            raise refusal(error, error.filename or self.home) from None
+
+    def _here(self) -> str:
+        """Return CURRENT's version here, else the newest of which all is here; "" without any."""
+        numbers = [str(number) for number in reversed(versions.numbers(self.home))]
+        for version in [versions.newest(self.home), *numbers]:
+            with contextlib.suppress(SprError):
+                about = versions.read(self.home, version)
+                if self._is_here(about):
+                    return about.id
+        return ""
+
+    def _completed(self, version: str, hashed: bool = False) -> bool:
         """Copy what lacks of a version, hashed: or has other bytes than part.json says; whether any did."""
-        about, lacking = versions.read(self.home, version), dict[str, FileEntry]()
+        about, lacking, found = versions.read(self.home, version), dict[str, FileEntry](), list[bool]()
         if hashed or not self._is_here(about):
-            with _alone(self.home / _LOCK):
+            with mirror_room.alone(self.home):
                 mirror_room.sweep(self.home)
                 for entry in about.parts:
                     self._part_json(entry.id)
                 lacking = dict(self._lacking(about, hashed))
                 needed = sum(entry.bytes for entry in lacking.values())
                 mirror_room.make(self.home, about, needed, self._most, self._place.name)
-                with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mirror") as pool:
+                with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mirror") as pool:
                     list(pool.map(self._file, lacking, lacking.values()))
-                for name in self._wants.beside(about):
-                    self._beside(name)
+                # What is beside has no hashes here: where no part is damaged, it is taken to be.
+                doubted = hashed and not lacking
+                found = [self._beside(name, doubted) for name in self._wants.beside(about)]
         for entry in about.parts:
-            # How long ago a part was needed decides which one goes first.
-            os.utime(parts.directory(self.home, entry.id) / parts.PART)
-        return bool(lacking)
+            # How long ago a part was needed decides which one goes first; a read-only disk loses none.
+            with contextlib.suppress(OSError):
+                os.utime(parts.directory(self.home, entry.id) / parts.PART)
+        return bool(lacking) or any(found)
 
     def _is_here(self, about: Version) -> bool:
         there = all((parts.directory(self.home, entry.id) / parts.PART).is_file() for entry in about.parts)
@@ -171,7 +175,7 @@ class Mirror:
             parts.read(self.home, part)
             return
         try:
-            self._write(name, self._place.read(name))
+            mirror_versions.write(self.home / name, self._place.read(name))
             parts.read(self.home, part)
         except FileNotFoundError:
             raise self._lost(name) from None
@@ -179,7 +183,7 @@ class Mirror:
             if isinstance(error, Unavailable):
                 raise
             (self.home / name).unlink(missing_ok=True)
-            raise refuse(f"{self._place.name}/{name} is not that of part {part}: {_REMEDY}.") from None
+            raise refuse(f"{self._place.name}/{name} is not that of part {part}: {REMEDY}.") from None
 
     def _file(self, name: str, entry: FileEntry) -> None:
         with replacing(self.home / name) as partial:
@@ -188,37 +192,42 @@ class Mirror:
             except FileNotFoundError:
                 raise self._lost(name) from None
             if not _is_sound(partial, entry, hashed=True):
-                raise refuse(f"{self._place.name}/{name} is not what part.json says: {_REMEDY}.")
+                raise refuse(f"{self._place.name}/{name} is not what part.json says: {REMEDY}.")
 
-    def _beside(self, name: str) -> None:
-        """Copy a folder, whole or not at all, or a file; what is here is not copied again."""
+    def _beside(self, name: str, doubted: bool) -> bool:
+        """Copy a folder, whole or not at all, or a file; doubted: once also what is here. Whether it came."""
         target = self.home / _inside(name)
-        if target.exists():
-            return
-        there = self._place.sizes(name)
+        if target.exists() and (not doubted or name in self._doubted):
+            return False
+        self._doubted.update({name} if doubted else ())
+        # Under its own name it is whole. A file lists itself.
+        partial, old = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "old"))
+        mirror_room.remove(partial, old)
+        there = {file: size for file, size in self._place.sizes(name).items() if "/train/" not in file}
         if not there:
             raise self._lost(name)
-        # Under its own name it is whole. A file lists itself.
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        for file in there:
-            if "/train/" in file:
-                continue  # how a model was trained
-            self._place.fetch(file, partial / _inside(file).relative_to(name))
+        for file, size in there.items():
+            copy = partial / _inside(file).relative_to(name)
+            try:
+                self._place.fetch(file, copy)
+            except FileNotFoundError:
+                raise self._lost(file) from None
+            if copy.stat().st_size != size:
+                raise Unavailable(f"{self._place.name}/{file} came in part: try again.", "STORE_UNAVAILABLE")
+        if target.exists():
+            target.rename(old)
         partial.rename(target)
-
-    def _write(self, name: str, content: bytes) -> None:
-        with replacing(self.home / name) as partial:
-            partial.write_bytes(content)
+        mirror_room.remove(old)
+        return True
 
     def _lost(self, name: str) -> NotFound:
-        return NotFound(f"{self._place.name} lacks {name}: {_REMEDY}.", "GENERATION_NOT_FOUND")
+        return NotFound(f"{self._place.name} lacks {name}: {REMEDY}.", "GENERATION_NOT_FOUND")
 
 
 def _inside(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise refuse(f"{name} lies outside of its collection: {_REMEDY}.")
+        raise refuse(f"{name} lies outside of its collection: {REMEDY}.")
     return path
 
 
@@ -227,12 +236,3 @@ def _is_sound(path: Path, entry: FileEntry, hashed: bool) -> bool:
         return path.stat().st_size == entry.bytes and (not hashed or sha256(path) == entry.sha256)
     except OSError:
         return False
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Be the only one of this machine's processes, and of this one's threads, that holds a lock."""
-    make_folder(lock.parent)
-    with lock.open("a") as handle:
-        fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
-        yield

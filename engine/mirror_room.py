@@ -1,11 +1,33 @@
 """Room in a mirror: parts that nothing needs go when others come. The caller holds the mirror's lock."""
 
 import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine import parts, staging, version_lock, versions
 from engine.entries import Version
 from engine.errors import SprError, Unavailable
+from engine.files import make_folder, refusal
+
+_LOCK = ".mirror.lock"
+
+
+@contextlib.contextmanager
+def alone(home: Path, what: str = "") -> Iterator[None]:
+    """Be the only one of this machine's processes and threads that changes `what` of a mirror.
+
+    InvalidInput or Unavailable where its disk refuses.
+    """
+    try:
+        make_folder(home)
+        handle = (home / (f"{_LOCK}.{what}" if what else _LOCK)).open("a")
+    except OSError as error:
+        raise refusal(error) from None
+    with handle:
+        fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
+        yield
 
 
 def make(home: Path, about: Version, needed: int, most: int, name: str) -> None:
@@ -29,6 +51,14 @@ def make(home: Path, about: Version, needed: int, most: int, name: str) -> None:
         if over > 0:
             staging.remove(home, part)
             over -= sizes[part]
+
+
+def remove(*paths: Path) -> None:
+    """Remove files and folders, where they are there."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
 
 
 def sweep(home: Path) -> None:

@@ -153,7 +153,7 @@ class Remote:
     def fetch(self, name: str, target: Path) -> None:
         """See `Place`."""
         make_folder(target.parent)
-        with told(self.name):
+        with told(self.name, target):
             self._files.get_file(self._at(name), str(target))
         sync(target)
 

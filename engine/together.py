@@ -5,6 +5,7 @@ calls are under way each request is a call of its own, and nothing waits.
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from engine import calls, tracing
@@ -19,11 +21,12 @@ from engine.errors import Mismatch
 
 AT_ONCE = 2  # calls to a worker from which on a request waits for others
 MOST = 8  # requests a message
+LARGEST = 1 << 20  # bytes of several requests in a message, of which a worker takes 4 MiB
 PATIENCE = 0.002  # seconds that a request waits for others
 
 _DETAILS = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-Request = TypeVar("Request")
+Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply")
 
 
@@ -89,17 +92,27 @@ class Together(Generic[Request, Reply]):
     def _taken(self) -> list[_Waiting[Request, Reply]]:
         """Take the next message's requests out of those that wait, without those that nobody waits for."""
         there = [one for one in self._waiting if not one.answer.done()]
-        self._waiting = there[MOST:]
+        sizes = itertools.accumulate(one.request.ByteSize() for one in there[:MOST])
+        taken = max(1, sum(size <= LARGEST for size in sizes))
+        self._waiting = there[taken:]
         if not self._waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return there[:MOST]
+        return there[:taken]
 
     def _send(self, batch: list[_Waiting[Request, Reply]]) -> None:
         if batch:
             task = asyncio.create_task(self._answered(batch))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
+
+            def settled(_: object) -> None:
+                # Where all have gone the worker need not go on; where all are answered the task is over.
+                if all(one.answer.done() for one in batch):
+                    task.cancel()
+
+            for one in batch:
+                one.answer.add_done_callback(settled)
 
     async def _answered(self, batch: list[_Waiting[Request, Reply]]) -> None:
         """Have a batch answered, each request by itself."""

@@ -65,8 +65,8 @@ def file_system(scheme: str, location: str) -> Any:
 
 
 @contextlib.contextmanager
-def told(name: str) -> Iterator[None]:
-    """Make what a file system's library raises a sentence about `name`.
+def told(name: str, target: Path | None = None) -> Iterator[None]:
+    """Make what a file system's library raises a sentence about `name`. target: what is written here.
 
     FileNotFoundError and FileExistsError stay; InvalidInput where access is denied, Unavailable
     (STORE_UNAVAILABLE) for all else, refusals of this machine's disk as they are.
@@ -78,7 +78,7 @@ def told(name: str) -> Iterator[None]:
     except PermissionError as error:
         raise InvalidInput(f"{name} cannot be used ({reason(error)}): check its credentials.") from None
     except Exception as error:  # each file system has its library's own
-        if isinstance(error, OSError) and (refused := of_disk(error)) is not None:
+        if isinstance(error, OSError) and (refused := of_disk(error, target)) is not None:
             raise refused from None
         message = f"{name} cannot be reached ({reason(error)}): try again, what was copied is kept."
         raise Unavailable(message, "STORE_UNAVAILABLE") from None

@@ -30,7 +30,7 @@ FORMAT_OLD = "FORMAT_OLD"
 REMEDY = "copy it again, or roll back to another version"
 _NAME = re.compile(r"([0-9]{8,18})\.json")
 # A file's name has 255 bytes at most, and int() takes 4300 digits at most.
-_NUMBER = re.compile(r"[0-9]{1,18}")
+NUMBER = re.compile(r"[0-9]{1,18}")
 _ID = re.compile(r"([0-9]{8,18})-[0-9a-f]{12}")
 
 
@@ -67,7 +67,7 @@ def resolve(collection: Path, version: str = "") -> str:
     """
     if not version:
         return current(collection)
-    if _NUMBER.fullmatch(version):
+    if NUMBER.fullmatch(version):
         path = collection / VERSIONS / f"{int(version):08d}.json"
         if path.exists():
             return _read(path).id

@@ -21,10 +21,11 @@ from spr.internal.v1.index_shard_service_pb2_grpc import (
 
 
 class _Worker(IndexShardServiceServicer):
-    """Answers with the shard's name when `go` is set. calls: requests of each call."""
+    """Answers with the shard's name when `go` is set. calls: requests of each call; gone: cancelled ones."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
+        self.gone = 0
         self.go = asyncio.Event()
 
     async def SearchSegments(self, request: Any, context: Any) -> Any:
@@ -45,7 +46,11 @@ class _New(_Worker):
 
     async def SearchTogether(self, request: Any, context: Any) -> Any:
         self.calls.append(len(request.requests))
-        await self.go.wait()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.gone += 1
+            raise
         response = pb.SearchTogetherResponse()
         for one in request.requests:
             if one.shard == "bad":
@@ -139,6 +144,33 @@ def test_nobody_waits_longer_than_its_own_time_and_who_has_gone_is_not_sent() ->
         worker.go.set()
         await asyncio.gather(*first, *_asked(together, ["b"]))
         assert sum(worker.calls) == AT_ONCE + 1
+
+    _run(_New, ask)
+
+
+def test_requests_that_are_large_together_go_apart() -> None:
+    async def ask(worker: _Worker, together: Any) -> None:
+        worker.go.set()
+        names = [f"{number}".ljust(900_000) for number in range(AT_ONCE + MOST)]
+        answers = await _answers(together, names)
+        assert [answer.shard for answer in answers] == names
+
+    _run(_New, ask)
+
+
+def test_a_call_that_nobody_waits_for_is_cancelled() -> None:
+    async def ask(worker: _Worker, together: Any) -> None:
+        asked = _asked(together, [f"{number}" for number in range(AT_ONCE + 3)])
+        await _until(lambda: worker.calls[AT_ONCE:] == [3])
+        *others, last = asked[AT_ONCE:]
+        for one in others:
+            one.cancel()
+        await asyncio.wait(others)
+        assert together._sending
+        last.cancel()
+        await _until(lambda: worker.gone == 1)
+        worker.go.set()
+        assert [(await one).shard for one in asked[:AT_ONCE]] == ["0", "1"]
 
     _run(_New, ask)
 

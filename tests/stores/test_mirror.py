@@ -10,7 +10,7 @@ from engine.corpus import open_corpus
 from engine.entries import PartEntry, Version
 from engine.errors import InvalidInput, Mismatch, NotFound, Unavailable
 from engine.mirror import Mirror
-from engine.places import open_place
+from engine.places import Remote, open_place
 from engine.sources import Wants
 from engine.urls import check_url, without_secrets
 from engine.version_lock import held
@@ -158,6 +158,78 @@ def test_a_path_that_leads_out_is_refused(published: Published, mirrored: Callab
     mirror = mirrored(wants=Wants(beside=lambda _: ["../elsewhere"]))
     with pytest.raises(Mismatch, match="lies outside of its collection"), mirror.fetched("1"):
         pass
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"<html>no</html>", b"00000009-aaaaaaaaaaaa"])
+def test_a_current_that_names_nothing_changes_nothing(
+    published: Published, mirrored: Callable[..., Mirror], content: bytes
+) -> None:
+    first, mirror = published.add("a"), mirrored()
+    mirror.follow()
+    s3fs.S3FileSystem().pipe_file(f"{published.url}/CURRENT", content)
+    with pytest.raises(NotFound, match=published.url):
+        mirror.follow()
+    # So does a process that starts now.
+    with mirrored().fetched("") as name:
+        assert name == first.id
+
+
+def test_a_version_file_that_came_damaged_comes_again(
+    published: Published, mirrored: Callable[..., Mirror]
+) -> None:
+    first, mirror = published.add("a"), mirrored()
+    mirror.follow()
+    second, files = published.add("b"), s3fs.S3FileSystem()
+    name = f"{published.url}/versions/00000002.json"
+    good = files.cat_file(name)
+    files.pipe_file(name, good[:-9])
+    with pytest.raises(Mismatch, match=f"{name} is not version {second.id}: copy it there again"):
+        mirror.follow()
+    with mirrored().fetched("") as served:
+        assert served == first.id
+    snapshot(published.home, published.url)
+    mirror.follow()
+    (mirror.home / "versions" / "00000002.json").write_bytes(good[:-9])
+    with mirrored().fetched("") as served:
+        assert served == second.id
+
+
+def test_where_access_is_denied_what_is_here_is_served(
+    published: Published, mirrored: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, mirror = published.add("a"), mirrored()
+    mirror.follow()
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError("Forbidden")
+
+    monkeypatch.setattr(Remote, "_at", denied)
+    with pytest.raises(InvalidInput, match="check its credentials"):
+        mirror.follow()
+    with mirrored().fetched("") as name:
+        assert name == first.id
+
+
+def test_a_model_that_is_damaged_here_comes_again_once(
+    published: Published, mirrored: Callable[..., Mirror]
+) -> None:
+    made, files = published.add("a"), s3fs.S3FileSystem()
+    files.pipe_file(f"{published.url}/models/x/weights", b"good")
+    mirror = mirrored(wants=Wants(beside=lambda _: ["models/x"]))
+    with mirror.fetched("1"):
+        weights = mirror.home / "models" / "x" / "weights"
+        weights.write_bytes(b"evil")
+        assert mirror.repair(made.id)
+        assert weights.read_bytes() == b"good"
+        assert not mirror.repair(made.id)
+    assert [path.name for path in (mirror.home / "models").iterdir()] == ["x"]
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence(published: Published, tmp_path: Path) -> None:
+    published.add("a")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match=f"{tmp_path}/file.* cannot be used"):
+        Mirror(open_place(published.url), tmp_path / "file" / "m", LARGE, INDEX).follow()
 
 
 def test_where_nothing_is_says_so(url: str, tmp_path: Path) -> None:

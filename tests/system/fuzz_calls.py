@@ -105,7 +105,9 @@ def send(channel: grpc.Channel, call: Call) -> Reply:
         path = call.path
         about: dict[str, Any] = {"metadata": call.metadata, "compression": call.compression}
         patience = SILENCE if path.endswith(SILENT) else PATIENCE
-        about["timeout"] = patience if call.timeout is None else call.timeout
+        # A stream that may stay silent is left after a while, however long the call would wait.
+        own = call.timeout is None or (path.endswith(SILENT) and call.timeout > SILENCE)
+        about["timeout"] = patience if own else call.timeout
         # Without serialisers both take and give bytes, whatever their types say.
         untyped: Any = channel
         if call.streams:
@@ -121,7 +123,7 @@ def send(channel: grpc.Channel, call: Call) -> Reply:
         return Reply("CANCELLED", seconds=time.monotonic() - began)
     except grpc.RpcError as error:
         reply = _reply(error, time.monotonic() - began)
-        accepted = reply.code == "DEADLINE_EXCEEDED" and path.endswith(SILENT) and call.timeout is None
+        accepted = reply.code == "DEADLINE_EXCEEDED" and path.endswith(SILENT) and own
         return Reply("OK", seconds=reply.seconds) if accepted else reply
     return Reply("OK", seconds=time.monotonic() - began)
 

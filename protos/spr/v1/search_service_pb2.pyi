@@ -429,7 +429,7 @@ class SearchParams(_message.Message):
     """Count the labels of the answer's videos: see SearchResponse.facets."""
     merge_duplicates: _builtins.bool
     """Give moments of different videos that show the same pictures once: see
-    Moment.also_in. Compared are the first 200 moments of the list.
+    Moment.also_in. Compared are the first 100 moments of the list.
     """
     @_builtins.property
     def proposal_rule(self) -> Global___ProposalRule:

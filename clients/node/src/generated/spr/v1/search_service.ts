@@ -253,7 +253,7 @@ export interface SearchParams {
   facets: boolean;
   /**
    * Give moments of different videos that show the same pictures once: see
-   * Moment.also_in. Compared are the first 200 moments of the list.
+   * Moment.also_in. Compared are the first 100 moments of the list.
    */
   mergeDuplicates: boolean;
   /**

@@ -24,6 +24,7 @@ from engine.catalogue import PartCatalogue
 from engine.config import shard_name
 from engine.entries import EncoderEntry, ModelEntry, Part, PartEntry, ShardEntry, StreamEntry, Version
 from engine.files import read_json, write_json
+from engine.frozen import QUANTIZERS
 from engine.staging import Staging, staged
 from engine.types import Doubles, Floats, Ordinals
 from engine.version_lock import only_writer
@@ -33,7 +34,7 @@ from workers.index.effort import Effort, least
 from workers.index.factory import Recipe, recipe
 from workers.index.files import INDEX, code_of, write_effort
 from workers.index.part import DIRECTORY, IndexPart
-from workers.index.training import QUANTIZERS, VERSION, Template
+from workers.index.training import VERSION, Template
 from workers.ranker.encoder.files import fingerprint_of
 from workers.ranker.stores import contexts, features
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.channels import RANK_CONSTANT
+from trainer.collection.texts import centred
 from workers.index.lexicon import Statistics
 from workers.index.words import WordIndex
 from workers.ranker.sentences.opening import open_sentences
@@ -36,8 +37,6 @@ WEIGHTS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 Found: TypeAlias = NDArray[np.int64]
 Scores: TypeAlias = NDArray[np.float32]
 WAYS = ("words", "meaning", "ranks", "scores", "centred", "both centred")
-# Directions that all sentences share most, left out of centred vectors (Mu and Viswanath, ICLR 2018).
-SHARED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,9 @@ def measure(documents: Sequence[str], queries: Sequence[Query], encoder: str, de
         asked.append(sentences.queries([query.text])[0])
         times.append(time.perf_counter() - began)
     means = np.stack(asked)
-    ways = _ways(shares, means @ vectors.T, centred(vectors, means, [query.val for query in queries]))
+    centre = centred(sentences, documents)[0].centre
+    apart = centre.less(means, centre.asked) @ centre.less(vectors, centre.told).T
+    ways = _ways(shares, means @ vectors.T, apart)
     val = {name: _mean(ndcg, found, queries, val=True) for name, found in ways.items()}
     best = {way: max((name for name in val if name.startswith(way)), key=val.__getitem__) for way in WAYS}
     return {
@@ -139,25 +140,10 @@ def _shares(documents: Sequence[str], queries: Sequence[Query]) -> Scores:
     return shares
 
 
-def centred(documents: Scores, asked: Scores, val: Sequence[bool]) -> Scores:
-    """Return cosines (queries, documents) of vectors less what each kind has in common.
-
-    That is the mean of the documents, and that of the queries of val; and SHARED directions of both.
-    """
-    own = documents - documents.mean(0)
-    shared = np.linalg.svd(own, full_matrices=False)[2][:SHARED]
-    pair = []
-    for vectors in (asked - asked[np.array(val)].mean(0), own):
-        left = vectors - vectors @ shared.T @ shared
-        pair.append(left / np.linalg.norm(left, axis=1, keepdims=True))
-    cosines: Scores = pair[0] @ pair[1].T
-    return cosines
-
-
 def _ways(shares: Scores, cosines: Scores, apart: Scores) -> dict[str, list[Found]]:
     """Return what each way finds: "words", "meaning", and both by ranks and by scores, for each weight.
 
-    apart: the cosines of centred vectors, which are sought alone and by scores with the words.
+    apart: the cosines of vectors that are centred as by a build, sought alone and by scores with the words.
     """
     # What has none of a query's words is not found by words.
     words = [found[: np.count_nonzero(row[found])] for found, row in zip(_best(shares), shares, strict=True)]

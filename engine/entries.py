@@ -66,6 +66,7 @@ class TextsEntry:
     sentences, None where texts are sought by their words alone; dim, factory, quantizer_sha256: of its
     vectors, 0 and "" without. weights: of the ranked lists in the fusion, "seen" and "said.words", ...;
     empty: the default ones. usual_cosine: the mean one of a text that is asked and another, 0 without.
+    centre_sha256: of what vectors have in common and are less, in quantizers/ too; "": they are as encoded.
     """
 
     lexicon_sha256: str
@@ -75,6 +76,7 @@ class TextsEntry:
     quantizer_sha256: str = ""
     weights: Mapping[str, float] = field(default_factory=dict)
     usual_cosine: float = 0.0
+    centre_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.sentences import FILE, WAYS, centred, fused, main, ndcg, read, recall
+from bench.sentences import FILE, WAYS, fused, main, ndcg, read, recall
 from tests.workers.ranker.sentences.tiny import tiny_sentences
 
 
@@ -50,19 +50,6 @@ def test_figures_of_lists_made_by_hand() -> None:
     assert (ndcg(found, frozenset({9})), recall(found, frozenset({9, 7}))) == (0, 0.5)
     assert fused([found, np.array([7, 2])], (1, 1), 8)[:3].tolist() == [7, 2, 4]
     assert fused([found, np.array([7, 2])], (1, 0), 8)[:3].tolist() == [4, 2, 7]
-
-
-def test_what_all_sentences_have_in_common_is_left_out() -> None:
-    rng = np.random.default_rng(0)
-    own = rng.normal(size=(40, 16)).astype(np.float32)
-    asked = own[:20] + 0.3 * rng.normal(size=(20, 16)).astype(np.float32)
-    # Two directions in which all differ most, and an offset of each kind: none says what is meant.
-    loud = 30 * rng.normal(size=(2, 16)).astype(np.float32)
-    documents = own + rng.normal(size=(40, 2)).astype(np.float32) @ loud + 9
-    queries = asked + rng.normal(size=(20, 2)).astype(np.float32) @ loud - 9
-    right = centred(documents, queries, [True] * 10 + [False] * 10).argmax(axis=1) == np.arange(20)
-    plain = (queries @ documents.T).argmax(axis=1) == np.arange(20)
-    assert right.mean() > 0.8 > plain.mean()
 
 
 def test_it_measures_and_skips_with_a_reason(

@@ -11,7 +11,7 @@ from engine.corpus import Corpus
 from engine.part_texts import PartTexts
 from engine.texts import LISTS, TEXTS, WORDS, TextHits
 from engine.types import Floats, Hits, Ordinals
-from trainer.collection.texts import segment_texts, usual_cosine
+from trainer.collection.texts import centred, segment_texts
 from trainer.ingest.texts import Texts
 from workers.index.lexicon import Lexicon
 from workers.index.words import WordIndex
@@ -39,10 +39,14 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextRetrieval:
-    """What videos say and show. documents: the texts of segments. channels: those that have text."""
+    """What videos say and show. channels: those that have text.
 
-    documents: Sequence[str]
+    encoder: what queries are encoded with, None for words alone; usual_cosine: of two texts, 0 without.
+    """
+
     channels: Mapping[str, Channel]
+    encoder: SentenceEncoder | None = None
+    usual_cosine: float = 0.0
 
     @staticmethod
     def of(
@@ -55,9 +59,12 @@ class TextRetrieval:
     ) -> "TextRetrieval":
         """Index texts, one a video; counts: (videos,) segments of each, of `length` seconds.
 
-        lexicon: of the version; without one the statistics are of these texts.
+        lexicon: of the version, as whose texts are encoded; without one both are made as a build does.
         """
         parts = {channel: _segments(texts, channel, counts, length) for channel in TEXTS}
+        usual, documents = 0.0, [text for part in parts.values() for text in part.values()]
+        if lexicon is None and encoder is not None and documents:
+            encoder, usual = centred(encoder, documents)
         if lexicon is None:
             lexicon = Lexicon.of({channel: list(part.values()) for channel, part in parts.items()})
         indexed = {}
@@ -67,11 +74,7 @@ class TextRetrieval:
                 words = WordIndex.build(documents, lexicon.channel(channel))
                 vectors = encoder.passages(documents) if encoder else None
                 indexed[channel] = Channel(places[:, 0].copy(), places[:, 1].copy(), words, vectors)
-        return TextRetrieval([text for part in parts.values() for text in part.values()], indexed)
-
-    def usual_cosine(self, encoder: SentenceEncoder | None) -> float:
-        """Return the mean cosine of two texts, 0 without an encoder."""
-        return usual_cosine(encoder, self.documents) if encoder else 0.0
+        return TextRetrieval(indexed, encoder, usual)
 
     @staticmethod
     def of_version(corpus: Corpus, encoder: SentenceEncoder | None) -> "TextRetrieval | None":

@@ -10,10 +10,11 @@ from engine.errors import Mismatch
 from trainer.ingest.texts import Texts
 from trainer.ingest.texts import read as read_texts
 from workers.feature_store.store import FeatureStore
+from workers.ranker.sentences.centre import Centre, Centred
 from workers.ranker.sentences.encoder import SentenceEncoder
 
-# Texts that tell what cosine two of them usually have.
-_USUAL = 128
+# Texts that tell what vectors of all have in common, and what cosine two usually have: more tell the same.
+_SAMPLE = 128
 
 
 def segment_texts(texts: Texts, channel: str, duration: float, segment_length: float) -> dict[int, str]:
@@ -44,11 +45,15 @@ def texts_of(store: FeatureStore, ids: Sequence[str]) -> list[Texts]:
     return found
 
 
-def usual_cosine(encoder: SentenceEncoder, documents: Sequence[str]) -> float:
-    """Return the mean cosine of one text, asked, and another, over some of them; 0 for a single one."""
+def centred(encoder: SentenceEncoder, documents: Sequence[str]) -> tuple[Centred, float]:
+    """Return an encoder less what vectors of these texts have in common, and their usual cosine.
+
+    That is the mean one of a text, asked, and another; 0 for a single one. Some texts stand for all.
+    """
     distinct = list(dict.fromkeys(documents))
-    some = distinct[:: max(1, -(-len(distinct) // _USUAL))]
-    if len(some) < 2:
-        return 0.0
-    cosines = encoder.queries(some) @ encoder.passages(some).T
-    return round(float(cosines[~np.eye(len(some), dtype=bool)].mean()), 6)
+    some = distinct[:: max(1, -(-len(distinct) // _SAMPLE))]
+    told, asked = encoder.passages(some), encoder.queries(some)
+    centre = Centre.of(told, asked)
+    cosines = centre.less(asked, centre.asked) @ centre.less(told, centre.told).T
+    others = cosines[~np.eye(len(some), dtype=bool)]
+    return Centred(encoder, centre), round(float(others.mean()), 6) if len(others) else 0.0

@@ -9,10 +9,10 @@ from engine import parts, versions
 from engine.entries import Version
 from engine.errors import SprError
 from engine.files import sync
+from engine.frozen import QUANTIZERS
 from engine.staging import remove, sweep
 from engine.version_lock import locked_for_removal
 from trainer.generation.frozen import frozen_files
-from workers.index.training import QUANTIZERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,5 +234,5 @@ def _sources(plan: Plan) -> str:
     if plan.clip_encoder is not None:
         head["clip_encoder"] = dataclasses.asdict(plan.clip_encoder)
     if plan.sentences is not None:
-        head["sentences"] = dataclasses.asdict(plan.sentences[0])
+        head["sentences"] = dataclasses.asdict(plan.sentences[0]) | {"centred": True}
     return fingerprint_of(head, plan.store, plan.ids)

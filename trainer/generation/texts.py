@@ -10,7 +10,7 @@ from engine.entries import EncoderEntry, TextsEntry
 from engine.part_texts import write_lines
 from engine.texts import TEXTS
 from engine.types import Floats, Ordinals
-from trainer.collection.texts import segment_texts, usual_cosine
+from trainer.collection.texts import centred, segment_texts
 from trainer.generation.check import LARGEST_FACTOR, ExactAnswers, sample_queries
 from trainer.generation.texts_kit import TextsKit
 from trainer.ingest.texts import Texts
@@ -64,7 +64,7 @@ def make_texts(
     shards: int,
     sentences: tuple[EncoderEntry, SentenceEncoder] | None,
 ) -> TextsKit | None:
-    """Count the words of all texts of a build, and train the index of their vectors; None for no text.
+    """Count the words of all texts, centre their vectors, train the index of those; None for no text.
 
     counts: segments of each video. sentences: what encodes texts, None for nothing.
     """
@@ -74,15 +74,22 @@ def make_texts(
     lexicon = Lexicon.of({channel: found.documents for channel, found in rows.items()})
     if sentences is None:
         return TextsKit(TextsEntry(lexicon.sha256), lexicon)
-    named, encoder = sentences
-    made = recipe("auto", encoder.dim, max(map(len, rows.values())), shards)
     documents = [document for found in rows.values() for document in found.documents]
+    encoder, usual = centred(sentences[1], documents)
+    made = recipe("auto", encoder.dim, max(map(len, rows.values())), shards)
     size = min(made.sample, len(documents))
     chosen = np.sort(np.random.default_rng(0).choice(len(documents), size, replace=False))
     sample = [*encoded(encoder, [documents[row] for row in chosen]), np.zeros((0, encoder.dim), np.float32)]
     template = train(made, encoder.dim, np.concatenate(sample))
-    usual = usual_cosine(encoder, documents)
-    entry = TextsEntry(lexicon.sha256, named, encoder.dim, made.label, template.sha256, usual_cosine=usual)
+    entry = TextsEntry(
+        lexicon.sha256,
+        sentences[0],
+        encoder.dim,
+        made.label,
+        template.sha256,
+        usual_cosine=usual,
+        centre_sha256=encoder.centre.sha256,
+    )
     return TextsKit(entry, lexicon, template, encoder)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from engine.entries import TextsEntry
 from workers.index.lexicon import Lexicon
 from workers.index.training import Template
+from workers.ranker.sentences import centre
 from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.sentences.opening import open_entry
 
@@ -14,7 +15,7 @@ from workers.ranker.sentences.opening import open_entry
 class TextsKit:
     """What the texts of parts are made with. encoder, template: None without sentence vectors.
 
-    encoder: None also where no text is to be encoded.
+    encoder: as the version has it, less its centre; None also where no text is to be encoded.
     """
 
     entry: TextsEntry
@@ -23,10 +24,12 @@ class TextsKit:
     encoder: SentenceEncoder | None = None
 
     def save(self, collection: Path) -> None:
-        """Keep lexicon and trained index in the collection."""
+        """Keep lexicon, trained index and centre in the collection."""
         self.lexicon.save(collection)
         if self.template is not None:
             self.template.save(collection)
+        if isinstance(self.encoder, centre.Centred):
+            self.encoder.centre.save(collection)
 
 
 def open_texts(collection: Path, entry: TextsEntry | None, device: str | None = "auto") -> TextsKit | None:
@@ -42,4 +45,5 @@ def open_texts(collection: Path, entry: TextsEntry | None, device: str | None = 
     template = Template.read(collection, entry.quantizer_sha256)
     if device is None:
         return TextsKit(entry, lexicon, template)
-    return TextsKit(entry, lexicon, template, open_entry(collection, entry.encoder, device))
+    encoder = open_entry(collection, entry.encoder, device)
+    return TextsKit(entry, lexicon, template, centre.as_built(collection, entry, encoder))

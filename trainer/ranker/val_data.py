@@ -58,8 +58,7 @@ def validation_of(val: Val, settings: RankerSettings, device: torch.device) -> V
         segments=len(retrieval.vectors),
     )
     said = _texts(val, retrieval, list(ordinals))
-    usual = said.usual_cosine(val.sentences)
-    listed = _listed(val, said, usual, depth)
+    listed = _listed(val, said, depth)
     if not any(listed):
         proposals = [take(one, most) for one in retrieval.proposals(queried, depth, rule)]
         return replace(found, proposals=proposals)
@@ -73,7 +72,7 @@ def validation_of(val: Val, settings: RankerSettings, device: torch.device) -> V
     truths = [found.truths[row] for row in range(len(seen))]
     lists = fit_lists(_names(listed), truths, proposed, settings.model.window.context)
     proposals = [proposed(row, lists) for row in range(len(seen))]
-    return replace(found, proposals=proposals, lists=lists, usual_cosine=usual)
+    return replace(found, proposals=proposals, lists=lists, usual_cosine=said.usual_cosine)
 
 
 def contexts_of(store: FeatureStore, videos: Iterable[str], split: str) -> tuple[FeatureMaps, dict[str, int]]:
@@ -109,12 +108,12 @@ def _texts(val: Val, retrieval: Retrieval, videos: Sequence[str]) -> TextRetriev
     return TextRetrieval.of(told, counts, retrieval.length, encoder=val.sentences)
 
 
-def _listed(val: Val, said: TextRetrieval, usual: float, depth: int) -> list[tuple[TextHits, ...]]:
+def _listed(val: Val, said: TextRetrieval, depth: int) -> list[tuple[TextHits, ...]]:
     """Return the lists of texts of every query, none where no video has text."""
     sentences = [query.query for query in val.queries]
-    vectors = [None] * len(sentences) if val.sentences is None else val.sentences.queries(sentences)
+    vectors = [None] * len(sentences) if said.encoder is None else said.encoder.queries(sentences)
     asked = zip(sentences, vectors, strict=True)
-    return [channels.telling(said.search(text, vector, depth), usual) for text, vector in asked]
+    return [channels.telling(said.search(text, vector, depth), said.usual_cosine) for text, vector in asked]
 
 
 def _names(listed: Sequence[Sequence[TextHits]]) -> list[str]:

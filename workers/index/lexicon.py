@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from engine import frozen
 from engine.entries import Version, refuse
-from engine.errors import NotFound
-from engine.files import MALFORMED, refusal, replacing
+from engine.files import MALFORMED
 from engine.words import terms
-from workers.index.training import QUANTIZERS
 from workers.index.vocabulary import Vocabulary
 
 # A query leaves out words of more than this share of all texts where it has others: they tell nothing apart.
@@ -30,7 +29,6 @@ COMMON_AT_LEAST = 20
 # Of the weight of a word that one text has, that of a word of none, which tells no text from another. Chosen
 # on val of the rendered worlds, as the gates of `engine.channels`.
 UNKNOWN = 0.5
-_REMEDY = "copy it again or run `spr build`."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,27 +100,19 @@ class Lexicon:
 
     def save(self, collection: Path) -> None:
         """Keep it in the collection under the name that `read` finds, atomically; once is enough."""
-        with replacing(path_of(collection, self.sha256)) as partial:
-            partial.write_bytes(self._bytes)
+        frozen.save(path_of(collection, self.sha256), self._bytes)
 
     @classmethod
     def read(cls, collection: Path, sha256: str) -> "Lexicon":
         """Return the lexicon of this checksum; NotFound or Mismatch where it is not there, whole."""
         path = path_of(collection, sha256)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise NotFound(f"{path} does not exist: {_REMEDY}", "GENERATION_CORRUPT") from None
-        except OSError as error:
-            raise refusal(error, path) from None
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise refuse(f"{path} does not have the checksum that the version gives: {_REMEDY}")
+        content = frozen.read(path, sha256)
         try:
             tensors = load(content)
             names = sorted(name.removesuffix(".texts") for name in tensors if name.endswith(".texts"))
             return cls({name: _statistics(tensors, name) for name in names})
         except (SafetensorError, *MALFORMED) as error:
-            raise refuse(f"{path} cannot be read ({error}): {_REMEDY}") from None
+            raise refuse(f"{path} cannot be read ({error}): {frozen.REMEDY}") from None
 
 
 def _statistics(tensors: Mapping[str, NDArray[np.generic]], name: str) -> Statistics:
@@ -139,4 +129,4 @@ def files_of(version: Version) -> list[str]:
 
 def path_of(collection: Path, sha256: str) -> Path:
     """Return where the lexicon of a checksum is kept."""
-    return collection / QUANTIZERS / f"{sha256[:16]}.lexicon"
+    return frozen.path_of(collection, sha256, "lexicon")

@@ -1,7 +1,8 @@
 """What is said, or written, in the videos of one part: searched by words, and by sentence vectors.
 
     said/, written/       where a video of the part has such a text; below it
-    texts.json            {"lexicon_sha256", "encoder"}: what it was made with; encoder "" without vectors
+    texts.json            {"lexicon_sha256", "encoder"}: what it was made with; encoder "" without vectors;
+                          "centre_sha256" where they are less a centre
     segment_videos.npy    int32 (n,) number of each row's video inside the part
     segment_offsets.npy   int32 (n,) segment number inside its video
     words/                the word index of the rows: words.py
@@ -108,7 +109,8 @@ class TextPart:
 
 
 def _about(entry: TextsEntry) -> dict[str, str]:
-    return {
+    about = {
         "lexicon_sha256": entry.lexicon_sha256,
         "encoder": entry.encoder.fingerprint if entry.encoder is not None else "",
     }
+    return about | ({"centre_sha256": entry.centre_sha256} if entry.centre_sha256 else {})

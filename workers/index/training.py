@@ -12,17 +12,15 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import frozen
 from engine.entries import refuse
-from engine.errors import InvalidInput, NotFound
-from engine.files import refusal, replacing
+from engine.errors import InvalidInput
 from engine.types import Floats
 from workers.index import gpu
 from workers.index.factory import Recipe
 from workers.index.parameters import inverted_lists
 
 VERSION: str = faiss.__version__
-QUANTIZERS = "quantizers"
-_REMEDY = "copy it again or run `spr build`."
 
 
 class Template:
@@ -48,33 +46,26 @@ class Template:
 
     def save(self, collection: Path) -> None:
         """Keep it in the collection under the name that `read` finds, atomically; once is enough."""
-        with replacing(path_of(collection, self.sha256)) as partial:
-            partial.write_bytes(self._bytes.tobytes())
+        frozen.save(path_of(collection, self.sha256), self._bytes.tobytes())
 
     @classmethod
     def read(cls, collection: Path, sha256: str) -> "Template":
         """Return the template of this checksum; NotFound or Mismatch where it is not there, whole."""
         path = path_of(collection, sha256)
-        try:
-            content = np.frombuffer(path.read_bytes(), np.uint8)
-        except FileNotFoundError:
-            raise NotFound(f"{path} does not exist: {_REMEDY}", "GENERATION_CORRUPT") from None
-        except OSError as error:
-            raise refusal(error, path) from None
         found = cls.__new__(cls)
-        found._bytes = content
-        if found.sha256 != sha256:
-            raise refuse(f"{path} does not have the checksum that the version gives: {_REMEDY}")
+        found._bytes = np.frombuffer(frozen.read(path, sha256), np.uint8)
         try:
             found.copy()
         except RuntimeError as error:
-            raise refuse(f"{path} cannot be read by FAISS {VERSION} ({reason(error)}): {_REMEDY}") from None
+            raise refuse(
+                f"{path} cannot be read by FAISS {VERSION} ({reason(error)}): {frozen.REMEDY}"
+            ) from None
         return found
 
 
 def path_of(collection: Path, sha256: str) -> Path:
     """Return where the template of a checksum is kept."""
-    return collection / QUANTIZERS / f"{sha256[:16]}.faiss"
+    return frozen.path_of(collection, sha256, "faiss")
 
 
 def train(recipe: Recipe, dim: int, sample: Floats, device: str = "cpu") -> Template:

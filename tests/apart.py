@@ -16,22 +16,8 @@ from typing import Any
 
 import torch
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-# torch loads its compiler with the first optimiser, an encoder its classes.
-_CONTEXT.set_forkserver_preload(
-    [
-        "tests.apart",
-        "trainer.projector.training",
-        "trainer.ranker.training",
-        "torch._dynamo",
-        "trainer.library.process",
-        "trainer.library.work",
-        "transformers.models.auto.tokenization_auto",
-        "transformers.models.clip.image_processing_pil_clip",
-        "transformers.models.clip.modeling_clip",
-        "workers.ranker.__main__",
-    ]
-)
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.preload"])
 
 Call = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
 
@@ -42,7 +28,7 @@ def start(log: Path, function: Callable[..., object], *arguments: Any, **named: 
     log: the file that gets what it writes to stderr. It computes with as many threads as this process.
     """
     values = (log, torch.get_num_threads(), (function, arguments, named))
-    process = _CONTEXT.Process(target=_call, args=values)
+    process = CONTEXT.Process(target=_call, args=values)
     process.start()
     return process
 

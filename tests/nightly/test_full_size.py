@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.system.service import running, write_topology
+from tests.system.service import launch, running, write_topology
 from tests.system.world import SPR
 from trainer.collection.annotations import load_queries
 from trainer.collection.places import features_directory
@@ -93,7 +93,8 @@ def served(collection: Path, folder: Path) -> Any:
     scores = brute_force(collection, texts[:SHOWN])
     took("brute force", began)
     began = time.monotonic()
-    with running(folder / "log.jsonl", str(write_topology(folder / "topology.toml", collection))) as service:
+    topology = write_topology(folder / "topology.toml", collection)
+    with running(folder / "log.jsonl", str(topology), start=launch) as service:
         took("serve, until ready", began)
         for text, (names, numbers, row) in zip(texts, scores, strict=False):
             answer = spr(

@@ -23,7 +23,7 @@ from tests.system import world
 from tests.system.fuzz import Outcome, fuzz, reached
 from tests.system.fuzz_right import ports_of
 from tests.system.searching import whole
-from tests.system.service import Service, alive, running, until, write_topology
+from tests.system.service import Service, alive, launch, running, until, write_topology
 
 THREADS = 4
 # Caches of texts, vectors and pages fill; what grows beyond them is a leak.
@@ -49,7 +49,10 @@ def trial(collection: Path, folder: Path, count: int, seed: int, threads: int = 
     (folder / "jobs").mkdir()
     library = {"max_queued": 30}
     topology = write_topology(folder / "topology.toml", collection, library=library, **PATIENT)
-    with running(folder / "log.jsonl", str(topology)) as service, Client(service.address) as client:
+    with (
+        running(folder / "log.jsonl", str(topology), start=launch) as service,
+        Client(service.address) as client,
+    ):
         first = until(lambda: whole(client)).moments
         pids: dict[str, int] = service.ready["pids"]
         sizes = {name: _resident(pid) for name, pid in pids.items()}

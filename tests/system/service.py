@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.service import free_ports
+from tests.forked import Supervisor
 from tests.system.world import SPR
 
 Found = TypeVar("Found")
@@ -78,7 +79,7 @@ def _at(port: int, metrics: Iterator[int]) -> list[str]:
 class Service:
     """A running `spr serve`. log: its stderr and that of all its processes."""
 
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[str] | Supervisor"
     ready: dict[str, Any]
     log: Path
 
@@ -94,7 +95,7 @@ class Service:
     def pid_now(self, name: str) -> int:
         """Return the process that `name` is now, whatever it began as."""
         for pid in self.children():
-            if f"--name\0{name}\0" in Path(f"/proc/{pid}/cmdline").read_text():
+            if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n":
                 return pid
         raise LookupError(name)
 
@@ -104,16 +105,21 @@ class Service:
 
 
 def launch(log: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Start `spr serve` as a user does."""
     with log.open("w") as file:
         command = [*SPR, "serve", *arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
 
 
 @contextlib.contextmanager
-def running(log: Path, *arguments: str) -> Iterator[Service]:
-    """Serve for a block. Ctrl-C ends the service after it, with exit code 0 and no process left."""
-    process = launch(log, *arguments, "--json")
-    with process:
+def running(
+    log: Path, *arguments: str, start: "type[Supervisor] | Callable[..., subprocess.Popen[str]]" = Supervisor
+) -> Iterator[Service]:
+    """Serve for a block. Ctrl-C ends the service after it, with exit code 0 and no process left.
+
+    start: `launch`, where the start itself is tested.
+    """
+    with start(log, *arguments, "--json") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, log.read_text()

@@ -28,7 +28,7 @@ def test_a_collection_is_served_without_a_topology_and_dies_with_its_supervisor(
     port = str(random.randrange(7_600, 10_800))
     ready_file = tmp_path / "ready.json"
     options = ("--collection", str(collection), "--port", port, "--ready-file", str(ready_file))
-    with running(tmp_path / "log", *options) as service:
+    with running(tmp_path / "log", *options, start=launch) as service:
         assert json.loads(ready_file.read_text()) == service.ready
         assert service.address == f"127.0.0.1:{port}"
         assert service.ready["metrics"] == f"127.0.0.1:{int(port) + 1000}"

@@ -46,7 +46,8 @@ def test_the_score_is_fitted_with_what_is_said(told: Prepared) -> None:
     fusion = validation.fused(answers, SETTINGS.decode, 0.5).fusion
     assert fusion is not None
     assert fusion.score.said_words > 0
-    assert fusion.score.written_words == fusion.score.said_words
+    # Of what is written val says nothing: it is drawn to what is said.
+    assert fusion.score.written_words == pytest.approx(fusion.score.said_words, rel=0.2)
     assert fusion.score.said_meaning == 0
     assert set(fusion.lists) >= {"seen", "said.words"}
     assert fusion.lists == validation.lists

@@ -9,6 +9,8 @@ import pytest
 
 from tests.system.hosts_run import measure
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="namespaces need root and ip")
 def test_one_bad_host_of_three_costs_no_search_its_answer(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def processes(path: Path, proxies: list[Proxy], addresses: list[str]) -> Iterato
         for process in started:
             process.kill()
         for process in started:
-            process.wait()
+            process.communicate()
 
 
 def spoil(host: int, proxies: list[Proxy], way: str) -> None:

@@ -70,7 +70,8 @@ def _run(kind: type[_Worker], ask: Callable[[_Worker, Any], Awaitable[None]]) ->
         try:
             async with grpc.aio.insecure_channel(address) as channel:
                 stub: Any = IndexShardServiceStub(channel)
-                await ask(worker, Together(stub.SearchSegments, stub.SearchTogether, pb.SearchTogetherRequest))
+                methods = stub.SearchSegments, stub.SearchTogether
+                await ask(worker, Together(*methods, pb.SearchTogetherRequest))
         finally:
             await server.stop(None)
 

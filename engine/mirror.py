@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -33,6 +32,7 @@ class Mirror:
     def __init__(self, place: Place, home: Path, most: int, wants: Wants) -> None:
         self.home, self._place, self._most, self._wants = home, place, most, wants
         self._doubted = set[str]()
+        self._closed = threading.Event()
 
     @contextlib.contextmanager
     def fetched(self, version: str) -> Iterator[str]:
@@ -94,9 +94,12 @@ class Mirror:
             raise fault
 
     def _run(self, fault: SprError | OSError | None) -> None:
-        while True:
-            time.sleep(POLL)
+        while not self._closed.wait(POLL):
             fault = self._look(fault)
+
+    def close(self) -> None:
+        """See `Source`. A look that has begun ends by itself."""
+        self._closed.set()
 
     def _look(self, before: SprError | OSError | None) -> SprError | OSError | None:
         """Follow once; return what is wrong, which is logged when it is new."""

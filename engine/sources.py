@@ -37,7 +37,11 @@ class Source(Protocol):
         ...
 
     def watch(self) -> None:
-        """Keep CURRENT and the list of versions what they are in the place that the files come from."""
+        """Keep CURRENT and the list of versions, until closed, what they are where the files come from."""
+        ...
+
+    def close(self) -> None:
+        """Watch no more; may be called again, and without a watch."""
         ...
 
 
@@ -67,6 +71,9 @@ class Here:
         versions.activate(self.home, version)
 
     def watch(self) -> None:
+        """See `Source`."""
+
+    def close(self) -> None:
         """See `Source`."""
 
 

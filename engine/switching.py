@@ -117,7 +117,8 @@ class Switcher:
             return Activation(served.corpus.id, self.collection.active_id, left_out)
 
     def close(self) -> None:
-        """Release every version's lock."""
+        """Follow no store any more; release every version's lock."""
+        self._source.close()
         for served in self.collection.versions.values():
             served.release.close()
 
@@ -242,8 +243,7 @@ class Switcher:
 
     def _parent(self) -> str:
         active = self.collection.active
-        parent = "" if active is None else before(self._directory, active.corpus.version)
-        if not parent:
+        if not (parent := "" if active is None else before(self._directory, active.corpus.version)):
             of = f"version {self.collection.active_id}" if active else f"collection {self.collection.name!r}"
             message = f"{of} was made from no other version: name the one to activate"
             raise InvalidInput(message, field="roll_back")

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,10 @@ def test_a_coordinator_follows_a_store(
     monkeypatch.setattr(mirror, "POLL", 0.02)
     with cluster(tmp_path, Corpus()) as workers:
         asyncio.run(_follow(workers, store, url, tmp_path / "mirror"))
+    for thread in threading.enumerate():
+        if thread.name == "mirror":
+            thread.join(60)
+            assert not thread.is_alive()  # a store is followed as long as the service runs
 
 
 async def _follow(workers: Cluster, store: Store, url: str, home: Path) -> None:

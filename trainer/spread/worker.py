@@ -21,7 +21,7 @@ from trainer.screen.run import read_screens
 from trainer.speech.run import Recogniser, transcribe_all
 from trainer.spread.dealing import Given
 from trainer.spread.report import Report, Telling
-from workers.feature_store.format import Locked
+from workers.feature_store.locking import Locked
 from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.encoder import Encoder

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
 from tests.workers.feature_store.stores import FILES, STREAMS, as_format_1, check, rows, three
-from workers.feature_store.format import Locked, lock
+from workers.feature_store.locking import Locked, lock
 from workers.feature_store.store import FeatureStore
 
 

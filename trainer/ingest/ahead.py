@@ -110,7 +110,7 @@ class Ahead:
         return found
 
     def _run_on(self, packets: Sequence[Packet[Stream]]) -> bool:
-        """Whether pictures go on from those before without a leap for a clock to judge, the last of them last."""
+        """Whether pictures, the last one latest, go on from those before without a leap for a clock."""
         times = [each.pts or 0 for each in packets]
         run = sorted([*times, times[0] if self._latest is None else self._latest])
         self._latest = run[-1]

@@ -122,8 +122,7 @@ def trainable(
     pairs: MomentPairs, contexts: FeatureMaps, length: float, window: WindowConfig
 ) -> NDArray[np.bool_]:
     """Return which pairs have at least one feature row of their moment: (n,)."""
-    durations = contexts.durations[pairs.video]
-    spans = around(pairs.moments, durations, length, np.random.default_rng(0))
+    spans = around(pairs.moments, contexts.durations[pairs.video], length, np.random.default_rng(0))
     return label(np.arange(len(pairs)), spans, pairs, contexts, window)[1].valid
 
 
@@ -154,8 +153,8 @@ class Batch:
     """One step's input: tokens (n, t, dim) and mask, the pairs' windows and what to find in them.
 
     windows: those of the n pairs, then those of lists. worth: (n, windows) with lists, what each is worth to
-    each query. wrong: with hard negatives, a window for each query that it does not want; masked out where
-    there is none.
+    each query. wrong: with hard negatives, a window for each query that it does not want, masked where none
+    is. seed: what it was drawn by.
     """
 
     tokens: torch.Tensor
@@ -164,6 +163,7 @@ class Batch:
     targets: Targets
     wrong: WindowTensors | None
     worth: torch.Tensor | None
+    seed: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +216,7 @@ class TrainingData:
             targets=targets,
             wrong=self._wrong(pairs.query[rows], rng, device),
             worth=worth,
+            seed=seed,
         )
 
     def _tensors(

@@ -19,7 +19,7 @@ from trainer.generation.build import BuildConfig, BuildReport, build
 from trainer.generation.check import QUERIES, ExactAnswers
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.effort import Effort
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.part import IndexPart
 
 DIM = 48
@@ -78,8 +78,8 @@ def test_queries_of_another_width_are_left_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_effort_is_raised_until_enough_is_found(path: Path, shards: int) -> None:
-    few = built(path, index=f"IVF16,{CODES}", nprobe=1, recall=0.3, shards=shards)
-    many = built(path, index=f"IVF16,{CODES}", nprobe=1, recall=0.97, shards=shards)
+    few = built(path, index=f"IVF16,{LISTED}", nprobe=1, recall=0.3, shards=shards)
+    many = built(path, index=f"IVF16,{LISTED}", nprobe=1, recall=0.97, shards=shards)
     assert 0.3 <= measured(few).recall < 0.97 <= measured(many).recall
     assert measured(few).nprobe < measured(many).nprobe
     for report in (few, many):

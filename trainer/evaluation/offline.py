@@ -13,6 +13,7 @@ import numpy as np
 
 from engine import channels, ranking, sought
 from engine.catalogue import Catalogue
+from engine.corpus import Corpus
 from engine.errors import InvalidInput
 from engine.evidence import Evidence
 from engine.proposals import ProposalRule, propose
@@ -184,7 +185,18 @@ def search_offline(
 
     Raises InvalidInput where the version holds none of the videos that answer the queries.
     """
-    check_holds(version, queries)
+    check_holds(version.models.corpus, queries)
+    return answers_to(version, queries, segment_top_k, rule, on_done)
+
+
+def answers_to(
+    version: Offline,
+    queries: Sequence[JudgedQuery],
+    segment_top_k: int | None = None,
+    rule: ProposalRule | None = None,
+    on_done: Callable[[int], None] | None = None,
+) -> dict[str, dict[int, list[Predicted]]]:
+    """Do as `search_offline`, also for queries that the version has no answer to."""
     run: dict[str, dict[int, list[Predicted]]] = {RETRIEVAL: {}, COARSE: {}, REFINED: {}}
     for done, query in enumerate(queries, start=1):
         answer = version.answer(query.query, segment_top_k or DEFAULTS.segment_top_k, rule or DEFAULTS.rule)
@@ -195,11 +207,19 @@ def search_offline(
     return run
 
 
-def check_holds(version: Offline, queries: Sequence[JudgedQuery]) -> None:
+def facts_of(version: Offline) -> dict[str, object]:
+    """Return who answers: the version, its models, its segments' length in seconds."""
+    about = version.models.version
+    versions = {"version": about.id, "embedding_model": about.embedding_model}
+    versions |= {"ranker_model": version.models.ranker.name}
+    return {"versions": versions, "segment_length": about.segment_length}
+
+
+def check_holds(corpus: Corpus, queries: Sequence[JudgedQuery]) -> None:
     """Refuse a version of another split, which would reach zero without saying why."""
     wanted = {moment.video for query in queries for moment in query.moments if moment.relevance}
-    if wanted and not wanted & set(version.catalogue.ids):
+    if wanted and not wanted & set(corpus.catalogue.ids):
         raise InvalidInput(
-            f"Version {version.models.version.id} holds none of the {len(wanted)} videos that answer "
+            f"Version {corpus.id} holds none of the {len(wanted)} videos that answer "
             "the queries; build one of their split: spr build COLLECTION --videos corpus_val.json"
         )

@@ -46,7 +46,7 @@ def reached(
 
     InvalidInput where the version holds none of the videos that answer the queries.
     """
-    check_holds(version, queries)
+    check_holds(version.models.corpus, queries)
     calibration = Calibration.of(version.models.corpus.directory, version.models.version.id)
     rows: list[tuple[Doubles, Bools, int, int]] = []
     for done, query in enumerate(queries, start=1):

@@ -61,18 +61,19 @@ def train_ranker(
     text_encoder: str | None = None,
     resume: bool | None = None,
     device: str = "auto",
+    engine: str = "local",
     wandb: bool = False,
 ) -> RankerReport:
     """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
 
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
     text_encoder: see `sentences_of`. resume: as in TrainingRun. Diverged for what is not finite. Of several
-    processes only the leader returns.
+    processes only the leader returns. engine: see `prepare`.
     """
     began, where = time.monotonic(), pick_device(device)
     with joined(where) as processes:
         data = processes.in_turn(
-            lambda: prepare(collection, settings, projector, encoder, where, text_encoder)
+            lambda: prepare(collection, settings, projector, encoder, where, text_encoder, engine)
         )
         model, settings = _start(collection, data, settings, where)
         with _open_run(collection, data, settings, resume, wandb, processes) as run:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests import fork_server
+
 # One service each, which all of their files use; of stores the server.
 TOGETHER = ("tests/clients/page/", "tests/stores/", "tests/system/living/")
 # What takes longest, longest first: started last, it would keep one worker busy while the others have ended.
@@ -47,7 +49,12 @@ class Together(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """A file's tests stay on one worker, those of TOGETHER across files."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.split("::")[0])
+        return _file(nodeid)
+
+
+def _file(nodeid: str) -> str:
+    """Return a test's file, or the folder whose files are one."""
+    return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.split("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,6 +66,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | N
 def pytest_xdist_auto_num_workers() -> int | None:
     """One and a half workers a core: tests of running services wait a quarter of their time."""
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let all workers of a whole run share a fork server, which loads while they collect."""
+    if node.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        node.workerinput["fork_server"] = fork_server.start()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if started := getattr(config, "workerinput", {}).get("fork_server"):
+        fork_server.use(started)
 
 
 def _place(nodeid: str) -> int:

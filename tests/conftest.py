@@ -12,6 +12,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from tests import fork_server
+from tests.leftovers import Running
 
 # One service each, which all of their files use; of stores the server.
 TOGETHER = ("tests/clients/page/", "tests/stores/", "tests/system/living/")
@@ -94,6 +95,26 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what collection has loaded: half a million objects that stay."""
     gc.collect()
     gc.freeze()
+
+
+_before = pytest.StashKey[tuple[str, Running]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    if item.session.stash.get(_before, ("", None))[0] != _file(item.nodeid):
+        item.session.stash[_before] = (_file(item.nodeid), Running())
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Fail the last test of a file that leaves threads or processes running."""
+    yield
+    file, before = item.session.stash[_before]
+    if nextitem is None or _file(nextitem.nodeid) != file:
+        left = before.since()
+        assert not left, f"{file} leaves running: {', '.join(left)}"
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests import fork_server
 
 # Of libraries, which start them once and keep them for the process's life.
-KEPT = ("fsspecIO", "tqdm_monitor", "(_poll_wrapper)")
+KEPT = ("fsspecIO", "asyncio_", "tqdm_monitor", "(_poll_wrapper)")
 # What was told to end has so many seconds for it.
 PATIENCE = 20.0
 

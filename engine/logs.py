@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from typing import TextIO
 
 from engine.errors import InvalidInput
@@ -63,18 +64,20 @@ class Writer:
     """
 
     def __init__(self, stream: TextIO, kept: int = KEPT) -> None:
-        self._stream = stream
         # A queue.Queue, which bounds itself, costs a search more than its line of the log does.
-        self._lines: queue.SimpleQueue[str | threading.Event] = queue.SimpleQueue()
-        self._kept, self._dropped = kept, 0
-        threading.Thread(target=self._run, name="log", daemon=True).start()
+        self._lines: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
+        self._kept, self._dropped = kept, [0]
+        settings = (stream, self._lines, self._dropped)
+        threading.Thread(target=_write_all, args=settings, name="log", daemon=True).start()
+        # The thread does not hold the writer: it ends with it.
+        weakref.finalize(self, self._lines.put, None).atexit = False
 
     def put(self, text: str) -> None:
         """Enqueue a text, or count it as dropped."""
         if self._lines.qsize() < self._kept:
             self._lines.put(text)
         else:
-            self._dropped += 1
+            self._dropped[0] += 1
 
     def flush(self, seconds: float) -> None:
         """Wait until the queue is empty, at most so many seconds."""
@@ -82,28 +85,31 @@ class Writer:
         self._lines.put(written)
         written.wait(seconds)
 
-    def _run(self) -> None:
-        while True:
-            text = self._lines.get()
-            if isinstance(text, threading.Event):
-                text.set()
-                continue
-            self._write(text)
-            dropped, self._dropped = self._dropped, 0
-            if dropped:
-                self._write(line("spr.logs", f"{dropped} lines of the log dropped: nobody read them in time"))
 
-    def _write(self, text: str) -> None:
-        # os.write on a file: the stream's lock would be held while its reader stalls.
-        with contextlib.suppress(OSError, ValueError):
-            try:
-                number = self._stream.fileno()
-            except (OSError, ValueError):
-                self._stream.write(text)
-                return
-            rest = text.encode(errors="replace")
-            while rest:
-                rest = rest[os.write(number, rest) :]
+def _write_all(
+    stream: TextIO, lines: "queue.SimpleQueue[str | threading.Event | None]", counted: list[int]
+) -> None:
+    while (text := lines.get()) is not None:
+        if isinstance(text, threading.Event):
+            text.set()
+            continue
+        _write(stream, text)
+        dropped, counted[0] = counted[0], 0
+        if dropped:
+            _write(stream, line("spr.logs", f"{dropped} lines of the log dropped: nobody read them in time"))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    # os.write on a file: the stream's lock would be held while its reader stalls.
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            number = stream.fileno()
+        except (OSError, ValueError):
+            stream.write(text)
+            return
+        rest = text.encode(errors="replace")
+        while rest:
+            rest = rest[os.write(number, rest) :]
 
 
 class _Handler(logging.Handler):

@@ -5,7 +5,6 @@ costs no seconds of importing torch.
 """
 
 import json
-import multiprocessing
 import os
 import sys
 import time
@@ -16,8 +15,7 @@ from typing import Any
 
 import torch
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.preload"])
+from tests.fork_server import CONTEXT
 
 Call = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
 

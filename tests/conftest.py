@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests import fork_server
+from tests.leftovers import Running
+
 # One service each, which all of their files use; of stores the server.
 TOGETHER = ("tests/clients/page/", "tests/stores/", "tests/system/living/")
 # What takes longest, longest first: started last, it would keep one worker busy while the others have ended.
@@ -47,7 +50,12 @@ class Together(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """A file's tests stay on one worker, those of TOGETHER across files."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.split("::")[0])
+        return _file(nodeid)
+
+
+def _file(nodeid: str) -> str:
+    """Return a test's file, or the folder whose files are one."""
+    return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.split("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,6 +67,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | N
 def pytest_xdist_auto_num_workers() -> int | None:
     """One and a half workers a core: tests of running services wait a quarter of their time."""
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let all workers of a whole run share a fork server, which loads while they collect."""
+    if node.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        node.workerinput["fork_server"] = fork_server.start()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if started := getattr(config, "workerinput", {}).get("fork_server"):
+        fork_server.use(started)
 
 
 def _place(nodeid: str) -> int:
@@ -75,6 +95,26 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what collection has loaded: half a million objects that stay."""
     gc.collect()
     gc.freeze()
+
+
+_before = pytest.StashKey[tuple[str, Running]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    if item.session.stash.get(_before, ("", None))[0] != _file(item.nodeid):
+        item.session.stash[_before] = (_file(item.nodeid), Running())
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Fail the last test of a file that leaves threads or processes running."""
+    yield
+    file, before = item.session.stash[_before]
+    if nextitem is None or _file(nextitem.nodeid) != file:
+        left = before.since()
+        assert not left, f"{file} leaves running: {', '.join(left)}"
 
 
 @pytest.fixture(autouse=True)

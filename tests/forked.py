@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
-from tests import apart
+from tests import apart, fork_server
 
 _Started = subprocess.Popen
 
@@ -32,7 +32,7 @@ class Supervisor:
     """A forked `spr serve`, used like the `subprocess.Popen` of a started one. log: where its stderr goes."""
 
     def __init__(self, log: Path, *arguments: str) -> None:
-        reader, writer = apart.CONTEXT.Pipe(duplex=False)
+        reader, writer = fork_server.CONTEXT.Pipe(duplex=False)
         with closing(reader), closing(writer):
             self._process = apart.start(log, _supervise, writer, dict(os.environ), arguments)
             self.stdout = os.fdopen(os.dup(reader.fileno()), encoding="utf-8")

@@ -1,10 +1,13 @@
 """Logs when nobody reads them."""
 
+import atexit
+import io
 import json
 import logging
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -54,8 +57,20 @@ def test_a_stream_that_is_gone_is_no_error() -> None:
         writer.flush(10)
 
 
+def test_the_thread_ends_with_its_writer_after_the_last_line() -> None:
+    before = set(threading.enumerate())
+    stream = io.StringIO()
+    writer = Writer(stream)
+    (thread,) = set(threading.enumerate()) - before
+    writer.put("the last\n")
+    del writer
+    thread.join(60)
+    assert (thread.is_alive(), stream.getvalue()) == (False, "the last\n")
+
+
 def test_a_caller_who_has_left_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(atexit, "register", lambda *_: None)  # it would hold what writes
     logs.configure()
     of_grpc = logging.getLogger("grpc._cython.cygrpc")
     with written(of_grpc.name) as lines:

@@ -23,7 +23,7 @@ from tests.system import world
 from tests.system.fuzz import Outcome, fuzz, reached
 from tests.system.fuzz_right import ports_of
 from tests.system.searching import whole
-from tests.system.service import Service, alive, launch, running, until, write_topology
+from tests.system.service import Service, Start, alive, launch, running, until, write_topology
 
 THREADS = 4
 # Caches of texts, vectors and pages fill; what grows beyond them is a leak.
@@ -42,7 +42,9 @@ class Trial:
     seconds: float
 
 
-def trial(collection: Path, folder: Path, count: int, seed: int, threads: int = THREADS) -> Trial:
+def trial(
+    collection: Path, folder: Path, count: int, seed: int, threads: int = THREADS, start: Start = launch
+) -> Trial:
     """Serve a collection and fuzz it; controls in between must be right, and nothing dead or changed."""
     began = time.monotonic()
     before, living = versions.current(collection), _living(collection)
@@ -50,7 +52,7 @@ def trial(collection: Path, folder: Path, count: int, seed: int, threads: int = 
     library = {"max_queued": 30}
     topology = write_topology(folder / "topology.toml", collection, library=library, **PATIENT)
     with (
-        running(folder / "log.jsonl", str(topology), start=launch) as service,
+        running(folder / "log.jsonl", str(topology), start=start) as service,
         Client(service.address) as client,
     ):
         first = until(lambda: whole(client)).moments

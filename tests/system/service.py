@@ -111,10 +111,11 @@ def launch(log: Path, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
 
 
+Start = type[Supervisor] | Callable[..., "subprocess.Popen[str]"]
+
+
 @contextlib.contextmanager
-def running(
-    log: Path, *arguments: str, start: "type[Supervisor] | Callable[..., subprocess.Popen[str]]" = Supervisor
-) -> Iterator[Service]:
+def running(log: Path, *arguments: str, start: Start = Supervisor) -> Iterator[Service]:
     """Serve for a block. Ctrl-C ends the service after it, with exit code 0 and no process left.
 
     start: `launch`, where the start itself is tested.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pool
 
+from tests.forked import Supervisor
 from tests.system.fuzz import defect
 from tests.system.fuzz_calls import Call, Reply
 from tests.system.fuzz_run import trial
@@ -28,7 +29,7 @@ SERVICES = {
 
 def test_requests_of_all_kinds(collection: Path, tmp_path: Path) -> None:
     mine = shutil.copytree(collection, tmp_path / "collection")
-    done = trial(mine, tmp_path, REQUESTS, SEED)
+    done = trial(mine, tmp_path, REQUESTS, SEED, start=Supervisor)
     assert not done.defects, done.defects
     outcome = done.outcome
     assert {name.rpartition(".")[0] for name in outcome.methods} == SERVICES

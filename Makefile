@@ -115,6 +115,7 @@ crash: install  ## Crash processes at random under searches and changes, for MIN
 
 bench: install  ## Time every stage, and write docs/performance.md; 20 minutes.
 	$(BIN)/spr bench --out docs/performance
+	$(BIN)/python -m bench.planning docs/performance/bench.json
 
 clean:  ## Remove what was built; .venv stays.
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""How fast ingest is beside the floor: decoding the same files and throwing the pictures away."""
+"""How fast ingest is beside the floor: decoding what is sampled of the same files, and nothing else."""
 
 import argparse
 import multiprocessing
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.decoding import decode, sample
+from bench.memory import peak
 from engine.errors import InvalidInput
 from trainer.ingest.limits import cores
 from trainer.ingest.options import IngestOptions
@@ -26,14 +27,15 @@ from trainer.ingest.tuning import encoding_threads
 from workers.ranker.encoder.encoder import Encoder
 
 Work = Callable[[Path], int]
+STAGES = ("every picture", "decode", "decode + sample", "encode", "ingest")
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpeed:
     """One measured stage over all files, as fast as the cores allow.
 
-    seconds: median of the runs. pictures: decoded, or encoded. of_decoding: this stage's speed over that of
-    decoding alone; 1 is as fast.
+    seconds: median of the runs. pictures: of the files, or encoded. of_decoding: this stage's speed over that
+    of decoding alone what is sampled; 1 is as fast. peak_mb: memory of all processes, 0 where not measured.
     """
 
     stage: str
@@ -41,6 +43,7 @@ class StageSpeed:
     pictures: int
     video_seconds: float
     of_decoding: float
+    peak_mb: float = 0.0
 
     @property
     def pictures_per_second(self) -> float:
@@ -61,7 +64,7 @@ def measure(
     fps: Fraction = Fraction(1),
     runs: int = 3,
 ) -> list[StageSpeed]:
-    """Time decoding alone, decoding and sampling, encoding alone, and the whole ingest of the same files.
+    """Time decoding every picture, decoding what is sampled, that and scaling, encoding, and a whole ingest.
 
     The runs take turns, so that all stages see the same machine; processes are started and the encoder is
     loaded beforehand, except the processes that ingest itself starts. Raises InvalidInput where a file
@@ -69,17 +72,23 @@ def measure(
     """
     encoder = Encoder.load(encoder_dir, device)
     files = [found.path for found in find(paths)]
-    times: dict[str, list[float]] = {"decode": [], "decode + sample": [], "encode": [], "ingest": []}
+    times: dict[str, list[float]] = {name: [] for name in STAGES}
+    peaks = []
     with decoders(files) as pool, encoding_threads(encoder.device) as encoders:
         options = IngestOptions(fps, encoder.frame_edge, encoders=encoders)
+        works: tuple[Work, ...] = (
+            decode,
+            partial(decode, fps=fps),
+            partial(sample, fps=fps, edge=options.edge),
+        )
         for _ in range(runs):
-            times["decode"].append(_clock(lambda: _all(pool, decode, files)))
-            times["decode + sample"].append(
-                _clock(lambda: _all(pool, partial(sample, fps=fps, edge=options.edge), files))
-            )
+            for name, work in zip(STAGES, works, strict=False):
+                times[name].append(_clock(partial(_all, pool, work, files)))
             began = time.perf_counter()
-            summary = _ingest(files, encoder, options)
+            with peak() as reached:
+                summary = _ingest(files, encoder, options)
             times["ingest"].append(time.perf_counter() - began)
+            peaks.append(reached() / 1e6)
             times["encode"].append(_clock(partial(_encode, encoder, summary.frames, options)))
     medians = {stage: statistics.median(each) for stage, each in times.items()}
     return [
@@ -89,6 +98,7 @@ def measure(
             summary.frames if stage == "encode" else summary.decoded_frames,
             summary.seconds_of_video,
             medians["decode"] / seconds,
+            max(peaks) if stage == "ingest" else 0.0,
         )
         for stage, seconds in medians.items()
     ]

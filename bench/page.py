@@ -15,6 +15,8 @@ _BESIDES = {
     "build_s": "s to build",
     "p99_ms": "ms p99",
     "times_real": "x real time",
+    "of_decoding": "of decode",
+    "peak_mb": "MB",
 }
 # Where p99 says something: elsewhere it is the noise of the machine.
 _TAILS = ("search", "load")

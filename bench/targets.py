@@ -96,6 +96,14 @@ TARGETS = (
         ("contexts", "floor"),
     ),
     Target(
+        "ingest of 1080p H.264 films, towers that cost nothing",
+        (
+            Goal("ingest", "films ingest", 0.9, "of decoding what is sampled", "of_decoding", at_least=True),
+            Goal("ingest", "films left out", 2, "x decoding every picture", at_least=True),
+            Goal("ingest", "4k memory", 1000, "MB for a 4K file"),
+        ),
+    ),
+    Target(
         "encode a 16-token query, text tower of ViT-L/14's size",
         (
             Goal("encode", "ours", 20, "ms"),

@@ -72,7 +72,7 @@ class Replicas(Generic[Stub]):
     @property
     def split(self) -> bool:
         """Whether a member has the contexts of some shards alone."""
-        return any(member.place.shards is not None for member in self.members)
+        return any(member.shards is not None for member in self.members)
 
     @property
     def leaving(self) -> bool:
@@ -87,8 +87,8 @@ class Replicas(Generic[Stub]):
         stay = [member for member in self.members if not member.leaving and needed <= member.held]
 
         def replaced(gone: Replica[Stub]) -> bool:
-            parts = gone.place.shards or frozenset(shards)
-            return any(one.place.shards is None for one in stay) or (
+            parts = gone.shards or frozenset(shards)
+            return any(one.shards is None for one in stay) or (
                 bool(stay) and all(any(one.has(frozenset([part])) for one in stay) for part in parts)
             )
 

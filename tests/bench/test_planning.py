@@ -1,13 +1,17 @@
 """Plans are of figures that were measured: here against bench.json's, and against a collection's files."""
 
+import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from bench.planning import costs
+from bench.planning.__main__ import renewed
 from bench.planning.costs import EncoderCost, constant
 from bench.planning.plan import Asked, plan
 from bench.results import figure, read
@@ -43,37 +47,48 @@ def planned(**asked: Any) -> dict[str, Any]:
 
 
 def test_constants_are_those_that_were_measured() -> None:
-    for name in ("scan_ms", "lists_ms"):
-        for segments, value in constant(name):
-            assert value == measured("scale", f"segments_{segments}")
-    assert constant("fast_ms") == [[383_828, measured("index", "fast")]]
-    assert constant("flat_ms") == [[383_828, measured("index", "flat")]]
-    assert constant("build_s") == [[3_200_000, measured("scale", "segments_3200000", "build_s")]]
-    cached, p99 = measured("search", "p50"), measured("search", "p50", "p99_ms")
-    ranked = sum(measured("search", "floor", name) for name in ("propose_ms", "rank_ms"))
-    derived = {
-        "contexts_s": measured("contexts", "ours"),
-        "encode_ms": measured("search", "new") - cached,
-        "rank_ms": ranked,
-        "coordinator_ms": measured("search", "overhead") - 2 * constant("shard_ms"),
-        "tail": p99 / cached,
+    found = renewed(REPORT, costs.constants())
+    for name, about in costs.constants().items():
+        assert about["what"]
+        assert about["source"]
+        if name != "encoders":
+            pairs = zip(np.ravel(about["value"]), np.ravel(found[name]["value"]), strict=True)
+            assert all(one == pytest.approx(other, rel=0.02) for one, other in pairs), name
+
+
+def test_a_run_on_other_indexes_renews_the_constants() -> None:
+    """Sizes are of the kind of index that they were measured with."""
+    run = copy.deepcopy(REPORT)
+    rows = [row for row in run["stages"]["scale"]["rows"] if "segments" in row["more"]]
+    for row in rows[1:]:
+        row["more"]["factory"], row["value"] = "IVF512,RaBitQfs,Refine(SQfp16)", row["value"] / 2
+    found = renewed(run, costs.constants())
+    assert [size for size, _ in found["scan_ms"]["value"]] == [100_000]
+    assert found["lists_ms"]["value"] == [[row["more"]["segments"], row["value"]] for row in rows[1:]]
+    assert {name: about["what"] for name, about in found.items()} == {
+        name: about["what"] for name, about in costs.constants().items()
     }
-    for name, value in derived.items():
-        assert constant(name) == pytest.approx(value, rel=0.02), name
-    assert all(about["what"] and about["source"] for about in costs.constants().values())
+    rows[2]["more"].clear()
+    del run["stages"]["index"]
+    with pytest.raises(InvalidInput, match="no figure 'fast' of stage 'index'"):
+        renewed(run, costs.constants())
 
 
-@pytest.mark.parametrize("segments", [100_000, 200_000, 383_828, 800_000])
-def test_a_measured_size_is_foretold_by_the_others(segments: int) -> None:
-    others = [point for point in constant("scan_ms") if point[0] != segments]
-    assert near(costs.interpolated(others, segments, 1.0), measured("scale", f"segments_{segments}"))
+@pytest.mark.parametrize("name", ["scan_ms", "lists_ms"])
+def test_a_measured_size_is_foretold_by_the_others(name: str) -> None:
+    points = constant(name)
+    for place in range(len(points) if len(points) > 2 else 0):
+        others = [point for number, point in enumerate(points) if number != place]
+        (n, low), (m, high) = others[-2:]
+        power = 1.0 if name == "scan_ms" else math.log(high / low) / math.log(m / n)
+        assert near(costs.interpolated(others, points[place][0], power), points[place][1])
 
 
-@pytest.mark.parametrize("segments", [1_600_000, 3_200_000])
-def test_sizes_of_lists_are_planned_as_they_were_measured(segments: int) -> None:
-    # They are two, and give the power of n: none is left to foretell.
-    found = costs.shard("auto", 768, segments, 1)
-    assert (found.search_ms, found.measured) == (measured("scale", f"segments_{segments}"), 3_200_000)
+def test_sizes_of_lists_are_planned_as_they_were_measured() -> None:
+    largest = constant("lists_ms")[-1][0]
+    for segments, value in constant("lists_ms"):
+        found = costs.shard("auto", 768, segments, 1)
+        assert (found.search_ms, found.measured) == (value, largest)
 
 
 def test_so_is_one_that_no_constant_is_of() -> None:

@@ -1,14 +1,19 @@
 """Look ahead in a file's packets, to tell pictures that are shown at no grid point before they are decoded.
 
 Where no other picture is made from such a picture it need not be decoded at all: a decoder told NONREF leaves
-it out by itself. In H.264 that is a third to a half of all pictures, and a fifth to a third of the time.
+it out by itself. In H.264 that is a third to a half of all pictures. Those that nothing but such pictures is
+made from go too: all after the last one that is shown, up to the next IDR picture, which no later one looks
+beyond. That is 1 / (2 fps) seconds in every group of pictures, or all of a group that shows none.
 """
 
 from __future__ import annotations  # av.Packet is generic to type checkers only
 
+import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from fractions import Fraction
+from itertools import pairwise
 from typing import Self
 
 from av.container import InputContainer
@@ -16,30 +21,44 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from trainer.ingest.clock import LONGEST_PAUSE
+from trainer.ingest.clock import LONGEST_PAUSE, OUT_OF_ORDER
 
 # No H.264 decoder holds more than 16 pictures back to put them in order; so many, and as many again, are
 # looked at before and after a picture for the one that is shown next.
 WINDOW = 32
 # Of packets that are held at once. Where they are larger than that nothing is left out.
 HELD_BYTES = 64 << 20
+# Types of H.264's NAL units: a slice of an IDR picture; sets of parameters.
+_IDR, _PARAMETERS = 5, (7, 8)
+
+
+class Use(Enum):
+    """What a packet's picture is for: a grid point; perhaps for other pictures; nothing."""
+
+    SHOWN = 0
+    UNSHOWN = 1
+    NONE = 2
 
 
 class Ahead:
-    """Passes packets on, each with whether its picture may be shown at a grid point k / fps.
+    """Passes packets on, each with what its picture is for: whether it may be shown at a grid point k / fps.
 
     `trusted` is False from the first packet without timestamps, or with ones that do not run on: from
     there every picture counts as shown.
     """
 
-    def __init__(self, stream: int, time_base: Fraction, fps: Fraction) -> None:
-        """stream: the video stream's index. time_base: seconds a tick."""
+    def __init__(self, stream: int, time_base: Fraction, fps: Fraction, header: bytes = b"") -> None:
+        """stream: the video stream's index. time_base: seconds a tick. header: avcC, b"" for none."""
         self._stream = stream
         self._scale = time_base * fps
         self._longest = LONGEST_PAUSE / time_base
+        self._second = OUT_OF_ORDER / time_base
         self._before: deque[int] = deque(maxlen=WINDOW)
         self._after: deque[int] = deque()
         self._dts: int | None = None
+        self._header = header
+        self._left_out: list[int] = []
+        self._latest: int | None = None
         self.trusted = True
         self.origin: int | None = None
 
@@ -53,10 +72,69 @@ class Ahead:
         names = {*container.format.name.split(",")}
         if stream.codec_context.name != "h264" or not stream.time_base or not {"mp4", "matroska"} & names:
             return None
-        return cls(stream.index, stream.time_base, fps)
+        header = bytes(stream.codec_context.extradata or b"")
+        return cls(stream.index, stream.time_base, fps, header if header[:1] == b"\1" else b"")
 
-    def look(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
-        """Yield (packet, shown). `origin`, the first picture's timestamp, is to be set once it is known."""
+    def look(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], Use]]:
+        """Yield packets and their use. `origin`, the first picture's timestamp, is to be set once known.
+
+        Pictures that are not shown wait for one that is, or for an IDR picture, and then have no use.
+        """
+        waiting: list[Packet[Stream]] = []
+        size = 0
+        for packet, shown in self._look(packets):
+            if packet.stream.index != self._stream:
+                yield packet, Use.SHOWN
+                continue
+            anew, changes = self._kind(packet)
+            if shown or anew or changes or size > HELD_BYTES:
+                none = self._run_on([*waiting, packet]) and anew and not changes
+                yield from ((each, Use.NONE if none else Use.UNSHOWN) for each in waiting)
+                waiting, size = [], 0
+            if shown or changes:
+                yield packet, Use.SHOWN
+            else:
+                waiting.append(packet)
+                size += packet.size
+        yield from ((each, Use.UNSHOWN) for each in waiting)
+
+    def leave_out(self, packet: Packet[Stream]) -> None:
+        """Take note that a picture is not decoded."""
+        heapq.heappush(self._left_out, packet.pts or 0)
+
+    def before(self, pts: int | None) -> int | None:
+        """Return the last timestamp before `pts`, and since the one asked before, that was left out."""
+        found = None
+        while pts is not None and self._left_out and self._left_out[0] < pts:
+            found = heapq.heappop(self._left_out)
+        return found
+
+    def _run_on(self, packets: Sequence[Packet[Stream]]) -> bool:
+        """Whether pictures, the last one latest, go on from those before without a leap for a clock."""
+        times = [each.pts or 0 for each in packets]
+        run = sorted([*times, times[0] if self._latest is None else self._latest])
+        self._latest = run[-1]
+        return self.trusted and times[-1] == run[-1] and all(b - a <= self._second for a, b in pairwise(run))
+
+    def _kind(self, packet: Packet[Stream]) -> tuple[bool, bool]:
+        """Return whether a packet is an IDR picture, and whether it may change the decoder's parameters."""
+        if not self._header or not packet.size:
+            return False, False
+        if packet.has_sidedata("new_extradata"):
+            return False, True
+        width, data, at = (self._header[4] & 3) + 1, memoryview(packet), 0
+        anew = changes = False
+        while at + width < len(data):
+            size = int.from_bytes(data[at : at + width], "big")
+            at += width
+            kind = data[at] & 31
+            anew |= kind == _IDR
+            changes |= kind in _PARAMETERS and bytes(data[at : at + size]) not in self._header
+            at += size
+        return anew, changes
+
+    def _look(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
+        """Yield packets and whether their picture may be shown."""
         held: deque[Packet[Stream]] = deque()
         size = 0
         for packet in packets:

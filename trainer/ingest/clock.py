@@ -23,6 +23,7 @@ class _Frame(Generic[T]):
     pts: int | None
     dts: int | None
     duration: int | None
+    before: int | None
 
 
 class Clock(Generic[T]):
@@ -77,19 +78,20 @@ class Clock(Generic[T]):
         self._first = self._pts.raw
 
     def place(
-        self, item: T, pts: int | None, dts: int | None, duration: int | None
+        self, item: T, pts: int | None, dts: int | None, duration: int | None, before: int | None = None
     ) -> list[tuple[T, Fraction]]:
         """Take the next frame; return those that are certain now, each with the second it is shown at.
 
-        pts, dts, duration: in ticks, None or 0 where the file does not say. A frame without a timestamp
-        follows the one before; one out of order is never returned. Some containers (AVI) know no
-        presentation times and what is made up for them runs back and forth: there `dts` counts.
+        pts, dts, duration: in ticks, None or 0 where the file does not say. before: `pts` of a picture left
+        out on purpose. A frame without a timestamp follows the one before; one out of order is never
+        returned. Some containers (AVI) know no presentation times and what is made up for them runs back
+        and forth: there `dts` counts.
         """
         self._pts.add(pts)
         self._dts.add(dts)
         if self._first is None:
             self._first = (self._dts if pts is None else self._pts).raw
-        frame = _Frame(item, pts, dts, duration)
+        frame = _Frame(item, pts, dts, duration, before)
         self.steady &= not self._by_dts(pts)
         placed = []
         if self._held and self._returns(frame):
@@ -97,8 +99,7 @@ class Clock(Generic[T]):
             self._held.clear()
         if self._held:
             self._hold(frame)
-            if len(self._held) == CONFIRMED:
-                placed = self._believe()
+            placed = self._believe() if len(self._held) == CONFIRMED else []
         elif self._time is not None and self._leaps(frame):
             self._held.append(frame)
         else:
@@ -123,7 +124,12 @@ class Clock(Generic[T]):
         return self._length if time is None or self._time is None else time - self._time
 
     def _leaps(self, frame: _Frame[T]) -> bool:
-        return not -OUT_OF_ORDER < self._gap(frame) <= self._length + OUT_OF_ORDER
+        return not -OUT_OF_ORDER < self._gap(frame) - self._left_out(frame) <= self._length + OUT_OF_ORDER
+
+    def _left_out(self, frame: _Frame[T]) -> Fraction:
+        """Return seconds from the last frame's start to that of the picture left out before a frame."""
+        before, last = self._pts.time(frame.before), self._time
+        return Fraction(0) if before is None or last is None else max(Fraction(0), before - last)
 
     def _returns(self, frame: _Frame[T]) -> bool:
         """Whether a frame goes on from before the leap: what is held are strays."""
@@ -177,18 +183,18 @@ class Clock(Generic[T]):
         return True
 
     def _set(self, frame: _Frame[T]) -> list[tuple[T, Fraction]]:
-        time = self.at(frame.pts, frame.dts)
-        if time is None:
-            time = self.end
+        found = self.at(frame.pts, frame.dts)
+        time = self.end if found is None else found
         if self._time is not None and time <= self._time:
             self.steady = False
             return []
-        if self._time is not None and self.counts_gaps and (time - self._time) * 2 > self._length * 3:
-            self.gaps += time - self.end
+        if self._time is not None:
+            step = time - self._time - self._left_out(frame)
+            if self.counts_gaps and step * 2 > self._length * 3:
+                self.gaps += step - self._length
+            self._length = step
         if frame.duration and frame.duration > 0:
             self._length = frame.duration * self._time_base
-        elif self._time is not None:
-            self._length = time - self._time
         self._time = time
         return [(frame.item, time)]
 

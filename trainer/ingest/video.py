@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from trainer.ingest import container as containers
 from trainer.ingest import reasons
-from trainer.ingest.ahead import Ahead
+from trainer.ingest.ahead import Ahead, Use
 from trainer.ingest.clock import Clock
 from trainer.ingest.damage import Damage
 from trainer.ingest.errors import BadVideo
@@ -96,12 +96,10 @@ class VideoSampler:
         self.path = path
         self.report: VideoReport | None = None
         self._expected: float | None = None
-        self._fps = fps
-        self._edge = edge
+        self._fps, self._edge = fps, edge
         self._keep_truncated = keep_truncated
         self._threads = threads or cores()
-        self._limits = limits
-        self._admit = admit
+        self._limits, self._admit = limits, admit
         self._aspect = Fraction(1)
         self._scaler = VideoReformatter()
         self._pictures = self._frames = self._size = 0
@@ -143,7 +141,8 @@ class VideoSampler:
             shot = Shot(frame)
             # Pictures that are left out on purpose leave no gaps.
             clock.counts_gaps = self._ahead is None or self._damage.failed > 0
-            placed = clock.place(shot, frame.pts, frame.dts, frame.duration)
+            before = None if self._ahead is None else self._ahead.before(frame.pts)
+            placed = clock.place(shot, frame.pts, frame.dts, frame.duration, before)
             if self._ahead is not None:
                 # Two fields may be two packets, and pictures out of order tell of timestamps that are wrong.
                 self._ahead.trusted &= clock.steady and not frame.interlaced_frame
@@ -186,18 +185,24 @@ class VideoSampler:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
         self._text = TextTrack(container)
         # Of all streams the extent wants packets, for the longest of them tells whether the file is whole.
-        for packet, shown in self._look(extent.watched(containers.demuxed(container))):
+        packets, ahead = extent.watched(containers.demuxed(container)), self._ahead
+        for packet, use in ((each, Use.SHOWN) for each in packets) if ahead is None else ahead.look(packets):
             self._text.take(packet)
             if packet.stream.index == stream.index:
-                frames = self._frames_of(packet, stream, shown)
+                frames = self._frames_of(packet, stream, use)
                 while frames:
                     yield frames.pop(0)
 
-    def _frames_of(self, packet: Packet[Stream], stream: VideoStream, shown: bool) -> list[VideoFrame]:
+    def _frames_of(self, packet: Packet[Stream], stream: VideoStream, use: Use) -> list[VideoFrame]:
+        shown = use is Use.SHOWN
         self._damage.packet(packet, shown)
         if packet.is_keyframe and packet.has_sidedata("encryption_info"):
             raise reasons.encrypted()
         if self._ahead is not None:
+            if use is Use.NONE and not self._damage.failed:
+                self._ahead.leave_out(packet)
+                self._left_out, self._pictures = True, self._pictures + 1
+                return []
             stream.codec_context.skip_frame = "DEFAULT" if shown or self._damage.failed else "NONREF"
         try:
             frames = stream.decode(packet)
@@ -209,9 +214,6 @@ class VideoSampler:
         self._frames += len(frames)
         self._damage.pictures(frames)
         return frames
-
-    def _look(self, packets: Iterator[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
-        return ((packet, True) for packet in packets) if self._ahead is None else self._ahead.look(packets)
 
     def _finish(self, stream: VideoStream, extent: Extent, clock: Clock[Shot], end: Fraction) -> None:
         damage, codec = self._damage, stream.codec_context.name

@@ -186,7 +186,7 @@ def _settle_effort(folders: list[Path], corpus: Corpus, numbers: list[Ordinals],
     starts = np.cumsum(corpus.counts) - corpus.counts
     truth = ExactAnswers(corpus.vectors, corpus.queries[:QUERIES], [starts[mine] for mine in numbers])
     most = Effort(LARGEST_FACTOR if start.factor else 0, max(shard.partitions for shard in opened))
-    effort, _ = least(lambda tried: truth.recall(opened, tried), start, most, made.recall)
+    effort, _ = least(lambda tried: truth.recalls(opened, tried), start, most, made.recall)
     for folder in folders:
         write_effort(effort, folder)
 

@@ -44,7 +44,7 @@ class Corpus:
         return -(-self.lengths.frames // SEGMENT)
 
 
-def load(cache: Path, share: float, dim: int, queries: int = 256) -> Corpus:
+def load(cache: Path, share: float, dim: int, queries: int = 512) -> Corpus:
     """Return `share` of the published corpus, from the cache when it is there."""
     of_videos = lengths(None, share, 0)
     counts = -(-of_videos.frames // SEGMENT)

@@ -73,13 +73,14 @@ def _measured(segments: int, dim: int, out: Path) -> dict[str, Any]:
         time.sleep(max((path.stat().st_size for path in paths), default=0) / FIRST_RATE + 5)
         warm = _asked(service, built.version, corpus, _ROUNDS)
         resident = [_resident(process.pid) for process in service.processes]
+    _, held_out = corpus.asked.halves()
     return {
         "segments": segments,
         "index": corpus.made.label,
         "effort": f"factor {built.effort.factor}, nprobe {built.effort.nprobe}",
         "p50_ms": round(warm.laps.median, 2),
         "p99_ms": round(warm.laps.share(0.99), 2),
-        "recall@200": round(corpus.asked.recall(merged(corpus, warm.found), DEPTH), 4),
+        "recall@200": round(held_out.recall(merged(corpus, warm.found)[1::2], DEPTH), 4),
         "floor_ms": round(_floor_ms(corpus, built), 2),
         "resident_gb": round(sum(total for total, _ in resident) / 1e9, 2),
         "of which anonymous_gb": round(sum(own for _, own in resident) / 1e9, 2),

@@ -22,7 +22,7 @@ from engine.entries import EncoderEntry, Part, ShardEntry, Version
 from engine.files import write_json
 from engine.merge import top_k
 from engine.staging import staged
-from engine.types import Floats, Hits
+from engine.types import Doubles, Hits
 from engine.version_lock import only_writer
 from trainer.generation.check import LARGEST_FACTOR
 from workers.index.effort import Effort, least
@@ -80,18 +80,16 @@ def merged(corpus: Huge, found: Sequence[Sequence[Hits]]) -> list[np.ndarray]:
 
 
 def _settle(folders: list[Path], corpus: Huge) -> tuple[Effort, float]:
-    """Set the least effort that finds what is asked, by the first half of the queries."""
+    """Set the least effort that finds what is asked, by half of the queries."""
     shards = [IndexPart.open(folder, "cpu") for folder in folders]
-    half = len(corpus.asked.queries) // 2
-    queries, exact = corpus.asked.queries[:half], corpus.asked.exact[:half]
-    asked = indexes.GroundTruth(queries, exact)
+    asked, _ = corpus.asked.halves()
 
-    def measure(effort: Effort) -> float:
+    def measure(effort: Effort) -> Doubles:
         found = []
         for number, shard in enumerate(shards):
-            hits = shard.search(queries, indexes.DEPTH, effort.nprobe or None, effort.factor or None)
+            hits = shard.search(asked.queries, indexes.DEPTH, effort.nprobe or None, effort.factor or None)
             found.append([_shifted(one, number * corpus.first) for one in hits])
-        return asked.recall(merged(corpus, found), indexes.DEPTH)
+        return asked.recalls(merged(corpus, found), indexes.DEPTH)
 
     start = shards[0].effort
     most = Effort(LARGEST_FACTOR if start.factor else 0, shards[0].partitions)
@@ -151,8 +149,3 @@ def _version(folder: Path, corpus: Huge, ids: Sequence[str], template: Template)
         shards=tuple(shards),
         streams={},
     )
-
-
-def unit_queries(corpus: Huge) -> Floats:
-    """Return the half of the queries that set no effort."""
-    return corpus.asked.queries[len(corpus.asked.queries) // 2 :]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.corpus import Corpus
 from bench.timing import Laps, laps
-from engine.types import Floats, Hits
+from engine.types import Doubles, Floats, Hits
 from trainer.generation.check import LARGEST_FACTOR
 from workers.index.effort import Effort, least
 from workers.index.factory import Recipe
@@ -32,14 +32,23 @@ class GroundTruth:
     queries: Floats
     exact: NDArray[np.int64]
 
+    def halves(self) -> tuple["GroundTruth", "GroundTruth"]:
+        """Return every second query, to set an effort by, and the others, to measure what it finds."""
+        one, other = (GroundTruth(self.queries[n::2], self.exact[n::2]) for n in range(2))
+        return one, other
+
     def recall(self, found: Sequence[NDArray[np.int64]], depth: int) -> float:
-        """Return the share of the first `depth` exact rows among the first `depth` found of every query."""
+        """Return the share of the first `depth` exact rows among the first `depth` found, of all queries."""
+        return float(self.recalls(found, depth).mean())
+
+    def recalls(self, found: Sequence[NDArray[np.int64]], depth: int) -> Doubles:
+        """Return that share of every query, (q,)."""
         depth = min(depth, self.exact.shape[1])
         shares = [
             len(np.intersect1d(rows[:depth], exact[:depth])) / depth
             for rows, exact in zip(found, self.exact, strict=True)
         ]
-        return float(np.mean(shares))
+        return np.asarray(shares)
 
 
 def template_of(made: Recipe, corpus: Corpus) -> Template:
@@ -79,8 +88,8 @@ def effort_for(
     start = start or shard.effort
     most = Effort(LARGEST_FACTOR if start.factor else 0, shard.partitions)
 
-    def measure(effort: Effort) -> float:
-        return asked.recall(answers(shard, effort, rows_of, asked), DEPTH)
+    def measure(effort: Effort) -> Doubles:
+        return asked.recalls(answers(shard, effort, rows_of, asked), DEPTH)
 
     return least(measure, start, most, made.recall)[0]
 

@@ -55,7 +55,7 @@ def covering(workers: Replicas[Any], version: str, shards: frozenset[str]) -> li
     left, found = shards, list[frozenset[str]]()
     for members in (well, workers.members):
         while left:
-            shared = [left if one.place.shards is None else one.place.shards & left for one in members]
+            shared = [left if one.shards is None else one.shards & left for one in members]
             best = max(shared, key=len, default=frozenset[str]())
             if not best:
                 break

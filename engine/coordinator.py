@@ -11,7 +11,17 @@ from cachetools import LRUCache
 from grpc_health.v1 import health
 from prometheus_client.metrics_core import Metric
 
-from engine import control_pipe, coordinator_metrics, line, looks, metrics, part_texts, servers, serving
+from engine import (
+    control_pipe,
+    coordinator_metrics,
+    line,
+    looks,
+    metrics,
+    part_texts,
+    ports,
+    servers,
+    serving,
+)
 from engine.access import opened
 from engine.access.channels import Connect, plain
 from engine.admin import AdminServicer
@@ -82,7 +92,7 @@ class Coordinator:
         self._admin_probes = servers.add_probes(self._admin, [ADMIN, STANDING])
         if not topology.takeover:
             for address in (config.listen, config.admin):
-                servers.check_free(address)
+                ports.check_free(address)
         self.address = servers.bind(self._public, config.listen, self._door, topology.insecure)
         self.admin_address = servers.bind(self._admin, config.admin, self._door, topology.insecure)
         self._watching: list[asyncio.Task[None]] = []

@@ -86,12 +86,13 @@ class QueryEncoder:
     async def _worded(self, text: str, options: SearchOptions, deadline: Deadline) -> EncodedQuery:
         """Return a sentence with its words, which are sought in texts."""
         whole = self._models, text
-        if options.in_texts or whole in self._sentences:
-            encoded = await self._cached(whole, lambda: self._rankers.encode(text, deadline))
-        else:
-            key = f"{self._models} seen", text
-            encoded = await self._cached(key, lambda: self._rankers.encode(text, deadline, in_texts=False))
-        return replace(encoded, text=text)
+        in_texts = options.in_texts or whole in self._sentences
+        key = whole if in_texts else (f"{self._models} seen", text)
+
+        async def encode() -> EncodedQuery:
+            return replace(await self._rankers.encode(text, deadline, in_texts=in_texts), text=text)
+
+        return await self._cached(key, encode)
 
     async def _examples(self, sources: list[Source], deadline: Deadline) -> EncodedQuery:
         key = f"{self._corpus.id}/examples", examples.key_of(sources)

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.errors import Mismatch
 from engine.types import Ordinals
+from engine.values import LATER
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class TextsEntry:
     quantizer_sha256: str = ""
     weights: Mapping[str, float] = field(default_factory=dict)
     usual_cosine: float = 0.0
-    centre_sha256: str = ""
+    centre_sha256: str = field(default="", metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +209,8 @@ class Version:
     search: SearchEntry | None = None
     sources: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    texts: TextsEntry | None = None
-    clip_encoder: EncoderEntry | None = None
+    texts: TextsEntry | None = field(default=None, metadata=LATER)
+    clip_encoder: EncoderEntry | None = field(default=None, metadata=LATER)
 
     @property
     def features(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client.exposition import choose_encoder
 
-from engine import metrics, servers
+from engine import metrics, ports
 from engine.access.listeners import is_loopback
 
 _log = logging.getLogger("spr.metrics")
@@ -34,14 +34,14 @@ def listen(address: str, takeover: bool = False) -> str:
     """
     global _running
     if not takeover:
-        servers.check_free(address)
+        ports.check_free(address)
     host, _, port = address.rpartition(":")
     if not is_loopback(host):
         _log.warning("the metrics at %s can be read from other machines", address)
     try:
         _running = _Server((host.strip("[]"), int(port)))
     except OSError:
-        raise servers.taken(address) from None
+        raise ports.taken(address) from None
     threading.Thread(target=_running.serve_forever, name="metrics", daemon=True).start()
     return f"{host}:{_running.server_address[1]}"
 

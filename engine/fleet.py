@@ -182,7 +182,7 @@ class Fleet:
                 f"{'start `spr serve` again' if self._path.is_dir() else remedy}"
             )
         needed = [Needed(shard.name, self.shards[shard.name]) for shard in version.shards]
-        if all(member.place.shards is None for member in self.rankers.members):
+        if not self.rankers.split:
             needed.append(Needed(RANKER, self.rankers))
         else:
             names = [shard.name for shard in version.shards]

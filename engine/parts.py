@@ -43,7 +43,7 @@ def seal(building: Path, about: Part) -> Part:
     """
     names = [str(path.relative_to(building)) for path in building.rglob("*") if path.is_file()]
     found = dataclasses.replace(about, files=describe_files(building, names), id="")
-    named = dataclasses.replace(found, id=sealed.digest(dataclasses.asdict(found))[:16])
+    named = dataclasses.replace(found, id=sealed.digest(sealed.plain(found))[:16])
     sealed.write(building / PART, named)
     return named
 
@@ -58,7 +58,7 @@ def read_at(folder: Path, part: str) -> tuple[Part, str]:
     path = folder / PART
     about, checksum = sealed.read(path, Part, check_part, REMEDY, "GENERATION_CORRUPT")
     unnamed = dataclasses.replace(about, id="")
-    if about.id != part or sealed.digest(dataclasses.asdict(unnamed))[:16] != part:
+    if about.id != part or sealed.digest(sealed.plain(unnamed))[:16] != part:
         raise refuse(f"{path} does not have the id of its content: {REMEDY}.")
     return about, checksum
 

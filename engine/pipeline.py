@@ -82,8 +82,8 @@ class Pipeline:
         listed = proposals if query.not_texts else coarse.proposals
         moments = await self._choosing.of(ranking.ordered(listed, ranked), options)
         coverage = coarse.coverage if ranked.seen is None else coarse.coverage.unranked()
-        found = replace(coarse, moments=moments, coverage=coverage, ranker_model=ranked.ranker)
-        yield replace(found, timings=watch.laps())
+        model, timings = ranked.ranker, watch.laps()
+        yield replace(coarse, moments=moments, coverage=coverage, ranker_model=model, timings=timings)
 
     async def _coarse(
         self,

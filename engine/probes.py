@@ -1,7 +1,7 @@
 """One probe of a worker: what it holds, what is wrong with it, and what it should prepare or drop."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from engine.preparing import Preparing
 from engine.replica import Replica
 from engine.replicas import DRAINS, Replicas
 from engine.served import Collections, ServedCollection
-from engine.worker_state import Role, WorkerState, unfit
+from engine.worker_state import Role, WorkerState, lacking, unfit
 from spr.internal.v1.index_shard_service_pb2 import GetShardInfoRequest
 from spr.internal.v1.ranker_service_pb2 import GetRankerInfoRequest
 from spr.internal.v1.version_service_pb2 import HeldVersion, WorkerReport
@@ -86,7 +86,7 @@ class Probes:
         else:
             # The process has gone: the next one at this address begins anew.
             member.held.clear()
-            member.barred = ""
+            member.barred, member.reported = "", None
             self._preparing.forget(member.target)
         fault = self._down.get(member.target) or _why(failure)
         outstanding = member.health.outstanding
@@ -102,8 +102,8 @@ class Probes:
         fault = fault or refused
         member.barred = refused or (DRAINS if report.draining else "")
         held = {one.version: one for one in info.held}
-        shards = member.place.shards
-        wrong = {one.version: why for one in info.held if (why := self._wrong(role, one, shards))}
+        wrong = {one.version: why for one in info.held if (why := self._wrong(role, one))}
+        lacks = self._lacks(member, info.held) if role == "ranker" else ""
         member.held = set() if fault else set(held) - set(wrong)
         replicas.probed(member, fault)
         state = WorkerState(
@@ -113,12 +113,12 @@ class Probes:
             reached=True,
             fault=fault,
             held=held,
-            last_error=member.health.last_error,
+            last_error=lacks or member.health.last_error,
             bytes_resident=info.bytes_resident,
             report=report,
             calls=member.calls,
             outstanding=member.health.outstanding,
-            shards=shards,
+            shards=member.shards,
         )
         if fault:
             return state
@@ -130,12 +130,27 @@ class Probes:
         }
         return replace(state, problems=problems)
 
-    def _wrong(self, role: Role, held: HeldVersion, shards: frozenset[str] | None) -> str:
+    def _lacks(self, ranker: Replica[Any], held: Sequence[HeldVersion]) -> str:
+        """Note what a ranker reports to hold, by which it is asked; return what lacks, "" for nothing."""
+        known = [
+            (one, served.corpus.version)
+            for one in held
+            for collection in self._collections.all
+            if (served := collection.versions.get(one.version)) is not None
+        ]
+        partial = any(lacking(one, version) for one, version in known)
+        ranker.reported = frozenset(shard for one, _ in known for shard in one.shards) if partial else None
+        away = sorted(
+            {shard for one, version in known for shard in lacking(one, version, ranker.place.shards)}
+        )
+        return f"lacks {', '.join(away)}, which the topology says it has; restart it" if away else ""
+
+    def _wrong(self, role: Role, held: HeldVersion) -> str:
         """Return why nothing may be asked of a version that a worker holds, "" if it may."""
         for collection in self._collections.all:
             served = collection.versions.get(held.version)
             if served is not None:
-                return unfit(role, held, served.corpus.version, shards)
+                return unfit(role, held, served.corpus.version)
         return held.fault
 
     def _problem(self, member: Replica[Any], collection: ServedCollection, wrong: Mapping[str, str]) -> str:

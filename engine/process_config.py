@@ -1,8 +1,9 @@
 """The settings of each kind of process, as a topology's tables give them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
+from engine.ports import above
 from engine.values import DERIVED, AtLeast, AtMost, Count, NonNegative
 
 # Before a worker's address: a DNS name, each of whose addresses is a replica.
@@ -48,6 +49,7 @@ class CoordinatorConfig:
     metrics: HOST:PORT of /metrics, /healthz and /livez, of every process; empty: none.
     address, admin_address: where library and page reach it, if not at `listen` and `admin`.
     zone: where it runs; of workers that do equally well those of the same zone are asked. "": any.
+    processes: that share `listen`, each with limits and caches of its own; the kernel spreads connections.
     """
 
     listen: str = "127.0.0.1:7400"
@@ -56,6 +58,7 @@ class CoordinatorConfig:
     zone: str = ""
     admin_address: str = ""
     metrics: str = ""
+    processes: Annotated[int, AtLeast(1), AtMost(64)] = 1
     max_in_flight: Count = 64
     batch_concurrency: Count = 4
     max_deadline: NonNegative = 10.0
@@ -82,6 +85,13 @@ class CoordinatorConfig:
     def back(self) -> str:
         """The address by which the page reaches its administration."""
         return self.admin_address or reachable(self.admin)
+
+    @property
+    def each(self) -> tuple["CoordinatorConfig", ...]:
+        """Its processes: metrics of all at ports in a row, `admin` of the first, of others a free port."""
+        admin, several = f"{self.admin.rpartition(':')[0]}:0", range(2, self.processes + 1)
+        more = ((f"{self.name}.{number}", above(self.metrics, number - 1)) for number in several)
+        return self, *(replace(self, name=name, admin=admin, metrics=metrics) for name, metrics in more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class Program:
     """How to start one process. environment: variables beside our own.
 
     topology: the first line of its stdin, if its command reads one. target: where the coordinator reaches it.
+    shares: addresses where others of these may be before it.
     """
 
     role: str
@@ -48,11 +49,12 @@ class Program:
     environment: Mapping[str, str]
     topology: Topology | None = None
     target: str = ""
+    shares: tuple[str, ...] = ()
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str, str]:
         """Return what it is known by while the topology changes: names of rankers are by their order."""
-        return self.role, self.command[self.command.index("--listen") + 1]
+        return self.role, self.command[self.command.index("--listen") + 1], self.name.partition(".")[2]
 
     @property
     def label(self) -> str:
@@ -73,7 +75,9 @@ def program(topology: Topology, role: str, part: Any, supervised: bool = True) -
     environment = {name: value for name, value in POLLING.items() if name not in os.environ}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    return Program(role, part.name, command, environment, topology, getattr(part, "target", ""))
+    several = getattr(part, "processes", 1) > 1
+    shares = tuple(filter(None, (part.listen, part.admin, part.metrics))) if several else ()
+    return Program(role, part.name, command, environment, topology, getattr(part, "target", ""), shares)
 
 
 def programs(topology: Topology) -> list[Program]:
@@ -90,7 +94,7 @@ def programs(topology: Topology) -> list[Program]:
     parts: list[tuple[str, Any]] = [("encoder", part) for part in topology.encoder]
     parts += [("ranker", part) for part in topology.ranker]
     parts += [("index", part) for part in topology.index]
-    parts += [("coordinator", part) for part in topology.coordinators]
+    parts += [("coordinator", one) for part in topology.coordinators for one in part.each]
     parts += [("library", topology.library)] if topology.library else []
     parts += [("page", topology.page)] if topology.page else []
     return [program(topology, role, part) for role, part in parts]
@@ -180,7 +184,7 @@ class ManagedProcess:
         rankers = [dataclasses.replace(r, **settled) if r.name == name else r for r in topology.ranker]
         encoders = [dataclasses.replace(e, **settled) if e.name == name else e for e in topology.encoder]
         again = dataclasses.replace(topology, ranker=tuple(rankers), encoder=tuple(encoders))
-        return dataclasses.replace(again, takeover=bool(self.draining))
+        return dataclasses.replace(again, takeover=bool(self.draining or self.program.shares))
 
     def _forward_errors(self, process: Pipes, writer: logs.Writer) -> None:
         """Forward stderr: JSON lines of log as they are, other text wrapped into such."""

@@ -185,7 +185,21 @@ def ordered(proposals: Proposals, ranked: Ranked) -> Moments:
     keys = -scores
     if ranked.seen is not None:
         keys, scores = np.where(ranked.seen, keys, np.inf), np.where(ranked.seen, scores, moments.scores[:n])
-    order = np.concatenate([np.argsort(keys, kind="stable"), np.arange(n, len(proposals))])
+    order = np.argsort(keys, kind="stable")
+    if n == len(proposals):
+        # As a rule: nothing is left of the coarse order.
+        return Moments(
+            videos=moments.videos[order],
+            spans=ranked.spans[order],
+            scores=scores[order],
+            relevances=ranked.relevances[order],
+            proposals=moments.proposals[order],
+            refined=ranked.refined[order],
+            confidences=_confidences(ranked, n, order),
+            best=ranked.shown[order],
+            confidence_threshold=ranked.confidence_threshold,
+        )
+    order = np.concatenate([order, np.arange(n, len(proposals))])
     return Moments(
         videos=moments.videos[order],
         spans=np.concatenate([ranked.spans, moments.spans[n:]])[order],

@@ -53,6 +53,8 @@ class Recent:
     def _turn(self, now: float) -> int:
         """Empty the slots of the seconds that have passed; return that of now."""
         second = int(now)
+        if second == self._second:
+            return second % SECONDS
         for passed in range(max(self._second, second - SECONDS) + 1, second + 1):
             self._buckets[passed % SECONDS][:] = _EMPTY
             self._counts[passed % SECONDS] = 0

@@ -27,6 +27,7 @@ class Replica(Generic[Stub]):
     held: ids of the versions that it answers from, as far as is known. tried: when it was asked last while it
     was an outlier. barred: why no search is asked of it, "" where it may be. calls: those that have ended.
     leaving: the topology has it no more; it is asked until another one can be. place: as the topology says.
+    reported: the shards whose contexts it says it has, None where it has all or has not said yet.
     full: until when those of other zones are as good, as it refused a call.
     """
 
@@ -44,8 +45,14 @@ class Replica(Generic[Stub]):
         self.calls = Recent()
         self.leaving = False
         self.place = Place()
+        self.reported: frozenset[str] | None = None
         self.full = 0.0
+
+    @property
+    def shards(self) -> frozenset[str] | None:
+        """The shards whose contexts it has, None for all: as it reports; a topology may be ahead of it."""
+        return self.place.shards if self.reported is None else self.reported
 
     def has(self, shards: frozenset[str]) -> bool:
         """Whether it has the contexts of all of some shards."""
-        return self.place.shards is None or shards <= self.place.shards
+        return self.shards is None or shards <= self.shards

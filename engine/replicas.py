@@ -72,7 +72,7 @@ class Replicas(Generic[Stub]):
     @property
     def split(self) -> bool:
         """Whether a member has the contexts of some shards alone."""
-        return any(member.place.shards is not None for member in self.members)
+        return any(member.shards is not None for member in self.members)
 
     @property
     def leaving(self) -> bool:
@@ -87,8 +87,8 @@ class Replicas(Generic[Stub]):
         stay = [member for member in self.members if not member.leaving and needed <= member.held]
 
         def replaced(gone: Replica[Stub]) -> bool:
-            parts = gone.place.shards or frozenset(shards)
-            return any(one.place.shards is None for one in stay) or (
+            parts = gone.shards or frozenset(shards)
+            return any(one.shards is None for one in stay) or (
                 bool(stay) and all(any(one.has(frozenset([part])) for one in stay) for part in parts)
             )
 
@@ -164,10 +164,12 @@ class Replicas(Generic[Stub]):
             of = f" of {', '.join(sorted(shards))}" if shards and self.members else ""
             raise Unavailable(f"{self.name} has no worker{of}: no address of one is known", NO_WORKER)
         self._turn += 1
+        if len(members) == 1 and not members[0].barred and members[0].health.state(now) is Health.HEALTHY:
+            # Nobody stands in for it.
+            members[0].tried = now
+            return members, [0], set()
         lacking = {i for i, member in enumerate(members) if version not in member.held}
-        slow = set()
-        if len(members) > 1:
-            slow = {i for i, member in enumerate(members) if member.leaving or _is_slow(member, hedging, now)}
+        slow = {i for i, member in enumerate(members) if member.leaving or _is_slow(member, hedging, now)}
         far = {i for i, member in enumerate(members) if self._zone and self._is_far(member)}
         # A full one is no better than those elsewhere, until it may have room again.
         far |= {i for i, member in enumerate(members) if self._zone and now < member.full}

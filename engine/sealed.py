@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from engine.entries import refuse
 from engine.errors import InvalidInput, NotFound
 from engine.files import BadJson, read_json, write_json
-from engine.values import filled
+from engine.values import LATER, filled
 
 Entry = TypeVar("Entry")
 FORMAT = 3
@@ -22,9 +22,23 @@ def digest(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def plain(value: Any) -> Any:
+    """Return a dataclass as JSON values, without LATER fields that have their default: nothing uses them."""
+    if dataclasses.is_dataclass(value):
+        fields = [field for field in dataclasses.fields(value) if not _unused(field, value)]
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _unused(field: "dataclasses.Field[Any]", entry: Any) -> bool:
+    return LATER.items() <= field.metadata.items() and getattr(entry, field.name) == field.default
+
+
 def write(path: Path, entry: Any) -> str:
     """Write a dataclass, atomically, with its checksum; return the checksum."""
-    value = {"format": FORMAT, **dataclasses.asdict(entry)}
+    value = {"format": FORMAT, **plain(entry)}
     checksum = digest(value)
     write_json(path, {"sha256": checksum, **value})
     return checksum

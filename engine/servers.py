@@ -1,9 +1,6 @@
 """gRPC servers and channels of our processes: options, interceptor, health, reflection, and listening."""
 
-import contextlib
-import errno
 import logging
-import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
@@ -16,8 +13,8 @@ from engine import connections
 from engine.access.guard import Door
 from engine.access.listeners import is_loopback, refuse_open
 from engine.admission import Gate
-from engine.errors import Unavailable
 from engine.interceptors import Interceptor
+from engine.ports import taken
 
 _log = logging.getLogger("spr.servers")
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -103,26 +100,3 @@ def bind(
             port,
         )
     return f"{host}:{port}"
-
-
-def check_free(address: str) -> None:
-    """Raise Unavailable if another process listens at HOST:PORT, also one whose port can be shared."""
-    host, _, port = address.rpartition(":")
-    with contextlib.suppress(socket.gaierror):  # said better by `bind`
-        for family, kind, number, _, at in socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM
-        ):
-            with socket.socket(family, kind, number) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    trial.bind(at)
-                except OSError as error:
-                    if error.errno == errno.EADDRINUSE:
-                        raise taken(address) from None
-
-
-def taken(address: str) -> Unavailable:
-    """Return the error of an address that another process listens at."""
-    return Unavailable(
-        f"cannot listen on {address}; is another process there? Stop it, or change the port", "ADDRESS_IN_USE"
-    )

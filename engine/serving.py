@@ -236,4 +236,5 @@ def select_part(topology: config.Topology, role: str, name: str | None, listen: 
         return config.select([topology.library] if topology.library else [], name, listen)
     if role == "page":
         return config.select([topology.page] if topology.page else [], name, listen)
-    return config.select(topology.coordinators, name, listen)
+    each = [one for front in topology.coordinators for one in front.each] if name else topology.coordinators
+    return config.select(each, name, listen)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine import logs
+from engine import logs, ports
 from engine.errors import SprError
 from engine.following import Followed, Following
 from engine.processes import FIRST_BACKOFF, OPTIONAL, Event, ManagedProcess, Pipes, Program, close, say
@@ -75,6 +75,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything and keep it running until SIGINT or SIGTERM; StartFailed if it cannot start."""
+        for address in {address: None for program in self.programs for address in program.shares}:
+            ports.check_free(address)
         self.children += [ManagedProcess(program) for program in self.programs]
         with self._signals():
             try:
@@ -110,10 +112,7 @@ class Supervisor:
         if event is None:
             return False
         kind, child, process, value = event
-        if kind == "line":
-            self._heard(child, process, value)
-        else:
-            self._ended(child, process, value)
+        (self._heard if kind == "line" else self._ended)(child, process, value)
         self._tell()
         return True
 
@@ -208,7 +207,7 @@ class Supervisor:
         if late or all(child.ready or child.down for child in self.children):
             self._told = True
             lines = [child.ready or {} for child in fronts]
-            addresses = [line.get("address", "") for line in lines]
+            addresses = list(dict.fromkeys(line.get("address", "") for line in lines))
             page = next((child.ready for child in self.children if child.program.role == "page"), None)
             pages = {"page": page["address"]} if page else {}
             self.on_ready({**lines[0], **pages, "addresses": addresses, "pids": self.pids()})

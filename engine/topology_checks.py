@@ -21,7 +21,8 @@ def check(topology: "Topology") -> None:
     _check_shards(topology)
     parts = [*topology.parts, *([topology.page] if topology.page else [])]
     ports = [(one.admin, one) for one in topology.coordinators] + [(one.listen, one) for one in parts]
-    ports += [(one.metrics, one) for one in parts if one.metrics]
+    more = [each for one in topology.coordinators for each in one.each[1:]]
+    ports += [(one.metrics, one) for one in (*parts, *more) if one.metrics]
     places = [(_host(one), listen) for listen, one in ports]
     for place, (listen, _) in zip(places, ports, strict=True):
         _check_address(listen, topology.path)

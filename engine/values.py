@@ -38,6 +38,8 @@ NonNegative = Annotated[float, AtLeast(0)]
 
 # Metadata of a field that no file sets: the program derives it.
 DERIVED = {"derived": True}
+# Of a field that came after the first release: not written at its default, so that older programs read on.
+LATER = {"later": True}
 
 
 def filled(cls: type[Config], values: Mapping[str, Any], source: str, prefix: str = "") -> Config:

@@ -166,7 +166,7 @@ def hits_from_pb(response: index_shard_service_pb2.SearchSegmentsResponse, video
         raise Mismatch(f"hits name videos beyond the {videos} of the catalogue", "GENERATION_MISMATCH")
     if not np.isfinite(scores).all():
         raise Mismatch("hits have scores that are not finite; build the version again")
-    bounds = np.cumsum([0, *response.counts])
+    bounds = itertools.accumulate(response.counts, initial=0)
     return [Hits(ordinals[a:b], segments[a:b], scores[a:b]) for a, b in itertools.pairwise(bounds)]
 
 

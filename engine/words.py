@@ -12,6 +12,9 @@ from engine.function_words import function_words
 
 # Shorter words are not looked for inside others; one of letters alone has to be longer.
 SHORTEST_INSIDE = 3
+# Of a word with fewer letters every one counts; from twice as many on two may differ. Chosen on rendered
+# worlds that were spoken and heard.
+LEAST_ALIKE = 5
 
 _UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3\u3041-\u309a\u309d-\u309f\u30a1-\u30fa"
@@ -67,10 +70,44 @@ def seeks_inside(term: str, known: bool) -> bool:
     return (len(term) > SHORTEST_INSIDE and not known) or any(character.isdigit() for character in term)
 
 
+def may_differ(term: str) -> int:
+    """Return by how many edits a word may differ from one of a query and still be taken for it, 0 for none.
+
+    Words are misspelt, spelt in two ways ("harbour"), misheard and misread. Another number is another number.
+    """
+    return min(len(term) // LEAST_ALIKE, 2) if term.isalpha() else 0
+
+
+def edits(one: str, other: str) -> int:
+    """Return by how many edits `other` differs, 0 where it is not taken for `one`: see `may_differ`.
+
+    An edit inserts, removes or replaces a letter, or swaps two adjacent ones (optimal string alignment,
+    Boytsov, Indexing Methods for Approximate Dictionary Searching, 2011). The first letter stays.
+
+    >>> edits("harbour", "harbor"), edits("recieve", "receive"), edits("1988", "1989")
+    (1, 1, 0)
+    """
+    most = may_differ(one)
+    if not most or one[0] != other[0] or abs(len(one) - len(other)) > most:
+        return 0
+    before, row = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for at, letter in enumerate(one):
+        earlier, before, row = before, row, [at + 1]
+        for place, found in enumerate(other):
+            least = min(before[place] + (letter != found), before[place + 1] + 1, row[place] + 1)
+            if at and place and letter == other[place - 1] and found == one[at - 1]:
+                least = min(least, earlier[place - 1] + 1)
+            row.append(least)
+        if min(row) > most:
+            return 0
+    return row[-1] if row[-1] <= most else 0
+
+
 def matched(text: str, query: str) -> list[tuple[str, bool]]:
     """Return a text in pieces that joined are all of it, True for a word that matches one of the query.
 
-    A word with a digit, and a query of which no word is in the text as it is, match what contains them.
+    A word with a digit, and a query of which no word is in the text as it is, match what contains them. A
+    word also matches one that is nearly it, see `edits`.
 
     >>> matched("Plate: RE16-X", "the re16")
     [('Plate: ', False), ('RE16', True), ('-X', False)]
@@ -79,7 +116,11 @@ def matched(text: str, query: str) -> list[tuple[str, bool]]:
     known = bool(asked.keys() & terms(text))
     inside = [term for term in asked if seeks_inside(term, known)]
     marked = [False] * len(text)
-    for begin, end in _spans(text, lambda term: term in asked or any(one in term for one in inside)):
+
+    def wanted(term: str) -> bool:
+        return term in asked or any(one in term for one in inside) or any(edits(one, term) for one in asked)
+
+    for begin, end in _spans(text, wanted):
         marked[begin:end] = [True] * (end - begin)
     return _pieces(text, marked)
 

@@ -68,19 +68,21 @@ class WorkerState:
         return well and self.concerns(collection)
 
 
-def unfit(role: Role, held: HeldVersion, version: Version, shards: frozenset[str] | None = None) -> str:
-    """Return why a version that a worker holds is not the one that is served, "" if it is.
-
-    shards: whose contexts the topology says it has; None: all.
-    """
+def unfit(role: Role, held: HeldVersion, version: Version) -> str:
+    """Return why a version that a worker holds is not the one that is served, "" if it is."""
     if held.fault:
         return held.fault
     if held.embedding_model != version.embedding_model:
         return f"uses model {held.embedding_model}, the version needs {version.embedding_model}"
     if role == "index" and held.quantizer_sha256 != version.quantizer_sha256:
         return "has another quantizer than the version, so its scores do not compare"
-    if role == "ranker" and held.shards:
-        wanted = [one.name for one in version.shards if shards is None or one.name in shards]
-        if lacking := sorted(set(wanted) - set(held.shards)):
-            return f"lacks {', '.join(lacking)}, which the topology says it has; restart it"
     return ""
+
+
+def lacking(held: HeldVersion, version: Version, shards: frozenset[str] | None = None) -> list[str]:
+    """Return the shards of a version whose contexts a ranker does not report, of those it should have.
+
+    shards: as the topology says; None: all. One that reports none holds all, of an earlier release.
+    """
+    wanted = {one.name for one in version.shards if shards is None or one.name in shards}
+    return sorted(wanted - set(held.shards)) if held.shards else []

@@ -16,7 +16,7 @@ from workers.index.factory import recipe
 from workers.index.part import IndexPart
 from workers.index.training import train
 
-_QUERIES = 64
+_QUERIES = 128
 # Every size climbs from so little to the same recall. A build begins higher: a small corpus would get
 # more recall than it asks for and look slower than it is.
 _FIRST = Effort(factor=4, nprobe=16)
@@ -61,13 +61,13 @@ def _size(setup: Setup, segments: int) -> Figure:
         return IndexPart.build(train(made, dim, sample), filled(), videos, numbers)
 
     shard, seconds = indexes.timed_build(build)
-    asked = GroundTruth(queries, nearest.rows)
+    by, asked = GroundTruth(queries, nearest.rows).halves()
     rows_of = partial(_rows, np.cumsum(counts) - counts)
     usual = shard.effort
     first = Effort(min(_FIRST.factor, usual.factor), min(_FIRST.nprobe, usual.nprobe))
-    effort = indexes.effort_for(shard, made, rows_of, asked, first)
+    effort = indexes.effort_for(shard, made, rows_of, by, first)
     found = indexes.answers(shard, effort, rows_of, asked)
-    taken = indexes.latency(shard, effort, queries, setup.sizes.runs)
+    taken = indexes.latency(shard, effort, asked.queries, setup.sizes.runs)
     more: dict[str, float | int | str] = {
         "segments": segments,
         "index": "auto",

@@ -57,6 +57,19 @@ def test_proposals_go_where_their_contexts_lie(tmp_path: Path) -> None:
     assert sorted(calls) == [(0, 1), (0, 2), (1, 0)]
 
 
+def test_rankers_are_asked_for_what_they_report_whatever_the_topology_says_by_now(tmp_path: Path) -> None:
+    async def run(workers: Cluster) -> list[types_pb2.Moment]:
+        async with operated(workers) as (stub, admin, _):
+            await status(admin)
+            return list((await search(stub)).moments)
+
+    with by_shard(tmp_path, (0,), (1,)) as workers:
+        # The topology has been changed, and the two have not been started again.
+        workers.rankers[0].shards, workers.rankers[1].shards = [1], [0]
+        moments = asyncio.run(run(workers))
+    assert {moment.provenance.refined for moment in moments} == {True}
+
+
 def test_a_dead_group_leaves_the_proposals_of_its_shards_unrefined(tmp_path: Path) -> None:
     with by_shard(tmp_path, (0,), (1,)) as workers:
         workers.rankers[1].refuses = grpc.StatusCode.UNAVAILABLE
@@ -112,7 +125,8 @@ def test_operators_see_who_holds_what_and_drain_no_last_holder(tmp_path: Path) -
             # It was started before the topology said so: it is not asked about what it lacks.
             workers.rankers[2].shards = [0]
             found = {worker.name: worker.last_error for worker in (await status(admin)).workers}
-            assert found["ranker-2"] == "lacks shard-00001, which the topology says it has; restart it"
+            lacks = "lacks shard-00001, which the topology says it has; restart it"
+            assert found["ranker-2"] == f"last error: {lacks}"
 
     with by_shard(tmp_path, (0,), (0,), (1,)) as workers:
         asyncio.run(run(workers))

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from engine import faults, logs, servers
+from engine import faults, logs, ports, servers
 from engine.errors import InvalidInput, Overloaded, SprError, Unavailable
 from spr.internal.v1 import encoder_service_pb2 as encoder_pb
 from spr.internal.v1 import encoder_service_pb2_grpc as encoder_grpc
@@ -122,11 +122,11 @@ def test_a_port_that_a_successor_can_share_is_refused_to_all_others() -> None:
     address = servers.bind(server, "127.0.0.1:0")
     server.start()
     with pytest.raises(Unavailable, match="is another process there"):
-        servers.check_free(address)
+        ports.check_free(address)
     assert servers.bind(successor, address) == address
     for one in (server, successor):
         one.stop(None).wait()
-    servers.check_free("127.0.0.1:0")
+    ports.check_free("127.0.0.1:0")
 
 
 @pytest.mark.parametrize("kind", [InvalidInput, Overloaded, Unavailable])

@@ -92,7 +92,7 @@ def _reseal_part(folder: Path, path: Path) -> None:
         for key in ("sha256", "format"):
             values.pop(key, None)
         about = filled(Part, values, "it")
-        named = dataclasses.replace(about, id=sealed.digest(dataclasses.asdict(about))[:16])
+        named = dataclasses.replace(about, id=sealed.digest(sealed.plain(about))[:16])
         sealed.write(path, named)
         (folder / "id").write_text(named.id)
 

@@ -17,7 +17,8 @@ from engine import versions
 from tests.trainer.generation.built import collection
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.same import check_same
-from tests.workers.ranker.factories import tiny_clip
+from tests.workers.ranker.factories import TEXTS, tiny_clip, tiny_collection
+from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_queries
 
 pytestmark = pytest.mark.nightly
 VIDEOS = 60
@@ -135,6 +136,29 @@ def test_after_the_driver_was_killed_the_same_command_goes_on(
     assert done["skipped"] >= VIDEOS // 6
     assert done["ingested"] + done["skipped"] == VIDEOS
     check_whole(world, tmp_path / "c")
+
+
+def test_an_evaluation_reports_what_one_machine_does(cluster: Any, nodes: list[Any], tmp_path: Path) -> None:
+    folder = tiny_collection(tmp_path / "c", trained=True).directory
+    moment = JudgedMoment(0, "a", 12.0, 20.0, 40.0, "x", 1.0, 4)
+    texts = [f"{text} {number}" for number in range(20) for text in TEXTS]
+    save_queries(tmp_path / "t.json", [JudgedQuery(n, text, (moment,)) for n, text in enumerate(texts)])
+    runs = []
+    for engine in ("local", f"ray:{cluster.address}"):
+        out = tmp_path / engine[:3]
+        options = [
+            "--collection",
+            folder,
+            "--truth",
+            tmp_path / "t.json",
+            "--engine",
+            engine,
+            "--run-out",
+            out,
+        ]
+        subprocess.run([*SPR, "eval", *map(str, options)], check=True, capture_output=True)
+        runs.append(out.read_bytes())
+    assert runs[0] == runs[1]
 
 
 def test_a_build_makes_the_parts_of_one_machine(cluster: Any, nodes: list[Any], tmp_path: Path) -> None:

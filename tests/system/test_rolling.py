@@ -1,4 +1,4 @@
-"""Two coordinators and their workers stop, are killed and replaced while searches go on: nothing is lost.
+"""Coordinators, one of two processes, and workers stop, are killed and replaced: no search is lost.
 
 One module, so that one service is started for all of it; every test leaves it whole.
 """
@@ -32,6 +32,7 @@ def write_fleet(path: Path, collection: Path, first_shard: int) -> Path:
     lines = [f"collection = {json.dumps(str(collection))}", 'log_level = "info"']
     for listen, admin in (PORTS[:2], PORTS[2:4]):
         lines += ["[[coordinator]]", f'listen = "127.0.0.1:{listen}"', f'admin = "127.0.0.1:{admin}"']
+    lines += ["processes = 2"]  # of the second coordinator
     for shard, port in enumerate((first_shard, PORTS[5])):
         lines += ["[[index]]", f"shard = {shard}", f'listen = "127.0.0.1:{port}"']
     settings = ["threads = 1", 'device = "cpu"', 'text_precision = "float32"']
@@ -160,15 +161,19 @@ def lost(told: list[SearchResult | SearchError]) -> list[object]:
     return [one for one in told if isinstance(one, SearchError) or one.coverage.degraded]
 
 
+def readied(service: Service, name: str) -> int:
+    return service.log.read_text(encoding="utf-8").count(f'"{name} is ready"')
+
+
 def test_a_coordinator_that_is_killed_loses_no_search_of_clients_that_know_both(service: Service) -> None:
     assert len(service.ready["addresses"]) == 2
-    for number in range(2):
+    for name in ("coordinator-0", "coordinator-1"):
         with searching(both(service), callers=4) as told:
             until(lambda: len(told) > 20)
-            os.kill(pid := service.pid_now(f"coordinator-{number}"), signal.SIGKILL)
+            ready = readied(service, name)
+            os.kill(pid := service.pid_now(name), signal.SIGKILL)
             until(lambda pid=pid: not alive(pid))  # type: ignore[misc]
-            with Client(service.ready["addresses"][number]) as client:
-                until(lambda: whole(client))
+            until(lambda name=name, ready=ready: readied(service, name) > ready)  # type: ignore[misc]
         assert lost(told) == []
 
 
@@ -180,6 +185,23 @@ def test_pages_of_one_coordinator_go_on_at_the_other(service: Service) -> None:
         there = first.search("", page_size=100, page_token=page.next_page)
     assert rest.moments == there.moments
     assert len(rest.moments) == page.total - 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_of_processes_at_one_port_each_answers_for_the_other(service: Service, number: int) -> None:
+    address = service.ready["addresses"][1]
+    with Client(address) as client:
+        page = client.search(TEXTS[0], page_size=1)
+        rest = client.search("", page_size=100, page_token=page.next_page).moments
+    for name in ("coordinator-1", "coordinator-1.2"):
+        before, ready = service.pid_now(name), readied(service, name)
+        with searching(address if number == signal.SIGTERM else both(service)) as told:
+            os.kill(before, number)
+            until(lambda pid=before: not alive(pid))  # type: ignore[misc]
+            with Client(address) as client:
+                assert client.search("", page_size=100, page_token=page.next_page).moments == rest
+            until(lambda name=name, ready=ready: readied(service, name) > ready)  # type: ignore[misc]
+        assert lost(told) == []
 
 
 def test_a_topology_that_changes_loses_no_search(service: Service, copied: Path) -> None:

@@ -19,6 +19,7 @@ from trainer.evaluation.runfile import Run, load_about, load_run, save_run, trut
 from trainer.formats.moments import load_existence
 from trainer.formats.segments import segments_beside
 from trainer.runs.progress import Progress
+from trainer.spread.crew import address_of
 
 # What a report keeps of who answered, and a run file with it.
 KEPT = ("versions", "segment_length")
@@ -35,6 +36,7 @@ class EvalConfig:
     protocol, absent, reach, bootstrap (resamples), seed: as in `report`. channels: where to look, () for
     everywhere. segment_top_k, proposals: how a search retrieves and proposes, None for the defaults.
     segment_length: None for the collection's. in_flight, timeout: of a service's queries. limit: of queries.
+    engine: where queries of a collection are answered, as `--engine` has it.
     out, plot, reliability, html, run_out: the report as JSON, as charts and as a page, and the answers.
     """
 
@@ -42,6 +44,7 @@ class EvalConfig:
     address: str | None = None
     collection: Path | None = None
     version: str = ""
+    engine: str = "local"
     truth: Path | None = None
     corpus: Path | None = None
     protocol: str = "spr"
@@ -152,14 +155,17 @@ def _searched(
     config: EvalConfig, collection: Path, queries: Sequence[JudgedQuery], on_done: Callable[[int], None]
 ) -> Answered:
     # torch, which a run file or a service does not need.
-    from trainer.evaluation.offline import Offline, search_offline
+    from trainer.evaluation.offline import Offline, facts_of, search_offline
 
-    searched = Offline.open(collection, config.version, chosen=config.channels or CHANNELS)
+    chosen = config.channels or CHANNELS
+    if (address := address_of(config.engine)) is not None:
+        from trainer.spread.answers import Asked, search_spread
+
+        asked = Asked(collection.absolute(), config.version, chosen, config.segment_top_k, config.rule)
+        return Answered(*search_spread(asked, queries, address, on_done))
+    searched = Offline.open(collection, config.version, chosen=chosen)
     run = search_offline(searched, queries, config.segment_top_k, on_done, config.rule)
-    about = searched.models.version
-    versions = {"version": about.id, "embedding_model": about.embedding_model}
-    versions |= {"ranker_model": searched.models.ranker.name}
-    return Answered(run, {"versions": versions, "segment_length": about.segment_length})
+    return Answered(run, facts_of(searched))
 
 
 def _existence(config: EvalConfig) -> dict[int, float]:

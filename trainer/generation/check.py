@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from engine.entries import SearchEntry
 from engine.errors import Mismatch
-from engine.types import Floats
+from engine.types import Doubles, Floats
 from trainer.generation.plan import Plan
 from workers.feature_store.store import FeatureStore
 from workers.index.effort import Effort, least
+from workers.index.factory import CODES_SEGMENTS
 from workers.index.files import write_effort
 from workers.index.part import IndexPart
 from workers.ranker.encoder.known_queries import POOLED
@@ -24,6 +25,8 @@ from workers.ranker.projection.projector import MeanPool, Projector
 
 DEPTH = 200
 QUERIES = 64
+# Of large collections, whose lists miss much of a few queries: the mean of 64 is no better than .004.
+MORE_QUERIES = 256
 # Disturbed segments lie as far from theirs (cosine 0.89) as a good query from what it describes.
 NOISE = 0.5
 LARGEST_FACTOR = 160
@@ -44,7 +47,9 @@ def check(folders: Sequence[Path], collection: Path, plan: Plan, vectors: Floats
     (INDEX_UNFIT) where no effort reaches it.
     """
     texts = plan.clip_encoder or plan.encoder
-    asked = real_queries(collection, texts.fingerprint, plan.projector, plan.device, plan.dim)
+    asked = real_queries(
+        collection, texts.fingerprint, plan.projector, plan.device, plan.dim, count(len(vectors))
+    )
     queries = sample_queries(asked, vectors)
     shards = [IndexPart.open(folder, "cpu") for folder in folders]
     starts = np.cumsum(plan.counts) - plan.counts
@@ -67,7 +72,7 @@ def reach(
     most = Effort(LARGEST_FACTOR, max(shard.partitions for shard in shards))
     start = shards[0].effort
     most = Effort(most.factor if start.factor else 0, most.nprobe)
-    effort, recall = least(lambda tried: truth.recall(shards, tried), start, most, asked)
+    effort, recall = least(lambda tried: truth.recalls(shards, tried), start, most, asked)
     _accept(label, asked, recall, effort)
     if effort != start:
         for folder in folders:
@@ -96,41 +101,46 @@ class ExactAnswers:
             best = -np.partition(-scores, min(self.depth, scores.shape[1]) - 1, axis=1)[:, : self.depth]
         self._worst = best.min(axis=1)
 
-    def recall(self, shards: Sequence[IndexPart], effort: Effort) -> float:
-        """Return the share of the nearest segments that all shards together find."""
+    def recalls(self, shards: Sequence[IndexPart], effort: Effort) -> Doubles:
+        """Return, (nq,), the share of each query's nearest segments that all shards together find."""
         answers = [
             shard.search(self._queries, self.depth, effort.nprobe or None, effort.factor or None)
             for shard in shards
         ]
-        found = 0
+        found = np.zeros(len(self._queries))
         for query, hits in enumerate(zip(*answers, strict=True)):
             places = zip(self._starts, hits, strict=True)
             rows = np.concatenate([starts[part.videos] + part.segments for starts, part in places])
             order = np.argsort(-np.concatenate([part.scores for part in hits]), kind="stable")
             exact = self._vectors[np.sort(rows[order[: self.depth]])] @ self._queries[query]
-            found += int((exact >= self._worst[query] - TOLERANCE).sum())
-        return found / (self.depth * len(self._queries))
+            found[query] = (exact >= self._worst[query] - TOLERANCE).sum()
+        return found / self.depth
+
+
+def count(segments: int) -> int:
+    """Return how many queries the recall of so many segments is measured by."""
+    return MORE_QUERIES if segments > CODES_SEGMENTS else QUERIES
 
 
 def sample_queries(real: Floats, vectors: Rows) -> Floats:
-    """Return QUERIES unit vectors (nq, dim), the same ones every time: real ones, and disturbed segments."""
+    """Return `count` unit vectors (nq, dim), the same ones every time: real ones, and disturbed segments."""
     rng = np.random.default_rng(0)
-    rows = np.sort(rng.integers(len(vectors), size=QUERIES - len(real)))
+    rows = np.sort(rng.integers(len(vectors), size=count(len(vectors)) - len(real)))
     noise = rng.standard_normal((len(rows), real.shape[1])).astype(np.float32)
     made = vectors[rows] + NOISE * _unit(noise)
     return _unit(np.concatenate([real, made]))
 
 
 def real_queries(
-    collection: Path, encoder: str, projector: Projector | MeanPool, device: torch.device, dim: int
+    collection: Path, encoder: str, projector: Projector | MeanPool, device: torch.device, dim: int, most: int
 ) -> Floats:
-    """Return unit vectors (n, dim) of up to QUERIES queries whose features the collection holds."""
+    """Return unit vectors (n, dim) of up to `most` queries whose features the collection holds."""
     path = collection / "queries" / encoder
     if not (path / "store.json").is_file():
         return np.zeros((0, dim), np.float32)
     store = FeatureStore.open(path)
     ids = store.ids()
-    chosen = np.sort(np.random.default_rng(0).choice(len(ids), min(QUERIES, len(ids)), replace=False))
+    chosen = np.sort(np.random.default_rng(0).choice(len(ids), min(most, len(ids)), replace=False))
     rows = [np.asarray(store.rows(ids[number], POOLED), np.float32) for number in chosen]
     if not rows or rows[0].shape[1] != dim:
         return np.zeros((0, dim), np.float32)

@@ -147,5 +147,5 @@ def _tune(folder: Path) -> None:
     queries = sample_queries(np.zeros((0, opened.dim), np.float32), vectors)
     truth = ExactAnswers(vectors, queries, [np.zeros(1, np.int64)])
     most = Effort(LARGEST_FACTOR if opened.effort.factor else 0, opened.partitions)
-    effort, _ = least(lambda tried: truth.recall([part], tried), opened.effort, most, AUTO_RECALL)
+    effort, _ = least(lambda tried: truth.recalls([part], tried), opened.effort, most, AUTO_RECALL)
     write_effort(effort, folder)

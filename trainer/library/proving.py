@@ -10,7 +10,7 @@ from engine.catalogue import PartCatalogue
 from engine.corpus import Corpus
 from engine.entries import Version
 from engine.types import Floats
-from trainer.generation.check import ExactAnswers, reach, real_queries, sample_queries
+from trainer.generation.check import ExactAnswers, count, reach, real_queries, sample_queries
 from workers.index.factory import AUTO_RECALL, FAST_RECALL
 from workers.index.part import IndexPart
 from workers.index.vectors import Vectors
@@ -27,7 +27,7 @@ def prove(folder: Path, corpus: Corpus, catalogue: PartCatalogue) -> None:
     """
     part = IndexPart.open(folder, "cpu")
     vectors = Vectors(part)
-    queries = sample_queries(_real(corpus), vectors)
+    queries = sample_queries(_real(corpus, count(len(vectors))), vectors)
     starts = np.cumsum(catalogue.segments, dtype=np.int64) - catalogue.segments
     truth = ExactAnswers(vectors, queries, [starts])
     reach([folder], [part], truth, corpus.version.factory, asked(corpus.version))
@@ -39,8 +39,10 @@ def asked(version: Version) -> float:
     return float(_ASKED.get(str(version.settings.get("index")), 0.0) if said is None else said)
 
 
-def _real(corpus: Corpus) -> Floats:
+def _real(corpus: Corpus, most: int) -> Floats:
     version, device = corpus.version, torch.device("cpu")
     entry = version.projector
     projector = load_projector(versions.model_path(corpus.directory, entry), device) if entry else MeanPool()
-    return real_queries(corpus.directory, version.index_encoder.fingerprint, projector, device, version.dim)
+    return real_queries(
+        corpus.directory, version.index_encoder.fingerprint, projector, device, version.dim, most
+    )

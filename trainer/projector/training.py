@@ -18,7 +18,20 @@ from trainer.projector.losses import LOSSES
 from trainer.projector.optimisation import make_optimizer, schedule, set_learning_rates
 from trainer.projector.recall import recalls
 from trainer.projector.settings import ProjectorSettings
-from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
+from trainer.runs import (
+    ALONE,
+    Amp,
+    Panel,
+    Processes,
+    Progress,
+    Training,
+    TrainingRun,
+    batch_rows,
+    joined,
+    open_run,
+    pick_device,
+    seed_everything,
+)
 from trainer.runs.order import batches_per_epoch
 from workers.ranker.projection.projector import KIND, MeanPool, Projector
 from workers.ranker.stores.checkpoint import model_fingerprint, save_model
@@ -53,19 +66,20 @@ def train_projector(
 ) -> ProjectorReport:
     """Train, keep the model under `models/projector/<fingerprint>` and make it current.
 
-    resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite.
+    resume: as in TrainingRun. Diverged, and nothing kept, where losses or parameters are not finite. Among
+    several processes only the leader returns.
     """
     began = time.monotonic()
     where = pick_device(device)
-    data = load_data(collection, settings, encoder, device)
-    seed_everything(settings.seed)
-    projector = Projector(settings.model_for(data.dim), settings.logit_scale)
-    initialise(projector, settings.init)
-    projector.to(where)
+    with joined(where) as processes:
+        data = processes.in_turn(lambda: load_data(collection, settings, encoder, device))
+        seed_everything(settings.seed)
+        projector = initialised(data.dim, settings).to(where)
+        with _open_run(collection, data, settings, resume, wandb, processes) as run:
+            fit(projector, data, settings, run, where)
+            processes.end_unless_leading()
+            run.plot()
     baseline = evaluate(MeanPool(settings.model.segment_length).to(where), data, settings, where)
-    with _open_run(collection, data, settings, resume, wandb) as run:
-        fit(projector, data, settings, run, where)
-        run.plot()
     step, value = run.best or (0, 0.0)
     directory = _keep(collection, projector, data, settings, run, baseline)
     return ProjectorReport(
@@ -82,12 +96,26 @@ def train_projector(
     )
 
 
+def initialised(dim: int, settings: ProjectorSettings) -> Projector:
+    """Return the projector before its first step."""
+    projector = Projector(settings.model_for(dim), settings.logit_scale)
+    initialise(projector, settings.init)
+    return projector
+
+
 def _open_run(
-    collection: Path, data: ProjectorData, settings: ProjectorSettings, resume: bool | None, wandb: bool
+    collection: Path,
+    data: ProjectorData,
+    settings: ProjectorSettings,
+    resume: bool | None,
+    wandb: bool,
+    processes: Processes,
 ) -> TrainingRun:
-    return TrainingRun(
+    processes.agree(data.digest)
+    return open_run(
         models_directory(collection, KIND) / "unfinished",
         {**asdict(settings), "encoder": data.encoder, "data": data.digest},
+        processes,
         resume=resume,
         save_every=settings.save_every,
         panels=panels(settings),
@@ -108,14 +136,16 @@ def fit(
     optimizer = make_optimizer(projector, settings)
     training = Training(projector, optimizer, {"scaler": amp.scaler})
     run.restore(training)
+    # The published LSTM variant owns a table that nothing reads.
+    loss_of = run.processes.averaged(projector, batch_loss, unused=settings.model.type == "seqLSTM")
     queries = data.train_queries.to(device)
     if not run.resumed:
         _evaluate_and_offer(0, projector, data, settings, run, device)
-    with Progress("projector", steps, run.step) as progress:
+    with Progress("projector", steps, run.step, shown=run.processes.leads) as progress:
         for step in range(run.step, steps):
             set_learning_rates(optimizer, schedule(step, steps, settings.warmup))
             rows = batch_rows(step, len(data.pairs), settings.batch, settings.seed)
-            loss = batch_loss(projector, queries, data, rows, settings, amp)
+            loss = loss_of(projector, queries, data, rows, settings, amp, run.processes)
             norm = amp.step(loss, optimizer, projector.parameters(), settings.clip)
             done = step + 1
             if done % settings.log_every == 0 or done == steps:
@@ -138,12 +168,14 @@ def batch_loss(
     rows: NDArray[np.int64],
     settings: ProjectorSettings,
     amp: Amp,
+    processes: Processes = ALONE,
 ) -> torch.Tensor:
     """Return the loss of a batch of training pairs; the model in mixed precision, the loss in float32."""
     scores = torch.from_numpy(data.pairs.score_matrix(rows)).to(amp.device)
+    asked = queries[torch.from_numpy(data.pairs.query[rows]).to(amp.device)]
+    seen = data.train.inputs(data.pairs.segment[rows], amp.device)
     with amp.autocast():
-        q = projector.queries(queries[torch.from_numpy(data.pairs.query[rows]).to(amp.device)])
-        s = projector.segments(data.train.inputs(data.pairs.segment[rows], amp.device))
+        q, s = processes.encode(lambda a, b: (projector.queries(a), projector.segments(b)), (asked, seen))
     return LOSSES[settings.loss](projector.logits(q.float(), s.float()), scores)
 
 
@@ -173,7 +205,9 @@ def _evaluate_and_offer(
     run: TrainingRun,
     device: torch.device,
 ) -> None:
-    """Measure, record, and keep the model if it is the best so far."""
+    """Measure, record, and keep the model if it is the best so far; the leader alone does."""
+    if not run.processes.leads:
+        return
     metrics = evaluate(projector, data, settings, device)
     run.log(done, metrics)
     run.offer(done, metrics[settings.select], projector.state_dict())

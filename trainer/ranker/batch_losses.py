@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from trainer.ranker.data import Batch, WindowTensors
 from trainer.ranker.list_losses import list_losses
 from trainer.ranker.losses import LossConfig, relo_losses
-from trainer.runs import Amp
-from workers.ranker.model.encodings import WindowEncoding
+from trainer.runs import ALONE, Amp, Processes
+from workers.ranker.model.encodings import QueryEncoding, WindowEncoding
 from workers.ranker.model.relo import Relo
 
 # A batch's windows are encoded in so many groups of similar length.
@@ -15,17 +15,22 @@ LENGTH_GROUPS = 3
 
 
 def batch_losses(
-    model: Relo, batch: Batch, config: LossConfig, hard: bool, amp: Amp
+    model: Relo, batch: Batch, config: LossConfig, hard: bool, amp: Amp, processes: Processes = ALONE
 ) -> dict[str, torch.Tensor]:
     """Return the losses of a batch; the encoders in mixed precision, the losses in float32.
 
-    hard: draw negatives from the hardest.
+    hard: draw negatives from the hardest. processes: each encodes its share.
     """
-    with amp.autocast():
-        query = model.encode_query(batch.tokens, batch.token_mask)
-        groups = LENGTH_GROUPS if model.config.window.padding == "tight" else 1
-        context = encode_by_length(model, batch.windows, groups)
-        wrong = encode_by_length(model, batch.wrong, groups) if batch.wrong else None
+    groups = LENGTH_GROUPS if model.config.window.padding == "tight" else 1
+
+    def encoded(windows: WindowTensors) -> WindowEncoding:
+        made = processes.encode(lambda *own: encode_by_length(model, WindowTensors(*own), groups), windows)
+        return WindowEncoding(*made)
+
+    with amp.autocast(), processes.drawing(batch.seed):
+        query = QueryEncoding(*processes.encode(model.encode_query, (batch.tokens, batch.token_mask)))
+        context = encoded(batch.windows)
+        wrong = encoded(batch.wrong) if batch.wrong else None
     places = batch.windows.places
     if batch.worth is None:
         return relo_losses(model, query, context, batch.targets, config, hard, wrong, places)

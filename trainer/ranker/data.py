@@ -1,6 +1,6 @@
 """Training pairs and validation queries as columns; a batch is a function of the step alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.proposals import ProposalRule
-from engine.types import Doubles, Floats, Ordinals
+from engine.types import Doubles, Floats, Ordinals, Proposals
 from trainer.collection.annotations import JudgedQuery
-from trainer.collection.retrieval import Retrieval, seen_moments
+from trainer.collection.retrieval import seen_moments
 from trainer.ranker.labels import ClipLabels, clip_labels, foreground
 from trainer.ranker.lists import Lists, window_parts
 from trainer.ranker.losses import Targets
@@ -90,24 +89,21 @@ def pairs_of(queries: Sequence[JudgedQuery], ordinals: dict[str, int], min_simil
 
 def mine(
     pairs: MomentPairs,
-    queries: torch.Tensor,
-    retrieval: Retrieval,
+    proposed: Iterable[Proposals],
     contexts: FeatureMaps,
     window: WindowConfig,
     settings: RankerSettings,
 ) -> tuple[Mined, Mined]:
-    """Retrieve proposals of projected queries (n, dim).
+    """Return of proposals, by query, those that show a pair's moment, by pair, and those that show none.
 
-    Return, by pair, those that show its moment, and, by query, those that show none of its pairs' moments.
+    The latter are by query, and show none of the moments of its pairs.
     """
-    rule = ProposalRule.parse(settings.proposals)
     order = np.argsort(pairs.query, kind="stable")
-    bounds = np.searchsorted(pairs.query[order], np.arange(len(queries) + 1))
+    owners = pairs.query[order]
     right: list[tuple[Ordinals, Doubles]] = [(np.zeros(0, np.int32), np.zeros((0, 2)))] * len(pairs)
     wrong = []
-    depth = retrieval.depth(settings.depth, settings.depth_share)
-    for row, proposals in enumerate(retrieval.proposals(queries, depth, rule)):
-        own = order[bounds[row] : bounds[row + 1]]
+    for row, proposals in enumerate(proposed):
+        own = order[slice(*np.searchsorted(owners, [row, row + 1]))]
         moments, videos = pairs.moments[own], pairs.video[own]
         shown = seen_moments(proposals, videos, moments, window.context, settings.min_cover)
         for pair, columns in zip(own, shown, strict=True):
@@ -122,8 +118,7 @@ def trainable(
     pairs: MomentPairs, contexts: FeatureMaps, length: float, window: WindowConfig
 ) -> NDArray[np.bool_]:
     """Return which pairs have at least one feature row of their moment: (n,)."""
-    durations = contexts.durations[pairs.video]
-    spans = around(pairs.moments, durations, length, np.random.default_rng(0))
+    spans = around(pairs.moments, contexts.durations[pairs.video], length, np.random.default_rng(0))
     return label(np.arange(len(pairs)), spans, pairs, contexts, window)[1].valid
 
 
@@ -154,8 +149,8 @@ class Batch:
     """One step's input: tokens (n, t, dim) and mask, the pairs' windows and what to find in them.
 
     windows: those of the n pairs, then those of lists. worth: (n, windows) with lists, what each is worth to
-    each query. wrong: with hard negatives, a window for each query that it does not want; masked out where
-    there is none.
+    each query. wrong: with hard negatives, a window for each query that it does not want, masked where none
+    is. seed: what it was drawn by.
     """
 
     tokens: torch.Tensor
@@ -164,6 +159,7 @@ class Batch:
     targets: Targets
     wrong: WindowTensors | None
     worth: torch.Tensor | None
+    seed: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +212,7 @@ class TrainingData:
             targets=targets,
             wrong=self._wrong(pairs.query[rows], rng, device),
             worth=worth,
+            seed=seed,
         )
 
     def _tensors(

@@ -1,36 +1,37 @@
 """From a collection on disk to what a ranker's training reads."""
 
+import functools
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from engine.errors import InvalidInput
-from engine.types import Floats
+from engine.types import Floats, Proposals
 from trainer.collection.annotations import JudgedQuery, nearest_moments
-from trainer.collection.encoders import clip_encoder_of, clip_encoder_source, encoder_of, encoder_source
-from trainer.collection.places import features_directory, open_projector, projector_directory
+from trainer.collection.encoders import encoder_of, encoder_source
+from trainer.collection.places import features_directory, projector_directory
 from trainer.collection.queries import QueryFeatures, encode_queries
-from trainer.collection.retrieval import Retrieval
-from trainer.collection.segments import VideoRows
 from trainer.collection.sentences import sentences_of
 from trainer.formats.samples import Samples, kept_samples, load_samples
 from trainer.ranker.data import MomentPairs, TrainingData, mine, pairs_of, trainable
 from trainer.ranker.given import given
 from trainer.ranker.lists import Graded, Lists, joined
 from trainer.ranker.mining import Mined
+from trainer.ranker.proposing import Proposer, Sought, stage1_of
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.sources import read_sources
 from trainer.ranker.val_data import Val, contexts_of, projected, validation_of
 from trainer.ranker.validation import Validation
+from trainer.spread.crew import address_of
 from workers.feature_store.store import FeatureStore
 from workers.ranker.model.relo import ReloConfig
-from workers.ranker.projection.projector import ClipPool, MeanPool, Projector
+from workers.ranker.projection.projector import MeanPool, Projector
 from workers.ranker.stores.checkpoint import read_card
-from workers.ranker.stores.features import CLIPS, FRAMES
+from workers.ranker.stores.features import FRAMES, FeatureMaps
 from workers.ranker.stores.joined import offsets_of
 
 
@@ -61,28 +62,28 @@ def prepare(
     encoder: str | None,
     device: torch.device,
     text_encoder: str | None = None,
+    engine: str = "local",
 ) -> Prepared:
     """Read features and annotations, encode queries, retrieve; one-sentence errors name what is missing.
 
     projector: a fingerprint, "none" for mean pooling, or None for the current one. text_encoder: of what is
-    said and written, as `spr build` takes it.
+    said and written, as `spr build` takes it. engine: where proposals are mined, as `--engine` has it.
     """
     store = FeatureStore.open(features_directory(collection, encoder))
     fingerprint = encoder_of(store)
     sources = read_sources(collection, settings)
     texts = [query.query for query in (*sources.train, *sources.val)]
     features = encode_queries(collection, fingerprint, encoder_source(store), texts, str(device))
-    features, stage1 = _stage1(collection, store, projector, features, texts, device)
+    features, stage1 = stage1_of(collection, store, projector, features, texts, device)
     model = _model(store, features.tokens(texts[0]).shape[1], settings)
-    samples = None
-    if settings.samples == "kept":
-        samples = load_samples(kept_samples(collection, settings.top_k, model.window.context))
-    train, dropped = _training(store, sources.train, samples, features, stage1, model, settings, device)
+    sought = _sought(collection, settings, projector, encoder, sources.train)
+    proposed = functools.partial(_proposed, sought, features, stage1, device, engine)
+    data = store, sources.train, _samples(collection, settings, model)
+    train, dropped = _training(*data, features, stage1, model, settings, proposed)
     sentences = sentences_of(collection, text_encoder, str(device))
     told = Val(store, sources.val, sources.corpus, features, stage1, sentences)
     validation = validation_of(told, settings, device)
-    card = None if isinstance(stage1, MeanPool) else read_card(projector_directory(collection, projector))
-    name = card.fingerprint if card else ""
+    name = _name(collection, projector, stage1)
     return Prepared(
         encoder=fingerprint,
         projector=name,
@@ -96,20 +97,30 @@ def prepare(
     )
 
 
-def _stage1(
+def _name(collection: Path, projector: str | None, stage1: Projector | MeanPool) -> str:
+    """Return the fingerprint of what retrieves, "" for a mean pool."""
+    if isinstance(stage1, MeanPool):
+        return ""
+    return read_card(projector_directory(collection, projector)).fingerprint
+
+
+def _sought(
     collection: Path,
-    store: FeatureStore,
+    settings: RankerSettings,
     projector: str | None,
-    features: QueryFeatures,
-    texts: Sequence[str],
-    device: torch.device,
-) -> tuple[QueryFeatures, Projector | MeanPool]:
-    """Return what retrieves, and the queries for it: clips are found by texts of their own encoder."""
-    if CLIPS not in store.streams:
-        return features, open_projector(collection, projector, encoder_of(store))
-    source = clip_encoder_source(store)
-    found = encode_queries(collection, clip_encoder_of(store), source, texts, str(device), clips=True)
-    return features.sought_by(found), ClipPool()
+    encoder: str | None,
+    queries: Sequence[JudgedQuery],
+) -> Sought:
+    """Return what is to be mined, without its videos, which are found with the pairs."""
+    texts = [query.query for query in queries]
+    rule = settings.depth, settings.depth_share, settings.proposals
+    return Sought(collection.absolute(), encoder, projector, (), texts, *rule)
+
+
+def _samples(collection: Path, settings: RankerSettings, model: ReloConfig) -> Samples | None:
+    if settings.samples != "kept":
+        return None
+    return load_samples(kept_samples(collection, settings.top_k, model.window.context))
 
 
 def _model(store: FeatureStore, width: int, settings: RankerSettings) -> ReloConfig:
@@ -134,7 +145,7 @@ def _training(
     stage1: Projector | MeanPool,
     model: ReloConfig,
     settings: RankerSettings,
-    device: torch.device,
+    proposed: Callable[[FeatureMaps, Sequence[str]], Iterable[Proposals]],
 ) -> tuple[TrainingData, int]:
     nearest = nearest_moments(queries, settings.top_k)
     videos = {moment.video for query in nearest for moment in query.moments}
@@ -148,9 +159,8 @@ def _training(
     if samples:
         mined, wrong = given(samples, pairs, queries, ordinals, contexts, model.window)
     else:
-        retrieval = Retrieval.embed(VideoRows.of_contexts(contexts), stage1, device)
-        queried = projected(stage1, features, queries, device)
-        mined, wrong = mine(pairs, queried, retrieval, contexts, model.window, settings)
+        found = proposed(contexts, list(ordinals))
+        mined, wrong = mine(pairs, found, contexts, model.window, settings)
     tokens = [features.tokens(query.query) for query in queries]
     made = TrainingData(
         contexts=contexts,
@@ -165,6 +175,24 @@ def _training(
         halo=min(model.halo, model.reach),
     )
     return made, len(every) - len(pairs)
+
+
+def _proposed(
+    sought: Sought,
+    features: QueryFeatures,
+    stage1: Projector | MeanPool,
+    device: torch.device,
+    engine: str,
+    contexts: FeatureMaps,
+    videos: Sequence[str],
+) -> Iterable[Proposals]:
+    """Return the proposals of all training queries, in order."""
+    address, sought = address_of(engine), replace(sought, videos=videos)
+    if address is None:
+        return Proposer(sought, contexts, features, stage1, device).proposals()
+    from trainer.spread.proposals import proposals_spread
+
+    return proposals_spread(sought, address, device)
 
 
 def _check_enough(pairs: MomentPairs, settings: RankerSettings) -> None:

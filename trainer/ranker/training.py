@@ -1,4 +1,4 @@
-"""Train a collection's ranker: mined windows, losses, NDCG on val, the best model kept, its score fitted."""
+"""Train a collection's ranker, and keep it."""
 
 import shutil
 import time
@@ -9,21 +9,24 @@ import torch
 
 from trainer.collection.places import make_current, models_directory
 from trainer.ranker.anchor import anchor
-from trainer.ranker.batch_losses import batch_losses
-from trainer.ranker.bertadam import BertAdam, decay_groups, published_schedule
-from trainer.ranker.fusion import Answers
+from trainer.ranker.fitting import Metrics, conclude, fit
 from trainer.ranker.prepare import Prepared, prepare
 from trainer.ranker.settings import RankerSettings
 from trainer.ranker.sources import current_model
-from trainer.ranker.validation import selection
-from trainer.runs import Amp, Panel, Progress, Training, TrainingRun, batch_rows, pick_device, seed_everything
+from trainer.runs import (
+    Panel,
+    Processes,
+    TrainingRun,
+    joined,
+    open_run,
+    pick_device,
+    seed_everything,
+)
 from workers.ranker.model.local import make_model
 from workers.ranker.model.relo import Relo
 from workers.ranker.scoring.decode import DecodeConfig
 from workers.ranker.scoring.relo_ranker import KIND, RankerConfig
 from workers.ranker.stores.checkpoint import model_fingerprint, save_model
-
-Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +61,25 @@ def train_ranker(
     text_encoder: str | None = None,
     resume: bool | None = None,
     device: str = "auto",
+    engine: str = "local",
     wandb: bool = False,
 ) -> RankerReport:
     """Train, keep the model under `models/ranker/<fingerprint>` and make it current.
 
     projector: fingerprint of the projector that retrieves proposals, "none", or None for the current one.
-    text_encoder: see `sentences_of`. resume: as in TrainingRun. Diverged for what is not finite.
+    text_encoder: see `sentences_of`. resume: as in TrainingRun. Diverged for what is not finite. Of several
+    processes only the leader returns. engine: see `prepare`.
     """
     began, where = time.monotonic(), pick_device(device)
-    data = prepare(collection, settings, projector, encoder, where, text_encoder)
-    model, settings = _start(collection, data, settings, where)
-    with _open_run(collection, data, settings, resume, wandb) as run:
-        fit(model, data, settings, run, where)
-    step = run.best[0] if run.best else 0
-    decode, coarse, refined = conclude(model, data, settings, run, where)
-    directory = _keep(collection, model, RankerConfig(data.model, decode), data, run, coarse, refined)
-    return RankerReport(
-        directory=directory,
-        fingerprint=directory.name,
-        encoder=data.encoder,
-        projector=data.projector,
-        step=step,
-        coarse=coarse,
-        refined=refined,
-        score=_weights(decode),
-        pairs=len(data.train.pairs),
-        dropped=data.dropped,
-        mined=data.mined,
-        val_depth=data.validation.depth,
-        val_segments=data.validation.segments,
-        seconds=round(time.monotonic() - began, 1),
-    )
+    with joined(where) as processes:
+        data = processes.in_turn(
+            lambda: prepare(collection, settings, projector, encoder, where, text_encoder, engine)
+        )
+        model, settings = _start(collection, data, settings, where)
+        with _open_run(collection, data, settings, resume, wandb, processes) as run:
+            fit(model, data, settings, run, where)
+        processes.end_unless_leading()
+    return _concluded(collection, model, data, settings, run, where, began)
 
 
 def _start(
@@ -106,11 +97,18 @@ def _start(
 
 
 def _open_run(
-    collection: Path, data: Prepared, settings: RankerSettings, resume: bool | None, wandb: bool
+    collection: Path,
+    data: Prepared,
+    settings: RankerSettings,
+    resume: bool | None,
+    wandb: bool,
+    processes: Processes,
 ) -> TrainingRun:
-    return TrainingRun(
+    processes.agree(data.digest)
+    return open_run(
         models_directory(collection, KIND) / "unfinished",
         {**asdict(settings), "encoder": data.encoder, "projector": data.projector, "data": data.digest},
+        processes,
         resume=resume,
         save_every=settings.save_every,
         panels=[
@@ -129,94 +127,34 @@ def _weights(decode: DecodeConfig) -> dict[str, float]:
     return {name: getattr(decode, name) for name in names}
 
 
-def fit(
-    model: Relo, data: Prepared, settings: RankerSettings, run: TrainingRun, device: torch.device
-) -> None:
-    """Run the steps that are left, evaluating every `eval_every` and after the last."""
-    # The published loader drops an epoch's last partial batch: too few negatives.
-    per_epoch = len(data.train.pairs) // settings.batch
-    steps = settings.steps or settings.epochs * per_epoch
-    amp = Amp(device, settings.amp)
-    optimizer = make_optimizer(model, settings)
-    factor = published_schedule(steps, settings.warmup)
-    training = Training(model, optimizer, {"scaler": amp.scaler})
-    run.restore(training)
-    if settings.feedback and run.step == 0:
-        # What it starts from is the best until something better is found.
-        _evaluate_and_offer(0, model, data, settings, run, device)
-    with Progress("ranker", steps, run.step) as progress:
-        for step in range(run.step, steps):
-            epoch, position = divmod(step, per_epoch)
-            rows = batch_rows(position, per_epoch * settings.batch, settings.batch, settings.seed + epoch)
-            batch = data.train.batch(rows, (settings.seed, step), device)
-            model.train()
-            losses = batch_losses(model, batch, settings.loss, epoch >= settings.loss.hard_from_epoch, amp)
-            for group in optimizer.param_groups:
-                group["lr"] = settings.lr * group["share"] * factor(step)
-            norm = amp.step(losses["loss"], optimizer, model.parameters(), settings.clip)
-            done = step + 1
-            if done % settings.log_every == 0 or done == steps:
-                values = {name: loss.item() for name, loss in losses.items()}
-                run.log(done, {**values, **amp.norms(norm), "lr": settings.lr * factor(step)})
-            if done % settings.eval_every == 0 or done == steps:
-                _evaluate_and_offer(done, model, data, settings, run, device)
-            run.after_step(done, training)
-            progress.update(done, f"best {run.best[1]:.3f}" if run.best else "")
-    run.save(steps, training)
-
-
-def make_optimizer(model: Relo, settings: RankerSettings) -> torch.optim.Optimizer:
-    """Return the optimiser of the settings over the two published groups, and those that learn slower."""
-    anchored = "shortcut" if settings.anchor else None
-    groups = decay_groups(model, settings.weight_decay, anchored, settings.anchored_lr)
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=settings.lr)
-    return BertAdam(groups, lr=settings.lr)
-
-
-def _evaluate_and_offer(
-    done: int,
+def _concluded(
+    collection: Path,
     model: Relo,
     data: Prepared,
     settings: RankerSettings,
     run: TrainingRun,
     device: torch.device,
-) -> None:
-    """Measure, record, and keep the model if it is the best so far."""
-    answers, decode = _answers(model, data, settings, device)
-    metrics = data.validation.measure(answers, decode)
-    run.log(done, metrics)
-    run.offer(done, selection(metrics), model.state_dict())
-
-
-def _answers(
-    model: Relo, data: Prepared, settings: RankerSettings, device: torch.device
-) -> tuple[list[Answers], DecodeConfig]:
-    """Return what the model finds for the queries of val, and how to score it."""
-    decode, validation = settings.spans(data.model.window.clip_length), data.validation
-    answers = validation.judge(model, decode, device)
-    if settings.score == "fused":
-        decode = validation.fused(answers, decode, settings.precision)
-    return answers, decode
-
-
-def conclude(
-    model: Relo, data: Prepared, settings: RankerSettings, run: TrainingRun, device: torch.device
-) -> tuple[DecodeConfig, Metrics, Metrics]:
-    """Put the best parameters into `model`; return score weights and val measures before and after it."""
-    model.load_state_dict(run.best_state())
-    answers, decode = _answers(model, data, settings, device)
-    validation = data.validation
-    if settings.score == "fused":
-        # Report cross-fitted metrics: each query is scored by a fit to other folds.
-        return (
-            validation.with_table(answers, decode),
-            validation.coarse(),
-            validation.crossed(answers, decode),
-        )
-    if settings.score == "weighed":
-        decode = validation.weighed(answers, decode)
-    return decode, validation.coarse(), validation.measure(answers, decode)
+    began: float,
+) -> RankerReport:
+    step = run.best[0] if run.best else 0
+    decode, coarse, refined = conclude(model, data, settings, run, device)
+    directory = _keep(collection, model, RankerConfig(data.model, decode), data, run, coarse, refined)
+    return RankerReport(
+        directory=directory,
+        fingerprint=directory.name,
+        encoder=data.encoder,
+        projector=data.projector,
+        step=step,
+        coarse=coarse,
+        refined=refined,
+        score=_weights(decode),
+        pairs=len(data.train.pairs),
+        dropped=data.dropped,
+        mined=data.mined,
+        val_depth=data.validation.depth,
+        val_segments=data.validation.segments,
+        seconds=round(time.monotonic() - began, 1),
+    )
 
 
 def _keep(

@@ -15,23 +15,29 @@ CPU). One whose numbers are no longer finite raises Diverged.
 """
 
 from trainer.runs.devices import Amp, pick_device, seed_everything
+from trainer.runs.following import open_run
 from trainer.runs.log import MetricLog
 from trainer.runs.order import batch_rows
 from trainer.runs.plot import Panel, plot_metrics
+from trainer.runs.processes import ALONE, Processes, joined
 from trainer.runs.progress import Progress
 from trainer.runs.run import Diverged, Stopped, TrainingRun
 from trainer.runs.state import Training
 
 __all__ = [
+    "ALONE",
     "Amp",
     "Diverged",
     "MetricLog",
     "Panel",
+    "Processes",
     "Progress",
     "Stopped",
     "Training",
     "TrainingRun",
     "batch_rows",
+    "joined",
+    "open_run",
     "pick_device",
     "plot_metrics",
     "seed_everything",

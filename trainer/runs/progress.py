@@ -21,10 +21,12 @@ class Progress:
         progress.update(201, "loss 1.23")
     """
 
-    def __init__(self, label: str, total: int, done: int = 0, unit: str = "steps") -> None:
-        self.label, self.total, self.first, self.unit = label, total, done, unit
+    def __init__(
+        self, label: str, total: int, done: int = 0, unit: str = "steps", shown: bool = True
+    ) -> None:
+        self.label, self.total, self.first, self.unit, self.shown = label, total, done, unit, shown
         self.began = self.spoken = time.monotonic()
-        self.bar = self._bar() if sys.stderr.isatty() else None
+        self.bar = self._bar() if shown and sys.stderr.isatty() else None
         self.task = self.bar.add_task(label, total=total, completed=done, note="") if self.bar else None
 
     def __enter__(self) -> Self:
@@ -43,7 +45,7 @@ class Progress:
         note = printable(note)
         if self.bar and self.task is not None:
             self.bar.update(self.task, completed=done, note=f"{self._rate(done):.1f} {self.unit}/s  {note}")
-        elif time.monotonic() - self.spoken >= SECONDS_BETWEEN_LINES or done == self.total:
+        elif self.shown and (time.monotonic() - self.spoken >= SECONDS_BETWEEN_LINES or done == self.total):
             self.spoken = time.monotonic()
             print(self.line(done, note), file=sys.stderr, flush=True)
 

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 import torch
 from safetensors.torch import load_file
@@ -25,6 +25,7 @@ from engine.errors import Mismatch, SprError, Unavailable
 from engine.files import replacing
 from trainer.runs.log import METRICS_FILE, MetricLog
 from trainer.runs.plot import Panel, plot_metrics
+from trainer.runs.processes import ALONE, Processes
 from trainer.runs.state import Training, read_facts, read_state, write_state
 from workers.ranker.stores.checkpoint import save_tensors
 
@@ -57,7 +58,7 @@ class TrainingRun:
 
     settings: JSON values that decide the outcome; a resumed run must have the same. best: (step, metric).
     resume: what to do with an interrupted run: None and True go on, and refuse (Mismatch) one of other
-    settings; False begins anew.
+    settings; False begins anew. processes: of the training, which all do the same steps; this one leads.
     Within a step, call `log` and `offer` before `after_step`, which saves what they recorded.
     """
 
@@ -70,12 +71,13 @@ class TrainingRun:
         save_every: int = 100,
         panels: Sequence[Panel] = (Panel("loss", ("loss",)),),
         wandb: str | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self.save_every, self.panels = directory, save_every, panels
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
-        self.extra: dict[str, Any] = {}
-        self.step, self.best = 0, None
+        self.extra, self.processes = dict[str, Any](), processes
+        self.step, self.best = 0, cast(tuple[int, float] | None, None)
         self._lock = _locked(directory)
         self._stop_signal: int | None = None
         self._handlers: dict[int, Any] = {}
@@ -85,8 +87,6 @@ class TrainingRun:
             self._lock.close()
             raise
         self.metrics = MetricLog(directory, self.step, wandb)
-
-    best: tuple[int, float] | None
 
     @property
     def resumed(self) -> bool:
@@ -134,6 +134,9 @@ class TrainingRun:
     ) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        self._close()
+
+    def _close(self) -> None:
         self.metrics.close()
         self._lock.close()
 
@@ -148,10 +151,13 @@ class TrainingRun:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record metrics after `step` steps; Diverged where one is not finite."""
+        self._check_finite(step, values)
+        self.metrics.write(step, values)
+
+    def _check_finite(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             if not math.isfinite(value):
                 self._diverged(f"{name} is", step)
-        self.metrics.write(step, values)
 
     def offer(self, step: int, metric: float, state: Mapping[str, torch.Tensor]) -> bool:
         """Keep `state` if its metric (higher is better) beats the best so far; return whether it did.
@@ -178,9 +184,10 @@ class TrainingRun:
 
     def after_step(self, step: int, training: Training) -> None:
         """Save the state when it is due; raise Stopped, with the state saved, when asked to end."""
-        if self._stop_signal is not None or step % self.save_every == 0:
+        stop = self.processes.any(self._stop_signal is not None)
+        if stop or step % self.save_every == 0:
             self.save(step, training)
-        if self._stop_signal is not None:
+        if stop:
             raise Stopped(f"Stopped after step {step}; the same command goes on from there.", "STOPPED")
 
     def save(self, step: int, training: Training) -> None:
@@ -194,6 +201,7 @@ class TrainingRun:
         write_state(self.directory / STATE_FILE, training, facts)
         self.step = step
         self._drop_other_bests()
+        self.processes.meet()
 
     def plot(self) -> Path:
         """Draw the metrics so far to plot.png and return its path."""

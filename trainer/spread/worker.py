@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import Mismatch, Unavailable
+from engine.errors import Mismatch
 from trainer.ingest.filling import Filling
 from trainer.ingest.opening import features
 from trainer.ingest.options import IngestOptions
@@ -21,6 +21,7 @@ from trainer.screen.run import read_screens
 from trainer.speech.run import Recogniser, transcribe_all
 from trainer.spread.dealing import Given
 from trainer.spread.report import Report, Telling
+from workers.feature_store.locking import Locked
 from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.encoder import Encoder
@@ -75,10 +76,10 @@ class IngestWorker:
             try:
                 self._start(share)
                 return encoder.dim
-            except Unavailable:
-                if time.monotonic() >= until:
+            except Locked as locked:
+                if (left := until - time.monotonic()) <= 0:
                     raise
-                time.sleep(1)
+                locked.wait(left)
 
     def _encoder(self) -> Encoder:
         task = self._task

@@ -1,7 +1,6 @@
 """The feature store's files: header, records, checksums, the writer's lock, all-or-nothing writes."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -86,25 +85,6 @@ def write_at(file: BinaryIO, offset: int, data: bytes) -> None:
     except BaseException:
         os.ftruncate(file.fileno(), offset)
         raise
-
-
-def lock(path: Path, new: bool = False, shared: bool = False) -> BinaryIO:
-    """Be the store's only writer until the file returned is closed; Unavailable where there is another.
-
-    new: make the directory, on disk when this returns. shared: be one of several writers, of a share each.
-    """
-    if new:
-        files.make_folder(path)
-    held = os.fdopen(os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
-    try:
-        fcntl.flock(held, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        held.close()
-        raise Unavailable(
-            f"another process is writing the feature store {path}; wait for it to end, or stop it",
-            "STORE_LOCKED",
-        ) from None
-    return held
 
 
 def settle(path: Path) -> None:

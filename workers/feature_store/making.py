@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from engine.errors import InvalidInput, Unavailable
-from workers.feature_store.format import Stream, check_header, lock, read_header, told, write_header
+from workers.feature_store.format import Stream, check_header, read_header, told, write_header
+from workers.feature_store.locking import lock
 from workers.feature_store.shares import part_path
 
 T = TypeVar("T")

@@ -26,13 +26,13 @@ from workers.feature_store.format import (
     NewVideo,
     VideoRecord,
     check_id,
-    lock,
     parse,
     read_header,
     told,
     write_header,
 )
 from workers.feature_store.journal import JOURNAL, Journal, unnumbered
+from workers.feature_store.locking import lock
 from workers.feature_store.rows import RowFiles
 
 

@@ -13,14 +13,7 @@ from typing import Any, Literal, Self
 from numpy.typing import NDArray
 
 from engine.errors import Mismatch, NotFound
-from workers.feature_store.format import (
-    NewVideo,
-    Stream,
-    VideoRecord,
-    described,
-    told,
-    write_header,
-)
+from workers.feature_store.format import NewVideo, Stream, VideoRecord, described, told, write_header
 from workers.feature_store.making import make, make_once, make_part, shared_lock
 from workers.feature_store.shares import PARTS, WHOLE, Share, part_path, parts_of
 from workers.feature_store.single import SingleStore

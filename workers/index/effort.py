@@ -1,9 +1,12 @@
 """Search effort: candidates and inverted lists, and the least of both that reaches a recall."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from engine.types import Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,26 @@ def _larger(number: int, most: int) -> int:
 
 
 def least(
+    measure: Callable[[Effort], Doubles], start: Effort, most: Effort, asked: float
+) -> tuple[Effort, float]:
+    """Return the least effort from `start` to `most` that finds the recall `asked`, and its recall.
+
+    measure: returns the recall of each query, (nq,). Their mean less its standard error is what must reach
+    `asked`: an effort that these queries just reach misses it by that much with others. Where no effort
+    reaches it so, the mean counts, and where that fails too, nothing more can be raised.
+    """
+    measured = functools.cache(measure)
+    effort, found = _least(lambda tried: _certain(measured(tried)), start, most, asked)
+    if found < asked:
+        effort, _ = _least(lambda tried: float(measured(tried).mean()), start, most, asked)
+    return effort, float(measured(effort).mean())
+
+
+def _certain(recalls: Doubles) -> float:
+    return float(recalls.mean() - recalls.std() / math.sqrt(len(recalls)))
+
+
+def _least(
     measure: Callable[[Effort], float], start: Effort, most: Effort, asked: float
 ) -> tuple[Effort, float]:
     """Raise `start`, always by what finds more, until `measure` gives the recall `asked` or nothing is left.

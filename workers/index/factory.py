@@ -1,7 +1,7 @@
 """Which FAISS index an `--index` means, and how much training it wants.
 
 auto       what suits the size of a shard           (the default; see `_auto`)
-fast       the lowest latency that finds most       IVF<lists>,RaBitQfs,Refine(SQfp16)
+fast       the lowest latency that finds most       IVF<lists>,RaBitQ,Refine(SQfp16)
 flat       exact inner product                      nothing to train
 flatl2     exact L2, the same order on unit vectors
 ivfflat    inverted lists over exact vectors        IVF<partitions>,Flat
@@ -26,6 +26,9 @@ SAMPLE_AT_LEAST = 65_536
 
 # One bit a dimension finds candidates, half-precision originals score them: FAISS's names for it.
 CODES = "RaBitQfs,Refine(SQfp16)"
+# The same codes in lists, compared by their bits: tables of a query (fs) pay for long lists only. Measured in
+# docs/experiments/2026-11-index.md.
+LISTED = "RaBitQ,Refine(SQfp16)"
 # Reading this many numbers takes as long as scanning codes: 13,000 segments of 768, 39,000 of 256.
 FLAT_VALUES = 10_000_000
 # Scanning all codes takes a millisecond up to here; beyond it lists of codes take less.
@@ -95,7 +98,7 @@ def _auto(dim: int, vectors: int, largest: int) -> Recipe:
 
 def _lists(vectors: int, partitions: int) -> Recipe:
     """Return lists of codes, at the effort and the recall of `fast`."""
-    factory = f"IVF{partitions},{CODES}"
+    factory = f"IVF{partitions},{LISTED}"
     sample = min(vectors, max(QUICK_SAMPLE_PER_LIST * partitions, SAMPLE_AT_LEAST))
     nprobe = default_nprobe(partitions)
     return Recipe(factory, factory, False, partitions, nprobe, sample, QUICK_ROUNDS, FAST_RECALL, factor=4)

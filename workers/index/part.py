@@ -63,6 +63,8 @@ class IndexPart:
         self.segments = segments
         self.effort = effort or files.own_effort(index)
         self.index = index
+        # Making them takes a tenth of a search.
+        self._parameters = functools.lru_cache(64)(functools.partial(search_parameters, index))
         self._gpu = gpu.copy(index, device)
         self._originals = originals if self._gpu is None else None
 
@@ -216,12 +218,14 @@ class IndexPart:
         return self._searched(queries, k, candidates, nprobe)
 
     def _searched(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
+        made = self._parameters
+        if selector is not None:
+            made = functools.partial(search_parameters, self.index, selector=selector)
         if self._originals is None:
-            parameters = search_parameters(self.index, nprobe, candidates / k, selector)
-            distances, rows = self.index.search(queries, k, params=parameters)
-            return distances, rows
-        parameters = search_parameters(self.index.base_index, nprobe, selector=selector)
-        _, rows = self.index.base_index.search(queries, max(k, candidates), params=parameters)
+            scores, rows = self.index.search(queries, k, params=made(nprobe, candidates / k))
+            return scores, rows
+        whole = made(nprobe)  # owns those of the codes
+        _, rows = self.index.base_index.search(queries, max(k, candidates), params=whole.base_index_params)
         return self._originals.best(queries, rows, k)
 
     @functools.cached_property

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.words import edits, may_differ
+
 Numbers = NDArray[np.int64]
 
 
@@ -26,6 +28,11 @@ class Vocabulary:
         # Of characters: UTF-8 begins each with a byte that is none of its further ones.
         begun = np.cumsum((np.frombuffer(text, np.int8) >= -64), dtype=np.int32)
         self.lengths = np.diff(begun[self._ends], prepend=0).astype(np.int64) - 1
+        codes = np.frombuffer(text, np.uint8)
+        self._heads = codes[self._starts]
+        # The letters of each word as a set of bits, five of each byte: an edit changes few.
+        bits = np.uint32(1) << (codes & 31).astype(np.uint32)
+        self._letters = np.bitwise_or.reduceat(bits, self._starts) if len(self) else bits
         self._firsts = [self._at(number) for number in range(0, len(self), _BLOCK)]
 
     @classmethod
@@ -55,6 +62,24 @@ class Vocabulary:
             places.append(place)
         numbers = np.unique(np.searchsorted(self._ends, np.array(places, np.int64)))
         return numbers[self.lengths[numbers] > len(part)]
+
+    def alike(self, word: str) -> tuple[Numbers, Numbers]:
+        """Return the numbers of the words that are nearly `word`, ascending, and by how many `edits` each."""
+        most, wanted = may_differ(word), word.encode()
+        if not most:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        begin, end = np.searchsorted(self._heads, wanted[0]), np.searchsorted(self._heads, wanted[0], "right")
+        letters = np.bitwise_or.reduce(
+            np.uint32(1) << (np.frombuffer(wanted + b"\n", np.uint8) & 31).astype(np.uint32)
+        )
+        # An edit removes the bytes of one letter at most, and adds those of one.
+        changed, theirs = most * -(-len(wanted) // len(word)), self._letters[begin:end]
+        near = np.bitwise_count(theirs & ~letters) <= changed
+        near &= np.bitwise_count(letters & ~theirs) <= changed
+        near &= np.abs(self.lengths[begin:end] - len(word)) <= most
+        numbers = begin + np.flatnonzero(near)
+        by = np.array([edits(word, self._at(number).decode()) for number in numbers.tolist()], np.int64)
+        return numbers[by > 0], by[by > 0]
 
     def words(self) -> list[str]:
         """Return all words, in order."""

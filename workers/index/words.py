@@ -25,7 +25,7 @@ from engine.types import Floats
 from engine.words import seeks_inside, telling, terms
 from workers.index.lexicon import Statistics
 from workers.index.sums import Postings, best
-from workers.index.vocabulary import Vocabulary
+from workers.index.vocabulary import Numbers, Vocabulary
 
 DIRECTORY = "words"  # of a channel's in a part
 K1, B = 1.2, 0.75
@@ -107,7 +107,8 @@ class WordIndex:
         living: (n,) the rows that may be found, None for all. Equal scores are in order of rows. Function
         words and words that more than a fifth of all texts have are left out where there are others. A word
         with a digit, and one that no text of the statistics has, also finds words that contain it, by the
-        share of their length.
+        share of their length; a word also finds those that are nearly it (`engine.words.edits`), by the share
+        of its letters that stay, squared.
         """
         sought = self._sought(query)
         if not sought:
@@ -135,19 +136,29 @@ class WordIndex:
         """Return the postings of a word of a query, None for none."""
         number = self.words.find(word)
         own = [self._postings(number, weight)] if number >= 0 else []
-        others = self.words.containing(word) if inside else np.zeros(0, np.int64)
+        others, kept, of = self._others(word, inside)
         if not len(others):
             return own[0] if own else None
         # All of them, however many: which are left out would depend on the other texts of the part.
         places = _runs(self.starts[others], self.starts[others + 1])
-        lengths = np.repeat(self.words.lengths[others], self.starts[others + 1] - self.starts[others])
+        counts = self.starts[others + 1] - self.starts[others]
         best_shares = np.zeros(len(self), np.uint16)
         for one in own:
             best_shares[one.rows] = one.shares
-        shares = np.maximum(self.shares[places].astype(np.uint32) * len(word) // lengths, 1)
+        shares = self.shares[places].astype(np.int64) * np.repeat(kept, counts) // np.repeat(of, counts)
+        shares = np.maximum(shares, 1)
         np.maximum.at(best_shares, self.rows[places], shares.astype(np.uint16))
         rows = np.flatnonzero(best_shares).astype(np.int32)
         return Postings(rows, best_shares[rows], weight, int(best_shares.max()))
+
+    def _others(self, word: str, inside: bool) -> tuple[Numbers, Numbers, Numbers]:
+        """Return the words that a word of a query finds beside itself, and of their shares kept / of."""
+        nearly, by = self.words.alike(word)
+        within = self.words.containing(word) if inside else nearly[:0]
+        size = len(word)
+        kept = np.concatenate([np.full(len(within), size), np.square(size - by)])
+        of = np.concatenate([self.words.lengths[within], np.full(len(nearly), size * size)])
+        return np.concatenate([within, nearly]), kept, of
 
     def _postings(self, number: int, weight: int) -> Postings:
         begin, end = self.starts[number], self.starts[number + 1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spr_cli.options import ADDRESS, SECONDS, Number, access, protocol
+from spr_cli.options import ADDRESS, ENGINE, SECONDS, Number, access, protocol
 from spr_cli.search_evidence import where
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -24,6 +24,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--version", default="", help="Id or number of a version of --collection.  [default: the active one]"
 )
+@ENGINE
 @click.option("--truth", type=FILE, help="Judged queries (val.json, test.json) to ask.")
 @click.option(
     "--corpus", type=FILE, help="Videos and seconds, for the chance level.  [default: beside the truth]"
@@ -107,6 +108,8 @@ def command(files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
 def _name_source(files: tuple[Path, ...], options: dict[str, Any]) -> None:
     """Put what FILES are into the options; UsageError unless there is one source of answers and a truth."""
     asked = bool(options["address"]) + bool(options["collection"])
+    if options["engine"] != "local" and not options["collection"]:
+        raise click.UsageError("--engine ray answers queries of a --collection; give one, or leave it out.")
     named = [*files, *([options["truth"]] if options["truth"] else [])]
     if asked == 1 and options["truth"] and not files:
         return

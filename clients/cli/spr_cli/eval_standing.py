@@ -2,10 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from spr_cli.options import AS_JSON, DEVICE, Number
+
+if TYPE_CHECKING:
+    from trainer.evaluation.standing import Reached
+
+HEADINGS = ("asked", "confidence", "matches", "precision", "at least", "found")
 
 
 @click.command()
@@ -32,8 +38,9 @@ from spr_cli.options import AS_JSON, DEVICE, Number
 def command(collection: Path, truth: Path, precisions: tuple[float, ...], device: str, as_json: bool) -> None:
     """Judge every video of a collection alone by every judged query, as standing searches do.
 
-    Says for each asked precision which confidence that is, how many moments match, how many of them are
-    right, and how many of the right ones are found.
+    Says for each asked precision which confidence that is, how many moments match, the share of them that is
+    right, the least it is with 95 % certainty, and the share of the right moments that is found. Rankers
+    promise no precision that their own validation does not support.
 
     \b
     spr eval standing --collection c --truth c/annotations/test.json
@@ -48,9 +55,13 @@ def command(collection: Path, truth: Path, precisions: tuple[float, ...], device
     if as_json:
         print_json([dataclasses.asdict(one) for one in found])
         return
-    rows = (
-        (f"{r.asked:g}", f"{r.threshold:.3f}", str(r.matches), f"{r.precision:.3f}", f"{r.found:.3f}")
-        for r in found
-    )
-    headings = ("asked", "confidence", "matches", "precision", "found")
-    print_table(headings, rows, right=headings)
+    print_table(HEADINGS, map(_row, found), right=HEADINGS)
+    if refused := [f"{one.asked:g}" for one in found if one.threshold is None]:
+        click.echo(f"not promised by this ranker: {', '.join(refused)} (docs/standing.md says when it is)")
+
+
+def _row(one: "Reached") -> tuple[str, ...]:
+    shares = (one.precision, one.low, one.found)
+    sure = "" if one.threshold is None else f"{one.threshold:.3f}"
+    told = ("" if share is None else f"{share:.3f}" for share in shares)
+    return (f"{one.asked:g}", sure, str(one.matches), *told)

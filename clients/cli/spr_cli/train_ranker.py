@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from spr_cli.options import COLLECTION
+from spr_cli.options import COLLECTION, ENGINE
 from spr_cli.train_options import TrainOptions, changes_of, training_options
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class RankerOptions(TrainOptions):
     projector: str | None
     text_encoder: str | None
     feedback: bool
+    engine: str
 
 
 @click.command()
@@ -37,6 +38,7 @@ class RankerOptions(TrainOptions):
     is_flag=True,
     help="Also on what people judged; alone where there are no annotations. Goes on from the current ranker.",
 )
+@ENGINE
 def command(collection: Path, **options: Unpack[RankerOptions]) -> None:
     """Train the ranker of COLLECTION on its annotations and what its projector retrieves.
 
@@ -49,8 +51,7 @@ def command(collection: Path, **options: Unpack[RankerOptions]) -> None:
     Examples:
       spr train ranker c
       spr train ranker c --config tvr-ranking-large --set batch=64 --set loss.boundary=0.1
-      spr train ranker c --projector none
-      spr train ranker c --restart
+      spr train ranker c --projector none --restart
       spr train ranker c --feedback
     """
     import json
@@ -70,6 +71,7 @@ def command(collection: Path, **options: Unpack[RankerOptions]) -> None:
         text_encoder=options["text_encoder"],
         resume=options["resume"],
         device=options["device"],
+        engine=options["engine"],
         wandb=options["wandb"],
     )
     if options["as_json"]:

@@ -64,9 +64,7 @@ class Shelf:
             message = f"the file of video {quoted(video)} lies in no folder of [page] roots; add its folder"
             raise NotFound(message, "NOT_ALLOWED")
         if not path.is_file():
-            message = (
-                f"the file of video {quoted(video)} is not where it was ingested; ingest it from where it is"
-            )
+            message = f"the file of video {quoted(video)} was moved or deleted; move it back, or add it again"
             raise NotFound(message, "FILE_GONE")
         duration = float(corpus.catalogue.durations[ordinal])
         return Video(corpus.name, video, path, duration, corpus.directory, corpus.id)

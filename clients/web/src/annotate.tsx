@@ -8,6 +8,7 @@ import { clock, plural, span } from "./format";
 import { NOWHERE, said as asking, setting } from "./place";
 import { Watch } from "./watch";
 import { Written } from "./written";
+import { Picture } from "./picture";
 
 const BEST = 8; // moments of the pool from the top of the list
 const DEEP = 6; // and from further down, so that what search misses is judged too
@@ -144,7 +145,7 @@ function Pool({ collection, q, count, next }: PoolProps) {
           {pool?.map((one) => (
             <li>
               <button type="button" aria-pressed={one === chosen} onClick={() => setChosen(one)}>
-                <img src={thumbnail(collection, one.video, shot(one))} alt="" loading="lazy" />
+                <Picture src={thumbnail(collection, one.video, shot(one))} alt="" loading="lazy" />
                 <span>
                   {one.video} <span class="dim">{span(one.start, one.end)}</span>
                 </span>

@@ -4,6 +4,7 @@ import { lines, shot } from "./evidence";
 import { length, percent, span, title } from "./format";
 import { Badges, foundAs, Quote } from "./found";
 import { type Place, spanOf, write } from "./place";
+import { Picture } from "./picture";
 
 const SHOTS = 10;
 
@@ -118,7 +119,7 @@ function Shot({ moment, collection }: { moment: Moment; collection: string }) {
   };
   return (
     <div class="shot" onPointerEnter={enter} onPointerMove={move} onPointerLeave={() => setLeafed(null)}>
-      <img src={thumbnail(collection, video, shot(moment), 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
+      <Picture src={thumbnail(collection, video, shot(moment), 128)} alt="" loading="lazy" decoding="async" fetchpriority="low" />
       {leafed && leafed.src === src && (
         <>
           <div class="leaf" style={{ aspectRatio: `${leafed.aspect}` }}>

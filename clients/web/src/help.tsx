@@ -7,7 +7,7 @@ const KEYS = [
   ["Space", "play, pause"],
   ["←  →", "a second back, ahead"],
   ["l", "loop the moment, or play on"],
-  ["0  4", "grade the moment"],
+  ["0  4", "grade the moment, from 0 to 4"],
   ["g", "grid or list"],
   ["f", "filters"],
   ["w", "look everywhere, then in one place after the other"],

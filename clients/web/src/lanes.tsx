@@ -5,6 +5,7 @@ import type { Cue, Moment, Why, Writing } from "./api";
 import { ranked, rows, type Said } from "./evidence";
 import { clock, percent, span } from "./format";
 import { best, matched, path, place, share, type Window } from "./timeline";
+import { Picture } from "./picture";
 
 interface Props {
   why: Why | null;
@@ -78,7 +79,7 @@ export function Lanes({ why, cues, written, lines, moment, window, duration, now
       >
         {inside && <div class="inside" style={inside} />}
         <div class="lane film">
-          <img src={strip} alt="" draggable={false} />
+          <Picture src={strip} alt="" draggable={false} />
         </div>
         <div class="lane curve">
           {curve && (

@@ -5,6 +5,7 @@ import { type Answer, example, thumbnail } from "./api";
 import { clock, title } from "./format";
 import { type Place, readSpan } from "./place";
 import { Written } from "./written";
+import { Picture } from "./picture";
 
 export const MOST_EXAMPLES = 10;
 const MOST_THEN = 4;
@@ -35,7 +36,7 @@ export function Parts({ place, change, add, adding }: Props) {
         const { video, start, end } = readSpan(one);
         return (
           <span class="example">
-            <img src={thumbnail(place.collection, video, (start + end) / 2, 120)} alt="" />
+            <Picture src={thumbnail(place.collection, video, (start + end) / 2, 120)} alt="" />
             like {title(video).name} {clock(start)}
             <Drop what={`the moment of ${title(video).name}`} act={() => change({ like: without(place.like, n) })} />
           </span>

@@ -23,7 +23,12 @@ from workers.ranker.scoring.fusion import Fusion, ScoreWeights
 
 OF = ("--collection", "lectures")
 # Every moment is 95 % sure.
-SURE = Fusion(ScoreWeights(span_relevance=1.0), ScoreWeights(bias=3.0), confidence_threshold=0.5)
+SURE = Fusion(
+    ScoreWeights(span_relevance=1.0),
+    ScoreWeights(bias=3.0),
+    confidence_threshold=0.5,
+    alone=((0.9, 0.9),),
+)
 
 
 @pytest.fixture(scope="module")

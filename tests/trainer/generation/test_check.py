@@ -19,7 +19,7 @@ from trainer.generation.build import BuildConfig, BuildReport, build
 from trainer.generation.check import QUERIES, ExactAnswers
 from workers.feature_store.store import FeatureStore, Stream
 from workers.index.effort import Effort
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.part import IndexPart
 
 DIM = 48
@@ -78,8 +78,8 @@ def test_queries_of_another_width_are_left_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_effort_is_raised_until_enough_is_found(path: Path, shards: int) -> None:
-    few = built(path, index=f"IVF16,{CODES}", nprobe=1, recall=0.3, shards=shards)
-    many = built(path, index=f"IVF16,{CODES}", nprobe=1, recall=0.97, shards=shards)
+    few = built(path, index=f"IVF16,{LISTED}", nprobe=1, recall=0.3, shards=shards)
+    many = built(path, index=f"IVF16,{LISTED}", nprobe=1, recall=0.97, shards=shards)
     assert 0.3 <= measured(few).recall < 0.97 <= measured(many).recall
     assert measured(few).nprobe < measured(many).nprobe
     for report in (few, many):
@@ -121,8 +121,8 @@ def test_truth_is_brute_force() -> None:
 
     index = faiss.IndexFlatIP(16)
     index.add(vectors)
-    assert truth.recall([IndexPart(index, videos, segments)], Effort()) == 1
-    assert truth.recall([Half(index, videos, segments)], Effort()) == 0.5
+    assert (truth.recalls([IndexPart(index, videos, segments)], Effort()) == 1).all()
+    assert (truth.recalls([Half(index, videos, segments)], Effort()) == 0.5).all()
 
 
 def test_the_command_line_says_what_was_measured(path: Path) -> None:

@@ -140,15 +140,15 @@ def test_matches_and_searches_are_bounded(kept: Store, monkeypatch: pytest.Monke
     assert getattr(refused.value, "reason", "") == "QUEUE_FULL"
 
 
-def test_the_threshold_is_never_below_the_precision() -> None:
+def test_the_threshold_is_never_below_the_precision_and_none_that_is_not_supported() -> None:
     bare, table = Calibration("r", ()), Calibration("r", ((0.5, 0.2), (0.7, 0.75), (0.9, 0.8)))
     for precision, wanted in ((0.5, 0.5), (0.6, 0.75), (0.7, 0.75), (0.85, 0.85)):
-        assert bare.threshold(StandingSearch(precision=precision)) == precision
         assert table.threshold(StandingSearch(precision=precision)) == wanted
-    with pytest.raises(Mismatch, match=r"right in 0\.9 of its surest matches") as refused:
-        table.threshold(StandingSearch(precision=0.95))
-    assert refused.value.reason == "PRECISION_NOT_REACHED"
-    assert table.threshold(StandingSearch(confidence=0.1)) == 0.1
+    for calibration, precision, said in ((table, 0.95, "at most 0.9 is"), (bare, 0.1, "none is")):
+        with pytest.raises(Mismatch, match=f"{said} supported; ask for a confidence") as refused:
+            calibration.threshold(StandingSearch(precision=precision))
+        assert refused.value.reason == "PRECISION_NOT_REACHED"
+        assert calibration.threshold(StandingSearch(confidence=0.1)) == 0.1
 
 
 @pytest.mark.parametrize(

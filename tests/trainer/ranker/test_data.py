@@ -145,7 +145,11 @@ def data(by_similarity: bool = False) -> TrainingData:
     pairs = every.take(trainable(every, store, 4.0, WINDOW))
     retrieval = Retrieval.embed(VideoRows.of_contexts(store), MeanPool(), torch.device("cpu"))
     queries = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
-    mined, wrong = mine(pairs, queries, retrieval, store, WINDOW, SETTINGS)
+    depth, rule = (
+        retrieval.depth(SETTINGS.depth, SETTINGS.depth_share),
+        ProposalRule.parse(SETTINGS.proposals),
+    )
+    mined, wrong = mine(pairs, retrieval.proposals(queries, depth, rule), store, WINDOW, SETTINGS)
     tokens = [np.ones((n, 5), np.float32) for n in (2, 3, 40)]
     return TrainingData(store, pairs, mined, wrong, tokens, WINDOW, 4.0, by_similarity)
 

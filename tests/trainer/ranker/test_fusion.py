@@ -15,18 +15,20 @@ VIDEOS = 12
 RELEVANCE, CONTRAST = COLUMNS.index("relevance"), COLUMNS.index("contrast")
 
 
-def world(queries: int, seed: int, answerable: float = 1.0) -> tuple[list[Answers], list[Judgements]]:
-    """Queries with 12 moments of which some are relevant; relevance and contrast tell, the rest is noise."""
+def world(
+    queries: int, seed: int, answerable: float = 1.0, videos: int = VIDEOS
+) -> tuple[list[Answers], list[Judgements]]:
+    """Queries with a moment a video, some relevant; relevance and contrast tell, the rest is noise."""
     rng = np.random.default_rng(seed)
     answers, truths = [], []
     for _ in range(queries):
-        good = (rng.random(12) < 0.25) & (rng.random() < answerable)
-        columns = rng.normal(size=(12, len(COLUMNS)))
+        good = (rng.random(videos) < 0.25) & (rng.random() < answerable)
+        columns = rng.normal(size=(videos, len(COLUMNS)))
         columns[:, RELEVANCE] += 2 * good
         columns[:, CONTRAST] = 100 * (columns[:, CONTRAST] + good)
-        videos, spans = np.arange(12, dtype=np.int32), np.tile([4.0, 9.0], (12, 1))
-        answers.append(Answers(columns, videos, spans))
-        truths.append(Judgements(videos[good], spans[good] + 0.5, np.full(good.sum(), 4.0)))
+        where, spans = np.arange(videos, dtype=np.int32), np.tile([4.0, 9.0], (videos, 1))
+        answers.append(Answers(columns, where, spans))
+        truths.append(Judgements(where[good], spans[good] + 0.5, np.full(good.sum(), 4.0)))
     return answers, truths
 
 

@@ -2,9 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,68 +12,19 @@ from engine.errors import SprError, Unavailable
 from spr_cli.ingest import command
 from tests.trainer.ingest.same import check_same, opened
 from tests.trainer.ingest.test_shares import check_told, flat, world
+from tests.trainer.spread.threads import Threads
 from tests.workers.ranker.factories import tiny_clip
 from trainer.ingest.opening import check
 from trainer.ingest.options import IngestOptions
 from trainer.ingest.pipeline import ingest
 from trainer.ingest.summary import Summary
 from trainer.spread import ingest as driving
-from trainer.spread.crew import Crew, Died, Member, address_of
+from trainer.spread.crew import Crew, address_of
 from trainer.spread.ingest import ingest_spread
 from trainer.spread.worker import IngestTask, IngestWorker
 from workers.ranker.encoder.encoder import Encoder
 
 OPTIONS = IngestOptions(batch_size=8, apart=False, readers=1)
-
-
-class Threads(Crew):
-    """Real workers, called in threads. kill: the number of the call that each member but the first dies in.
-
-    A worker that dies has stored what it was given, and told nobody. gone: its node with it.
-    """
-
-    kill = 0
-    gone = False
-
-    def __init__(self, address: str, worker: Any, *arguments: Any, gpus: bool = False) -> None:
-        self._worker, self._arguments = worker, arguments
-        self.members = [Member(number, f"node {number}", {}) for number in range(2)]
-        self._pool = ThreadPoolExecutor(2)
-        self._calls = 0
-
-    def __enter__(self) -> "Threads":
-        for member in self.members:
-            member.actor = self._worker(*self._arguments)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for member in self.members:
-            member.actor.close()
-        self._pool.shutdown()
-
-    def call(self, member: Member, method: str, *arguments: Any) -> None:
-        member.call = self._pool.submit(getattr(member.actor, method), *arguments)
-
-    def ended(self, timeout: float | None = None) -> Iterator[Member]:
-        calls: dict[Future[Any], Member] = {member.call: member for member in self.calling()}
-        done, _ = wait(calls, timeout, FIRST_COMPLETED)
-        yield from [calls[call] for call in done]
-
-    def take(self, member: Member) -> Any:
-        call, member.call = member.call, None
-        told = call.result()
-        self._calls += member.number
-        if member.number and self._calls == self.kill:
-            member.actor.close()
-            raise Died
-        return told
-
-    def again(self, member: Member) -> bool:
-        if self.gone:
-            self.members.remove(member)
-            return False
-        member.actor = self._worker(*self._arguments)
-        return True
 
 
 @pytest.fixture(autouse=True)

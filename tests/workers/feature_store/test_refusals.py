@@ -2,12 +2,14 @@
 
 import json
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InvalidInput, Mismatch, SprError, Unavailable
 from tests.workers.feature_store.stores import FILES, STREAMS, as_format_1, check, rows, three
+from workers.feature_store.locking import Locked, lock
 from workers.feature_store.store import FeatureStore
 
 
@@ -109,3 +111,16 @@ def test_a_line_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     for mode in ("r", "a"):
         with pytest.raises(Mismatch, match="is damaged"):
             FeatureStore.open(path, mode)
+
+
+def test_a_lock_is_waited_for_until_its_holder_is_gone(tmp_path: Path) -> None:
+    held = lock(tmp_path / "s", new=True)
+    with pytest.raises(Locked, match="another process is writing") as refused:
+        lock(tmp_path / "s")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(refused.value.wait, 60)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.02)
+        held.close()
+        waiting.result(30)
+    lock(tmp_path / "s").close()

@@ -15,7 +15,7 @@ from tests.workers.index.corpora import commit, file_of, rows_of, videos, write_
 from tests.workers.index.factories import template
 from tests.workers.index.test_shard import SHARD, same, version, written
 from workers.index import originals
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.part import DIRECTORY, INDEX, ORIGINALS
 from workers.index.shard import ShardOpener
 from workers.versions import Held
@@ -102,7 +102,7 @@ def test_damage_while_it_is_served_gives_no_other_answer(
 def test_damage_of_large_originals_is_found_soon_after_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written_of = f"IVF8,{CODES}"
+    written_of = f"IVF8,{LISTED}"
     before = version(tmp_path, written(tmp_path, [CORPUS], written_of), written_of)
     monkeypatch.setattr(originals, "LARGE", 0)
     large = ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))

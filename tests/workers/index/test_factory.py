@@ -5,6 +5,7 @@ from workers.index.factory import (
     AUTO_RECALL,
     CODES,
     FAST_RECALL,
+    LISTED,
     VECTORS_PER_LIST,
     default_nprobe,
     default_partitions,
@@ -48,10 +49,10 @@ def test_names_become_factories() -> None:
         (768, 100_000, 8, "Flat"),
         (768, 100_000, 1, CODES),
         (768, 200_000, 2, CODES),
-        (768, 100_001, 1, f"IVF1024,{CODES}"),
-        (768, 383_828, 1, f"IVF2048,{CODES}"),
-        (768, 10_000_000, 2, f"IVF8192,{CODES}"),
-        (256, 20_000_000, 4, f"IVF8192,{CODES}"),
+        (768, 100_001, 1, f"IVF1024,{LISTED}"),
+        (768, 383_828, 1, f"IVF2048,{LISTED}"),
+        (768, 10_000_000, 2, f"IVF8192,{LISTED}"),
+        (256, 20_000_000, 4, f"IVF8192,{LISTED}"),
     ],
 )
 def test_auto_goes_by_the_size_of_a_shard(dim: int, vectors: int, shards: int, label: str) -> None:
@@ -67,7 +68,7 @@ def test_auto_of_few_segments_is_flat() -> None:
 @pytest.mark.parametrize("vectors", [1, 100, 5000, 383_828])
 def test_fast_has_lists_that_are_trained_quickly(vectors: int) -> None:
     made = recipe("fast", 768, vectors)
-    assert made.factory == f"IVF{quick_partitions(vectors)},{CODES}"
+    assert made.factory == f"IVF{quick_partitions(vectors)},{LISTED}"
     assert made.recall == FAST_RECALL
     assert made.sample <= vectors
     assert made.partitions == 1 or vectors // made.partitions >= VECTORS_PER_LIST

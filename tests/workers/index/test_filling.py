@@ -11,13 +11,13 @@ from engine.types import Floats
 from tests.workers.index.factories import clustered, labels, pairs, template, unit
 from workers.index import originals
 from workers.index.effort import Effort
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.filling import fill
 from workers.index.living import Living
 from workers.index.part import ORIGINALS, IndexPart
 
 COUNTS = [30] * 40
-LISTS = f"IVF16,{CODES}"
+LISTS = f"IVF16,{LISTED}"
 
 
 @pytest.fixture(scope="module")

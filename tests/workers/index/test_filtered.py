@@ -13,7 +13,7 @@ from spr.internal.v1 import index_shard_service_pb2 as pb
 from tests.workers.index.factories import clustered, labels, pairs, shard, unit
 from tests.workers.index.test_living import KINDS, fresh, near, same
 from workers.index import living
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.living import Living
 
 COUNTS = [25] * 48
@@ -41,7 +41,7 @@ def best(vectors: Floats, query: Floats, rows: np.ndarray, k: int) -> list[tuple
 @pytest.mark.parametrize("index", [*KINDS, "HNSW16", "NSG16"])
 def test_the_top_k_is_that_of_what_is_let_through(vectors: Floats, queries: Floats, index: str) -> None:
     part = shard(vectors, COUNTS, index)
-    half = "SQfp16" in index or index in (CODES, f"IVF16,{CODES}")
+    half = "SQfp16" in index or index in (CODES, f"IVF16,{LISTED}")
     held = vectors.astype(np.float16).astype(np.float32) if half else vectors
     for share in (0.7, 0.1, 0.01):
         alive = np.random.default_rng(3).random(len(vectors)) < share
@@ -55,7 +55,7 @@ def test_the_top_k_is_that_of_what_is_let_through(vectors: Floats, queries: Floa
             assert pairs(hits) == best(held, query, rows, 10)
 
 
-@pytest.mark.parametrize("index", ["IVF16,Flat", CODES, f"IVF16,{CODES}", "HNSW16", "IVF16,PQ16x4"])
+@pytest.mark.parametrize("index", ["IVF16,Flat", CODES, f"IVF16,{LISTED}", "HNSW16", "IVF16,PQ16x4"])
 def test_too_few_in_a_large_filter_are_completed(
     vectors: Floats, queries: Floats, index: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,7 +76,7 @@ def test_lists_find_as_much_in_a_large_filter_as_without(
     vectors: Floats, queries: Floats, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(living, "EXACT_VALUES", 0)
-    part = shard(vectors, COUNTS, f"IVF64,{CODES}")
+    part = shard(vectors, COUNTS, f"IVF64,{LISTED}")
     blurred = unit(queries + queries[::-1])
     alive = np.random.default_rng(4).random(len(vectors)) < share
 

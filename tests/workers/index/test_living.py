@@ -9,7 +9,7 @@ from engine.types import Floats, Hits
 from tests import numeric
 from tests.workers.index.factories import clustered, labels, merged, pairs, shard, template, unit
 from workers.index import gpu
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.living import Living, selects
 from workers.index.part import IndexPart
 
@@ -24,7 +24,7 @@ KINDS = [
     "RaBitQ",
     "RaBitQfs",
     CODES,
-    f"IVF16,{CODES}",
+    f"IVF16,{LISTED}",
     "IVF16,PQ16x4,RFlat",
 ]
 
@@ -88,7 +88,7 @@ def test_exact_kinds_equal_brute_force(vectors: Floats, queries: Floats, index: 
 @pytest.mark.parametrize(
     ("index", "share"),
     # A graph finds what can be reached: hardly all that lives of very little.
-    [("HNSW16", 0.5), ("NSG16", 0.5), (CODES, 0.5), (CODES, 0.02), (f"IVF16,{CODES}", 0.02)],
+    [("HNSW16", 0.5), ("NSG16", 0.5), (CODES, 0.5), (CODES, 0.02), (f"IVF16,{LISTED}", 0.02)],
 )
 def test_the_top_k_is_full_and_good_however_much_is_deleted(
     vectors: Floats, queries: Floats, index: str, share: float

@@ -12,11 +12,11 @@ from engine.types import Floats
 from tests import numeric
 from tests.workers.index.factories import brute_force, clustered, labels, merged, pairs, shard, shards, unit
 from workers.index import files
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.part import INDEX, ORIGINALS, SEARCH, IndexPart
 
 COUNTS = [25] * 80
-LISTS = f"IVF16,{CODES}"
+LISTS = f"IVF16,{LISTED}"
 
 
 @pytest.fixture(scope="module")

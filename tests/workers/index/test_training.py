@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import Mismatch, NotFound
 from tests.workers.index.factories import clustered, shard, template
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.files import code_of
 from workers.index.part import INDEX
 from workers.index.training import Template
@@ -19,7 +19,7 @@ VECTORS = clustered(1000, 32)
         ("flat", "IndexFlat"),
         ("flatl2", "IndexFlat"),
         (CODES, "IndexScalarQuantizer"),
-        (f"IVF16,{CODES}", "IndexScalarQuantizer"),
+        (f"IVF16,{LISTED}", "IndexScalarQuantizer"),
         ("IVF16,PQ16x4,RFlat", "IndexFlat"),
         ("IVF16,Flat", "IndexIVFFlat"),
         ("SQfp16", "IndexScalarQuantizer"),

@@ -3,7 +3,7 @@ import pytest
 
 from engine.types import Floats
 from tests.workers.index.factories import clustered, labels, shard, template
-from workers.index.factory import CODES
+from workers.index.factory import CODES, LISTED
 from workers.index.part import IndexPart
 from workers.index.vectors import vectors_of
 
@@ -19,7 +19,7 @@ def test_vectors_come_back_as_they_were_added(index: str) -> None:
     np.testing.assert_array_equal(vectors_of(part, rows), VECTORS[rows])
 
 
-@pytest.mark.parametrize("index", ["SQfp16", CODES, f"IVF16,{CODES}"])
+@pytest.mark.parametrize("index", ["SQfp16", CODES, f"IVF16,{LISTED}"])
 def test_half_precision_is_rounded_once(index: str) -> None:
     once = vectors_of(shard(VECTORS, COUNTS, index))
     # FAISS rounds a half up, NumPy to even.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import Mismatch, NotFound
-from engine.words import seeks_inside, terms
+from engine.words import edits, seeks_inside, terms
 from tests.numeric import close
 from workers.index.lexicon import Lexicon, Statistics
 from workers.index.words import K1, B, WordIndex
@@ -17,6 +17,19 @@ from workers.index.words import K1, B, WordIndex
 _COMMON = ("the", "of", "and", "a")
 # Those of the queries here.
 _FUNCTION_WORDS = {*_COMMON, "this"}
+
+_SPELT = (
+    "harbour",
+    "harbor",
+    "harbors",
+    "recieve",
+    "receiver",
+    "nervous",
+    "Nerva",
+    "städte",
+    "stadte",
+    "метро",
+)
 
 
 def _corpus(rows: int, seed: int = 0) -> list[str]:
@@ -27,7 +40,8 @@ def _corpus(rows: int, seed: int = 0) -> list[str]:
     for _ in range(rows):
         ranks = np.minimum(rng.zipf(1.3, rng.integers(0, 14)), 400) - 1
         common = [word for word in _COMMON if rng.random() < 0.5]
-        plate = [f"RE{rng.integers(10, 99)}{rng.choice(['', 'X', 'KL'])}"] if rng.random() < 0.1 else []
+        plate = [rng.choice(_SPELT)] if rng.random() < 0.2 else []
+        plate += [f"RE{rng.integers(10, 99)}{rng.choice(['', 'X', 'KL'])}"] if rng.random() < 0.1 else []
         found.append(" ".join([*common, *words[ranks], *plate]))
     return found
 
@@ -50,15 +64,19 @@ def _oracle(documents: Sequence[str], lexicon: Sequence[str], query: str) -> dic
         damp = K1 * (1 - B + B * bag.total() / mean)
         for word in kept:
             inside = seeks_inside(word, count[word] > 0)
-            shares = [
-                bag[one] / (bag[one] + damp) * len(word) / len(one)
-                for one in bag
-                if one == word or (inside and word in one)
-            ]
+            shares = [bag[one] / (bag[one] + damp) * _alike(word, one, inside) for one in bag]
             score += idf[word] * max(shares, default=0.0)
         if score:
             scores[row] = score / sum(idf.values())
     return scores
+
+
+def _alike(word: str, one: str, inside: bool) -> float:
+    """Return how much of its own share a word of a text gives to one of a query."""
+    if one == word or (inside and word in one):
+        return len(word) / len(one)
+    by = edits(word, one)
+    return (1 - by / len(word)) ** 2 if by else 0.0
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +97,8 @@ _QUERIES = [
     "RE2 kilo5 word9x and unheard",
     "ilo",
     "nobody said this",
+    "receive nervus goods of Harbours",
+    "метра of the stadt",
     " ".join(f"word{number}x" for number in range(1, 30)),
 ]
 
@@ -121,6 +141,15 @@ def test_in_few_texts_words_that_tell_nothing_find_nothing_beside_others() -> No
     for query, rows in (("a train to the sea", []), ("the harbour", [1]), ("Brücke der Seufzer", [2])):
         assert index.search(query, 9)[0].tolist() == rows
     assert set(index.search("to the", 9)[0].tolist()) == {0, 1, 3}
+
+
+def test_a_word_finds_those_that_are_nearly_it_after_itself() -> None:
+    texts = ["we left the harbor", "we left the harbour", "gate 1988", "a hard bour", "my labour"]
+    index = WordIndex.build(texts, Statistics.of(texts))
+    rows, scores = index.search("harbour", 9)
+    assert rows.tolist() == [1, 0]
+    assert scores[0] > scores[1] > 0
+    assert index.search("1989", 9)[0].tolist() == []
 
 
 def test_of_words_that_contain_one_none_is_left_out() -> None:

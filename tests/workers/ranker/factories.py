@@ -33,6 +33,8 @@ from workers.ranker.model.windows import WindowConfig
 from workers.ranker.projection import projector
 from workers.ranker.projection.projector import Projector, ProjectorConfig
 from workers.ranker.scoring import relo_ranker
+from workers.ranker.scoring.decode import DecodeConfig
+from workers.ranker.scoring.fusion import Fusion
 from workers.ranker.scoring.relo_ranker import RankerConfig, ReloRanker
 from workers.ranker.sentences.layout import fingerprint_of
 from workers.ranker.stores.checkpoint import save_model
@@ -148,17 +150,18 @@ def tiny(
     fingerprint: str = "",
     ranker_width: int = WIDTH,
     sentences: bool = False,
+    fusion: Fusion | None = None,
 ) -> Tiny:
     """Make features of videos (seconds by id) and models, a random projector and ranker too if `trained`.
 
     contexts: how parts store them, "float16" or "int8". fingerprint: what versions say the encoder's is, in
     place of the truth. ranker_width: of the frame features that the ranker reads. sentences: whether the
-    versions have a sentence encoder.
+    versions have a sentence encoder. fusion: the ranker's.
     """
     encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
-    made = (
-        {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width)} if trained else {}
-    )
+    made = {}
+    if trained:
+        made = {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width, fusion)}
     name = fingerprint or encoder.fingerprint
     template = plain.version(
         encoder=EncoderEntry("tiny", name, "models/encoder/tiny"),
@@ -210,7 +213,7 @@ def _projector(collection: Path) -> ModelEntry:
     return ModelEntry("models/projector/p", name)
 
 
-def _ranker(collection: Path, visual_dim: int) -> ModelEntry:
+def _ranker(collection: Path, visual_dim: int, fusion: Fusion | None) -> ModelEntry:
     torch.manual_seed(2)
     model = ReloConfig(
         visual_dim=visual_dim,
@@ -221,5 +224,6 @@ def _ranker(collection: Path, visual_dim: int) -> ModelEntry:
         window=WindowConfig(clip_length=1.0),
     )
     folder = collection / "models" / "ranker" / "r"
-    name = save_model(folder, relo_ranker.KIND, RankerConfig(model=model), Relo(model).state_dict())
+    config = RankerConfig(model=model, decode=DecodeConfig(fusion=fusion))
+    name = save_model(folder, relo_ranker.KIND, config, Relo(model).state_dict())
     return ModelEntry("models/ranker/r", name)

@@ -1,7 +1,7 @@
 """From a precision to the confidence from which on a moment counts as a match.
 
-The ranker that judges says how: its table, fitted on judged queries with every video judged alone. Without a
-table the confidence itself is the expected precision: the mean of confidences of at least c is at least c.
+The ranker that judges says how: its table, fitted on judged queries with every video judged alone. A
+confidence by itself promises no precision: it is fitted on the best moments of whole collections.
 """
 
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ class Calibration:
         """Return the confidence from which on a moment matches; Mismatch for a precision out of reach."""
         if asked.WhichOneof("sure") == "confidence":
             return asked.confidence
-        if not self.table:
-            return asked.precision
         for precision, confidence in self.table:
             if precision >= asked.precision:
                 return max(asked.precision, confidence)
+        most = f"at most {self.table[-1][0]:g} is supported" if self.table else "none is supported"
         raise Mismatch(
-            f"precision {asked.precision:g} is out of reach: on its judged queries ranker {self.ranker} was "
-            f"right in {self.table[-1][0]:g} of its surest matches; ask for at most that, or a confidence",
+            f"precision {asked.precision:g} cannot be promised: of the judged queries that ranker "
+            f"{self.ranker} was fitted on {most}; ask for a confidence (--confidence 0.9), or train on more "
+            "judged videos",
             "PRECISION_NOT_REACHED",
         )
 

@@ -25,7 +25,9 @@ def decode(path: Path, fps: Fraction | None = None) -> int:
         if ahead is None:
             return sum(1 for _ in container.decode(stream))
         count = 0
-        for packet, use in ahead.look(container.demux(stream)):
+        for packet, use in ahead.look(containers.demuxed(container)):
+            if packet.stream.index != stream.index:
+                continue
             stream.codec_context.skip_frame = "DEFAULT" if use is Use.SHOWN else "NONREF"
             for frame in [] if use is Use.NONE else stream.decode(packet):
                 ahead.origin = frame.pts if ahead.origin is None else ahead.origin

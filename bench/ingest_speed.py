@@ -5,7 +5,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +90,10 @@ def measure(
             times["ingest"].append(time.perf_counter() - began)
             peaks.append(reached() / 1e6)
             times["encode"].append(_clock(partial(_encode, encoder, summary.frames, options)))
+    return _speeds(times, summary, max(peaks))
+
+
+def _speeds(times: Mapping[str, Sequence[float]], summary: Summary, peak_mb: float) -> list[StageSpeed]:
     medians = {stage: statistics.median(each) for stage, each in times.items()}
     return [
         StageSpeed(
@@ -98,7 +102,7 @@ def measure(
             summary.frames if stage == "encode" else summary.decoded_frames,
             summary.seconds_of_video,
             medians["decode"] / seconds,
-            max(peaks) if stage == "ingest" else 0.0,
+            peak_mb if stage == "ingest" else 0.0,
         )
         for stage, seconds in medians.items()
     ]

@@ -113,7 +113,7 @@ class Processes:
         if self.count == 1:
             yield
             return
-        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_initialized() else []):
+        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
             torch.manual_seed(int(np.random.SeedSequence([*seed, self.rank]).generate_state(1)[0]))
             yield
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.evidence import Evidence, Finding
+from engine.steps import Steps
 from engine.types import Hits, Moments, Proposals
 
 
@@ -58,7 +59,8 @@ class Answer:
 
     ranker_model: the ranker that refined; empty without one. truncated: whether the encoder cut the query's
     end off. hits: what was retrieved. allowed: videos that the query's filter lets through, None without one.
-    evidence: None for a version without texts, for examples, vectors and several parts.
+    evidence: None for a version without texts, for examples, vectors and several parts. steps: of several
+    parts.
     """
 
     moments: Moments
@@ -70,6 +72,7 @@ class Answer:
     hits: Hits | None = None
     allowed: int | None = None
     evidence: Evidence | None = None
+    steps: Steps | None = None
 
     def of(self, rows: NDArray[np.intp]) -> "Answer":
         """Return the answer with some of its moments alone."""
@@ -77,6 +80,7 @@ class Answer:
 
     def findings(self, rows: slice) -> list[list[Finding]]:
         """Return what found each of some moments, the best rank first; none without evidence. Reads files."""
-        if self.evidence is None:
-            return []
-        return self.evidence.of(self.proposals.of(self.moments.proposals[rows].astype(np.intp)))
+        listed = self.moments.proposals[rows].astype(np.intp)
+        if self.steps is not None:
+            return self.steps.findings(listed)
+        return [] if self.evidence is None else self.evidence.of(self.proposals.of(listed))

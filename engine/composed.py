@@ -5,7 +5,7 @@ alone, so that a part which is rare among the best segments of the whole collect
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from engine.answers import Answer, Coverage
 from engine.corpus import Corpus
 from engine.deadline import Deadline
 from engine.errors import Overloaded
+from engine.evidence import Evidence
 from engine.examples import Part
 from engine.filters import Allowed, Stretch
 from engine.negatives import Negatives
@@ -23,8 +24,10 @@ from engine.queries import Query, SearchOptions
 from engine.retrieval import Retriever
 from engine.sequences import Candidates, Chains
 from engine.sought import Retrieved
+from engine.steps import Step, Steps
 from engine.stopwatch import Stopwatch
-from engine.types import EncodedQuery, Hits, Moments, Proposals, Ranked
+from engine.texts import Sources
+from engine.types import EncodedQuery, Moments, Proposals, Ranked
 
 # A candidate that overlaps a better one of its part by more than this IoU is the same moment.
 SAME = 0.5
@@ -35,31 +38,19 @@ class _Unranked(Exception):
     """No ranker answers for a part, so that the others need no answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What was retrieved and proposed for one part."""
-
-    hits: Hits
-    proposals: Proposals
-
-    @property
-    def candidates(self) -> Candidates:
-        """The proposals as they are."""
-        p = self.proposals
-        logs = sequences.log_probabilities(None, p.scores.astype(np.float64))
-        return Candidates(p.videos, p.spans, logs)
-
-    def of(self, rows: sequences.Rows) -> "_Found":
-        """Return it with some of its proposals."""
-        return replace(self, proposals=self.proposals.of(rows))
-
-
 class Composer:
-    """Answers queries of several parts over one version. encode: of a part."""
+    """Answers queries of several parts over one version. encode: of a part. evidence: of what was sought."""
 
-    def __init__(self, corpus: Corpus, retriever: Retriever, encode: Encode, negatives: Negatives) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        retriever: Retriever,
+        encode: Encode,
+        negatives: Negatives,
+        evidence: Callable[[Sources | None], Evidence | None],
+    ) -> None:
         self._corpus, self._retriever = corpus, retriever
-        self._encode, self._negatives = encode, negatives
+        self._encode, self._negatives, self._evidence = encode, negatives, evidence
 
     async def answers(
         self, query: Query, allowed: Allowed | None, deadline: Deadline, whole: bool
@@ -92,11 +83,12 @@ class Composer:
         if ranked is None:
             yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
-        moments, proposals = _refined(found, ranked, query.within)
+        moments, proposals, steps = _refined(found, ranked, query.within)
         yield replace(
             coarse,
             moments=moments,
             proposals=proposals,
+            steps=steps,
             timings=watch.laps(),
             ranker_model=ranked[0].ranker,
         )
@@ -128,15 +120,16 @@ class Composer:
 
         return await calls.together(again(*each) for each in zip(parts, first, strict=True))
 
-    def _propose(self, one: Retrieved, options: SearchOptions, allowed: Allowed | None) -> _Found:
+    def _propose(self, one: Retrieved, options: SearchOptions, allowed: Allowed | None) -> Step:
         durations, segment_length = self._corpus.catalogue.durations, self._corpus.version.segment_length
         proposals = propose(one.hits, durations, segment_length, options.rule)
         if allowed is not None:
             proposals = allowed.cut(proposals, durations)
-        return _Found(one.hits, channels.with_texts(proposals, one.texts, segment_length))
+        proposals = channels.with_texts(proposals, one.texts, segment_length)
+        return Step(one.hits, proposals, self._evidence(one.sources))
 
     def _coarse(
-        self, found: Sequence[_Found], retrieved: Sequence[Retrieved], query: Query, watch: Stopwatch
+        self, found: Sequence[Step], retrieved: Sequence[Retrieved], query: Query, watch: Stopwatch
     ) -> Answer:
         """Join the proposals as they are."""
         chains = sequences.join([part.candidates for part in found], query.within)
@@ -159,16 +152,17 @@ class Composer:
             Coverage.together([one.coverage for one in retrieved]),
             watch.laps(),
             hits=merge.top_k([part.hits for part in found], sum(len(part.hits) for part in found)),
+            steps=Steps.of_chains(found, chains.rows),
         )
 
-    def _promising(self, found: Sequence[_Found], options: SearchOptions) -> list[_Found]:
+    def _promising(self, found: Sequence[Step], options: SearchOptions) -> list[Step]:
         rows = sequences.promising([part.candidates for part in found], options.proposal_top_k)
         return [part.of(at) for part, at in zip(found, rows, strict=True)]
 
     async def _ranked(
         self,
         encoded: Sequence[EncodedQuery],
-        found: Sequence[_Found],
+        found: Sequence[Step],
         query: Query,
         allowed: Allowed | None,
         deadline: Deadline,
@@ -198,8 +192,10 @@ class Composer:
         return None
 
 
-def _refined(found: Sequence[_Found], ranked: Sequence[Ranked], within: float) -> tuple[Moments, Proposals]:
-    """Join the refined moments of every part; return the chains, and what they were refined from."""
+def _refined(
+    found: Sequence[Step], ranked: Sequence[Ranked], within: float
+) -> tuple[Moments, Proposals, Steps]:
+    """Join the refined moments of every part; return the chains, what they were, and their steps."""
     candidates, kept = [], []
     for part, one in zip(found, ranked, strict=True):
         order = np.argsort(-one.scores, kind="stable")
@@ -218,19 +214,23 @@ def _refined(found: Sequence[_Found], ranked: Sequence[Ranked], within: float) -
     proposals = _covering(found, Chains(rows[order], chains.logs[order]))
     sure = all(one.confidences is not None for one in ranked)
     threshold = ranked[0].confidence_threshold
-    return Moments(
-        videos=found[0].proposals.videos[rows[:, 0]],
-        spans=np.stack([parts[:, :, 0].min(axis=1), parts[:, :, 1].max(axis=1)], axis=1),
-        scores=chains.logs,
-        relevances=np.mean([one.relevances[at] for one, at in columns], axis=0).astype(np.float32),
-        proposals=np.argsort(order).astype(np.int32),
-        refined=np.all([one.refined[at] for one, at in columns], axis=0),
-        confidences=np.exp(chains.logs).astype(np.float32) if sure else None,
-        # As sure as a chain is of which every part is just sure enough.
-        confidence_threshold=threshold ** len(found) if sure and threshold is not None else None,
-        parts=parts,
-        best=ranked[0].shown[rows[:, 0]],
-    ), proposals
+    return (
+        Moments(
+            videos=found[0].proposals.videos[rows[:, 0]],
+            spans=np.stack([parts[:, :, 0].min(axis=1), parts[:, :, 1].max(axis=1)], axis=1),
+            scores=chains.logs,
+            relevances=np.mean([one.relevances[at] for one, at in columns], axis=0).astype(np.float32),
+            proposals=np.argsort(order).astype(np.int32),
+            refined=np.all([one.refined[at] for one, at in columns], axis=0),
+            confidences=np.exp(chains.logs).astype(np.float32) if sure else None,
+            # As sure as a chain is of which every part is just sure enough.
+            confidence_threshold=threshold ** len(found) if sure and threshold is not None else None,
+            parts=parts,
+            best=ranked[0].shown[rows[:, 0]],
+        ),
+        proposals,
+        Steps.of_chains(found, rows[order]),
+    )
 
 
 def _columns(parts: Sequence, chains: Chains) -> "zip[tuple]":  # type: ignore[type-arg]
@@ -238,7 +238,7 @@ def _columns(parts: Sequence, chains: Chains) -> "zip[tuple]":  # type: ignore[t
     return zip(parts, chains.rows.T, strict=True)
 
 
-def _covering(found: Sequence[_Found], chains: Chains) -> Proposals:
+def _covering(found: Sequence[Step], chains: Chains) -> Proposals:
     """Return for each chain what covers its parts' proposals, with the best rank of any of their segments."""
     own = [part.proposals for part in found]
     spans = np.stack([one.spans[at] for one, at in _columns(own, chains)], axis=1)

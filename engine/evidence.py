@@ -35,13 +35,15 @@ class LineReader(Protocol):
 class Finding:
     """A list that a moment is in. rank: from 0, of its best segment. line: what fits best there.
 
-    pieces: of the line's text, True for words of the query; joined they are all of it.
+    pieces: of the line's text, True for words of the query; joined they are all of it. part: of a query of
+    several parts, from 0.
     """
 
     name: ListName
     rank: int
     line: Line | None = None
     pieces: Sequence[tuple[str, bool]] = ()
+    part: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)

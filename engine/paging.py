@@ -36,7 +36,7 @@ class Pager:
         """
         response = wire_search.page_to_pb(listed, first, size, self._uris)
         response.request_id = logs.request_id.get()
-        if listed.answer.evidence is not None:
+        if listed.answer.evidence is not None or listed.answer.steps is not None:
             # In a thread: that reads files.
             rows = slice(first, first + len(response.moments))
             found = await asyncio.to_thread(listed.answer.findings, rows)

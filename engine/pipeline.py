@@ -38,7 +38,7 @@ class Pipeline:
         self._negatives = Negatives(corpus, retriever, rankers, self.encoder.sentence)
         self._choosing = Choosing(corpus)
         self._texts = VersionTexts(corpus)
-        self._composer = Composer(corpus, retriever, self.encoder.part, self._negatives)
+        self._composer = Composer(corpus, retriever, self.encoder.part, self._negatives, self._evidence)
 
     async def search(self, query: Query, deadline: Deadline) -> Answer:
         """Return the best answer there is before the deadline; Overloaded where workers refuse it for now."""

@@ -49,7 +49,7 @@ def put_findings(moments: Iterable[types_pb2.Moment], found: Iterable[Iterable[F
     """Write what found each moment; where `found` is empty nothing."""
     for moment, findings in zip(moments, found, strict=False):
         for one in findings:
-            finding = moment.found_by.add(rank=one.rank)
+            finding = moment.found_by.add(rank=one.rank, part=one.part)
             put_list(finding, one.name)
             if one.line is not None:
                 _put_line(finding.line, one.line, one.pieces)

@@ -88,7 +88,33 @@ def test_parts_are_sought_in_texts_too(spoken: Cluster) -> None:
     for part, moment in itertools.product((0, 1), found):
         video, (start, end) = spoken.corpus.ids().index(moment.video_id), seconds(moment.parts[part])
         assert any(inside(place, video, (start - SEGMENT, end + SEGMENT)) for place in said)
-    assert not any(moment.found_by for moment in found)
+
+
+def test_each_part_tells_what_found_it_as_a_query_of_it_alone_does(spoken: Cluster) -> None:
+    texts = "rain falls", "sun shines in rome"
+    params = pb.SearchParams(segment_top_k=200, rerank=False)
+    alone = []
+    for text in texts:
+        one = pb.SearchRequest(text=text, page_size=100, params=params)
+        found = ask(spoken, partial(search, wanted=one)).moments
+        alone.append({(m.video_id, seconds(m.span)): list(m.found_by) for m in found})
+    wanted = pb.SearchRequest(page_size=100, params=params)
+    wanted.composed.parts.extend(pb.QueryPart(text=text) for text in texts)
+    for refined in (False, True):
+        wanted.params.rerank = refined
+        chains = ask(spoken, partial(search, wanted=wanted)).moments
+        assert {one.part for moment in chains for one in moment.found_by} == {0, 1}
+        for moment in chains:
+            numbers = [one.part for one in moment.found_by]
+            assert numbers == sorted(numbers)
+            for part, span in enumerate(moment.parts):
+                told = [one for one in moment.found_by if one.part == part]
+                if refined:
+                    continue  # the span is no proposal's any more
+                expected = alone[part][moment.video_id, seconds(span)]
+                assert [(one.channel, one.method, one.rank, one.line) for one in told] == [
+                    (one.channel, one.method, one.rank, one.line) for one in expected
+                ]
 
 
 def test_what_must_not_be_there_stays_last(spoken: Cluster) -> None:

@@ -66,7 +66,9 @@ def show(result: "SearchResult") -> None:
         if not moment.found_by:
             click.echo("   not told: the version has no texts, or the query no words")
         for finding in moment.found_by:
-            click.echo(f"   {finding.channel} by {finding.method}, rank {finding.rank + 1}{_text(finding)}")
+            step = f"part {finding.part + 1}: " if moment.parts else ""
+            told = f"{finding.channel} by {finding.method}, rank {finding.rank + 1}{_text(finding)}"
+            click.echo(f"   {step}{told}")
 
 
 def _text(finding: "Finding") -> str:

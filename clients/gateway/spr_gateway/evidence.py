@@ -15,9 +15,12 @@ _METHODS = {Finding.METHOD_MEANING: "meaning", Finding.METHOD_WORDS: "words"}
 
 
 def found_by(moment: types_pb2.Moment) -> list[dict[str, Any]]:
-    """Return the lists that a moment is in, in the service's order; ranks from 0, times in seconds."""
+    """Return the lists that a moment is in, in the service's order; ranks, parts from 0, times in seconds."""
+    several = bool(moment.parts)
     return [
-        source(one) | {"rank": one.rank, "line": _line(one.line) if one.HasField("line") else None}
+        source(one)
+        | {"rank": one.rank, "line": _line(one.line) if one.HasField("line") else None}
+        | ({"part": one.part} if several else {})
         for one in moment.found_by
         if one.channel in CHANNELS
     ]

@@ -32,10 +32,12 @@ class Finding:
     """A ranked list that a moment is in.
 
     channel: "seen", "said" or "written". method: "meaning" or "words". rank: from 0, of the moment's best
-    segment in this list. line: what is said or written there that fits best, None of what is seen.
+    segment in this list. line: what is said or written there that fits best, None of what is seen. part: of
+    a query of several parts, from 0.
     """
 
     channel: str
     method: str
     rank: int
     line: TextLine | None = None
+    part: int = 0

@@ -75,4 +75,4 @@ def _finding_from_pb(finding: types_pb2.Finding) -> Finding:
             tuple(Piece(piece.text, piece.matched) for piece in pieces),
             (box.left, box.top, box.right, box.bottom) if finding.line.HasField("box") else None,
         )
-    return Finding(*list_from_pb(finding), finding.rank, line)
+    return Finding(*list_from_pb(finding), finding.rank, line, finding.part)

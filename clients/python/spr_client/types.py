@@ -21,7 +21,7 @@ class Moment:
     of it as the server tells.
     confidence: the probability that the moment is relevant, None where the ranker says none. parts: of a
     query of several parts where each lies, seconds. also_in: other videos that show the same. found_by: what
-    found it, the best rank first; empty where no texts are searched, and of examples and several parts.
+    found it, the best rank first, part after part; empty where no texts are searched, and of examples.
     best: the second that looks most like the query, of several parts in the first; None where not refined.
     """
 

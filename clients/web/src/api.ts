@@ -19,6 +19,8 @@ export interface Finding {
   method: Method;
   rank: number;
   line: Line | null;
+  // Of several parts in order: of which, from 0.
+  part?: number;
 }
 
 export interface Moment {

@@ -57,8 +57,8 @@ export function excerpt(pieces: Line["pieces"], most = MOST): Line["pieces"] {
 
 /** The second whose frame shows a moment: of the line that found it best, else the one most like the query, else the middle. */
 export function shot(moment: Moment): number {
-  const first = moment.foundBy?.[0]?.rank;
-  const line = moment.foundBy?.find((one) => one.rank === first && one.line)?.line;
+  const first = moment.foundBy?.[0];
+  const line = moment.foundBy?.find((one) => one.rank === first?.rank && one.part === first.part && one.line)?.line;
   const from = Math.max(moment.start, line?.start ?? NaN);
   const to = Math.min(moment.end, line?.end ?? NaN);
   return to > from ? (from + to) / 2 : (moment.best ?? (moment.start + moment.end) / 2);

@@ -12,18 +12,31 @@ const ABOUT: Record<Channel, string> = {
   written: "In texts on the screen",
 };
 
-/** In words, for who hears the page: "found as seen number 3, said number 1". */
+/** What found each part of a moment; `part` is missing of a query that has but one. */
+function byPart(found: Finding[] = []) {
+  const parts = [...new Set(found.map(({ part }) => part))];
+  return parts.map((part) => ({ part, all: channels(found.filter((one) => one.part === part)) }));
+}
+
+/** In words, for who hears the page: "found by what is seen, number 3; said, number 1". */
 export const foundAs = (found: Finding[] | undefined) =>
-  found?.length ? `, found by what is ${channels(found).map(({ channel, ranks }) => `${channel}, number ${ranks[0]![1] + 1}`).join("; ")}` : "";
+  byPart(found)
+    .map(({ part, all }) => `, ${part === undefined ? "" : `part ${part + 1} `}found by what is ${all.map(({ channel, ranks }) => `${channel}, number ${ranks[0]![1] + 1}`).join("; ")}`)
+    .join("");
 
 export function Badges({ found }: { found: Finding[] | undefined }) {
   if (!found?.length) return null;
   return (
     <span class="badges">
-      {channels(found).map(({ channel, ranks }) => (
-        <span class="badge" data-channel={channel} title={`${ABOUT[channel]}: ${ranked(ranks)}`}>
-          {channel} <b>{ranks[0]![1] + 1}</b>
-        </span>
+      {byPart(found).map(({ part, all }) => (
+        <>
+          {part !== undefined && <span class="dim" title={`Part ${part + 1} of the query`}>{`${part + 1}.`}</span>}
+          {all.map(({ channel, ranks }) => (
+            <span class="badge" data-channel={channel} title={`${ABOUT[channel]}: ${ranked(ranks)}`}>
+              {channel} <b>{ranks[0]![1] + 1}</b>
+            </span>
+          ))}
+        </>
       ))}
     </span>
   );

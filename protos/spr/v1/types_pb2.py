@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12spr/v1/types.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\"F\n\x06Tensor\x12\x1f\n\x05\x64type\x18\x01 \x01(\x0e\x32\x10.spr.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"=\n\tEmbedding\x12\x1e\n\x06tensor\x18\x01 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x10\n\x08model_id\x18\x02 \x01(\t\"j\n\x08TimeSpan\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd8\x02\n\x06Moment\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\x1e\n\x04span\x18\x02 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\r\n\x05score\x18\x04 \x01(\x02\x12,\n\nprovenance\x18\x05 \x01(\x0b\x32\x18.spr.v1.MomentProvenance\x12\x0b\n\x03uri\x18\x06 \x01(\t\x12\x17\n\nconfidence\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x1f\n\x05parts\x18\x08 \x03(\x0b\x32\x10.spr.v1.TimeSpan\x12(\n\x07\x61lso_in\x18\t \x03(\x0b\x32\x17.spr.v1.DuplicateMoment\x12!\n\x08\x66ound_by\x18\n \x03(\x0b\x32\x0f.spr.v1.Finding\x12.\n\x0b\x62\x65st_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\r\n\x0b_confidence\"\xc9\x01\n\x07\x46inding\x12 \n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x0f.spr.v1.Channel\x12&\n\x06method\x18\x02 \x01(\x0e\x32\x16.spr.v1.Finding.Method\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x1e\n\x04line\x18\x04 \x01(\x0b\x32\x10.spr.v1.TextLine\"F\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\x12\n\x0eMETHOD_MEANING\x10\x01\x12\x10\n\x0cMETHOD_WORDS\x10\x02\"m\n\x08TextLine\x12\x1e\n\x04span\x18\x01 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12!\n\x06pieces\x18\x02 \x03(\x0b\x32\x11.spr.v1.TextPiece\x12\x1e\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x11.spr.v1.ScreenBox\"*\n\tTextPiece\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x08\"E\n\tScreenBox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"C\n\x0f\x44uplicateMoment\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\x1e\n\x04span\x18\x02 \x01(\x0b\x32\x10.spr.v1.TimeSpan\"\x91\x01\n\x10MomentProvenance\x12\'\n\rproposal_span\x18\x01 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12\x15\n\rproposal_rank\x18\x02 \x01(\r\x12\x19\n\x11\x62\x65st_segment_rank\x18\x03 \x01(\r\x12\x0f\n\x07refined\x18\x04 \x01(\x08\x12\x11\n\trelevance\x18\x05 \x01(\x02\"\xb6\x01\n\x08\x43overage\x12\x14\n\x0cshards_total\x18\x01 \x01(\r\x12\x17\n\x0fshards_answered\x18\x02 \x01(\r\x12\x14\n\x0cvideos_total\x18\x03 \x01(\x04\x12\x17\n\x0fvideos_searched\x18\x04 \x01(\x04\x12\r\n\x05ratio\x18\x05 \x01(\x01\x12(\n\x08\x64\x65graded\x18\x06 \x03(\x0e\x32\x16.spr.v1.DegradedReason\x12\x13\n\x0bunreachable\x18\x07 \x03(\t*S\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x02*[\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNEL_SEEN\x10\x01\x12\x10\n\x0c\x43HANNEL_SAID\x10\x02\x12\x13\n\x0f\x43HANNEL_WRITTEN\x10\x03*\x9f\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x44\x45GRADED_REASON_SHARD_TIMEOUT\x10\x01\x12%\n!DEGRADED_REASON_SHARD_UNAVAILABLE\x10\x02\x12\"\n\x1e\x44\x45GRADED_REASON_RANKER_SKIPPED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12spr/v1/types.proto\x12\x06spr.v1\x1a\x1egoogle/protobuf/duration.proto\"F\n\x06Tensor\x12\x1f\n\x05\x64type\x18\x01 \x01(\x0e\x32\x10.spr.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"=\n\tEmbedding\x12\x1e\n\x06tensor\x18\x01 \x01(\x0b\x32\x0e.spr.v1.Tensor\x12\x10\n\x08model_id\x18\x02 \x01(\t\"j\n\x08TimeSpan\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd8\x02\n\x06Moment\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\x1e\n\x04span\x18\x02 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\r\n\x05score\x18\x04 \x01(\x02\x12,\n\nprovenance\x18\x05 \x01(\x0b\x32\x18.spr.v1.MomentProvenance\x12\x0b\n\x03uri\x18\x06 \x01(\t\x12\x17\n\nconfidence\x18\x07 \x01(\x02H\x00\x88\x01\x01\x12\x1f\n\x05parts\x18\x08 \x03(\x0b\x32\x10.spr.v1.TimeSpan\x12(\n\x07\x61lso_in\x18\t \x03(\x0b\x32\x17.spr.v1.DuplicateMoment\x12!\n\x08\x66ound_by\x18\n \x03(\x0b\x32\x0f.spr.v1.Finding\x12.\n\x0b\x62\x65st_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\r\n\x0b_confidence\"\xd7\x01\n\x07\x46inding\x12 \n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x0f.spr.v1.Channel\x12&\n\x06method\x18\x02 \x01(\x0e\x32\x16.spr.v1.Finding.Method\x12\x0c\n\x04rank\x18\x03 \x01(\r\x12\x1e\n\x04line\x18\x04 \x01(\x0b\x32\x10.spr.v1.TextLine\x12\x0c\n\x04part\x18\x05 \x01(\r\"F\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\x12\n\x0eMETHOD_MEANING\x10\x01\x12\x10\n\x0cMETHOD_WORDS\x10\x02\"m\n\x08TextLine\x12\x1e\n\x04span\x18\x01 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12!\n\x06pieces\x18\x02 \x03(\x0b\x32\x11.spr.v1.TextPiece\x12\x1e\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x11.spr.v1.ScreenBox\"*\n\tTextPiece\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x08\"E\n\tScreenBox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"C\n\x0f\x44uplicateMoment\x12\x10\n\x08video_id\x18\x01 \x01(\t\x12\x1e\n\x04span\x18\x02 \x01(\x0b\x32\x10.spr.v1.TimeSpan\"\x91\x01\n\x10MomentProvenance\x12\'\n\rproposal_span\x18\x01 \x01(\x0b\x32\x10.spr.v1.TimeSpan\x12\x15\n\rproposal_rank\x18\x02 \x01(\r\x12\x19\n\x11\x62\x65st_segment_rank\x18\x03 \x01(\r\x12\x0f\n\x07refined\x18\x04 \x01(\x08\x12\x11\n\trelevance\x18\x05 \x01(\x02\"\xb6\x01\n\x08\x43overage\x12\x14\n\x0cshards_total\x18\x01 \x01(\r\x12\x17\n\x0fshards_answered\x18\x02 \x01(\r\x12\x14\n\x0cvideos_total\x18\x03 \x01(\x04\x12\x17\n\x0fvideos_searched\x18\x04 \x01(\x04\x12\r\n\x05ratio\x18\x05 \x01(\x01\x12(\n\x08\x64\x65graded\x18\x06 \x03(\x0e\x32\x16.spr.v1.DegradedReason\x12\x13\n\x0bunreachable\x18\x07 \x03(\t*S\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x02*[\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNEL_SEEN\x10\x01\x12\x10\n\x0c\x43HANNEL_SAID\x10\x02\x12\x13\n\x0f\x43HANNEL_WRITTEN\x10\x03*\x9f\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x44\x45GRADED_REASON_SHARD_TIMEOUT\x10\x01\x12%\n!DEGRADED_REASON_SHARD_UNAVAILABLE\x10\x02\x12\"\n\x1e\x44\x45GRADED_REASON_RANKER_SKIPPED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spr.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=1484
-  _globals['_DATATYPE']._serialized_end=1567
-  _globals['_CHANNEL']._serialized_start=1569
-  _globals['_CHANNEL']._serialized_end=1660
-  _globals['_DEGRADEDREASON']._serialized_start=1663
-  _globals['_DEGRADEDREASON']._serialized_end=1822
+  _globals['_DATATYPE']._serialized_start=1498
+  _globals['_DATATYPE']._serialized_end=1581
+  _globals['_CHANNEL']._serialized_start=1583
+  _globals['_CHANNEL']._serialized_end=1674
+  _globals['_DEGRADEDREASON']._serialized_start=1677
+  _globals['_DEGRADEDREASON']._serialized_end=1836
   _globals['_TENSOR']._serialized_start=62
   _globals['_TENSOR']._serialized_end=132
   _globals['_EMBEDDING']._serialized_start=134
@@ -47,19 +47,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MOMENT']._serialized_start=306
   _globals['_MOMENT']._serialized_end=650
   _globals['_FINDING']._serialized_start=653
-  _globals['_FINDING']._serialized_end=854
-  _globals['_FINDING_METHOD']._serialized_start=784
-  _globals['_FINDING_METHOD']._serialized_end=854
-  _globals['_TEXTLINE']._serialized_start=856
-  _globals['_TEXTLINE']._serialized_end=965
-  _globals['_TEXTPIECE']._serialized_start=967
-  _globals['_TEXTPIECE']._serialized_end=1009
-  _globals['_SCREENBOX']._serialized_start=1011
-  _globals['_SCREENBOX']._serialized_end=1080
-  _globals['_DUPLICATEMOMENT']._serialized_start=1082
-  _globals['_DUPLICATEMOMENT']._serialized_end=1149
-  _globals['_MOMENTPROVENANCE']._serialized_start=1152
-  _globals['_MOMENTPROVENANCE']._serialized_end=1297
-  _globals['_COVERAGE']._serialized_start=1300
-  _globals['_COVERAGE']._serialized_end=1482
+  _globals['_FINDING']._serialized_end=868
+  _globals['_FINDING_METHOD']._serialized_start=798
+  _globals['_FINDING_METHOD']._serialized_end=868
+  _globals['_TEXTLINE']._serialized_start=870
+  _globals['_TEXTLINE']._serialized_end=979
+  _globals['_TEXTPIECE']._serialized_start=981
+  _globals['_TEXTPIECE']._serialized_end=1023
+  _globals['_SCREENBOX']._serialized_start=1025
+  _globals['_SCREENBOX']._serialized_end=1094
+  _globals['_DUPLICATEMOMENT']._serialized_start=1096
+  _globals['_DUPLICATEMOMENT']._serialized_end=1163
+  _globals['_MOMENTPROVENANCE']._serialized_start=1166
+  _globals['_MOMENTPROVENANCE']._serialized_end=1311
+  _globals['_COVERAGE']._serialized_start=1314
+  _globals['_COVERAGE']._serialized_end=1496
 # @@protoc_insertion_point(module_scope)

@@ -232,8 +232,8 @@ class Moment(_message.Message):
 
     @_builtins.property
     def found_by(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
-        """What found it, the best rank first; empty for a query of examples or of several
-        parts, and of a version without texts.
+        """What found it, the best rank first, of several parts part after part; empty for a
+        query of examples, and of a version without texts.
         """
 
     @_builtins.property
@@ -297,10 +297,13 @@ class Finding(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     LINE_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
     channel: Global___Channel.ValueType
     method: Global___Finding.Method.ValueType
     rank: _builtins.int
     """0-based, of the moment's best segment in this list over all shards."""
+    part: _builtins.int
+    """Of a query of several parts: of which, 0-based."""
     @_builtins.property
     def line(self) -> Global___TextLine:
         """What is said or written there that fits best; absent of CHANNEL_SEEN."""
@@ -312,10 +315,11 @@ class Finding(_message.Message):
         method: Global___Finding.Method.ValueType = ...,
         rank: _builtins.int = ...,
         line: Global___TextLine | None = ...,
+        part: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["line", b"line"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "line", b"line", "method", b"method", "rank", b"rank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "line", b"line", "method", b"method", "part", b"part", "rank", b"rank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

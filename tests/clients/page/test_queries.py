@@ -43,7 +43,7 @@ class Captured(SearchServiceServicer):
         line.pieces.add(text="exit ")
         line.pieces.add(text="RE16", matched=True)
         line.box.left, line.box.top, line.box.right, line.box.bottom = 0.25, 0.5, 0.75, 1.0
-        moment.found_by.add(channel=CHANNEL_SEEN, method=Finding.METHOD_MEANING, rank=7)
+        moment.found_by.add(channel=CHANNEL_SEEN, method=Finding.METHOD_MEANING, rank=7, part=1)
         # Of a later service: a channel that this page does not know.
         moment.found_by.add(channel=99, rank=8)
         answer = pb.SearchResponse(moments=[moment], facets=[pb.Facet(label="red", videos=2, moments=3)])
@@ -107,9 +107,9 @@ async def _all_of_it(collection: Path) -> None:
         assert (moment["parts"], moment["also"]) == ([[0.0, 3.0]], [{"video": "b", "span": [0.0, 4.0]}])
         line = {"start": 1.5, "end": 3.0, "pieces": [["exit ", False], ["RE16", True]]}
         assert moment["foundBy"] == [
-            {"channel": "written", "method": "words", "rank": 2,
+            {"channel": "written", "method": "words", "rank": 2, "part": 0,
              "line": {**line, "box": [0.25, 0.5, 0.75, 1.0]}},
-            {"channel": "seen", "method": "meaning", "rank": 7, "line": None},
+            {"channel": "seen", "method": "meaning", "rank": 7, "part": 1, "line": None},
         ]  # fmt: skip
         assert answer["facets"] == [{"label": "red", "videos": 2}]
         assert answer["interpretation"] == {

@@ -113,8 +113,8 @@ export interface Moment {
    */
   alsoIn: DuplicateMoment[];
   /**
-   * What found it, the best rank first; empty for a query of examples or of several
-   * parts, and of a version without texts.
+   * What found it, the best rank first, of several parts part after part; empty for a
+   * query of examples, and of a version without texts.
    */
   foundBy: Finding[];
   /**
@@ -132,7 +132,11 @@ export interface Finding {
   /** 0-based, of the moment's best segment in this list over all shards. */
   rank: number;
   /** What is said or written there that fits best; absent of CHANNEL_SEEN. */
-  line: TextLine | undefined;
+  line:
+    | TextLine
+    | undefined;
+  /** Of a query of several parts: of which, 0-based. */
+  part: number;
 }
 
 export enum Finding_Method {
@@ -632,7 +636,7 @@ export const Moment: MessageFns<Moment> = {
 };
 
 function createBaseFinding(): Finding {
-  return { channel: 0, method: 0, rank: 0, line: undefined };
+  return { channel: 0, method: 0, rank: 0, line: undefined, part: 0 };
 }
 
 export const Finding: MessageFns<Finding> = {
@@ -648,6 +652,9 @@ export const Finding: MessageFns<Finding> = {
     }
     if (message.line !== undefined) {
       TextLine.encode(message.line, writer.uint32(34).fork()).join();
+    }
+    if (message.part !== 0) {
+      writer.uint32(40).uint32(message.part);
     }
     return writer;
   },
@@ -697,6 +704,14 @@ export const Finding: MessageFns<Finding> = {
             message.line = TextLine.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.part = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -718,6 +733,7 @@ export const Finding: MessageFns<Finding> = {
     message.method = object.method ?? 0;
     message.rank = object.rank ?? 0;
     message.line = (object.line !== undefined && object.line !== null) ? TextLine.fromPartial(object.line) : undefined;
+    message.part = object.part ?? 0;
     return message;
   },
 };

@@ -19,6 +19,7 @@ from workers.ranker.examples import Asked, ExampleEncoder
 from workers.ranker.models import Models, SharedModels
 from workers.ranker.query_models import NoEncoder, QueryModels
 from workers.ranker.scoring.ranker import ranked_or_found
+from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.scoring.similarity_curve import SimilarityCurve
 from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.texts import TYPICAL, CachedTextEncoder, Encoded, EncodedSentence
@@ -145,6 +146,19 @@ class Scorer:
         finally:
             meaning.cancel()
         return replace(encoded, sentence=said.vector, truncated=encoded.truncated or said.truncated)
+
+    def ahead(self, query: EncodedQuery) -> None:
+        """Begin what ranking needs of a query's words alone: while the index is searched, nobody waits.
+
+        Not where it would take a core from calls that wait, or where nothing is ranked. Called in a loop.
+        """
+        ranker = self.models.ranker
+        if isinstance(ranker, ReloRanker) and self.models.held.any() and not self._busy:
+            asyncio.get_running_loop().run_in_executor(None, ranker.ahead, query.token_states)
+
+    @property
+    def _busy(self) -> bool:
+        return self.waiting + self.texts.waiting > 0
 
     def warm_up(self) -> None:
         """Run the ranker once, so that the first caller does not wait for what happens only once."""

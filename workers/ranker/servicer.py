@@ -48,7 +48,9 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         tracing.note(version=request.generation, characters=len(request.text))
         with self._duty:
             left = context.time_remaining()
-            response = wire.encoded_to_pb(await scorer.soon(request.text, left, request.sentence))
+            encoded = await scorer.soon(request.text, left, request.sentence)
+        scorer.ahead(encoded)
+        response = wire.encoded_to_pb(encoded)
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response

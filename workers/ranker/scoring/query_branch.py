@@ -2,7 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 import torch
@@ -19,27 +20,49 @@ REMEMBERED = 1024
 class QueryBranch:
     """The query side of a ranker. Usable from several threads.
 
-    The same token states give the same vectors, so repeated queries cost a hash. remembered: size of the LRU
+    The same token states give the same vectors, so repeated queries cost a hash, and calls for one sentence
+    at the same time share one computation. remembered: size of the LRU
     cache in sentences, at least 1.
     """
 
     def __init__(self, model: Relo, device: torch.device, remembered: int = REMEMBERED) -> None:
         self._model, self._device = model, device
         self._known: LRUCache[bytes, QueryVectors] = LRUCache(remembered)
+        self._flights: dict[bytes, Future[dict[bytes, QueryVectors]]] = {}
         self._lock = threading.Lock()
 
     def vectors(self, tokens: Sequence[Floats]) -> QueryVectors:
         """Encode sentences (t_i, width); InvalidInput for one without tokens."""
         keys = [_key(sentence) for sentence in tokens]
+        asked = dict(zip(keys, tokens, strict=True))
         with self._lock:
-            known = {key: self._known[key] for key in keys if key in self._known}
-        missing = {key: sentence for key, sentence in zip(keys, tokens, strict=True) if key not in known}
-        if missing:
-            known |= dict(zip(missing, self._encode(list(missing.values())), strict=True))
-        with self._lock:
-            for key in keys:
-                self._known[key] = known[key]
+            known = {key: self._known[key] for key in asked if key in self._known}
+            others = {key: self._flights[key] for key in asked if key in self._flights}
+            own = {key: asked[key] for key in asked if key not in known and key not in others}
+            self._flights |= dict.fromkeys(own, flight := Future[dict[bytes, QueryVectors]]())
+        if own:
+            known |= self._fly(own, flight)
+        # After their own sentences: two calls that wait for each other end.
+        known |= {key: other.result()[key] for key, other in others.items()}
         return QueryVectors.stack([known[key] for key in keys])
+
+    def _fly(
+        self, tokens: Mapping[bytes, Floats], flight: "Future[dict[bytes, QueryVectors]]"
+    ) -> dict[bytes, QueryVectors]:
+        """Encode sentences for all who wait for them; an error is raised in each."""
+        try:
+            made = dict(zip(tokens, self._encode(list(tokens.values())), strict=True))
+            with self._lock:
+                self._known.update(made)
+            flight.set_result(made)
+            return made
+        except BaseException as error:
+            flight.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                for key in tokens:
+                    del self._flights[key]
 
     def _encode(self, tokens: Sequence[Floats]) -> list[QueryVectors]:
         batch = token_batch(tokens, self._model.config.window)

@@ -103,6 +103,12 @@ class ReloRanker:
         other.stored, other._first = None, self._first or self
         return other
 
+    def ahead(self, tokens: Floats) -> None:
+        """Compute what is of a query's token states (t, width) alone, for when it is ranked. Thread-safe."""
+        # A GPU's graph is captured while nothing else is launched there.
+        if len(tokens) and self.device.type == "cpu":
+            self._queries.vectors([tokens])
+
     def use_stored(self, store: EncodedStore, features: FeatureMaps, threads: int = 0) -> None:
         """Rank against stored contexts from now on; Mismatch unless this very ranker encoded them."""
         if store.ranker != self.fingerprint:

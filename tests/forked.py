@@ -28,13 +28,20 @@ from tests import apart, fork_server
 _Started = subprocess.Popen
 
 
-class Supervisor:
-    """A forked `spr serve`, used like the `subprocess.Popen` of a started one. log: where its stderr goes."""
+def _serve(*arguments: str) -> None:
+    apart.spr("serve", *arguments)
 
-    def __init__(self, log: Path, *arguments: str) -> None:
+
+class Supervisor:
+    """A forked `spr serve`, used like the `subprocess.Popen` of a started one. log: where its stderr goes.
+
+    main: what it runs instead, with these arguments.
+    """
+
+    def __init__(self, log: Path, *arguments: str, main: Callable[..., object] = _serve) -> None:
         reader, writer = fork_server.CONTEXT.Pipe(duplex=False)
         with closing(reader), closing(writer):
-            self._process = apart.start(log, _supervise, writer, dict(os.environ), arguments)
+            self._process = apart.start(log, _supervise, writer, dict(os.environ), main, arguments)
             self.stdout = os.fdopen(os.dup(reader.fileno()), encoding="utf-8")
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -60,6 +67,9 @@ class Supervisor:
     def kill(self) -> None:
         self._process.kill()
 
+    def terminate(self) -> None:
+        self._process.terminate()
+
 
 class _Forked(subprocess.Popen[str]):
     """Runs `python -m MODULE ...` in a fork of this process."""
@@ -76,13 +86,18 @@ class _Forked(subprocess.Popen[str]):
             os.close(end)
 
 
-def _supervise(stdout: Connection, environment: Mapping[str, str], arguments: tuple[str, ...]) -> None:
-    """Be `spr serve` in a process of the fork server."""
+def _supervise(
+    stdout: Connection,
+    environment: Mapping[str, str],
+    main: Callable[..., object],
+    arguments: tuple[str, ...],
+) -> None:
+    """Be a supervisor in a process of the fork server."""
     os.dup2(stdout.fileno(), 1)
     stdout.close()
     _environ(environment)
     with patch.object(subprocess, "Popen", _Forked):
-        _end(lambda: apart.spr("serve", *arguments))
+        _end(lambda: main(*arguments))
 
 
 def _become(module: str, arguments: list[str], ends: list[int], environment: Mapping[str, str]) -> None:

@@ -2,12 +2,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
 
 from bench import adding, building, catalogues, corpus, registry, service
+from bench import supervised as bench_supervised
 from bench.results import Setup
 from bench.sizes import TINY
 from bench.targets import TARGETS
@@ -16,6 +17,7 @@ from engine.corpus import open_corpus
 from engine.errors import InvalidInput, Unavailable
 from engine.version_lock import only_writer
 from tests import numeric
+from tests.forked import Supervisor
 from trainer.library.compacting import compact
 from trainer.library.policy import MOST
 
@@ -51,7 +53,19 @@ def test_every_stage_measures_something(stage: str, setup: Setup) -> None:
     measured(stage, setup)
 
 
-def test_a_search_measures_what_its_stages_compute(setup: Setup) -> None:
+def supervised(topology: str) -> None:
+    """Be `python -m bench.supervised` in a forked process."""
+    sys.argv = ["supervised", topology]
+    sys.exit(bench_supervised.main())
+
+
+def forked(command: list[str], stderr: TextIO, **_: object) -> Supervisor:
+    assert command[1:3] == ["-m", "bench.supervised"]
+    return Supervisor(Path(stderr.name), command[3], main=supervised)
+
+
+def test_a_search_measures_what_its_stages_compute(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", forked)
     stages = measured("search", setup)["floor"]["more"]
     assert all(stages[f"{stage}_ms"] > 0 for stage in ("retrieve", "propose", "rank"))
     # The coordinator remembers the query.

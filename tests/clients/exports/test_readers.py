@@ -1,5 +1,6 @@
 """Files for editors, read by programs that are not ours: OpenTimelineIO's adapters, FFmpeg, xmllint."""
 
+import itertools
 import shutil
 import subprocess
 from fractions import Fraction
@@ -98,4 +99,4 @@ def test_ffmpeg_reads_the_chapters(tmp_path: Path) -> None:
             for one in container.demux(subtitles=0)
             if one.size and one.pts is not None and one.duration is not None
         ]
-    assert found == [(pytest.approx(4.0), pytest.approx(1.6)), (pytest.approx(160.0), pytest.approx(0.04))]
+    assert list(itertools.chain(*found)) == pytest.approx([4.0, 1.6, 160.0, 0.04])

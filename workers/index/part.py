@@ -13,7 +13,7 @@ stay below the size from which FAISS turns to BLAS, whose sums depend on both.
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +218,7 @@ class IndexPart:
         return self._searched(queries, k, candidates, nprobe)
 
     def _searched(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
-        made = self._parameters
+        made: Callable[..., Any] = self._parameters
         if selector is not None:
             made = functools.partial(search_parameters, self.index, selector=selector)
         if self._originals is None:

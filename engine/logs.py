@@ -123,7 +123,7 @@ class _Handler(logging.Handler):
 def configure(level: str = "info") -> Writer:
     """Send this process's logs to stderr as JSON lines; return what writes them."""
     # Nothing of where a line comes from is written: not looking for it halves what a line costs.
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     writer = Writer(sys.stderr)
     handler = _Handler(writer)

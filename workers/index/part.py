@@ -218,7 +218,7 @@ class IndexPart:
         return self._searched(queries, k, candidates, nprobe)
 
     def _searched(self, queries: Floats, k: int, candidates: int, nprobe: int, selector: Any = None) -> Found:
-        made = self._parameters
+        made: Any = self._parameters
         if selector is not None:
             made = functools.partial(search_parameters, self.index, selector=selector)
         if self._originals is None:

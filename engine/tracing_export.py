@@ -88,11 +88,11 @@ class Recorder:
         span.end()
 
     def close(self) -> None:
-        """Send what waits, for a second at most."""
+        """Send what waits, for a second at most, and nothing after it."""
         # Its own limit is the exporter's, and a collector that is away would use it up.
-        flush = threading.Thread(target=self._provider.force_flush, daemon=True)
-        flush.start()
-        flush.join(LAST)
+        ending = threading.Thread(target=self._batches.shutdown, daemon=True)
+        ending.start()
+        ending.join(LAST)
 
 
 def _remote(parent: Trace) -> Span:

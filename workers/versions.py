@@ -86,6 +86,7 @@ class Held(Generic[T]):
         self._known: dict[Path, Known] = {directory: {} for directory in directories}
         self._held: dict[str, _Entry[T]] = {}
         self._opening = threading.Lock()
+        self._ended = threading.Event()
 
     def prepare_current(self) -> None:
         """Prepare every collection's current version; the first's must succeed, others are only noted."""
@@ -142,8 +143,12 @@ class Held(Generic[T]):
         return any(not entry.fault for entry in list(self._held.values()))
 
     def start(self, on_health: Callable[[bool], None]) -> None:
-        """Look after the files in a thread; call `on_health` when `sound` has changed."""
+        """Look after the files in a thread, until `stop`; call `on_health` when `sound` has changed."""
         threading.Thread(target=self._run, args=(on_health,), name="watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look after the files no longer; a look that has begun ends by itself."""
+        self._ended.set()
 
     def look(self) -> None:
         """Watch every file once, scrub a little, and try to heal what is damaged and has changed on disk."""
@@ -206,8 +211,7 @@ class Held(Generic[T]):
 
     def _run(self, on_health: Callable[[bool], None]) -> None:
         fit = True
-        while True:
-            time.sleep(watch.INTERVAL)
+        while not self._ended.wait(watch.INTERVAL):
             try:
                 self.look()
             except Exception:

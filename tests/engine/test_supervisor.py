@@ -108,13 +108,17 @@ def test_a_worker_that_does_not_answer_is_killed_and_started_again(
 
 
 def test_a_worker_that_one_of_two_coordinators_hears_from_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
+    # Before the content one is ready, the other is the only one to be believed.
+    mark = str(tmp_path / "ready")
+    content = CONTENT + "    open(__import__('sys').argv[1], 'w').close()\n"
+    waits = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]):\n    time.sleep(0.01)\n"
     ends = "import os, signal, sys, time; time.sleep(0.3); os.kill(os.getppid(), signal.SIGTERM)"
     programs = [
         program(STEADY, "index", "shard-00000"),
-        program(COMPLAINS, "coordinator", "coordinator-0"),
-        program(CONTENT, "coordinator", "coordinator-1"),
+        program(waits + COMPLAINS, "coordinator", "coordinator-0", mark),
+        program(content, "coordinator", "coordinator-1", mark),
         program(f"{ends}; sys.stdin.read()", "library", "library"),
     ]
     # A busy machine delays beats beyond the time-out, which is so short for the worker's sake.

@@ -190,3 +190,4 @@ def test_health_follows_what_is_sound(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not said[True].is_set()
     path.write_bytes(content)
     assert said[True].wait(60)
+    held.stop()

@@ -25,6 +25,8 @@ BARE = ("RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
 DRAINS = ("Drain", "DrainWorker")
 WITHOUT_FIELD = ("MESSAGE_INVALID",)
 TOLD = 50
+# Said of a call whose connection had been open for as long as one may be: clients send it again.
+OF_AGE = "max_age"
 
 
 @dataclass
@@ -85,7 +87,8 @@ def fuzz(ports: Sequence[Port], count: int, seed: int, control: Callable[[], Non
                 noise(chance, chance.choice(ports).address)
             port, method = chance.choice(others if chance.random() < 0.1 else ours)
             call = call_of(chance, method, request(chance, port, method))
-            outcome.note(method, call, send(port.channel, call))
+            reply = send(port.channel, call)
+            outcome.note(method, call, send(port.channel, call) if OF_AGE in reply.told else reply)
 
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, thread) for thread in range(threads)]:

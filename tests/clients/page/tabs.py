@@ -31,8 +31,16 @@ def ask(tab: Tab, text: str = TEXTS[0]) -> None:
     expect(tab.locator("main[data-stage=refined]")).to_be_visible()
 
 
+# What a dark screen changes: colours alone.
+CONTRAST = "() => axe.run({ runOnly: ['color-contrast'], resultTypes: ['violations'] })"
+
+
 def serious(tab: Tab, where: str) -> list[str]:
+    """Return what keeps people out of what is shown, on a light and on a dark screen."""
+    tab.emulate_media(color_scheme="light", reduced_motion="reduce")
     violations = axe.Axe().run(tab).response["violations"]
+    tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    violations += tab.evaluate(CONTRAST)["violations"]
     return [
         f"{where}: {one['id']}: {one['nodes'][0]['html']}"
         for one in violations

@@ -83,8 +83,10 @@ def test_an_answer_that_breaks_off_is_told_in_a_sentence(tab: Tab) -> None:
     broken = (
         "ReadableStreamDefaultReader.prototype.read = async () => { throw new TypeError('network error') }"
     )
-    tab.add_init_script(broken)
-    tab.goto("/?q=x")
+    tab.goto("/")
+    tab.evaluate(f"() => {{ {broken} }}")
+    tab.get_by_label("Describe a moment").fill("x")
+    tab.keyboard.press("Enter")
     expect(tab.get_by_role("alert")).to_contain_text("The page's server does not answer")
 
 

@@ -1,7 +1,8 @@
 """The lines of a part's videos, for evidence and for parts that are made of it: SQLite, opened read-only.
 
 texts.sqlite   table `lines`: video (its number in the part), channel (0 said, 1 written), place among the
-               lines of the two, start, end (seconds), text, box_left, box_top, box_right, box_bottom
+               lines of the two, start, end (seconds), text, box_left, box_top, box_right, box_bottom;
+               others, where a recogniser nearly wrote other words in any of them
 """
 
 import contextlib
@@ -22,11 +23,11 @@ _SCHEMA = """
 create table lines (
   video integer not null, channel integer not null, place integer not null,
   start real not null, end real not null, text text not null,
-  box_left real, box_top real, box_right real, box_bottom real,
+  box_left real, box_top real, box_right real, box_bottom real,{}
   primary key (video, channel, place)
 ) without rowid
 """
-_COLUMNS = "start, end, text, box_left, box_top, box_right, box_bottom"
+_OTHERS = " others text not null,"
 
 
 class PartTexts:
@@ -49,7 +50,8 @@ class PartTexts:
 
         Mismatch for a damaged file.
         """
-        query = f"select {_COLUMNS} from lines where video = ? and channel = ? and start < ? and end > ?"
+        # All columns: parts have `others` or not.
+        query = "select * from lines where video = ? and channel = ? and start < ? and end > ?"
         values = (number, TEXTS.index(channel), end, start)
         try:
             return [
@@ -69,18 +71,23 @@ class PartTexts:
 
 def write_lines(part: Path, videos: Iterable[Sequence[Sequence[Line]]]) -> None:
     """Write the lines of videos, by number, into a part that is being built: those of each of TEXTS."""
-    rows = (
-        (number, channel, place, line.start, line.end, line.text, *(line.box or (None,) * 4))
+    given = [
+        ((number, channel, place), line)
         for number, channels in enumerate(videos)
         for channel, lines in enumerate(channels)
         for place, line in enumerate(lines)
+    ]
+    others = any(line.others for _, line in given)
+    rows = (
+        (*key, line.start, line.end, line.text, *(line.box or (None,) * 4), *((line.others,) * others))
+        for key, line in given
     )
     path = part / FILE
     try:
         with contextlib.closing(sqlite3.connect(path)) as database, database:
             database.execute("pragma journal_mode = off")
-            database.execute(_SCHEMA)
-            database.executemany(f"insert into lines values ({', '.join('?' * 10)})", rows)
+            database.execute(_SCHEMA.format(_OTHERS if others else ""))
+            database.executemany(f"insert into lines values ({', '.join('?' * (10 + others))})", rows)
     except sqlite3.OperationalError as error:
         # The file is private to this build, so a failure is the disk's.
         number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
@@ -89,6 +96,6 @@ def write_lines(part: Path, videos: Iterable[Sequence[Sequence[Line]]]) -> None:
 
 
 def _line(row: Sequence[Any]) -> Line:
-    start, end, text, *box = row
-    left, top, right, bottom = box
-    return Line(float(start), float(end), str(text), None if left is None else (left, top, right, bottom))
+    _, _, _, start, end, text, left, top, right, bottom, *others = row
+    box = None if left is None else (left, top, right, bottom)
+    return Line(float(start), float(end), str(text), box, *others)

@@ -6,6 +6,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -52,7 +53,11 @@ def through(page: Page, ask: "Callable[[mcp.Client], Awaitable[Any]]", admin: st
 
 def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
     async def ask(client: "mcp.Client") -> Any:
-        names = [tool.name for tool in (await client.list_tools()).tools]
+        assert client.server_info.version == version("spr-engine")
+        tools = (await client.list_tools()).tools
+        # As a person would read them: a model pays for every blank.
+        assert not any("\n  " in str(tool.description) for tool in tools)
+        names = [tool.name for tool in tools]
         found = await client.call_tool("search", {"query": QUERY, "limit": 2})
         why = await client.call_tool("explain", {"query": QUERY, "video": "talk"})
         held = await client.call_tool("list_collections", {})

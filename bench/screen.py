@@ -48,25 +48,35 @@ def sentences(count: int) -> list[str]:
 
 def measured(address: str, queries: Sequence[str]) -> list[dict[str, float]]:
     """Return milliseconds of each query: coarse, refined."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("screen: no Chromium here; install the package chromium")
-    rows = list[dict[str, float]]()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1280, "height": 800})
         tab.add_init_script(_WATCH)
-        tab.goto(address)
-        for query in ("warm up", *queries):
-            tab.get_by_label("Describe a moment").fill(query)
-            tab.keyboard.press("Enter")
-            tab.wait_for_function("() => window.spr && window.spr.refined", timeout=60_000, polling=100)
-            tab.wait_for_load_state("networkidle")
-            rows.append(tab.evaluate("({coarse: window.spr.coarse, refined: window.spr.refined})"))
+        try:
+            tab.goto(address)
+            rows = [_asked(tab, query) for query in ("warm up", *queries)]
+        except Error as error:
+            sys.exit(f"screen: the page at {address} shows no answer: {error.message.splitlines()[0]}")
         browser.close()
     return rows[1:]
+
+
+def _asked(tab: Any, query: str) -> dict[str, float]:
+    """Type one query; return when its lists were painted."""
+    tab.get_by_label("Describe a moment").fill(query)
+    tab.keyboard.press("Enter")
+    told = "() => window.spr && window.spr.refined || document.querySelector('.note.bad')"
+    tab.wait_for_function(told, timeout=60_000, polling=100)
+    if (wrong := tab.locator(".note.bad p")).count():
+        sys.exit(f"screen: the page answers {query!r} with: {wrong.inner_text()}")
+    tab.wait_for_load_state("networkidle")
+    found: dict[str, float] = tab.evaluate("({coarse: window.spr.coarse, refined: window.spr.refined})")
+    return found
 
 
 def bare(address: str, queries: Sequence[str]) -> list[dict[str, float]]:

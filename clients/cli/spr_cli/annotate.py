@@ -80,8 +80,10 @@ def _posted(url: str, value: Any) -> Any:
     import json
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     from engine.errors import InvalidInput, Unavailable
+    from spr_cli.reaching import why_not
 
     body, headers = json.dumps(value).encode(), {"content-type": "application/json"}
     if not url.startswith(("http://", "https://")):
@@ -96,7 +98,8 @@ def _posted(url: str, value: Any) -> Any:
             except (ValueError, LookupError, TypeError):
                 said = f"it answered {error.code}; is it the page of `spr serve`?"
         raise InvalidInput(f"{url} refused the queries: {said}") from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "reason", error)
-        message = f"no page answers at {url} ({why}): start one with `spr serve`, or name a collection."
+    except (OSError, HTTPException, ValueError) as error:
+        message = (
+            f"no page answers at {url} ({why_not(error)}): start one with `spr serve`, or name a collection."
+        )
         raise Unavailable(message) from None

@@ -46,12 +46,13 @@ def _check(page: str) -> None:
     from urllib.request import Request, urlopen
 
     from engine.errors import Unavailable
+    from spr_cli.reaching import why_not
 
     try:
         with urlopen(Request(page, method="HEAD"), timeout=_PATIENCE):
             return
     except (OSError, HTTPException, ValueError) as error:
-        why = getattr(error, "reason", error)
+        why = why_not(error)
     raise Unavailable(
         f"No page answers at {page} ({why}); start it with `spr serve`, or give --page what that printed."
     )

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
+from importlib.metadata import version
+from inspect import getdoc
 from typing import Any, TypeVar
 
 from mcp.server import MCPServer
@@ -38,10 +40,13 @@ def server(upstream: Upstream, page: str) -> MCPServer[Any]:
     """Return the server. page: address of the web page, "" for none."""
     tools = _Tools(upstream, page)
     made: MCPServer[Any] = MCPServer(
-        "spr", instructions="Search for moments in videos by what they show.", log_level="WARNING"
+        "spr",
+        instructions="Search for moments in videos by what is seen, said and written in them.",
+        version=version("spr-engine"),
+        log_level="WARNING",
     )
     for tool in (tools.search, tools.explain, tools.list_collections):
-        made.add_tool(_told(tool), annotations=READS)
+        made.add_tool(_told(tool), description=getdoc(tool), annotations=READS)
     return made
 
 

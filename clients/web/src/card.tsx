@@ -61,7 +61,16 @@ export function Card({ moment, answer, place, here, open, play, like, picked, pi
             </span>
           )}
           <Badges found={moment.foundBy} />
-          {moment.parts && moment.parts.length > 1 && <span class="dim small">{moment.parts.map(([from, to]) => span(from, to)).join(", then ")}</span>}
+          {moment.parts && moment.parts.length > 1 && (
+            <span class="dim small">
+              {moment.parts.map(([from, to], n) => (
+                <>
+                  {n > 0 && ", then "}
+                  <span class="when">{span(from, to)}</span>
+                </>
+              ))}
+            </span>
+          )}
         </div>
       </a>
       {line && <Quote line={line} short play={() => play(moment, line.start)} />}

@@ -42,7 +42,10 @@ export function Results({ found, place, view, current, ask, open, play, change, 
       {!error && <Facets answer={answer} place={place} change={change} />}
       {error && (
         <div class="note bad" role="alert">
-          <p>{sentence(error.message)}</p>
+          <p>
+            {sentence(error.message)}
+            {error.reason === "UNAVAILABLE" && " The service may be starting: try again in a few seconds."}
+          </p>
           <button type="button" onClick={found.again}>
             Try again
           </button>
@@ -114,7 +117,7 @@ function Notes({ answer }: { answer: Answer }) {
   if (coverage.searched < coverage.videos)
     notes.push(
       `${plural(coverage.videos - coverage.searched, "video was", "videos were")} not searched: ` +
-        `${coverage.unreachable.join(", ") || "a part of the index"} does not answer. What is there is complete otherwise.`,
+        `${coverage.unreachable.join(", ") || "a part of the index"} does not answer. All others were searched in full.`,
     );
   if (coverage.degraded.includes("RANKER_SKIPPED"))
     notes.push("These moments are not refined: no ranker answered in time. Their boundaries are those of the segments.");

@@ -79,6 +79,11 @@ INTERPRETED = {
 MOMENT = {
     "video": "talk", "start": 1, "end": 5, "rank": 1, "score": 1.0, "confidence": 0.34, "refined": True,
     "proposal": [0, 8], "parts": [[1, 3], [4, 5]], "also": [{"video": "copy/old", "span": [2, 6]}],
+    "foundBy": [
+        {"part": 0, "channel": "seen", "method": "meaning", "rank": 2, "line": None},
+        {"part": 1, "channel": "seen", "method": "meaning", "rank": 0, "line": None},
+        {"part": 1, "channel": "said", "method": "words", "rank": 4, "line": None},
+    ],
 }  # fmt: skip
 ANSWER = {
     "stage": "refined", "moments": [MOMENT], "total": 1, "next": "", "ranker": "relo@1", "truncated": False,
@@ -99,6 +104,11 @@ def test_what_was_understood_is_undone_by_a_click(tab: Tab) -> None:
     tab.goto("/?q=a+ball+stops+after+10:00,+not+a+car")
     expect(tab.locator(".understood")).to_contain_text("“a ball stops”, then “it falls”, not “a car”")
     expect(tab.get_by_text("0:01–0:03, then 0:04–0:05")).to_be_visible()
+    # What found each part, under the part's number.
+    expect(tab.locator(".badges > *")).to_have_text(["1.", "seen 3", "2.", "seen 1", "said 5"])
+    expect(
+        tab.get_by_role("link", name=re.compile("part 2 found by what is seen, number 1; said, number 5"))
+    ).to_be_visible()
     tab.get_by_role("button", name="Filters").click()
     assert serious(tab, "understood") == []
     assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")

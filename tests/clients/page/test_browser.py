@@ -172,6 +172,7 @@ LOST = {
     "videos": 3, "searched": 2, "degraded": ["SHARD_UNAVAILABLE", "RANKER_SKIPPED"],
     "unreachable": ["shard-00001"],
 }  # fmt: skip
+GONE = {"error": {"message": "nothing answers (refused)", "reason": "UNAVAILABLE", "retryAfter": 1}}
 BUSY = {"error": {"message": "the queue is full", "reason": "QUEUE_FULL", "retryAfter": 1}}
 
 
@@ -187,6 +188,7 @@ BUSY = {"error": {"message": "the queue is full", "reason": "QUEUE_FULL", "retry
         (200, {**ANSWER, "coverage": LOST}, "1 video was not searched: shard-00001 does not answer"),
         (200, {**ANSWER, "coverage": LOST}, "no ranker answered in time"),
         (429, BUSY, "The queue is full."),
+        (503, GONE, "refused). The service may be starting: try again"),
         (503, "upstream died", "the page's server answered 503"),
     ],
 )

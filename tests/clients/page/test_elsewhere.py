@@ -6,6 +6,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -14,11 +15,12 @@ import av
 import pytest
 from click.testing import CliRunner
 
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Unavailable
 from spr_cli import mcp as mcp_command
 from spr_cli import search, search_pictures
 from spr_cli.main import cli
 from spr_client import Client, Curve
+from spr_client import Unavailable as Unreached
 from spr_client.display import table
 from spr_gateway.upstream import Upstream
 from tests.clients.exports.films import answer, moment
@@ -51,7 +53,11 @@ def through(page: Page, ask: "Callable[[mcp.Client], Awaitable[Any]]", admin: st
 
 def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
     async def ask(client: "mcp.Client") -> Any:
-        names = [tool.name for tool in (await client.list_tools()).tools]
+        assert client.server_info.version == version("spr-engine")
+        tools = (await client.list_tools()).tools
+        # As a person would read them: a model pays for every blank.
+        assert not any("\n  " in str(tool.description) for tool in tools)
+        names = [tool.name for tool in tools]
         found = await client.call_tool("search", {"query": QUERY, "limit": 2})
         why = await client.call_tool("explain", {"query": QUERY, "video": "talk"})
         held = await client.call_tool("list_collections", {})
@@ -173,6 +179,20 @@ def test_open_prints_the_address_of_an_answer_where_there_is_no_browser(
     assert CliRunner().invoke(cli, words).output.startswith("opened http")
     assert opened == [f"{page.address}/?q=a+%26+b%3F"]
     assert json.loads(CliRunner().invoke(cli, [*words, "--json"]).output) == {"page": opened[0]}
+
+
+def test_a_port_for_searches_is_told_from_a_page(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "queries.txt").write_text("a ball\n")
+    here = f"http://{page.coordinator}"
+    for words in (["open", "--page", here], ["annotate", here, str(tmp_path / "queries.txt")]):
+        done = CliRunner().invoke(cli, words)
+        assert isinstance(done.exception, Unavailable)
+        assert "what answers is no web page" in str(done.exception)
+    with (
+        Client(page.address.removeprefix("http://")) as client,
+        pytest.raises(Unreached, match="it is a web page's"),
+    ):
+        client.search("a ball", timeout=60)
 
 
 def test_pictures_come_from_the_page(

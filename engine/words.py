@@ -15,6 +15,8 @@ SHORTEST_INSIDE = 3
 # Of a word with fewer letters every one counts; from twice as many on two may differ. Chosen on rendered
 # worlds that were spoken and heard.
 LEAST_ALIKE = 5
+# Of a longer one too: it is none that anybody misspells, and a number of 64 bits has one for each letter.
+MOST_ALIKE = 64
 
 _UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3\u3041-\u309a\u309d-\u309f\u30a1-\u30fa"
@@ -75,7 +77,7 @@ def may_differ(term: str) -> int:
 
     Words are misspelt, spelt in two ways ("harbour"), misheard and misread. Another number is another number.
     """
-    return min(len(term) // LEAST_ALIKE, 2) if term.isalpha() else 0
+    return min(len(term) // LEAST_ALIKE, 2) if len(term) <= MOST_ALIKE and term.isalpha() else 0
 
 
 def edits(one: str, other: str) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.words import edits, may_differ
+from engine.words import may_differ
+from workers.index.nearly import distances
 
 Numbers = NDArray[np.int64]
 
@@ -28,10 +29,8 @@ class Vocabulary:
         # Of characters: UTF-8 begins each with a byte that is none of its further ones.
         begun = np.cumsum((np.frombuffer(text, np.int8) >= -64), dtype=np.int32)
         self.lengths = np.diff(begun[self._ends], prepend=0).astype(np.int64) - 1
-        codes = np.frombuffer(text, np.uint8)
-        self._heads = codes[self._starts]
-        # The letters of each word as a set of bits, five of each byte: an edit changes few.
-        bits = np.uint32(1) << (codes & 31).astype(np.uint32)
+        self._heads = np.frombuffer(text, np.uint8)[self._starts]
+        bits = _letters(text)
         self._letters = np.bitwise_or.reduceat(bits, self._starts) if len(self) else bits
         self._firsts = [self._at(number) for number in range(0, len(self), _BLOCK)]
 
@@ -69,21 +68,37 @@ class Vocabulary:
         if not most:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         begin, end = np.searchsorted(self._heads, wanted[0]), np.searchsorted(self._heads, wanted[0], "right")
-        letters = np.bitwise_or.reduce(
-            np.uint32(1) << (np.frombuffer(wanted + b"\n", np.uint8) & 31).astype(np.uint32)
-        )
-        # An edit removes the bytes of one letter at most, and adds those of one.
-        changed, theirs = most * -(-len(wanted) // len(word)), self._letters[begin:end]
-        near = np.bitwise_count(theirs & ~letters) <= changed
-        near &= np.bitwise_count(letters & ~theirs) <= changed
+        letters = np.bitwise_or.reduce(_letters(wanted + b"\n"))
+        theirs = self._letters[begin:end]
+        # An edit removes one letter at most, and adds one.
+        near = np.bitwise_count(theirs & ~letters) <= most
+        near &= np.bitwise_count(letters & ~theirs) <= most
         near &= np.abs(self.lengths[begin:end] - len(word)) <= most
         numbers = begin + np.flatnonzero(near)
-        by = np.array([edits(word, self._at(number).decode()) for number in numbers.tolist()], np.int64)
-        return numbers[by > 0], by[by > 0]
+        letters_of = self._letters_of(numbers)
+        by = distances(word, letters_of, self.lengths[numbers])
+        kept = (by > 0) & (by <= most) & (letters_of[:, 0] == ord(word[0]))
+        return numbers[kept], by[kept]
 
     def words(self) -> list[str]:
         """Return all words, in order."""
         return self.text.decode().split("\n")[:-1]
 
+    def _letters_of(self, numbers: Numbers) -> NDArray[np.uint32]:
+        """Return the code points of some words, (n, longest), 0 behind their ends."""
+        lengths = self.lengths[numbers]
+        found = np.zeros((len(numbers), lengths.max(initial=1)), np.uint32)
+        text = b"".join(map(self._at, numbers.tolist())).decode()
+        found[np.arange(found.shape[1]) < lengths[:, None]] = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        return found
+
     def _at(self, number: int) -> bytes:
         return self.text[self._starts[number] : self._ends[number]]
+
+
+def _letters(text: bytes) -> NDArray[np.uint32]:
+    """Return a bit of 32 for the last byte of each letter of a text, by its own last five, 0 for others."""
+    codes = np.frombuffer(text, np.uint8)
+    bits = np.uint32(1) << (codes & 31).astype(np.uint32)
+    bits[:-1][codes[1:].view(np.int8) < -64] = 0
+    return bits

@@ -22,14 +22,14 @@ from engine.entries import refuse
 from engine.errors import NotFound
 from engine.files import make_folder, sync
 from engine.types import Floats
-from engine.words import seeks_inside, telling, terms
+from engine.words import may_differ, seeks_inside, telling, terms
 from workers.index.lexicon import Statistics
 from workers.index.sums import Postings, best
 from workers.index.vocabulary import Numbers, Vocabulary
 
 DIRECTORY = "words"  # of a channel's in a part
 K1, B = 1.2, 0.75
-# So many words of a query are looked for inside others, the first ones.
+# So many words of a query are looked for inside others, and so many may be misspelt, the first ones.
 MOST_SEEKING = 16
 # The sum of a query's products fits 32 bits, also where each of its 1000 words weighs one more.
 LARGEST_SHARE = 65_535
@@ -113,30 +113,29 @@ class WordIndex:
         sought = self._sought(query)
         if not sought:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        postings = [
-            found for word, (weight, inside) in sought.items() if (found := self._of(word, weight, inside))
-        ]
+        postings = [found for word, how in sought.items() if (found := self._of(word, *how)) is not None]
         rows, sums = best(postings, len(self), k, living)
-        largest = LARGEST_SHARE * sum(weight for weight, _ in sought.values())
+        largest = LARGEST_SHARE * sum(weight for weight, *_ in sought.values())
         return rows, (sums / largest).astype(np.float32)
 
-    def _sought(self, query: str) -> dict[str, tuple[int, bool]]:
-        """Return, for each word to search by, its weight and whether it is looked for inside others."""
+    def _sought(self, query: str) -> dict[str, tuple[int, bool, bool]]:
+        """Return, for each word to search by, its weight, and whether others contain it, or are nearly it."""
         counts = {word: self.statistics.count(word) for word in telling(terms(query))}
         rare = {word: count for word, count in counts.items() if not self.statistics.is_common(count)}
         weights = {word: self.statistics.weight(count) for word, count in (rare or counts).items()}
         total = sum(weights.values())
         inside = [word for word in weights if seeks_inside(word, counts[word] > 0)][:MOST_SEEKING]
+        nearly = [word for word in weights if may_differ(word)][:MOST_SEEKING]
         return {
-            word: (max(1, int(SUM_OF_WEIGHTS * weight / total)), word in inside)
+            word: (max(1, int(SUM_OF_WEIGHTS * weight / total)), word in inside, word in nearly)
             for word, weight in weights.items()
         }
 
-    def _of(self, word: str, weight: int, inside: bool) -> Postings | None:
+    def _of(self, word: str, weight: int, inside: bool, nearly: bool) -> Postings | None:
         """Return the postings of a word of a query, None for none."""
         number = self.words.find(word)
         own = [self._postings(number, weight)] if number >= 0 else []
-        others, kept, of = self._others(word, inside)
+        others, kept, of = self._others(word, inside, nearly)
         if not len(others):
             return own[0] if own else None
         # All of them, however many: which are left out would depend on the other texts of the part.
@@ -151,14 +150,15 @@ class WordIndex:
         rows = np.flatnonzero(best_shares).astype(np.int32)
         return Postings(rows, best_shares[rows], weight, int(best_shares.max()))
 
-    def _others(self, word: str, inside: bool) -> tuple[Numbers, Numbers, Numbers]:
+    def _others(self, word: str, inside: bool, nearly: bool) -> tuple[Numbers, Numbers, Numbers]:
         """Return the words that a word of a query finds beside itself, and of their shares kept / of."""
-        nearly, by = self.words.alike(word)
-        within = self.words.containing(word) if inside else nearly[:0]
+        none = np.zeros(0, np.int64)
+        alike, by = self.words.alike(word) if nearly else (none, none)
+        within = self.words.containing(word) if inside else none
         size = len(word)
         kept = np.concatenate([np.full(len(within), size), np.square(size - by)])
-        of = np.concatenate([self.words.lengths[within], np.full(len(nearly), size * size)])
-        return np.concatenate([within, nearly]), kept, of
+        of = np.concatenate([self.words.lengths[within], np.full(len(alike), size * size)])
+        return np.concatenate([within, alike]), kept, of
 
     def _postings(self, number: int, weight: int) -> Postings:
         begin, end = self.starts[number], self.starts[number + 1]

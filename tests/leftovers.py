@@ -15,9 +15,9 @@ from pathlib import Path
 from tests import fork_server
 
 # Of libraries, which start them once and keep them for the process's life.
-KEPT = ("fsspecIO", "asyncio_", "tqdm_monitor", "(_poll_wrapper)", "LanceDBBackgroundEventLoop")
-# Waits for calls until its ranker is collected, whose server's core may hold it for a while.
-KEPT += ("batcher",)
+LIBRARIES = ("fsspecIO", "asyncio_", "tqdm_monitor", "(_poll_wrapper)", "LanceDBBackgroundEventLoop")
+# A batcher waits for calls until its ranker is collected, whose server's core may hold it for a while.
+KEPT = (*LIBRARIES, "batcher")
 # What was told to end has so many seconds for it.
 PATIENCE = 20.0
 

@@ -54,7 +54,8 @@ def through(page: Page, ask: "Callable[[mcp.Client], Awaitable[Any]]", admin: st
 
 def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
     async def ask(client: "mcp.Client") -> Any:
-        assert client.server_info and client.server_info.version == version("spr-engine")
+        assert client.server_info
+        assert client.server_info.version == version("spr-engine")
         tools = (await client.list_tools()).tools
         # As a person would read them: a model pays for every blank.
         assert not any("\n  " in str(tool.description) for tool in tools)
@@ -216,5 +217,5 @@ def test_pictures_come_from_the_page(
 def test_the_wait_for_the_screen_is_measured(page: Page, chromium: str) -> None:
     (row,) = screen.measured(page.address + "/", ["a ball"])
     assert 0 < row["coarse"] <= row["refined"] < 60_000
-    with pytest.raises(SystemExit, match="the page answers 'warm up' with: .*'nobody' is not served"):
+    with pytest.raises(SystemExit, match=r"the page answers 'warm up' with: .*'nobody' is not served"):
         screen.measured(page.address + "/?c=nobody", ["a ball"])

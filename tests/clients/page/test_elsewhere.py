@@ -15,6 +15,7 @@ import av
 import pytest
 from click.testing import CliRunner
 
+from bench import screen
 from engine.errors import InvalidInput, Unavailable
 from spr_cli import mcp as mcp_command
 from spr_cli import search, search_pictures
@@ -53,6 +54,7 @@ def through(page: Page, ask: "Callable[[mcp.Client], Awaitable[Any]]", admin: st
 
 def test_tools_search_explain_and_list_as_text_with_links(page: Page) -> None:
     async def ask(client: "mcp.Client") -> Any:
+        assert client.server_info
         assert client.server_info.version == version("spr-engine")
         tools = (await client.list_tools()).tools
         # As a person would read them: a model pays for every blank.
@@ -209,3 +211,11 @@ def test_pictures_come_from_the_page(
     assert capsys.readouterr().out.count("\x1b]1337;File=inline=1") == len(found.moments) == 2
     search_pictures.show(found, "http://127.0.0.1:1")
     assert "no picture comes from http://127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.nightly
+def test_the_wait_for_the_screen_is_measured(page: Page, chromium: str) -> None:
+    (row,) = screen.measured(page.address + "/", ["a ball"])
+    assert 0 < row["coarse"] <= row["refined"] < 60_000
+    with pytest.raises(SystemExit, match=r"the page answers 'warm up' with: .*'nobody' is not served"):
+        screen.measured(page.address + "/?c=nobody", ["a ball"])

@@ -98,6 +98,10 @@ def test_a_set_of_queries_is_judged_from_nothing(tab: Tab, page: Page, tmp_path:
     # It goes on where it was.
     tab.reload()
     expect(tab.get_by_role("heading", name="something new")).to_be_visible()
+    # On a phone the player leaves the query in sight: a click would land on it.
+    tab.set_viewport_size({"width": 390, "height": 780})
+    expect(tab.get_by_role("complementary")).to_be_visible()
+    tab.get_by_role("heading", name="something new").click(trial=True)
     tab.get_by_role("button", name="None here").click()
     expect(tab.get_by_role("heading", name="All judged")).to_be_visible()
     done = CliRunner().invoke(export, [str(page.collection), str(tmp_path / "out"), "--json"])

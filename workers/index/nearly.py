@@ -38,6 +38,6 @@ def _masks(word: str, letters: NDArray[np.uint32]) -> _Bits:
         places[ord(letter)] = places.get(ord(letter), 0) | 1 << at
     known = np.array(sorted(places), np.uint32)
     bits = np.array([places[code] for code in known.tolist()], np.uint64)
-    at = np.minimum(np.searchsorted(known, letters), len(known) - 1)
-    masks: _Bits = np.where(known[at] == letters, bits[at], np.uint64(0))
+    found = np.minimum(np.searchsorted(known, letters), len(known) - 1)
+    masks: _Bits = np.where(known[found] == letters, bits[found], np.uint64(0))
     return masks

@@ -122,9 +122,8 @@ class Evidence:
         return self._fits[key]
 
     def _words(self, line: Line) -> int:
-        """Return the characters of a line, and of what was nearly written, that are words of the query."""
-        pieces = [*self._pieces(line.text), *(self._pieces(line.others) if line.others else ())]
-        return sum(len(text) for text, is_word in pieces if is_word)
+        """Return the characters of a line that are words of the query."""
+        return sum(len(text) for text, is_word in self._pieces(line.text) if is_word)
 
     def _pieces(self, text: str) -> list[tuple[str, bool]]:
         known = self._matched.get(text)

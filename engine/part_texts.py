@@ -1,8 +1,7 @@
 """The lines of a part's videos, for evidence and for parts that are made of it: SQLite, opened read-only.
 
 texts.sqlite   table `lines`: video (its number in the part), channel (0 said, 1 written), place among the
-               lines of the two, start, end (seconds), text, box_left, box_top, box_right, box_bottom;
-               others, where a recogniser nearly wrote other words in any of them
+               lines of the two, start, end (seconds), text, box_left, box_top, box_right, box_bottom
 """
 
 import contextlib
@@ -23,11 +22,11 @@ _SCHEMA = """
 create table lines (
   video integer not null, channel integer not null, place integer not null,
   start real not null, end real not null, text text not null,
-  box_left real, box_top real, box_right real, box_bottom real,{}
+  box_left real, box_top real, box_right real, box_bottom real,
   primary key (video, channel, place)
 ) without rowid
 """
-_OTHERS = " others text not null,"
+_COLUMNS = "start, end, text, box_left, box_top, box_right, box_bottom"
 
 
 class PartTexts:
@@ -50,8 +49,7 @@ class PartTexts:
 
         Mismatch for a damaged file.
         """
-        # All columns: parts have `others` or not.
-        query = "select * from lines where video = ? and channel = ? and start < ? and end > ?"
+        query = f"select {_COLUMNS} from lines where video = ? and channel = ? and start < ? and end > ?"
         values = (number, TEXTS.index(channel), end, start)
         try:
             return [
@@ -71,23 +69,18 @@ class PartTexts:
 
 def write_lines(part: Path, videos: Iterable[Sequence[Sequence[Line]]]) -> None:
     """Write the lines of videos, by number, into a part that is being built: those of each of TEXTS."""
-    given = [
-        ((number, channel, place), line)
+    rows = (
+        (number, channel, place, line.start, line.end, line.text, *(line.box or (None,) * 4))
         for number, channels in enumerate(videos)
         for channel, lines in enumerate(channels)
         for place, line in enumerate(lines)
-    ]
-    others = any(line.others for _, line in given)
-    rows = (
-        (*key, line.start, line.end, line.text, *(line.box or (None,) * 4), *((line.others,) * others))
-        for key, line in given
     )
     path = part / FILE
     try:
         with contextlib.closing(sqlite3.connect(path)) as database, database:
             database.execute("pragma journal_mode = off")
-            database.execute(_SCHEMA.format(_OTHERS if others else ""))
-            database.executemany(f"insert into lines values ({', '.join('?' * (10 + others))})", rows)
+            database.execute(_SCHEMA)
+            database.executemany(f"insert into lines values ({', '.join('?' * 10)})", rows)
     except sqlite3.OperationalError as error:
         # The file is private to this build, so a failure is the disk's.
         number = errno.ENOSPC if error.sqlite_errorcode == sqlite3.SQLITE_FULL else errno.EIO
@@ -96,6 +89,6 @@ def write_lines(part: Path, videos: Iterable[Sequence[Sequence[Line]]]) -> None:
 
 
 def _line(row: Sequence[Any]) -> Line:
-    _, _, _, start, end, text, left, top, right, bottom, *others = row
-    box = None if left is None else (left, top, right, bottom)
-    return Line(float(start), float(end), str(text), box, *others)
+    start, end, text, *box = row
+    left, top, right, bottom = box
+    return Line(float(start), float(end), str(text), None if left is None else (left, top, right, bottom))

@@ -29,16 +29,12 @@ LISTS = tuple(ListName(channel, method) for channel in TEXTS for method in (WORD
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence, or a text on the screen: seconds from the first frame, half-open. box: of a written one.
-
-    others: words that a recogniser nearly wrote, found as those of the text are and never shown.
-    """
+    """A sentence, or a text on the screen: seconds from the first frame, half-open. box: of a written one."""
 
     start: Seconds
     end: Seconds
     text: str
     box: Box | None = None
-    others: str = ""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -19,17 +19,6 @@ class _Lines:
         return [line] if line.start < end and line.end > start else []
 
 
-def test_the_line_that_was_nearly_heard_so_is_shown_as_it_is() -> None:
-    class Two(_Lines):
-        def lines(self, video: int, channel: str, start: float, end: float) -> list[Line]:
-            return [Line(20.0, 23.0, "rain"), Line(23.0, 24.0, "lend them", others="london")]
-
-    texts = (TextHits(ListName(SAID, WORDS), _hits(5)),)
-    [[found], *_] = Evidence(Sources("london", _hits(), texts), Two(), 4.0).of(PROPOSALS)
-    assert found.line is not None
-    assert (found.line.text, list(found.pieces)) == ("lend them", [("lend them", False)])
-
-
 def _hits(*segments: int) -> Hits:
     numbers = np.array(segments, np.int32)
     return Hits(np.zeros(len(numbers), np.int32), numbers, np.ones(len(numbers), np.float32))

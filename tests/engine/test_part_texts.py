@@ -31,15 +31,6 @@ def test_the_same_lines_have_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one" / FILE).read_bytes() == (tmp_path / "other" / FILE).read_bytes()
 
 
-def test_what_was_nearly_heard_is_kept_beside_lines_without(tmp_path: Path) -> None:
-    heard = [Line(0.0, 2.0, "ten mile", others="penny"), *_SAID[1:]]
-    write_lines(tmp_path, [(heard, _WRITTEN)])
-    texts = PartTexts.open(tmp_path)
-    assert texts is not None
-    assert (texts.all(0, "said"), texts.all(0, "written")) == (heard, _WRITTEN)
-    texts.close()
-
-
 def test_no_file_is_no_text_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert PartTexts.open(tmp_path) is None
     (tmp_path / FILE).write_bytes(b"x" * 100)

@@ -112,8 +112,8 @@ def test_a_worker_that_one_of_two_coordinators_hears_from_is_left_alone(
 ) -> None:
     # Before the content one is ready, the other is the only one to be believed.
     mark = str(tmp_path / "ready")
-    content = CONTENT + "    open(__import__('sys').argv[1], 'w').close()\n"
-    waits = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]):\n    time.sleep(0.01)\n"
+    content = CONTENT + "    open(__import__('sys').argv[2], 'w').close()\n"
+    waits = "import os, sys, time\nwhile not os.path.exists(sys.argv[2]):\n    time.sleep(0.01)\n"
     ends = "import os, signal, sys, time; time.sleep(0.3); os.kill(os.getppid(), signal.SIGTERM)"
     programs = [
         program(STEADY, "index", "shard-00000"),

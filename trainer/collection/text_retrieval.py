@@ -62,17 +62,16 @@ class TextRetrieval:
         lexicon: of the version, as whose texts are encoded; without one both are made as a build does.
         """
         parts = {channel: _segments(texts, channel, counts, length) for channel in TEXTS}
-        told = {channel: _segments(texts, channel, counts, length, others=True) for channel in TEXTS}
         usual, documents = 0.0, [text for part in parts.values() for text in part.values()]
         if lexicon is None and encoder is not None and documents:
             encoder, usual = centred(encoder, documents)
         if lexicon is None:
-            lexicon = Lexicon.of({channel: list(part.values()) for channel, part in told.items()})
+            lexicon = Lexicon.of({channel: list(part.values()) for channel, part in parts.items()})
         indexed = {}
         for channel, part in parts.items():
             if part:
                 places, documents = np.array(list(part), np.int32), list(part.values())
-                words = WordIndex.build(list(told[channel].values()), lexicon.channel(channel))
+                words = WordIndex.build(documents, lexicon.channel(channel))
                 vectors = encoder.passages(documents) if encoder else None
                 indexed[channel] = Channel(places[:, 0].copy(), places[:, 1].copy(), words, vectors)
         return TextRetrieval(indexed, encoder, usual)
@@ -107,11 +106,11 @@ class TextRetrieval:
 
 
 def _segments(
-    texts: Sequence[Texts], channel: str, counts: Ordinals, length: float, *, others: bool = False
+    texts: Sequence[Texts], channel: str, counts: Ordinals, length: float
 ) -> dict[tuple[int, int], str]:
     """Return the text of every segment that has one by video and segment, in that order."""
     return {
         (video, segment): text
         for video, (own, count) in enumerate(zip(texts, counts.tolist(), strict=True))
-        for segment, text in segment_texts(own, channel, count * length, length, others=others).items()
+        for segment, text in segment_texts(own, channel, count * length, length).items()
     }

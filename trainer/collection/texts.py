@@ -17,14 +17,11 @@ from workers.ranker.sentences.encoder import SentenceEncoder
 _SAMPLE = 128
 
 
-def segment_texts(
-    texts: Texts, channel: str, duration: float, segment_length: float, *, others: bool = False
-) -> dict[int, str]:
+def segment_texts(texts: Texts, channel: str, duration: float, segment_length: float) -> dict[int, str]:
     """Return the text of each segment, by its number, that has one in a channel of `engine.texts.TEXTS`.
 
     It is the lines that are there for some time of the segment, in their order, one a line. duration,
-    segment_length: seconds; lines beyond the duration are of no segment. others: what is sought by words, so
-    a line's others too.
+    segment_length: seconds; lines beyond the duration are of no segment.
     """
     count = math.ceil(duration / segment_length - 1e-6)
     found: dict[int, list[str]] = defaultdict(list)
@@ -33,7 +30,7 @@ def segment_texts(
         last = math.ceil(line.end / segment_length) - 1
         # A line without a length is of the segment that it lies in.
         for number in range(first, min(max(first, last), count - 1) + 1):
-            found[number] += [line.text, line.others] if others and line.others else [line.text]
+            found[number].append(line.text)
     return {number: "\n".join(found[number]) for number in sorted(found)}
 
 

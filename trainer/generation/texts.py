@@ -30,15 +30,11 @@ _BLOCK = 4096
 
 @dataclass(frozen=True)
 class Rows:
-    """The segments of some videos, by number, that have text in one channel: (n,) each.
-
-    documents: what is sought by meaning. words: what is sought by words.
-    """
+    """The segments of some videos, by number, that have text in one channel: (n,) each."""
 
     videos: Ordinals
     segments: Ordinals
     documents: list[str]
-    words: list[str]
 
     @staticmethod
     def of(texts: Iterable[Texts], channel: str, counts: Ordinals, segment_length: float) -> "Rows":
@@ -46,17 +42,12 @@ class Rows:
         videos: list[int] = []
         segments: list[int] = []
         documents: list[str] = []
-        words: list[str] = []
         for number, (one, count) in enumerate(zip(texts, counts.tolist(), strict=True)):
-            extent = count * segment_length, segment_length
-            found = segment_texts(one, channel, *extent)
+            found = segment_texts(one, channel, count * segment_length, segment_length)
             videos += [number] * len(found)
             segments += found.keys()
             documents += found.values()
-            if any(line.others for line in one.of(channel)):
-                found = segment_texts(one, channel, *extent, others=True)
-            words += found.values()
-        return Rows(np.array(videos, np.int32), np.array(segments, np.int32), documents, words)
+        return Rows(np.array(videos, np.int32), np.array(segments, np.int32), documents)
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -80,7 +71,7 @@ def make_texts(
     rows = {channel: Rows.of(texts, channel, counts, segment_length) for channel in TEXTS}
     if not any(rows.values()):
         return None
-    lexicon = Lexicon.of({channel: found.words for channel, found in rows.items()})
+    lexicon = Lexicon.of({channel: found.documents for channel, found in rows.items()})
     if sentences is None:
         return TextsKit(TextsEntry(lexicon.sha256), lexicon)
     documents = [document for found in rows.values() for document in found.documents]
@@ -134,7 +125,7 @@ def write_texts(
             template = template if len(rows) * kit.entry.dim > FLAT_VALUES else template.small()
             blocks = embed(channel, rows) if embed is not None else _encoded(kit, rows)
         tables = rows.videos, rows.segments
-        part = TextPart.build(rows.words, *tables, kit.lexicon.channel(channel), template, blocks)
+        part = TextPart.build(rows.documents, *tables, kit.lexicon.channel(channel), template, blocks)
         part.save(building / channel, kit.entry)
         if part.vectors is not None and part.vectors.effort != Effort():
             _tune(building / channel)

@@ -1,8 +1,7 @@
 """Subtitle files' grammar: SubRip, WebVTT and ASS/SSA texts into cues. What a file is, its content says."""
 
 import re
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.errors import InvalidInput
@@ -22,8 +21,6 @@ _ASS = re.compile(
 )
 _ASS_LINE = re.compile(r"^[ \t]*(\[[^\n\]]*\]|format(?=:)|dialogue(?=:)):?([^\n]*)", re.I | re.M)
 _ASS_FIELDS = "layer start end style name marginl marginr marginv effect text".split()
-# Behind a cue: the checksum of its words as they are in the file, and what a recogniser nearly wrote.
-_NEARLY = re.compile(r"NOTE nearly ([0-9a-f]{8}): (.+)")
 _VTT_ASIDES = ("NOTE", "STYLE", "REGION", "WEBVTT")
 Times = tuple[float, float]
 
@@ -37,7 +34,7 @@ class ParsedSubtitles:
     long: int = 0
     wordless: int = 0
 
-    def add(self, times: Times | None, text: str, *, ass: bool = False, others: str = "") -> None:
+    def add(self, times: Times | None, text: str, *, ass: bool = False) -> None:
         """Take a cue, or count why it is left out."""
         text = text.strip()
         if times is None or times[1] <= max(0.0, times[0]):
@@ -45,7 +42,7 @@ class ParsedSubtitles:
         elif len(text) > LONGEST_CUE:
             self.long += 1
         elif words := clean(text, ass=ass):
-            self.cues.append(Cue(max(0.0, times[0]), times[1], words, others))
+            self.cues.append(Cue(max(0.0, times[0]), times[1], words))
         else:
             self.wordless += 1
 
@@ -158,24 +155,10 @@ def _read_vtt(text: str, found: ParsedSubtitles) -> None:
     for index, (times, body) in enumerate(pieces):
         words, *others = _EMPTY_LINE.split(body.removeprefix("\n"), 1000) if index else ["", body]
         if index:
-            found.add(times, words, others=_nearly(words, others))
+            found.add(times, words)
         if index + 1 < len(pieces) and others:
             others.pop()  # the next cue's name
         found.untimed += sum(bool(o.strip()) and not o.startswith(_VTT_ASIDES) for o in others)
-
-
-def note_of(words: str, others: str) -> str:
-    """Return the WebVTT note that keeps others beside the words of a cue, until a person changes those."""
-    return f"NOTE nearly {zlib.crc32(words.encode()):08x}: {others.replace('>', ' ')}"
-
-
-def _nearly(words: str, blocks: Sequence[str]) -> str:
-    """Return the words that a recogniser nearly wrote for a cue, of the blocks behind it."""
-    for block in blocks:
-        match = _NEARLY.fullmatch(block.strip())
-        if match is not None and note_of(words.strip(), match[2]) == match[0]:
-            return clean(match[2])
-    return ""
 
 
 def _read_ass(text: str, found: ParsedSubtitles) -> None:

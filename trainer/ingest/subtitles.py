@@ -20,15 +20,11 @@ MOST_IN_A_ROW = 50
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A sentence and when it is on screen: seconds, half-open.
-
-    others: words that a recogniser nearly wrote instead, found as the sentence's own are and never shown.
-    """
+    """A sentence and when it is on screen: seconds, half-open."""
 
     start: float
     end: float
     text: str
-    others: str = ""
 
     def shifted(self, seconds: float) -> "Cue":
         """Return the cue `seconds` later."""

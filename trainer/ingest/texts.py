@@ -1,8 +1,7 @@
 """What is said and written in the videos of a collection, a file a video named by its content.
 
 <collection>/texts/<key>.json: {"said": [[start, end, text], ...], "written": [[start, end, text,
-[left, top, right, bottom]], ...], "language": "en"}, lines by start. One of which a recogniser nearly
-wrote other words has them in a fifth place, behind null for no box. A record's info[KEY] has the key; "" or
+[left, top, right, bottom]], ...], "language": "en"}, lines by start. A record's info[KEY] has the key; "" or
 none: no text.
 """
 
@@ -41,10 +40,7 @@ class Texts:
 
 def lines_of(cues: Iterable[Cue], duration: float) -> tuple[Line, ...]:
     """Return what cues say within a video of `duration` seconds, by start."""
-    return cut(
-        (Line(max(0.0, cue.start), cue.end, cue.text, others=cue.others) for cue in cues if cue.end > 0),
-        duration,
-    )
+    return cut((Line(max(0.0, cue.start), cue.end, cue.text) for cue in cues if cue.end > 0), duration)
 
 
 def cut(lines: Iterable[Line], duration: float) -> tuple[Line, ...]:
@@ -97,23 +93,18 @@ def _key(data: bytes) -> str:
 
 
 def _lines(rows: Sequence[Sequence[Any]]) -> tuple[Line, ...]:
-    return tuple(
-        Line(float(row[0]), float(row[1]), str(row[2]), _box(row), str(row[4]) if len(row) > 4 else "")
-        for row in rows
-    )
+    return tuple(Line(float(row[0]), float(row[1]), str(row[2]), _box(row)) for row in rows)
 
 
 def _box(row: Sequence[Any]) -> tuple[float, float, float, float] | None:
-    if len(row) < 4 or row[3] is None:
+    if len(row) < 4:
         return None
     left, top, right, bottom = (float(value) for value in row[3])
     return left, top, right, bottom
 
 
 def _rows(lines: Sequence[Line]) -> list[list[Any]]:
-    rows: list[list[Any]] = []
-    for line in lines:
-        box = list(line.box) if line.box else None
-        rest = [box, line.others] if line.others else [box] if box else []
-        rows.append([round(line.start, 3), round(line.end, 3), line.text, *rest])
-    return rows
+    return [
+        [round(line.start, 3), round(line.end, 3), line.text, *([list(line.box)] if line.box else [])]
+        for line in lines
+    ]

@@ -13,7 +13,6 @@ from engine.printable import printable
 from engine.texts import Line
 from trainer.ingest import media
 from trainer.ingest.encodings import decode
-from trainer.ingest.grammar import note_of
 from trainer.ingest.subtitles import Cue
 
 # Of what is said, and of what is written on the screen.
@@ -160,10 +159,7 @@ def _lines(cues: Sequence[Cue | Line]) -> Iterator[str]:
         box = cue.box if isinstance(cue, Line) else None
         name = "" if box is None else " ".join(f"{share:.3f}" for share in box) + "\n"
         text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        words = " ".join(text.split())
-        yield f"\n{name}{clock(cue.start)} --> {clock(cue.end)}\n{words}\n"
-        if cue.others:
-            yield f"\n{note_of(words, cue.others)}\n"
+        yield f"\n{name}{clock(cue.start)} --> {clock(cue.end)}\n{' '.join(text.split())}\n"
 
 
 def _digest(body: str) -> str:

@@ -33,7 +33,7 @@ def transcribe(task: Task, engine: Engine, told: Told) -> Outcome:
             language, heard = partial.known[at]
             length = utterance.end - utterance.start
             languages[language] = languages.get(language, 0.0) + length
-            cues += [Cue(*cue).shifted(utterance.start) for cue in heard]
+            cues += [Cue(utterance.start + begin, utterance.start + end, text) for begin, end, text in heard]
             speech += length
             told(utterance.end)
     language = max(languages, key=languages.__getitem__, default="")
@@ -42,6 +42,6 @@ def transcribe(task: Task, engine: Engine, told: Told) -> Outcome:
     return Outcome(len(cues), speech, language)
 
 
-def _hear(engine: Engine, utterance: Utterance) -> tuple[str, list[tuple[float, float, str, str]]]:
+def _hear(engine: Engine, utterance: Utterance) -> tuple[str, list[tuple[float, float, str]]]:
     heard = engine.hear(utterance.samples)
-    return heard.language, [(cue.start, cue.end, cue.text, cue.others) for cue in heard.cues]
+    return heard.language, [(cue.start, cue.end, cue.text) for cue in heard.cues]

@@ -8,17 +8,15 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Unavailable
 from trainer.ingest.subtitles import Cue
-from trainer.speech.beams import Step, search, with_others
 from trainer.speech.heard import Heard, english_alone
 from trainer.speech.sound import RATE
 from trainer.speech.voice import INSTALL
@@ -33,8 +31,6 @@ _BEGIN, _END = 1, 2
 # Tokens a second, and at all: the model was trained on fewer. What has not ended by then repeats itself, as
 # on music.
 _RATE, _MOST = 10.0, 194
-# Texts from which the words beside the likeliest are taken.
-_BEAMS = 4
 # Samples below which there is no word: the rest of a speech that was cut.
 _LEAST = RATE * 3 // 10
 # Words of a cue: a sentence with fewer goes with the next, one with more is cut.
@@ -51,7 +47,7 @@ class Moonshine:
         """Unavailable where a package is missing, InvalidInput for a language other than English."""
         english_alone(MOONSHINE, language)
         folder = _folder()
-        self.name = f"{MOONSHINE} {version('moonshine-voice')} tiny-en, {_BEAMS} beams"
+        self.name = f"{MOONSHINE} {version('moonshine-voice')} tiny-en"
         self._encoder = _session(folder / "encoder_model.ort")
         self._decoder = _session(folder / "decoder_model_merged.ort")
         self._pieces = pieces((folder / "tokenizer.bin").read_bytes())
@@ -62,49 +58,37 @@ class Moonshine:
 
     def hear(self, samples: NDArray[np.int16]) -> Heard:
         """See Engine. A cue's times are its share of the letters: the model tells none."""
+        text = b"".join(self._pieces[token] for token in self._tokens(samples)).decode(errors="ignore")
+        return Heard(sentences(text.replace("\u2581", " ").strip(), len(samples) / RATE), "en")
+
+    def _tokens(self, samples: NDArray[np.int16]) -> list[int]:
+        """Return the likeliest next token after each; none where that does not come to an end."""
         if len(samples) < _LEAST:
-            return Heard([], "en")
+            return []
         sound = (samples / np.float32(32768))[None]
         heeded = np.ones(sound.shape, np.int64)
         [states] = self._encoder.run(None, {"input_values": sound, "attention_mask": heeded})
-        most = min(math.ceil(len(samples) / RATE * _RATE), _MOST)
-        first, *others = (
-            [self._text(tokens) for tokens in search(self._steps(states, heeded), _BEGIN, _END, width, most)]
-            for width in (1, _BEAMS)
-        )
-        cues = sentences(first[0] if first else "", len(samples) / RATE)
-        return Heard(with_others(cues, others[0]), "en")
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        text = b"".join(self._pieces[token] for token in tokens).decode(errors="ignore")
-        return text.replace("\u2581", " ").strip()
-
-    def _steps(self, states: NDArray[np.float32], heeded: NDArray[np.int64]) -> Step:
-        """Return the decoder of a sound, from its first token on."""
-        past = self._nothing(states.shape[1])
-        begun = False
-
-        def step(rows: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float32]:
-            nonlocal past, begun
-            past = {name: value[rows] for name, value in past.items()}
-            given = {
-                "encoder_hidden_states": np.repeat(states, len(rows), axis=0),
-                "encoder_attention_mask": np.repeat(heeded, len(rows), axis=0),
-                "input_ids": last[:, None],
-                "use_cache_branch": np.array([begun]),
-            }
-            logits, *kept = self._decoder.run(None, given | past)
+        given: dict[str, Any] = {
+            "encoder_hidden_states": states,
+            "encoder_attention_mask": heeded,
+            **self._nothing(states.shape[1]),
+        }
+        tokens: list[int] = []
+        for step in range(min(math.ceil(sound.shape[1] / RATE * _RATE), _MOST)):
+            given["input_ids"] = np.array([[tokens[-1] if tokens else _BEGIN]])
+            given["use_cache_branch"] = np.array([step > 0])
+            logits, *kept = self._decoder.run(None, given)
+            token = int(logits[0, -1].argmax())
+            if token == _END:
+                return tokens
+            tokens.append(token)
             # What is kept of the sound is computed with the first token alone.
-            past |= {
+            given |= {
                 name: value
                 for name, value in zip(self._past, kept, strict=True)
-                if not begun or "decoder" in name
+                if step == 0 or "decoder" in name
             }
-            begun = True
-            found: NDArray[np.float32] = logits[:, -1]
-            return found
-
-        return step
+        return []
 
     def _nothing(self, positions: int) -> dict[str, NDArray[np.float32]]:
         """Return what the decoder has kept before the first token. positions: of the sound."""

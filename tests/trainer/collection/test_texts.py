@@ -1,11 +1,7 @@
 """Which lines make the text of a segment."""
 
-import numpy as np
-
 from engine.texts import Line
-from trainer.collection.text_retrieval import TextRetrieval
 from trainer.collection.texts import segment_texts
-from trainer.generation.texts import Rows
 from trainer.ingest.texts import Texts
 
 
@@ -24,11 +20,3 @@ def test_a_segment_has_the_lines_that_are_there_for_some_time_of_it() -> None:
     }
     assert segment_texts(texts, "written", 11.0, 4.0) == {1: "sign"}
     assert segment_texts(Texts(), "said", 11.0, 4.0) == {}
-
-
-def test_words_that_were_nearly_heard_are_sought_by_words_alone() -> None:
-    texts = Texts((Line(0.0, 3.0, "ten miles", others="Fenwick"), Line(9.0, 10.0, "ten miles")))
-    rows = Rows.of([texts], "said", np.array([3]), 4.0)
-    assert (rows.documents, rows.words) == (["ten miles"] * 2, ["ten miles\nFenwick", "ten miles"])
-    [found, *_] = TextRetrieval.of([texts], np.array([3]), 4.0).search("where is Fenwick", None, 5)
-    assert found.hits.segments.tolist() == [0]

@@ -36,27 +36,6 @@ def forget_texts(root: Path, video: str) -> None:
         path.unlink()
 
 
-def test_what_was_nearly_heard_stays_with_its_line_until_a_person_changes_that(
-    film: Path, tmp_path: Path
-) -> None:
-    heard = [
-        Cue(0.0, 1.0, "R&D, <loud>", "penny mile"),
-        Cue(1.0, 2.0, "to ten", "tenor"),
-        Cue(2.0, 3.0, "so"),
-    ]
-    run(tmp_path, film)
-    path, content = Transcripts.of(tmp_path / "c"), store(tmp_path).record("film").sha256
-    path.write(content, "film.mp4", "parrot", "en", heard)
-    assert not path.head(content).corrected  # type: ignore[union-attr]
-    run(tmp_path, film)
-    lines = [Line(cue.start, cue.end, cue.text, others=cue.others) for cue in heard]
-    assert list(kept(tmp_path, "film").said) == lines
-    file = path.path(content)
-    file.write_text(file.read_text().replace("to ten", "at ten"))
-    run(tmp_path, film)
-    assert list(kept(tmp_path, "film").said) == [lines[0], Line(1.0, 2.0, "at ten"), lines[2]]
-
-
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
     return write_video(tmp_path / "film.mp4", regular(4, 5), rate=5)

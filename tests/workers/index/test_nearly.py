@@ -17,7 +17,7 @@ def _changed(word: str, dice: random.Random) -> str:
     letters = list(word)
     for _ in range(dice.randrange(4)):
         at = dice.randrange(len(letters) - 1)
-        ways = ([dice.choice(_LETTERS), letters[at]], [], [dice.choice(_LETTERS)])
+        ways: tuple[list[str], ...] = ([dice.choice(_LETTERS), letters[at]], [], [dice.choice(_LETTERS)])
         letters[at : at + 1] = dice.choice(ways)
         if dice.random() < 0.3:
             letters[at : at + 2] = letters[at : at + 2][::-1]

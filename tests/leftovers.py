@@ -16,8 +16,9 @@ from tests import fork_server
 
 # Of libraries, which start them once and keep them for the process's life.
 LIBRARIES = ("fsspecIO", "asyncio_", "tqdm_monitor", "(_poll_wrapper)", "LanceDBBackgroundEventLoop")
-# A batcher waits for calls until its ranker is collected, whose server's core may hold it for a while.
-KEPT = (*LIBRARIES, "batcher")
+# A batcher waits for calls until its ranker is collected, whose server's core may hold it for a while; moto's
+# threads end with connections that clients keep.
+KEPT = (*LIBRARIES, "batcher", "(process_request_thread)")
 # What was told to end has so many seconds for it.
 PATIENCE = 20.0
 

@@ -22,15 +22,13 @@ from engine.entries import refuse
 from engine.errors import NotFound
 from engine.files import make_folder, sync
 from engine.types import Floats
-from engine.words import may_differ, seeks_inside, telling, terms
+from engine.words import MOST_SEEKING, may_differ, seeks_inside, telling, terms
 from workers.index.lexicon import Statistics
 from workers.index.sums import Postings, best
 from workers.index.vocabulary import Numbers, Vocabulary
 
 DIRECTORY = "words"  # of a channel's in a part
 K1, B = 1.2, 0.75
-# So many words of a query are looked for inside others, and so many may be misspelt, the first ones.
-MOST_SEEKING = 16
 # The sum of a query's products fits 32 bits, also where each of its 1000 words weighs one more.
 LARGEST_SHARE = 65_535
 SUM_OF_WEIGHTS = 64_000

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import resource
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from bench.huge_corpus import SHARDS, Huge
 from engine import parts, versions
 from engine.catalogue import PartCatalogue
 from engine.config import shard_name
+from engine.cores import cores
 from engine.entries import EncoderEntry, Part, ShardEntry, Version
 from engine.files import write_json
 from engine.merge import top_k
@@ -48,7 +48,7 @@ class Built:
 def build(folder: Path, corpus: Huge) -> Built:
     """Train on all cores, fill shard by shard, set the effort, seal."""
     began = time.perf_counter()
-    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    faiss.omp_set_num_threads(cores())
     folder.mkdir(parents=True)
     write_json(folder / "collection.json", {"name": "default", "format": 1})
     template = train(corpus.made, corpus.dim, corpus.sample)

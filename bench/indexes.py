@@ -1,6 +1,5 @@
 """Indexes over vectors: trained, filled, opened as by a worker, and set to the recall that is asked."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.corpus import Corpus
 from bench.timing import Laps, laps
+from engine.cores import cores
 from engine.types import Doubles, Floats, Hits
 from trainer.generation.check import LARGEST_FACTOR
 from workers.index.effort import Effort, least
@@ -66,7 +66,7 @@ def blocks_of(corpus: Corpus, rows: NDArray[np.int64]) -> Iterator[Floats]:
 
 def timed_build(build: Callable[[], IndexPart]) -> tuple[IndexPart, float]:
     """Return what `build` makes on all cores, and the seconds; searches go on with one thread."""
-    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    faiss.omp_set_num_threads(cores())
     began = time.perf_counter()
     try:
         return build(), time.perf_counter() - began

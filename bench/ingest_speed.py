@@ -17,8 +17,8 @@ import numpy as np
 
 from bench.decoding import decode, sample
 from bench.memory import peak
+from engine.cores import cores
 from engine.errors import InvalidInput
-from trainer.ingest.limits import cores
 from trainer.ingest.options import IngestOptions
 from trainer.ingest.pipeline import ingest
 from trainer.ingest.scan import find

@@ -1,6 +1,5 @@
 """Other nearest-neighbour libraries behind one interface; each is an import that may fail."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.indexes import DEPTH
+from engine.cores import cores
 from engine.types import Floats
 
-_CORES = os.cpu_count() or 1
+_CORES = cores()
 _BLOCK = 16_384
 
 

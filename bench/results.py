@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.sizes import Sizes
+from engine.cores import cores
 from engine.errors import InvalidInput
 from engine.files import read_json
 
@@ -79,7 +80,7 @@ def machine() -> dict[str, Any]:
     """Return what the figures depend on: processor, cores, memory, GPU, versions."""
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

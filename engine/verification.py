@@ -1,11 +1,11 @@
 """Verifies files of a part against its part.json: sizes, then SHA-256 checksums."""
 
 import contextlib
-import os
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from engine.cores import cores
 from engine.entries import FileEntry, Part, refuse
 from engine.files import refusal, sha256
 
@@ -50,7 +50,7 @@ def _checksums(paths: list[Path]) -> dict[Path, str]:
     with contextlib.suppress(OSError):
         if sum(path.stat().st_size for path in paths) <= _FEW_BYTES:
             return {path: _checksum(path) for path in paths}
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="verify") as pool:
+    with ThreadPoolExecutor(min(4, cores()), thread_name_prefix="verify") as pool:
         return dict(zip(paths, pool.map(_checksum, paths), strict=True))
 
 

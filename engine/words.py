@@ -7,6 +7,8 @@ spaces between words (Chinese, Japanese, Korean, Thai and the like) give the pai
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
 
 from engine.function_words import function_words
 
@@ -17,6 +19,8 @@ SHORTEST_INSIDE = 3
 LEAST_ALIKE = 5
 # Of a longer one too: it is none that anybody misspells, and a number of 64 bits has one for each letter.
 MOST_ALIKE = 64
+# So many words of a query are looked for inside others, and so many may be misspelt, the first ones.
+MOST_SEEKING = 16
 
 _UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1780-\u17d3\u3041-\u309a\u309d-\u309f\u30a1-\u30fa"
@@ -109,22 +113,29 @@ def matched(text: str, query: str) -> list[tuple[str, bool]]:
     """Return a text in pieces that joined are all of it, True for a word that matches one of the query.
 
     A word with a digit, and a query of which no word is in the text as it is, match what contains them. A
-    word also matches one that is nearly it, see `edits`.
+    word also matches one that is nearly it, see `edits`. Both hold for the first MOST_SEEKING of the query.
 
     >>> matched("Plate: RE16-X", "the re16")
     [('Plate: ', False), ('RE16', True), ('-X', False)]
     """
-    asked = dict.fromkeys(telling(terms(query)))
-    known = bool(asked.keys() & terms(text))
-    inside = [term for term in asked if seeks_inside(term, known)]
+    asked = _asked(query)
+    known = not asked.keys().isdisjoint(terms(text))
+    inside = list(islice((term for term in asked if seeks_inside(term, known)), MOST_SEEKING))
+    nearly = list(islice((term for term in asked if may_differ(term)), MOST_SEEKING))
     marked = [False] * len(text)
 
     def wanted(term: str) -> bool:
-        return term in asked or any(one in term for one in inside) or any(edits(one, term) for one in asked)
+        return term in asked or any(one in term for one in inside) or any(edits(one, term) for one in nearly)
 
     for begin, end in _spans(text, wanted):
         marked[begin:end] = [True] * (end - begin)
     return _pieces(text, marked)
+
+
+@lru_cache(maxsize=64)
+def _asked(query: str) -> dict[str, None]:
+    """Return the words that a query is searched by, in order; a search asks for them line by line."""
+    return dict.fromkeys(telling(terms(query)))
 
 
 def _in_one_form(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.words import matched, telling, terms
+from engine.words import MOST_SEEKING, matched, telling, terms
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_marks_the_words_of_a_query_and_keeps_all_of_the_text(
 )
 def test_a_query_is_sought_by_its_words_less_those_that_only_join_others(query: str, told: list[str]) -> None:
     assert telling(terms(query)) == told
+
+
+def test_the_first_16_words_of_a_long_query_are_marked_in_words_that_are_nearly_them() -> None:
+    names = [f"harbou{chr(ord('a') + at) * 2}" for at in range(20)]
+    text = " ".join(name.replace("u", "") for name in names)
+    marked = [piece for piece, found in matched(text, " ".join(names)) if found]
+    assert marked == text.split()[:MOST_SEEKING]
+    assert all(found for piece, found in matched(" ".join(names), " ".join(names)) if piece != " ")

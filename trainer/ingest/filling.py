@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from engine.cores import cores
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
 from trainer.ingest import media
 from trainer.ingest.encoders import FrameEncoder
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding
-from trainer.ingest.limits import cores
 from trainer.ingest.meter import Meter, Progress
 from trainer.ingest.options import IngestOptions
 from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, with_sidecars

@@ -1,6 +1,5 @@
 """Resource limits of a file: pixels, duration, memory, whatever its header claims."""
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,11 +91,6 @@ def decoder_threads(wanted: int, pixels: int) -> int:
     """Return how many threads a decoder gets: each holds a picture. wanted: 0 = as many as are allowed."""
     most = min(MOST_THREADS, max(1, DECODER_BYTES // max(1, BYTES_A_PIXEL * pixels)))
     return min(wanted, most) if wanted else most
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Budget:

@@ -16,10 +16,10 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar
 
+from engine.cores import cores
 from engine.errors import Unavailable
 from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.limits import cores
 from trainer.ingest.transcripts import Transcripts
 
 E = TypeVar("E")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from trainer.ingest.limits import cores
+from engine.cores import cores
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from engine.cores import cores
 from trainer.ingest import container as containers
 from trainer.ingest import reasons
 from trainer.ingest.ahead import Ahead, Use
@@ -27,7 +28,7 @@ from trainer.ingest.damage import Damage
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.extent import Extent, short
 from trainer.ingest.grid import Grid
-from trainer.ingest.limits import DEFAULT, Admit, Limits, cores, decoder_threads, no_wait
+from trainer.ingest.limits import DEFAULT, Admit, Limits, decoder_threads, no_wait
 from trainer.ingest.picture import Shot
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.text_tracks import TextTrack

@@ -7,9 +7,9 @@ from typing import Any
 
 import av
 
+from engine.cores import cores
 from trainer.ingest.container import opened, video_stream
 from trainer.ingest.errors import BadVideo
-from trainer.ingest.limits import cores
 from trainer.ingest.passes import Counts, Pass, Progress, Task, Told
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.transcripts import Contents, Transcripts

@@ -54,7 +54,10 @@ def search_spread(
     pinned = Asked(asked.collection, corpus.id, asked.chosen, asked.segment_top_k, asked.rule)
     shares = stretches(len(queries), SHARE)
     with Crew(address, AnswerWorker, pinned) as crew:
-        told = lambda done: on_done(min(len(queries), done * SHARE))  # noqa: E731
+
+        def told(done: int) -> None:
+            on_done(min(len(queries), done * SHARE))
+
         parts = all_done(crew, "answer", [queries[share] for share in shares], told)
     runs = [run for run, _ in parts]
     whole: Run = {stage: {} for stage in STAGES}

@@ -2,13 +2,13 @@
 
 import collections
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.cores import cores
 from engine.errors import InvalidInput
 from engine.files import read_json, write_json
 from trainer.collection.annotations import JudgedQuery
@@ -52,7 +52,7 @@ def build_world(
     if aloud:
         speak.check()
     _prepare(out, plans, seed, profile)
-    for finished in _filmed(plans, out / "videos", workers or len(os.sched_getaffinity(0)), aloud):
+    for finished in _filmed(plans, out / "videos", workers or cores(), aloud):
         if progress:
             progress(finished, total)
     queries = annotate(plans, seed, out, profile)

@@ -1,7 +1,6 @@
 """The models and features of a version, as a ranker worker and an evaluation use them."""
 
 import logging
-import os
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine import versions
+from engine.cores import cores
 from engine.corpus import Corpus, open_corpus
 from engine.entries import EncoderEntry, Version
 from engine.errors import Mismatch
@@ -222,7 +222,7 @@ class SharedModels:
 
 def use_threads(count: int) -> None:
     """Let torch use `count` CPU threads, 0 for one a core."""
-    torch.set_num_threads(count or os.cpu_count() or 1)
+    torch.set_num_threads(count or cores())
 
 
 def _fit(ranker: Ranker, encoder: AnyEncoder, features: FeatureMaps, version: Version) -> None:

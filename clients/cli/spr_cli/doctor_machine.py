@@ -1,7 +1,6 @@
 """The machine: what is installed, processor, memory, limits, clock."""
 
 import importlib.metadata
-import os
 import platform
 import resource
 import time
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.connections import MOST_FILES
+from engine.cores import cores
 from spr_cli.findings import Finding, Findings, size
 from workers.warming import available_bytes
 
@@ -82,9 +82,8 @@ def _extras() -> Findings:
 
 
 def _processor() -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     flags = _flags()
-    about = f"{cores} cores for this process"
+    about = f"{cores()} cores for this process"
     if flags is not None and "f16c" not in flags:
         said = "lacks F16C, so that ranking falls back to torch, two to three times as slow"
         return Finding("warning", "processor", f"{about}; it {said}: use a processor with F16C and AVX2")

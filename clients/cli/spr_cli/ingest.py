@@ -199,8 +199,8 @@ def bar(stack: contextlib.ExitStack) -> "Progress":
 
     def progress(done: int, total: int, words: str) -> None:
         if not bars:
-            bars.append(stack.enter_context(Bar("ingest", max(1, total // 1000), unit="kB")))
-        bars[0].update(done // 1000, words)
+            bars.append(stack.enter_context(Bar("ingest", 1, unit="kB")))
+        bars[0].update(done // 1000, words, max(1, total // 1000))
 
     return progress
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.cores import cores
 from spr_cli.options import AS_JSON, Number
 
 if TYPE_CHECKING:
@@ -63,8 +64,6 @@ def command(encoder: str, as_json: bool, shards: int | None, **chosen: Any) -> N
 
 def _encoder(name: str) -> "EncoderCost":
     """Return what is known of an encoder, or what a directory's costs here."""
-    import os
-
     from bench.planning.costs import EncoderCost
     from engine.errors import InvalidInput
 
@@ -76,7 +75,7 @@ def _encoder(name: str) -> "EncoderCost":
     facts: dict[str, Any] = dict(first.facts)
     if first.severity == "error" or "pictures_per_second" not in facts:
         raise InvalidInput(f"{name} cannot be planned with: {first.said}")
-    seconds = (os.cpu_count() or 1) / max(facts["pictures_per_second"], 0.1)
+    seconds = cores() / max(facts["pictures_per_second"], 0.1)
     return EncoderCost(name, facts["width"], seconds)
 
 

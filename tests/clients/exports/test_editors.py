@@ -51,6 +51,12 @@ def wanted(cuts: Sequence[Excerpt]) -> list[tuple[str, int, int]]:
 @settings(max_examples=25, deadline=None)
 def test_fcp7_xml_names_the_frames_and_timecodes(cuts: list[Excerpt]) -> None:
     root = ElementTree.fromstring(as_fcp7(QUERY, cuts))
+    assert [track.findtext("locked") for track in root.iter("track")] == ["FALSE"] * len(
+        [*root.iter("track")]
+    )
+    # OpenShot reads no file that only has an id, and takes a described one for pictures.
+    assert all(file.find("pathurl") is not None for file in root.findall(".//video/track/clipitem/file"))
+    assert all(not len(file) for file in root.findall(".//audio/track/clipitem/file"))
     files = {file.get("id"): file for file in root.iter("file") if len(file)}
     found = []
     for sequence in root.iter("sequence"):

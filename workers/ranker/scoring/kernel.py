@@ -8,7 +8,6 @@ Everything that is compiled stands in this file: numba's cache on disk notices c
 """
 
 import itertools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from engine.cores import cores
 from engine.types import Floats
 from workers.ranker.scoring.evidence import Evidence, Heads, Jobs, QueryVectors
 from workers.ranker.stores.contexts import SUBTITLE, VIDEO, EncodedStore
@@ -52,7 +52,7 @@ class Kernel:
     _bases: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.threads = self.threads or os.cpu_count() or 1
+        self.threads = self.threads or cores()
         self._pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="kernel")
         video, subtitle = (self.store.streams[name].parts() for name in (VIDEO, SUBTITLE))
         self._parts = [(*_bits(*one), *_bits(*other)) for one, other in zip(video, subtitle, strict=True)]

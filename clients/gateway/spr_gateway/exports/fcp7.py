@@ -1,7 +1,8 @@
 """Final Cut Pro 7 XML (xmeml 4), which Premiere, Resolve and others open.
 
 After Apple's "Final Cut Pro XML Interchange Format": `in` and `out` count from the file's first frame,
-`start` and `end` from the sequence's; `ntsc` says that the timebase is over 1.001.
+`start` and `end` from the sequence's; `ntsc` says that the timebase is over 1.001. Every track says whether
+it is locked, and every clip of pictures describes its file: OpenShot reads no file that only has an id.
 """
 
 from collections.abc import Sequence
@@ -42,9 +43,12 @@ def _sequence(parent: Element, reel: Reel, name: str, files: dict[str, str]) -> 
     tracks += [SubElement(audio, "track") for _ in range(max(s.excerpt.footage.channels for s in reel.shots))]
     for number, shot in enumerate(reel.shots, 1):
         count = 1 + shot.excerpt.footage.channels
-        names = [f"{name}-clip-{number}-{track}" for track in range(count)]
-        for track in range(count):
-            _clip(tracks[track], shot, track, number, names, files)
+        names = [f"{name}-clip-{number}-{channel}" for channel in range(count)]
+        for channel in range(count):
+            _clip(tracks[channel], shot, channel, number, names, files)
+    for track in tracks:
+        _put(track, "enabled", "TRUE")
+        _put(track, "locked", "FALSE")
 
 
 def _clip(
@@ -60,7 +64,7 @@ def _clip(
     edges = {"start": shot.at, "end": shot.at + cut.frames, "in": cut.first, "out": cut.end}
     for name, frame in edges.items():
         _put(clip, name, frame)
-    _file(clip, film, files)
+    _file(clip, film, files, described=not channel)
     source = SubElement(clip, "sourcetrack")
     _put(source, "mediatype", "audio" if channel else "video")
     _put(source, "trackindex", max(1, channel))
@@ -77,13 +81,11 @@ def _clip(
         _put(marker, "out", cut.end)
 
 
-def _file(clip: Element, film: Footage, files: dict[str, str]) -> None:
+def _file(clip: Element, film: Footage, files: dict[str, str], described: bool) -> None:
     uri = film.path.absolute().as_uri()
-    if uri in files:
-        SubElement(clip, "file", id=files[uri])
+    file = SubElement(clip, "file", id=files.setdefault(uri, f"file-{len(files) + 1}"))
+    if not described:
         return
-    files[uri] = f"file-{len(files) + 1}"
-    file = SubElement(clip, "file", id=files[uri])
     _put(file, "name", film.path.name)
     _put(file, "pathurl", uri)
     _rate(file, film.counting)

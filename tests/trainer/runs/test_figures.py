@@ -14,9 +14,8 @@ def draw(home: Path, **environment: str) -> None:
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     own = {"HOME": str(home), "TMPDIR": str(home / "tmp"), **environment}
     picture, log = home.parent / "a.png", home.parent / "log"
-    with Supervisor(
-        log, str(picture), *(f"{name}={value}" for name, value in own.items()), main=_draw
-    ) as drawn:
+    given = [f"{name}={value}" for name, value in own.items()]
+    with Supervisor(log, str(picture), *given, main=_draw) as drawn:
         assert drawn.wait(timeout=300) == 0, log.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -25,7 +24,7 @@ def _draw(picture: str, *own: str) -> None:
     assert "matplotlib" not in sys.modules, "it has chosen its directories already"
     for name in [name for name in os.environ if name.startswith(("XDG_", "MPL"))]:
         del os.environ[name]
-    os.environ.update(one.split("=", 1) for one in own)
+    os.environ.update({name: value for name, _, value in (one.partition("=") for one in own)})
     tempfile.tempdir = None  # the fork server's
     rows = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
     plot_metrics(Path(picture), rows, [Panel("loss", ("loss",))])

@@ -1,5 +1,7 @@
 """A tiny random CLIP and a tiny collection of parts and versions, for tests of the ranker worker."""
 
+import functools
+import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +50,30 @@ VIDEOS = {"a": 40, "b": 25, "c": 3}
 
 def tiny_clip(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
     """Save a random CLIP of 16 pixels and two layers as a Hugging Face directory."""
+    files, drawn = _clip_files(seed, width)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    torch.set_rng_state(drawn)
+    return folder
+
+
+@functools.cache
+def tiny_encoder() -> Encoder:
+    """Return what `tiny_clip` saves, loaded. Its name is that of a directory that is gone."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Encoder.load(str(tiny_clip(Path(folder))), "cpu")
+
+
+@functools.cache
+def _clip_files(seed: int, width: int) -> tuple[Mapping[str, bytes], torch.Tensor]:
+    """Return the files by name, and the state of torch's generator after they were made."""
+    with tempfile.TemporaryDirectory() as made:
+        _save_clip(Path(made), seed, width)
+        return {path.name: path.read_bytes() for path in Path(made).iterdir()}, torch.get_rng_state()
+
+
+def _save_clip(folder: Path, seed: int, width: int) -> None:
     from transformers.models.clip.configuration_clip import CLIPConfig
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.models.clip.modeling_clip import CLIPModel
@@ -74,7 +100,6 @@ def tiny_clip(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
     tokenizer.save_pretrained(folder)
     size = {"height": 16, "width": 16}
     CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size=size).save_pretrained(folder)
-    return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +183,8 @@ def tiny(
     place of the truth. ranker_width: of the frame features that the ranker reads. sentences: whether the
     versions have a sentence encoder. fusion: the ranker's.
     """
-    encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
+    encoder = tiny_encoder()
+    tiny_clip(collection / "models" / "encoder" / "tiny")
     made = {}
     if trained:
         made = {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width, fusion)}

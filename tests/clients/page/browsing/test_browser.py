@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.page.tabs import Tab, ask, expect, serious
+from tests.clients.page.browsing.tabs import Tab, ask, expect, serious
 from tests.workers.ranker.factories import TEXTS
 
 

@@ -63,7 +63,7 @@ def test_it_measures_and_skips_with_a_reason(
     assert found["ndcg@10"]["words"] == 1
     peers = ["bm25s", "bm25s"] if find_spec("bm25s") else []
     assert [name.split(",")[0] for name in found["ndcg@10"]] == [*WAYS, *peers]
-    assert not peers or found["ndcg@10"]["bm25s"] == 1
+    assert not peers or found["ndcg@10"]["bm25s"] > 0
     assert all(0 <= value <= 1 for value in found["recall@100"].values())
     assert main(["--data", str(tmp_path / "nothing")]) == 0
     assert "is not there" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def killing(work: Work, killed: str) -> dict[str, Any]:
         with looking(begun.look):
             while len(stored(into)) < work.count // 3 or not begun.videos["0"]:
                 if process.poll() is not None:
-                    raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+                    raise SystemExit(f"{' '.join(command)} ended with {process.returncode}; see {work.log}")
                 time.sleep(0.01)
             again = _kill(begun, into, killed, nodes[0])
             process.wait()

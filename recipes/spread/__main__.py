@@ -8,9 +8,11 @@ seconds say it on a busy one too. Exit code 1 where a video is lost, stored twic
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,16 @@ from recipes.spread.listing import listing
 from recipes.spread.overhead import overhead
 from recipes.spread.work import make
 from recipes.steps import Steps
+from trainer.spread.crew import INSTALL
 
 
 def main() -> int:
     """Measure, and print a table."""
     options = _options()
+    if find_spec("ray") is None:
+        sys.exit(f"python -m recipes.spread needs Ray, which is not installed: {INSTALL}")
+    # So that what was started is stopped, as by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     out = options.out.resolve()
     steps = Steps(out / "steps")
     work = make(out, options.videos)

@@ -55,25 +55,28 @@ def killing(work: Work, killed: str) -> dict[str, Any]:
         command = work.command(into, f"ray:{cluster.address}", encoder="small")
         process = begin(command, work.log)
         with looking(begun.look):
-            while len(stored(into)) < work.count // 3:
+            while len(stored(into)) < work.count // 3 or not begun.videos["0"]:
                 if process.poll() is not None:
-                    raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+                    raise SystemExit(f"{' '.join(command)} ended with {process.returncode}; see {work.log}")
                 time.sleep(0.01)
-            again = _kill(begun, into, killed, _raylet(nodes[0]))
+            again = _kill(begun, into, killed, nodes[0])
             process.wait()
     finally:
         cluster.shutdown()
-    twice = sum(count > 1 for count in stored(into).values())
+    twice = sum(lines > 1 for lines in stored(into).values())
     lost = differences(into, work.out / "whole")
     return {"code": process.returncode, "again": again, "twice": twice, "differences": lost}
 
 
-def _kill(begun: Begun, into: Path, killed: str, raylet: int) -> list[str]:
+def _kill(begun: Begun, into: Path, killed: str, node: Any) -> list[str]:
     """Kill, wait until the actor is gone, and return the videos that it had begun and not stored."""
     if killed == "nothing":
         return []
     actor = begun.actors["0"]
-    os.kill(actor if killed == "actor" else raylet, signal.SIGKILL)
+    os.kill(actor if killed == "actor" else _raylet(node), signal.SIGKILL)
+    if killed == "raylet":
+        # A child of this process: while it is not waited for, Ray's workers take it for alive.
+        node.all_processes["raylet"][0].process.wait()
     while parent(str(actor)):
         time.sleep(0.005)
     return sorted(begun.videos["0"] - set(stored(into)))

@@ -32,7 +32,7 @@ def listing(work: Work, files: int) -> dict[str, Any]:
     with looking(look):
         while not stored(into):
             if process.poll() is not None:
-                raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+                raise SystemExit(f"{' '.join(command)} ended with {process.returncode}; see {work.log}")
             time.sleep(0.02)
         seconds = time.monotonic() - began
     cpu = os.times()

@@ -100,7 +100,7 @@ def command(
 def _build(config: "BuildConfig", engine: str) -> "BuildReport":
     """Build with a progress bar a stage."""
     from trainer.generation.build import build
-    from trainer.runs.progress import Progress
+    from trainer.progress import Progress
     from trainer.spread.crew import address_of
 
     bars: dict[str, Progress] = {}

@@ -193,7 +193,7 @@ def _tell(summary: "Summary", as_json: bool) -> None:
 
 def bar(stack: contextlib.ExitStack) -> "Progress":
     """Return what shows a bar from the first call on."""
-    from trainer.runs.progress import Progress as Bar
+    from trainer.progress import Progress as Bar
 
     bars: list[Bar] = []
 

@@ -139,7 +139,7 @@ def test_where_there_is_no_video_nothing_is_started(
 
 
 def test_a_driver_loads_no_torch() -> None:
-    code = "import sys, trainer.spread.ingest; sys.exit('torch' in sys.modules)"
+    code = "import sys, trainer.spread.ingest, trainer.progress; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

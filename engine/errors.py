@@ -16,6 +16,8 @@ prints the message and exits with `exit_code`. A message is one sentence that na
 the remedy.
 """
 
+import shlex
+
 import grpc
 
 LONGEST_NAME = 80
@@ -24,6 +26,15 @@ LONGEST_NAME = 80
 def quoted(name: str) -> str:
     """Quote a caller's string for a message, cut to 80 characters."""
     return repr(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…")
+
+
+def argument(path: object) -> str:
+    """Return a path as a shell takes it, for a command that a message names.
+
+    >>> argument("my films"), argument("films")
+    ("'my films'", 'films')
+    """
+    return shlex.quote(str(path))
 
 
 class SprError(Exception):

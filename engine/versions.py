@@ -19,7 +19,7 @@ from pathlib import Path
 from engine import sealed
 from engine.entries import EncoderEntry, ModelEntry, ShardEntry, Version, refuse
 from engine.entry_checks import check_version
-from engine.errors import NotFound, SprError, Unavailable, quoted
+from engine.errors import NotFound, SprError, Unavailable, argument, quoted
 from engine.files import make_folder, read_name, refusal, replacing, sync
 
 CURRENT = "CURRENT"
@@ -52,10 +52,10 @@ def current(collection: Path) -> str:
     try:
         name = read_name(collection / CURRENT)
     except (FileNotFoundError, NotADirectoryError):
-        message = f"Collection {collection} has no active version: run `spr build {collection}`."
+        message = f"Collection {collection} has no active version: run `spr build {argument(collection)}`."
         raise NotFound(message, reason="GENERATION_NOT_FOUND") from None
     if _ID.fullmatch(name) is None and (collection / LEGACY / name).is_dir():
-        message = f"Collection {collection} is of an older format: run `spr migrate {collection}`."
+        message = f"Collection {collection} is of an older format: run `spr migrate {argument(collection)}`."
         raise NotFound(message, reason=FORMAT_OLD)
     return name
 

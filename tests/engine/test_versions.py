@@ -106,10 +106,14 @@ def test_one_that_cannot_be_read_is_never_activated(written: tuple[Path, Version
 
 
 def test_an_older_format_is_told_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "generations" / "0123456789abcdef").mkdir(parents=True)
-    (tmp_path / "CURRENT").write_text("0123456789abcdef\n")
-    with pytest.raises(NotFound, match="spr migrate"):
-        versions.current(tmp_path)
+    collection = tmp_path / "my films"
+    (collection / "generations" / "0123456789abcdef").mkdir(parents=True)
+    (collection / "CURRENT").write_text("0123456789abcdef\n")
+    with pytest.raises(NotFound, match=f"`spr migrate '{collection}'`"):
+        versions.current(collection)
+    (collection / "CURRENT").unlink()
+    with pytest.raises(NotFound, match=f"`spr build '{collection}'`"):
+        versions.current(collection)
 
 
 def test_a_current_that_is_not_text_is_one_sentence(written: tuple[Path, Version]) -> None:

@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.errors import InvalidInput, Mismatch, NotFound, SprError
-from engine.files import make_folder, read_json, replacing, sync, this_writer, write_json
+from engine.errors import InvalidInput, Mismatch, NotFound, SprError, argument
+from engine.files import make_folder, read_json, read_name, replacing, sync, this_writer, write_json
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
 
@@ -52,7 +52,8 @@ def features_directory(collection: Path, encoder: str | None = None) -> Path:
     made = {path.parent.name: path.parent for path in sorted((collection / "features").glob("*/store.json"))}
     if not made:
         raise NotFound(
-            f"{collection} holds no features; make some with: spr ingest VIDEOS --collection {collection}"
+            f"{collection} holds no features; make some with: "
+            f"spr ingest VIDEOS --collection {argument(collection)}"
         )
     if encoder in made:
         return made[encoder]
@@ -143,7 +144,8 @@ def annotation_file(collection: Path, name: str) -> Path:
     path = collection / "annotations" / f"{name}.json"
     if not path.is_file():
         raise NotFound(
-            f"{path} is missing; bring annotations in with: spr corpus annotate DIR --collection {collection}"
+            f"{path} is missing; bring annotations in with: "
+            f"spr corpus annotate DIR --collection {argument(collection)}"
         )
     return path
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput, NotFound, argument
 from trainer.formats.lines import read_lines
 
 # Attributes that a single frame cannot show.
@@ -56,7 +56,7 @@ def load_events(world: Path) -> list[CaptionedEvent]:
     """Read WORLD/captions.jsonl. Raises NotFound where there is no world, InvalidInput for a bad line."""
     path = world / "captions.jsonl"
     if not path.is_file():
-        raise NotFound(f"{path} is missing: render a world with `spr corpus render {world}`.")
+        raise NotFound(f"{path} is missing: render a world with `spr corpus render {argument(world)}`.")
     events = []
     for where, entry in read_lines(path):
         try:

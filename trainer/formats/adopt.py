@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.errors import InvalidInput, NotFound
+from engine.errors import InvalidInput, NotFound, argument
 from trainer.collection.annotations import load_corpus, load_queries
 from trainer.formats.splits import write_split
 from workers.feature_store.store import FeatureStore
@@ -41,7 +41,7 @@ def _videos_with_features(collection: Path) -> set[str]:
     stores = sorted((collection / "features").glob("*/store.json"))
     if not stores:
         raise NotFound(
-            f"{collection} has no features; run `spr ingest VIDEOS --collection {collection}` first"
+            f"{collection} has no features; run `spr ingest VIDEOS --collection {argument(collection)}` first"
         )
     return {video for header in stores for video in FeatureStore.open(header.parent).ids()}
 

@@ -1,6 +1,5 @@
 """The feature store's .bin files: rows mapped and checked for readers, appended for the writer."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput, Mismatch
+from engine.errors import InvalidInput, Mismatch, argument
 from engine.printable import printable
 from workers.feature_store.format import NewVideo, Stream, VideoRecord, check_id, checksum, write_at
 
@@ -58,7 +57,7 @@ class RowFiles:
             raise Mismatch(
                 f"{self._file(stream)} is damaged: rows {first} to {first + rows - 1}, stream {stream} of "
                 f"video {record.id!r}, are not as they were stored; ingest that video again: "
-                f"spr ingest {shlex.quote(_place(record))}"
+                f"spr ingest {argument(_place(record))}"
             )
         return self._found(record, stream)
 

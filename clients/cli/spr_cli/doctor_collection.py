@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine import parts, versions
 from engine.entries import Part, Version
-from engine.errors import SprError
+from engine.errors import SprError, argument
 from spr_cli.doctor_machine import version_of
 from spr_cli.findings import Finding, Findings, size
 from workers.warming import available_bytes
@@ -48,7 +48,7 @@ def _parts(collection: Path, version: Version, read: list[Part]) -> Findings:
         read.append(about)
         for said in _sizes(parts.directory(collection, entry.id), about):
             wrong += 1
-            yield Finding("error", "parts", f"{said}: spr restore BACKUP {collection}")
+            yield Finding("error", "parts", f"{said}: spr restore BACKUP {argument(collection)}")
     if not wrong:
         files = sum(len(about.files) for about in read)
         yield Finding("ok", "parts", f"{files} files of {len(read)} parts are there with their sizes")
@@ -79,7 +79,7 @@ def _models(collection: Path, version: Version) -> Findings:
     if sentences is not None and sentences.path and not (collection / sentences.path).is_dir():
         lacking.append(f"sentence encoder {sentences.fingerprint} is not at {collection / sentences.path}")
     for said in lacking:
-        yield Finding("error", "models", f"{said}: spr restore BACKUP {collection}, or build again")
+        yield Finding("error", "models", f"{said}: spr restore BACKUP {argument(collection)}, or build again")
     if not lacking:
         ranker = f"ranker {version.ranker.fingerprint}" if version.ranker else "no trained ranker"
         texts = f", sentence encoder {sentences.source} {sentences.fingerprint}" if sentences else ""
@@ -109,7 +109,7 @@ def _disk(collection: Path, read: Iterable[Part]) -> Finding:
     needed = max([about.bytes for about in read], default=0) + LEAST_DISK // 10
     if free < needed:
         said = f"{size(free)} are free at {collection}, a compaction needs {size(needed)}"
-        return Finding("error", "disk", f"{said}: spr gc {collection} --keep 2, or free space")
+        return Finding("error", "disk", f"{said}: spr gc {argument(collection)} --keep 2, or free space")
     if free < LEAST_DISK:
         return Finding("warning", "disk", f"{size(free)} are free at {collection}: free space before you add")
     return Finding("ok", "disk", f"{size(free)} are free")

@@ -31,7 +31,7 @@ export function Annotate() {
     fetch(`/api/sets/${encodeURIComponent(given.get("set") ?? "")}?${query}`)
       .then(async (response) => {
         const answer = await response.json().catch(() => null);
-        if (!response.ok) throw new Error(answer?.error?.message ?? "this address names no set of queries; `spr annotate` prints one that does");
+        if (!response.ok) throw new Error(answer?.error?.message ?? "This address names no set of queries; `spr annotate` prints one that does");
         setTasks(answer.queries);
         setAt(answer.queries.findIndex((one: Task) => !one.judged));
         setError("");
@@ -53,16 +53,24 @@ export function Annotate() {
         <a class="mark" href="./" aria-label="SPR, start page">
           spr<i aria-hidden="true" />
         </a>
-        <p role="status">
-          {done} of {plural(tasks.length, "query", "queries")} judged
-          <progress max={tasks.length || 1} value={done} aria-label="Judged queries" />
-        </p>
-        <label class="dim">
-          Your name{" "}
-          <Written value={annotator} maxLength={80} onChange={(event) => setAnnotator(setting("annotator", event.currentTarget.value.trim()))} />
-        </label>
+        {tasks.length > 0 && (
+          <>
+            <p role="status">
+              {done} of {plural(tasks.length, "query", "queries")} judged
+              <progress max={tasks.length} value={done} aria-label="Judged queries" />
+            </p>
+            <label class="dim">
+              Your name{" "}
+              <Written value={annotator} maxLength={80} onChange={(event) => setAnnotator(setting("annotator", event.currentTarget.value.trim()))} />
+            </label>
+          </>
+        )}
       </header>
-      {error && <p role="alert">{error}</p>}
+      {error && (
+        <p class="note bad" role="alert">
+          {error}
+        </p>
+      )}
       {task ? (
         <Pool key={`${task.query}/${annotator}`} collection={collection} q={task.query} count={(by) => count(task.query, by)} next={next} />
       ) : (

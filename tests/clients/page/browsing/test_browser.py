@@ -155,6 +155,9 @@ def test_a_narrow_screen_shows_all_of_it(tab: Tab) -> None:
     box = tab.locator("video").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390
+    names, lanes = (tab.locator(part).bounding_box() for part in (".names", ".area"))
+    assert names["y"] == lanes["y"]
+    expect(tab.locator(".names").get_by_text("speech")).to_be_visible()
     tab.get_by_role("button", name="Close the player").click()
     expect(tab.locator(".watch")).to_have_count(0)
 
@@ -200,6 +203,12 @@ def test_every_state_says_what_it_is(tab: Tab, status: int, body: Any, words: st
         tab.unroute("**/api/search?*")
         tab.get_by_role("button", name="Try again").click()
         expect(tab.locator("[data-card]").first).to_be_visible()
+
+
+def test_an_address_without_a_set_of_queries_says_so_and_nothing_else(tab: Tab) -> None:
+    tab.goto("/annotate")
+    expect(tab.locator(".note[role=alert]")).to_contain_text("names no set of queries")
+    expect(tab.get_by_text("judged")).to_have_count(0)
 
 
 def test_a_slow_answer_is_waited_for_in_sight(tab: Tab) -> None:

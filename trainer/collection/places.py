@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError, argument
-from engine.files import make_folder, read_json, read_name, replacing, sync, this_writer, write_json
+from engine.files import make_folder, read_json, replacing, sync, this_writer, write_json
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
 

@@ -25,6 +25,8 @@ from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.texts import TYPICAL, CachedTextEncoder, Encoded, EncodedSentence
 from workers.watch import Watch
 
+# Proposals that a search has ranked unless it says otherwise.
+_USUAL = 200
 _T = TypeVar("_T")
 _Shared: TypeAlias = "weakref.WeakValueDictionary[int, _T]"
 
@@ -169,9 +171,11 @@ class Scorer:
             query = EncodedQuery(shown := np.ones(models.encoder.dim, np.float32), tokens, shown, "")
         else:
             query = self.encode(models.queries.example)
-        videos = np.flatnonzero(models.held)[:8].astype(np.int32)
-        if not len(videos):
+        held = np.flatnonzero(models.held)[:8].astype(np.int32)
+        if not len(held):
             return
+        # As many as a search ranks, which all threads share; online, each takes milliseconds.
+        videos = np.resize(held, _USUAL) if models.ranker.batched else held
         durations = models.features.durations[videos]
         spans = np.stack([np.zeros_like(durations), np.minimum(durations, 8.0)], axis=1)
         ranks, scores = np.arange(len(videos), dtype=np.int32), np.zeros(len(videos), np.float32)

@@ -60,8 +60,7 @@ def _table(cost: dict[str, Any], many: dict[str, Any], kills: dict[str, Any]) ->
     for killed, found in kills.items():
         rows.append((f"videos lost or other, {killed} killed", "0", len(found["differences"])))
         rows.append((f"videos stored twice, {killed} killed", "0", found["twice"]))
-        if killed != "nothing":
-            rows.append((f"videos begun again, {killed} killed", "1", len(found["again"])))
+        rows.append((f"videos begun again, {killed} killed", "1", len(found["again"])))
     lines = ["| what | asked | measured |", "|---|---|---|"]
     return "\n".join(lines + [f"| {what} | {asked} | {found} |" for what, asked, found in rows])
 

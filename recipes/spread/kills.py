@@ -10,7 +10,7 @@ from typing import Any
 from recipes.spread.watch import begin, kinds, looking, parent, told, watched
 from recipes.spread.work import Work, differences, stored
 
-KILLED = ("nothing", "actor", "raylet")
+KILLED = ("actor", "raylet")
 
 
 class Begun:
@@ -70,8 +70,6 @@ def killing(work: Work, killed: str) -> dict[str, Any]:
 
 def _kill(begun: Begun, into: Path, killed: str, node: Any) -> list[str]:
     """Kill, wait until the actor is gone, and return the videos that it had begun and not stored."""
-    if killed == "nothing":
-        return []
     actor = begun.actors["0"]
     os.kill(actor if killed == "actor" else _raylet(node), signal.SIGKILL)
     if killed == "raylet":

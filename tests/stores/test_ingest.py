@@ -141,9 +141,9 @@ def test_what_lies_beside_a_video_of_a_web_server_is_asked_for(videos: Path, tmp
 def test_what_fits_on_the_disk_comes_once_from_a_web_server(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    sent, size = Counter[str](), 20 << 20
+    sent, size = Counter[str](), 6 << 20
     with (videos / "long.mp4").open("ab") as file:
-        # A box that players pass over: more than what is kept in memory.
+        # A box that players pass over, across two blocks of what is asked for.
         rest = size - file.tell()
         file.write(rest.to_bytes(4, "big") + b"free" + bytes(rest - 8))
     if not kept:

@@ -155,10 +155,17 @@ def test_engines_are_named_and_ray_may_be_missing(monkeypatch: pytest.MonkeyPatc
         Crew("local", IngestWorker)
 
 
-def test_a_cluster_that_does_not_answer_is_one_sentence() -> None:
-    pytest.importorskip("ray")
+def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
     with pytest.raises(Unavailable, match=r"no Ray cluster answers at 127.0.0.1:1; start one with"):
         Crew("127.0.0.1:1", IngestWorker).__enter__()
+
+    def late(*_: object, **__: object) -> None:
+        raise ray.exceptions.RpcError("Timed out while waiting for GCS\n to become available.")
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(Unavailable, match=r"^Ray does not start on this machine \(Timed out while waiting"):
+        Crew("local", IngestWorker).__enter__()
 
 
 @pytest.mark.parametrize("more", [["--part", "0/2"], ["--watch"]])

@@ -1,8 +1,9 @@
 """Render a whole world into a directory: videos in parallel, then captions and judged queries."""
 
 import collections
+import contextlib
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,10 @@ def build_world(
     if aloud:
         speak.check()
     _prepare(out, plans, seed, profile)
-    for finished in _filmed(plans, out / "videos", workers or cores(), aloud):
-        if progress:
-            progress(finished, total)
+    with contextlib.closing(_filmed(plans, out / "videos", workers or cores(), aloud)) as films:
+        for finished in films:
+            if progress:
+                progress(finished, total)
     queries = annotate(plans, seed, out, profile)
     world = _world(plans, seed, queries)
     if profile is not PLAIN:
@@ -84,17 +86,21 @@ def _prepare(out: Path, plans: list[VideoPlan], seed: int, profile: Profile) -> 
         left_over.unlink()
 
 
-def _filmed(plans: list[VideoPlan], folder: Path, workers: int, aloud: bool) -> Iterator[Finished]:
+def _filmed(plans: list[VideoPlan], folder: Path, workers: int, aloud: bool) -> Generator[Finished]:
     if workers == 1:
         yield from (_film(plan, folder, aloud) for plan in plans)
         return
     # Spawned, never forked. The longest first, so that no process is left alone with it at the end.
     order = sorted(plans, key=lambda plan: -plan.frames)
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(workers, len(plans)), multiprocessing.get_context("spawn")) as pool:
         try:
             for future in as_completed([pool.submit(_film, plan, folder, aloud) for plan in order]):
                 yield future.result()
         except BaseException:
+            # Films in the making are made anew; nobody who stopped waits for their ends.
+            for child in set(multiprocessing.active_children()) - others:
+                child.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

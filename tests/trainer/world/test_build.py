@@ -100,6 +100,16 @@ def test_a_larger_world_keeps_the_smaller_ones_videos(world: Path, tmp_path: Pat
     assert [finished.rendered for finished in done] == [False] * VIDEOS + [True]
 
 
+def test_one_that_is_stopped_does_not_wait_for_films_in_the_making(tmp_path: Path) -> None:
+    def stop(finished: Finished, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_world(tmp_path, 2 * VIDEOS, SEED, workers=2, progress=stop)
+    # The first, and what was done at the same moment; else the other one in the making and a queued one too.
+    assert len([*(tmp_path / "videos").glob("*.mp4")]) <= 3
+
+
 def test_one_video_is_a_world(tmp_path: Path) -> None:
     world = build_world(tmp_path, 1, SEED, workers=1)
     assert world["splits"] == {"train": ["video_00000"], "val": [], "test": []}

@@ -36,10 +36,11 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
     duty = Duty(lambda in_flight: max(0, in_flight - CORES))
     # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
-    pool = serving.threads(max(2, CORES // max(1, worker.threads)))
+    lanes = max(2, CORES // max(1, worker.threads))
+    pool = serving.threads(lanes)
 
     def add_services(server: grpc.aio.Server) -> list[str]:
-        servicer = IndexShardServicer(held, worker.name, device, duty, pool)
+        servicer = IndexShardServicer(held, worker.name, device, duty, pool, lanes)
         add_IndexShardServiceServicer_to_server(servicer, server)
         return [SERVICE, version_service.add_version_service(server, held, duty)]
 

@@ -35,8 +35,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     versions = {about.collection: about.version for about in held.listing()}
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
     duty = Duty(lambda in_flight: max(0, in_flight - CORES))
-    # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
-    lanes = max(2, CORES // max(1, worker.threads))
+    lanes = _lanes(worker.threads)
     pool = serving.threads(lanes)
 
     def add_services(server: grpc.aio.Server) -> list[str]:
@@ -55,6 +54,14 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),
     )
     serving.serve_worker(served, worker, topology)
+
+
+def _lanes(threads: int) -> int:
+    """Return how many searches of so many OpenMP threads compute at once: more only share the cores.
+
+    Two at least: one may wait for a page of a mapped file.
+    """
+    return max(2, CORES // max(1, threads))
 
 
 if __name__ == "__main__":

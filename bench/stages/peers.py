@@ -24,8 +24,8 @@ def run(setup: Setup) -> Outcome:
     rows = index.figures(setup, corpus, asked, "default")
     notes = [
         f"Each is asked one query after the other, at the least effort that finds {AUTO_RECALL} or at its "
-        "most. Built on all cores, ours once a run, the others once. Memory: what the index is on disk. LanceDB "
-        "searches with threads of its own.",
+        "most. Built on all cores, ours once a run, the others once. Memory: what the index is on disk. "
+        "LanceDB searches with threads of its own.",
     ]
     for library in LIBRARIES:
         if not sizes.published:

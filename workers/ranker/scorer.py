@@ -90,7 +90,7 @@ class Scorer:
     def __init__(self, models: Models, texts: Texts | None = None, limits: Limits | None = None) -> None:
         """texts: of these models; made here where none are given."""
         limits = limits or Limits()
-        self.models = models
+        self.models, self._checked = models, False
         self.texts, self.sentences = texts or Texts.of(models, limits)
         # Windows encoded online take a second a query: in a batch, every caller would wait for the last.
         most = limits.max_batch if models.ranker.batched else 1
@@ -114,6 +114,16 @@ class Scorer:
         """Refuse (Mismatch) to answer from files that have changed."""
         for part in self.models.parts:
             part.watch.check()
+
+    def check_in_turn(self) -> None:
+        """Do so once a turn of the running event loop: what is answered in one was read before it began."""
+        if not self._checked:
+            self.check()
+            self._checked = True
+            asyncio.get_running_loop().call_soon(self._turned)
+
+    def _turned(self) -> None:
+        self._checked = False
 
     def about(self) -> HeldVersion:
         """Describe the version."""

@@ -36,8 +36,7 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     versions = {about.collection: about.version for about in held.listing()}
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
     duty = Duty(lambda in_flight: max(0, in_flight - count))
-    lanes = _lanes(count, worker.threads)
-    pool = serving.threads(lanes)
+    pool = serving.threads(lanes := _lanes(count, worker.threads))
 
     def add_services(server: grpc.aio.Server) -> list[str]:
         servicer = IndexShardServicer(held, worker.name, device, duty, pool, lanes)

@@ -86,14 +86,8 @@ def _save_clip(folder: Path, seed: int, width: int) -> None:
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
     }
-    text = {
-        **sizes,
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": 24,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    text = {**sizes, "vocab_size": len(tokenizer), "max_position_embeddings": 24, **ids}
     vision = {**sizes, "image_size": 16, "patch_size": 8}
     model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=width))
     model.save_pretrained(folder)

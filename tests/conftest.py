@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests import fork_server, forked_workers
+from tests import fork_server
 from tests.leftovers import Running
 
 # One service each, which all of their files use; of stores the server.
@@ -69,22 +69,10 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) * 3 // 2
 
 
-def _whole(config: pytest.Config) -> bool:
-    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Fork all workers of a whole run from one fork server, when that has loaded."""
-    if _whole(config):
-        fork_server.start()
-        forked_workers.fork()
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Let all workers of a whole run use its fork server."""
-    if _whole(node.config):
+    """Let all workers of a whole run share a fork server, which loads while they collect."""
+    if node.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         node.workerinput["fork_server"] = fork_server.start()
 
 

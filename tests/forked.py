@@ -96,10 +96,10 @@ class _Forked(subprocess.Popen[str]):
         self.pid = os.fork()
         if not self.pid:
             command = about["args"]
-            end(lambda: _become(command[2], command[3:], ours, about["env"]))
+            _end(lambda: _become(command[2], command[3:], ours, about["env"]))
         self._child_created = True
-        for number in ours:
-            os.close(number)
+        for end in ours:
+            os.close(end)
 
 
 def _supervise(
@@ -113,7 +113,7 @@ def _supervise(
     stdout.close()
     _environ(environment)
     with patch.object(subprocess, "Popen", _Forked):
-        end(lambda: main(*arguments))
+        _end(lambda: main(*arguments))
 
 
 def _become(module: str, arguments: list[str], ends: list[int], environment: Mapping[str, str]) -> None:
@@ -144,7 +144,7 @@ def _environ(environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
 
 
-def end(program: Callable[[], object]) -> None:
+def _end(program: Callable[[], object]) -> None:
     """Run it, and end this process as the interpreter does."""
     code: Any = 0
     try:

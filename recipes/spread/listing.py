@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import memory
-from recipes.spread.watch import begin, looking
+from recipes.chaos.world import clip
+from recipes.spread.watch import begin, looking, seconds
 from recipes.spread.work import Work, stored
 
 FOLDERS = 1000
@@ -19,7 +20,8 @@ def listing(work: Work, files: int) -> dict[str, Any]:
     Stored is later than begun: what is asked of the second is asked of the first.
     """
     many, into = work.out / "many", work.out / "of-many"
-    _fill(many, min(work.videos.glob("*.mp4"), key=lambda path: path.stat().st_size), files)
+    clip(work.out / "short.mp4", 2, seed=0)
+    _fill(many, work.out / "short.mp4", files)
     most = 0
 
     def look(_: int) -> None:
@@ -34,19 +36,11 @@ def listing(work: Work, files: int) -> dict[str, Any]:
             if process.poll() is not None:
                 raise SystemExit(f"{' '.join(command)} ended with {process.returncode}; see {work.log}")
             time.sleep(0.02)
-        seconds = time.monotonic() - began
-    cpu = os.times()
+        found = {"first_s": round(time.monotonic() - began, 2), "driver_cpu_s": seconds(str(process.pid))}
     process.terminate()
     process.wait(60)
-    after = os.times()
-    used = after.children_user + after.children_system - cpu.children_user - cpu.children_system
     shutil.rmtree(many)
-    return {
-        "files": files,
-        "first_s": round(seconds, 2),
-        "driver_cpu_s": round(used, 2),
-        "driver_mb": round(most / 1e6),
-    }
+    return {"files": files, **found, "driver_mb": round(most / 1e6)}
 
 
 def _fill(folder: Path, video: Path, files: int) -> None:

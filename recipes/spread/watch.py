@@ -99,6 +99,12 @@ def parent(pid: str) -> str:
     return (_stat(pid) or ["", ""])[1]
 
 
+def seconds(pid: str) -> float:
+    """Return the CPU seconds that a process used itself, 0 for one that is gone."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
+
+
 def _stat(pid: str) -> list[str]:
     return told(pid, "stat").rpartition(")")[2].split()
 
@@ -106,8 +112,7 @@ def _stat(pid: str) -> list[str]:
 def _look(used: Used, process: int, memory_too: bool) -> None:
     found = list(kinds(process))
     for pid, _ in found:
-        if fields := _stat(pid):
-            used.cpu[pid] = (int(fields[11]) + int(fields[12])) / TICKS
+        used.cpu[pid] = max(seconds(pid), used.cpu.get(pid, 0.0))
     if memory_too:
         now = dict[str, int]()
         for pid, kind in found:

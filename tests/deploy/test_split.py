@@ -31,6 +31,12 @@ def split(folder: Path, *components: str) -> tuple[config.Topology, list[dict[st
     return config.read(topology), list(yaml.safe_load_all(rendered))
 
 
+def _validate(manifests: Path) -> None:
+    """Hold manifests against Kubernetes' schemas."""
+    command = [sys.executable, "-m", "kubernetes_validate", "--strict", "--quiet", str(manifests)]
+    subprocess.run(command, check=True, timeout=120)
+
+
 def told(text: str, components: tuple[str, ...]) -> str:
     """Return the topology's text with the lines of components, in place of what they say."""
     replaced = {
@@ -51,8 +57,7 @@ def told(text: str, components: tuple[str, ...]) -> str:
 
 def test_each_ranker_and_the_encoders_are_workloads_that_coordinators_reach(tmp_path: Path) -> None:
     topology, manifests = split(tmp_path, "encoder", "rankers", "page", "gpu", "waiting")
-    checked = [sys.executable, "-m", "kubernetes_validate", "--strict", "--quiet", str(tmp_path / "k8s.yaml")]
-    subprocess.run(checked, check=True, timeout=120)
+    _validate(tmp_path / "k8s.yaml")
     assert [one.shards for one in topology.ranker] == [(0,), (1,)]
     workloads = {name(one): one for one in manifests if one["kind"] in WORKLOADS}
     workers = {"shard-00000", "shard-00001", "ranker-0", "ranker-1", "encoder"}

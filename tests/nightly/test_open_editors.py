@@ -49,7 +49,7 @@ print(json.dumps([[clip.data["title"], *(round(clip.data[key] * over / under, 3)
 
 def cuts(folder: Path, rate: Fraction, timecode: str) -> list[Excerpt]:
     """Two moments each of two real files."""
-    found = []
+    found: list[Excerpt] = []
     for name in ("one.mov", "two.mov"):
         seen = footage(write_film(folder / name, rate, 2.0, timecode))
         for first, end in SPANS:

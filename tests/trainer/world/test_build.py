@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import av
@@ -104,9 +106,12 @@ def test_one_that_is_stopped_does_not_wait_for_films_in_the_making(tmp_path: Pat
     def stop(finished: Finished, total: int) -> None:
         raise KeyboardInterrupt
 
+    others = set(multiprocessing.active_children())
     with pytest.raises(KeyboardInterrupt):
         build_world(tmp_path, 2 * VIDEOS, SEED, workers=2, progress=stop)
-    # The first, and what was done at the same moment; else two in the making too.
+    for child in set(multiprocessing.active_children()) - others:
+        child.join(60)
+        assert child.exitcode == -signal.SIGTERM
     assert len([*(tmp_path / "videos").glob("*.mp4")]) <= 2
 
 

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from engine.words import MOST_ALIKE, edits
+from engine.words import MOST_ALIKE, MOST_SEEKING, edits
 from workers.index.lexicon import Statistics
 from workers.index.vocabulary import Vocabulary
-from workers.index.words import MOST_SEEKING, WordIndex
+from workers.index.words import WordIndex
 
 # Of one byte, two, three and four.
 _LETTERS = "aoenr" + "øłı" + "жзи" + "ცხა" + "𐐨𐐩"

@@ -115,6 +115,18 @@ def test_one_that_is_stopped_does_not_wait_for_films_in_the_making(tmp_path: Pat
     assert len([*(tmp_path / "videos").glob("*.mp4")]) <= 2
 
 
+def test_the_command_says_how_to_go_on_when_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.world.build.build_world", stop)
+    result = CliRunner().invoke(cli, ["corpus", "render", str(tmp_path)])
+    assert result.exit_code == 130
+    assert result.stderr == "spr: stopped; finished videos are kept, the same command goes on there.\n"
+
+
 def test_one_video_is_a_world(tmp_path: Path) -> None:
     world = build_world(tmp_path, 1, SEED, workers=1)
     assert world["splits"] == {"train": ["video_00000"], "val": [], "test": []}

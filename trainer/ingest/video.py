@@ -100,8 +100,7 @@ class VideoSampler:
         self._keep_truncated = keep_truncated
         self._threads = threads or cores()
         self._limits, self._admit = limits, admit
-        self._aspect = Fraction(1)
-        self._scaler = VideoReformatter()
+        self._aspect, self._scaler = Fraction(1), VideoReformatter()
         self._pictures = self._frames = self._size = 0
         self._left_out = self._started = False
         self._held: tuple[Shot, Fraction] | None = None

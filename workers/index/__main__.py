@@ -11,14 +11,14 @@ from engine.cores import cores
 from spr.internal.v1 import index_shard_service_pb2
 from spr.internal.v1.index_shard_service_pb2_grpc import add_IndexShardServiceServicer_to_server
 
+CORES = cores()
 SERVICE = index_shard_service_pb2.DESCRIPTOR.services_by_name["IndexShardService"].full_name
 
 
 def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     """Open and verify the shard of every collection's current version, serve until a signal."""
-    count = cores()
     # FAISS counts threads per Python thread; only the environment reaches all threads of the server.
-    os.environ["OMP_NUM_THREADS"] = str(worker.threads or count)
+    os.environ["OMP_NUM_THREADS"] = str(worker.threads or CORES)
     from engine.mirrored import sources_of
     from engine.sources import Wants
     from engine.texts import TEXTS
@@ -35,8 +35,8 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     held.prepare_current()
     versions = {about.collection: about.version for about in held.listing()}
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
-    duty = Duty(lambda in_flight: max(0, in_flight - count))
-    pool = serving.threads(lanes := _lanes(count, worker.threads))
+    duty = Duty(lambda in_flight: max(0, in_flight - CORES))
+    pool = serving.threads(lanes := _lanes(worker.threads))
 
     def add_services(server: grpc.aio.Server) -> list[str]:
         servicer = IndexShardServicer(held, worker.name, device, duty, pool, lanes)
@@ -56,12 +56,12 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     serving.serve_worker(served, worker, topology)
 
 
-def _lanes(count: int, threads: int) -> int:
-    """Return how many searches of so many OpenMP threads compute at once: more only share `count` cores.
+def _lanes(threads: int) -> int:
+    """Return how many searches of so many OpenMP threads compute at once: more only share the cores.
 
     Two at least: one may wait for a page of a mapped file.
     """
-    return max(2, count // max(1, threads))
+    return max(2, CORES // max(1, threads))
 
 
 if __name__ == "__main__":

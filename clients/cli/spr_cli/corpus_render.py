@@ -52,7 +52,11 @@ def command(
     from trainer.world.profile import profile_of
 
     with _RenderProgress() as progress:
-        world = build_world(out, videos, seed, workers, progress.advance, profile_of(profile), aloud)
+        try:
+            world = build_world(out, videos, seed, workers, progress.advance, profile_of(profile), aloud)
+        except KeyboardInterrupt:
+            click.echo("spr: stopped; finished videos are kept, the same command goes on there.", err=True)
+            sys.exit(130)
     if as_json:
         rendered = {"rendered": progress.rendered, "render_seconds": round(progress.elapsed, 3)}
         click.echo(json.dumps({"world": str(out), **world, **rendered}))

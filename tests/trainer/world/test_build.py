@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
+import signal
 from pathlib import Path
 
 import av
@@ -104,10 +106,25 @@ def test_one_that_is_stopped_does_not_wait_for_films_in_the_making(tmp_path: Pat
     def stop(finished: Finished, total: int) -> None:
         raise KeyboardInterrupt
 
+    others = set(multiprocessing.active_children())
     with pytest.raises(KeyboardInterrupt):
         build_world(tmp_path, 2 * VIDEOS, SEED, workers=2, progress=stop)
-    # The first, and what was done at the same moment; else the other one in the making and a queued one too.
-    assert len([*(tmp_path / "videos").glob("*.mp4")]) <= 3
+    for child in set(multiprocessing.active_children()) - others:
+        child.join(60)
+        assert child.exitcode == -signal.SIGTERM
+    assert len([*(tmp_path / "videos").glob("*.mp4")]) <= 2
+
+
+def test_the_command_says_how_to_go_on_when_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.world.build.build_world", stop)
+    result = CliRunner().invoke(cli, ["corpus", "render", str(tmp_path)])
+    assert result.exit_code == 130
+    assert result.stderr == "spr: stopped; finished videos are kept, the same command goes on there.\n"
 
 
 def test_one_video_is_a_world(tmp_path: Path) -> None:

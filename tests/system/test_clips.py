@@ -127,7 +127,8 @@ def test_examples_are_clips(client: Client, world: World) -> None:
         spans = [[(one.video, one.start, one.end) for one in r.moments] for r in (by_name, by_picture)]
         assert spans[0] == spans[1]
         # Encoded by two processes: their threads may sum in another order.
-        numeric.close(*([one.score for one in r.moments] for r in (by_name, by_picture)))
+        scores = [[one.score for one in r.moments] for r in (by_name, by_picture)]
+        numeric.close(scores[0], scores[1])
         give_name(world.collection, "@b", [], [("b", 5.0)], "cpu")
         assert first(client.search("@b", options=Options(rerank=False)))[0] == "b"
     finally:

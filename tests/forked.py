@@ -55,6 +55,7 @@ class Supervisor:
     """
 
     def __init__(self, log: Path, *arguments: str, main: Callable[..., object] = _serve) -> None:
+        log.touch()  # the process opens it later than a test may look at it
         reader, writer = fork_server.CONTEXT.Pipe(duplex=False)
         with closing(reader), closing(writer):
             self._process = apart.start(log, _supervise, writer, dict(os.environ), main, arguments)

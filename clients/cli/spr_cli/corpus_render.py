@@ -55,9 +55,7 @@ def command(
         try:
             world = build_world(out, videos, seed, workers, progress.advance, profile_of(profile), aloud)
         except KeyboardInterrupt:
-            click.echo(
-                "spr: stopped; finished videos are kept, the same command goes on there.", err=True
-            )
+            click.echo("spr: stopped; finished videos are kept, the same command goes on there.", err=True)
             sys.exit(130)
     if as_json:
         rendered = {"rendered": progress.rendered, "render_seconds": round(progress.elapsed, 3)}

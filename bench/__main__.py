@@ -1,4 +1,4 @@
-"""One stage in a process of its own: see `bench`; `huge`, of any size, is no stage of `spr bench`."""
+"""One stage in a process of its own: see `bench`; `huge` and `cold` are no stages of `spr bench`."""
 
 import argparse
 import json
@@ -33,6 +33,11 @@ def main() -> int:
         return 0
     options.cache.mkdir(parents=True, exist_ok=True)
     setup = Setup(sizes.named(options.sizes), options.cache.resolve(), options.threads)
+    if options.stage == "cold":
+        from bench import cold
+
+        print(json.dumps(cold.run(setup), indent=2))
+        return 0
     # What libraries print must not come between: the answer is the last line.
     try:
         answer = registry.run_here(options.stage, setup)

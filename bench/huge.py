@@ -7,7 +7,6 @@ million segments of 768 take 32 GB in DIR. A corpus that is there is taken as it
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 import grpc
 
 from bench import sizes
+from bench.cold import forget
 from bench.huge_build import Built, build, merged
 from bench.huge_corpus import SHARDS, Huge, generate
 from bench.indexes import DEPTH
@@ -58,10 +58,10 @@ def _measured(segments: int, dim: int, out: Path) -> dict[str, Any]:
     folder = out / f"collection-{segments}x{dim}"
     shutil.rmtree(folder, ignore_errors=True)
     built = build(folder, corpus)
-    _forget(corpus.path)
+    forget(corpus.path)
     paths = list(folder.glob(f"parts/*/{DIRECTORY}/{ORIGINALS}"))
     for path in paths:
-        _forget(path)
+        forget(path)
     with _workers(folder) as service:
         cold = _asked(service, built.version, corpus, 1)
     for path in paths:
@@ -189,10 +189,3 @@ def _resident(process: int) -> tuple[int, int]:
     found = {line.split(":")[0]: line.split(":")[1] for line in lines}
     total, own = (1024 * int(found[name].split()[0]) for name in ("VmRSS", "RssAnon"))
     return total, own
-
-
-def _forget(path: Path) -> None:
-    """Take a file out of the page cache."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

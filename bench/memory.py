@@ -19,7 +19,7 @@ def peak() -> Iterator[Callable[[], int]]:
     def look() -> None:
         nonlocal most
         while True:
-            most = max(most, sum(map(_bytes, _tree("self"))))
+            most = max(most, sum(map(share, tree("self"))))
             if ended.wait(_EVERY):
                 return
 
@@ -32,7 +32,7 @@ def peak() -> Iterator[Callable[[], int]]:
         watcher.join()
 
 
-def _tree(process: str) -> Iterator[str]:
+def tree(process: str) -> Iterator[str]:
     """Yield a process and all below it; one that ends meanwhile has no children."""
     yield process
     for children in Path("/proc", process, "task").glob("*/children"):
@@ -41,10 +41,11 @@ def _tree(process: str) -> Iterator[str]:
         except OSError:
             continue
         for child in found:
-            yield from _tree(child)
+            yield from tree(child)
 
 
-def _bytes(process: str) -> int:
+def share(process: str) -> int:
+    """Return the bytes of a process, those that it shares divided among all that have them; 0 for none."""
     try:
         found = _SHARE.search(Path("/proc", process, "smaps_rollup").read_text(encoding="ascii"))
     except OSError:

@@ -15,6 +15,8 @@ from engine.errors import InvalidInput
 from engine.files import read_json
 
 FORMAT = 1
+# The environment variable with the id of a run, the same for all its stages.
+RUN = "SPR_BENCH_RUN"
 Way = Literal["ours", "published", "floor"]
 _PACKAGES = (
     "numpy",

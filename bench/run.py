@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.results import FORMAT, machine
+from bench.results import FORMAT, RUN, machine
 from bench.sizes import Sizes
 from engine.files import write_json
 
@@ -32,11 +32,13 @@ def run(
         "machine": machine(),
         "stages": {},
     }
+    # What a stage has built, the next ones of the run use.
+    own = f"{time.time_ns()}-{os.getpid()}"
     for stage in stages:
         progress(stage, 0.0)
         began = time.monotonic()
         count = registry.threads_of(stage, threads)
-        report["stages"][stage] = _child(stage, sizes, cache, count) or {
+        report["stages"][stage] = _child(stage, sizes, cache, count, own) or {
             "threads": count,
             "seconds": round(time.monotonic() - began, 1),
             "rows": [],
@@ -58,10 +60,11 @@ def save(report: dict[str, Any], out: Path) -> None:
     out.with_name(f"{out.name}.md").write_text(page(report, f"{out.name}/"), encoding="utf-8")
 
 
-def _child(stage: str, sizes: Sizes, cache: Path, threads: int) -> dict[str, Any] | None:
+def _child(stage: str, sizes: Sizes, cache: Path, threads: int, own: str) -> dict[str, Any] | None:
     command = [sys.executable, "-m", "bench", stage]
     command += ["--sizes", sizes.name, "--cache", str(cache), "--threads", str(threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(max(threads, 1))}
+    environment[RUN] = own
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:

@@ -3,10 +3,11 @@
 TVR's descriptions (Lei et al., ECCV 2020): where the same moment was described twice, one sentence asks for
 the other, among all that is said of such clips. Both are fused by weighted reciprocal ranks, as without
 judged queries, and by a weighted sum of scores, as a fitted ranker does. Weights are chosen on half of the
-episodes, figures are of the other half.
+episodes, figures are of the other half. Beside them BM25 as another library has it, where it is installed.
 """
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
@@ -115,9 +116,10 @@ def measure(documents: Sequence[str], queries: Sequence[Query], encoder: str, de
     means = np.stack(asked)
     centre = centred(sentences, documents)[0].centre
     apart = centre.less(means, centre.asked) @ centre.less(vectors, centre.told).T
-    ways = _ways(shares, means @ vectors.T, apart)
+    ways = _ways(shares, means @ vectors.T, apart) | peer_words(documents, queries)
     val = {name: _mean(ndcg, found, queries, val=True) for name, found in ways.items()}
     best = {way: max((name for name in val if name.startswith(way)), key=val.__getitem__) for way in WAYS}
+    best |= {name: name for name in ways if name.startswith("bm25s")}
     return {
         "documents": len(documents),
         "queries": {"val": sum(q.val for q in queries), "test": sum(not q.val for q in queries)},
@@ -128,6 +130,23 @@ def measure(documents: Sequence[str], queries: Sequence[Query], encoder: str, de
         "milliseconds a query": 1000 * float(np.median(times)),
         "documents a second": len(documents) / took,
     }
+
+
+def peer_words(documents: Sequence[str], queries: Sequence[Query]) -> dict[str, list[Found]]:
+    """Return what BM25 of the bm25s library finds, as it comes and with function words; none without it."""
+    try:
+        import bm25s
+    except ImportError:
+        return {}
+    found = {}
+    for name, stopwords in (("bm25s", "english"), ("bm25s, all words", None)):
+        split = functools.partial(bm25s.tokenize, stopwords=stopwords, show_progress=False)
+        index = bm25s.BM25()
+        index.index(split(list(documents)), show_progress=False)
+        asked = split([query.text for query in queries])
+        rows, _ = index.retrieve(asked, k=min(DEPTH, len(documents)), show_progress=False)
+        found[name] = list(np.asarray(rows, np.int64))
+    return found
 
 
 def _shares(documents: Sequence[str], queries: Sequence[Query]) -> Scores:

@@ -1,4 +1,4 @@
-"""How many cores a process may use: what it was pinned to, and the share that its container has."""
+"""How many cores a process may use (what it was pinned to, its container's share), and what they can."""
 
 import math
 import os
@@ -16,3 +16,13 @@ def cores(limit: Path = _LIMIT) -> int:
         return allowed
     # Rounded up: of a core's half a thread uses what it gets.
     return max(1, min(allowed, math.ceil(quota / max(1, period))))
+
+
+def features(listed: Path = Path("/proc/cpuinfo")) -> set[str] | None:
+    """Return what the processor can ("avx2", "f16c"), None where the system does not list it."""
+    try:
+        text = listed.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    lines = [line.partition(":")[2] for line in text.splitlines() if line.startswith(("flags", "Features"))]
+    return set(lines[0].split()) if lines else None

@@ -1,6 +1,8 @@
 """A version as every process sees it: its parts, and its living videos by ordinal."""
 
-from collections.abc import MutableMapping
+import contextlib
+import gc
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +61,20 @@ class Corpus:
 Known = MutableMapping[tuple[str, str], tuple[Part, PartCatalogue]]
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the garbage collector: it would look again and again at rows of which none is garbage."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_uncollected()
 def open_corpus(collection: Path, version: str = "", known: Known | None = None) -> Corpus:
     """Open a version, the current one for "": its file, every part.json and every catalogue, verified.
 

@@ -76,12 +76,16 @@ class Facts:
         if not database.execute("select 1 from sqlite_master where name = 'facts'").fetchone():
             return Facts.unknown(n)
         rows = database.execute("select number, labels, date, added from facts order by number").fetchall()
-        if [row[0] for row in rows] != list(range(n)):
+        numbers, texts, dates, added = zip(*rows, strict=True) if rows else ((),) * 4
+        if list(numbers) != list(range(n)):
             raise ValueError(f"its facts are not of {n} videos")
-        times = [
-            np.array([math.nan if row[i] is None else row[i] for row in rows], np.float64) for i in (2, 3)
-        ]
-        return Facts([_labels(row[1]) for row in rows], *times)
+        # Few differ: of half a million videos most have none.
+        labels = {text: _labels(text) for text in set(texts)}
+        times = (
+            np.array([math.nan if value is None else value for value in column], np.float64)
+            for column in (dates, added)
+        )
+        return Facts([labels[text] for text in texts], *times)
 
     def write(self, database: sqlite3.Connection) -> None:
         """Write the table."""

@@ -1,7 +1,8 @@
 """Requests to one worker that wait at the same time go in one message, so that a call's cost is paid once.
 
 A call costs both processes about half a millisecond of CPU, as much as a search of a small shard. While few
-calls are under way each request is a call of its own, and nothing waits.
+requests are under way each is a call of its own, and nothing waits. Beyond, those that come meanwhile go
+together when these are answered, or fill a message: the more there is to do, the less of it is calls.
 """
 
 import asyncio
@@ -19,10 +20,10 @@ from google.rpc import status_pb2
 from engine import calls, tracing
 from engine.errors import Mismatch
 
-AT_ONCE = 2  # calls to a worker from which on a request waits for others
+AT_ONCE = 2  # requests under way to a worker from which on one waits for others
 MOST = 8  # requests a message
 LARGEST = 1 << 20  # bytes of several requests in a message, of which a worker takes 4 MiB
-PATIENCE = 0.002  # seconds that a request waits for others
+PATIENCE = 0.02  # seconds that a request waits for others while those are under way
 
 _DETAILS = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -48,6 +49,8 @@ class Together(Generic[Request, Reply]):
         self._waiting: list[_Waiting[Request, Reply]] = []
         self._under_way = 0
         self._apart = False
+        # Whether the last message had several requests: then the next is likely to have, too.
+        self._many_came = False
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -57,19 +60,24 @@ class Together(Generic[Request, Reply]):
         A call that is traced is one of its own.
         """
         metadata = tracing.outgoing()
-        if self._apart or metadata or (self._under_way < AT_ONCE and not self._waiting):
+        few = self._under_way < AT_ONCE
+        if self._apart or metadata or (few and not self._waiting and not self._many_came):
             return await self._alone(request, timeout, metadata)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(request, time.monotonic() + timeout, loop.create_future())
         self._waiting.append(waiting)
-        if self._timer is None:
-            self._timer = loop.call_later(PATIENCE, self._send_all)
+        if len(self._waiting) >= MOST:
+            self._send(self._taken())
+        elif self._timer is None:
+            # Many answers come in one turn of the loop, and each asks for the next.
+            self._timer = loop.call_later(0 if few else PATIENCE, self._send_all)
+        # A context manager of a time limit costs four times as much.
+        late = loop.call_later(timeout, _expire, waiting)
         try:
-            async with asyncio.timeout(timeout):
-                answer: Reply = await waiting.answer
-                return answer
-        except TimeoutError:
-            raise _failed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
+            reply: Reply = await waiting.answer
+            return reply
+        finally:
+            late.cancel()
 
     async def _alone(self, request: Request, timeout: float, metadata: Any = None) -> Reply:
         self._under_way += 1
@@ -77,10 +85,10 @@ class Together(Generic[Request, Reply]):
             reply: Reply = await calls.answer(self._one(request, timeout=timeout, metadata=metadata))
             return reply
         finally:
-            self._ended()
+            self._ended(1)
 
-    def _ended(self) -> None:
-        self._under_way -= 1
+    def _ended(self, requests: int) -> None:
+        self._under_way -= requests
         if self._waiting and self._under_way < AT_ONCE:
             self._send(self._taken())
 
@@ -102,13 +110,18 @@ class Together(Generic[Request, Reply]):
 
     def _send(self, batch: list[_Waiting[Request, Reply]]) -> None:
         if batch:
+            self._many_came = len(batch) > 1
             task = asyncio.create_task(self._answered(batch))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
+            left = len(batch)
+
             def settled(_: object) -> None:
                 # Where all have gone the worker need not go on; where all are answered the task is over.
-                if all(one.answer.done() for one in batch):
+                nonlocal left
+                left -= 1
+                if not left:
                     task.cancel()
 
             for one in batch:
@@ -141,12 +154,12 @@ class Together(Generic[Request, Reply]):
             raise
 
     async def _outcomes(self, batch: Sequence[_Waiting[Request, Reply]], left: float) -> Sequence[Any]:
-        self._under_way += 1
+        self._under_way += len(batch)
         try:
             message = self._message(requests=[one.request for one in batch])
             outcomes = (await calls.answer(self._many(message, timeout=left))).outcomes
         finally:
-            self._ended()
+            self._ended(len(batch))
         if len(outcomes) == len(batch):
             return list(outcomes)
         raise Mismatch(f"answered {len(outcomes)} of {len(batch)} requests")
@@ -160,6 +173,11 @@ def _settle(waiting: _Waiting[Any, Any], answer: Any) -> None:
         waiting.answer.set_exception(answer)
     else:
         waiting.answer.set_result(answer)
+
+
+def _expire(waiting: _Waiting[Any, Any]) -> None:
+    if not waiting.answer.done():
+        _settle(waiting, _failed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
 
 
 def _refused(status: status_pb2.Status) -> grpc.aio.AioRpcError:

@@ -23,6 +23,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 _SECRET = re.compile(r"(?<=://)[^/@\s]+@|(?<=[?&])[^=&\s]+=[^&\s\"')]+")
 EXTRA = 'install it with: pip install "spr-engine[remote]"'
+# What the extra does not hold.
+_LIBRARIES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "sftp": "paramiko"}
 
 
 def check_url(location: str, schemes: Sequence[str]) -> None:
@@ -57,7 +59,8 @@ def file_system(scheme: str, location: str) -> Any:
 
         return fsspec.filesystem(scheme, **_SETTINGS.get(scheme, {}))
     except ImportError as error:
-        raise InvalidInput(f"{location} needs a library ({error}): {EXTRA}.") from None
+        also = f" {_LIBRARIES[scheme]}" if scheme in _LIBRARIES else ""
+        raise InvalidInput(f"{location} needs a library ({error}): {EXTRA}{also}.") from None
     except ValueError as error:
         raise InvalidInput(
             f"{location} cannot be used ({without_secrets(str(error))}): name a directory or an fsspec URL."

@@ -95,6 +95,8 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what collection has loaded: half a million objects that stay."""
     gc.collect()
     gc.freeze()
+    # Tests make many objects, few of them in cycles.
+    gc.set_threshold(50_000, 20, 20)
 
 
 _before = pytest.StashKey[tuple[str, Running]]()

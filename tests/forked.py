@@ -6,6 +6,7 @@ start itself starts it as a user does.
 """
 
 import atexit
+import functools
 import gc
 import inspect
 import os
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
+from engine import serving
 from tests import apart, fork_server
 
 _Started = subprocess.Popen
@@ -30,6 +32,20 @@ _Started = subprocess.Popen
 
 def _serve(*arguments: str) -> None:
     apart.spr("serve", *arguments)
+
+
+def _serve_part(role: str, serve: Callable[..., None], *arguments: str) -> None:
+    sys.exit(serving.main(role, serve, arguments))
+
+
+def part(log: Path, role: str, serve: Callable[..., None], *arguments: str) -> "Supervisor":
+    """Start one process of a service as `python -m` does, by its `serve`; its stderr goes to `log`."""
+    return Supervisor(log, *arguments, main=functools.partial(_serve_part, role, serve))
+
+
+def spr(log: Path, *arguments: object) -> "Supervisor":
+    """Start an `spr` command; its stderr goes to `log`."""
+    return Supervisor(log, *map(str, arguments), main=apart.spr)
 
 
 class Supervisor:

@@ -211,7 +211,7 @@ class Held(Generic[T]):
 
     def _run(self, on_health: Callable[[bool], None]) -> None:
         fit = True
-        while not self._ended.wait(watch.INTERVAL):
+        while not self._rest():
             try:
                 self.look()
             except Exception:
@@ -219,6 +219,15 @@ class Held(Generic[T]):
             if self.sound != fit:
                 fit = not fit
                 on_health(fit)
+
+    def _rest(self) -> bool:
+        """Wait until the next look is due, and hash what nobody has hashed meanwhile; True at the end."""
+        for _ in range(watch.SLICES):
+            if self._ended.wait(watch.INTERVAL / watch.SLICES):
+                return True
+            for one in self.watches:
+                one.begin()
+        return False
 
     def _directory_of(self, collection: str) -> Path:
         if not collection and self._directories:

@@ -25,8 +25,10 @@ from engine.files import refusal
 INTERVAL = 1.0
 # Bytes hashed a second of a part that takes less than HOUR that way: under one hundredth of a core.
 RATE = 8 << 20
-# Of files that were too large to hash before they are served: a quarter of a core, 15 GB in a minute.
+# Of files that were too large to hash before they are served: a quarter of a core, 15 GB in a minute; in so
+# many slices an interval: a search waits for one of them, and not for a quarter of a second.
 FIRST_RATE = 256 << 20
+SLICES = 20
 # Seconds of one pass over a part's files: at least for a small one, at most for a large one.
 PASS, HOUR = 60.0, 1800.0
 # Seconds that an answer waits for the checksum of a file that was touched.
@@ -100,9 +102,14 @@ class Watch:
         """Check, and hash as much as is due every INTERVAL; a fault is kept in `fault`, nothing is raised."""
         try:
             self.check()
-            self.scrub(math.ceil((FIRST_RATE if self._unseen else self._rate) * INTERVAL))
+            self.scrub(math.ceil(self._rate * INTERVAL))
         except Mismatch:
             return
+
+    def begin(self) -> None:
+        """Hash a slice of what nobody has hashed yet: called SLICES times an interval."""
+        if self._unseen:
+            self.scrub(math.ceil(FIRST_RATE * INTERVAL / SLICES))
 
     def scrub(self, amount: int) -> None:
         """Hash the next `amount` bytes of the files, from the last one's end on with the first again."""

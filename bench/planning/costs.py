@@ -18,7 +18,7 @@ SEGMENT_SECONDS = 4.0
 MEASURED_DIM = 768
 MEASURED_SEGMENTS = 3_200_000
 INDEXES = ("auto", "fast", "flat")
-CONTEXTS = {"float16": 2, "int8": 1, "none": 0}  # bytes a number
+CONTEXTS = {"float16": 2, "int8": 1, "int5": 2 / 3, "none": 0}  # bytes a number
 _HALF, _FLOAT = 2, 4
 
 
@@ -116,7 +116,7 @@ def hour(dim: int, hidden: int, contexts: str, fps: float = 1.0) -> HourCost:
     rows = 3600 * fps
     features = 2 * rows * dim * _HALF / 1e6
     looks = 64 * 3600 / 1e6
-    # Lengths of the vectors, and scales of int8, are half floats.
+    # Lengths of the vectors, and scales of whole numbers, are half floats.
     width = CONTEXTS[contexts]
     each = width and hidden * width + (2 if width == _HALF else 4)
     return HourCost(features + looks, 2 * rows * each / 1e6, features + constant("pictures_mb"))

@@ -201,7 +201,7 @@ def _notes(asked: Asked, index: ShardCost, shards: int, found: dict[str, Any]) -
     ranker = found["ranker"]
     if ranker["memory_gb"] > asked.host_gb:
         what = f"{ranker['contexts_gb']:,.0f} GB, and a host has {asked.host_gb:,.0f}"
-        notes.append(f"The contexts of one shard are {what}: use --contexts int8, or more --shards.")
+        notes.append(f"The contexts of one shard are {what}: use --contexts int5, or more --shards.")
     if found["index"]["memory_gb"] > asked.host_gb:
         notes.append("A shard does not fit a host's memory: use more --shards.")
     if asked.gpus:

@@ -1,5 +1,6 @@
 """The nearest 200 of the published corpus: our indexes, the published ones, and reading the codes."""
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from bench import corpus as corpora
 from bench import indexes
 from bench.corpus import Corpus
 from bench.indexes import GroundTruth
-from bench.results import Figure, Outcome, Setup, Way
+from bench.results import RUN, Figure, Outcome, Setup, Way
 from bench.stages.floor import bytes_ms
 from engine.files import read_json, write_json
 from engine.types import Hits
@@ -37,7 +38,7 @@ def run(setup: Setup) -> Outcome:
     for key in _KINDS:
         if not _wanted(setup, key, corpus):
             continue
-        rows += figures(setup, corpus, asked, key)
+        rows += figures(setup, corpus, asked, key, setup.sizes.published)
     default = next(row for row in rows if row.key == "default")
     code_bytes = 1e6 * float(default.more["codes_mb"])
     rows.append(Figure("floor", "reading the codes once", "floor", bytes_ms(code_bytes, 1, sizes)))
@@ -63,8 +64,8 @@ def _folder(cache: Path, corpus: Corpus, key: str) -> Path:
     return cache / f"index-{key}-{len(corpus.counts)}x{corpus.vectors.shape[1]}"
 
 
-def figures(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[Figure]:
-    """Return the row of an index at the effort that its recipe asks for, and rows of other efforts."""
+def figures(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str, others: bool = False) -> list[Figure]:
+    """Return the row of an index at the effort that its recipe asks for; others: and of other efforts."""
     kind, label, way = _KINDS[key]
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))
     folder, seconds = _built(setup.cache, corpus, key, kind, setup.sizes.published)
@@ -75,9 +76,7 @@ def figures(setup: Setup, corpus: Corpus, asked: GroundTruth, key: str) -> list[
     codes = indexes.size_mb(folder, INDEX)
     about = {"codes_mb": codes, "originals_mb": indexes.size_mb(folder, ORIGINALS), "build_s": seconds}
     rows = []
-    for effort in dict.fromkeys(
-        [best, *(_others(key, best, shard.partitions) if setup.sizes.published else [])]
-    ):
+    for effort in dict.fromkeys([best, *(_others(key, best, shard.partitions) if others else [])]):
         found = indexes.answers(shard, effort, rows_of, asked)
         taken = indexes.latency(shard, effort, asked.queries, setup.sizes.runs)
         set_to = ", ".join(
@@ -110,12 +109,15 @@ def _others(key: str, best: Effort, partitions: int) -> list[Effort]:
 def _built(cache: Path, corpus: Corpus, key: str, kind: str, anew: bool) -> tuple[Path, float]:
     """Build an index and save it; return its directory and the seconds that building took.
 
-    Ours are built anew every time. The published one takes minutes, so it is kept.
+    Ours are built anew in every run. The published one takes minutes, so it is kept.
     """
     folder = _folder(cache, corpus, key)
-    about = folder / "bench.json"
-    if about.is_file() and (key == "ivfpq" or (key == "fast" and not anew)):
-        return folder, float(read_json(about)["seconds"])
+    about, run = folder / "bench.json", os.environ.get(RUN, "")
+    if about.is_file():
+        known = read_json(about)
+        same = bool(run) and known.get("run") == run
+        if same or key == "ivfpq" or (key == "fast" and not anew):
+            return folder, float(known["seconds"])
     shutil.rmtree(folder, ignore_errors=True)
     made = recipe(kind, corpus.vectors.shape[1], len(corpus.videos))
 
@@ -126,7 +128,7 @@ def _built(cache: Path, corpus: Corpus, key: str, kind: str, anew: bool) -> tupl
 
     shard, seconds = indexes.timed_build(build)
     shard.save(folder)
-    write_json(about, {"seconds": seconds})
+    write_json(about, {"seconds": seconds, "run": run})
     return folder, seconds
 
 

@@ -19,14 +19,17 @@ def run(setup: Setup) -> Outcome:
     rows = []
     with service.running(collection, setup.threads) as running:
         service.warm(running, texts)
-        base = Asked(address=running.address, texts=texts, seconds=2 * sizes.load_seconds, deadline=10.0)
+        base = Asked(address=running.address, texts=texts, seconds=sizes.load_seconds, deadline=10.0)
         before = workers.memory_of_all(running)
         for deadline in _DEADLINES:
             # Anew: the machine's other work changes what there is to share.
             peak = load(replace(base, clients=_CLIENTS))
             rows.append(_peak(deadline, peak))
             for factor in _FACTORS:
-                found = load(replace(base, deadline=deadline, rate=factor * max(1.0, peak.goodput)))
+                # Long enough that a queue of the deadline's length fills, and shows what comes of it.
+                seconds = sizes.load_seconds * min(2.0, max(1.0, 1.6 * deadline / sizes.load_seconds))
+                rate = factor * max(1.0, peak.goodput)
+                found = load(replace(base, deadline=deadline, seconds=seconds, rate=rate))
                 rows.append(_row(deadline, factor, found, peak))
                 time.sleep(deadline / 10)
         grown = (workers.memory_of_all(running) - before) / 1e6

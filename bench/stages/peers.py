@@ -21,11 +21,11 @@ def run(setup: Setup) -> Outcome:
     sizes = setup.sizes
     corpus = corpora.load(setup.cache, sizes.share, sizes.dim)
     asked = GroundTruth(corpus.queries, corpora.exact(corpus.vectors, corpus.queries, DEPTH))
-    rows = index.figures(setup, corpus, asked, "default")[:1]
+    rows = index.figures(setup, corpus, asked, "default")
     notes = [
         f"Each is asked one query after the other, at the least effort that finds {AUTO_RECALL} or at its "
-        "most. Built on all cores, ours anew, the others once. Memory: what the index is on disk. LanceDB "
-        "searches with threads of its own.",
+        "most. Built on all cores, ours once a run, the others once. Memory: what the index is on disk. "
+        "LanceDB searches with threads of its own.",
     ]
     for library in LIBRARIES:
         if not sizes.published:

@@ -78,7 +78,7 @@ def _stored(
             ]
         )
     )
-    read = clips * len(store.streams) * store.hidden * store.streams["video"].unit.dtype.itemsize
+    read = clips * sum(part[0][:1].nbytes for stream in store.streams.values() for part in stream.parts()[:1])
     more = {"clips": clips, "mb": read / 1e6}
     floor = bytes_ms(read, setup.threads, sizes)
     rows.append(Figure("floor", "reading their rows once", "floor", floor, more=more))

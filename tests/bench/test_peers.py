@@ -7,7 +7,7 @@ import pytest
 
 from bench.indexes import DEPTH
 from bench.peers import LIBRARIES, Library
-from bench.results import Setup
+from bench.results import RUN, Setup
 from bench.sizes import TINY
 from bench.stages import peers
 from tests.workers.index.factories import clustered
@@ -30,3 +30,17 @@ def test_a_peer_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     found = peers.run(Setup(TINY, tmp_path, 1))
     assert [row.way for row in found.rows] == ["ours"]
     assert sum("pip install 'spr[peers]'" in note for note in found.notes) == len(LIBRARIES)
+
+
+@pytest.mark.parametrize(("run", "anew"), [("one", False), ("other", True), ("", True)])
+def test_what_a_stage_built_the_others_of_its_run_use(
+    run: str, anew: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    built = []
+    for one in ("one" if run else "", run):
+        monkeypatch.setenv(RUN, one)
+        rows = peers.run(Setup(TINY, tmp_path, 1)).rows
+        assert [row.key for row in rows] == ["default"]
+        built.append(next(tmp_path.glob("index-default-*/bench.json")).stat().st_mtime_ns)
+    assert (built[0] != built[1]) is anew

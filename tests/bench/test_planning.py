@@ -140,6 +140,7 @@ def test_contexts_take_what_the_ranker_says() -> None:
     clips = 1 / 1.5
     assert near(costs.hour(768, 768, "float16", clips).contexts_mb, 7.4)
     assert near(costs.hour(768, 768, "int8", clips).contexts_mb, 3.7)
+    assert costs.hour(768, 768, "int5", clips).contexts_mb <= 2.5
     assert costs.hour(768, 768, "none").contexts_mb == 0
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +20,14 @@ from tests.trainer.library.running import clip, world
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world(tmp_path_factory.mktemp("commands"))
+
+
+@pytest.fixture
+def path(built: Path, tmp_path: Path) -> Path:
+    """Give each test a copy of the same collection."""
+    return shutil.copytree(built, tmp_path / "world" / built.name)
 
 
 def spr(*arguments: Any, code: int = 0) -> SimpleNamespace:
@@ -41,9 +48,9 @@ def ids(path: Path) -> list[str]:
     return open_corpus(path).catalogue.ids
 
 
-def test_videos_are_added_told_and_deleted(path: Path) -> None:
+def test_videos_are_added_told_and_deleted(path: Path, built: Path) -> None:
     new = clip(path.parent / "new" / "talk.mp4")
-    told = json.loads(spr("add", path, new, path.parent / "videos", "--json").stdout)
+    told = json.loads(spr("add", path, new, built.parent / "videos", "--json").stdout)
     assert (told["added"], told["unchanged"]) == (["talk"], ["built-0", "built-1"])
     assert told["version"] == versions.current(path)
     assert ids(path) == ["built-0", "built-1", "talk"]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from engine import processes
+from engine import config, processes
 from engine.access import making
 from spr_cli import serve
 from tests.clients.test_distribution import built
@@ -62,6 +62,14 @@ def test_every_command_names_a_process_of_the_topology(
         assert command[:3] == [sys.executable, "-m", processes.MODULES[args[1]]]
         if "--name" in args:
             assert command[command.index("--name") + 1] == args[args.index("--name") + 1]
+
+
+def test_prometheus_scrapes_every_process_of_a_collection() -> None:
+    file = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    ((listed,),) = ([each["targets"] for each in job["static_configs"]] for job in file["scrape_configs"])
+    served = config.for_collection(Path("c"), 1, 7400)
+    processes = (served.coordinator, *served.workers, served.library, served.page)
+    assert {one.metrics for one in processes if one is not None} == set(listed)
 
 
 def unit_command(unit: str) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from engine import metrics
 from spr_cli import build
 from tests.deploy.manifests import (
     DEPLOY,
@@ -71,6 +72,15 @@ def test_what_guards_a_workload_names_it() -> None:
         for spread in pod(workload)["spec"].get("topologySpreadConstraints", []):
             assert [name(one) for one in taken(spread["labelSelector"])] == [name(workload)]
     assert not scaled
+
+
+def test_autoscalers_count_what_processes_tell() -> None:
+    told = {about.name for about in metrics.ALL}
+    for scaler in of("HorizontalPodAutoscaler"):
+        counted = [one["pods"]["metric"]["name"] for one in scaler["spec"]["metrics"] if "pods" in one]
+        # Of a name that nothing exports Kubernetes would take no replica away.
+        assert counted == ["spr_admission_waiting"]
+        assert counted[0] in told
 
 
 def let_in(workload: Manifest) -> dict[str, list[dict[str, Any]]]:

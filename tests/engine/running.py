@@ -4,8 +4,7 @@ import asyncio
 import json
 import logging
 import queue
-import subprocess
-import sys
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,12 +15,13 @@ import grpc.aio
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from engine import config
+from engine import __main__ as coordinating
 from engine.coordinator import Coordinator
 from engine.faults import reason_of
 from engine.logs import JsonFormatter
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from tests.engine.oracle import Cluster
+from tests.forked import part
 
 if TYPE_CHECKING:
     from spr.v1.search_service_pb2_grpc import SearchServiceAsyncStub
@@ -121,20 +121,12 @@ def write_topology(cluster: Cluster, path: Path, **coordinator: Any) -> Path:
 @contextmanager
 def process(cluster: Cluster, folder: Path, **settings: Any) -> Iterator[dict[str, Any]]:
     """Run the coordinator as a process until searches can be answered; yield its ready line."""
-    topology = config.read(write_topology(cluster, folder / "topology.toml", **settings))
-    command = [sys.executable, "-m", "engine", "--config", "-"]
-    with (folder / "coordinator.jsonl").open("w") as log:
-        running = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-    with running:
-        assert running.stdin is not None
-        assert running.stdout is not None
-        running.stdin.write(config.to_json(topology) + "\n")
-        running.stdin.flush()
+    topology = write_topology(cluster, folder / "topology.toml", **settings)
+    log, options = folder / "coordinator.jsonl", ("--config", str(topology))
+    with part(log, "coordinator", coordinating.serve, *options) as running:
         ready = json.loads(running.stdout.readline())
         assert ready["ready"], ready
         assert json.loads(running.stdout.readline()) == {"healthy": True}
         yield ready
-        running.stdin.close()
+        running.send_signal(signal.SIGINT)
         assert running.wait(timeout=300) == 0

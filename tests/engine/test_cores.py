@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cores import cores
+from engine.cores import cores, features
 
 ALLOWED = os.sched_getaffinity(0)
 
@@ -37,3 +37,12 @@ def test_models_use_the_cores_that_a_process_is_pinned_to() -> None:
     finally:
         os.sched_setaffinity(0, ALLOWED)
         torch.set_num_threads(before)
+
+
+def test_what_the_processor_can_is_what_the_system_lists(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor\t: 0\nflags\t\t: fpu avx2 f16c\nprocessor\t: 1\nflags\t\t: fpu\n")
+    assert features(path) == {"fpu", "avx2", "f16c"}
+    path.write_text("processor\t: 0\n")
+    assert features(path) is None
+    assert features(tmp_path / "none") is None

@@ -118,6 +118,23 @@ def test_few_go_at_once_and_alone() -> None:
     _run(_New, ask)
 
 
+def test_a_full_message_does_not_wait_and_after_several_those_of_a_turn_go_together() -> None:
+    async def ask(worker: _Worker, together: Any) -> None:
+        asked = _asked(together, ["a"] * (AT_ONCE + MOST))
+        await asyncio.sleep(0)
+        assert not together._waiting
+        await _until(lambda: sorted(worker.calls) == [1] * AT_ONCE + [MOST])
+        worker.go.set()
+        await asyncio.gather(*asked)
+        worker.calls.clear()
+        await asyncio.gather(*_asked(together, ["b"] * 3))
+        for _ in range(2):
+            await asyncio.gather(*_asked(together, ["c"]))
+        assert worker.calls == [3, 1, 1]
+
+    _run(_New, ask)
+
+
 def test_one_that_is_refused_or_left_out_is_no_other_ones_failure() -> None:
     async def ask(worker: _Worker, together: Any) -> None:
         worker.go.set()

@@ -1,5 +1,6 @@
 """Videos behind URLs are ingested as files are."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.stores.web import web
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.levels import OPTIONS, run
 from tests.trainer.ingest.levels import store as stored
+from trainer.ingest import remote
 from trainer.ingest.options import IngestOptions
 from workers.feature_store.store import FeatureStore
 
@@ -120,6 +122,38 @@ def test_a_web_server_gives_what_its_files_give(videos: Path, tmp_path: Path) ->
         assert run(tmp_path / "there", *names).skipped == 2
         same(stored(tmp_path / "here"), stored(tmp_path / "there"))
         assert stored(tmp_path / "there").record("short").uri == f"{address}/good/short.mkv"
+
+
+def test_what_lies_beside_a_video_of_a_web_server_is_asked_for(videos: Path, tmp_path: Path) -> None:
+    (videos / "short.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nbye\n")
+    run(tmp_path / "here", videos / "long.mp4", videos / "short.mkv")
+    with web(videos) as address:
+        for kind in ("good", "polite"):
+            asked = [Path(f"{address}/{kind}/{name}") for name in ("long.mp4", "short.mkv")]
+            summary = run(tmp_path / kind, *asked)
+            assert (summary.failed, summary.warnings) == ([], [])
+            same(stored(tmp_path / "here"), stored(tmp_path / kind))
+            assert stored(tmp_path / kind).record("long").info["labels"] == ["talk"]
+            assert stored(tmp_path / kind).record("short").info["sidecar"]["name"] == "short.vtt"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_fits_on_the_disk_comes_once_from_a_web_server(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    sent, size = Counter[str](), 6 << 20
+    with (videos / "long.mp4").open("ab") as file:
+        # A box that players pass over, across two blocks of what is asked for.
+        rest = size - file.tell()
+        file.write(rest.to_bytes(4, "big") + b"free" + bytes(rest - 8))
+    if not kept:
+        monkeypatch.setattr(remote, "KEPT", size - 1)
+    run(tmp_path / "here", videos / "long.mp4")
+    with web(videos, sent) as address:
+        assert run(tmp_path / "there", Path(f"{address}/good/long.mp4")).failed == []
+    same(stored(tmp_path / "here"), stored(tmp_path / "there"))
+    # Once, and both ends for the name of its pictures.
+    assert sent["long.mp4"] < size + (1 << 19) or not kept
 
 
 def test_a_bad_answer_is_one_sentence_a_file_and_the_rest_goes_on(videos: Path, tmp_path: Path) -> None:

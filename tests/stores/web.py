@@ -3,6 +3,7 @@
 import contextlib
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,10 +13,14 @@ SHORT_FROM = 1500
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """`/whole/NAME`: all at once, no parts; `/short/NAME`: breaks off; `/secret/NAME`: 403; `/good/NAME`."""
+    """`/whole/NAME`: all at once, no parts; `/short/NAME`: breaks off; `/secret/NAME`: 403; `/good/NAME`.
+
+    `/polite/NAME`: for what is not there, a page.
+    """
 
     protocol_version = "HTTP/1.1"
     files: Path
+    sent: Counter[str]
 
     def do_HEAD(self) -> None:
         self._answer(head=True)
@@ -26,6 +31,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, head: bool) -> None:
         _, kind, name = self.path.split("/")
         path = self.files / name
+        if kind == "polite" and not path.is_file():
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if kind == "secret" or not path.is_file():
             self.send_response(403 if kind == "secret" else 404)
             self.send_header("Content-Length", "0")
@@ -47,6 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
             sent = data[first : last + 1]
             if kind == "short" and last >= SHORT_FROM:
                 sent, self.close_connection = sent[: max(0, SHORT_FROM - first)], True
+            self.sent[name] += len(sent)
             self.wfile.write(sent)
 
     def log_message(self, *_: object) -> None:
@@ -54,9 +66,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def web(files: Path) -> Iterator[str]:
-    """Serve a folder's files; yield the address, as in http://127.0.0.1:80."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": files}))
+def web(files: Path, sent: Counter[str] | None = None) -> Iterator[str]:
+    """Serve a folder's files; yield the address, as in http://127.0.0.1:80. sent: counts bytes by name."""
+    about = {"files": files, "sent": Counter() if sent is None else sent}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), about))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

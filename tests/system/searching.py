@@ -27,7 +27,7 @@ def searching(
     def ask() -> None:
         with Client(address, collection=collection, retries=0) as client:
             # A little apart: the processes under test have the cores to share.
-            while not over.wait(0.02):
+            while not over.wait(0.05):
                 try:
                     told.append(client.search(TEXTS[0]))
                 except SearchError as error:

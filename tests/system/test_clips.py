@@ -123,7 +123,12 @@ def test_examples_are_clips(client: Client, world: World) -> None:
     assert by_picture.moments[0].video == nearest
     try:
         give_name(world.collection, "@grey", [data.getvalue()], [], "cpu")
-        assert client.search("@grey", options=Options(rerank=False)).moments == by_picture.moments
+        by_name = client.search("@grey", options=Options(rerank=False))
+        spans = [[(one.video, one.start, one.end) for one in r.moments] for r in (by_name, by_picture)]
+        assert spans[0] == spans[1]
+        # Encoded by two processes: their threads may sum in another order.
+        scores = [[one.score for one in r.moments] for r in (by_name, by_picture)]
+        numeric.close(scores[0], scores[1])
         give_name(world.collection, "@b", [], [("b", 5.0)], "cpu")
         assert first(client.search("@b", options=Options(rerank=False)))[0] == "b"
     finally:

@@ -14,7 +14,8 @@ from tests.workers.holding import CORPUS, QUERIES, TRAINED, answers, entries, ho
 from tests.workers.index.corpora import commit, file_of, write_part
 from tests.workers.index.factories import pairs
 from tests.workers.index.spoken import Spoken
-from workers import held_metrics
+from workers import held_metrics, watch
+from workers.index import originals
 from workers.index.factory import CODES
 from workers.index.part import INDEX, ORIGINALS
 from workers.index.shard import Shard, ShardOpener
@@ -136,6 +137,26 @@ def test_a_scrub_finds_what_left_no_trace(tmp_path: Path) -> None:
         held.look()
     with pytest.raises(Mismatch, match="no longer has the checksum"):
         answers(held, version)
+
+
+def test_large_originals_are_hashed_in_slices_once_they_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, entries(tmp_path, CODES)[:1], CODES)
+    path = file_of(tmp_path, ORIGINALS)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    monkeypatch.setattr(originals, "LARGE", 0)
+    monkeypatch.setattr(watch, "INTERVAL", 0.2)
+    # A slice takes a quarter of the file.
+    monkeypatch.setattr(watch, "FIRST_RATE", 5 * watch.SLICES * len(content) // 4)
+    held, unfit = holding(tmp_path), threading.Event()
+    held.look()
+    assert held.sound
+    held.start(lambda fit: None if fit else unfit.set())
+    assert unfit.wait(60)
+    held.stop()
+    assert not held.sound
 
 
 def test_a_damaged_version_is_opened_anew_when_it_is_prepared_again(tmp_path: Path) -> None:

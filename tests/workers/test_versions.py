@@ -1,12 +1,14 @@
 """Versions that a worker holds, with the index worker's shards as what is held."""
 
+import contextlib
+import gc
 import threading
 from pathlib import Path
 
 import pytest
 
 from engine import version_lock, versions
-from engine.corpus import Corpus
+from engine.corpus import Corpus, open_corpus
 from engine.errors import Mismatch, NotFound
 from tests.workers.holding import NAMES, QUERIES, answers, entries, holding, made, same
 from tests.workers.index.corpora import file_of, maps_of, without
@@ -33,6 +35,14 @@ def test_several_versions_of_several_collections_answer_side_by_side(tmp_path: P
     assert listed[second.id].collection == "tiny"
     assert (listed[second.id].videos, listed[second.id].parts) == (35, 3)
     assert {about.fault for about in listed.values()} == {""}
+
+
+def test_opening_leaves_the_garbage_collector_on(tmp_path: Path) -> None:
+    made(tmp_path, entries(tmp_path)[:1])
+    for version in ("", "00000007-no"):
+        with contextlib.suppress(NotFound):
+            open_corpus(tmp_path, version)
+        assert gc.isenabled()
 
 
 def test_a_version_that_is_not_held_is_named(tmp_path: Path) -> None:

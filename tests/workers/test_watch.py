@@ -173,9 +173,10 @@ def test_a_missing_file_is_refused_by_name(part: Path) -> None:
 def test_what_nobody_has_hashed_is_hashed_first_and_soon(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = describe_files(part, ["catalog.sqlite", INDEX])
     (part / INDEX).write_bytes(b"VECTORS")
-    monkeypatch.setattr(watch, "FIRST_RATE", 4)
+    monkeypatch.setattr(watch, "FIRST_RATE", 4 * watch.SLICES)
     seen = Watch(part, about(files), list(files), unseen=[INDEX])
     # Seven bytes and their end, four at a time.
-    for _ in range(2):
-        seen.look()
+    seen.begin()
+    assert not seen.fault
+    seen.begin()
     assert "index.faiss no longer has the checksum" in seen.fault

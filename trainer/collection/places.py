@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import InvalidInput, Mismatch, NotFound, SprError, argument
-from engine.files import make_folder, read_json, read_name, replacing, sync, this_writer, write_json
+from engine.files import make_folder, read_json, replacing, sync, this_writer, write_json
 from workers.feature_store.store import FeatureStore
 from workers.ranker.encoder.files import fingerprint_of, model_files
-from workers.ranker.projection.projector import KIND as PROJECTOR
-from workers.ranker.projection.projector import MeanPool, Projector, load_projector
-from workers.ranker.stores.checkpoint import read_card
 
 ABOUT = "collection.json"
 FORMAT = 1
@@ -167,26 +164,3 @@ def make_current(collection: Path, kind: str, fingerprint: str) -> None:
     """Make a trained model the one that the next build takes."""
     with replacing(models_directory(collection, kind) / "CURRENT") as partial:
         partial.write_text(fingerprint + "\n", encoding="utf-8")
-
-
-def open_projector(collection: Path, choice: str | None, encoder: str) -> Projector | MeanPool:
-    """Return the chosen projector, made for `encoder`: a fingerprint, "none", or None for the current one."""
-    if choice == "none":
-        return MeanPool()
-    directory = projector_directory(collection, choice)
-    if choice is None and not directory.is_dir():
-        return MeanPool()
-    card = read_card(directory)
-    if card.encoder != encoder:
-        raise Mismatch(
-            f"{directory} is made for encoder {card.encoder}, the features come from {encoder}; "
-            "train a projector on them, or give --projector none."
-        )
-    return load_projector(directory)
-
-
-def projector_directory(collection: Path, choice: str | None) -> Path:
-    """Return the directory of the projector of that fingerprint, or of the current one."""
-    current = models_directory(collection, PROJECTOR) / "CURRENT"
-    name = choice or (read_name(current) if current.exists() else "CURRENT")
-    return models_directory(collection, PROJECTOR) / name

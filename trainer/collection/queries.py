@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import Mismatch
-from trainer.runs.progress import Progress
+from trainer.progress import Progress
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.files import explain

@@ -18,7 +18,7 @@ from trainer.evaluation.resample import SAMPLES
 from trainer.evaluation.runfile import Run, load_about, load_run, save_run, truth_card, truth_of
 from trainer.formats.moments import load_existence
 from trainer.formats.segments import segments_beside
-from trainer.runs.progress import Progress
+from trainer.progress import Progress
 from trainer.spread.crew import address_of
 
 # What a report keeps of who answered, and a run file with it.

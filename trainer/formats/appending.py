@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from trainer.runs.progress import Progress
+from trainer.progress import Progress
 from workers.feature_store.store import FeatureStore, NewVideo
 
 GROUP_BYTES = 32 << 20

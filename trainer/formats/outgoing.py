@@ -10,7 +10,8 @@ from engine.errors import InvalidInput, NotFound
 from engine.proposals import ProposalRule
 from trainer.collection.annotations import JudgedQuery, load_corpus, load_queries
 from trainer.collection.encoders import encoder_of, encoder_source
-from trainer.collection.places import FRAMES, features_directory, open_projector
+from trainer.collection.places import FRAMES, features_directory
+from trainer.collection.projectors import open_projector
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.formats.layout import ARCHITECTURES, I3D, SEGMENTS, SPLITS, SUBTITLES_BERT, Layout
 from trainer.formats.names import check_names

@@ -24,7 +24,7 @@ from trainer.collection.places import describe_collection
 from trainer.formats.appending import append_all
 from trainer.formats.durations import Lengths
 from trainer.formats.splits import write_split
-from trainer.runs.progress import Progress
+from trainer.progress import Progress
 from workers.feature_store.store import FeatureStore, NewVideo, Stream
 from workers.ranker.encoder.known_queries import POOLED, TOKENS, text_key
 from workers.ranker.stores.features import FRAMES, SUBTITLES

@@ -21,7 +21,7 @@ from trainer.formats.outgoing import Outgoing
 from trainer.formats.segments import KEPT, KEPT_RUNS, segment_entries, segment_file
 from trainer.formats.sidecar import Sidecar, save_records, write_sidecar
 from trainer.formats.tvr_samples import Searched
-from trainer.runs.progress import Progress
+from trainer.progress import Progress
 from workers.feature_store.store import Stream
 from workers.ranker.projection.projector import MeanPool
 from workers.ranker.projection.segments import segment_inputs, video_rows

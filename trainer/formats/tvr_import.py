@@ -20,7 +20,7 @@ from trainer.formats.segments import KEPT, KEPT_RUNS, segment_file
 from trainer.formats.sidecar import Sidecar, load_records, published, read_sidecar
 from trainer.formats.splits import told, write_split
 from trainer.formats.verify import Verified, verify
-from trainer.runs.progress import Progress
+from trainer.progress import Progress
 from workers.feature_store.store import FeatureStore, NewVideo, Stream
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.encoder.known_queries import POOLED, TOKENS, text_key

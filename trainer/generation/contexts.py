@@ -9,11 +9,12 @@ import torch
 from engine.errors import InvalidInput
 from workers.ranker.model.whole import encode_videos
 from workers.ranker.scoring.relo_ranker import ReloRanker
-from workers.ranker.stores.contexts import DIRECTORY, ContextType, write_encoded
+from workers.ranker.stores.contexts import DIRECTORY, write_encoded
 from workers.ranker.stores.features import FeatureMaps
+from workers.ranker.stores.rounding import ContextType
 
-ContextsChoice = Literal["auto", "float16", "int8", "none"]
-CHOICES: tuple[ContextsChoice, ...] = ("auto", "float16", "int8", "none")
+ContextsChoice = Literal["auto", "float16", "int8", "int5", "none"]
+CHOICES: tuple[ContextsChoice, ...] = ("auto", "float16", "int8", "int5", "none")
 
 # Progress is reported about so many times.
 _PARTS = 200
@@ -27,7 +28,7 @@ def choose_contexts(choice: ContextsChoice, ranker: ReloRanker | None) -> Contex
     """
     if choice not in CHOICES:
         raise InvalidInput(f"--contexts {choice} is not one of {', '.join(CHOICES)}.")
-    if ranker is None and choice in ("float16", "int8"):
+    if ranker is None and choice not in ("auto", "none"):
         raise InvalidInput(
             f"--contexts {choice} needs a trained ranker; run `spr train ranker`, or name one with --ranker."
         )

@@ -21,7 +21,7 @@ from workers.ranker.encoder.encoder import pick_device
 from workers.ranker.projection.projector import ClipPool, MeanPool, Projector, index_stream
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.stores.checkpoint import read_card
-from workers.ranker.stores.contexts import ContextType
+from workers.ranker.stores.rounding import ContextType
 
 # What all that is said has in common; in every part that mean pooling made. See `MeanPool`.
 SAID = "index/said.npy"

@@ -31,7 +31,7 @@ from workers.ranker.encoder.encoder import pick_device
 from workers.ranker.projection.projector import MeanPool, Projector, index_stream
 from workers.ranker.scoring.relo_ranker import ReloRanker
 from workers.ranker.sentences.encoder import SentenceEncoder
-from workers.ranker.stores.contexts import ContextType
+from workers.ranker.stores.rounding import ContextType
 
 KINDS = ("projector", "ranker")
 

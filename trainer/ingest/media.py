@@ -10,7 +10,8 @@ import hashlib
 import os
 import stat as kinds
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -18,17 +19,24 @@ from urllib.parse import unquote, urlsplit
 from engine.files import sha256
 from engine.urls import check_url
 from trainer.ingest import remote
-from trainer.ingest.remote import Remote, Status
+from trainer.ingest.remote import BLOCK, Blocks, Remote, Status
 
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "https", "http")
 _BEGINS = frozenset(f"{scheme}:" for scheme in SCHEMES)
 # What lies in the folders of stores that were listed, by name; a listing is of one run.
 _listed: dict[Path, dict[str, Status]] = {}
+# The file that a thread reads `once`.
+_once = threading.local()
 
 
 def is_remote(path: Path) -> bool:
     """Whether a path stands for a URL."""
     return path.parts[:1] != () and path.parts[0] in _BEGINS
+
+
+def is_web(path: Path) -> bool:
+    """Whether a path stands for a URL of a web server, which lists nothing."""
+    return path.parts[:1] in (("http:",), ("https:",))
 
 
 def absolute(path: Path) -> Path:
@@ -77,20 +85,29 @@ def exists(path: Path) -> bool:
     if path.parent in _listed:
         return path.name in _listed[path.parent]
     try:
-        status(path)
+        with remote.told():
+            about = remote.files_of(uri_of(path)).info(uri_of(path))
     except OSError as error:
-        return error.errno != errno.ENOENT and not path.parts[0].startswith("http")
-    return True
+        # Some web servers refuse what is not there.
+        return error.errno not in ((errno.ENOENT, errno.EACCES) if is_web(path) else (errno.ENOENT,))
+    # Others answer with a page that says so.
+    return not (is_web(path) and str(about.get("mimetype", "")).startswith("text/html"))
 
 
-def listing(folder: Path) -> list[str]:
-    """Return the names in a folder, none where it cannot be listed; of web servers, what is known of it."""
+def beside(video: Path, suffixes: Sequence[str]) -> list[str]:
+    """Return the names in a video's folder, none where it cannot be listed.
+
+    No web server is asked for a list, but for NAME and each of the suffixes.
+    """
+    folder = video.parent
+    if is_web(video):
+        return [path.name for path in map(video.with_suffix, suffixes) if exists(path)]
     if not is_remote(folder):
         try:
             return os.listdir(folder)
         except OSError:
             return []
-    if folder not in _listed and not folder.parts[0].startswith("http"):
+    if folder not in _listed:
         with contextlib.suppress(OSError), remote.told():
             _note(remote.files_of(uri_of(folder)).ls(uri_of(folder), detail=True), folder)
     return list(_listed.get(folder, ()))
@@ -98,7 +115,7 @@ def listing(folder: Path) -> list[str]:
 
 def below(top: Path) -> list[Path]:
     """Return the file that a URL names, or all below it, as they are now. Raises OSError."""
-    if top.parts[0].startswith("http"):
+    if is_web(top):
         return [top]
     with remote.told():
         found = remote.files_of(uri_of(top)).find(uri_of(top), detail=True)
@@ -115,14 +132,34 @@ def below(top: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
+def once(path: Path) -> Iterator[None]:
+    """Let what this thread reads of a URL come once, for the time of a `with`: it is kept on this disk.
+
+    What is larger than `remote.KEPT` comes each time. Raises OSError.
+    """
+    if not is_remote(path):
+        yield
+        return
+    with contextlib.closing(Blocks(uri_of(path), keep=True)) as blocks:
+        _once.file = path, blocks
+        try:
+            yield
+        finally:
+            _once.file = None
+
+
+@contextlib.contextmanager
+def reading(path: Path, block: int = BLOCK) -> Iterator[BinaryIO]:
     """Open a file's bytes; those of a URL come in blocks, as they are asked for. Raises OSError."""
     if not is_remote(path):
         with path.open("rb") as file:
             yield file
         return
-    with contextlib.closing(Remote(uri_of(path))) as there:
-        yield there  # type: ignore[misc]  # what is read of it is what files have
+    if (kept := getattr(_once, "file", None)) and kept[0] == path:
+        yield Remote(path.name, kept[1])  # type: ignore[misc]  # what is read of it is what files have
+        return
+    with contextlib.closing(Blocks(uri_of(path), block)) as blocks:
+        yield Remote(path.name, blocks)  # type: ignore[misc]
 
 
 @contextlib.contextmanager

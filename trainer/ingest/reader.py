@@ -146,6 +146,11 @@ def _sidecar_info(path: Path | None, fresh: bool) -> dict[str, Any] | None:
 
 def _read(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
     check_file(job.path)
+    with media.once(job.path):
+        yield from _read_once(job, options, admit)
+
+
+def _read_once(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
     sampler = VideoSampler(
         job.path,
         options.fps,

@@ -5,7 +5,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import overload
 
 from engine.printable import printable as shown
@@ -29,11 +28,14 @@ class VideoFile:
 class Files(Sequence[VideoFile]):
     """Files to ingest in order of path, made as they are asked for: a path takes a fifth of a VideoFile."""
 
-    def __init__(self, found: Mapping[str, int] = MappingProxyType({}), roots: Sequence[Path] = ()) -> None:
-        """found: absolute path -> the number of the directory in `roots` that it was found below."""
+    def __init__(
+        self, found: Iterable[str] = (), roots: Sequence[Path] = (), of: Mapping[str, int] | None = None
+    ) -> None:
+        """found: absolute paths. of: the number of each one's directory in `roots`, None for the first."""
         # By parts, as paths compare.
         paths = sorted(found, key=lambda path: path.replace("/", "\0"))
-        self._set(paths, array("I", (found[path] for path in paths)), roots)
+        numbers = bytes(4 * len(paths)) if of is None else array("I", (of[path] for path in paths))
+        self._set(paths, array("I", numbers), roots)
 
     def _set(self, paths: list[str], of: "array[int]", roots: Sequence[Path]) -> None:
         self._paths, self._of, self._roots = paths, of, roots
@@ -108,9 +110,13 @@ def survey(paths: Iterable[Path]) -> Survey:
             folder = os.path.isdir(absolute)
             there = _videos_below(absolute, told) if folder else [str(absolute)]
         roots.append(absolute if folder else absolute.parent)
+        if len(given) == 1:
+            # No path comes twice: two million need no table.
+            told.found = Files(there, roots)
+            break
         for file in there:
             found.setdefault(file, len(roots) - 1)
-    told.found = Files(found, roots)
+    told.found = told.found or Files(found, roots, found)
     told.unreadable = sorted(set(told.unreadable))
     told.left_out = sorted(
         {(path, why) for path, why in told.left_out if str(path) not in found and path not in given}

@@ -19,6 +19,8 @@ from trainer.ingest.scan import printable
 from trainer.ingest.subtitles import LONGEST_CUE, Cue, usable
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+# Of servers that list nothing.
+ASKED_FOR = (".srt", ".vtt")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*|[0-9]{1,2}")
 _SEPARATOR = re.compile(r"[\W_]+")
 _PARTIAL = frozenset("forced foreign commentary signs songs".split())
@@ -115,9 +117,10 @@ class Sidecars:
         """
         offers = self._folders.get(video.parent, {})
         if video.name not in offers:
-            names = media.listing(video.parent)
-            videos = {name for name in names if _suffix(name) in EXTENSIONS} | {*offers, video.name}
-            offers = self._folders[video.parent] = _assign(names, videos)
+            names = media.beside(video, ASKED_FOR)
+            videos = {name for name in names if _suffix(name) in EXTENSIONS} | {video.name}
+            known = () if media.is_web(video) else offers
+            offers = self._folders[video.parent] = offers | _assign(names, videos.union(known))
         found = offers[video.name]
         ranked = [name for _, name, _ in sorted(found.ranked)]
         if ranked:

@@ -37,7 +37,7 @@ _ENTRY = np.dtype([("at", "<u8"), ("size", "<u4"), ("crc", "<u4")])
 
 def key_of(path: Path) -> str:
     """Return the name of a video's pictures: of its size and of the bytes at both ends."""
-    with media.reading(path) as file:
+    with media.reading(path, _ENDS) as file:
         size = file.seek(0, io.SEEK_END)
         digest = hashlib.sha256(size.to_bytes(8, "little"))
         for at in (0, max(0, size - _ENDS)):

@@ -94,10 +94,9 @@ class VideoSampler:
 
         admit: called with the pixels of a picture before any is decoded; may wait.
         """
-        self.path = path
+        self.path, self._fps, self._edge = path, fps, edge
         self.report: VideoReport | None = None
         self._expected: float | None = None
-        self._fps, self._edge = fps, edge
         self._keep_truncated = keep_truncated
         self._threads = threads or cores()
         self._limits, self._admit = limits, admit

@@ -13,7 +13,8 @@ from engine.errors import InvalidInput
 from engine.types import Floats, Proposals
 from trainer.collection.annotations import JudgedQuery, nearest_moments
 from trainer.collection.encoders import encoder_of, encoder_source
-from trainer.collection.places import features_directory, projector_directory
+from trainer.collection.places import features_directory
+from trainer.collection.projectors import projector_directory
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.sentences import sentences_of
 from trainer.formats.samples import Samples, kept_samples, load_samples

@@ -9,7 +9,8 @@ import torch
 from engine.proposals import ProposalRule
 from engine.types import Proposals
 from trainer.collection.encoders import clip_encoder_of, clip_encoder_source, encoder_of, encoder_source
-from trainer.collection.places import features_directory, open_projector
+from trainer.collection.places import features_directory
+from trainer.collection.projectors import open_projector
 from trainer.collection.queries import QueryFeatures, encode_queries
 from trainer.collection.retrieval import Retrieval
 from trainer.collection.segments import VideoRows

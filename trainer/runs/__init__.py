@@ -14,13 +14,13 @@ A run that was killed at any moment goes on by itself, and ends with the same by
 CPU). One whose numbers are no longer finite raises Diverged.
 """
 
+from trainer.progress import Progress
 from trainer.runs.devices import Amp, pick_device, seed_everything
 from trainer.runs.following import open_run
 from trainer.runs.log import MetricLog
 from trainer.runs.order import batch_rows
 from trainer.runs.plot import Panel, plot_metrics
 from trainer.runs.processes import ALONE, Processes, joined
-from trainer.runs.progress import Progress
 from trainer.runs.run import Diverged, Stopped, TrainingRun
 from trainer.runs.state import Training
 

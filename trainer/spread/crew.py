@@ -86,11 +86,8 @@ class Crew:
             # Ray itself would try for minutes.
             _check_reached(self._address)
             self._ray.init(self._address, log_to_driver=False, logging_level="ERROR", **own)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            raise Unavailable(
-                f"no Ray cluster answers at {self._address}; start one with `ray start --head`, or leave the "
-                "address away for this machine alone"
-            ) from error
+        except (ValueError, RuntimeError, OSError, self._ray.exceptions.RayError) as error:
+            raise Unavailable(_not_begun(self._address, error)) from error
         for node in sorted(self._nodes(), key=lambda node: str(node["NodeID"])):
             for resources in _shares(node["Resources"], self._gpus):
                 self.members.append(Member(len(self.members), node["NodeID"], resources))
@@ -155,6 +152,16 @@ class Crew:
         )
         made = self._ray.remote(self._worker).options(scheduling_strategy=strategy, **member.resources)
         member.actor = made.remote(*self._arguments)
+
+
+def _not_begun(address: str, error: Exception) -> str:
+    if address == "local":
+        why = " ".join(str(error).split())[:200]
+        return f"Ray does not start on this machine ({why}); try again, or leave --engine ray away"
+    return (
+        f"no Ray cluster answers at {address}; start one with `ray start --head`, or leave the address away "
+        "for this machine alone"
+    )
 
 
 def _check_reached(address: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +26,40 @@ from trainer.spread.worker import IngestTask, IngestWorker
 from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore
 
+# Seconds after which Ray is started while files are listed still; what is wrong is mostly seen before.
+AT_ONCE = 0.2
+
 
 def ingest_spread(
-    paths: Sequence[Path], task: IngestTask, address: str, name: str, progress: Progress, found: Survey
+    paths: Sequence[Path],
+    task: IngestTask,
+    address: str,
+    name: str,
+    progress: Progress,
+    find: Callable[[], Survey],
 ) -> Summary:
     """Bring a collection up to date as `trainer.ingest.pipeline.ingest` does, on a Ray cluster.
 
-    name: of the encoder, as it was given. Raises what that raises; Unavailable too where no worker is left:
-    what was ingested is kept.
+    name: of the encoder, as it was given. find: lists the files, while Ray starts and workers load. Raises
+    what both raise; Unavailable too where no worker is left: what was ingested is kept.
     """
+    lister = ThreadPoolExecutor(1)
+    try:
+        finding = lister.submit(find)
+        if wait([finding], AT_ONCE).done:
+            finding.result()
+        with Crew(address, IngestWorker, task, gpus=task.device != "cpu") as crew:
+            for member in crew.members:
+                crew.call(member, "load")
+            return _ingest(paths, task, crew, name, progress, finding.result())
+    finally:
+        # Ctrl-C does not wait for a list.
+        lister.shutdown(wait=False)
+
+
+def _ingest(
+    paths: Sequence[Path], task: IngestTask, crew: Crew, name: str, progress: Progress, found: Survey
+) -> Summary:
     summary = Summary(str(task.collection), name, task.fingerprint)
     for path, reason in found.unreadable:
         summary.fail(path, BadVideo("unreadable", reason))
@@ -43,12 +69,11 @@ def ingest_spread(
         with FeatureStore.open(store, "a") as writing:
             for video in task.options.forget:
                 writing.forget(video)
-    with Crew(address, IngestWorker, task, gpus=task.device != "cpu") as crew:
-        driver = Driver(crew, task, summary, progress)
-        try:
-            driver.run(found.found[: task.options.limit or None], store)
-        except KeyboardInterrupt as stopped:
-            raise Interrupted(summary) from stopped
+    driver = Driver(crew, task, summary, progress)
+    try:
+        driver.run(found.found[: task.options.limit or None], store)
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(summary) from stopped
     _settle(paths, task, driver.dim, summary)
     return summary
 

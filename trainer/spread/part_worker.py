@@ -24,7 +24,7 @@ from workers.index.part import DIRECTORY as INDEX
 from workers.index.training import Template
 from workers.ranker.encoder.encoder import pick_device
 from workers.ranker.projection.projector import MeanPool, Projector
-from workers.ranker.stores.contexts import ContextType
+from workers.ranker.stores.rounding import ContextType
 
 # Seconds after which a worker tells how far it is.
 QUIET = 0.5

@@ -7,8 +7,8 @@ import torch
 
 from engine.types import Proposals
 from trainer.collection.retrieval import QUERIES_AT_ONCE
+from trainer.progress import Progress
 from trainer.ranker.proposing import Proposer, Sought
-from trainer.runs.progress import Progress
 from trainer.spread.crew import Crew
 from trainer.spread.tasks import all_done, stretches
 

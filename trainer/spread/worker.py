@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import Mismatch
 from trainer.ingest.filling import Filling
@@ -16,7 +17,6 @@ from trainer.ingest.options import IngestOptions
 from trainer.ingest.reader import Job
 from trainer.ingest.scan import VideoFile
 from trainer.ingest.summary import Summary
-from trainer.ingest.tuning import encoding_threads
 from trainer.screen.run import read_screens
 from trainer.speech.run import Recogniser, transcribe_all
 from trainer.spread.dealing import Given
@@ -24,7 +24,10 @@ from trainer.spread.report import Report, Telling
 from workers.feature_store.locking import Locked
 from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore
-from workers.ranker.encoder.encoder import Encoder
+
+if TYPE_CHECKING:
+    # Where the class is only named, by the driver, torch is not loaded.
+    from workers.ranker.encoder.encoder import Encoder
 
 # Files at hand for each one that is read.
 AT_HAND = 8
@@ -65,6 +68,11 @@ class IngestWorker:
         self._open = self._closing = False
         self._failed: BaseException | None = None
 
+    def load(self) -> None:
+        """Load the encoder while the driver still lists files; `begin` tells what is wrong with it."""
+        with contextlib.suppress(Exception):
+            self._encoder()
+
     def begin(self, share: Share, patient: bool = False) -> int:
         """Open a share of the store; return the encoder's width. patient: wait for a dead writer's lock.
 
@@ -81,9 +89,11 @@ class IngestWorker:
                     raise
                 locked.wait(left)
 
-    def _encoder(self) -> Encoder:
+    def _encoder(self) -> "Encoder":
         task = self._task
         if self._loaded is None:
+            from workers.ranker.encoder.encoder import Encoder
+
             self._loaded = Encoder.load(task.encoder, task.device, task.precision)
         if self._loaded.fingerprint != task.fingerprint:
             raise Mismatch(
@@ -142,6 +152,8 @@ class IngestWorker:
             self._changed.notify_all()
 
     def _ingest(self, share: Share) -> None:
+        from trainer.ingest.tuning import encoding_threads
+
         task, encoder = self._task, self._encoder()
         with contextlib.ExitStack() as stack:
             options = dataclasses.replace(

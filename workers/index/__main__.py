@@ -36,11 +36,10 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
     versions = {about.collection: about.version for about in held.listing()}
     device = "gpu" if any(held.get(version).device == "gpu" for version in versions.values()) else "cpu"
     duty = Duty(lambda in_flight: max(0, in_flight - CORES))
-    # Searches beyond the cores only share them. Two at least: one may wait for a page of a mapped file.
-    pool = serving.threads(max(2, CORES // max(1, worker.threads)))
+    pool = serving.threads(lanes := _lanes(worker.threads))
 
     def add_services(server: grpc.aio.Server) -> list[str]:
-        servicer = IndexShardServicer(held, worker.name, device, duty, pool)
+        servicer = IndexShardServicer(held, worker.name, device, duty, pool, lanes)
         add_IndexShardServiceServicer_to_server(servicer, server)
         return [SERVICE, version_service.add_version_service(server, held, duty)]
 
@@ -55,6 +54,14 @@ def serve(topology: Topology, worker: IndexWorkerConfig) -> None:
         watch=lambda set_fit: held.start(lambda fit: set_fit(SERVICE, fit)),
     )
     serving.serve_worker(served, worker, topology)
+
+
+def _lanes(threads: int) -> int:
+    """Return how many searches of so many OpenMP threads compute at once: more only share the cores.
+
+    Two at least: one may wait for a page of a mapped file.
+    """
+    return max(2, CORES // max(1, threads))
 
 
 if __name__ == "__main__":

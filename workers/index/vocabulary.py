@@ -1,7 +1,7 @@
 """A sorted list of distinct words, as bytes: found by bisection, and by what they contain."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ class Vocabulary:
         # Of characters: UTF-8 begins each with a byte that is none of its further ones.
         begun = np.cumsum((np.frombuffer(text, np.int8) >= -64), dtype=np.int32)
         self.lengths = np.diff(begun[self._ends], prepend=0).astype(np.int64) - 1
-        self._heads = np.frombuffer(text, np.uint8)[self._starts]
+        # Where the words that begin with each byte begin.
+        self._of_head = np.searchsorted(np.frombuffer(text, np.uint8)[self._starts], np.arange(257)).tolist()
         bits = _letters(text)
         self._letters = np.bitwise_or.reduceat(bits, self._starts) if len(self) else bits
         self._firsts = [self._at(number) for number in range(0, len(self), _BLOCK)]
@@ -62,23 +63,32 @@ class Vocabulary:
         numbers = np.unique(np.searchsorted(self._ends, np.array(places, np.int64)))
         return numbers[self.lengths[numbers] > len(part)]
 
-    def alike(self, word: str) -> tuple[Numbers, Numbers]:
-        """Return the numbers of the words that are nearly `word`, ascending, and by how many `edits` each."""
+    def alike(self, words: Sequence[str]) -> list[tuple[Numbers, Numbers]]:
+        """Return of each word the numbers of those that are nearly it, ascending, and by how many `edits`."""
+        near = [self._near(word) for word in words]
+        numbers = np.concatenate([np.zeros(0, np.int64), *near])
+        of = np.repeat(np.arange(len(near)), [len(one) for one in near])
+        letters = self._letters_of(numbers)
+        by = distances(words, of, letters, self.lengths[numbers]) if len(numbers) else numbers
+        most = np.array([may_differ(word) for word in words], np.int64)[of]
+        first = np.array([ord(word[0]) for word in words], np.uint32)[of]
+        kept = (by > 0) & (by <= most) & (letters[:, 0] == first)
+        return [(numbers[one], by[one]) for place in range(len(near)) for one in [kept & (of == place)]]
+
+    def _near(self, word: str) -> Numbers:
+        """Return the numbers of the words that can be nearly `word` by their letters, ascending."""
         most, wanted = may_differ(word), word.encode()
         if not most:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        begin, end = np.searchsorted(self._heads, wanted[0]), np.searchsorted(self._heads, wanted[0], "right")
+            return np.zeros(0, np.int64)
+        begin, end = self._of_head[wanted[0]], self._of_head[wanted[0] + 1]
         letters = np.bitwise_or.reduce(_letters(wanted + b"\n"))
         theirs = self._letters[begin:end]
         # An edit removes one letter at most, and adds one.
         near = np.bitwise_count(theirs & ~letters) <= most
         near &= np.bitwise_count(letters & ~theirs) <= most
         near &= np.abs(self.lengths[begin:end] - len(word)) <= most
-        numbers = begin + np.flatnonzero(near)
-        letters_of = self._letters_of(numbers)
-        by = distances(word, letters_of, self.lengths[numbers])
-        kept = (by > 0) & (by <= most) & (letters_of[:, 0] == ord(word[0]))
-        return numbers[kept], by[kept]
+        numbers: Numbers = begin + np.flatnonzero(near)
+        return numbers
 
     def words(self) -> list[str]:
         """Return all words, in order."""

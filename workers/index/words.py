@@ -14,6 +14,7 @@ integers: a row's score is the same to the last bit whatever part it lies in. Ro
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,48 +112,51 @@ class WordIndex:
         sought = self._sought(query)
         if not sought:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        postings = [found for word, how in sought.items() if (found := self._of(word, *how)) is not None]
+        postings = [found for word, how in sought.items() if (found := self._of(word, how)) is not None]
         rows, sums = best(postings, len(self), k, living)
-        largest = LARGEST_SHARE * sum(weight for weight, *_ in sought.values())
+        largest = LARGEST_SHARE * sum(how.weight for how in sought.values())
         return rows, (sums / largest).astype(np.float32)
 
-    def _sought(self, query: str) -> dict[str, tuple[int, bool, bool]]:
-        """Return, for each word to search by, its weight, and whether others contain it, or are nearly it."""
+    def _sought(self, query: str) -> dict[str, "_Sought"]:
+        """Return the words to search by, and how."""
         counts = {word: self.statistics.count(word) for word in telling(terms(query))}
         rare = {word: count for word, count in counts.items() if not self.statistics.is_common(count)}
         weights = {word: self.statistics.weight(count) for word, count in (rare or counts).items()}
         total = sum(weights.values())
         inside = [word for word in weights if seeks_inside(word, counts[word] > 0)][:MOST_SEEKING]
-        nearly = [word for word in weights if may_differ(word)][:MOST_SEEKING]
+        differing = [word for word in weights if may_differ(word)][:MOST_SEEKING]
+        nearly = dict(zip(differing, self.words.alike(differing), strict=True))
         return {
-            word: (max(1, int(SUM_OF_WEIGHTS * weight / total)), word in inside, word in nearly)
+            word: _Sought(max(1, int(SUM_OF_WEIGHTS * weight / total)), word in inside, nearly.get(word))
             for word, weight in weights.items()
         }
 
-    def _of(self, word: str, weight: int, inside: bool, nearly: bool) -> Postings | None:
+    def _of(self, word: str, how: "_Sought") -> Postings | None:
         """Return the postings of a word of a query, None for none."""
         number = self.words.find(word)
-        own = [self._postings(number, weight)] if number >= 0 else []
-        others, kept, of = self._others(word, inside, nearly)
+        own = [self._postings(number, how.weight)] if number >= 0 else []
+        others, kept, of = self._others(word, how)
         if not len(others):
             return own[0] if own else None
         # All of them, however many: which are left out would depend on the other texts of the part.
         places = _runs(self.starts[others], self.starts[others + 1])
         counts = self.starts[others + 1] - self.starts[others]
-        best_shares = np.zeros(len(self), np.uint16)
-        for one in own:
-            best_shares[one.rows] = one.shares
-        shares = self.shares[places].astype(np.int64) * np.repeat(kept, counts) // np.repeat(of, counts)
-        shares = np.maximum(shares, 1)
-        np.maximum.at(best_shares, self.rows[places], shares.astype(np.uint16))
-        rows = np.flatnonzero(best_shares).astype(np.int32)
-        return Postings(rows, best_shares[rows], weight, int(best_shares.max()))
+        lessened = self.shares[places].astype(np.int64) * np.repeat(kept, counts) // np.repeat(of, counts)
+        theirs = np.maximum(lessened, 1).astype(np.uint16)
+        rows = np.concatenate([*(one.rows for one in own), self.rows[places]])
+        shares = np.concatenate([*(one.shares for one in own), theirs])
+        # Runs that ascend, which a stable sort merges.
+        order = np.argsort(rows, kind="stable")
+        rows, shares = rows[order], shares[order]
+        firsts = np.flatnonzero(np.diff(rows, prepend=-1))
+        shares = np.maximum.reduceat(shares, firsts)
+        return Postings(rows[firsts], shares, how.weight, int(shares.max()))
 
-    def _others(self, word: str, inside: bool, nearly: bool) -> tuple[Numbers, Numbers, Numbers]:
+    def _others(self, word: str, how: "_Sought") -> tuple[Numbers, Numbers, Numbers]:
         """Return the words that a word of a query finds beside itself, and of their shares kept / of."""
         none = np.zeros(0, np.int64)
-        alike, by = self.words.alike(word) if nearly else (none, none)
-        within = self.words.containing(word) if inside else none
+        alike, by = how.nearly or (none, none)
+        within = self.words.containing(word) if how.inside else none
         size = len(word)
         kept = np.concatenate([np.full(len(within), size), np.square(size - by)])
         of = np.concatenate([self.words.lengths[within], np.full(len(alike), size * size)])
@@ -168,6 +172,14 @@ class WordIndex:
         sizes = (len(self.starts) - 1, len(self.most), postings, postings)
         if sizes != (len(self.words), len(self.words), len(self.rows), len(self.shares)):
             raise refuse(f"{directory} has tables that do not agree: copy it again or run `spr build`.")
+
+
+class _Sought(NamedTuple):
+    """How a word is searched by. inside: whether others contain it. nearly: those that are nearly it, by."""
+
+    weight: int
+    inside: bool
+    nearly: tuple[Numbers, Numbers] | None
 
 
 def _runs(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -25,6 +25,8 @@ from workers.ranker.sentences.encoder import SentenceEncoder
 from workers.ranker.texts import TYPICAL, CachedTextEncoder, Encoded, EncodedSentence
 from workers.watch import Watch
 
+# Proposals that a search has ranked unless it says otherwise.
+_USUAL = 200
 _T = TypeVar("_T")
 _Shared: TypeAlias = "weakref.WeakValueDictionary[int, _T]"
 
@@ -88,7 +90,7 @@ class Scorer:
     def __init__(self, models: Models, texts: Texts | None = None, limits: Limits | None = None) -> None:
         """texts: of these models; made here where none are given."""
         limits = limits or Limits()
-        self.models = models
+        self.models, self._checked = models, False
         self.texts, self.sentences = texts or Texts.of(models, limits)
         # Windows encoded online take a second a query: in a batch, every caller would wait for the last.
         most = limits.max_batch if models.ranker.batched else 1
@@ -112,6 +114,16 @@ class Scorer:
         """Refuse (Mismatch) to answer from files that have changed."""
         for part in self.models.parts:
             part.watch.check()
+
+    def check_in_turn(self) -> None:
+        """Do so once a turn of the running event loop: what is answered in one was read before it began."""
+        if not self._checked:
+            self.check()
+            self._checked = True
+            asyncio.get_running_loop().call_soon(self._turned)
+
+    def _turned(self) -> None:
+        self._checked = False
 
     def about(self) -> HeldVersion:
         """Describe the version."""
@@ -169,9 +181,11 @@ class Scorer:
             query = EncodedQuery(shown := np.ones(models.encoder.dim, np.float32), tokens, shown, "")
         else:
             query = self.encode(models.queries.example)
-        videos = np.flatnonzero(models.held)[:8].astype(np.int32)
-        if not len(videos):
+        held = np.flatnonzero(models.held)[:8].astype(np.int32)
+        if not len(held):
             return
+        # As many as a search ranks, which all threads share; online, each takes milliseconds.
+        videos = np.resize(held, _USUAL) if models.ranker.batched else held
         durations = models.features.durations[videos]
         spans = np.stack([np.zeros_like(durations), np.minimum(durations, 8.0)], axis=1)
         ranks, scores = np.arange(len(videos), dtype=np.int32), np.zeros(len(videos), np.float32)

@@ -67,9 +67,9 @@ class EncoderServicer(encoder_service_pb2_grpc.EncoderServiceServicer):
         asked = Asked(wire_examples.sources_from_pb(request, *sizes), request.alone)
         tracing.note(version=request.generation, examples=len(asked.sources))
         with self._duty:
-            scorer.check()  # a map of a file that was cut ends the process
+            scorer.check_in_turn()  # a map of a file that was cut ends the process
             encoded = await scorer.examples.soon(asked, context.time_remaining())
-            scorer.check()
+            scorer.check_in_turn()
         response = wire.encoded_to_pb(encoded)
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
@@ -95,11 +95,11 @@ class RankerServicer(ranker_service_pb2_grpc.RankerServiceServicer):
         tracing.note(version=request.generation, proposals=len(query.videos))
         if query.found is None:
             models.check_held(query.videos)
-        scorer.check()  # a map of a file that was cut ends the process
+        scorer.check_in_turn()  # a map of a file that was cut ends the process
         with self._duty:
             rank = scorer.rank if len(query.token_states) else scorer.rank_shown
             response = wire_rank.ranked_to_pb(await rank.soon(query, context.time_remaining()))
-        scorer.check()
+        scorer.check_in_turn()
         response.generation = request.generation
         response.compute_time.CopyFrom(_since(began))
         return response

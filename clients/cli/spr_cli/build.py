@@ -34,7 +34,7 @@ UNITS = {"contexts": "clips"}
 @click.option("--ranker", help="A directory, a fingerprint, or none. [default: the current one]")
 @click.option(
     "--contexts",
-    type=click.Choice(["auto", "float16", "int8", "none"]),
+    type=click.Choice(["auto", "float16", "int8", "int5", "none"]),
     help="How the ranker's contexts are stored; auto: float16 with a trained ranker. none ranks far slower. "
     "[default: as before, or auto]",
 )
@@ -100,7 +100,7 @@ def command(
 def _build(config: "BuildConfig", engine: str) -> "BuildReport":
     """Build with a progress bar a stage."""
     from trainer.generation.build import build
-    from trainer.runs.progress import Progress
+    from trainer.progress import Progress
     from trainer.spread.crew import address_of
 
     bars: dict[str, Progress] = {}

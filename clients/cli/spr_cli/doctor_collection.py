@@ -119,7 +119,7 @@ def _memory(read: Iterable[Part]) -> Findings:
     needed, free = sum(about.bytes for about in read), available_bytes()
     if needed > 0.8 * free:
         said = f"its parts have {size(needed)}, of {size(free)} of memory 80 % are used for them"
-        remedy = "answers come from the disk then: spr build --contexts int8, or more machines"
+        remedy = "answers come from the disk then: spr build --contexts int5, or more machines"
         yield Finding("warning", "memory", f"{said}; {remedy}")
 
 

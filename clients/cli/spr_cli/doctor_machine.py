@@ -5,10 +5,9 @@ import platform
 import resource
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 from engine.connections import MOST_FILES
-from engine.cores import cores
+from engine.cores import cores, features
 from spr_cli.findings import Finding, Findings, size
 from workers.warming import available_bytes
 
@@ -82,23 +81,13 @@ def _extras() -> Findings:
 
 
 def _processor() -> Finding:
-    flags = _flags()
+    can = features()
     about = f"{cores()} cores for this process"
-    if flags is not None and "f16c" not in flags:
+    if can is not None and "f16c" not in can:
         said = "lacks F16C, so that ranking falls back to torch, two to three times as slow"
         return Finding("warning", "processor", f"{about}; it {said}: use a processor with F16C and AVX2")
-    shown = [name for name in ("f16c", "fma", "avx2", "avx512f") if name in (flags or ())]
+    shown = [name for name in ("f16c", "fma", "avx2", "avx512f") if name in (can or ())]
     return Finding("ok", "processor", f"{about}{': ' if shown else ''}{', '.join(shown)}")
-
-
-def _flags() -> set[str] | None:
-    """Return the processor's features, None where the system does not list them."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    lines = [line.partition(":")[2] for line in text.splitlines() if line.startswith(("flags", "Features"))]
-    return set(lines[0].split()) if lines else None
 
 
 def _memory() -> Finding:

@@ -193,14 +193,14 @@ def _tell(summary: "Summary", as_json: bool) -> None:
 
 def bar(stack: contextlib.ExitStack) -> "Progress":
     """Return what shows a bar from the first call on."""
-    from trainer.runs.progress import Progress as Bar
+    from trainer.progress import Progress as Bar
 
     bars: list[Bar] = []
 
     def progress(done: int, total: int, words: str) -> None:
         if not bars:
-            bars.append(stack.enter_context(Bar("ingest", max(1, total // 1000), unit="kB")))
-        bars[0].update(done // 1000, words)
+            bars.append(stack.enter_context(Bar("ingest", 1, unit="kB")))
+        bars[0].update(done // 1000, words, max(1, total // 1000))
 
     return progress
 

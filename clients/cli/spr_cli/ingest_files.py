@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -73,11 +74,13 @@ def ingest_files(
     from workers.ranker.encoder.files import fingerprint_of
 
     address = address_of(engine)
-    found, named = check(paths, collection, options.fps), models.named(collection)
+    find = partial(check, paths, collection, options.fps)
     if address is not None:
-        summary = _spread(paths, _task(collection, named, models, options, wanted), address, found)
+        named = models.named(collection)
+        summary = _spread(paths, _task(collection, named, models, options, wanted), address, find)
         remember(collection, wanted, models.device)
     else:
+        found, named = find(), models.named(collection)
         dealt = _dealt(collection, found, options, [folder for _, folder in named])
         texts = texts_first(collection, dealt, wanted, models.device)
         summary = _here(paths, collection, options, named, models, found)
@@ -137,12 +140,14 @@ def _task(
     return IngestTask(collection.absolute(), *about, options, recogniser, screens)
 
 
-def _spread(paths: tuple[Path, ...], task: "IngestTask", address: str, found: "Survey") -> "Summary":
+def _spread(
+    paths: tuple[Path, ...], task: "IngestTask", address: str, find: "Callable[[], Survey]"
+) -> "Summary":
     from spr_cli.ingest import bar
     from trainer.spread.ingest import ingest_spread
 
     with contextlib.ExitStack() as stack:
-        return ingest_spread(paths, task, address, task.encoder, bar(stack), found)
+        return ingest_spread(paths, task, address, task.encoder, bar(stack), find)
 
 
 def _dealt(

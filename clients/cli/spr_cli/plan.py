@@ -29,7 +29,7 @@ _PRICE = Number(0, 1e9)
 @click.option("--shards", type=_COUNT, help="[default: of 3.2 million segments]")
 @click.option("--replicas", type=_COUNT, default=2, show_default=True, help="Of each worker, at least.")
 @click.option(
-    "--contexts", type=click.Choice(["float16", "int8", "none"]), default="float16", show_default=True
+    "--contexts", type=click.Choice(["float16", "int8", "int5", "none"]), default="float16", show_default=True
 )
 @click.option("--hidden", type=_COUNT, default=768, show_default=True, help="Width of the ranker.")
 @click.option("--host-gb", type=_POSITIVE, default=256, show_default=True, help="Memory of a host.")
@@ -49,7 +49,7 @@ def command(encoder: str, as_json: bool, shards: int | None, **chosen: Any) -> N
 
     \b
     spr plan --hours 1000 --qps 5
-    spr plan --hours 100000 --encoder openai/clip-vit-base-patch32 --contexts int8 --gpus 8 --json
+    spr plan --hours 100000 --encoder openai/clip-vit-base-patch32 --contexts int5 --gpus 8 --json
     """
     from bench.planning.plan import Asked, Prices, plan
     from spr_cli.output import print_json

@@ -149,7 +149,7 @@ def read_first(collection: Path, files: "Sequence[VideoFile]", wanted: bool | No
 
 def _bar(stack: contextlib.ExitStack, name: str) -> "Progress":
     """Return what shows a bar of seconds from the first call on."""
-    from trainer.runs.progress import Progress as Bar
+    from trainer.progress import Progress as Bar
 
     bars: list[Bar] = []
 

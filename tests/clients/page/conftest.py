@@ -1,7 +1,6 @@
 """One real service with its page, over real files: an MP4 with texts, a long-GOP MKV, an AVI."""
 
 import json
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -103,53 +102,3 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with running(home / "log.jsonl", str(topology)) as service:
         ready = {name: str(service.ready[name]) for name in ("page", "address", "admin")}
         yield Page(ready["page"].rstrip("/"), videos, collection, ready["address"], ready["admin"])
-
-
-@pytest.fixture(scope="package")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium here; install the package chromium")
-    return found
-
-
-# Playwright's loop runs in this thread as long as it is open: other modules have loops of their own.
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    # Without a graphics card its emulation costs more than drawing in software does.
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-software-rasterizer", "--disable-gpu-compositing"]
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=flags)
-
-
-@pytest.fixture(scope="module")
-def one_tab(browser: Any, page: Page) -> Iterator[tuple[Any, list[str]]]:
-    """A tab, and what its pages complain of."""
-    from tests.clients.page.tabs import WATCH, expect
-
-    context = browser.new_context(base_url=page.address)
-    context.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
-    context.add_init_script(WATCH)
-    one, wrong = context.new_page(), list[str]()
-    one.on("pageerror", lambda error: wrong.append(str(error)))
-    one.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
-    yield one, wrong
-    context.close()
-
-
-@pytest.fixture
-def tab(one_tab: tuple[Any, list[str]], page: Page) -> Iterator[Any]:
-    """A tab as a first visit finds it. Opening another for each test costs more than most tests do."""
-    tab, wrong = one_tab
-    tab.set_viewport_size({"width": 1280, "height": 800})
-    tab.emulate_media(color_scheme="null", reduced_motion="null")
-    wrong.clear()
-    yield tab
-    tab.unroute_all(behavior="ignoreErrors")
-    tab.goto("about:blank")  # what is still asked for ends here
-    devtools = tab.context.new_cdp_session(tab)
-    devtools.send("Storage.clearDataForOrigin", {"origin": page.address, "storageTypes": "all"})
-    devtools.detach()
-    assert wrong == []

@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from engine import versions
+from tests.forked import spr
 from tests.system.living.living import Living
 from tests.system.service import alive, until
-from tests.system.world import SPR
 
 
 def kill(living: Living, *names: str) -> None:
@@ -42,5 +41,8 @@ def state(living: Living, request: str) -> str:
 
 def spr_admin(living: Living, *arguments: object) -> Any:
     """Run it as a process of its own: another thread prints, too."""
-    command = [*SPR, "admin", *map(str, arguments), "--address", living.service.ready["admin"], "--json"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
+    log = living.home / "spr-admin.log"
+    with spr(log, "admin", *arguments, "--address", living.service.ready["admin"], "--json") as command:
+        told = command.stdout.read()
+        assert command.wait(timeout=300) == 0, log.read_text()
+    return json.loads(told)

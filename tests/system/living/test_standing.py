@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,13 @@ import pytest
 
 from engine import versions
 from engine.corpus import open_corpus
+from tests.forked import Supervisor
+from tests.forked import spr as forked
 from tests.system.living.crashing import kill
 from tests.system.living.hook import SECRET, Receiver, receiving
 from tests.system.living.living import Living, spr
 from tests.system.living.models import trained
 from tests.system.service import until
-from tests.system.world import SPR
 from tests.trainer.library.running import clip
 from tests.workers.ranker.factories import TEXTS
 from workers.ranker.scoring.fusion import Fusion, ScoreWeights
@@ -72,17 +72,16 @@ def waiting(living: Living, watch: str) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def following(living: Living, watch: str) -> Iterator["subprocess.Popen[str]"]:
-    command = [*SPR, "admin", "matches", "--follow", "--after", "0", "--watch", watch, *OF, "--json"]
+def following(living: Living, watch: str) -> Iterator[Supervisor]:
+    command = ("admin", "matches", "--follow", "--after", "0", "--watch", watch, *OF, "--json")
     address = ("--address", living.service.ready["admin"])
-    with subprocess.Popen([*command, *address], stdout=subprocess.PIPE, text=True) as follower:
+    with forked(living.home / "following.log", *command, *address) as follower:
         yield follower
         follower.kill()
 
 
-def number_of(follower: "subprocess.Popen[str]") -> int:
+def number_of(follower: Supervisor) -> int:
     """Return the number of the next match that is followed."""
-    assert follower.stdout is not None
     return int(json.loads(follower.stdout.readline())["number"])
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import Mismatch, NotFound
 from tests.trainer.ranker.world import DIM, ENCODER, make_collection
-from trainer.collection.places import open_projector
+from trainer.collection.projectors import open_projector
 from workers.ranker.projection.projector import MeanPool, Projector, ProjectorConfig
 from workers.ranker.stores.checkpoint import save_model
 

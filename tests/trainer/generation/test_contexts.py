@@ -83,12 +83,12 @@ def test_every_choice_is_a_version_of_its_own(tmp_path: Path) -> None:
     with_ranker(tmp_path)
     reports = {
         choice: build(BuildConfig(collection=tmp_path, contexts=choice))
-        for choice in ("auto", "int8", "none")
+        for choice in ("auto", "int8", "int5", "none")
     }
-    assert [report.contexts for report in reports.values()] == ["float16", "int8", "none"]
-    assert len({report.id for report in reports.values()}) == 3
+    assert [report.contexts for report in reports.values()] == ["float16", "int8", "int5", "none"]
+    assert len({report.id for report in reports.values()}) == 4
     assert not EncodedStore.there(parts.directory(tmp_path, reports["none"].parts[0]))
-    assert reports["int8"].bytes < reports["auto"].bytes
+    assert reports["int5"].bytes < reports["int8"].bytes < reports["auto"].bytes
     again = build(BuildConfig(collection=tmp_path, contexts="float16"))
     assert (again.id, again.reused) == (reports["auto"].id, True)
 

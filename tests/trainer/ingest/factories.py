@@ -1,9 +1,10 @@
 """Real files, written by PyAV: frame i of a video is one flat grey that tells i."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import av
 import av.error
@@ -14,6 +15,7 @@ from av.subtitles.subtitle import SubtitleSet
 from numpy.typing import NDArray
 
 MILLISECONDS = Fraction(1, 1000)
+P = ParamSpec("P")
 
 
 def grey(index: int) -> int:
@@ -26,6 +28,26 @@ def regular(seconds: float, rate: int) -> list[int]:
     return [round(1000 * i / rate) for i in range(round(seconds * rate))]
 
 
+def _kept(write: Callable[Concatenate[Path, P], Path]) -> Callable[Concatenate[Path, P], Path]:
+    """Write what was written before from memory: many tests want the same files, and encoding takes long."""
+    made: dict[str, bytes] = {}
+
+    @functools.wraps(write)
+    def written(path: Path, *given: P.args, **how: P.kwargs) -> Path:
+        if "picture" in how:  # whose words are not all of it
+            return write(path, *given, **how)
+        key = repr((path.suffix, given, how))
+        if key not in made:
+            made[key] = write(path, *given, **how).read_bytes()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(made[key])
+        return path
+
+    return written
+
+
+@_kept
 def write_video(
     path: Path,
     times: Sequence[int],

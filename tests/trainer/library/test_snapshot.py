@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def test_a_thrown_away_collection_comes_back(collection: Path, destination: str)
     assert (found.parent, found.reason, found.videos, copied > 0) == ("", "restore", made.videos, True)
     assert versions.current(collection) == found.id
     assert verify(collection) == []
+
+
+@pytest.mark.parametrize(("scheme", "library"), [("gs", "gcsfs"), ("az", "adlfs")])
+def test_a_store_whose_library_is_absent_names_it(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InvalidInput, match=rf'pip install "spr-engine\[remote\]" {library}\.$'):
+        open_place(f"{scheme}://bucket/c")
 
 
 def test_only_what_is_missing_is_copied(collection: Path, destination: str) -> None:

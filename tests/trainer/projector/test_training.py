@@ -83,21 +83,22 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     collection: Path, made: Path, tmp_path: Path
 ) -> None:
     unbroken = shutil.copytree(made, tmp_path / "unbroken")
-    ending = (train_projector, signal.SIGKILL, 30)
-    code = apart.call(tmp_path / "log", train_and_end, *ending, collection, SETTINGS, device="cpu")
+    settings = replace(SETTINGS, steps=20, eval_every=10)
+    ending = (train_projector, signal.SIGKILL, 13)
+    code = apart.call(tmp_path / "log", train_and_end, *ending, collection, settings, device="cpu")
     assert code == -signal.SIGKILL
     assert not (collection / "models" / "projector" / "CURRENT").exists()
 
-    with pytest.raises(Mismatch, match="has steps = 60, this one 61"):
-        train_projector(collection, replace(SETTINGS, steps=61), device="cpu")
+    with pytest.raises(Mismatch, match="has steps = 20, this one 21"):
+        train_projector(collection, replace(settings, steps=21), device="cpu")
     annotations = collection / "annotations" / "train.json"
     written = annotations.read_text()
     annotations.write_text(written.replace("0.9", "0.8"))
     with pytest.raises(Mismatch, match="has data = "):
-        train_projector(collection, SETTINGS, device="cpu")
+        train_projector(collection, settings, device="cpu")
     annotations.write_text(written)
 
-    reports = [train_projector(collection, SETTINGS), train_projector(unbroken, SETTINGS)]
+    reports = [train_projector(collection, settings), train_projector(unbroken, settings)]
     files = [report.directory / "model.safetensors" for report in reports]
     assert files[0].read_bytes() == files[1].read_bytes()
     records = [read_metrics(file.parent / "train" / "metrics.jsonl") for file in files]

@@ -70,12 +70,12 @@ def collection(made: Path, tmp_path: Path) -> Path:
 
 
 def test_refined_clearly_beats_coarse(collection: Path) -> None:
-    report = train_ranker(collection, replace(SETTINGS, steps=100, score="weighed"), device="cpu")
+    report = train_ranker(collection, replace(SETTINGS, steps=60, lr=5e-3, score="weighed"), device="cpu")
     for measure, least in (("NDCG@10,IoU>=0.7", 1.25), ("NDCG@10,IoU>=0.5", 1.05)):
         assert report.refined[measure] > least * report.coarse[measure], measure
     rows = read_metrics(report.directory / "train" / "metrics.jsonl")
     losses = [row["loss"] for row in rows if "loss" in row]
-    assert len(losses) == 100
+    assert len(losses) == 60
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
 
@@ -127,18 +127,19 @@ def test_killed_and_resumed_equals_unbroken_and_refuses_another_task(
     collection: Path, made: Path, tmp_path: Path
 ) -> None:
     unbroken = shutil.copytree(made, tmp_path / "unbroken")
-    ending = (train_ranker, signal.SIGKILL, 13)
+    settings = replace(SETTINGS, steps=16, eval_every=8, save_every=4)
+    ending = (train_ranker, signal.SIGKILL, 6)
     named = {"projector": "none", "device": "cpu"}
     assert (
-        apart.call(tmp_path / "log", train_and_end, *ending, collection, SETTINGS, **named) == -signal.SIGKILL
+        apart.call(tmp_path / "log", train_and_end, *ending, collection, settings, **named) == -signal.SIGKILL
     )
     assert not (collection / "models" / "ranker" / "CURRENT").exists()
 
-    with pytest.raises(Mismatch, match="has steps = 40, this one 41"):
-        train_ranker(collection, replace(SETTINGS, steps=41), projector="none", device="cpu")
+    with pytest.raises(Mismatch, match="has steps = 16, this one 17"):
+        train_ranker(collection, replace(settings, steps=17), projector="none", device="cpu")
     reports = [
-        train_ranker(collection, SETTINGS, projector="none", device="cpu"),
-        train_ranker(unbroken, SETTINGS, projector="none", device="cpu"),
+        train_ranker(collection, settings, projector="none", device="cpu"),
+        train_ranker(unbroken, settings, projector="none", device="cpu"),
     ]
     files = [report.directory / "model.safetensors" for report in reports]
     assert files[0].read_bytes() == files[1].read_bytes()

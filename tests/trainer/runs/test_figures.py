@@ -1,28 +1,33 @@
 """Where drawing leaves files."""
 
 import os
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-DRAW = """
-import sys
-from pathlib import Path
+from tests.forked import Supervisor
 from trainer.runs.plot import Panel, plot_metrics
-
-rows = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
-plot_metrics(Path(sys.argv[1]), rows, [Panel("loss", ("loss",))])
-"""
 
 
 def draw(home: Path, **environment: str) -> None:
     """Draw a chart in a process of its own, whose home is `home`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MPL"))}
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     own = {"HOME": str(home), "TMPDIR": str(home / "tmp"), **environment}
-    picture = home.parent / "a.png"
-    subprocess.run([sys.executable, "-c", DRAW, str(picture)], env=kept | own, check=True)
+    picture, log = home.parent / "a.png", home.parent / "log"
+    given = [f"{name}={value}" for name, value in own.items()]
+    with Supervisor(log, str(picture), *given, main=_draw) as drawn:
+        assert drawn.wait(timeout=300) == 0, log.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def _draw(picture: str, *own: str) -> None:
+    assert "matplotlib" not in sys.modules, "it has chosen its directories already"
+    for name in [name for name in os.environ if name.startswith(("XDG_", "MPL"))]:
+        del os.environ[name]
+    os.environ.update({name: value for name, _, value in (one.partition("=") for one in own)})
+    tempfile.tempdir = None  # the fork server's
+    rows = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
+    plot_metrics(Path(picture), rows, [Panel("loss", ("loss",))])
 
 
 def test_a_chart_leaves_nothing_in_the_home_directory(tmp_path: Path) -> None:

@@ -168,6 +168,8 @@ def test_progress_line_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -
     progress = Progress("projector", total=100, done=20)
     monkeypatch.setattr(time, "monotonic", lambda: progress.began + 4.0)
     assert progress.line(40, "loss 1.0") == "projector: 40/100 steps, 5.0/s, 12 s left  loss 1.0"
+    progress.update(40, total=60)
+    assert progress.line(40) == "projector: 40/60 steps, 5.0/s, 4 s left"
 
 
 def test_a_bar_shows_names_as_they_are(

@@ -1,14 +1,18 @@
 """Driver and workers of an ingest in threads: what they make is what one run makes, though workers die."""
 
 import dataclasses
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from engine.errors import SprError, Unavailable
+from engine.errors import NotFound, SprError, Unavailable
 from spr_cli.ingest import command
 from tests.trainer.ingest.same import check_same, opened
 from tests.trainer.ingest.test_shares import check_told, flat, world
@@ -17,6 +21,7 @@ from tests.workers.ranker.factories import tiny_clip
 from trainer.ingest.opening import check
 from trainer.ingest.options import IngestOptions
 from trainer.ingest.pipeline import ingest
+from trainer.ingest.scan import Survey
 from trainer.ingest.summary import Summary
 from trainer.spread import ingest as driving
 from trainer.spread.crew import Crew, address_of
@@ -57,8 +62,8 @@ def here(videos: Path, collection: Path, encoder: Encoder, options: IngestOption
 
 def spread(videos: Path, collection: Path, encoder: Encoder, options: IngestOptions = OPTIONS) -> Summary:
     task = IngestTask(collection, encoder.name, encoder.fingerprint, "cpu", "float32", options)
-    found = check([videos], collection, options.fps)
-    return ingest_spread([videos], task, "local", encoder.name, lambda *_: None, found)
+    find = partial(check, [videos], collection, options.fps)
+    return ingest_spread([videos], task, "local", encoder.name, lambda *_: None, find)
 
 
 @pytest.mark.parametrize(("kill", "gone"), [(0, False), (1, False), (3, True)])
@@ -106,9 +111,36 @@ def test_moves_changes_and_what_is_gone_are_as_with_one_run(tmp_path: Path, enco
 def test_another_encoder_on_a_node_is_refused(tmp_path: Path, encoder: Encoder) -> None:
     videos = flat(tmp_path / "videos" / "a.mp4", 1).parent
     task = IngestTask(tmp_path / "c", encoder.name, "f" * 16, "cpu", "float32", OPTIONS)
-    found = check([videos], tmp_path / "c", OPTIONS.fps)
+    find = partial(check, [videos], tmp_path / "c", OPTIONS.fps)
     with pytest.raises(SprError, match="on a node, and ffffffffffffffff where the ingest began"):
-        ingest_spread([videos], task, "local", encoder.name, lambda *_: None, found)
+        ingest_spread([videos], task, "local", encoder.name, lambda *_: None, find)
+
+
+def test_workers_load_while_files_are_listed(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = threading.Event()
+    monkeypatch.setattr(IngestWorker, "load", lambda worker: loaded.set())
+    task = IngestTask(tmp_path / "c", encoder.name, encoder.fingerprint, "cpu", "float32", OPTIONS)
+
+    def find() -> Survey:
+        assert loaded.wait(60)
+        return check([flat(tmp_path / "videos" / "a.mp4", 1).parent], tmp_path / "c", OPTIONS.fps)
+
+    assert ingest_spread([], task, "local", encoder.name, lambda *_: None, find).ingested == 1
+
+
+def test_where_there_is_no_video_nothing_is_started(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "Crew", None)
+    with pytest.raises(NotFound, match="there is no video in"):
+        spread(tmp_path, tmp_path / "c", encoder)
+
+
+def test_a_driver_loads_no_torch() -> None:
+    code = "import sys, trainer.spread.ingest, trainer.progress; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_engines_are_named_and_ray_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,10 +155,17 @@ def test_engines_are_named_and_ray_may_be_missing(monkeypatch: pytest.MonkeyPatc
         Crew("local", IngestWorker)
 
 
-def test_a_cluster_that_does_not_answer_is_one_sentence() -> None:
-    pytest.importorskip("ray")
+def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
     with pytest.raises(Unavailable, match=r"no Ray cluster answers at 127.0.0.1:1; start one with"):
         Crew("127.0.0.1:1", IngestWorker).__enter__()
+
+    def late(*_: object, **__: object) -> None:
+        raise ray.exceptions.RpcError("Timed out while waiting for GCS\n to become available.")
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(Unavailable, match=r"^Ray does not start on this machine \(Timed out while waiting"):
+        Crew("local", IngestWorker).__enter__()
 
 
 @pytest.mark.parametrize("more", [["--part", "0/2"], ["--watch"]])

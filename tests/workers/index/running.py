@@ -1,12 +1,12 @@
 """An index worker as a process."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from tests.forked import Supervisor, part
+from workers.index.__main__ import serve
 
 TOPOLOGY = """
 collection = "collection"
@@ -26,28 +26,16 @@ listen = "127.0.0.1:0"
 """
 
 
-def start(folder: Path, name: str, more: str = "") -> tuple["subprocess.Popen[str]", dict[str, Any]]:
+def start(folder: Path, name: str, more: str = "") -> tuple[Supervisor, dict[str, Any]]:
     """Start a worker of the topology, which `more` adds a line to; return it and its ready line."""
     (folder / "topology.toml").write_text(f"{more}\n{TOPOLOGY}")
-    command = [
-        sys.executable,
-        "-m",
-        "workers.index",
-        "--config",
-        str(folder / "topology.toml"),
-        "--name",
-        name,
-    ]
-    log = (folder / f"{name}.jsonl").open("w")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ})
-    log.close()
-    assert process.stdout is not None
+    options = ("--config", str(folder / "topology.toml"), "--name", name)
+    process = part(folder / f"{name}.jsonl", "index", serve, *options)
     return process, json.loads(process.stdout.readline())
 
 
-def stop(process: "subprocess.Popen[str]") -> int:
+def stop(process: Supervisor) -> int:
     process.send_signal(signal.SIGTERM)
     code = process.wait(timeout=300)
-    assert process.stdout is not None
     process.stdout.close()
     return code

@@ -110,7 +110,7 @@ def test_damage_of_large_originals_is_found_soon_after_the_start(
     path = file_of(tmp_path, ORIGINALS)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     opened = ShardOpener(SHARD, "cpu")(open_corpus(tmp_path))
-    opened.watches[0].look()
+    opened.watches[0].begin()
     with pytest.raises(Mismatch, match=rf"{ORIGINALS} no longer has the checksum"):
         opened.search(QUERIES, 9)
     with pytest.raises(Mismatch, match=ORIGINALS):

@@ -31,8 +31,7 @@ def test_those_are_found_that_differ_by_few_edits(length: int) -> None:
     vocabulary = Vocabulary.of([_changed(word, dice) for word in asked for _ in range(12)])
     words = vocabulary.words()
     found = 0
-    for word in asked:
-        numbers, by = vocabulary.alike(word)
+    for word, (numbers, by) in zip(asked, vocabulary.alike(asked), strict=True):
         expected = {one: edits(word, one) for one in words if edits(word, one)}
         assert {words[number]: count for number, count in zip(numbers, by, strict=True)} == expected
         found += len(expected)

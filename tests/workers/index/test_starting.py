@@ -30,7 +30,6 @@ def copied(folder: Path, tmp_path: Path) -> Path:
 def refused(folder: Path, name: str, code: int) -> str:
     process, said = start(folder, name)
     assert process.wait(timeout=300) == code
-    assert process.stdout is not None
     process.stdout.close()
     assert said["ready"] is False
     return str(said["error"])
@@ -103,6 +102,5 @@ def test_a_file_that_is_cut_under_searches_gives_no_wrong_answer(copied: Path) -
         assert calls[-1].code() in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE)
     process.kill()
     process.wait(timeout=300)
-    assert process.stdout is not None
     process.stdout.close()
     assert "index.faiss" in refused(copied, "shard-00000", 3)

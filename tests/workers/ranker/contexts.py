@@ -7,7 +7,8 @@ import torch
 
 from engine.types import Floats
 from workers.ranker.scoring.evidence import Evidence, Heads, Jobs, QueryVectors, judge
-from workers.ranker.stores.contexts import SUBTITLE, VIDEO, ContextType, EncodedStore, write_encoded
+from workers.ranker.stores.contexts import SUBTITLE, VIDEO, EncodedStore, write_encoded
+from workers.ranker.stores.rounding import ContextType
 
 
 def random_store(generation: Path, dtype: ContextType, lengths: list[int], hidden: int) -> EncodedStore:

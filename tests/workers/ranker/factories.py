@@ -1,5 +1,7 @@
 """A tiny random CLIP and a tiny collection of parts and versions, for tests of the ranker worker."""
 
+import functools
+import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +25,9 @@ from engine.entries import (
 )
 from engine.staging import staged
 from tests import plain
+from tests.workers.ranker.clip_files import TEXTS as TEXTS
+from tests.workers.ranker.clip_files import clip_files
 from tests.workers.ranker.sentences.tiny import tiny_sentences, write
-from trainer.encoder.tokenizer import train_tokenizer
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.encoder.encoder import Encoder
 from workers.ranker.model.relo import Relo, ReloConfig
@@ -42,39 +45,24 @@ from workers.ranker.stores.contexts import write_encoded
 from workers.ranker.stores.features import DIRECTORY, FRAMES, SUBTITLES, FeatureMaps, write_context
 
 WIDTH = 32
-TEXTS = ["a red ball bounces", "a blue square moves to the left", "something spins"]
 VIDEOS = {"a": 40, "b": 25, "c": 3}
 
 
 def tiny_clip(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
     """Save a random CLIP of 16 pixels and two layers as a Hugging Face directory."""
-    from transformers.models.clip.configuration_clip import CLIPConfig
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-    from transformers.models.clip.modeling_clip import CLIPModel
-
-    torch.manual_seed(seed)
-    tokenizer = train_tokenizer(TEXTS, 600, 24)
-    sizes: dict[str, Any] = {
-        "hidden_size": width,
-        "intermediate_size": 2 * width,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
-    text = {
-        **sizes,
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": 24,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    vision = {**sizes, "image_size": 16, "patch_size": 8}
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=width))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    size = {"height": 16, "width": 16}
-    CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size=size).save_pretrained(folder)
+    files, drawn = clip_files(seed, width)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    torch.set_rng_state(drawn)
     return folder
+
+
+@functools.cache
+def tiny_encoder() -> Encoder:
+    """Return what `tiny_clip` saves, loaded. Its name is that of a directory that is gone."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Encoder.load(str(tiny_clip(Path(folder))), "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +146,8 @@ def tiny(
     place of the truth. ranker_width: of the frame features that the ranker reads. sentences: whether the
     versions have a sentence encoder. fusion: the ranker's.
     """
-    encoder = Encoder.load(str(tiny_clip(collection / "models" / "encoder" / "tiny")), "cpu")
+    encoder = tiny_encoder()
+    tiny_clip(collection / "models" / "encoder" / "tiny")
     made = {}
     if trained:
         made = {"projector": _projector(collection), "ranker": _ranker(collection, ranker_width, fusion)}

@@ -25,7 +25,7 @@ from workers.duty import Duty
 from workers.ranker.batching import Batcher
 from workers.ranker.models import SharedModels
 from workers.ranker.scorer import Scorer, Scorers
-from workers.ranker.scoring import kernel
+from workers.ranker.scoring import compiled, kernel
 from workers.ranker.servicer import RankerServicer
 from workers.versions import Held
 
@@ -47,7 +47,7 @@ def passed(frame: FrameType | None) -> list[str]:
 def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ways: list[list[str]] = []
     waiting: list[list[str]] = []
-    score, submit = kernel._score, Batcher.submit
+    score, submit = compiled.score_windows, Batcher.submit
 
     def queued(batcher: Batcher[Any, Any], *arguments: Any) -> Any:
         waiting.append(passed(sys._getframe(1)))  # which then waits
@@ -56,14 +56,14 @@ def test_a_rank_call_passes_few_functions(tmp_path: Path, monkeypatch: pytest.Mo
     def spy(*arguments: Any) -> None:
         inner = passed(sys._getframe(1))
         if inner[0] == "Batcher._run":  # and no helper of the kernel's
-            ways.append([*waiting[-1], *inner, "_score"])
+            ways.append([*waiting[-1], *inner, "score_windows"])
         score(*arguments)
 
     made = tiny_collection(tmp_path / "collection", trained=True, contexts="float16")
     held = Held([made.directory], Scorers(SharedModels("cpu")).open)
     held.prepare_current()
     request = _request(held.get(versions.current(made.directory)))
-    monkeypatch.setattr(kernel, "_score", spy)
+    monkeypatch.setattr(kernel, "score_windows", spy)
     monkeypatch.setattr(Batcher, "submit", queued)
     servicer = RankerServicer(held, "cpu", Duty())
     server = Server(lambda server: add_RankerServiceServicer_to_server(servicer, server))

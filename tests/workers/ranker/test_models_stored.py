@@ -2,7 +2,9 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from tests import numeric
 from tests.workers.ranker.factories import tiny_collection
 from workers.ranker.models import Models
 from workers.ranker.scorer import Scorer
+from workers.ranker.scoring.relo_ranker import ReloRanker
 
 
 def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> Ranked:
@@ -27,12 +30,22 @@ def _ask(scorer: Scorer, videos: int, timeout: float | None = None) -> Ranked:
 
 
 def test_a_version_with_stored_contexts_is_served_from_them(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
     made = tiny_collection(tmp_path / "collection", trained=True, contexts="float16")
     scorer = Scorer(Models.open(made.directory, device="cpu"))
+    ranked: list[int] = []
+    found_many = ReloRanker.found_many
+
+    def noted(self: ReloRanker, queries: Sequence[RankQuery], *rest: Any, **more: Any) -> Any:
+        ranked.extend(len(query.videos) for query in queries)
+        return found_many(self, queries, *rest, **more)
+
+    monkeypatch.setattr(ReloRanker, "found_many", noted)
     scorer.warm_up()
+    # As many as a search has: the threads that share them have begun.
+    assert ranked == [200]
     warmed = [record.getMessage() for record in caplog.records if "in memory" in record.getMessage()]
     assert warmed == ["stored contexts are in memory"]
     assert scorer.models.ranker.batched

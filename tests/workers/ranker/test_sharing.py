@@ -1,5 +1,6 @@
 """Several versions in one worker: what they share, and what goes with the last of them."""
 
+import asyncio
 import dataclasses
 import logging
 import threading
@@ -184,11 +185,19 @@ def test_a_damaged_part_silences_its_versions_alone_and_heals(tmp_path: Path) ->
     path = parts.directory(made.directory, listed[1].id) / "encoded" / "video.npy"
     path.chmod(0o644)
     whole = path.read_bytes()
-    with path.open("r+b") as file:
-        file.seek(len(whole) - 1)
-        file.write(bytes([whole[-1] ^ 1]))
-    with pytest.raises(Mismatch, match="was changed while it is served"):
-        held.get(both).check()
+
+    async def damaged() -> None:
+        held.get(both).check_in_turn()
+        with path.open("r+b") as file:
+            file.seek(len(whole) - 1)
+            file.write(bytes([whole[-1] ^ 1]))
+        # In the same turn of the loop nothing was read that is not checked.
+        held.get(both).check_in_turn()
+        await asyncio.sleep(0)
+        with pytest.raises(Mismatch, match="was changed while it is served"):
+            held.get(both).check_in_turn()
+
+    asyncio.run(damaged())
     held.get(one).check()
     held.look()
     assert [bool(about.fault) for about in held.listing()] == [True, False]

@@ -21,6 +21,7 @@ from workers.ranker.model.windows import batches
 from workers.ranker.scoring.evidence import Biases, Evidence, Heads, Jobs, QueryVectors, decide
 from workers.ranker.stores.contexts import SUBTITLE, VIDEO, EncodedStore, EncodedStream
 from workers.ranker.stores.joined import AnyRows, arrays_of
+from workers.ranker.stores.rounding import asked, unpacked
 
 log = logging.getLogger("spr.ranker")
 
@@ -34,7 +35,7 @@ _LEAST = (32, 8, 1)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One modality of a store on the device: unit (n, h); norms, scales: (n,), None for float16."""
+    """One modality of a store on the device: unit (n, width); norms, scales: (n,), None for float16."""
 
     unit: Tensor
     norms: Tensor
@@ -82,7 +83,7 @@ class DeviceScoring:
 
     def __init__(self, store: EncodedStore, device: torch.device) -> None:
         """Copy the store to the device."""
-        self._device = device
+        self._device, self._dtype = device, store.dtype
         self._streams = [Rows.of(store.streams[name], device) for name in (VIDEO, SUBTITLE)]
         self._graphs: LRUCache[tuple[int, int, int], Graph] = LRUCache(MOST_GRAPHS)
         self._heads: tuple[Heads, Heads] | None = None
@@ -109,8 +110,9 @@ class DeviceScoring:
         shape = shape_for(len(jobs), int(jobs.lengths.max()), len(queries))
         columns = np.zeros((5, shape[0]), np.int64)
         columns[:, : len(jobs)] = [getattr(jobs, column.name) for column in fields(jobs)]
-        vectors = np.zeros((4, shape[2], queries.unit_video.shape[1]), np.float32)
-        vectors[:, : len(queries)] = queries.columns()
+        given = asked(queries.columns(), self._dtype)
+        vectors = np.zeros((4, shape[2], given[0].shape[1]), np.float32)
+        vectors[:, : len(queries)] = given
         graph = self._graph(shape, heads, vectors.shape[2])
         return _evidence(graph(torch.from_numpy(columns), torch.from_numpy(vectors))[:, : len(jobs)])
 
@@ -175,7 +177,9 @@ class Graph:
 
 def _meet(stream: Rows, clips: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Return cosines and parts of r of clips, (n, width) each; vectors: (n, h, 2)."""
-    products = stream.unit[clips].float() @ vectors
+    rows = stream.unit[clips]
+    rows = torch.cat(unpacked(rows), -1) if rows.dtype == torch.int16 else rows
+    products = rows.float() @ vectors
     if stream.scales is not None:
         products = products * stream.scales[clips].float()[..., None]
     return products[..., 0], products[..., 1] * stream.norms[clips].float()

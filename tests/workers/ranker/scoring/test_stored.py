@@ -104,7 +104,7 @@ def test_contexts_in_memory_are_those_on_disk(tmp_path: Path) -> None:
     np.testing.assert_array_equal(kept.clips, EncodedStore.open(tmp_path).clips)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int5"])
 def test_a_window_that_is_the_whole_video_is_the_same_stored_and_online(tmp_path: Path, dtype: Any) -> None:
     ranker, contexts = ranker_of(context=200.0), random_contexts([30, 3, 0, 128])
     asked = request(0, VIDEOS[:5], np.minimum(SPANS[:5], 100.0) + np.array([[0.0, 2.0]]))

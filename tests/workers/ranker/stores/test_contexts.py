@@ -19,7 +19,7 @@ def videos(lengths: list[int]) -> list[tuple[Floats, Floats]]:
     return [tuple(5 * rng.normal(size=(2, n, HIDDEN)).astype(np.float32)) for n in lengths]
 
 
-@pytest.mark.parametrize(("dtype", "error"), [("float16", 5e-4), ("int8", 5e-3)])
+@pytest.mark.parametrize(("dtype", "error"), [("float16", 5e-4), ("int8", 5e-3), ("int5", 4e-2)])
 def test_what_is_stored_comes_back(tmp_path: Path, dtype: Any, error: float) -> None:
     made = videos([3, 0, 40])
     made[0][0][1] = 0.0

@@ -42,7 +42,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".npy"}
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int5"])
 def test_a_merged_part_is_the_one_that_a_build_writes(
     tmp_path: Path, store: FeatureStore, dtype: Any
 ) -> None:

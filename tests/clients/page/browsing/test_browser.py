@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.page.tabs import Tab, ask, expect, serious
+from tests.clients.page.browsing.tabs import Tab, ask, expect, serious
 from tests.workers.ranker.factories import TEXTS
 
 
@@ -71,8 +71,8 @@ def test_a_moment_ends_where_it_began(tab: Tab) -> None:
     playing(tab)
     _, start, end = asked_span(tab)
     tab.eval_on_selector("video", f"v => {{ window.landed = undefined; v.currentTime = {end - 0.1} }}")
-    # Set back by the page, not by us.
-    tab.wait_for_function(f"() => Math.abs(window.landed - {start}) < 0.05")
+    # Set back by the page, not by us; a busy machine tells so late, while it plays on.
+    tab.wait_for_function(f"() => window.landed > {start - 0.05} && window.landed < {(start + end) / 2}")
     tab.get_by_role("button", name="Loop").click()
     expect(tab.get_by_role("button", name="Loop")).to_have_attribute("aria-pressed", "false")
 

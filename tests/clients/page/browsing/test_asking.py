@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.clients.page.tabs import Tab, ask, expect, serious
+from tests.clients.page.browsing.tabs import Tab, ask, expect, serious
 from tests.workers.ranker.factories import TEXTS
 
 REFINED = "main[data-stage=refined]"

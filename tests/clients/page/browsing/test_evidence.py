@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.page.tabs import Tab, expect
-from tests.clients.page.test_asking import ANSWER, MOMENT, REFINED, answered, said
+from tests.clients.page.browsing.tabs import Tab, expect
+from tests.clients.page.browsing.test_asking import ANSWER, MOMENT, REFINED, answered, said
 
 FIRST = "ol[aria-label^=Moments] > li:first-child"
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.clients.page.tabs import Tab, expect
-from tests.clients.page.test_asking import ANSWER, MOMENT
+from tests.clients.page.browsing.tabs import Tab, expect
+from tests.clients.page.browsing.test_asking import ANSWER, MOMENT
 
 
 def moments(*videos: str, following: str = "") -> str:

@@ -13,9 +13,9 @@ from spr_cli.annotate import command, queries_of
 from spr_cli.corpus_export_feedback import command as export
 from spr_cli.feedback import command as feedback
 from spr_client import Feedback, Judgement
+from tests.clients.page.browsing.tabs import Tab, ask, expect
+from tests.clients.page.browsing.test_browser import playing
 from tests.clients.page.conftest import Page
-from tests.clients.page.tabs import Tab, ask, expect
-from tests.clients.page.test_browser import playing
 from trainer.formats.feedback import judged
 from trainer.library.judgements import stored
 

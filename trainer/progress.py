@@ -40,11 +40,12 @@ class Progress:
         if self.bar:
             self.bar.stop()
 
-    def update(self, done: int, note: str = "") -> None:
-        """Say that `done` of the total are done."""
-        note = printable(note)
+    def update(self, done: int, note: str = "", total: int | None = None) -> None:
+        """Say that `done` of the total are done. total: of now, where more was found."""
+        note, self.total = printable(note), self.total if total is None else total
         if self.bar and self.task is not None:
-            self.bar.update(self.task, completed=done, note=f"{self._rate(done):.1f} {self.unit}/s  {note}")
+            told = f"{self._rate(done):.1f} {self.unit}/s  {note}"
+            self.bar.update(self.task, completed=done, total=self.total, note=told)
         elif self.shown and (time.monotonic() - self.spoken >= SECONDS_BETWEEN_LINES or done == self.total):
             self.spoken = time.monotonic()
             print(self.line(done, note), file=sys.stderr, flush=True)

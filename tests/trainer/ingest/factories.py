@@ -33,7 +33,7 @@ def _kept(write: Callable[Concatenate[Path, P], Path]) -> Callable[Concatenate[P
     made: dict[str, bytes] = {}
 
     @functools.wraps(write)
-    def written(path: Path, *given: P.args, **how: P.kwargs) -> Path:
+    def written(path: Path, /, *given: P.args, **how: P.kwargs) -> Path:
         if "picture" in how:  # whose words are not all of it
             return write(path, *given, **how)
         key = repr((path.suffix, given, how))
@@ -50,6 +50,7 @@ def _kept(write: Callable[Concatenate[Path, P], Path]) -> Callable[Concatenate[P
 @_kept
 def write_video(
     path: Path,
+    /,
     times: Sequence[int],
     *,
     codec: str = "libx264",

@@ -72,8 +72,7 @@ def write_video(
             stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         except (ValueError, av.error.FFmpegError) as error:
             pytest.skip(f"this FFmpeg cannot encode {codec}: {error}")
-        stream.width, stream.height = size
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *size, "rgb8" if codec == "gif" else "yuv420p"
         # Ticks of the rate where frames are regular: AVI and GIF know nothing finer.
         fine = list(times) != regular(len(times) / rate, rate)
         stream.codec_context.time_base = MILLISECONDS if fine else Fraction(1, rate)

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Time stages of a search on a corpus of the published shape, all of them when no STAGE is named.
 
-    Stages: floor, proposals, ndcg, index, words, rank, contexts, encode, ingest, search, load,
-    overload, living, scale.
+    Stages: floor, proposals, ndcg, index, peers, words, rank, contexts, encode, ingest, search, load,
+    overload, living, scale; peers takes ten minutes where its libraries are installed.
 
     \b
     spr bench                          everything, under 20 minutes on two cores

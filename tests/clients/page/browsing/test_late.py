@@ -92,4 +92,4 @@ def test_an_answer_that_breaks_off_is_told_in_a_sentence(tab: Tab) -> None:
 
 def test_an_address_without_a_set_of_queries_says_so(tab: Tab) -> None:
     tab.goto("/annotate")
-    expect(tab.get_by_role("alert")).to_contain_text("this address names no set of queries")
+    expect(tab.get_by_role("alert")).to_contain_text("This address names no set of queries")

@@ -53,7 +53,7 @@ def command(
     overload, living, scale; peers takes ten minutes where its libraries are installed.
 
     \b
-    spr bench                          everything, under 20 minutes on two cores
+    spr bench                          everything, half an hour on two cores
     spr bench --quick                  a quarter of the corpus, under 3 minutes on two free cores
     spr bench index rank --json
     spr bench --out docs/performance   everything, and the page with its plots

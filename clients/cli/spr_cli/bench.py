@@ -50,7 +50,7 @@ def command(
     """Time stages of a search on a corpus of the published shape, all of them when no STAGE is named.
 
     Stages: floor, proposals, ndcg, index, peers, words, rank, contexts, encode, ingest, search, load,
-    overload, living, scale; peers takes ten minutes where its libraries are installed.
+    overload, living, scale; peers takes five minutes where its libraries are installed.
 
     \b
     spr bench                          everything, half an hour on two cores

@@ -5,10 +5,22 @@ import os
 from pathlib import Path
 
 _LIMIT = Path("/sys/fs/cgroup/cpu.max")
+_share: int | None = None
+
+
+def use_at_most(count: int | None) -> None:
+    """Count no more than so many cores in this process from now on: others have the rest. None: all."""
+    global _share
+    _share = count
 
 
 def cores(limit: Path = _LIMIT) -> int:
     """Return how many cores this process may use. limit: where a container's share is told (cgroup v2)."""
+    allowed = _allowed(limit)
+    return allowed if _share is None else max(1, min(allowed, _share))
+
+
+def _allowed(limit: Path) -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = map(int, limit.read_text("ascii").split())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cores import cores, features
+from engine.cores import cores, features, use_at_most
 
 ALLOWED = os.sched_getaffinity(0)
 
@@ -23,6 +23,17 @@ def test_a_containers_share_is_rounded_up_to_whole_cores(tmp_path: Path, limit: 
     (path := tmp_path / "cpu.max").write_text(f"{limit}\n")
     assert cores(path) == counted
     assert cores(tmp_path / "none") == len(ALLOWED)
+
+
+def test_a_process_may_be_given_a_part_of_them(tmp_path: Path) -> None:
+    (path := tmp_path / "cpu.max").write_text("max 100000\n")
+    try:
+        for share, counted in ((1, 1), (0, 1), (10_000, len(ALLOWED))):
+            use_at_most(share)
+            assert cores(path) == counted
+    finally:
+        use_at_most(None)
+    assert cores(path) == len(ALLOWED)
 
 
 def test_models_use_the_cores_that_a_process_is_pinned_to() -> None:

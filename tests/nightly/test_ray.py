@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from engine import versions
+from engine.cores import cores
 from tests.trainer.generation.built import collection
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.same import check_same
 from tests.workers.ranker.factories import TEXTS, tiny_clip, tiny_collection
 from trainer.collection.annotations import JudgedMoment, JudgedQuery, save_queries
+from trainer.spread.crew import Crew
 
 pytestmark = pytest.mark.nightly
 VIDEOS = 60
@@ -104,6 +106,23 @@ def check_whole(root: Path, into: Path) -> None:
     check_same(into, root / "whole")
     counts = lines(into)
     assert (len(counts), set(counts.values())) == (VIDEOS, {1})
+
+
+class Counting:
+    """A worker that counts its cores."""
+
+    def count(self) -> int:
+        return cores()
+
+
+def test_a_worker_uses_its_share_of_a_machine(cluster: Any, nodes: list[Any]) -> None:
+    with Crew(cluster.address, Counting) as crew:
+        for member in crew.members:
+            crew.call(member, "count")
+        counted = []
+        while crew.calling():
+            counted += [crew.take(member) for member in crew.ended()]
+    assert counted == [1] * len(nodes)
 
 
 @pytest.mark.parametrize("killed", ["nothing", "actor", "node"])

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from engine.cores import use_at_most
 from engine.errors import InvalidInput, SprError, Unavailable
 
 INSTALL = "pip install 'spr-engine[ray]'"
@@ -152,6 +153,12 @@ class Crew:
         )
         made = self._ray.remote(self._worker).options(scheduling_strategy=strategy, **member.resources)
         member.actor = made.remote(*self._arguments)
+        # Its node may have more cores than Ray deals out here, to others or to the other GPUs' actors.
+        member.actor.__ray_call__.remote(_share, int(member.resources["num_cpus"]))
+
+
+def _share(_: object, count: int) -> None:
+    use_at_most(count)
 
 
 def _not_begun(address: str, error: Exception) -> str:

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stores.server import Store, s3fs
+from tests.stores.server import Store, s3
 
 
 @pytest.fixture(scope="package")
@@ -11,9 +11,9 @@ def store() -> Iterator[Store]:
         running = Store()
         for name, value in running.environment.items():
             patch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()
+        s3().clear_instance_cache()
         yield running
-        s3fs.S3FileSystem.clear_instance_cache()
+        s3().clear_instance_cache()
         running.stop()
 
 

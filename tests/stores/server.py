@@ -2,18 +2,27 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-s3fs = pytest.importorskip("s3fs", reason="needs the remote extra")
-moto = pytest.importorskip("moto.server", reason="needs moto")
+
+# Both load for a second, and every worker of a test run collects this module.
+def s3() -> Any:
+    """Return s3fs's file system of the store that the environment names."""
+    return pytest.importorskip("s3fs", reason="needs the remote extra").S3FileSystem()
+
+
+def _server(port: int) -> Any:
+    server = pytest.importorskip("moto.server", reason="needs moto")
+    return server.ThreadedMotoServer("127.0.0.1", port, verbose=False)
 
 
 class Store:
     """The server at one address. environment: what a process needs to find it."""
 
     def __init__(self) -> None:
-        self._server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._server = _server(0)
         self._server.start()
         _, self.port = self._server.get_host_and_port()
         self._buckets = 0
@@ -28,7 +37,7 @@ class Store:
         """Make a new bucket; return its name."""
         self._buckets += 1
         name = f"bucket-{self._buckets}"
-        s3fs.S3FileSystem().mkdir(name)
+        s3().mkdir(name)
         return name
 
     def stop(self) -> None:
@@ -39,5 +48,5 @@ class Store:
         """Refuse connections for a block."""
         self.stop()
         yield
-        self._server = moto.ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
+        self._server = _server(self.port)
         self._server.start()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidInput
-from tests.stores.server import Store, s3fs
+from tests.stores.server import Store, s3
 from tests.stores.web import web
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.ingest.levels import OPTIONS, run
@@ -36,7 +36,7 @@ def videos(tmp_path: Path) -> Path:
 def upload(videos: Path, store: Store) -> Path:
     """Put a folder into a new bucket; return its URL, as the command line has it."""
     url = f"s3://{store.bucket()}/archive"
-    s3fs.S3FileSystem().put(f"{videos}/", url, recursive=True)
+    s3().put(f"{videos}/", url, recursive=True)
     return Path(url)
 
 
@@ -80,7 +80,7 @@ def test_a_prefix_gives_what_its_files_give(
 def test_what_is_renamed_changed_or_gone_in_a_store_is_known(
     videos: Path, store: Store, tmp_path: Path
 ) -> None:
-    given, files = upload(videos, store), s3fs.S3FileSystem()
+    given, files = upload(videos, store), s3()
     run(tmp_path, given)
     url = f"s3://{'/'.join(given.parts[1:])}"
     files.mv(f"{url}/short.mkv", f"{url}/renamed.mkv")

@@ -14,7 +14,7 @@ from engine.places import Remote, open_place
 from engine.sources import Wants
 from engine.urls import check_url, without_secrets
 from engine.version_lock import held
-from tests.stores.server import Store, s3fs
+from tests.stores.server import Store, s3
 from tests.trainer.library.tiny import SHARD, write_part, write_version
 from trainer.library.snapshot import snapshot
 
@@ -81,13 +81,13 @@ def test_current_moves_when_all_is_here(published: Published, mirrored: Callable
     assert versions.current(mirror.home) == first.id
     second = published.add("b")
     name = f"parts/{second.parts[1].id}/index/index.faiss"
-    good = s3fs.S3FileSystem().cat_file(f"{published.url}/{name}")
-    s3fs.S3FileSystem().pipe_file(f"{published.url}/{name}", b"x" + good[1:])
+    good = s3().cat_file(f"{published.url}/{name}")
+    s3().pipe_file(f"{published.url}/{name}", b"x" + good[1:])
     with pytest.raises(Mismatch, match=f"{published.url}/{name} is not what part.json says: copy it there"):
         mirror.follow()
     assert versions.current(mirror.home) == first.id
     # A store that is about to hold it.
-    s3fs.S3FileSystem().rm(f"{published.url}/{name}")
+    s3().rm(f"{published.url}/{name}")
     with pytest.raises(NotFound, match=f"{published.url} lacks {name}"):
         mirror.follow()
     snapshot(published.home, published.url)
@@ -166,7 +166,7 @@ def test_a_current_that_names_nothing_changes_nothing(
 ) -> None:
     first, mirror = published.add("a"), mirrored()
     mirror.follow()
-    s3fs.S3FileSystem().pipe_file(f"{published.url}/CURRENT", content)
+    s3().pipe_file(f"{published.url}/CURRENT", content)
     with pytest.raises(NotFound, match=published.url):
         mirror.follow()
     # So does a process that starts now.
@@ -179,7 +179,7 @@ def test_a_version_file_that_came_damaged_comes_again(
 ) -> None:
     first, mirror = published.add("a"), mirrored()
     mirror.follow()
-    second, files = published.add("b"), s3fs.S3FileSystem()
+    second, files = published.add("b"), s3()
     name = f"{published.url}/versions/00000002.json"
     good = files.cat_file(name)
     files.pipe_file(name, good[:-9])
@@ -213,7 +213,7 @@ def test_where_access_is_denied_what_is_here_is_served(
 def test_a_model_that_is_damaged_here_comes_again_once(
     published: Published, mirrored: Callable[..., Mirror]
 ) -> None:
-    made, files = published.add("a"), s3fs.S3FileSystem()
+    made, files = published.add("a"), s3()
     files.pipe_file(f"{published.url}/models/x/weights", b"good")
     mirror = mirrored(wants=Wants(beside=lambda _: ["models/x"]))
     with mirror.fetched("1"):

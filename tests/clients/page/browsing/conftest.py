@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.clients.page.browsing.tabs import WATCH
 from tests.clients.page.conftest import Page
 
 
@@ -30,7 +31,7 @@ def browser(chromium: str) -> Iterator[Any]:
 @pytest.fixture(scope="package")
 def one_tab(browser: Any, page: Page) -> Iterator[tuple[Any, list[str]]]:
     """A tab, and what its pages complain of."""
-    from tests.clients.page.browsing.tabs import WATCH, expect
+    from playwright.sync_api import expect
 
     context = browser.new_context(base_url=page.address)
     context.set_default_timeout(30_000)

@@ -6,11 +6,6 @@ import pytest
 
 from tests.workers.ranker.factories import TEXTS
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install playwright"
-)
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
-expect = sync_api.expect
 Tab = Any
 
 # Every stage that the list of results goes through, as a person would see it; where the video was set to.
@@ -22,6 +17,13 @@ addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
   if (stage && window.stages.at(-1) !== stage) window.stages.push(stage);
 }).observe(document, { subtree: true, childList: true, attributes: true }));
 """
+
+
+def expect(shown: Any) -> Any:
+    """Return Playwright's assertions of it, loaded where it is needed: not by all who collect this module."""
+    from playwright.sync_api import expect as expected
+
+    return expected(shown)
 
 
 def ask(tab: Tab, text: str = TEXTS[0]) -> None:
@@ -37,6 +39,9 @@ CONTRAST = "() => axe.run({ runOnly: ['color-contrast'], resultTypes: ['violatio
 
 def serious(tab: Tab, where: str) -> list[str]:
     """Return what keeps people out of what is shown, on a light and on a dark screen."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing"
+    )
     tab.emulate_media(color_scheme="light", reduced_motion="reduce")
     violations = axe.Axe().run(tab).response["violations"]
     tab.emulate_media(color_scheme="dark", reduced_motion="reduce")

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,9 @@ LONGEST = (
     "tests/engine/test_simulation.py",
     "tests/engine/test_ranker_failures.py",
 )
+# Here a sync takes microseconds, on a disk milliseconds, and tests sync thousands of times.
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
 # Jobs in a shell's background ignore Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two cores are shared with the processes under test. Another number may be given: no test depends on it.
@@ -82,7 +86,15 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput["fork_server"] = fork_server.start()
 
 
+def _memory() -> bool:
+    """Tell whether there is a file system in memory for all that tests write, programs too."""
+    about = os.statvfs(MEMORY) if MEMORY.is_dir() else None
+    return about is not None and not about.f_flag & os.ST_NOEXEC and about.f_bavail * about.f_frsize > ROOM
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if "not nightly" in config.option.markexpr and _memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     if started := getattr(config, "workerinput", {}).get("fork_server"):
         fork_server.use(started)
 

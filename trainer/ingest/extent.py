@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from trainer.ingest import reasons
+from trainer.ingest import reasons, structure
 from trainer.ingest.clock import LONGEST_BREAK, Clock
 from trainer.ingest.container import may_leap
 from trainer.ingest.errors import BadVideo
@@ -42,13 +42,8 @@ class Extent:
         """Read the header's promises; `watched` then sees what comes."""
         # Video packets that are incomplete, and whether the last one is.
         self._partial, self._last_partial = 0, False
-        self._tail: str | None = None
-        if container.format.name == "gif" and not reasons.gif_ends(path):
-            self._tail = "it is cut off in the last picture"
-        elif container.format.name in ("mpegts", "mpeg") and not reasons.stream_ends(
-            path, container.format.name
-        ):
-            self._tail = "its last bytes are no video: cut off or damaged"
+        self._tail = structure.fault_at_end(path, container.format.name)
+        self._joined = structure.joined(path, container.format.name)
         self._video = stream.index
         self._rate = stream.average_rate or stream.guessed_rate
         self._time_base = stream.time_base or Fraction(1, 1000)
@@ -66,7 +61,8 @@ class Extent:
         self._base = Fraction(0) if matroska or self._zero is None else self._zero
         self._own = bool(stream.duration) and not matroska
         own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
-        self._promised = own if self._own else (container.duration or 0) * MICROSECONDS
+        told = structure.asf_length(path, container.format.name)
+        self._promised = own if self._own else told or (container.duration or 0) * MICROSECONDS
         # Their length is FFmpeg's guess from the last timestamps.
         self._guessed = may_leap(container)
 
@@ -131,7 +127,9 @@ class Extent:
         return None
 
     def doubt(self, end: Fraction) -> str | None:
-        """Say where the timestamps span far more time than other measures of the file, or its start lacks."""
+        """Say where timestamps span far more time than the file's other measures, or a part is not read."""
+        if self._joined > 1:
+            return f"it is {self._joined} films in one file and only the first is read; take them apart"
         if self._matroska and self._zero and short(Fraction(0), self._zero):
             return f"nothing is there of its first {float(self._zero):.1f} s"
         worth = self.announced or self._worth * self._ticks.get(self._video, Fraction(0))

@@ -54,6 +54,9 @@ def read_sidecar(path: Path, limits: Limits = DEFAULT) -> Words:
     except InvalidInput as error:
         return Words(digest, warnings=(f"{name} is not used, for {error}",))
     cues = usable(found.cues)
+    says_something = text.strip("\ufeff \t\r\n").removeprefix("WEBVTT").strip()
+    if not found.cues and not found.untimed and not found.long and not found.wordless and says_something:
+        return Words(digest, (), (f"{name} has text but no subtitle with its times; repair or remove it",))
     doubts = [f"{name}: {doubt}"] if doubt else []
     if found.untimed:
         doubts.append(f"{name}: {found.untimed} of its cues have no times that can be used and are left out")
@@ -61,9 +64,6 @@ def read_sidecar(path: Path, limits: Limits = DEFAULT) -> Words:
         doubts.append(
             f"{name}: {found.long} of its cues have more than {LONGEST_CUE} characters and are left out"
         )
-    says_something = text.strip("\ufeff \t\r\n").removeprefix("WEBVTT").strip()
-    if not cues and not doubts and says_something and not found.wordless:
-        doubts = [f"{name} has text but no subtitle with its times; repair or remove it"]
     return Words(digest, tuple(cues), tuple(doubts))
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.ingest.test_scan import touch
+from trainer.ingest.beside import Sidecars
 from trainer.ingest.limits import Limits
-from trainer.ingest.sidecars import Sidecars, read_sidecar
+from trainer.ingest.sidecars import read_sidecar
 from trainer.ingest.subtitles import Cue
 
 SRT = """1

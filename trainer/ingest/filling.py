@@ -123,6 +123,7 @@ class Filling:
                 # Readers that wait for a job go when there is none.
                 jobs.put(None)
             self._write_all(encoding)
+        self.storing.tell_copies()
 
     def _top_up(
         self, source: Source, encoding: Encoding, jobs: "queue.SimpleQueue[Job | None]", count: int

@@ -116,7 +116,8 @@ def whereabouts(path: Path | None) -> Literal["there", "gone", "away", "hidden"]
         assert path is not None
         if media.is_remote(path):
             return "gone"
-        return "gone" if os.path.isdir(path.parent) else "away"
+        # What a link leads to may lie in a folder that is unplugged.
+        return "gone" if os.path.isdir(path.parent) and not path.is_symlink() else "away"
     except (OSError, ValueError):
         return "hidden"
     return "there"

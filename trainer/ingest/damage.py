@@ -89,10 +89,12 @@ class Damage:
 
         gaps: seconds without a picture of their own, of `duration` in all.
         """
+        odd = self._gaps.odd
         if self.count:
+            gaps = max(gaps, odd)
             alone = f"; {float(gaps):.1f} of {float(duration):.1f} s have no picture of their own"
             return f"damaged or missing pictures: {self.count} of {self.packets}{alone if gaps else ''}"
-        if odd := self._gaps.odd:
+        if odd:
             shown = f"{float(odd):.{1 if odd >= 1 else 2}f} of {float(duration):.1f}"
             return f"{shown} s have no pictures: a part may be missing"
         return None

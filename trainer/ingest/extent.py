@@ -31,6 +31,8 @@ LAST = 32
 FAR = 10
 # Frames a second that a container may claim; more is its tick.
 FASTEST = 1000
+# Pictures that an AVI says to have where nobody counted them.
+UNKNOWN = 1 << 30
 # I/O errors of a medium that went away, not of a file that ends.
 _AWAY = {EIO, ENXIO, ESTALE, ENODATA}
 
@@ -59,10 +61,16 @@ class Extent:
         # Matroska and NUT tell one duration for all streams, counted from 0 whatever the first timestamp.
         self._matroska = matroska = container.format.name in ("matroska,webm", "nut")
         self._base = Fraction(0) if matroska or self._zero is None else self._zero
-        self._own = bool(stream.duration) and not matroska
+        # An AVI that was written into a pipe says a number of pictures that stands for none.
+        piped = container.format.name == "avi" and stream.frames >= UNKNOWN
+        self._own = bool(stream.duration) and not matroska and not piped
         own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
         told = structure.asf_length(path, container.format.name)
-        self._promised = own if self._own else told or (container.duration or 0) * MICROSECONDS
+        all_of_it = Fraction(0) if piped else (container.duration or 0) * MICROSECONDS
+        self._promised = own if self._own else told or all_of_it
+        # Of formats whose packets fill them to the end; where the last one read ends.
+        self._size = container.size if matroska or piped or container.format.name == "flv" else 0
+        self._read = 0
         # Their length is FFmpeg's guess from the last timestamps.
         self._guessed = may_leap(container)
 
@@ -121,6 +129,8 @@ class Extent:
             return f"it is cut off or damaged after {float(reached):.1f} s ({self._broken})"
         if not self._guessed and short(reached, self._promised):
             return f"it is cut off: {float(reached):.1f} s of {float(self._promised):.1f} s are there"
+        if self._promised <= 0 and self._size - self._read > max(4096, self._size // 10):
+            return f"it is cut off or damaged after {float(reached):.1f} s, and what lies behind is not read"
         # Where others are incomplete as well the file lost packets, and is not known to be cut off.
         if self._tail or (self._last_partial and self._partial == 1):
             return f"{self._tail or 'it is cut off in the last picture'}, after {float(reached):.1f} s"
@@ -139,6 +149,8 @@ class Extent:
 
     def _note(self, packet: Packet[Stream]) -> None:
         index = packet.stream.index
+        if packet.pos is not None:
+            self._read = max(self._read, packet.pos + packet.size)
         if index == self._video and packet.size:
             self._last_partial = packet.is_corrupt
             self._partial += packet.is_corrupt

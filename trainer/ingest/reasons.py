@@ -51,6 +51,8 @@ def not_opened(path: Path, error: Exception) -> BadVideo:
                 "truncated", "it is a segment without its header (moov); join it behind the first segment"
             )
         return BadVideo("truncated", "it has no index (moov): cut off, or never completed; repair it")
+    if boxes and is_encrypted(path, "mp4"):
+        return encrypted()
     if boxes or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF", b"GIF8"):
         return BadVideo("corrupt", f"its header is cut off or damaged ({words(error)})")
     return BadVideo("not-a-video", f"FFmpeg knows no format like it ({words(error)})")

@@ -16,14 +16,19 @@ def whole(path: Path) -> Path:
     if path.suffix == ".gif":
         return write_video(path, regular(6, 10), codec="gif")
     fragments = {"movflags": "frag_keyframe+empty_moov"} if path.suffix == ".mp4" else {}
+    return noise(path, "libx264" if path.suffix == ".mp4" else "wmv2", fragments)
+
+
+def noise(path: Path, codec: str, container_options: dict[str, str]) -> Path:
+    """Six seconds of pictures that take the same room each."""
     return write_video(
         path,
         regular(6, 10),
-        codec="libx264" if path.suffix == ".mp4" else "wmv2",
+        codec=codec,
         size=(96, 64),
         options={"g": "1"},
         picture=np.random.default_rng(1).integers(0, 255, (64, 96, 3), np.uint8),
-        container_options=fragments,
+        container_options=container_options,
     )
 
 
@@ -74,3 +79,25 @@ def test_films_joined_byte_by_byte_are_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() * 2)
     _, report = read(path)
     assert report.warnings == ("it is 2 films in one file and only the first is read; take them apart",)
+
+
+UNTOLD = {"a.mkv": {"live": "1"}, "a.flv": {"flvflags": "no_duration_filesize"}, "a.avi": {}}
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_a_stream_that_was_recorded_without_its_length_is_whole_or_truncated(
+    tmp_path: Path, name: str
+) -> None:
+    path = noise(tmp_path / name, "libx264", UNTOLD[name])
+    data = bytearray(path.read_bytes())
+    if name == "a.avi":
+        place = data.index(b"strh") + 40
+        data[place : place + 4] = (1 << 30).to_bytes(4, "little")
+        path.write_bytes(data)
+    _, report = read(path)
+    assert report.duration == pytest.approx(6, abs=0.2)
+    assert report.warnings == ()
+    # As after a crash on a file system that had made room for more.
+    path.write_bytes(data[: len(data) * 6 // 10] + bytes(len(data) - len(data) * 6 // 10))
+    with pytest.raises(BadVideo, match="what lies behind is not read"):
+        read(path)

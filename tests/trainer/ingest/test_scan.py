@@ -188,6 +188,8 @@ def test_whereabouts(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     assert whereabouts(tmp_path / "a.mp4") == whereabouts(None) == "there"
     assert whereabouts(tmp_path / "b.mp4") == "gone"
+    (tmp_path / "c.mp4").mkdir()
+    assert whereabouts(tmp_path / "c.mp4") == "gone"
     assert whereabouts(tmp_path / "drive" / "b.mp4") == "away"
 
 

@@ -117,14 +117,15 @@ def read_json(path: Path, kind: type | None = None, limit: int = JSON_BYTES) -> 
     return value
 
 
-def json_value(text: str, parse_constant: Callable[[str], Any] | None = None) -> Any:
+def json_value(text: str, **hooks: Any) -> Any:
     """Parse JSON; RecursionError where it is too deep, ValueError with a plain reason where it is none.
 
-    A number beyond those of float64 is none: it would be infinite, or overflow where it is used.
+    A number beyond those of float64 is none: it would be infinite, or overflow where it is used. hooks: the
+    parser's, parse_constant and object_pairs_hook.
     """
     # The parser is faster without; a text that may have such a number is rare.
     number = _finite if _LARGE.search(text) else None
-    value = json.loads(text, parse_constant=parse_constant, parse_float=number, parse_int=number)
+    value = json.loads(text, parse_float=number, parse_int=number, **hooks)
     if "\\ud" in text or "\\uD" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()

@@ -84,6 +84,17 @@ def test_no_range_of_numbers_takes_what_is_none() -> None:
             parameter.type.convert("nan", parameter, None)
 
 
+def test_no_option_takes_any_number_at_all() -> None:
+    """A length of no seconds, of fewer, or of "nan" passes for one where nothing says its range."""
+    free = [
+        f"{' '.join(words)} {parameter.opts[0]}"
+        for words, command in COMMANDS.items()
+        for parameter in command.params
+        if parameter.type is click.FLOAT
+    ]
+    assert free == []
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

@@ -135,6 +135,8 @@ def _answers(value: Any, where: str) -> dict[int, list[Predicted]]:
             shown = reprlib.repr(query_id)
             raise InvalidInput(f"{where}: {shown} is not an integer query id with a list of moments.")
         named = f"{where}: query {query_id}"
+        if int(query_id) in answers:
+            raise InvalidInput(f"{named} is there twice, written in two ways; answer every query once.")
         answers[int(query_id)] = [
             _predicted(rows[place], f"{named}, moment {place}") for place in _order(rows, named)
         ]

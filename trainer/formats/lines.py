@@ -5,6 +5,7 @@ too. UTF-8, -16 or -32 with a byte order mark or without, as editors and shells 
 """
 
 import json
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     try:
         with path.open(encoding=_encoding(path), newline="\n") as file:
-            for number, line in enumerate(file, start=1):
+            for number, text in enumerate(file, start=1):
+                # Files put together have a byte order mark where each began.
+                line = text.lstrip("\ufeff")
                 if line.strip():
                     yield f"{path}: line {number}", _object(line, f"{path}: line {number}")
     except FileNotFoundError as error:
@@ -36,11 +39,21 @@ def _encoding(path: Path) -> str:
 
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
-        value = json_value(line)
+        value = json_value(line, object_pairs_hook=_once_each)
     except RecursionError as error:
         raise InvalidInput(f"{where} is nested too deeply; write one flat object a line.") from error
     except ValueError as error:
         raise InvalidInput(f"{where} is not JSON: {error}.") from error
     if not isinstance(value, dict):
-        raise InvalidInput(f"{where} is {type(value).__name__}; write an object.")
+        raise InvalidInput(f"{where} is no object; write one object a line.")
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; ValueError where it has a name twice, for one of the two values would be lost."""
+    value: dict[str, Any] = {}
+    for name, each in pairs:
+        if name in value:
+            raise ValueError(f"it has {reprlib.repr(name)} twice")
+        value[name] = each
     return value

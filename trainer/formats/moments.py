@@ -191,8 +191,8 @@ def _query_id(value: Any) -> int:
     """Return a query's number, which some files write as a text; ValueError for a fraction or a word."""
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
         return int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"qid is {reprlib.repr(value)}, not an integer")
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 10**18:
+        raise ValueError(f"qid is {reprlib.repr(value)}, not an integer of at most 18 digits")
     return value
 
 

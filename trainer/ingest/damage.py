@@ -89,10 +89,12 @@ class Damage:
 
         gaps: seconds without a picture of their own, of `duration` in all.
         """
+        odd = self._gaps.odd
         if self.count:
+            gaps = max(gaps, odd)
             alone = f"; {float(gaps):.1f} of {float(duration):.1f} s have no picture of their own"
             return f"damaged or missing pictures: {self.count} of {self.packets}{alone if gaps else ''}"
-        if odd := self._gaps.odd:
+        if odd:
             shown = f"{float(odd):.{1 if odd >= 1 else 2}f} of {float(duration):.1f}"
             return f"{shown} s have no pictures: a part may be missing"
         return None
@@ -118,7 +120,9 @@ class _Gaps:
         self._long = OUT_OF_ORDER / time_base
         self._steady = steady
         self._end: int | None = None
-        self._duration = 0
+        # Ticks of the last packet, and from one packet to the next where they do not say how long they last.
+        self._duration = self._step = 0
+        self._last: int | None = None
         self._lost = self._lost_short = self._regular = self._seen = 0
 
     def add(self, dts: int | None, duration: int | None) -> None:
@@ -133,7 +137,10 @@ class _Gaps:
                 self._lost += gap
             elif gap * 2 > self._duration * 3 > 0:
                 self._lost_short += gap
-        self._duration = duration or 0
+            if self._last is not None and gap <= self._long:
+                self._step = max(0, dts - self._last)
+        self._last = dts
+        self._duration = duration or self._step
         self._end = dts + self._duration
 
     @property

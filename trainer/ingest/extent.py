@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from trainer.ingest import reasons
+from trainer.ingest import reasons, structure
 from trainer.ingest.clock import LONGEST_BREAK, Clock
 from trainer.ingest.container import may_leap
 from trainer.ingest.errors import BadVideo
@@ -31,6 +31,8 @@ LAST = 32
 FAR = 10
 # Frames a second that a container may claim; more is its tick.
 FASTEST = 1000
+# Pictures that an AVI says to have where nobody counted them.
+UNKNOWN = 1 << 30
 # I/O errors of a medium that went away, not of a file that ends.
 _AWAY = {EIO, ENXIO, ESTALE, ENODATA}
 
@@ -42,13 +44,8 @@ class Extent:
         """Read the header's promises; `watched` then sees what comes."""
         # Video packets that are incomplete, and whether the last one is.
         self._partial, self._last_partial = 0, False
-        self._tail: str | None = None
-        if container.format.name == "gif" and not reasons.gif_ends(path):
-            self._tail = "it is cut off in the last picture"
-        elif container.format.name in ("mpegts", "mpeg") and not reasons.stream_ends(
-            path, container.format.name
-        ):
-            self._tail = "its last bytes are no video: cut off or damaged"
+        self._tail = structure.fault_at_end(path, container.format.name)
+        self._joined = structure.joined(path, container.format.name)
         self._video = stream.index
         self._rate = stream.average_rate or stream.guessed_rate
         self._time_base = stream.time_base or Fraction(1, 1000)
@@ -64,9 +61,16 @@ class Extent:
         # Matroska and NUT tell one duration for all streams, counted from 0 whatever the first timestamp.
         self._matroska = matroska = container.format.name in ("matroska,webm", "nut")
         self._base = Fraction(0) if matroska or self._zero is None else self._zero
-        self._own = bool(stream.duration) and not matroska
+        # An AVI that was written into a pipe says a number of pictures that stands for none.
+        piped = container.format.name == "avi" and stream.frames >= UNKNOWN
+        self._own = bool(stream.duration) and not matroska and not piped
         own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
-        self._promised = own if self._own else (container.duration or 0) * MICROSECONDS
+        told = structure.asf_length(path, container.format.name)
+        all_of_it = Fraction(0) if piped else (container.duration or 0) * MICROSECONDS
+        self._promised = own if self._own else told or all_of_it
+        # Of formats whose packets fill them to the end; where the last one read ends.
+        self._size = container.size if matroska or piped or container.format.name == "flv" else 0
+        self._read = 0
         # Their length is FFmpeg's guess from the last timestamps.
         self._guessed = may_leap(container)
 
@@ -125,13 +129,17 @@ class Extent:
             return f"it is cut off or damaged after {float(reached):.1f} s ({self._broken})"
         if not self._guessed and short(reached, self._promised):
             return f"it is cut off: {float(reached):.1f} s of {float(self._promised):.1f} s are there"
+        if self._promised <= 0 and self._size - self._read > max(4096, self._size // 10):
+            return f"it is cut off or damaged after {float(reached):.1f} s, and what lies behind is not read"
         # Where others are incomplete as well the file lost packets, and is not known to be cut off.
         if self._tail or (self._last_partial and self._partial == 1):
             return f"{self._tail or 'it is cut off in the last picture'}, after {float(reached):.1f} s"
         return None
 
     def doubt(self, end: Fraction) -> str | None:
-        """Say where the timestamps span far more time than other measures of the file, or its start lacks."""
+        """Say where timestamps span far more time than the file's other measures, or a part is not read."""
+        if self._joined > 1:
+            return f"it is {self._joined} films in one file and only the first is read; take them apart"
         if self._matroska and self._zero and short(Fraction(0), self._zero):
             return f"nothing is there of its first {float(self._zero):.1f} s"
         worth = self.announced or self._worth * self._ticks.get(self._video, Fraction(0))
@@ -141,6 +149,8 @@ class Extent:
 
     def _note(self, packet: Packet[Stream]) -> None:
         index = packet.stream.index
+        if packet.pos is not None:
+            self._read = max(self._read, packet.pos + packet.size)
         if index == self._video and packet.size:
             self._last_partial = packet.is_corrupt
             self._partial += packet.is_corrupt

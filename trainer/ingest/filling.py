@@ -11,6 +11,7 @@ from engine.cores import cores
 from engine.errors import InvalidInput, Unavailable
 from engine.files import fingerprint
 from trainer.ingest import media
+from trainer.ingest.beside import Sidecars
 from trainer.ingest.encoders import FrameEncoder
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.features import Encoding
@@ -19,7 +20,6 @@ from trainer.ingest.options import IngestOptions
 from trainer.ingest.reader import Job, Read, ReadOptions, Unchanged, source_info, stamp, with_sidecars
 from trainer.ingest.readers import Readers
 from trainer.ingest.scan import VideoFile
-from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.storing import Storing
 from trainer.ingest.summary import Summary
 from trainer.ingest.texts import KEY, whole
@@ -123,6 +123,7 @@ class Filling:
                 # Readers that wait for a job go when there is none.
                 jobs.put(None)
             self._write_all(encoding)
+        self.storing.tell_copies()
 
     def _top_up(
         self, source: Source, encoding: Encoding, jobs: "queue.SimpleQueue[Job | None]", count: int

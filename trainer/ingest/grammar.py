@@ -8,13 +8,15 @@ from engine.errors import InvalidInput
 from trainer.ingest.markup import clean
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue
 
-_TIME = r"(-?(?:-?\d{1,9}:)?-?\d{1,2}:-?\d{1,2}(?:[.,:;]-?\d{1,9})?)"
+# Translation programs put spaces behind colons, or write those of Chinese.
+_COLON = " ?[:\uff1a] ?"
+_TIME = rf"(-?(?:-?\d{{1,9}}{_COLON})?-?\d{{1,2}}{_COLON}-?\d{{1,2}}(?: ?[.,:;\uff0c\uff1a] ?-?\d{{1,9}})?)"
 _TIMING = re.compile(rf"\s*{_TIME}\s*--+>\s*{_TIME}(?:\s.*)?")
 # The arrow as people and word processors write it: ->, an en or em dash and >, one character.
 _OTHER_ARROW = re.compile(
     rf"^([ \t]*{_TIME}[ \t]*)(?:->|[\u2013\u2014]-?>|\u2192)(?=[ \t]*{_TIME}(?:\s|$))", re.M
 )
-_CLOCK = re.compile(r"\d:-?\d")
+_CLOCK = re.compile(rf"\d{_COLON}-?\d")
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n\s*")
 _ASS = re.compile(
     r"^[ \t]*(?:\[(?:script info|v4\+? styles\+?|events)\]|dialogue:\s*(?:marked=)?\d)", re.I | re.M
@@ -22,6 +24,7 @@ _ASS = re.compile(
 _ASS_LINE = re.compile(r"^[ \t]*(\[[^\n\]]*\]|format(?=:)|dialogue(?=:)):?([^\n]*)", re.I | re.M)
 _ASS_FIELDS = "layer start end style name marginl marginr marginv effect text".split()
 _VTT_ASIDES = ("NOTE", "STYLE", "REGION", "WEBVTT")
+_AS_MEANT = str.maketrans(",;\uff0c\uff1a", "...:")
 Times = tuple[float, float]
 
 
@@ -76,7 +79,7 @@ def seconds(stamp: str) -> float:
     >>> seconds("100:00:02,500"), seconds("01:02.5"), seconds("00:00:-1,-500")
     (360002.5, 62.5, -1.5)
     """
-    whole, _, fraction = re.sub(r"[,;]", ".", stamp.replace("-", "")).partition(".")
+    whole, _, fraction = re.sub(r"[- ]", "", stamp).translate(_AS_MEANT).partition(".")
     parts = whole.split(":")
     if not fraction and len(parts) == 4:  # hours:minutes:seconds:milliseconds
         fraction = parts.pop()

@@ -52,8 +52,10 @@ class Contents:
         for other in self._store.refresh():
             if other in self._store:
                 self.note(self._store.record(other))
-        same = self._by_sha256.get(self._store.record(video).sha256, set())
-        return sorted(other for other in same if other != video and other in self._store)
+        sha256 = self._store.record(video).sha256
+        others = self._by_sha256.get(sha256, set()) - {video}
+        # One that was replaced meanwhile is of another content.
+        return sorted(v for v in others if v in self._store and self._store.record(v).sha256 == sha256)
 
 
 def settle_absent(store: FeatureStore, paths: Sequence[Path], contents: Contents, summary: Summary) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from engine.errors import InvalidInput
 from engine.facts import LONGEST_LABEL, MOST_LABELS
-from engine.files import read_json
+from engine.files import BadJson, read_json
 from engine.printable import printable
 from trainer.ingest import media
 
@@ -87,7 +87,10 @@ def _entries(path: Path, video: str | None) -> Iterator[tuple[str, Told]]:
 
 
 def _from_json(path: Path, video: str | None) -> Iterator[tuple[str, Any, Any]]:
-    found = read_json(path, dict, _MOST_BYTES)
+    try:
+        found = read_json(path, dict, _MOST_BYTES)
+    except BadJson as error:
+        raise InvalidInput(f"{error.why}; write it anew") from None
     for name, about in ({video: found} if video is not None else found).items():
         if not isinstance(about, Mapping):
             raise InvalidInput(f'{name!r} is no object; write {{"labels": [...], "date": "2024-05-01"}}')
@@ -102,8 +105,10 @@ def _from_csv(path: Path, video: str | None) -> Iterator[tuple[str, Any, Any]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(text), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"it is no CSV in UTF-8 ({error})") from None
+    except UnicodeDecodeError:
+        raise InvalidInput("it is not UTF-8 text; save it as UTF-8") from None
+    except csv.Error as error:
+        raise InvalidInput(f"it is no CSV ({error})") from None
     columns = set(rows[0]) if rows else set()
     if video is None and rows and "file_name" not in columns:
         raise InvalidInput("its first line names no column file_name")

@@ -18,6 +18,13 @@ BY_NAME = EXTENSIONS - {".ts"}
 UNFINISHED = frozenset({".part", ".crdownload", ".download", ".partial", ".tmp", ".!ut", ".opdownload"})
 # What else has the first bytes of a video.
 _NO_VIDEO_BRANDS = (b"M4A", b"M4B", b"M4P", b"mif1", b"hei", b"jpeg", b"jp2", b"jpx", b"crx", b"avif")
+# Of Matroska, FLV, program streams, ASF; IVF, YUV4MPEG2, bare MPEG-2; of bare H.264 and H.265, as recorders
+# write them, their first units.
+_BEGINNINGS = (
+    *(b"\x1aE\xdf\xa3", b"FLV\x01", b"\x00\x00\x01\xba", b"0&\xb2u\x8ef\xcf\x11"),
+    *(b"DKIF", b"YUV4MPEG2", b"\x00\x00\x01\xb3"),
+    *(b"\x00\x00\x00\x01" + unit for unit in (b"\x09", b"\x27", b"\x67", b"\x40\x01", b"\x46\x01")),
+)
 _TYPES = mimetypes.MimeTypes()
 # Enough to see five packets of a transport stream, from wherever in one the file starts.
 _HEAD = 6 * 192
@@ -40,7 +47,8 @@ def left_out(path: Path) -> str | None:
         return "its name is that of a download that is not complete"
     if suffix == ".ts" and b"\0" in (_head(path) or b""):
         return "it is no transport stream, nor the text that .ts also stands for"
-    kind = _TYPES.guess_type(path.name)[0]
+    # Those of Android's cameras are audio to some tables of types.
+    kind = "video/3gpp" if suffix.startswith(".3gpp") else _TYPES.guess_type(path.name)[0]
     if kind is None and suffix not in EXTENSIONS and _starts_a_video(_head(path) or b""):
         return "it starts like a video, but its name does not end like one's; name it to take it"
     if kind is not None and kind.startswith("video/") and suffix not in EXTENSIONS:
@@ -70,7 +78,7 @@ def _starts_a_video(head: bytes) -> bool:
         return not head[8:12].startswith(_NO_VIDEO_BRANDS)
     if head[:4] == b"RIFF":
         return head[8:12] == b"AVI "
-    if head.startswith((b"\x1aE\xdf\xa3", b"FLV\x01", b"\x00\x00\x01\xba", b"0&\xb2u\x8ef\xcf\x11")):
+    if head.startswith(_BEGINNINGS):
         return True
     return len(head) == _HEAD and is_transport(head)
 

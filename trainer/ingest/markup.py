@@ -4,19 +4,23 @@ import html
 import re
 
 # The tags of WebVTT, and those of HTML that SubRip files have: <c.yellow>, <v Anna>, <font color="red">.
-_NAMES = "a|b|big|c|center|div|em|font|i|lang|p|rp|rt|ruby|s|small|span|strike|strong|sub|sup|u|v"
-_TAG = re.compile(rf"</?(?:{_NAMES})(?:[.\s/][^<>]*)?>", re.IGNORECASE)
-_LINE_BREAK = re.compile(r"<br\s*/?>|\\[Nnh]", re.IGNORECASE)
+_NAMES = "a|b|big|c|em|font|i|rp|rt|ruby|s|small|span|strike|strong|sub|sup|u"
+# Classes and attributes; what else stands in angle brackets is speech: a <b and c> d.
+_MORE = r"(?:\.[^\s<>]*)?(?:\s+[\w-]+\s*=[^<>]*)?\s*/?"
+_TAG = re.compile(rf"</?(?:(?:{_NAMES}){_MORE}|(?:lang|v)(?:[.\s][^<>]*)?)>", re.IGNORECASE)
+_LINE_BREAK = re.compile(rf"</?(?:br|center|div|p){_MORE}>|\\[Nnh]", re.IGNORECASE)
 _TIME_TAG = re.compile(r"<(?:\d{1,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}>")
 # <|en|>, <|0.00|>: the control marks of speech recognisers.
 _RECOGNISER_MARK = re.compile(r"<\|[^<>|]{0,64}\|>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-# Braces are overrides or remarks in ASS; elsewhere overrides only, {an aside} is text.
+# Braces are overrides or remarks in ASS; elsewhere overrides only, MicroDVD's too; {an aside} is text.
 _ASS_BRACES = re.compile(r"(?<!\\)\{([^{}]*)\}")
-_OVERRIDE = re.compile(r"\{(\\[^{}]*)\}")
+_OVERRIDE = re.compile(r"\{(\\[^{}]*|[Yy]:[biusBIUS,]{1,8}|[Cc]:\$[0-9A-Fa-f]{1,6}|[Ss]:\d{1,3})\}")
 _DRAWING = re.compile(r"\\p\s*(\d{1,9})")
 _ESCAPED_BRACE = re.compile(r"\\([{}])")
-_UNSEEN = {code: None for code in (*range(9), *range(14, 32), 127, 0xFEFF)}
+# Controls, soft hyphens, word joiners, marks of direction.
+_MARKS = (0xAD, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF)
+_UNSEEN = {code: None for code in (*range(9), *range(14, 32), 127, *_MARKS)}
 
 
 def clean(text: str, *, ass: bool = False) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Literal
 
 from engine.errors import InvalidInput
@@ -110,13 +111,14 @@ def whereabouts(path: Path | None) -> Literal["there", "gone", "away", "hidden"]
     try:
         if path is not None and media.is_remote(path):
             media.status(path)
-        elif path is not None:
-            path.stat()
+        elif path is not None and S_ISDIR(path.stat().st_mode):
+            return "gone"
     except (FileNotFoundError, NotADirectoryError):
         assert path is not None
         if media.is_remote(path):
             return "gone"
-        return "gone" if os.path.isdir(path.parent) else "away"
+        # What a link leads to may lie in a folder that is unplugged.
+        return "gone" if os.path.isdir(path.parent) and not path.is_symlink() else "away"
     except (OSError, ValueError):
         return "hidden"
     return "there"

@@ -21,6 +21,9 @@ from trainer.ingest.unfinished import DIRECTORY
 from workers.feature_store.store import FeatureStore, Stream
 from workers.ranker.stores.features import CLIPS, SEGMENT
 
+# Frames a second: one in eleven days.
+SLOWEST = Fraction(1, 1_000_000)
+
 
 def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
     """Return the files to ingest; raise before any work where none could be ingested.
@@ -28,8 +31,9 @@ def check(paths: Sequence[Path], collection: Path, fps: Fraction) -> Survey:
     NotFound where there is no video, InvalidInput for a rate that cannot be, Mismatch for a collection of
     another format, Unavailable for one that cannot be written.
     """
-    if not 0 < fps <= 60:
-        raise InvalidInput(f"--fps {float(fps):g} is not between 0 and 60; 1 is usual")
+    if not SLOWEST <= fps <= 60:
+        shown = f"{float(fps):g}" if abs(fps) < 1 << 64 else "as large as that"
+        raise InvalidInput(f"--fps {shown} is not between {float(SLOWEST):g} and 60; 1 is usual")
     if not any(media.is_remote(path) or os.path.lexists(path) for path in paths):
         raise NotFound(f"{_listed(paths)}: no such file or folder can be seen; check the name")
     found = survey(paths)

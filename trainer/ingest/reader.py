@@ -232,9 +232,9 @@ def _words(job: Job, limits: Limits) -> Words:
 def _cues(job: Job, words: Words, report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:
     """Return the sidecar's cues where it has any, else those inside, else a transcript's; what to tell."""
     notes = (*job.notes, *words.warnings)
+    cues: Sequence[Cue] = [cue.shifted(-report.lead) for cue in words.cues]
     if not words.cues or (job.sidecar is None and report.cues):
-        return report.cues, (*notes, *report.text_warnings)
-    cues = [cue.shifted(-report.lead) for cue in words.cues]
+        cues, notes = report.cues, (*notes, *report.text_warnings)
     if beyond := sum(cue.start >= report.duration or cue.end <= 0 for cue in cues):
         notes = (*notes, f"{beyond} of its {len(cues)} subtitles lie outside its {report.duration:.0f} s")
     return cues, notes

@@ -17,14 +17,12 @@ from trainer.ingest import media
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.limits import Limits, too_many_pixels
 from trainer.ingest.remote import Remote
+from trainer.ingest.structure import boxes_of, packet_size
 
 # Bytes looked at: of one MP4 header, of a transport stream.
 HEADER = 64 << 20
 START = 2 << 20
-# Bytes at the end of a program stream that hold the start of a packet at least.
-LAST_PACKS = 128 << 10
 _SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:exceeds specified max pixel count|is invalid)")
-_START_CODE = re.compile(rb"\x00\x00\x01[\xb9-\xef]")
 _MOVIE_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx"}
 _PARENTS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
 _ENCRYPTED = {b"encv", b"drmi"}
@@ -42,7 +40,9 @@ def not_opened(path: Path, error: Exception) -> BadVideo:
     try:
         with media.reading(path) as file:
             head = file.read(12)
-            boxes = [kind for kind, _, _ in _boxes(file, 0, media.status(path).size)] if _is_mp4(head) else []
+            boxes = (
+                [kind for kind, _, _ in boxes_of(file, 0, media.status(path).size)] if _is_mp4(head) else []
+            )
     except OSError as unreadable:
         return BadVideo("unreadable", f"it cannot be read: {unreadable.strerror}")
     if boxes and b"moov" not in boxes:
@@ -51,6 +51,8 @@ def not_opened(path: Path, error: Exception) -> BadVideo:
                 "truncated", "it is a segment without its header (moov); join it behind the first segment"
             )
         return BadVideo("truncated", "it has no index (moov): cut off, or never completed; repair it")
+    if boxes and is_encrypted(path, "mp4"):
+        return encrypted()
     if boxes or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF", b"GIF8"):
         return BadVideo("corrupt", f"its header is cut off or damaged ({words(error)})")
     return BadVideo("not-a-video", f"FFmpeg knows no format like it ({words(error)})")
@@ -123,64 +125,22 @@ def undecoded(path: Path, codec: str, packets: int, unsupported: bool, limits: L
     return BadVideo("corrupt", f"none of its {packets} video packets decodes as {codec}")
 
 
-def stream_ends(path: Path, container_format: str) -> bool:
-    """Whether the last bytes of an MPEG stream are still its packets and no filling."""
-    size = media.status(path).size
-    transport = container_format == "mpegts"
-    with media.reading(path) as file:
-        file.seek(max(0, size - (20 * 204 if transport else min(LAST_PACKS, max(1 << 13, size // 10)))))
-        data = file.read()
-    return _packet_size(data) > 0 if transport else _START_CODE.search(data) is not None
-
-
-def gif_ends(path: Path) -> bool:
-    """Whether a GIF has its trailer; FFmpeg takes one without it for whole."""
-    with media.reading(path) as file:
-        file.seek(max(0, media.status(path).size - 512))
-        return file.read().rstrip(b"\0\r\n").endswith(b";")
-
-
 def _is_mp4(head: bytes) -> bool:
     return head[4:8] in _MOVIE_BOXES
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of the content of the MP4 boxes that lie between two places."""
-    while start + 8 <= end:
-        file.seek(start)
-        head = file.read(16)
-        size, content = int.from_bytes(head[:4], "big"), start + 8
-        if size == 1:
-            size, content = int.from_bytes(head[8:16], "big"), start + 16
-        following = end if size == 0 else start + size
-        if following < content:
-            return
-        yield head[4:8], content, min(following, end)
-        start = following
-
-
 def _sample_entries(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
     """Yield what the tracks of an MP4 hold: avc1, mp4a, encv ..."""
-    for kind, content, finish in _boxes(file, start, end):
+    for kind, content, finish in boxes_of(file, start, end):
         if kind == b"stsd":
-            yield from (entry for entry, _, _ in _boxes(file, content + 8, finish))
+            yield from (entry for entry, _, _ in boxes_of(file, content + 8, finish))
         elif kind in _PARENTS and finish - content <= HEADER:
             yield from _sample_entries(file, content + _PARENTS[kind], finish)
 
 
-def _packet_size(data: bytes) -> int:
-    """Return the distance of a transport stream's packets, 0 for what is none."""
-    for size in (188, 192, 204):
-        for offset in range(min(size, len(data))):
-            marks = data[offset::size]
-            if len(marks) >= 3 and marks.count(b"G") * 10 >= len(marks) * 9:
-                return size
-    return 0
-
-
 def _scrambled(data: bytes) -> bool:
     """Whether packets of a transport stream have their scrambling bits set."""
-    size = _packet_size(data[: 204 * 50])
+    size = packet_size(data[: 204 * 50])
     start = next((i for i in range(size) if data[i : i + size * 5 : size] == b"G" * 5), 0)
     marks, control = (data[start::size], data[start + 3 :: size]) if size else (b"", b"")
     # Damage between the packets says nothing.

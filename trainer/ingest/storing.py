@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from trainer.ingest import media, texts
@@ -24,6 +25,8 @@ class Storing:
         self.collection = store.path.parents[1]
         self.contents = Contents(store)
         self._labels = Labels()
+        # Videos stored beside what was of their content then.
+        self._copied: list[tuple[Path, str]] = []
 
     def write(
         self,
@@ -59,10 +62,8 @@ class Storing:
         self._summary.frames += len(rows["frames"])
         self._summary.decoded_frames += report.frames
         self._summary.seconds_of_video += report.duration
-        if copies := self.contents.copies(video):
-            self._summary.warn(
-                job.path, f"it has the same content as {few(copies)}; each of them is searched"
-            )
+        if self.contents.copies(video):
+            self._copied.append((job.path, video))
         for warning in warnings:
             self._summary.warn(job.path, warning)
 
@@ -84,6 +85,15 @@ class Storing:
             self._summary.warn(job.path, warning)
         self._summary.skipped += 1
         return True
+
+    def tell_copies(self) -> None:
+        """Warn of what was stored beside its own copies, once no other file of the run may replace these."""
+        for path, video in self._copied:
+            if video in self._store and (copies := self.contents.copies(video)):
+                self._summary.warn(
+                    path, f"it has the same content as {few(copies)}; each of them is searched"
+                )
+        self._copied.clear()
 
     def describe(self, job: Job) -> None:
         """Note labels and date of a file that is as it was, where they are others now."""

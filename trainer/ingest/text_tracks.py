@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # av.Packet is generic to type checkers only
 
+import codecs
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,8 @@ from av.subtitles.stream import SubtitleStream
 from trainer.ingest.markup import clean
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue, usable
 
+# Codecs whose packets are the words.
+_PLAIN = frozenset({"subrip", "srt", "text", "webvtt"})
 # Of a last sentence that says no end; those before it end with the next one.
 LAST_SECONDS = 5.0
 
@@ -44,16 +47,14 @@ class TextTrack:
             self._beyond += 1
             return
         try:
-            parts = packet.decode()
-        except av.error.FFmpegError:
+            texts, ass = _texts(packet, self._stream.codec_context.name)
+        except (av.error.FFmpegError, UnicodeDecodeError):
             self._damaged += 1
             return
         start = float(packet.pts * packet.time_base)
         end = start + float(packet.duration * packet.time_base) if packet.duration else None
-        # A dialogue's text is its last comma-separated field; FFmpeg gives every text codec that form.
-        texts = [part.dialogue.decode("utf-8", "replace") for part in parts if hasattr(part, "dialogue")]
         self._long += sum(len(text) > LONGEST_CUE for text in texts)
-        words = [clean(text, ass=True) for text in texts if len(text) <= LONGEST_CUE]
+        words = [clean(text, ass=ass) for text in texts if len(text) <= LONGEST_CUE]
         self._events.extend((start, end, text) for text in words or [""])
 
     def cues(self, first: float, length: float) -> tuple[Cue, ...]:
@@ -96,6 +97,24 @@ def pick_text_track(container: InputContainer) -> SubtitleStream | None:
         return (bool(flags & Disposition.forced), not flags & Disposition.default, track.index)
 
     return min((s for s in container.streams.subtitles if _is_text(s)), key=order, default=None)
+
+
+def _texts(packet: Packet[Any], codec: str) -> tuple[list[str], bool]:
+    """Return what a packet says, and whether it is marked up as ASS.
+
+    Raises FFmpegError, UnicodeDecodeError for a damaged one. FFmpeg's decoders make ASS of all, but take "<3"
+    or {an aside} for markup and cut it: where a packet is plain text it is read as it is.
+    """
+    if codec in _PLAIN:
+        return [bytes(packet).decode()], False
+    if codec == "mov_text":
+        data = bytes(packet)
+        text = data[2 : 2 + int.from_bytes(data[:2], "big")]
+        wide = text.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE))
+        return [text.decode("utf-16" if wide else "utf-8")], False
+    # A dialogue's text is its last comma-separated field.
+    parts = [part.dialogue for part in packet.decode() if hasattr(part, "dialogue")]
+    return [text.decode("utf-8", "replace") for text in parts], True
 
 
 def _is_text(stream: Any) -> bool:

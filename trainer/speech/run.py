@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.ingest.beside import Sidecars
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.passes import Counts, Pass, Progress, Task, Told
 from trainer.ingest.scan import VideoFile
-from trainer.ingest.sidecars import Sidecars
 from trainer.ingest.transcripts import Contents, Transcripts
 from trainer.speech.engines import Engine, check_spec, open_engine
 from trainer.speech.hearing import Outcome, transcribe

@@ -18,7 +18,13 @@ from spr_cli.options import Number
     help="What it becomes.",
 )
 @click.option("--grade", default=4.0, show_default=True, type=Number(0, 4), help="Without saliency.")
-@click.option("--clip-length", default=2.0, show_default=True, help="Seconds a saliency score stands for.")
+@click.option(
+    "--clip-length",
+    default=2.0,
+    show_default=True,
+    type=Number(0, 3600, min_open=True),
+    help="Seconds a saliency score stands for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(
     file: Path, collection: Path, split: str, grade: float, clip_length: float, as_json: bool

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, Number
 
 if TYPE_CHECKING:
     from trainer.formats.tvr_import import Imported
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.option("--segment-length", "length", default=4, show_default=True, help="Seconds, as in file names.")
 @click.option("--context", default=8, show_default=True, help="Of the training samples, as in the file name.")
 @click.option(
-    "--clip-length", "step", type=float, help="Seconds a row of video and subtitle features.  [default: 1.5]"
+    "--clip-length",
+    "step",
+    type=Number(0, 3600, min_open=True),
+    help="Seconds a row of video and subtitle features.  [default: 1.5]",
 )
 @click.option(
     "--file", "files", multiple=True, metavar="NAME=PATH", help="Where one file is instead; repeatable."

@@ -4,13 +4,21 @@ from pathlib import Path
 
 import click
 
+from spr_cli.options import Number
+
 
 @click.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--like", type=click.Choice(["tvr-ranking"]), default="tvr-ranking", show_default=True)
-@click.option("--scale", default=1.0, show_default=True, help="Share of its videos.")
+@click.option(
+    "--scale",
+    default=1.0,
+    show_default=True,
+    type=Number(0, 1000, min_open=True),
+    help="Share of its videos.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--dim", default=768, show_default=True, help="Width of a vector.")
+@click.option("--dim", default=768, show_default=True, type=click.IntRange(1), help="Width of a vector.")
 @click.option("--queries", default=500, show_default=True, type=click.IntRange(0), help="Judged sentences.")
 @click.option(
     "--durations",

@@ -54,7 +54,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @where
 @click.option("--segment-top-k", type=click.IntRange(1), help="Segments retrieved a query.  [default: 200]")
 @click.option("--proposals", help="adjacent, constant:N, adaptive:SHARE or peaks:N.  [default: peaks:1]")
-@click.option("--segment-length", type=float, help="Seconds.  [default: the collection's, else 4]")
+@click.option(
+    "--segment-length",
+    type=Number(0, 3600, min_open=True),
+    help="Seconds.  [default: the collection's, else 4]",
+)
 @click.option("--in-flight", default=4, show_default=True, type=click.IntRange(1), help="Queries at once.")
 @click.option("--timeout", type=SECONDS, default=30.0, show_default=True, help="Seconds a query may take.")
 @click.option(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spr_cli.options import AS_JSON
+from spr_cli.options import AS_JSON, Number
 
 if TYPE_CHECKING:
     from trainer.formats.checkpoints import Checkpoint
@@ -22,9 +22,27 @@ if TYPE_CHECKING:
 @click.option("--kind", type=click.Choice(["projector", "ranker"]), help="Refuse a file of the other kind.")
 @click.option("--encoder", help="Fingerprint of the encoder whose features it reads.")
 @click.option("--heads", type=click.IntRange(1), help="Attention heads, where the file does not say.")
-@click.option("--segment-length", default=4, show_default=True, help="Frames a segment, for a projector.")
-@click.option("--clip-length", default=1.5, show_default=True, help="Seconds a clip, for a ranker.")
-@click.option("--context", default=8.0, show_default=True, help="Seconds around a proposal, for a ranker.")
+@click.option(
+    "--segment-length",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Frames a segment, for a projector.",
+)
+@click.option(
+    "--clip-length",
+    default=1.5,
+    show_default=True,
+    type=Number(0, 3600, min_open=True),
+    help="Seconds a clip, for a ranker.",
+)
+@click.option(
+    "--context",
+    default=8.0,
+    show_default=True,
+    type=Number(0, 3600),
+    help="Seconds around a proposal, for a ranker.",
+)
 @click.option(
     "--padding",
     type=click.Choice(["published", "tight"]),

@@ -7,8 +7,9 @@ from pathlib import Path
 from engine.texts import Line
 from spr_gateway.pictures import first_time
 from spr_gateway.shelf import Shelf, Video
+from trainer.ingest.beside import Sidecars
 from trainer.ingest.container import demuxed, opened, video_stream
-from trainer.ingest.sidecars import Sidecars, read_sidecar
+from trainer.ingest.sidecars import read_sidecar
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.text_tracks import TextTrack, pick_text_track
 from trainer.ingest.transcripts import Transcripts, clock

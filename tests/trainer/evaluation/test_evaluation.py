@@ -173,6 +173,7 @@ def test_a_run_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
         ('{"1": [{"video_name": null, "timestamp": [0, 5]}]}', "write an object of video_name"),
         ('{"1.7": []}', "'1.7' is not an integer query id"),
         ('{"--1": []}', "is not an integer query id"),
+        ('{"1": [], "01": []}', "query 01 is there twice"),
         ('{"1": [{"video_name": "v", "timestamp": [0, 5], "moment_rank": "a"}]}', "moment_rank"),
         ('{"stages": {"coarse": []}}', "coarse is list"),
     ],

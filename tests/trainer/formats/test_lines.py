@@ -26,6 +26,12 @@ def test_unicode_is_read_without_a_mark_too(tmp_path: Path, encoding: str) -> No
     assert [query.query for query in load_moments(path).queries] == ["ein Mädchen", "zwei"]
 
 
+def test_files_put_together_keep_their_byte_order_marks(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"\ufeff{ROW % 'one'}\n\ufeff{ROW.replace('1', '2', 1) % 'two'}\n\ufeff", "utf-8")
+    assert [query.query for query in load_moments(path).queries] == ["one", "two"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be-with-mark"])
 def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.jsonl"
@@ -43,7 +49,8 @@ def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, encoding: str) -> N
         (b"[" * 200_000, "line 1 is nested too deeply"),
         (b'{"a":' * 200_000, "line 1 is nested too deeply"),
         (b'{}\n{"a": 1', "line 2 is not JSON"),
-        (b"null", "line 1 is NoneType; write an object"),
+        (b"null", "line 1 is no object; write one object a line"),
+        (b'{"qid": 1, "qid": 2}', "line 1 is not JSON: it has 'qid' twice"),
         (ROW.replace("9", "1" + "0" * 5000).encode() % b"x", "is beyond 1.8e308"),
         (ROW.encode() % b"a \\ud800 b", "holds half a character"),
         (ROW.encode() % b"a \\uDC00 b", "holds half a character"),

@@ -68,6 +68,7 @@ def test_videos_need_features_where_there_are_some(tmp_path: Path) -> None:
         ([{**ROW, "qid": 1.7}], "qid is 1.7, not an integer"),
         ([{**ROW, "qid": 1.0}], "not an integer"),
         ([{**ROW, "qid": True}], "not an integer"),
+        ([{**ROW, "qid": 2**63}], "not an integer of at most 18 digits"),
         ([{**ROW, "vid": ""}], "not a video's name"),
         ([{**ROW, "vid": ["a"]}], "not a video's name"),
         ([{**ROW, "duration": -5}], "write a positive number of seconds"),
@@ -87,7 +88,7 @@ def test_videos_need_features_where_there_are_some(tmp_path: Path) -> None:
         ([{**ROW, "relevant_windows": [[1, 2, 3]]}], r"relevant window is \[1, 2, 3\]; write \[start, end\]"),
         ([{**ROW, "relevant_windows": 5}], "a value is of another kind than it should be"),
         ([ROW, {**ROW, "qid": 2, "duration": 149}], "lasts 149 s here and 150 s above"),
-        ([3], "line 1 is int"),
+        ([3], "line 1 is no object"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, rows: list[Any], expected: str) -> None:

@@ -71,5 +71,5 @@ def test_another_rate_is_stored_as_such_and_never_mixed(tmp_path: Path, videos: 
     assert store(tmp_path).streams["frames"].step == 0.5
     with pytest.raises(Mismatch, match="use the settings it was made with"):
         run(tmp_path)
-    with pytest.raises(InvalidInput, match="not between 0 and 60"):
+    with pytest.raises(InvalidInput, match="not between 1e-06 and 60"):
         run(tmp_path, options=replace(OPTIONS, fps=Fraction(0)))

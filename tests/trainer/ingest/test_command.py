@@ -175,7 +175,7 @@ def test_what_cannot_be_is_told_before_the_encoder_loads(world: Path, tmp_path: 
     """The encoder named is none: whoever loads it first complains of it."""
     none = ["--collection", str(tmp_path / "c"), "--encoder", str(tmp_path)]
     for given, message in [
-        ([str(world / "videos"), "--fps", "0"], "--fps 0 is not between 0 and 60"),
+        ([str(world / "videos"), "--fps", "0"], "--fps 0 is not between 1e-06 and 60"),
         ([str(tmp_path / "nowhere")], "no such file or folder can be seen"),
         ([str(tmp_path)], "there is no video in"),
     ]:

@@ -226,3 +226,23 @@ def test_lines_about_odd_names_are_one_line_each(tmp_path: Path, name: str) -> N
     assert [line.split()[0] for line in lines] == ["failed", "warning", "left", "2"]
     assert all(line.isprintable() for line in lines)
     assert "[31mred" in lines[0] or "lines" in lines[0] or "[dQw4w9WgXcQ]" in lines[0]
+
+
+def test_files_that_change_names_among_themselves_are_no_copies(tmp_path: Path) -> None:
+    a, b = flat(tmp_path / "videos" / "a.mp4", 2), flat(tmp_path / "videos" / "b.mp4", 3)
+    run(tmp_path)
+    a.rename(a.with_name("t"))
+    b.rename(a)
+    a.with_name("t").rename(b)
+    assert run(tmp_path).warnings == []
+    assert [store(tmp_path).record(video).duration for video in "ab"] == [3, 2]
+
+
+def test_a_link_whose_target_is_away_is_not_gone(tmp_path: Path) -> None:
+    there = flat(tmp_path / "drive" / "u.mp4", 2)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "u.mp4").symlink_to(there)
+    run(tmp_path)
+    there.parent.rename(tmp_path / "unplugged")
+    summary = run(tmp_path)
+    assert (summary.gone, summary.unseen) == ([], ["u"])

@@ -37,7 +37,7 @@ def test_what_is_written_of_a_video_is_joined(tmp_path: Path) -> None:
         ("a.json", {"date": "yesterday"}, "'yesterday' is no date"),
         ("a.json", {"labels": ["x" * 101]}, "more than 100"),
         ("a.json", {"labels": ["two\nlines"]}, "control characters"),
-        ("a.csv", b"label\n\xff\n", "no CSV in UTF-8"),
+        ("a.csv", b"label\n\xff\n", "it is not UTF-8 text; save it as UTF-8"),
         ("metadata.csv", "name,labels\na.mp4,x\n", "column file_name"),
         ("metadata.json", {"a.mp4": ["x"]}, "no object"),
     ],

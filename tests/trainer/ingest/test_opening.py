@@ -18,8 +18,11 @@ ONE = Fraction(1)
 def test_what_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
     video = tmp_path / "v.mp4"
     video.touch()
-    with pytest.raises(InvalidInput, match="--fps 0 is not between 0 and 60"):
+    with pytest.raises(InvalidInput, match="--fps 0 is not between 1e-06 and 60"):
         check([video], tmp_path / "c", Fraction(0))
+    for rate in (Fraction(10) ** 400, Fraction(10) ** -400):
+        with pytest.raises(InvalidInput, match="is not between 1e-06 and 60"):
+            check([video], tmp_path / "c", rate)
     with pytest.raises(NotFound, match=r"nowhere, .*nothing: no such file or folder"):
         check([tmp_path / "nowhere", tmp_path / "nothing"], tmp_path / "c", ONE)
     (tmp_path / "empty").mkdir()

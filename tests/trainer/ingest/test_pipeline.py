@@ -141,6 +141,11 @@ def test_subtitles_outside_the_video_are_told(tmp_path: Path, videos: Path) -> N
     (videos / "short.srt").write_text("".join(cue.format(hour, hour) for hour in ("00", "01", "100")))
     (warning,) = run(tmp_path).warnings
     assert warning["warning"].startswith("2 of its 3 subtitles lie outside its ")
+    inside = [(0, 500, "words"), (3_600_000, 3_600_500, "an hour late")]
+    write_video(videos / "inside.mkv", regular(2, 10), subtitles=inside, subtitle_codec="subrip")
+    assert {"warning": "1 of its 2 subtitles lie outside its 2 s"}.items() <= run(tmp_path).warnings[
+        -1
+    ].items()
 
 
 def test_subtitles_that_are_cut_or_too_many_are_told_once_with_their_count(

@@ -78,6 +78,24 @@ def test_what_looks_like_a_video_and_is_left_out_is_told(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("gate.h264", b"\0\0\0\1\x67\x42"),
+        ("gate.264", b"\0\0\0\1\x09\xf0"),
+        ("gate.hevc", b"\0\0\0\1\x40\1"),
+        ("take.ivf", b"DKIF\0\0"),
+        ("take.y4m", b"YUV4MPEG2 W64"),
+        ("phone.3gpp", b"\0\0\0\x18ftyp3gp4"),
+    ],
+)
+def test_kinds_of_video_that_few_programs_write_are_told(tmp_path: Path, name: str, head: bytes) -> None:
+    (tmp_path / name).write_bytes(head + bytes(100))
+    ((path, why),) = survey([tmp_path]).left_out
+    assert path == tmp_path / name
+    assert why.endswith("; name it to take it")
+
+
 def test_pictures_that_move_are_found_and_stills_are_not(tmp_path: Path) -> None:
     (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavis" + bytes(100))
     (tmp_path / "b.avif").write_bytes(b"\0\0\0\x20ftypavif" + bytes(100))
@@ -170,6 +188,8 @@ def test_whereabouts(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     assert whereabouts(tmp_path / "a.mp4") == whereabouts(None) == "there"
     assert whereabouts(tmp_path / "b.mp4") == "gone"
+    (tmp_path / "c.mp4").mkdir()
+    assert whereabouts(tmp_path / "c.mp4") == "gone"
     assert whereabouts(tmp_path / "drive" / "b.mp4") == "away"
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.ingest.test_scan import touch
+from trainer.ingest.beside import Sidecars
 from trainer.ingest.limits import Limits
-from trainer.ingest.sidecars import Sidecars, read_sidecar
+from trainer.ingest.sidecars import read_sidecar
 from trainer.ingest.subtitles import Cue
 
 SRT = """1
@@ -168,6 +169,8 @@ def test_what_is_no_subtitle_file_is_a_warning(tmp_path: Path) -> None:
     assert "repair or remove it" in warning(tmp_path / "a.srt")
     (tmp_path / "b.srt").write_bytes(bytes(range(256)) * 40)
     warning(tmp_path / "b.srt")
+    (tmp_path / "h.srt").write_bytes("{0}{25}Привет, как дела?\n".encode("cp1251"))
+    assert "no subtitle with its times" in warning(tmp_path / "h.srt")
     (tmp_path / "c.srt").symlink_to("nowhere.srt")
     assert "cannot be read" in warning(tmp_path / "c.srt")
     (tmp_path / "d.srt").mkdir()

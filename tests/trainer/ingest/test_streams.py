@@ -115,6 +115,13 @@ def encrypted(path: Path) -> Path:
     return write_video(path, regular(3, 10), container_options=key)
 
 
+def in_fragments(path: Path) -> Path:
+    """Name the pictures as encrypted in a file of fragments that say nothing of how."""
+    fragments = {"movflags": "frag_keyframe+empty_moov"}
+    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "01" * 16, "encryption_kid": "02" * 16}
+    return write_video(path, regular(3, 10), container_options=key | fragments)
+
+
 def protected(path: Path) -> Path:
     """Name the pictures as a shop's protection does."""
     write_video(path, regular(3, 10))
@@ -163,6 +170,7 @@ def header(path: Path) -> Path:
         (still, "picture.mp4.bmp", "not-a-video", "it is a picture"),
         (text, "a.nfo", "not-a-video", "it is text"),
         (encrypted, "a.mp4", "encrypted", "encrypted and the file holds no key"),
+        (in_fragments, "a.mp4", "encrypted", "encrypted and the file holds no key"),
         (protected, "a.mp4", "encrypted", "encrypted and the file holds no key"),
         (scrambled, "a.ts", "encrypted", "encrypted and the file holds no key"),
         (segment, "a.mp4", "truncated", "segment without its header"),

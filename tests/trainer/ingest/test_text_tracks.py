@@ -39,6 +39,15 @@ def test_a_track_of_text_is_read(tmp_path: Path, name: str, codec: str) -> None:
     assert report(path).text_warnings == ()
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mov_text"), ("a.mkv", "subrip"), ("a.mkv", "webvtt")])
+@pytest.mark.parametrize("words", ["I <3 you -> for ever >", "1 < 2 > 0", "if a<b and c>d"])
+def test_nothing_is_cut_out_of_the_words_of_a_track(
+    tmp_path: Path, name: str, codec: str, words: str
+) -> None:
+    path = write_video(tmp_path / name, regular(5, 10), subtitles=[(500, 1500, words)], subtitle_codec=codec)
+    assert [cue.text for cue in report(path).cues] == [words]
+
+
 def test_times_count_from_the_first_frame(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "a.mkv", [2000, 2500, 4000], subtitles=[(2500, 3500, "late")], subtitle_codec="subrip"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from trainer.collection.annotations import JudgedQuery, load_queries
-from trainer.ingest.sidecars import Sidecars, read_sidecar
+from trainer.ingest.beside import Sidecars
+from trainer.ingest.sidecars import read_sidecar
 from trainer.world import sayings
 from trainer.world.annotate import annotate
 from trainer.world.draw import Painter

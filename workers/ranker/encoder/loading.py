@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from engine.errors import InvalidInput, Mismatch
+from workers.ranker.encoder import damage
 from workers.ranker.encoder.chat_model import ChatModel
 from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
@@ -29,9 +30,7 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         processor = family.image_processor(folder)
     except Exception as error:  # transformers raises whatever its parsers raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        first_line = (lines or [type(error).__name__])[0].rstrip(".")
-        raise Mismatch(f"{folder} cannot be loaded ({first_line}); save or fetch the model again.") from error
+        raise Mismatch(damage.told(folder, error)) from error
     # Of its training alone: similarities here are cosines.
     if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
         raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")

@@ -79,7 +79,13 @@ def _prove_patches(encoder: Encoder, folder: Path) -> None:
 
 
 def _prove_texts(encoder: Encoder, folder: Path) -> None:
-    first, second = encoder.text(["a dog runs over the grass", "two people talk at night"]).pooled
+    try:
+        first, second = encoder.text(["a dog runs over the grass", "two people talk"]).pooled
+    except (ValueError, LookupError, RuntimeError) as error:  # whatever a tokenizer or a tower raises
+        raise Mismatch(
+            f"{folder} cannot read sentences ({str(error).partition('. ')[0]}); save the tokenizer that the "
+            "model was trained with into it."
+        ) from error
     _finite(first, "sentence", folder)
     if _same(first, second):
         raise Mismatch(

@@ -1,0 +1,53 @@
+"""No subtitle file that people mean for a video is passed over without a word."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.ingest.test_scan import touch
+from tests.trainer.ingest.test_sidecars import chosen
+from trainer.ingest.beside import Sidecars
+
+
+@pytest.mark.parametrize(
+    "name", ["Subs/film.srt", "subtitles/Film.en.srt", "SUBS/film.mp4.de.vtt", "film.webvtt"]
+)
+def test_folders_that_players_look_into_are_searched(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "film.mp4", "other.mp4", name)
+    assert Sidecars().of(tmp_path / "film.mp4").path == tmp_path / name
+    assert Sidecars().of(tmp_path / "other.mp4").notes == ()
+    touch(tmp_path, "film.forced.srt", "film.fr.srt")
+    best = name if name == "film.webvtt" else "film.fr.srt"
+    assert chosen(tmp_path, "film.mp4") == {"film.mp4": best}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["film.sub", "film.en.SBV", "film.sup", "film.lrc", "film.de.ttml", "Film.srt.txt", "subs/film.smi"],
+)
+def test_a_format_that_is_not_read_is_told(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "film.mp4", "other.mp4", name)
+    (note,) = Sidecars().of(tmp_path / "film.mp4").notes
+    assert (
+        note == f"{name} beside it is not used, for it is of a kind that is not read; convert it to film.srt"
+    )
+    assert Sidecars().of(tmp_path / "other.mp4").notes == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["English.srt", "Subs/2_English.srt", "Subs/film/3_French.srt", "movie.en.srt"]
+)
+def test_the_subtitles_of_a_folders_only_video_are_told(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "film.mp4", "notes.txt", name)
+    beside = Sidecars().of(tmp_path / "film.mp4")
+    assert beside.path is None
+    (note,) = beside.notes
+    assert note.startswith(f"{name} beside it is not used, for its name ")
+    assert note.endswith("; call it film.srt if it is this video's")
+
+
+def test_a_folder_of_subtitles_named_as_a_video_is_told_of_it_alone(tmp_path: Path) -> None:
+    touch(tmp_path, "e1.mp4", "e2.mp4", "Subs/e1/2_English.srt", "Subs/e1/3_French.srt", "unknown.srt")
+    (note,) = Sidecars().of(tmp_path / "e1.mp4").notes
+    assert note.startswith("Subs/e1/2_English.srt, Subs/e1/3_French.srt beside it is not used")
+    assert Sidecars().of(tmp_path / "e2.mp4").notes == ()

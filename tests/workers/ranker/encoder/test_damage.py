@@ -1,0 +1,66 @@
+"""A directory whose files are damaged or incomplete is refused by the name of the file to blame."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.errors import SprError
+from tests.workers.ranker.factories import tiny_clip
+from workers.ranker.encoder.encoder import Encoder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(SprError) as caught:
+        Encoder.load(str(folder), "cpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda data: data[: len(data) // 2], "not JSON|is not complete: [0-9]+ of [0-9]+ bytes"),
+        (lambda data: b"", "not JSON|cut off within its header"),
+        (lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS"),
+        (lambda data: b"<html>not found</html>", "not JSON|no safetensors file"),
+        (lambda data: b"\xef\xbb\xbf" + data, "byte order mark|no safetensors file"),
+    ],
+    ids=["half", "empty", "pointer", "page", "mark"],
+)
+def test_a_damaged_file_is_named(
+    clip: Path, tmp_path: Path, name: str, harm: Callable[[bytes], bytes], why: str
+) -> None:
+    folder = shutil.copytree(clip, tmp_path / "copy")
+    (folder / name).write_bytes(harm((folder / name).read_bytes()))
+    message = refusal(folder)
+    assert message.startswith(f"{folder / name} ")
+    assert message.endswith("; save or fetch the model again.")
+    assert re.search(why, message)
+
+
+def test_a_missing_part_and_sizes_that_differ_are_named(clip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(clip, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"projection_dim": 33}))
+    assert "weights of other sizes than config.json says" in refusal(folder)
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "has no preprocessor_config.json" in refusal(folder)
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(clip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(clip, tmp_path / "copy")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"pad_token": None}))
+    assert "cannot read sentences (Asking to pad" in refusal(folder)

@@ -7,6 +7,7 @@ Oostveen et al., "Feature extraction and a database strategy for video fingerpri
 still (black, a slide, a test picture) has no changes, so it is never evidence.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from engine.looks import Look
 from engine.types import Also, Doubles, Floats, Moments
 
 LookOf = Callable[[int], Look]
+# (n,) rows of one video, and (n + 1,) of another.
+Window = tuple[Look, Look]
 
 MOST = 100  # moments of a list that are compared, the best ones
 MOST_ALSO = 20  # that are told of one
@@ -52,38 +55,46 @@ class Stretch:
         """Return it with what is on both sides."""
         return replace(self, first=max(0, self.first - WIDER), end=min(len(self.look), self.end + WIDER))
 
-    def changes(self) -> "_Changes":
-        """Return its changes, and where there are too few of them those of both sides too."""
-        found = _Changes.of(self)
-        return found if len(found.rows) >= CHANGES else _Changes.of(self.wider())
-
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """What changes from `rows` (n,) seconds of a video to the next: (n, CELLS) at unit length."""
+    """What changes from `rows` (n,) seconds of videos to the next: (n, CELLS) at unit length.
 
+    of: (n,) the number of each one's stretch, ascending.
+    """
+
+    of: NDArray[np.intp]
     rows: Doubles
     units: Floats
 
     @staticmethod
-    def of(stretch: Stretch) -> "_Changes":
-        """Return those of a stretch, but what encoders do to a still picture."""
-        change = np.diff(stretch.look[stretch.first : stretch.end].astype(np.float32), axis=0)
-        moves = np.flatnonzero(_rms(change) > CHANGE)
-        return _Changes((moves + stretch.first).astype(np.float64), _unit(change[moves]))
+    def between(stretches: Sequence[Stretch]) -> "_Changes":
+        """Return those of stretches, but what encoders do to a still picture."""
+        parts = [stretch.look[stretch.first : stretch.end] for stretch in stretches]
+        of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        seconds = np.concatenate([np.arange(stretch.first, stretch.end) for stretch in stretches])
+        change = np.diff(np.concatenate(parts).astype(np.float32), axis=0)
+        moves = np.flatnonzero((_rms(change) > CHANGE) & (of[1:] == of[:-1]))
+        return _Changes(of[moves], seconds[moves].astype(np.float64), _unit(change[moves]))
 
-    def some(self) -> "_Changes":
-        """Return PROBES of them, evenly."""
-        chosen = np.linspace(0, len(self.rows) - 1, PROBES).astype(int)
-        return _Changes(self.rows[chosen], self.units[chosen])
+    def counts(self, stretches: int) -> NDArray[np.intp]:
+        """Return how many each of so many stretches has."""
+        return np.bincount(self.of, minlength=stretches)
 
-    def between(self) -> "_Changes":
-        """Return them, and what is halfway between each two that follow each other."""
-        near = np.flatnonzero(np.diff(self.rows) == 1)
-        halves = _unit(self.units[near] + self.units[near + 1])
-        return _Changes(
-            np.concatenate([self.rows, self.rows[near] + 0.5]), np.concatenate([self.units, halves])
+    def some(self, rows: NDArray[np.intp]) -> "_Changes":
+        """Return some of them, by stretch."""
+        rows = rows[np.argsort(self.of[rows], kind="stable")]
+        return _Changes(self.of[rows], self.rows[rows], self.units[rows])
+
+    def and_halves(self) -> "_Changes":
+        """Return them, and what is halfway between each two of a stretch that follow each other."""
+        near = np.flatnonzero((np.diff(self.rows) == 1) & (np.diff(self.of) == 0))
+        all_of = _Changes(
+            np.concatenate([self.of, self.of[near]]),
+            np.concatenate([self.rows, self.rows[near] + 0.5]),
+            np.concatenate([self.units, _unit(self.units[near] + self.units[near + 1])]),
         )
+        return all_of.some(np.arange(len(all_of.of)))
 
 
 def merged(moments: Moments, look: LookOf) -> Moments:
@@ -95,19 +106,23 @@ def merged(moments: Moments, look: LookOf) -> Moments:
     named = zip(moments.videos[:n].tolist(), moments.spans[:n].tolist(), strict=True)
     stretches = [Stretch.of(look(video), *span) for video, span in named]
     offsets = _offsets(moments.videos[:n], stretches)
+    tells_of = ~np.isnan(offsets)
     kept: list[int] = []
     also: dict[int, list[Also]] = {}
     for row, stretch in enumerate(stretches):
-        maybe = (one for one in kept if not math.isnan(offsets[one, row]))
-        best = next((one for one in maybe if _shown_by(stretches[one], stretch, offsets[one, row])), None)
+        told = [one for one, tells in zip(kept, tells_of[kept, row].tolist(), strict=True) if tells]
+        maybe = [(one, at) for one in told for at in _places(stretches[one], stretch, offsets[one, row])]
+        likely = _alike([_window(stretches[one], stretch, at) for one, at in maybe])
+        pairs = itertools.compress(maybe, likely)
+        best = next((one for one, at in pairs if _same_at(stretches[one], stretch, at)), None)
         if best is None:
             kept.append(row)
         else:
             start, end = moments.spans[row].tolist()
             also.setdefault(best, []).append(Also(int(moments.videos[row]), start, end))
     rows = [*kept, *range(n, len(moments))]
-    told = tuple(tuple(also.get(row, ())[:MOST_ALSO]) for row in rows)
-    return replace(moments.of(np.array(rows, np.intp)), also=told)
+    shown = tuple(tuple(also.get(row, ())[:MOST_ALSO]) for row in rows)
+    return replace(moments.of(np.array(rows, np.intp)), also=shown)
 
 
 def _offsets(videos: NDArray[np.int32], stretches: Sequence[Stretch]) -> Doubles:
@@ -117,48 +132,90 @@ def _offsets(videos: NDArray[np.int32], stretches: Sequence[Stretch]) -> Doubles
     """
     n = len(stretches)
     offsets = np.full((n, n), np.nan)
-    found = [stretch.changes() for stretch in stretches]
-    rows = np.array([row for row, changes in enumerate(found) if len(changes.rows) >= CHANGES], np.intp)
+    found = _changes(stretches)
+    rows, firsts, counts = np.unique(found.of, return_index=True, return_counts=True)
     if len(rows) < 2:
         return offsets
-    probes = [found[row].some() for row in rows]
-    units, seconds = (
-        np.concatenate([one.units for one in probes]),
-        np.concatenate([one.rows for one in probes]),
-    )
-    for row in rows:
-        places = found[row].between()
-        alike = units @ places.units.T
-        apart = places.rows[alike.argmax(1)] - seconds
-        apart[alike.max(1) < SAME_CHANGE] = np.nan
-        votes = apart.reshape(len(rows), PROBES)
-        agree = (np.abs(votes[:, :, None] - votes[:, None]) <= 1).sum(2)
-        best = np.take_along_axis(votes, agree.argmax(1)[:, None], 1)[:, 0]
-        offsets[rows, row] = np.where(agree.max(1) >= VOTES, best, np.nan)
+    # PROBES of each, evenly.
+    evenly = firsts[:, None] + (np.linspace(0, 1, PROBES) * (counts - 1)[:, None]).astype(np.intp)
+    probes = found.some(evenly.ravel())
+    places = found.and_halves()
+    alike = probes.units @ places.units.T
+    ends = np.searchsorted(places.of, rows, side="right")
+    votes = np.full((len(probes.rows), len(rows)), np.nan)
+    for column, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        best = alike[:, first:end].argmax(1)
+        most = alike[np.arange(len(best)), first + best]
+        apart = places.rows[first + best] - probes.rows
+        votes[:, column] = np.where(most < SAME_CHANGE, np.nan, apart)
+    each = votes.reshape(len(rows), PROBES, len(rows))
+    agree = (np.abs(each[:, :, None] - each[:, None]) <= 1).sum(2)
+    chosen = np.take_along_axis(each, agree.argmax(1)[:, None], 1)[:, 0]
+    offsets[np.ix_(rows, rows)] = np.where(agree.max(1) >= VOTES, chosen, np.nan)
     offsets[videos[:, None] == videos[None]] = np.nan
     return np.where(np.isnan(offsets), -offsets.T, offsets)
 
 
-def _shown_by(one: Stretch, other: Stretch, offset: float) -> bool:
-    """Whether two stretches show the same at an offset, where half of the shorter one or more is in both."""
+def _changes(stretches: Sequence[Stretch]) -> _Changes:
+    """Return what changes in stretches; in one with less than CHANGES, and in what is on both sides of it.
+
+    A stretch that has too few even then has none.
+    """
+    few = _Changes.between(stretches).counts(len(stretches)) < CHANGES
+    taken = [one.wider() if wider else one for one, wider in zip(stretches, few.tolist(), strict=True)]
+    found = _Changes.between(taken)
+    enough = found.counts(len(stretches)) >= CHANGES
+    return found.some(np.flatnonzero(enough[found.of]))
+
+
+def _places(one: Stretch, other: Stretch, offset: float) -> set[int]:
+    """Return the whole offsets to compare two stretches at; none where less than half of one is in both."""
     needed = max(1.0, min(one.end - one.first, other.end - other.first) / 2)
     if min(one.end + offset, other.end) - max(one.first + offset, other.first) < needed - 1:
-        return False
-    return any(_same_at(one, other, at) for at in {math.floor(offset), math.floor(offset - 0.5)})
+        return set()
+    return {math.floor(offset), math.floor(offset - 0.5)}
 
 
 def _same_at(one: Stretch, other: Stretch, offset: int) -> bool:
     """Whether they show the same from the first second of either to the last of either."""
-    whole = Stretch(one.look, min(one.first, other.first - offset), max(one.end, other.end - offset))
-    for stretch in (whole, whole.wider()):
-        first = max(stretch.first, 0, -offset)
-        end = min(stretch.end, len(one.look), len(other.look) - offset)
-        if end - first > CHANGES:
-            mine, rows = one.look[first:end], np.arange(first, end + 1) + offset
-            same = _shows(mine, other.look[rows.clip(0, len(other.look) - 1)])
+    for wider in (False, True):
+        mine, near = _window(one, other, offset, wider)
+        if len(mine) > CHANGES:
+            same = _shows(mine, near)
             if same is not None:
                 return same
     return False
+
+
+def _window(one: Stretch, other: Stretch, offset: int, wider: bool = False) -> Window:
+    """Return what two videos show from the first second of either stretch to the last; or wider than that."""
+    whole = Stretch(one.look, min(one.first, other.first - offset), max(one.end, other.end - offset))
+    if wider:
+        whole = whole.wider()
+    first = max(whole.first, 0, -offset)
+    end = max(first, min(whole.end, len(one.look), len(other.look) - offset))
+    near = other.look[first + offset : end + offset + 1]
+    if len(near) == end - first:  # at the end of its video the last second stands for the next
+        near = np.concatenate([near, other.look[-1:]])
+    return one.look[first:end], near
+
+
+def _alike(windows: Sequence[Window]) -> NDArray[np.bool_]:
+    """Tell of each window whether nearly every second looks alike; of one that is too short, that it may."""
+    if not windows:
+        return np.zeros(0, bool)
+    mine, before, after = (
+        np.concatenate(rows).astype(np.float32)
+        for rows in zip(*((one, near[:-1], near[1:]) for one, near in windows), strict=True)
+    )
+    found = np.zeros(len(mine), bool)
+    for shift in SHIFTS:
+        apart = (1 - shift) * before + shift * after - mine
+        mean = apart.mean(-1)
+        found |= (_rms(apart - mean[:, None]) <= SAME_LOOK) & (np.abs(mean) <= SAME_LIGHT)
+    counts = np.array([len(one) for one, _ in windows])
+    alike = np.diff(np.concatenate([[0], np.cumsum(found)])[np.concatenate([[0], np.cumsum(counts)])])
+    return np.asarray((alike >= OF_SECONDS * counts) | (counts <= CHANGES))
 
 
 def _shows(one: Look, other: Look) -> bool | None:
@@ -166,13 +223,10 @@ def _shows(one: Look, other: Look) -> bool | None:
 
     A row of the one is between the other's row of the same number and the next.
     """
+    if not _alike([(one, other)])[0]:
+        return False
     mine, near = one.astype(np.float32), other.astype(np.float32)
     shifted = np.stack([(1 - shift) * near[:-1] + shift * near[1:] for shift in SHIFTS])
-    apart = shifted - mine
-    mean = apart.mean(-1, keepdims=True)
-    alike = (_rms(apart - mean) <= SAME_LOOK) & (np.abs(mean[..., 0]) <= SAME_LIGHT)
-    if alike.any(0).mean() < OF_SECONDS:
-        return False
     change, changes = np.diff(mine, axis=0), np.diff(shifted, axis=1)
     size, sizes = _rms(change), _rms(changes)
     moves = (size > CHANGE) | (sizes.min(0) > CHANGE)

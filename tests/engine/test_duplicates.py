@@ -1,7 +1,10 @@
 """Moments of different videos that show the same pictures."""
 
+import math
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine import duplicates
 from engine.choosing import chosen
@@ -85,3 +88,52 @@ def test_duplicates_go_before_moments_are_counted_and_grouped() -> None:
     assert found.videos.tolist() == [0, 2, 1]
     assert found.also == ((Also(1, 10.0, 20.0),), (), ())
     assert chosen(listed, SearchOptions(), known).also is None
+
+
+def changes(stretch: duplicates.Stretch) -> tuple[list[int], list[NDArray[np.float32]]]:
+    """Return the seconds after which something changes, and what, one after the other."""
+    for one in (stretch, stretch.wider()):
+        found = [
+            (second, one.look[second + 1].astype(np.float32) - one.look[second].astype(np.float32))
+            for second in range(one.first, one.end - 1)
+        ]
+        found = [(second, change) for second, change in found if np.sqrt((change**2).mean()) > 1.5]
+        if len(found) >= 3:
+            return [second for second, _ in found], [c / np.linalg.norm(c) for _, c in found]
+    return [], []
+
+
+def offset(one: duplicates.Stretch, other: duplicates.Stretch) -> float:
+    """Return what the probes of `one` vote for, found one after the other in `other`."""
+    (rows, units), (seconds, places) = changes(one), changes(other)
+    if not rows or not seconds:
+        return math.nan
+    at = [float(second) for second in seconds]
+    for place in range(len(seconds) - 1):
+        if seconds[place + 1] == seconds[place] + 1:
+            both = places[place] + places[place + 1]
+            at.append(seconds[place] + 0.5)
+            places.append(both / np.linalg.norm(both))
+    votes = []
+    for probe in np.linspace(0, len(rows) - 1, 4).astype(int):
+        alike = [float(units[probe] @ place) for place in places]
+        best = int(np.argmax(alike))
+        votes.append(at[best] - rows[probe] if alike[best] >= 0.7 else math.nan)
+    agree = [sum(abs(vote - each) <= 1 for each in votes) for vote in votes]
+    best = int(np.argmax(agree))
+    return votes[best] if agree[best] >= 2 else math.nan
+
+
+def test_offsets_are_those_of_each_pair_by_itself() -> None:
+    films = [look(scene, seed, 60) for scene in (1, 2) for seed in (1, 2)]
+    films += [look(1, 1, 50, 5.4), ORIGINAL[18:34], np.zeros((60, 64), np.uint8)]
+    spans = [(video, start, start + 8.0) for start in (2.0, 6.5) for video in range(len(films))]
+    stretches = [duplicates.Stretch.of(films[video], *span) for video, *span in spans]
+    videos = np.array([video for video, _, _ in spans], np.int32)
+    wanted = [
+        [math.nan if a == b else offset(x, y) for b, y in zip(videos, stretches, strict=True)]
+        for a, x in zip(videos, stretches, strict=True)
+    ]
+    either = np.where(np.isnan(wanted), -np.array(wanted).T, wanted)
+    assert np.isfinite(either).any()
+    np.testing.assert_array_equal(duplicates._offsets(videos, stretches), either)

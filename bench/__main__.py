@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from engine.cores import choose_kernels
+
 
 def main() -> int:
     """Run the stage and print its part of the report; an error is a sentence on stderr and an exit code."""
@@ -21,6 +23,7 @@ def main() -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(options.threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    choose_kernels()
     from bench import registry, sizes
     from bench.results import Setup
     from engine.errors import SprError

@@ -1,11 +1,13 @@
 """How many cores a process counts, when it is pinned and when its container has a share."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from engine.cores import cores, features, use_at_most
+from engine.cores import choose_kernels, cores, features, use_at_most
 
 ALLOWED = os.sched_getaffinity(0)
 
@@ -57,3 +59,31 @@ def test_what_the_processor_can_is_what_the_system_lists(tmp_path: Path) -> None
     path.write_text("processor\t: 0\n")
     assert features(path) is None
     assert features(tmp_path / "none") is None
+
+
+def test_fast_kernels_are_chosen_where_openblas_would_choose_slow_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cpuinfo"
+    for flags, before, chosen in (
+        ("avx2 avx512f", None, None),
+        ("avx512f avx512_bf16", None, "SkylakeX"),
+        ("avx512f avx512_bf16", "Haswell", "Haswell"),
+    ):
+        path.write_text(f"flags : {flags}\n")
+        monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+        if before:
+            monkeypatch.setenv("OPENBLAS_CORETYPE", before)
+        choose_kernels(path)
+        assert os.environ.get("OPENBLAS_CORETYPE") == chosen
+
+
+@pytest.mark.parametrize("package", ["workers.index", "trainer.generation"])
+def test_kernels_are_chosen_before_faiss_loads(package: str) -> None:
+    tells = "print(os.environ.get('OPENBLAS_CORETYPE'), 'faiss' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    command = [sys.executable, "-c", f"import os, sys, {package}; {tells}"]
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    wanted = "SkylakeX" if "avx512_bf16" in (features() or ()) else None
+    assert told == f"{wanted} False\n"

@@ -1,1 +1,5 @@
 """The index worker: one shard of a version behind FAISS."""
+
+from engine.cores import choose_kernels
+
+choose_kernels()

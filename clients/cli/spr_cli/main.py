@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+from engine.cores import choose_kernels
 from spr_cli.lazy import lazy_group
 
 # As a shell reports a process that Ctrl-C ended.
@@ -60,8 +61,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; what cannot be done is one sentence on stderr and an exit code."""
     # OpenMP threads that spin while they wait cost a busy machine far more than waking them costs a free one.
-    # It is read when torch loads, which is in a command.
+    # It is read when torch loads, which is in a command; so is what OpenBLAS is told.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    choose_kernels()
     try:
         sys.exit(cli(prog_name="spr", standalone_mode=False))
     except click.ClickException as error:

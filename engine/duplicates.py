@@ -132,6 +132,8 @@ def _offsets(videos: NDArray[np.int32], stretches: Sequence[Stretch]) -> Doubles
     """
     n = len(stretches)
     offsets = np.full((n, n), np.nan)
+    if n < 2:
+        return offsets
     found = _changes(stretches)
     rows, firsts, counts = np.unique(found.of, return_index=True, return_counts=True)
     if len(rows) < 2:

@@ -90,6 +90,11 @@ def test_duplicates_go_before_moments_are_counted_and_grouped() -> None:
     assert chosen(listed, SearchOptions(), known).also is None
 
 
+def test_a_list_of_one_or_none_has_none() -> None:
+    assert merged([ORIGINAL]) == []
+    assert merged([ORIGINAL], (0, 2.0, 9.0)) == [(0, [])]
+
+
 def changes(stretch: duplicates.Stretch) -> tuple[list[int], list[NDArray[np.float32]]]:
     """Return the seconds after which something changes, and what, one after the other."""
     for one in (stretch, stretch.wider()):

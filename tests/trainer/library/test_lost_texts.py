@@ -28,7 +28,7 @@ def test_a_build_tells_of_texts_that_are_lost_and_has_them_when_they_are_back(tm
     files = {one: one.read_bytes() for one in (path / "texts").iterdir()}
     gone, damaged, *_ = files
     gone.unlink()
-    damaged.write_bytes(files[damaged].replace(b"the", b"tea"))
+    damaged.write_bytes(files[damaged][:-1])
     [told] = [note for note in build(BuildConfig(collection=path, device="cpu")).notes if "texts" in note]
     assert told.startswith("the texts of 2 videos are gone from")
     assert told.endswith("then build")

@@ -87,7 +87,7 @@ def _corpus(asked: Asked) -> dict[str, Any]:
 
 
 def _index(asked: Asked, index: ShardCost, shards: int) -> dict[str, Any]:
-    busy = index.search_ms + constant("call_ms")
+    busy = index.search_ms + constant("call_cpu_ms")
     replicas = max(asked.replicas, _enough(asked, busy, 1))
     return {
         "factory": index.factory,
@@ -109,7 +109,8 @@ def _ranker(asked: Asked, stored: HourCost, shards: int) -> dict[str, Any]:
     each = shards if whole <= room else max(1, int(shards * room / whole))
     groups = -(-shards // each)
     # With several, encoders encode, and every group's worker is called.
-    busy = constant("rank_cpu_ms") / groups + (constant("call_ms") if groups > 1 else constant("encode_ms"))
+    more = constant("call_cpu_ms") if groups > 1 else constant("encode_ms")
+    busy = constant("rank_cpu_ms") / groups + more
     contexts = whole * each / shards
     return {
         "workers": groups * max(asked.replicas, _enough(asked, busy, RANKER_CORES)),
@@ -125,13 +126,9 @@ def _ranker(asked: Asked, stored: HourCost, shards: int) -> dict[str, Any]:
 
 
 def _coordinator(asked: Asked, shards: int) -> dict[str, Any]:
-    busy = _coordinator_ms(shards)
+    busy = constant("coordinator_cpu_ms") + shards * constant("shard_ms")
     workers = max(asked.replicas, _enough(asked, busy, 1))
     return {"workers": workers, "cpu_ms": busy, "memory_gb": constant("coordinator_mb") / 1e3}
-
-
-def _coordinator_ms(shards: int) -> float:
-    return float(constant("coordinator_ms") + shards * constant("shard_ms"))
 
 
 def _enough(asked: Asked, busy_ms: float, cores: int) -> int:
@@ -142,7 +139,8 @@ def _enough(asked: Asked, busy_ms: float, cores: int) -> int:
 def _latency(index: ShardCost, shards: int, groups: int) -> dict[str, float]:
     # Of rankers by shard one makes scores of what all found: a call more.
     more = constant("call_ms") if groups > 1 else 0.0
-    again = more + index.search_ms + constant("call_ms") + constant("rank_ms") + _coordinator_ms(shards)
+    path = constant("path_ms") + shards * constant("shard_ms")
+    again = more + index.search_ms + constant("call_ms") + constant("rank_ms") + path
     return {"repeated": again, "repeated_p99": again * constant("tail"), "new": again + constant("encode_ms")}
 
 

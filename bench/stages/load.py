@@ -1,6 +1,8 @@
 """Concurrent clients: how many searches a second, and how long the slowest take."""
 
-from bench import building, models, service
+import time
+
+from bench import building, models, service, workers
 from bench.results import Figure, Outcome, Setup
 
 
@@ -14,17 +16,25 @@ def run(setup: Setup) -> Outcome:
         service.warm(running, texts)
         service.ask_together(running, texts, max(sizes.clients), sizes.load_seconds / 2)
         for clients in sizes.clients:
+            before, own = workers.work(running), time.process_time()
             load = service.ask_together(running, texts, clients, sizes.load_seconds)
+            own, asked = time.process_time() - own, len(load.laps.values)
+            spent = {kind: done.since(before[kind], asked) for kind, done in workers.work(running).items()}
             more = {
                 "clients": clients,
                 "queries_s": load.rate,
                 "p50_ms": load.laps.median,
                 "p99_ms": load.laps.share(0.99),
-                "whole": load.whole / len(load.laps.values),
+                "whole": load.whole / asked,
+                "clients_cpu_ms": 1e3 * own / asked,
+                **{f"{kind}_cpu_ms": done.loop + done.threads for kind, done in spent.items()},
             }
             label = f"{clients} client{'s' if clients > 1 else ''}"
             rows.append(Figure(f"clients_{clients}", label, "ours", load.rate, "queries/s", more))
     return Outcome(
         rows,
-        ["Clients and all processes share the cores. whole: answers of all shards and the ranker."],
+        [
+            "Clients and all processes share the cores. whole: answers of all shards and the ranker. cpu_ms: "
+            "of all processes of a kind, a search.",
+        ],
     )

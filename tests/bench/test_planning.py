@@ -70,6 +70,14 @@ def test_a_run_on_other_indexes_renews_the_constants() -> None:
     assert {name: about["what"] for name, about in found.items()} == {
         name: about["what"] for name, about in costs.constants().items()
     }
+    spent = {"index_cpu_ms": 9.0, "ranker_cpu_ms": 2.5, "coordinator_cpu_ms": 3.1}
+    [busy] = [row for row in run["stages"]["load"]["rows"] if row["key"] == "clients_32"]
+    busy["more"] |= spent
+    at_load = renewed(run, costs.constants())
+    assert at_load["rank_cpu_ms"]["value"] == 2.5
+    assert at_load["coordinator_cpu_ms"]["value"] == pytest.approx(2.5)
+    search = costs.interpolated(at_load["lists_ms"]["value"], 191_914, 1.0)
+    assert at_load["call_cpu_ms"]["value"] == pytest.approx(4.5 - search)
     rows[2]["more"].clear()
     del run["stages"]["index"]
     with pytest.raises(InvalidInput, match="no figure 'fast' of stage 'index'"):
@@ -117,7 +125,7 @@ def test_latency_and_throughput_are_those_of_the_measured_service() -> None:
     # Its two cores, which the clients share, of queries that were encoded before.
     index = 2 * (found["index"]["search_ms"] + constant("call_cpu_ms"))
     busy = index + constant("rank_cpu_ms") + found["coordinator"]["cpu_ms"]
-    busy += measured("load", "clients_32", "clients_cpu_ms")
+    busy += figure(REPORT, "load", "clients_32", "clients_cpu_ms") or 0.0
     assert near(2 * 1e3 / busy, measured("load", "clients_32", "queries_s"))
 
 

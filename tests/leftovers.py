@@ -16,9 +16,9 @@ from tests import fork_server
 
 # Of libraries, which start them once and keep them for the process's life.
 LIBRARIES = ("fsspecIO", "asyncio_", "tqdm_monitor", "(_poll_wrapper)", "LanceDBBackgroundEventLoop")
-# A batcher waits for calls until its ranker is collected, whose server's core may hold it for a while; moto's
-# threads end with connections that clients keep.
-KEPT = (*LIBRARIES, "batcher", "(process_request_thread)")
+# A batcher and a kernel's threads wait for calls until their ranker is collected, which its server's core may
+# hold for a while; moto's threads end with connections that clients keep.
+KEPT = (*LIBRARIES, "batcher", "kernel_", "(process_request_thread)")
 # What was told to end has so many seconds for it.
 PATIENCE = 20.0
 

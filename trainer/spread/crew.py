@@ -131,6 +131,13 @@ class Crew:
         except self._ray.exceptions.RayError as error:
             raise Died(str(error)) from error
 
+    def leave(self, member: Member) -> None:
+        """End a member, whatever it does; it holds nothing soon after."""
+        self.members.remove(member)
+        member.call = None
+        with contextlib.suppress(Exception):
+            self._ray.kill(member.actor)
+
     def again(self, member: Member) -> bool:
         """Start a dead member anew; False where its node is gone, or it dies again and again."""
         with contextlib.suppress(Exception):

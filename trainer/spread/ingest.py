@@ -1,5 +1,6 @@
 """The driver of an ingest on many machines: finds, names and deals files, and tells what became of them."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -22,7 +23,7 @@ from trainer.spread.crew import Crew, Died, Member
 from trainer.spread.dealing import Dealer
 from trainer.spread.given import Naming, opened, stems_alone
 from trainer.spread.report import Report, joined, take_in
-from trainer.spread.worker import IngestTask, IngestWorker
+from trainer.spread.worker import LOCKED, IngestTask, IngestWorker, patiently
 from workers.feature_store.shares import Share
 from workers.feature_store.store import FeatureStore
 
@@ -90,7 +91,10 @@ class _Named:
 def _settle(paths: Sequence[Path], task: IngestTask, dim: int, summary: Summary) -> None:
     """Do what is done once, when all files are in the store."""
     encoder = _Named(task.encoder, task.fingerprint, dim)
-    with features(task.collection, encoder, task.options) as store:
+    with contextlib.ExitStack() as stack:
+        store = patiently(
+            lambda: stack.enter_context(features(task.collection, encoder, task.options)), LOCKED
+        )
         summary.notes = [*store.notices, *summary.notes]
         settle_absent(store, paths, Contents(store), summary)
         sweep(store.path)
@@ -221,9 +225,8 @@ class Driver:
                 closing.add(member.number)
                 self._crew.call(member, "close")
 
-        for member in self._crew.members:
-            if member.number in self._opening:
-                # The cluster had no room for it, and it has nothing to tell.
-                member.call = None
+        for member in [one for one in self._crew.members if one.number in self._opening]:
+            # The cluster has had no room for it, or it opens its share only now: it has nothing to tell.
+            self._crew.leave(member)
         while self._crew.calling():
             self._each(close)

@@ -5,10 +5,10 @@ import dataclasses
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import Mismatch
 from trainer.ingest.filling import Filling
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # Where the class is only named, by the driver, torch is not loaded.
     from workers.ranker.encoder.encoder import Encoder
 
+Begun = TypeVar("Begun")
 # Files at hand for each one that is read.
 AT_HAND = 8
 # Seconds after which a worker tells what it did, if it wants no files before.
@@ -52,6 +53,18 @@ class IngestTask:
     options: IngestOptions
     recogniser: Recogniser | None = None
     screens: bool = False
+
+
+def patiently(begin: Callable[[], Begun], seconds: float) -> Begun:
+    """Begin what takes a lock, so many seconds after a dead worker still holds it; Locked then."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return begin()
+        except Locked as locked:
+            if (left := until - time.monotonic()) <= 0:
+                raise
+            locked.wait(left)
 
 
 class IngestWorker:
@@ -78,16 +91,9 @@ class IngestWorker:
 
         Mismatch where the encoder's files are others on this node.
         """
-        until = time.monotonic() + (LOCKED if patient else 0)
         encoder = self._encoder()
-        while True:
-            try:
-                self._start(share)
-                return encoder.dim
-            except Locked as locked:
-                if (left := until - time.monotonic()) <= 0:
-                    raise
-                locked.wait(left)
+        patiently(lambda: self._start(share), LOCKED if patient else 0)
+        return encoder.dim
 
     def _encoder(self) -> "Encoder":
         task = self._task

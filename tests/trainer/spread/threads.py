@@ -49,6 +49,10 @@ class Threads(Crew):
             raise Died
         return told
 
+    def leave(self, member: Member) -> None:
+        self.members.remove(member)
+        member.call = None
+
     def again(self, member: Member) -> bool:
         if self.gone:
             self.members.remove(member)

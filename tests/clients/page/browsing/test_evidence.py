@@ -49,6 +49,7 @@ def test_a_card_says_what_found_it_and_its_line_plays(tab: Tab) -> None:
 
 def test_a_text_on_the_screen_is_framed_while_it_is_there(tab: Tab) -> None:
     tab.goto("/?q=RE16")
+    expect(tab.locator(REFINED)).to_be_visible()
     tab.locator(FIRST).get_by_role("link").click()
     tab.get_by_role("button", name="Pause").click()
     player = tab.locator(".watch")
@@ -88,6 +89,9 @@ def test_one_chooses_where_to_look(tab: Tab) -> None:
     assert said(tab, "in") == []
     tab.go_back()
     assert said(tab, "in") == ["written"]
+    # The list of all channels stays until this one's is there, and takes a click with it.
+    expect(tab.locator(".badge")).to_have_text(["written 1"])
+    expect(tab.locator(REFINED)).to_be_visible()
     tab.locator(FIRST).get_by_role("button", name="exit RE16").click()
     at(tab, 17.0)
     tab.get_by_role("button", name="Pause").click()

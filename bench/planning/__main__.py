@@ -48,16 +48,10 @@ def renewed(report: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, A
 
 
 def _at_load(report: Mapping[str, Any], search_ms: float, shard_ms: float) -> dict[str, float]:
-    """Return the CPU of each process for a search when many ask. search_ms: of a shard's index.
-
-    Nothing for a run before it was measured.
-    """
-    spent = [
-        figure(report, "load", "clients_32", f"{kind}_cpu_ms") for kind in ("index", "ranker", "coordinator")
-    ]
-    if None in spent:
-        return {}
-    index, ranker, coordinator = (float(one or 0) for one in spent)
+    """Return the CPU of each process for a search when many ask. search_ms: of a shard's index."""
+    index, ranker, coordinator = (
+        _figure(report, "load", "clients_32", f"{kind}_cpu_ms") for kind in ("index", "ranker", "coordinator")
+    )
     return {
         "call_cpu_ms": index / SHARDS - search_ms,
         "rank_cpu_ms": ranker,

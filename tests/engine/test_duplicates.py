@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from engine import duplicates
 from engine.choosing import chosen
 from engine.looks import NONE, Look
+from engine.offsets import Stretch, offsets
 from engine.queries import SearchOptions
 from engine.types import Also, Moments
 from tests.engine.films import look
@@ -95,7 +96,7 @@ def test_a_list_of_one_or_none_has_none() -> None:
     assert merged([ORIGINAL], (0, 2.0, 9.0)) == [(0, [])]
 
 
-def changes(stretch: duplicates.Stretch) -> tuple[list[int], list[NDArray[np.float32]]]:
+def changes(stretch: Stretch) -> tuple[list[int], list[NDArray[np.float32]]]:
     """Return the seconds after which something changes, and what, one after the other."""
     for one in (stretch, stretch.wider()):
         found = [
@@ -108,7 +109,7 @@ def changes(stretch: duplicates.Stretch) -> tuple[list[int], list[NDArray[np.flo
     return [], []
 
 
-def offset(one: duplicates.Stretch, other: duplicates.Stretch) -> float:
+def offset(one: Stretch, other: Stretch) -> float:
     """Return what the probes of `one` vote for, found one after the other in `other`."""
     (rows, units), (seconds, places) = changes(one), changes(other)
     if not rows or not seconds:
@@ -133,7 +134,7 @@ def test_offsets_are_those_of_each_pair_by_itself() -> None:
     films = [look(scene, seed, 60) for scene in (1, 2) for seed in (1, 2)]
     films += [look(1, 1, 50, 5.4), ORIGINAL[18:34], np.zeros((60, 64), np.uint8)]
     spans = [(video, start, start + 8.0) for start in (2.0, 6.5) for video in range(len(films))]
-    stretches = [duplicates.Stretch.of(films[video], *span) for video, *span in spans]
+    stretches = [Stretch.of(films[video], *span) for video, *span in spans]
     videos = np.array([video for video, _, _ in spans], np.int32)
     wanted = [
         [math.nan if a == b else offset(x, y) for b, y in zip(videos, stretches, strict=True)]
@@ -141,4 +142,4 @@ def test_offsets_are_those_of_each_pair_by_itself() -> None:
     ]
     either = np.where(np.isnan(wanted), -np.array(wanted).T, wanted)
     assert np.isfinite(either).any()
-    np.testing.assert_array_equal(duplicates._offsets(videos, stretches), either)
+    np.testing.assert_array_equal(offsets(videos, stretches), either)

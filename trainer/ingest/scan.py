@@ -66,12 +66,21 @@ class Files(Sequence[VideoFile]):
 
     def stems(self) -> Iterator[str]:
         """Yield the stem of each file."""
-        for path in self._paths:
-            name = path[path.rfind("/") + 1 :]
-            if name.isascii() and name.isprintable() and name[-1] != "." and name.rfind(".") > 0:
-                yield name[: name.rfind(".")]
-            else:
-                yield printable(Path(path).stem)
+        for first in range(0, len(self._paths), _AT_ONCE):
+            names = [path.rpartition("/")[2] for path in self._paths[first : first + _AT_ONCE]]
+            yield from _stems(names)
+
+
+# Names that are looked at together.
+_AT_ONCE = 1000
+
+
+def _stems(names: Sequence[str]) -> Iterator[str]:
+    joined = "/".join([*names, ""])
+    # What a name is shown by, and what its stem is, needs a look at each one where one is odd.
+    if joined.isascii() and joined.isprintable() and "./" not in joined:
+        return (name.rpartition(".")[0] or name for name in names)
+    return (printable(Path(name).stem) for name in names)
 
 
 @dataclass(slots=True)
@@ -150,14 +159,17 @@ def _videos_below(root: Path, told: Survey) -> Iterator[str]:
         told.unreadable.append((Path(error.filename), f"it cannot be read: {error.strerror}"))
 
     for folder, folders, names in os.walk(root, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [Path(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
         told.left_out += [(link, "links to folders are not followed; name it to take it") for link in links]
-        for name in names:
+        below = f"{folder.rstrip('/')}/"
+        # What needs no look is most of it, and is taken at once: there may be millions.
+        plain = [name for name in sorted(names) if name[name.rfind(".") :].lower() in BY_NAME]
+        yield from [below + name for name in plain if name[0] != "."]
+        for name in set(names).difference(plain) if len(plain) < len(names) else ():
             if name.startswith("."):
                 continue
-            path = f"{folder.rstrip('/')}/{name}"
-            if name[name.rfind(".") :].lower() in BY_NAME or is_video(Path(path)):
-                yield path
-            elif reason := left_out(Path(path)):
-                told.left_out.append((Path(path), reason))
+            if is_video(path := Path(below + name)):
+                yield str(path)
+            elif reason := left_out(path):
+                told.left_out.append((path, reason))

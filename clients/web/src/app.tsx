@@ -35,7 +35,7 @@ export function App() {
   }, []);
   useEffect(() => {
     document.title = query ? `${[place.q || "Like the examples", ...place.then].join(", then ")} · SPR` : "SPR: moments in video";
-    setPicks(new Set());
+    setPicks((was) => (was.size ? new Set() : was));
   }, [query, place.collection]);
 
   const go = useCallback((to: Place, replace = false) => {
@@ -133,7 +133,6 @@ export function App() {
           spr<i aria-hidden="true" />
         </a>
         <SearchBox
-          key={place.q}
           input={box}
           q={place.q}
           waiting={found.waiting !== "" && found.waiting !== "more"}

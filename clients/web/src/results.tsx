@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Answer, Collection, Moment } from "./api";
 import type { View } from "./app";
 import { Card } from "./card";
@@ -7,7 +7,7 @@ import { Facets } from "./filters";
 import { percent, plural } from "./format";
 import { asks, filtered, type Place, recent, spanOf } from "./place";
 import { type Change, Understood } from "./query";
-import type { useSearch } from "./search";
+import { useLate, type useSearch } from "./search";
 
 interface Props {
   found: ReturnType<typeof useSearch>;
@@ -28,8 +28,40 @@ export function Results({ found, place, view, current, ask, open, play, change, 
   const { answer, error, waiting } = found;
   const list = useRef<HTMLOListElement>(null);
   useMoving(list, answer, view);
-  if (!asks(place)) return <Start current={current} ask={ask} />;
   const old = waiting === "coarse" || (!answer && !error);
+  // Most answers are there before the old list is worth a repaint.
+  const late = useLate(old);
+  // What an old list was asked by. It stays as it was drawn, that nothing is drawn before the next is there.
+  const of = useRef(place);
+  if (!old) of.current = place;
+  const shown = useMemo(
+    () =>
+      answer && (
+        <>
+          <Understood answer={answer} place={of.current} change={change} />
+          <Facets answer={answer} place={of.current} change={change} />
+          <Notes answer={answer} />
+          <ol ref={list} class={view} aria-label="Moments, best first">
+            {answer.moments.map((moment) => (
+              <Card
+                key={keyOf(moment)}
+                moment={moment}
+                answer={answer}
+                place={of.current}
+                here={moment.video === of.current.video && moment.start === of.current.start}
+                open={open}
+                play={play}
+                like={like}
+                picked={picks.has(spanOf(moment))}
+                pick={pick}
+              />
+            ))}
+          </ol>
+        </>
+      ),
+    [answer, of.current, view, picks],
+  );
+  if (!asks(place)) return <Start current={current} ask={ask} />;
   return (
     <main class="results" data-stage={old ? "waiting" : (answer?.stage ?? "none")}>
       <div class="above">
@@ -38,8 +70,6 @@ export function Results({ found, place, view, current, ask, open, play, change, 
         </p>
         {!error && <Export place={place} shown={answer?.moments.length ?? 0} picks={picks} drop={drop} />}
       </div>
-      {!error && !old && <Understood answer={answer} place={place} change={change} />}
-      {!error && <Facets answer={answer} place={place} change={change} />}
       {error && (
         <div class="note bad" role="alert">
           <p>
@@ -51,26 +81,8 @@ export function Results({ found, place, view, current, ask, open, play, change, 
           </button>
         </div>
       )}
-      {!error && answer && !old && <Notes answer={answer} />}
       {!answer && old && <Skeleton view={view} />}
-      {answer && !error && (
-        <ol ref={list} class={view} data-old={old || undefined} aria-label="Moments, best first">
-          {answer.moments.map((moment) => (
-            <Card
-              key={keyOf(moment)}
-              moment={moment}
-              answer={answer}
-              place={place}
-              here={moment.video === place.video && moment.start === place.start}
-              open={open}
-              play={play}
-              like={like}
-              picked={picks.has(spanOf(moment))}
-              pick={pick}
-            />
-          ))}
-        </ol>
-      )}
+      {shown && !error && <div data-old={late || undefined}>{shown}</div>}
       {answer && !error && !old && answer.moments.length === 0 && (
         <Empty
           title="Nothing to show"

@@ -1,7 +1,8 @@
 import type { RefObject } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Collection } from "./api";
 import { recent } from "./place";
+import { useLate } from "./search";
 
 interface Props {
   input: RefObject<HTMLInputElement>;
@@ -14,6 +15,10 @@ interface Props {
 
 export function SearchBox({ input, q, waiting, collections, collection, ask }: Props) {
   const [earlier, setEarlier] = useState(recent);
+  // What was just typed is there already.
+  useLayoutEffect(() => {
+    if (input.current!.value !== q) input.current!.value = q;
+  }, [q]);
   return (
     <form
       class="ask"
@@ -60,7 +65,7 @@ export function SearchBox({ input, q, waiting, collections, collection, ask }: P
         </select>
       )}
       <kbd aria-hidden="true">/</kbd>
-      <div class="wait" hidden={!waiting} />
+      <div class="wait" hidden={!useLate(waiting)} />
     </form>
   );
 }

@@ -104,17 +104,26 @@ def offsets(videos: NDArray[np.int32], stretches: Sequence[Stretch]) -> Doubles:
     others = videos[probes.of[probe]] != videos[places.of[place]]
     probe, place = probe[others], place[others]
     column = np.searchsorted(rows, places.of[place])
-    # Of each probe and stretch the place where it is found best, the first of equals.
-    order = np.lexsort((-alike[probe, place], column, probe))
-    probe, place, column = probe[order], place[order], column[order]
-    best = np.append(True, (np.diff(probe) != 0) | (np.diff(column) != 0))[: len(probe)]
+    best = _firsts_of_most(probe * len(rows) + column, alike[probe, place])
+    probe, place, column = probe[best], place[best], column[best]
     votes = np.full((len(probes.rows), len(rows)), np.nan)
-    votes[probe[best], column[best]] = places.rows[place[best]] - probes.rows[probe[best]]
+    votes[probe, column] = places.rows[place] - probes.rows[probe]
     each = votes.reshape(len(rows), PROBES, len(rows))
     agree = (np.abs(each[:, :, None] - each[:, None]) <= 1).sum(2)
     chosen = np.take_along_axis(each, agree.argmax(1)[:, None], 1)[:, 0]
     apart[np.ix_(rows, rows)] = np.where(agree.max(1) >= VOTES, chosen, np.nan)
     return np.where(np.isnan(apart), -apart.T, apart)
+
+
+def _firsts_of_most(groups: NDArray[np.intp], values: Floats) -> NDArray[np.intp]:
+    """Return where in each of ascending groups its largest value is first."""
+    if not len(groups):
+        return groups
+    starts = np.flatnonzero(np.append(True, np.diff(groups) != 0))
+    sizes = np.diff(np.append(starts, len(groups)))
+    most = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, starts), sizes))
+    firsts: NDArray[np.intp] = most[np.append(True, np.diff(groups[most]) != 0)]
+    return firsts
 
 
 def _changes(stretches: Sequence[Stretch]) -> _Changes:

@@ -158,8 +158,8 @@ class Driver:
                 continue
             if member.number in self._opening:
                 self._opening.discard(member.number)
-                self.dim = told
-                told = Report()
+                self.dim, wanted = told
+                told = Report(wanted)
             self._note(member, told)
             then(member, told)
 

@@ -86,14 +86,14 @@ class IngestWorker:
         with contextlib.suppress(Exception):
             self._encoder()
 
-    def begin(self, share: Share, patient: bool = False) -> int:
-        """Open a share of the store; return the encoder's width. patient: wait for a dead writer's lock.
+    def begin(self, share: Share, patient: bool = False) -> tuple[int, int]:
+        """Open a share of the store; return the encoder's width and how many files are wanted.
 
-        Mismatch where the encoder's files are others on this node.
+        patient: wait for a dead writer's lock. Mismatch where the encoder's files are others on this node.
         """
         encoder = self._encoder()
         patiently(lambda: self._start(share), LOCKED if patient else 0)
-        return encoder.dim
+        return encoder.dim, self._wanted()
 
     def _encoder(self) -> "Encoder":
         task = self._task

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainer.ingest.naming import local_path, name_videos, whereabouts
-from trainer.ingest.scan import VideoFile, find, survey
+from trainer.ingest.scan import Files, VideoFile, find, survey
 
 
 def touch(root: Path, *names: str) -> None:
@@ -39,6 +39,12 @@ def test_directories_give_videos_and_files_are_taken_as_they_are(tmp_path: Path)
         "x.bin",
     ]
     assert names(find([tmp_path / "gone.mp4"]), tmp_path) == ["gone.mp4"]
+
+
+@pytest.mark.parametrize("odd", ["a", ".mp4", "..mp4", "x.", "x..", "é.mp4", "a\tb.mp4", "a.b..mp4", "..."])
+def test_stems_of_many_are_those_of_each(odd: str) -> None:
+    files = Files([f"/v/{name}" for name in ("a.mp4", "b.c.mkv", odd)], [Path("/v")])
+    assert list(files.stems()) == [file.stem for file in files]
 
 
 def test_typescript_is_no_transport_stream(tmp_path: Path) -> None:

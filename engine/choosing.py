@@ -18,22 +18,24 @@ class Choosing:
     def __init__(self, corpus: Corpus) -> None:
         self._looks = Looks(corpus)
 
-    async def of(self, moments: Moments, options: SearchOptions) -> Moments:
+    async def of(self, moments: Moments, options: SearchOptions, most: int = duplicates.MOST) -> Moments:
         """Return what `chosen` does. Duplicates are looked for in a thread: that reads files."""
         if not options.merge_duplicates:
             return chosen(moments, options)
-        return await asyncio.to_thread(chosen, moments, options, self._looks.of)
+        return await asyncio.to_thread(chosen, moments, options, self._looks.of, most)
 
 
-def chosen(moments: Moments, options: SearchOptions, look: LookOf | None = None) -> Moments:
+def chosen(
+    moments: Moments, options: SearchOptions, look: LookOf | None = None, most: int = duplicates.MOST
+) -> Moments:
     """Return the moments, best first, as the options want them.
 
-    Overlaps go first, then duplicates, for which `look` is needed, then those too many.
+    Overlaps go first, then duplicates among the `most` best, for which `look` is needed, then those too many.
     """
     if options.nms_iou is not None:
         moments = moments.of(np.asarray(temporal.suppress(moments.videos, moments.spans, options.nms_iou)))
     if options.merge_duplicates and look is not None:
-        moments = duplicates.merged(moments, look)
+        moments = duplicates.merged(moments, look, most)
     if options.per_video is not None:
         moments = _at_most(moments, options.per_video)
     return _grouped(moments) if options.grouped else moments

@@ -27,6 +27,7 @@ Window = tuple[Look, Look]
 _Maybe = list[tuple[int, int]]
 
 MOST = 100  # moments of a list that are compared, the best ones
+SOON = 40  # of a list that another is about to replace: what a page shows, and what it hides
 MOST_ALSO = 20  # that are told of one
 TOGETHER = 16  # moments that are looked at at once: some are compared with one that the same turn leaves out
 SAME_SIZE = 2.0  # how much larger one change is than the other
@@ -37,12 +38,12 @@ OF_CHANGES, OF_SECONDS = 0.75, 0.8  # shares that must be the same
 SHIFTS = (0.0, 0.5, 1.0)
 
 
-def merged(moments: Moments, look: LookOf) -> Moments:
+def merged(moments: Moments, look: LookOf, most: int = MOST) -> Moments:
     """Return the moments without those that show the same as a better one, which are its `also`.
 
-    look: of a video by its ordinal.
+    look: of a video by its ordinal. most: how many are compared, the best ones.
     """
-    n = min(len(moments), MOST)
+    n = min(len(moments), most)
     named = zip(moments.videos[:n].tolist(), moments.spans[:n].tolist(), strict=True)
     stretches = [Stretch.of(look(video), *span) for video, span in named]
     apart = offsets(moments.videos[:n], stretches)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from engine import calls, channels, ranking, tracing
+from engine import calls, channels, duplicates, ranking, tracing
 from engine.answers import Answer
 from engine.choosing import Choosing
 from engine.composed import Composer
@@ -47,7 +47,8 @@ class Pipeline:
     async def answers(self, query: Query, deadline: Deadline, whole: bool = False) -> AsyncIterator[Answer]:
         """Yield the coarse answer and then, unless the query asks for none, the refined one.
 
-        whole: raise Overloaded where the rankers refuse, in place of an answer that is not refined.
+        whole: the last answer alone; raise Overloaded where the rankers refuse, in place of one that is not
+        refined.
         """
         if query.parts:
             allowed = None if query.filter is None else await self.filters.allowed(query.filter)
@@ -61,29 +62,23 @@ class Pipeline:
         watch.lap("encode")
         allowed = None if query.filter is None else await self.filters.allowed(query.filter)
         coarse = await self._coarse(encoded, options, allowed, deadline, watch)
-        yield coarse
-        if not options.rerank or query.embedding is not None:
-            return
-        if not len(coarse.proposals):
-            yield coarse
+        refines = options.rerank and query.embedding is None
+        ranks = refines and len(coarse.proposals) > 0
+        if not (whole and ranks):
+            yield await self._chosen(coarse, options, soon=ranks)
+        if not ranks:
+            if refines:
+                yield coarse
             return
         proposals = ranking.take(coarse.proposals, options.proposal_top_k)
         ranked = await self._ranked(encoded, proposals, query, coarse.allowed, deadline, whole)
         watch.lap("rank")
         if ranked is None:
-            yield replace(coarse, coverage=coarse.coverage.unranked(), timings=watch.laps())
+            chosen = await self._chosen(coarse, options)
+            yield replace(chosen, coverage=coarse.coverage.unranked(), timings=watch.laps())
             return
-        if coarse.evidence is not None and proposals.texts is not None:
-            told = (ranked, proposals, self.corpus.catalogue.durations)
-            ranked = await asyncio.to_thread(coarse.evidence.spans, *told)
-        if allowed is not None:
-            ranked = allowed.cut_refined(ranked, proposals, self.corpus.catalogue.durations)
-        # What was not ranked may show what must not be there.
-        listed = proposals if query.not_texts else coarse.proposals
-        moments = await self._choosing.of(ranking.ordered(listed, ranked), options)
-        coverage = coarse.coverage if ranked.seen is None else coarse.coverage.unranked()
-        model, timings = ranked.ranker, watch.laps()
-        yield replace(coarse, moments=moments, coverage=coverage, ranker_model=model, timings=timings)
+        refined = await self._refined(coarse, ranked, proposals, query, allowed)
+        yield replace(refined, ranker_model=ranked.ranker, timings=watch.laps())
 
     async def _coarse(
         self,
@@ -93,7 +88,7 @@ class Pipeline:
         deadline: Deadline,
         watch: Stopwatch,
     ) -> Answer:
-        """Return the proposals, of what is allowed, as they are."""
+        """Return the proposals, of what is allowed, as they are; none is left out of its moments yet."""
         with tracing.span("retrieve", top_k=options.segment_top_k):
             retrieved = await self._retriever.retrieve(encoded, options, deadline, allowed)
             tracing.note(hits=len(retrieved.hits), coverage=retrieved.coverage.ratio)
@@ -107,7 +102,7 @@ class Pipeline:
             tracing.note(proposals=len(proposals))
         watch.lap("propose")
         return Answer(
-            await self._choosing.of(ranking.coarse(proposals), options),
+            ranking.coarse(proposals),
             proposals,
             retrieved.coverage,
             watch.laps(),
@@ -116,6 +111,11 @@ class Pipeline:
             allowed=None if allowed is None else allowed.count,
             evidence=self._evidence(retrieved.sources),
         )
+
+    async def _chosen(self, answer: Answer, options: SearchOptions, soon: bool = False) -> Answer:
+        """Return an answer with the moments that the options want. soon: the next answer replaces it."""
+        most = duplicates.SOON if soon else duplicates.MOST
+        return replace(answer, moments=await self._choosing.of(answer.moments, options, most))
 
     def _evidence(self, sources: Sources | None) -> Evidence | None:
         if sources is None:
@@ -140,6 +140,21 @@ class Pipeline:
             if whole:
                 raise
             return None
+
+    async def _refined(
+        self, coarse: Answer, ranked: Ranked, proposals: Proposals, query: Query, allowed: Allowed | None
+    ) -> Answer:
+        """Return the answer by what rankers say of its proposals."""
+        durations = self.corpus.catalogue.durations
+        if coarse.evidence is not None and proposals.texts is not None:
+            ranked = await asyncio.to_thread(coarse.evidence.spans, ranked, proposals, durations)
+        if allowed is not None:
+            ranked = allowed.cut_refined(ranked, proposals, durations)
+        # What was not ranked may show what must not be there.
+        listed = proposals if query.not_texts else coarse.proposals
+        moments = await self._choosing.of(ranking.ordered(listed, ranked), query.options)
+        coverage = coarse.coverage if ranked.seen is None else coarse.coverage.unranked()
+        return replace(coarse, moments=moments, coverage=coverage)
 
     async def explain(self, query: Query, video: int, deadline: Deadline) -> Explanation:
         """Search, and compare the sentences with every second of one video."""

@@ -19,6 +19,7 @@ from engine import __main__ as coordinating
 from engine.coordinator import Coordinator
 from engine.faults import reason_of
 from engine.logs import JsonFormatter
+from spr.v1.search_service_pb2 import SearchRequest, SearchResponse
 from spr.v1.search_service_pb2_grpc import SearchServiceStub
 from tests.engine.oracle import Cluster
 from tests.forked import part
@@ -48,6 +49,11 @@ def ask(cluster: Cluster, question: Callable[["SearchServiceAsyncStub"], Awaitab
             return await question(stub)
 
     return asyncio.run(run())
+
+
+async def stages(stub: "SearchServiceAsyncStub", asked: SearchRequest) -> list[SearchResponse]:
+    """Return the answers of a progressive search."""
+    return [message.response async for message in stub.ProgressiveSearch(asked)]
 
 
 def refused(

@@ -91,6 +91,13 @@ def test_duplicates_go_before_moments_are_counted_and_grouped() -> None:
     assert chosen(listed, SearchOptions(), known).also is None
 
 
+def test_as_many_are_compared_as_are_asked_for() -> None:
+    listed = moments((0, 10, 20), (1, 10, 20), (2, 10, 20))
+    found = chosen(listed, SearchOptions(merge_duplicates=True), lambda _: ORIGINAL, most=2)
+    assert found.videos.tolist() == [0, 2]
+    assert found.also == ((Also(1, 10.0, 20.0),), ())
+
+
 def test_a_list_of_one_or_none_has_none() -> None:
     assert merged([ORIGINAL]) == []
     assert merged([ORIGINAL], (0, 2.0, 9.0)) == [(0, [])]

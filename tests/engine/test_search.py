@@ -22,7 +22,7 @@ from tests.engine.asking import DEFAULTS, TEXT, Row, by_hand, embedding_of, requ
 from tests.engine.corpus import MODEL, RANKER, Corpus, sentence
 from tests.engine.films import look
 from tests.engine.oracle import Cluster, cluster
-from tests.engine.running import ask, coordinator, lines_of, written
+from tests.engine.running import ask, coordinator, lines_of, stages, written
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -234,6 +234,10 @@ def test_videos_that_show_the_same_are_found_once_on_every_page(tmp_path: Path) 
             token = pb.SearchRequest(page_token=page.next_page_token, page_size=2)
             page = ask(workers, methodcaller("Search", token))
             shown += page.moments
+        whole = request(page_size=100, params={"merge_duplicates": True})
+        coarse, refined = ask(workers, lambda stub: stages(stub, whole))
+    assert list(refined.moments) == shown
+    assert any(moment.also_in for moment in coarse.moments)
     same = [moment for moment in shown if moment.also_in]
     assert same
     assert all(len(moment.also_in) == 2 for moment in same)

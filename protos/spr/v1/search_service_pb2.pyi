@@ -429,7 +429,8 @@ class SearchParams(_message.Message):
     """Count the labels of the answer's videos: see SearchResponse.facets."""
     merge_duplicates: _builtins.bool
     """Give moments of different videos that show the same pictures once: see
-    Moment.also_in. Compared are the first 100 moments of the list.
+    Moment.also_in. Compared are the first 100 moments of the list, of a coarse
+    answer that is not the last one the first 40.
     """
     @_builtins.property
     def proposal_rule(self) -> Global___ProposalRule:

@@ -253,7 +253,8 @@ export interface SearchParams {
   facets: boolean;
   /**
    * Give moments of different videos that show the same pictures once: see
-   * Moment.also_in. Compared are the first 100 moments of the list.
+   * Moment.also_in. Compared are the first 100 moments of the list, of a coarse
+   * answer that is not the last one the first 40.
    */
   mergeDuplicates: boolean;
   /**

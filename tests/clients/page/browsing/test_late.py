@@ -37,6 +37,37 @@ def test_a_further_page_of_another_query_is_left_out(tab: Tab) -> None:
     expect(cards).to_have_attribute("data-card", "new@1")
 
 
+def test_an_old_list_stays_as_it_was_and_is_dimmed_where_the_next_is_late(tab: Tab) -> None:
+    held = list[Callable[[], None]]()
+
+    def answer(route: Any) -> None:
+        if "q=first" in route.request.url:
+            route.fulfill(body=moments("talk"))
+        else:
+            held.append(lambda: route.fulfill(body=moments("new")))
+
+    tab.route("**/api/search?*", answer)
+    tab.goto("/?q=first")
+    cards = tab.locator("[data-card]")
+    expect(cards).to_have_count(1)
+    tab.get_by_label("Describe a moment").fill("second")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("main[data-stage=waiting] [data-old] [data-card]")).to_have_count(1)
+    expect(cards).to_have_attribute("href", re.compile("q=first"))
+    held[0]()
+    expect(cards).to_have_attribute("href", re.compile("q=second"))
+    expect(tab.locator("[data-old]")).to_have_count(0)
+
+
+def test_a_coarse_list_is_whole_though_no_refined_one_follows(tab: Tab) -> None:
+    videos = [f"talk {number}" for number in range(30)]
+    body = json.dumps({**json.loads(moments(*videos)), "stage": "coarse"})
+    tab.route("**/api/search?*", lambda route: route.fulfill(body=body))
+    tab.goto("/?q=x")
+    expect(tab.locator("[data-card]")).to_have_count(30)
+    expect(tab.locator("main[data-stage=coarse]")).to_be_visible()
+
+
 def test_what_is_being_typed_stays_when_an_answer_comes(tab: Tab) -> None:
     held = list[Callable[[], None]]()
     tab.route("**/api/search?*", lambda route: held.append(lambda: route.fulfill(body=moments("talk"))))

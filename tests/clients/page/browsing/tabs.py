@@ -33,6 +33,13 @@ def ask(tab: Tab, text: str = TEXTS[0]) -> None:
     expect(tab.locator("main[data-stage=refined]")).to_be_visible()
 
 
+def boxes(tab: Tab, *parts: str) -> list[dict[str, float]]:
+    """Return where parts of the page are, at one moment: what comes above them moves them."""
+    at = "parts => parts.map(part => document.querySelector(part).getBoundingClientRect().toJSON())"
+    found: list[dict[str, float]] = tab.evaluate(at, parts)
+    return found
+
+
 # What a dark screen changes: colours alone.
 CONTRAST = "() => axe.run({ runOnly: ['color-contrast'], resultTypes: ['violations'] })"
 

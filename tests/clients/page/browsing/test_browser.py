@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.page.browsing.tabs import Tab, ask, expect, serious
+from tests.clients.page.browsing.tabs import Tab, ask, boxes, expect, serious
 from tests.workers.ranker.factories import TEXTS
 
 
@@ -152,10 +152,10 @@ def test_a_narrow_screen_shows_all_of_it(tab: Tab) -> None:
     tab.locator("[data-card]").first.click()
     playing(tab)
     assert not tab.evaluate(wide)
-    box = tab.locator("video").bounding_box()
+    expect(tab.locator(".area")).to_be_visible()
+    box, names, lanes = boxes(tab, "video", ".names", ".area")
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390
-    names, lanes = (tab.locator(part).bounding_box() for part in (".names", ".area"))
     assert names["y"] == lanes["y"]
     expect(tab.locator(".names").get_by_text("speech")).to_be_visible()
     tab.get_by_role("button", name="Close the player").click()

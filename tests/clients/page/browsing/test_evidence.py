@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.page.browsing.tabs import Tab, expect
+from tests.clients.page.browsing.tabs import Tab, boxes, expect
 from tests.clients.page.browsing.test_asking import ANSWER, MOMENT, REFINED, answered, said
 
 FIRST = "ol[aria-label^=Moments] > li:first-child"
@@ -56,7 +56,8 @@ def test_a_text_on_the_screen_is_framed_while_it_is_there(tab: Tab) -> None:
     player.locator(".quote").click()
     at(tab, 17.0)
     expect(player.locator(".cue[data-matched]")).to_have_count(1)
-    box, picture = player.locator(".boxes rect").bounding_box(), tab.locator("video").bounding_box()
+    expect(player.locator(".boxes rect")).to_have_count(1)
+    box, picture = boxes(tab, ".watch .boxes rect", "video")
     # Talk is 96 x 64, shown in a wider frame: its picture has the frame's height.
     width = picture["height"] * 96 / 64
     left = picture["x"] + (picture["width"] - width) / 2

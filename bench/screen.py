@@ -91,6 +91,8 @@ def _asked(tab: Any, query: str) -> dict[str, float]:
         sys.exit(f"screen: the page answers {query!r} with: {wrong.inner_text()}")
     tab.wait_for_load_state("networkidle")
     found: dict[str, float] = tab.evaluate("({coarse: window.spr.coarse, refined: window.spr.refined})")
+    if None in found.values():
+        sys.exit(f"screen: the page shows no refined list of {query!r} within a minute; see if it finds any")
     return found
 
 

@@ -91,6 +91,18 @@ def test_duplicates_go_before_moments_are_counted_and_grouped() -> None:
     assert chosen(listed, SearchOptions(), known).also is None
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_many_at_once_are_told_as_one_after_the_other_is(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    films = [ORIGINAL, ORIGINAL[5:], ORIGINAL[:40], look(1, 1, 50, 5.4), look(2, 1, 60), look(1, 5, 60)]
+    starts = rng.integers(0, 30, 50).tolist()
+    places = [(n % len(films), start, start + 4 + 4 * (n % 3)) for n, start in enumerate(starts)]
+    found = merged(films, *places)
+    monkeypatch.setattr(duplicates, "TOGETHER", 1)
+    assert found == merged(films, *places)
+    assert len(found) < len(places)
+
+
 def test_as_many_are_compared_as_are_asked_for() -> None:
     listed = moments((0, 10, 20), (1, 10, 20), (2, 10, 20))
     found = chosen(listed, SearchOptions(merge_duplicates=True), lambda _: ORIGINAL, most=2)

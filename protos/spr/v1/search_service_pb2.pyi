@@ -430,7 +430,7 @@ class SearchParams(_message.Message):
     merge_duplicates: _builtins.bool
     """Give moments of different videos that show the same pictures once: see
     Moment.also_in. Compared are the first 100 moments of the list, of a coarse
-    answer that is not the last one the first 40.
+    answer that is not the last one at least 40.
     """
     @_builtins.property
     def proposal_rule(self) -> Global___ProposalRule:

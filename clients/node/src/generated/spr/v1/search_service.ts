@@ -254,7 +254,7 @@ export interface SearchParams {
   /**
    * Give moments of different videos that show the same pictures once: see
    * Moment.also_in. Compared are the first 100 moments of the list, of a coarse
-   * answer that is not the last one the first 40.
+   * answer that is not the last one at least 40.
    */
   mergeDuplicates: boolean;
   /**

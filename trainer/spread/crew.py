@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.cores import use_at_most
@@ -20,6 +21,9 @@ OBJECTS = 80 << 20
 RESTARTS = 5
 # Seconds in which a cluster's head answers.
 REACHED = 10
+# Where Ray keeps the token that its clusters ask for, and the variables that give it another.
+TOKEN = Path("~/.ray/auth_token")
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _Worker = TypeVar("_Worker")
 
 
@@ -59,6 +63,7 @@ class Crew:
 
         gpus: an actor a GPU where a node has some. Unavailable where Ray is not installed or not reached.
         """
+        _prepare(address)
         try:
             import ray
         except ModuleNotFoundError:
@@ -80,8 +85,6 @@ class Crew:
         nowhere = self._open.enter_context(open(os.devnull, "w", encoding="utf-8"))
         self._open.enter_context(contextlib.redirect_stdout(nowhere))
         self._open.callback(self._ray.shutdown)
-        # Nothing is told to others unasked.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         own = {"object_store_memory": OBJECTS, "include_dashboard": False} if self._address == "local" else {}
         try:
             # Ray itself would try for minutes.
@@ -164,6 +167,16 @@ class Crew:
         member.actor.__ray_call__.remote(_share, int(member.resources["num_cpus"]))
 
 
+def _prepare(address: str) -> None:
+    """Set what Ray reads when it is imported."""
+    # Nothing is told to others unasked.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # `ray start` asks for a token that is there; Ray shows it to the cluster it finds, not to one it is told.
+    known = TOKEN.expanduser().is_file() or any(name in os.environ for name in TOKENS)
+    if address != "local" and known:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 def _share(_: object, count: int) -> None:
     use_at_most(count)
 
@@ -173,8 +186,8 @@ def _not_begun(address: str, error: Exception) -> str:
         why = " ".join(str(error).split())[:200]
         return f"Ray does not start on this machine ({why}); try again, or leave --engine ray away"
     return (
-        f"no Ray cluster answers at {address}; start one with `ray start --head`, or leave the address away "
-        "for this machine alone"
+        f"no Ray cluster answers at {address}, or it asks for a token other than that of {TOKEN}; start one "
+        "with `ray start --head`, copy its token, or leave the address away for this machine alone"
     )
 
 

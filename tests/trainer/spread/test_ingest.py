@@ -1,6 +1,7 @@
 """Driver and workers of an ingest in threads: what they make is what one run makes, though workers die."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from trainer.ingest.pipeline import ingest
 from trainer.ingest.scan import Survey
 from trainer.ingest.summary import Summary
 from trainer.spread import ingest as driving
-from trainer.spread.crew import Crew, address_of
+from trainer.spread.crew import TOKENS, Crew, address_of
 from trainer.spread.ingest import ingest_spread
 from trainer.spread.worker import IngestTask, IngestWorker
 from workers.ranker.encoder.encoder import Encoder
@@ -157,7 +158,8 @@ def test_engines_are_named_and_ray_may_be_missing(monkeypatch: pytest.MonkeyPatc
 
 def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray")
-    with pytest.raises(Unavailable, match=r"no Ray cluster answers at 127.0.0.1:1; start one with"):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(Unavailable, match=r"no Ray cluster answers at 127.0.0.1:1, or it asks for a token"):
         Crew("127.0.0.1:1", IngestWorker).__enter__()
 
     def late(*_: object, **__: object) -> None:
@@ -166,6 +168,27 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.Monk
     monkeypatch.setattr(ray, "init", late)
     with pytest.raises(Unavailable, match=r"^Ray does not start on this machine \(Timed out while waiting"):
         Crew("local", IngestWorker).__enter__()
+
+
+def test_a_named_cluster_is_shown_the_token_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    for name in ("RAY_AUTH_MODE", *TOKENS):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def mode(address: str) -> str | None:
+        Crew(address, IngestWorker)
+        return os.environ.pop("RAY_AUTH_MODE", None)
+
+    assert mode("10.0.0.1:6379") is None
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("a")
+    assert (mode("10.0.0.1:6379"), mode("local")) == ("token", None)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert mode("10.0.0.1:6379") == "disabled"
 
 
 @pytest.mark.parametrize("more", [["--part", "0/2"], ["--watch"]])

@@ -8,7 +8,11 @@ _NAMES = "a|b|big|c|em|font|i|rp|rt|ruby|s|small|span|strike|strong|sub|sup|u"
 # Classes and attributes; what else stands in angle brackets is speech: a <b and c> d.
 _MORE = r"(?:\.[^\s<>]*)?(?:\s+[\w-]+\s*=[^<>]*)?\s*/?"
 _TAG = re.compile(rf"</?(?:(?:{_NAMES}){_MORE}|(?:lang|v)(?:[.\s][^<>]*)?)>", re.IGNORECASE)
-_LINE_BREAK = re.compile(rf"</?(?:br|center|div|p){_MORE}>|\\[Nnh]", re.IGNORECASE)
+_LINE_BREAK = re.compile(rf"</?(?:br|center|div|p){_MORE}>", re.IGNORECASE)
+# Breaks of ASS, which other formats have as well, where they are no part of a path: C:\new.
+_PATH = r"(?<!\w)(?:[A-Za-z]:|\\)\\[^\s<>{}]*"
+_ASS_BREAK = re.compile(r"\\[Nnh]")
+_OTHER_BREAK = re.compile(rf"({_PATH})|{_ASS_BREAK.pattern}")
 _TIME_TAG = re.compile(r"<(?:\d{1,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}>")
 # <|en|>, <|0.00|>: the control marks of speech recognisers.
 _RECOGNISER_MARK = re.compile(r"<\|[^<>|]{0,64}\|>")
@@ -18,9 +22,12 @@ _ASS_BRACES = re.compile(r"(?<!\\)\{([^{}]*)\}")
 _OVERRIDE = re.compile(r"\{(\\[^{}]*|[Yy]:[biusBIUS,]{1,8}|[Cc]:\$[0-9A-Fa-f]{1,6}|[Ss]:\d{1,3})\}")
 _DRAWING = re.compile(r"\\p\s*(\d{1,9})")
 _ESCAPED_BRACE = re.compile(r"\\([{}])")
-# Controls, soft hyphens, word joiners, marks of direction.
+# Controls, soft hyphens, word joiners, marks of direction, letters that are blank.
 _MARKS = (0xAD, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF)
-_UNSEEN = {code: None for code in (*range(9), *range(14, 32), 127, *_MARKS)}
+_BLANK = (0x3164, 0xFFA0)
+# Between words of scripts without spaces it tells where they end.
+_NO_WIDTH = "\u200b"
+_UNSEEN = {code: None for code in (*range(9), *range(14, 32), 127, *_MARKS, *_BLANK)}
 
 
 def clean(text: str, *, ass: bool = False) -> str:
@@ -34,12 +41,13 @@ def clean(text: str, *, ass: bool = False) -> str:
     'spoken'
     """
     text = _undrawn(text, _ASS_BRACES if ass else _OVERRIDE)
+    text = _ASS_BREAK.sub(" ", text) if ass else _OTHER_BREAK.sub(lambda found: found[1] or " ", text)
     text = _LINE_BREAK.sub(" ", _RECOGNISER_MARK.sub(" ", text))
     text = _TAG.sub("", _TIME_TAG.sub("", text))
     text = _ENTITY.sub(lambda entity: html.unescape(entity.group()), text)
     if ass:
         text = _ESCAPED_BRACE.sub(r"\1", text)
-    text = " ".join(text.translate(_UNSEEN).split())
+    text = " ".join(filter(None, (word.strip(_NO_WIDTH) for word in text.translate(_UNSEEN).split())))
     return text if any(char.isalnum() for char in text) else ""
 
 

@@ -30,6 +30,13 @@ from trainer.ingest.markup import clean
         ("...", ""),
         ("♪", ""),
         ("日本語", "日本語"),
+        ("save it to C:\\new\\hello.txt", "save it to C:\\new\\hello.txt"),
+        ("(d:\\Night), or \\\\nas\\home\\Nina", "(d:\\Night), or \\\\nas\\home\\Nina"),
+        ("<i>one:\\Ntwo</i>\\nthree\\h\\hfour", "one: two three four"),
+        ("\u200b", ""),
+        ("\u3164 \uffa0", ""),
+        ("\u200bone\u200b \u200b two", "one two"),
+        ("ខ្មែរ\u200bភាសា", "ខ្មែរ\u200bភាសា"),
     ],
 )
 def test_only_what_is_markup_is_taken_out(raw: str, words: str) -> None:
@@ -46,6 +53,7 @@ def test_only_what_is_markup_is_taken_out(raw: str, words: str) -> None:
         ("{a remark}spoken\\Nwords", "spoken words"),
         ("{\\k20}spo{\\k30}ken", "spoken"),
         ("\\{laughs\\} well", "{laughs} well"),
+        ("A:\\Nwell", "A: well"),
     ],
 )
 def test_drawings_and_remarks_of_ass_are_no_speech(raw: str, words: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.errors import InvalidInput
-from trainer.ingest.markup import clean
+from trainer.ingest.markup import lines
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue
 
 # Translation programs put spaces behind colons, or write those of Chinese.
@@ -44,8 +44,8 @@ class ParsedSubtitles:
             self.untimed += 1
         elif len(text) > LONGEST_CUE:
             self.long += 1
-        elif words := clean(text, ass=ass):
-            self.cues.append(Cue(max(0.0, times[0]), times[1], words))
+        elif words := lines(text, ass=ass):
+            self.cues.append(Cue(max(0.0, times[0]), times[1], "\n".join(words)))
         else:
             self.wordless += 1
 

@@ -12,11 +12,14 @@ _LINE_BREAK = re.compile(rf"</?(?:br|center|div|p){_MORE}>", re.IGNORECASE)
 # Breaks of ASS, which other formats have as well, where they are no part of a path: C:\new.
 _PATH = r"(?<!\w)(?:[A-Za-z]:|\\)\\[^\s<>{}]*"
 _ASS_BREAK = re.compile(r"\\[Nnh]")
-_OTHER_BREAK = re.compile(rf"({_PATH})|{_ASS_BREAK.pattern}")
+_PATH_OR_BREAK = re.compile(rf"{_PATH}|{_ASS_BREAK.pattern}")
+_BREAKS = {"\\N": "\n", "\\n": "\n", "\\h": " "}
 _TIME_TAG = re.compile(r"<(?:\d{1,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}>")
 # <|en|>, <|0.00|>: the control marks of speech recognisers.
 _RECOGNISER_MARK = re.compile(r"<\|[^<>|]{0,64}\|>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# What tracks of thumbnails have for words: a part of a picture.
+_THUMBNAIL = re.compile(r"\s*\S+#xywh=\S+\s*")
 # Braces are overrides or remarks in ASS; elsewhere overrides only, MicroDVD's too; {an aside} is text.
 _ASS_BRACES = re.compile(r"(?<!\\)\{([^{}]*)\}")
 _OVERRIDE = re.compile(r"\{(\\[^{}]*|[Yy]:[biusBIUS,]{1,8}|[Cc]:\$[0-9A-Fa-f]{1,6}|[Ss]:\d{1,3})\}")
@@ -31,24 +34,36 @@ _UNSEEN = {code: None for code in (*range(9), *range(14, 32), 127, *_MARKS, *_BL
 
 
 def clean(text: str, *, ass: bool = False) -> str:
-    """Return the words of a cue: no tags, overrides, drawings, entities or line breaks; "" if none is left.
+    """Return the words of a cue in one line; see `lines`."""
+    return " ".join(lines(text, ass=ass))
+
+
+def lines(text: str, *, ass: bool = False) -> list[str]:
+    """Return the words of a cue's lines: no tags, overrides, drawings or entities; none if none is left.
 
     Only tags that exist are taken out, each pattern in one pass over the text. ass: of an ASS event.
 
-    >>> clean("{\\\\an8}<i>Hello,</i>\\n&amp; good <3 bye")
-    'Hello, & good <3 bye'
-    >>> clean("{\\\\p1}m 0 0 l 9 9{\\\\p0} spoken {a remark}", ass=True)
-    'spoken'
+    >>> lines("{\\\\an8}<i>Hello,</i>\\n&amp; good <3 bye")
+    ['Hello,', '& good <3 bye']
+    >>> lines("{\\\\p1}m 0 0 l 9 9{\\\\p0} spoken {a remark}", ass=True)
+    ['spoken']
     """
     text = _undrawn(text, _ASS_BRACES if ass else _OVERRIDE)
-    text = _ASS_BREAK.sub(" ", text) if ass else _OTHER_BREAK.sub(lambda found: found[1] or " ", text)
-    text = _LINE_BREAK.sub(" ", _RECOGNISER_MARK.sub(" ", text))
+    breaks = _ASS_BREAK if ass else _PATH_OR_BREAK
+    text = breaks.sub(lambda found: _BREAKS.get(found[0], found[0]), text)
+    text = _LINE_BREAK.sub("\n", _RECOGNISER_MARK.sub(" ", text))
     text = _TAG.sub("", _TIME_TAG.sub("", text))
     text = _ENTITY.sub(lambda entity: html.unescape(entity.group()), text)
     if ass:
         text = _ESCAPED_BRACE.sub(r"\1", text)
-    text = " ".join(filter(None, (word.strip(_NO_WIDTH) for word in text.translate(_UNSEEN).split())))
-    return text if any(char.isalnum() for char in text) else ""
+    text = text.translate(_UNSEEN)
+    if not any(char.isalnum() for char in text) or _THUMBNAIL.fullmatch(text):
+        return []
+    return [words for line in text.split("\n") if (words := _one_line(line))]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(filter(None, (word.strip(_NO_WIDTH) for word in text.split())))
 
 
 def _undrawn(text: str, braces: re.Pattern[str]) -> str:

@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.subtitles.stream import SubtitleStream
 
-from trainer.ingest.markup import clean
+from trainer.ingest.markup import lines
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue, usable
 
 # Codecs whose packets are the words.
@@ -54,7 +54,7 @@ class TextTrack:
         start = float(packet.pts * packet.time_base)
         end = start + float(packet.duration * packet.time_base) if packet.duration else None
         self._long += sum(len(text) > LONGEST_CUE for text in texts)
-        words = [clean(text, ass=ass) for text in texts if len(text) <= LONGEST_CUE]
+        words = ["\n".join(lines(text, ass=ass)) for text in texts if len(text) <= LONGEST_CUE]
         self._events.extend((start, end, text) for text in words or [""])
 
     def cues(self, first: float, length: float) -> tuple[Cue, ...]:

@@ -26,11 +26,11 @@ Dialogue: Marked=0,0:00:01.00,0:00:02.00,Default,,0000,0000,0000,,old words
 
 
 def said(text: str, suffix: str = ".srt") -> list[tuple[float, float, str]]:
-    return [(cue.start, cue.end, cue.text) for cue in parse(text, suffix=suffix).cues]
+    return [(cue.start, cue.end, cue.text.replace("\n", " ")) for cue in parse(text, suffix=suffix).cues]
 
 
 def words(text: str, suffix: str = ".srt") -> list[str]:
-    return [cue.text for cue in parse(text, suffix=suffix).cues]
+    return [cue for _, _, cue in said(text, suffix)]
 
 
 @pytest.mark.parametrize("suffix", [".srt", ".vtt", ".ass"])
@@ -75,7 +75,7 @@ the code is
 NOTE the end
 """
     found = parse(text)
-    assert found.cues == [Cue(1, 2, "first words"), Cue(5, 6, "the code is 4711")]
+    assert found.cues == [Cue(1, 2, "first words"), Cue(5, 6, "the code is\n4711")]
     assert (found.untimed, found.long) == (0, 0)
 
 

@@ -34,6 +34,8 @@ from trainer.ingest.markup import clean
         ("(d:\\Night), or \\\\nas\\home\\Nina", "(d:\\Night), or \\\\nas\\home\\Nina"),
         ("<i>one:\\Ntwo</i>\\nthree\\h\\hfour", "one: two three four"),
         ("\u200b", ""),
+        ("sprite.jpg#xywh=0,0,160,90", ""),
+        ("see sprite.jpg#xywh=0,0,160,90", "see sprite.jpg#xywh=0,0,160,90"),
         ("\u3164 \uffa0", ""),
         ("\u200bone\u200b \u200b two", "one two"),
         ("ខ្មែរ\u200bភាសា", "ខ្មែរ\u200bភាសា"),

@@ -23,7 +23,7 @@ _ASS = re.compile(
 )
 _ASS_LINE = re.compile(r"^[ \t]*(\[[^\n\]]*\]|format(?=:)|dialogue(?=:)):?([^\n]*)", re.I | re.M)
 _ASS_FIELDS = "layer start end style name marginl marginr marginv effect text".split()
-_VTT_ASIDES = ("NOTE", "STYLE", "REGION", "WEBVTT")
+VTT_ASIDES = ("NOTE", "STYLE", "REGION", "WEBVTT", "X-TIMESTAMP-MAP", "Kind:", "Language:")
 _AS_MEANT = str.maketrans(",;\uff0c\uff1a", "...:")
 Times = tuple[float, float]
 
@@ -156,12 +156,14 @@ def _read_vtt(text: str, found: ParsedSubtitles) -> None:
     """Read cues: blocks between empty lines: perhaps a name, the times, and the words."""
     pieces = list(_pieces(text, every_arrow=True))
     for index, (times, body) in enumerate(pieces):
-        words, *others = _EMPTY_LINE.split(body.removeprefix("\n"), 1000) if index else ["", body]
+        words, *others = _EMPTY_LINE.split(body.removeprefix("\n"), 1000)
         if index:
             found.add(times, words)
+        else:
+            others.insert(0, words)
         if index + 1 < len(pieces) and others:
             others.pop()  # the next cue's name
-        found.untimed += sum(bool(o.strip()) and not o.startswith(_VTT_ASIDES) for o in others)
+        found.untimed += sum(bool(o.strip()) and not o.startswith(VTT_ASIDES) for o in others)
 
 
 def _read_ass(text: str, found: ParsedSubtitles) -> None:

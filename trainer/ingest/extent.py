@@ -147,7 +147,9 @@ class Extent:
         """
         if self._joined > 1:
             return f"it is {self._joined} films in one file and only the first is read; take them apart"
-        behind = self._unread and not self._matroska  # which may have its attachments there
+        # Matroska may have its attachments there.
+        another = structure.another_behind(self._path, self._format, self._last_place)
+        behind = another if self._matroska else self._unread
         if behind or unplaced * 10 > self._pictures:
             part = (
                 "its last part is not read" if behind else f"{unplaced} of its pictures have no place in time"

@@ -17,6 +17,7 @@ _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_HEADER = 64 << 10
 # Of Matroska: what may follow a block, as IDs with their length's bits.
 _BLOCKS = (0xA1, 0xA3)
+_MATROSKA = 0x1A45DFA3
 _BEHIND_BLOCKS = frozenset(
     int(kind, 16)
     for kind in "a0 a1 a3 a7 ab bf e7 ec 9b fb 75a1 75a2 1f43b675 1c53bb6b 1254c367 1a45dfa3 18538067 "
@@ -49,6 +50,14 @@ def breaks_off(path: Path, container_format: str, last: int) -> bool:
         return False
     with media.reading(path) as file:
         return follow(file, last, media.status(path).size)
+
+
+def another_behind(path: Path, container_format: str, last: int) -> bool:
+    """Whether another Matroska film begins behind the packet, of the place `last`, that was read last."""
+    if container_format != "matroska,webm" or last < 9:
+        return False
+    with media.reading(path) as file:
+        return any(kind == _MATROSKA for kind, _ in _elements(file, last, media.status(path).size))
 
 
 def joined(path: Path, container_format: str) -> int:
@@ -120,30 +129,36 @@ def _fragments_break_off(file: BinaryIO, end: int) -> bool:
 
 def _block_breaks_off(file: BinaryIO, content: int, end: int) -> bool:
     """Whether one of the elements of Matroska behind the block whose content begins there is not whole."""
+    return any(following > end for _, following in _elements(file, content, end))
+
+
+def _elements(file: BinaryIO, content: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield kind and end of the elements of Matroska that follow a block, as far as they are known ones.
+
+    content: where that of the block begins. That of one cut off in its head ends behind the file.
+    """
     file.seek(content - 9)
     head = file.read(9)
-    sizes = (_number(head[-length:], marker=False) for length in range(1, 9))
-    place = next(
-        (
-            content + size
-            for length, (size, used) in enumerate(sizes, 1)
-            if used == length and head[-length - 1] in _BLOCKS
-        ),
-        end,
-    )
+    for length in range(1, 9):
+        size, used = _number(head[-length:], marker=False)
+        if used == length and head[-length - 1] in _BLOCKS:
+            place = content + size
+            yield head[-length - 1], place
+            break
+    else:
+        return
     while place < end:
         file.seek(place)
         head = file.read(12)
         kind, used = _number(head, marker=True)
         if kind not in _BEHIND_BLOCKS:
-            return False
+            return
         size, more = _number(head[used:], marker=False)
         # A cluster of unknown length is gone through.
-        unknown = size == (1 << 7 * more) - 1
-        place += used + more + (0 if unknown else size)
-        if not more:
-            return place > end - 12
-    return place > end
+        place += used + more + (0 if size == (1 << 7 * more) - 1 else size)
+        if not more and place > end - 12:
+            place = end + 1
+        yield kind, place
 
 
 def _number(data: bytes, *, marker: bool) -> tuple[int, int]:

@@ -182,7 +182,7 @@ class VideoSampler:
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
-        self._text = TextTrack(container)
+        self._text = TextTrack(container, stream)
         # Of all streams the extent wants packets, for the longest of them tells whether the file is whole.
         packets, ahead = extent.watched(containers.demuxed(container)), self._ahead
         for packet, use in ((each, Use.SHOWN) for each in packets) if ahead is None else ahead.look(packets):

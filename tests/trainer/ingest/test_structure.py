@@ -95,6 +95,17 @@ def test_films_joined_byte_by_byte_of_which_one_is_read_are_told(
     assert warning.endswith("it may be several films joined byte by byte; take them apart")
 
 
+def test_films_in_matroska_beyond_those_read_are_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", regular(2, 10))
+    data = path.read_bytes()
+    path.write_bytes(data * 2)
+    _, report = read(path)
+    assert report.duration == pytest.approx(4)
+    assert report.warnings == ()
+    path.write_bytes(data * 3)
+    assert "it may be several films joined byte by byte" in read(path)[1].warnings[0]
+
+
 UNTOLD = {"a.mkv": {"live": "1"}, "a.flv": {"flvflags": "no_duration_filesize"}, "a.avi": {}}
 
 

@@ -146,7 +146,7 @@ class Extent:
         unplaced: pictures that the clock passed over.
         """
         if self._joined > 1:
-            return f"it is {self._joined} films in one file and only the first is read; take them apart"
+            return f"it is {self._joined} films in one file, of which not all is read; take them apart"
         # Matroska may have its attachments there.
         another = structure.another_behind(self._path, self._format, self._last_place)
         behind = another if self._matroska else self._unread

@@ -61,13 +61,13 @@ def another_behind(path: Path, container_format: str, last: int) -> bool:
 
 
 def joined(path: Path, container_format: str) -> int:
-    """Return how many MP4 films lie in a file, one behind the other; FFmpeg reads the first alone."""
+    """Return how many MP4 films lie in a file, one behind the other; FFmpeg reads the first, or parts."""
     if "mp4" not in container_format.split(","):
         return 1
     with media.reading(path) as file:
         kinds = [kind for kind, _, _ in boxes_of(file, 0, media.status(path).size)]
-    # Segments may repeat their header.
-    return 1 if b"moof" in kinds else kinds.count(b"moov")
+    # Segments may repeat their header; the index of fragments stands behind all of a film's.
+    return max(1, kinds.count(b"mfra")) if b"moof" in kinds else kinds.count(b"moov")
 
 
 def asf_length(path: Path, container_format: str) -> Fraction | None:

@@ -20,6 +20,8 @@ _RECOGNISER_MARK = re.compile(r"<\|[^<>|]{0,64}\|>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 # What tracks of thumbnails have for words: a part of a picture.
 _THUMBNAIL = re.compile(r"\s*\S+#xywh=\S+\s*")
+# What drones write of every picture: exposure and place.
+_TELEMETRY = re.compile(r"\[iso ?: ?\d+\]|\bISO ?: ?\d+ Shutter ?: ?\d|\bSS [\d.]+, ISO \d+, EV\b")
 # Braces are overrides or remarks in ASS; elsewhere overrides only, MicroDVD's too; {an aside} is text.
 _ASS_BRACES = re.compile(r"(?<!\\)\{([^{}]*)\}")
 _OVERRIDE = re.compile(r"\{(\\[^{}]*|[Yy]:[biusBIUS,]{1,8}|[Cc]:\$[0-9A-Fa-f]{1,6}|[Ss]:\d{1,3})\}")
@@ -57,7 +59,7 @@ def lines(text: str, *, ass: bool = False) -> list[str]:
     if ass:
         text = _ESCAPED_BRACE.sub(r"\1", text)
     text = text.translate(_UNSEEN)
-    if not any(char.isalnum() for char in text) or _THUMBNAIL.fullmatch(text):
+    if not any(map(str.isalnum, text)) or _THUMBNAIL.fullmatch(text) or _TELEMETRY.search(text):
         return []
     return [words for line in text.split("\n") if (words := _one_line(line))]
 

@@ -35,6 +35,13 @@ from trainer.ingest.markup import clean
         ("<i>one:\\Ntwo</i>\\nthree\\h\\hfour", "one: two three four"),
         ("\u200b", ""),
         ("sprite.jpg#xywh=0,0,160,90", ""),
+        (
+            '<font size="28">SrtCnt : 1\n[iso : 110] [shutter : 1/200.0] [fnum : 280]</font>',
+            "",
+        ),
+        ("HOME(149.0,-20.2) 2017.08.05\nGPS(149.0,-20.2,16)\nISO:100 Shutter:60 EV: Fnum:2.2", ""),
+        ("F/2.8, SS 206.14, ISO 150, EV 0, GPS (-122.3699, 37.5929, 15), H 2.50m", ""),
+        ("set ISO 100 and the shutter to 1/200", "set ISO 100 and the shutter to 1/200"),
         ("see sprite.jpg#xywh=0,0,160,90", "see sprite.jpg#xywh=0,0,160,90"),
         ("\u3164 \uffa0", ""),
         ("\u200bone\u200b \u200b two", "one two"),

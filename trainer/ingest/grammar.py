@@ -12,10 +12,13 @@ from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue
 _COLON = " ?[:\uff1a] ?"
 _TIME = rf"(-?(?:-?\d{{1,9}}{_COLON})?-?\d{{1,2}}{_COLON}-?\d{{1,2}}(?: ?[.,:;\uff0c\uff1a] ?-?\d{{1,9}})?)"
 _TIMING = re.compile(rf"\s*{_TIME}\s*--+>\s*{_TIME}(?:\s.*)?")
-# The arrow as people and word processors write it: ->, an en or em dash and >, one character.
+# The arrow as people and word processors write it: ->, =>, an en or em dash and >, one character.
 _OTHER_ARROW = re.compile(
-    rf"^([ \t]*{_TIME}[ \t]*)(?:->|[\u2013\u2014]-?>|\u2192)(?=[ \t]*{_TIME}(?:\s|$))", re.M
+    rf"^([ \t]*{_TIME}[ \t]*)(?:->|=+>|[\u2013\u2014]-?>|\u2192)(?=[ \t]*{_TIME}(?:\s|$))", re.M
 )
+# None, as YouTube's SBV and people have it; only between full times, for 9:30 - 12:00 may be said.
+_FULL_TIME = r"\d{1,3}:\d{2}:\d{2}[.,]\d{2,3}"
+_NO_ARROW = re.compile(rf"^([ \t]*{_FULL_TIME}[ \t]*)[-\u2013\u2014,](?=[ \t]*{_FULL_TIME}[ \t]*$)", re.M)
 _CLOCK = re.compile(rf"\d{_COLON}-?\d")
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n\s*")
 _ASS = re.compile(
@@ -57,7 +60,7 @@ def parse(text: str, *, suffix: str = "", most_cues: int = MOST_CUES) -> ParsedS
     of the text: it is searched for the lines that hold times, never taken apart line by line.
     """
     text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff \t\n")
-    text = _OTHER_ARROW.sub(r"\1-->", text)
+    text = _NO_ARROW.sub(r"\1-->", _OTHER_ARROW.sub(r"\1-->", text))
     # Before anything is read: to find out by reading them takes seconds.
     if text.count("-->") > most_cues or len(re.findall(r"^dialogue:", text, re.I | re.M)) > most_cues:
         raise InvalidInput(

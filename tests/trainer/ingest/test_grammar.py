@@ -106,6 +106,9 @@ def test_webvtt_without_its_signature_keeps_its_grammar() -> None:
         ("00\uff1a00\uff1a01\uff0c000 --> 00\uff1a00\uff1a02\uff0c500", 1, 2.5),
         ("00:00:01,000 \u2013> 00:00:02,500", 1, 2.5),
         ("00:00:01,000 \u2192 00:00:02,500", 1, 2.5),
+        ("00:00:01,000 => 00:00:02,500", 1, 2.5),
+        ("00:00:01,000 - 00:00:02,500", 1, 2.5),
+        ("0:00:01.000,0:00:02.500", 1, 2.5),
     ],
 )
 def test_times(stamps: str, start: float, end: float) -> None:
@@ -140,6 +143,10 @@ def test_a_counter_is_no_speech_and_a_number_said_is(text: str, expected: list[s
     for number in "123":
         text = text.replace(f"T{number}", TIMING.format(number, number))
     assert words(text) == expected
+
+
+def test_two_times_that_are_said_are_no_times_of_a_cue() -> None:
+    assert words("1\n00:00:01,000 --> 00:00:02,000\nOpen from\n9:30 - 12:00\n") == ["Open from 9:30 - 12:00"]
 
 
 def test_cues_without_usable_times_are_counted_and_say_nothing() -> None:

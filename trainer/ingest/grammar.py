@@ -16,9 +16,9 @@ _TIMING = re.compile(rf"\s*{_TIME}\s*--+>\s*{_TIME}(?:\s.*)?")
 _OTHER_ARROW = re.compile(
     rf"^([ \t]*{_TIME}[ \t]*)(?:->|=+>|[\u2013\u2014]-?>|\u2192)(?=[ \t]*{_TIME}(?:\s|$))", re.M
 )
-# None, as YouTube's SBV and people have it; only between full times, for 9:30 - 12:00 may be said.
+# Anything else, as YouTube's SBV and people have it; only between full times, for 9:30 - 12:00 may be said.
 _FULL_TIME = r"\d{1,3}:\d{2}:\d{2}[.,]\d{2,3}"
-_NO_ARROW = re.compile(rf"^([ \t]*{_FULL_TIME}[ \t]*)[-\u2013\u2014,](?=[ \t]*{_FULL_TIME}[ \t]*$)", re.M)
+_NO_ARROW = re.compile(rf"^([ \t]*{_FULL_TIME})(?!\s*-->)[^\d\n]{{1,6}}(?={_FULL_TIME}[ \t]*$)", re.M)
 _CLOCK = re.compile(rf"\d{_COLON}-?\d")
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n\s*")
 _ASS = re.compile(
@@ -26,7 +26,7 @@ _ASS = re.compile(
 )
 _ASS_LINE = re.compile(r"^[ \t]*(\[[^\n\]]*\]|format(?=:)|dialogue(?=:)):?([^\n]*)", re.I | re.M)
 _ASS_FIELDS = "layer start end style name marginl marginr marginv effect text".split()
-VTT_ASIDES = ("NOTE", "STYLE", "REGION", "WEBVTT", "X-TIMESTAMP-MAP", "Kind:", "Language:")
+VTT_ASIDES = ("webvtt", "NOTE", "STYLE", "REGION", "WEBVTT", "X-TIMESTAMP-MAP", "Kind:", "Language:")
 _AS_MEANT = str.maketrans(",;\uff0c\uff1a", "...:")
 Times = tuple[float, float]
 

@@ -109,6 +109,7 @@ def test_webvtt_without_its_signature_keeps_its_grammar() -> None:
         ("00:00:01,000 => 00:00:02,500", 1, 2.5),
         ("00:00:01,000 - 00:00:02,500", 1, 2.5),
         ("0:00:01.000,0:00:02.500", 1, 2.5),
+        ("00:00:01,000 to 00:00:02,500", 1, 2.5),
     ],
 )
 def test_times(stamps: str, start: float, end: float) -> None:

@@ -115,7 +115,7 @@ def test_what_a_correction_leaves_without_times_is_told(film: Path, tmp_path: Pa
     path = screen(tmp_path, "film", SCREEN, Line(1.0, 2.0, "stays"))
     heard.write(content, "film.mp4", "parrot", "en", [Cue(1.0, 2.0, "one"), Cue(1.0, 3.0, "two")])
     for file in (path, heard.path(content)):
-        file.write_text(file.read_text().replace("00:00:01.000 -->", "00:00:01.000 to"))
+        file.write_text(file.read_text().replace("00:00:01.000 -->", "soon -->"))
     told = [warning["warning"] for warning in run(tmp_path, film).warnings]
     assert told == [
         f"{content}.vtt: {count} of its cues have no times that can be used and are left out"

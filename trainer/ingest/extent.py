@@ -152,7 +152,9 @@ class Extent:
         behind = another if self._matroska else self._unread
         if behind or unplaced * 10 > self._pictures:
             part = (
-                "its last part is not read" if behind else f"{unplaced} of its pictures have no place in time"
+                "its last part is not read"
+                if behind
+                else f"{unplaced} of its pictures have no time of their own"
             )
             return f"{part}: it may be several films joined byte by byte; take them apart"
         if self._matroska and self._zero and short(Fraction(0), self._zero):

@@ -11,6 +11,7 @@ from engine.corpus import Corpus
 from engine.errors import InvalidInput, quoted
 from engine.library import Library
 from engine.served import Collections, ServedCollection
+from engine.words import trimmed
 from spr.v1 import feedback_service_pb2 as pb
 from spr.v1 import feedback_service_pb2_grpc, types_pb2
 
@@ -77,7 +78,7 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
 
 def tidied(query: str) -> str:
     """Return a query with single blanks: under which its judgements are kept."""
-    return " ".join(query.split())
+    return " ".join(trimmed(query).split())
 
 
 def _count(count: int, field: str) -> None:

@@ -7,6 +7,7 @@ from engine import wire, wire_examples
 from engine.errors import InvalidInput
 from engine.examples import Part
 from engine.queries import LONGEST_TEXT, MOST_NEGATIVES, MOST_PARTS, WITHIN, Interpretation
+from engine.words import trimmed
 from spr.v1 import search_service_pb2 as search_pb
 
 LONGEST_PAUSE = 86_400.0
@@ -56,7 +57,7 @@ def said(request: search_pb.SearchRequest) -> str:
 
 def text_of(given: str, field: str) -> str:
     """Return a text without space around it; InvalidInput if nothing is left, or too much is."""
-    text = given.strip()
+    text = trimmed(given)
     if not text:
         raise InvalidInput(f"{field} is empty; send a sentence", "QUERY_EMPTY", field)
     if len(text) > LONGEST_TEXT:

@@ -7,6 +7,7 @@ from engine import wire
 from engine.errors import InvalidInput
 from engine.examples import MOST, WEIGHT, Clip, Example, Frame, Named, Part, Picture, Shown, Source, Span
 from engine.queries import LONGEST_TEXT
+from engine.words import trimmed
 from spr.internal.v1 import encoder_service_pb2
 from spr.internal.v1.encoder_service_pb2 import EncodeExamplesRequest, ExampleSource, StoredSpan
 from spr.v1 import search_service_pb2 as search_pb
@@ -16,7 +17,7 @@ LATEST = 1e9  # seconds from a video's first frame
 
 def part_from_pb(part: search_pb.QueryPart, field: str) -> Part:
     """Return what one moment shows; InvalidInput names the path of the wrong field below `field`."""
-    text = part.text.strip()
+    text = trimmed(part.text)
     if not text and not part.examples:
         message = f"{field}.text is empty; send a sentence or examples"
         raise InvalidInput(message, "QUERY_EMPTY", f"{field}.text")

@@ -14,6 +14,7 @@ from engine.process_config import Uris
 from engine.proposals import ProposalRule
 from engine.queries import LONGEST_TEXT, MOST_SEGMENTS, WITHIN, Query, SearchOptions
 from engine.types import Floats
+from engine.words import trimmed
 from spr.v1 import search_service_pb2 as search_pb
 from spr.v1 import types_pb2
 
@@ -44,7 +45,7 @@ def query_from_pb(
     if request.WhichOneof("query") == "composed":
         parts = wire_composed.parts_from_pb(request.composed)
         return _of_parts(parts, wire_composed.within_from_pb(request.composed), options, wanted)
-    text = request.text.strip()
+    text = trimmed(request.text)
     if not text:
         raise InvalidInput("the query is empty; send a sentence or an embedding", "QUERY_EMPTY", "text")
     if len(text) > LONGEST_TEXT:

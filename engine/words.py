@@ -29,6 +29,9 @@ _UNSPACED = (
 # Vowels and other signs of Indian scripts, which `\w` does not have, and not their full stops.
 _SIGNS = "\u0900-\u0963\u0966-\u0dff"
 _ACCENTS = "\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+# Letters that are blank, and what only changes the look of another character.
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+_IS_BLANK = re.compile(f"[{_BLANK}]")
 _ACCENT = re.compile(f"[{_ACCENTS}]+")
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _WORD = re.compile(f"[{_UNSPACED}]+|(?:[^\\W{_UNSPACED}]|[{_SIGNS}])+")
@@ -37,6 +40,19 @@ _RAW_WORD = re.compile(
     f"[{_UNSPACED}\uff66-\uff9f]+|(?:[^\\W{_UNSPACED}\uff66-\uff9f]|[{_SIGNS}{_ACCENTS}])+"
 )
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+
+
+def trimmed(text: str) -> str:
+    """Return a text without space around it; "" if nothing of it can be seen, as of zero width spaces.
+
+    >>> trimmed(" a red ball\\n"), trimmed("\\u200b \\u2060")
+    ('a red ball', '')
+    """
+    return text.strip() if any(map(_is_seen, text)) else ""
+
+
+def _is_seen(char: str) -> bool:
+    return unicodedata.category(char) not in ("Cc", "Cf", "Zs", "Zl", "Zp") and not _IS_BLANK.match(char)
 
 
 def terms(text: str) -> list[str]:

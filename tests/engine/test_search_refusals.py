@@ -29,6 +29,7 @@ def short_tensor() -> pb.SearchRequest:
     ("asked", "code", "reason"),
     [
         (request(" "), "INVALID_ARGUMENT", "QUERY_EMPTY"),
+        (request("\u200b"), "INVALID_ARGUMENT", "QUERY_EMPTY"),
         (request("x" * 1001), "INVALID_ARGUMENT", "BAD_PARAMETER"),
         (request(collection="other"), "NOT_FOUND", "COLLECTION_NOT_FOUND"),
         (request(page_size=-1), "INVALID_ARGUMENT", "BAD_PARAMETER"),

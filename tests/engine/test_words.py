@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.words import MOST_SEEKING, matched, telling, terms
+from engine.words import MOST_SEEKING, matched, telling, terms, trimmed
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,15 @@ def test_the_first_16_words_of_a_long_query_are_marked_in_words_that_are_nearly_
     marked = [piece for piece, found in matched(text, " ".join(names)) if found]
     assert marked == text.split()[:MOST_SEEKING]
     assert all(found for piece, found in matched(" ".join(names), " ".join(names)) if piece != " ")
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", "\u200b", "\u200b \u2060\ufeff", "\u00ad", "\u3164", "\u2800\ufe0f", "\0"]
+)
+def test_a_text_of_which_nothing_is_seen_is_empty(text: str) -> None:
+    assert trimmed(text) == ""
+
+
+@pytest.mark.parametrize("text", ["?", "🙂", "❤\ufe0f", "می\u200cخواهم", "a\u200b", "한"])
+def test_a_text_of_which_something_is_seen_stays_as_it_is(text: str) -> None:
+    assert trimmed(f" {text}\n") == text

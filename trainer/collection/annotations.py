@@ -17,6 +17,7 @@ from typing import Any
 
 from engine.errors import InvalidInput, NotFound
 from engine.files import read_json, write_json
+from engine.words import trimmed
 
 _MOST = 1e300
 
@@ -221,7 +222,7 @@ def _integer(entry: dict[str, Any], key: str, where: str) -> int:
 
 def _text(entry: dict[str, Any], key: str, where: str) -> str:
     value = entry.get(key)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not trimmed(value):
         raise InvalidInput(f"{where}: {key!r} is {value!r}; write a text that is not empty.")
     return value
 

@@ -25,7 +25,7 @@ from trainer.ingest.remote import Remote
 FURTHER = {"probesize": str(100 << 20), "analyzeduration": str(600 * 1_000_000)}
 # Packets looked at for a stream's second picture.
 FIRST_PACKETS = 2000
-_STILL = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+STILL = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 # What FFmpeg draws text files as, and brands of pictures in MP4's format.
 _TEXT = {"tty", "bin", "xbin", "adf", "idf"}
 _PICTURE_BRANDS = {"avif", "heic", "heix", "heim", "heis", "mif1", "jpeg", "miaf"}
@@ -47,7 +47,7 @@ def opened(path: Path, limits: Limits = DEFAULT) -> Iterator[InputContainer]:
 def video_stream(container: InputContainer, path: Path, limits: Limits = DEFAULT) -> VideoStream:
     """Return the stream a player shows: the first default one of those that move. Raises BadVideo."""
     name = container.format.name
-    candidates = [stream for stream in container.streams.video if not stream.disposition & _STILL]
+    candidates = [stream for stream in container.streams.video if not stream.disposition & STILL]
     if not candidates:
         raise _no_video(container)
     if name in _TEXT:
@@ -110,7 +110,7 @@ def _open(path: Path, source: str | Remote, chosen: dict[str, str]) -> InputCont
 
 def _known(stream: VideoStream) -> bool:
     """Whether a stream may be the film and tells its size, or will never tell it."""
-    if stream.disposition & _STILL:
+    if stream.disposition & STILL:
         return False
     return getattr(stream, "codec_context", None) is None or bool(stream.width and stream.height)
 

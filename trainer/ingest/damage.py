@@ -12,7 +12,8 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from trainer.ingest.clock import OUT_OF_ORDER
+from trainer.ingest.clock import LONGEST_BREAK, OUT_OF_ORDER
+from trainer.ingest.container import may_leap
 
 # Formats of a constant frame rate.
 _STEADY = frozenset({"mpegts", "mpeg", "mxf"})
@@ -24,13 +25,18 @@ _ONE_TO_ONE = frozenset({"hevc", "vvc"})
 class Damage:
     """Counts packets that do not decode, and pictures that are missing, incomplete or patched."""
 
-    def __init__(self, time_base: Fraction, codec: str = "", steady: bool = False) -> None:
-        """time_base: seconds a tick. steady: whether the format keeps a frame rate, so that gaps tell."""
+    def __init__(
+        self, time_base: Fraction, codec: str = "", steady: bool = False, leaps: bool = False
+    ) -> None:
+        """time_base: seconds a tick. steady: whether the format keeps a frame rate, so that gaps tell.
+
+        leaps: whether it allows clocks that are set anew.
+        """
         self.packets = self.failed = 0
         self.unsupported = False
         # The timestamp that the first packet promises a picture for.
         self.head: int | None = None
-        self._gaps = _Gaps(time_base, steady)
+        self._gaps = _Gaps(time_base, steady, leaps)
         self._one_to_one = codec in _ONE_TO_ONE
         self._partial = self._patched = 0
         # Packets the decoder is not told to leave out, and pictures; of all, and since the first failure.
@@ -44,7 +50,8 @@ class Damage:
     def of(container: InputContainer, stream: VideoStream) -> Damage:
         """Return the damage of a stream that nothing is read of yet."""
         steady = container.format.name in _STEADY
-        return Damage(stream.time_base or Fraction(1, 1000), stream.codec_context.name, steady)
+        tick = stream.time_base or Fraction(1, 1000)
+        return Damage(tick, stream.codec_context.name, steady, may_leap(container))
 
     def packet(self, packet: Packet[Stream], shown: bool) -> None:
         """Take a video packet; `shown` if the decoder is not told to leave it out."""
@@ -97,6 +104,8 @@ class Damage:
         if odd:
             shown = f"{float(odd):.{1 if odd >= 1 else 2}f} of {float(duration):.1f}"
             return f"{shown} s have no pictures: a part may be missing"
+        if leap := self._gaps.leap:
+            return f"its clock leaps {float(leap):.0f} s ahead: it is joined, or a part is missing"
         return None
 
     @property
@@ -115,8 +124,10 @@ class Damage:
 class _Gaps:
     """Finds gaps in an otherwise regular sequence of packets: long ones, or of two pictures if `steady`."""
 
-    def __init__(self, time_base: Fraction, steady: bool) -> None:
+    def __init__(self, time_base: Fraction, steady: bool, leaps: bool) -> None:
         self._time_base = time_base
+        self._longest = LONGEST_BREAK / time_base if leaps else None
+        self._leapt = 0
         self._long = OUT_OF_ORDER / time_base
         self._steady = steady
         self._end: int | None = None
@@ -133,7 +144,9 @@ class _Gaps:
             gap = dts - self._end
             self._seen += 1
             self._regular += gap * 2 <= self._duration
-            if gap > self._long:
+            if self._longest is not None and gap > self._longest:
+                self._leapt += gap
+            elif gap > self._long:
                 self._lost += gap
             elif gap * 2 > self._duration * 3 > 0:
                 self._lost_short += gap
@@ -142,6 +155,11 @@ class _Gaps:
         self._last = dts
         self._duration = duration or self._step
         self._end = dts + self._duration
+
+    @property
+    def leap(self) -> Fraction:
+        """Seconds by which clocks that were set anew run ahead, which are no part of the video."""
+        return self._leapt * self._time_base
 
     @property
     def odd(self) -> Fraction:

@@ -43,7 +43,7 @@ class Extent:
     def __init__(self, container: InputContainer, stream: VideoStream, path: Path) -> None:
         """Read the header's promises; `watched` then sees what comes."""
         # Video packets that are incomplete, and whether the last one is.
-        self._partial, self._last_partial = 0, False
+        self._partial, self._last_partial, self._pictures = 0, False, 0
         self._tail = structure.fault_at_end(path, container.format.name)
         self._joined = structure.joined(path, container.format.name)
         self._video = stream.index
@@ -69,8 +69,10 @@ class Extent:
         all_of_it = Fraction(0) if piped else (container.duration or 0) * MICROSECONDS
         self._promised = own if self._own else told or all_of_it
         # Of formats whose packets fill them to the end; where the last one read ends.
-        self._size = container.size if matroska or piped or container.format.name == "flv" else 0
-        self._read = 0
+        filled = matroska or piped or container.format.name in ("flv", "asf")
+        self._path, self._format = path, container.format.name
+        self._size = container.size if filled else 0
+        self._read = self._last_place = 0
         # Their length is FFmpeg's guess from the last timestamps.
         self._guessed = may_leap(container)
 
@@ -129,17 +131,32 @@ class Extent:
             return f"it is cut off or damaged after {float(reached):.1f} s ({self._broken})"
         if not self._guessed and short(reached, self._promised):
             return f"it is cut off: {float(reached):.1f} s of {float(self._promised):.1f} s are there"
-        if self._promised <= 0 and self._size - self._read > max(4096, self._size // 10):
+        if self._promised <= 0 and self._unread:
             return f"it is cut off or damaged after {float(reached):.1f} s, and what lies behind is not read"
         # Where others are incomplete as well the file lost packets, and is not known to be cut off.
         if self._tail or (self._last_partial and self._partial == 1):
             return f"{self._tail or 'it is cut off in the last picture'}, after {float(reached):.1f} s"
+        if self._promised <= 0 and structure.breaks_off(self._path, self._format, self._last_place):
+            return f"it is cut off in the last packet, after {float(reached):.1f} s"
         return None
 
-    def doubt(self, end: Fraction) -> str | None:
-        """Say where timestamps span far more time than the file's other measures, or a part is not read."""
+    def doubt(self, end: Fraction, unplaced: int = 0) -> str | None:
+        """Say where timestamps span far more time than the file's other measures, or a part is not read.
+
+        unplaced: pictures that the clock passed over.
+        """
         if self._joined > 1:
-            return f"it is {self._joined} films in one file and only the first is read; take them apart"
+            return f"it is {self._joined} films in one file, of which not all is read; take them apart"
+        # Matroska may have its attachments there.
+        another = structure.another_behind(self._path, self._format, self._last_place)
+        behind = another if self._matroska else self._unread
+        if behind or unplaced * 10 > self._pictures:
+            part = (
+                "its last part is not read"
+                if behind
+                else f"{unplaced} of its pictures have no time of their own"
+            )
+            return f"{part}: it may be several films joined byte by byte; take them apart"
         if self._matroska and self._zero and short(Fraction(0), self._zero):
             return f"nothing is there of its first {float(self._zero):.1f} s"
         worth = self.announced or self._worth * self._ticks.get(self._video, Fraction(0))
@@ -147,13 +164,20 @@ class Extent:
             return None
         return f"its timestamps span {float(end):.0f} s, its pictures or header {float(worth):.0f} s"
 
+    @property
+    def _unread(self) -> bool:
+        """Whether much of the file lies behind the last packet, in a format that packets fill to the end."""
+        return self._size - self._read > max(4096, self._size // 10)
+
     def _note(self, packet: Packet[Stream]) -> None:
         index = packet.stream.index
         if packet.pos is not None:
+            self._last_place = max(self._last_place, packet.pos)
             self._read = max(self._read, packet.pos + packet.size)
         if index == self._video and packet.size:
             self._last_partial = packet.is_corrupt
             self._partial += packet.is_corrupt
+            self._pictures += 1
             if not packet.is_discard:
                 self._last.append((packet.pts, packet.dts, packet.duration or 0))
                 self._worth += packet.duration or 0

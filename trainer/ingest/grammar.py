@@ -5,17 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.errors import InvalidInput
-from trainer.ingest.markup import clean
+from trainer.ingest.markup import lines
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue
 
 # Translation programs put spaces behind colons, or write those of Chinese.
 _COLON = " ?[:\uff1a] ?"
 _TIME = rf"(-?(?:-?\d{{1,9}}{_COLON})?-?\d{{1,2}}{_COLON}-?\d{{1,2}}(?: ?[.,:;\uff0c\uff1a] ?-?\d{{1,9}})?)"
 _TIMING = re.compile(rf"\s*{_TIME}\s*--+>\s*{_TIME}(?:\s.*)?")
-# The arrow as people and word processors write it: ->, an en or em dash and >, one character.
+# The arrow as people and word processors write it: ->, =>, an en or em dash and >, one character.
 _OTHER_ARROW = re.compile(
-    rf"^([ \t]*{_TIME}[ \t]*)(?:->|[\u2013\u2014]-?>|\u2192)(?=[ \t]*{_TIME}(?:\s|$))", re.M
+    rf"^([ \t]*{_TIME}[ \t]*)(?:->|=+>|[\u2013\u2014]-?>|\u2192)(?=[ \t]*{_TIME}(?:\s|$))", re.M
 )
+# Anything else, as YouTube's SBV and people have it; only between full times, for 9:30 - 12:00 may be said.
+_FULL_TIME = r"\d{1,3}:\d{2}:\d{2}[.,]\d{2,3}"
+_NO_ARROW = re.compile(rf"^([ \t]*{_FULL_TIME})(?!\s*-->)[^\d\n]{{1,6}}(?={_FULL_TIME}[ \t]*$)", re.M)
 _CLOCK = re.compile(rf"\d{_COLON}-?\d")
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n\s*")
 _ASS = re.compile(
@@ -23,7 +26,7 @@ _ASS = re.compile(
 )
 _ASS_LINE = re.compile(r"^[ \t]*(\[[^\n\]]*\]|format(?=:)|dialogue(?=:)):?([^\n]*)", re.I | re.M)
 _ASS_FIELDS = "layer start end style name marginl marginr marginv effect text".split()
-_VTT_ASIDES = ("NOTE", "STYLE", "REGION", "WEBVTT")
+VTT_ASIDES = ("webvtt", "NOTE", "STYLE", "REGION", "WEBVTT", "X-TIMESTAMP-MAP", "Kind:", "Language:")
 _AS_MEANT = str.maketrans(",;\uff0c\uff1a", "...:")
 Times = tuple[float, float]
 
@@ -44,8 +47,8 @@ class ParsedSubtitles:
             self.untimed += 1
         elif len(text) > LONGEST_CUE:
             self.long += 1
-        elif words := clean(text, ass=ass):
-            self.cues.append(Cue(max(0.0, times[0]), times[1], words))
+        elif words := lines(text, ass=ass):
+            self.cues.append(Cue(max(0.0, times[0]), times[1], "\n".join(words)))
         else:
             self.wordless += 1
 
@@ -57,7 +60,7 @@ def parse(text: str, *, suffix: str = "", most_cues: int = MOST_CUES) -> ParsedS
     of the text: it is searched for the lines that hold times, never taken apart line by line.
     """
     text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff \t\n")
-    text = _OTHER_ARROW.sub(r"\1-->", text)
+    text = _NO_ARROW.sub(r"\1-->", _OTHER_ARROW.sub(r"\1-->", text))
     # Before anything is read: to find out by reading them takes seconds.
     if text.count("-->") > most_cues or len(re.findall(r"^dialogue:", text, re.I | re.M)) > most_cues:
         raise InvalidInput(
@@ -156,12 +159,14 @@ def _read_vtt(text: str, found: ParsedSubtitles) -> None:
     """Read cues: blocks between empty lines: perhaps a name, the times, and the words."""
     pieces = list(_pieces(text, every_arrow=True))
     for index, (times, body) in enumerate(pieces):
-        words, *others = _EMPTY_LINE.split(body.removeprefix("\n"), 1000) if index else ["", body]
+        words, *others = _EMPTY_LINE.split(body.removeprefix("\n"), 1000)
         if index:
             found.add(times, words)
+        else:
+            others.insert(0, words)
         if index + 1 < len(pieces) and others:
             others.pop()  # the next cue's name
-        found.untimed += sum(bool(o.strip()) and not o.startswith(_VTT_ASIDES) for o in others)
+        found.untimed += sum(bool(o.strip()) and not o.startswith(VTT_ASIDES) for o in others)
 
 
 def _read_ass(text: str, found: ParsedSubtitles) -> None:

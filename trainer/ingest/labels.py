@@ -103,8 +103,7 @@ def _from_csv(path: Path, video: str | None) -> Iterator[tuple[str, Any, Any]]:
     if path.stat().st_size > _MOST_BYTES:
         raise InvalidInput(f"it has more than {_MOST_BYTES >> 20} MB")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text), strict=True))
+        rows = _rows(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise InvalidInput("it is not UTF-8 text; save it as UTF-8") from None
     except csv.Error as error:
@@ -116,7 +115,22 @@ def _from_csv(path: Path, video: str | None) -> Iterator[tuple[str, Any, Any]]:
         labels = row.get("labels") or row.get("label") or ""
         if video is not None and not columns & {"labels", "label", "date"}:
             return
-        yield row["file_name"] or "" if video is None else video, labels.split(";"), row.get("date") or None
+        yield (
+            row["file_name"] or "" if video is None else video,
+            labels.split(";"),
+            (row.get("date") or "").strip() or None,
+        )
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV. Spreadsheets of many countries write semicolons, and one names them first."""
+    first, _, rest = text.partition("\n")
+    if first.startswith("sep="):
+        first, text = rest.partition("\n")[0], rest
+    delimiter = next((char for char in first if char in ",;\t"), ",")
+    reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=delimiter)
+    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+    return list(reader)
 
 
 def _told(labels: Any, date: Any) -> Told:
@@ -129,7 +143,9 @@ def _checked(labels: Iterable[str]) -> Iterator[str]:
     for label in (unicodedata.normalize("NFC", label.strip()) for label in labels):
         if len(label) > LONGEST_LABEL or printable(label) != label:
             shown = printable(label[:30])
-            raise InvalidInput(f"label {shown!r} has more than {LONGEST_LABEL} or control characters")
+            raise InvalidInput(
+                f"label {shown!r} has more than {LONGEST_LABEL} or control characters; write it anew"
+            )
         if label:
             yield label
 

@@ -220,13 +220,10 @@ def _same(known: VideoRecord, source: Source) -> bool:
 
 
 def _words(job: Job, limits: Limits) -> Words:
-    if job.sidecar is not None:
-        return read_sidecar(job.sidecar, limits)
-    if job.transcript is None:
-        return Words()
-    words = read_sidecar(job.transcript, limits)
-    # One without a sentence says that nobody speaks: nothing to warn of.
-    return words if words.cues else Words(words.sha256)
+    path = job.sidecar or job.transcript
+    words = Words() if path is None else read_sidecar(path, limits)
+    doubts = () if job.screen is None else screens.doubts(job.screen)
+    return replace(words, warnings=(*words.warnings, *doubts))
 
 
 def _cues(job: Job, words: Words, report: VideoReport) -> tuple[Sequence[Cue], tuple[str, ...]]:

@@ -71,6 +71,8 @@ class Files(Sequence[VideoFile]):
             yield from _stems(names)
 
 
+# Recycle bins of Windows, Synology and QNAP; those of other systems are hidden by their names.
+_BINS = frozenset({"$recycle.bin", "recycler", "#recycle", "@recycle"})
 # Names that are looked at together.
 _AT_ONCE = 1000
 
@@ -160,6 +162,9 @@ def _videos_below(root: Path, told: Survey) -> Iterator[str]:
 
     for folder, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        bins = [Path(folder, name) for name in folders if name.lower() in _BINS]
+        told.left_out += [(path, "what is deleted lies there; name it to take it") for path in bins]
+        folders[:] = [name for name in folders if name.lower() not in _BINS]
         links = [Path(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
         told.left_out += [(link, "links to folders are not followed; name it to take it") for link in links]
         below = f"{folder.rstrip('/')}/"

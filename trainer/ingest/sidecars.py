@@ -36,7 +36,9 @@ def read_sidecar(path: Path, limits: Limits = DEFAULT) -> Words:
     except InvalidInput as error:
         return Words(digest, warnings=(f"{name} is not used, for {error}",))
     cues = usable(found.cues)
-    says_something = text.strip("\ufeff \t\r\n").removeprefix("WEBVTT").strip()
+    text = text.strip("\ufeff \t\r\n")
+    # Of WebVTT blocks without times are counted; notes alone say nothing.
+    says_something = text and not text.startswith("WEBVTT")
     if not found.cues and not found.untimed and not found.long and not found.wordless and says_something:
         return Words(digest, (), (f"{name} has text but no subtitle with its times; repair or remove it",))
     doubts = [f"{name}: {doubt}"] if doubt else []

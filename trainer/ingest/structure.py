@@ -15,6 +15,17 @@ _BOX_KIND = re.compile(rb"[ -~\xa9]{4}")
 # The object of an ASF header that tells the length: its GUID, and what of the header is looked at.
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_HEADER = 64 << 10
+# Of Matroska: what may follow a block, as IDs with their length's bits.
+_BLOCKS = (0xA1, 0xA3)
+_MATROSKA = 0x1A45DFA3
+_BEHIND_BLOCKS = frozenset(
+    int(kind, 16)
+    for kind in "a0 a1 a3 a7 ab bf e7 ec 9b fb 75a1 75a2 1f43b675 1c53bb6b 1254c367 1a45dfa3 18538067 "
+    "114d9b74 1043a770 1941a469".split()
+)
+_FLV_TAGS = (8, 9, 18)
+# An Ogg page is at most as long.
+_OGG_PAGE = 27 + 255 + 255 * 255
 
 
 def fault_at_end(path: Path, container_format: str) -> str | None:
@@ -25,19 +36,38 @@ def fault_at_end(path: Path, container_format: str) -> str | None:
             return _fault_of_gif(file)
         if container_format in ("mpegts", "mpeg") and not _stream_ends(file, size, container_format):
             return "its last bytes are no video: cut off or damaged"
+        if container_format == "ogg" and _page_breaks_off(file, size):
+            return "its last page is cut off"
         if "mp4" in container_format.split(",") and _fragments_break_off(file, size):
             return "its fragments are cut off or damaged"
     return None
 
 
+def breaks_off(path: Path, container_format: str, last: int) -> bool:
+    """Whether a recording without a length ends within a packet; last: the place of the last whole one."""
+    follow = {"matroska,webm": _block_breaks_off, "flv": _tag_breaks_off}.get(container_format)
+    if follow is None or last < 9:
+        return False
+    with media.reading(path) as file:
+        return follow(file, last, media.status(path).size)
+
+
+def another_behind(path: Path, container_format: str, last: int) -> bool:
+    """Whether another Matroska film begins behind the packet, of the place `last`, that was read last."""
+    if container_format != "matroska,webm" or last < 9:
+        return False
+    with media.reading(path) as file:
+        return any(kind == _MATROSKA for kind, _ in _elements(file, last, media.status(path).size))
+
+
 def joined(path: Path, container_format: str) -> int:
-    """Return how many MP4 films lie in a file, one behind the other; FFmpeg reads the first alone."""
+    """Return how many MP4 films lie in a file, one behind the other; FFmpeg reads the first, or parts."""
     if "mp4" not in container_format.split(","):
         return 1
     with media.reading(path) as file:
         kinds = [kind for kind, _, _ in boxes_of(file, 0, media.status(path).size)]
-    # Segments may repeat their header.
-    return 1 if b"moof" in kinds else kinds.count(b"moov")
+    # Segments may repeat their header; the index of fragments stands behind all of a film's.
+    return max(1, kinds.count(b"mfra")) if b"moof" in kinds else kinds.count(b"moov")
 
 
 def asf_length(path: Path, container_format: str) -> Fraction | None:
@@ -95,6 +125,75 @@ def _fragments_break_off(file: BinaryIO, end: int) -> bool:
         reached = following
     # Behind their index, the last box, lies nothing of them.
     return b"moof" in kinds and b"mfra" not in kinds and reached != end
+
+
+def _block_breaks_off(file: BinaryIO, content: int, end: int) -> bool:
+    """Whether one of the elements of Matroska behind the block whose content begins there is not whole."""
+    return any(following > end for _, following in _elements(file, content, end))
+
+
+def _elements(file: BinaryIO, content: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield kind and end of the elements of Matroska that follow a block, as far as they are known ones.
+
+    content: where that of the block begins. That of one cut off in its head ends behind the file.
+    """
+    file.seek(content - 9)
+    head = file.read(9)
+    for length in range(1, 9):
+        size, used = _number(head[-length:], marker=False)
+        if used == length and head[-length - 1] in _BLOCKS:
+            place = content + size
+            yield head[-length - 1], place
+            break
+    else:
+        return
+    while place < end:
+        file.seek(place)
+        head = file.read(12)
+        kind, used = _number(head, marker=True)
+        if kind not in _BEHIND_BLOCKS:
+            return
+        size, more = _number(head[used:], marker=False)
+        # A cluster of unknown length is gone through.
+        place += used + more + (0 if size == (1 << 7 * more) - 1 else size)
+        if not more and place > end - 12:
+            place = end + 1
+        yield kind, place
+
+
+def _number(data: bytes, *, marker: bool) -> tuple[int, int]:
+    """Return a number of EBML and how many bytes it has, 0 where not all are there.
+
+    marker: with the bit that tells its length.
+    """
+    length = 9 - data[0].bit_length() if data else 9
+    if len(data) < length:
+        return 0, 0
+    number = int.from_bytes(data[:length], "big")
+    return number if marker else number & ((1 << 7 * length) - 1), length
+
+
+def _tag_breaks_off(file: BinaryIO, place: int, end: int) -> bool:
+    """Whether one of the tags of an FLV from there on is not whole."""
+    while place < end:
+        file.seek(place)
+        head = file.read(4)
+        if head[0] & 31 not in _FLV_TAGS:
+            return False
+        following = place + 11 + int.from_bytes(head[1:4], "big")
+        if len(head) < 4 or following > end:
+            return True
+        place = following + 4
+    return False
+
+
+def _page_breaks_off(file: BinaryIO, size: int) -> bool:
+    """Whether the last page of an Ogg file is not whole."""
+    file.seek(max(0, size - _OGG_PAGE))
+    data = file.read()
+    page = data[data.rfind(b"OggS") :]
+    sizes = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    return page.startswith(b"OggS") and len(page) < 27 + len(sizes) + sum(sizes)
 
 
 def _stream_ends(file: BinaryIO, size: int, container_format: str) -> bool:

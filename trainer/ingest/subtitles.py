@@ -16,11 +16,14 @@ MOST_CUES = 100_000
 LONGEST_CUE = 10_000
 # Cues in one row: layers of styled subtitles have some dozens. Their times bound what a file costs.
 MOST_IN_A_ROW = 50
+# Captions that roll: lines that stay, and seconds from a cue's end to the next one's start.
+MOST_ROLLING = 4
+ROLLING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A sentence and when it is on screen: seconds, half-open."""
+    """A sentence and when it is on screen: seconds, half-open. Of several lines before `usable`."""
 
     start: float
     end: float
@@ -35,8 +38,28 @@ Timed = TypeVar("Timed", Cue, Line)
 
 
 def usable(cues: Sequence[Cue]) -> list[Cue]:
-    """Return the cues that say something for some time, by start."""
-    return sorted((cue for cue in cues if cue.text and cue.end > cue.start), key=lambda cue: cue.start)
+    """Return the cues that say something for some time, by start, each in one line.
+
+    Of captions that roll up, as live ones and YouTube's do, a cue has only the lines that its predecessor,
+    which ended as it began, did not show last.
+    """
+    said = sorted((cue for cue in cues if cue.text and cue.end > cue.start), key=lambda cue: cue.start)
+    found, shown, end = list[Cue](), list[str](), -ROLLING
+    for cue in said:
+        lines = cue.text.split("\n")
+        again = _repeated(shown, lines) if abs(cue.start - end) <= ROLLING else 0
+        if again < len(lines):
+            found.append(replace(cue, text=" ".join(lines[again:])))
+        else:
+            found[-1] = replace(found[-1], end=max(found[-1].end, cue.end))
+        shown, end = lines, cue.end
+    return found
+
+
+def _repeated(shown: list[str], lines: list[str]) -> int:
+    """Return how many of the first lines are the last ones of those shown."""
+    counts = range(min(len(shown), len(lines), MOST_ROLLING), 0, -1)
+    return next((count for count in counts if lines[:count] == shown[-count:]), 0)
 
 
 def seen(

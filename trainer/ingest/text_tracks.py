@@ -9,10 +9,11 @@ from typing import Any
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
-from trainer.ingest.markup import clean
+from trainer.ingest.leaps import Leaps
+from trainer.ingest.markup import lines
 from trainer.ingest.subtitles import LONGEST_CUE, MOST_CUES, Cue, usable
 
 # Codecs whose packets are the words.
@@ -24,7 +25,9 @@ LAST_SECONDS = 5.0
 class TextTrack:
     """The track of a container that a player would show. Times are the container's until `cues` is asked."""
 
-    def __init__(self, container: InputContainer) -> None:
+    def __init__(self, container: InputContainer, pictures: Stream) -> None:
+        """pictures: whose packets are taken as well, for their clock."""
+        self._leaps, self._pictures = Leaps(container), pictures.index
         self._tracks = list(container.streams.subtitles)
         self._stream = pick_text_track(container)
         # start, end (None where the file says none) and words ("" where the screen is cleared)
@@ -39,7 +42,11 @@ class TextTrack:
 
     def take(self, packet: Packet[Any]) -> None:
         """Decode a packet, if it is of the track."""
-        if self._stream is None or packet.stream.index != self._stream.index:
+        if self._stream is None:
+            return
+        if packet.stream.index == self._pictures:
+            self._leaps.take(packet)
+        if packet.stream.index != self._stream.index:
             return
         if packet.pts is None or not packet.time_base or not packet.size:
             return
@@ -52,9 +59,11 @@ class TextTrack:
             self._damaged += 1
             return
         start = float(packet.pts * packet.time_base)
+        near = self._leaps.near(start)
+        start += self._leaps.offset if near is None else near
         end = start + float(packet.duration * packet.time_base) if packet.duration else None
         self._long += sum(len(text) > LONGEST_CUE for text in texts)
-        words = [clean(text, ass=ass) for text in texts if len(text) <= LONGEST_CUE]
+        words = ["\n".join(lines(text, ass=ass)) for text in texts if len(text) <= LONGEST_CUE]
         self._events.extend((start, end, text) for text in words or [""])
 
     def cues(self, first: float, length: float) -> tuple[Cue, ...]:

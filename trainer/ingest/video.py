@@ -98,10 +98,9 @@ class VideoSampler:
         self.report: VideoReport | None = None
         self._expected: float | None = None
         self._keep_truncated = keep_truncated
-        self._threads = threads or cores()
-        self._limits, self._admit = limits, admit
+        self._threads, self._limits, self._admit = threads or cores(), limits, admit
         self._aspect, self._scaler = Fraction(1), VideoReformatter()
-        self._pictures = self._frames = self._size = 0
+        self._pictures = self._frames = self._placed = self._size = 0
         self._left_out = self._started = False
         self._held: tuple[Shot, Fraction] | None = None
         self._text: TextTrack | None = None
@@ -166,6 +165,7 @@ class VideoSampler:
             self._ahead.origin = frame.pts
 
     def _fill(self, grid: Grid, placed: list[tuple[Shot, Fraction]]) -> Iterator[Sample]:
+        self._placed += len(placed)
         for shot, time in placed:
             if self._held is not None:
                 yield from self._sample(self._held, grid.rows, grid.until(time))
@@ -182,7 +182,7 @@ class VideoSampler:
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
-        self._text = TextTrack(container)
+        self._text = TextTrack(container, stream)
         # Of all streams the extent wants packets, for the longest of them tells whether the file is whole.
         packets, ahead = extent.watched(containers.demuxed(container)), self._ahead
         for packet, use in ((each, Use.SHOWN) for each in packets) if ahead is None else ahead.look(packets):
@@ -228,9 +228,10 @@ class VideoSampler:
         assert self._text is not None
         if not self._frames:
             raise reasons.undecoded(self.path, codec, damage.packets, damage.unsupported, self._limits)
+        told = damage.told(clock.gaps + end - clock.end, end)
         if damage.most and not truncated:
-            raise BadVideo("corrupt", f"most of its pictures are lost: {damage.told(clock.gaps, end)}")
-        warnings = [truncated, damage.told(clock.gaps + end - clock.end, end), extent.doubt(end)]
+            raise BadVideo("corrupt", f"most of its pictures are lost: {told}")
+        warnings = [truncated, told, extent.doubt(end, self._frames - self._placed)]
         self.report = VideoReport(
             duration=float(end),
             rows=max(1, ceil(end * self._fps)),

@@ -13,7 +13,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from trainer.ingest.container import opened
+from trainer.ingest.container import STILL, demuxed, opened
+from trainer.ingest.leaps import Follower, Leaps
 from trainer.ingest.text_tracks import pick_text_track
 
 # Samples a second of all recognisers here.
@@ -60,9 +61,10 @@ def sound(path: Path) -> Iterator[Chunk]:
         if stream is None:
             return
         zero = 0.0 if container.start_time is None else container.start_time / av.time_base
-        resampler, expected = _resampler(), None
-        for frame in _frames(container, stream):
-            time = frame.time
+        resampler, expected, leaps = _resampler(), None, Leaps(container)
+        follower = Follower(leaps)
+        for frame in _frames(container, stream, leaps):
+            time = None if frame.time is None else follower.time(frame.time)
             if time is not None and expected is not None and abs(time - expected) > _SLACK:
                 resampler, expected = _resampler(), None
             if expected is None:
@@ -75,8 +77,9 @@ def sound(path: Path) -> Iterator[Chunk]:
             expected += frame.samples / frame.sample_rate
 
 
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    packets = container.demux(stream)
+def _frames(container: InputContainer, stream: AudioStream, leaps: Leaps) -> Iterator[AudioFrame]:
+    pictures = next((each for each in container.streams.video if not each.disposition & STILL), None)
+    packets = demuxed(container)
     while True:
         try:
             packet = next(packets, None)
@@ -84,8 +87,12 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
             return
         if packet is None:
             return
+        if pictures is not None and packet.stream.index == pictures.index:
+            leaps.take(packet)
+        if packet.stream.index != stream.index:
+            continue
         try:
-            yield from packet.decode()
+            yield from stream.decode(packet)
         except av.error.FFmpegError:
             continue
 

@@ -15,6 +15,7 @@ from engine import metrics
 from engine.errors import DeadlineExceeded, InvalidInput
 from engine.queries import LONGEST_TEXT
 from engine.types import EncodedQuery, Floats
+from engine.words import trimmed
 from workers.ranker.batching import Batcher, bounded
 
 # For the warm-up, of the lengths that queries have: what a model does once a length, it does before serving.
@@ -162,7 +163,7 @@ class TextCache(LRUCache[str, Encoded]):
 
 def check(text: str) -> None:
     """Raise InvalidInput for a text that is empty or too long."""
-    if not text.strip():
+    if not trimmed(text):
         raise InvalidInput("The query is empty; write at least one word.", "QUERY_EMPTY", "text")
     if len(text) > LONGEST_TEXT:
         message = f"The query has {len(text)} characters; write at most {LONGEST_TEXT}."

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from engine.words import trimmed
 from spr_cli.options import AS_JSON
 
 
@@ -44,9 +45,9 @@ def queries_of(path: Path) -> list[str]:
             lines = path.read_text(encoding="utf-8").split("\n")
         except UnicodeDecodeError:
             raise InvalidInput(f"{path} is not UTF-8 text; save it as UTF-8 and try again.") from None
-        rows = [(f"{path}: line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+        rows = [(f"{path}: line {number}", line) for number, line in enumerate(lines, 1) if trimmed(line)]
     for where, query in rows:
-        if not isinstance(query, str) or not query.strip():
+        if not isinstance(query, str) or not trimmed(query):
             raise InvalidInput(f'{where} has no query; write {{"query": "..."}}.')
     if not rows:
         raise InvalidInput(f"{path} holds no query; write one a line.")

@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from engine.errors import InvalidInput
+from engine.words import trimmed
 from spr_client import Filter
 from trainer.ingest.limits import MOST_ROWS
 
@@ -25,7 +26,7 @@ def collection(request: Request) -> str:
 
 def sentences(given: QueryParams, name: str, most: int) -> list[str]:
     """Return the texts of a name, without empty ones; InvalidInput for too many or one that is too long."""
-    found = [words for one in given.getlist(name) if (words := one.strip())]
+    found = [words for one in given.getlist(name) if (words := trimmed(one))]
     if len(found) > most:
         raise InvalidInput(f"{name} is given {len(found)} times; write at most {most}")
     for words in found:

@@ -60,7 +60,8 @@ def read(path: Path, duration: float, transcripts: Transcripts | None = None) ->
         if pick_text_track(container) is None:
             heard = None if transcripts is None else transcripts.of_file(path)
             return Speech(() if heard is None else read_sidecar(heard).cues)
-        first, track = first_time(video_stream(container, path)), TextTrack(container)
+        pictures = video_stream(container, path)
+        first, track = first_time(pictures), TextTrack(container, pictures)
         for packet in demuxed(container):
             track.take(packet)
         return Speech(track.cues(first, duration))

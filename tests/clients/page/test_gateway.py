@@ -51,6 +51,7 @@ def test_a_picture_and_a_span_are_searched_and_explained(page: Page) -> None:
     ("path", "status", "reason"),
     [
         ("/api/search?q=", 400, "QUERY_EMPTY"),
+        ("/api/search?q=%E2%80%8B", 400, "QUERY_EMPTY"),
         (f"/api/search?q={'x' * 1001}", 400, "BAD_PARAMETER"),
         (f"/api/search?{QUERY}&collection=nobodys", 404, "COLLECTION_NOT_FOUND"),
         ("/api/search?page=stale", 400, "PAGE_TOKEN_INVALID"),

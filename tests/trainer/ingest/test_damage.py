@@ -200,6 +200,8 @@ def test_joined_transport_streams_run_on(tmp_path: Path, starts: tuple[int, ...]
     assert report.duration == pytest.approx(4 * len(starts))
     expected = [grey(25 * second) for _ in starts for second in range(4)]
     assert levels == pytest.approx(expected, abs=6)
+    # A clock that is set anew leaves no time without pictures.
+    assert "no picture" not in " ".join(report.warnings)
 
 
 def test_a_damaged_cluster_time_shifts_nothing(tmp_path: Path) -> None:

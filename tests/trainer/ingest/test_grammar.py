@@ -26,11 +26,11 @@ Dialogue: Marked=0,0:00:01.00,0:00:02.00,Default,,0000,0000,0000,,old words
 
 
 def said(text: str, suffix: str = ".srt") -> list[tuple[float, float, str]]:
-    return [(cue.start, cue.end, cue.text) for cue in parse(text, suffix=suffix).cues]
+    return [(cue.start, cue.end, cue.text.replace("\n", " ")) for cue in parse(text, suffix=suffix).cues]
 
 
 def words(text: str, suffix: str = ".srt") -> list[str]:
-    return [cue.text for cue in parse(text, suffix=suffix).cues]
+    return [cue for _, _, cue in said(text, suffix)]
 
 
 @pytest.mark.parametrize("suffix", [".srt", ".vtt", ".ass"])
@@ -75,7 +75,7 @@ the code is
 NOTE the end
 """
     found = parse(text)
-    assert found.cues == [Cue(1, 2, "first words"), Cue(5, 6, "the code is 4711")]
+    assert found.cues == [Cue(1, 2, "first words"), Cue(5, 6, "the code is\n4711")]
     assert (found.untimed, found.long) == (0, 0)
 
 
@@ -106,6 +106,10 @@ def test_webvtt_without_its_signature_keeps_its_grammar() -> None:
         ("00\uff1a00\uff1a01\uff0c000 --> 00\uff1a00\uff1a02\uff0c500", 1, 2.5),
         ("00:00:01,000 \u2013> 00:00:02,500", 1, 2.5),
         ("00:00:01,000 \u2192 00:00:02,500", 1, 2.5),
+        ("00:00:01,000 => 00:00:02,500", 1, 2.5),
+        ("00:00:01,000 - 00:00:02,500", 1, 2.5),
+        ("0:00:01.000,0:00:02.500", 1, 2.5),
+        ("00:00:01,000 to 00:00:02,500", 1, 2.5),
     ],
 )
 def test_times(stamps: str, start: float, end: float) -> None:
@@ -140,6 +144,10 @@ def test_a_counter_is_no_speech_and_a_number_said_is(text: str, expected: list[s
     for number in "123":
         text = text.replace(f"T{number}", TIMING.format(number, number))
     assert words(text) == expected
+
+
+def test_two_times_that_are_said_are_no_times_of_a_cue() -> None:
+    assert words("1\n00:00:01,000 --> 00:00:02,000\nOpen from\n9:30 - 12:00\n") == ["Open from 9:30 - 12:00"]
 
 
 def test_cues_without_usable_times_are_counted_and_say_nothing() -> None:

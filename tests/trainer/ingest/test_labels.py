@@ -54,6 +54,22 @@ def test_what_cannot_be_used_is_a_warning(tmp_path: Path, name: str, content: ob
     assert why in warning
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "label;date\r\nrome;2024-05-01\r\n",
+        "label\tdate\nrome\t2024-05-01\n",
+        "Label, Date\nrome, 2024-05-01\n",
+        "sep=;\r\nlabel;date\r\nrome;2024-05-01\r\n",
+    ],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, content: str) -> None:
+    write(tmp_path / "a.csv", content)
+    write(tmp_path / "metadata.csv", 'File_Name;Labels\na.mp4;"long; new"\n')
+    told = Labels().of(tmp_path / "a.mp4")
+    assert (told.labels, told.date, told.warnings) == (("long", "new", "rome"), MAY, ())
+
+
 def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
     write(tmp_path / "a.json", {"title": "A talk"})
     write(tmp_path / "a.csv", "x,y\n1,2\n")

@@ -30,6 +30,22 @@ from trainer.ingest.markup import clean
         ("...", ""),
         ("♪", ""),
         ("日本語", "日本語"),
+        ("save it to C:\\new\\hello.txt", "save it to C:\\new\\hello.txt"),
+        ("(d:\\Night), or \\\\nas\\home\\Nina", "(d:\\Night), or \\\\nas\\home\\Nina"),
+        ("<i>one:\\Ntwo</i>\\nthree\\h\\hfour", "one: two three four"),
+        ("\u200b", ""),
+        ("sprite.jpg#xywh=0,0,160,90", ""),
+        (
+            '<font size="28">SrtCnt : 1\n[iso : 110] [shutter : 1/200.0] [fnum : 280]</font>',
+            "",
+        ),
+        ("HOME(149.0,-20.2) 2017.08.05\nGPS(149.0,-20.2,16)\nISO:100 Shutter:60 EV: Fnum:2.2", ""),
+        ("F/2.8, SS 206.14, ISO 150, EV 0, GPS (-122.3699, 37.5929, 15), H 2.50m", ""),
+        ("set ISO 100 and the shutter to 1/200", "set ISO 100 and the shutter to 1/200"),
+        ("see sprite.jpg#xywh=0,0,160,90", "see sprite.jpg#xywh=0,0,160,90"),
+        ("\u3164 \uffa0", ""),
+        ("\u200bone\u200b \u200b two", "one two"),
+        ("ខ្មែរ\u200bភាសា", "ខ្មែរ\u200bភាសា"),
     ],
 )
 def test_only_what_is_markup_is_taken_out(raw: str, words: str) -> None:
@@ -46,6 +62,7 @@ def test_only_what_is_markup_is_taken_out(raw: str, words: str) -> None:
         ("{a remark}spoken\\Nwords", "spoken words"),
         ("{\\k20}spo{\\k30}ken", "spoken"),
         ("\\{laughs\\} well", "{laughs} well"),
+        ("A:\\Nwell", "A: well"),
     ],
 )
 def test_drawings_and_remarks_of_ass_are_no_speech(raw: str, words: str) -> None:

@@ -70,6 +70,7 @@ def test_what_looks_like_a_video_and_is_left_out_is_told(tmp_path: Path) -> None
     (tmp_path / "code.ts").write_text("export const a = 1;\n")
     (tmp_path / "old.m1v").write_bytes(b"\0\0\x01\xb3")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    touch(tmp_path, "$RECYCLE.BIN/S-1-5/f.mp4", "#recycle/g.mp4")
     told = {path.name: why for path, why in survey([tmp_path]).left_out}
     assert told == {
         "a.mp4.part": "its name is that of a download that is not complete",
@@ -78,6 +79,8 @@ def test_what_looks_like_a_video_and_is_left_out_is_told(tmp_path: Path) -> None
         "broken.ts": "it is no transport stream, nor the text that .ts also stands for",
         "old.m1v": "files ending in .m1v are not looked for; name it to take it",
         "link": "links to folders are not followed; name it to take it",
+        "$RECYCLE.BIN": "what is deleted lies there; name it to take it",
+        "#recycle": "what is deleted lies there; name it to take it",
     }
     assert survey([tmp_path, tmp_path / "camera", tmp_path / "link"]).left_out == [
         (tmp_path / name, why) for name, why in sorted(told.items()) if name not in ("camera", "link")

@@ -74,11 +74,38 @@ def test_windows_media_cut_off_is_truncated_and_a_hole_is_told(tmp_path: Path) -
     assert "s have no pictures: a part may be missing" in warning
 
 
-def test_films_joined_byte_by_byte_are_told(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", regular(2, 10))
+@pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"])
+def test_films_joined_byte_by_byte_are_told(tmp_path: Path, movflags: str) -> None:
+    path = write_video(tmp_path / "a.mp4", regular(2, 10), container_options={"movflags": movflags})
+    assert read(path)[1].warnings == ()
     path.write_bytes(path.read_bytes() * 2)
     _, report = read(path)
-    assert report.warnings == ("it is 2 films in one file and only the first is read; take them apart",)
+    assert report.warnings == ("it is 2 films in one file, of which not all is read; take them apart",)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.flv", "flv1"), ("a.wmv", "wmv2"), ("a.mxf", "mpeg2video")])
+def test_films_joined_byte_by_byte_of_which_one_is_read_are_told(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    path = write_video(tmp_path / name, regular(2, 25), codec=codec, rate=25)
+    data = path.read_bytes()
+    assert read(path)[1].warnings == ()
+    path.write_bytes(data * 2)
+    _, report = read(path)
+    assert report.duration == pytest.approx(2, abs=0.2)
+    (warning,) = report.warnings
+    assert warning.endswith("it may be several films joined byte by byte; take them apart")
+
+
+def test_films_in_matroska_beyond_those_read_are_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", regular(2, 10))
+    data = path.read_bytes()
+    path.write_bytes(data * 2)
+    _, report = read(path)
+    assert report.duration == pytest.approx(4)
+    assert report.warnings == ()
+    path.write_bytes(data * 3)
+    assert "it may be several films joined byte by byte" in read(path)[1].warnings[0]
 
 
 UNTOLD = {"a.mkv": {"live": "1"}, "a.flv": {"flvflags": "no_duration_filesize"}, "a.avi": {}}
@@ -101,3 +128,25 @@ def test_a_stream_that_was_recorded_without_its_length_is_whole_or_truncated(
     path.write_bytes(data[: len(data) * 6 // 10] + bytes(len(data) - len(data) * 6 // 10))
     with pytest.raises(BadVideo, match="what lies behind is not read"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.flv", "libx264"), ("a.ogv", "libvpx")],
+)
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_a_recording_without_a_length_that_ends_within_a_packet_is_truncated(
+    tmp_path: Path, name: str, codec: str, share: float
+) -> None:
+    options = {"a.flv": UNTOLD["a.flv"], "a.ogv": {}}.get(name, UNTOLD["a.mkv"])
+    path = noise(tmp_path / name, codec, options)
+    data = path.read_bytes()
+    assert read(path)[1].warnings == ()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(BadVideo, match="is cut off") as error:
+        read(path)
+    assert error.value.kind == "truncated"
+    assert 0 < read(path, keep_truncated=True)[1].duration < 6
+    # What somebody appended to a whole one is no part of a packet.
+    path.write_bytes(data + b"<html>" * 100)
+    assert read(path)[1].truncated is None

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from trainer.ingest.subtitles import MOST_IN_A_ROW, Cue, seen, subtitle_rows
+from trainer.ingest.subtitles import MOST_IN_A_ROW, Cue, seen, subtitle_rows, usable
 
 
 def test_rows_are_the_maximum_over_the_sentences_shown() -> None:
@@ -30,3 +30,34 @@ def test_a_hundred_thousand_sentences_at_once_are_few_to_encode() -> None:
     cues = [Cue(number % 50, 36_000, str(number)) for number in range(100_000)]
     kept, left_out = seen(sorted(cues, key=lambda cue: cue.start), 36_000, Fraction(1))
     assert (len(kept), left_out) == (MOST_IN_A_ROW, 100_000 - MOST_IN_A_ROW)
+
+
+def test_captions_that_roll_say_each_line_once() -> None:
+    """As YouTube's do: a line comes, stays while nothing is said, and moves up."""
+    rolling = [
+        Cue(0, 2, "hello big world"),
+        Cue(2, 2.01, "hello big world"),
+        Cue(2.01, 4, "hello big world\nhow are you"),
+        Cue(4, 4.01, "how are you"),
+        Cue(4.01, 6, "how are you\nfine"),
+    ]
+    assert usable(rolling) == [
+        Cue(0, 2.01, "hello big world"),
+        Cue(2.01, 4.01, "how are you"),
+        Cue(4.01, 6, "fine"),
+    ]
+    three = [
+        Cue(0, 1, "one"),
+        Cue(1.03, 2, "one\ntwo"),
+        Cue(2.03, 3, "one\ntwo\nthree"),
+        Cue(3, 4, "two\nthree\nfour"),
+    ]
+    assert [cue.text for cue in usable(three)] == ["one", "two", "three", "four"]
+
+
+def test_what_is_said_again_is_no_caption_that_rolls() -> None:
+    apart = [Cue(0, 1, "yes"), Cue(2, 3, "yes\nwe can"), Cue(3, 4, "can"), Cue(4, 5, "can we")]
+    assert [cue.text for cue in usable(apart)] == ["yes", "yes we can", "can", "can we"]
+    # Of two that are shown at once neither is the other's predecessor.
+    layers = [Cue(0, 9, "a title"), Cue(1, 2, "a title\nand words")]
+    assert [cue.text for cue in usable(layers)] == ["a title", "a title and words"]

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.ingest.factories import regular, write_video
+from trainer.ingest.limits import Limits
+from trainer.ingest.said import said
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.text_tracks import LAST_SECONDS
 from trainer.ingest.video import VideoReport, VideoSampler
 
 TWO = [(500, 1500, "hello, you"), (3000, 4000, "good bye")]
+
+
+CLUSTER = b"\x1f\x43\xb6\x75"
 
 
 def report(path: Path) -> VideoReport:
@@ -53,6 +58,33 @@ def test_times_count_from_the_first_frame(tmp_path: Path) -> None:
         tmp_path / "a.mkv", [2000, 2500, 4000], subtitles=[(2500, 3500, "late")], subtitle_codec="subrip"
     )
     assert report(path).cues == (Cue(0.5, 1.5, "late"),)
+
+
+def test_words_of_joined_recordings_follow_their_pictures(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", regular(5, 10), subtitles=TWO, subtitle_codec="subrip")
+    path.write_bytes(path.read_bytes() * 2)
+    read = report(path)
+    assert read.duration == 10
+    expected = [
+        Cue(start + at, end + at, text)
+        for at in (0, 5)
+        for start, end, text in ((0.5, 1.5, "hello, you"), (3, 4, "good bye"))
+    ]
+    assert list(read.cues) == expected
+    # The same without decoding.
+    assert said(path, (), False, 10, Limits())[0] == tuple(expected)
+
+
+def test_a_stray_time_of_the_pictures_moves_no_words(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.mkv", regular(24, 10), subtitles=[(20000, 21000, "late")], subtitle_codec="subrip"
+    )
+    data = bytearray(path.read_bytes())
+    cluster = data.index(CLUSTER, data.index(CLUSTER) + 4)
+    time = data.index(b"\xe7\x82", cluster)
+    data[time : time + 4] = b"\xe7\x82\xff\xff"
+    path.write_bytes(data)
+    assert report(path).cues == (Cue(20, 21, "late"),)
 
 
 def test_drawings_of_an_ass_track_are_no_speech(tmp_path: Path) -> None:

@@ -109,6 +109,24 @@ def test_what_was_read_on_the_screen_is_kept_and_corrected(film: Path, tmp_path:
     assert kept(tmp_path, "film") == Texts(SAID)
 
 
+def test_what_a_correction_leaves_without_times_is_told(film: Path, tmp_path: Path) -> None:
+    run(tmp_path, film)
+    content, heard = store(tmp_path).record("film").sha256, Transcripts.of(tmp_path / "c")
+    path = screen(tmp_path, "film", SCREEN, Line(1.0, 2.0, "stays"))
+    heard.write(content, "film.mp4", "parrot", "en", [Cue(1.0, 2.0, "one"), Cue(1.0, 3.0, "two")])
+    for file in (path, heard.path(content)):
+        file.write_text(file.read_text().replace("00:00:01.000 -->", "soon -->"))
+    told = [warning["warning"] for warning in run(tmp_path, film).warnings]
+    assert told == [
+        f"{content}.vtt: {count} of its cues have no times that can be used and are left out"
+        for count in (2, 1)
+    ]
+    # Who strikes all out says that there is nothing.
+    heard.write(content, "film.mp4", "parrot", "en", [])
+    path.write_text("WEBVTT\n\nNOTE by hand\n")
+    assert run(tmp_path, film).warnings == []
+
+
 @pytest.mark.parametrize("damage", ["gone", "cut", "of another"])
 def test_lost_texts_are_written_anew(film: Path, tmp_path: Path, damage: str) -> None:
     film.with_suffix(".srt").write_text(SRT)

@@ -27,10 +27,12 @@ def silence(seconds: float) -> NDArray[np.int16]:
     return np.zeros(round(seconds * RATE), np.int16)
 
 
-def write_talk(path: Path, sounds: Sequence[NDArray[np.int16]]) -> Path:
+def write_talk(
+    path: Path, sounds: Sequence[NDArray[np.int16]], options: dict[str, str] | None = None
+) -> Path:
     """Write a grey video with these sounds, one after the other."""
     samples = np.concatenate(sounds)
-    with av.open(path, "w") as container:
+    with av.open(path, "w", container_options=options or {}) as container:
         pictures = container.add_stream("libx264", rate=5)
         pictures.width = pictures.height = 32
         pictures.pix_fmt = "yuv420p"

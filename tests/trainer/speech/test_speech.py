@@ -48,6 +48,24 @@ def test_speech_is_found_and_silence_is_not(talk: Path) -> None:
     assert all(1.5 < each.end - each.start < 4 for each in found)
 
 
+@pytest.mark.parametrize(
+    ("name", "starts"), [("a.ts", (0, 5000)), ("a.ts", (5000, 0)), ("a.ts", (0, 0)), ("a.mkv", (0, 0))]
+)
+def test_speech_in_joined_recordings_follows_the_pictures(
+    tmp_path: Path, name: str, starts: tuple[int, ...]
+) -> None:
+    word = spoken()
+    sounds = [silence(1), word, silence(5 - len(word) / RATE)]
+    parts = [
+        write_talk(tmp_path / f"{number}{name}", sounds, {"output_ts_offset": str(start)})
+        for number, start in enumerate(starts)
+    ]
+    path = tmp_path / name
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    found = list(utterances(sound(path)))
+    assert np.allclose([each.start for each in found], [1, 7], atol=0.4)
+
+
 def test_a_gap_in_the_sound_moves_what_follows() -> None:
     word = spoken()
     chunks = [

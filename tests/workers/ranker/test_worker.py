@@ -165,7 +165,7 @@ def test_health(worker: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "code", "reason"),
     [
-        ({"text": "  "}, grpc.StatusCode.INVALID_ARGUMENT, "QUERY_EMPTY"),
+        ({"text": " \u200b"}, grpc.StatusCode.INVALID_ARGUMENT, "QUERY_EMPTY"),
         ({"text": "x" * 1001}, grpc.StatusCode.INVALID_ARGUMENT, "QUERY_TOO_LARGE"),
         (
             {"text": "a ball", "embedding_model": "other"},

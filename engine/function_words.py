@@ -2,6 +2,9 @@
 
 The lists are Snowball's (BSD), as NLTK has them, in the form of `engine.words`. A text's language is taken to
 be the one with most function words in it, of equal ones the first here: "die" is an article in German only.
+
+Weak words say little: verbs by which a query asks for speech ("someone mentions the harbour"), and indefinite
+pronouns. The lists are this project's own.
 """
 
 from collections.abc import Collection
@@ -126,18 +129,33 @@ sunlardan sunu sunun ta tarafından tum tumu uzere ve veya veyahut ya yani yerin
 """
 
 
-def _languages() -> list[frozenset[str]]:
+_WEAK = """
+en: anybody anyone anything everybody everyone everything nobody nothing somebody someone something hear
+heard hearing hears mention mentioned mentioning mentions said say saying says speak speaking speaks spoke
+spoken talk talked talking talks tell telling tells told
+de: jemand jemandem jemanden niemand niemandem niemanden erwahnen erwahnt erwahnte erwahnten erzahlen erzahlt
+erzahlte erzahlten gehort gesagt gesprochen horen hort horte horten redet reden redete redeten sagen sagt
+sagte sagten sprach sprachen sprechen spricht
+fr: quelqu dire disait disent dit entend entendre entendu mentionne mentionner parlait parle parlent parler
+raconte raconter
+es: alguien nadie decir dice dicen dicho dijo habla hablan hablar hablo menciona mencionan mencionar oir oye
+"""
+
+
+def _languages(lists: str) -> dict[str, frozenset[str]]:
     """Return the words of each language, in the order of the lists."""
-    found: list[set[str]] = []
-    for word in _LISTS.split():
+    found: dict[str, set[str]] = {}
+    language = ""
+    for word in lists.split():
         if word.endswith(":"):
-            found.append(set())
+            language = word[:-1]
+            found[language] = set()
         else:
-            found[-1].add(word)
-    return [frozenset(one) for one in found]
+            found[language].add(word)
+    return {language: frozenset(words) for language, words in found.items()}
 
 
-_LANGUAGES = _languages()
+_FUNCTION_WORDS, _WEAK_WORDS = _languages(_LISTS), _languages(_WEAK)
 
 
 def function_words(words: Collection[str]) -> frozenset[str]:
@@ -147,5 +165,18 @@ def function_words(words: Collection[str]) -> frozenset[str]:
     ['is', 'the', 'where']
     """
     asked = frozenset(words)
-    found = [asked & language for language in _LANGUAGES]
-    return max(found, key=len)
+    return asked & _FUNCTION_WORDS[_language(asked)]
+
+
+def weak_words(words: Collection[str]) -> frozenset[str]:
+    """Return which words of a text are weak ones of its language.
+
+    >>> sorted(weak_words(["someone", "says", "that", "maria", "dice"]))
+    ['says', 'someone']
+    """
+    asked = frozenset(words)
+    return asked & _WEAK_WORDS.get(_language(asked), frozenset())
+
+
+def _language(asked: frozenset[str]) -> str:
+    return max(_FUNCTION_WORDS, key=lambda language: len(asked & _FUNCTION_WORDS[language]))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from engine.entries import refuse
 from engine.errors import NotFound
 from engine.files import make_folder, sync
+from engine.function_words import weak_words
 from engine.types import Floats
 from engine.words import MOST_SEEKING, may_differ, seeks_inside, telling, terms
 from workers.index.lexicon import Statistics
@@ -32,6 +33,8 @@ DIRECTORY = "words"  # of a channel's in a part
 K1, B = 1.2, 0.75
 # The sum of a query's products fits 32 bits, also where each of its 1000 words weighs one more.
 LARGEST_SHARE = 65_535
+# Of the weight of a word, that of a weak one. Chosen on val of TVR's descriptions and of a rendered world.
+WEAK = 0.25
 SUM_OF_WEIGHTS = 64_000
 
 _TEXT = "words.txt"
@@ -104,10 +107,10 @@ class WordIndex:
         """Return the best `k` rows that have a word of the query, and their scores: 0..1, the share found.
 
         living: (n,) the rows that may be found, None for all. Equal scores are in order of rows. Function
-        words and words that more than a fifth of all texts have are left out where there are others. A word
-        with a digit, and one that no text of the statistics has, also finds words that contain it, by the
-        share of their length; a word also finds those that are nearly it (`engine.words.edits`), by the share
-        of its letters that stay, squared.
+        words and words that more than a fifth of all texts have are left out where there are others; weak
+        words (`engine.function_words`) count a quarter. A word with a digit, and one that no text of the
+        statistics has, also finds words that contain it, by the share of their length; a word also finds
+        those that are nearly it (`engine.words.edits`), by the share of its letters that stay, squared.
         """
         sought = self._sought(query)
         if not sought:
@@ -119,9 +122,12 @@ class WordIndex:
 
     def _sought(self, query: str) -> dict[str, "_Sought"]:
         """Return the words to search by, and how."""
-        counts = {word: self.statistics.count(word) for word in telling(terms(query))}
+        asked = terms(query)
+        counts = {word: self.statistics.count(word) for word in telling(asked)}
         rare = {word: count for word, count in counts.items() if not self.statistics.is_common(count)}
         weights = {word: self.statistics.weight(count) for word, count in (rare or counts).items()}
+        for word in weak_words(asked) & weights.keys():
+            weights[word] *= WEAK
         total = sum(weights.values())
         inside = [word for word in weights if seeks_inside(word, counts[word] > 0)][:MOST_SEEKING]
         differing = [word for word in weights if may_differ(word)][:MOST_SEEKING]

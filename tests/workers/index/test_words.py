@@ -17,6 +17,7 @@ from workers.index.words import K1, B, WordIndex
 _COMMON = ("the", "of", "and", "a")
 # Those of the queries here.
 _FUNCTION_WORDS = {*_COMMON, "this"}
+_WEAK = {"says", "said", "nobody", "someone"}
 
 _SPELT = (
     "harbour",
@@ -39,7 +40,7 @@ def _corpus(rows: int, seed: int = 0) -> list[str]:
     found = []
     for _ in range(rows):
         ranks = np.minimum(rng.zipf(1.3, rng.integers(0, 14)), 400) - 1
-        common = [word for word in _COMMON if rng.random() < 0.5]
+        common = [word for word in _COMMON if rng.random() < 0.5] + ["says"] * (rng.random() < 0.1)
         plate = [rng.choice(_SPELT)] if rng.random() < 0.2 else []
         plate += [f"RE{rng.integers(10, 99)}{rng.choice(['', 'X', 'KL'])}"] if rng.random() < 0.1 else []
         found.append(" ".join([*common, *words[ranks], *plate]))
@@ -56,6 +57,7 @@ def _oracle(documents: Sequence[str], lexicon: Sequence[str], query: str) -> dic
     idf = {
         word: math.log(1 + (len(bags) - max(1, count[word]) + 0.5) / (max(1, count[word]) + 0.5))
         * (1 if count[word] else 0.5)
+        * (0.25 if word in _WEAK else 1)
         for word in kept
     }
     scores = {}
@@ -97,6 +99,7 @@ _QUERIES = [
     "RE2 kilo5 word9x and unheard",
     "ilo",
     "nobody said this",
+    "someone says word7x of kilo10",
     "receive nervus goods of Harbours",
     "метра of the stadt",
     " ".join(f"word{number}x" for number in range(1, 30)),

@@ -60,6 +60,8 @@ def test_a_picture_and_a_span_are_searched_and_explained(page: Page) -> None:
         ("/media/talk?collection=nobodys", 404, "COLLECTION_NOT_FOUND"),
         ("/clip/old?start=5&end=4", 400, "BAD_PARAMETER"),
         ("/clip/old?start=-1&end=4", 400, "BAD_PARAMETER"),
+        ("/clip/old?start=1000&end=1002", 404, "NO_PICTURE"),
+        ("/clip/talk?start=1000&end=1002", 404, "NO_PICTURE"),
         ("/thumb/talk?t=soon", 400, "BAD_PARAMETER"),
         ("/strip/talk?start=0&end=9&n=1000", 400, "BAD_PARAMETER"),
         ("/media/..%2f..%2f..%2fetc%2fpasswd", 404, "VIDEO_NOT_FOUND"),

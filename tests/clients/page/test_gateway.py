@@ -3,6 +3,7 @@
 import json
 import shutil
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,12 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(
     error = refused.json()["error"]
     assert (refused.status, error["reason"]) == (status, reason)
     assert str(page.videos) not in error["message"]
+
+
+def test_it_tells_what_routes_to_it_that_it_serves(page: Page) -> None:
+    for path, said in {"healthz": "serving\n", "livez": "alive\n"}.items():
+        with urllib.request.urlopen(f"http://{page.metrics}/{path}", timeout=60) as answer:
+            assert answer.read().decode() == said
 
 
 def test_a_file_comes_by_ranges(page: Page) -> None:

@@ -127,8 +127,9 @@ def test_a_collection_without_a_version_is_served_once_it_has_one(tmp_path: Path
 def test_two_collections_of_one_name_do_not_start(tmp_path: Path) -> None:
     with cluster(tmp_path, others=[lectures(name="other")]) as workers:
         lectures(name="default").write(workers.topology.collections[0])
-        with pytest.raises(InvalidInput, match="two collections of the topology are named 'default'"):
+        with pytest.raises(InvalidInput, match="two collections of the topology are named 'default'") as told:
             ask(workers, search)
+    assert all(str(directory) in str(told.value) for directory in workers.topology.directories)
 
 
 def test_a_batch_may_ask_several_collections(tmp_path: Path) -> None:

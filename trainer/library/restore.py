@@ -45,6 +45,7 @@ def restore(
     with contextlib.suppress(FileNotFoundError):
         # Beside those that are there: a restore loses no judgement.
         judgements.merged(collection, place.read(judgements.FILE))
+    found = dataclasses.replace(found, collection=_name(collection, found))
     restored = _there(collection, found)
     if restored is None:
         made = dataclasses.replace(found, parent=versions.newest(collection), reason="restore")
@@ -71,6 +72,13 @@ def _version(place: Place, version: str) -> Version:
             return versions.read(local, version)
         except NotFound as error:
             raise NotFound(str(error).replace(str(local), place.name), error.reason) from None
+
+
+def _name(collection: Path, found: Version) -> str:
+    """Return the collection's name, as it is by now: what comes from elsewhere does not bring its own."""
+    with contextlib.suppress(SprError):
+        return versions.read(collection).collection
+    return found.collection
 
 
 def _part(place: Place, collection: Path, part: str) -> int:

@@ -90,6 +90,18 @@ def test_an_older_version_can_be_taken_and_brought_back(collection: Path, destin
     assert living(collection) == ["a", "b", "c"]
 
 
+def test_what_comes_from_another_collection_takes_the_name_of_this_one(
+    collection: Path, destination: str
+) -> None:
+    snapshot(collection, destination)
+    about = versions.read(collection)
+    made = versions.commit(collection, dataclasses.replace(about, collection="renamed", parent=about.id))
+    versions.activate(collection, made.id)
+    first, _ = restore(collection, destination)
+    assert (first.collection, living(collection)) == ("renamed", ["a", "c", "d"])
+    assert restore(collection, destination)[0].id == first.id
+
+
 def test_a_damaged_part_is_replaced_from_a_snapshot(collection: Path, destination: str) -> None:
     made, _ = snapshot(collection, destination)
     # The bytes of a snapshot on the same disk may be the same: the bad file is another one.

@@ -18,6 +18,7 @@ from engine.version_lock import only_library
 from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
 from trainer.library.jobs import Queue
 from trainer.library.names import name_of
+from trainer.library.renaming import Renaming
 from trainer.library.roots import Roots, roots_of
 from trainer.library.service import SERVICE, LibraryServicer
 from trainer.library.standing import service as standing
@@ -54,7 +55,7 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
         watching = Watching(about.watch, next(iter(queues.values())), worker.wake)
 
         def begin(_: object) -> None:
-            for part in (worker, watching, keeper):
+            for part in (worker, watching, keeper, Renaming(queues.values())):
                 part.start()
 
         def add_services(server: grpc.aio.Server) -> list[str]:

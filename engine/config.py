@@ -74,7 +74,7 @@ class Topology:
 
     cache, cache_bytes: where collections behind URLs are mirrored, and the bytes of parts that each may have
     there; urls: theirs, by the directories of their mirrors.
-    hang_timeout: seconds without an answer after which a process is killed and restarted; 0: never.
+    hang_timeout: seconds without answer and work after which a process is killed and restarted; 0: never.
     access: encryption and access control; None without.
     takeover: whether a coordinator starts while its predecessor still serves; insecure: whether processes may
     listen beyond this machine without [access]; never in a file.

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -174,11 +175,12 @@ class Coordinator:
             except (NotFound, Unavailable):
                 if switcher is self._switchers[0]:
                     raise
-        names = [collection.name for collection in self.collections.all]
-        for name in names:
-            if names.count(name) > 1:
+        first: dict[str, Path] = {}
+        for one in self.collections.all:
+            if (other := first.setdefault(one.name, one.directory)) is not one.directory:
                 raise InvalidInput(
-                    f"two collections of the topology are named {name!r}; give one of them another name"
+                    f"two collections of the topology are named {one.name!r}, {other} and {one.directory}; "
+                    "give one of them another name with `spr build DIR --name NAME`"
                 )
 
     def _serve(self, topology: Topology) -> tuple[grpc.aio.Server, grpc.aio.Server]:

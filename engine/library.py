@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 
-from engine import faults
+from engine import faults, logs
 from engine.access.channels import Connect, plain
 from engine.config import LibraryConfig
 from engine.errors import Unavailable
@@ -47,27 +47,28 @@ class Library:
         self._channel = connect(self.target, CHANNEL_OPTIONS)
         self._stub: LibraryServiceAsyncStub = LibraryServiceStub(self._channel)
         self._standing: StandingServiceAsyncStub = StandingServiceStub(self._channel)
+        self._fault = logs.Fault(_log, "the library")
 
     async def submit(self, job: admin_pb.SubmitJobRequest) -> admin_pb.Job:
         """Hand over a job; return it when it is durable. Unavailable NO_LIBRARY where nobody answers."""
-        response = await _answered(self._stub.Submit(SubmitRequest(job=job), timeout=PATIENCE))
+        response = await self._answered(self._stub.Submit(SubmitRequest(job=job), timeout=PATIENCE))
         return response.job
 
     async def jobs(self, asked: admin_pb.ListJobsRequest) -> list[admin_pb.Job]:
         """Return jobs, newest first; Unavailable NO_LIBRARY where nobody answers."""
-        response = await _answered(self._stub.List(ListRequest(jobs=asked), timeout=PATIENCE))
+        response = await self._answered(self._stub.List(ListRequest(jobs=asked), timeout=PATIENCE))
         return list(response.jobs)
 
     async def standing(
         self, method: "Callable[[StandingServiceAsyncStub], Callable[..., Awaitable[Reply]]]", request: Any
     ) -> Reply:
         """Hand over a call about standing searches; Unavailable NO_LIBRARY where nobody answers."""
-        return await _answered(method(self._standing)(request, timeout=PATIENCE))
+        return await self._answered(method(self._standing)(request, timeout=PATIENCE))
 
     async def matches(self, asked: WatchMatchesRequest) -> AsyncIterator[WatchMatchesResponse]:
         """Yield matches as they are found; Unavailable NO_LIBRARY when nobody answers, or no more."""
         found = aiter(self._standing.WatchMatches(asked))
-        while (told := await _answered(anext(found, None))) is not None:
+        while (told := await self._answered(anext(found, None))) is not None:
             yield told
 
     async def record_judgements(
@@ -75,21 +76,21 @@ class Library:
     ) -> feedback_pb.RecordJudgementsResponse:
         """Hand judgements over; return them when they are durable."""
         request = library_pb.RecordJudgementsRequest(asked=asked)
-        return (await _answered(self._stub.RecordJudgements(request, timeout=PATIENCE))).answer
+        return (await self._answered(self._stub.RecordJudgements(request, timeout=PATIENCE))).answer
 
     async def list_judgements(
         self, asked: feedback_pb.ListJudgementsRequest
     ) -> feedback_pb.ListJudgementsResponse:
         """Return a page of judgements."""
         request = library_pb.ListJudgementsRequest(asked=asked)
-        return (await _answered(self._stub.ListJudgements(request, timeout=PATIENCE))).answer
+        return (await self._answered(self._stub.ListJudgements(request, timeout=PATIENCE))).answer
 
     async def delete_judgements(
         self, asked: feedback_pb.DeleteJudgementsRequest
     ) -> feedback_pb.DeleteJudgementsResponse:
         """Have judgements forgotten; return when that is durable."""
         request = library_pb.DeleteJudgementsRequest(asked=asked)
-        return (await _answered(self._stub.DeleteJudgements(request, timeout=PATIENCE))).answer
+        return (await self._answered(self._stub.DeleteJudgements(request, timeout=PATIENCE))).answer
 
     async def info(self, patience: float) -> GetLibraryInfoResponse:
         """Return what the process says of itself; AioRpcError where it does not answer."""
@@ -112,19 +113,21 @@ class Library:
         """Close the channel."""
         await self._channel.close()
 
-
-async def _answered(call: Awaitable[Reply]) -> Reply:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as failure:
-        if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
-            message = "the library process is of an older release; restart it from this one"
-            raise Unavailable(message, NO_LIBRARY) from None
-        if failure.code() is grpc.StatusCode.UNAVAILABLE and not faults.reason_of(failure):
-            _log.warning("the library does not answer: %s", faults.told_by(failure))
-            message = "the library process does not answer; `spr admin status` says why"
-            raise Unavailable(message, NO_LIBRARY) from None
-        raise faults.error_of(failure, "library") from None
+    async def _answered(self, call: Awaitable[Reply]) -> Reply:
+        try:
+            reply = await call
+        except grpc.aio.AioRpcError as failure:
+            if failure.code() is grpc.StatusCode.UNIMPLEMENTED:
+                message = "the library process is of an older release; restart it from this one"
+                raise Unavailable(message, NO_LIBRARY) from None
+            if failure.code() is grpc.StatusCode.UNAVAILABLE and not faults.reason_of(failure):
+                # Whoever waits for a job asks again and again.
+                self._fault.happened(faults.told_by(failure), NO_LIBRARY)
+                message = "the library process does not answer; `spr admin status` says why"
+                raise Unavailable(message, NO_LIBRARY) from None
+            raise faults.error_of(failure, "library") from None
+        self._fault.over()
+        return reply
 
 
 def missing() -> Unavailable:

@@ -34,7 +34,9 @@ STAGES = ("encode", "retrieve", "propose", "rank")
 
 _every = Group("every process")
 PROCESS = _every.gauge("spr_process_info{role,name,version}", "1; which process of the topology this is.")
-SERVING = _every.gauge("spr_serving{service}", "Whether a service's gRPC health is SERVING.")
+SERVING = _every.gauge(
+    "spr_serving{service}", "Whether a service's gRPC health is SERVING; of the page whether it serves."
+)
 RPCS = _every.counter("spr_rpcs_total{method,code}", "Calls that ended, refused ones too.")
 RPC_SECONDS = _every.histogram("spr_rpc_seconds{method}", "From the message's arrival to the answer.")
 RPCS_IN_FLIGHT = _every.gauge("spr_rpcs_in_flight{method}", "Calls that are being answered.")

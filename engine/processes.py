@@ -14,6 +14,7 @@ from typing import Any, Literal
 from engine import config, control_pipe, logs
 from engine.config import Topology
 from engine.errors import InvalidInput
+from engine.silence import Silence
 
 LAST_WORDS = 1.0  # seconds for what a process that ended wrote to stderr
 FIRST_BACKOFF = 0.25  # seconds before the first restart after a crash
@@ -107,8 +108,9 @@ class ManagedProcess:
     draining: predecessors that finish their calls in flight. down: why it does not run. settled: settings
     that a ranker measured at its first start, kept for the next ones. served: whether it was ever ready.
     backoff: seconds before the next restart after a crash. healthy, silent: what a coordinator said last:
-    whether searches can be answered, and the seconds that workers have not answered it, by target. uses: the
-    mark of the topology file that it uses. removed: the topology has it no more; stopping: it was told so.
+    whether searches can be answered, and the seconds that workers have not answered it, by target. silence:
+    what it does while it does not answer itself. uses: the mark of the topology file that it uses. removed:
+    the topology has it no more; stopping: it was told so.
     """
 
     program: Program
@@ -122,6 +124,7 @@ class ManagedProcess:
     stopping: bool = False
     uses: str = ""
     silent: dict[str, float] = field(default_factory=dict)
+    silence: Silence = field(default_factory=Silence)
     error: str = ""
     down: str = ""
     settled: dict[str, Any] = field(default_factory=dict)

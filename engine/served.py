@@ -9,7 +9,7 @@ from pathlib import Path
 from engine import versions
 from engine.answers import Answer
 from engine.corpus import Corpus
-from engine.errors import NotFound, SprError, quoted
+from engine.errors import Mismatch, NotFound, SprError, quoted
 from engine.files import BadJson, read_json
 from engine.pipeline import Pipeline
 from engine.recent import Recent
@@ -60,7 +60,7 @@ class ServedCollection:
 
     active: what new queries are answered from, None until there is a version. versions: it and those beside
     it, by id. coming: ids of those that are being prepared. newest: what CURRENT names. fault: why that is
-    not active. limit: units of cost in flight; see `Line`.
+    not active. limit: units of cost in flight; see `Line`. others: of the same service.
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
@@ -72,6 +72,7 @@ class ServedCollection:
         self.coming: set[str] = set()
         self.statistics = Statistics()
         self.queue = SearchQueue(limit)
+        self.others: tuple[ServedCollection, ...] = ()
 
     @property
     def active_id(self) -> str:
@@ -86,6 +87,16 @@ class ServedCollection:
         if before is not None:
             before.used = time.monotonic()
         return before
+
+    def check_name(self, served: Served) -> None:
+        """Refuse (Mismatch) a version with the name of another collection, where searches would go then."""
+        about = served.corpus.version
+        if any(one.name == about.collection for one in self.others):
+            raise Mismatch(
+                f"version {about.id} of {self.directory} is called {about.collection!r}, as another "
+                "collection that is served here: build it anew with `spr build --name`, or serve it alone",
+                "NOT_PREPARED",
+            )
 
     @contextlib.contextmanager
     def pinned(self, version: str = "") -> Iterator[Served]:
@@ -129,6 +140,8 @@ class Collections:
 
     def __init__(self, all_of_them: Sequence[ServedCollection]) -> None:
         self.all = tuple(all_of_them)
+        for collection in self.all:
+            collection.others = tuple(one for one in self.all if one is not collection)
 
     @property
     def first(self) -> ServedCollection:

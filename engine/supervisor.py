@@ -52,9 +52,9 @@ class Supervisor:
     """Runs programs until told to stop.
 
     on_ready is called once, when everything serves, with the first coordinator's ready line and the addresses
-    of all; on_change after every change before that. hang_timeout: seconds without a heartbeat or answer
-    before SIGKILL; 0: never. follow: looked at once a second: returns the programs of a topology that has
-    changed. writer: gets the processes' stderr.
+    of all; on_change after every change before that. hang_timeout: seconds without a heartbeat, answer or
+    work before SIGKILL (engine.silence); 0: never. follow: looked at once a second: returns the programs of a
+    topology that has changed. writer: gets the processes' stderr.
     """
 
     programs: list[Program]
@@ -181,7 +181,7 @@ class Supervisor:
                 self._kill_silent(child, min([now - child.ready_at, *seconds]))
 
     def _kill_silent(self, child: ManagedProcess, seconds: float) -> None:
-        if child.process and 0 < self.hang_timeout <= seconds:
+        if child.process and child.silence.hangs(child.process.pid, seconds, self.hang_timeout):
             child.error = f"hung for {seconds:.0f} s, killed"
             child.process.kill()
 

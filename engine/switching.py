@@ -104,8 +104,7 @@ class Switcher:
         NotFound for an unknown one; Mismatch NOT_PREPARED, and nothing changed, where workers cannot.
         """
         async with self._turn:
-            name = self._parent() if roll_back else await self._resolved(version)
-            return await self._switch(name)
+            return await self._switch(self._parent() if roll_back else await self._resolved(version))
 
     async def prepare(self, version: str) -> Activation:
         """Prepare a version beside the active one, so that searches may name it; it stays for a while."""
@@ -171,6 +170,7 @@ class Switcher:
         about = served.corpus.version
         self.collection.coming.add(version)
         try:
+            self.collection.check_name(served)
             groups = self._fleet.of(about)
             ready = await quorum.prepare(self._preparing, groups, about.collection, version)
             if ready.lacking:

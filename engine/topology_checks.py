@@ -67,7 +67,7 @@ def _check_page(topology: "Topology") -> None:
     if page and topology.access and not page.token:
         raise InvalidInput(
             f"{topology.path}: with [access] the page needs a token to search; make one with `spr access "
-            "token page --scope search`, and write its file as token under [page]"
+            "token page --scope search`, and write its file as token under [page] of a topology"
         )
 
 

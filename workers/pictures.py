@@ -29,8 +29,12 @@ def small_picture(data: bytes, edge: int) -> NDArray[np.uint8]:
 
 
 def sendable(data: bytes) -> bytes:
-    """Return a picture file as it is, or a smaller one where ten such would not fit a message."""
-    return data if len(data) <= MOST_SENT else jpeg(small_picture(data, SENT_EDGE))
+    """Return a picture file as it is, or a smaller one where ten such would not fit a message.
+
+    InvalidInput where it is none that a service reads: who sends it knows its name.
+    """
+    small = small_picture(data, SENT_EDGE)
+    return data if len(data) <= MOST_SENT else jpeg(small)
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from engine import versions
 from engine.corpus import Corpus, Known, open_corpus
-from engine.errors import Mismatch, NotFound, SprError, Unavailable, quoted
-from engine.files import BadJson, read_json
+from engine.errors import Mismatch, SprError, Unavailable, quoted
 from engine.sources import Here, Source
 from spr.internal.v1 import version_service_pb2 as pb
 from workers import watch
+from workers.directories import directory_of
 from workers.watch import Watch
 
 log = logging.getLogger("spr.versions")
@@ -100,7 +99,7 @@ class Held(Generic[T]):
 
     def prepare(self, collection: str, version: str) -> Prepared:
         """Open a version of the collection named; at once where it is held. Errors as `open_version`'s."""
-        return self._prepare(self._directory_of(collection), version)
+        return self._prepare(directory_of(self._directories, collection, version), version)
 
     def get(self, version: str) -> T:
         """Return a version; Mismatch (GENERATION_MISMATCH) where it is not held."""
@@ -228,23 +227,3 @@ class Held(Generic[T]):
             for one in self.watches:
                 one.begin()
         return False
-
-    def _directory_of(self, collection: str) -> Path:
-        if not collection and self._directories:
-            return self._directories[0]
-        for directory in self._directories:
-            if collection in _names(directory):
-                return directory
-        there = ", ".join(sorted({name for directory in self._directories for name in _names(directory)}))
-        message = f"this worker serves no collection {quoted(collection)}, only {there}: "
-        raise NotFound(message + "write it into the topology and restart the worker.", "COLLECTION_NOT_FOUND")
-
-
-def _names(directory: Path) -> set[str]:
-    """Return what a collection is called: by its description, and by its current version."""
-    found = set()
-    with contextlib.suppress(BadJson, OSError, SprError):
-        found.add(str(read_json(directory / "collection.json", dict).get("name", "")))
-    with contextlib.suppress(SprError):
-        found.add(versions.read(directory).collection)
-    return (found - {""}) or {directory.resolve().name}

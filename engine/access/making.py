@@ -23,6 +23,9 @@ AUTHORITY_KEY = "authority-key.pem"
 AUTHORITY_DAYS = 3650
 _SKEW = timedelta(minutes=5)  # that other machines' clocks may be behind
 _CALLER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
+LONGEST_HOST = 253
 _OURS = (CERTIFICATE, KEY, AUTHORITY, AUTHORITY_KEY)
 _USES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
@@ -37,6 +40,11 @@ def make(folder: Path, hosts: Iterable[str], days: int, callers: Sequence[str] =
         if not _CALLER.fullmatch(name) or name == FLEET or {f"{name}.pem", f"{name}-key.pem"} & set(_OURS):
             message = "write small letters, digits and -, and no name of the service's own files"
             raise InvalidInput(f"{name!r} cannot name a caller's certificate; {message}")
+    hosts = list(hosts)
+    for host in hosts:
+        if not _is_host(host):
+            message = "write ASCII letters, digits, dots and -, as in search.example.org, or an IP address"
+            raise InvalidInput(f"{host!r} is no host name; {message}")
     make_folder(folder)
     if not (folder / AUTHORITY).exists():
         key = ec.generate_private_key(ec.SECP256R1())
@@ -55,6 +63,13 @@ def make(folder: Path, hosts: Iterable[str], days: int, callers: Sequence[str] =
     return names
 
 
+def _is_host(name: str) -> bool:
+    """Tell whether callers can have a name for an address, which has no port."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(name.strip("[]")))
+    return bool(_HOST.fullmatch(name)) and len(name) <= LONGEST_HOST
+
+
 def _names(folder: Path, hosts: Iterable[str]) -> list[str]:
     """Return the names of the service's certificate: its own, this machine's, those given and of before."""
     before: list[str] = []
@@ -62,9 +77,8 @@ def _names(folder: Path, hosts: Iterable[str]) -> list[str]:
         certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         before = [str(name.value) for name in found]
-    return list(
-        dict.fromkeys([FLEET, "localhost", "127.0.0.1", "::1", socket.gethostname(), *before, *hosts])
-    )
+    ours = [FLEET, "localhost", "127.0.0.1", "::1", socket.gethostname()]
+    return list(filter(_is_host, dict.fromkeys([*ours, *before, *hosts])))
 
 
 def _issue(
@@ -124,10 +138,7 @@ def _general(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name.strip("[]")))
     except ValueError:
         pass
-    try:
-        return x509.DNSName(name)
-    except ValueError:
-        raise InvalidInput(f"{name!r} is no host name; write ASCII letters, digits, dots and -") from None
+    return x509.DNSName(name)
 
 
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:

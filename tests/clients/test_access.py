@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import spr_client
+from engine.access import making
 from engine.coordinator import Coordinator
 from spr_cli.main import cli
 from spr_client import AsyncClient, Client, Tls, access
@@ -212,3 +215,13 @@ def test_a_client_follows_its_files_and_half_a_file_changes_nothing(
         authority.write_bytes(make(tmp_path / "other").authority.read_bytes())
         with pytest.raises(spr_client.Unauthenticated, match="SPR_CA"):
             client.search(TEXT, timeout=60)
+
+
+def test_a_service_of_another_authority_is_told_in_one_sentence(service: Service, tmp_path: Path) -> None:
+    making.make(tmp_path, [], 30)
+    # A process of its own: gRPC writes to its stderr, by what it is told when it is loaded.
+    asked = ["search", "a ball", "--address", service.address, "--ca", str(tmp_path / "authority.pem")]
+    done = subprocess.run([sys.executable, "-m", "spr_cli.main", *asked], capture_output=True, text=True)
+    assert done.returncode == 5
+    (said,) = done.stderr.splitlines()
+    assert said.endswith("its certificate is not of the authority that SPR_CA names")

@@ -158,7 +158,7 @@ def test_waiting_ends_when_the_videos_can_be_searched(service: Service) -> None:
     assert "running: encoding new.mp4, 40 %" in shown.stderr
     version = service.workers.topology.collection.joinpath("CURRENT").read_text().strip()
     assert shown.stdout.splitlines()[0] == f"job made: add searchable, version {version}"
-    assert shown.stdout.splitlines()[-1] == "left out: other.mp4 is no video"
+    assert shown.stdout.splitlines()[-1] == "warning: other.mp4 is no video"
     assert version in service("status").stdout
 
 

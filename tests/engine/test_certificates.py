@@ -206,3 +206,12 @@ def test_a_new_handshake_sees_the_servers_new_certificate(config: AccessConfig) 
         return found
 
     assert asyncio.run(run()) == [False, True]
+
+
+@pytest.mark.parametrize("host", ["", "a host", "https://host", "host:7400", "b\u00fccher.example", "a..b"])
+def test_what_no_caller_can_ask_for_is_no_name_of_a_certificate(tmp_path: Path, host: str) -> None:
+    with pytest.raises(InvalidInput, match="is no host name; write ASCII letters"):
+        making.make(tmp_path, ["10.0.0.7", host], 30)
+    assert not list(tmp_path.iterdir())
+    others = ["*.example.org", "2001:db8::1"]
+    assert making.make(tmp_path, others, 30)[-2:] == others

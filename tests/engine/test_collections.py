@@ -127,8 +127,23 @@ def test_a_collection_without_a_version_is_served_once_it_has_one(tmp_path: Path
 def test_two_collections_of_one_name_do_not_start(tmp_path: Path) -> None:
     with cluster(tmp_path, others=[lectures(name="other")]) as workers:
         lectures(name="default").write(workers.topology.collections[0])
-        with pytest.raises(InvalidInput, match="two collections of the topology are named 'default'"):
+        with pytest.raises(InvalidInput, match="two collections of the topology are named 'default'") as told:
             ask(workers, search)
+    assert all(str(directory) in str(told.value) for directory in workers.topology.directories)
+
+
+def test_a_version_with_the_name_of_another_collection_is_refused(tmp_path: Path) -> None:
+    async def run(workers: Cluster) -> Any:
+        lectures(name="default", videos=9).write(workers.topology.collections[0], activate=False)
+        async with operated(workers) as (stub, admin, _):
+            asked = admin_pb.ActivateVersionRequest(version="2", collection="lectures")
+            return await failed(admin.ActivateVersion(asked)), await search(stub, collection="lectures")
+
+    with cluster(tmp_path, others=[lectures()]) as workers:
+        (code, reason, message), answer = asyncio.run(run(workers))
+    assert (code, reason) == ("FAILED_PRECONDITION", "NOT_PREPARED")
+    assert "is called 'default', as another collection that is served here" in message
+    assert answer.moments
 
 
 def test_a_batch_may_ask_several_collections(tmp_path: Path) -> None:

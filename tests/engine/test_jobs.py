@@ -36,9 +36,14 @@ def test_without_a_library_a_job_is_refused_with_what_to_do(tmp_path: Path) -> N
             assert "write [library] into the topology" in message
 
 
-def test_a_library_that_is_away_leaves_searches_alone_and_is_told(tmp_path: Path) -> None:
+def test_a_library_that_is_away_leaves_searches_alone_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def run(workers: Cluster) -> Any:
         async with operated(workers) as (stub, admin, _):
+            # Whoever waits for a job asks again and again; the log has it once.
+            for _ in range(3):
+                await failed(admin.ListJobs(pb.ListJobsRequest()))
             return await failed(admin.SubmitJob(adding())), await search(stub), await status(admin)
 
     with cluster(tmp_path) as workers, with_library(workers):
@@ -46,6 +51,7 @@ def test_a_library_that_is_away_leaves_searches_alone_and_is_told(tmp_path: Path
         (code, reason, message), answer, told = asyncio.run(run(workers))
     assert (code, reason) == ("UNAVAILABLE", "NO_LIBRARY")
     assert "spr admin status" in message
+    assert caplog.text.count("the library is lost") == 1
     assert not answer.coverage.degraded
     (library,) = [worker for worker in told.workers if worker.role == pb.Worker.ROLE_LIBRARY]
     assert (library.name, library.state) == ("library", pb.Worker.STATE_UNREACHABLE)

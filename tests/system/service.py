@@ -66,7 +66,7 @@ def write_topology(
         lines += [f"{name} = {json.dumps(value)}" for name, value in library.items()]
     if traces:
         lines += ["[tracing]", f'endpoint = "{traces}"', "sample = 0.0"]
-    lines += ["[page]", f'listen = "127.0.0.1:{web}"'] if page else []
+    lines += ["[page]", *_at(web, metrics)] if page else []
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

@@ -69,6 +69,8 @@ def test_a_bad_picture_is_refused(data: bytes, words: str) -> None:
     assert len(data) < 100_000
     with pytest.raises(InvalidInput, match=words):
         small_picture(data, 16)
+    with pytest.raises(InvalidInput, match=words):
+        sendable(data)
 
 
 def test_a_large_picture_is_sent_as_a_small_one() -> None:

@@ -37,6 +37,17 @@ def test_several_versions_of_several_collections_answer_side_by_side(tmp_path: P
     assert {about.fault for about in listed.values()} == {""}
 
 
+def test_a_version_from_before_a_collection_was_renamed_is_found(tmp_path: Path) -> None:
+    one, other = entries(tmp_path / "one"), entries(tmp_path / "other")
+    made(tmp_path / "one", one)
+    former = made(tmp_path / "other", other[:1])
+    made(tmp_path / "other", other, name="second")
+    held = holding(tmp_path / "one", tmp_path / "other")
+    # The first one has that name, and not the version.
+    held.prepare("tiny", former.id)
+    assert [about.videos for about in held.listing() if about.version == former.id] == [former.videos]
+
+
 def test_opening_leaves_the_garbage_collector_on(tmp_path: Path) -> None:
     made(tmp_path, entries(tmp_path)[:1])
     for version in ("", "00000007-no"):

@@ -164,7 +164,7 @@ def make_plan(config: BuildConfig) -> Plan:
         recipe=_recipe(config, dim, int(counts.sum())),
         device=device,
         missing=missing,
-        notes=[*store.notices, *notes, *lost_texts(store, ids)],
+        notes=[*store.notices, *notes, *lost_texts(store, ids), *_left_out(missing, config, store)],
         sentences=sentences,
         clip_encoder=clip_encoder_entry(collection, store),
     )
@@ -216,6 +216,12 @@ def _videos(
         where = f"of the {len(wanted)} videos in {corpus} none" if corpus else "not one video"
         raise NotFound(f"{where} has features in {store.path}; run `spr ingest` first.")
     return ids, None if corpus is None else wanted, len({*wanted} - {*ids})
+
+
+def _left_out(missing: int, config: BuildConfig, store: FeatureStore) -> list[str]:
+    """Return a note of how many videos have no features."""
+    count = "1 video" if missing == 1 else f"{missing} videos"
+    return [f"{count} of {config.videos or store.path} without features: left out"] if missing else []
 
 
 def _sources(plan: Plan) -> str:

@@ -90,9 +90,7 @@ class Storing:
         """Warn of what was stored beside its own copies, once no other file of the run may replace these."""
         for path, video in self._copied:
             if video in self._store and (copies := self.contents.copies(video)):
-                self._summary.warn(
-                    path, f"it has the same content as {few(copies)}; each of them is searched"
-                )
+                self._summary.warn(path, f"it has the same content as {few(copies)}; each is kept")
         self._copied.clear()
 
     def describe(self, job: Job) -> None:

@@ -7,15 +7,17 @@ from pathlib import Path
 from engine import names, versions
 from engine.entries import Version
 from engine.errors import InvalidInput, NotFound
+from engine.files import read_name
 from trainer.generation.frozen import frozen_files
 from trainer.ingest import kept
 
+CHOSEN = "CURRENT"  # names the model of its folder that the next build takes
 # Small files that may change: copied whole, each time.
 _SMALL = (
     "collection.json",
     names.FILE,
     "annotations/*.json",
-    "models/*/CURRENT",
+    f"models/*/{CHOSEN}",
     "transcripts/*.vtt",
     "screen/*.vtt",
 )
@@ -50,7 +52,7 @@ def _of_frozen(collection: Path, version: Version) -> Iterator[Item]:
 
 
 def _of_models(collection: Path, version: Version) -> Iterator[Item]:
-    home = collection.resolve()
+    home, folders = collection.resolve(), list[Path]()
     for kind, entry in versions.models_of(version):
         folder = versions.model_path(collection, entry)
         if not folder.is_relative_to(home):
@@ -58,8 +60,21 @@ def _of_models(collection: Path, version: Version) -> Iterator[Item]:
             raise InvalidInput(message + "copy it into models/ and build again.")
         if not folder.is_dir():
             raise NotFound(f"{folder}, the {kind} of version {version.id}, does not exist: restore it first.")
+        folders.append(folder)
+    for folder in dict.fromkeys([*folders, *chosen(home)]):
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             yield Item(path, str(path.relative_to(home)))
+
+
+def chosen(collection: Path) -> list[Path]:
+    """Return the folders of the models that the next build takes: those of this version may be older."""
+    named = [(path.parent, read_name(path)) for path in sorted(collection.glob(f"models/*/{CHOSEN}"))]
+    return [folder / name for folder, name in named if inside(name) and (folder / name).is_dir()]
+
+
+def inside(name: str) -> bool:
+    """Tell whether a name is of a folder in another, and leads nowhere else."""
+    return bool(name) and "/" not in name and not name.startswith(".")
 
 
 def _of_small(collection: Path) -> Iterator[Item]:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ from prometheus_client.metrics_core import Metric
 from engine import metrics, serving
 from engine.admission import Admission
 from engine.config import LibraryConfig, Topology
+from engine.errors import InvalidInput
 from engine.version_lock import only_library
 from spr.internal.v1.library_service_pb2_grpc import add_LibraryServiceServicer_to_server
 from trainer.library.jobs import Queue
 from trainer.library.names import name_of
+from trainer.library.renaming import Renaming
 from trainer.library.roots import Roots, roots_of
 from trainer.library.service import SERVICE, LibraryServicer
 from trainer.library.standing import service as standing
@@ -53,11 +55,11 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
         watching = Watching(about.watch, next(iter(queues.values())), worker.wake)
 
         def begin(_: object) -> None:
-            for part in (worker, watching, keeper):
+            for part in (worker, watching, keeper, Renaming(queues.values())):
                 part.start()
 
         def add_services(server: grpc.aio.Server) -> list[str]:
-            servicer = LibraryServicer({queue.name: queue for queue in queues.values()}, worker.wake, roots)
+            servicer = LibraryServicer(by_name(queues), worker.wake, roots)
             add_LibraryServiceServicer_to_server(servicer, server)
             return [SERVICE, keeper.serve(server)]
 
@@ -77,6 +79,19 @@ def serve(topology: Topology, about: LibraryConfig) -> None:
             # A library of C is at work; what it does is done again. Its thread would hold up a normal exit.
             sys.stdout.flush()
             os._exit(0)
+
+
+def by_name(queues: Mapping[Path, Queue]) -> dict[str, Queue]:
+    """Return queues by their collections' names; InvalidInput where one would get the jobs of another."""
+    found: dict[str, tuple[Path, Queue]] = {}
+    for directory, queue in queues.items():
+        other, _ = found.setdefault(queue.name, (directory, queue))
+        if other is not directory:
+            raise InvalidInput(
+                f"two collections of the topology are named {queue.name!r}, {other} and {directory}; "
+                "give one of them another name with `spr build DIR --name NAME`"
+            )
+    return {name: queue for name, (_, queue) in found.items()}
 
 
 def _metrics(queues: Iterable[Queue]) -> Iterator[Metric]:

@@ -17,7 +17,7 @@ from trainer.generation.frozen import frozen_files
 from trainer.generation.records import restore_features
 from trainer.ingest import kept, transcripts
 from trainer.library import judgements
-from trainer.library.contents import may_lack
+from trainer.library.contents import CHOSEN, inside, may_lack
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -45,6 +45,7 @@ def restore(
     with contextlib.suppress(FileNotFoundError):
         # Beside those that are there: a restore loses no judgement.
         judgements.merged(collection, place.read(judgements.FILE))
+    found = dataclasses.replace(found, collection=_name(collection, found))
     restored = _there(collection, found)
     if restored is None:
         made = dataclasses.replace(found, parent=versions.newest(collection), reason="restore")
@@ -71,6 +72,13 @@ def _version(place: Place, version: str) -> Version:
             return versions.read(local, version)
         except NotFound as error:
             raise NotFound(str(error).replace(str(local), place.name), error.reason) from None
+
+
+def _name(collection: Path, found: Version) -> str:
+    """Return the collection's name, as it is by now: what comes from elsewhere does not bring its own."""
+    with contextlib.suppress(SprError):
+        return versions.read(collection).collection
+    return found.collection
 
 
 def _part(place: Place, collection: Path, part: str) -> int:
@@ -103,10 +111,10 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
         *(name for name, path in zip(wanted, frozen, strict=True) if may_lack(path, version)),
     }
     folders = [versions.model_path(Path(), entry) for _, entry in versions.models_of(version)]
-    for folder in folders:
-        copied += _folder(place, collection, str(folder.relative_to(Path().resolve())))
+    models = [str(folder.relative_to(Path().resolve())) for folder in folders]
+    copied += sum(_folder(place, collection, folder) for folder in models)
+    copied += _chosen(place, collection, models)
     small = [name for name in place.sizes("annotations") if name.endswith(".json")]
-    small += [name for name in place.sizes("models") if name.endswith("/CURRENT")]
     for name in (*wanted, "collection.json", names.FILE, *small):
         if not (collection / name).exists():
             try:
@@ -119,6 +127,27 @@ def _rest(place: Place, collection: Path, version: Version) -> int:
             copied += len(content)
     ours = (*(directory for directory, _, _ in kept.KINDS), transcripts.DIRECTORY, transcripts.SCREENS)
     return copied + sum(_missing(place, collection, directory) for directory in ours)
+
+
+def _chosen(place: Place, collection: Path, models: list[str]) -> int:
+    """Let the next build take what it took there, or where that was not kept the version's; return the bytes.
+
+    models: the version's, relative to the collection.
+    """
+    copied = 0
+    for name in place.sizes("models"):
+        kind, _, last = name.rpartition("/")
+        if last != CHOSEN or (collection / name).exists():
+            continue
+        model = place.read(name).decode(errors="replace").strip()
+        folder = f"{kind}/{model}"
+        if inside(model) and folder not in models and place.sizes(folder):
+            copied += _folder(place, collection, folder)
+        elif folder not in models:
+            model = next((one.name for one in map(Path, models) if str(one.parent) == kind), "")
+        if model:
+            _write(collection / name, f"{model}\n".encode())
+    return copied
 
 
 def _missing(place: Place, collection: Path, directory: str) -> int:

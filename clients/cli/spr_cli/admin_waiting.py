@@ -120,7 +120,7 @@ def _print(job: "Job") -> None:
     if job.detail:
         click.echo(printable(job.detail) + _some(job.video_ids))
     for warning in job.warnings:
-        click.echo(f"left out: {printable(warning)}")
+        click.echo(f"warning: {printable(warning)}")
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -94,7 +94,7 @@ def command(
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
-        _show(report, corpus)
+        _show(report)
 
 
 def _build(config: "BuildConfig", engine: str) -> "BuildReport":
@@ -122,11 +122,9 @@ def _build(config: "BuildConfig", engine: str) -> "BuildReport":
         return build(config, progress, SpreadParts(crew, config))
 
 
-def _show(report: "BuildReport", videos: Path | None) -> None:
+def _show(report: "BuildReport") -> None:
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
-    if report.missing:
-        click.echo(f"note: {report.missing} videos of {videos} have no features and are left out", err=True)
     click.echo(f"version {report.number} ({report.id})")
     made = "reused" if report.reused else f"built in {report.seconds:.1f} s"
     parts = "1 part" if len(report.parts) == 1 else f"{len(report.parts)} parts"

@@ -1,6 +1,5 @@
 """`spr feedback`: a person's grade of a moment."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -54,9 +53,7 @@ def command(
     try:
         with Feedback(address, collection=collection) as feedback:
             if deleted:
-                forgotten = _delete(feedback, deleted, timeout)
-                click.echo(f"{forgotten} forgotten")
-                sys.exit(0 if forgotten else 2)
+                _forget(feedback, deleted, timeout, as_json)
             elif as_list:
                 _show(list(feedback.judgements(text or "", timeout=timeout)), as_json)
             else:
@@ -91,8 +88,19 @@ def _check(text: str | None, moment: str | None, grade: int | None, as_list: boo
         raise click.UsageError('give a query, a moment and a grade: "a red ball" talk@12-20 --grade 3')
 
 
-def _delete(feedback: "Feedback", ids: tuple[str, ...], timeout: float | None) -> int:
-    return sum(feedback.delete(ids[first : first + 100], timeout) for first in range(0, len(ids), 100))
+def _forget(feedback: "Feedback", ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
+    """Forget judgements and say how many; NotFound where there is none of them."""
+    from spr_cli.output import print_json
+    from spr_client import NotFound
+
+    count = sum(feedback.delete(ids[first : first + 100], timeout) for first in range(0, len(ids), 100))
+    if not count:
+        message = f"there is no judgement {', '.join(ids)!r:.80}; `spr feedback --list` tells the ids"
+        raise NotFound(message, "JUDGEMENT_NOT_FOUND")
+    if as_json:
+        print_json({"forgotten": count})
+    else:
+        click.echo(f"{count} forgotten")
 
 
 def _show(judgements: "list[Judgement]", as_json: bool) -> None:

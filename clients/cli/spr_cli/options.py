@@ -138,9 +138,10 @@ OF_ENCODER = click.option("--encoder", help="Fingerprint of the features' encode
 
 def _say(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     """Set the variable that the client reads, until the command ends."""
-    if value is None:
-        return
-    said = {str(parameter.envvar): value}
+    # What fails is told in a sentence; gRPC, which reads this when it is loaded, tells handshakes beside it.
+    said = {"GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "ERROR")}
+    if value is not None:
+        said[str(parameter.envvar)] = value
     given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     if given and parameter.name == "token_file":
         # What is written beside the command is meant.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 import uvloop
 
-from engine import part_texts, serving
+from engine import exporter, metrics, part_texts, serving
 from engine.config import PageConfig, Topology
 from engine.errors import Unavailable
 from engine.mirrored import sources_of
@@ -19,11 +19,13 @@ from engine.sources import Wants
 from spr_client import Tls
 from spr_gateway.app import Gateway
 from spr_gateway.judging import Judging
+from spr_gateway.patience import Patient
 from spr_gateway.shelf import Shelf
 from spr_gateway.upstream import Upstream
 
 BACKLOG = 128
 CONNECTIONS = 200  # open at once; more are refused with 503
+SERVICE = "page"  # what /healthz and metrics call it
 GRACE = 3  # seconds to finish answers at the end
 
 
@@ -43,6 +45,7 @@ async def _serve(topology: Topology, page: PageConfig) -> None:
     address = f"http://{host}:{listening.getsockname()[1]}/"
     settings = uvicorn.Config(
         gateway.app([host]),
+        http=Patient,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -80,6 +83,9 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        exporter.follow(loop)
+        # It speaks no gRPC, whose health others tell here: what it serves is the page.
+        metrics.bound(metrics.SERVING, SERVICE).set(1)
         serving.keep_loaded()
         serving.announce(ready=True, role="page", address=self._address)
 
@@ -89,6 +95,7 @@ class _Server(uvicorn.Server):
         yield
 
     def _stop(self) -> None:
+        metrics.bound(metrics.SERVING, SERVICE).set(0)
         self.should_exit = True
 
 

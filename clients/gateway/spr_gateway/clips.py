@@ -67,7 +67,8 @@ def cut_to(out: io.BytesIO | BinaryIO, path: Path, start: float, end: float, ter
         with av.open(out, "w", format="mp4", options=dict(terms.container)) as target:
             cutter = Cutter(source, target, stream, copied, terms)
             first = cutter.run(zero + start, zero + end, out)
-    if first is None:
+    # Of a copy it may be the key frame alone: a span behind the last picture has none.
+    if first is None or cutter.until < zero + start:
         raise NotFound("it has no pictures there", "NO_PICTURE")
     return Cut(first - zero, cutter.until - zero, copied, about)
 

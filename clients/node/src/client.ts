@@ -17,6 +17,7 @@ import {
   type SearchResponse,
   SearchServiceClient,
 } from "./generated/spr/v1/search_service.js";
+import { check } from "./known.js";
 import { RETRIES, Retries } from "./retrying.js";
 import { type Of, toFilter, toRequest, toResult, toVideo } from "./translate.js";
 import type { Embedding, SearchOptions, SearchResult, Video, VideosOptions } from "./types.js";
@@ -128,6 +129,7 @@ export class Client {
 
   /** Yield the videos of the collection that a filter lets through, by id. The timeout is per page. */
   async *videos(options: VideosOptions = {}): AsyncGenerator<Video, void> {
+    check(options);
     const { filter, pageSize = 1000 } = options;
     const request = ListVideosRequest.create({ ...this.#of, pageSize, filter: filter && toFilter(filter) });
     do {

@@ -20,6 +20,7 @@ import {
   type Moment as MomentMessage,
   type TimeSpan,
 } from "./generated/spr/v1/types.js";
+import { check } from "./known.js";
 import type {
   Channel,
   Coverage,
@@ -47,6 +48,7 @@ export interface Of {
 
 /** Return the request for a query; InvalidInput for what cannot be sent. */
 export function toRequest(query: string | Embedding, options: SearchOptions, of: Of): SearchRequest {
+  check(options);
   return SearchRequest.create({
     ...of,
     requestId: options.requestId ?? "",

@@ -64,6 +64,20 @@ test("where it is sought can be chosen, and what it was found by is told", async
   await assert.rejects(client.search(text, { timeout, channels: ["smelt" as "seen"] }), InvalidInput);
 });
 
+test("what plain JavaScript would leave out is refused by name", async () => {
+  const cases: [object, string][] = [
+    [{ collection: "c" }, 'options has "collection"; it may have pageSize'],
+    [{ filter: { label: ["news"] } }, 'filter has "label"; it may have videos, labels'],
+    [{ filter: { labels: "news" } }, 'labels is "news"; give a list'],
+    [{ channels: "said" }, 'channels is "said"; give a list'],
+  ];
+  for (const [options, said] of cases) {
+    const refused = (error: unknown): boolean => error instanceof InvalidInput && error.message.startsWith(said);
+    await assert.rejects(client.search(text, options), refused, said);
+  }
+  await assert.rejects(client.videos({ label: ["news"] } as object).next(), InvalidInput);
+});
+
 test("a batch has an answer or an error for each query", async () => {
   const [answer, refused] = await client.searchBatch([text, ""], { timeout });
   assert.ok(answer && !(answer instanceof Error) && answer.moments.length);

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import config
 from engine.texts import Line
 from tests.system.service import running, write_topology
 from tests.trainer.ingest.factories import regular, write_video
@@ -45,13 +46,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Page:
-    """A served page. videos: the folder of its files. coordinator, admin: addresses of its service."""
+    """A served page. videos: the folder of its files. coordinator, admin: addresses of its service.
+
+    metrics: the address of its own.
+    """
 
     address: str
     videos: Path
     collection: Path
     coordinator: str
     admin: str
+    metrics: str
 
     def get(self, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """Ask for a path; with a body as POST."""
@@ -101,4 +106,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     topology = write_topology(home / "topology.toml", collection, shards=1, page=True, library={})
     with running(home / "log.jsonl", str(topology)) as service:
         ready = {name: str(service.ready[name]) for name in ("page", "address", "admin")}
-        yield Page(ready["page"].rstrip("/"), videos, collection, ready["address"], ready["admin"])
+        page = config.read(topology).page
+        assert page is not None
+        address = ready["page"].rstrip("/")
+        yield Page(address, videos, collection, ready["address"], ready["admin"], page.metrics)

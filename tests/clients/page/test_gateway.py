@@ -3,6 +3,7 @@
 import json
 import shutil
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,8 @@ def test_a_picture_and_a_span_are_searched_and_explained(page: Page) -> None:
         ("/media/talk?collection=nobodys", 404, "COLLECTION_NOT_FOUND"),
         ("/clip/old?start=5&end=4", 400, "BAD_PARAMETER"),
         ("/clip/old?start=-1&end=4", 400, "BAD_PARAMETER"),
+        ("/clip/old?start=1000&end=1002", 404, "NO_PICTURE"),
+        ("/clip/talk?start=1000&end=1002", 404, "NO_PICTURE"),
         ("/thumb/talk?t=soon", 400, "BAD_PARAMETER"),
         ("/strip/talk?start=0&end=9&n=1000", 400, "BAD_PARAMETER"),
         ("/media/..%2f..%2f..%2fetc%2fpasswd", 404, "VIDEO_NOT_FOUND"),
@@ -76,6 +79,12 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(
     error = refused.json()["error"]
     assert (refused.status, error["reason"]) == (status, reason)
     assert str(page.videos) not in error["message"]
+
+
+def test_it_tells_what_routes_to_it_that_it_serves(page: Page) -> None:
+    for path, said in {"healthz": "serving\n", "livez": "alive\n"}.items():
+        with urllib.request.urlopen(f"http://{page.metrics}/{path}", timeout=60) as answer:
+            assert answer.read().decode() == said
 
 
 def test_a_file_comes_by_ranges(page: Page) -> None:

@@ -105,7 +105,9 @@ def test_where_nothing_listens() -> None:
         collect("127.0.0.1:9", QUERIES)
     said = str(caught.value)
     assert said.startswith("nothing answers at 127.0.0.1:9 (")
-    assert said.endswith("; start a service with `spr serve TOPOLOGY.toml`, or give its --address.")
+    assert (
+        "; start a service with `spr serve TOPOLOGY.toml`, or give its port for searches: --address" in said
+    )
 
 
 def test_what_is_no_address_is_refused() -> None:
@@ -116,7 +118,7 @@ def test_what_is_no_address_is_refused() -> None:
 def test_a_port_without_searches_is_told_from_a_closed_one() -> None:
     server = Server(lambda _: None)
     try:
-        with pytest.raises(Unavailable, match=r"is not served at this port; .* give its --address"):
+        with pytest.raises(Unavailable, match=r"is not served at this port; .* its port for searches"):
             collect(server.address, QUERIES)
     finally:
         server.stop()

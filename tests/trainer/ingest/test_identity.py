@@ -70,7 +70,7 @@ def test_a_copy_is_told_and_two_copies_of_a_moved_file_are_one_move(tmp_path: Pa
     (warning,) = summary.warnings
     assert warning == {
         "path": str(old.with_name("v.mp4")),
-        "warning": "it has the same content as u; each of them is searched",
+        "warning": "it has the same content as u; each is kept",
     }
     assert list(uris(tmp_path)) == ["u", "v"]
     old.with_name("v.mp4").rename(old.with_name("x.mp4"))

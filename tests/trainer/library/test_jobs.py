@@ -9,6 +9,7 @@ from engine.errors import InvalidInput, Mismatch, Overloaded
 from spr.v1.admin_service_pb2 import Job, SubmitJobRequest
 from trainer.library import jobs
 from trainer.library.jobs import FILE, Queue
+from trainer.library.process import by_name
 from trainer.library.tasks import Outcome
 
 
@@ -31,6 +32,16 @@ def queue(tmp_path: Path) -> Queue:
 
 def states(queue: Queue) -> dict[str, int]:
     return {job.request_id: job.state for job in queue.jobs()}
+
+
+def test_two_collections_of_one_name_have_no_queue(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = tmp_path / "one", tmp_path / "two"
+    queues = {one: Queue(one, "c", 5), two: Queue(two, "d", 5)}
+    assert by_name(queues) == {"c": queues[one], "d": queues[two]}
+    with pytest.raises(InvalidInput, match=f"named 'c', {one} and {two}; give one of them another name"):
+        by_name({one: queues[one], two: Queue(two, "c", 5)})
 
 
 def test_a_job_is_there_after_a_restart(queue: Queue, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Snapshots go to a directory or a URL and come back, whole, and only what is missing is copied."""
 
+import dataclasses
 import re
 import shutil
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine import parts, staging, versions
+from engine.entries import ModelEntry
 from engine.errors import InvalidInput, Mismatch, NotFound
 from engine.places import open_place
+from tests.trainer.generation.test_models import make_projector
 from tests.trainer.library.tiny import living, without, write_part, write_version
 from trainer.library.restore import restore
 from trainer.library.snapshot import snapshot
@@ -85,6 +88,18 @@ def test_an_older_version_can_be_taken_and_brought_back(collection: Path, destin
     snapshot(collection, destination)
     restore(collection, destination, "1")
     assert living(collection) == ["a", "b", "c"]
+
+
+def test_what_comes_from_another_collection_takes_the_name_of_this_one(
+    collection: Path, destination: str
+) -> None:
+    snapshot(collection, destination)
+    about = versions.read(collection)
+    made = versions.commit(collection, dataclasses.replace(about, collection="renamed", parent=about.id))
+    versions.activate(collection, made.id)
+    first, _ = restore(collection, destination)
+    assert (first.collection, living(collection)) == ("renamed", ["a", "c", "d"])
+    assert restore(collection, destination)[0].id == first.id
 
 
 def test_a_damaged_part_is_replaced_from_a_snapshot(collection: Path, destination: str) -> None:
@@ -169,3 +184,41 @@ def test_what_is_kept_of_videos_comes_back(collection: Path, destination: str) -
     shutil.rmtree(collection)
     restore(collection, destination)
     assert [(collection / name).read_text() for name in names] == list(names)
+
+
+@pytest.fixture
+def trained(collection: Path) -> tuple[Path, str, str]:
+    """Where the collection's projectors are: that of its version, and one that was trained since."""
+    old, new = make_projector(collection), make_projector(collection, dim=32)
+    assert old != new
+    about = versions.read(collection)
+    made = dataclasses.replace(about, projector=ModelEntry(f"models/projector/{old}", old), parent=about.id)
+    versions.activate(collection, versions.commit(collection, made).id)
+    return collection / "models" / "projector", old, new
+
+
+def test_the_model_that_the_next_build_takes_comes_back(
+    collection: Path, trained: tuple[Path, str, str], destination: str
+) -> None:
+    home, _, new = trained
+    before = (home / new / "config.json").read_bytes()
+    snapshot(collection, destination)
+    shutil.rmtree(collection)
+    restore(collection, destination)
+    assert (home / "CURRENT").read_text().strip() == new
+    assert (home / new / "config.json").read_bytes() == before
+    assert verify(collection) == []
+
+
+@pytest.mark.parametrize("named", ["as it was", "../../..", ""])
+def test_of_a_snapshot_without_that_model_the_next_build_takes_the_versions(
+    collection: Path, trained: tuple[Path, str, str], tmp_path: Path, named: str
+) -> None:
+    home, old, new = trained
+    snapshot(collection, str(tmp_path / "backup"))
+    kept = tmp_path / "backup" / "models" / "projector"
+    shutil.rmtree(kept / new)
+    (kept / "CURRENT").write_text(new if named == "as it was" else named)
+    shutil.rmtree(collection)
+    restore(collection, str(tmp_path / "backup"))
+    assert (home / "CURRENT").read_text().strip() == old

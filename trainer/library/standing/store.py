@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine import versions
 from engine.errors import InvalidInput, NotFound, Overloaded, quoted
@@ -55,7 +56,7 @@ class Store:
             with self.database.changing() as database:
                 known = database.execute("select * from searches where id = ?", (asked.id,)).fetchone()
                 if known is not None:
-                    return _same(Search.of(known), asked)
+                    return _same(self._of(known), asked)
                 if database.execute("select count(*) from searches").fetchone()[0] >= MOST:
                     message = f"there are {MOST} standing searches, which is the limit; delete one first"
                     raise Overloaded(message, retry_after=60.0)
@@ -80,7 +81,13 @@ class Store:
         """Return all, oldest first."""
         with self.database.reading() as database:
             rows = database.execute("select * from searches order by number").fetchall()
-            return [Search.of(row) for row in rows]
+            return [self._of(row) for row in rows]
+
+    def _of(self, row: Any) -> Search:
+        """Return a search, of the collection as it is called now: it may have been renamed since."""
+        found = Search.of(row)
+        found.asked.collection = self.name
+        return found
 
     def note_current(self) -> None:
         """Cut the videos that are new in the current version into batches, unless nobody waits for them."""

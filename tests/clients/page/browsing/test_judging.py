@@ -120,6 +120,8 @@ def test_the_command_line_grades_lists_and_forgets(page: Page) -> None:
     assert "a graded one" in run("--list")
     assert run("--delete", made["id"]) == "1 forgotten\n"
     assert run("a graded one", "--list", "--json") == ""
+    made = json.loads(run("a graded one", "talk@3-5.5", "--grade", "3", "--json"))
+    assert json.loads(run("--delete", made["id"], "--json")) == {"forgotten": 1}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,7 @@ def test_the_command_line_grades_lists_and_forgets(page: Page) -> None:
         (["a ball", "talk", "--grade", "1"], "write VIDEO@START-END"),
         (["a ball", "talk@1-2"], "give a query, a moment and a grade"),
         (["--list", "--delete", "x"], "give one of --list"),
+        (["--delete", "x"], "there is no judgement 'x'"),
     ],
 )
 def test_what_is_no_judgement_is_told(page: Page, words: list[str], said: str) -> None:

@@ -1,0 +1,37 @@
+"""A library whose collection gets another name ends, and its successor knows that."""
+
+import dataclasses
+from contextlib import closing
+from pathlib import Path
+
+from engine import versions
+from spr.v1.standing_service_pb2 import StandingSearch
+from tests.trainer.library.tiny import write_part, write_version
+from trainer.library.jobs import Queue
+from trainer.library.names import name_of
+from trainer.library.renaming import Renaming
+from trainer.library.standing.store import Store
+
+
+def test_another_name_is_noticed_and_another_version_is_none(tmp_path: Path) -> None:
+    write_version(tmp_path, [write_part(tmp_path, ["a"])])
+    with closing(Queue(tmp_path, name_of(tmp_path), 5)) as queue:
+        looking = Renaming([queue])
+    assert looking.renamed() == ""
+    about = write_version(tmp_path, [write_part(tmp_path, ["b"])])
+    assert looking.renamed() == ""
+    made = versions.commit(tmp_path, dataclasses.replace(about, collection="films", parent=about.id))
+    versions.activate(tmp_path, made.id)
+    assert looking.renamed() == "films"
+
+
+def test_standing_searches_ask_for_the_name_of_now(tmp_path: Path) -> None:
+    write_version(tmp_path, [write_part(tmp_path, ["a"])])
+    asked = StandingSearch(id="s", collection="tiny", text="a ball", confidence=0.9)
+    with closing(Store(tmp_path, "tiny")) as former:
+        former.create(asked, b"", existing=False)
+    with closing(Store(tmp_path, "films")) as later:
+        assert [one.asked.collection for one in later.searches()] == ["films"]
+        # The same request again is the same search.
+        asked.collection = "films"
+        assert later.create(asked, b"", existing=False).asked.collection == "films"

@@ -54,7 +54,8 @@ def _table(cost: dict[str, Any], many: dict[str, Any], kills: dict[str, Any]) ->
         ("wall time, times that without Ray", "1.10", cost["wall_ratio"]),
         ("CPU seconds, times those without Ray", "", cost["cpu_ratio"]),
         ("MB of Ray and the command that drives it", "1200", cost["ray_mb"]),
-        (f"s until the first of {many['files']:,} is stored", "10", many["first_s"]),
+        (f"s until the first of {many['files']:,} is stored, on a cluster that runs", "10", many["first_s"]),
+        ("the same, where the command starts Ray", "", many["alone_s"]),
         (f"MB of a driver of {many['files']:,} paths", "1000", many["driver_mb"]),
     ]
     for killed, found in kills.items():

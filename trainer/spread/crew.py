@@ -8,8 +8,9 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
+
+import grpc
 
 from engine.cores import use_at_most
 from engine.errors import InvalidInput, SprError, Unavailable
@@ -21,9 +22,9 @@ OBJECTS = 80 << 20
 RESTARTS = 5
 # Seconds in which a cluster's head answers.
 REACHED = 10
-# Where Ray keeps the token that its clusters ask for, and the variables that give it another.
-TOKEN = Path("~/.ray/auth_token")
-TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+# Where Ray keeps the token that clusters may ask for, and what any cluster answers those it does not refuse.
+TOKEN = "~/.ray/auth_token"
+ASKED = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 _Worker = TypeVar("_Worker")
 
 
@@ -171,10 +172,21 @@ def _prepare(address: str) -> None:
     """Set what Ray reads when it is imported."""
     # Nothing is told to others unasked.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # `ray start` asks for a token that is there; Ray shows it to the cluster it finds, not to one it is told.
-    known = TOKEN.expanduser().is_file() or any(name in os.environ for name in TOKENS)
-    if address != "local" and known:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # Ray shows its token to the cluster that it finds itself, and without this to none that it is told. One
+    # that asks for none has workers without: those a driver with a token would refuse.
+    if ":" in address and "RAY_AUTH_MODE" not in os.environ and _asks_for_token(address):
+        os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def _asks_for_token(address: str) -> bool:
+    """Tell whether a cluster refuses who shows no token; one that does not answer does not."""
+    with grpc.insecure_channel(address) as channel:
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ASKED)
+        try:
+            ask(b"", timeout=REACHED)
+        except grpc.RpcError as error:
+            return error.code() is grpc.StatusCode.UNAUTHENTICATED
+    return False
 
 
 def _share(_: object, count: int) -> None:

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import grpc
 import pytest
 import torch
 from click.testing import CliRunner
@@ -25,7 +27,7 @@ from trainer.ingest.pipeline import ingest
 from trainer.ingest.scan import Survey
 from trainer.ingest.summary import Summary
 from trainer.spread import ingest as driving
-from trainer.spread.crew import TOKENS, Crew, address_of
+from trainer.spread.crew import ASKED, Crew, address_of
 from trainer.spread.ingest import ingest_spread
 from trainer.spread.worker import IngestTask, IngestWorker
 from workers.ranker.encoder.encoder import Encoder
@@ -170,25 +172,33 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.Monk
         Crew("local", IngestWorker).__enter__()
 
 
-def test_a_named_cluster_is_shown_the_token_that_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", ["OK", "UNAUTHENTICATED"])
+def test_a_named_cluster_that_asks_for_a_token_is_shown_one(
+    monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     pytest.importorskip("ray")
-    for name in ("RAY_AUTH_MODE", *TOKENS):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_code(grpc.StatusCode[code])
+        return b""
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    method: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        ASKED.rpartition("/")[2]: grpc.unary_unary_rpc_method_handler(answer)
+    }
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(ASKED.split("/")[1], method)])
+    head = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
 
     def mode(address: str) -> str | None:
         Crew(address, IngestWorker)
         return os.environ.pop("RAY_AUTH_MODE", None)
 
-    assert mode("10.0.0.1:6379") is None
-    (tmp_path / ".ray").mkdir()
-    (tmp_path / ".ray" / "auth_token").write_text("a")
-    assert (mode("10.0.0.1:6379"), mode("local")) == ("token", None)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    assert mode("10.0.0.1:6379") == "disabled"
+    assert mode(head) == "disabled"
+    assert [mode(address) for address in (head, "local", "auto")] == [
+        "token" if code == "UNAUTHENTICATED" else None, None, None]  # fmt: skip
+    server.stop(None)
 
 
 @pytest.mark.parametrize("more", [["--part", "0/2"], ["--watch"]])

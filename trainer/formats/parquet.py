@@ -49,10 +49,7 @@ def export_parquet(
     Vectors are as stored: of indexes that keep no originals, as their codes say. Mismatch for a damaged part.
     """
     _, parquet = _library()
-    if out.exists() and not (force and out.is_file()):
-        raise InvalidInput(f"{out} exists already; give --force to replace a file, or another name.")
-    if out.resolve().is_relative_to(collection.resolve()):
-        raise InvalidInput(f"{out} lies inside the collection {collection}: choose another place.")
+    check_place(collection, out, force and out.is_file(), "replace a file")
     corpus = open_corpus(collection, version)
     tell, rows = on_progress or (lambda *_: None), 0
     options: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["video", "uri"]}
@@ -67,6 +64,14 @@ def export_parquet(
     except OSError as error:
         raise refusal(error, out) from error
     return corpus.version, rows
+
+
+def check_place(collection: Path, out: Path, may: bool, what: str) -> None:
+    """Refuse what is there, unless it may be written, and what lies in the collection. what: --force does."""
+    if out.exists() and not may:
+        raise InvalidInput(f"{out} exists already; give --force to {what}, or another name.")
+    if out.resolve().is_relative_to(collection.resolve()):
+        raise InvalidInput(f"{out} lies inside the collection {collection}: choose another place.")
 
 
 def schema_of(corpus: Corpus) -> "pa.Schema":

@@ -9,28 +9,41 @@ from spr_cli.options import AS_JSON, COLLECTION
 
 @click.command()
 @click.argument("collection", type=COLLECTION)
-@click.option("--parquet", "out", required=True, type=click.Path(path_type=Path), help="File to write.")
+@click.option("--parquet", type=click.Path(path_type=Path), help="File to write.")
+@click.option("--lance", type=click.Path(path_type=Path), help="Lance data set to write, a directory.")
 @click.option("--version", default="", help="Id or number.  [default: the current one]")
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option(
+    "--force", is_flag=True, help="Replace the file that is there; write a data set's next version."
+)
 @AS_JSON
-def command(collection: Path, out: Path, version: str, force: bool, as_json: bool) -> None:
-    """Write the segments of COLLECTION as Parquet: a row a segment, with vector, span, texts and ids.
+def command(
+    collection: Path, parquet: Path | None, lance: Path | None, version: str, force: bool, as_json: bool
+) -> None:
+    """Write the segments of COLLECTION as Parquet or Lance: a row a segment, with vector, span, texts, ids.
 
     Columns: video, segment, start, end (seconds), vector (float32, unit length: compare by inner product),
-    said, written, uri, labels, date. The service may run meanwhile. Needs pip install 'spr-engine[parquet]'.
+    said, written, uri, labels, date. The service may run meanwhile. Needs pip install 'spr-engine[parquet]',
+    or 'spr-engine[lance]'.
 
     \b
     spr corpus export c --parquet c.parquet
     spr corpus export c --parquet old.parquet --version 41
+    spr corpus export c --lance c.lance
     duckdb -c "select video, start, said from 'c.parquet' where said like '%rocket%'"
     """
     from spr_cli.output import print_json
     from spr_cli.progress import Progress
+    from trainer.formats.lance import export_lance
     from trainer.formats.parquet import export_parquet
 
+    out = parquet or lance
+    if out is None or (parquet and lance):
+        raise click.UsageError("give what to write: --parquet FILE or --lance DIRECTORY, one of them")
+    write = export_parquet if parquet else export_lance
     with Progress(as_json) as progress:
-        made, rows = export_parquet(collection, out, version, force, progress.tell)
-    size = out.stat().st_size
+        made, rows = write(collection, out, version, force, progress.tell)
+    files = [out] if parquet else [path for path in out.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
     if as_json:
         told = {"version": made.id, "file": str(out), "videos": made.videos, "segments": rows, "bytes": size}
         print_json(told)

@@ -1,12 +1,13 @@
-"""A version as Parquet, read back by pyarrow: what other engines see is what a search sees."""
+"""A version as Parquet and Lance, read back by pyarrow: what other engines see is what a search sees."""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import lance
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from tests.numeric import close
 from tests.trainer.library import living, talking
 from tests.trainer.library.living import QUERIES, Content, copied
 from trainer.collection.texts import segment_texts
+from trainer.formats.lance import export_lance
 from trainer.formats.parquet import export_parquet
 from trainer.generation.build import BuildConfig, build
 from trainer.ingest.texts import KEY, write
@@ -126,7 +128,32 @@ def test_a_file_that_is_there_stays_unless_told(path: Path, tmp_path: Path) -> N
         export_parquet(path, path / "c.parquet")
 
 
-def test_a_damaged_part_is_named_and_leaves_no_file(path: Path, tmp_path: Path) -> None:
+def test_a_lance_data_set_has_the_rows_of_the_file(path: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "c.lance", tmp_path / "c.parquet"
+    told = CliRunner().invoke(command, [str(path), "--lance", str(out), "--json"])
+    assert told.exit_code == 0, told.output
+    export_parquet(path, file)
+    expected = pq.read_table(file)
+    found = lance.dataset(out).to_table()
+    assert (found.to_pylist(), found.schema.metadata) == (expected.to_pylist(), expected.schema.metadata)
+    size = sum(one.stat().st_size for one in out.rglob("*") if one.is_file())
+    assert (json.loads(told.output)["segments"], json.loads(told.output)["bytes"]) == (len(expected), size)
+    with pytest.raises(InvalidInput, match="exists already; give --force to write a data set's next version"):
+        export_lance(path, out)
+    export_lance(path, out, force=True)
+    assert [len(lance.dataset(out, version=number).to_table()) for number in (1, 2)] == [len(expected)] * 2
+    with pytest.raises(InvalidInput, match="exists already"):
+        export_lance(path, file, force=True)
+    with pytest.raises(InvalidInput, match=r"cannot be written .*: choose another place"):
+        export_lance(path, file / "below")
+    for given in ([], ["--parquet", "a", "--lance", "b"]):
+        assert "--parquet FILE or --lance" in CliRunner().invoke(command, [str(path), *given]).stderr
+
+
+@pytest.mark.parametrize("export", [export_parquet, export_lance])
+def test_a_damaged_part_is_named_and_leaves_no_file(
+    path: Path, tmp_path: Path, export: Callable[[Path, Path], object]
+) -> None:
     broken = copied(path, tmp_path / "c")
     victim = open_corpus(broken).parts[-1].directory / DIRECTORY / INDEX
     content = bytearray(victim.read_bytes())
@@ -134,13 +161,21 @@ def test_a_damaged_part_is_named_and_leaves_no_file(path: Path, tmp_path: Path) 
     victim.unlink()
     victim.write_bytes(content)
     with pytest.raises(Mismatch, match=r"index\.faiss has SHA-256"):
-        export_parquet(broken, tmp_path / "c.parquet")
+        export(broken, tmp_path / "c.out")
     assert [entry.name for entry in tmp_path.iterdir()] == ["c"]
 
 
-def test_without_pyarrow_the_remedy_is_told(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("module", "export", "extra"), [("pyarrow", export_parquet, "parquet"), ("lance", export_lance, "lance")]
+)
+def test_without_its_library_the_remedy_is_told(
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    export: Callable[[Path, Path], object],
+    extra: str,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InvalidInput, match=r"pip install 'spr-engine\[parquet\]'"):
-        export_parquet(path, tmp_path / "c.parquet")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InvalidInput, match=rf"pip install 'spr-engine\[{extra}\]'"):
+        export(path, tmp_path / "c.out")

@@ -17,7 +17,7 @@ from workers.index.words import K1, B, WordIndex
 _COMMON = ("the", "of", "and", "a")
 # Those of the queries here.
 _FUNCTION_WORDS = {*_COMMON, "this"}
-_WEAK = {"says", "said", "nobody", "someone"}
+_WEAK = {"says", "said"}
 
 _SPELT = (
     "harbour",

@@ -8,6 +8,7 @@ anew. Val decides: what is measured on test changes nothing, and is measured onc
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from recipes.quality import channels
@@ -30,7 +31,9 @@ def main() -> None:
     options = parser.parse_args()
     out: Path = options.out
     if options.collection:
-        found = channels.searched(Steps(out / "given"), options.collection)
+        # Nothing is kept: the same commands of a collection that was trained anew have other answers.
+        with tempfile.TemporaryDirectory() as folder:
+            found = channels.searched(Steps(Path(folder)), options.collection)
         print("\n".join(channels.table(found)))
         return
     for name, folder, title in (

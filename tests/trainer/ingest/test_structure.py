@@ -97,6 +97,13 @@ def test_films_joined_byte_by_byte_of_which_one_is_read_are_told(
     assert warning.endswith("it may be several films joined byte by byte; take them apart")
 
 
+def test_more_pictures_than_a_format_has_times_for_are_no_joined_films(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", regular(0.15, 2000), rate=2000, codec="mpeg4")
+    _, report = read(path)
+    assert report.frames == 300
+    assert report.warnings == ()
+
+
 def test_films_in_matroska_beyond_those_read_are_told(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", regular(2, 10))
     data = path.read_bytes()

@@ -147,9 +147,9 @@ class Extent:
         """
         if self._joined > 1:
             return f"it is {self._joined} films in one file, of which not all is read; take them apart"
-        # Matroska may have its attachments there.
+        # Matroska may have its attachments there; behind a film that is cut off lies no other.
         another = structure.another_behind(self._path, self._format, self._last_place)
-        behind = another if self._matroska else self._unread
+        behind = another if self._matroska else self._unread and self.missing() is None
         if behind or passed * 10 > self._pictures:
             part = (
                 "its last part is not read"

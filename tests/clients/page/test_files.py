@@ -67,7 +67,7 @@ def test_a_clip_of_pictures_that_stand_for_seconds_shows_them(tmp_path: Path, st
     """Of H.264 in Matroska the first packets have no decoding times."""
     path = write_video(tmp_path / "a.mkv", [6000 * number for number in range(20)], options={"bf": "2"})
     clip = clips.cut(path, start, start + 2)
-    with av.open(io.BytesIO(clip.data)) as container:
+    with av.open(io.BytesIO(clip.data), "r") as container:
         times = [frame.time for frame in container.decode(video=0) if frame.time is not None]
     assert start // 6 * 6 in [round(time + clip.offset) for time in times]
 

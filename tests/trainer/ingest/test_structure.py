@@ -135,6 +135,8 @@ def test_a_stream_that_was_recorded_without_its_length_is_whole_or_truncated(
     path.write_bytes(data[: len(data) * 6 // 10] + bytes(len(data) - len(data) * 6 // 10))
     with pytest.raises(BadVideo, match="what lies behind is not read"):
         read(path)
+    # Of one that is kept all the same nothing is said of other films.
+    assert "joined" not in " ".join(read(path, keep_truncated=True)[1].warnings)
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,9 @@ class Silence:
     def hangs(self, pid: int, seconds: float, timeout: float) -> bool:
         """Return whether a process that has not answered for so long is to be killed.
 
-        It is after `timeout` (0: never) without work: then it waits for what does not come. One that
-        computes, or waits for a core, gets on: it is after TOIL times the time-out of computing.
+        It is after `timeout` (0: never) without an answer, if it did no work in the last window nor does
+        since: then it waits for what does not come. One that computes, or waits for a core, gets on: it is
+        after TOIL times the time-out of computing.
         """
         if timeout <= 0:
             return False
@@ -50,15 +51,25 @@ class Silence:
         self._before = self._before or spent(pid)
         if now - self._began >= timeout / 2:
             self._look(now)
-        return seconds >= timeout and (self._idle or self._ran >= TOIL * timeout)
+        if seconds < timeout:
+            return False
+        return self._ran >= TOIL * timeout or (self._idle and self._rests(now, self._since(spent(self._pid))))
 
     def _look(self, now: float) -> None:
         after = spent(self._pid)
-        new = [
+        new = self._since(after)
+        self._idle = self._rests(now, new)
+        self._ran += max((ran for ran, _ in new), default=0.0)
+        self._began, self._before = now, after
+
+    def _since(self, after: dict[str, tuple[float, float]]) -> list[tuple[float, float]]:
+        """Return what each thread ran and waited for a core since the window began."""
+        return [
             (ran - before[0], waited - before[1])
             for thread, (ran, waited) in after.items()
             if (before := self._before.get(thread, (0.0, 0.0)))
         ]
-        self._idle = max((ran + waited for ran, waited in new), default=0.0) < IDLE * (now - self._began)
-        self._ran += max((ran for ran, _ in new), default=0.0)
-        self._began, self._before = now, after
+
+    def _rests(self, now: float, new: list[tuple[float, float]]) -> bool:
+        """Whether no thread did more since the window began than one that waits for something."""
+        return max((ran + waited for ran, waited in new), default=0.0) <= IDLE * (now - self._began)

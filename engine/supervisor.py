@@ -176,7 +176,7 @@ class Supervisor:
         """Kill the workers that have not answered any coordinator for too long."""
         now, heard = time.monotonic(), [child.silent for child in self._coordinators()]
         for child in self.children:
-            if child.ready:
+            if child.ready and child.program.role != "coordinator":
                 seconds = [silent.get(child.program.target, 0.0) for silent in heard]
                 self._kill_silent(child, min([now - child.ready_at, *seconds]))
 

@@ -12,15 +12,16 @@ from engine.files import BadJson, read_json
 def directory_of(directories: Sequence[Path], collection: str, version: str) -> Path:
     """Return the directory of a collection that has a version by its name, the first one for "".
 
-    Versions from before a collection was renamed have the former name, which may be another's by now.
+    Versions from before a collection was renamed have the former name, which may be another's by now; that
+    of this name goes first, for a copy that was renamed has the other's versions.
     """
     if not collection and directories:
         return directories[0]
-    for directory in directories:
+    names = {directory: _names(directory) for directory in directories}
+    for directory in sorted(directories, key=lambda directory: collection not in names[directory]):
         with contextlib.suppress(SprError):
             if version and versions.read(directory, version).collection == collection:
                 return directory
-    names = {directory: _names(directory) for directory in directories}
     for directory in directories:
         if collection in names[directory]:
             return directory

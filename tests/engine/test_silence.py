@@ -23,7 +23,9 @@ class Process:
         monkeypatch.setattr(silence, "_PROC", folder)
         monkeypatch.setattr("engine.silence.time.monotonic", lambda: self._now)
 
-    def killed(self, work: Work, until: float = 600, answers: float = -1) -> float | None:
+    def killed(
+        self, work: Work, until: float = 600, answers: float = -1, timeout: float = TIMEOUT
+    ) -> float | None:
         """Return after how long without an answer it is taken to hang. answers: a moment when it does."""
         watched, last = Silence(), 0.0
         for moment in range(int(until)):
@@ -31,7 +33,7 @@ class Process:
             last = self._now if moment == answers else last
             ran, waited = work(self._now)
             self._told.write_text(f"{int(ran * 1e9)} {int(waited * 1e9)} 3\n")
-            if watched.hangs(7, self._now - last, TIMEOUT):
+            if watched.hangs(7, self._now - last, timeout):
                 return self._now - last
         return None
 
@@ -61,6 +63,10 @@ def test_one_that_works_and_then_hangs_is_killed_soon_after(process: Process) ->
     found = process.killed(lambda now: (min(now, 22.0), 0.0))
     assert found is not None
     assert 22.0 < found <= 22.0 + TIMEOUT
+
+
+def test_one_that_waited_and_works_again_is_left_alone(process: Process) -> None:
+    assert process.killed(lambda now: (max(0.0, now - 5.0), 0.0), until=25, timeout=9) is None
 
 
 def test_an_answer_begins_anew(process: Process) -> None:

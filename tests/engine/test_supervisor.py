@@ -137,6 +137,16 @@ def test_a_coordinator_without_a_beat_is_killed_and_started_again(
     assert "coordinator ended (hung for 0 s, killed)" in caplog.text
 
 
+def test_a_coordinator_without_a_beat_is_killed_while_another_has_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.supervisor.TICK", 0.05)
+    hanging = program(HANGS_ONCE, "coordinator", "coordinator-0", str(tmp_path / "mark"))
+    programs = [hanging, program(CONTENT, "coordinator", "coordinator-1")]
+    Supervisor(programs, lambda _: None, hang_timeout=0.3).run()
+    assert re.search(r"coordinator-0 ended \(hung for \d+ s, killed\)", caplog.text)
+
+
 def test_what_a_process_writes_to_stderr_becomes_lines_of_log(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
         writer = Writer(file)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import shutil
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from engine.corpus import Corpus, open_corpus
 from engine.errors import Mismatch, NotFound
 from tests.workers.holding import NAMES, QUERIES, answers, entries, holding, made, same
 from tests.workers.index.corpora import file_of, maps_of, without
+from workers.directories import directory_of
 from workers.index.factory import CODES
 from workers.index.part import INDEX
 from workers.index.shard import Shard, ShardOpener
@@ -46,6 +48,16 @@ def test_a_version_from_before_a_collection_was_renamed_is_found(tmp_path: Path)
     # The first one has that name, and not the version.
     held.prepare("tiny", former.id)
     assert [about.videos for about in held.listing() if about.version == former.id] == [former.videos]
+
+
+def test_a_version_that_a_renamed_copy_has_as_well_is_taken_from_the_original(tmp_path: Path) -> None:
+    one, copy = tmp_path / "one", tmp_path / "copy"
+    listed = entries(one)[:1]
+    version = made(one, listed)
+    shutil.copytree(one, copy)
+    made(copy, listed, name="second")
+    assert directory_of([copy, one], "tiny", version.id) == one
+    assert directory_of([copy], "tiny", version.id) == copy
 
 
 def test_opening_leaves_the_garbage_collector_on(tmp_path: Path) -> None:

@@ -157,6 +157,6 @@ def _check_reachable(client: Client, text: str, timeout: float | None) -> None:
         if error.reason not in _NOT_THERE:
             return
         raise Unavailable(
-            f"{error}; start a service with `spr serve TOPOLOGY.toml`, or give its port for searches: "
-            "--address, of `spr admin activate` --searches."
+            f"{error}; start a service with `spr serve TOPOLOGY.toml`, or say where it answers searches "
+            "with --address (`spr admin activate`: --searches)."
         ) from None

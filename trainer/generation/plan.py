@@ -220,8 +220,10 @@ def _videos(
 
 def _left_out(missing: int, config: BuildConfig, store: FeatureStore) -> list[str]:
     """Return a note of how many videos have no features."""
-    count = "1 video" if missing == 1 else f"{missing} videos"
-    return [f"{count} of {config.videos or store.path} without features: left out"] if missing else []
+    of = f"of {config.videos or store.path}"
+    if missing == 1:
+        return [f"1 video {of} has no features and is left out"]
+    return [f"{missing} videos {of} have no features and are left out"] if missing else []
 
 
 def _sources(plan: Plan) -> str:

@@ -11,12 +11,12 @@ from trainer.ingest import media
 from trainer.ingest.looks import EXTENSIONS
 from trainer.ingest.scan import printable
 
-SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".webvtt")
+SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".webvtt", ".sbv")
 # What else subtitles end in: formats that are not read, and names to which a system added its own.
 _UNREAD = tuple(
     f".{suffix}"
     for suffix in (
-        *"dfxp idx json3 lrc sami sbv smi srv1 srv2 srv3 stl sub sup ttml usf".split(),
+        *"dfxp idx json3 lrc sami smi srv1 srv2 srv3 stl sub sup ttml usf".split(),
         *(f"{read[1:]}.txt" for read in SUFFIXES),
     )
 )

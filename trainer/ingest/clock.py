@@ -44,18 +44,17 @@ class Clock(Generic[T]):
         self._time_base = time_base
         self._length = interval
         self._time: Fraction | None = None
-        self._pts = _Counter(time_base)
-        self._dts = _Counter(time_base)
+        self._pts, self._dts = _Counter(time_base), _Counter(time_base)
         self._pause = LONGEST_BREAK if leaps else LONGEST_PAUSE
         self._until = None if until is None else until * 102 / 100 + LONGEST_BREAK
-        self._held: list[_Frame[T]] = []
+        self._held, self._slow = list[_Frame[T]](), False
         self._first: Fraction | None = None
-        self._slow = False
         # Whether every frame so far came in order, by its own presentation time.
         self.steady = True
         # Seconds that no frame of its own covers, counted while `counts_gaps` is set.
         self.gaps = Fraction(0)
         self.counts_gaps = True
+        self.passed = self._since = 0  # frames in a row that were passed over: the most, and now
 
     @property
     def first(self) -> Fraction:
@@ -93,7 +92,6 @@ class Clock(Generic[T]):
             self._first = (self._dts if pts is None else self._pts).raw
         frame = _Frame(item, pts, dts, duration, before)
         self.steady &= not self._by_dts(pts)
-        placed = []
         if self._held and self._returns(frame):
             self.steady = False
             self._held.clear()
@@ -101,9 +99,11 @@ class Clock(Generic[T]):
             self._hold(frame)
             placed = self._believe() if len(self._held) == CONFIRMED else []
         elif self._time is not None and self._leaps(frame):
-            self._held.append(frame)
+            self._held, placed = [frame], []
         else:
             placed = self._set(frame)
+        self._since = 0 if placed else self._since + 1
+        self.passed = max(self.passed, self._since - len(self._held))
         return placed
 
     def close(self) -> list[tuple[T, Fraction]]:

@@ -140,21 +140,21 @@ class Extent:
             return f"it is cut off in the last packet, after {float(reached):.1f} s"
         return None
 
-    def doubt(self, end: Fraction, unplaced: int = 0) -> str | None:
+    def doubt(self, end: Fraction, passed: int = 0) -> str | None:
         """Say where timestamps span far more time than the file's other measures, or a part is not read.
 
-        unplaced: pictures that the clock passed over.
+        passed: pictures in a row that the clock passed over.
         """
         if self._joined > 1:
             return f"it is {self._joined} films in one file, of which not all is read; take them apart"
-        # Matroska may have its attachments there.
+        # Matroska may have its attachments there; behind a film that is cut off lies no other.
         another = structure.another_behind(self._path, self._format, self._last_place)
-        behind = another if self._matroska else self._unread
-        if behind or unplaced * 10 > self._pictures:
+        behind = another if self._matroska else self._unread and self.missing() is None
+        if behind or passed * 10 > self._pictures:
             part = (
                 "its last part is not read"
                 if behind
-                else f"{unplaced} of its pictures have no time of their own"
+                else f"{passed} of its pictures have no time of their own"
             )
             return f"{part}: it may be several films joined byte by byte; take them apart"
         if self._matroska and self._zero and short(Fraction(0), self._zero):

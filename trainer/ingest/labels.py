@@ -111,10 +111,11 @@ def _from_csv(path: Path, video: str | None) -> Iterator[tuple[str, Any, Any]]:
     columns = set(rows[0]) if rows else set()
     if video is None and rows and "file_name" not in columns:
         raise InvalidInput("its first line names no column file_name")
+    # A table of another program, such as a drone's, may have the video's name, and a column of dates.
+    if video is not None and not columns & {"labels", "label"} and columns != {"date"}:
+        return
     for row in rows:
         labels = row.get("labels") or row.get("label") or ""
-        if video is not None and not columns & {"labels", "label", "date"}:
-            return
         yield (
             row["file_name"] or "" if video is None else video,
             labels.split(";"),

@@ -6,7 +6,7 @@ the first. Sound and texts follow the pictures, for texts have no regular frames
 
 from __future__ import annotations  # av.Packet is generic to type checkers only
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from av.container import InputContainer
@@ -64,8 +64,9 @@ class Leaps:
             self._now, self._former = former, now
             return
         if self._leapt and at > now.last:
-            # Every picture leaps: they are far apart, and no clock is set anew.
-            self._ahead, now = inf, _Part(0.0, now.first, now.last, now.last)
+            # Every picture leaps: they are far apart, and no clock was set anew, except where it went back.
+            before = now if now.first < former.last else former
+            self._ahead, now = inf, replace(now, offset=before.offset, end=now.last + before.offset)
         pause = now.last < at <= now.last + self._ahead
         offset = now.offset if pause else now.end - shown
         self._now, self._former = _Part(offset, at, at, shown + offset), now

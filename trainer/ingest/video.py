@@ -100,7 +100,7 @@ class VideoSampler:
         self._keep_truncated = keep_truncated
         self._threads, self._limits, self._admit = threads or cores(), limits, admit
         self._aspect, self._scaler = Fraction(1), VideoReformatter()
-        self._pictures = self._frames = self._placed = self._size = 0
+        self._pictures = self._frames = self._size = 0
         self._left_out = self._started = False
         self._held: tuple[Shot, Fraction] | None = None
         self._text: TextTrack | None = None
@@ -165,7 +165,6 @@ class VideoSampler:
             self._ahead.origin = frame.pts
 
     def _fill(self, grid: Grid, placed: list[tuple[Shot, Fraction]]) -> Iterator[Sample]:
-        self._placed += len(placed)
         for shot, time in placed:
             if self._held is not None:
                 yield from self._sample(self._held, grid.rows, grid.until(time))
@@ -231,7 +230,7 @@ class VideoSampler:
         told = damage.told(clock.gaps + end - clock.end, end)
         if damage.most and not truncated:
             raise BadVideo("corrupt", f"most of its pictures are lost: {told}")
-        warnings = [truncated, told, extent.doubt(end, self._frames - self._placed)]
+        warnings = [truncated, told, extent.doubt(end, clock.passed)]
         self.report = VideoReport(
             duration=float(end),
             rows=max(1, ceil(end * self._fps)),

@@ -109,7 +109,8 @@ class Cutter:
                 continue
             # For an empty packet, at the end of the file, a decoder gives what it still holds.
             at = start if stamp is None else float(stamp * packet.time_base)
-            if at >= end:
+            # Matroska's first packets have no decoding times, and pictures before theirs may follow.
+            if at >= end and packet.dts is not None:
                 open_streams.discard(packet.stream.index)
             elif packet.stream.type == "video":
                 self._video(packet, start, end)
@@ -176,7 +177,8 @@ class Cutter:
         held, self._held = self._held, []
         known = next((n for n, packet in enumerate(held) if packet.dts is not None), None)
         if known is None:
-            return
+            known = len(held) - 1
+            held[known].dts = min(packet.pts for packet in held if packet.pts is not None)
         for n in range(known - 1, -1, -1):
             held[n].dts = held[n + 1].dts - (held[n].duration or 1)
         zero = held[0].pts if self._terms.from_zero else held[0].dts

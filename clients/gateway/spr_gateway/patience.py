@@ -6,12 +6,14 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE = 20.0  # seconds from a request's first byte, or the connection's begin, to its last
+BY_THEN = 64 << 10  # bytes; a request that brought as many meanwhile is waited for as long again
 
 
 class Patient(H11Protocol):
     """Closes a connection whose request is late, which uvicorn waits for without an end."""
 
     _late: asyncio.TimerHandle | None = None
+    _came = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -21,6 +23,7 @@ class Patient(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what was sent, and wait for the rest of it."""
         super().data_received(data)
+        self._came += len(data)
         self._await()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -33,7 +36,14 @@ class Patient(H11Protocol):
         if cycle is not None and not cycle.more_body and not cycle.response_complete:
             self._forget()
         elif self._late is None:
-            self._late = self.loop.call_later(PATIENCE, self.transport.close)
+            self._came, self._late = 0, self.loop.call_later(PATIENCE, self._lose)
+
+    def _lose(self) -> None:
+        self._late = None
+        if self._came < BY_THEN:
+            self.transport.close()
+        else:
+            self._await()
 
     def _forget(self) -> None:
         if self._late is not None:

@@ -62,6 +62,16 @@ def test_a_clip_shows_the_seconds_that_it_says(films: Path, name: str) -> None:
         assert abs(shown[seconds] - wanted[seconds]) < 8
 
 
+@pytest.mark.parametrize("start", [0.0, 5.0, 17.0])
+def test_a_clip_of_pictures_that_stand_for_seconds_shows_them(tmp_path: Path, start: float) -> None:
+    """Of H.264 in Matroska the first packets have no decoding times."""
+    path = write_video(tmp_path / "a.mkv", [6000 * number for number in range(20)], options={"bf": "2"})
+    clip = clips.cut(path, start, start + 2)
+    with av.open(io.BytesIO(clip.data), "r") as container:
+        times = [frame.time for frame in container.decode(video=0) if frame.time is not None]
+    assert start // 6 * 6 in [round(time + clip.offset) for time in times]
+
+
 def test_a_span_without_pictures_and_a_text_are_refused(films: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no pictures there"):
         clips.cut(films / "d.avi", 60.0, 70.0)

@@ -61,6 +61,29 @@ def test_a_request_that_does_not_come_is_not_waited_for(monkeypatch: pytest.Monk
     assert asyncio.run(run()) == b""
 
 
+def test_a_long_request_may_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", 0.05)
+    monkeypatch.setattr(patience, "BY_THEN", 4)
+
+    async def run() -> bytes:
+        answers, loop = asyncio.Event(), asyncio.get_running_loop()
+        answers.set()
+        async with served(answers) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            until = loop.time() + 0.3
+            while loop.time() < until:
+                writer.write(b"1\r\na\r\n")
+                await asyncio.sleep(0.001)
+            writer.write(b"0\r\n\r\n")
+            with contextlib.closing(writer):
+                return await reader.read()
+
+    assert asyncio.run(run()).endswith(b"aaa")
+
+
 def test_an_answer_may_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PATIENCE", 0.05)
 

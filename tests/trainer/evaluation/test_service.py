@@ -106,7 +106,8 @@ def test_where_nothing_listens() -> None:
     said = str(caught.value)
     assert said.startswith("nothing answers at 127.0.0.1:9 (")
     assert (
-        "; start a service with `spr serve TOPOLOGY.toml`, or give its port for searches: --address" in said
+        "; start a service with `spr serve TOPOLOGY.toml`, or say where it answers searches with --address"
+        in said
     )
 
 
@@ -118,7 +119,9 @@ def test_what_is_no_address_is_refused() -> None:
 def test_a_port_without_searches_is_told_from_a_closed_one() -> None:
     server = Server(lambda _: None)
     try:
-        with pytest.raises(Unavailable, match=r"is not served at this port; .* its port for searches"):
+        with pytest.raises(
+            Unavailable, match=r"is not served at this port; .* say where it answers searches"
+        ):
             collect(server.address, QUERIES)
     finally:
         server.stop()

@@ -168,7 +168,7 @@ def test_a_corpus_file_chooses_the_videos(tmp_path: Path) -> None:
     assert (report.videos, report.missing) == (2, 1)
     # The next build takes the file of the version before.
     for made in (report, build(BuildConfig(collection=path))):
-        assert f"1 video of {corpus} without features: left out" in made.notes
+        assert f"1 video of {corpus} has no features and is left out" in made.notes
     assert open_corpus(path).catalogue.ids == ["video 01", "video 03"]
     corpus.write_text(json.dumps({"never ingested": 9.0}))
     with pytest.raises(NotFound, match="spr ingest"):

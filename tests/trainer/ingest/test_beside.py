@@ -10,20 +10,20 @@ from trainer.ingest.beside import Sidecars
 
 
 @pytest.mark.parametrize(
-    "name", ["Subs/film.srt", "subtitles/Film.en.srt", "SUBS/film.mp4.de.vtt", "film.webvtt"]
+    "name", ["Subs/film.srt", "subtitles/Film.en.srt", "SUBS/film.mp4.de.vtt", "film.webvtt", "film.sbv"]
 )
 def test_folders_that_players_look_into_are_searched(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "film.mp4", "other.mp4", name)
     assert Sidecars().of(tmp_path / "film.mp4").path == tmp_path / name
     assert Sidecars().of(tmp_path / "other.mp4").notes == ()
     touch(tmp_path, "film.forced.srt", "film.fr.srt")
-    best = name if name == "film.webvtt" else "film.fr.srt"
+    best = name if name in ("film.webvtt", "film.sbv") else "film.fr.srt"
     assert chosen(tmp_path, "film.mp4") == {"film.mp4": best}
 
 
 @pytest.mark.parametrize(
     "name",
-    ["film.sub", "film.en.SBV", "film.sup", "film.lrc", "film.de.ttml", "Film.srt.txt", "subs/film.smi"],
+    ["film.sub", "film.en.SMI", "film.sup", "film.lrc", "film.de.ttml", "Film.srt.txt", "subs/film.smi"],
 )
 def test_a_format_that_is_not_read_is_told(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "film.mp4", "other.mp4", name)

@@ -70,9 +70,10 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, content: str) 
     assert (told.labels, told.date, told.warnings) == (("long", "new", "rome"), MAY, ())
 
 
-def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["x,y\n1,2\n", "Date;Time;Height\n11/30/2026;12:00;3\n"])
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path, table: str) -> None:
     write(tmp_path / "a.json", {"title": "A talk"})
-    write(tmp_path / "a.csv", "x,y\n1,2\n")
+    write(tmp_path / "a.csv", table)
     assert Labels().of(tmp_path / "a.mp4").warnings == ()
 
 

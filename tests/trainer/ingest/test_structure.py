@@ -97,6 +97,13 @@ def test_films_joined_byte_by_byte_of_which_one_is_read_are_told(
     assert warning.endswith("it may be several films joined byte by byte; take them apart")
 
 
+def test_more_pictures_than_a_format_has_times_for_are_no_joined_films(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", regular(0.15, 2000), rate=2000, codec="mpeg4")
+    _, report = read(path)
+    assert report.frames == 300
+    assert report.warnings == ()
+
+
 def test_films_in_matroska_beyond_those_read_are_told(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", regular(2, 10))
     data = path.read_bytes()
@@ -128,6 +135,8 @@ def test_a_stream_that_was_recorded_without_its_length_is_whole_or_truncated(
     path.write_bytes(data[: len(data) * 6 // 10] + bytes(len(data) - len(data) * 6 // 10))
     with pytest.raises(BadVideo, match="what lies behind is not read"):
         read(path)
+    # Of one that is kept all the same nothing is said of other films.
+    assert "joined" not in " ".join(read(path, keep_truncated=True)[1].warnings)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def _checked(labels: Iterable[str]) -> Iterator[str]:
         if len(label) > LONGEST_LABEL or printable(label) != label:
             shown = printable(label[:30])
             raise InvalidInput(
-                f"label {shown!r} has more than {LONGEST_LABEL} or control characters; write it anew"
+                f"label {shown!r} has more than {LONGEST_LABEL} characters, or control characters: correct it"
             )
         if label:
             yield label

@@ -10,10 +10,18 @@ BY_THEN = 64 << 10  # bytes; a request that brought as many meanwhile is waited 
 
 
 class Patient(H11Protocol):
-    """Closes a connection whose request is late, which uvicorn waits for without an end."""
+    """Closes a connection whose request is late, which uvicorn waits for without an end.
 
+    came: bytes since it began to wait.
+    """
+
+    came = 0
     _late: asyncio.TimerHandle | None = None
-    _came = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request has to come."""
+        return self._late is not None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -23,7 +31,7 @@ class Patient(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what was sent, and wait for the rest of it."""
         super().data_received(data)
-        self._came += len(data)
+        self.came += len(data)
         self._await()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -31,19 +39,20 @@ class Patient(H11Protocol):
         self._forget()
         super().connection_lost(exc)
 
+    def lose(self) -> None:
+        """Close the connection, if little has come since it began to wait; else wait again."""
+        self._forget()
+        if self.came < BY_THEN:
+            self.transport.close()
+        else:
+            self._await()
+
     def _await(self) -> None:
         cycle: Any = self.cycle
         if cycle is not None and not cycle.more_body and not cycle.response_complete:
             self._forget()
         elif self._late is None:
-            self._came, self._late = 0, self.loop.call_later(PATIENCE, self._lose)
-
-    def _lose(self) -> None:
-        self._late = None
-        if self._came < BY_THEN:
-            self.transport.close()
-        else:
-            self._await()
+            self.came, self._late = 0, self.loop.call_later(PATIENCE, self.lose)
 
     def _forget(self) -> None:
         if self._late is not None:

@@ -33,15 +33,16 @@ def command(
     """
     from spr_cli.output import print_json
     from spr_cli.progress import Progress
-    from trainer.formats.lance import export_lance
-    from trainer.formats.parquet import export_parquet
+    from trainer.formats.export import export
+    from trainer.formats.lance import Lance
+    from trainer.formats.parquet import Parquet
 
     out = parquet or lance
     if out is None or (parquet and lance):
         raise click.UsageError("give what to write: --parquet FILE or --lance DIRECTORY, one of them")
-    write = export_parquet if parquet else export_lance
     with Progress(as_json) as progress:
-        made, rows = write(collection, out, version, force, progress.tell)
+        into = Parquet() if parquet else Lance()
+        made, rows = export(collection, out, into, version, force, progress.tell)
     files = [out] if parquet else [path for path in out.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     if as_json:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from tests.numeric import close
 from tests.trainer.library import living, talking
 from tests.trainer.library.living import QUERIES, Content, copied
 from trainer.collection.texts import segment_texts
-from trainer.formats.lance import export_lance
-from trainer.formats.parquet import export_parquet
+from trainer.formats.export import Format, export
+from trainer.formats.lance import Lance
+from trainer.formats.parquet import Parquet
 from trainer.generation.build import BuildConfig, build
 from trainer.ingest.texts import KEY, write
 from trainer.library.adding import add
@@ -109,7 +110,7 @@ def test_labels_and_dates_are_those_of_the_video(columns: Mapping[str, list[Any]
 
 
 def test_row_groups_hold_so_many_rows_at_most(path: Path, tmp_path: Path) -> None:
-    export_parquet(path, tmp_path / "c.parquet", group=5)
+    export(path, tmp_path / "c.parquet", Parquet(), group=5)
     about = pq.ParquetFile(tmp_path / "c.parquet").metadata
     sizes = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
     assert max(sizes) == 5
@@ -120,40 +121,38 @@ def test_a_file_that_is_there_stays_unless_told(path: Path, tmp_path: Path) -> N
     out = tmp_path / "c.parquet"
     out.write_text("mine")
     with pytest.raises(InvalidInput, match="exists already; give --force"):
-        export_parquet(path, out)
+        export(path, out, Parquet())
     assert out.read_text() == "mine"
-    export_parquet(path, out, force=True)
+    export(path, out, Parquet(), force=True)
     assert pq.read_metadata(out).num_rows == open_corpus(path).version.segments
     with pytest.raises(InvalidInput, match="lies inside the collection"):
-        export_parquet(path, path / "c.parquet")
+        export(path, path / "c.parquet", Parquet())
 
 
 def test_a_lance_data_set_has_the_rows_of_the_file(path: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "c.lance", tmp_path / "c.parquet"
     told = CliRunner().invoke(command, [str(path), "--lance", str(out), "--json"])
     assert told.exit_code == 0, told.output
-    export_parquet(path, file)
+    export(path, file, Parquet())
     expected = pq.read_table(file)
     found = lance.dataset(out).to_table()
     assert (found.to_pylist(), found.schema.metadata) == (expected.to_pylist(), expected.schema.metadata)
     size = sum(one.stat().st_size for one in out.rglob("*") if one.is_file())
     assert (json.loads(told.output)["segments"], json.loads(told.output)["bytes"]) == (len(expected), size)
     with pytest.raises(InvalidInput, match="exists already; give --force to write a data set's next version"):
-        export_lance(path, out)
-    export_lance(path, out, force=True)
+        export(path, out, Lance())
+    export(path, out, Lance(), force=True)
     assert [len(lance.dataset(out, version=number).to_table()) for number in (1, 2)] == [len(expected)] * 2
     with pytest.raises(InvalidInput, match="exists already"):
-        export_lance(path, file, force=True)
+        export(path, file, Lance(), force=True)
     with pytest.raises(InvalidInput, match=r"cannot be written .*: choose another place"):
-        export_lance(path, file / "below")
+        export(path, file / "below", Lance())
     for given in ([], ["--parquet", "a", "--lance", "b"]):
         assert "--parquet FILE or --lance" in CliRunner().invoke(command, [str(path), *given]).stderr
 
 
-@pytest.mark.parametrize("export", [export_parquet, export_lance])
-def test_a_damaged_part_is_named_and_leaves_no_file(
-    path: Path, tmp_path: Path, export: Callable[[Path, Path], object]
-) -> None:
+@pytest.mark.parametrize("into", [Parquet(), Lance()])
+def test_a_damaged_part_is_named_and_leaves_no_file(path: Path, tmp_path: Path, into: Format) -> None:
     broken = copied(path, tmp_path / "c")
     victim = open_corpus(broken).parts[-1].directory / DIRECTORY / INDEX
     content = bytearray(victim.read_bytes())
@@ -161,21 +160,21 @@ def test_a_damaged_part_is_named_and_leaves_no_file(
     victim.unlink()
     victim.write_bytes(content)
     with pytest.raises(Mismatch, match=r"index\.faiss has SHA-256"):
-        export(broken, tmp_path / "c.out")
+        export(broken, tmp_path / "c.out", into)
     assert [entry.name for entry in tmp_path.iterdir()] == ["c"]
 
 
 @pytest.mark.parametrize(
-    ("module", "export", "extra"), [("pyarrow", export_parquet, "parquet"), ("lance", export_lance, "lance")]
+    ("module", "into", "extra"), [("pyarrow", Parquet(), "parquet"), ("lance", Lance(), "lance")]
 )
 def test_without_its_library_the_remedy_is_told(
     path: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     module: str,
-    export: Callable[[Path, Path], object],
+    into: Format,
     extra: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InvalidInput, match=rf"pip install 'spr-engine\[{extra}\]'"):
-        export(path, tmp_path / "c.out")
+        export(path, tmp_path / "c.out", into)

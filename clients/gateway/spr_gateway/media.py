@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from spr_gateway import asked, clips, pictures, probing, speech
 from spr_gateway.keep import Keep, Sized
-from spr_gateway.ranges import bytes_response
+from spr_gateway.ranges import bytes_response, in_bytes
 from spr_gateway.shelf import Shelf, Video
 from trainer.ingest.tiles import EDGE, Tiles
 
@@ -53,6 +53,7 @@ class Media:
 
     async def file(self, request: Request) -> Response:
         """Send the file itself, or the part of it that a Range header asks for."""
+        in_bytes(request)
         video = await self._video(request)
         probe = await self._made(video, "probe", partial(probing.probe, video.path))
         return FileResponse(

@@ -131,13 +131,15 @@ class AdminServicer(admin_service_pb2_grpc.AdminServiceServicer):
         return admin_pb.ListJobsResponse(jobs=await self._searchable(await library.jobs(request)))
 
     async def _searchable(self, jobs: list[admin_pb.Job]) -> list[admin_pb.Job]:
-        """Set of each job whether new searches are answered from a version that has what it did."""
+        """Set of each job whether searches are answered from a version that has what it did, or why not."""
         for job in jobs:
             for collection, lineage in self._lineages.items():
                 done = job.state == admin_pb.Job.STATE_DONE and job.version != ""
                 if done and job.collection == collection.name:
                     active = collection.active_id
                     job.searchable = await asyncio.to_thread(lineage.includes, active, job.version)
+                    if not job.searchable and collection.fault and collection.newest == job.version:
+                        job.warnings.append(f"not searched: {collection.fault}")
         return jobs
 
     def _needed(self) -> Library:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 from click.testing import CliRunner, Result
 
 from engine.errors import Mismatch
 from spr.v1.admin_service_pb2 import Job
+from spr.v1.admin_service_pb2_grpc import AdminServiceStub
 from spr_cli import admin
+from spr_cli.admin_waiting import followed
 from tests.engine.asking import TEXT, by_hand
 from tests.engine.corpus import Corpus
 from tests.engine.library import LibraryOracle, with_library
@@ -200,3 +203,11 @@ def test_a_gate_lets_pass_what_is_no_worse_and_refuses_what_is(service: Service,
     told = json.loads(better.stdout)
     assert (told["version"], told["gate"]["after"]) == (second.version, 1.0)
     assert second.version in service("status").stdout.splitlines()[0]
+
+
+def test_waiting_says_why_what_is_done_is_not_searched(capsys: pytest.CaptureFixture[str]) -> None:
+    job = Job(request_id="j", kind="restore", state=Job.STATE_DONE, version="2")
+    job.warnings.append("not searched: index.faiss is damaged")
+    with pytest.raises(SystemExit):
+        followed(AdminServiceStub(grpc.insecure_channel("127.0.0.1:1")), job, 0.0, as_json=False)
+    assert "after 0 s (done: not searched: index.faiss is damaged)" in capsys.readouterr().err

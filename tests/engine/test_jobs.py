@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine import versions
+from engine.errors import Mismatch
 from spr.v1 import admin_service_pb2 as pb
 from tests.engine.asking import search
 from tests.engine.corpus import Corpus
@@ -122,3 +123,23 @@ def test_a_job_is_searchable_while_what_is_served_descends_from_its_version(tmp_
     with cluster(tmp_path) as workers, with_library(workers) as library:
         assert asyncio.run(run(workers, library)) == [False, True, True, False, False]
         assert versions.newest(workers.topology.collection) == workers.corpus.version
+
+
+def test_a_job_whose_version_no_worker_can_serve_says_so(tmp_path: Path) -> None:
+    async def run(workers: Cluster, library: LibraryOracle) -> Job:
+        async with operated(workers) as (_, admin, running):
+            second = workers.write(Corpus(videos=13, seed=1), activate=False)
+            workers.rankers[0].refusing[second.version] = Mismatch("a model is damaged", "GENERATION_CORRUPT")
+            versions.activate(workers.topology.collection, second.version)
+            library.jobs = [
+                Job(request_id="j", collection="default", state=Job.STATE_DONE, version=second.version)
+            ]
+            await until(lambda: running.collections.first.fault)
+            return (await listed(admin))[0]
+
+    with cluster(tmp_path) as workers, with_library(workers) as library:
+        job = asyncio.run(run(workers, library))
+    assert not job.searchable
+    (warning,) = job.warnings
+    assert warning.startswith("not searched: version ")
+    assert "a model is damaged" in warning

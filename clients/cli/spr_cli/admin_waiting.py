@@ -51,7 +51,7 @@ def run_job(options: dict[str, Any], **work: Any) -> None:
         request = SubmitJobRequest(collection=options["collection"], request_id=options["request_id"], **work)
         job = stub.SubmitJob(request, timeout=SUBMISSION).job
         if options["wait"]:
-            job = _followed(stub, job, options["timeout"], as_json)
+            job = followed(stub, job, options["timeout"], as_json)
     if job.state == job.STATE_FAILED and not as_json:
         end(job.error, job.reason, _code(job.reason), as_json)
     if as_json:
@@ -69,7 +69,7 @@ def state_of(job: "Job") -> str:
     return job.State.Name(job.state).removeprefix("STATE_").lower()
 
 
-def _followed(stub: "AdminServiceStub", job: "Job", timeout: float | None, as_json: bool) -> "Job":
+def followed(stub: "AdminServiceStub", job: "Job", timeout: float | None, as_json: bool) -> "Job":
     """Return a job at its end, every change on stderr; end the command where that does not come in time."""
     from engine.printable import printable
     from spr.v1.admin_service_pb2 import ListJobsRequest
@@ -77,7 +77,8 @@ def _followed(stub: "AdminServiceStub", job: "Job", timeout: float | None, as_js
     ends = None if timeout is None else time.monotonic() + timeout
     request, told = ListJobsRequest(collection=job.collection, request_id=job.request_id), ""
     while not _ended(job):
-        line = f"{state_of(job)}{': ' if job.detail else ''}{job.detail}"
+        late = job.warnings[-1:] if job.state == job.STATE_DONE else ()
+        line = ": ".join(part for part in (state_of(job), job.detail, *late) if part)
         if line != told:
             told = line
             click.echo(printable(line), err=True)

@@ -566,7 +566,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out, one sentence each."""
+        """What was left out, one sentence each; the last one says why a version that it made is not searched."""
 
     def __init__(
         self,

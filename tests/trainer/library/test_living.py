@@ -191,7 +191,7 @@ def run(monkeypatch: pytest.MonkeyPatch, sequences: int, steps: int, *more: Phas
 
 
 def test_any_order_gives_the_answers_of_a_fresh_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, 200, 5)
+    run(monkeypatch, 80, 5)
 
 
 @pytest.mark.nightly

@@ -59,7 +59,7 @@ def test_exact_searches_equal_the_published_ones(index: str, expected: str, npro
         ("ivfpq", 0.6),
         ("SQfp16", 0.99),
         ("HNSW16", 0.9),
-        ("OPQ16,IVF16,PQ16,RFlat", 0.9),
+        ("PCA32,IVF16,PQ16,RFlat", 0.9),
         ("RaBitQfs,Refine(SQfp16)", 0.9),
     ],
 )

@@ -9,6 +9,8 @@ import pytest
 from tests.clients.page.browsing.tabs import WATCH
 from tests.clients.page.conftest import Page
 
+PATIENCE = 120_000  # milliseconds: on one busy core a click takes a browser half a minute
+
 
 @pytest.fixture(scope="package")
 def chromium() -> str:
@@ -34,8 +36,8 @@ def one_tab(browser: Any, page: Page) -> Iterator[tuple[Any, list[str]]]:
     from playwright.sync_api import expect
 
     context = browser.new_context(base_url=page.address)
-    context.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     context.add_init_script(WATCH)
     one, wrong = context.new_page(), list[str]()
     one.on("pageerror", lambda error: wrong.append(str(error)))

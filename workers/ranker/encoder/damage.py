@@ -1,16 +1,29 @@
 """Why an encoder's directory does not load: which of its files is damaged, incomplete or missing."""
 
 import codecs
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine import files
+from engine.errors import Mismatch, SprError
 from workers.ranker.encoder.files import model_files
 
 _POINTER = b"version https://git-lfs"
 _PICTURES = ("preprocessor_config.json", "processor_config.json")
 _MOST_HEADER = 100_000_000  # as safetensors has it
+
+
+@contextlib.contextmanager
+def refusing(folder: Path) -> Iterator[None]:
+    """Raise Mismatch for whatever a model's own code raises at the files of a directory."""
+    try:
+        yield
+    except SprError:
+        raise
+    except Exception as error:
+        raise Mismatch(told(folder, error)) from error
 
 
 def told(folder: Path, error: Exception) -> str:
@@ -22,7 +35,10 @@ def told(folder: Path, error: Exception) -> str:
     if not any((folder / name).is_file() for name in _PICTURES):
         return f"{folder} has no {_PICTURES[0]}; save or fetch the model again."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = (lines or [type(error).__name__])[0].rstrip(".")
+    if isinstance(error, AttributeError | TypeError) or not lines:
+        # What a program says of itself.
+        lines = ["a value in one of its JSON files is missing, or of another kind than it should be"]
+    reason = lines[0].rstrip(".")
     return f"{folder} cannot be loaded ({reason}); save or fetch the model again."
 
 

@@ -1,5 +1,7 @@
 """A model's parts, read from its directory."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from workers.ranker.encoder import damage
 from workers.ranker.encoder.chat_model import ChatModel
 from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
+
+# Of a layer, in the name of a weight.
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
@@ -23,20 +28,30 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
     family = FAMILIES[kind]
     model_class = family.model_class()
     local = {"local_files_only": True}
-    try:
+    with damage.refusing(folder):
         model, report = model_class.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        processor = family.image_processor(folder)
-    except Exception as error:  # transformers raises whatever its parsers raise
-        raise Mismatch(damage.told(folder, error)) from error
-    # Of its training alone: similarities here are cosines.
-    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
-        raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
-    family.repair(model)
-    read = ChatModel(model, tokenizer) if family.chat else model
-    return read, tokenizer, transform_of(processor, str(folder))
+        transform = transform_of(family.image_processor(folder), str(folder))
+        # Of its training alone: similarities here are cosines.
+        if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
+            raise Mismatch(
+                f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again."
+            )
+        _check_layers(model, report["unexpected_keys"], folder)
+        family.repair(model)
+        return ChatModel(model, tokenizer) if family.chat else model, tokenizer, transform
+
+
+def _check_layers(model: Any, unread: Iterable[str], folder: Path) -> None:
+    """Raise Mismatch where the weights have more layers of a kind than config.json asks for."""
+    kinds = {_NUMBER.sub("#", name) for name in model.state_dict()}
+    if more := sorted(name for name in unread if _NUMBER.sub("#", name) in kinds):
+        raise Mismatch(
+            f"{folder} has weights of more layers than config.json says, such as {more[0]}; save or fetch "
+            "the model again."
+        )
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:

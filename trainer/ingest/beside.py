@@ -26,7 +26,8 @@ _FOLDERS = frozenset({"sub", "subs", "subtitle", "subtitles"})
 ASKED_FOR = (".srt", ".vtt")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*|[0-9]{1,2}")
 _SEPARATOR = re.compile(r"[\W_]+")
-_PARTIAL = frozenset("forced foreign commentary signs songs".split())
+# Of what is said, these hold a part.
+PARTIAL = frozenset("forced foreign commentary signs songs".split())
 _KINDS = frozenset(
     "sdh default full auto orig original subtitles subtitle subs captions transcript generated "
     "arabic chinese czech danish dutch english finnish french german greek hebrew hindi hungarian "
@@ -149,12 +150,12 @@ def _owners(stem: str, by_key: Mapping[str, list[str]]) -> tuple[list[str], str,
 
 
 def _offer(offers: _Offers, path: str, tags: list[str], exact: bool) -> None:
-    if not all(_LANGUAGE.fullmatch(tag) or tag in _KINDS or tag in _PARTIAL for tag in tags):
+    if not all(_LANGUAGE.fullmatch(tag) or tag in _KINDS or tag in PARTIAL for tag in tags):
         offers.strangers.append(path)
         return
-    partial = any(tag in _PARTIAL for tag in tags)
+    partial = any(tag in PARTIAL for tag in tags)
     order = (partial, path.count("/"), len(tags), not exact, SUFFIXES.index(_suffix(path)))
-    languages = (tag for tag in tags if tag.isascii() and not tag.isdigit() and tag not in _KINDS | _PARTIAL)
+    languages = (tag for tag in tags if tag.isascii() and not tag.isdigit() and tag not in _KINDS | PARTIAL)
     offers.ranked.append((order, path, re.split("[-_]", next(languages, ""))[0]))
 
 

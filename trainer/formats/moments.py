@@ -203,7 +203,7 @@ def _name(value: Any) -> str:
 
 
 def _numbers(values: Any) -> list[float]:
-    numbers = [float(value) for value in values if not isinstance(value, str)]
+    numbers = [float(value) for value in values if not isinstance(value, str | bool)]
     if not numbers or len(numbers) != len(values) or not all(map(math.isfinite, numbers)):
         raise ValueError(f"{reprlib.repr(values)} is not all finite numbers")
     return numbers

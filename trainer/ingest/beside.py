@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from bisect import bisect
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,8 +53,8 @@ class Beside:
 class _Offers:
     """Subtitle files of one video, (how well each serves, name, language), and those that it cannot use.
 
-    unread: of a format that is not. strangers: whose name begins like it. others: of no video, where it is
-    the only one there.
+    unread: of a format that is not. strangers: whose name begins with its own. others: of no video, where it
+    is the only one there, or the one of the nearest name.
     """
 
     ranked: list[tuple[tuple[int, ...], str, str]] = field(default_factory=list)
@@ -119,6 +120,7 @@ def _assign(names: Collection[str], videos: Collection[str]) -> dict[str, _Offer
     for video in videos:
         for key in {_key(os.path.splitext(video)[0]), _key(video)}:
             by_key.setdefault(key, []).append(video)
+    like = _Like(videos)
     for path in names:
         name = path.rpartition("/")[2]
         unread = next((end for end in _UNREAD if name.lower().endswith(end)), "")
@@ -135,9 +137,30 @@ def _assign(names: Collection[str], videos: Collection[str]) -> dict[str, _Offer
             nearest = next((by_key[key] for base in _roots(path) if (key := _key(base)) in by_key), ())
             for video in nearest:
                 offers[video].strangers.append(path)
-            if not nearest and len(offers) == 1:
-                next(iter(offers.values())).others.append(path)
+            alone = next(iter(offers)) if len(offers) == 1 else like.nearest(stem)
+            if not nearest and alone is not None:
+                offers[alone].others.append(path)
     return offers
+
+
+class _Like:
+    """Videos by the letters and digits of their names alone: spaces, dots and accents are easily changed."""
+
+    def __init__(self, videos: Collection[str]) -> None:
+        self._of = {_letters(os.path.splitext(video)[0]): video for video in sorted(videos, reverse=True)}
+        self._sorted = sorted(self._of)
+
+    def nearest(self, stem: str) -> str | None:
+        """Return the video of a name, else the one that shares most of its beginning, half at least."""
+        name = _letters(stem)
+        if name in self._of:
+            return self._of[name]
+        at = bisect(self._sorted, name)
+        near = self._sorted[max(0, at - 2) : at + 2]
+        shared = [(_alike(name, each), each) for each in near]
+        (most, each), *others = sorted(shared, reverse=True)
+        alone = not others or others[0][0] < most
+        return self._of[each] if alone and most * 2 >= len(name) > 0 else None
 
 
 def _owners(stem: str, by_key: Mapping[str, list[str]]) -> tuple[list[str], str, list[str]]:
@@ -177,6 +200,16 @@ def _roots(path: str) -> Iterator[str]:
 def _key(name: str) -> str:
     """Return what two names share that people take for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name.casefold())))
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many first characters two names share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _suffix(name: str) -> str:

@@ -39,12 +39,12 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
             raise Mismatch(
                 f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again."
             )
-        _check_layers(model, report["unexpected_keys"], folder)
+        check_layers(model, report["unexpected_keys"], folder)
         family.repair(model)
         return ChatModel(model, tokenizer) if family.chat else model, tokenizer, transform
 
 
-def _check_layers(model: Any, unread: Iterable[str], folder: Path) -> None:
+def check_layers(model: Any, unread: Iterable[str], folder: Path) -> None:
     """Raise Mismatch where the weights have more layers of a kind than config.json asks for."""
     kinds = {_NUMBER.sub("#", name) for name in model.state_dict()}
     if more := sorted(name for name in unread if _NUMBER.sub("#", name) in kinds):

@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -76,6 +78,25 @@ def test_a_gap_in_the_sound_moves_what_follows() -> None:
     ]
     starts = [each.start for each in utterances(chunks)]
     assert np.allclose(starts, [2, 60], atol=0.4)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"), [(1, 1, 1.0), (1, -1, 1.0), (1, 0, 0.5), (0, 1, 0.5), (0, 0, 0.0)]
+)
+@pytest.mark.parametrize("codec", ["pcm_s16le", "aac"])
+def test_channels_in_opposite_phase_are_heard(
+    tmp_path: Path, codec: str, left: int, right: int, level: float
+) -> None:
+    tone = (np.sin(np.arange(48_000) / 20) * 8000).astype(np.int16)
+    stereo = np.stack([left * tone, right * tone], 1).reshape(1, -1)
+    with av.open(tmp_path / "a.mka", "w") as container:
+        stream: Any = container.add_stream(codec, rate=48_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(stereo, format="s16", layout="stereo")
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    samples = np.concatenate([chunk.samples for chunk in sound(tmp_path / "a.mka")]).astype(float)
+    assert np.abs(samples).mean() == pytest.approx(level * np.abs(tone).mean(), rel=0.02, abs=2)
 
 
 def test_a_speech_without_pauses_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,6 +209,17 @@ def test_a_video_with_subtitles_or_without_sound_is_not_transcribed(
     (tmp_path / "titled.srt").write_text("1\n00:00:02,000 --> 00:00:03,500\nhello\n")
     for video in (mute, titled):
         assert parrot(tmp_path / "c", video, "one").videos == 0
+    (tmp_path / "titled.srt").write_text("no subtitles at all")
+    assert parrot(tmp_path / "c", titled, "one").videos == 0
+
+
+@pytest.mark.parametrize("words", ["", "[iso : 110] [shutter : 1/200.0]", "..."])
+def test_a_video_whose_subtitle_file_says_nothing_is_transcribed(
+    talk: Path, tmp_path: Path, parrot: Callable[[Path, Path, str], Transcribed], words: str
+) -> None:
+    cue = f"1\n00:00:00,000 --> 00:00:01,000\n{words}\n" if words else ""
+    talk.with_suffix(".srt").write_text(cue)
+    assert parrot(tmp_path / "c", talk, "one").videos == 1
 
 
 def test_a_recogniser_is_not_loaded_where_there_is_nothing_to_hear(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from engine.errors import InvalidInput, Unavailable
+from engine.errors import InvalidInput, SprError, Unavailable
 from engine.files import sha256
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.speech.factories import Parrot, silence, spoken, write_talk, write_whisper
@@ -137,7 +137,7 @@ def test_a_recogniser_that_cannot_be_had_is_a_sentence(
 ) -> None:
     (tmp_path / "none").mkdir()
     for spec, words in (("siri", "is no recogniser"), (f"whisper:{tmp_path / 'none'}", "cannot be loaded")):
-        with pytest.raises(InvalidInput, match=words):
+        with pytest.raises(SprError, match=words):
             open_engine(spec)
     for engine in ("moonshine", "pocketsphinx"):
         with pytest.raises(InvalidInput, match="English alone"):

@@ -1,7 +1,7 @@
 """A model's parts, read from its directory."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from workers.ranker.encoder.chat_model import ChatModel
 from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
 
+# Of training alone, for similarities here are cosines; and of another task than pooling token states.
+_SPARE = ("logit_scale", "logit_bias", "temperature", "pooler.")
 # Of a layer, in the name of a weight.
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -34,20 +36,20 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         transform = transform_of(family.image_processor(folder), str(folder))
-        # Of its training alone: similarities here are cosines.
-        if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
-            raise Mismatch(
-                f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again."
-            )
-        check_layers(model, report["unexpected_keys"], folder)
+        check_weights(model, report, folder)
         family.repair(model)
         return ChatModel(model, tokenizer) if family.chat else model, tokenizer, transform
 
 
-def check_layers(model: Any, unread: Iterable[str], folder: Path) -> None:
-    """Raise Mismatch where the weights have more layers of a kind than config.json asks for."""
+def check_weights(model: Any, report: Mapping[str, Iterable[str]], folder: Path) -> None:
+    """Raise Mismatch where weights are missing, or more layers of a kind are there than config.json says.
+
+    report: of what transformers loaded.
+    """
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(_SPARE)):
+        raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
     kinds = {_NUMBER.sub("#", name) for name in model.state_dict()}
-    if more := sorted(name for name in unread if _NUMBER.sub("#", name) in kinds):
+    if more := sorted(name for name in report["unexpected_keys"] if _NUMBER.sub("#", name) in kinds):
         raise Mismatch(
             f"{folder} has weights of more layers than config.json says, such as {more[0]}; save or fetch "
             "the model again."

@@ -15,7 +15,7 @@ from engine.errors import Mismatch
 from engine.types import Floats
 from workers.ranker.encoder.damage import refusing
 from workers.ranker.encoder.encoder import pick_device, quietly
-from workers.ranker.encoder.loading import check_layers
+from workers.ranker.encoder.loading import check_weights
 from workers.ranker.sentences import layout
 from workers.ranker.sentences.encoder import LONGEST_QUERY
 
@@ -200,11 +200,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
         folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-    # The pooler is of another task: token states are pooled here.
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
-    check_layers(model, report["unexpected_keys"], folder)
+    check_weights(model, report, folder)
     return model, tokenizer
 
 

@@ -2,15 +2,29 @@
 
 import asyncio
 import math
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 import spr_client
-from spr_client import AsyncClient, Client, Embedding, InvalidInput, Options, Unavailable, channels
+from spr_client import (
+    AsyncClient,
+    Client,
+    Composed,
+    Embedding,
+    Filter,
+    InvalidInput,
+    Options,
+    Part,
+    Unavailable,
+    channels,
+)
+from spr_client.feedback import Feedback
 from tests.engine.asking import TEXT
 from tests.engine.corpus import MODEL
 
+LAST_MOMENT = datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"query": None}, "type NoneType"),
     ({"query": "red\udcff"}, "text is 'red.*UTF-8"),
@@ -27,6 +41,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"options": Options(nms_iou="much")}, "nms_iou is 'much'; it must be a number"),  # type: ignore[arg-type]
     ({"options": Options(peaks=-1)}, "peaks is -1"),
     ({"options": {}}, "give an Options"),
+    ({"options": Options(literal_words=["red\udcff"])}, "literal_words is .* list of texts in Unicode"),
+    ({"options": Options(literal_words="red")}, "literal_words is 'red'"),
+    ({"options": Options(filter=Filter(labels=["red\udcff"]))}, "labels is .* in Unicode"),
+    ({"options": Options(filter=Filter(folder="a\udcff"))}, "folder is 'a.*UTF-8"),
+    (
+        {"options": Options(filter=Filter(longer=1e300))},
+        "longer is 1e.300; give seconds, 0 or more, at most 1e.11",
+    ),
+    ({"options": Options(filter=Filter(before=LAST_MOMENT))}, "years 1 to 9999"),
+    ({"query": Composed(parts=[Part("a"), Part("b")], within=1e300)}, "within is 1e.300"),
+    ({"query": Part("a", without=[7])}, "without is .7.; give a list"),  # type: ignore[list-item]
 ]
 
 
@@ -45,11 +70,33 @@ def test_arguments_that_cannot_be_sent_are_search_errors(arguments: dict[str, An
         asyncio.run(run())
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:99999", "localhost:http", ":7400", None])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:99999", "localhost:http", ":7400", "a\udcff:1", None]
+)
 def test_an_address_without_a_port_is_refused(address: Any) -> None:
     for client in (Client, AsyncClient):
         with pytest.raises(spr_client.InvalidInput, match="write HOST:PORT"):
             client(address)
+
+
+@pytest.mark.parametrize("shown", [{"tls": "authority.pem"}, {"token": 7}])
+def test_what_is_no_tls_and_no_token_is_refused(shown: dict[str, Any]) -> None:
+    with pytest.raises(spr_client.InvalidInput, match="give a Tls, and a text or a Path"):
+        Client(**shown)
+
+
+def test_feedback_refuses_what_cannot_be_sent() -> None:
+    with Feedback("127.0.0.1:1") as feedback:
+        for call in (
+            lambda: feedback.delete("abc"),
+            lambda: feedback.delete(["a\udcff"]),
+            lambda: feedback.delete(["a"], timeout=0),
+            lambda: feedback.record([], timeout=math.nan),
+            lambda: next(feedback.judgements(query="a\udcff")),
+            lambda: next(feedback.judgements(timeout=-1)),
+        ):
+            with pytest.raises(InvalidInput):
+                call()
 
 
 def test_several_addresses_become_one_target() -> None:

@@ -43,7 +43,9 @@ def _object(line: str, where: str) -> dict[str, Any]:
     except RecursionError as error:
         raise InvalidInput(f"{where} is nested too deeply; write one flat object a line.") from error
     except ValueError as error:
-        raise InvalidInput(f"{where} is not JSON: {error}; write one object a line.") from error
+        # Of a parser's places the column alone is one of the file.
+        why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise InvalidInput(f"{where} is not JSON: {why}; write one object a line.") from error
     if not isinstance(value, dict):
         raise InvalidInput(f"{where} is no object; write one object a line.")
     return value

@@ -21,12 +21,7 @@ import numpy as np
 
 from engine.errors import InvalidInput
 from engine.files import MALFORMED
-from trainer.collection.annotations import (
-    JudgedQuery,
-    check_duration,
-    check_query,
-    check_span,
-)
+from trainer.collection.annotations import JudgedQuery, check_duration, check_query, check_span
 from trainer.formats.lines import read_lines
 from trainer.formats.splits import write_split
 from workers.feature_store.store import FeatureStore
@@ -181,9 +176,12 @@ def load_existence(path: Path) -> dict[int, float]:
     for where, row in read_lines(path):
         if "pred_exist_score" in row:
             try:
-                (found[_query_id(row["qid"])],) = _numbers([row["pred_exist_score"]])
+                query, (score,) = _query_id(row["qid"]), _numbers([row["pred_exist_score"]])
             except MALFORMED as error:
                 raise InvalidInput(f"{where}: pred_exist_score is no number ({_reason(error)}).") from error
+            if not 0 <= score <= 1:
+                raise InvalidInput(f"{where}: pred_exist_score is {score:g}; write a probability, 0 to 1.")
+            found[query] = score
     return found
 
 
@@ -203,7 +201,7 @@ def _name(value: Any) -> str:
 
 
 def _numbers(values: Any) -> list[float]:
-    numbers = [float(value) for value in values if not isinstance(value, str)]
+    numbers = [float(value) for value in values if not isinstance(value, str | bool)]
     if not numbers or len(numbers) != len(values) or not all(map(math.isfinite, numbers)):
         raise ValueError(f"{reprlib.repr(values)} is not all finite numbers")
     return numbers

@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from bisect import bisect
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,8 @@ _FOLDERS = frozenset({"sub", "subs", "subtitle", "subtitles"})
 ASKED_FOR = (".srt", ".vtt")
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*|[0-9]{1,2}")
 _SEPARATOR = re.compile(r"[\W_]+")
-_PARTIAL = frozenset("forced foreign commentary signs songs".split())
+# Of what is said, these hold a part.
+PARTIAL = frozenset("forced foreign commentary signs songs".split())
 _KINDS = frozenset(
     "sdh default full auto orig original subtitles subtitle subs captions transcript generated "
     "arabic chinese czech danish dutch english finnish french german greek hebrew hindi hungarian "
@@ -51,8 +53,8 @@ class Beside:
 class _Offers:
     """Subtitle files of one video, (how well each serves, name, language), and those that it cannot use.
 
-    unread: of a format that is not. strangers: whose name begins like it. others: of no video, where it is
-    the only one there.
+    unread: of a format that is not. strangers: whose name begins with its own. others: of no video, where it
+    is the only one there, or the one of the nearest name.
     """
 
     ranked: list[tuple[tuple[int, ...], str, str]] = field(default_factory=list)
@@ -118,6 +120,7 @@ def _assign(names: Collection[str], videos: Collection[str]) -> dict[str, _Offer
     for video in videos:
         for key in {_key(os.path.splitext(video)[0]), _key(video)}:
             by_key.setdefault(key, []).append(video)
+    like = _Like(videos)
     for path in names:
         name = path.rpartition("/")[2]
         unread = next((end for end in _UNREAD if name.lower().endswith(end)), "")
@@ -134,9 +137,30 @@ def _assign(names: Collection[str], videos: Collection[str]) -> dict[str, _Offer
             nearest = next((by_key[key] for base in _roots(path) if (key := _key(base)) in by_key), ())
             for video in nearest:
                 offers[video].strangers.append(path)
-            if not nearest and len(offers) == 1:
-                next(iter(offers.values())).others.append(path)
+            alone = next(iter(offers)) if len(offers) == 1 else like.nearest(stem)
+            if not nearest and alone is not None:
+                offers[alone].others.append(path)
     return offers
+
+
+class _Like:
+    """Videos by the letters and digits of their names alone: spaces, dots and accents are easily changed."""
+
+    def __init__(self, videos: Collection[str]) -> None:
+        self._of = {_letters(os.path.splitext(video)[0]): video for video in sorted(videos, reverse=True)}
+        self._sorted = sorted(self._of)
+
+    def nearest(self, stem: str) -> str | None:
+        """Return the video of a name, else the one that shares most of its beginning, half at least."""
+        name = _letters(stem)
+        if name in self._of:
+            return self._of[name]
+        at = bisect(self._sorted, name)
+        near = self._sorted[max(0, at - 2) : at + 2]
+        shared = [(_alike(name, each), each) for each in near]
+        (most, each), *others = sorted(shared, reverse=True)
+        alone = not others or others[0][0] < most
+        return self._of[each] if alone and most * 2 >= len(name) > 0 else None
 
 
 def _owners(stem: str, by_key: Mapping[str, list[str]]) -> tuple[list[str], str, list[str]]:
@@ -149,12 +173,12 @@ def _owners(stem: str, by_key: Mapping[str, list[str]]) -> tuple[list[str], str,
 
 
 def _offer(offers: _Offers, path: str, tags: list[str], exact: bool) -> None:
-    if not all(_LANGUAGE.fullmatch(tag) or tag in _KINDS or tag in _PARTIAL for tag in tags):
+    if not all(_LANGUAGE.fullmatch(tag) or tag in _KINDS or tag in PARTIAL for tag in tags):
         offers.strangers.append(path)
         return
-    partial = any(tag in _PARTIAL for tag in tags)
+    partial = any(tag in PARTIAL for tag in tags)
     order = (partial, path.count("/"), len(tags), not exact, SUFFIXES.index(_suffix(path)))
-    languages = (tag for tag in tags if tag.isascii() and not tag.isdigit() and tag not in _KINDS | _PARTIAL)
+    languages = (tag for tag in tags if tag.isascii() and not tag.isdigit() and tag not in _KINDS | PARTIAL)
     offers.ranked.append((order, path, re.split("[-_]", next(languages, ""))[0]))
 
 
@@ -176,6 +200,16 @@ def _roots(path: str) -> Iterator[str]:
 def _key(name: str) -> str:
     """Return what two names share that people take for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name.casefold())))
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many first characters two names share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _suffix(name: str) -> str:

@@ -61,9 +61,11 @@ class Extent:
         # Matroska and NUT tell one duration for all streams, counted from 0 whatever the first timestamp.
         self._matroska = matroska = container.format.name in ("matroska,webm", "nut")
         self._base = Fraction(0) if matroska or self._zero is None else self._zero
+        self._sound = [sound.index for sound in container.streams.audio]
         # An AVI that was written into a pipe says a number of pictures that stands for none.
         piped = container.format.name == "avi" and stream.frames >= UNKNOWN
-        self._own = bool(stream.duration) and not matroska and not piped
+        # ASF's is that of the longest stream.
+        self._own = bool(stream.duration) and not matroska and not piped and container.format.name != "asf"
         own = (stream.duration or 0) * (stream.time_base or MICROSECONDS)
         told = structure.asf_length(path, container.format.name)
         all_of_it = Fraction(0) if piped else (container.duration or 0) * MICROSECONDS
@@ -161,8 +163,17 @@ class Extent:
             return f"nothing is there of its first {float(self._zero):.1f} s"
         worth = self.announced or self._worth * self._ticks.get(self._video, Fraction(0))
         if end <= FAR * worth + 60 or not worth:
-            return None
+            return self._sound_alone()
         return f"its timestamps span {float(end):.0f} s, its pictures or header {float(worth):.0f} s"
+
+    def _sound_alone(self) -> str | None:
+        """Say where sound goes on behind the last picture, in a format whose clock is not set anew."""
+        ends = {index: end * self._ticks[index] - self._base for index, end in self._ends.items()}
+        shown = ends.get(self._video, Fraction(0))
+        heard = max((ends[index] for index in self._sound if index in ends), default=shown)
+        if self._guessed or not short(shown, heard) or self.missing():
+            return None
+        return f"the {float(heard - shown):.1f} s of sound behind its last picture are left out"
 
     @property
     def _unread(self) -> bool:

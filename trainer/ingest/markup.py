@@ -15,8 +15,8 @@ _ASS_BREAK = re.compile(r"\\[Nnh]")
 _PATH_OR_BREAK = re.compile(rf"{_PATH}|{_ASS_BREAK.pattern}")
 _BREAKS = {"\\N": "\n", "\\n": "\n", "\\h": " "}
 _TIME_TAG = re.compile(r"<(?:\d{1,4}:)?\d{1,2}:\d{1,2}[.,]\d{1,3}>")
-# <|en|>, <|0.00|>: the control marks of speech recognisers.
-_RECOGNISER_MARK = re.compile(r"<\|[^<>|]{0,64}\|>")
+# <|en|>, <|0.00|>, [_BEG_], [BLANK_AUDIO]: the control marks of speech recognisers.
+_RECOGNISER_MARK = re.compile(r"<\|[^<>|]{0,64}\|>|\[(?:BLANK_AUDIO|_BEG_|_TT_\d{1,5})\]")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 # What tracks of thumbnails have for words: a part of a picture.
 _THUMBNAIL = re.compile(r"\s*\S+#xywh=\S+\s*")

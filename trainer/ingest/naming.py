@@ -10,6 +10,7 @@ from stat import S_ISDIR
 from typing import Literal
 
 from engine.errors import InvalidInput
+from engine.words import trimmed
 from trainer.ingest import media
 from trainer.ingest.scan import VideoFile, printable
 from workers.feature_store.format import check_id
@@ -90,6 +91,9 @@ def names(file: VideoFile, alone: bool = True) -> Iterator[str]:
     parts = printable(file.path.with_suffix("").as_posix()).split("/")[1:]
     longer = ("/".join(parts[-count:]) for count in range(2, len(parts) + 1))
     for name in dict.fromkeys([*([file.stem] if alone else []), file.relative, *longer]):
+        if not trimmed(name):
+            # Nobody could read it, or name it in annotations.
+            continue
         try:
             check_id(name)
         except InvalidInput:

@@ -17,7 +17,7 @@ from trainer.ingest.errors import BadVideo, Kind
 from trainer.ingest.limits import DEFAULT, Admit, Limits, no_wait
 from trainer.ingest.said import said
 from trainer.ingest.scan import printable
-from trainer.ingest.sidecars import Words, read_sidecar
+from trainer.ingest.sidecars import Words, read_sidecar, says_nothing
 from trainer.ingest.subtitles import Cue
 from trainer.ingest.texts import Texts
 from trainer.ingest.transcripts import Transcripts, head_of
@@ -185,8 +185,16 @@ def _read_once(job: Job, options: ReadOptions, admit: Admit) -> Iterator[Word]:
 
 
 def with_sidecars(job: Job, collection: Path, content: str) -> Job:
-    """Return the job with what the collection holds beside its features. content: the file's SHA-256."""
-    heard = Transcripts.of(collection).found(content) if job.sidecar is None else None
+    """Return the job with what the collection holds beside its features. content: the file's SHA-256.
+
+    A transcript takes the place of a subtitle file that says nothing.
+    """
+    heard = Transcripts.of(collection).found(content)
+    if heard is not None and job.sidecar is not None:
+        if says_nothing(job.sidecar):
+            job = replace(job, sidecar=None, language="")
+        else:
+            heard = None
     return replace(job, transcript=heard, screen=Transcripts.of_screens(collection).found(content))
 
 

@@ -23,6 +23,8 @@ from trainer.ingest.structure import boxes_of, packet_size
 HEADER = 64 << 20
 START = 2 << 20
 _SIZE = re.compile(r"Picture size (\d+)x(\d+) (?:exceeds specified max pixel count|is invalid)")
+# Of a playlist, whose files are encrypted.
+_KEY = re.compile(rb"^#EXT-X-(?:SESSION-)?KEY:(?!.*METHOD=NONE)", re.M)
 _MOVIE_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx"}
 _PARENTS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
 _ENCRYPTED = {b"encv", b"drmi"}
@@ -53,9 +55,20 @@ def not_opened(path: Path, error: Exception) -> BadVideo:
         return BadVideo("truncated", "it has no index (moov): cut off, or never completed; repair it")
     if boxes and is_encrypted(path, "mp4"):
         return encrypted()
+    if head.startswith(b"#EXTM3U"):
+        return _playlist(path)
     if boxes or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF", b"GIF8"):
         return BadVideo("corrupt", f"its header is cut off or damaged ({words(error)})")
     return BadVideo("not-a-video", f"FFmpeg knows no format like it ({words(error)})")
+
+
+def _playlist(path: Path) -> BadVideo:
+    """Say why a playlist does not open."""
+    with media.reading(path) as file:
+        text = file.read(START)
+    if _KEY.search(text):
+        return encrypted()
+    return BadVideo("not-a-video", "it is a playlist of files that are not here, or no videos; name those")
 
 
 @contextlib.contextmanager
@@ -99,10 +112,16 @@ def is_encrypted(path: Path, container_format: str) -> bool:
     try:
         with media.reading(path) as file:
             if "mp4" in container_format.split(","):
-                return bool(_ENCRYPTED & {*_sample_entries(file, 0, media.status(path).size)})
+                return bool(_ENCRYPTED & sample_entries(path))
             return container_format == "mpegts" and _scrambled(file.read(START))
     except OSError:
         return False
+
+
+def sample_entries(path: Path) -> set[bytes]:
+    """Return what the tracks of an MP4 hold: avc1, mp4a, encv ... Raises OSError."""
+    with media.reading(path) as file:
+        return {*_sample_entries(file, 0, media.status(path).size)}
 
 
 def is_animated_webp(path: Path) -> bool:

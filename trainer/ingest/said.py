@@ -31,7 +31,7 @@ def said(
     if has_text and not (of_file and beside):
         # Opened again: not every format can be sought in.
         with opened(path, limits) as container:
-            track = TextTrack(container, video_stream(container, path, limits))
+            track = TextTrack(container, video_stream(container, path, limits), path)
             for packet in demuxed(container):
                 track.take(packet)
             if inside := track.cues(first, duration):

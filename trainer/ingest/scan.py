@@ -173,6 +173,8 @@ def _videos_below(root: Path, told: Survey) -> Iterator[str]:
         yield from [below + name for name in plain if name[0] != "."]
         for name in set(names).difference(plain) if len(plain) < len(names) else ():
             if name.startswith("."):
+                if name.endswith(".icloud") and is_video(Path(name).with_suffix("")):
+                    told.left_out.append((Path(below + name), "it is in iCloud and not here; download it"))
                 continue
             if is_video(path := Path(below + name)):
                 yield str(path)

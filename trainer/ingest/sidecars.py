@@ -51,6 +51,12 @@ def read_sidecar(path: Path, limits: Limits = DEFAULT) -> Words:
     return Words(digest, tuple(cues), tuple(doubts))
 
 
+def says_nothing(path: Path) -> bool:
+    """Whether a subtitle file that can be read holds no words: it is empty, or a drone's record."""
+    words = read_sidecar(path)
+    return not words.cues and not words.warnings
+
+
 def _bytes(path: Path, most_mb: int) -> bytes:
     try:
         size = media.status(path).size

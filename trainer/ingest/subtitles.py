@@ -41,9 +41,10 @@ def usable(cues: Sequence[Cue]) -> list[Cue]:
     """Return the cues that say something for some time, by start, each in one line.
 
     Of captions that roll up, as live ones and YouTube's do, a cue has only the lines that its predecessor,
-    which ended as it began, did not show last.
+    which ended as it began, did not show last. Of layers that say the same at one time, one counts.
     """
-    said = sorted((cue for cue in cues if cue.text and cue.end > cue.start), key=lambda cue: cue.start)
+    shown_once = dict.fromkeys(cue for cue in cues if cue.text and cue.end > cue.start)
+    said = sorted(shown_once, key=lambda cue: cue.start)
     found, shown, end = list[Cue](), list[str](), -ROLLING
     for cue in said:
         lines = cue.text.split("\n")

@@ -181,7 +181,7 @@ class VideoSampler:
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame]:
         """Yield the frames that decode; count what does not and collect subtitles in the same pass."""
-        self._text = TextTrack(container, stream)
+        self._text = TextTrack(container, stream, self.path)
         # Of all streams the extent wants packets, for the longest of them tells whether the file is whole.
         packets, ahead = extent.watched(containers.demuxed(container)), self._ahead
         for packet, use in ((each, Use.SHOWN) for each in packets) if ahead is None else ahead.look(packets):
@@ -189,6 +189,7 @@ class VideoSampler:
             if packet.stream.index == stream.index:
                 frames = self._frames_of(packet, stream, use)
                 while frames:
+                    self._text.look(frames[0])
                     yield frames.pop(0)
 
     def _frames_of(self, packet: Packet[Stream], stream: VideoStream, use: Use) -> list[VideoFrame]:

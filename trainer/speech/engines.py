@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput, Unavailable, quoted
+from engine.files import read_json
 from trainer.ingest.subtitles import Cue
 from trainer.speech.heard import Heard, english_alone
 from trainer.speech.moonshine import MOONSHINE, Moonshine
@@ -110,23 +111,27 @@ class Whisper:
     parallel = False
 
     def __init__(self, model: str, device: str, language: str | None) -> None:
-        """InvalidInput for a model that is no Whisper, or that does not know the language."""
+        """InvalidInput for a model that is no Whisper, or does not know the language; Mismatch if damaged."""
         import torch
         from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
+        from workers.ranker.encoder.damage import refusing
         from workers.ranker.encoder.encoder import pick_device, quietly
-        from workers.ranker.encoder.files import fingerprint_of, resolve
+        from workers.ranker.encoder.files import check_tokenizer, fingerprint_of, resolve
+        from workers.ranker.encoder.loading import check_weights
 
         folder = resolve(model)
         self._device = pick_device(device)
-        try:
-            with quietly():
-                self._processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
-                loaded = WhisperForConditionalGeneration.from_pretrained(
-                    folder, local_files_only=True, use_safetensors=True
-                )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"{quoted(model)} cannot be loaded as a Whisper model: {error}") from error
+        with refusing(folder, pictures=False), quietly():
+            kind = read_json(folder / "config.json", dict).get("model_type")
+            if kind != "whisper":
+                raise InvalidInput(f"{quoted(model)} is a model of type {kind!r}; give a Whisper model.")
+            check_tokenizer(folder)
+            self._processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
+            loaded, report = WhisperForConditionalGeneration.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+            check_weights(loaded, report, folder)
         self._model = loaded.to(self._device, torch.float16 if self._device.type == "cuda" else None).eval()
         self._languages: dict[str, int] = getattr(loaded.generation_config, "lang_to_id", None) or {}
         self._language = language

@@ -9,6 +9,7 @@ from trainer.ingest.beside import Sidecars
 from trainer.ingest.errors import BadVideo
 from trainer.ingest.passes import Counts, Pass, Progress, Task, Told
 from trainer.ingest.scan import VideoFile
+from trainer.ingest.sidecars import says_nothing
 from trainer.ingest.transcripts import Contents, Transcripts
 from trainer.speech.engines import Engine, check_spec, open_engine
 from trainer.speech.hearing import Outcome, transcribe
@@ -85,7 +86,8 @@ def _candidates(transcripts: Transcripts, files: Sequence[VideoFile]) -> Iterato
     for file in files:
         try:
             found = about(file.path)
-            if found.has_text or not found.has_sound or sidecars.of(file.path).path is not None:
+            beside = sidecars.of(file.path).path
+            if found.has_text or not found.has_sound or not (beside is None or says_nothing(beside)):
                 continue
             content = contents.of(file.path)
         except (BadVideo, OSError):  # ingest says why

@@ -19,6 +19,8 @@ from trainer.ingest.text_tracks import pick_text_track
 
 # Samples a second of all recognisers here.
 RATE = 16_000
+# Times that two channels are louder than their sum where they are in opposite phase.
+_OPPOSITE = 20
 # Seconds that timestamps may be off before the sound is taken to have a gap.
 _SLACK = 0.1
 
@@ -70,7 +72,7 @@ def sound(path: Path) -> Iterator[Chunk]:
             if expected is None:
                 begins = expected = time or 0.0
                 count = 0
-            for part in resampler.resample(frame):
+            for part in resampler.resample(_heard(frame)):
                 samples = part.to_ndarray().reshape(-1).astype(np.int16, copy=False)
                 yield Chunk(begins - zero + count / RATE, samples)
                 count += len(samples)
@@ -95,6 +97,24 @@ def _frames(container: InputContainer, stream: AudioStream, leaps: Leaps) -> Ite
             yield from stream.decode(packet)
         except av.error.FFmpegError:
             continue
+
+
+def _heard(frame: AudioFrame) -> AudioFrame:
+    """Return a frame that does not vanish in mono: of two channels in opposite phase the first for both."""
+    if frame.layout.nb_channels != 2:
+        return frame
+    samples = frame.to_ndarray()
+    planar = frame.format.is_planar
+    left, right = np.asarray(samples if planar else samples.reshape(-1, 2).T, np.float32)
+    if np.abs(left + right).sum() * _OPPOSITE >= np.abs(left).sum() + np.abs(right).sum():
+        return frame
+    if planar:
+        samples[1] = samples[0]
+    else:
+        samples[0, 1::2] = samples[0, ::2]
+    same = AudioFrame.from_ndarray(samples, format=frame.format.name, layout=frame.layout.name)
+    same.sample_rate, same.pts, same.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return same
 
 
 def _resampler() -> av.AudioResampler:

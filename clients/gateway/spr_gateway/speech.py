@@ -61,7 +61,7 @@ def read(path: Path, duration: float, transcripts: Transcripts | None = None) ->
             heard = None if transcripts is None else transcripts.of_file(path)
             return Speech(() if heard is None else read_sidecar(heard).cues)
         pictures = video_stream(container, path)
-        first, track = first_time(pictures), TextTrack(container, pictures)
+        first, track = first_time(pictures), TextTrack(container, pictures, path)
         for packet in demuxed(container):
             track.take(packet)
         return Speech(track.cues(first, duration))

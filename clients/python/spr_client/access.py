@@ -45,6 +45,11 @@ class Access:
 
     def __init__(self, address: str, tls: Tls | None = None, token: str | Path | None = None) -> None:
         self._address = address
+        if not isinstance(tls, Tls | None) or not isinstance(token, str | Path | None):
+            message = (
+                f"tls is {tls!r:.80} and token a {type(token).__name__}; give a Tls, and a text or a Path"
+            )
+            raise InvalidInput(message, "BAD_PARAMETER")
         tls = _tls_of_environment() if tls is None else tls
         token = _token_of_environment() if token is None else token
         if token and tls is None and not all(map(_is_local, address.split(","))):

@@ -103,7 +103,12 @@ def _one(address: str, alone: bool = True) -> str:
         return address
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
     # gRPC would take another port for one that is missing or too large.
-    if not host or not (port.isascii() and port.isdecimal()) or not 1 <= int(port[:6]) <= 65535:
+    if (
+        not host.isprintable()
+        or not host
+        or not (port.isascii() and port.isdecimal())
+        or not 1 <= int(port[:6]) <= 65535
+    ):
         message = f"the address is {str(address)[:80]!r}; write HOST:PORT, the port from 1 to 65535"
         raise InvalidInput(f"{message}, as in {ADDRESS}", "BAD_PARAMETER")
     return address

@@ -17,6 +17,8 @@ from spr.v1.types_pb2 import TimeSpan
 from spr_client import errors
 from spr_client.access import Access, Tls
 from spr_client.channels import ADDRESS, OPTIONS, checked, target
+from spr_client.fields import put, texts
+from spr_client.translate import limit
 
 Span = tuple[float, float]
 
@@ -69,21 +71,26 @@ class Feedback:
     def record(self, judgements: Sequence[Judgement], timeout: float | None = 20.0) -> list[Judgement]:
         """Keep up to 100 judgements, all or none; return them as they are kept, on disk by then."""
         messages = [judgement_to_pb(one) for one in judgements]
-        request = pb.RecordJudgementsRequest(collection=self._collection, judgements=messages)
+        request = pb.RecordJudgementsRequest(judgements=messages)
+        put(request, "collection", self._collection)
         with self._failures():
-            answer = self._stub.RecordJudgements(request, timeout=timeout, metadata=self._access.metadata)
+            answer = self._stub.RecordJudgements(
+                request, timeout=limit(timeout), metadata=self._access.metadata
+            )
         return [judgement_from_pb(one) for one in answer.judgements]
 
     def judgements(
         self, query: str = "", video: str = "", timeout: float | None = 20.0
     ) -> Iterator[Judgement]:
         """Yield judgements, newest first; those of a query, of a video. timeout is per page."""
-        request = pb.ListJudgementsRequest(
-            collection=self._collection, query=query, video_id=video, page_size=1000
-        )
+        request = pb.ListJudgementsRequest(page_size=1000)
+        for name, value in (("collection", self._collection), ("query", query), ("video_id", video)):
+            put(request, name, value)
         while True:
             with self._failures():
-                page = self._stub.ListJudgements(request, timeout=timeout, metadata=self._access.metadata)
+                page = self._stub.ListJudgements(
+                    request, timeout=limit(timeout), metadata=self._access.metadata
+                )
             yield from map(judgement_from_pb, page.judgements)
             if not page.next_page_token:
                 return
@@ -91,9 +98,12 @@ class Feedback:
 
     def delete(self, ids: Sequence[str], timeout: float | None = 20.0) -> int:
         """Forget up to 100 judgements; return how many there were."""
-        request = pb.DeleteJudgementsRequest(collection=self._collection, ids=ids)
+        request = pb.DeleteJudgementsRequest(ids=texts("ids", ids))
+        put(request, "collection", self._collection)
         with self._failures():
-            answer = self._stub.DeleteJudgements(request, timeout=timeout, metadata=self._access.metadata)
+            answer = self._stub.DeleteJudgements(
+                request, timeout=limit(timeout), metadata=self._access.metadata
+            )
         return answer.deleted
 
     def close(self) -> None:

@@ -1,5 +1,7 @@
 """Fields of messages, set with an error that names what cannot be."""
 
+from collections.abc import Iterable
+
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
@@ -26,3 +28,11 @@ def put(message: Message, name: str, value: object) -> None:
         raise InvalidInput(
             f"{name} is {shown}; it must be {_MAY_BE.get(field.type, 'another')}", BAD
         ) from None
+
+
+def texts(name: str, given: Iterable[str]) -> list[str]:
+    """Return a list of texts; InvalidInput with its name where it is none, or holds what cannot be sent."""
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
+    if not all(isinstance(text, str) and text.encode(errors="ignore").decode() == text for text in found):
+        raise InvalidInput(f"{name} is {given!r:.80}; give a list of texts in Unicode", BAD)
+    return [str(text) for text in found]

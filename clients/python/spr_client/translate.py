@@ -9,7 +9,7 @@ from spr.v1 import search_service_pb2, types_pb2
 from spr_client.composed import Composed
 from spr_client.errors import InvalidInput, SearchError, from_status
 from spr_client.explanation import Curve, Explanation, Segment
-from spr_client.fields import BAD, put
+from spr_client.fields import BAD, put, texts
 from spr_client.parts import Part
 from spr_client.translate_composed import composed_to_pb, interpretation_from_pb, part_to_pb
 from spr_client.translate_evidence import channels_to_pb, list_from_pb
@@ -47,7 +47,7 @@ def request_to_pb(
     put(request, "page_size", page_size)
     put(request, "page_token", page_token)
     put(request, "interpret", options.interpret)
-    request.literal_words.extend(options.literal_words)
+    request.literal_words.extend(texts("literal_words", options.literal_words))
     if isinstance(query, Embedding):
         _put_vector(request.embedding.tensor, query.vector)
         put(request.embedding, "model_id", query.model)

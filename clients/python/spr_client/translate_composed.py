@@ -1,8 +1,6 @@
 """Queries of several parts, and interpretations <-> messages of spr.v1."""
 
-import math
 from collections.abc import Iterator
-from numbers import Real
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -10,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from spr.v1 import search_service_pb2
 from spr_client.composed import Composed, Interpretation, Lift
 from spr_client.errors import InvalidInput
-from spr_client.fields import BAD, put
+from spr_client.fields import BAD, put, texts
 from spr_client.parts import Clip, Part
 from spr_client.translate_filter import seconds_to_pb
 
@@ -20,10 +18,8 @@ LARGEST = 4 << 20  # bytes of a picture file: of a message
 def composed_to_pb(query: Composed) -> search_service_pb2.ComposedQuery:
     """Return a query as a message; InvalidInput says what cannot be sent."""
     message = search_service_pb2.ComposedQuery(parts=[part_to_pb(part) for part in query.parts])
-    if query.within is not None:
-        if not isinstance(query.within, Real) or not 0 <= query.within < math.inf:
-            raise InvalidInput(f"within is {query.within!r:.80}; give seconds, 0 or more", BAD)
-        message.within.CopyFrom(_duration(query.within))
+    if (within := seconds_to_pb("within", query.within)) is not None:
+        message.within.CopyFrom(within)
     return message
 
 
@@ -36,11 +32,6 @@ def interpretation_from_pb(response: search_service_pb2.SearchResponse) -> Inter
     return Interpretation(told.text, tuple(told.then_texts), tuple(told.not_texts), lifts)
 
 
-def _duration(seconds: float) -> Duration:
-    whole, nanos = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
-    return Duration(seconds=whole, nanos=nanos)
-
-
 def part_to_pb(part: Part) -> search_service_pb2.QueryPart:
     """Return a part as a message, files read; InvalidInput names what cannot be sent."""
     if not isinstance(part, Part):
@@ -50,12 +41,7 @@ def part_to_pb(part: Part) -> search_service_pb2.QueryPart:
     if part.weight is not None:
         put(message, "example_weight", part.weight)
     message.examples.extend(_examples(part))
-    if isinstance(part.without, str):
-        raise InvalidInput(f"without is {part.without!r:.80}; give a list of texts", BAD)
-    try:
-        message.not_texts.extend(part.without)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"the part {part!r:.80} holds what is no text", BAD) from None
+    message.not_texts.extend(texts("without", part.without))
     return message
 
 

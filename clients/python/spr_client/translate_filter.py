@@ -1,7 +1,6 @@
 """Filters and lists of videos <-> messages of spr.v1."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from numbers import Real
 
@@ -10,8 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from spr.v1 import search_service_pb2
 from spr_client.errors import InvalidInput
-from spr_client.fields import BAD
+from spr_client.fields import BAD, put, texts
 from spr_client.types import Facet, Filter, Video
+
+LONGEST = 1e11  # seconds that a message can carry: 3000 years
 
 
 def filter_to_pb(given: Filter) -> search_service_pb2.Filter:
@@ -21,16 +22,16 @@ def filter_to_pb(given: Filter) -> search_service_pb2.Filter:
     if given.part is not None and (given.start is not None or given.end is not None):
         raise InvalidInput("start, end and part are two ways to say a part; give one of them", BAD)
     message = search_service_pb2.Filter(
-        video_ids=_names("videos", given.videos),
-        any_labels=_names("labels", given.labels),
-        all_labels=_names("all_labels", given.all_labels),
-        no_labels=_names("no_labels", given.no_labels),
-        folder=given.folder,
+        video_ids=texts("videos", given.videos),
+        any_labels=texts("labels", given.labels),
+        all_labels=texts("all_labels", given.all_labels),
+        no_labels=texts("no_labels", given.no_labels),
         from_date=_time("after", given.after),
         before_date=_time("before", given.before),
         min_duration=seconds_to_pb("longer", given.longer),
         max_duration=seconds_to_pb("shorter", given.shorter),
     )
+    put(message, "folder", given.folder)
     if given.start is not None or given.end is not None:
         message.span.start_offset.CopyFrom(seconds_to_pb("start", given.start) or Duration())
         if (end := seconds_to_pb("end", given.end)) is not None:
@@ -48,12 +49,11 @@ def list_to_pb(
 ) -> search_service_pb2.ListVideosRequest:
     """Return a request for the first page of a list of videos; the caller adds the token of the others."""
     filtered = None if wanted is None else filter_to_pb(wanted)
-    try:
-        return search_service_pb2.ListVideosRequest(
-            collection=collection, version=version, filter=filtered, page_size=page_size
-        )
-    except (TypeError, ValueError):
-        raise InvalidInput(f"page_size is {page_size!r}; it must be a whole number", BAD) from None
+    request = search_service_pb2.ListVideosRequest(filter=filtered)
+    put(request, "collection", collection)
+    put(request, "version", version)
+    put(request, "page_size", page_size)
+    return request
 
 
 def video_from_pb(video: search_service_pb2.Video) -> Video:
@@ -73,12 +73,6 @@ def facets_from_pb(facets: Iterable[search_service_pb2.Facet]) -> tuple[Facet, .
     return tuple(Facet(facet.label, facet.videos, facet.moments) for facet in facets)
 
 
-def _names(field: str, given: Sequence[str]) -> Sequence[str]:
-    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
-        raise InvalidInput(f"{field} is {given!r:.80}; give a list of texts", BAD)
-    return given
-
-
 def _time(field: str, given: date | None) -> Timestamp | None:
     if given is None:
         return None
@@ -87,7 +81,10 @@ def _time(field: str, given: date | None) -> Timestamp | None:
     if not isinstance(given, datetime):
         given = datetime.combine(given, time(), UTC)
     message = Timestamp()
-    message.FromDatetime(given)
+    try:
+        message.FromDatetime(given)
+    except (OverflowError, ValueError):
+        raise InvalidInput(f"{field} is {given!r:.80}; give a date of the years 1 to 9999", BAD) from None
     return message
 
 
@@ -95,7 +92,7 @@ def seconds_to_pb(field: str, given: float | None) -> Duration | None:
     """Return seconds as a message, None for None; InvalidInput for what is no time."""
     if given is None:
         return None
-    if not isinstance(given, Real) or not 0 <= given < math.inf:
-        raise InvalidInput(f"{field} is {given!r:.80}; give seconds, 0 or more", BAD)
+    if not isinstance(given, Real) or not 0 <= given <= LONGEST:
+        raise InvalidInput(f"{field} is {given!r:.80}; give seconds, 0 or more, at most {LONGEST:g}", BAD)
     whole, nanos = divmod(round(given * 1_000_000_000), 1_000_000_000)
     return Duration(seconds=whole, nanos=nanos)

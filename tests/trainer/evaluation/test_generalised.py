@@ -158,3 +158,6 @@ def test_an_existence_score_is_a_number(tmp_path: Path) -> None:
     path.write_text('{"qid": 1, "pred_exist_score": "high"}\n')
     with pytest.raises(InvalidInput, match="line 1: pred_exist_score is no number"):
         load_existence(path)
+    path.write_text('{"qid": 1, "pred_exist_score": 7}\n')
+    with pytest.raises(InvalidInput, match="line 1: pred_exist_score is 7; write a probability, 0 to 1"):
+        load_existence(path)

@@ -48,7 +48,7 @@ def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, encoding: str) -> N
         (b"\xff\xfe{", "is not UTF-8 text"),
         (b"[" * 200_000, "line 1 is nested too deeply"),
         (b'{"a":' * 200_000, "line 1 is nested too deeply"),
-        (b'{}\n{"a": 1', "line 2 is not JSON"),
+        (b'{}\n{"a": 1', "line 2 is not JSON: Expecting ',' delimiter at column 8; write one"),
         (b"null", "line 1 is no object; write one object a line"),
         (b'{"qid": 1, "qid": 2}', "line 1 is not JSON: it has 'qid' twice"),
         (ROW.replace("9", "1" + "0" * 5000).encode() % b"x", "is beyond 1.8e308"),

@@ -86,7 +86,7 @@ def write_video(
         if sound is not None:
             write_audio(container, sound, audio_seconds)
         for start, end, words in subtitles:
-            _mux_subtitle(container, text, start, end, words)
+            mux_subtitle(container, text, start, end, words)
     return path
 
 
@@ -160,7 +160,8 @@ def _audio_codec(path: Path) -> str:
     return "libopus" if path.suffix == ".webm" else "aac"
 
 
-def _mux_subtitle(container: Any, stream: Any, start: int, end: int, words: str) -> None:
+def mux_subtitle(container: Any, stream: Any, start: int, end: int, words: str) -> None:
+    """Mux words; times in ms."""
     subtitle = SubtitleSet.create(f"0,0,Default,,0,0,0,,{words}".encode(), 0, end - start, start)
     packet = stream.codec_context.encode_subtitle(subtitle)
     packet.stream, packet.time_base = stream, MILLISECONDS

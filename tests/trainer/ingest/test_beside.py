@@ -7,6 +7,7 @@ import pytest
 from tests.trainer.ingest.test_scan import touch
 from tests.trainer.ingest.test_sidecars import chosen
 from trainer.ingest.beside import Sidecars
+from trainer.ingest.scan import printable
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,30 @@ def test_a_folder_of_subtitles_named_as_a_video_is_told_of_it_alone(tmp_path: Pa
     (note,) = Sidecars().of(tmp_path / "e1.mp4").notes
     assert note.startswith("Subs/e1/2_English.srt, Subs/e1/3_French.srt beside it is not used")
     assert Sidecars().of(tmp_path / "e2.mp4").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "subtitles"),
+    [
+        ("My Film.mp4", "My.Film.srt"),
+        ("My\u00a0Film .mp4", "My Film.srt"),
+        ("İstanbul.mp4", "istanbul.en.srt"),
+        ("Übung.mp4", "ubung.srt"),
+        ("Show.S01E01.1080p.WEB.mkv", "Show S01E01.720p.srt"),
+    ],
+)
+def test_subtitles_of_a_name_like_a_videos_are_told(tmp_path: Path, name: str, subtitles: str) -> None:
+    others = ("Show.S01E02.1080p.WEB.mkv", "Other.mp4")
+    touch(tmp_path, name, *others, subtitles)
+    sidecars = Sidecars()
+    stem = name.rpartition(".")[0]
+    (note,) = sidecars.of(tmp_path / name).notes
+    assert note.startswith(f"{subtitles} beside it is not used, for its name is not the video's; call it ")
+    assert note.endswith(f"{printable(stem)}.srt if it is this video's")
+    assert not any(sidecars.of(tmp_path / other).notes for other in others)
+
+
+def test_subtitles_that_may_be_of_either_video_are_told_of_neither(tmp_path: Path) -> None:
+    touch(tmp_path, "Show.S01E01.mkv", "Show.S01E02.mkv", "Show.S01.srt", "zebra.srt")
+    sidecars = Sidecars()
+    assert [sidecars.of(tmp_path / f"Show.S01E0{n}.mkv").notes for n in (1, 2)] == [(), ()]

@@ -61,6 +61,11 @@ def playlist(path: Path) -> Path:
     return path
 
 
+def encrypted_playlist(path: Path) -> Path:
+    path.write_text('#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="https://a.invalid/k"\n#EXTINF:10,\na.ts\n')
+    return path
+
+
 def pipe(path: Path) -> Path:
     os.mkfifo(path)
     return path
@@ -87,7 +92,8 @@ def zeroed(path: Path) -> Path:
         (empty, "a.mp4", "empty", "0 bytes"),
         (noise, "a.mp4", "not-a-video", "no format like it"),
         (text, "a.mkv", "not-a-video", "no format like it"),
-        (playlist, "a.mp4", "not-a-video", ""),
+        (playlist, "a.mp4", "not-a-video", "it is a playlist of files that are not here"),
+        (encrypted_playlist, "a.m3u8", "encrypted", "holds no key"),
         (pipe, "a.mp4", "unreadable", "not a regular file"),
         (Path.absolute, "missing.mp4", "unreadable", "No such file"),
         (write_sound, "a.mp4", "audio-only", "no video stream, only audio"),

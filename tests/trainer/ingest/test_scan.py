@@ -70,7 +70,7 @@ def test_what_looks_like_a_video_and_is_left_out_is_told(tmp_path: Path) -> None
     (tmp_path / "code.ts").write_text("export const a = 1;\n")
     (tmp_path / "old.m1v").write_bytes(b"\0\0\x01\xb3")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    touch(tmp_path, "$RECYCLE.BIN/S-1-5/f.mp4", "#recycle/g.mp4")
+    touch(tmp_path, "$RECYCLE.BIN/S-1-5/f.mp4", "#recycle/g.mp4", ".h.MOV.icloud", ".i.txt.icloud")
     told = {path.name: why for path, why in survey([tmp_path]).left_out}
     assert told == {
         "a.mp4.part": "its name is that of a download that is not complete",
@@ -81,6 +81,7 @@ def test_what_looks_like_a_video_and_is_left_out_is_told(tmp_path: Path) -> None
         "link": "links to folders are not followed; name it to take it",
         "$RECYCLE.BIN": "what is deleted lies there; name it to take it",
         "#recycle": "what is deleted lies there; name it to take it",
+        ".h.MOV.icloud": "it is in iCloud and not here; download it",
     }
     assert survey([tmp_path, tmp_path / "camera", tmp_path / "link"]).left_out == [
         (tmp_path / name, why) for name, why in sorted(told.items()) if name not in ("camera", "link")
@@ -200,6 +201,13 @@ def test_whereabouts(tmp_path: Path) -> None:
     (tmp_path / "c.mp4").mkdir()
     assert whereabouts(tmp_path / "c.mp4") == "gone"
     assert whereabouts(tmp_path / "drive" / "b.mp4") == "away"
+
+
+@pytest.mark.parametrize("name", [" .mp4", "\u200b.mp4", "\u2060\u00a0.mkv"])
+def test_a_name_of_which_nothing_is_seen_is_no_id(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "videos", name)
+    (named,) = name_videos(find([tmp_path / "videos"]), {})[0]
+    assert named.startswith("videos/")
 
 
 def test_names_that_are_no_unicode(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_what_is_too_large_is_refused_at_once(tmp_path: Path, text: str) -> None
 
 
 def test_a_larger_subtitle_file_is_read_where_that_is_allowed(tmp_path: Path) -> None:
-    cue = "{0}\n{1:02}:{2:02}:00,000 --> {1:02}:{2:02}:01,000\nw\n\n"
+    cue = "{0}\n{1:02}:{2:02}:00,000 --> {1:02}:{2:02}:01,000\nw{0}\n\n"
     text = "".join(cue.format(n, n // 60 % 100, n % 60) for n in range(6300))
     (tmp_path / "a.srt").write_text(text)
     refused = read_sidecar(tmp_path / "a.srt", Limits(subtitle_mb=1))

@@ -61,3 +61,13 @@ def test_what_is_said_again_is_no_caption_that_rolls() -> None:
     # Of two that are shown at once neither is the other's predecessor.
     layers = [Cue(0, 9, "a title"), Cue(1, 2, "a title\nand words")]
     assert [cue.text for cue in usable(layers)] == ["a title", "a title and words"]
+
+
+def test_layers_of_one_line_say_it_once() -> None:
+    layers = [Cue(0, 1, "la la"), Cue(0, 1, "la la"), Cue(0, 1, "lo"), Cue(0, 2, "la la"), Cue(5, 6, "la la")]
+    assert [(cue.start, cue.end, cue.text) for cue in usable(layers)] == [
+        (0, 1, "la la"),
+        (0, 1, "lo"),
+        (0, 2, "la la"),
+        (5, 6, "la la"),
+    ]

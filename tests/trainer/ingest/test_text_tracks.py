@@ -1,11 +1,16 @@
 """Subtitles inside a video, of every kind of track."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
+from av.stream import Disposition
 
-from tests.trainer.ingest.factories import regular, write_video
+from tests.trainer.ingest.factories import mux_subtitle, regular, write_video
 from trainer.ingest.limits import Limits
 from trainer.ingest.said import said
 from trainer.ingest.subtitles import Cue
@@ -16,6 +21,16 @@ TWO = [(500, 1500, "hello, you"), (3000, 4000, "good bye")]
 
 
 CLUSTER = b"\x1f\x43\xb6\x75"
+CAPTIONS = """Scenarist_SCC V1.0
+
+00:00:01:00\t9420 9420 94ad 94ad 9470 9470 c8e5 ecec ef80 942f 942f
+
+00:00:02:15\t942c 942c
+
+00:00:03:00\t9420 9420 94ad 94ad 9470 9470 c279 e5a1 942f 942f
+
+00:00:05:00\t942c 942c
+"""
 
 
 def report(path: Path) -> VideoReport:
@@ -115,4 +130,78 @@ def test_a_track_of_pictures_is_told(tmp_path: Path) -> None:
     found = report(replaced(path, b"S_TEXT/UTF8", b"S_VOBSUB\0\0\0"))
     assert found.text_warnings == (
         "the subtitles inside it are not used (pictures: dvdsub); put them beside it as .srt",
+    )
+
+
+def two_tracks(path: Path, title: str, disposition: Disposition) -> Path:
+    """Write a video with a first text track of a title and disposition, and a second one without."""
+    with av.open(path, "w") as container:
+        pictures: Any = container.add_stream("libx264", rate=10)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        texts: list[Any] = [container.add_stream("subrip") for _ in range(2)]
+        for text in texts:
+            text.codec_context.subtitle_header = b"[Script Info]\n"
+        texts[0].metadata["title"], texts[0].disposition = title, disposition
+        texts[1].disposition = Disposition(0)
+        for index in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), index, np.uint8), format="rgb24")
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+        for text, words in zip(texts, ("first", "second"), strict=True):
+            mux_subtitle(container, text, 1000, 2000, words)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("title", "disposition", "words"),
+    [
+        ("", Disposition.default, "first"),
+        ("Full, with signs & songs", Disposition.default, "first"),
+        ("", Disposition.forced | Disposition.default, "second"),
+        ("", Disposition.comment, "second"),
+        ("Director's Commentary", Disposition.default, "second"),
+        ("Signs & Songs [Group]", Disposition.default, "second"),
+    ],
+)
+def test_a_track_of_all_that_is_said_goes_before_one_of_a_part(
+    tmp_path: Path, title: str, disposition: Disposition, words: str
+) -> None:
+    assert report(two_tracks(tmp_path / "a.mkv", title, disposition)).cues == (Cue(1, 2, words),)
+
+
+def test_closed_captions_last_until_they_are_cleared(tmp_path: Path) -> None:
+    (tmp_path / "a.scc").write_text(CAPTIONS)
+    film = write_video(tmp_path / "film.mp4", regular(6, 10))
+    with (
+        av.open(film) as pictures,
+        av.open(tmp_path / "a.scc") as texts,
+        av.open(tmp_path / "a.mov", "w") as out,
+    ):
+        streams = [given.streams[0] for given in (pictures, texts)]
+        copies = [out.add_stream_from_template(stream) for stream in streams]
+        for given, copy in zip((pictures, texts), copies, strict=True):
+            for packet in given.demux():
+                if packet.size:
+                    packet.stream = copy
+                    out.mux(packet)
+    found = report(tmp_path / "a.mov")
+    # The muxer leaves the last one out, which clears the screen.
+    assert found.cues == (Cue(1, 2.495, "Hello"), Cue(3, 6, "Bye!"))
+    assert found.text_warnings == ()
+
+
+@pytest.mark.parametrize(("pair", "told"), [(b"\x94\x20", True), (b"\x80\x80", False)])
+def test_closed_captions_in_pictures_are_told(tmp_path: Path, pair: bytes, told: bool) -> None:
+    path = write_video(tmp_path / "a.h264", regular(2, 10))
+    said = b"\xb5\x00\x31GA94\x03\x41\xff\xfc" + pair + b"\xff"
+    unit = b"\0\0\0\1\x06\x04" + bytes([len(said)]) + said + b"\x80"
+    data = path.read_bytes()
+    path.write_bytes(re.sub(rb"\x00\x00\x01[\x41\x61\x65]", lambda start: unit + start.group(), data))
+    assert [("closed captions" in warning) for warning in report(path).text_warnings] == [True] * told
+
+
+def test_a_track_that_ffmpeg_takes_for_data_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", regular(5, 10), subtitles=TWO, subtitle_codec="mov_text")
+    assert report(replaced(path, b"tx3g", b"wvtt")).text_warnings == (
+        "the subtitles inside it are not used (WebVTT in MP4); put them beside it as .srt",
     )

@@ -1,5 +1,6 @@
 """Decoding real files: the right frame for every second, upright, whatever the container."""
 
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -141,11 +142,15 @@ def test_cover_art_is_no_video(tmp_path: Path) -> None:
     assert refused.value.kind == "audio-only"
 
 
-def test_longer_sound_does_not_make_the_video_longer(tmp_path: Path) -> None:
-    _, report = sample(write_video(tmp_path / "a.mp4", regular(1, 10), audio_seconds=3))
-    assert report.duration == pytest.approx(1)
-    _, report = sample(write_video(tmp_path / "a.mkv", regular(1, 10), audio_seconds=3))
-    assert report.duration == pytest.approx(1)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.wmv", "a.mov"])
+def test_longer_sound_is_told_and_does_not_make_the_video_longer(tmp_path: Path, name: str) -> None:
+    codec = "wmv2" if name == "a.wmv" else "libx264"
+    _, report = sample(write_video(tmp_path / name, regular(1, 10), codec=codec, audio_seconds=3))
+    assert report.duration == pytest.approx(1.0)
+    (warning,) = report.warnings
+    assert re.fullmatch(r"the [12]\.\d s of sound behind its last picture are left out", warning)
+    _, report = sample(write_video(tmp_path / name, regular(1, 10), codec=codec, audio_seconds=1.4))
+    assert report.warnings == ()
     assert report.truncated is None
 
 

@@ -43,6 +43,12 @@ def test_a_transcript_serves_for_want_of_subtitles(talk: Path, tmp_path: Path) -
     assert rows(collection, talk) == [1, 2]
     talk.with_suffix(".srt").write_text("1\n00:00:03,000 --> 00:00:03,500\nhello\n")
     assert rows(collection, talk) == [3]
+    talk.with_suffix(".srt").write_text("1\n00:00:03,000 --> 00:00:03,500\n[iso : 110]\n")
+    assert rows(collection, talk) == [1, 2]
+    path.write_text(path.read_text().replace("00:00:02.900", "00:00:01.900"))
+    assert rows(collection, talk) == [1]
+    talk.with_suffix(".srt").write_text("1\n00:00:03,000 --> 00:00:03,500\nhello\n")
+    assert rows(collection, talk) == [3]
 
 
 def test_a_file_is_known_by_its_size_and_time(talk: Path, tmp_path: Path) -> None:

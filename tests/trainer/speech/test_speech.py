@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 
-from engine.errors import InvalidInput, Unavailable
+from engine.errors import InvalidInput, SprError, Unavailable
 from engine.files import sha256
 from tests.trainer.ingest.factories import regular, write_video
 from tests.trainer.speech.factories import Parrot, silence, spoken, write_talk, write_whisper
@@ -78,6 +80,25 @@ def test_a_gap_in_the_sound_moves_what_follows() -> None:
     assert np.allclose(starts, [2, 60], atol=0.4)
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "level"), [(1, 1, 1.0), (1, -1, 1.0), (1, 0, 0.5), (0, 1, 0.5), (0, 0, 0.0)]
+)
+@pytest.mark.parametrize("codec", ["pcm_s16le", "aac"])
+def test_channels_in_opposite_phase_are_heard(
+    tmp_path: Path, codec: str, left: int, right: int, level: float
+) -> None:
+    tone = (np.sin(np.arange(48_000) / 20) * 8000).astype(np.int16)
+    stereo = np.stack([left * tone, right * tone], 1).reshape(1, -1)
+    with av.open(tmp_path / "a.mka", "w") as container:
+        stream: Any = container.add_stream(codec, rate=48_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(stereo, format="s16", layout="stereo")
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    samples = np.concatenate([chunk.samples for chunk in sound(tmp_path / "a.mka")]).astype(float)
+    assert np.abs(samples).mean() == pytest.approx(level * np.abs(tone).mean(), rel=0.02, abs=2)
+
+
 def test_a_speech_without_pauses_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.speech.voice._END_SHARE", 2.0)  # no pause ends it
     found = list(utterances([Chunk(0.0, np.tile(spoken(), 16))]))
@@ -116,7 +137,7 @@ def test_a_recogniser_that_cannot_be_had_is_a_sentence(
 ) -> None:
     (tmp_path / "none").mkdir()
     for spec, words in (("siri", "is no recogniser"), (f"whisper:{tmp_path / 'none'}", "cannot be loaded")):
-        with pytest.raises(InvalidInput, match=words):
+        with pytest.raises(SprError, match=words):
             open_engine(spec)
     for engine in ("moonshine", "pocketsphinx"):
         with pytest.raises(InvalidInput, match="English alone"):
@@ -188,6 +209,17 @@ def test_a_video_with_subtitles_or_without_sound_is_not_transcribed(
     (tmp_path / "titled.srt").write_text("1\n00:00:02,000 --> 00:00:03,500\nhello\n")
     for video in (mute, titled):
         assert parrot(tmp_path / "c", video, "one").videos == 0
+    (tmp_path / "titled.srt").write_text("no subtitles at all")
+    assert parrot(tmp_path / "c", titled, "one").videos == 0
+
+
+@pytest.mark.parametrize("words", ["", "[iso : 110] [shutter : 1/200.0]", "..."])
+def test_a_video_whose_subtitle_file_says_nothing_is_transcribed(
+    talk: Path, tmp_path: Path, parrot: Callable[[Path, Path, str], Transcribed], words: str
+) -> None:
+    cue = f"1\n00:00:00,000 --> 00:00:01,000\n{words}\n" if words else ""
+    talk.with_suffix(".srt").write_text(cue)
+    assert parrot(tmp_path / "c", talk, "one").videos == 1
 
 
 def test_a_recogniser_is_not_loaded_where_there_is_nothing_to_hear(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Why an encoder's directory does not load: which of its files is damaged, incomplete or missing."""
 
 import codecs
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine import files
+from engine.errors import Mismatch, SprError
 from workers.ranker.encoder.files import model_files
 
 _POINTER = b"version https://git-lfs"
@@ -13,16 +15,35 @@ _PICTURES = ("preprocessor_config.json", "processor_config.json")
 _MOST_HEADER = 100_000_000  # as safetensors has it
 
 
-def told(folder: Path, error: Exception) -> str:
-    """Return a sentence on a directory whose loading failed with `error`: the file to blame, if one is."""
+@contextlib.contextmanager
+def refusing(folder: Path, pictures: bool = True) -> Iterator[None]:
+    """Raise Mismatch for whatever a model's own code raises at the files of a directory; see `told`."""
+    try:
+        yield
+    except SprError:
+        raise
+    except Exception as error:
+        raise Mismatch(told(folder, error, pictures)) from error
+
+
+def told(folder: Path, error: Exception, pictures: bool = True) -> str:
+    """Return a sentence on a directory whose loading failed with `error`: the file to blame, if one is.
+
+    pictures: whether the model reads any.
+    """
     if fault := next(_faults(folder), None):
         return f"{fault}; save or fetch the model again."
     if "ignore_mismatched_sizes" in str(error):
         return f"{folder} has weights of other sizes than config.json says; save or fetch the model again."
-    if not any((folder / name).is_file() for name in _PICTURES):
+    if pictures and not any((folder / name).is_file() for name in _PICTURES):
         return f"{folder} has no {_PICTURES[0]}; save or fetch the model again."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = (lines or [type(error).__name__])[0].rstrip(".")
+    if isinstance(error, FileNotFoundError):
+        lines = [f"{error.filename} is missing"]
+    elif isinstance(error, AttributeError | TypeError) or not lines:
+        # What a program says of itself.
+        lines = ["a value in one of its JSON files is missing, or of another kind than it should be"]
+    reason = lines[0].rstrip(".")
     return f"{folder} cannot be loaded ({reason}); save or fetch the model again."
 
 

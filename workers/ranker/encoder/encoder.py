@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.errors import InvalidInput
+from workers.ranker.encoder.damage import refusing
 from workers.ranker.encoder.families import family_of
 from workers.ranker.encoder.files import check_tokenizer, fingerprint_of, model_type, resolve
 from workers.ranker.encoder.image_transform import ImageTransform
@@ -72,8 +73,10 @@ class Encoder:
             check_tokenizer(folder)
             model, tokenizer, transform = load_parts(folder, kind_of_model)
         model = model.to(device=where, dtype=kind).eval().requires_grad_(False)
-        encoder = cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint_of(folder))
-        prove(encoder, folder)
+        fingerprint = fingerprint_of(folder)
+        with refusing(folder):
+            encoder = cls(model, tokenizer, transform, name=name_or_dir, fingerprint=fingerprint)
+            prove(encoder, folder)
         return encoder
 
     @property

@@ -1,5 +1,7 @@
 """A model's parts, read from its directory."""
 
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,11 @@ from workers.ranker.encoder import damage
 from workers.ranker.encoder.chat_model import ChatModel
 from workers.ranker.encoder.families import FAMILIES, OPEN_CLIP
 from workers.ranker.encoder.image_transform import ImageTransform, transform_of
+
+# Of training alone, for similarities here are cosines; and of another task than pooling token states.
+_SPARE = ("logit_scale", "logit_bias", "temperature", "pooler.")
+# Of a layer, in the name of a weight.
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
@@ -23,20 +30,30 @@ def load_parts(folder: Path, kind: str) -> tuple[Any, Any, ImageTransform]:
     family = FAMILIES[kind]
     model_class = family.model_class()
     local = {"local_files_only": True}
-    try:
+    with damage.refusing(folder):
         model, report = model_class.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        processor = family.image_processor(folder)
-    except Exception as error:  # transformers raises whatever its parsers raise
-        raise Mismatch(damage.told(folder, error)) from error
-    # Of its training alone: similarities here are cosines.
-    if missing := sorted({*report["missing_keys"]} - {"logit_scale", "logit_bias", "temperature"}):
+        transform = transform_of(family.image_processor(folder), str(folder))
+        check_weights(model, report, folder)
+        family.repair(model)
+        return ChatModel(model, tokenizer) if family.chat else model, tokenizer, transform
+
+
+def check_weights(model: Any, report: Mapping[str, Iterable[str]], folder: Path) -> None:
+    """Raise Mismatch where weights are missing, or more layers of a kind are there than config.json says.
+
+    report: of what transformers loaded.
+    """
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(_SPARE)):
         raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
-    family.repair(model)
-    read = ChatModel(model, tokenizer) if family.chat else model
-    return read, tokenizer, transform_of(processor, str(folder))
+    kinds = {_NUMBER.sub("#", name) for name in model.state_dict()}
+    if more := sorted(name for name in report["unexpected_keys"] if _NUMBER.sub("#", name) in kinds):
+        raise Mismatch(
+            f"{folder} has weights of more layers than config.json says, such as {more[0]}; save or fetch "
+            "the model again."
+        )
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:

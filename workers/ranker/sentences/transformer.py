@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 from engine import files
 from engine.errors import Mismatch
 from engine.types import Floats
+from workers.ranker.encoder.damage import refusing
 from workers.ranker.encoder.encoder import pick_device, quietly
+from workers.ranker.encoder.loading import check_weights
 from workers.ranker.sentences import layout
 from workers.ranker.sentences.encoder import LONGEST_QUERY
 
@@ -38,9 +40,9 @@ class TransformerSentences:
     def __init__(self, folder: Path, source: str, device: str = "auto") -> None:
         """Load it; NotFound, InvalidInput or Mismatch say what cannot be used."""
         self.source = source
-        self._layout = layout.read(folder)
         self._device = pick_device(device)
-        with quietly():
+        with refusing(folder, pictures=False), quietly():
+            self._layout = layout.read(folder)
             model, self._tokenizer = _load(folder)
         self._tokenizer.padding_side = "right"
         # A fast tokenizer holds its truncation as state.
@@ -49,10 +51,12 @@ class TransformerSentences:
         for weight in self._model.parameters():
             # A file that changes while it is mapped would change the answers.
             weight.data = weight.data.clone()
-        self._dense = [_dense(path, self._device) for path in self._layout.dense]
-        self.longest = self._longest()
         self.fingerprint = layout.fingerprint_of(folder)
-        self.dim = self._prove(folder)
+        with refusing(folder, pictures=False):
+            self._dense = [_dense(path, self._device) for path in self._layout.dense]
+            self.longest = self._longest()
+            self.dim = self._prove(folder)
+            self._prove_tokens(folder)
 
     def passages(self, texts: Sequence[str]) -> Floats:
         """Return (n, dim) unit vectors of texts that are searched; the log tells how many are cut."""
@@ -139,6 +143,22 @@ class TransformerSentences:
                 return int(found.shape[1])
         raise Mismatch(f"{folder} does not encode sentences ({why}); give a text encoder.")
 
+    def _prove_tokens(self, folder: Path) -> None:
+        """Raise Mismatch where a text could have tokens that the model lacks, or more than it reads."""
+        marks = {*self._tokenizer.all_special_ids}
+        last = max((word for word in self._tokenizer.get_vocab().values() if word not in marks), default=0)
+        rows = int(self._model.get_input_embeddings().weight.shape[0])
+        if last >= rows:
+            raise Mismatch(
+                f"{folder} has a tokenizer of {last + 1} tokens and a model of {rows}; save the tokenizer "
+                "that the model was trained with into the same directory."
+            )
+        if self.longest and len(self._ids("word " * (self.longest + 1), self.longest)) > self.longest:
+            raise Mismatch(
+                f"{folder} reads {self.longest} tokens, fewer than a text's marks; set max_seq_length in "
+                "sentence_bert_config.json to what the model reads."
+            )
+
 
 def _batches(order: Sequence[int], stretches: Sequence[int], step: int) -> list[list[int]]:
     """Cut rows in order of their length into batches of one length."""
@@ -176,19 +196,11 @@ def _load(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
 
     local = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model, report = AutoModel.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-    except Exception as error:  # transformers raises whatever its parsers raise
-        raise Mismatch(
-            f"{folder} cannot be loaded ({_first_line(error)}); save or fetch the model again."
-        ) from None
-    # The pooler is of another task: token states are pooled here.
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise Mismatch(f"{folder} lacks {len(missing)} weights, such as {missing[0]}; save the model again.")
+    model, report = AutoModel.from_pretrained(
+        folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **local
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+    check_weights(model, report, folder)
     return model, tokenizer
 
 

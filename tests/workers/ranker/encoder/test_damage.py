@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from engine.errors import SprError
 from tests.workers.ranker.factories import tiny_clip
@@ -64,3 +66,45 @@ def test_a_tokenizer_that_cannot_pad_is_refused(clip: Path, tmp_path: Path) -> N
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(config | {"pad_token": None}))
     assert "cannot read sentences (Asking to pad" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "change"),
+    [
+        ("config.json", "text_config", {"eos_token_id": None}),
+        ("config.json", "vision_config", {"num_attention_heads": -2}),
+        ("preprocessor_config.json", None, {"max_num_patches": 256}),
+        ("preprocessor_config.json", None, {"merge_size": 2}),
+        ("tokenizer_config.json", None, {"model_max_length": "77"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_that_no_model_runs_with_is_a_sentence_about_the_directory(
+    clip: Path, tmp_path: Path, name: str, section: str | None, change: dict[str, object]
+) -> None:
+    folder = shutil.copytree(clip, tmp_path / "copy")
+    config = json.loads((folder / name).read_text())
+    (config if section is None else config[section]).update(change)
+    (folder / name).write_text(json.dumps(config))
+    message = refusal(folder)
+    assert message.startswith(f"{folder} cannot be loaded (")
+    assert not re.search(r"NoneType|object|argument|Error", message)
+
+
+@pytest.mark.parametrize("tower", ["text", "vision"])
+def test_weights_of_more_layers_than_the_configuration_are_refused(
+    clip: Path, tmp_path: Path, tower: str
+) -> None:
+    folder = shutil.copytree(clip, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    config[f"{tower}_config"]["num_hidden_layers"] -= 1
+    (folder / "config.json").write_text(json.dumps(config))
+    assert f"more layers than config.json says, such as {tower}_model.encoder.layers.1" in refusal(folder)
+
+
+def test_weights_of_no_layer_beside_the_models_are_passed_over(clip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(clip, tmp_path / "copy")
+    weights = load_file(folder / "model.safetensors")
+    weights |= {"head.0.weight": torch.ones(2), "text_model.embeddings.position_ids": torch.arange(16)[None]}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    Encoder.load(str(folder), "cpu")

@@ -1,5 +1,6 @@
 """What the files of a sentence encoder say: pooling, prompts, layers, length; and what is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,39 @@ def test_what_is_missing_is_named(tmp_path: Path, gone: str, said: str) -> None:
     folder = tiny_sentences(tmp_path / "m")
     (folder / gone).unlink()
     with pytest.raises(SprError, match=said):
+        open_sentences(str(folder), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("modules.json", [5], "a value in one of its JSON files"),
+        ("modules.json", [{"type": "a.Dense", "path": "9_Dense"}], "9_Dense/config.json is missing"),
+        ("config_sentence_transformers.json", {"prompts": "query"}, "a value in one of its JSON files"),
+        ("sentence_bert_config.json", {"max_seq_length": "x"}, "cannot be loaded .invalid literal"),
+        ("sentence_bert_config.json", {"max_seq_length": 1}, "reads 1 tokens, fewer than a text's marks"),
+        ("tokenizer_config.json", [], "tokenizer_config.json cannot be used: it does not hold an object"),
+    ],
+)
+def test_values_of_another_kind_are_a_sentence(tmp_path: Path, name: str, value: object, said: str) -> None:
+    folder = tiny_sentences(tmp_path / "m")
+    write(folder / name, value)
+    with pytest.raises(SprError, match=said) as caught:
+        open_sentences(str(folder), "cpu")
+    assert str(folder) in str(caught.value)
+
+
+def test_files_that_belong_to_different_models_are_refused(tmp_path: Path) -> None:
+    folder = tiny_sentences(tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    write(folder / "config.json", config | {"num_hidden_layers": 1})
+    with pytest.raises(SprError, match="more layers than config"):
+        open_sentences(str(folder), "cpu")
+    write(folder / "config.json", config)
+    tokens = json.loads((folder / "tokenizer.json").read_text())
+    tokens["model"]["vocab"]["later"] = len(tokens["model"]["vocab"])
+    write(folder / "tokenizer.json", tokens)
+    with pytest.raises(SprError, match="has a tokenizer of 19 tokens and a model of 18"):
         open_sentences(str(folder), "cpu")
 
 

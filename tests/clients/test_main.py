@@ -119,7 +119,7 @@ def test_the_first_word_of_a_name_finds_all_that_begin_with_it(
 ) -> None:
     assert run(monkeypatch, "corpus", "import") == 2
     said = capsys.readouterr().err
-    assert "'import-moments', 'import-tvr-ranking'" in said
+    assert "Did you mean 'import-tvr-ranking' or 'import-moments'?" in said
     assert "'export'" not in said
 
 

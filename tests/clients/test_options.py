@@ -1,5 +1,6 @@
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +15,8 @@ from spr_cli import (
     import_checkpoint,
     ingest,
 )
-from spr_cli.options import ADDRESS, SECONDS, WORDS
+from spr_cli.options import ADDRESS, SECONDS, WORDS, Output
+from tests.clients.test_main import COMMANDS
 from trainer.evaluation.compare import compare_files
 from trainer.evaluation.evaluation import EvalConfig
 from trainer.formats.checkpoints import Choices
@@ -77,3 +79,29 @@ def test_text_is_unicode() -> None:
     assert WORDS.convert("a red ball, ein roter Ball, 赤い玉", None, None).startswith("a red")
     with pytest.raises(click.BadParameter, match=r"b'red\\xff' is not UTF-8 from character 4 on"):
         WORDS.convert("red\udcff", None, None)
+
+
+WRITTEN = {"out", "plot", "html", "reliability", "run_out", "parquet", "lance", "cache"}
+
+
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    kind = Output(dir_okay=False)
+    assert kind.convert(str(tmp_path / "new" / "folder" / "out"), None, None) == tmp_path / "new/folder/out"
+    with pytest.raises(click.BadParameter, match="file is no directory that may be; choose another place"):
+        kind.convert(str(tmp_path / "file" / "out"), None, None)
+    with pytest.raises(click.BadParameter, match="is a directory"):
+        kind.convert(str(tmp_path / "folder"), None, None)
+    monkeypatch.setattr("os.access", lambda path, how: False)
+    with pytest.raises(click.BadParameter, match="out cannot be written"):
+        kind.convert(str(tmp_path / "out"), None, None)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_what_is_written_at_the_end_is_checked_first(words: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[words].params:
+        if parameter.name in WRITTEN and isinstance(parameter.type, click.Path):
+            assert isinstance(parameter.type, Output), parameter.name

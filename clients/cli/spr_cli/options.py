@@ -37,6 +37,22 @@ class _Collection(click.Path):
         return value
 
 
+class Output(click.Path):
+    """A file or directory that is written at the end: refused at once where nothing can be."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        """file_okay, dir_okay: whether what is there already may be one."""
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return its path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK)):
+            self.fail(f"{path} cannot be written: {above} is no directory that may be; choose another place")
+        return path
+
+
 class _Seconds(click.ParamType[float | None]):
     """A time to wait: more than 0; inf, or longer than gRPC can count, is None: as long as it takes."""
 

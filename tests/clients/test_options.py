@@ -1,10 +1,12 @@
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from spr_cli import (
     build,
@@ -81,7 +83,7 @@ def test_text_is_unicode() -> None:
         WORDS.convert("red\udcff", None, None)
 
 
-WRITTEN = {"out", "plot", "html", "reliability", "run_out", "parquet", "lance", "cache"}
+OUTPUTS = {"out", "plot", "html", "reliability", "run_out", "parquet", "lance", "cache"}
 
 
 def test_where_nothing_can_be_written_is_told_before_the_work(
@@ -103,5 +105,15 @@ def test_where_nothing_can_be_written_is_told_before_the_work(
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_what_is_written_at_the_end_is_checked_first(words: tuple[str, ...]) -> None:
     for parameter in COMMANDS[words].params:
-        if parameter.name in WRITTEN and isinstance(parameter.type, click.Path):
+        if parameter.name in OUTPUTS and isinstance(parameter.type, click.Path):
             assert isinstance(parameter.type, Output), parameter.name
+
+
+@pytest.mark.parametrize("words", [("build",), ("train", "projector"), ("train", "ranker")], ids=" ".join)
+def test_a_collection_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, how: how != os.W_OK)
+    found = CliRunner().invoke(COMMANDS[words], [str(tmp_path)])
+    assert found.exit_code == 2
+    assert f"'{tmp_path}' is not writable" in found.output
